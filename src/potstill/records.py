@@ -1,0 +1,413 @@
+"""The records that flow through a study, and the enums they are made of.
+
+    Problem -> Response -> Verdict -> Lesson -> Student -> Response -> Verdict -> Score
+
+Records are frozen; nothing flows backwards. Identity is content: ``condition_id`` and
+``response_id`` are hashes of what makes two of them the same (see :func:`content_hash`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+__all__ = [
+    "AnswerKind",
+    "Cause",
+    "Condition",
+    "DecidedBy",
+    "Finish",
+    "Gold",
+    "Lesson",
+    "Level",
+    "NotAsked",
+    "NumberGold",
+    "Opinion",
+    "Outcome",
+    "Problem",
+    "Response",
+    "Role",
+    "RubricGold",
+    "Sampling",
+    "Score",
+    "SetAside",
+    "SetAsideReason",
+    "Split",
+    "Student",
+    "TestsGold",
+    "TextGold",
+    "Verdict",
+    "canonical_json",
+    "content_hash",
+]
+
+
+class Finish(StrEnum):
+    """How a generation ended."""
+
+    STOP = "STOP"
+    LENGTH = "LENGTH"
+    FILTERED = "FILTERED"
+    ERROR = "ERROR"
+
+
+class Outcome(StrEnum):
+    """What became of one response; every response lands in exactly one.
+
+    Precedence, first that applies: BAD_KEY, ERRORED, FILTERED, TRUNCATED, BLANK, then what grading
+    finds: UNPARSED, UNDECIDED, WRONG, CORRECT. Accuracy is CORRECT over all but BAD_KEY.
+    """
+
+    CORRECT = "CORRECT"
+    WRONG = "WRONG"
+    TRUNCATED = "TRUNCATED"
+    BLANK = "BLANK"
+    UNPARSED = "UNPARSED"
+    UNDECIDED = "UNDECIDED"
+    FILTERED = "FILTERED"
+    ERRORED = "ERRORED"
+    BAD_KEY = "BAD_KEY"
+
+
+class DecidedBy(StrEnum):
+    """Who decided a verdict."""
+
+    SYMBOLIC = "symbolic"
+    JUDGE = "judge"
+    BOTH = "both"
+    PERSON = "person"
+
+
+class Opinion(StrEnum):
+    """What one agent (the symbolic check, the judge model) says of an answer and its key."""
+
+    EQUAL = "EQUAL"
+    DIFFERENT = "DIFFERENT"
+    UNDECIDED = "UNDECIDED"
+    NOT_ASKED = "NOT_ASKED"
+
+
+class Level(StrEnum):
+    """A rung of the ladder: R0 the verified trace as given, R1 whole and clean, R6 a line."""
+
+    R0 = "R0"
+    R1 = "R1"
+    R2 = "R2"
+    R3 = "R3"
+    R4 = "R4"
+    R5 = "R5"
+    R6 = "R6"
+
+
+class Role(StrEnum):
+    """What a solver is in a study."""
+
+    BASE = "base"
+    TEACHER = "teacher"
+    STUDENT = "student"
+
+
+class Split(StrEnum):
+    """Where a problem stands."""
+
+    TRAIN = "train"
+    VALID = "valid"
+    HELDOUT = "heldout"
+
+
+class SetAsideReason(StrEnum):
+    """Why a problem never reaches a model."""
+
+    NO_TEXT = "no text"
+    NOT_VISIBLE = "text not visible"
+    NO_KEY = "no key"
+    DUPLICATE = "duplicate"
+
+
+class AnswerKind(StrEnum):
+    """The built-in kinds of answer; a plugin's kind is any other name."""
+
+    INTEGER = "integer"
+    DECIMAL = "decimal"
+    FRACTION = "fraction"
+    ROOT = "root"
+    EXPRESSION = "expression"
+    COMPLEX = "complex"
+    TUPLE = "tuple"
+    SET = "set"
+    LIST = "list"
+    INTERVAL = "interval"
+    RATIO = "ratio"
+    TIME = "time"
+    DATE = "date"
+    LETTER = "letter"
+    WORD = "word"
+    WORD_NUMBER = "word_number"
+    BASE = "base"
+    EQUATION = "equation"
+    MATRIX = "matrix"
+    MONEY = "money"
+    PERCENT = "percent"
+    DEGREE = "degree"
+    QUANTITY = "quantity"
+
+
+class Cause(StrEnum):
+    """Why a wrong answer is wrong, where it can be told."""
+
+    NONE = ""
+    ARITHMETIC = "arithmetic slip"
+    NEAR_MISS = "near miss"
+    SIGN = "sign"
+    RECIPROCAL = "reciprocal"
+    FACTOR = "off by a factor"
+    FORM = "form or type mismatch"
+    EXTRACTION = "extraction failure"
+    TRUNCATED = "truncated"
+    GAVE_UP = "gave up"
+    REPEATED = "repeated itself"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class TextGold:
+    """A key written out, as competitions print them."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class NumberGold:
+    """A number and the absolute tolerance within which another is right."""
+
+    value: float
+    tolerance: float
+
+
+@dataclass(frozen=True, slots=True)
+class TestsGold:
+    """Python source of unit tests that a code answer must pass."""
+
+    __test__ = False  # not a test class, whatever pytest thinks of its name
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class RubricGold:
+    """What a judge model is to look for."""
+
+    rubric: str
+
+
+Gold = TextGold | NumberGold | TestsGold | RubricGold
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One problem with its key. ``groups`` names what tables break down by (year, section, ...)."""
+
+    id: str
+    text: str
+    gold: Gold
+    kind: str
+    source: str
+    groups: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def gold_text(self) -> str:
+        """The key as text, for a prompt or a table."""
+        match self.gold:
+            case TextGold(text):
+                return text
+            case NumberGold(value, tolerance):
+                return f"{value:g}" if tolerance == 0 else f"{value:g} ± {tolerance:g}"
+            case TestsGold(source):
+                return source
+            case RubricGold(rubric):
+                return rubric
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """A problem that was brought in and kept away from every model, and why."""
+
+    id: str
+    text: str
+    key: str
+    source: str
+    reason: SetAsideReason
+    detail: str = ""
+    groups: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How tokens are drawn. Temperature 0 is greedy; ``seed`` goes where the endpoint takes one."""
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int = 0
+    max_tokens: int = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What makes responses comparable: only those of one ``condition_id`` are set side by side."""
+
+    problem_set: str
+    system: str
+    template: str
+    sampling: Sampling
+    precision: str
+
+    @property
+    def condition_id(self) -> str:
+        """The 16 hex digits that name this condition."""
+        return content_hash(self)[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One answer of one solver to one problem. Seconds and cost live in the ledger."""
+
+    solver: str
+    problem_id: str
+    condition_id: str
+    sample: int
+    attempt: int
+    reasoning: str
+    text: str
+    finish: Finish
+    tokens_in: int
+    tokens_out: int
+    ledger_key: str
+    error: str = ""
+
+    @property
+    def response_id(self) -> str:
+        """The 16 hex digits that name this response: who, what, which condition, which try."""
+        return content_hash(
+            [self.solver, self.problem_id, self.condition_id, self.sample, self.attempt]
+        )[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class NotAsked:
+    """A question that no one answered and no one was paid for (a replay without a record of it)."""
+
+    solver: str
+    problem_id: str
+    condition_id: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What one response is worth, who decided, and why."""
+
+    response_id: str
+    problem_id: str
+    outcome: Outcome
+    extracted: str
+    rule: str
+    decided_by: DecidedBy
+    form: str = ""
+    cause: Cause = Cause.NONE
+    why: str = ""
+    symbolic: Opinion = Opinion.NOT_ASKED
+    judge: Opinion = Opinion.NOT_ASKED
+    symbolic_why: str = ""
+    judge_why: str = ""
+
+    @property
+    def disagreed(self) -> bool:
+        """Whether the symbolic check and the judge said opposite things."""
+        return {self.symbolic, self.judge} == {Opinion.EQUAL, Opinion.DIFFERENT}
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """Verified reasoning for one problem at one level. ``flags`` empty: it may be trained on."""
+
+    problem_id: str
+    level: str
+    parent: str
+    text: str
+    words: int
+    tokens: int
+    made_by: str
+    attempt: int = 0
+    flags: tuple[str, ...] = ()
+    ledger_key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Student:
+    """A trained adapter: on what base, from which lessons, and why this checkpoint."""
+
+    id: str
+    base: str
+    base_hash: str
+    variant: str
+    seed: int
+    recipe_hash: str
+    data_hash: str
+    adapter: str
+    adapter_hash: str
+    chosen_step: int
+    chosen_why: str
+    validation_loss: float
+    trained_examples: int
+    trained_parameters: int
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """How one solver did on one group of one set under one condition.
+
+    ``outcomes`` counts every outcome and sums to ``n``; ``accuracy`` is CORRECT over ``n`` less
+    BAD_KEY, in [0, 1]; ``low`` and ``high`` bound it at 95 % (Wilson); ``words`` and ``tokens`` are
+    means over the responses.
+    """
+
+    solver: str
+    role: Role
+    level: str
+    seed: int
+    condition_id: str
+    set: str
+    split: Split
+    group: str
+    n: int
+    outcomes: Mapping[str, int]
+    accuracy: float
+    low: float
+    high: float
+    words: float
+    tokens: float
+
+
+def canonical_json(value: Any) -> str:
+    """JSON of a record or plain value, the same on every machine (sorted keys, no spaces)."""
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_plain
+    )
+
+
+def content_hash(value: Any) -> str:
+    """The sha256 hex digest of a record's canonical JSON."""
+    return hashlib.sha256(canonical_json(value).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        named = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+        return {"": type(value).__name__} | named
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{type(value).__name__} has no canonical JSON")
