@@ -1,0 +1,41 @@
+# Everything here sets itself up in .venv on a machine with Python >= 3.11, make and git.
+PYTHON ?= python3
+BIN := .venv/bin
+# mlx runs on Apple Silicon and on Linux; elsewhere its tests are skipped
+EXTRAS := $(shell case "$$(uname -sm)" in Linux\ x86_64|Linux\ aarch64) echo dev,mlx;; *) echo dev;; esac)
+
+.PHONY: demo test lint bench soak clean
+
+demo: .venv/.installed
+	$(BIN)/potstill demo --out runs/demo
+
+test: .venv/.tested lint
+	$(BIN)/pytest
+
+lint: .venv/.tested
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: .venv/.tested
+	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+soak: .venv/.tested
+	$(BIN)/pytest -m soak --timeout 3600
+
+clean:
+	rm -rf .venv runs build dist
+
+.venv/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Potstill needs Python 3.11 or newer; set PYTHON=")'
+	$(PYTHON) -m venv .venv
+
+# torch goes first, pinned: a newer one in the same resolution would bring its CUDA packages
+.venv/.installed: .venv/bin/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt torch
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e .
+	touch $@
+
+.venv/.tested: .venv/.installed
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[$(EXTRAS)]'
+	touch $@

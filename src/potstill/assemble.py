@@ -1,0 +1,238 @@
+"""What the stages made, put together into the numbers of a report."""
+
+from __future__ import annotations
+
+import platform
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from potstill.evaluation import Answered, evaluate, join
+from potstill.lessons.recorded import inversions
+from potstill.records import (
+    DecidedBy,
+    Finish,
+    Lesson,
+    Opinion,
+    Outcome,
+    Problem,
+    Split,
+    content_hash,
+)
+from potstill.report.data import (
+    CallCount,
+    Corpus,
+    Disagreement,
+    Grader,
+    LessonCount,
+    LossCurve,
+    LossPoint,
+    OverlapPair,
+    ReportData,
+    Reproduction,
+)
+
+if TYPE_CHECKING:
+    from potstill.cells import Run
+    from potstill.ledger import Ledger
+    from potstill.pipeline import Result
+    from potstill.stages import Answers, StudentCell
+
+__all__ = ["report_data", "write_report"]
+
+
+def write_report(run: Run, result: Result) -> Mapping[str, Any]:
+    """The report as plain data, after it was written beneath the study's directory."""
+    import json
+
+    from potstill.report import build_report
+
+    with run.progress.stage("report", 1, "page") as bar:
+        page = build_report(report_data(run, result), run.directory)
+        bar.advance()
+    report: Mapping[str, Any] = json.loads((page.parent / "report.json").read_text("utf-8"))
+    return report
+
+
+def report_data(run: Run, result: Result) -> ReportData:
+    """Every number and sentence of the report."""
+    answers = [row for cell in result.answers for row in _answered(cell, result.problems)]
+    conditions = {a.condition.condition_id: a.condition for a in (result.taught, *result.answers)}
+    return ReportData.of(
+        run.study.name,
+        evaluate(answers, conditions, primary_level=run.study.levels[0].value),
+        conditions=tuple(conditions.values()),
+        corpus=_corpus(result),
+        reproduction=_reproduction(run, result),
+        training=tuple(_curve(cell) for cell in result.students),
+        calls=_calls(run.ledger),
+        grader=_grader(result),
+        overlap=_overlap(result),
+        notes=_notes(result),
+        description=run.study.about,
+    )
+
+
+def _answered(cell: Answers, problems: Iterable[Problem]) -> list[Answered]:
+    return join(
+        cell.responses,
+        cell.verdicts,
+        problems,
+        role=cell.role,
+        set=cell.set,
+        split=Split.HELDOUT,
+        level=cell.level,
+        seed=cell.seed,
+    )
+
+
+def _corpus(result: Result) -> Corpus:
+    chosen = {x.problem_id for lessons in result.chosen.values() for x in lessons}
+    not_asked = Counter(
+        x.solver for cell in (result.taught, *result.answers) for x in cell.not_asked
+    )
+    return Corpus(
+        problems=len(result.problems) + len(result.set_aside),
+        set_aside=_counts(item.reason.value for item in result.set_aside),
+        splits=_counts(side.value for side in result.splits.values()),
+        teacher_outcomes=_counts(v.outcome.value for v in result.taught.verdicts),
+        not_asked=dict(not_asked),
+        lessons=tuple(_lesson_counts(result.lessons)),
+        trained=len(chosen),
+    )
+
+
+def _lesson_counts(lessons: Sequence[Lesson]) -> Iterable[LessonCount]:
+    longer = {row.level: row.longer for row in inversions(lessons)}
+    for level in sorted({lesson.level for lesson in lessons}):
+        own = [lesson for lesson in lessons if lesson.level == level]
+        kept = [lesson for lesson in own if not lesson.flags]
+        yield LessonCount(
+            level=level,
+            kept=len(kept),
+            flagged=_counts(flag for lesson in own for flag in lesson.flags),
+            mean_words=_mean([lesson.words for lesson in kept]),
+            mean_tokens=_mean([lesson.tokens for lesson in kept]),
+            inversions=longer.get(level, 0),
+        )
+
+
+def _curve(cell: StudentCell) -> LossCurve:
+    return LossCurve(
+        variant=cell.student.variant,
+        seed=cell.student.seed,
+        history=tuple(LossPoint(x.step, x.train_loss, x.validation_loss) for x in cell.history),
+        chosen_step=cell.student.chosen_step,
+        chosen_why=cell.student.chosen_why,
+    )
+
+
+def _calls(ledger: Ledger) -> tuple[CallCount, ...]:
+    return tuple(
+        CallCount(
+            stage=spend.group[0],
+            model=spend.group[1],
+            calls=spend.calls,
+            retries=spend.retries,
+            tokens_in=spend.tokens_in,
+            tokens_out=spend.tokens_out,
+            cost_usd=None if spend.unpriced else spend.cost_usd,
+        )
+        for spend in ledger.spend(("stage", "model"))
+    )
+
+
+def _grader(result: Result) -> Grader:
+    texts = {p.id: p for p in result.problems}
+    decided: Counter[str] = Counter()
+    disagreements: list[Disagreement] = []
+    unparseable = undecided = 0
+    for cell in (result.taught, *result.answers):
+        for verdict in cell.verdicts:
+            decided[verdict.decided_by.value] += 1
+            undecided += verdict.outcome is Outcome.UNDECIDED
+            unparseable += verdict.judge is Opinion.UNDECIDED
+            if verdict.disagreed:
+                disagreements.append(
+                    Disagreement(
+                        problem_id=verdict.problem_id,
+                        key=texts[verdict.problem_id].gold_text,
+                        answer=verdict.extracted,
+                        symbolic=verdict.symbolic.value,
+                        symbolic_why=verdict.symbolic_why,
+                        judge=verdict.judge.value,
+                        judge_why=verdict.judge_why,
+                        solver=cell.name,
+                        outcome=verdict.outcome.value,
+                    )
+                )
+    ordered = {who.value: decided[who.value] for who in DecidedBy if decided[who.value]}
+    return Grader(ordered, tuple(disagreements), unparseable, undecided)
+
+
+def _overlap(result: Result) -> tuple[OverlapPair, ...]:
+    """The pairs across the two sides; those that say the same were put on one side."""
+    rows = []
+    for pair in result.pairs:
+        for held, other in ((pair.a_id, pair.b_id), (pair.b_id, pair.a_id)):
+            across = (
+                result.splits[held] is Split.HELDOUT and result.splits[other] is not Split.HELDOUT
+            )
+            if across:
+                action = "same problem" if pair.leaks else "other numbers: counted, both kept"
+                rows.append(OverlapPair(held, other, pair.how, pair.score, action))
+    return tuple(rows)
+
+
+def _reproduction(run: Run, result: Result) -> Reproduction:
+    names = ("potstill", "torch", "transformers", "peft", "math-verify")
+    return Reproduction(
+        command=f"potstill run study.yaml --out {run.directory.name}",
+        versions={"python": platform.python_version()} | {name: version(name) for name in names},
+        hashes={
+            "study": content_hash(run.study.model_dump(mode="json")),
+            "problems": content_hash(list(result.problems)),
+            "base": run.base().base_hash,
+        },
+        seeds=tuple(run.study.seeds),
+    )
+
+
+def _notes(result: Result) -> tuple[str, ...]:
+    study = result.study
+    notes = []
+    if study.student.base == "pocket":
+        notes.append(
+            "The pocket base has seen worked multi-step text of the same problem families in "
+            "another format, with the sentences that R1's teacher uses: LoRA here mostly elicits "
+            "skills that the base already has, in line with what is known of small-data "
+            "distillation."
+        )
+    for cell in (result.taught, *result.answers):
+        if cell.not_asked:
+            notes.append(
+                f"{cell.name} was not asked {len(cell.not_asked)} of the "
+                f"{len(cell.not_asked) + len(cell.responses)} {cell.set} problems (no record of "
+                "them); they are counted apart and in no accuracy."
+            )
+        errored = sum(r.finish is Finish.ERROR for r in cell.responses)
+        if errored:
+            notes.append(
+                f"{errored} calls to {cell.name} on {cell.set} failed; run the study again and "
+                "they are asked again."
+            )
+    if study.require == "own":
+        notes.append(
+            "Each level trains on the problems whose lesson passed at that level (require: own), "
+            "so the students differ in their problems as well as in length."
+        )
+    return tuple(notes)
+
+
+def _counts(values: Iterable[str]) -> dict[str, int]:
+    return dict(sorted(Counter(values).items()))
+
+
+def _mean(values: Sequence[int]) -> float:
+    return sum(values) / len(values) if values else 0.0

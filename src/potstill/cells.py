@@ -1,0 +1,175 @@
+"""A run's hands: the store, the ledger, the grader and the models, each opened when first needed.
+
+:meth:`Run.cell` is the one place where it is decided whether something is fresh.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from potstill.errors import PotstillError, StudyError
+from potstill.progress import Bar, Progress
+from potstill.store import Cell, Manifest, Store
+from potstill.study import Agent, Study, load_options, plugin
+
+if TYPE_CHECKING:
+    from potstill.grading import GradingPool
+    from potstill.ledger import Ledger
+    from potstill.solvers import Solver
+    from potstill.training.base import Base
+
+__all__ = ["NotFresh", "Run", "agent_identity", "fingerprint"]
+
+R = TypeVar("R")
+Tables = Mapping[str, tuple[type, Iterable[Any]]]
+
+
+class NotFresh(PotstillError):
+    """A cell that would have to be made, met while only looking."""
+
+
+@dataclass(slots=True)
+class Run:
+    """One pass over a study: to do what is not fresh, or (``peek``) only to look."""
+
+    study: Study
+    directory: Path
+    store: Store
+    ledger: Ledger
+    progress: Progress
+    stack: ExitStack
+    peek: bool = False
+    _pool: list[GradingPool] = field(default_factory=list)
+    _base: list[Base] = field(default_factory=list)
+    _solvers: dict[str, Solver] = field(default_factory=dict)
+
+    def cell(
+        self, cell: Cell, name: str, make: Callable[[], tuple[Tables, Mapping[str, Any]]]
+    ) -> Manifest:
+        """The manifest of a finished cell, made now if it was not there."""
+        if self.store.exists(cell):
+            manifest = self.store.manifest(cell)
+            self.progress.fresh(name, _counts(manifest))
+            return manifest
+        if self.peek:
+            raise NotFresh(f"{name} is not finished.")
+        tables, summary = make()
+        return self.store.write(cell, tables, summary=summary)
+
+    def counted(self, name: str, total: int, unit: str, items: Iterable[R]) -> list[R]:
+        """All items, each counted on the stage's bar as it comes, with the spend so far."""
+        done: list[R] = []
+        with self.progress.stage(name, total, unit) as bar:
+            before = self.ledger.spent_usd
+            for item in items:
+                done.append(item)
+                _tick(bar, self.ledger.spent_usd - before)
+        return done
+
+    def pool(self) -> GradingPool:
+        """The grading workers, started at the first need."""
+        if not self._pool:
+            from potstill.grading import GradingPool
+
+            self._pool.append(self.stack.enter_context(GradingPool()))
+        return self._pool[0]
+
+    def base(self) -> Base:
+        """The student's base model, loaded at the first need."""
+        if not self._base:
+            from potstill.training.base import load_base
+
+            student = self.study.student
+            if student.backend != "torch":
+                raise StudyError(
+                    f"student.backend {student.backend!r} cannot train yet; set backend: torch and "
+                    "a base in Hugging Face format (Qwen/Qwen2.5-7B-Instruct, say)."
+                )
+            self._base.append(load_base(self.base_path, student.precision, student.device))
+        return self._base[0]
+
+    def local_solver(self, adapter: Path | None, name: str) -> Solver:
+        """The base model, with a student's adapter if one is given, as a solver."""
+        from potstill.solvers.torch import TorchSolver
+
+        return TorchSolver(
+            self.base(),
+            adapter,
+            self.ledger,
+            solver_id=name,
+            batch_size=self.study.evaluation.batch_size,
+        )
+
+    @property
+    def base_path(self) -> str:
+        """Where the base model is: the shipped pocket student, a folder, or a hub id."""
+        if self.study.student.base == "pocket":
+            from potstill.pocket import STUDENT_PATH
+
+            return str(STUDENT_PATH)
+        return self.study.student.base
+
+    def agent(self, role: str) -> Solver:
+        """The solver that plays a role (teacher, verifier, condenser), opened at the first need."""
+        if role not in self._solvers:
+            agent = self.study.agents()[role]
+            options = load_options("potstill.solvers", agent.solver, agent.options, ())
+            opened = plugin("potstill.solvers", agent.solver).open_solver(options, self.ledger)
+            self._solvers[role] = self.stack.enter_context(opened)
+        return self._solvers[role]
+
+
+def agent_identity(agent: Agent) -> Mapping[str, Any]:
+    """What decides an agent's answers: who it is and how it is asked, never where it lives."""
+    options = load_options("potstill.solvers", agent.solver, agent.options, ())
+    return {
+        "solver": agent.solver,
+        "who": options.identity(),
+        "system": agent.system,
+        "prompt": agent.prompt,
+        "sampling": agent.sampling,
+    }
+
+
+def fingerprint(value: Any) -> Any:
+    """A plain value with every existing file or folder in it replaced by a hash of its content."""
+    if isinstance(value, Mapping):
+        return {str(k): fingerprint(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [fingerprint(v) for v in value]
+    if isinstance(value, str | Path) and str(value):
+        return _hash_path(Path(value)) or str(value)
+    return value
+
+
+def _hash_path(path: Path) -> str:
+    try:
+        if not path.is_absolute() or not path.exists():
+            return ""
+    except OSError:  # a text too long to be a path
+        return ""
+    files: Sequence[Path] = (
+        [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+    )
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(file.relative_to(path.parent).as_posix().encode() + b"\0")
+        with file.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return f"sha256:{digest.hexdigest()}"
+
+
+def _tick(bar: Bar, usd: float) -> None:
+    bar.advance()
+    if usd:
+        bar.spend(usd)
+
+
+def _counts(manifest: Manifest) -> str:
+    shown = [f"{count:,} {name}" for name, count in manifest.rows.items()]
+    return ", ".join(shown) or ", ".join(f"{k} {v}" for k, v in manifest.summary.items())

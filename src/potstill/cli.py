@@ -1,0 +1,144 @@
+"""The command line: parse, one library call, print. Nothing is decided here."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from potstill.study import Study
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="potstill",
+    help="Distil a large model's reasoning into a compact student, and know whether it worked.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+StudyFile = Annotated[Path, typer.Argument(help="The study file (YAML).", show_default=False)]
+StudyDir = Annotated[
+    Path, typer.Argument(help="The study directory that potstill run made.", show_default=False)
+]
+
+
+def main() -> None:
+    """Nothing; runs the command line. Potstill's own errors end it with one sentence and code 2."""
+    from potstill.errors import PotstillError
+
+    try:
+        app()
+    except PotstillError as exc:
+        print(f"potstill: {exc}", file=sys.stderr)
+        raise SystemExit(2) from exc
+    except KeyboardInterrupt:
+        print("potstill: stopped; what was finished is kept, run again to go on.", file=sys.stderr)
+        raise SystemExit(130) from None
+
+
+@app.command()
+def init(
+    name: Annotated[str, typer.Argument(help="The study's name; NAME/study.yaml is written.")],
+) -> None:
+    """Write a commented study file that runs as it is, offline, and is ready to be changed."""
+    from potstill.templates import write_study
+
+    path = write_study(name, Path.cwd())
+    _console().print(f"Wrote {path}. Read it, change it, then: potstill run {path}")
+
+
+@app.command()
+def run(
+    study: StudyFile,
+    out: Annotated[
+        Path | None, typer.Option(help="The study directory.  [default: runs/NAME]")
+    ] = None,
+    until: Annotated[str, typer.Option(help="Stop after this stage.", show_default=False)] = "",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Validate, print every setting and the calls; stop.")
+    ] = False,
+) -> None:
+    """Run every part of a study that is not fresh; run it again to go on after a stop."""
+    from potstill.study import load_study
+
+    if dry_run:
+        from potstill.plan import print_plan
+
+        print_plan(study, _console())
+        return
+    loaded = load_study(study)
+    _run(loaded, out or Path("runs") / loaded.name, until)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="The study directory.")] = Path("runs/demo"),
+) -> None:
+    """Run a whole study in the pocket world: offline, over real HTTP, in minutes."""
+    from potstill.study import load_study
+    from potstill.templates import DEMO_STUDY
+
+    _run(load_study(DEMO_STUDY), out, "")
+
+
+@app.command()
+def status(directory: StudyDir) -> None:
+    """Show a study's stages: which are fresh, what they hold, what was spent."""
+    from potstill.status import print_status
+
+    print_status(directory, _console())
+
+
+@app.command()
+def problems(
+    file: Annotated[
+        Path, typer.Argument(help="A study file, a data file or a folder of problems.")
+    ],
+    aside: Annotated[bool, typer.Option("--aside", help="Only those set aside.")] = False,
+) -> None:
+    """Show every problem, its inferred answer kind, and why any is set aside. Asks no model."""
+    from potstill.plan import print_problems
+
+    print_problems(file, _console(), only_aside=aside)
+
+
+@app.command()
+def replay(
+    file: Annotated[
+        Path, typer.Argument(help="A study file whose replay agents to serve, or a ledger.sqlite.")
+    ],
+    port: Annotated[int, typer.Option(help="The port on 127.0.0.1; 0 takes a free one.")] = 8011,
+) -> None:
+    """Serve recorded replies as an OpenAI-compatible endpoint on this machine."""
+    from potstill.solvers.replay import serve_file
+
+    serve_file(file, port, _console())
+
+
+def _run(study: Study, directory: Path, until: str) -> None:
+    from potstill.pipeline import run_study
+    from potstill.progress import TerminalProgress
+    from potstill.report.terminal import print_table
+
+    console = _console()
+    report = run_study(study, directory, progress=TerminalProgress(console), until=until)
+    if report is None:
+        console.print(f"Stopped after {until}. Go on with the same command without --until.")
+        return
+    print_table(report, console)
+    page = (directory / "report" / "index.html").resolve()
+    console.print(f"Report: {page}", highlight=False, soft_wrap=True)
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console()

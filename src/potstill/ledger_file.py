@@ -1,0 +1,276 @@
+"""The ledger's SQLite file: its lock, its format, and the one thread that writes it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import queue
+import sqlite3
+import threading
+from collections import defaultdict
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+
+from potstill.errors import StoreError
+
+__all__ = ["FORMAT_VERSION", "Writer", "connect", "connect_readonly", "lock_writer"]
+
+FORMAT_VERSION = 1
+_GROUP_MAX = 1024
+
+_SCHEMA = """
+CREATE TABLE replies (
+    key TEXT NOT NULL UNIQUE, stage TEXT NOT NULL, provider TEXT NOT NULL, model TEXT NOT NULL,
+    request TEXT NOT NULL, raw BLOB NOT NULL, sha256 TEXT NOT NULL,
+    tokens_in INTEGER NOT NULL, tokens_out INTEGER NOT NULL, tokens_cached INTEGER NOT NULL,
+    reasoning_tokens INTEGER NOT NULL, cost_usd REAL NOT NULL, priced INTEGER NOT NULL,
+    seconds REAL NOT NULL, retries INTEGER NOT NULL, created_at TEXT NOT NULL
+);
+CREATE TABLE events (
+    at TEXT NOT NULL, stage TEXT NOT NULL, provider TEXT NOT NULL, model TEXT NOT NULL,
+    kind TEXT NOT NULL, detail TEXT NOT NULL, key TEXT NOT NULL, n INTEGER NOT NULL
+);
+"""
+
+
+def lock_writer(path: Path) -> int:
+    """The descriptor that holds the writer's lock beside ``path`` until it is closed.
+
+    Raises StoreError naming the process that holds it already.
+    """
+    import fcntl
+
+    lock = path.with_suffix(".lock")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as exc:
+        raise StoreError(
+            f"{lock} cannot be made ({exc.strerror}); choose a directory you can write to."
+        ) from exc
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+    except BlockingIOError as exc:
+        holder = os.pread(fd, 32, 0).decode("ascii", "replace").strip() or "unknown"
+        os.close(fd)
+        raise StoreError(
+            f"{path} is in use by process {holder}; wait for it to end or stop it."
+        ) from exc
+    except OSError as exc:
+        os.close(fd)
+        raise _explained(path, exc) from exc
+    return fd
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A connection to a ledger of this format, which is made where there is none."""
+    try:
+        connection = sqlite3.connect(
+            path, timeout=30, isolation_level=None, check_same_thread=False
+        )
+    except sqlite3.Error as exc:
+        raise _explained(path, exc) from exc
+    try:
+        _check_version(connection, path)
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        if _version(connection) == 0:
+            connection.executescript(
+                f"BEGIN IMMEDIATE;{_SCHEMA}PRAGMA user_version={FORMAT_VERSION};COMMIT;"
+            )
+    except sqlite3.Error as exc:
+        connection.close()
+        raise _explained(path, exc) from exc
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def connect_readonly(path: Path) -> sqlite3.Connection:
+    """A connection that reads a ledger, beside its writer or from a read-only folder."""
+    if not path.is_file():
+        raise StoreError(f"There is no ledger at {path}; run the study first.")
+    # Where nothing can be written SQLite has no room for its shared index, and nobody else writes.
+    frozen = "" if os.access(path.parent, os.W_OK) else "&immutable=1"
+    uri = f"{path.resolve().as_uri()}?mode=ro{frozen}"
+    try:
+        connection = sqlite3.connect(uri, uri=True, timeout=30, check_same_thread=False)
+    except sqlite3.Error as exc:
+        raise _explained(path, exc) from exc
+    try:
+        _check_version(connection, path)
+        if _version(connection) == 0:
+            raise StoreError(f"{path} is not a ledger; name the ledger.sqlite of a study.")
+    except sqlite3.Error as exc:
+        connection.close()
+        raise _explained(path, exc) from exc
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _check_version(connection: sqlite3.Connection, path: Path) -> None:
+    version = _version(connection)
+    if version > FORMAT_VERSION:
+        raise StoreError(
+            f"{path} has format {version}, written by a newer potstill; this one reads up to"
+            f" format {FORMAT_VERSION}: upgrade potstill (pip install -U potstill)."
+        )
+    tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    if version == 0 and tables:
+        raise StoreError(f"{path} is another program's database; name a new file.")
+
+
+def _explained(path: Path, exc: BaseException) -> StoreError:
+    text = str(exc)
+    full = "disk is full" in text or "disk I/O error" in text
+    if full or (isinstance(exc, OSError) and exc.errno in (errno.ENOSPC, errno.EDQUOT)):
+        return StoreError(
+            f"{path} cannot grow ({text}): free some disk space and run again; every reply"
+            " committed so far is kept."
+        )
+    if "locked" in text:
+        return StoreError(f"{path} is locked by another program; close it and run again.")
+    if "unable to open" in text:
+        return StoreError(f"{path} cannot be opened; choose a directory you can write to.")
+    return StoreError(
+        f"{path} cannot be used as a ledger ({text}); restore it from a copy or move it away"
+        " to start anew."
+    )
+
+
+@dataclass(slots=True)
+class _Job:
+    statement: str
+    bind: Callable[[], tuple[object, ...]]
+    done: Future[None] | None = None
+    waiter: asyncio.Future[None] | None = None
+
+
+Binding = Callable[[], tuple[object, ...]]  # makes the values in the writer's thread
+
+
+class Writer:
+    """The one thread that writes a ledger: it drains its queue into one transaction at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._connection = connect(path)
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._failed: StoreError | None = None
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="ledger-writer", daemon=True)
+        self._thread.start()
+
+    def submit(self, statement: str, bind: Binding) -> Future[None]:
+        """A future that is done when the statement is on disk."""
+        job = _Job(statement, bind, done=Future())
+        self._enqueue(job)
+        assert job.done is not None
+        return job.done
+
+    def submit_async(self, statement: str, bind: Binding, waiter: asyncio.Future[None]) -> None:
+        """Nothing; ``waiter`` is set in its own loop when the statement is on disk."""
+        self._enqueue(_Job(statement, bind, waiter=waiter))
+
+    def forget(self, statement: str, bind: Binding) -> None:
+        """Nothing; the statement goes with the next transaction and no one waits for it."""
+        self._enqueue(_Job(statement, bind))
+
+    def flush(self) -> None:
+        """Nothing; everything submitted before is on disk when it returns."""
+        self.submit("SELECT 1", tuple).result()
+
+    def close(self) -> None:
+        """Nothing; everything submitted has been written, or failed, when it returns."""
+        if self._closed:
+            return
+        self._closed = True
+        self._jobs.put(None)
+        self._thread.join()
+        self._connection.close()
+
+    def _enqueue(self, job: _Job) -> None:
+        if self._closed:
+            raise StoreError(f"{self._path} was closed; open it again to add to it.")
+        if self._failed is not None:
+            raise self._failed
+        self._jobs.put(job)
+
+    def _run(self) -> None:
+        last = False
+        while not last:
+            batch: list[_Job] = []
+            job = self._jobs.get()
+            while True:
+                if job is None:
+                    last = True
+                    break
+                batch.append(job)
+                if len(batch) >= _GROUP_MAX:
+                    break
+                try:
+                    job = self._jobs.get_nowait()
+                except queue.Empty:
+                    break
+            if batch:
+                self._write(batch)
+
+    def _write(self, batch: list[_Job]) -> None:
+        error = self._failed
+        if error is None:
+            try:
+                self._transact(batch)
+            except Exception as exc:  # whatever it is, those who wait must hear of it
+                error = self._failed = _explained(self._path, exc)
+                error.__cause__ = exc
+        _answer(batch, error)
+
+    def _transact(self, batch: list[_Job]) -> None:
+        execute = self._connection.execute
+        execute("BEGIN IMMEDIATE")
+        try:
+            for job in batch:
+                execute(job.statement, job.bind())
+            execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:
+                execute("ROLLBACK")
+            raise
+
+
+def _answer(batch: list[_Job], error: StoreError | None) -> None:
+    loops: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = defaultdict(list)
+    for job in batch:
+        if job.waiter is not None:
+            loops[job.waiter.get_loop()].append(job.waiter)
+        elif job.done is not None:
+            if error is None:
+                job.done.set_result(None)
+            else:
+                job.done.set_exception(error)
+    for loop, waiters in loops.items():
+        with contextlib.suppress(RuntimeError):  # the loop was closed: no one waits any more
+            loop.call_soon_threadsafe(_resolve, waiters, error)
+
+
+def _resolve(waiters: list[asyncio.Future[None]], error: StoreError | None) -> None:
+    for waiter in waiters:
+        if waiter.done():
+            continue
+        if error is None:
+            waiter.set_result(None)
+        else:
+            waiter.set_exception(error)

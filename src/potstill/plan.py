@@ -1,0 +1,193 @@
+"""Looking before anything is sent: a study's settings, its problems, the calls it would make."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from potstill.records import Split
+from potstill.study import Study, load_options, load_study, read_study
+from potstill.training.recipe import PRESETS
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from potstill.problems import Imported
+
+__all__ = ["Call", "Setting", "planned_calls", "print_plan", "print_problems", "settings"]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One resolved value of a study and where it came from: file, preset or default."""
+
+    name: str
+    value: str
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """How many calls a study would make of one model for one purpose, at most."""
+
+    stage: str
+    model: str
+    calls: int
+    why: str
+
+
+def settings(study: Study, raw: Mapping[str, Any]) -> list[Setting]:
+    """Every value of a study with its origin, in the order of the schema."""
+    resolved = study.model_dump(mode="json", exclude_none=True)
+    found = dict(_flat(raw))
+    training = raw.get("training")
+    preset = training.get("preset", "") if isinstance(training, Mapping) else ""
+    rows = []
+    for name, value in _flat(_with_plugin_defaults(study, resolved)):
+        field = name.removeprefix("training.")
+        if name in found or any(name.startswith(f"{key}[") for key in found):
+            origin = "file"
+        elif name != field and field in PRESETS.get(preset, {}):
+            origin = f"preset {preset}"
+        else:
+            origin = "default"
+        rows.append(Setting(name, str(value), origin))
+    return rows
+
+
+def planned_calls(study: Study, imported: Imported) -> tuple[dict[str, int], list[Call]]:
+    """How many problems stand on each side, and the calls a run would make at most."""
+    from potstill.lessons.overlap import find_pairs
+    from potstill.lessons.split import split
+
+    use = {source.label: source.use for source in study.problems}
+    problems = imported.problems
+    sides = Counter(split(problems, study.split, find_pairs(problems), use).values())
+    lessons, heldout = sides[Split.TRAIN] + sides[Split.VALID], sides[Split.HELDOUT]
+    students = len(study.levels) * len(study.seeds)
+    names = {role: _model(agent) for role, agent in study.agents().items()}
+    calls = [
+        Call("teach", names["teacher"], lessons + heldout, "every problem once"),
+    ]
+    if study.verifier and study.verify != "symbolic":
+        most = lessons + heldout * (2 + students)
+        why = "every answer" if study.verify == "both" else "answers the symbolic check leaves open"
+        calls.append(Call("verify", names["verifier"], most, f"at most: {why}, local ones too"))
+    if study.condenser:
+        most = lessons * len(study.levels)
+        calls.append(
+            Call("condense", names["condenser"], most, "at most, and again where one is refused")
+        )
+    calls.append(Call("answer", study.student.base, heldout * (1 + students), "local, base too"))
+    return {side.value: sides[side] for side in Split}, calls
+
+
+def print_plan(path: Path, console: Console) -> None:
+    """Nothing; prints the settings of a study file, its problems and the calls it would make."""
+    from rich.table import Table
+
+    from potstill.problems import load_problems
+
+    study = load_study(path)
+    table = Table(title=f"{study.name}: every setting", title_justify="left", box=None)
+    for head in ("setting", "value", "from"):
+        table.add_column(head, overflow="fold")
+    for row in settings(study, read_study(path)):
+        style = "dim" if row.origin == "default" else ""
+        table.add_row(row.name, row.value.replace("\n", "\\n"), row.origin, style=style)
+    console.print(table)
+    imported = load_problems(study.problems)
+    sides, calls = planned_calls(study, imported)
+    reasons = Counter(item.reason.value for item in imported.set_aside)
+    console.print(
+        f"\n{len(imported.problems):,} problems: "
+        + ", ".join(f"{count:,} {side}" for side, count in sides.items())
+        + f"; {len(imported.set_aside):,} set aside"
+        + (f" ({', '.join(f'{n} {why}' for why, n in reasons.items())})" if reasons else "")
+    )
+    students = len(study.levels) * len(study.seeds)
+    console.print(f"{students} students: {len(study.levels)} levels x {len(study.seeds)} seeds\n")
+    plan = Table(title="calls it would make", title_justify="left", box=None)
+    for head, side in (("stage", "left"), ("model", "left"), ("calls", "right"), ("", "left")):
+        plan.add_column(head, justify=side)  # type: ignore[arg-type]
+    for call in calls:
+        plan.add_row(call.stage, call.model, f"{call.calls:,}", call.why)
+    console.print(plan)
+    console.print("\nNothing was sent.")
+
+
+def print_problems(file: Path, console: Console, *, only_aside: bool) -> None:
+    """Nothing; prints every problem of a study file or a data file, and those set aside."""
+    from rich.table import Table
+
+    from potstill.problems import describe, guess_source, load_problems
+
+    if file.suffix in (".yaml", ".yml"):
+        imported = load_problems(load_study(file).problems)
+    else:
+        source = guess_source(file)
+        console.print(f"[dim]Read as {source.source}: {source.why}[/dim]", highlight=False)
+        imported = load_problems([source])
+    rows = [row for row in describe(imported) if row.reason or not only_aside]
+    table = Table(box=None, pad_edge=False)
+    table.add_column("id", overflow="fold", max_width=34)
+    table.add_column("kind", no_wrap=True)
+    table.add_column("key", overflow="ellipsis", max_width=18, no_wrap=True)
+    table.add_column("problem", overflow="ellipsis", no_wrap=True, ratio=1)
+    for row in rows:
+        text = " ".join(row.text.split())
+        if row.reason:
+            why = row.reason + (f": {row.detail}" if row.detail else "")
+            table.add_row(row.id, "set aside", _plain(row.key), _plain(why), style="yellow")
+        else:
+            table.add_row(row.id, row.kind, _plain(row.key), _plain(text))
+    console.print(table)
+    kinds = Counter(row.kind for row in describe(imported) if not row.reason)
+    reasons = Counter(item.reason.value for item in imported.set_aside)
+    console.print(f"\n{len(imported.problems):,} problems by kind: {_listed(kinds)}")
+    console.print(f"{len(imported.set_aside):,} set aside: {_listed(reasons) or 'none'}")
+
+
+def _plain(text: str) -> Any:
+    from rich.text import Text
+
+    return Text(" ".join(text.split()))
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{count:,} {name}" for name, count in ordered)
+
+
+def _model(agent: Any) -> str:
+    return str(agent.options.get("model", agent.solver))
+
+
+def _with_plugin_defaults(study: Study, resolved: dict[str, Any]) -> dict[str, Any]:
+    """The resolved study with the sections' own options in place, defaults included."""
+    for source, section in zip(study.problems, resolved["problems"], strict=True):
+        section |= _options("potstill.problems", source.source, source.options)
+        del section["options"]
+    for role, agent in study.agents().items():
+        resolved[role] |= _options("potstill.solvers", agent.solver, agent.options)
+        del resolved[role]["options"]
+    return resolved
+
+
+def _options(group: str, name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    dumped: dict[str, Any] = load_options(group, name, options, ()).model_dump(mode="json")
+    return dumped
+
+
+def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _flat(inner, f"{prefix}.{key}".lstrip("."))
+    elif isinstance(value, list) and any(isinstance(inner, Mapping | list) for inner in value):
+        for index, inner in enumerate(value):
+            yield from _flat(inner, f"{prefix}[{index}]")
+    else:
+        yield prefix, value

@@ -1,0 +1,128 @@
+"""What a person sees while a study runs: one bar per stage with items, rate, time left, spend."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["Bar", "Progress", "TerminalProgress", "quiet"]
+
+
+class Bar(Protocol):
+    """One stage under way."""
+
+    def advance(self, items: int = 1) -> None:
+        """Nothing; that many more items are done."""
+
+    def spend(self, usd: float) -> None:
+        """Nothing; the stage has spent this much in all."""
+
+
+class Progress(Protocol):
+    """Where the pipeline tells what it is doing."""
+
+    def stage(self, name: str, total: int, unit: str = "items") -> AbstractContextManager[Bar]:
+        """A bar for a stage that has work to do."""
+
+    def fresh(self, name: str, note: str) -> None:
+        """Nothing; the stage was found finished."""
+
+    def note(self, text: str) -> None:
+        """Nothing; one line worth reading."""
+
+
+class _NoBar:
+    def advance(self, items: int = 1) -> None:
+        return None
+
+    def spend(self, usd: float) -> None:
+        return None
+
+
+class _Quiet:
+    @contextmanager
+    def stage(self, name: str, total: int, unit: str = "items") -> Iterator[Bar]:
+        yield _NoBar()
+
+    def fresh(self, name: str, note: str) -> None:
+        return None
+
+    def note(self, text: str) -> None:
+        return None
+
+
+quiet: Progress = _Quiet()
+
+
+class TerminalProgress:
+    """Bars in a terminal; a line per finished stage where the output is no terminal."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    @contextmanager
+    def stage(self, name: str, total: int, unit: str = "items") -> Iterator[Bar]:
+        """A bar while the stage runs, and one line that stays once it has ended."""
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+
+        started = time.monotonic()
+        columns = (
+            TextColumn("{task.description:<22}"),
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}", style="dim"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[money]}", style="dim"),
+        )
+        with Progress(
+            *columns,
+            console=self._console,
+            transient=True,
+            disable=not self._console.is_terminal,
+        ) as bars:
+            bar = _RichBar(bars, bars.add_task(name, total=total, rate="", money=""), started)
+            yield bar
+        seconds = time.monotonic() - started
+        rate = f"{bar.done / seconds:,.1f}/s" if seconds > 0 else ""
+        money = f"  ${bar.usd:,.2f}" if bar.usd else ""
+        self._console.print(
+            f"[green]✓[/green] {name:<22}{bar.done:>7,} {unit:<10} {seconds:>6.1f} s "
+            f"{rate:>12}{money}",
+            highlight=False,
+        )
+
+    def fresh(self, name: str, note: str) -> None:
+        """Nothing; says that the stage was finished before."""
+        self._console.print(f"[dim]= {name:<22}fresh, {note}[/dim]", highlight=False)
+
+    def note(self, text: str) -> None:
+        """Nothing; prints one line."""
+        self._console.print(f"  {text}", highlight=False)
+
+
+class _RichBar:
+    def __init__(self, bars: object, task: object, started: float) -> None:
+        self._bars, self._task, self._started = bars, task, started
+        self.done = 0
+        self.usd = 0.0
+
+    def advance(self, items: int = 1) -> None:
+        self.done += items
+        seconds = time.monotonic() - self._started
+        rate = f"{self.done / seconds:,.1f}/s" if seconds > 0 else ""
+        self._bars.update(self._task, completed=self.done, rate=rate)  # type: ignore[attr-defined]
+
+    def spend(self, usd: float) -> None:
+        self.usd = usd
+        self._bars.update(self._task, money=f"${usd:,.2f}")  # type: ignore[attr-defined]

@@ -1,0 +1,410 @@
+"""The stages of a study, each a function of the stages before it.
+
+What a stage makes is a cell named by its inputs: killed, it goes on where it was; a changed input
+makes anew exactly what hangs on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from potstill.cells import NotFresh, Run, agent_identity, fingerprint
+from potstill.errors import InputError
+from potstill.lessons.condense import condense
+from potstill.lessons.ladder import LADDER
+from potstill.lessons.overlap import Pair
+from potstill.lessons.recorded import Unmatched, read_recorded
+from potstill.lessons.select import LeftOut, select
+from potstill.records import (
+    Condition,
+    Finish,
+    Lesson,
+    Level,
+    NotAsked,
+    Outcome,
+    Problem,
+    Response,
+    Role,
+    SetAside,
+    Split,
+    Student,
+    Verdict,
+    content_hash,
+)
+from potstill.solvers import render_messages, solve
+from potstill.store import Cell
+from potstill.study import Source, Study
+
+if TYPE_CHECKING:
+    from potstill.training.loop import HistoryPoint
+
+__all__ = [
+    "Answers",
+    "StudentCell",
+    "ask_student",
+    "ask_teacher",
+    "bring_in",
+    "judge",
+    "make_lessons",
+    "split_up",
+    "train_one",
+]
+
+# raised when a stage's code changes what it makes of the same inputs
+_VERSION = {"problems": 1, "split": 1, "answers": 1, "verdicts": 1, "lessons": 1, "student": 1}
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """Where one problem stands."""
+
+    problem_id: str
+    split: Split
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What one solver said under one condition, and the verdicts on it."""
+
+    name: str
+    role: Role
+    level: str
+    seed: int
+    set: str
+    condition: Condition
+    responses: tuple[Response, ...]
+    not_asked: tuple[NotAsked, ...]
+    verdicts: tuple[Verdict, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StudentCell:
+    """A trained student, where it is, and how its losses went."""
+
+    student: Student
+    folder: Path
+    history: tuple[HistoryPoint, ...]
+
+
+def bring_in(run: Run) -> tuple[list[Problem], list[SetAside]]:
+    """Every problem of every source: those that may be asked, and those set aside."""
+    from potstill.problems import load_problems
+
+    sources = [(s.source, s.label, fingerprint(s.options)) for s in run.study.problems]
+    cell = Cell.of("problems", sources=sources, version=_VERSION["problems"])
+
+    def make() -> Any:
+        with run.progress.stage("problems", len(sources), "sources") as bar:
+            imported = load_problems(run.study.problems)
+            bar.advance(len(sources))
+        tables = {
+            "problems": (Problem, imported.problems),
+            "set_aside": (SetAside, imported.set_aside),
+        }
+        return tables, {}
+
+    run.cell(cell, "problems", make)
+    problems = run.store.read(cell, "problems", Problem)
+    return problems, run.store.read(cell, "set_aside", SetAside)
+
+
+def split_up(run: Run, problems: Sequence[Problem]) -> tuple[dict[str, Split], list[Pair]]:
+    """The side of every problem, and the pairs that say the same, kept on one side."""
+    from potstill.lessons.overlap import find_pairs
+    from potstill.lessons.split import split
+
+    study = run.study
+    use = {source.label: source.use for source in study.problems}
+    cell = Cell.of(
+        "split",
+        problems=content_hash(list(problems)),
+        options=study.split.model_dump(mode="json"),
+        use=use,
+        version=_VERSION["split"],
+    )
+
+    def make() -> Any:
+        with run.progress.stage("overlap and split", len(problems), "problems") as bar:
+            pairs = find_pairs(problems)
+            sides = split(problems, study.split, pairs, use)
+            bar.advance(len(problems))
+        tables = {
+            "sides": (Side, [Side(p.id, sides[p.id]) for p in problems]),
+            "pairs": (Pair, pairs),
+        }
+        return tables, {}
+
+    run.cell(cell, "overlap and split", make)
+    sides = {side.problem_id: side.split for side in run.store.read(cell, "sides", Side)}
+    return sides, run.store.read(cell, "pairs", Pair)
+
+
+def ask_teacher(run: Run, problems: Sequence[Problem], which: str) -> Answers:
+    """The teacher's answers to a set of problems, under the teacher's own condition."""
+    agent = run.study.teacher
+    condition = Condition(
+        problem_set=_set_hash(problems),
+        system=agent.system,
+        template=agent.prompt,
+        sampling=agent.sampling,
+        precision="api",
+    )
+    blank = Answers("teacher", Role.TEACHER, "", 0, which, condition, (), ())
+    return _ask(run, blank, problems, agent_identity(agent), f"teacher · {which}")
+
+
+def judge(run: Run, answers: Answers, problems: Sequence[Problem]) -> Answers:
+    """The same answers with a verdict on each: the symbolic check, and the verifier model."""
+    from potstill.grading import Rulings, verify
+
+    study = run.study
+    agent = study.verifier if study.verify != "symbolic" else None
+    rulings = Rulings.load(run.directory / "rulings.jsonl")
+    cell = Cell.of(
+        "verdicts",
+        responses=content_hash(list(answers.responses)),
+        problems=content_hash(list(problems)),
+        mode=study.verify,
+        forms=study.forms,
+        verifier=agent_identity(agent) if agent else "",
+        rulings=rulings.digest,
+        version=_VERSION["verdicts"],
+    )
+    name = f"verify · {_short(answers)}"
+
+    def make() -> Any:
+        by_id = {p.id: p for p in problems}
+        pairs = [(by_id[r.problem_id], r) for r in answers.responses]
+        verdicts = run.counted(
+            name,
+            len(pairs),
+            "verdicts",
+            verify(
+                pairs,
+                pool=run.pool(),
+                judge=run.agent("verifier") if agent else None,
+                mode=study.verify,
+                stage="verify",
+                rulings=rulings,
+                forms=study.forms,
+            ),
+        )
+        return {"verdicts": (Verdict, verdicts)}, {}
+
+    run.cell(cell, name, make)
+    return replace(answers, verdicts=tuple(run.store.read(cell, "verdicts", Verdict)))
+
+
+def make_lessons(
+    run: Run, taught: Answers, problems: Sequence[Problem]
+) -> tuple[list[Lesson], Mapping[str, tuple[Lesson, ...]], tuple[LeftOut, ...]]:
+    """Every lesson with its flags, those chosen to train on by level, and those left out."""
+    study = run.study
+    right = {v.response_id for v in taught.verdicts if v.outcome is Outcome.CORRECT}
+    parents = [r for r in taught.responses if r.response_id in right]
+    source: Any = fingerprint(study.recorded.model_dump(mode="json")) if study.recorded else ""
+    if study.condenser:
+        source = agent_identity(study.condenser) | {"responses": content_hash(parents)}
+    cell = Cell.of(
+        "lessons",
+        source=source,
+        problems=content_hash(list(problems)),
+        levels=list(study.levels),
+        ladder=content_hash(list(LADDER)),
+        gates=study.gates.model_dump(mode="json"),
+        base=run.base().base_hash,
+        version=_VERSION["lessons"],
+    )
+
+    def make() -> Any:
+        lessons, unmatched = _lessons(run, parents, problems)
+        order = {p.id: i for i, p in enumerate(problems)}
+        lessons.sort(key=lambda x: (order[x.problem_id], x.level))
+        return {"lessons": (Lesson, lessons), "unmatched": (Unmatched, unmatched)}, {}
+
+    run.cell(cell, "condense", make)
+    lessons = run.store.read(cell, "lessons", Lesson)
+    compared = [lesson for lesson in lessons if lesson.level in study.levels]
+    selected = select(compared, study.levels, study.require)
+    return lessons, selected.by_level, selected.left_out
+
+
+def _lessons(
+    run: Run, parents: Sequence[Response], problems: Sequence[Problem]
+) -> tuple[list[Lesson], list[Unmatched]]:
+    study = run.study
+    by_id = {p.id: p for p in problems}
+    tokenizer = run.base().tokenizer
+
+    def count_tokens(text: str) -> int:
+        return len(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    if study.recorded:
+        with run.progress.stage("recorded levels", len(problems), "problems") as bar:
+            found = read_recorded(
+                study.recorded,
+                problems,
+                grade=run.pool().grade,
+                count_tokens=count_tokens,
+                gates=study.gates,
+            )
+            bar.advance(len(problems))
+        return list(found.lessons), list(found.unmatched)
+    if study.condenser is None:
+        raise InputError("the study has neither a condenser nor recorded levels; add one of them.")
+    lessons = run.counted(
+        "condense",
+        len(parents) * (1 + len(study.levels)),
+        "lessons",
+        condense(
+            [(by_id[r.problem_id], r) for r in parents],
+            condenser=run.agent("condenser"),
+            levels=study.levels,
+            grade=run.pool().grade,
+            count_tokens=count_tokens,
+            stage="condense",
+            sampling=study.condenser.sampling,
+            options=study.gates,
+        ),
+    )
+    return lessons, []
+
+
+def train_one(
+    run: Run,
+    level: Level,
+    seed: int,
+    lessons: Sequence[Lesson],
+    by_split: Mapping[Split, Sequence[Problem]],
+) -> StudentCell:
+    """The student of one level and seed, trained now if it was not."""
+    from potstill.training.examples import Example
+    from potstill.training.loop import Cell as GridCell
+    from potstill.training.loop import train_cell
+    from potstill.training.student_folder import read_history, read_student
+
+    study = run.study
+    prompt = _student_condition(study, "")
+    text_of = {lesson.problem_id: lesson.text for lesson in lessons}
+    train_set, valid_set = (
+        [
+            Example(p.id, render_messages(p, prompt), text_of[p.id])
+            for p in by_split[split]
+            if p.id in text_of
+        ]
+        for split in (Split.TRAIN, Split.VALID)
+    )
+    data_hash = content_hash([train_set, valid_set])
+    cell = Cell.of(
+        "student",
+        data=data_hash,
+        recipe=study.training.recipe_hash,
+        base=run.base().base_hash,
+        variant=level.value,
+        seed=seed,
+        version=_VERSION["student"],
+    )
+    folder = run.store.folder(cell)
+    name = f"train · {level.value} s{seed}"
+    if not run.store.exists(cell):
+        if run.peek:
+            raise NotFresh(f"{name} is not finished.")
+        with run.progress.stage(name, study.training.iterations, "steps") as bar:
+            trained = train_cell(
+                run.base(),
+                GridCell(level.value, seed),
+                train_set,
+                valid_set,
+                study.training,
+                folder,
+                data_hash=data_hash,
+                on_step=lambda report: bar.advance() if report.point.step else None,
+            )
+        run.store.adopt(cell, summary={"chosen step": trained.student.chosen_step})
+    else:
+        run.progress.fresh(name, f"chosen step {run.store.manifest(cell).summary['chosen step']}")
+    return StudentCell(read_student(folder), folder, read_history(folder))
+
+
+def ask_student(
+    run: Run, student: StudentCell | None, problems: Sequence[Problem], source: Source
+) -> Answers:
+    """The answers of the base (no student) or a student: one condition for all of them."""
+    condition = _student_condition(run.study, _set_hash(problems))
+    if student is None:
+        blank = Answers("base", Role.BASE, "", 0, source.label, condition, (), ())
+        weights = {"base": run.base().base_hash}
+    else:
+        trained = student.student
+        who = (trained.id, Role.STUDENT, trained.variant, trained.seed)
+        blank = Answers(*who, source.label, condition, (), ())
+        weights = {"base": trained.base_hash, "adapter": trained.adapter_hash}
+    return _ask(run, blank, problems, weights, f"{_short(blank)}", student)
+
+
+def _ask(
+    run: Run,
+    blank: Answers,
+    problems: Sequence[Problem],
+    identity: Mapping[str, Any],
+    name: str,
+    student: StudentCell | None = None,
+) -> Answers:
+    cell = Cell.of(
+        "answers",
+        identity=identity,
+        condition=blank.condition,
+        problems=content_hash(list(problems)),
+        version=_VERSION["answers"],
+    )
+    order = {p.id: i for i, p in enumerate(problems)}
+
+    def make() -> Any:
+        if blank.role is Role.TEACHER:
+            solver = run.agent("teacher")
+        else:
+            solver = run.local_solver(student.folder if student else None, blank.name)
+        stage = "teach" if blank.role is Role.TEACHER else "answer"
+        stream = solve(solver, problems, blank.condition, stage=stage)
+        results = run.counted(name, len(problems), "answers", stream)
+        results.sort(key=lambda r: (order[r.problem_id], getattr(r, "sample", 0)))
+        tables = {
+            "responses": (Response, [r for r in results if isinstance(r, Response)]),
+            "not_asked": (NotAsked, [r for r in results if isinstance(r, NotAsked)]),
+        }
+        errored = sum(isinstance(r, Response) and r.finish is Finish.ERROR for r in results)
+        return tables, {"errored": errored}
+
+    if run.store.exists(cell) and run.store.manifest(cell).summary.get("errored") and not run.peek:
+        run.progress.note(f"{name}: some calls failed before; they are asked again.")
+        run.store.discard(cell)
+    run.cell(cell, name, make)
+    return replace(
+        blank,
+        responses=tuple(run.store.read(cell, "responses", Response)),
+        not_asked=tuple(run.store.read(cell, "not_asked", NotAsked)),
+    )
+
+
+def _student_condition(study: Study, problem_set: str) -> Condition:
+    evaluation = study.evaluation
+    return Condition(
+        problem_set=problem_set,
+        system=evaluation.system,
+        template=evaluation.prompt,
+        sampling=evaluation.sampling,
+        precision=study.student.precision,
+    )
+
+
+def _set_hash(problems: Iterable[Problem]) -> str:
+    return content_hash([[p.id, p.text] for p in problems])[:16]
+
+
+def _short(answers: Answers) -> str:
+    who = answers.level or answers.role.value
+    seed = f" s{answers.seed}" if answers.role is Role.STUDENT else ""
+    return f"{who}{seed} · {answers.set}"

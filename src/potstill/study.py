@@ -1,0 +1,339 @@
+"""The study file: one strict schema, every value with a default that can be defended.
+
+An unknown key is an error that names the nearest known one. Sources and solvers bring settings of
+their own (``Options``, found by entry point); those are checked just as strictly.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Iterable, Mapping
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from potstill.errors import StudyError
+from potstill.lessons.quality import GateOptions
+from potstill.lessons.recorded import Options as RecordedLevels
+from potstill.lessons.split import SplitOptions
+from potstill.records import Level, Sampling
+from potstill.training.recipe import PRESETS, Recipe
+
+__all__ = [
+    "Agent",
+    "Evaluation",
+    "Source",
+    "StudentBase",
+    "Study",
+    "load_options",
+    "load_study",
+    "plugin",
+    "read_study",
+]
+
+SOLVE_PROMPT = (
+    "{problem}\n\nPlease reason step by step, and put your final answer within \\boxed{}."
+)
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class _WithOptions(_Strict):
+    """A section of which some keys are ours and the rest belong to a plugin."""
+
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather(cls, value: Any) -> Any:
+        if not isinstance(value, dict) or "options" in value:
+            return value
+        own = {k: v for k, v in value.items() if k in cls.model_fields}
+        return own | {"options": {k: v for k, v in value.items() if k not in cls.model_fields}}
+
+
+class Source(_WithOptions):
+    """Where problems come from; ``use: heldout`` keeps all of a source from training."""
+
+    source: str
+    name: str = ""
+    use: Literal["split", "heldout"] = "split"
+
+    @property
+    def label(self) -> str:
+        """The name of the set in tables."""
+        return self.name or self.source
+
+
+class Agent(_WithOptions):
+    """A model in a role: the teacher, the verifier or the condenser."""
+
+    solver: str
+    system: str = ""
+    prompt: str = SOLVE_PROMPT
+    temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    max_tokens: Annotated[int, Field(gt=0)] = 8192
+    seed: int = 0
+
+    @property
+    def sampling(self) -> Sampling:
+        """How this agent's tokens are drawn."""
+        return Sampling(self.temperature, self.top_p, self.seed, self.max_tokens)
+
+
+class StudentBase(_Strict):
+    """The compact model that learns: ``base`` is ``pocket``, a folder, or a hub id."""
+
+    base: str = "pocket"
+    backend: Literal["torch", "mlx"] = "torch"
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+
+
+class Evaluation(_Strict):
+    """The one condition under which base and students answer."""
+
+    system: str = ""
+    prompt: str = SOLVE_PROMPT
+    temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    max_tokens: Annotated[int, Field(gt=0)] = 2048
+    seed: int = 0
+    batch_size: Annotated[int, Field(ge=0)] = 0
+
+    @property
+    def sampling(self) -> Sampling:
+        """How base and students draw their tokens."""
+        return Sampling(self.temperature, self.top_p, self.seed, self.max_tokens)
+
+
+class Study(_Strict):
+    """A whole study, as the file says it."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    about: str = ""
+    problems: Annotated[list[Source], Field(min_length=1)]
+    split: SplitOptions = Field(default_factory=SplitOptions)
+    teacher: Agent
+    verifier: Agent | None = None
+    verify: Literal["symbolic", "undecided", "both"] = "undecided"
+    forms: Literal["note", "strict"] = "note"
+    condenser: Agent | None = None
+    recorded: RecordedLevels | None = None
+    gates: GateOptions = Field(default_factory=GateOptions)
+    levels: Annotated[list[Level], Field(min_length=1)] = [Level(f"R{i}") for i in range(1, 7)]
+    require: Literal["all", "own"] = "all"
+    student: StudentBase = Field(default_factory=StudentBase)
+    training: Recipe = Field(default_factory=Recipe)
+    seeds: Annotated[list[int], Field(min_length=1)] = [0]
+    evaluation: Evaluation = Field(default_factory=Evaluation)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _start_from_preset(cls, value: Any) -> Any:
+        training = value.get("training") if isinstance(value, dict) else None
+        if not isinstance(training, dict) or "preset" not in training:
+            return value
+        name = training["preset"]
+        if name not in PRESETS:
+            raise ValueError(
+                f"training.preset: there is no {name!r}; the presets are {', '.join(PRESETS)}"
+            )
+        changes = {k: v for k, v in training.items() if k != "preset"}
+        return value | {"training": PRESETS[name] | changes}
+
+    @model_validator(mode="after")
+    def _agree(self) -> Study:
+        if self.verify == "both" and self.verifier is None:
+            raise ValueError("verify: both needs a verifier; add one, or set verify: symbolic")
+        if (self.condenser is None) == (self.recorded is None):
+            raise ValueError("give either a condenser or recorded levels, one of the two")
+        if Level.R0 in self.levels:
+            raise ValueError("levels may hold R1 to R6; R0 is the trace as the teacher gave it")
+        for name, items in (("levels", self.levels), ("seeds", self.seeds)):
+            if len(set(items)) < len(items):
+                raise ValueError(f"{name} names something twice")
+        labels = [source.label for source in self.problems]
+        if len(set(labels)) < len(labels):
+            raise ValueError("two sources bear one name; give each its own name:")
+        return self
+
+    def agents(self) -> Mapping[str, Agent]:
+        """The agents of the study by what they do."""
+        named = {"teacher": self.teacher, "verifier": self.verifier, "condenser": self.condenser}
+        return {role: agent for role, agent in named.items() if agent}
+
+
+def load_study(path: Path) -> Study:
+    """The study that a YAML file describes, with ``${NAME}`` taken from the environment.
+
+    Relative paths start at the file. Raises StudyError naming the file, the key and the nearest
+    known one.
+    """
+    raw = _expand(read_study(path), path, "")
+    try:
+        study = Study.model_validate(raw, strict=False)
+    except ValidationError as exc:
+        raise StudyError(f"{path}: {_first_complaint(exc)}") from exc
+    _check_plugins(study, path)
+    return study
+
+
+def read_study(path: Path) -> Mapping[str, Any]:
+    """What stands in a study file, unchecked. Raises StudyError where it is no YAML mapping."""
+    try:
+        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_OnceLoader)
+    except FileNotFoundError as exc:
+        raise StudyError(
+            f"{path} does not exist; write one with potstill init NAME, or check the path."
+        ) from exc
+    except (OSError, UnicodeDecodeError) as exc:
+        raise StudyError(f"{path} cannot be read as UTF-8 text: {exc}.") from exc
+    except yaml.YAMLError as exc:
+        where = getattr(exc, "problem_mark", None)
+        line = f" line {where.line + 1}" if where else ""
+        what = getattr(exc, "problem", None) or "cannot be read"
+        raise StudyError(f"{path}{line}: not valid YAML ({what}); mend that line.") from exc
+    if not isinstance(raw, dict):
+        raise StudyError(f"{path} holds no study (a mapping with name:, problems:, teacher: ...).")
+    return raw
+
+
+def plugin(group: str, name: str) -> Any:
+    """The module or class that an entry point of ``group`` (potstill.problems, ...) names."""
+    found = {entry.name: entry for entry in entry_points(group=group)}
+    if name not in found:
+        kind = group.rpartition(".")[2].rstrip("s")
+        raise StudyError(f"there is no {kind} named {name!r}{_nearest(name, found)}.")
+    try:
+        return found[name].load()
+    except ImportError as exc:
+        raise StudyError(
+            f"{group} {name!r} cannot be loaded: {exc}; install what it needs."
+        ) from exc
+
+
+def load_options(group: str, name: str, options: Mapping[str, Any], known: Iterable[str]) -> Any:
+    """A plugin's own strict ``Options`` from a section's remaining keys."""
+    model = plugin(group, name).Options
+    try:
+        return model.model_validate(dict(options), strict=False)
+    except ValidationError as exc:
+        raise StudyError(_first_complaint(exc, [*model.model_fields, *known])) from exc
+
+
+def _check_plugins(study: Study, path: Path) -> None:
+    for index, source in enumerate(study.problems):
+        _check(path, f"problems[{index}]", "potstill.problems", source.source, source)
+    for role, agent in study.agents().items():
+        _check(path, role, "potstill.solvers", agent.solver, agent)
+
+
+def _check(path: Path, where: str, group: str, name: str, section: _WithOptions) -> None:
+    try:
+        load_options(group, name, section.options, type(section).model_fields)
+    except StudyError as exc:
+        raise StudyError(f"{path}: {where}: {exc}") from exc
+
+
+class _OnceLoader(yaml.SafeLoader):
+    """YAML's safe loader, refusing a key that stands twice in one mapping."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+            if isinstance(key, str) and key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} stands twice", key_node.start_mark
+                )
+            seen.add(key if isinstance(key, str) else str(key))
+        return super().construct_mapping(node, deep)
+
+
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+def _expand(value: Any, path: Path, where: str) -> Any:
+    """``${NAME}`` in any string, from the environment; relative paths start at the study file."""
+    if isinstance(value, dict):
+        return {k: _expand(v, path, f"{where}.{k}".lstrip(".")) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_expand(v, path, f"{where}[{i}]") for i, v in enumerate(value)]
+    if not isinstance(value, str):
+        return value
+
+    def look_up(match: re.Match[str]) -> str:
+        found = os.environ.get(match[1])
+        if found is None:
+            raise StudyError(
+                f"{path}: {where} needs the environment variable {match[1]}, which is not set; "
+                f"export {match[1]}=... and run again."
+            )
+        return found
+
+    expanded = _VARIABLE.sub(look_up, value)
+    is_path = where.rpartition(".")[2] in ("path", "file")
+    if is_path and expanded and not Path(expanded).is_absolute():
+        return str((path.parent / expanded).resolve())
+    return expanded
+
+
+def _first_complaint(exc: ValidationError, known: Iterable[str] = ()) -> str:
+    """One sentence for the first of pydantic's errors."""
+    error = exc.errors(include_url=False, include_input=True)[0]
+    where = _where(error["loc"])
+    name = str(error["loc"][-1]) if error["loc"] else ""
+    if error["type"] == "extra_forbidden":
+        names = list(known) or _known_keys(error["loc"])
+        return f"unknown key {where!r}{_nearest(name, names)}."
+    if error["type"] == "missing":
+        return f"the key {where!r} is missing; add it (potstill init shows a commented example)."
+    message = error["msg"].removeprefix("Value error, ")
+    shown = f" (found {error['input']!r})" if isinstance(error["input"], str | int | float) else ""
+    subject = f"{where!r}: " if where else ""
+    return f"{subject}{message[:1].lower()}{message[1:]}{shown}."
+
+
+def _where(loc: tuple[int | str, ...]) -> str:
+    text = ""
+    for part in loc:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return text.lstrip(".")
+
+
+def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
+    """The keys of the section that ``loc`` leads into."""
+    model: Any = Study
+    for part in loc[:-1]:
+        if isinstance(part, str):
+            model = _section(model.model_fields[part].annotation) if model else None
+    return list(model.model_fields) if model else []
+
+
+def _section(annotation: Any) -> Any:
+    import typing
+
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for inner in typing.get_args(annotation):
+        found = _section(inner)
+        if found:
+            return found
+    return None
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    names = sorted(set(known) - {"options"})
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    return f"; known are {', '.join(names)}" if names else ""

@@ -1,0 +1,38 @@
+"""What every test stands on: no network but loopback, and the real data where it is there."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _loopback_only() -> Any:
+    """Refuse every connection that would leave this machine."""
+    connect = socket.socket.connect
+
+    def guarded(self: socket.socket, address: Any) -> Any:
+        outside = isinstance(address, tuple) and address[0] not in _LOOPBACK
+        if self.family in (socket.AF_INET, socket.AF_INET6) and outside:
+            raise OSError(f"a test tried to reach {address[0]}; only loopback is open to tests")
+        return connect(self, address)
+
+    socket.socket.connect = guarded  # type: ignore[method-assign]
+    yield
+    socket.socket.connect = connect  # type: ignore[method-assign]
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The folder of real data (competition/, math500.csv, recorded/, paper/), else a skip."""
+    folder = Path(os.environ.get("POTSTILL_DATA", ROOT.parent / "shared" / "data"))
+    if not (folder / "competition").is_dir():
+        pytest.skip(f"the real data is not at {folder}; set POTSTILL_DATA to its folder")
+    return folder

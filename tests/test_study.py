@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from potstill.errors import StudyError
+from potstill.records import Level
+from potstill.study import load_study
+from potstill.templates import DEMO_STUDY, write_study
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def study(tmp_path: Path, **changes: object) -> Path:
+    raw = yaml.safe_load(DEMO_STUDY.read_text())
+    for name, value in changes.items():
+        if value is None:
+            del raw[name]
+        else:
+            raw[name] = value
+    path = tmp_path / "study.yaml"
+    path.write_text(yaml.safe_dump(raw))
+    return path
+
+
+def test_the_shipped_studies_are_valid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POTSTILL_DATA", str(tmp_path))
+    for path in [DEMO_STUDY, *sorted((ROOT / "studies").glob("*.yaml"))]:
+        assert load_study(path).levels[0] == Level.R1
+
+
+def test_what_init_writes_is_valid_and_runs_offline(tmp_path: Path) -> None:
+    path = write_study("my-study", tmp_path)
+    loaded = load_study(path)
+    assert loaded.name == "my-study"
+    assert {agent.solver for agent in loaded.agents().values()} == {"pocket"}
+    demo = load_study(DEMO_STUDY)
+    same = ("problems", "split", "teacher", "levels", "training", "evaluation")
+    assert [getattr(loaded, f) for f in same] == [getattr(demo, f) for f in same]
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"sedes": [1]}, r"unknown key 'sedes'; did you mean 'seeds'\?"),
+        ({"training": {"leraning_rate": 1.0}}, r"'training.leraning_rate'; did you mean 'learn"),
+        ({"training": {"preset": "papper"}}, r"there is no 'papper'; the presets are default, pa"),
+        ({"training": {"rank": "many"}}, r"'training.rank': .*integer.* \(found 'many'\)"),
+        ({"split": {"bye": "given"}}, r"unknown key 'split.bye'; did you mean 'by'\?"),
+        ({"problems": [{"source": "poket"}]}, r"no problem named 'poket'; did .* 'pocket'"),
+        ({"problems": [{"source": "pocket", "trian": 3}]}, r"unknown key 'trian'; did .* 'train'"),
+        ({"teacher": {"solver": "pocket"}}, r"teacher: the key 'model' is missing"),
+        ({"teacher": None}, r"the key 'teacher' is missing"),
+        ({"problems": []}, r"'problems': .*at least 1"),
+        ({"verifier": None}, r"verify: both needs a verifier"),
+        ({"condenser": None}, r"either a condenser or recorded levels"),
+        ({"levels": ["R0", "R1"]}, r"levels may hold R1 to R6"),
+        ({"seeds": [1, 1]}, r"seeds names something twice"),
+        ({"name": "../elsewhere"}, r"'name'"),
+    ],
+)
+def test_a_wrong_study_is_one_sentence(
+    tmp_path: Path, changes: dict[str, object], complaint: str
+) -> None:
+    path = study(tmp_path, **changes)
+    with pytest.raises(StudyError, match=complaint) as caught:
+        load_study(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("name: [", "line 1: not valid YAML"),
+        ("- a\n", "holds no study"),
+        ("name: a\nname: b\n", "line 2: not valid YAML .*'name' stands twice"),
+        ("name: !!python/object/apply:os.system ['true']", "not valid YAML"),
+    ],
+)
+def test_what_is_no_study_is_one_sentence(tmp_path: Path, text: str, complaint: str) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text(text)
+    with pytest.raises(StudyError, match=complaint):
+        load_study(path)
+
+
+def test_a_missing_file_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match=r"no\.yaml does not exist; write one with potstill init"):
+        load_study(tmp_path / "no.yaml")
+
+
+def test_an_unset_environment_variable_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NOT_THERE", raising=False)
+    path = study(tmp_path, problems=[{"source": "competition", "path": "${NOT_THERE}/x"}])
+    with pytest.raises(StudyError, match=r"problems\[0\]\.path needs .* NOT_THERE"):
+        load_study(path)
+
+
+def test_relative_paths_start_at_the_study_file(tmp_path: Path) -> None:
+    path = study(tmp_path, problems=[{"source": "competition", "path": "years"}])
+    assert load_study(path).problems[0].options["path"] == str(tmp_path / "years")
+
+
+def test_a_preset_can_be_changed_in_part(tmp_path: Path) -> None:
+    loaded = load_study(study(tmp_path, training={"preset": "paper", "iterations": 7}))
+    assert (loaded.training.rank, loaded.training.iterations) == (8, 7)
