@@ -48,6 +48,8 @@ def test_what_init_writes_is_valid_and_runs_offline(tmp_path: Path) -> None:
         ({"training": {"leraning_rate": 1.0}}, r"'training.leraning_rate'; did you mean 'learn"),
         ({"training": {"preset": "papper"}}, r"there is no 'papper'; the presets are default, pa"),
         ({"training": {"rank": "many"}}, r"'training.rank': .*integer.* \(found 'many'\)"),
+        ({"training": {"rank": "8"}}, r"'training.rank': should be a number \(found '8'\)"),
+        ({"training": {"rank": True}}, r"'training.rank': should be a number \(found True\)"),
         ({"split": {"bye": "given"}}, r"unknown key 'split.bye'; did you mean 'by'\?"),
         ({"problems": [{"source": "poket"}]}, r"no problem named 'poket'; did .* 'pocket'"),
         ({"problems": [{"source": "pocket", "trian": 3}]}, r"unknown key 'trian'; did .* 'train'"),

@@ -159,12 +159,13 @@ def request_json(
     }
     if extra:
         asked["extra"] = dict(extra)
-    return canonical_json(asked)
+    # A lone surrogate can be neither stored nor sent; both sides replace it in the same way.
+    return canonical_json(asked).encode("utf-8", "replace").decode("utf-8")
 
 
 def key_of_request(request: str) -> str:
     """The key of a request: the sha256 hex digest of its canonical JSON."""
-    return hashlib.sha256(request.encode("utf-8", "surrogatepass")).hexdigest()
+    return hashlib.sha256(request.encode("utf-8", "replace")).hexdigest()
 
 
 def key_of(

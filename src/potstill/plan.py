@@ -132,11 +132,11 @@ def print_problems(file: Path, console: Console, *, only_aside: bool) -> None:
         console.print(f"[dim]Read as {source.source}: {source.why}[/dim]", highlight=False)
         imported = load_problems([source])
     rows = [row for row in describe(imported) if row.reason or not only_aside]
-    table = Table(box=None, pad_edge=False)
-    table.add_column("id", overflow="fold", max_width=34)
-    table.add_column("kind", no_wrap=True)
-    table.add_column("key", overflow="ellipsis", max_width=18, no_wrap=True)
-    table.add_column("problem", overflow="ellipsis", no_wrap=True, ratio=1)
+    table = Table(box=None, pad_edge=False, expand=True)
+    table.add_column("id", overflow="ellipsis", no_wrap=True, ratio=2)
+    table.add_column("kind", no_wrap=True, width=11)
+    table.add_column("key", overflow="ellipsis", no_wrap=True, width=14)
+    table.add_column("problem", overflow="ellipsis", no_wrap=True, ratio=3)
     for row in rows:
         text = " ".join(row.text.split())
         if row.reason:

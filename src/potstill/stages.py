@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from potstill.cells import NotFresh, Run, agent_identity, fingerprint
-from potstill.errors import InputError
+from potstill.errors import EndpointError, InputError
 from potstill.lessons.condense import condense
 from potstill.lessons.ladder import LADDER
 from potstill.lessons.overlap import Pair
@@ -375,8 +375,13 @@ def _ask(
             "responses": (Response, [r for r in results if isinstance(r, Response)]),
             "not_asked": (NotAsked, [r for r in results if isinstance(r, NotAsked)]),
         }
-        errored = sum(isinstance(r, Response) and r.finish is Finish.ERROR for r in results)
-        return tables, {"errored": errored}
+        failed = [r for r in results if isinstance(r, Response) and r.finish is Finish.ERROR]
+        if failed and len(failed) == len(results):
+            raise EndpointError(
+                f"{solver.id} answered none of {len(failed)} problems ({failed[0].problem_id}: "
+                f"{failed[0].error}); mend that and run again: nothing was kept as an answer."
+            )
+        return tables, {"errored": len(failed)}
 
     if run.store.exists(cell) and run.store.manifest(cell).summary.get("errored") and not run.peek:
         run.progress.note(f"{name}: some calls failed before; they are asked again.")

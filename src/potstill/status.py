@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -89,7 +90,7 @@ def print_status(directory: Path, console: Console) -> None:
 def _study_of(directory: Path) -> Study:
     path = directory / "study.json"
     try:
-        return Study.model_validate_json(path.read_text("utf-8"))
+        return Study.model_validate(json.loads(path.read_text("utf-8")), strict=False)
     except FileNotFoundError as exc:
         raise StoreError(
             f"{directory} is no study directory (no study.json); name one that potstill run made."

@@ -183,6 +183,7 @@ def load_study(path: Path) -> Study:
         study = Study.model_validate(raw, strict=False)
     except ValidationError as exc:
         raise StudyError(f"{path}: {_first_complaint(exc)}") from exc
+    _refuse_coercion(raw, study.model_dump(mode="json"), path, "")
     _check_plugins(study, path)
     return study
 
@@ -285,6 +286,21 @@ def _expand(value: Any, path: Path, where: str) -> Any:
     if is_path and expanded and not Path(expanded).is_absolute():
         return str((path.parent / expanded).resolve())
     return expanded
+
+
+def _refuse_coercion(raw: Any, resolved: Any, path: Path, where: str) -> None:
+    """Nothing, unless a quoted number or a yes/no was taken for a number on the way in."""
+    if isinstance(raw, Mapping) and isinstance(resolved, Mapping):
+        for name, value in raw.items():
+            if name in resolved:
+                _refuse_coercion(value, resolved[name], path, f"{where}.{name}".lstrip("."))
+    elif isinstance(raw, list) and isinstance(resolved, list) and len(raw) == len(resolved):
+        for index, value in enumerate(raw):
+            _refuse_coercion(value, resolved[index], path, f"{where}[{index}]")
+    elif isinstance(resolved, int | float) and isinstance(raw, str | bool) and raw != resolved:
+        raise StudyError(f"{path}: {where!r}: should be a number (found {raw!r}).")
+    elif isinstance(raw, bool) and isinstance(resolved, int) and type(resolved) is not bool:
+        raise StudyError(f"{path}: {where!r}: should be a number (found {raw!r}).")
 
 
 def _first_complaint(exc: ValidationError, known: Iterable[str] = ()) -> str:

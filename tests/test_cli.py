@@ -1,0 +1,298 @@
+"""What a user types, and what they are told when it is wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import yaml
+
+from potstill.cli import main
+from potstill.templates import DEMO_STUDY
+
+KEY = "sk-marked-0123456789abcdef"
+
+
+def run_cli(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: object
+) -> tuple[int, str, str]:
+    monkeypatch.setattr(sys, "argv", ["potstill", *map(str, arguments)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    out, err = capsys.readouterr()
+    code = ended.value.code
+    return (code if isinstance(code, int) else 0), out, err
+
+
+def one_sentence(err: str) -> str:
+    """The complaint, which is one line and no traceback."""
+    assert err.startswith("potstill: ")
+    assert err.count("\n") == 1
+    return err.strip()
+
+
+def api_study(folder: Path, base_url: str, **agent: object) -> Path:
+    raw = yaml.safe_load(DEMO_STUDY.read_text())
+    raw["problems"] = [{"source": "pocket", "train": 4, "valid": 2, "heldout": 3}]
+    raw["teacher"] = {
+        "solver": "api",
+        "model": "some-model",
+        "base_url": base_url,
+        "api_key_env": "MARKED_KEY",
+        "retries": 1,
+        "backoff_s": 0.01,
+        "backoff_max_s": 0.02,
+    } | agent
+    path = folder / "study.yaml"
+    path.write_text(yaml.safe_dump(raw))
+    return path
+
+
+@contextmanager
+def endpoint(reply: bytes) -> Iterator[str]:
+    """A server on loopback that answers everything with these very bytes and hangs up."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            with connection:
+                connection.settimeout(5)
+                data = b""
+                while b"\r\n\r\n" not in data:
+                    data += connection.recv(65536)
+                head, _, body = data.partition(b"\r\n\r\n")
+                sizes = [
+                    int(h[15:]) for h in head.lower().split(b"\r\n") if h[:15] == b"content-length:"
+                ]
+                while sizes and len(body) < sizes[0]:
+                    body += connection.recv(65536)
+                connection.sendall(reply)
+
+    threading.Thread(target=serve, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+    finally:
+        listener.close()
+
+
+def http(status: str, body: bytes, kind: str = "application/json", length: int = -1) -> bytes:
+    size = len(body) if length < 0 else length
+    head = f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {size}\r\n"
+    return (head + "Connection: close\r\n\r\n").encode() + body
+
+
+def error(message: str) -> bytes:
+    return json.dumps({"error": {"message": message, "type": "x", "code": "x"}}).encode()
+
+
+@pytest.mark.parametrize(
+    ("reply", "says"),
+    [
+        (http("401 Unauthorized", error(f"bad key {KEY}")), "401"),
+        (http("429 Too Many Requests", error("slow down")), "429"),
+        (http("500 Internal Server Error", error("oops")), "500"),
+        (http("200 OK", b"<html><body>hello</body></html>", "text/html"), ""),
+        (http("200 OK", b'{"choices": [{"mess', length=400), ""),
+        (http("404 Not Found", error("no such model")), "404"),
+    ],
+    ids=["401", "429", "500", "html", "half a body", "404"],
+)
+def test_a_bad_endpoint_is_one_sentence_and_keeps_the_key_secret(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    reply: bytes,
+    says: str,
+) -> None:
+    monkeypatch.setenv("MARKED_KEY", KEY)
+    with endpoint(reply) as base_url:
+        path = api_study(tmp_path, base_url)
+        code, out, err = run_cli(capsys, monkeypatch, "run", path, "--out", tmp_path / "out")
+    assert code == 2
+    complaint = one_sentence(err)
+    assert "some-model" in complaint
+    assert says in complaint
+    assert KEY not in out + err
+    for file in tmp_path.rglob("*"):
+        assert not file.is_file() or KEY.encode() not in file.read_bytes(), file
+    assert not list((tmp_path / "out" / "cells").glob("answers/*/manifest.json"))
+
+
+def test_a_refused_connection_is_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    path = api_study(tmp_path, f"http://127.0.0.1:{port}/v1")
+    code, _, err = run_cli(capsys, monkeypatch, "run", path, "--out", tmp_path / "out")
+    assert code == 2
+    assert "some-model" in one_sentence(err)
+
+
+def small(folder: Path, **changes: object) -> Path:
+    raw = yaml.safe_load(DEMO_STUDY.read_text())
+    raw["problems"] = [{"source": "pocket", "train": 4, "valid": 2, "heldout": 3}]
+    path = folder / "study.yaml"
+    path.write_text(yaml.safe_dump(raw | changes))
+    return path
+
+
+def test_bad_problem_files_are_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "2011.json").write_text('{"section": {"question_1": {"question": "Wha')
+    (tmp_path / "shape.json").write_text('[{"a": 1}]')
+    (tmp_path / "table.csv").write_text("questoin,answer\nWhat is 1+1?,2\n")
+    table = {"source": "table", "path": "table.csv", "text": "question", "key": "answer"}
+    for source, says in [
+        ({"source": "competition", "path": "2011.json"}, "2011.json"),
+        ({"source": "competition", "path": "shape.json"}, "shape.json"),
+        (table, "questoin"),
+        (table | {"path": "none.csv"}, "none.csv"),
+    ]:
+        path = small(tmp_path, problems=[source])
+        code, _, err = run_cli(capsys, monkeypatch, "run", path, "--out", tmp_path / "out")
+        assert code == 2
+        assert says in one_sentence(err)
+
+
+def test_a_model_folder_without_weights_is_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "config.json").write_text('{"model_type": "qwen2"}')
+    path = small(tmp_path, student={"base": str(model)})
+    code, _, err = run_cli(capsys, monkeypatch, "run", path, "--out", tmp_path / "out")
+    assert code == 2
+    assert str(model) in one_sentence(err)
+
+
+def test_a_newer_directory_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "potstill.json").write_text('{"format_version": 999}')
+    code, _, err = run_cli(capsys, monkeypatch, "run", small(tmp_path), "--out", out)
+    assert code == 2
+    assert "newer Potstill" in one_sentence(err)
+    assert [p.name for p in out.iterdir()] == ["potstill.json"]
+
+
+def test_a_full_disk_is_one_sentence_and_the_run_goes_on_later(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=160k", "tmpfs", str(disk)], capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip("a small file system can only be mounted as root on Linux")
+    try:
+        command = [sys.executable, "-m", "potstill", "run", str(small(tmp_path))]
+        command += ["--out", str(disk / "out"), "--until", "verify"]
+        full = subprocess.run(command, capture_output=True, text=True)
+        assert full.returncode == 2, full.stderr
+        one_sentence(full.stderr)
+        subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=True)
+        again = subprocess.run(command, capture_output=True, text=True)
+        assert again.returncode == 0, again.stderr
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_stage_that_does_not_exist_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, _, err = run_cli(
+        capsys, monkeypatch, "run", small(tmp_path), "--out", tmp_path / "o", "--until", "teech"
+    )
+    assert code == 2
+    assert "the stages are problems, split, teach" in one_sentence(err)
+
+
+def test_status_of_what_is_no_study(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, _, err = run_cli(capsys, monkeypatch, "status", tmp_path)
+    assert code == 2
+    assert "is no study directory" in one_sentence(err)
+
+
+def test_init_then_problems_then_dry_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run_cli(capsys, monkeypatch, "init", "mine")[0] == 0
+    code, out, _ = run_cli(capsys, monkeypatch, "problems", "mine/study.yaml")
+    assert code == 0
+    assert "690 problems by kind" in out
+    code, out, _ = run_cli(capsys, monkeypatch, "run", "mine/study.yaml", "--dry-run")
+    assert code == 0
+    assert "Nothing was sent." in out
+    assert not (tmp_path / "runs").exists()
+    code, _, err = run_cli(capsys, monkeypatch, "init", "mine")
+    assert code == 2
+    assert "exists; choose another name" in one_sentence(err)
+
+
+def test_the_competition_shows_what_is_set_aside(
+    data: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, out, _ = run_cli(capsys, monkeypatch, "problems", data / "competition", "--aside")
+    assert code == 0
+    assert "20 text not visible" in out
+
+
+def test_the_papers_study_plans_its_calls(
+    data: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POTSTILL_DATA", str(data))
+    paper = Path(__file__).parent.parent / "studies" / "paper.yaml"
+    code, out, _ = run_cli(capsys, monkeypatch, "run", paper, "--dry-run")
+    assert code == 0
+    assert "30 students: 6 levels x 5 seeds" in out
+
+
+def test_replay_serves_a_study_over_http(data: Path, tmp_path: Path) -> None:
+    import urllib.error
+    import urllib.request
+
+    study = Path(__file__).parent.parent / "studies" / "competition-recorded.yaml"
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-m", "potstill", "replay", str(study), "--port", "0"],
+        env=os.environ | {"POTSTILL_DATA": str(data)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout
+        address = process.stdout.readline().split(" at ")[1].split()[0]
+        body = json.dumps(
+            {
+                "model": "deepseek-reasoner",
+                "messages": [{"role": "user", "content": "Who was here before?"}],
+            }
+        ).encode()
+        request = urllib.request.Request(
+            f"{address}/chat/completions", body, {"Content-Type": "application/json"}
+        )
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(request)
+        assert refused.value.code == 404
+        assert json.load(refused.value)["error"]["code"] == "recording_not_found"
+    finally:
+        process.terminate()
+        process.wait(10)

@@ -1,0 +1,180 @@
+"""A small study end to end, in the pocket world: real HTTP, real training, a real report."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from potstill.pipeline import run_study
+from potstill.store import Store
+from potstill.study import load_study
+from potstill.templates import DEMO_STUDY
+
+Report = dict[str, Any]
+
+
+def write_small_study(folder: Path, **changes: Any) -> Path:
+    raw = yaml.safe_load(DEMO_STUDY.read_text())
+    raw["problems"] = [{"source": "pocket", "train": 24, "valid": 8, "heldout": 12}]
+    raw["levels"] = ["R1", "R6"]
+    raw["training"] = {"preset": "pocket", "iterations": 2, "validate_every": 1}
+    raw["evaluation"]["max_tokens"] = 24
+    path = folder / "study.yaml"
+    path.write_text(yaml.safe_dump(raw | changes))
+    return path
+
+
+def without_times(report: Report) -> Report:
+    """A report but for what may differ between two runs: times, and what was spent twice."""
+    kept = json.loads(json.dumps(report))
+    kept["reproduction"].pop("created", None)
+    kept["reproduction"].pop("command", None)
+    for call in kept["calls"]:
+        call.pop("retries")
+    return dict(kept)
+
+
+def keys_in(directory: Path) -> set[str]:
+    with sqlite3.connect(f"file:{directory}/ledger.sqlite?mode=ro", uri=True) as db:
+        return {row[0] for row in db.execute("select key from replies")}
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Report]:
+    """A finished study: its file, its directory and its report."""
+    folder = tmp_path_factory.mktemp("pipeline")
+    path = write_small_study(folder)
+    report = run_study(load_study(path), folder / "out")
+    assert report is not None
+    return path, folder / "out", dict(report)
+
+
+def test_the_report_holds_every_solver_with_counts_that_add_up(
+    done: tuple[Path, Path, Report],
+) -> None:
+    _, directory, report = done
+    whole = [s for s in report["scores"] if s["group"] == "all"]
+    assert [(s["role"], s["level"]) for s in whole] == [
+        ("teacher", ""),
+        ("base", ""),
+        ("student", "R1"),
+        ("student", "R6"),
+    ]
+    for score in report["scores"]:
+        assert sum(score["outcomes"].values()) == score["n"]
+        assert score["split"] == "heldout"
+    assert {s["n"] for s in whole} == {12}
+    for name in ("index.html", "report.md", "report.json"):
+        assert (directory / "report" / name).stat().st_size > 0
+
+
+def test_teacher_verifier_and_condenser_were_asked_over_http(
+    done: tuple[Path, Path, Report],
+) -> None:
+    calls = Counter({(c["stage"], c["model"]): c["calls"] for c in done[2]["calls"]})
+    assert calls["teach", "pocket-teacher"] == 24 + 8 + 12
+    assert calls["verify", "pocket-verifier"] > 0
+    assert calls["condense", "pocket-condenser"] > 0
+
+
+def test_a_student_folder_is_pefts_own_layout(done: tuple[Path, Path, Report]) -> None:
+    store = Store(done[1])
+    folders = [
+        Path(done[1], "cells", m.stage, m.key) for m in store.cells() if m.stage == "student"
+    ]
+    assert len(folders) == 2
+    for folder in folders:
+        names = {path.name for path in folder.iterdir()}
+        assert {"adapter_config.json", "adapter_model.safetensors", "student.json"} <= names
+        assert "tokenizer.json" in names
+
+
+def test_a_second_run_does_nothing_and_says_the_same(done: tuple[Path, Path, Report]) -> None:
+    path, directory, report = done
+    cells = {m.key for m in Store(directory).cells()}
+    before = keys_in(directory)
+    again = run_study(load_study(path), directory)
+    assert again == report
+    assert {m.key for m in Store(directory).cells()} == cells
+    assert keys_in(directory) == before
+
+
+def test_a_changed_recipe_trains_anew_and_buys_nothing(
+    done: tuple[Path, Path, Report], tmp_path: Path
+) -> None:
+    _, directory, report = done
+    copy = shutil.copytree(directory, tmp_path / "out")
+    changed = write_small_study(
+        tmp_path, training={"preset": "pocket", "iterations": 1, "validate_every": 1}
+    )
+    before = Counter(m.stage for m in Store(copy).cells())
+    again = run_study(load_study(changed), copy)
+    after = Counter(m.stage for m in Store(copy).cells())
+    assert again is not None
+    assert after - before == Counter(student=2, answers=2, verdicts=2)
+    bought = [c for c in again["calls"] if c["stage"] in ("teach", "condense")]
+    assert bought == [c for c in report["calls"] if c["stage"] in ("teach", "condense")]
+
+
+def test_until_stops_and_a_further_run_goes_on(tmp_path: Path) -> None:
+    study = load_study(write_small_study(tmp_path))
+    assert run_study(study, tmp_path / "out", until="verify") is None
+    assert Counter(m.stage for m in Store(tmp_path / "out").cells()) == Counter(
+        problems=1, split=1, answers=1, verdicts=1
+    )
+
+
+def kill_and_resume(path: Path, directory: Path, kills: int, seed: int) -> tuple[int, Report]:
+    """The kills that hit, and the report, of a run killed at random moments until it ends."""
+    command = [sys.executable, "-m", "potstill", "run", str(path), "--out", str(directory)]
+    draw = random.Random(seed)
+    hits = 0
+    committed: set[str] = set()
+    while True:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        deadline = time.monotonic() + (draw.uniform(0.3, 9.0) if hits < kills else 280)
+        while process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+        finished = process.poll() is not None
+        if not finished:
+            process.send_signal(signal.SIGKILL)
+            hits += 1
+        output = process.communicate()[0].decode()
+        if (directory / "ledger.sqlite").exists():
+            now = keys_in(directory)
+            assert committed <= now, "a committed reply was lost"
+            committed = now
+        if finished:
+            assert process.returncode == 0, output
+            return hits, json.loads((directory / "report" / "report.json").read_text())
+
+
+def test_killed_and_resumed_it_ends_with_the_same_report(
+    done: tuple[Path, Path, Report], tmp_path: Path
+) -> None:
+    path, directory, report = done
+    hits, resumed = kill_and_resume(path, tmp_path / "out", kills=3, seed=1)
+    assert hits > 0
+    assert without_times(resumed) == without_times(report)
+    assert keys_in(tmp_path / "out") == keys_in(directory)
+
+
+@pytest.mark.soak
+def test_killed_at_ten_moments(done: tuple[Path, Path, Report], tmp_path: Path) -> None:
+    path, directory, report = done
+    hits, resumed = kill_and_resume(path, tmp_path / "out", kills=10, seed=2)
+    assert hits == 10
+    assert without_times(resumed) == without_times(report)
+    assert keys_in(tmp_path / "out") == keys_in(directory)
