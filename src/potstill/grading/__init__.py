@@ -1,1 +1,67 @@
+"""Grading: from a response to a verdict, whoever answered.
 
+:func:`grade` is the symbolic check in this process; :class:`GradingPool` runs it in killable workers
+with hard limits; :func:`verify` adds a judge model and a person's rulings.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from potstill.grading.causes import cause_of
+    from potstill.grading.comparison import Comparison, KeyUnreadable
+    from potstill.grading.equations import false_equations
+    from potstill.grading.equivalence import equal
+    from potstill.grading.extraction import Extraction, extract
+    from potstill.grading.kinds import infer_kind
+    from potstill.grading.panel import verify
+    from potstill.grading.pool import GradingPool, grade_responses
+    from potstill.grading.rulings import Ruling, Rulings, review
+    from potstill.grading.table import grade_table
+    from potstill.grading.verdicts import grade
+
+_HOMES = {
+    "Comparison": "comparison",
+    "Extraction": "extraction",
+    "GradingPool": "pool",
+    "KeyUnreadable": "comparison",
+    "Ruling": "rulings",
+    "Rulings": "rulings",
+    "cause_of": "causes",
+    "equal": "equivalence",
+    "extract": "extraction",
+    "false_equations": "equations",
+    "grade": "verdicts",
+    "grade_responses": "pool",
+    "grade_table": "table",
+    "infer_kind": "kinds",
+    "review": "rulings",
+    "verify": "panel",
+}
+
+__all__ = [
+    "Comparison",
+    "Extraction",
+    "GradingPool",
+    "KeyUnreadable",
+    "Ruling",
+    "Rulings",
+    "cause_of",
+    "equal",
+    "extract",
+    "false_equations",
+    "grade",
+    "grade_responses",
+    "grade_table",
+    "infer_kind",
+    "review",
+    "verify",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,1 +1,27 @@
+"""Bringing problems in: every source through one door, nothing dropped in silence."""
 
+from potstill.problems.guess import guess_source
+from potstill.problems.intake import (
+    Imported,
+    ProblemRow,
+    SourceConfig,
+    describe,
+    load_problems,
+    source_module,
+    source_names,
+)
+from potstill.problems.raw import RawProblem, SourceOptions, normalise
+
+__all__ = [
+    "Imported",
+    "ProblemRow",
+    "RawProblem",
+    "SourceConfig",
+    "SourceOptions",
+    "describe",
+    "guess_source",
+    "load_problems",
+    "normalise",
+    "source_module",
+    "source_names",
+]

@@ -1,1 +1,31 @@
+"""The report: claims, figures and tables, all from the same numbers."""
 
+from potstill.report.build import build_report
+from potstill.report.data import (
+    CallCount,
+    Corpus,
+    Disagreement,
+    Grader,
+    LessonCount,
+    LossCurve,
+    LossPoint,
+    OverlapPair,
+    ReportData,
+    Reproduction,
+)
+from potstill.report.terminal import print_table
+
+__all__ = [
+    "CallCount",
+    "Corpus",
+    "Disagreement",
+    "Grader",
+    "LessonCount",
+    "LossCurve",
+    "LossPoint",
+    "OverlapPair",
+    "ReportData",
+    "Reproduction",
+    "build_report",
+    "print_table",
+]

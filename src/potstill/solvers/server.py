@@ -6,9 +6,29 @@ function ``ChatRequest -> ChatReply``: the API solver is exercised without payin
 
 from __future__ import annotations
 
+import asyncio
+import json
+import socket
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["ChatReply", "ChatRequest", "UnknownQuestion"]
+from potstill.errors import EndpointError
+from potstill.solvers.parse import completion_bytes, usage_of
+
+if TYPE_CHECKING:
+    import uvicorn
+    from starlette.applications import Starlette
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+__all__ = ["ChatReply", "ChatRequest", "UnknownQuestion", "create_app", "run", "serve"]
+
+_BODY_MAX_BYTES = 8 << 20
+_PIECE = 400  # characters of one streamed delta
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,3 +55,224 @@ class ChatReply:
 
 class UnknownQuestion(LookupError):
     """The answering function has nothing for this model or question; the client gets a 404."""
+
+
+class _BadRequest(Exception):
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    chat: ChatRequest
+    stream: bool
+    include_usage: bool
+
+
+def create_app(
+    answer: Callable[[ChatRequest], ChatReply], models: Sequence[str], *, latency_s: float = 0.0
+) -> Starlette:
+    """An ASGI app that answers chats with ``answer``, each after ``latency_s`` seconds.
+
+    ``answer`` runs in the event loop, so it must be quick; UnknownQuestion becomes a 404 with the
+    code ``recording_not_found``.
+    """
+    from starlette.applications import Starlette
+    from starlette.responses import JSONResponse, Response, StreamingResponse
+    from starlette.routing import Route
+
+    async def chat(request: Request) -> Response:
+        try:
+            call = _call(await _body(request))
+            reply = answer(call.chat)
+        except _BadRequest as exc:
+            return JSONResponse(_error(str(exc), exc.code), exc.status)
+        except UnknownQuestion as exc:
+            return JSONResponse(_error(str(exc), "recording_not_found"), 404)
+        if latency_s > 0:
+            await asyncio.sleep(latency_s)
+        if call.stream:
+            return StreamingResponse(_events(call, reply), media_type="text/event-stream")
+        return Response(_body_of(call.chat.model, reply), media_type="application/json")
+
+    async def listing(request: Request) -> Response:
+        data = [{"id": m, "object": "model", "created": 0, "owned_by": "potstill"} for m in models]
+        return JSONResponse({"object": "list", "data": data})
+
+    async def lost(request: Request, exc: Exception) -> Response:
+        status = int(getattr(exc, "status_code", 500))
+        message = f"{request.method} {request.url.path} is not served here"
+        return JSONResponse(_error(message, "unknown_url"), status)
+
+    return Starlette(
+        routes=[
+            Route("/v1/chat/completions", chat, methods=["POST"]),
+            Route("/v1/models", listing, methods=["GET"]),
+        ],
+        exception_handlers={404: lost, 405: lost},
+    )
+
+
+def _error(message: str, code: str) -> dict[str, object]:
+    kind = "invalid_request_error"
+    return {"error": {"message": message, "type": kind, "param": None, "code": code}}
+
+
+async def _body(request: Request) -> bytes:
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > _BODY_MAX_BYTES:
+            raise _BadRequest(413, "body_too_large", "the request is larger than 8 MiB")
+    return bytes(body)
+
+
+def _call(body: bytes) -> _Call:
+    try:
+        asked = json.loads(body)
+    except (ValueError, RecursionError) as exc:
+        raise _BadRequest(400, "invalid_json", "the request is not JSON") from exc
+    if not isinstance(asked, dict):
+        raise _BadRequest(400, "invalid_json", "the request is not a JSON object")
+    model = asked.get("model")
+    if not isinstance(model, str) or not model:
+        raise _BadRequest(400, "missing_field", "you must provide a model")
+    limit = asked.get("max_completion_tokens", asked.get("max_tokens"))
+    options = asked.get("stream_options")
+    return _Call(
+        ChatRequest(
+            model=model,
+            messages=_messages(asked.get("messages")),
+            max_tokens=_number(int, limit, "max_tokens"),
+            temperature=_number(float, asked.get("temperature"), "temperature"),
+            seed=_number(int, asked.get("seed"), "seed"),
+        ),
+        stream=asked.get("stream") is True,
+        include_usage=isinstance(options, dict) and options.get("include_usage") is True,
+    )
+
+
+def _messages(value: Any) -> tuple[dict[str, str], ...]:
+    if not isinstance(value, list) or not value:
+        raise _BadRequest(400, "missing_field", "you must provide messages")
+    messages = []
+    for number, message in enumerate(value):
+        role = message.get("role") if isinstance(message, dict) else None
+        content = message.get("content") if isinstance(message, dict) else None
+        if isinstance(content, list):
+            content = "".join(str(p.get("text", "")) for p in content if isinstance(p, dict))
+        if not isinstance(role, str) or not isinstance(content, str):
+            raise _BadRequest(400, "invalid_field", f"messages[{number}] needs role and content")
+        messages.append({"role": role, "content": content})
+    return tuple(messages)
+
+
+def _number(kind: type[Any], value: Any, name: str) -> Any:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or kind(value) != value:
+        raise _BadRequest(400, "invalid_field", f"{name} must be a number")
+    return kind(value)
+
+
+def _body_of(model: str, reply: ChatReply) -> bytes:
+    counts = (reply.prompt_tokens, reply.completion_tokens)
+    return completion_bytes(model, reply.text, reply.reasoning, reply.finish, *counts)
+
+
+async def _events(call: _Call, reply: ChatReply) -> AsyncIterator[bytes]:
+    head = {
+        "id": "chatcmpl-local",
+        "object": "chat.completion.chunk",
+        "created": int(time.time()),
+        "model": call.chat.model,
+    }
+
+    def event(delta: dict[str, str], finish: str | None = None) -> bytes:
+        choice = {"index": 0, "delta": delta, "finish_reason": finish}
+        return _data(head | {"choices": [choice]})
+
+    yield event({"role": "assistant", "content": ""})
+    for name, text in (("reasoning_content", reply.reasoning), ("content", reply.text)):
+        for start in range(0, len(text), _PIECE):
+            yield event({name: text[start : start + _PIECE]})
+    yield event({}, reply.finish)
+    if call.include_usage:
+        usage = usage_of(reply.prompt_tokens, reply.completion_tokens)
+        yield _data(head | {"choices": [], "usage": usage})
+    yield b"data: [DONE]\n\n"
+
+
+def _data(chunk: dict[str, object]) -> bytes:
+    return b"data: " + json.dumps(chunk).encode() + b"\n\n"
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except (OSError, OverflowError) as exc:
+        listener.close()
+        reason = exc.strerror if isinstance(exc, OSError) else exc
+        raise EndpointError(
+            f"Port {port} on {host} cannot be used ({reason}); choose another with --port."
+        ) from exc
+    return listener
+
+
+def _server(app: Starlette) -> uvicorn.Server:
+    import uvicorn
+
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            log_level="critical",
+            access_log=False,
+            lifespan="off",
+            backlog=4096,
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=1,
+        )
+    )
+
+
+@contextmanager
+def serve(app: Starlette, port: int = 0, host: str = "127.0.0.1") -> Iterator[str]:
+    """The base URL (``http://host:port/v1``) of the app, served in a thread of this process.
+
+    Port 0 takes a free one. Raises EndpointError where the port is taken.
+    """
+    listener = _listen(host, port)
+    server = _server(app)
+    thread = threading.Thread(
+        target=server.run, kwargs={"sockets": [listener]}, name="chat-server", daemon=True
+    )
+    thread.start()
+    try:
+        while not server.started and thread.is_alive():
+            time.sleep(0.005)
+        yield f"http://{host}:{listener.getsockname()[1]}/v1"
+    finally:
+        server.should_exit = True
+        thread.join()
+        listener.close()
+
+
+def run(
+    app: Starlette,
+    port: int,
+    host: str = "127.0.0.1",
+    ready: Callable[[str], None] = lambda base_url: None,
+) -> None:
+    """Nothing; serves until interrupted. ``ready`` is told the base URL first."""
+    listener = _listen(host, port)
+    ready(f"http://{host}:{listener.getsockname()[1]}/v1")
+    try:
+        _server(app).run(sockets=[listener])
+    except KeyboardInterrupt:
+        pass
+    finally:
+        listener.close()

@@ -1,0 +1,285 @@
+"""Who is better than whom: paired comparisons, only where the conditions allow them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from potstill.errors import StudyError
+from potstill.evaluation.scores import (
+    Answered,
+    LevelScore,
+    level_order,
+    right_by_seed,
+    score,
+    summarise,
+)
+from potstill.evaluation.seeds import paired_difference_seeds
+from potstill.evaluation.statistics import (
+    holm,
+    minimum_detectable_difference,
+    problems_needed,
+)
+from potstill.records import Condition, Outcome, Role, Score, Split
+
+__all__ = ["Comparison", "Evaluation", "Kind", "compare", "differing", "evaluate"]
+
+_AGAIN = "Run the study again: they are asked again."
+
+
+class Kind(StrEnum):
+    """What a comparison may be used for."""
+
+    PRIMARY = "primary"
+    EXPLORATORY = "exploratory"
+    DESCRIPTIVE = "descriptive"
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """How much more often ``a`` is right than ``b`` on the same problems, and what that supports.
+
+    ``a`` and ``b`` are a level's name, "base" or "teacher". ``p`` is exact McNemar for one seed a
+    side, see :func:`~potstill.evaluation.statistics.paired_difference_seeds` for several; None
+    where nothing is tested. ``p_holm`` is it after Holm's correction over the same set's
+    exploratory comparisons against the same ``b``. ``needed`` is how many problems the difference
+    seen would need (80 % power), ``detectable`` the smallest difference this ``n`` shows.
+    ``differs`` names what differs in the two conditions. While ``blocked`` responses are ERRORED,
+    nothing is claimed and ``next_step`` says what to do.
+    """
+
+    a: str
+    b: str
+    kind: Kind
+    set: str
+    split: Split
+    group: str
+    condition_id_a: str
+    condition_id_b: str
+    differs: tuple[str, ...]
+    seeds_a: tuple[int, ...]
+    seeds_b: tuple[int, ...]
+    n: int
+    accuracy_a: float
+    accuracy_b: float
+    difference: float
+    low: float
+    high: float
+    only_a: int
+    only_b: int
+    p: float | None
+    p_holm: float | None
+    needed: int | None
+    detectable: float | None
+    blocked: int
+    next_step: str
+
+    @property
+    def beyond_chance(self) -> bool:
+        """Whether test and interval both exclude zero, corrected if corrected, and none blocks."""
+        p = self.p if self.p_holm is None else self.p_holm
+        outside = not self.low <= 0.0 <= self.high
+        return p is not None and p < 0.05 and outside and not self.blocked
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Everything a set of answers says: per solver, per level over its seeds, and compared."""
+
+    scores: tuple[Score, ...]
+    levels: tuple[LevelScore, ...]
+    comparisons: tuple[Comparison, ...]
+
+
+def compare(
+    a: Sequence[Answered],
+    b: Sequence[Answered],
+    conditions: Mapping[str, Condition],
+    *,
+    kind: Kind = Kind.EXPLORATORY,
+    group: str = "all",
+) -> Comparison:
+    """The paired comparison of ``a`` with ``b``: each all seeds of one level on one set.
+
+    Anything with a teacher in it is descriptive: over the problems both answered, under each one's
+    own condition, without a test. Otherwise raises StudyError where the conditions differ, saying
+    in what, or where the problems do.
+    """
+    _one_cell(a)
+    _one_cell(b)
+    teacher = Role.TEACHER in (a[0].role, b[0].role)
+    differs = _differs(a[0], b[0], conditions)
+    if differs and not teacher:
+        raise StudyError(
+            f"{_name(a[0])} and {_name(b[0])} on {a[0].set} cannot be compared: their conditions "
+            f"differ in {', '.join(differs)}. Ask both under one condition."
+        )
+    errored = sum(row.outcome is Outcome.ERRORED for row in (*a, *b))
+    ids, table_a, table_b = _paired(a, b, shared_only=teacher)
+    found = paired_difference_seeds(table_a, table_b)
+    tested = not teacher
+    discordance = min(1.0, max(found.discordance, abs(found.difference)))
+    return Comparison(
+        a=_name(a[0]),
+        b=_name(b[0]),
+        kind=Kind.DESCRIPTIVE if teacher else kind,
+        set=a[0].set,
+        split=a[0].split,
+        group=group,
+        condition_id_a=a[0].condition_id,
+        condition_id_b=b[0].condition_id,
+        differs=tuple(differs),
+        seeds_a=_seeds(a),
+        seeds_b=_seeds(b),
+        n=len(ids),
+        accuracy_a=_share(table_a),
+        accuracy_b=_share(table_b),
+        difference=found.difference,
+        low=found.low,
+        high=found.high,
+        only_a=found.only_a,
+        only_b=found.only_b,
+        p=found.p if tested else None,
+        p_holm=None,
+        needed=problems_needed(found.difference, discordance) if tested else None,
+        detectable=minimum_detectable_difference(len(ids), discordance) if tested else None,
+        blocked=errored,
+        next_step=_AGAIN if errored else "",
+    )
+
+
+def evaluate(
+    answers: Sequence[Answered],
+    conditions: Mapping[str, Condition],
+    *,
+    primary_level: str | None = None,
+    primary_set: str | None = None,
+) -> Evaluation:
+    """All scores, and on every set each level against the base, the top level and the teacher.
+
+    The primary comparison is that of ``primary_level`` (by default the first of the ladder) with
+    the base on ``primary_set`` (by default the first held-out set); the others are exploratory,
+    their p values corrected by Holm's method within each set and opponent.
+    """
+    heldout = [row.set for row in answers if row.split is Split.HELDOUT]
+    levels = level_order(row.level for row in answers if row.role is Role.STUDENT)
+    _declared("level", primary_level, levels)
+    _declared("held-out set", primary_set, heldout)
+    chosen_set = primary_set or (heldout[0] if heldout else "")
+    comparisons: list[Comparison] = []
+    for place in dict.fromkeys((row.set, row.split) for row in answers):
+        rows = [row for row in answers if (row.set, row.split) == place]
+        students = {
+            level: [r for r in rows if r.role is Role.STUDENT and r.level == level]
+            for level in level_order(r.level for r in rows if r.role is Role.STUDENT)
+        }
+        base = [r for r in rows if r.role is Role.BASE]
+        teacher = [r for r in rows if r.role is Role.TEACHER]
+        top = primary_level if primary_level in students else next(iter(students), "")
+        primary = place == (chosen_set, Split.HELDOUT)
+        if base:
+            against = [
+                compare(x, base, conditions, kind=_kind(primary and level == top))
+                for level, x in students.items()
+            ]
+            comparisons += _corrected(against)
+        ladder = [
+            compare(x, students[top], conditions) for level, x in students.items() if level != top
+        ]
+        comparisons += _corrected(ladder)
+        if teacher:
+            comparisons += [compare(x, teacher, conditions) for x in students.values()]
+            comparisons += [compare(base, teacher, conditions)] if base else []
+    return Evaluation(tuple(score(answers)), tuple(summarise(answers)), tuple(comparisons))
+
+
+def differing(a: object, b: object) -> list[str]:
+    """The names of the fields in which two records of one type differ, nested ones dotted."""
+    names = []
+    for f in dataclasses.fields(a):  # type: ignore[arg-type]
+        left, right = getattr(a, f.name), getattr(b, f.name)
+        if left == right:
+            continue
+        nested = dataclasses.is_dataclass(left) and dataclasses.is_dataclass(right)
+        names += [f"{f.name}.{x}" for x in differing(left, right)] if nested else [f.name]
+    return names
+
+
+def _declared(what: str, name: str | None, known: Sequence[str]) -> None:
+    if name is not None and known and name not in known:
+        raise StudyError(
+            f"the primary comparison names the {what} {name}, which was not scored; name one of "
+            f"{', '.join(dict.fromkeys(known))}."
+        )
+
+
+def _kind(primary: bool) -> Kind:
+    return Kind.PRIMARY if primary else Kind.EXPLORATORY
+
+
+def _corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    tested = [c for c in comparisons if c.kind is Kind.EXPLORATORY and c.p is not None]
+    adjusted = holm([c.p for c in tested if c.p is not None])
+    by_name = {c.a: p for c, p in zip(tested, adjusted, strict=True)}
+    return [dataclasses.replace(c, p_holm=by_name.get(c.a)) for c in comparisons]
+
+
+def _one_cell(rows: Sequence[Answered]) -> None:
+    if not rows:
+        raise StudyError("there is nothing to compare: one side has no answers.")
+    cells = {(r.role, r.level, r.set, r.split, r.condition_id) for r in rows}
+    if len(cells) > 1:
+        found = sorted({r.condition_id for r in rows})
+        raise StudyError(
+            f"{_name(rows[0])} on {rows[0].set} answered under {len(found)} conditions "
+            f"({', '.join(found)}); compare it under one of them."
+        )
+
+
+def _differs(a: Answered, b: Answered, conditions: Mapping[str, Condition]) -> list[str]:
+    if a.condition_id == b.condition_id:
+        return []
+    for row in (a, b):
+        if row.condition_id not in conditions:
+            raise StudyError(
+                f"the condition {row.condition_id} of {row.solver} is not on record; without it "
+                "nothing can be compared."
+            )
+    return differing(conditions[a.condition_id], conditions[b.condition_id])
+
+
+def _paired(
+    a: Sequence[Answered], b: Sequence[Answered], *, shared_only: bool
+) -> tuple[list[str], list[list[bool]], list[list[bool]]]:
+    ids_a, table_a = right_by_seed(a)
+    ids_b, table_b = right_by_seed(b)
+    shared = set(ids_a) & set(ids_b)
+    apart = sorted(set(ids_a) ^ set(ids_b))
+    if apart and not shared_only:
+        raise StudyError(
+            f"{_name(a[0])} and {_name(b[0])} did not answer the same problems of {a[0].set} "
+            f"({len(apart)} differ, {apart[0]} first); run the study again: they are asked."
+        )
+    ids = [i for i in ids_a if i in shared]
+    place_a = {i: k for k, i in enumerate(ids_a)}
+    place_b = {i: k for k, i in enumerate(ids_b)}
+    return (
+        ids,
+        [[row[place_a[i]] for i in ids] for row in table_a],
+        [[row[place_b[i]] for i in ids] for row in table_b],
+    )
+
+
+def _share(table: Sequence[Sequence[bool]]) -> float:
+    cells = sum(len(row) for row in table)
+    return sum(sum(row) for row in table) / cells if cells else 0.0
+
+
+def _seeds(rows: Sequence[Answered]) -> tuple[int, ...]:
+    return tuple(dict.fromkeys(row.seed for row in rows))
+
+
+def _name(row: Answered) -> str:
+    return row.level or row.role.value

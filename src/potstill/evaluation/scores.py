@@ -1,0 +1,342 @@
+"""From verdicts to scores and comparisons: who answered what, how often right, and against whom.
+
+join -> refuse_seen -> evaluate (score, summarise, compare)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from potstill.errors import StudyError
+from potstill.evaluation.seeds import across_seeds
+from potstill.evaluation.statistics import wilson
+from potstill.records import (
+    Level,
+    Outcome,
+    Problem,
+    Response,
+    Role,
+    Score,
+    Split,
+    Verdict,
+)
+
+__all__ = [
+    "Answered",
+    "LevelScore",
+    "check_counts",
+    "join",
+    "level_order",
+    "refuse_seen",
+    "response_words",
+    "right_by_seed",
+    "score",
+    "summarise",
+]
+
+_NAMED = 5  # ids spelled out in an error before it says how many more
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """One response with its verdict and its problem's groups: one row of everything scored.
+
+    ``level`` is the student's variant (R1..R6, mix, ...) and empty for base and teacher; ``seed``
+    is the training seed and 0 for them. ``set`` names the problem set.
+    """
+
+    solver: str
+    role: Role
+    level: str
+    seed: int
+    set: str
+    split: Split
+    problem_id: str
+    groups: Mapping[str, str]
+    condition_id: str
+    outcome: Outcome
+    words: int
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class LevelScore:
+    """How base, teacher or all seeds of one level did together on one group of one set.
+
+    ``n`` counts problems with a readable key, ``responses`` everything answered (``outcomes`` sums
+    to it). ``accuracy`` is the mean over ``seeds``, ``sd`` their spread (None for one seed);
+    ``low`` and ``high`` count problems and seeds at 95 %.
+    """
+
+    role: Role
+    level: str
+    solvers: tuple[str, ...]
+    seeds: tuple[int, ...]
+    condition_id: str
+    set: str
+    split: Split
+    group: str
+    n: int
+    responses: int
+    outcomes: Mapping[str, int]
+    accuracy: float
+    sd: float | None
+    low: float
+    high: float
+    words: float
+    tokens: float
+    accuracy_by_seed: tuple[float, ...] = field(default=())
+
+
+def response_words(response: Response) -> int:
+    """The words a solver wrote, reasoning and answer together, split at white space."""
+    return len(response.reasoning.split()) + len(response.text.split())
+
+
+def join(
+    responses: Iterable[Response],
+    verdicts: Iterable[Verdict],
+    problems: Iterable[Problem],
+    *,
+    role: Role,
+    set: str,
+    split: Split,
+    level: str = "",
+    seed: int = 0,
+) -> list[Answered]:
+    """One :class:`Answered` per problem answered, in the order of the responses.
+
+    Where a problem was attempted again, the last attempt counts. Raises StudyError for a response
+    without a verdict or without its problem.
+    """
+    judged = {v.response_id: v for v in verdicts}
+    known = {p.id: p for p in problems}
+    last: dict[tuple[str, str, str, int], Response] = {}
+    for response in responses:
+        key = (response.solver, response.problem_id, response.condition_id, response.sample)
+        if key not in last or response.attempt >= last[key].attempt:
+            last[key] = response
+    rows = []
+    for response in last.values():
+        problem, verdict = known.get(response.problem_id), judged.get(response.response_id)
+        if problem is None:
+            raise StudyError(
+                f"{response.solver} answered {response.problem_id}, which is not a problem of "
+                f"{set}; score it with the problems it was asked."
+            )
+        if verdict is None:
+            raise StudyError(
+                f"response {response.response_id} of {response.solver} to {problem.id} has no "
+                "verdict; grade it before scoring."
+            )
+        rows.append(
+            Answered(
+                solver=response.solver,
+                role=role,
+                level=level,
+                seed=seed,
+                set=set,
+                split=split,
+                problem_id=problem.id,
+                groups=problem.groups,
+                condition_id=response.condition_id,
+                outcome=verdict.outcome,
+                words=response_words(response),
+                tokens=response.tokens_out,
+            )
+        )
+    return rows
+
+
+def refuse_seen(
+    heldout: Iterable[str],
+    training: Iterable[str],
+    near_duplicates: Iterable[tuple[str, str]] = (),
+) -> None:
+    """None, where no student would be scored on a problem that stood in its training set.
+
+    ``near_duplicates`` are pairs (held-out id, training id). Raises StudyError with the ids.
+    """
+    asked, trained = set(heldout), set(training)
+    same = sorted(asked & trained)
+    near = sorted({h for h, t in near_duplicates if h in asked and t in trained} - set(same))
+    if same:
+        raise StudyError(
+            f"{_count(len(same), 'held-out problem')} stood in the training set ({_ids(same)}); "
+            "a student is not scored on what it was trained on. Split the problems again."
+        )
+    if near:
+        raise StudyError(
+            f"{_count(len(near), 'held-out problem')} nearly repeat a training problem "
+            f"({_ids(near)}); set them aside on one side, then split again."
+        )
+
+
+def check_counts(n: int, outcomes: Mapping[str, int], whose: str) -> None:
+    """None, where the counts name every outcome and sum to ``n``; StudyError otherwise."""
+    if set(outcomes) != {o.value for o in Outcome}:
+        wrong = sorted(set(outcomes) ^ {o.value for o in Outcome})
+        raise StudyError(f"the outcome counts of {whose} miss or invent {', '.join(wrong)}.")
+    if sum(outcomes.values()) != n:
+        raise StudyError(
+            f"the outcome counts of {whose} sum to {sum(outcomes.values())}, not to its {n} "
+            "responses; grade the study again."
+        )
+
+
+def level_order(levels: Iterable[str]) -> list[str]:
+    """The levels, R0..R6 first and in order, then any other variant as it came."""
+    ladder = [level.value for level in Level]
+    seen = list(dict.fromkeys(levels))
+    return [x for x in ladder if x in seen] + [x for x in seen if x not in ladder]
+
+
+def score(answers: Iterable[Answered]) -> list[Score]:
+    """One Score per solver, condition, set and split for all its problems and for each group.
+
+    Raises StudyError where a solver answered one problem twice under one condition.
+    """
+    cells: dict[tuple[str, ...], list[Answered]] = {}
+    for answer in answers:
+        key = (answer.solver, answer.condition_id, answer.set, answer.split.value)
+        cells.setdefault(key, []).append(answer)
+    scores = []
+    for cell in cells.values():
+        _refuse_twice(cell)
+        scores += [_score(rows, group) for group, rows in _groups(cell).items()]
+    return scores
+
+
+def summarise(answers: Iterable[Answered]) -> list[LevelScore]:
+    """One LevelScore per role, level, condition, set, split and group: its seeds taken together.
+
+    Raises StudyError where two seeds of a level did not answer the same problems.
+    """
+    cells: dict[tuple[str, ...], list[Answered]] = {}
+    for answer in answers:
+        key = (answer.role.value, answer.level, answer.condition_id, answer.set, answer.split.value)
+        cells.setdefault(key, []).append(answer)
+    levels = []
+    for cell in cells.values():
+        levels += [_level_score(rows, group) for group, rows in _groups(cell).items()]
+    return levels
+
+
+def right_by_seed(answers: Sequence[Answered]) -> tuple[list[str], list[list[bool]]]:
+    """The problem ids with a readable key, and right or wrong by seed (rows) and problem.
+
+    Raises StudyError where two seeds did not answer the same problems.
+    """
+    by_solver: dict[str, dict[str, Outcome]] = {}
+    for answer in answers:
+        cell = by_solver.setdefault(answer.solver, {})
+        if answer.problem_id in cell:
+            _refuse_twice([a for a in answers if a.solver == answer.solver])
+        cell[answer.problem_id] = answer.outcome
+    if not by_solver:
+        return [], []
+    first, *others = by_solver
+    for other in others:
+        lacking = set(by_solver[first]) ^ set(by_solver[other])
+        if lacking:
+            raise StudyError(
+                f"{first} and {other} did not answer the same problems ({_ids(sorted(lacking))}); "
+                "run the study again: what is missing is asked."
+            )
+    bad = {i for cell in by_solver.values() for i, o in cell.items() if o is Outcome.BAD_KEY}
+    ids = [i for i in by_solver[first] if i not in bad]
+    return ids, [[cell[i] is Outcome.CORRECT for i in ids] for cell in by_solver.values()]
+
+
+def _groups(rows: list[Answered]) -> dict[str, list[Answered]]:
+    grouped = {"all": rows}
+    for name in dict.fromkeys(name for row in rows for name in row.groups):
+        for value in sorted({row.groups[name] for row in rows if name in row.groups}):
+            grouped[f"{name}={value}"] = [r for r in rows if r.groups.get(name) == value]
+    return grouped
+
+
+def _score(rows: list[Answered], group: str) -> Score:
+    head, n = rows[0], len(rows)
+    outcomes = _outcomes(rows)
+    check_counts(n, outcomes, f"{head.solver} on {head.set} ({group})")
+    readable, correct = n - outcomes[Outcome.BAD_KEY], outcomes[Outcome.CORRECT]
+    interval = wilson(correct, readable)
+    return Score(
+        solver=head.solver,
+        role=head.role,
+        level=head.level,
+        seed=head.seed,
+        condition_id=head.condition_id,
+        set=head.set,
+        split=head.split,
+        group=group,
+        n=n,
+        outcomes=outcomes,
+        accuracy=correct / readable if readable else 0.0,
+        low=interval.low,
+        high=interval.high,
+        words=_mean([r.words for r in rows]),
+        tokens=_mean([r.tokens for r in rows]),
+    )
+
+
+def _level_score(rows: list[Answered], group: str) -> LevelScore:
+    head = rows[0]
+    outcomes = _outcomes(rows)
+    check_counts(len(rows), outcomes, f"{head.level or head.role.value} on {head.set} ({group})")
+    ids, table = right_by_seed(rows)
+    estimate = across_seeds(table)
+    solvers = {row.solver: row.seed for row in rows}
+    return LevelScore(
+        role=head.role,
+        level=head.level,
+        solvers=tuple(solvers),
+        seeds=tuple(solvers.values()),
+        condition_id=head.condition_id,
+        set=head.set,
+        split=head.split,
+        group=group,
+        n=len(ids),
+        responses=len(rows),
+        outcomes=outcomes,
+        accuracy=estimate.mean,
+        sd=estimate.sd,
+        low=estimate.low,
+        high=estimate.high,
+        words=_mean([r.words for r in rows]),
+        tokens=_mean([r.tokens for r in rows]),
+        accuracy_by_seed=tuple(sum(row) / len(row) if row else 0.0 for row in table),
+    )
+
+
+def _outcomes(rows: Iterable[Answered]) -> dict[str, int]:
+    counts = {outcome.value: 0 for outcome in Outcome}
+    for row in rows:
+        counts[row.outcome.value] += 1
+    return counts
+
+
+def _refuse_twice(rows: Iterable[Answered]) -> None:
+    seen: set[str] = set()
+    for row in rows:
+        if row.problem_id in seen:
+            raise StudyError(
+                f"{row.solver} answered {row.problem_id} of {row.set} twice under one condition; "
+                "score one sample of each problem."
+            )
+        seen.add(row.problem_id)
+
+
+def _mean(values: Sequence[int]) -> float:
+    return sum(values) / len(values) if values else 0.0
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def _ids(ids: Sequence[str]) -> str:
+    more = len(ids) - _NAMED
+    return ", ".join(ids[:_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,237 @@
+"""What kind of answer a key is, read from the key and the problem's text."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from potstill.grading.forms import asked_form, shape
+from potstill.grading.grammar import Name, Node, Unreadable, names_in, read_expression
+from potstill.grading.groups import read_group, split_top, without_order_remark
+from potstill.grading.normalise import MONEY, tidy
+from potstill.grading.numbers import read_scalar
+from potstill.grading.wording import WEEKDAYS, read_base, read_time
+from potstill.records import AnswerKind
+
+__all__ = ["infer_kind"]
+
+_DAYS = set(WEEKDAYS)
+_MONTH = re.compile(
+    r"\b(?:january|february|march|april|june|july|august|september|october|november|december|"
+    r"jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec|may\s+\d)\b",
+    re.IGNORECASE,
+)
+_CHOICES = re.compile(r"(?:^|\s|\(|\{)\(?A\s?[.):}].{0,400}?\(?B\s?[.):}]", re.DOTALL)
+_FREE_ORDER = re.compile(
+    r"\ball\b|roots?\b|solutions?\b|zeros?\b|separated by commas|possible values|set of|list\b|"
+    r"any order|solve\b|values of|which of",
+    re.IGNORECASE,
+)
+_FIXED_ORDER = re.compile(
+    r"respectively|in order\b|in that order|(?:in|de)creasing order|ascending|descending|"
+    r"order from|from (?:least|greatest|smallest|largest)|ordered (?:pair|triple|list|quadruple)|"
+    r"in the order",
+    re.IGNORECASE,
+)
+_INTERVAL_WORDS = re.compile(
+    r"interval|inequality|domain|range of|set of all (?:possible )?(?:real )?values|for what values|"
+    r"[<>≤≥]\s*0|\\le|\\ge",
+    re.IGNORECASE,
+)
+_POINT_WORDS = re.compile(
+    r"ordered (?:pair|triple|quadruple)|coordinates|\bpoints?\b|vector|midpoint|\bpair\b|vertex",
+    re.IGNORECASE,
+)
+_BASE_ASKED = re.compile(
+    r"(?:express|answer|write|give|convert|equivalent|represent|equal to what|what is)[^.?]{0,90}"
+    r"\bbase[\s$-]*(?:\d|\\?\w)",
+    re.IGNORECASE,
+)
+_TIME_WORDS = re.compile(r"clock|\ba\.?m\b|\bp\.?m\b|what time|time of day|noon|midnight", re.IGNORECASE)
+
+
+@lru_cache(maxsize=4096)
+def infer_kind(key: str, text: str = "") -> str:
+    """The :class:`~potstill.records.AnswerKind` of a key, given the problem's text.
+
+    Never raises: a key that reads as nothing else is an expression, and grading calls it BAD_KEY
+    if it cannot be read as that either.
+    """
+    plain = tidy(without_order_remark(key)).strip().rstrip(".").strip()
+    return str(
+        _worded(plain, text)
+        or _grouped(plain, text, free=plain != tidy(key).strip().rstrip(".").strip())
+        or _single(plain, text)
+        or AnswerKind.EXPRESSION
+    )
+
+
+def _worded(plain: str, text: str) -> AnswerKind | None:
+    low = plain.lower()
+    if read_time(plain) is not None and (
+        re.search(r"[ap]\.?m\b|noon|midnight|o'?clock", low) or not asked_form(text).ratio
+    ):
+        if re.fullmatch(r"\d{1,2}:\d{2}(?::\d{2})?", plain) and asked_form(text).ratio:
+            return None
+        if not re.fullmatch(r"\d{1,2}:\d{2}", plain) or _TIME_WORDS.search(text) or not text:
+            return AnswerKind.TIME
+        return AnswerKind.TIME if int(plain.partition(":")[0]) <= 12 else None
+    if re.fullmatch(r"\(?[A-Z]\)?|[a-z]\)|\([a-z]\)", plain):
+        if _CHOICES.search(text) or "letter" in text.lower() or not text or plain[0] == "(":
+            return AnswerKind.LETTER
+        if plain.isupper() and f"${plain}$" not in text:
+            return AnswerKind.LETTER
+    words = re.findall(r"[A-Za-z]+", low)
+    if low in _DAYS or (_MONTH.search(plain) and re.search(r"\d", plain)):
+        return AnswerKind.DATE if low not in _DAYS else AnswerKind.WORD
+    if _is_base(plain, text):
+        return AnswerKind.BASE
+    if words and not re.search(r"[\d=+*/^<>≤≥√π∞\\|]", plain) and _is_word(plain, words):
+        return AnswerKind.WORD
+    if re.fullmatch(rf"[A-Za-z]{{3,}}(?: [A-Za-z]+)*,? {MONEY}?-?[\d.,/]+\.?", plain):
+        return AnswerKind.WORD_NUMBER
+    return None
+
+
+def _is_word(plain: str, words: list[str]) -> bool:
+    if "," in plain or re.search(r"[(\[⦃{]", plain):
+        return False
+    if len(words) == 1 and words[0] in ("pi", "e", "i", "x", "infinity", "inf"):
+        return False
+    try:
+        read_expression(plain)
+    except Unreadable:
+        return bool(re.fullmatch(r"[A-Za-z' .-]+", plain)) and len(max(words, key=len)) > 1
+    # Capitals side by side name something ("CA", "ON"); small letters are a product.
+    return bool(re.fullmatch(r"[A-Z]{2,}|No|Yes|On|None", plain)) or plain in ("no", "yes")
+
+
+def _is_base(plain: str, text: str) -> bool:
+    read = read_base(plain)
+    if read is None:
+        return False
+    return read[1] is not None or bool(
+        _BASE_ASKED.search(text) and re.search(r"base (?!ten\b|10\b)", text[-200:].replace("$", " "))
+        and re.search(r"(?:in|to|as an?|to what number in)\s+base[^.]*[.?]?\s*$", text.replace("$", ""))
+    )
+
+
+def _grouped(plain: str, text: str, free: bool) -> AnswerKind | None:
+    if "\\begin" in plain or plain.startswith("[["):
+        return AnswerKind.MATRIX
+    if re.search(r"∪|[<>≤≥]|∈", plain) or (
+        "∞" in plain and re.match(r"^[(\[].*[)\]]$", plain)
+    ):
+        return AnswerKind.INTERVAL
+    ratio = split_top(plain, ":")
+    if len(ratio) > 1 and all(ratio):
+        return AnswerKind.RATIO
+    if plain == "∅" or plain.startswith("⦃") or re.match(r"^\{.*,.*\}$", plain):
+        return AnswerKind.SET
+    if (named := _equation(plain)) is not None:
+        return named
+    if re.fullmatch(r"-?\d{1,3}(?:,\d{3})+(?:\.\d+)?%?", plain) or MONEY in plain:
+        return None
+    group = read_group(plain)
+    if re.match(r"^\(.*\]$|^\[.*\)$", plain) and len(split_top(plain[1:-1])) == 2:
+        return AnswerKind.INTERVAL
+    if group.rows:
+        return AnswerKind.MATRIX
+    if group.bracket == "" and len(group.items) > 1:
+        if " or " in plain and not free and _one_value(group.items):
+            return None
+        if re.fullmatch(r"-?[\d/]+,\d{3}", plain):
+            return None
+        return _list_or_set(text, free, group.items)
+    if len(group.items) > 1:
+        return _bracketed(group.bracket, group.items, text)
+    return None
+
+
+def _bracketed(bracket: str, items: tuple[str, ...], text: str) -> AnswerKind:
+    if len(items) == 2 and _INTERVAL_WORDS.search(text) and not _POINT_WORDS.search(text[-300:]):
+        return AnswerKind.INTERVAL
+    if bracket == "[":
+        return AnswerKind.INTERVAL if len(items) == 2 else AnswerKind.LIST
+    return AnswerKind.TUPLE
+
+
+def _one_value(items: tuple[str, ...]) -> bool:
+    from potstill.grading.values import TooBig, Undefined, same
+
+    try:
+        nodes = [read_scalar(item).node for item in items]
+        return all(same(nodes[0], node) for node in nodes[1:])
+    except (Unreadable, Undefined, TooBig):
+        return False
+
+
+def _list_or_set(text: str, free: bool, items: tuple[str, ...]) -> AnswerKind:
+    if free or all(item.startswith("(") for item in items):
+        return AnswerKind.SET
+    if _FIXED_ORDER.search(text):
+        return AnswerKind.LIST
+    return AnswerKind.SET if _FREE_ORDER.search(text) or "±" in "".join(items) else AnswerKind.LIST
+
+
+def _equation(plain: str) -> AnswerKind | None:
+    sides = [side.strip() for side in plain.split("=")]
+    if len(sides) < 2:
+        return None
+    if len(sides) > 2 or "," in plain:
+        return None
+    try:
+        one, two = (read_expression(side) for side in sides)
+    except Unreadable:
+        return None
+    if not names_in(one) and not names_in(two):
+        return None
+    if isinstance(one, Name) and not names_in(two):
+        return None
+    return AnswerKind.EQUATION
+
+
+def _single(plain: str, text: str) -> AnswerKind | None:
+    try:
+        scalar = read_scalar(plain.split(" or ")[0])
+    except Unreadable:
+        try:
+            scalar = read_scalar(re.split(r"=", plain)[-1].strip())
+        except Unreadable:
+            return None
+    if scalar.unit in ("dollar", "cent", "euro", "sterling", "rupee", "yen"):
+        return AnswerKind.MONEY if scalar.unit != "cent" else AnswerKind.QUANTITY
+    if scalar.unit == "percent":
+        return AnswerKind.PERCENT
+    if scalar.unit == "degree":
+        return AnswerKind.DEGREE
+    if scalar.unit:
+        return AnswerKind.QUANTITY
+    return _numeric(scalar.node)
+
+
+def _numeric(node: Node) -> AnswerKind:
+    match shape(node):
+        case "integer":
+            return AnswerKind.INTEGER
+        case "decimal":
+            return AnswerKind.DECIMAL
+        case "fraction" | "mixed number":
+            return AnswerKind.FRACTION
+    if _mentions(node, "i"):
+        return AnswerKind.COMPLEX
+    if names_in(node):
+        return AnswerKind.EXPRESSION
+    return AnswerKind.ROOT if _has_root(node) else AnswerKind.EXPRESSION
+
+
+def _mentions(node: Node, name: str) -> bool:
+    if isinstance(node, Name):
+        return node.name == name
+    return any(_mentions(arg, name) for arg in getattr(node, "args", ()))
+
+
+def _has_root(node: Node) -> bool:
+    if getattr(node, "op", "") in ("sqrt", "root", "root3"):
+        return True
+    return any(_has_root(arg) for arg in getattr(node, "args", ()))

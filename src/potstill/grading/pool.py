@@ -1,0 +1,447 @@
+"""Killable workers that grade answers under a hard limit of time and memory each."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import psutil
+
+from potstill.errors import PotstillError
+from potstill.grading.comparison import Comparison, KeyUnreadable, equal_with
+from potstill.grading.equivalence import is_simple
+from potstill.grading.extraction import Extraction, extract
+from potstill.grading.verdicts import Settled, settle, verdict_of, verdict_of_state
+from potstill.records import Opinion, Outcome, Problem, Response, TextGold, Verdict
+
+__all__ = ["GradingPool", "grade_responses"]
+
+START_LIMIT_S = 60.0
+WATCH_EVERY_S = 0.02
+# The clock starts when a job is written to a worker; below this age nobody looks at its memory.
+WATCH_MEMORY_AFTER_S = 0.05
+BATCH_JOBS = 16
+BATCH_CHARACTERS = 200_000
+REMEMBERED = 100_000
+# Longer texts, and those with very many boxes, are taken apart in a worker.
+EXTRACT_HERE_CHARACTERS = 20_000
+EXTRACT_HERE_BOXES = 40
+
+
+@dataclass(eq=False, slots=True)
+class _Job:
+    """One question to a worker and the future of its JSON reply."""
+
+    line: str
+    future: Future[dict[str, Any]] = field(default_factory=Future)
+
+
+@dataclass(eq=False, slots=True)
+class _Slot:
+    """A place in the order of the input, with its verdict or what is still awaited for it."""
+
+    problem: Problem
+    response_id: str
+    response: Response | None = None
+    found: Extraction | None = None
+    settled: Settled | None = None
+    verdict: Verdict | None = None
+    future: Future[Any] | None = None
+
+
+class GradingPool:
+    """Worker processes that grade answers; a context manager, usable from any thread.
+
+    ``workers`` (all cores where None), ``limit_s`` of wall time and ``memory_mb`` of resident memory
+    per answer are enforced from outside, by killing: such an answer is UNPARSED with the reason,
+    its neighbours are graded by a new worker. Workers start when there is work for them.
+    """
+
+    def __init__(
+        self, workers: int | None = None, limit_s: float = 5.0, memory_mb: int = 512
+    ) -> None:
+        self.workers = workers or _cores()
+        self.limit_s = limit_s
+        self.memory_mb = memory_mb
+        self.killed = 0
+        self._pending: deque[_Job] = deque()
+        self._waiting = threading.Condition()
+        self._closed = False
+        self._hands: list[_Hand] = []
+        self._watcher: threading.Thread | None = None
+        self._remembered: OrderedDict[tuple[str, ...], Future[Any]] = OrderedDict()
+        self._memory_lock = threading.Lock()
+
+    def __enter__(self) -> GradingPool:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the workers; jobs still waiting are given up."""
+        with self._waiting:
+            self._closed = True
+            abandoned = list(self._pending)
+            self._pending.clear()
+            self._waiting.notify_all()
+        for job in abandoned:
+            job.future.set_result({"failed": "the pool was closed"})
+        for hand in self._hands:
+            hand.end()
+        for hand in self._hands:
+            hand.thread.join(timeout=5)
+
+    def start(self) -> None:
+        """Start every worker now instead of with the first answers, and wait until all are ready."""
+        with self._waiting:
+            while len(self._hands) < self.workers:
+                self._hire()
+        for hand in self._hands:
+            hand.started.wait(START_LIMIT_S)
+
+    def grade(self, pairs: Iterable[tuple[Problem, Response]]) -> Iterator[Verdict]:
+        """Yield one symbolic verdict per pair, in the order of the input.
+
+        ``pairs`` is drawn as results leave: at most some hundreds are held at a time. Identical
+        answers to the same key are compared once.
+        """
+        window = max(64, 48 * self.workers)
+        slots: deque[_Slot] = deque()
+        for problem, response in pairs:
+            slots.append(self._begin(problem, response))
+            while slots and (len(slots) > window or self._ready(slots[0])):
+                yield self._finish(slots.popleft())
+        while slots:
+            yield self._finish(slots.popleft())
+
+    def equal(
+        self, key: str, answer: str, kind: str = "", problem_text: str = ""
+    ) -> Comparison:
+        """Whether an answer equals a key, compared under the pool's limits.
+
+        Raises KeyUnreadable where the key cannot be read.
+        """
+        if not kind:
+            from potstill.grading.kinds import infer_kind
+
+            kind = infer_kind(key, problem_text)
+        reply = self._ask(key, kind, problem_text, answer=answer).result()
+        if "bad" in reply:
+            raise KeyUnreadable(str(reply["bad"]))
+        return _comparison(reply)
+
+    def _begin(self, problem: Problem, response: Response) -> _Slot:
+        slot = _Slot(problem, response.response_id, response)
+        if not isinstance(problem.gold, TextGold):
+            slot.future = self._submit_plugin(problem, response)
+            return slot
+        key, text = problem.gold.text, response.text
+        if len(text) > EXTRACT_HERE_CHARACTERS or text.count("boxed") > EXTRACT_HERE_BOXES:
+            slot.settled = settle("-", response.finish, response.error) if not text else None
+            slot.future = self._ask(
+                key, problem.kind, problem.text, text=text, finish=str(response.finish)
+            )
+            return slot
+        slot.settled = settle(text, response.finish, response.error)
+        if slot.settled is not None:
+            if is_simple(key):
+                slot.verdict = verdict_of_state(problem, slot.response_id, slot.settled)
+            else:
+                slot.future = self._ask(key, problem.kind, problem.text, answer="0")
+            return slot
+        slot.found = extract(text, problem.kind)
+        if is_simple(key) and slot.found.text == key:
+            slot.verdict = self._verdict(slot, equal_with("the same text"))
+            return slot
+        slot.future = self._ask(key, problem.kind, problem.text, answer=slot.found.text)
+        return slot
+
+    def _ready(self, slot: _Slot) -> bool:
+        return slot.verdict is not None or (slot.future is not None and slot.future.done())
+
+    def _finish(self, slot: _Slot) -> Verdict:
+        if slot.verdict is not None:
+            return slot.verdict
+        assert slot.future is not None
+        reply = slot.future.result()
+        if isinstance(reply, Verdict):
+            return reply
+        if "bad" in reply:
+            return verdict_of_state(
+                slot.problem, slot.response_id, Settled(Outcome.BAD_KEY, str(reply["bad"]))
+            )
+        if slot.settled is not None:
+            return verdict_of_state(slot.problem, slot.response_id, slot.settled)
+        if "outcome" in reply:
+            settled = Settled(Outcome(reply["outcome"]), str(reply["why"]))
+            return verdict_of_state(slot.problem, slot.response_id, settled)
+        if slot.found is None:
+            slot.found = Extraction(str(reply.get("extracted", "")), str(reply.get("rule", "")))
+        return self._verdict(slot, _comparison(reply))
+
+    def _verdict(self, slot: _Slot, result: Comparison) -> Verdict:
+        assert slot.found is not None and slot.response is not None
+        return verdict_of(slot.problem, slot.response_id, slot.found, result, slot.response.finish)
+
+    def _ask(self, key: str, kind: str, problem_text: str, **rest: str) -> Future[Any]:
+        """The future reply to a question; one that was asked before is not asked again."""
+        identity = (key, kind, problem_text, *rest.keys(), *rest.values())
+        with self._memory_lock:
+            known = self._remembered.get(identity)
+            if known is not None:
+                self._remembered.move_to_end(identity)
+                return known
+        line = json.dumps({"key": key, "kind": kind, "problem": problem_text} | rest) + "\n"
+        job = _Job(line)
+        with self._memory_lock:
+            self._remembered[identity] = job.future
+            while len(self._remembered) > REMEMBERED:
+                self._remembered.popitem(last=False)
+        self._submit(job)
+        return job.future
+
+    def _submit(self, job: _Job) -> None:
+        with self._waiting:
+            if self._closed:
+                raise PotstillError("This grading pool is closed; open another to grade more.")
+            self._pending.append(job)
+            idle = sum(hand.idle for hand in self._hands)
+            if idle == 0 and len(self._hands) < self.workers:
+                self._hire()
+            self._waiting.notify()
+
+    def _submit_plugin(self, problem: Problem, response: Response) -> Future[Any]:
+        """Grade another kind of gold in a thread: its plugin knows its own limits."""
+        from potstill.grading.plugins import grade_with_plugin
+
+        future: Future[Any] = Future()
+
+        def run() -> None:
+            try:
+                future.set_result(
+                    grade_with_plugin(
+                        problem,
+                        response.text,
+                        finish=response.finish,
+                        response_id=response.response_id,
+                        error=response.error,
+                    )
+                )
+            except BaseException as error:
+                future.set_exception(error)
+
+        threading.Thread(target=run, daemon=True).start()
+        return future
+
+    def _hire(self) -> None:
+        hand = _Hand(self)
+        self._hands.append(hand)
+        hand.thread.start()
+        if self._watcher is None:
+            self._watcher = threading.Thread(target=self._watch, daemon=True)
+            self._watcher.start()
+
+    def _take(self, hand: _Hand) -> list[_Job] | None:
+        """The next jobs for a worker, or None where the pool is closed."""
+        with self._waiting:
+            hand.idle = True
+            while not self._pending and not self._closed:
+                self._waiting.wait()
+            hand.idle = False
+            if not self._pending:
+                return None
+            share = max(1, min(BATCH_JOBS, len(self._pending) // self.workers))
+            batch = [self._pending.popleft()]
+            size = len(batch[0].line)
+            while self._pending and len(batch) < share and size < BATCH_CHARACTERS:
+                size += len(self._pending[0].line)
+                batch.append(self._pending.popleft())
+            return batch
+
+    def _give_back(self, jobs: list[_Job]) -> None:
+        with self._waiting:
+            if self._closed:
+                for job in jobs:
+                    job.future.set_result({"failed": "the pool was closed"})
+                return
+            self._pending.extendleft(reversed(jobs))
+            self._waiting.notify(len(jobs))
+
+    def _watch(self) -> None:
+        while not self._closed:
+            time.sleep(WATCH_EVERY_S)
+            for hand in list(self._hands):
+                hand.check(time.monotonic())
+
+
+class _Hand:
+    """One thread with one worker process, replaced when it is killed."""
+
+    def __init__(self, pool: GradingPool) -> None:
+        self.pool = pool
+        self.thread = threading.Thread(target=self._serve, daemon=True)
+        self.process: subprocess.Popen[str] | None = None
+        self.started = threading.Event()
+        self.idle = False
+        self.since: float | None = None
+        self.reason = ""
+
+    def check(self, now: float) -> None:
+        """Kill the worker if the answer it is at has had its time or memory."""
+        since, process = self.since, self.process
+        if since is None or process is None:
+            return
+        age = now - since
+        if age > self.pool.limit_s:
+            self._kill(process, f"stopped after {self.pool.limit_s:g} s")
+        elif age > WATCH_MEMORY_AFTER_S:
+            try:
+                used = psutil.Process(process.pid).memory_info().rss
+            except psutil.Error:
+                return
+            if used > self.pool.memory_mb * 1_048_576:
+                self._kill(process, f"stopped at {self.pool.memory_mb} MB of memory")
+
+    def _kill(self, process: subprocess.Popen[str], reason: str) -> None:
+        self.reason = reason
+        process.kill()
+
+    def end(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+
+    def _serve(self) -> None:
+        self._start()
+        while (batch := self.pool._take(self)) is not None:
+            if self.process is None:
+                self._start()
+            if self.process is None:
+                error = PotstillError(
+                    "A grading worker could not be started; run "
+                    f"`{sys.executable} -m potstill.grading.worker` to see why."
+                )
+                for job in batch:
+                    job.future.set_exception(error)
+                continue
+            self._work(batch)
+        self._stop()
+
+    def _start(self) -> None:
+        """Start the worker and wait until it is ready; ``process`` stays None where it is not."""
+        source = str(Path(__file__).resolve().parents[2])
+        paths = [source, *filter(None, [os.environ.get("PYTHONPATH", "")])]
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "potstill.grading.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            encoding="utf-8",
+            errors="surrogatepass",
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(paths), "PYTHONUTF8": "1"},
+        )
+        timer = threading.Timer(START_LIMIT_S, self.process.kill)
+        timer.daemon = True
+        timer.start()
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        timer.cancel()
+        self.started.set()
+        if not line:
+            self._stop()
+
+    def _work(self, batch: list[_Job]) -> None:
+        """Put a batch to the worker; where it dies, the answer it was at pays and the rest go back."""
+        process = self.process
+        assert process is not None and process.stdin is not None and process.stdout is not None
+        self.reason = ""
+        self.since = time.monotonic()
+        done = 0
+        try:
+            process.stdin.write("".join(job.line for job in batch))
+            process.stdin.flush()
+        except OSError:
+            pass
+        while done < len(batch):
+            reply = self._reply(process)
+            if reply is None:
+                break
+            if "loading" in reply:
+                self.since = None if reply["loading"] else time.monotonic()
+                continue
+            self.since = time.monotonic()
+            batch[done].future.set_result(reply)
+            done += 1
+        self.since = None
+        if done < len(batch):
+            code = self._stop()
+            reason = self.reason or f"the worker died (exit status {code})"
+            self.pool.killed += 1
+            batch[done].future.set_result({"failed": reason})
+            self.pool._give_back(batch[done + 1 :])
+
+    def _reply(self, process: subprocess.Popen[str]) -> dict[str, Any] | None:
+        assert process.stdout is not None
+        try:
+            line = process.stdout.readline()
+            reply = json.loads(line) if line.endswith("\n") else None
+        except (OSError, ValueError):
+            return None
+        return reply if isinstance(reply, dict) else None
+
+    def _stop(self) -> int:
+        process, self.process = self.process, None
+        if process is None:
+            return 0
+        process.kill()
+        for stream in (process.stdin, process.stdout):
+            try:
+                if stream is not None:
+                    stream.close()
+            except OSError:
+                pass
+        return process.wait()
+
+
+def _cores() -> int:
+    """The cores this process may use, which in a container are fewer than the machine's."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _comparison(reply: dict[str, Any]) -> Comparison:
+    if "failed" in reply:
+        return Comparison(Opinion.UNDECIDED, str(reply["failed"]), readable=False)
+    return Comparison(
+        Opinion(reply["opinion"]), str(reply["why"]), str(reply["form"]), bool(reply["readable"])
+    )
+
+
+def grade_responses(
+    pairs: Iterable[tuple[Problem, Response]],
+    *,
+    workers: int | None = None,
+    limit_s: float = 5.0,
+    memory_mb: int = 512,
+) -> Iterator[Verdict]:
+    """Yield the symbolic verdicts on responses, in order, from a pool opened for them."""
+    with GradingPool(workers, limit_s, memory_mb) as pool:
+        yield from pool.grade(pairs)

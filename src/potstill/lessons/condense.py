@@ -1,0 +1,281 @@
+"""Condensing verified traces down the ladder, level by level, each lesson checked.
+
+All problems go down a rung together, so that thousands of asks are in flight and the checks fill
+the grader; within one problem each rung starts from the last good one above.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from potstill.errors import InputError
+from potstill.lessons.ladder import LADDER, Rung, condense_messages, count_words
+from potstill.lessons.quality import Finding, Gate, GateOptions, findings
+from potstill.records import Finish, Lesson, Level, Problem, Response, Sampling, Verdict
+from potstill.solvers import Ask, Completion, Solver, Unanswered
+
+__all__ = ["GradePairs", "condense", "trace_text"]
+
+GradePairs = Callable[[Iterable[tuple[Problem, Response]]], Iterator[Verdict]]
+"""Grades responses as they come; verdicts may come back in any order."""
+
+_STOPS_THE_CHAIN = {Gate.KEY_LEAKED, Gate.CUT, Gate.BLANK, Gate.NO_TEXT}
+_NOT_WORTH_A_RETRY = {Gate.NOT_ASKED, Gate.BAD_KEY, Gate.NO_TEXT}
+
+
+@dataclass(slots=True)
+class _Chain:
+    """One problem on its way down: the last good lesson, and how long R1 (failing that, R0) is."""
+
+    problem: Problem
+    good: Lesson
+    of_words: int
+    words_r1: int | None = None
+
+    def pass_on(self, lesson: Lesson) -> None:
+        if not lesson.flags:
+            self.good = lesson
+            if lesson.level == Level.R1:
+                self.of_words = self.words_r1 = lesson.words
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """What one rung is done with."""
+
+    rung: Rung
+    condenser: Solver
+    sampling: Sampling
+    stage: str
+    grade: GradePairs
+    count_tokens: Callable[[str], int]
+    options: GateOptions
+
+
+def condense(
+    parents: Iterable[tuple[Problem, Response]],
+    *,
+    condenser: Solver,
+    levels: Sequence[str],
+    grade: GradePairs,
+    count_tokens: Callable[[str], int],
+    stage: str,
+    sampling: Sampling,
+    ladder: Sequence[Rung] = LADDER,
+    options: GateOptions | None = None,
+) -> Iterator[Lesson]:
+    """Yield one lesson per problem and level: R0 of every parent, then each rung of ``levels``.
+
+    ``parents`` are problems with their verified responses. A lesson that fails a gate is asked for
+    once more (attempt 1) with the complaint, then yielded with its flags; the rung below starts
+    from the last good one. A trace that leaks the key, is cut or blank starts no chain. Raises
+    InputError for a level that is not on the ladder.
+    """
+    rungs = _chosen(levels, ladder)
+    gates = options or GateOptions()
+    chains: dict[str, _Chain] = {}
+    for problem, response in parents:
+        lesson, stops = _verified_trace(problem, response, count_tokens, gates)
+        yield lesson
+        if not stops:
+            chains[problem.id] = _Chain(problem, lesson, lesson.words)
+    for rung in rungs:
+        step = _Step(rung, condenser, sampling, stage, grade, count_tokens, gates)
+        for lesson in _descend(chains, step):
+            chains[lesson.problem_id].pass_on(lesson)
+            yield lesson
+
+
+def trace_text(response: Response) -> str:
+    """The text of R0: the reasoning, and the answer after it where the reasoning ends without."""
+    reasoning, text = response.reasoning.strip(), response.text.strip()
+    if not reasoning or not text:
+        return reasoning or text
+    return reasoning if "\\boxed" in reasoning[-300:] else f"{reasoning}\n\n{text}"
+
+
+def _chosen(levels: Sequence[str], ladder: Sequence[Rung]) -> list[Rung]:
+    wanted = {str(level) for level in levels} - {Level.R0.value}
+    unknown = wanted - {rung.level.value for rung in ladder}
+    if unknown:
+        there = ", ".join(rung.level.value for rung in ladder)
+        raise InputError(f"there is no level {min(unknown)!r} on the ladder; there are {there}.")
+    return [rung for rung in ladder if rung.level.value in wanted]
+
+
+def _verified_trace(
+    problem: Problem,
+    response: Response,
+    count_tokens: Callable[[str], int],
+    options: GateOptions,
+) -> tuple[Lesson, bool]:
+    text = trace_text(response)
+    found = findings(problem, text, level=Level.R0, options=options)
+    lesson = Lesson(
+        problem_id=problem.id,
+        level=Level.R0.value,
+        parent="",
+        text=text,
+        words=count_words(text),
+        tokens=count_tokens(text),
+        made_by=response.solver,
+        attempt=response.attempt,
+        flags=_flags(found),
+        ledger_key=response.ledger_key,
+    )
+    return lesson, any(f.excludes and f.gate in _STOPS_THE_CHAIN for f in found)
+
+
+def _descend(chains: Mapping[str, _Chain], step: _Step) -> Iterator[Lesson]:
+    """Yield every chain's lesson at one rung, those that needed a second try last."""
+    complaints: dict[str, str] = {}
+    passable: dict[str, Lesson] = {}
+    for lesson, found in _ask(list(chains.values()), step, {}, attempt=0):
+        again = [f for f in found if f.excludes or f.gate is Gate.TOO_LONG]
+        if not again or any(f.gate in _NOT_WORTH_A_RETRY for f in again):
+            yield lesson
+            continue
+        complaints[lesson.problem_id] = " ".join(_complaint(f) for f in again)
+        if not lesson.flags:
+            passable[lesson.problem_id] = lesson
+    again_chains = [chain for chain in chains.values() if chain.problem.id in complaints]
+    for lesson, _ in _ask(again_chains, step, complaints, attempt=1):
+        # a first try that was merely long is better than a second that is wrong
+        yield passable.get(lesson.problem_id, lesson) if lesson.flags else lesson
+
+
+def _ask(
+    chains: Sequence[_Chain], step: _Step, complaints: Mapping[str, str], *, attempt: int
+) -> Iterator[tuple[Lesson, tuple[Finding, ...]]]:
+    """Yield a lesson and its findings per chain, as the condenser and the grader give them back."""
+    by_id = {chain.problem.id: chain for chain in chains}
+    asks = (
+        Ask(
+            tag=chain.problem.id,
+            messages=condense_messages(
+                chain.problem,
+                step.rung,
+                chain.good.text,
+                of_words=chain.of_words,
+                complaint=complaints.get(chain.problem.id, ""),
+            ),
+            sampling=step.sampling,
+            attempt=attempt,
+        )
+        for chain in chains
+    )
+    waiting: dict[str, Response] = {}
+    unanswered: list[Unanswered] = []
+
+    def answered() -> Iterator[tuple[Problem, Response]]:
+        for result in step.condenser.complete(asks, step.stage):
+            if isinstance(result, Unanswered):
+                unanswered.append(result)
+                continue
+            response = _response(result, step)
+            waiting[response.response_id] = response
+            yield by_id[response.problem_id].problem, response
+
+    if not chains:
+        return
+    for verdict in step.grade(answered()):
+        response = waiting.pop(verdict.response_id)
+        chain = by_id[response.problem_id]
+        yield _lesson(chain, response, verdict, step)
+    for missing in unanswered:
+        chain = by_id[missing.tag]
+        finding = Finding(Gate.NOT_ASKED, missing.why, excludes=True)
+        yield _empty(chain, step, attempt, finding), (finding,)
+    if waiting:
+        lost = next(iter(waiting.values()))
+        raise RuntimeError(
+            f"the grader gave no verdict on {lost.problem_id} at {lost.condition_id}"
+        )
+
+
+def _response(completion: Completion, step: _Step) -> Response:
+    """A condensed text in the form that the grader takes."""
+    return Response(
+        solver=step.condenser.id,
+        problem_id=completion.tag,
+        condition_id=f"{step.stage}/{step.rung.level.value}",
+        sample=0,
+        attempt=completion.attempt,
+        reasoning="",
+        text=completion.text.strip(),
+        finish=completion.finish,
+        tokens_in=completion.tokens_in,
+        tokens_out=completion.tokens_out,
+        ledger_key=completion.ledger_key,
+        error=completion.error,
+    )
+
+
+def _lesson(
+    chain: _Chain, response: Response, verdict: Verdict, step: _Step
+) -> tuple[Lesson, tuple[Finding, ...]]:
+    found = findings(
+        chain.problem,
+        response,
+        verdict,
+        level=step.rung.level,
+        options=step.options,
+        words_above=chain.good.words,
+        words_r1=chain.words_r1,
+    )
+    if response.finish is Finish.LENGTH and not any(f.gate is Gate.CUT for f in found):
+        cut = Finding(Gate.CUT, "reached the token limit", Gate.CUT not in step.options.advisory)
+        found = (*found, cut) if Gate.CUT not in step.options.off else found
+    lesson = Lesson(
+        problem_id=chain.problem.id,
+        level=step.rung.level.value,
+        parent=chain.good.level,
+        text=response.text,
+        words=count_words(response.text),
+        tokens=step.count_tokens(response.text),
+        made_by=step.condenser.id,
+        attempt=response.attempt,
+        flags=_flags(found),
+        ledger_key=response.ledger_key,
+    )
+    return lesson, found
+
+
+def _empty(chain: _Chain, step: _Step, attempt: int, finding: Finding) -> Lesson:
+    return Lesson(
+        problem_id=chain.problem.id,
+        level=step.rung.level.value,
+        parent=chain.good.level,
+        text="",
+        words=0,
+        tokens=0,
+        made_by=step.condenser.id,
+        attempt=attempt,
+        flags=(finding.gate.value,),
+    )
+
+
+def _flags(found: Iterable[Finding]) -> tuple[str, ...]:
+    return tuple(finding.gate.value for finding in found if finding.excludes)
+
+
+_ASKED_FOR = {
+    Gate.WRONG: "Its final answer is not that of the reasoning.",
+    Gate.NO_ANSWER: "No final answer could be found; end with \\boxed{answer}.",
+    Gate.UNDECIDED: "Its final answer could not be read; write it plainly in \\boxed{}.",
+    Gate.BLANK: "It was empty.",
+    Gate.CUT: "It stopped before its end.",
+    Gate.FILTERED: "It was withheld by a filter.",
+    Gate.ERROR: "It did not arrive whole.",
+    Gate.KEY_LEAKED: "It cites an answer that was given; derive it from the problem alone.",
+    Gate.LANGUAGE: "It changes language; use that of the problem.",
+    Gate.NOT_DERIVED: "Its answer appears only in the last line; show where it comes from.",
+    Gate.OTHER_PROBLEM: "It does not use the numbers of this problem.",
+}
+
+
+def _complaint(finding: Finding) -> str:
+    """A sentence for the condenser. Never the grader's own words: they may hold the key."""
+    asked = _ASKED_FOR.get(finding.gate)
+    return asked or f"It shows this fault: {finding.gate.value} ({finding.detail})."

@@ -1,0 +1,120 @@
+"""The ladder of levels, once, as data, and the prompt that asks for a rung.
+
+R0 is the verified trace as the teacher gave it; R1 is R0 made whole and clean; each further level
+is condensed from the one above.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from potstill.records import Level, Problem
+from potstill.solvers import Message
+
+__all__ = ["LADDER", "SYSTEM", "Rung", "condense_messages", "count_words", "rung_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """One level: the share of R1's words it aims at, and the share it may never pass.
+
+    Both are of R0's words at R1, whose own length is not known before. A rung always allows
+    ``floor_words``: ten percent of a short R1 is less than its last line.
+    """
+
+    level: Level
+    share: float
+    limit: float
+    instruction: str
+    floor_words: int = 20
+
+    def target_words(self, of_words: int) -> int:
+        """The words aimed at, where R1 (at R1 itself: R0) has ``of_words``."""
+        return max(1, round(self.share * of_words))
+
+    def limit_words(self, of_words: int) -> int:
+        """The words never to be passed, where R1 (at R1 itself: R0) has ``of_words``."""
+        return max(self.floor_words, round(self.limit * of_words))
+
+
+LADDER: tuple[Rung, ...] = (
+    Rung(
+        Level.R1,
+        1.00,
+        1.00,
+        "Write the solution whole and clean: 5 to 15 short steps in order, every step that the "
+        "answer needs, no dead ends, no second thoughts, no remarks about the task.",
+    ),
+    Rung(
+        Level.R2,
+        0.60,
+        0.80,
+        "Keep every step and every equation; cut repetition, restated givens and routine algebra.",
+    ),
+    Rung(
+        Level.R3,
+        0.50,
+        0.70,
+        "Keep the key steps with one equation each; join steps that follow at once.",
+    ),
+    Rung(
+        Level.R4,
+        0.35,
+        0.55,
+        "Keep only the equations that carry the solution, with a word or two between them.",
+    ),
+    Rung(
+        Level.R5,
+        0.20,
+        0.40,
+        "Keep the one idea that decides and its equation, in one or two short sentences.",
+    ),
+    Rung(Level.R6, 0.10, 0.30, "Write one line: the decisive equation or fact, then the answer."),
+)
+
+
+def rung_of(level: str, ladder: Sequence[Rung] = LADDER) -> Rung:
+    """The rung of that level. Raises KeyError for R0 and unknown levels: they are not on it."""
+    for rung in ladder:
+        if rung.level == level:
+            return rung
+    raise KeyError(level)
+
+
+def count_words(text: str) -> int:
+    """The words of a lesson or a response: what stands between white space."""
+    return len(text.split())
+
+
+SYSTEM = (
+    "You condense worked solutions of mathematics problems. You are given a level, a problem and a "
+    "correct reasoning for it. Rewrite the reasoning at that level. Use only what the reasoning "
+    "says, keep every number and equation true, and keep its final answer. Write the new "
+    "reasoning alone, with no title and no remark about the rewriting, and end it with the final "
+    "answer in \\boxed{}."
+)
+
+
+def condense_messages(
+    problem: Problem, rung: Rung, reasoning: str, *, of_words: int, complaint: str = ""
+) -> tuple[Message, ...]:
+    """The chat that asks for ``problem`` at one level, condensed from ``reasoning``.
+
+    What is the same in many calls stands first, so that a provider can cache it. The key is no
+    part of it. ``complaint`` is what was wrong with the first try.
+    """
+    above = count_words(reasoning)
+    most = min(above, rung.limit_words(of_words))
+    target = min(most, rung.target_words(of_words))
+    parts = [
+        f"Level: {rung.level.value}",
+        rung.instruction,
+        f"<problem>\n{problem.text}\n</problem>",
+        f"<reasoning>\n{reasoning}\n</reasoning>",
+        f"The reasoning has {above} words. Write about {target} words and never more than {most}. "
+        "End with \\boxed{answer}.",
+    ]
+    if complaint:
+        parts.append(f"An earlier try was refused: {complaint} Write it again without that fault.")
+    return (Message("system", SYSTEM), Message("user", "\n\n".join(parts)))

@@ -1,0 +1,68 @@
+"""The pocket world's agents as a solver: a scripted model behind a real local HTTP server.
+
+``solver: pocket`` in a study starts the server on a free loopback port and asks it as any other
+OpenAI-compatible endpoint is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+if TYPE_CHECKING:
+    from potstill.ledger import Ledger
+    from potstill.solvers import Solver
+
+__all__ = ["MODELS", "Options", "open_solver"]
+
+MODELS = ("pocket-teacher", "pocket-verifier", "pocket-condenser")
+
+
+class Options(BaseModel):
+    """Which scripted model answers; ``seed`` moves its mistakes, ``latency_s`` slows it down.
+
+    ``problems`` is how many problems of each split it knows, ``problem_seed`` their seed.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    model: Literal["pocket-teacher", "pocket-verifier", "pocket-condenser"]
+    seed: int = 0
+    problem_seed: int = 0
+    problems: Annotated[int, Field(gt=0)] = 700
+    latency_s: Annotated[float, Field(ge=0)] = 0.0
+    concurrency: Annotated[int, Field(gt=0)] = 32
+
+    def identity(self) -> dict[str, Any]:
+        """What decides the answers."""
+        return {"model": self.model, "seed": self.seed, "problem_seed": self.problem_seed}
+
+
+@contextmanager
+def open_solver(options: Options, ledger: Ledger) -> Iterator[Solver]:
+    """The scripted model, served over HTTP on this machine for as long as the context lasts."""
+    from potstill.pocket import generate
+    from potstill.pocket.teacher import PocketTeacher
+    from potstill.solvers import api
+    from potstill.solvers.server import create_app, serve
+
+    known = [
+        problem
+        for split, count in (("train", options.problems), ("valid", 200), ("heldout", 700))
+        for problem in generate(split, count, options.problem_seed)
+    ]
+    teacher = PocketTeacher(known, seed=options.seed)
+    app = create_app(teacher.reply, MODELS, latency_s=options.latency_s)
+    with serve(app) as base_url:
+        settings = api.Options(
+            model=options.model,
+            base_url=base_url,
+            provider="pocket",
+            api_key_env="",
+            concurrency=options.concurrency,
+        )
+        with api.open_solver(settings, ledger) as solver:
+            yield solver

@@ -1,0 +1,224 @@
+"""The one way in: what every source's problems go through before any model sees them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any, cast
+
+from pydantic import ValidationError
+
+from potstill.errors import InputError
+from potstill.problems.raw import RawProblem, SourceLike, SourceModule, normalise
+from potstill.problems.rows import nearest
+from potstill.records import (
+    Gold,
+    NumberGold,
+    Problem,
+    RubricGold,
+    SetAside,
+    SetAsideReason,
+    TestsGold,
+    TextGold,
+)
+
+__all__ = [
+    "Imported",
+    "ProblemRow",
+    "SourceConfig",
+    "describe",
+    "load_problems",
+    "source_module",
+    "source_names",
+]
+
+GROUP = "potstill.problems"
+_BUILT_IN = ("competition", "hub", "math500", "pocket", "table")
+
+
+@dataclass(frozen=True, slots=True)
+class SourceConfig:
+    """Where problems come from: a plugin's name, its options, and the name of the set in tables.
+
+    ``why`` says what was guessed, where a configuration is a guess.
+    """
+
+    source: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    name: str = ""
+    why: str = ""
+
+    @property
+    def label(self) -> str:
+        """The name of the set in tables."""
+        return self.name or self.source
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """Every problem that was brought in: those that may be asked, and those set aside, and why."""
+
+    problems: tuple[Problem, ...]
+    set_aside: tuple[SetAside, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemRow:
+    """One line of ``potstill problems``; ``reason`` is empty where the problem is kept."""
+
+    id: str
+    source: str
+    kind: str
+    key: str
+    reason: str
+    detail: str
+    text: str
+    groups: Mapping[str, str] = field(default_factory=dict)
+
+
+def source_names() -> tuple[str, ...]:
+    """The names of all sources there are, ours and strangers'."""
+    return tuple(sorted({*_BUILT_IN, *(entry.name for entry in entry_points(group=GROUP))}))
+
+
+def source_module(name: str) -> SourceModule:
+    """The plugin of that name. Raises InputError with the nearest one, or what to install."""
+    for entry in entry_points(group=GROUP):
+        if entry.name == name:
+            try:
+                return cast(SourceModule, entry.load())
+            except ImportError as exc:
+                raise InputError(
+                    f"the problem source {name!r} cannot be loaded: {exc}; install what it needs."
+                ) from exc
+    if name in _BUILT_IN:  # a source tree that was never installed has no entry points
+        return cast(SourceModule, import_module(f"potstill.problems.{name}"))
+    raise InputError(f"there is no problem source {name!r}{nearest(name, source_names())}.")
+
+
+def load_problems(
+    sources: Sequence[SourceLike], *, infer: Callable[[str, str], str] | None = None
+) -> Imported:
+    """The problems of all sources, and those set aside with the reason for each.
+
+    ``infer`` names the kind of an answer from key and text (``potstill.grading.infer_kind`` unless
+    given). The first of several equal texts is kept. Raises InputError for a source that cannot be
+    read, and where one id names two different texts.
+    """
+    return _sort_out(_read(sources), infer or _infer_kind)
+
+
+def describe(imported: Imported) -> tuple[ProblemRow, ...]:
+    """One row for every problem, kept or set aside, for people to look over before a run."""
+    kept = [
+        ProblemRow(p.id, p.source, p.kind, p.gold_text, "", "", p.text, p.groups)
+        for p in imported.problems
+    ]
+    away = [
+        ProblemRow(s.id, s.source, "", s.key, s.reason.value, s.detail, s.text, s.groups)
+        for s in imported.set_aside
+    ]
+    return (*kept, *away)
+
+
+def _read(sources: Sequence[SourceLike]) -> Iterator[tuple[str, RawProblem]]:
+    for config in sources:
+        module = source_module(config.source)
+        try:
+            options = module.Options.model_validate(dict(config.options), strict=False)
+        except ValidationError as exc:
+            error = exc.errors(include_url=False)[0]
+            name = ".".join(map(str, error["loc"]))
+            known = ", ".join(module.Options.model_fields)
+            raise InputError(
+                f"problem source {config.label!r}: {name}: {error['msg']}; its options are {known}."
+            ) from exc
+        for raw in module.read(options):
+            yield config.label, raw
+
+
+def _sort_out(raws: Iterable[tuple[str, RawProblem]], infer: Callable[[str, str], str]) -> Imported:
+    problems: list[Problem] = []
+    set_aside: list[SetAside] = []
+    by_id: dict[str, tuple[str, str]] = {}  # id -> normalised text, source
+    by_text: dict[str, Problem] = {}
+    for source, raw in raws:
+        normal = normalise(raw.text)
+        _refuse_two_texts(raw, source, normal, by_id)
+        reason, detail = _why_set_aside(raw, normal, by_text)
+        if reason is not None:
+            set_aside.append(
+                SetAside(raw.id, raw.text, raw.key, source, reason, detail, raw.groups)
+            )
+            continue
+        gold = raw.gold or TextGold(raw.key.strip())
+        kind = raw.kind or _kind(gold, raw.text, infer)
+        problem = Problem(raw.id, raw.text.strip(), gold, kind, source, raw.groups)
+        problems.append(problem)
+        by_text[normal] = problem
+    return Imported(tuple(problems), tuple(set_aside))
+
+
+def _refuse_two_texts(
+    raw: RawProblem, source: str, normal: str, by_id: dict[str, tuple[str, str]]
+) -> None:
+    if not raw.id.strip():
+        raise InputError(f"{source}: a problem has no id ({raw.text[:60]!r}...); give it one.")
+    first = by_id.setdefault(raw.id, (normal, source))
+    if first[0] != normal:
+        raise InputError(
+            f"the id {raw.id!r} names two problems: {first[0][:60]!r} (source {first[1]}) and "
+            f"{normal[:60]!r} (source {source}); give each its own id."
+        )
+
+
+_HEADING = re.compile(r"^\W*(?:question|problem|exercise|no\.?|#)?\s*\d*\s*[:.)\-]*\s*", re.I)
+_NOT_VISIBLE = re.compile(
+    r"""^\W* (?:the\s+)?
+    (?:(?:content|text|question|problem|statement|image|figure|pages?)\W+
+       (?:text\s+)? (?:(?:is|was|are)\s+)?)?
+    (?:not\s+(?:fully\s+)?(?:visible|available|provided|shown|legible|readable|given|included
+                            |found|transcribed)
+      |unavailable|illegible|unreadable|missing|omitted|cut\s+off)
+    \W* (?:(?:in|on|from|due)\b [^.?!]{0,60})? \W*$""",
+    re.I | re.X | re.S,
+)
+
+
+def _why_set_aside(
+    raw: RawProblem, normal: str, by_text: Mapping[str, Problem]
+) -> tuple[SetAsideReason | None, str]:
+    body = _HEADING.sub("", raw.text.strip(), count=1).strip()
+    if not normal or (not body and not re.search(r"\d\s*[-+*/=]", raw.text)):
+        return SetAsideReason.NO_TEXT, "" if not normal else f"only {raw.text.strip()!r}"
+    if _NOT_VISIBLE.match(body):
+        return SetAsideReason.NOT_VISIBLE, raw.text.strip()
+    if raw.gold is None and not raw.key.strip():
+        return SetAsideReason.NO_KEY, ""
+    twin = by_text.get(normal)
+    if twin is not None:
+        same = raw.gold is not None or normalise(twin.gold_text) == normalise(raw.key)
+        keys = "" if same else f"; the keys differ: {twin.gold_text!r} and {raw.key.strip()!r}"
+        return SetAsideReason.DUPLICATE, f"same text as {twin.id}{keys}"
+    return None, ""
+
+
+def _kind(gold: Gold, text: str, infer: Callable[[str, str], str]) -> str:
+    match gold:
+        case TextGold(key):
+            return str(infer(key, text))
+        case NumberGold():
+            return "decimal"
+        case TestsGold():
+            return "tests"
+        case RubricGold():
+            return "rubric"
+
+
+def _infer_kind(key: str, text: str) -> str:
+    from potstill.grading import infer_kind
+
+    return str(infer_kind(key, text))

@@ -1,0 +1,85 @@
+"""What a source of problems yields, and the text forms in which problems are compared."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from potstill.records import Gold
+
+__all__ = ["RawProblem", "SourceLike", "SourceModule", "SourceOptions", "normalise"]
+
+
+@dataclass(frozen=True, slots=True)
+class RawProblem:
+    """One problem as its source has it: nothing checked, nothing set aside yet.
+
+    ``key`` is the answer as printed, "" where there is none; ``gold`` replaces it where the key is
+    not plain text. ``kind`` is the answer kind where the source knows it.
+    """
+
+    id: str
+    text: str
+    key: str
+    source: str
+    groups: Mapping[str, str] = field(default_factory=dict)
+    kind: str = ""
+    gold: Gold | None = None
+
+
+class SourceOptions(BaseModel):
+    """What the options of every source share: strict, frozen, no unknown key."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class SourceLike(Protocol):
+    """A configured source: the plugin's name, its raw options, and the name of the set."""
+
+    @property
+    def source(self) -> str: ...
+
+    @property
+    def label(self) -> str: ...
+
+    @property
+    def options(self) -> Mapping[str, Any]: ...
+
+
+class SourceModule(Protocol):
+    """What an entry point of the group ``potstill.problems`` names."""
+
+    Options: type[BaseModel]
+
+    def read(self, options: Any) -> Iterator[RawProblem]:
+        """Yield every problem of the source, good or bad."""
+        ...
+
+
+_SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻ⁿ", "0123456789-n")
+_RAISED = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻ⁿ]+")
+_LATEX_DRESS = re.compile(r"\\(?:left|right|displaystyle|quad|qquad|[()\[\],;:! ])|[$~]")
+_SIGNS = str.maketrans(
+    {"−": "-", "–": "-", "—": "-", "’": "'", "‘": "'", "“": '"', "”": '"', "×": "*", "·": "*"}
+)
+_LOOSE_SPACE = re.compile(r"\s*([-+*/^=<>(){}\[\],:])\s*")
+_POWER_BRACES = re.compile(r"\^[{(]([^{}()]*)[)}]")
+
+
+def normalise(text: str) -> str:
+    """The text in one form for comparison: case, spaces, dashes, quotes and LaTeX dress removed.
+
+    Signs, digits and letters stay: ``x + 5`` and ``x - 5`` are two problems, ``x²`` is ``x^2``.
+    """
+    text = _RAISED.sub(lambda m: "^" + m[0].translate(_SUPERSCRIPTS), text)
+    text = unicodedata.normalize("NFKC", text).casefold().translate(_SIGNS)
+    text = text.replace("\\times", "*").replace("\\cdot", "*").replace("\\dfrac", "\\frac")
+    text = " ".join(_LATEX_DRESS.sub(" ", text).split())
+    text = _LOOSE_SPACE.sub(r"\1", text)
+    text = _POWER_BRACES.sub(r"^\1", text)
+    return " ".join(text.split()).strip(" .?!:;")

@@ -1,0 +1,201 @@
+"""Rows of csv, jsonl, json and parquet files, with errors that name the file and the line."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from potstill.errors import InputError
+
+__all__ = ["SUFFIXES", "as_text", "column", "load_json", "read_columns", "read_rows"]
+
+SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
+_FIELD_LIMIT = 1 << 27  # one cell may hold a whole reasoning trace; csv stops at 128 KiB unasked
+
+
+def read_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """Yield every row of a table with its number (a line where the format has lines).
+
+    Raises InputError naming the file and the line for a missing file, bytes that are not UTF-8, a
+    row with too many or too few cells, JSON that is cut off, and a row that is not an object.
+    """
+    suffix = path.suffix.lower()
+    if path.is_dir() or suffix not in SUFFIXES:
+        raise InputError(f"{path} is not a table; give a file that ends in {', '.join(SUFFIXES)}.")
+    if not path.exists():
+        raise InputError(f"{path} does not exist; check the path.")
+    try:
+        if suffix in (".csv", ".tsv"):
+            yield from _csv_rows(path, "\t" if suffix == ".tsv" else ",")
+        elif suffix == ".parquet":
+            yield from _parquet_rows(path)
+        elif suffix == ".json":
+            yield from _json_rows(path)
+        else:
+            yield from _jsonl_rows(path)
+    except UnicodeDecodeError as exc:
+        raise InputError(
+            f"{path} is not UTF-8 text (byte {exc.start}); save it as UTF-8 and try again."
+        ) from exc
+    except OSError as exc:
+        raise InputError(f"{path} cannot be read: {exc.strerror or exc}.") from exc
+
+
+def read_columns(path: Path) -> tuple[str, ...]:
+    """The names of a table's columns (of a JSON file: the keys of its first row)."""
+    if path.suffix.lower() == ".parquet" and path.is_file():
+        return tuple(_parquet(path).schema_arrow.names)
+    for _, row in read_rows(path):
+        return tuple(row)
+    if path.suffix.lower() in (".csv", ".tsv"):
+        with path.open(encoding="utf-8-sig", newline="") as handle:
+            return tuple(next(csv.reader(handle), ()))
+    return ()
+
+
+def column(row: Mapping[str, Any], name: str, where: str) -> Any:
+    """The cell of a named column. Raises InputError with the nearest name and all there are."""
+    if name in row:
+        return row[name]
+    raise InputError(f"{where} has no column {name!r}{nearest(name, row)}.")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The end of a sentence on an unknown name: the nearest one, and what is there."""
+    names = [str(k) for k in known]
+    lowered = {k.casefold(): k for k in names}
+    close = difflib.get_close_matches(name.casefold(), lowered, n=1, cutoff=0.5)
+    hint = f"; did you mean {lowered[close[0]]!r}?" if close else ";"
+    shown = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
+    return f"{hint} There are: {shown or 'none'}"
+
+
+def as_text(cell: Any) -> str:
+    """A cell as stripped text: "" for none, a whole float without its ".0"."""
+    if cell is None:
+        return ""
+    if isinstance(cell, bool):
+        return str(cell)
+    if isinstance(cell, float):
+        if cell != cell:  # NaN is how tables write an empty number
+            return ""
+        return str(int(cell)) if cell.is_integer() and abs(cell) < 1e15 else repr(cell)
+    return str(cell).strip()
+
+
+def load_json(path: Path) -> Any:
+    """The value of a JSON file. Raises InputError naming the file, the line and what is wrong."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError as exc:
+        raise InputError(f"{path} does not exist; check the path.") from exc
+    except UnicodeDecodeError as exc:
+        raise InputError(f"{path} is not UTF-8 text (byte {exc.start}); save it as UTF-8.") from exc
+    except OSError as exc:
+        raise InputError(f"{path} cannot be read: {exc.strerror or exc}.") from exc
+    try:
+        return json.loads(text, object_pairs_hook=_once)
+    except json.JSONDecodeError as exc:
+        raise InputError(_json_complaint(str(path), exc.lineno, exc, text)) from exc
+    except _Repeated as exc:
+        raise InputError(
+            f"{path} has the key {exc.key!r} twice in one object; rename one of the two."
+        ) from exc
+    except RecursionError as exc:
+        raise InputError(f"{path} is nested too deep to be a file of problems.") from exc
+
+
+class _Repeated(ValueError):
+    def __init__(self, key: str) -> None:
+        super().__init__(key)
+        self.key = key
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise _Repeated(next(name for name in names if names.count(name) > 1))
+    return found
+
+
+def _json_complaint(file: str, line: int, exc: json.JSONDecodeError, text: str) -> str:
+    cut = exc.pos >= len(text.rstrip()) or exc.msg.startswith("Unterminated string")
+    what = "the JSON is cut off" if cut else f"not valid JSON ({exc.msg})"
+    todo = "fetch or write the file again" if cut else "mend that line"
+    return f"{file} line {line}: {what}; {todo}."
+
+
+def _csv_rows(path: Path, delimiter: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    csv.field_size_limit(_FIELD_LIMIT)
+    with path.open(encoding="utf-8-sig", newline="") as handle:
+        reader = csv.reader(handle, delimiter=delimiter, strict=True)
+        try:
+            header = next(reader, None)
+            if not header:
+                raise InputError(f"{path} is empty; give a table with a line of column names.")
+            if len(set(header)) < len(header):
+                twice = next(name for name in header if header.count(name) > 1)
+                raise InputError(f"{path} names the column {twice!r} twice; rename one.")
+            for cells in reader:
+                if not cells:
+                    continue
+                if len(cells) != len(header):
+                    raise InputError(
+                        f"{path} line {reader.line_num}: {len(cells)} cells under {len(header)} "
+                        f"column names; mend that row (a comma in a cell needs quotes)."
+                    )
+                yield reader.line_num, dict(zip(header, cells, strict=True))
+        except csv.Error as exc:
+            raise InputError(
+                f"{path} line {reader.line_num}: not valid CSV ({exc}); mend that row, or fetch "
+                f"the file again if it is cut off."
+            ) from exc
+
+
+def _jsonl_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    with path.open(encoding="utf-8-sig") as handle:
+        for number, line in enumerate(handle, 1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError as exc:
+                raise InputError(_json_complaint(str(path), number, exc, line)) from exc
+            yield number, _object(row, f"{path} line {number}")
+
+
+def _json_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    value = load_json(path)
+    if not isinstance(value, list):
+        raise InputError(f"{path} is not a list of objects; a table in JSON is [{{...}}, {{...}}].")
+    for number, row in enumerate(value, 1):
+        yield number, _object(row, f"{path} item {number}")
+
+
+def _object(row: Any, where: str) -> Mapping[str, Any]:
+    if isinstance(row, dict):
+        return row
+    raise InputError(f"{where}: {type(row).__name__} instead of an object with named columns.")
+
+
+def _parquet(path: Path) -> Any:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.ParquetFile(path)
+    except (pa.ArrowException, OSError) as exc:
+        raise InputError(f"{path} is not a whole Parquet file: {exc}.") from exc
+
+
+def _parquet_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    number = 0
+    for batch in _parquet(path).iter_batches(batch_size=4096):
+        for row in batch.to_pylist():
+            number += 1
+            yield number, row

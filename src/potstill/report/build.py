@@ -1,0 +1,69 @@
+"""The report's files, written as one: built beside their place, then moved into it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from potstill.errors import StoreError
+from potstill.report.data import ReportData
+from potstill.report.numbers import Numbers, report_numbers
+
+__all__ = ["build_report", "render_report"]
+
+_PREFIX = ".report-"
+
+
+def build_report(data: ReportData, out: Path) -> Path:
+    """The path of ``out/report/index.html``, written with everything beside it.
+
+    Writes report.json first and renders report.md, index.html, figures/ and tables/ from it. The
+    old report stays until the new one is whole. Raises StudyError where the numbers contradict each
+    other, StoreError where the disk refuses.
+    """
+    numbers = report_numbers(data)
+    place = out / "report"
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for stale in out.glob(f"{_PREFIX}*"):
+            shutil.rmtree(stale, ignore_errors=True)
+        with tempfile.TemporaryDirectory(
+            prefix=_PREFIX, dir=out, ignore_cleanup_errors=True
+        ) as room:
+            fresh = Path(room, "report")
+            fresh.mkdir()
+            render_report(numbers, fresh)
+            if place.exists():
+                os.replace(place, Path(room, "old"))
+            os.replace(fresh, place)
+    except OSError as exc:
+        raise StoreError(
+            f"the report cannot be written to {place} ({exc.strerror or exc}); make room or set "
+            "its permissions, then run again."
+        ) from exc
+    return place / "index.html"
+
+
+def render_report(numbers: Numbers, place: Path) -> None:
+    """None; writes every file of the report into the empty folder ``place``."""
+    from potstill.report.figures import draw_figures
+    from potstill.report.page import render_markdown, render_page
+    from potstill.report.tables import write_tables
+
+    _write(
+        place / "report.json", json.dumps(numbers, indent=1, ensure_ascii=False, allow_nan=False)
+    )
+    figures = draw_figures(numbers)
+    (place / "figures").mkdir()
+    for figure in figures:
+        _write(place / "figures" / f"{figure.name}.svg", figure.file)
+    write_tables(numbers, place / "tables")
+    _write(place / "report.md", render_markdown(numbers, figures))
+    _write(place / "index.html", render_page(numbers, figures))
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text + "\n", encoding="utf-8", newline="\n")

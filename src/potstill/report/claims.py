@@ -1,0 +1,229 @@
+"""The sentences a report opens with, each made from the numbers it states and from nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from potstill.report.phrases import (
+    about,
+    count,
+    listed,
+    p_value,
+    percent,
+    points,
+    span,
+    words,
+)
+
+__all__ = ["claims"]
+
+NEARLY_NOTHING = 0.05
+"""Below this accuracy a solver is said not to solve the problems, whatever its base does."""
+
+_MANY_CUT = 0.05
+
+Row = dict[str, Any]
+
+
+def claims(numbers: Row) -> list[Row]:
+    """The claims as a list of ``{about, set, text}``, the primary comparison's first.
+
+    Held-out sets come first, each on its own; problems seen in training have a sentence apart.
+    """
+    made: list[Row] = []
+    heldout = [x for x in numbers["levels"] if x["group"] == "all" and x["split"] == "heldout"]
+    sets = list(dict.fromkeys(x["set"] for x in heldout))
+    sets.sort(key=lambda name: not _primary(numbers, name))
+    for name in sets:
+        rows = [x for x in heldout if x["set"] == name]
+        named = f" of {name}" if len(sets) > 1 else ""
+        made += [{"set": name} | claim for claim in _of_set(numbers, name, named, rows)]
+    made += _seen(numbers)
+    return made
+
+
+def _of_set(numbers: Row, name: str, named: str, rows: list[Row]) -> list[Row]:
+    students = [x for x in rows if x["role"] == "student"]
+    base = next((x for x in rows if x["role"] == "base"), None)
+    teacher = next((x for x in rows if x["role"] == "teacher"), None)
+    pairs = [
+        c
+        for c in numbers["comparisons"]
+        if c["set"] == name and c["split"] == "heldout" and c["group"] == "all"
+    ]
+    made: list[Row] = []
+    if students:
+        top = _top(students, pairs)
+        against = next((c for c in pairs if c["a"] == top["level"] and c["b"] == "base"), None)
+        made.append({"about": "student", "text": _student(top, base, against, named)})
+        ladder = [c for c in pairs if c["b"] == top["level"]]
+        made += [{"about": "ladder", "text": text} for text in _ladder(top, students, ladder)]
+    elif base:
+        made.append(
+            {
+                "about": "base",
+                "text": f"The base {_answers(base, count(base['n']) + ' problems' + named)}.",
+            }
+        )
+    if teacher:
+        made.append({"about": "teacher", "text": _teacher(teacher, students or rows, named)})
+    cut = [x for x in students if _share_cut(x) >= _MANY_CUT]
+    made += [{"about": "cut", "text": _cut(cut)}] if cut else []
+    return made
+
+
+def _student(top: Row, base: Row | None, pair: Row | None, named: str) -> str:
+    first = f"{top['level']} {_answers(top, _unseen(top, named))}"
+    if _solves_nothing(top):
+        first += "; it does not solve these problems"
+    if base is None or pair is None:
+        return f"{first}."
+    if pair["blocked"]:
+        return f"{first}; the base {_short(base)}. {_blocked(pair)}"
+    return f"{first}; the base {_short(base)}; {_difference(pair)}."
+
+
+def _difference(pair: Row) -> str:
+    tested = p_value(pair["p"] if pair["p_holm"] is None else pair["p_holm"])
+    corrected = "" if pair["p_holm"] is None else " after Holm's correction"
+    ends = f"({span(pair['low'], pair['high'])}, {tested}{corrected})"
+    if pair["difference"] == 0:
+        return f"over {count(pair['n'])} problems no difference is seen {ends}"
+    size = points(abs(pair["difference"]))
+    if pair["beyond_chance"]:
+        if pair["difference"] > 0:
+            return f"the difference of {size} points {ends} is beyond chance"
+        return f"it stands {size} points below the base {ends}, which is beyond chance"
+    text = (
+        f"the difference of {points(pair['difference'])} points {ends} cannot be told from zero "
+        f"with {count(pair['n'])} problems"
+    )
+    if pair["needed"] is not None and pair["needed"] > pair["n"]:
+        text += f"; about {about(pair['needed'])} would be needed"
+    return text
+
+
+def _ladder(top: Row, students: list[Row], pairs: list[Row]) -> list[str]:
+    if not pairs:
+        return []
+    if all(_solves_nothing(x) for x in students):
+        best = max(students, key=lambda x: x["accuracy"])
+        return [
+            f"No level solves them: the best, {best['level']}, {_answers(best, count(best['n']))}."
+        ]
+    last = next(x for x in reversed(students) if x["level"] != top["level"])
+    text = (
+        f"{last['level']} {_answers(last, count(last['n']))} in {words(last['words'])} words where "
+        f"{top['level']} uses {words(top['words'])}"
+    )
+    pair = next(c for c in pairs if c["a"] == last["level"])
+    texts = [f"{text}. {_blocked(pair)}" if pair["blocked"] else f"{text}."]
+    judged = [c for c in pairs if not c["blocked"]]
+    below = [c["a"] for c in judged if c["beyond_chance"] and c["difference"] < 0]
+    above = [c["a"] for c in judged if c["beyond_chance"] and c["difference"] > 0]
+    level = [c["a"] for c in judged if not c["beyond_chance"]]
+    parts = []
+    if below:
+        parts.append(f"{listed(below)} {_stand(below)} below {top['level']} beyond chance")
+    if above:
+        parts.append(f"{listed(above)} {_stand(above)} above {top['level']} beyond chance")
+    if level:
+        parts.append(f"{listed(level)} cannot be told from {top['level']}")
+    if parts:
+        texts.append(f"{'; '.join(parts)}{_corrected(len(judged))}.")
+    return texts
+
+
+def _teacher(teacher: Row, others: list[Row], named: str) -> str:
+    own = all(teacher["condition_id"] != x["condition_id"] for x in others)
+    under = "under its own condition, so this describes and does not test" if own else ""
+    text = (
+        f"The teacher, {listed(teacher['solvers'])}, "
+        f"{_answers(teacher, count(teacher['n']) + ' problems' + named)} in "
+        f"{words(teacher['words'])} words"
+    )
+    return f"{text}, {under}." if under else f"{text}."
+
+
+def _seen(numbers: Row) -> list[Row]:
+    made = []
+    for x in numbers["levels"]:
+        if x["split"] == "train" and x["group"] == "all" and x["role"] == "student":
+            text = (
+                f"Of the {count(x['n'])} problems of {x['set']} it was trained on, {x['level']} "
+                f"answers {percent(x['accuracy'])} %: this shows what it remembers, not what it "
+                "can do, and is part of no other figure."
+            )
+            made.append({"set": x["set"], "about": "seen", "text": text})
+    return made
+
+
+def _answers(row: Row, problems: str) -> str:
+    """The words "answers 81.5 % of PROBLEMS (95 % 77.0 to 85.4)"; counts where they are few."""
+    seeds = len(row["seeds"])
+    over = "" if seeds < 2 else f"mean of {seeds} seeds, sd {points(row['sd'])} points; "
+    ends = f"({over}95 % {span(row['low'], row['high'])})"
+    if _solves_nothing(row):
+        return f"answers {_right(row)} of {problems} {ends}"
+    return f"answers {percent(row['accuracy'])} % of {problems} {ends}"
+
+
+def _right(row: Row) -> str:
+    return f"{row['outcomes']['CORRECT'] / max(len(row['seeds']), 1):.3g}"
+
+
+def _unseen(row: Row, named: str) -> str:
+    return f"{count(row['n'])} unseen problems{named}"
+
+
+def _short(row: Row) -> str:
+    if _solves_nothing(row):
+        return f"{_right(row)} of them"
+    return f"{percent(row['accuracy'])} %"
+
+
+def _blocked(pair: Row) -> str:
+    n = pair["blocked"]
+    ended = "1 response" if n == 1 else f"{count(n)} responses"
+    return (
+        f"No difference between {pair['a']} and {_the(pair['b'])} is claimed, for {ended} ended in "
+        f"an error. {pair['next_step']}"
+    )
+
+
+def _cut(rows: list[Row]) -> str:
+    parts = [
+        f"{count(x['outcomes']['TRUNCATED'])} of {count(x['responses'])} responses of {x['level']}"
+        for x in rows
+    ]
+    return f"Cut at the token limit, and so not right: {listed(parts)}."
+
+
+def _top(students: list[Row], pairs: list[Row]) -> Row:
+    levels = {c["b"] for c in pairs if c["kind"] != "descriptive"} - {"base"}
+    primary = {c["a"] for c in pairs if c["kind"] == "primary"}
+    return next((x for x in students if x["level"] in (primary or levels)), students[0])
+
+
+def _primary(numbers: Row, name: str) -> bool:
+    return any(c["kind"] == "primary" and c["set"] == name for c in numbers["comparisons"])
+
+
+def _solves_nothing(row: Row) -> bool:
+    return bool(row["accuracy"] < NEARLY_NOTHING)
+
+
+def _share_cut(row: Row) -> float:
+    return float(row["outcomes"]["TRUNCATED"] / row["responses"]) if row["responses"] else 0.0
+
+
+def _stand(names: list[str]) -> str:
+    return "stands" if len(names) == 1 else "stand"
+
+
+def _corrected(n: int) -> str:
+    return "" if n < 2 else f" (corrected for {n} comparisons)"
+
+
+def _the(name: str) -> str:
+    return f"the {name}" if name in ("base", "teacher") else name

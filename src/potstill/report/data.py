@@ -1,0 +1,185 @@
+"""What a report is made of: plain records, filled by whoever ran the study."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from potstill.evaluation.comparisons import Comparison, Evaluation
+from potstill.evaluation.scores import LevelScore
+from potstill.records import Condition, Score
+
+__all__ = [
+    "CallCount",
+    "Corpus",
+    "Disagreement",
+    "Grader",
+    "LessonCount",
+    "LossCurve",
+    "LossPoint",
+    "OverlapPair",
+    "ReportData",
+    "Reproduction",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class LossPoint:
+    """The losses at one step; None where that one was not measured."""
+
+    step: int
+    train_loss: float | None
+    validation_loss: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class LossCurve:
+    """How one student trained, and which checkpoint was kept."""
+
+    variant: str
+    seed: int
+    history: tuple[LossPoint, ...]
+    chosen_step: int
+    chosen_why: str
+
+
+@dataclass(frozen=True, slots=True)
+class LessonCount:
+    """The lessons of one level: kept, left out by flag, and how often longer than the one above."""
+
+    level: str
+    kept: int
+    flagged: Mapping[str, int]
+    mean_words: float
+    mean_tokens: float
+    inversions: int
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """What became of the problems on their way into the training file.
+
+    ``problems`` counts everything brought in, ``set_aside`` those kept from every model by reason,
+    ``splits`` the rest. ``not_asked`` counts, by solver, the questions no record answered.
+    ``trained`` is the number of problems that every compared level passed.
+    """
+
+    problems: int
+    set_aside: Mapping[str, int]
+    splits: Mapping[str, int]
+    teacher_outcomes: Mapping[str, int]
+    not_asked: Mapping[str, int] = field(default_factory=dict)
+    lessons: tuple[LessonCount, ...] = ()
+    trained: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallCount:
+    """The calls of one stage to one model; ``cost_usd`` is None where no price is known."""
+
+    stage: str
+    model: str
+    calls: int
+    retries: int
+    tokens_in: int
+    tokens_out: int
+    cost_usd: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Disagreement:
+    """One answer on which the symbolic check and the judge said opposite things."""
+
+    problem_id: str
+    key: str
+    answer: str
+    symbolic: str
+    symbolic_why: str
+    judge: str
+    judge_why: str
+    solver: str = ""
+    outcome: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Grader:
+    """Who decided the verdicts, and where the two agents disagreed or said nothing usable."""
+
+    decided_by: Mapping[str, int]
+    disagreements: tuple[Disagreement, ...] = ()
+    judge_unparseable: int = 0
+    undecided: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class OverlapPair:
+    """A held-out problem that repeats, or nearly repeats, a training problem; what was done."""
+
+    heldout_id: str
+    training_id: str
+    kind: str
+    similarity: float
+    action: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reproduction:
+    """How to run the study again. ``created`` is a date for the page, or empty."""
+
+    command: str
+    versions: Mapping[str, str]
+    hashes: Mapping[str, str]
+    seeds: tuple[int, ...]
+    created: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReportData:
+    """Everything a report says, as numbers and plain sentences; nothing is computed from files."""
+
+    study: str
+    scores: tuple[Score, ...]
+    levels: tuple[LevelScore, ...]
+    comparisons: tuple[Comparison, ...]
+    conditions: tuple[Condition, ...]
+    corpus: Corpus
+    reproduction: Reproduction
+    training: tuple[LossCurve, ...] = ()
+    calls: tuple[CallCount, ...] = ()
+    grader: Grader | None = None
+    overlap: tuple[OverlapPair, ...] = ()
+    notes: tuple[str, ...] = ()
+    description: str = ""
+
+    @classmethod
+    def of(
+        cls,
+        study: str,
+        evaluation: Evaluation,
+        *,
+        conditions: tuple[Condition, ...],
+        corpus: Corpus,
+        reproduction: Reproduction,
+        training: tuple[LossCurve, ...] = (),
+        calls: tuple[CallCount, ...] = (),
+        grader: Grader | None = None,
+        overlap: tuple[OverlapPair, ...] = (),
+        notes: tuple[str, ...] = (),
+        description: str = "",
+    ) -> ReportData:
+        """The report data of an evaluation, its scores, levels and comparisons filled in."""
+        return cls(
+            study=study,
+            scores=evaluation.scores,
+            levels=evaluation.levels,
+            comparisons=evaluation.comparisons,
+            conditions=conditions,
+            corpus=corpus,
+            reproduction=reproduction,
+            training=training,
+            calls=calls,
+            grader=grader,
+            overlap=overlap,
+            notes=notes,
+            description=description,
+        )

@@ -1,0 +1,90 @@
+"""report.json: every number of the report, in plain values; all else renders from it."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any
+
+from potstill.errors import StudyError
+from potstill.evaluation.scores import check_counts
+from potstill.report.claims import claims
+from potstill.report.data import CallCount, ReportData
+from potstill.report.phrases import plain
+
+__all__ = ["FORMAT_VERSION", "Numbers", "report_numbers"]
+
+FORMAT_VERSION = 1
+
+Numbers = dict[str, Any]
+
+
+def report_numbers(data: ReportData) -> Numbers:
+    """The report as a plain dict, ready for JSON: no NaN (None instead), no lone surrogate.
+
+    Raises StudyError where outcome counts do not add up or a score's condition is not given.
+    """
+    known = {condition.condition_id for condition in data.conditions}
+    for score in data.scores:
+        check_counts(score.n, score.outcomes, f"{score.solver} on {score.set} ({score.group})")
+        if score.condition_id not in known:
+            raise StudyError(
+                f"the condition {score.condition_id} of {score.solver} is not in the report; give "
+                "every condition that a score was taken under."
+            )
+    numbers: Numbers = {
+        "format_version": FORMAT_VERSION,
+        "study": data.study,
+        "description": data.description,
+        "claims": [],
+        "scores": data.scores,
+        "levels": data.levels,
+        "comparisons": [_values(c) | {"beyond_chance": c.beyond_chance} for c in data.comparisons],
+        "training": data.training,
+        "corpus": data.corpus,
+        "calls": data.calls,
+        "spend": _spend(data.calls),
+        "grader": data.grader,
+        "overlap": data.overlap,
+        "conditions": [{"condition_id": c.condition_id} | _values(c) for c in data.conditions],
+        "versions": data.reproduction.versions,
+        "reproduction": data.reproduction,
+        "notes": data.notes,
+    }
+    written: Numbers = _written(numbers)
+    written["claims"] = claims(written)
+    return written
+
+
+def _spend(calls: tuple[CallCount, ...]) -> Numbers:
+    priced = [c.cost_usd for c in calls if c.cost_usd is not None]
+    return {
+        "calls": sum(c.calls for c in calls),
+        "retries": sum(c.retries for c in calls),
+        "tokens_in": sum(c.tokens_in for c in calls),
+        "tokens_out": sum(c.tokens_out for c in calls),
+        "cost_usd": math.fsum(priced) if priced else None,
+        "unpriced_calls": sum(c.calls for c in calls if c.cost_usd is None),
+    }
+
+
+def _values(record: Any) -> Numbers:
+    return {f.name: getattr(record, f.name) for f in dataclasses.fields(record)}
+
+
+def _written(value: Any) -> Any:
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, str):
+        return plain(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return _written(_values(value))
+    if isinstance(value, Mapping):
+        return {plain(str(k)): _written(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_written(v) for v in value]
+    return value

@@ -1,0 +1,132 @@
+"""index.html and report.md: the same numbers through two templates."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from potstill.report import phrases
+from potstill.report.figures import Figure, colour_class
+from potstill.report.views import (
+    OUTCOME_WORDS,
+    grids,
+    outcomes_present,
+    places,
+    solver_rows,
+)
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+__all__ = ["render_markdown", "render_page"]
+
+Row = dict[str, Any]
+
+_MARKUP = re.compile(r"([\\`*_{}\[\]<>|#~&!])")
+_DISAGREEMENTS_SHOWN = 40
+_OVERLAPS_SHOWN = 40
+
+
+def render_page(numbers: Row, figures: list[Figure]) -> str:
+    """The whole page as one HTML document that asks for nothing beyond itself."""
+    environment = _environment(autoescape=True)
+    return environment.get_template("page.html.j2").render(_context(numbers, figures))
+
+
+def render_markdown(numbers: Row, figures: list[Figure]) -> str:
+    """The report as Markdown; model text is escaped, so that none of it is markup."""
+    environment = _environment(autoescape=False)
+    return environment.get_template("report.md.j2").render(_context(numbers, figures))
+
+
+def _context(numbers: Row, figures: list[Figure]) -> Row:
+    sections = []
+    for place in places(numbers):
+        rows = solver_rows(numbers, place)
+        sections.append(
+            {
+                "place": place,
+                "rows": rows,
+                "outcomes": outcomes_present(rows),
+                "grids": grids(numbers, place),
+            }
+        )
+    levels = [x["level"] for x in numbers["levels"] if x["role"] == "student"]
+    return {
+        "report": numbers,
+        "sections": sections,
+        "figures": {figure.name: figure for figure in figures},
+        "levels": levels,
+        "colour": lambda level: colour_class(level, levels),
+        "conditions": _conditions(numbers),
+        "outcome_words": OUTCOME_WORDS,
+        "agents": {
+            "symbolic": "by the symbolic check",
+            "judge": "by the judge",
+            "both": "by both",
+            "person": "by a person",
+        },
+        "split_words": {"heldout": "held out", "train": "to train on", "valid": "for validation"},
+        "flags": list(dict.fromkeys(f for x in numbers["corpus"]["lessons"] for f in x["flagged"])),
+        "disagreements_shown": _DISAGREEMENTS_SHOWN,
+        "overlaps_shown": _OVERLAPS_SHOWN,
+    }
+
+
+def _conditions(numbers: Row) -> list[Row]:
+    """Each condition with the names of those who answered under it."""
+    found = []
+    for condition in numbers["conditions"]:
+        who = [
+            (x["level"] or x["role"], x["set"])
+            for x in numbers["levels"]
+            if x["condition_id"] == condition["condition_id"] and x["group"] == "all"
+        ]
+        sets = dict.fromkeys(set_ for _, set_ in who)
+        names = dict.fromkeys(name for name, _ in who)
+        found.append(condition | {"sets": list(sets), "who": list(names)})
+    return found
+
+
+def _environment(*, autoescape: bool) -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("potstill.report"),
+        autoescape=autoescape,
+        undefined=StrictUndefined,
+        finalize=_finalize,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    for name in phrases.__all__:
+        environment.filters[name] = getattr(phrases, name)
+    environment.filters["md"] = _markdown
+    environment.filters["tight"] = _tight
+    environment.globals.update(
+        span=phrases.span, points=phrases.points, counted=_counted, several=phrases.several
+    )
+    return environment
+
+
+def _finalize(value: object) -> object:
+    """Any text about to be written, its control characters made visible; markup as it is."""
+    return phrases.shown(value) if type(value) is str else value
+
+
+def _counted(counts: Row, names: Row | None = None) -> str:
+    """Counts in a line, zeros left out: 323 correct, 6 wrong."""
+    called = names or {}
+    found = [f"{phrases.count(n)} {called.get(name, name)}" for name, n in counts.items() if n]
+    return ", ".join(found) or "none"
+
+
+def _tight(text: str) -> str:
+    """The text with its numbers held to their signs and units at a line's end."""
+    return re.sub(r"(?<=\d) (?=%)|(?<=p [<=]) |(?<=\bp) (?=[<=])", "\N{NO-BREAK SPACE}", text)
+
+
+def _markdown(text: object) -> str:
+    """Text that Markdown shows as it stands, on one line, in a table cell or out of one."""
+    line = " ".join(phrases.clip(str(text)).split())
+    return _MARKUP.sub(r"\\\1", line).replace(r"\<", "&lt;").replace(r"\&", "&amp;")

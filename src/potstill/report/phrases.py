@@ -1,0 +1,126 @@
+"""Numbers as a reader sees them: percentages, points, p values, counts, and lists in a sentence."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+
+__all__ = [
+    "about",
+    "clip",
+    "count",
+    "listed",
+    "loss",
+    "money",
+    "p_short",
+    "p_value",
+    "percent",
+    "plain",
+    "points",
+    "several",
+    "shown",
+    "span",
+    "words",
+]
+
+MINUS = "\N{MINUS SIGN}"
+LONGEST = 2_000  # characters of one model text on the page; report.json holds all of it
+
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def plain(text: str) -> str:
+    """The text as valid Unicode: a lone surrogate, which no file can hold, becomes U+FFFD."""
+    return _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def shown(text: str) -> str:
+    """The text with control characters made visible, for a page or a terminal."""
+    return _CONTROL.sub(lambda m: chr(0x2400 + (0x21 if m[0] == "\x7f" else ord(m[0]))), text)
+
+
+def clip(text: str) -> str:
+    """The text for a page: control characters visible, cut after 2,000 characters and saying so."""
+    if len(text) <= LONGEST:
+        return shown(text)
+    return (
+        f"{shown(text[:LONGEST])} … (the first {count(LONGEST)} of {count(len(text))} characters)"
+    )
+
+
+def percent(share: float) -> str:
+    """A share in [0, 1] as a percentage with one decimal, without its sign: 81.5."""
+    return f"{100 * share:.1f}"
+
+
+def points(share: float, *, sign: bool = False) -> str:
+    """A difference of shares in percentage points: 23.6, and +23.6 or −4.0 with ``sign``."""
+    value = round(100 * share, 1)
+    if value == 0:
+        return "0.0"
+    return ("+" if sign and value > 0 else MINUS if value < 0 else "") + f"{abs(value):.1f}"
+
+
+def span(low: float, high: float) -> str:
+    """The ends of an interval of shares, in percent or points: 77.0 to 85.4."""
+    return f"{points(low)} to {points(high)}"
+
+
+def p_value(p: float | None) -> str:
+    """A p value with its sign of relation: p < 0.0001, p = 0.0312, p = 0.31; empty for None."""
+    if p is None:
+        return ""
+    if p < 0.0001:
+        return "p < 0.0001"
+    if p >= 0.995:
+        return "p = 1"
+    # Never rounded across a threshold that the text leans on.
+    digits = 2 if p >= 0.1 else 4 if p < 0.01 else 3
+    return f"p = {p:.{digits}f}"
+
+
+def p_short(p: float | None) -> str:
+    """A p value for a column headed p: <0.0001, 0.0312, 0.31; empty for None."""
+    return p_value(p).removeprefix("p ").removeprefix("= ").replace("< ", "<")
+
+
+def several(n: int, noun: str) -> str:
+    """A count with its noun: 1 problem, 1,150 problems."""
+    return f"{count(n)} {noun}" if n == 1 else f"{count(n)} {noun}s"
+
+
+def count(n: float) -> str:
+    """A count with commas: 1,150."""
+    return f"{round(n):,}"
+
+
+def about(n: int) -> str:
+    """A count rounded up to three digits that matter: 1,146 is about 1,150."""
+    step = 10 ** max(0, len(str(n)) - 3)
+    return count(math.ceil(n / step) * step)
+
+
+def words(mean: float) -> str:
+    """A mean length: one decimal below ten, none above."""
+    return f"{mean:.1f}" if mean < 9.95 else count(mean)
+
+
+def loss(value: float | None) -> str:
+    """A loss with three decimals; a dash where it was not measured."""
+    return "–" if value is None else f"{value:.3f}"
+
+
+def money(usd: float | None) -> str:
+    """A cost in dollars; a dash where no price is known, four decimals below ten cents."""
+    if usd is None:
+        return "–"
+    return f"${usd:.4f}" if 0 < usd < 0.1 else f"${usd:,.2f}"
+
+
+def listed(items: Sequence[str]) -> str:
+    """A list in a sentence: R1, R2 and R3."""
+    if len(items) < 2:
+        return "".join(items)
+    return f"{', '.join(items[:-1])} and {items[-1]}"

@@ -1,0 +1,72 @@
+"""The CSV files: the numbers of report.json, flat, for a spreadsheet or a plot of one's own."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from potstill.records import Outcome
+
+__all__ = ["write_tables"]
+
+Row = dict[str, Any]
+
+
+def write_tables(numbers: Row, folder: Path) -> None:
+    """None; writes scores, levels, comparisons, lessons, losses, calls and corpus as CSV files."""
+    folder.mkdir()
+    _write(folder / "scores.csv", (_flat(x) for x in numbers["scores"]))
+    _write(folder / "levels.csv", (_flat(x) for x in numbers["levels"]))
+    _write(folder / "comparisons.csv", (_flat(x) for x in numbers["comparisons"]))
+    _write(folder / "calls.csv", (_flat(x) for x in numbers["calls"]))
+    _write(folder / "losses.csv", _losses(numbers["training"]))
+    _write(folder / "lessons.csv", _lessons(numbers["corpus"]["lessons"]))
+    _write(folder / "corpus.csv", _corpus(numbers["corpus"]))
+
+
+def _flat(x: Row) -> Row:
+    row: Row = {}
+    for name, value in x.items():
+        if name == "outcomes":
+            row |= {o.value: value[o.value] for o in Outcome}
+        elif isinstance(value, list):
+            row[name] = " ".join(str(v) for v in value)
+        else:
+            row[name] = value
+    return row
+
+
+def _losses(training: list[Row]) -> Iterable[Row]:
+    for curve in training:
+        for point in curve["history"]:
+            yield {
+                "variant": curve["variant"],
+                "seed": curve["seed"],
+                **point,
+                "chosen": point["step"] == curve["chosen_step"],
+            }
+
+
+def _lessons(lessons: list[Row]) -> Iterable[Row]:
+    flags = list(dict.fromkeys(flag for x in lessons for flag in x["flagged"]))
+    for x in lessons:
+        kept = {k: v for k, v in x.items() if k != "flagged"}
+        yield kept | {f"flagged: {flag}": x["flagged"].get(flag, 0) for flag in flags}
+
+
+def _corpus(corpus: Row) -> Iterable[Row]:
+    yield {"what": "problems", "which": "", "count": corpus["problems"]}
+    for what in ("set_aside", "splits", "teacher_outcomes", "not_asked"):
+        for which, n in corpus[what].items():
+            yield {"what": what, "which": which, "count": n}
+
+
+def _write(path: Path, rows: Iterable[Row]) -> None:
+    listed = list(rows)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        if listed:
+            writer = csv.DictWriter(file, list(listed[0]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(listed)

@@ -1,0 +1,177 @@
+"""The same rows for the page, the Markdown, the terminal and the CSV files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from potstill.records import Level, Outcome
+
+__all__ = [
+    "OUTCOME_WORDS",
+    "Grid",
+    "Place",
+    "grids",
+    "outcomes_present",
+    "places",
+    "primary_place",
+    "solver_rows",
+]
+
+Row = dict[str, Any]
+
+OUTCOME_WORDS = {
+    Outcome.CORRECT.value: "correct",
+    Outcome.WRONG.value: "wrong",
+    Outcome.TRUNCATED.value: "truncated",
+    Outcome.BLANK.value: "blank",
+    Outcome.UNPARSED.value: "unparsed",
+    Outcome.UNDECIDED.value: "undecided",
+    Outcome.FILTERED.value: "filtered",
+    Outcome.ERRORED.value: "errored",
+    Outcome.BAD_KEY.value: "bad key",
+}
+
+_SPLIT_WORDS = {
+    "heldout": "held out, never seen in training",
+    "train": "seen in training",
+    "valid": "validation, seen while the checkpoint was chosen",
+}
+
+_ROLES = {"base": 0, "student": 1, "teacher": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One problem set at one split."""
+
+    set: str
+    split: str
+
+    @property
+    def seen(self) -> bool:
+        """Whether a student met these problems while it was trained."""
+        return self.split != "heldout"
+
+    @property
+    def title(self) -> str:
+        """The set and, in words, where its problems stood."""
+        return f"{self.set}, {_SPLIT_WORDS.get(self.split, self.split)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Accuracies of one grouping: a row per value, a column per solver."""
+
+    name: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, int, tuple[Row | None, ...]], ...]
+
+
+def places(numbers: Row) -> list[Place]:
+    """Every set and split that was scored: held out first, the primary set before the others."""
+    found = [Place(x["set"], x["split"]) for x in numbers["levels"]]
+    primary = primary_place(numbers)
+    return sorted(dict.fromkeys(found), key=lambda p: (p.seen, p != primary))
+
+
+def primary_place(numbers: Row) -> Place | None:
+    """Where the primary comparison was made; the first held-out set if none was declared."""
+    for c in numbers["comparisons"]:
+        if c["kind"] == "primary":
+            return Place(c["set"], c["split"])
+    return next(
+        (Place(x["set"], x["split"]) for x in numbers["levels"] if x["split"] == "heldout"), None
+    )
+
+
+def solver_rows(numbers: Row, place: Place) -> list[Row]:
+    """Base, students in the ladder's order, teacher; with several seeds one row each below theirs.
+
+    Each row: label, level, role, indent, n, responses, outcomes, accuracy (None where no key could
+    be read), low, high, sd, words, tokens, and ``against``, its comparison with the base.
+    """
+    rows = []
+    for x in _ordered(_here(numbers["levels"], place, "all")):
+        seeds = x["seeds"]
+        against = _against_base(numbers, place, x)
+        label = x["level"] or x["role"]
+        rows.append(_row(x, label, 0, x["n"], x["responses"], against))
+        if len(seeds) > 1:
+            for s in _here(numbers["scores"], place, "all"):
+                if s["solver"] in x["solvers"]:
+                    readable = s["n"] - s["outcomes"]["BAD_KEY"]
+                    rows.append(_row(s, f"seed {s['seed']}", 1, readable, s["n"], None))
+    return rows
+
+
+def outcomes_present(rows: list[Row]) -> list[str]:
+    """The outcomes that occur in any of the rows, CORRECT and WRONG always, in precedence."""
+    always = ("CORRECT", "WRONG")
+    return [o for o in OUTCOME_WORDS if o in always or any(r["outcomes"][o] for r in rows)]
+
+
+def grids(numbers: Row, place: Place) -> list[Grid]:
+    """One grid per grouping of the place's problems (section, year, ...)."""
+    here = [x for x in numbers["levels"] if Place(x["set"], x["split"]) == place]
+    solvers = _ordered([x for x in here if x["group"] == "all"])
+    keys = [(x["role"], x["level"]) for x in solvers]
+    found: dict[str, dict[str, dict[tuple[str, str], Row]]] = {}
+    for x in here:
+        if x["group"] != "all":
+            name, _, value = x["group"].partition("=")
+            found.setdefault(name, {}).setdefault(value, {})[x["role"], x["level"]] = x
+    return [
+        Grid(
+            name=name,
+            columns=tuple(level or role for role, level in keys),
+            rows=tuple(
+                (value, max(x["n"] for x in cells.values()), tuple(cells.get(k) for k in keys))
+                for value, cells in sorted(values.items())
+            ),
+        )
+        for name, values in found.items()
+    ]
+
+
+def _here(rows: list[Row], place: Place, group: str) -> list[Row]:
+    return [x for x in rows if Place(x["set"], x["split"]) == place and x["group"] == group]
+
+
+def _ordered(rows: list[Row]) -> list[Row]:
+    ladder = [level.value for level in Level]
+    return sorted(
+        rows,
+        key=lambda x: (
+            _ROLES[x["role"]],
+            ladder.index(x["level"]) if x["level"] in ladder else len(ladder),
+        ),
+    )
+
+
+def _against_base(numbers: Row, place: Place, x: Row) -> Row | None:
+    for c in numbers["comparisons"]:
+        here = (c["set"], c["split"], c["group"]) == (place.set, place.split, "all")
+        if here and c["b"] == "base" and c["a"] == x["level"] and x["role"] == "student":
+            return dict(c)
+    return None
+
+
+def _row(x: Row, label: str, indent: int, n: int, responses: int, against: Row | None) -> Row:
+    return {
+        "label": label,
+        "role": x["role"],
+        "level": x["level"],
+        "indent": indent,
+        "seeds": len(x.get("seeds", (0,))),
+        "n": n,
+        "responses": responses,
+        "outcomes": x["outcomes"],
+        "accuracy": x["accuracy"] if n else None,
+        "low": x["low"],
+        "high": x["high"],
+        "sd": x.get("sd"),
+        "words": x["words"],
+        "tokens": x["tokens"],
+        "against": against,
+    }

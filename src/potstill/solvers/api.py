@@ -1,0 +1,268 @@
+"""Any OpenAI-compatible endpoint as a solver: fast, durable, and never paid twice for one reply."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
+
+from potstill.errors import EndpointError, InputError
+from potstill.ledger import Event, Ledger, key_of_request, request_json
+from potstill.prices import Price
+from potstill.records import Finish
+from potstill.solvers import Ask, Completion, Unanswered
+from potstill.solvers.buying import Bought, Buyer, Errand, Terms
+from potstill.solvers.parse import NotAReply, Parsed, parse_completion, wire_seed
+
+__all__ = ["ApiSolver", "Options", "PriceOptions", "completion_from", "open_solver"]
+
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class PriceOptions(BaseModel):
+    """What this endpoint charges, in dollars per million tokens, in place of the shipped table."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    input: float = Field(ge=0)
+    output: float = Field(ge=0)
+    cached: float = Field(default=-1.0, ge=-1.0, description="as input where it is not given")
+
+
+class Options(BaseModel):
+    """The settings of an API solver."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    model: str = Field(min_length=1)
+    base_url: str
+    provider: str = Field(default="openai-compatible", min_length=1)
+    api_key_env: str = "OPENAI_API_KEY"
+    api_key_file: str = ""
+    concurrency: int = Field(default=32, ge=1, le=10_000)
+    requests_per_minute: float = Field(default=0, ge=0)
+    tokens_per_minute: float = Field(default=0, ge=0)
+    timeout_connect_s: Seconds = 10.0
+    timeout_read_s: Seconds = 300.0
+    timeout_total_s: Seconds = 3600.0
+    stream: bool = True
+    retries: int = Field(default=6, ge=0, le=100)
+    backoff_s: Seconds = 0.5
+    backoff_max_s: Seconds = 30.0
+    limit_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    extra_body: dict[str, JsonValue] = Field(default_factory=dict)
+    price: PriceOptions | None = None
+
+    def identity(self) -> dict[str, JsonValue]:
+        """What decides the answers: who is asked and with what, never where or how fast."""
+        who: dict[str, JsonValue] = {"provider": self.provider, "model": self.model}
+        return who | ({"extra_body": self.extra_body} if self.extra_body else {})
+
+    @field_validator("base_url")
+    @classmethod
+    def _plain_http(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("base_url must be like https://host/v1")
+        if parts.username or parts.password:
+            raise ValueError("base_url must not hold a secret; name it in api_key_env")
+        return value
+
+
+def _never() -> str:
+    return ""
+
+
+class ApiSolver:
+    """A :class:`~potstill.solvers.Solver` that asks an endpoint and keeps every reply.
+
+    ``stop`` is asked before each purchase: a reason ends buying (a budget that is spent) and what
+    was not bought comes back as Unanswered with it; what is in flight is still waited for.
+    """
+
+    precision = "api"
+
+    def __init__(
+        self,
+        options: Options,
+        ledger: Ledger,
+        name: str | None = None,
+        *,
+        stop: Callable[[], str] = _never,
+    ) -> None:
+        self.options = options
+        self._ledger = ledger
+        self._name = name or options.model
+        self._stop = stop
+        self._extra = json.loads(json.dumps(options.extra_body, sort_keys=True))
+
+    def __repr__(self) -> str:
+        return f"ApiSolver({self._name!r})"
+
+    @property
+    def id(self) -> str:
+        """The name of the solver: the model's unless another was given."""
+        return self._name
+
+    def key_of(self, ask: Ask) -> str:
+        """The ledger key of an ask, whether or not it was bought."""
+        return key_of_request(self._request(ask))
+
+    def complete(self, asks: Iterable[Ask], stage: str) -> Iterator[Completion | Unanswered]:
+        """One result per ask, in any order: from the ledger for nothing, else bought, then kept.
+
+        Asks are drawn as results are taken: at most twice the concurrency waits. Leaving the
+        iteration early cancels what is in flight. Raises EndpointError where no ask can succeed
+        and StoreError where replies can no longer be kept.
+        """
+        buyer = Buyer(self._terms(stage), self._ledger)
+        waiting: dict[str, list[Ask]] = {}
+        hits = 0
+        try:
+            todo = iter(asks)
+            more = True
+            while more or waiting:
+                errands: list[Errand] = []
+                while more and len(waiting) < buyer.window:
+                    ask = next(todo, None)
+                    if ask is None:
+                        more = False
+                        break
+                    request = self._request(ask)
+                    key = key_of_request(request)
+                    if key in waiting:
+                        waiting[key].append(ask)
+                    elif (reply := self._ledger.get(key)) is not None:
+                        hits += 1
+                        yield completion_from(ask, key, reply.raw)
+                    else:
+                        waiting[key] = [ask]
+                        errands.append(Errand(key, request, self._body(ask), ask))
+                        if len(errands) >= buyer.window // 8:
+                            break
+                buyer.send(errands)
+                ready = buyer.take(block=bool(waiting) and not (more and errands))
+                for bought in ready:
+                    for ask in waiting.pop(bought.key):
+                        yield _result(ask, bought)
+        finally:
+            buyer.close()
+            if hits:
+                self._note_hits(stage, hits)
+
+    def _note_hits(self, stage: str, hits: int) -> None:
+        options = self.options
+        self._ledger.note(Event(stage, options.provider, options.model, "ledger hit", n=hits))
+
+    def _request(self, ask: Ask) -> str:
+        options = self.options
+        return request_json(
+            *(options.provider, options.model, ask.messages, ask.sampling),
+            *(ask.sample, ask.attempt, self._extra),
+        )
+
+    def _body(self, ask: Ask) -> bytes:
+        sampling = ask.sampling
+        body: dict[str, object] = {
+            "model": self.options.model,
+            "messages": [{"role": m.role, "content": m.content} for m in ask.messages],
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            "seed": wire_seed(sampling.seed, ask.sample, ask.attempt),
+            self.options.limit_field: sampling.max_tokens,
+        }
+        if self.options.stream:
+            body |= {"stream": True, "stream_options": {"include_usage": True}}
+        body |= self._extra
+        kept = {name: value for name, value in body.items() if value is not None}
+        return json.dumps(kept, ensure_ascii=False).encode("utf-8", "replace")
+
+    def _terms(self, stage: str) -> Terms:
+        options = self.options
+        prices = {}
+        if options.price is not None:
+            price = options.price
+            cached = price.input if price.cached < 0 else price.cached
+            prices[options.model] = Price(
+                options.model, "", price.input, cached, price.output, "the study"
+            )
+        read_s = options.timeout_read_s if options.stream else options.timeout_total_s
+        hint = f"set {options.api_key_env}" if options.api_key_env else "set api_key_env"
+        if options.api_key_file:
+            hint = f"check {options.api_key_file}"
+        return Terms(
+            stage=stage,
+            provider=options.provider,
+            model=options.model,
+            base_url=options.base_url,
+            api_key=_api_key(options),
+            key_hint=hint,
+            concurrency=options.concurrency,
+            requests_per_minute=options.requests_per_minute,
+            tokens_per_minute=options.tokens_per_minute,
+            timeouts_s=(options.timeout_connect_s, read_s, options.timeout_total_s),
+            retries=options.retries,
+            backoff_s=options.backoff_s,
+            backoff_max_s=options.backoff_max_s,
+            prices=prices,
+            stop=self._stop,
+        )
+
+
+@contextmanager
+def open_solver(
+    options: Options, ledger: Ledger, *, stop: Callable[[], str] = _never
+) -> Iterator[ApiSolver]:
+    """The solver of these options, as every solver plugin gives one."""
+    yield ApiSolver(options, ledger, stop=stop)
+
+
+def _api_key(options: Options) -> str:
+    if options.api_key_file:
+        try:
+            key = Path(options.api_key_file).expanduser().read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as exc:
+            raise InputError(
+                f"The API key file {options.api_key_file} cannot be read; write the key into it."
+            ) from exc
+    else:
+        key = os.environ.get(options.api_key_env, "").strip() if options.api_key_env else ""
+    if not key.isascii() or any(c.isspace() for c in key):
+        raise EndpointError(
+            f"The API key for {options.model} holds a blank or a character that no key has;"
+            " copy it again."
+        )
+    return key
+
+
+def completion_from(ask: Ask, key: str, raw: bytes) -> Completion:
+    """What a committed raw reply says to an ask."""
+    try:
+        return _completion(ask, key, parse_completion(raw))
+    except NotAReply as exc:
+        return _error(ask, key, f"the committed reply cannot be read ({exc})")
+
+
+def _completion(ask: Ask, key: str, parsed: Parsed) -> Completion:
+    return Completion(
+        *(ask.tag, ask.sample, ask.attempt, parsed.reasoning, parsed.text, parsed.finish),
+        *(parsed.tokens_in, parsed.tokens_out, key),
+    )
+
+
+def _result(ask: Ask, bought: Bought) -> Completion | Unanswered:
+    if bought.unanswered:
+        return Unanswered(ask.tag, ask.sample, bought.unanswered)
+    if bought.parsed is None:
+        return _error(ask, bought.key, bought.error)
+    return _completion(ask, bought.key, bought.parsed)
+
+
+def _error(ask: Ask, key: str, why: str) -> Completion:
+    return Completion(ask.tag, ask.sample, ask.attempt, "", "", Finish.ERROR, 0, 0, key, why)

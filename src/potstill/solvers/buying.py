@@ -1,0 +1,346 @@
+"""Buying replies in a thread of its own: an event loop that fetches, commits and hands over."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
+from tenacity.wait import wait_random_exponential
+
+from potstill.errors import EndpointError, PotstillError
+from potstill.ledger import Entry, Event, Ledger, now_utc
+from potstill.prices import Price, cost_usd
+from potstill.solvers import Ask
+from potstill.solvers.pacing import Limiter, Rate
+from potstill.solvers.parse import NotAReply, Parsed, parse_completion
+from potstill.solvers.transport import Failure, Fetched, NoRecord, Refused, Transport
+
+__all__ = ["Bought", "Buyer", "Errand", "Terms"]
+
+_UNPROVEN_LOSSES = 5  # asks lost before the first reply ever: the endpoint, not the ask, is wrong
+_UNREACHABLE_TRIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Everything that buying from one endpoint for one stage depends on."""
+
+    stage: str
+    provider: str
+    model: str
+    base_url: str
+    api_key: str = field(repr=False)
+    key_hint: str
+    concurrency: int
+    requests_per_minute: float
+    tokens_per_minute: float
+    timeouts_s: tuple[float, float, float]
+    retries: int
+    backoff_s: float
+    backoff_max_s: float
+    prices: Mapping[str, Price]
+    stop: Callable[[], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """One reply to buy: its key, the request the key is of, and the body to send."""
+
+    key: str
+    request: str
+    body: bytes
+    ask: Ask
+
+
+@dataclass(frozen=True, slots=True)
+class Bought:
+    """What came of an errand: a committed reply, an error, or why it was not asked."""
+
+    key: str
+    parsed: Parsed | None = None
+    error: str = ""
+    unanswered: str = ""
+
+
+class Buyer:
+    """Buys errands concurrently. The thread starts with the first errand; always close it."""
+
+    def __init__(self, terms: Terms, ledger: Ledger) -> None:
+        self._terms = terms
+        self._ledger = ledger
+        self._out: queue.SimpleQueue[Bought | BaseException] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[list[Errand] | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._session: _Session | None = None
+        self._started = threading.Event()
+
+    @property
+    def window(self) -> int:
+        """How many errands may be with the buyer: in flight and as many ahead."""
+        limiter = self._session.limiter if self._session else None
+        return 2 * int(limiter.limit) if limiter else 2 * min(64, self._terms.concurrency)
+
+    def send(self, errands: list[Errand]) -> None:
+        """Nothing; the errands will be bought."""
+        if not errands:
+            return
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="buyer", daemon=True)
+            self._thread.start()
+            self._started.wait()
+        if self._loop is not None and self._session is not None:
+            self._loop.call_soon_threadsafe(self._session.start, errands)
+
+    def take(self, block: bool) -> list[Bought]:
+        """What has come of errands since; waits for the first where ``block``. May raise."""
+        ready: list[Bought] = []
+        while True:
+            try:
+                item = self._out.get(block=block and not ready)
+            except queue.Empty:
+                return ready
+            if isinstance(item, BaseException):
+                raise item
+            ready.append(item)
+
+    def close(self) -> None:
+        """Nothing; what was in flight is cancelled and the thread has ended."""
+        thread, self._thread = self._thread, None
+        if thread is None:
+            return
+        if self._loop is not None and self._session is not None:
+            self._loop.call_soon_threadsafe(self._session.end.set)
+        thread.join()
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except BaseException as exc:  # the consumer's thread raises it
+            self._out.put(exc)
+        finally:
+            self._started.set()
+
+    async def _serve(self) -> None:
+        session = _Session(self._terms, self._ledger, self._out.put)
+        self._loop = asyncio.get_running_loop()
+        self._session = session
+        self._started.set()
+        try:
+            await session.end.wait()
+        finally:
+            await session.close()
+
+
+class _Session:
+    """The part of a buyer that lives in its event loop."""
+
+    def __init__(
+        self, terms: Terms, ledger: Ledger, hand_over: Callable[[Bought | BaseException], None]
+    ) -> None:
+        self.limiter = Limiter(terms.concurrency)
+        self.end = asyncio.Event()
+        self._terms = terms
+        self._ledger = ledger
+        self._hand_over = hand_over
+        self._who = f"{terms.model} at {terms.base_url}"
+        self._transport = Transport(
+            terms.base_url, terms.api_key, self._who, terms.key_hint, terms.timeouts_s
+        )
+        self._requests = Rate(terms.requests_per_minute)
+        self._tokens = Rate(terms.tokens_per_minute)
+        self._usual_tokens = 0.0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._proven = ledger.has_replies(terms.provider, terms.model)
+        self._lost_in_a_row = 0
+        self._backoff = wait_random_exponential(
+            multiplier=terms.backoff_s, max=terms.backoff_max_s, min=terms.backoff_s / 2
+        )
+        self._retrying = AsyncRetrying(
+            retry=retry_if_exception_type(Failure),
+            stop=self._give_up,
+            wait=self._wait_s,
+            sleep=asyncio.sleep,
+            reraise=True,
+        )
+
+    def start(self, errands: list[Errand]) -> None:
+        for errand in errands:
+            task = asyncio.get_running_loop().create_task(self._buy(errand))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._transport.close()
+
+    async def _buy(self, errand: Errand) -> None:
+        try:
+            self._hand_over(await self._bought(errand))
+        except asyncio.CancelledError:
+            raise
+        except BaseException as exc:
+            self._hand_over(exc)
+
+    async def _bought(self, errand: Errand) -> Bought:
+        tries = 1
+        try:
+            try:
+                fetched, parsed = await self._attempt(errand)
+            except Failure as first:
+                fetched, parsed, tries = await self._again(errand, first)
+        except NoRecord as exc:
+            self._won()
+            return Bought(errand.key, unanswered=str(exc) or "the replay has no record of it")
+        except _Stopped as exc:
+            return Bought(errand.key, unanswered=str(exc))
+        except Refused as exc:
+            self._note(errand, "refused", str(exc))
+            self._lost(str(exc), whole_endpoint=False)
+            return Bought(errand.key, error=str(exc))
+        except Failure as exc:
+            self._note(errand, exc.kind, exc.detail)
+            if exc.kind == "unreachable" and not self._transport.connected:
+                raise EndpointError(
+                    f"{self._who} cannot be reached ({exc.detail}); check base_url and that the"
+                    " server runs."
+                ) from exc
+            why = f"no reply after {self._terms.retries + 1} tries ({exc.detail})"
+            self._lost(why, whole_endpoint=True)
+            return Bought(errand.key, error=why)
+        self._won()
+        await self._ledger.commit(self._entry(errand, fetched, parsed, tries - 1))
+        return Bought(errand.key, parsed)
+
+    async def _again(self, errand: Errand, first: Failure) -> tuple[Fetched, Parsed, int]:
+        # tenacity costs a tenth of a millisecond a call, so only what failed once goes through it.
+        failed: list[Failure] = [first]
+
+        async def one() -> tuple[Fetched, Parsed]:
+            if failed:
+                raise failed.pop()
+            return await self._attempt(errand)
+
+        retrying = self._retrying.copy(before_sleep=partial(self._note_retry, errand))
+        fetched: Fetched
+        parsed: Parsed
+        fetched, parsed = await retrying(one)
+        return fetched, parsed, int(retrying.statistics["attempt_number"])
+
+    async def _attempt(self, errand: Errand) -> tuple[Fetched, Parsed]:
+        if reason := self._terms.stop():
+            raise _Stopped(reason)
+        guess = self._guess_tokens(errand)
+        await self._requests.take()
+        await self._tokens.take(guess)
+        await self.limiter.acquire()
+        sent_at = time.monotonic()
+        try:
+            if reason := self._terms.stop():
+                raise _Stopped(reason)
+            fetched = await self._transport.fetch(errand.body)
+            try:
+                parsed = parse_completion(fetched.raw)
+            except NotAReply as exc:
+                raise Failure("malformed", self._transport.redacted(str(exc))) from exc
+        except Failure as exc:
+            if exc.throttled:
+                self.limiter.throttled(sent_at, exc.after_s)
+            raise
+        finally:
+            self.limiter.release()
+        self._pace(fetched, parsed, guess)
+        return fetched, parsed
+
+    def _pace(self, fetched: Fetched, parsed: Parsed, guess: float) -> None:
+        used = parsed.tokens_in + parsed.tokens_out
+        self._tokens.settle(used - guess)
+        self._usual_tokens = (
+            used if not self._usual_tokens else 0.9 * self._usual_tokens + 0.1 * used
+        )
+        if fetched.streamed:
+            self.limiter.answered(fetched.first_byte_s, slack_s=1.0)
+        else:
+            self.limiter.answered(fetched.seconds / max(1, parsed.tokens_out), slack_s=0.05)
+
+    def _guess_tokens(self, errand: Errand) -> float:
+        return self._usual_tokens or len(errand.body) / 4 + min(
+            errand.ask.sampling.max_tokens, 2048
+        )
+
+    def _entry(self, errand: Errand, fetched: Fetched, parsed: Parsed, retries: int) -> Entry:
+        terms = self._terms
+        cost = cost_usd(
+            *(terms.model, parsed.tokens_in, parsed.tokens_cached, parsed.tokens_out),
+            overrides=terms.prices,
+        )
+        return Entry(
+            key=errand.key,
+            stage=terms.stage,
+            provider=terms.provider,
+            model=terms.model,
+            request=errand.request,
+            raw=fetched.raw,
+            tokens_in=parsed.tokens_in,
+            tokens_out=parsed.tokens_out,
+            tokens_cached=parsed.tokens_cached,
+            reasoning_tokens=parsed.reasoning_tokens,
+            cost_usd=cost.usd,
+            priced=cost.known and parsed.counted,
+            seconds=fetched.seconds,
+            retries=retries,
+            created_at=now_utc(),
+        )
+
+    def _give_up(self, state: RetryCallState) -> bool:
+        failure = _failure(state)
+        if failure.kind == "unreachable" and not self._transport.connected:
+            return state.attempt_number >= _UNREACHABLE_TRIES
+        return state.attempt_number > self._terms.retries
+
+    def _wait_s(self, state: RetryCallState) -> float:
+        return max(_failure(state).after_s, self._backoff(state))
+
+    def _note_retry(self, errand: Errand, state: RetryCallState) -> None:
+        failure = _failure(state)
+        self._note(errand, failure.kind, failure.detail)
+
+    def _note(self, errand: Errand, kind: str, detail: str) -> None:
+        terms = self._terms
+        self._ledger.note(Event(terms.stage, terms.provider, terms.model, kind, detail, errand.key))
+
+    def _won(self) -> None:
+        self._proven = True
+        self._lost_in_a_row = 0
+
+    def _lost(self, why: str, whole_endpoint: bool) -> None:
+        """Raises EndpointError where so many asks are lost that the endpoint must be at fault."""
+        if self._proven and not whole_endpoint:
+            return
+        self._lost_in_a_row += 1
+        enough = max(20, self._terms.concurrency) if self._proven else _UNPROVEN_LOSSES
+        if self._lost_in_a_row >= enough:
+            raise EndpointError(
+                f"{self._who} answered none of the last {enough} questions: {why}; check the"
+                " endpoint and run again, every reply so far is kept."
+            )
+
+
+class _Stopped(Exception):
+    """Buying was stopped; the message is the reason."""
+
+
+def _failure(state: RetryCallState) -> Failure:
+    outcome = state.outcome
+    exc = outcome.exception() if outcome is not None else None
+    if not isinstance(exc, Failure):  # tenacity asks only after a Failure
+        raise PotstillError("a retry without a failure")
+    return exc

@@ -1,0 +1,350 @@
+"""Recorded replies as a solver: in this process, or over real HTTP as any endpoint is asked.
+
+A recording is a table (csv, jsonl, parquet, ``messages`` JSONL) or another study's ledger. A
+question that it does not hold is answered with the API's own not-found error and counts as not
+asked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+
+from potstill.errors import InputError
+from potstill.ledger import Entry, Ledger, key_of_request, now_utc, request_json
+from potstill.solvers import Ask, Completion, Solver, Unanswered
+from potstill.solvers.api import ApiSolver, PriceOptions, completion_from
+from potstill.solvers.api import Options as ApiOptions
+from potstill.solvers.parse import NotAReply, completion_bytes, parse_completion, wire_seed
+from potstill.solvers.server import (
+    ChatReply,
+    ChatRequest,
+    UnknownQuestion,
+    create_app,
+    run,
+    serve,
+)
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["Options", "Recording", "ReplayFile", "ReplaySolver", "open_solver", "serve_file"]
+
+_ANCHOR = 24  # characters by which a question is found inside a prompt
+_CHUNK = 64
+_PROVIDER = "replay"
+_WIRE_FINISH = {"STOP": "stop", "LENGTH": "length", "FILTERED": "content_filter"}
+
+
+class ReplayFile(BaseModel):
+    """One file of recorded replies and which of its columns say what.
+
+    ``model`` is the one it speaks for ("" for the agent's own). A table needs ``text``; a column of
+    chats (``messages``) stands in for question and text; a ``*.sqlite`` ledger needs none.
+    ``blank_is_cut`` says that a blank text means the reply was cut at its limit.
+    """
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    path: str = Field(min_length=1)
+    model: str = ""
+    question: str = "question"
+    text: str = ""
+    reasoning: str = ""
+    finish: str = ""
+    messages: str = ""
+    blank_is_cut: bool = False
+
+    @model_validator(mode="after")
+    def _has_text(self) -> ReplayFile:
+        if not (self.text or self.messages or self.path.endswith(".sqlite")):
+            raise ValueError("name the column of the recorded replies in text (or messages)")
+        return self
+
+
+class Options(BaseModel):
+    """The settings of a replay: the model it plays, its files, and whether it goes over HTTP."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    model: str = Field(min_length=1)
+    files: list[ReplayFile] = Field(min_length=1)
+    http: bool = True
+    concurrency: int = Field(default=32, ge=1)
+
+    def identity(self) -> dict[str, JsonValue]:
+        """What decides the answers: the model and the files with their columns."""
+        return {"model": self.model, "files": [f.model_dump(mode="json") for f in self.files]}
+
+
+class Recording:
+    """Recorded replies by model and question; see :meth:`reply`."""
+
+    def __init__(self) -> None:
+        self._exact: dict[tuple[str, str], ChatReply] = {}
+        self._questions: dict[str, _Questions] = defaultdict(_Questions)
+        self.size = 0
+
+    @classmethod
+    def read(cls, files: Iterable[ReplayFile], model: str = "") -> Recording:
+        """The recording in some files; ``model`` is whose replies they are unless they say so.
+
+        Raises InputError naming the file, the line and the nearest column where one is missing.
+        """
+        recording = cls()
+        for file in files:
+            recording.add(file, model)
+        return recording
+
+    @property
+    def models(self) -> list[str]:
+        """The models that it has replies of."""
+        return sorted(self._questions)
+
+    def add(self, file: ReplayFile, model: str = "") -> None:
+        """Nothing; the file's replies are in the recording, the first of equal questions kept."""
+        path = Path(file.path).expanduser()
+        if path.suffix == ".sqlite":
+            self._add_ledger(path, file.model)
+            return
+        asked = 0
+        for question, reply in _rows(path, file):
+            if question:
+                asked += 1
+                self._add(file.model or model, question, reply)
+        if not asked:
+            raise InputError(f"{path} holds no recorded reply; check its columns.")
+
+    def reply(self, request: ChatRequest) -> ChatReply:
+        """The recorded reply to a chat, looked up by its model and then by its question.
+
+        The same chat with the same sampling first; else the longest recorded question that stands
+        in the last user message, blanks collapsed. Raises UnknownQuestion where there is none.
+        """
+        questions = self._questions.get(request.model)
+        if questions is None:
+            held = ", ".join(self.models)
+            raise UnknownQuestion(f"no record of the model {request.model}; there are: {held}")
+        exact = self._exact.get((request.model, _chat_key(request.messages, request.seed)))
+        if exact is not None:
+            return exact
+        asked = _last_user(request.messages)
+        found = questions.find(_collapsed(asked))
+        if found is None:
+            raise UnknownQuestion(f"no record of the question: {asked[:80]!r}")
+        return found
+
+    def _add(self, model: str, question: str, reply: ChatReply) -> None:
+        self.size += self._questions[model].add(_collapsed(question), reply)
+
+    def _add_ledger(self, path: Path, only: str) -> None:
+        with Ledger.open(path, readonly=True) as ledger:
+            for entry in ledger.entries(only or None):
+                try:
+                    parsed = parse_completion(entry.raw)
+                except NotAReply:
+                    continue
+                asked = json.loads(entry.request)
+                seed = wire_seed(asked["sampling"]["seed"], asked["sample"], asked["attempt"])
+                finish = _WIRE_FINISH.get(parsed.finish.value, "stop")
+                counts = (parsed.tokens_in, parsed.tokens_out)
+                reply = ChatReply(parsed.text, parsed.reasoning, finish, *counts)
+                self._exact[entry.model, _chat_key(asked["messages"], seed)] = reply
+                self._add(entry.model, _last_user(asked["messages"]), reply)
+
+
+class _Questions:
+    """Finds the longest of many questions that stands in a text, without trying them all."""
+
+    def __init__(self) -> None:
+        self._replies: dict[str, ChatReply] = {}
+        self._by_anchor: dict[str, list[str]] = defaultdict(list)
+        self._short_lengths: set[int] = set()
+
+    def add(self, question: str, reply: ChatReply) -> bool:
+        if question in self._replies:
+            return False
+        self._replies[question] = reply
+        if len(question) < _ANCHOR:
+            self._short_lengths.add(len(question))
+        else:
+            self._by_anchor[question[:_ANCHOR]].append(question)
+        return True
+
+    def find(self, text: str) -> ChatReply | None:
+        if text in self._replies:
+            return self._replies[text]
+        best = ""
+        for start in range(len(text) - _ANCHOR + 1):
+            for question in self._by_anchor.get(text[start : start + _ANCHOR], ()):
+                if len(question) > len(best) and text.startswith(question, start):
+                    best = question
+        for length in () if best else sorted(self._short_lengths, reverse=True):
+            found = (text[i : i + length] for i in range(len(text) - length + 1))
+            best = next((part for part in found if part in self._replies), "")
+            if best:
+                break
+        return self._replies[best] if best else None
+
+
+def _collapsed(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _last_user(messages: Iterable[Mapping[str, Any]]) -> str:
+    said = [str(m.get("content", "")) for m in messages if m.get("role") == "user"]
+    return said[-1] if said else ""
+
+
+def _chat_key(messages: Iterable[Mapping[str, Any]], seed: int | None) -> str:
+    turns = [[m.get("role"), m.get("content")] for m in messages]
+    return hashlib.sha256(json.dumps([turns, seed]).encode()).hexdigest()
+
+
+def _rows(path: Path, file: ReplayFile) -> Iterator[tuple[str, ChatReply]]:
+    from potstill.problems.rows import as_text, column, read_rows
+
+    for number, row in read_rows(path):
+        where = f"{path}, line {number}"
+        if file.messages:
+            question, text = _chat_of(column(row, file.messages, where), where)
+        else:
+            question = as_text(column(row, file.question, where))
+            text = as_text(column(row, file.text, where))
+        reasoning = as_text(column(row, file.reasoning, where)) if file.reasoning else ""
+        finish = as_text(column(row, file.finish, where)).lower() if file.finish else ""
+        if not finish:
+            finish = "length" if file.blank_is_cut and not text else "stop"
+        counts = (_tokens(question), _tokens(reasoning) + _tokens(text))
+        yield question, ChatReply(text, reasoning, finish, *counts)
+
+
+def _chat_of(value: Any, where: str) -> tuple[str, str]:
+    turns = value if isinstance(value, Sequence) and not isinstance(value, str) else []
+    said = {str(t.get("role")): str(t.get("content", "")) for t in turns if isinstance(t, Mapping)}
+    if "user" not in said or "assistant" not in said:
+        raise InputError(f"{where}: the messages need a user's and an assistant's turn.")
+    return said["user"], said["assistant"].strip()
+
+
+def _tokens(text: str) -> int:
+    return (len(text) + 3) // 4  # a recording counted none; four characters a token is usual
+
+
+class ReplaySolver:
+    """A :class:`~potstill.solvers.Solver` that answers from a recording in this process."""
+
+    precision = "api"
+
+    def __init__(self, recording: Recording, model: str, ledger: Ledger) -> None:
+        self._recording = recording
+        self._model = model
+        self._ledger = ledger
+
+    @property
+    def id(self) -> str:
+        """The model whose replies were recorded."""
+        return self._model
+
+    def complete(self, asks: Iterable[Ask], stage: str) -> Iterator[Completion | Unanswered]:
+        """One result per ask; each reply is in the ledger first, as if it had been bought."""
+        todo = iter(asks)
+        while chunk := list(islice(todo, _CHUNK)):
+            results: list[Completion | Unanswered] = []
+            fresh: dict[str, Entry] = {}
+            for ask in chunk:
+                results.append(self._answer(ask, stage, fresh))
+            if fresh:
+                self._ledger.put_many(list(fresh.values()))
+            yield from results
+
+    def _answer(self, ask: Ask, stage: str, fresh: dict[str, Entry]) -> Completion | Unanswered:
+        request = request_json(
+            *(_PROVIDER, self._model, ask.messages, ask.sampling, ask.sample, ask.attempt)
+        )
+        key = key_of_request(request)
+        held = self._ledger.get(key)
+        raw = held.raw if held else b""
+        if key in fresh:
+            raw = fresh[key].raw
+        if not raw:
+            chat = ChatRequest(
+                self._model,
+                tuple({"role": m.role, "content": m.content} for m in ask.messages),
+                seed=wire_seed(ask.sampling.seed, ask.sample, ask.attempt),
+            )
+            try:
+                reply = self._recording.reply(chat)
+            except UnknownQuestion as exc:
+                return Unanswered(ask.tag, ask.sample, str(exc))
+            counts = (reply.prompt_tokens, reply.completion_tokens)
+            raw = completion_bytes(
+                self._model, reply.text, reply.reasoning, reply.finish, *counts, created=0
+            )
+            fresh[key] = Entry(
+                *(key, stage, _PROVIDER, self._model, request, raw, *counts),
+                priced=True,
+                created_at=now_utc(),
+            )
+        return completion_from(ask, key, raw)
+
+
+@contextmanager
+def open_solver(options: Options, ledger: Ledger) -> Iterator[Solver]:
+    """The replay of these options, over HTTP on this machine unless ``http`` is false."""
+    recording = Recording.read(options.files, options.model)
+    if not options.http:
+        yield ReplaySolver(recording, options.model, ledger)
+        return
+    with serve(create_app(recording.reply, recording.models)) as base_url:
+        settings = ApiOptions(
+            model=options.model,
+            base_url=base_url,
+            provider=_PROVIDER,
+            api_key_env="",
+            concurrency=options.concurrency,
+            price=PriceOptions(input=0.0, output=0.0),
+        )
+        yield ApiSolver(settings, ledger)
+
+
+def serve_file(file: Path, port: int, console: Console) -> None:
+    """Nothing; serves a ledger, or the replay agents of a study file, until interrupted."""
+    recording = Recording.read(_files_of(file))
+
+    def ready(base_url: str) -> None:
+        console.print(
+            f"{recording.size:,} replies of {', '.join(recording.models)} at {base_url}"
+            " (Ctrl-C ends it)",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+    run(create_app(recording.reply, recording.models), port, ready=ready)
+
+
+def _files_of(file: Path) -> list[ReplayFile]:
+    if file.suffix == ".sqlite":
+        return [ReplayFile(path=str(file))]
+    from potstill.study import load_options, load_study
+
+    files = []
+    for agent in load_study(file).agents().values():
+        if agent.solver == "replay":
+            options = load_options("potstill.solvers", "replay", agent.options, ())
+            files += [
+                f.model_copy(update={"model": f.model or options.model}) for f in options.files
+            ]
+    if not files:
+        raise InputError(
+            f"{file} has no agent with `solver: replay`; give one, or a ledger.sqlite."
+        )
+    return files

@@ -1,0 +1,269 @@
+"""The base model: loaded once, never changed, lent to one user at a time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from potstill.errors import InputError, PotstillError
+
+__all__ = [
+    "Base",
+    "choose_device",
+    "cpu_threads",
+    "hash_model_folder",
+    "is_out_of_memory",
+    "load_base",
+]
+
+# What decides a model's words: weights, shape, end tokens, tokenizer and template. Never pickles.
+_MODEL_FILES = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model")
+_TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
+# Configuration keys under which a model changes its logits after the head; the gathered head of
+# training and the decoder here would silently leave that out.
+_LOGIT_CHANGES = ("final_logit_softcapping", "logits_scaling", "logit_scale")
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """A causal language model with frozen weights, its tokenizer, and the hash of both.
+
+    ``name`` is the hub id or the folder's own name, never a path. ``context_tokens`` is how many
+    tokens prompt and completion may have together.
+    """
+
+    name: str
+    model: Any
+    tokenizer: Any
+    base_hash: str
+    precision: str
+    device: str
+    context_tokens: int
+    stop_tokens: frozenset[int]
+    from_hub: bool
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+
+    @property
+    def body(self) -> Any:
+        """The model below its head: token ids to normed hidden states."""
+        return self.model.get_decoder()
+
+    @property
+    def head(self) -> Any:
+        """The language-model head: hidden states to logits."""
+        return self.model.get_output_embeddings()
+
+    @contextmanager
+    def lent(self, to: str) -> Iterator[None]:
+        """The base for one user, who puts it back as it was.
+
+        Raises PotstillError where it is in use: adapters are swapped in place, so two users at once
+        would each run the other's.
+        """
+        if not self._lock.acquire(blocking=False):
+            raise PotstillError(
+                f"The base {self.name} is in use and cannot be lent to {to}; finish or close the "
+                "other training run or solver first, or load a second base."
+            )
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+
+def load_base(path_or_id: str | Path, precision: str = "float32", device: str = "auto") -> Base:
+    """The model in a folder or of a hub id, frozen and in evaluation mode.
+
+    ``precision`` is float32 or bfloat16, ``device`` "auto" or any torch device. Only safetensors
+    are read and no code from the folder is run. Raises InputError naming the folder and what it
+    lacks.
+    """
+    folder = _model_folder(path_or_id)
+    _check_model_folder(folder, path_or_id)
+    tokenizer = _load_tokenizer(folder)
+    where = choose_device(device)
+    model = _load_model(folder, precision, where)
+    for key in _LOGIT_CHANGES:
+        if getattr(model.config, key, None) not in (None, 1.0):
+            raise InputError(
+                f"{folder} changes its logits after the head ({key}), which Potstill does not "
+                "compute; choose a model of another family, such as Qwen2 or Llama."
+            )
+    is_folder = Path(path_or_id).expanduser().is_dir()
+    return Base(
+        name=folder.resolve().name if is_folder else str(path_or_id),
+        model=model,
+        tokenizer=tokenizer,
+        base_hash=hash_model_folder(folder),
+        precision=precision,
+        device=where,
+        context_tokens=_context_tokens(model.config),
+        stop_tokens=_stop_tokens(model, tokenizer),
+        from_hub=not is_folder,
+    )
+
+
+def hash_model_folder(folder: Path) -> str:
+    """The sha256 hex digest over names and contents of all that decides a model's words.
+
+    Configuration, weights, tokenizer and chat template count; a README does not.
+    """
+    digest = hashlib.sha256()
+    for path in sorted({path for pattern in _MODEL_FILES for path in folder.glob(pattern)}):
+        with path.open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()
+        digest.update(f"{path.name}\0{content}\n".encode())
+    return digest.hexdigest()
+
+
+def choose_device(wanted: str = "auto") -> str:
+    """The torch device to run on: CUDA if there is one, else MPS, else the CPU."""
+    if wanted != "auto":
+        try:
+            torch.empty(0, device=wanted)
+        except (RuntimeError, AssertionError) as exc:
+            raise InputError(
+                f"The device {wanted!r} cannot be used here ({str(exc).splitlines()[0]}); "
+                "set device: auto."
+            ) from exc
+        return wanted
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+@contextmanager
+def cpu_threads(threads: int = 0) -> Iterator[None]:
+    """Torch's CPU threads set to ``threads``, or to one fewer than the cores this process may use.
+
+    Matrix products wait for their slowest thread: with every core taken, any other busy process
+    makes them several times slower.
+    """
+    before = torch.get_num_threads()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    torch.set_num_threads(threads or max(1, (cores or 2) - 1))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def is_out_of_memory(exc: BaseException) -> bool:
+    """Whether an error says that memory ran out, on whatever device."""
+    return isinstance(exc, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(
+        exc
+    )
+
+
+def _model_folder(path_or_id: str | Path) -> Path:
+    path = Path(path_or_id).expanduser()
+    if path.is_dir():
+        return path
+    text = str(path_or_id)
+    looks_like_path = isinstance(path_or_id, Path) or text[:1] in "./~" or text.count("/") != 1
+    if looks_like_path or path.exists():
+        raise InputError(
+            f"There is no model folder at {path}; give a folder with config.json and safetensors "
+            "files, or a hub id such as Qwen/Qwen2.5-0.5B-Instruct."
+        )
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(text, allow_patterns=list(_MODEL_FILES)))
+    except Exception as exc:  # the hub client's many errors, all of which mean: not to be had
+        raise InputError(
+            f"The model {text} is neither a folder here nor to be had from the hub "
+            f"({type(exc).__name__}); check the name, the network, or give a folder."
+        ) from exc
+
+
+def _check_model_folder(folder: Path, path_or_id: str | Path) -> None:
+    config = folder / "config.json"
+    if not config.is_file():
+        raise InputError(f"{folder} has no config.json; give the folder that a model was saved to.")
+    try:
+        json.loads(config.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as exc:
+        raise InputError(f"{config} is not readable JSON ({exc}); fetch the model again.") from exc
+    if not any(folder.glob("*.safetensors")):
+        raise InputError(
+            f"{folder} has no weights (*.safetensors); fetch {path_or_id} again, or convert its "
+            "weights to safetensors: pickled ones are not loaded."
+        )
+    if not any((folder / name).is_file() for name in _TOKENIZER_FILES):
+        raise InputError(
+            f"{folder} has no tokenizer (tokenizer.json); copy the tokenizer files of its model "
+            "into it."
+        )
+
+
+def _load_tokenizer(folder: Path) -> Any:
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
+    except Exception as exc:  # tokenizers raises bare Exception for a damaged file
+        raise InputError(
+            f"The tokenizer in {folder} cannot be loaded ({_first_line(exc)}); fetch it again."
+        ) from exc
+    if not tokenizer.chat_template:
+        raise InputError(
+            f"The tokenizer in {folder} has no chat template; use the instruct model, or add a "
+            "chat_template.jinja to the folder."
+        )
+    if tokenizer.eos_token_id is None:
+        raise InputError(
+            f"The tokenizer in {folder} names no eos_token, so a student could not learn to stop; "
+            "set it in tokenizer_config.json."
+        )
+    return tokenizer
+
+
+def _load_model(folder: Path, precision: str, device: str) -> Any:
+    from transformers import AutoModelForCausalLM
+
+    try:
+        model: Any = AutoModelForCausalLM.from_pretrained(
+            str(folder),
+            dtype={"float32": torch.float32, "bfloat16": torch.bfloat16}[precision],
+            use_safetensors=True,
+            trust_remote_code=False,
+            attn_implementation="sdpa",
+        )
+    except KeyError as exc:
+        raise InputError(f"The precision {precision!r} is neither float32 nor bfloat16.") from exc
+    except Exception as exc:  # a torn safetensors file, an unknown architecture, wrong shapes
+        raise InputError(
+            f"The model in {folder} cannot be loaded ({_first_line(exc)}); fetch it again."
+        ) from exc
+    model.to(device)
+    model.eval()
+    model.requires_grad_(False)
+    return model
+
+
+def _context_tokens(config: Any) -> int:
+    context = int(getattr(config, "max_position_embeddings", 0)) or 2**31
+    if "sliding_attention" in (getattr(config, "layer_types", None) or ()):
+        # Beyond its window such a layer needs a mask that neither room here makes.
+        context = min(context, int(config.sliding_window))
+    return context
+
+
+def _stop_tokens(model: Any, tokenizer: Any) -> frozenset[int]:
+    declared = getattr(model.generation_config, "eos_token_id", None)
+    ids = declared if isinstance(declared, list) else [declared]
+    return frozenset({int(token) for token in ids if token is not None} | {tokenizer.eos_token_id})
+
+
+def _first_line(exc: BaseException) -> str:
+    return (str(exc).strip().splitlines() or [type(exc).__name__])[0]

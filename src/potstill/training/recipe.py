@@ -1,0 +1,131 @@
+"""How a student is trained, as one frozen object that stands in the study file."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from potstill.errors import InputError
+from potstill.records import content_hash
+
+__all__ = ["PRESETS", "SEVEN_PROJECTIONS", "Recipe"]
+
+SEVEN_PROJECTIONS = (
+    "q_proj",
+    "k_proj",
+    "v_proj",
+    "o_proj",
+    "gate_proj",
+    "up_proj",
+    "down_proj",
+)
+
+
+class Recipe(BaseModel):
+    """Everything that decides a training run but the base, the data and the seed.
+
+    One iteration is one optimizer step over ``batch_size * accumulation`` examples. The loss is the
+    mean over the completion tokens of that step.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    rank: int = Field(16, ge=1)
+    alpha: float = Field(32.0, gt=0, description="The adapter's scale is alpha / rank.")
+    dropout: float = Field(0.0, ge=0, lt=1)
+    target_modules: tuple[str, ...] = Field(SEVEN_PROJECTIONS, strict=False, min_length=1)
+    layers: int | Literal["all"] = Field("all", description="How many of the top layers to adapt.")
+    learning_rate: float = Field(2e-4, gt=0)
+    schedule: Literal["constant", "cosine", "linear"] = "cosine"
+    warmup_steps: int = Field(10, ge=0)
+    batch_size: int = Field(8, ge=1)
+    accumulation: int = Field(1, ge=1)
+    iterations: int = Field(200, ge=1)
+    optimizer: Literal["adamw", "adam_no_bias_correction"] = "adamw"
+    weight_decay: float = Field(0.0, ge=0)
+    betas: tuple[float, float] = Field((0.9, 0.999), strict=False)
+    clip_norm: float = Field(1.0, ge=0, description="0 turns clipping off.")
+    validate_every: int = Field(25, ge=1)
+    patience: int = Field(0, ge=0, description="Validations without a new minimum; 0 is off.")
+    max_sequence_tokens: int = Field(2048, ge=2)
+    precision: Literal["float32", "bfloat16"] = "float32"
+    threads: int = Field(0, ge=0, description="CPU threads; 0 is one fewer than there are cores.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if isinstance(self.layers, int) and self.layers < 1:
+            raise ValueError('layers must be 1 or more, or "all"')
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError("betas must lie in [0, 1)")
+        if self.optimizer == "adam_no_bias_correction" and self.weight_decay:
+            raise ValueError(
+                "adam_no_bias_correction has no weight decay; use adamw or set it to 0"
+            )
+        return self
+
+    @classmethod
+    def preset(cls, name: str, **changes: Any) -> Recipe:
+        """The preset of that name with the given fields changed.
+
+        Raises InputError for an unknown name, pydantic's ValidationError for a wrong field.
+        """
+        if name not in PRESETS:
+            known = ", ".join(sorted(PRESETS))
+            raise InputError(f"There is no recipe called {name!r}; the presets are {known}.")
+        return cls(**(PRESETS[name] | changes))
+
+    @property
+    def scale(self) -> float:
+        """What the adapter's product is multiplied by: alpha / rank."""
+        return self.alpha / self.rank
+
+    @property
+    def recipe_hash(self) -> str:
+        """The sha256 hex digest of all that changes what is trained (threads does not)."""
+        return content_hash(self.model_dump(mode="json", exclude={"threads"}))
+
+    def learning_rate_at(self, step: int) -> float:
+        """The learning rate of optimizer step ``step``, the first being 1.
+
+        Warm-up is linear from ``learning_rate / warmup_steps``; cosine and linear then fall
+        towards zero, which the step after the last would reach.
+        """
+        if step <= self.warmup_steps:
+            return self.learning_rate * step / self.warmup_steps
+        if self.schedule == "constant":
+            return self.learning_rate
+        done = (step - 1 - self.warmup_steps) / max(1, self.iterations - self.warmup_steps)
+        left = (1 + math.cos(math.pi * done)) / 2 if self.schedule == "cosine" else 1 - done
+        return self.learning_rate * left
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "default": {},
+    # arXiv 2606.31048, training configuration: mlx-lm's LoRA with its default Adam (eps 1e-8, no
+    # bias correction, no decay), no clipping. Scale 20 at rank 8 is alpha 160.
+    "paper": {
+        "rank": 8,
+        "alpha": 160.0,
+        "layers": 16,
+        "learning_rate": 1e-5,
+        "schedule": "constant",
+        "warmup_steps": 0,
+        "batch_size": 4,
+        "iterations": 200,
+        "optimizer": "adam_no_bias_correction",
+        "clip_norm": 0.0,
+    },
+    # Chosen on the pocket world's own validation problems; 217,088 trained parameters there.
+    "pocket": {
+        "rank": 16,
+        "alpha": 32.0,
+        "learning_rate": 1e-3,
+        "schedule": "cosine",
+        "warmup_steps": 10,
+        "batch_size": 8,
+        "iterations": 200,
+        "max_sequence_tokens": 512,
+    },
+}

@@ -1,0 +1,120 @@
+"""A student's folder: adapter in PEFT's layout, tokenizer, and ``student.json`` last.
+
+The folder is written beside its place under another name and renamed into it, so it is there whole
+or not at all.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import platform
+import shutil
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from potstill.errors import InputError, StoreError
+from potstill.records import Student
+from potstill.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from potstill.training.base import Base
+    from potstill.training.loop import TrainedCell
+
+__all__ = ["FORMAT_VERSION", "STUDENT_FILE", "read_student", "write_student"]
+
+FORMAT_VERSION = 1
+STUDENT_FILE = "student.json"
+
+
+def write_student(
+    result: TrainedCell,
+    recipe: Recipe,
+    base: Base,
+    out: Path,
+    save_adapter: Callable[[Path], None],
+) -> TrainedCell:
+    """The result with its adapter's hash, after ``out`` has been written (and replaced if there).
+
+    ``student.json`` holds format_version, student, recipe, versions, history (one object per step)
+    and the counts. Raises StoreError where the disk does not take it.
+    """
+    from potstill.training.adapters import hash_adapter
+
+    partial = out.parent / f".{out.name}.partial-{os.getpid()}"
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        save_adapter(partial)
+        base.tokenizer.save_pretrained(str(partial))
+        student = dataclasses.replace(result.student, adapter_hash=hash_adapter(partial))
+        result = dataclasses.replace(result, student=student)
+        text = json.dumps(_plain(result, recipe), indent=1, ensure_ascii=False, allow_nan=False)
+        (partial / STUDENT_FILE).write_text(text + "\n", encoding="utf-8")
+        _rename_into_place(partial, out)
+    except OSError as exc:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise StoreError(
+            f"The student could not be written to {out} ({exc.strerror or exc}); free some space "
+            "or make the folder writable, and run again."
+        ) from exc
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    return result
+
+
+def read_student(folder: Path) -> Student:
+    """The Student that a folder holds.
+
+    Raises InputError where there is none, or one of a newer format.
+    """
+    path = folder / STUDENT_FILE
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["format_version"] > FORMAT_VERSION:
+            raise InputError(f"{path} was written by a newer Potstill; upgrade to read it.")
+        return Student(**content["student"])
+    except (OSError, ValueError, KeyError, TypeError) as exc:
+        raise InputError(f"{path} is no student record ({exc}); train the student again.") from exc
+
+
+def _plain(result: TrainedCell, recipe: Recipe) -> dict[str, Any]:
+    counts = dataclasses.asdict(result)
+    student, history = counts.pop("student"), counts.pop("history")
+    return {
+        "format_version": FORMAT_VERSION,
+        "student": student,
+        "recipe": recipe.model_dump(mode="json"),
+        "versions": _versions(),
+        **counts,
+        "history": history,
+    }
+
+
+def _versions() -> dict[str, str]:
+    packages = ("torch", "transformers", "peft", "safetensors", "tokenizers")
+    return {"python": platform.python_version()} | {name: version(name) for name in packages}
+
+
+def _rename_into_place(partial: Path, out: Path) -> None:
+    for path in partial.iterdir():
+        _sync(path)
+    _sync(partial)
+    replaced = out.parent / f".{out.name}.replaced-{os.getpid()}"
+    if out.exists():
+        os.replace(out, replaced)
+    os.replace(partial, out)
+    _sync(out.parent)
+    shutil.rmtree(replaced, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,230 @@
+"""Down the ladder: what is asked, what is checked, what is asked again, what is left out."""
+
+from __future__ import annotations
+
+import pytest
+from scripted import Reply, ScriptedCondenser, grade, problem, response
+
+from potstill.errors import InputError
+from potstill.lessons.condense import condense, trace_text
+from potstill.lessons.ladder import LADDER, SYSTEM, condense_messages, count_words, rung_of
+from potstill.lessons.quality import Gate, GateOptions
+from potstill.records import Finish, Lesson, Level, Sampling
+from potstill.solvers import Ask
+
+NO_EQUATIONS = GateOptions(off=(Gate.FALSE_EQUATION,))
+TRACE = "We add 12 and 30. " + " ".join(f"Look {i}." for i in range(50)) + " So it is 42."
+LENGTHS = {"R1": 80, "R2": 50, "R3": 40, "R4": 28, "R5": 16, "R6": 8}
+
+
+def good(level: str) -> str:
+    filler = "".join(f" w{i}" for i in range(LENGTHS[level] - 5))
+    return f"add 12 and 30{filler}. \\boxed{{42}}"
+
+
+def run(
+    condenser: ScriptedCondenser,
+    parents: list[str] | None = None,
+    levels: tuple[str, ...] = ("R1", "R2", "R3", "R4", "R5", "R6"),
+    options: GateOptions = NO_EQUATIONS,
+) -> list[Lesson]:
+    return list(
+        condense(
+            [(problem(i), response(i, TRACE)) for i in parents or ["p1"]],
+            condenser=condenser,
+            levels=levels,
+            grade=grade,
+            count_tokens=len,
+            stage="lessons",
+            sampling=Sampling(),
+            options=options,
+        )
+    )
+
+
+def test_whole_ladder_goes_from_r0_to_r6_each_from_the_one_above() -> None:
+    condenser = ScriptedCondenser(lambda level, tag, attempt, ask: good(level))
+    lessons = run(condenser)
+    assert [(x.level, x.parent) for x in lessons] == [
+        ("R0", ""), ("R1", "R0"), ("R2", "R1"), ("R3", "R2"),
+        ("R4", "R3"), ("R5", "R4"), ("R6", "R5"),
+    ]  # fmt: skip
+    assert all(x.flags == () for x in lessons)
+    assert lessons[0].made_by == "teacher"
+    assert {x.made_by for x in lessons[1:]} == {"scripted"}
+    assert lessons[1].words == count_words(lessons[1].text)
+    assert lessons[1].tokens == len(lessons[1].text)
+    assert lessons[3].ledger_key == "lessons/p1/R3/0"
+
+
+def test_all_problems_go_down_a_rung_before_any_goes_down_the_next() -> None:
+    condenser = ScriptedCondenser(lambda level, tag, attempt, ask: good(level))
+    run(condenser, ["p1", "p2", "p3"], ("R1", "R2"))
+    levels = [ask.messages[-1].content.split("\n")[0] for ask in condenser.asks]
+    assert levels == ["Level: R1"] * 3 + ["Level: R2"] * 3
+
+
+def test_longer_one_is_asked_for_once_more_with_the_complaint() -> None:
+    def reply(level: str, tag: str, attempt: int, ask: Ask) -> Reply:
+        return good("R1") + " and more" if level == "R2" and attempt == 0 else good(level)
+
+    condenser = ScriptedCondenser(reply)
+    lessons = {x.level: x for x in run(condenser)}
+    assert (lessons["R2"].attempt, lessons["R2"].flags) == (1, ())
+    (again,) = [ask for ask in condenser.asks if ask.attempt == 1]
+    assert "longer than the level above (82 words, the level above has 80)" in (
+        again.messages[-1].content
+    )
+
+
+@pytest.mark.parametrize(
+    ("bad", "flag"),
+    [
+        ("No. \\boxed{41}", "wrong answer"),
+        ("We add 12 and 30.", "no answer"),
+        ("", "blank"),
+        (("We add 12 and", Finish.LENGTH), "cut"),
+        (("", Finish.ERROR), "error"),
+        ("It matches the given answer, 12 + 30. \\boxed{42}", "key leaked"),
+        ("把 12 和 30 加起来. \\boxed{42}", "language switch"),
+        ("So we add 12 and 30 \\( 12 + \\boxed{42}", "cut"),
+    ],
+)
+def test_what_fails_twice_is_flagged_and_the_next_rung_starts_from_the_last_good_one(
+    bad: Reply, flag: str
+) -> None:
+    def reply(level: str, tag: str, attempt: int, ask: Ask) -> Reply:
+        return bad if level == "R2" else good(level)
+
+    condenser = ScriptedCondenser(reply)
+    lessons = {x.level: x for x in run(condenser)}
+    failed = lessons["R2"]
+    assert flag in failed.flags
+    assert failed.attempt == 1
+    assert failed.text == (bad if isinstance(bad, str) else bad[0])  # type: ignore[index]
+    assert (lessons["R3"].parent, lessons["R3"].flags) == ("R1", ())
+    asked = [ask.messages[-1].content for ask in condenser.asks]
+    assert sum("Level: R3" in content for content in asked) == 1
+    assert good("R1") in next(content for content in asked if "Level: R3" in content)
+
+
+def test_key_is_in_no_message_not_even_in_a_complaint() -> None:
+    def reply(level: str, tag: str, attempt: int, ask: Ask) -> Reply:
+        return "It is \\boxed{7}"
+
+    condenser = ScriptedCondenser(reply)
+    secret = problem(text="What is the number?", key="9876")
+    trace = response(reasoning="We look for it. " * 5, text="It is found.")
+    list(
+        condense(
+            [(secret, trace)],
+            condenser=condenser,
+            levels=["R1"],
+            grade=grade,
+            count_tokens=len,
+            stage="lessons",
+            sampling=Sampling(),
+            options=NO_EQUATIONS,
+        )
+    )
+    assert len(condenser.asks) == 2
+    assert not any("9876" in m.content for ask in condenser.asks for m in ask.messages)
+
+
+def test_unanswered_ask_is_flagged_and_not_repeated() -> None:
+    condenser = ScriptedCondenser(
+        lambda level, tag, attempt, ask: None if level == "R1" else good(level)
+    )
+    lessons = {x.level: x for x in run(condenser, levels=("R1", "R2"))}
+    assert lessons["R1"].flags == ("not asked",)
+    assert lessons["R2"].parent == "R0"
+    assert all(ask.attempt == 0 for ask in condenser.asks)
+
+
+def test_trace_that_cites_the_key_starts_no_chain() -> None:
+    condenser = ScriptedCondenser(lambda level, tag, attempt, ask: good(level))
+    lessons = list(
+        condense(
+            [
+                (problem("p1"), response("p1", "The given answer is 42, so 12 + 30 it is.")),
+                (problem("p2"), response("p2", TRACE)),
+            ],
+            condenser=condenser,
+            levels=["R1"],
+            grade=grade,
+            count_tokens=len,
+            stage="lessons",
+            sampling=Sampling(),
+            options=NO_EQUATIONS,
+        )
+    )
+    assert [(x.problem_id, x.level, x.flags) for x in lessons] == [
+        ("p1", "R0", ("key leaked",)),
+        ("p2", "R0", ()),
+        ("p2", "R1", ()),
+    ]
+
+
+def test_merely_long_first_try_is_kept_where_the_second_is_wrong() -> None:
+    def reply(level: str, tag: str, attempt: int, ask: Ask) -> Reply:
+        if level != "R6":
+            return good(level)
+        return good("R4") if attempt == 0 else "\\boxed{41}"
+
+    lessons = {x.level: x for x in run(ScriptedCondenser(reply), levels=("R1", "R4", "R6"))}
+    assert (lessons["R6"].attempt, lessons["R6"].flags) == (0, ())
+
+
+def test_level_that_is_not_on_the_ladder_is_refused() -> None:
+    condenser = ScriptedCondenser(lambda level, tag, attempt, ask: good(level))
+    with pytest.raises(InputError, match="no level 'R9' on the ladder; there are R1, R2"):
+        run(condenser, levels=("R1", "R9"))
+
+
+def test_no_parents_ask_nothing() -> None:
+    condenser = ScriptedCondenser(lambda level, tag, attempt, ask: good(level))
+    found = condense(
+        [],
+        condenser=condenser,
+        levels=["R1"],
+        grade=grade,
+        count_tokens=len,
+        stage="lessons",
+        sampling=Sampling(),
+    )
+    assert list(found) == []
+    assert condenser.asks == []
+
+
+def test_ladder_is_ordered_and_its_shares_are_the_stated_ones() -> None:
+    assert [rung.level for rung in LADDER] == [Level(f"R{i}") for i in range(1, 7)]
+    assert [rung.share for rung in LADDER] == [1.0, 0.6, 0.5, 0.35, 0.2, 0.1]
+    assert all(rung.limit >= rung.share for rung in LADDER)
+    assert rung_of("R6").target_words(200) == 20
+    assert rung_of("R6").limit_words(40) == 20
+    with pytest.raises(KeyError):
+        rung_of("R0")
+
+
+def test_prompt_has_a_constant_beginning_and_the_marks_a_reader_looks_for() -> None:
+    first = condense_messages(problem(), rung_of("R3"), "one two three " * 20, of_words=100)
+    second = condense_messages(
+        problem("p2", "Another one."), rung_of("R3"), "four five", of_words=9
+    )
+    assert first[0] == second[0]
+    assert first[0].content == SYSTEM
+    head = first[1].content.split("<problem>")[0]
+    assert head == second[1].content.split("<problem>")[0]
+    assert head.startswith("Level: R3\n")
+    assert "<problem>\nWhat is 12 + 30?\n</problem>" in first[1].content
+    assert "<reasoning>\nfour five\n</reasoning>" in second[1].content
+    assert "about 50 words and never more than 60" in first[1].content
+    assert "\\boxed{answer}" in first[1].content
+
+
+def test_trace_text_adds_the_answer_where_the_reasoning_lacks_it() -> None:
+    assert trace_text(response(reasoning="a", text="b")) == "a\n\nb"
+    assert trace_text(response(reasoning="a \\boxed{1}", text="b")) == "a \\boxed{1}"
+    assert trace_text(response(reasoning="", text="b")) == "b"
+    assert trace_text(response(reasoning="a", text=" ")) == "a"
+    assert trace_text(response(reasoning="", text="")) == ""

@@ -1,0 +1,118 @@
+"""The page in a real browser: opens from disk, asks for nothing, fits a phone, runs no text."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from report_sample import answers, report_data
+from test_build_report import CONDITIONS, HOSTILE
+
+from potstill.evaluation import evaluate
+from potstill.records import Split
+from potstill.report import build_report
+
+CHROMIUM = os.environ.get("POTSTILL_CHROMIUM") or shutil.which("chromium")
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+pytestmark = pytest.mark.skipif(
+    not CHROMIUM, reason="chromium is not installed (Debian: apt-get install chromium)"
+)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """One headless Chromium for the file."""
+    sync = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with sync.sync_playwright() as play:
+        chromium = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A hostile report with seen problems in it, as a file address."""
+    rows = answers(seeds=2) + answers(n=60, split=Split.TRAIN, ladder={"R1": (0.97, 60)})
+    data = report_data(evaluate(rows, CONDITIONS), hostile=HOSTILE + "y" * 400)
+    return build_report(data, tmp_path_factory.mktemp("page")).as_uri()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1100])
+def test_it_opens_quietly_and_fits(browser: Any, address: str, width: int, scheme: str) -> None:
+    page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("dialog", lambda dialog: said.append(dialog.message))
+    page.on("request", lambda request: said.append(request.url))
+    page.goto(address)
+    page.wait_for_load_state("networkidle")
+    assert said == [address]
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate("document.querySelectorAll('script, img, iframe').length") == 0
+    assert "<script>alert(1)</script>" in page.inner_text("body")
+    page.close()
+
+
+def test_figures_are_drawn_for_the_width_and_the_theme(browser: Any, address: str) -> None:
+    inks = {}
+    for width, scheme in ((360, "light"), (1100, "light"), (1100, "dark")):
+        page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
+        page.goto(address)
+        shown = page.locator("figure > div[role=img]:visible")
+        assert shown.count() == 2
+        assert {x.get_attribute("class") for x in shown.all()} == {
+            "narrow" if width == 360 else "wide"
+        }
+        # The smallest text a reader meets: measured, because drawings are scaled.
+        heights = shown.first.locator("svg text").evaluate_all(
+            "all => all.map(t => t.getBoundingClientRect().height)"
+        )
+        assert min(heights) >= 9
+        inks[width, scheme] = page.evaluate(
+            "getComputedStyle(document.querySelector('figure svg text')).fill"
+        )
+        page.close()
+    assert inks[1100, "light"] != inks[1100, "dark"]
+
+
+def test_structure_for_keyboard_and_reader(browser: Any, address: str) -> None:
+    page = browser.new_page()
+    page.goto(address)
+    assert page.locator("h1").count() == 1
+    levels = page.evaluate(
+        "[...document.querySelectorAll('h1, h2, h3')].map(h => Number(h.tagName[1]))"
+    )
+    assert all(b - a <= 1 for a, b in itertools.pairwise(levels))
+    ids = page.evaluate("[...document.querySelectorAll('[id]')].map(x => x.id)")
+    assert len(ids) == len(set(ids))
+    for link in page.locator("nav a").all():
+        target = link.get_attribute("href")
+        assert page.locator(target).count() == 1
+    # What can scroll can be reached and scrolled by keyboard, and has a name.
+    for box in page.locator(".scroll").all():
+        assert box.get_attribute("tabindex") == "0"
+        assert box.get_attribute("aria-label")
+    page.close()
+
+
+def test_it_prints(browser: Any, address: str) -> None:
+    page = browser.new_page(color_scheme="dark")
+    page.goto(address)
+    page.emulate_media(media="print", color_scheme="dark")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert len(page.pdf()) > 10_000
+    page.close()

@@ -1,0 +1,292 @@
+"""The API solver against well-behaved endpoints and clear refusals, over real HTTP."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from fault_server import FaultServer, http, running
+from pydantic import ValidationError
+
+from potstill.errors import EndpointError, InputError
+from potstill.ledger import Ledger
+from potstill.records import Finish, Sampling
+from potstill.solvers import Ask, Completion, Message, Solver, Unanswered
+from potstill.solvers.api import ApiSolver, Options, PriceOptions, open_solver
+from potstill.solvers.server import ChatReply, ChatRequest, UnknownQuestion, create_app, serve
+
+SECRET = "sk-marked-2f9c1e7ab04d"
+
+
+def ask(question: str, sample: int = 0, attempt: int = 0) -> Ask:
+    return Ask(question, (Message("user", question),), Sampling(0.5, 1.0, 7, 99), sample, attempt)
+
+
+class Teacher:
+    """Answers every question and remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[ChatRequest] = []
+
+    def reply(self, request: ChatRequest) -> ChatReply:
+        self.asked.append(request)
+        question = request.messages[-1]["content"]
+        if question.startswith("unknown"):
+            raise UnknownQuestion("no record")
+        finish = "length" if question.startswith("long") else "stop"
+        return ChatReply(f"answer {question}", "because", finish, 100, 1000)
+
+
+class Refusing(FaultServer):
+    """Answers every request with the same bytes."""
+
+    def __init__(self, response: bytes) -> None:
+        super().__init__()
+        self.response = response
+
+    async def answer(self, asked, writer):  # type: ignore[no-untyped-def]
+        self.tries["all"] += 1
+        writer.write(self.response)
+        await writer.drain()
+        return True
+
+
+@pytest.fixture
+def ledger(tmp_path: Path):
+    with Ledger.open(tmp_path / "ledger.sqlite") as opened:
+        yield opened
+
+
+def settings(base_url: str, **more: object) -> Options:
+    plain = {"model": "m", "base_url": base_url, "api_key_env": "", "backoff_s": 0.01}
+    return Options(**(plain | more))
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
+def test_asks_are_answered_kept_and_never_bought_twice(ledger: Ledger, stream: bool) -> None:
+    teacher = Teacher()
+    questions = [f"q{n % 40}" for n in range(60)] + ["long one", "unknown"]
+    with serve(create_app(teacher.reply, ["m"])) as url:
+        solver = ApiSolver(
+            settings(url, stream=stream, price=PriceOptions(input=1, output=2)), ledger
+        )
+        assert isinstance(solver, Solver)
+        for turn in range(2):
+            results = list(solver.complete((ask(q) for q in questions), "teach"))
+            assert sorted(r.tag for r in results) == sorted(questions), turn
+            by_tag = {r.tag: r for r in results}
+            assert by_tag["long one"].finish is Finish.LENGTH
+            assert by_tag["unknown"] == Unanswered("unknown", 0, "no record")
+            q3 = by_tag["q3"]
+            assert isinstance(q3, Completion)
+            assert (q3.text, q3.reasoning, q3.tokens_in, q3.tokens_out) == (
+                "answer q3",
+                "because",
+                100,
+                1000,
+            )
+            assert q3.ledger_key == solver.key_of(ask("q3"))
+    assert len(teacher.asked) == 41 + 2
+    (row,) = ledger.spend()
+    assert (row.group, row.calls, row.tokens_out) == (("teach", "m"), 41, 41_000)
+    assert row.cost_usd == pytest.approx(41 * (100 * 1 + 1000 * 2) / 1e6)
+    assert ledger.spent_usd == pytest.approx(row.cost_usd)
+
+
+def test_the_key_ignores_the_address_and_samples_differ(ledger: Ledger) -> None:
+    teacher = Teacher()
+    app = create_app(teacher.reply, ["m"])
+    for _ in range(2):
+        with serve(app) as url:
+            solver = ApiSolver(settings(url), ledger)
+            list(solver.complete([ask("a"), ask("a", sample=1), ask("a", attempt=1)], "teach"))
+    assert len(teacher.asked) == 3
+    assert len({r.seed for r in teacher.asked}) == 3
+    assert {(r.max_tokens, r.temperature) for r in teacher.asked} == {(99, 0.5)}
+
+
+def test_extra_body_is_sent_and_part_of_the_key(ledger: Ledger) -> None:
+    with running(FaultServer(rate=0.0)) as server:
+        plain = ApiSolver(settings(server.base_url), ledger)
+        more = ApiSolver(settings(server.base_url, extra_body={"reasoning_effort": "high"}), ledger)
+        assert plain.key_of(ask("a")) != more.key_of(ask("a"))
+        assert json.loads(more._body(ask("a")))["reasoning_effort"] == "high"
+        null = ApiSolver(settings(server.base_url, extra_body={"temperature": None}), ledger)
+        assert "temperature" not in json.loads(null._body(ask("a")))
+
+
+def test_asks_are_drawn_lazily_and_leaving_early_cancels(ledger: Ledger) -> None:
+    drawn = 0
+
+    def asks():  # type: ignore[no-untyped-def]
+        nonlocal drawn
+        for n in range(10_000):
+            drawn += 1
+            yield ask(f"q{n}")
+
+    with running(FaultServer(rate=0.0, latency_s=0.02)) as server:
+        results = ApiSolver(settings(server.base_url, concurrency=8), ledger).complete(asks(), "t")
+        for _ in range(20):
+            next(results)
+        results.close()
+        assert drawn < 100
+        assert not [t for t in threading.enumerate() if t.name == "buyer"]
+    assert server.most_in_flight <= 8
+
+
+def test_the_callers_error_ends_the_thread(ledger: Ledger) -> None:
+    def asks():  # type: ignore[no-untyped-def]
+        yield ask("a")
+        raise RuntimeError("the caller's own")
+
+    with (
+        running(FaultServer(rate=0.0)) as server,
+        pytest.raises(RuntimeError, match="own"),
+    ):
+        list(ApiSolver(settings(server.base_url), ledger).complete(asks(), "t"))
+    assert not [t for t in threading.enumerate() if t.name == "buyer"]
+
+
+def test_a_stop_buys_no_more_and_waits_for_what_is_in_flight(ledger: Ledger) -> None:
+    def stop() -> str:
+        return "the budget is spent" if ledger.spent_usd >= 0.01 else ""
+
+    with running(FaultServer(rate=0.0, latency_s=0.005)) as server:
+        price = PriceOptions(input=0, output=20)  # 50 tokens a reply: a thousandth of a dollar
+        solver = ApiSolver(settings(server.base_url, concurrency=4, price=price), ledger, stop=stop)
+        results = list(solver.complete((ask(f"q{n}") for n in range(200)), "t"))
+        assert len(results) == 200
+        bought = [r for r in results if isinstance(r, Completion)]
+        assert 10 <= len(bought) <= 10 + 4
+        assert {r.why for r in results if isinstance(r, Unanswered)} == {"the budget is spent"}
+        assert len(server.tries) == len(bought)
+        list(
+            ApiSolver(settings(server.base_url), ledger).complete(
+                (ask(f"q{n}") for n in range(20)), "t"
+            )
+        )
+        assert max(server.tries.values()) == 1
+
+
+def error(status: int, message: str, code: str = "") -> bytes:
+    body = json.dumps({"error": {"message": message, "code": code}}).encode()
+    return http(status, "application/json", body)
+
+
+@pytest.mark.parametrize(
+    ("response", "sentence"),
+    [
+        (error(401, "bad key"), r"m at http.* refused the API key \(401\): set MARKED_KEY"),
+        (error(403, "no"), r"refused the API key \(403\)"),
+        (error(402, "Insufficient Balance"), r"asks for payment"),
+        (error(404, "no such model"), r"answers 404: no such model; check the model's name"),
+        (http(302, "text/html", b"", "location: /login\r\n"), r"redirects \(302\)"),
+        (error(429, "no money", "insufficient_quota"), r"no quota left"),
+        (http(429, "text/plain", b"later", "retry-after: 7200\r\n"), r"asks to wait 7200 s"),
+    ],
+)
+def test_what_no_ask_can_survive_is_one_sentence(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, response: bytes, sentence: str
+) -> None:
+    monkeypatch.setenv("MARKED_KEY", SECRET)
+    with running(Refusing(response)) as server:
+        solver = ApiSolver(settings(server.base_url, api_key_env="MARKED_KEY"), ledger)
+        with pytest.raises(EndpointError, match=sentence) as raised:
+            list(solver.complete((ask(f"q{n}") for n in range(50)), "t"))
+    assert SECRET not in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_refused_connection_is_told_quickly(ledger: Ledger) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+    solver = ApiSolver(settings(f"http://127.0.0.1:{port}/v1", retries=50), ledger)
+    started = time.monotonic()
+    with pytest.raises(EndpointError, match="cannot be reached"):
+        list(solver.complete([ask("a")], "t"))
+    assert time.monotonic() - started < 5
+
+
+def test_a_refused_request_is_its_own_error_unless_all_are(ledger: Ledger) -> None:
+    with running(Refusing(error(400, "too long"))) as server:
+        solver = ApiSolver(settings(server.base_url), ledger)
+        (result,) = solver.complete([ask("a")], "t")
+        assert isinstance(result, Completion)
+        assert result.finish is Finish.ERROR
+        assert result.error == "the endpoint refused the request (400): too long"
+        assert server.tries["all"] == 1, "a 400 was retried"
+        with pytest.raises(EndpointError, match="answered none of the last 5"):
+            list(solver.complete((ask(f"q{n}") for n in range(50)), "t"))
+
+
+def test_the_api_key_is_written_nowhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(0)
+    key_file = tmp_path / "key.txt"
+    key_file.write_text(SECRET + "\n")
+    study = tmp_path / "study"
+    body = {"choices": [{"message": {"content": f"your key is {SECRET}"}, "finish_reason": "stop"}]}
+    good = http(200, "application/json", json.dumps(body).encode())
+    texts = [caplog.text]
+    with Ledger.open(study / "ledger.sqlite") as ledger:
+        for response in (good, error(400, f"bad key {SECRET}"), error(500, f"bad key {SECRET}")):
+            with running(Refusing(response)) as server:
+                options = settings(server.base_url, api_key_file=str(key_file), retries=1)
+                solver = ApiSolver(options, ledger)
+                texts += [repr(solver), repr(options)]
+                results = list(solver.complete([ask(f"q{response[:13]!r}")], "t"))
+                texts.append(repr(results))
+                assert SECRET.encode() in server.headers[0]
+        ledger.export_jsonl(study / "export.jsonl")
+        written = [p.read_bytes() for p in study.rglob("*") if p.is_file()]
+    written += [p.read_bytes() for p in study.rglob("*") if p.is_file()]
+    assert any("[redacted]" in text for text in texts)
+    assert not [w for w in written if SECRET.encode() in w]
+    assert not [t for t in texts if SECRET in t]
+    with Ledger.open(study / "ledger.sqlite", readonly=True) as ledger:
+        assert not [e for e in ledger.entries() if SECRET.encode() in e.raw]
+        assert [e for e in ledger.entries() if b"[redacted]" in e.raw]
+
+
+def test_the_key_is_sent(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MARKED_KEY", SECRET)
+    with running(FaultServer(rate=0.0)) as server:
+        with open_solver(settings(server.base_url, api_key_env="MARKED_KEY"), ledger) as solver:
+            list(solver.complete([ask("a")], "t"))
+        assert f"Bearer {SECRET}".encode() in server.headers[0]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"modell": "m"},
+        {"concurrency": 0},
+        {"concurrency": "8"},
+        {"base_url": "localhost:80/v1"},
+        {"base_url": f"https://user:{SECRET}@host/v1"},
+        {"retries": -1},
+    ],
+)
+def test_wrong_options_are_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        Options(**({"model": "m", "base_url": "http://h/v1"} | wrong))
+
+
+def test_a_missing_key_file_is_named(ledger: Ledger) -> None:
+    solver = ApiSolver(settings("http://127.0.0.1:1/v1", api_key_file="/nowhere/key"), ledger)
+    with pytest.raises(InputError, match="/nowhere/key"):
+        list(solver.complete([ask("a")], "t"))
+
+
+def test_rates_per_minute_are_kept(ledger: Ledger) -> None:
+    with running(FaultServer(rate=0.0)) as server:
+        solver = ApiSolver(settings(server.base_url, requests_per_minute=1200), ledger)
+        started = time.monotonic()
+        list(solver.complete((ask(f"q{n}") for n in range(40)), "t"))
+        assert 0.9 < time.monotonic() - started < 4  # 20 at once, the others at 20 a second

@@ -1,0 +1,76 @@
+"""Killed at any moment: nothing that was committed is lost or bought again."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from fault_server import FaultServer, answer_to, running
+
+from potstill.ledger import Ledger
+from potstill.solvers.parse import parse_completion
+
+CONCURRENCY = 16
+
+
+def committed(path: Path) -> dict[str, bytes]:
+    if not path.exists():
+        return {}
+    with Ledger.open(path, readonly=True) as ledger:
+        return {json.loads(e.request)["messages"][0]["content"]: e.raw for e in ledger.entries()}
+
+
+def solve_until(
+    killed_after_s: float | None, server: FaultServer, path: Path, count: int
+) -> list[str]:
+    """The tags that the process printed before it was killed or ended."""
+    script = Path(__file__).with_name("solving_process.py")
+    command = [sys.executable, str(script), server.base_url, str(path), str(count)]
+    with subprocess.Popen(
+        [*command, str(CONCURRENCY)], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        if killed_after_s is None:
+            return process.stdout.read().split()
+        first = process.stdout.readline()  # so that the moment falls in the solving
+        time.sleep(killed_after_s)
+        process.kill()
+        seen = first + process.stdout.read()
+        return seen.split("\n")[:-1]
+
+
+def kill_often(path: Path, kills: int, count: int, latency_s: float) -> None:
+    chance = random.Random(5)
+    kept: dict[str, bytes] = {}
+    with running(FaultServer(rate=0.1, latency_s=latency_s)) as server:
+        for _ in range(kills):
+            printed = solve_until(chance.uniform(0, 0.2), server, path, count)
+            now = committed(path)
+            assert set(printed) <= set(now), "handed over before it was committed"
+            assert kept.items() <= now.items(), "a committed reply was lost or changed"
+            kept = now
+        assert sorted(solve_until(None, server, path, count)) == sorted(
+            f"q{n}" for n in range(count)
+        )
+        final = committed(path)
+        assert len(final) == count
+        for question, raw in final.items():
+            assert parse_completion(raw).text == answer_to(question)[1]
+        bought_twice = sum(sent - 1 for sent in server.sent.values())
+        assert bought_twice <= kills * CONCURRENCY
+        with Ledger.open(path, readonly=True) as ledger:
+            assert ledger.verify() == []
+
+
+def test_five_kills(tmp_path: Path) -> None:
+    kill_often(tmp_path / "ledger.sqlite", kills=5, count=400, latency_s=0.02)
+
+
+@pytest.mark.soak
+def test_a_hundred_kills(tmp_path: Path) -> None:
+    kill_often(tmp_path / "ledger.sqlite", kills=100, count=2000, latency_s=0.1)

@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_cell import TEXTS
+
+from potstill.training.base import Base, load_base
+from potstill.training.random_model import write_random_model
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_random_model(tmp_path_factory.mktemp("models") / "tiny", TEXTS)
+
+
+@pytest.fixture
+def base(model_folder: Path) -> Base:
+    return load_base(model_folder, device="cpu")
