@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from potstill.grading.equivalence import equal
     from potstill.grading.extraction import Extraction, extract
     from potstill.grading.kinds import infer_kind
-    from potstill.grading.panel import verify
+    from potstill.grading.panel import judge_statistics, verify
     from potstill.grading.pool import GradingPool, grade_responses
     from potstill.grading.rulings import Ruling, Rulings, review
     from potstill.grading.table import grade_table
@@ -37,6 +37,7 @@ _HOMES = {
     "grade_responses": "pool",
     "grade_table": "table",
     "infer_kind": "kinds",
+    "judge_statistics": "panel",
     "review": "rulings",
     "verify": "panel",
 }
@@ -56,6 +57,7 @@ __all__ = [
     "grade_responses",
     "grade_table",
     "infer_kind",
+    "judge_statistics",
     "review",
     "verify",
 ]

@@ -30,11 +30,24 @@ _SIDE = (
 _CHAIN = re.compile(rf"{_SIDE}{{1,160}}(?:(?:=|≈|\\approx|≃){_SIDE}{{1,160}})+")
 _SPLIT = re.compile(r"(=|≈|\\approx|≃)")
 # Where one statement ends and the next begins within a line.
-_SEGMENT = re.compile(r"(?<=[\d)\]}!])\.\s|[;:?]|,\s|\s(?:and|so|or|but|then|thus|minus|plus|times)\s|⇒|=>|→")
+_SEGMENT = re.compile(
+    r"(?<=[\d)\]}!])\.\s|[;:?]|,\s|\s(?:and(?!\s\d+/\d)|so|but|then|thus)\s|⇒|=>|→"
+)
 # Lines that speak of remainders or of digits in a base are not about equality.
-_OTHER_EQUALITY = re.compile(r"\bmod\b|pmod|bmod|≡|\\equiv|remainder|\bbase\b|congruent|_\d|[₀-₉]\s")
-_FUNCTION_BEFORE = re.compile(
-    r"(?:log|ln|lg|sin|cos|tan|cot|sec|csc|exp|gcd|lcm|max|min|det|mod|base|choose|sqrt|root|of)$", re.I
+_OTHER_EQUALITY = re.compile(
+    r"\bmod\b|pmod|bmod|≡|\\equiv|remainder|\bbase\b|congruent|_\d|[₀-₉]\s"
+)
+# What a trace supposes or rejects it does not claim.
+_SUPPOSED = re.compile(
+    r"\b(?:if|unless|suppose|assum\w+|would|need|false|impossible|contradict\w*|not|no|wrong|try)\b",
+    re.I,
+)
+_REJECTED = re.compile(
+    r"\s*(?:which is |that is |that's |is )?(?:false|impossible|not\b|no\b|a contradiction|contradiction|wrong)",
+    re.I,
+)
+_OPENERS = frozenset(
+    ["is", "are", "was", "so", "thus", "hence", "therefore", "then", "now", "have", "get", "gives", "give", "yields", "becomes", "equals", "that", "total", "sum", "product", "difference", "quotient", "area", "volume", "perimeter", "length", "compute", "calculate", "find", "check", "since", "because", "where", "since", "obtain", "means", "actually", "namely", "also", "equal", "answer", "result", "evaluate", "simplify", "we"]
 )
 _OPEN_AFTER = re.compile(
     r"\s*(?:log|ln|lg|sin|cos|tan|cot|sec|csc|exp|mod|base|remainder|choose|[A-Za-zπθλ]\b(?!')|[^\x00-\x7f]|\\(?!\)|\])"
@@ -75,6 +88,8 @@ def numeric_equations(text: str) -> list[NumericEquation]:
         if _OTHER_EQUALITY.search(line):
             continue
         for segment in _segments(line):
+            if _SUPPOSED.search(segment):
+                continue
             for match in _CHAIN.finditer(segment):
                 found += _checked(segment[: match.start()], match.group(), segment[match.end() :])
         if len(found) > MAX_EQUATIONS:
@@ -86,11 +101,14 @@ def _segments(line: str) -> list[str]:
     """The statements of a line; one that ends in a question is left out."""
     segments, start = [], 0
     for match in _SEGMENT.finditer(line):
-        if match.group() != "?":
+        rejected = _REJECTED.match(line, match.end())
+        if match.group() != "?" and not rejected:
             segments.append(line[start : match.start()])
         start = match.end()
     segments.append(line[start:].rstrip().rstrip("."))
-    return [segment for segment in segments if "=" in segment or "≈" in segment or "appr" in segment]
+    return [
+        segment for segment in segments if "=" in segment or "≈" in segment or "appr" in segment
+    ]
 
 
 def _checked(before: str, chain: str, after: str) -> list[NumericEquation]:
@@ -104,21 +122,25 @@ def _checked(before: str, chain: str, after: str) -> list[NumericEquation]:
     found = []
     for index, sign in enumerate(signs):
         one, two = values[index], values[index + 1]
-        if one is None or two is None or not _claims(one, two, index + 2 == len(sides)):
+        if one is None or two is None or not _claims(one, two, index, len(sides)):
             continue
         text = f"{sides[index].strip()} {'=' if sign == '=' else '≈'} {sides[index + 1].strip()}"
         found.append(NumericEquation(text, _holds(one, two, sign != "=")))
     return found
 
 
-def _claims(one: tuple[Number | Apply, str], two: tuple[Number | Apply, str], last: bool) -> bool:
+def _claims(
+    one: tuple[Number | Apply, str], two: tuple[Number | Apply, str], index: int, sides: int
+) -> bool:
     """Whether two sides state a result: one is a plain number, and nothing is worked out in passing.
 
-    Prose writes "8*9*5 = 8*9 = 72" while it computes; the middle of that is no claim.
+    Prose writes "8*9*5 = 8*9 = 72" while it computes; the middle of that is no claim. Two plain
+    numbers at the head of a chain ("1/5 = 336") are the end of a sentence that began in words.
     """
     if _is_plain(two[0]):
-        return not _is_plain(one[0]) or one[1] != two[1]
-    return _is_plain(one[0]) and last
+        done = index + 2 == sides or isinstance(two[0], Number)
+        return done and (index > 0 or not _is_plain(one[0]))
+    return _is_plain(one[0]) and index + 2 == sides and index > 0
 
 
 def _is_plain(node: Number | Apply) -> bool:
@@ -140,10 +162,9 @@ def _open_left(before: str, side: str) -> bool:
     ahead = before.rstrip()
     if not ahead or ahead[-1] in "=≈.,:$":
         return False
-    if ahead != before or side[:1].isspace():
-        word = re.search(r"(?<![\\\w])[A-Za-z]{2,}$", ahead)
-        return word is None or bool(_FUNCTION_BEFORE.search(word.group()))
-    return True
+    word = re.search(r"(?<![\\\w])[A-Za-z]{2,}$", ahead)
+    spaced = ahead != before or side[:1].isspace()
+    return not (spaced and word is not None and word.group().lower() in _OPENERS)
 
 
 def _value(side: str) -> tuple[Number | Apply, str] | None:

@@ -31,9 +31,13 @@ _CONCLUSION = re.compile(
     r"this gives|which gives|it follows that)\b[,:]?\s{0,3}(?P<rest>[^\n]{1,400})"
 )
 _SENTENCE_END = re.compile(r"(?<![\d.])\.(?:\s|$)|\.(?=\s+[A-Z])|\.\s*$|(?<=[a-z)$}])\.(?=\s|$)")
-_MATH = re.compile(r"\$\$([^$]{1,400})\$\$|\$([^$]{1,400})\$|\\\((.{1,400}?)\\\)|\\\[(.{1,400}?)\\\]", re.S)
+_MATH = re.compile(
+    r"\$\$([^$]{1,400})\$\$|\$([^$]{1,400})\$|\\\((.{1,400}?)\\\)|\\\[(.{1,400}?)\\\]", re.S
+)
 _NUMBER = re.compile(r"(?<![\w.])-?\d[\d,]*(?:\.\d+)?(?:\s?/\s?\d+)?%?")
-_LETTER = re.compile(r"(?:\b(?:option|choice|letter|answer(?: is)?)\s*:?\s*\(?([A-H])\b|\(([A-H])\))")
+_LETTER = re.compile(
+    r"(?:\b(?:option|choice|letter|answer(?: is)?)\s*:?\s*\(?([A-H])\b|\(([A-H])\))"
+)
 _PROSE = re.compile(
     r"(?i)\b(?:therefore|because|since|the|we|is|are|so|thus|hence|please|cannot|problem|"
     r"i|let|that|this|which|would|have)\b"

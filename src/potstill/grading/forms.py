@@ -34,7 +34,8 @@ _DECIMAL_PLACES = re.compile(
     re.IGNORECASE,
 )
 _SIGNIFICANT = re.compile(
-    r"\b(\d|one|two|three|four|five|six|seven|eight)\s+significant\s+(?:digit|figure)", re.IGNORECASE
+    r"\b(\d|one|two|three|four|five|six|seven|eight)\s+significant\s+(?:digit|figure)",
+    re.IGNORECASE,
 )
 
 
@@ -85,7 +86,9 @@ def asked_form(problem_text: str) -> Asked:
         or "as an exact decimal" in low
         or "decimal form" in low,
         approximate="approximat" in low or "rounded" in low or "round your" in low,
-        fraction=bool(re.search(r"(?:common|improper|reduced|simplified) [a-z ]{0,25}fraction", low))
+        fraction=bool(
+            re.search(r"(?:common|improper|reduced|simplified) [a-z ]{0,25}fraction", low)
+        )
         or "as a fraction" in low
         or "lowest terms" in low,
         reduced=bool(re.search(r"lowest terms|reduced|simplest fraction|common fraction", low)),
@@ -93,7 +96,9 @@ def asked_form(problem_text: str) -> Asked:
         in_pi="in terms of π" in low or "in terms of $\\pi" in low or "in terms of pi" in low,
         mixed="mixed number" in low,
         percent=bool(
-            re.search(r"what percent|percentage|as a percent|how many percent|percent of|in percent", low)
+            re.search(
+                r"what percent|percentage|as a percent|how many percent|percent of|in percent", low
+            )
         ),
         ratio="ratio" in low,
         base=bool(re.search(r"\bbase[- ]", low)),
@@ -125,7 +130,9 @@ def misses(asked: Asked, node: Node, text: str, key: Node) -> list[str]:
     written, expected = shape(node), shape(key)
     unreduced = _unreduced(node)
     if written == "fraction" and unreduced:
-        found.append("asked for lowest terms" if asked.reduced else "a fraction not in lowest terms")
+        found.append(
+            "asked for lowest terms" if asked.reduced else "a fraction not in lowest terms"
+        )
     if asked.fraction and written == "decimal" and expected == "fraction":
         found.append("asked for a fraction")
     if asked.decimal and expected == "decimal" and written not in ("decimal", "integer"):

@@ -17,8 +17,7 @@ MAX_DEPTH = 40
 MAX_DIGITS = 2_000
 
 FUNCTIONS = frozenset(
-    "sin cos tan cot sec csc arcsin arccos arctan asin acos atan sinh cosh tanh "
-    "log ln lg exp sqrt cbrt abs floor ceil".split()
+    ["sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos", "arctan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "log", "ln", "lg", "exp", "sqrt", "cbrt", "abs", "floor", "ceil"]
 )
 CONSTANTS = frozenset({"π", "e", "i", "∞"})
 _GREEK = "θαβγδλμφωσρτε"
@@ -82,7 +81,9 @@ class _Token:
     spaced: bool
 
 
-def read_expression(text: str, *, tight: bool = False, letters: frozenset[str] | None = None) -> Node:
+def read_expression(
+    text: str, *, tight: bool = False, letters: frozenset[str] | None = None
+) -> Node:
     """The tree of one tidied expression.
 
     ``tight`` reads ``1/2x`` as 1/(2x); otherwise it is (1/2)x. ``letters`` are the variables that a
@@ -388,7 +389,7 @@ class _Parser:
             place = text.find(function)
             if place >= 0:
                 return self.split(text, place, place + len(function))
-        if self.letters is None and len(text) <= 3 or self.letters and set(text) <= self.letters:
+        if (self.letters is None and len(text) <= 3) or (self.letters and set(text) <= self.letters):
             return self.split(text, 1, len(text))
         raise Unreadable(f"{text!r} is a word")
 
@@ -448,7 +449,7 @@ class _Parser:
         while True:
             token = self.peek()
             functional = token.text.lower() in FUNCTIONS
-            if token.kind in ("word", "greek") and not functional or token.text in ("√", "\\frac"):
+            if (token.kind in ("word", "greek") and not functional) or token.text in ("√", "\\frac"):
                 node = Apply("*", (node, self.power()))
             else:
                 return Apply("neg", (node,)) if negative else node

@@ -17,7 +17,14 @@ from potstill.grading.comparison import (
 from potstill.grading.numbers import compare_scalars
 from potstill.records import Opinion
 
-__all__ = ["Group", "compare_matrices", "compare_ordered", "compare_sets", "read_group", "split_top"]
+__all__ = [
+    "Group",
+    "compare_matrices",
+    "compare_ordered",
+    "compare_sets",
+    "read_group",
+    "split_top",
+]
 
 MAX_ITEMS = 60
 _OPENING = {"(": ")", "[": "]", "{": "}", "⦃": "⦄", "⟨": "⟩"}
@@ -27,7 +34,9 @@ _ENVIRONMENT = re.compile(
     r"\\end\s?\{(?:[pbvBV]?matrix|smallmatrix|array)\}$",
     re.DOTALL,
 )
-_NAMED_GROUP = re.compile(r"^[^=∈(\[⦃{⟨]{0,20}(?:\([A-Za-z, θφr]{1,20}\))?\s*(?:=|∈)\s*(?=[(\[⦃{⟨\\])")
+_NAMED_GROUP = re.compile(
+    r"^[^=∈(\[⦃{⟨]{0,20}(?:\([A-Za-z, θφr]{1,20}\))?\s*(?:=|∈)\s*(?=[(\[⦃{⟨\\])"
+)
 _ANY_ORDER = re.compile(
     r"[\s,;(]*\(?\s*(?:answers?\s+)?(?:in\s+)?(?:any|either)\s+order\s*(?:is\s+)?"
     r"(?:accepted|ok|acceptable|allowed|fine)?\s*\)?[\s.]*$",
@@ -197,7 +206,7 @@ def _out_of_order(items: tuple[str, ...]) -> bool:
 def compare_sets(key: str, answer: str, problem_text: str = "") -> Comparison:
     """Whether two sets, or lists in which the order is free, hold the same values."""
     one, two = read_group(without_order_remark(key)), read_group(without_order_remark(answer))
-    if not one.items and one.bracket != "⦃" or len(one.items) > MAX_ITEMS:
+    if (not one.items and one.bracket != "⦃") or len(one.items) > MAX_ITEMS:
         raise KeyUnreadable("the key holds no values")
     _readable_items(one, problem_text)
     if len(two.items) > MAX_ITEMS:
@@ -240,7 +249,7 @@ def compare_ratios(key: str, answer: str, problem_text: str = "") -> Comparison:
     if len(one) < 2:
         raise KeyUnreadable("the key is not a ratio")
     if len(two) == 1:
-        if len(one) != 2 or "/" not in answer and "\\frac" not in answer:
+        if len(one) != 2 or ("/" not in answer and "\\frac" not in answer):
             return different("a single number for a ratio")
         fraction = compare_scalars(f"({one[0]})/({one[1]})", answer, "fraction", problem_text)
         if fraction.opinion is not Opinion.EQUAL:

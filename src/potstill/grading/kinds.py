@@ -47,7 +47,9 @@ _BASE_ASKED = re.compile(
     r"\bbase[\s$-]*(?:\d|\\?\w)",
     re.IGNORECASE,
 )
-_TIME_WORDS = re.compile(r"clock|\ba\.?m\b|\bp\.?m\b|what time|time of day|noon|midnight", re.IGNORECASE)
+_TIME_WORDS = re.compile(
+    r"clock|\ba\.?m\b|\bp\.?m\b|what time|time of day|noon|midnight", re.IGNORECASE
+)
 
 
 @lru_cache(maxsize=4096)
@@ -111,17 +113,18 @@ def _is_base(plain: str, text: str) -> bool:
     if read is None:
         return False
     return read[1] is not None or bool(
-        _BASE_ASKED.search(text) and re.search(r"base (?!ten\b|10\b)", text[-200:].replace("$", " "))
-        and re.search(r"(?:in|to|as an?|to what number in)\s+base[^.]*[.?]?\s*$", text.replace("$", ""))
+        _BASE_ASKED.search(text)
+        and re.search(r"base (?!ten\b|10\b)", text[-200:].replace("$", " "))
+        and re.search(
+            r"(?:in|to|as an?|to what number in)\s+base[^.]*[.?]?\s*$", text.replace("$", "")
+        )
     )
 
 
 def _grouped(plain: str, text: str, free: bool) -> AnswerKind | None:
     if "\\begin" in plain or plain.startswith("[["):
         return AnswerKind.MATRIX
-    if re.search(r"∪|[<>≤≥]|∈", plain) or (
-        "∞" in plain and re.match(r"^[(\[].*[)\]]$", plain)
-    ):
+    if re.search(r"∪|[<>≤≥]|∈", plain) or ("∞" in plain and re.match(r"^[(\[].*[)\]]$", plain)):
         return AnswerKind.INTERVAL
     ratio = split_top(plain, ":")
     if len(ratio) > 1 and all(ratio):

@@ -39,18 +39,16 @@ _SPACED_THOUSANDS = re.compile(r"-?\d{1,3}(?: \d{3})+")
 _SCIENTIFIC = re.compile(r"([-+]?\d+(?:\.\d+)?)[eE]([-+]?\d{1,3})")
 _MULTIPLIER = re.compile(r"^(.*\d)\s*(hundred|thousand|million|billion|trillion)\b\s*(.*)$")
 _POWERS = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
-_NUMBER_WORDS = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
-    "sixteen seventeen eighteen nineteen"
-).split()
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+_NUMBER_WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"]
+_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 _NOUNS = re.compile(r"^(.*?[\d)}π])(?:st|nd|rd|th)?\s+([A-Za-z][A-Za-z' -]{1,60})\.?$")
 _ORDINAL = re.compile(r"^(-?\d+)(?:st|nd|rd|th)$")
 _NEVER_NOUNS = frozenset(
-    "or and not to minus plus times over divided by half dozen hundred thousand million billion "
-    "squared cubed root base mod remainder more less than if when".split()
+    ["or", "and", "not", "to", "minus", "plus", "times", "over", "divided", "by", "half", "dozen", "hundred", "thousand", "million", "billion", "squared", "cubed", "root", "base", "mod", "remainder", "more", "less", "than", "if", "when"]
 )
-_ALWAYS_NOUNS = frozenset("ways way units unit total people items values possible different".split())
+_ALWAYS_NOUNS = frozenset(
+    ["ways", "way", "units", "unit", "total", "people", "items", "values", "possible", "different"]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,9 +216,7 @@ def _approximation(node: Node) -> Fraction | None:
     return Fraction(str(real)) if "e" not in str(real) else Fraction(str(real).replace("e+", "e"))
 
 
-def _compare(
-    key: Scalar, answer: Scalar, kind: str, problem_text: str, asked: Asked
-) -> Comparison:
+def _compare(key: Scalar, answer: Scalar, kind: str, problem_text: str, asked: Asked) -> Comparison:
     unit = _compare_units(key, answer, problem_text)
     if unit is not None:
         return unit
@@ -233,9 +229,7 @@ def _compare(
     if len(key.readings) > 1:
         opinions |= {same(reading, answer.node) for reading in key.readings}
     if opinions == {True}:
-        return equal_with(
-            "equal values", *misses(asked, answer.node, answer.text, key.node), *note
-        )
+        return equal_with("equal values", *misses(asked, answer.node, answer.text, key.node), *note)
     if len(opinions) > 1:
         if key.text.replace(" ", "") == answer.text.replace(" ", ""):
             return equal_with("the same expression")
@@ -282,7 +276,7 @@ def _compare_units(key: Scalar, answer: Scalar, problem_text: str) -> Comparison
     base = answer.unit.split("^")[0]
     plain = {unit.split("^")[0].split("/")[0] for unit in mentioned}
     rivals = {unit for unit in plain if unit_dimension(unit) == unit_dimension(base)}
-    if base in rivals and len(rivals) == 1 or not rivals:
+    if (base in rivals and len(rivals) == 1) or not rivals:
         return None
     if base in rivals or "/" in answer.unit:
         return undecided(f"the problem names {', '.join(sorted(rivals))}; the answer {answer.unit}")

@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 from pydantic import BaseModel
 
 from potstill.errors import InputError
-from potstill.grading.comparison import Comparison
+from potstill.grading.comparison import Comparison, KeyUnreadable
 from potstill.records import Finish, NumberGold, Problem, RubricGold, TestsGold, Verdict
 
 __all__ = ["GROUP", "KindPlugin", "grade_with_plugin", "kind_names", "load_kind"]
@@ -91,7 +91,10 @@ def grade_with_plugin(
         return verdict_of_state(problem, response_id, Settled(Outcome.BAD_KEY, "the key is empty"))
     if (settled := settle(text, finish, error)) is not None:
         return verdict_of_state(problem, response_id, settled)
-    result = plugin.compare(problem, text, options or plugin.Options())
+    try:
+        result = plugin.compare(problem, text, options or plugin.Options())
+    except KeyUnreadable as bad:
+        return verdict_of_state(problem, response_id, Settled(Outcome.BAD_KEY, str(bad)))
     found = getattr(plugin, "extract", None)
     extracted = found(problem, text) if found else Extraction(text.strip()[:2_000], "whole text")
     return verdict_of(problem, response_id, extracted, result, finish)

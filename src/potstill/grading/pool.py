@@ -131,9 +131,7 @@ class GradingPool:
         while slots:
             yield self._finish(slots.popleft())
 
-    def equal(
-        self, key: str, answer: str, kind: str = "", problem_text: str = ""
-    ) -> Comparison:
+    def equal(self, key: str, answer: str, kind: str = "", problem_text: str = "") -> Comparison:
         """Whether an answer equals a key, compared under the pool's limits.
 
         Raises KeyUnreadable where the key cannot be read.

@@ -73,7 +73,7 @@ _UNIT = {
 }
 _DIMENSION = {unit: name for name, units in _SPELLINGS.items() for unit in units}
 # A lone letter or "in" is a unit only next to a number; a problem's prose is full of them.
-_TOO_SHORT_FOR_PROSE = frozenset("in m s h g L J ft min mi rad".split())
+_TOO_SHORT_FOR_PROSE = frozenset(["in", "m", "s", "h", "g", "L", "J", "ft", "min", "mi", "rad"])
 
 _word = "|".join(sorted((re.escape(s) for s in _UNIT), key=len, reverse=True))
 _ENDING = re.compile(

@@ -67,7 +67,7 @@ def settle(text: str, finish: Finish, error: str = "") -> Settled | None:
         return Settled(Outcome.FILTERED, error or "the endpoint filtered the answer")
     if finish is Finish.LENGTH and (has_open_box(text) or not boxed_values(text)):
         return Settled(Outcome.TRUNCATED, "cut at the token limit before a final answer")
-    if not text.strip() or not tidy(text[:2_000]) and not tidy(text):
+    if not text.strip() or (not tidy(text[:2_000]) and not tidy(text)):
         return Settled(Outcome.BLANK, "the response has no text")
     return None
 

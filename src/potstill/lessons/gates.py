@@ -71,7 +71,9 @@ _HANGING_WORD = re.compile(
     re.I,
 )
 _HEADING = re.compile(r"(?:#{1,6}\s|\W{0,4}(?:step|part|case)\s+\w{1,3}\b).{0,80}", re.I)
-_ANSWER_MARK = re.compile(r"\\boxed\b|(?:^|\n)\W{0,9}(?:final\s+)?answer\b|\banswer\W{1,4}is\b", re.I)
+_ANSWER_MARK = re.compile(
+    r"\\boxed\b|(?:^|\n)\W{0,9}(?:final\s+)?answer\b|\banswer\W{1,4}is\b", re.I
+)
 _CONCLUDES = re.compile(
     r"\\boxed\b|\b(?:answer|conclusion|output|therefore|thus|hence|so)\b|∴", re.I
 )
@@ -176,6 +178,7 @@ def repeats(text: str, *, times: int = 4, least_words: int = 4) -> str:
                 phrase = " ".join(words[k - size + 1 : k + 1])
                 if re.search(r"[^\W\d_]{2}|\d{2}", phrase):  # rows of dashes are a table
                     return phrase
+                break
     return ""
 
 

@@ -9,6 +9,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any, Literal
 
 from potstill.errors import InputError
@@ -119,7 +120,7 @@ def _candidates(
     elif len(a) * len(b) <= _DENSE_PAIRS:
         found = _by_all(a, b, threshold)
     else:
-        found = _by_rare_words(a, b)
+        found = _by_rare_words(a, b, threshold)
     return ((i, j) for i, j in found if not within or i < j)
 
 
@@ -147,30 +148,35 @@ _RARE_WORDS = 5
 _CROWD = 2_000
 
 
-def _by_rare_words(a: Sequence[_Text], b: Sequence[_Text]) -> Iterator[tuple[int, int]]:
-    """Pairs that share one of their few rarest words, or the whole masked text.
+def _by_rare_words(
+    a: Sequence[_Text], b: Sequence[_Text], threshold: float
+) -> Iterator[tuple[int, int]]:
+    """Pairs of like length that share two of their few rarest words, or the whole masked text.
 
-    Nearly equal texts share nearly all words, so one of the rarest among them almost surely; a word
-    that stands in very many problems is no block.
+    Nearly equal texts share nearly all words, so two of the five rarest almost surely. A block that
+    holds very many problems is a template; its first members stand for it.
     """
-    words = [set(t.masked.split()) for t in a]
+    words = [t.masked.split() for t in a]
+    other = words if b is a else [t.masked.split() for t in b]
     counts = Counter(w for ws in words for w in ws)
-    other = words if b is a else [set(t.masked.split()) for t in b]
     if other is not words:
         counts.update(w for ws in other for w in ws)
 
-    def rarest(ws: Iterable[str], whole: str) -> list[str]:
-        ranked = sorted(ws, key=lambda w: (counts[w], w))[:_RARE_WORDS]
-        return [w for w in ranked if counts[w] <= _CROWD] + ["\0" + whole]
+    def keys(ws: Iterable[str], whole: str) -> list[tuple[str, ...]]:
+        rarest = sorted(sorted(set(ws), key=lambda w: (counts[w], w))[:_RARE_WORDS])
+        return [(whole,), *combinations(rarest, 2)]
 
-    blocks: dict[str, list[int]] = defaultdict(list)
+    blocks: dict[tuple[str, ...], list[int]] = defaultdict(list)
     for i, text in enumerate(a):
-        for key in rarest(words[i], text.masked):
+        for key in keys(words[i], text.masked):
             blocks[key].append(i)
+    # an indel ratio of t needs min / max >= t / (2 - t); masking may cost some of it
+    shortest = (threshold - 0.05) / (2 - threshold + 0.05)
+    lengths = [len(t.masked) for t in a]
     for j, text in enumerate(b):
-        keys = rarest(other[j], text.masked)
-        found = {i for key in keys for i in blocks[key][:_CROWD] if key in blocks}
-        yield from ((i, j) for i in sorted(found))
+        low, high = shortest * len(text.masked), len(text.masked) / shortest
+        found = {i for key in keys(other[j], text.masked) for i in blocks.get(key, ())[:_CROWD]}
+        yield from ((i, j) for i in sorted(found) if low <= lengths[i] <= high)
 
 
 def _by_minhash(a: Sequence[_Text], b: Sequence[_Text]) -> Iterator[tuple[int, int]]:

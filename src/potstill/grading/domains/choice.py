@@ -1,0 +1,37 @@
+"""Kind ``choice``: one letter of a multiple-choice question."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+from potstill.grading.comparison import Comparison, different, unreadable
+from potstill.grading.extraction import Extraction
+from potstill.grading.extraction import extract as extract_answer
+from potstill.grading.wording import compare_letters, read_letter
+from potstill.records import AnswerKind, Problem
+
+__all__ = ["Options", "compare", "extract"]
+
+
+class Options(BaseModel):
+    """``letters``: the choices there are; another letter is wrong, not unreadable."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    letters: str = "ABCDEFGHIJ"
+
+
+def extract(problem: Problem, text: str) -> Extraction:
+    """The letter a response chooses and the rule that found it."""
+    del problem
+    return extract_answer(text, AnswerKind.LETTER)
+
+
+def compare(problem: Problem, text: str, options: Options) -> Comparison:
+    """Whether the response chooses the key's letter."""
+    found = extract(problem, text)
+    if not found.text:
+        return unreadable("no choice was found in the text")
+    letter = read_letter(found.text)
+    if letter is not None and letter not in options.letters.upper():
+        return different(f"{letter} is not one of the choices")
+    return compare_letters(problem.gold_text, found.text)

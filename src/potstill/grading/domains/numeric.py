@@ -1,0 +1,81 @@
+"""Kind ``numeric``: a number within a tolerance."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from potstill.grading.comparison import (
+    Comparison,
+    KeyUnreadable,
+    different,
+    equal_with,
+    unreadable,
+)
+from potstill.grading.extraction import Extraction
+from potstill.grading.extraction import extract as extract_answer
+from potstill.grading.grammar import Unreadable
+from potstill.grading.normalise import tidy
+from potstill.grading.numbers import read_scalar
+from potstill.grading.values import TooBig, Undefined, exact, real_value
+from potstill.records import NumberGold, Problem
+
+__all__ = ["Options", "compare", "extract"]
+
+
+class Options(BaseModel):
+    """``tolerance`` (absolute) and ``relative`` are used where the gold sets no tolerance itself."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    tolerance: float = Field(default=0.0, ge=0)
+    relative: float = Field(default=0.0, ge=0)
+
+
+def extract(problem: Problem, text: str) -> Extraction:
+    """The number a response ends in and the rule that found it."""
+    del problem
+    return extract_answer(text, "decimal")
+
+
+def compare(problem: Problem, text: str, options: Options) -> Comparison:
+    """Whether the response's number lies within the tolerance of the gold."""
+    wanted, tolerance = _gold(problem, options)
+    found = extract(problem, text)
+    given = _number(found.text)
+    if given is None:
+        return unreadable("no number was found in the text")
+    off = abs(given - wanted)
+    if off <= tolerance:
+        return equal_with(f"within {float(tolerance):g}")
+    return different(f"off by {float(off):g}")
+
+
+def _gold(problem: Problem, options: Options) -> tuple[Fraction, Fraction]:
+    if isinstance(problem.gold, NumberGold):
+        if not (math.isfinite(problem.gold.value) and problem.gold.tolerance >= 0):
+            raise KeyUnreadable("the key is not a finite number with a tolerance")
+        wanted = Fraction(repr(problem.gold.value))
+        own = Fraction(repr(problem.gold.tolerance))
+        if own:
+            return wanted, own
+    else:
+        read = _number(problem.gold_text)
+        if read is None:
+            raise KeyUnreadable("the key is not a number")
+        wanted = read
+    relative = abs(wanted) * Fraction(repr(options.relative))
+    return wanted, max(Fraction(repr(options.tolerance)), relative)
+
+
+def _number(text: str) -> Fraction | None:
+    try:
+        node = read_scalar(tidy(text)).node
+        value = exact(node)
+        if value is not None:
+            return value
+        real = real_value(node)
+    except (Unreadable, Undefined, TooBig):
+        return None
+    return None if real is None or abs(real) > 10**30 else Fraction(str(real))

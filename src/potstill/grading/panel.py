@@ -1,0 +1,156 @@
+"""The panel: the symbolic check first, a judge model for what it leaves open, a person above both.
+
+Where the two disagree the symbolic opinion stands, for it follows a rule that can be read; the
+verdict keeps both opinions and both reasons, and ``Verdict.disagreed`` finds it for the report and
+for :func:`~potstill.grading.rulings.review`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+from typing import Literal
+
+from potstill.errors import InputError
+from potstill.grading.judge import Judged, ask_judge
+from potstill.grading.pool import GradingPool
+from potstill.grading.rulings import Ruling, Rulings
+from potstill.records import DecidedBy, Opinion, Outcome, Problem, Response, Verdict
+from potstill.solvers import Solver
+
+__all__ = ["Forms", "Mode", "judge_statistics", "verify"]
+
+Mode = Literal["symbolic", "undecided", "both"]
+Forms = Literal["note", "strict"]
+CHUNK = 512
+_OPEN = (Outcome.UNDECIDED, Outcome.UNPARSED)
+_GRADED = (Outcome.CORRECT, Outcome.WRONG, *_OPEN)
+
+
+def verify(
+    pairs: Iterable[tuple[Problem, Response]],
+    *,
+    pool: GradingPool,
+    judge: Solver | None = None,
+    mode: Mode = "undecided",
+    stage: str,
+    rulings: Rulings | None = None,
+    forms: Forms = "note",
+) -> Iterator[Verdict]:
+    """Yield one verdict per pair, in the order of the input.
+
+    ``mode`` "symbolic" asks no judge; "undecided" asks it for what the symbolic check cannot decide;
+    "both" asks it for every answer that was graded. Blank, truncated, errored and filtered responses
+    and bad keys never reach a judge; a person's ruling is obeyed without asking. With ``forms``
+    "strict" a right value in another form than was asked for is WRONG. Pairs are drawn in chunks of
+    some hundreds. Raises InputError for an unknown mode.
+    """
+    if mode not in ("symbolic", "undecided", "both") or forms not in ("note", "strict"):
+        raise InputError(
+            f"verify is {mode!r} and forms is {forms!r}; verify is one of symbolic, undecided, both, "
+            "and forms one of note, strict."
+        )
+    chunk: list[tuple[Problem, Response]] = []
+    for pair in pairs:
+        chunk.append(pair)
+        if len(chunk) == CHUNK:
+            yield from _verify_chunk(chunk, pool, judge, mode, stage, rulings, forms)
+            chunk = []
+    if chunk:
+        yield from _verify_chunk(chunk, pool, judge, mode, stage, rulings, forms)
+
+
+def _verify_chunk(
+    chunk: list[tuple[Problem, Response]],
+    pool: GradingPool,
+    judge: Solver | None,
+    mode: Mode,
+    stage: str,
+    rulings: Rulings | None,
+    forms: Forms,
+) -> Iterator[Verdict]:
+    verdicts = list(pool.grade(chunk))
+    ruled = [
+        rulings.find(problem, response.text) if rulings is not None else None
+        for problem, response in chunk
+    ]
+    opinions: dict[int, Judged] = {}
+    if judge is not None and mode != "symbolic":
+        wanted = _GRADED if mode == "both" else _OPEN
+        # The place in the chunk is the tag: two samples of one problem must not be mixed up.
+        questions = [
+            (str(place), problem, verdict.extracted or response.text)
+            for place, ((problem, response), verdict) in enumerate(
+                zip(chunk, verdicts, strict=True)
+            )
+            if verdict.outcome in wanted and ruled[place] is None
+        ]
+        opinions = {int(judged.tag): judged for judged in ask_judge(judge, questions, stage)}
+    for place, verdict in enumerate(verdicts):
+        if place in opinions:
+            verdict = _with_judge(verdict, opinions[place])
+        if forms == "strict":
+            verdict = _strictly(verdict)
+        if (ruling := ruled[place]) is not None and verdict.outcome is not Outcome.BAD_KEY:
+            verdict = _ruled(verdict, ruling)
+        yield verdict
+
+
+def _with_judge(verdict: Verdict, judged: Judged) -> Verdict:
+    """The verdict with the judge's opinion: it decides only what the symbolic check left open."""
+    if judged.opinion is Opinion.NOT_ASKED:
+        return dataclasses.replace(verdict, judge_why=judged.why)
+    verdict = dataclasses.replace(
+        verdict, judge=judged.opinion, judge_why=_counted(judged), symbolic_why=verdict.why
+    )
+    if verdict.outcome in _OPEN:
+        if judged.opinion is Opinion.UNDECIDED:
+            return dataclasses.replace(verdict, outcome=Outcome.UNDECIDED, why=judged.why)
+        right = judged.opinion is Opinion.EQUAL
+        return dataclasses.replace(
+            verdict,
+            outcome=Outcome.CORRECT if right else Outcome.WRONG,
+            decided_by=DecidedBy.JUDGE,
+            why=judged.why,
+        )
+    if verdict.symbolic is judged.opinion:
+        return dataclasses.replace(verdict, decided_by=DecidedBy.BOTH)
+    if verdict.disagreed:
+        why = f"{verdict.why}; the judge disagrees: {judged.why}"
+        return dataclasses.replace(verdict, why=why)
+    return verdict
+
+
+def _counted(judged: Judged) -> str:
+    return f"{judged.why} (asked twice)" if judged.calls > 1 else judged.why
+
+
+def _strictly(verdict: Verdict) -> Verdict:
+    if verdict.outcome is not Outcome.CORRECT or "asked for" not in verdict.form:
+        return verdict
+    return dataclasses.replace(
+        verdict, outcome=Outcome.WRONG, why=f"right in value, but {verdict.form}"
+    )
+
+
+def _ruled(verdict: Verdict, ruling: Ruling) -> Verdict:
+    return dataclasses.replace(
+        verdict,
+        outcome=Outcome.CORRECT if ruling.correct else Outcome.WRONG,
+        decided_by=DecidedBy.PERSON,
+        why=ruling.note or "a person's ruling",
+    )
+
+
+def judge_statistics(verdicts: Iterable[Verdict]) -> dict[str, int]:
+    """How often a judge was asked, decided, could not be read, was asked twice, or disagreed."""
+    counts = dict.fromkeys(("asked", "decided", "unreadable", "asked_twice", "disagreed"), 0)
+    for verdict in verdicts:
+        if verdict.judge is Opinion.NOT_ASKED:
+            continue
+        counts["asked"] += 1
+        counts["decided"] += verdict.decided_by is DecidedBy.JUDGE
+        counts["unreadable"] += verdict.judge is Opinion.UNDECIDED
+        counts["asked_twice"] += verdict.judge_why.endswith("(asked twice)")
+        counts["disagreed"] += verdict.disagreed
+    return counts

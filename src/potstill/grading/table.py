@@ -1,0 +1,276 @@
+"""Grading a table: a file of answers in, the same rows with their verdicts out."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, TextIO
+
+from potstill.errors import InputError, StoreError
+from potstill.grading.causes import with_cause
+from potstill.grading.kinds import infer_kind
+from potstill.grading.panel import verify
+from potstill.grading.pool import GradingPool
+from potstill.records import Finish, Problem, Response, TextGold, Verdict
+from potstill.solvers import Solver
+
+__all__ = ["ADDED", "grade_table"]
+
+ADDED = ("outcome", "extracted", "decided_by", "form", "cause", "why")
+FORMATS = (".csv", ".jsonl", ".parquet")
+CHUNK = 2_000
+
+
+def grade_table(
+    path: str | os.PathLike[str],
+    *,
+    gold: str,
+    response: str,
+    problem: str | None = None,
+    id: str | None = None,
+    kind: str | None = None,
+    judge: Solver | None = None,
+    out: str | os.PathLike[str] = "-",
+    workers: int | None = None,
+    limit_s: float = 5.0,
+    memory_mb: int = 512,
+) -> Counter[str]:
+    """The counts of outcomes of a csv, jsonl or parquet file, whose graded rows go to ``out``.
+
+    ``gold``, ``response``, ``problem`` and ``id`` name columns; ``kind`` is an answer kind for every
+    row (inferred where None). ``out`` is written by its ending, whole or not at all; ``-`` writes
+    JSONL to standard output. Raises InputError for a missing file or column and for a broken line.
+    """
+    source, target = Path(path), str(out)
+    if target != "-":
+        _ending(Path(target))
+    columns, rows = _read(source)
+    for column in (gold, response, problem, id):
+        if column is not None and column not in columns:
+            raise _missing(source, column, columns)
+    counts: Counter[str] = Counter()
+
+    def graded() -> Iterator[dict[str, Any]]:
+        with GradingPool(workers, limit_s, memory_mb) as pool:
+            for chunk in _chunks(rows):
+                pairs = [
+                    _pair(number, row, gold, response, problem, id, kind) for number, row in chunk
+                ]
+                verdicts = verify(pairs, pool=pool, judge=judge, stage="grade", mode="undecided")
+                for (_, row), (one, answer), verdict in zip(chunk, pairs, verdicts, strict=True):
+                    final = with_cause(one, answer.text, verdict)
+                    counts[str(final.outcome)] += 1
+                    yield row | _added(final)
+
+    _write(target, [name for name in columns if name not in ADDED] + list(ADDED), graded())
+    return counts
+
+
+def _added(verdict: Verdict) -> dict[str, str]:
+    return {name: str(getattr(verdict, name)) for name in ADDED}
+
+
+def _chunks(
+    rows: Iterator[tuple[int, dict[str, Any]]],
+) -> Iterator[list[tuple[int, dict[str, Any]]]]:
+    chunk: list[tuple[int, dict[str, Any]]] = []
+    for row in rows:
+        chunk.append(row)
+        if len(chunk) == CHUNK:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+def _pair(
+    number: int,
+    row: dict[str, Any],
+    gold: str,
+    response: str,
+    problem: str | None,
+    id: str | None,
+    kind: str | None,
+) -> tuple[Problem, Response]:
+    key, text = _cell(row.get(gold)), _cell(row.get(problem)) if problem else ""
+    name = _cell(row.get(id)) if id else f"row {number}"
+    one = Problem(name, text, TextGold(key), kind or infer_kind(key, text), "table")
+    answer = Response(
+        solver="table",
+        problem_id=name,
+        condition_id="",
+        sample=number,
+        attempt=0,
+        reasoning="",
+        text=_cell(row.get(response)),
+        finish=Finish.STOP,
+        tokens_in=0,
+        tokens_out=0,
+        ledger_key="",
+    )
+    return one, answer
+
+
+def _cell(value: Any) -> str:
+    """A cell as text; a missing one is blank, never the word None or nan."""
+    if value is None or value != value:
+        return ""
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        return str(int(value))
+    return str(value)
+
+
+def _missing(path: Path, column: str, columns: list[str]) -> InputError:
+    near = get_close_matches(column, columns, n=1, cutoff=0.5)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return InputError(
+        f"{path} has no column {column!r}.{hint} Its columns: {', '.join(columns) or 'none'}."
+    )
+
+
+def _ending(path: Path) -> str:
+    ending = path.suffix.lower()
+    if ending not in FORMATS:
+        raise InputError(
+            f"{path} ends in {ending or 'nothing'!r}; use a name that ends in {', '.join(FORMATS)}."
+        )
+    return ending
+
+
+def _read(path: Path) -> tuple[list[str], Iterator[tuple[int, dict[str, Any]]]]:
+    """The column names of a file and its numbered rows."""
+    if not path.is_file():
+        raise InputError(f"There is no file {path}; check the name and the folder you are in.")
+    match _ending(path):
+        case ".csv":
+            return _read_csv(path)
+        case ".jsonl":
+            return _read_jsonl(path)
+        case _:
+            return _read_parquet(path)
+
+
+def _read_csv(path: Path) -> tuple[list[str], Iterator[tuple[int, dict[str, Any]]]]:
+    # Traces are longer than the csv module's default of 128 KB a field.
+    csv.field_size_limit(2**31 - 1)
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        try:
+            header = next(csv.reader(file), [])
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise InputError(f"{path} is not readable as UTF-8 CSV: {error}.") from error
+
+    def rows() -> Iterator[tuple[int, dict[str, Any]]]:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, restkey="", restval="")
+            try:
+                for number, row in enumerate(reader, 1):
+                    if "" in row and "" not in header:
+                        raise InputError(
+                            f"{path}, line {reader.line_num}, has more cells than the header; "
+                            "quote the cell that holds a comma."
+                        )
+                    yield number, dict(row)
+            except (UnicodeDecodeError, csv.Error) as error:
+                raise InputError(f"{path}, line {reader.line_num}: {error}.") from error
+
+    return header, rows()
+
+
+def _read_jsonl(path: Path) -> tuple[list[str], Iterator[tuple[int, dict[str, Any]]]]:
+    columns: dict[str, None] = {}
+    for _, row in _json_rows(path):
+        columns.update(dict.fromkeys(row))
+    return list(columns), _json_rows(path)
+
+
+def _json_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    number = 0
+    with path.open(encoding="utf-8-sig", errors="strict") as file:
+        try:
+            for line_number, line in enumerate(file, 1):
+                if not line.strip():
+                    continue
+                try:
+                    row = json.loads(line)
+                except ValueError as error:
+                    raise InputError(
+                        f"{path}, line {line_number}, is not JSON: {error}. Mend or delete it."
+                    ) from error
+                if not isinstance(row, dict):
+                    raise InputError(f"{path}, line {line_number}, is not a JSON object.")
+                number += 1
+                yield number, row
+        except UnicodeDecodeError as error:
+            raise InputError(f"{path} is not UTF-8: {error}.") from error
+
+
+def _read_parquet(path: Path) -> tuple[list[str], Iterator[tuple[int, dict[str, Any]]]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        file = pq.ParquetFile(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise InputError(f"{path} is not a Parquet file: {error}.") from error
+
+    def rows() -> Iterator[tuple[int, dict[str, Any]]]:
+        number = 0
+        for batch in file.iter_batches(batch_size=CHUNK):
+            for row in batch.to_pylist():
+                number += 1
+                yield number, row
+
+    return list(file.schema_arrow.names), rows()
+
+
+def _write(target: str, columns: list[str], rows: Iterable[dict[str, Any]]) -> None:
+    if target == "-":
+        for row in rows:
+            sys.stdout.write(json.dumps(row, ensure_ascii=False, default=str) + "\n")
+        sys.stdout.flush()
+        return
+    path = Path(target)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    except OSError as error:
+        raise StoreError(f"{path} cannot be written: {error}.") from error
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+            _write_rows(_ending(path), file, temporary, columns, rows)
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        temporary.replace(path)
+    except OSError as error:
+        raise StoreError(f"{path} cannot be written: {error}.") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _write_rows(
+    ending: str, file: TextIO, path: Path, columns: list[str], rows: Iterable[dict[str, Any]]
+) -> None:
+    if ending == ".jsonl":
+        for row in rows:
+            file.write(json.dumps(row, ensure_ascii=False, default=str) + "\n")
+    elif ending == ".csv":
+        writer = csv.DictWriter(file, columns, restval="", extrasaction="ignore")
+        writer.writeheader()
+        for row in rows:
+            writer.writerow({name: "" if row.get(name) is None else row[name] for name in columns})
+    else:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        table = pa.Table.from_pylist([{n: row.get(n) for n in columns} for row in rows])
+        pq.write_table(table if table.num_columns else pa.table({n: [] for n in columns}), path)
+    file.flush()
