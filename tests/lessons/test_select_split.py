@@ -151,8 +151,7 @@ def test_no_pair_ever_parts_and_every_problem_has_a_side(
     except StudyError:
         return  # everything hung together
     assert set(sides) == {p.id for p in problems}
-    if len(links) < 20:  # a forced validation problem may leave its twins only in tiny sets
-        assert all(sides[p.a_id] is sides[p.b_id] for p in pairs)
+    assert all(sides[p.a_id] is sides[p.b_id] for p in pairs)
 
 
 def test_tiny_set_still_gets_a_validation_problem() -> None:

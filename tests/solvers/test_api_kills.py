@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -27,8 +28,8 @@ def committed(path: Path) -> dict[str, bytes]:
 
 def solve_until(
     killed_after_s: float | None, server: FaultServer, path: Path, count: int
-) -> list[str]:
-    """The tags that the process printed before it was killed or ended."""
+) -> tuple[list[str], bool]:
+    """The tags that the process printed, and whether a kill ended it."""
     script = Path(__file__).with_name("solving_process.py")
     command = [sys.executable, str(script), server.base_url, str(path), str(count)]
     with subprocess.Popen(
@@ -36,41 +37,60 @@ def solve_until(
     ) as process:
         assert process.stdout is not None
         if killed_after_s is None:
-            return process.stdout.read().split()
+            return process.stdout.read().split(), False
         first = process.stdout.readline()  # so that the moment falls in the solving
         time.sleep(killed_after_s)
         process.kill()
         seen = first + process.stdout.read()
-        return seen.split("\n")[:-1]
+        return seen.split("\n")[:-1], process.wait() == -signal.SIGKILL
 
 
-def kill_often(path: Path, kills: int, count: int, latency_s: float) -> None:
+def kill_often(path: Path, kills: int, count: int, latency_s: float, longest_s: float) -> None:
     chance = random.Random(5)
     kept: dict[str, bytes] = {}
+    effective = 0
     with running(FaultServer(rate=0.1, latency_s=latency_s)) as server:
         for _ in range(kills):
-            printed = solve_until(chance.uniform(0, 0.2), server, path, count)
+            printed, killed = solve_until(chance.uniform(0, longest_s), server, path, count)
+            effective += killed
             now = committed(path)
             assert set(printed) <= set(now), "handed over before it was committed"
             assert kept.items() <= now.items(), "a committed reply was lost or changed"
             kept = now
-        assert sorted(solve_until(None, server, path, count)) == sorted(
-            f"q{n}" for n in range(count)
-        )
+        rest, _ = solve_until(None, server, path, count)
+        assert sorted(rest) == sorted(f"q{n}" for n in range(count))
         final = committed(path)
         assert len(final) == count
         for question, raw in final.items():
             assert parse_completion(raw).text == answer_to(question)[1]
         bought_twice = sum(sent - 1 for sent in server.sent.values())
-        assert bought_twice <= kills * CONCURRENCY
+        assert bought_twice <= effective * CONCURRENCY
+        assert effective >= kills * 0.9, "most runs ended before their kill"
         with Ledger.open(path, readonly=True) as ledger:
             assert ledger.verify() == []
 
 
 def test_five_kills(tmp_path: Path) -> None:
-    kill_often(tmp_path / "ledger.sqlite", kills=5, count=400, latency_s=0.02)
+    kill_often(tmp_path / "ledger.sqlite", kills=5, count=400, latency_s=0.02, longest_s=0.05)
 
 
 @pytest.mark.soak
 def test_a_hundred_kills(tmp_path: Path) -> None:
-    kill_often(tmp_path / "ledger.sqlite", kills=100, count=2000, latency_s=0.1)
+    kill_often(tmp_path / "ledger.sqlite", kills=100, count=2000, latency_s=0.1, longest_s=0.2)
+
+
+def test_ctrl_c_ends_it_quickly_and_keeps_what_was_committed(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    script = Path(__file__).with_name("solving_process.py")
+    with running(FaultServer(rate=0.0, latency_s=0.2)) as server:
+        command = [sys.executable, str(script), server.base_url, str(path), "1000", "8"]
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            process.send_signal(signal.SIGINT)
+            asked = time.monotonic()
+            assert process.wait(timeout=20) != 0
+            assert time.monotonic() - asked < 5
+        assert 1 <= len(committed(path)) < 100

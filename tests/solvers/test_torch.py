@@ -12,7 +12,7 @@ from potstill.errors import InputError, PotstillError
 from potstill.ledger import Ledger
 from potstill.records import Condition, Finish, Problem, Sampling, TextGold
 from potstill.solvers import Ask, Completion, Message, Solver, solve
-from potstill.solvers.torch import Options, TorchSolver
+from potstill.solvers.torch import Options, TorchSolver, open_solver
 from potstill.solvers.torch_decoding import draw_tokens, slots_that_fit
 from potstill.training.adapters import mounted
 from potstill.training.base import Base, load_base
@@ -265,6 +265,13 @@ def test_slots_follow_memory(base, monkeypatch) -> None:
     assert slots_that_fit(base, 100) == 40
     assert slots_that_fit(base, 1) == 256
     assert slots_that_fit(base, 10**9) == 25
+
+
+def test_a_study_opens_it_from_its_options(base, ledger) -> None:
+    options = Options(path=base.model.name_or_path, device="cpu", batch_size=3)
+    with open_solver(options, ledger) as solver:
+        assert solver.id == "tiny"
+        assert answers(solver, [ask(1)])["p1", 0].text == one_by_one(base, ask(1))[0]
 
 
 def test_options_are_strict() -> None:

@@ -17,7 +17,7 @@ from potstill.training.batches import endless_batches
 from potstill.training.examples import Example, encode_examples
 from potstill.training.loop import Cell, TrainedCell, train_cell
 from potstill.training.recipe import Recipe
-from potstill.training.student_folder import read_student
+from potstill.training.student_folder import read_history, read_student
 
 SHORT = Recipe(
     rank=4,
@@ -270,6 +270,7 @@ def test_the_adapter_loads_in_peft_after_its_folder_was_moved(base, model_folder
         assert torch.allclose(student(tokens).logits, base.model(tokens).logits, atol=1e-4)
     assert read_student(folder) == result.student
     content = json.loads((folder / "student.json").read_text())
+    assert read_history(folder) == result.history
     assert content["format_version"] == 1
     assert content["versions"]["torch"] == torch.__version__
     assert [point["step"] for point in content["history"]] == list(range(21))

@@ -73,6 +73,11 @@ class Rulings:
                 found[ruling.key] = ruling
         return cls(file, found)
 
+    @property
+    def digest(self) -> str:
+        """A hash of every ruling that holds: what changes with it is graded anew."""
+        return content_hash({key: ruling.correct for key, ruling in self._rulings.items()})
+
     def __len__(self) -> int:
         return len(self._rulings)
 

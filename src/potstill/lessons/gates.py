@@ -80,6 +80,7 @@ _CONCLUDES = re.compile(
 _ANSWER_LINE = re.compile(r"(?:\n\W{0,9}(?:final\s+)?answer\b[^\n]*)+$", re.I)
 _FULL_STOP = re.compile(r"[.!?。][\"'”’)\]*_`]*$")
 _MATH_END = re.compile(r"(?:\\\]|\\\)|\$|\\end\{\w+\*?\})[*_]*$")
+_VALUE_END = re.compile(r"(?:\*\*[^*]*\d[^*]*\*\*|→\s*[^\s,:;(=]*\d[^\s,:;(=]*)$")
 _STEPS = re.compile(r"(?:^|\n)\W{0,9}step\s*\d", re.I)
 _LONG_WORDS = 200  # a shorter list of steps may well do without a concluding line
 _HALF_NUMBER = re.compile(r"[×*·+/]\s*0\.$")
@@ -124,7 +125,7 @@ def _breaks_off(body: str, answered: bool) -> str:
         loose = not closed and len(bare.split()) > 1 and not re.search(r"\d", last)
         return "ends in the middle of a sentence" if loose and not _CONCLUDES.search(last) else ""
     tail = body[-200:]
-    if not closed and not _ANSWER_MARK.search(tail):
+    if not closed and not _ANSWER_MARK.search(tail) and not _VALUE_END.search(last):
         return "ends without a full stop or an answer"
     whole_length = len(body.split()) >= _LONG_WORDS
     if whole_length and _STEPS.search(body) and not _CONCLUDES.search(body.split("\n\n")[-1]):
@@ -178,7 +179,7 @@ def repeats(text: str, *, times: int = 4, least_words: int = 4) -> str:
                 phrase = " ".join(words[k - size + 1 : k + 1])
                 if re.search(r"[^\W\d_]{2}|\d{2}", phrase):  # rows of dashes are a table
                     return phrase
-                break
+                run = 0
     return ""
 
 

@@ -197,7 +197,7 @@ def _on_text(c: _Context) -> Iterator[tuple[Gate, str]]:
     text, asked, options = c.text, c.problem.text, c.options
     if not text.strip():
         return
-    answered = c.verdict is None or c.verdict.outcome is Outcome.CORRECT
+    answered = c.verdict is None or c.verdict.outcome in (Outcome.CORRECT, Outcome.UNDECIDED)
     answer = c.verdict.extracted if c.verdict is not None and answered else ""
     rules: tuple[tuple[Gate, Callable[[], str]], ...] = (
         (Gate.CUT, lambda: gates.stops_short(text, answered=answered)),

@@ -69,12 +69,13 @@ def split(
     used = use or {}
     _refuse_unknown_values(problems, options, used)
     sides = {p.id: _own_side(p, options, used.get(p.source, "")) for p in problems}
-    for members in _components(sides, pairs):
+    together_with = _components(sides, pairs)
+    for members in together_with:
         found = {sides[member] for member in members}
         together = next(s for s in (Split.HELDOUT, Split.VALID, Split.TRAIN) if s in found)
         for member in members:
             sides[member] = together
-    _keep_some_validation(sides, options)
+    _keep_some_validation(sides, options, together_with)
     _refuse_empty_sides(sides, options)
     return sides
 
@@ -135,8 +136,7 @@ def _components(ids: Mapping[str, Split], pairs: Iterable[Pair]) -> list[list[st
     for pair in pairs:
         if pair.leaks and pair.a_id in ids and pair.b_id in ids:
             low, high = sorted((find(pair.a_id), find(pair.b_id)))
-            root[low] = root.setdefault(high, low) if low == high else low
-            root[high] = low
+            root[low] = root[high] = low
     groups: dict[str, list[str]] = defaultdict(list)
     for item in root:
         groups[find(item)].append(item)
@@ -163,12 +163,15 @@ def _refuse_unknown_values(
                 )
 
 
-def _keep_some_validation(sides: dict[str, Split], options: SplitOptions) -> None:
+def _keep_some_validation(
+    sides: dict[str, Split], options: SplitOptions, together_with: Sequence[Sequence[str]]
+) -> None:
     """A small set may draw no validation problem at all; training cannot choose without one."""
-    train = [item for item, side in sides.items() if side is Split.TRAIN]
+    paired = {member for members in together_with for member in members}
+    alone = [i for i, side in sides.items() if side is Split.TRAIN and i not in paired]
     none_drawn = options.by != "given" and Split.VALID not in sides.values()
-    if none_drawn and options.valid_share > 0 and len(train) > 1:
-        sides[min(train, key=lambda item: _draw(item, options.seed, "valid"))] = Split.VALID
+    if none_drawn and options.valid_share > 0 and len(alone) > 1:
+        sides[min(alone, key=lambda item: _draw(item, options.seed, "valid"))] = Split.VALID
 
 
 def _refuse_empty_sides(sides: Mapping[str, Split], options: SplitOptions) -> None:

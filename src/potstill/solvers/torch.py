@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from potstill.solvers.torch_decoding import Decoder, Finished, Request
     from potstill.training.base import Base
 
-__all__ = ["PROVIDER", "Options", "TorchSolver"]
+__all__ = ["PROVIDER", "Options", "TorchSolver", "open_solver"]
 
 PROVIDER = "local"
 # Finished replies are committed together: at this many, or after this long.
@@ -218,6 +218,15 @@ class TorchSolver:
         return [
             _completion(ask, entry.key, entry.raw) for ask, entry in zip(asks, entries, strict=True)
         ]
+
+
+@contextmanager
+def open_solver(options: Options, ledger: Ledger) -> Iterator[TorchSolver]:
+    """The model of these options as a solver, without an adapter; its id is the model's name."""
+    from potstill.training.base import load_base
+
+    base = load_base(options.path, options.precision, options.device)
+    yield TorchSolver(base, None, ledger, solver_id=base.name, batch_size=options.batch_size)
 
 
 def _completion(ask: Ask, key: str, raw: bytes) -> Completion:

@@ -230,7 +230,10 @@ def _load_tokenizer(folder: Path) -> Any:
 
 def _load_model(folder: Path, precision: str, device: str) -> Any:
     from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
 
+    # Its bar counts tensors; a small model is loaded before one could read it.
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         model: Any = AutoModelForCausalLM.from_pretrained(
             str(folder),

@@ -22,9 +22,9 @@ from potstill.training.recipe import Recipe
 
 if TYPE_CHECKING:
     from potstill.training.base import Base
-    from potstill.training.loop import TrainedCell
+    from potstill.training.loop import HistoryPoint, TrainedCell
 
-__all__ = ["FORMAT_VERSION", "STUDENT_FILE", "read_student", "write_student"]
+__all__ = ["FORMAT_VERSION", "STUDENT_FILE", "read_history", "read_student", "write_student"]
 
 FORMAT_VERSION = 1
 STUDENT_FILE = "student.json"
@@ -72,12 +72,27 @@ def read_student(folder: Path) -> Student:
 
     Raises InputError where there is none, or one of a newer format.
     """
+    student: Student = _read(folder, lambda content: Student(**content["student"]))
+    return student
+
+
+def read_history(folder: Path) -> tuple[HistoryPoint, ...]:
+    """How the losses of a folder's student went, a point per step. Raises as read_student does."""
+    from potstill.training.loop import HistoryPoint
+
+    history: tuple[HistoryPoint, ...] = _read(
+        folder, lambda content: tuple(HistoryPoint(**point) for point in content["history"])
+    )
+    return history
+
+
+def _read(folder: Path, take: Callable[[Any], Any]) -> Any:
     path = folder / STUDENT_FILE
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["format_version"] > FORMAT_VERSION:
             raise InputError(f"{path} was written by a newer Potstill; upgrade to read it.")
-        return Student(**content["student"])
+        return take(content)
     except (OSError, ValueError, KeyError, TypeError) as exc:
         raise InputError(f"{path} is no student record ({exc}); train the student again.") from exc
 
