@@ -78,7 +78,7 @@ class TerminalProgress:
 
         started = time.monotonic()
         columns = (
-            TextColumn("{task.description:<22}"),
+            TextColumn("{task.description:<28}"),
             BarColumn(bar_width=20),
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]}", style="dim"),
@@ -97,14 +97,14 @@ class TerminalProgress:
         rate = f"{bar.done / seconds:,.1f}/s" if seconds > 0 else ""
         money = f"  ${bar.usd:,.2f}" if bar.usd else ""
         self._console.print(
-            f"[green]✓[/green] {name:<22}{bar.done:>7,} {unit:<10} {seconds:>6.1f} s "
+            f"[green]✓[/green] {name:<28}{bar.done:>7,} {unit:<10} {seconds:>6.1f} s "
             f"{rate:>12}{money}",
             highlight=False,
         )
 
     def fresh(self, name: str, note: str) -> None:
         """Nothing; says that the stage was finished before."""
-        self._console.print(f"[dim]= {name:<22}fresh, {note}[/dim]", highlight=False)
+        self._console.print(f"[dim]= {name:<28}fresh, {note}[/dim]", highlight=False)
 
     def note(self, text: str) -> None:
         """Nothing; prints one line."""

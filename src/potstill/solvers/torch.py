@@ -26,7 +26,7 @@ __all__ = ["PROVIDER", "Options", "TorchSolver", "open_solver"]
 
 PROVIDER = "local"
 # Finished replies are committed together: at this many, or after this long.
-_COMMIT_REPLIES = 16
+_COMMIT_REPLIES = 64
 _COMMIT_S = 1.0
 
 
