@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 __all__ = ["report_data", "write_report"]
 
 
-def write_report(run: Run, result: Result) -> Mapping[str, Any]:
+def write_report(run: Run, result: Result) -> dict[str, Any]:
     """The report as plain data, after it was written beneath the study's directory."""
     import json
 
@@ -51,13 +52,14 @@ def write_report(run: Run, result: Result) -> Mapping[str, Any]:
     with run.progress.stage("report", 1, "page") as bar:
         page = build_report(report_data(run, result), run.directory)
         bar.advance()
-    report: Mapping[str, Any] = json.loads((page.parent / "report.json").read_text("utf-8"))
+    report: dict[str, Any] = json.loads((page.parent / "report.json").read_text("utf-8"))
     return report
 
 
 def report_data(run: Run, result: Result) -> ReportData:
     """Every number and sentence of the report."""
-    answers = [row for cell in result.answers for row in _answered(cell, result.problems)]
+    problems = _scored_groups(result)
+    answers = [row for cell in result.answers for row in _answered(cell, problems)]
     conditions = {a.condition.condition_id: a.condition for a in (result.taught, *result.answers)}
     return ReportData.of(
         run.study.name,
@@ -72,6 +74,17 @@ def report_data(run: Run, result: Result) -> ReportData:
         notes=_notes(result),
         description=run.study.about,
     )
+
+
+def _scored_groups(result: Result) -> list[Problem]:
+    """The problems without the group that only says on which side they stand."""
+    options = result.study.split
+    if options.by != "given":
+        return list(result.problems)
+    return [
+        replace(p, groups={k: v for k, v in p.groups.items() if k != options.group})
+        for p in result.problems
+    ]
 
 
 def _answered(cell: Answers, problems: Iterable[Problem]) -> list[Answered]:

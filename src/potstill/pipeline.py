@@ -60,7 +60,7 @@ def run_study(
     progress: Progress = quiet,
     until: str = "",
     peek: bool = False,
-) -> Mapping[str, Any] | None:
+) -> dict[str, Any] | None:
     """The report of a study as plain data, once every stage is fresh; None if stopped before.
 
     Raises InputError for a stage that does not exist, and what the stages raise.

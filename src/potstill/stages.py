@@ -207,7 +207,7 @@ def make_lessons(
     parents = [r for r in taught.responses if r.response_id in right]
     source: Any = fingerprint(study.recorded.model_dump(mode="json")) if study.recorded else ""
     if study.condenser:
-        source = agent_identity(study.condenser) | {"responses": content_hash(parents)}
+        source = {"who": agent_identity(study.condenser), "of": content_hash(parents)}
     cell = Cell.of(
         "lessons",
         source=source,

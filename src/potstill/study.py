@@ -132,7 +132,7 @@ class Study(_Strict):
     levels: Annotated[list[Level], Field(min_length=1)] = [Level(f"R{i}") for i in range(1, 7)]
     require: Literal["all", "own"] = "all"
     student: StudentBase = Field(default_factory=StudentBase)
-    training: Recipe = Field(default_factory=Recipe)
+    training: Recipe = Field(default_factory=lambda: Recipe.preset("default"))
     seeds: Annotated[list[int], Field(min_length=1)] = [0]
     evaluation: Evaluation = Field(default_factory=Evaluation)
 
@@ -297,9 +297,11 @@ def _refuse_coercion(raw: Any, resolved: Any, path: Path, where: str) -> None:
     elif isinstance(raw, list) and isinstance(resolved, list) and len(raw) == len(resolved):
         for index, value in enumerate(raw):
             _refuse_coercion(value, resolved[index], path, f"{where}[{index}]")
-    elif isinstance(resolved, int | float) and isinstance(raw, str | bool) and raw != resolved:
-        raise StudyError(f"{path}: {where!r}: should be a number (found {raw!r}).")
-    elif isinstance(raw, bool) and isinstance(resolved, int) and type(resolved) is not bool:
+    elif (
+        isinstance(resolved, int | float)
+        and isinstance(raw, str | bool)
+        and type(raw) is not type(resolved)
+    ):
         raise StudyError(f"{path}: {where!r}: should be a number (found {raw!r}).")
 
 

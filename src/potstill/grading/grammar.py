@@ -17,7 +17,32 @@ MAX_DEPTH = 40
 MAX_DIGITS = 2_000
 
 FUNCTIONS = frozenset(
-    ["sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos", "arctan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "log", "ln", "lg", "exp", "sqrt", "cbrt", "abs", "floor", "ceil"]
+    [
+        "sin",
+        "cos",
+        "tan",
+        "cot",
+        "sec",
+        "csc",
+        "arcsin",
+        "arccos",
+        "arctan",
+        "asin",
+        "acos",
+        "atan",
+        "sinh",
+        "cosh",
+        "tanh",
+        "log",
+        "ln",
+        "lg",
+        "exp",
+        "sqrt",
+        "cbrt",
+        "abs",
+        "floor",
+        "ceil",
+    ]
 )
 CONSTANTS = frozenset({"π", "e", "i", "∞"})
 _GREEK = "θαβγδλμφωσρτε"
@@ -358,11 +383,12 @@ class _Parser:
                     return Number(whole + n / d)
             self.at = start
             return None
-        n, slash, d = self.peek(), self.peek(1), self.peek(2)
-        if n.kind == "number" and slash.text == "/" and d.kind == "number":
-            if n.text.isdigit() and d.text.isdigit() and 0 < int(n.text) < int(d.text):
+        over, slash, under = self.peek(), self.peek(1), self.peek(2)
+        if over.kind == "number" and slash.text == "/" and under.kind == "number":
+            plain = over.text.isdigit() and under.text.isdigit()
+            if plain and 0 < int(over.text) < int(under.text):
                 self.at += 3
-                return Number(whole + Fraction(int(n.text), int(d.text)))
+                return Number(whole + Fraction(int(over.text), int(under.text)))
             raise Unreadable("two numbers side by side")
         return None
 
@@ -389,7 +415,9 @@ class _Parser:
             place = text.find(function)
             if place >= 0:
                 return self.split(text, place, place + len(function))
-        if (self.letters is None and len(text) <= 3) or (self.letters and set(text) <= self.letters):
+        if (self.letters is None and len(text) <= 3) or (
+            self.letters and set(text) <= self.letters
+        ):
             return self.split(text, 1, len(text))
         raise Unreadable(f"{text!r} is a word")
 
@@ -449,7 +477,10 @@ class _Parser:
         while True:
             token = self.peek()
             functional = token.text.lower() in FUNCTIONS
-            if (token.kind in ("word", "greek") and not functional) or token.text in ("√", "\\frac"):
+            if (token.kind in ("word", "greek") and not functional) or token.text in (
+                "√",
+                "\\frac",
+            ):
                 node = Apply("*", (node, self.power()))
             else:
                 return Apply("neg", (node,)) if negative else node

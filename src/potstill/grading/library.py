@@ -20,7 +20,9 @@ def may_be_needed(key: str, answer: str) -> bool:
     """Whether both sides are LaTeX of which at least one is beyond the grammar."""
     if len(key) > 400 or len(answer) > 400 or "!" in key + answer:
         return False
-    return bool((_BEYOND.search(key) and "\\" in answer) or (_BEYOND.search(answer) and "\\" in key))
+    return bool(
+        (_BEYOND.search(key) and "\\" in answer) or (_BEYOND.search(answer) and "\\" in key)
+    )
 
 
 def library_says_equal(key: str, answer: str) -> bool:

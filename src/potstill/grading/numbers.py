@@ -39,12 +39,61 @@ _SPACED_THOUSANDS = re.compile(r"-?\d{1,3}(?: \d{3})+")
 _SCIENTIFIC = re.compile(r"([-+]?\d+(?:\.\d+)?)[eE]([-+]?\d{1,3})")
 _MULTIPLIER = re.compile(r"^(.*\d)\s*(hundred|thousand|million|billion|trillion)\b\s*(.*)$")
 _POWERS = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
-_NUMBER_WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"]
+_NUMBER_WORDS = [
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+]
 _TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 _NOUNS = re.compile(r"^(.*?[\d)}π])(?:st|nd|rd|th)?\s+([A-Za-z][A-Za-z' -]{1,60})\.?$")
 _ORDINAL = re.compile(r"^(-?\d+)(?:st|nd|rd|th)$")
 _NEVER_NOUNS = frozenset(
-    ["or", "and", "not", "to", "minus", "plus", "times", "over", "divided", "by", "half", "dozen", "hundred", "thousand", "million", "billion", "squared", "cubed", "root", "base", "mod", "remainder", "more", "less", "than", "if", "when"]
+    [
+        "or",
+        "and",
+        "not",
+        "to",
+        "minus",
+        "plus",
+        "times",
+        "over",
+        "divided",
+        "by",
+        "half",
+        "dozen",
+        "hundred",
+        "thousand",
+        "million",
+        "billion",
+        "squared",
+        "cubed",
+        "root",
+        "base",
+        "mod",
+        "remainder",
+        "more",
+        "less",
+        "than",
+        "if",
+        "when",
+    ]
 )
 _ALWAYS_NOUNS = frozenset(
     ["ways", "way", "units", "unit", "total", "people", "items", "values", "possible", "different"]

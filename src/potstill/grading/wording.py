@@ -29,14 +29,71 @@ __all__ = [
 ]
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-MONTHS = ["january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november", "december"]
+MONTHS = [
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
+]
 _LETTER = re.compile(
     r"^\W*(?:(?:the\s+)?(?:correct\s+)?(?:answer|option|choice|letter|statement)\s*(?:is|:)?\s*)?"
     r"[(\[{]*\s*(?P<letter>[A-Za-z])\s*(?:[)\]}]+|[.):]|$)(?P<rest>.*)$",
     re.DOTALL,
 )
 _FILLER = frozenset(
-    ["the", "a", "an", "is", "are", "it", "its", "it's", "this", "that", "answer", "final", "therefore", "so", "thus", "hence", "day", "of", "week", "on", "point", "lies", "lie", "statement", "true", "correct", "option", "choice", "in", "he", "she", "they", "will", "would", "be", "triangles", "triangle", "must", "facing", "direction", "person", "year", "grade"]
+    [
+        "the",
+        "a",
+        "an",
+        "is",
+        "are",
+        "it",
+        "its",
+        "it's",
+        "this",
+        "that",
+        "answer",
+        "final",
+        "therefore",
+        "so",
+        "thus",
+        "hence",
+        "day",
+        "of",
+        "week",
+        "on",
+        "point",
+        "lies",
+        "lie",
+        "statement",
+        "true",
+        "correct",
+        "option",
+        "choice",
+        "in",
+        "he",
+        "she",
+        "they",
+        "will",
+        "would",
+        "be",
+        "triangles",
+        "triangle",
+        "must",
+        "facing",
+        "direction",
+        "person",
+        "year",
+        "grade",
+    ]
 )
 _STEMS = {
     "loses": "lose", "lost": "lose", "loss": "lose", "losing": "lose",
@@ -49,7 +106,25 @@ _STEMS = {
 _BASE_WORDS = {
     w: i
     for i, w in enumerate(
-        ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen"]
+        [
+            "zero",
+            "one",
+            "two",
+            "three",
+            "four",
+            "five",
+            "six",
+            "seven",
+            "eight",
+            "nine",
+            "ten",
+            "eleven",
+            "twelve",
+            "thirteen",
+            "fourteen",
+            "fifteen",
+            "sixteen",
+        ]
     )
 }
 _BASE_WORDS |= {"binary": 2, "octal": 8, "hexadecimal": 16, "ternary": 3, "decimal": 10}

@@ -31,6 +31,9 @@ _BODY_MAX_BYTES = 8 << 20
 _PIECE = 400  # characters of one streamed delta
 
 
+_BACKLOG = 4096
+
+
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
     """What a client asked, reduced to what decides an answer."""
@@ -214,6 +217,7 @@ def _listen(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        listener.listen(_BACKLOG)  # who asks at once waits, and is not refused
     except (OSError, OverflowError) as exc:
         listener.close()
         reason = exc.strerror if isinstance(exc, OSError) else exc
@@ -232,7 +236,7 @@ def _server(app: Starlette) -> uvicorn.Server:
             log_level="critical",
             access_log=False,
             lifespan="off",
-            backlog=4096,
+            backlog=_BACKLOG,
             timeout_keep_alive=75,
             timeout_graceful_shutdown=1,
         )

@@ -46,7 +46,7 @@ def write_student(
 
     partial = out.parent / f".{out.name}.partial-{os.getpid()}"
     try:
-        shutil.rmtree(partial, ignore_errors=True)
+        _sweep(out)
         partial.mkdir(parents=True)
         save_adapter(partial)
         base.tokenizer.save_pretrained(str(partial))
@@ -125,6 +125,13 @@ def _rename_into_place(partial: Path, out: Path) -> None:
     os.replace(partial, out)
     _sync(out.parent)
     shutil.rmtree(replaced, ignore_errors=True)
+
+
+def _sweep(out: Path) -> None:
+    """Remove what a killed run left beside ``out``."""
+    for kind in ("partial", "replaced"):
+        for left in out.parent.glob(f".{out.name}.{kind}-*"):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _sync(path: Path) -> None:

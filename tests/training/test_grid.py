@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tiny_cell import make_examples
+
+from potstill.errors import InputError
+from potstill.training.base import Base
+from potstill.training.grid import Job, train_cells
+from potstill.training.loop import Cell, StepReport
+from potstill.training.recipe import Recipe
+
+RECIPE = Recipe(rank=4, alpha=8, learning_rate=1e-2, iterations=8, validate_every=4, batch_size=4)
+
+
+def job(seed: int, folder: Path, recipe: Recipe = RECIPE) -> Job:
+    train, valid = tuple(make_examples(12)), tuple(make_examples(4, first=100))
+    return Job(Cell("R1", seed), train, valid, recipe, folder / f"R1-{seed}", "data")
+
+
+def test_workers_train_the_very_students_that_one_process_trains(
+    base: Base, tmp_path: Path
+) -> None:
+    reports: list[StepReport] = []
+    apart = dict(
+        train_cells(
+            base, [job(k, tmp_path / "a") for k in range(3)], workers=2, on_step=reports.append
+        )
+    )
+    alone = dict(train_cells(base, [job(k, tmp_path / "b") for k in range(3)], workers=1))
+    hashes = [
+        {done.student.seed: done.student.adapter_hash for done in trained.values()}
+        for trained in (apart, alone)
+    ]
+    assert hashes[0] == hashes[1]
+    assert len(set(hashes[0].values())) == 3
+    assert {(report.cell.seed, report.point.step) for report in reports} == {
+        (seed, step) for seed in range(3) for step in range(9)
+    }
+    assert all((tmp_path / "a" / f"R1-{k}" / "student.json").is_file() for k in range(3))
+
+
+def test_a_job_that_fails_ends_the_others(base: Base, tmp_path: Path) -> None:
+    long = RECIPE.model_copy(update={"iterations": 100_000})
+    wrong = RECIPE.model_copy(update={"layers": 9})
+    with pytest.raises(InputError, match="top 9 layers"):
+        list(train_cells(base, [job(0, tmp_path, long), job(1, tmp_path, wrong)], workers=2))
+    assert list(tmp_path.iterdir()) == []
+
+
+_ENDLESS = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {here!r})
+from test_grid import RECIPE, job
+from potstill.training.base import load_base
+from potstill.training.grid import train_cells
+if __name__ == "__main__":
+    recipe = RECIPE.model_copy(update={{"iterations": 100_000}})
+    jobs = [job(k, Path(sys.argv[2]), recipe) for k in range(2)]
+    tell = lambda report: print(report.point.step, flush=True)
+    list(train_cells(load_base(sys.argv[1], device="cpu"), jobs, workers=2, on_step=tell))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for orphans in /proc")
+def test_workers_end_when_their_parent_is_killed(model_folder: Path, tmp_path: Path) -> None:
+    script = tmp_path / "endless.py"
+    script.write_text(_ENDLESS.format(here=str(Path(__file__).parent)), encoding="utf-8")
+    command = [sys.executable, str(script), str(model_folder), str(tmp_path / "out")]
+    parent = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    assert parent.stdout.readline() == "0\n"
+    workers = [int(pid) for pid in _children(parent.pid)]
+    assert workers
+    os.kill(parent.pid, signal.SIGKILL)
+    parent.wait()
+    deadline = time.monotonic() + 20
+    while any(_alive(pid) for pid in workers) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(_alive(pid) for pid in workers)
+
+
+def _children(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+
+
+def _alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
