@@ -141,7 +141,7 @@ _SOLVERS: list[tuple[str, Callable[..., Fraction | int]]] = [
     (r" [kmnty] \+ (\d+) = (\d+)[.,]", lambda b, c: c - b),
     (r" [kmnty] - (\d+) = (\d+)[.,]", lambda b, c: c + b),
     (r"scores (\d+) points in (\d+)", lambda s, n: Fraction(s, n)),
-    (r" (\d+) km per hour for (\d+) hours\.", lambda p, t: p * t),
+    (r"(?<!then) (\d+) km per hour for (\d+) hours\.", lambda p, t: p * t),
     (r" (\d+) km in (\d+) hours\.", lambda s, t: Fraction(s, t)),
     (r"has the term (\d+) and the difference (\d+)", lambda a, d: a + d),
     (r"has the term (\d+) followed by (\d+)", lambda a, b: b - a),

@@ -87,7 +87,7 @@ def test_student_answers_as_well_as_was_measured(
     texts = _answers(model, tokenizer, problems)
     found = [re.findall(r"\\boxed\{(.*?)\}", text) for text in texts]
     right = sum(bool(f) and f[-1] == p.answer for f, p in zip(found, problems, strict=True))
-    assert 0.45 < right / len(problems) < 0.75
+    assert 0.25 < right / len(problems) < 0.50  # 35.2 % of 330, docs/log.md 2026-11-21
 
 
 def test_mlx_answers_the_same(model: Any, tokenizer: Any, heldout: list[PocketProblem]) -> None:

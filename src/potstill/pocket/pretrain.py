@@ -145,6 +145,7 @@ def _model(recipe: Pretraining, tokenizer: Any) -> Any:
         num_key_value_heads=2,
         max_position_embeddings=4096,
         rope_parameters={"rope_type": "default", "rope_theta": _ROPE_THETA},
+        rope_theta=_ROPE_THETA,  # where mlx-lm looks; it takes a million if it finds none
         tie_word_embeddings=True,
         bos_token_id=None,
         eos_token_id=tokenizer.eos_token_id,

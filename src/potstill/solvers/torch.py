@@ -164,10 +164,10 @@ class TorchSolver:
         """A decoder on the base with the adapter mounted, both put back when ``stack`` closes."""
         from potstill.solvers.torch_decoding import Decoder, slots_that_fit
         from potstill.training.adapters import mounted
-        from potstill.training.base import cpu_threads
+        from potstill.training.base import cpu_threads, idle_threads
 
         stack.enter_context(self._base.lent(f"the solver {self._id}"))
-        stack.enter_context(cpu_threads())
+        stack.enter_context(cpu_threads(idle_threads()))
         stack.enter_context(mounted(self._base, self._adapter))
         tokens = len(first.prompt) + first.sampling.max_tokens
         return Decoder(self._base, self._batch_size or slots_that_fit(self._base, tokens))

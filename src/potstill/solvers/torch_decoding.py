@@ -69,7 +69,7 @@ class _SlotCache:
         self._columns = 0
         self._keys: list[torch.Tensor] = []
         self._values: list[torch.Tensor] = []
-        self._rows_B = torch.empty(0)
+        self._row_N = torch.empty(0)
         self._width = 0
 
     def admit(self, first_slot: int, prefilled: Any) -> None:
@@ -77,12 +77,11 @@ class _SlotCache:
         for index, layer in enumerate(prefilled.layers):
             count, heads, width, size = layer.keys.shape
             if index == len(self._keys):
-                shape = (self._slots, self._columns, heads, size)
+                shape = (self._slots, heads, self._columns, size)
                 self._keys.append(layer.keys.new_zeros(shape))
                 self._values.append(layer.values.new_zeros((*shape[:3], layer.values.shape[3])))
             for store, fresh_BKTD in ((self._keys, layer.keys), (self._values, layer.values)):
-                slots = store[index][first_slot : first_slot + count, :width]
-                slots.copy_(fresh_BKTD.transpose(1, 2))
+                store[index][first_slot : first_slot + count, :, :width] = fresh_BKTD
 
     def reserve(self, columns: int) -> None:
         """Make room for sequences of that many tokens."""
@@ -92,15 +91,16 @@ class _SlotCache:
         for store in (self._keys, self._values):
             for index, old in enumerate(store):
                 # Zeros, not empty: a masked column still is multiplied, and 0 * NaN is NaN.
-                new = old.new_zeros((old.shape[0], grown, *old.shape[2:]))
-                new[:, : self._columns].copy_(old)
+                new = old.new_zeros((*old.shape[:2], grown, old.shape[3]))
+                new[:, :, : self._columns] = old
                 store[index] = new
         self._columns = grown
 
     def begin_step(self, position_B: torch.Tensor, width: int) -> None:
         """Say where the next keys and values go, and how many columns attention looks at."""
-        slot_B = torch.arange(len(position_B), device=position_B.device)
-        self._rows_B = slot_B * self._columns + position_B
+        heads = self._keys[0].shape[1]
+        lane_BK = torch.arange(len(position_B) * heads, device=position_B.device).view(-1, heads)
+        self._row_N = (lane_BK * self._columns + position_B[:, None]).flatten()
         self._width = width
 
     def update(
@@ -110,14 +110,14 @@ class _SlotCache:
         count = len(key_BK1D)
         views = []
         for store, fresh in ((self._keys[layer], key_BK1D), (self._values[layer], value_BK1D)):
-            store.flatten(0, 1).index_copy_(0, self._rows_B, fresh[:, :, 0])
-            views.append(store[:count, : self._width].transpose(1, 2))
+            store.flatten(0, 2).index_copy_(0, self._row_N, fresh.flatten(0, 2))
+            views.append(store[:count, :, : self._width])
         return views[0], views[1]
 
     def move(self, source: Sequence[int], target: Sequence[int], width: int) -> None:
         """Copy whole slots, their first ``width`` columns."""
         for store in (*self._keys, *self._values):
-            store[list(target), :width] = store[list(source), :width]
+            store[list(target), :, :width] = store[list(source), :, :width]
 
 
 class Decoder:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 
 from potstill.errors import InputError, PotstillError
@@ -19,8 +20,10 @@ from potstill.errors import InputError, PotstillError
 __all__ = [
     "Base",
     "choose_device",
+    "core_count",
     "cpu_threads",
     "hash_model_folder",
+    "idle_threads",
     "is_out_of_memory",
     "load_base",
 ]
@@ -149,12 +152,29 @@ def cpu_threads(threads: int = 0) -> Iterator[None]:
     makes them several times slower.
     """
     before = torch.get_num_threads()
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    torch.set_num_threads(threads or max(1, (cores or 2) - 1))
+    torch.set_num_threads(threads or max(1, core_count() - 1))
     try:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def core_count() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 2
+
+
+def idle_threads() -> int:
+    """How many threads find a core that no one else uses just now, at most one fewer than cores.
+
+    Looks at the machine for a tenth of a second. For work whose bits need not repeat: training
+    takes a fixed number.
+    """
+    cores = core_count()
+    busy = psutil.cpu_percent(interval=0.1) / 100 * (psutil.cpu_count() or cores)
+    return max(1, min(cores - 1, round(cores - busy)))
 
 
 def is_out_of_memory(exc: BaseException) -> bool:

@@ -59,10 +59,12 @@ def train_cells(
     process, from another thread where there are workers. The first job that fails ends the others
     and raises as ``train_cell`` does.
     """
+    from potstill.training.base import core_count
+
     small = base.device == "cpu" and base.model.num_parameters() <= _SMALL_PARAMETERS
     if small:
         jobs = [_with_one_thread(job) for job in jobs]
-    workers = min(len(jobs), workers or (max(1, _cores() - 1) if small else 1))
+    workers = min(len(jobs), workers or (max(1, core_count() - 1) if small else 1))
     if workers > 1:
         yield from _side_by_side(base, jobs, workers, on_step or _ignore)
         return
@@ -153,12 +155,6 @@ def _work(job: Job) -> TrainedCell:
 def _with_one_thread(job: Job) -> Job:
     recipe = job.recipe.model_copy(update={"threads": job.recipe.threads or 1})
     return Job(job.cell, job.train, job.valid, recipe, job.out, job.data_hash)
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 2
 
 
 def _ignore(_: StepReport) -> None:
