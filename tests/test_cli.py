@@ -296,3 +296,68 @@ def test_replay_serves_a_study_over_http(data: Path, tmp_path: Path) -> None:
     finally:
         process.terminate()
         process.wait(10)
+
+
+def test_equal_says_which_and_why(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run_cli(capsys, monkeypatch, "equal", r"\frac{14}{3}", "14/3")[:2] == (
+        0,
+        "equal (equal values)\n",
+    )
+    for key, answer in [("3√5", "3√2"), ("AC", "CA"), ("5 feet", "5 inches"), ("99999999!", "1")]:
+        code, out, _ = run_cli(capsys, monkeypatch, "equal", key, answer)
+        assert code == 1
+        assert out.startswith("different (")
+
+
+def test_grade_keeps_the_rows_in_order(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.csv").write_text(
+        "n,key,said\n1,1/2,The answer is \\boxed{0.5}\n2,7,\n3,(1;2),9\n", encoding="utf-8"
+    )
+    code, out, _ = run_cli(
+        capsys, monkeypatch, "grade", tmp_path / "a.csv", "--gold", "key", "--response", "said",
+        "--out", tmp_path / "b.jsonl",
+    )  # fmt: skip
+    rows = [json.loads(line) for line in (tmp_path / "b.jsonl").read_text().splitlines()]
+    assert code == 0
+    assert [(row["n"], row["outcome"]) for row in rows][:2] == [("1", "CORRECT"), ("2", "BLANK")]
+    assert out.startswith("3 graded: ")
+
+
+def test_review_rulings_outlive_a_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw = yaml.safe_load(DEMO_STUDY.read_text())
+    raw["problems"] = [{"source": "pocket", "train": 120, "valid": 2, "heldout": 3}]
+    study = tmp_path / "study.yaml"
+    study.write_text(yaml.safe_dump(raw))
+    arguments = ("run", study, "--out", tmp_path / "out", "--until", "verify")
+    assert run_cli(capsys, monkeypatch, *arguments)[0] == 0
+    from potstill.records import DecidedBy, Outcome, Verdict
+    from potstill.reviewing import disagreements
+    from potstill.store import Cell, Store
+
+    store = Store(tmp_path / "out")
+    waiting = disagreements(store)
+    assert waiting, "the scripted verifier is now and then wrong"
+    turned = waiting[0][2].outcome is not Outcome.CORRECT
+    done = subprocess.run(
+        [sys.executable, "-m", "potstill", "review", str(tmp_path / "out")],
+        input=f"{'c' if turned else 'w'}\nbecause\nq\n",
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert run_cli(capsys, monkeypatch, *arguments)[0] == 0
+    ruled = [
+        v
+        for m in store.cells()
+        if m.stage == "verdicts"
+        for v in store.read(Cell(m.stage, m.key), "verdicts", Verdict)
+        if v.decided_by is DecidedBy.PERSON
+    ]
+    assert [v.response_id for v in ruled] == [waiting[0][2].response_id]
+    assert (ruled[0].outcome is Outcome.CORRECT) == turned

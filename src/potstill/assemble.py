@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from potstill.evaluation import Answered, evaluate, join
 from potstill.lessons.recorded import inversions
 from potstill.records import (
+    Cause,
     DecidedBy,
     Finish,
     Lesson,
@@ -23,6 +24,7 @@ from potstill.records import (
 )
 from potstill.report.data import (
     CallCount,
+    CauseCount,
     Corpus,
     Disagreement,
     Grader,
@@ -69,6 +71,7 @@ def report_data(run: Run, result: Result) -> ReportData:
         reproduction=_reproduction(run, result),
         training=tuple(_curve(cell) for cell in result.students),
         calls=_calls(run.ledger),
+        causes=tuple(_causes(result, problems)),
         grader=_grader(result),
         overlap=_overlap(result),
         notes=_notes(result),
@@ -154,6 +157,20 @@ def _calls(ledger: Ledger) -> tuple[CallCount, ...]:
         )
         for spend in ledger.spend(("stage", "model"))
     )
+
+
+def _causes(result: Result, problems: Iterable[Problem]) -> Iterable[CauseCount]:
+    """Why answers were not right, by solver and group."""
+    groups = {p.id: ["all", *(f"{k}={v}" for k, v in p.groups.items())] for p in problems}
+    found: dict[tuple[str, str, str], list[Cause]] = {}
+    for cell in result.answers:
+        who = cell.level or cell.role.value
+        for verdict in cell.verdicts:
+            for group in groups[verdict.problem_id]:
+                found.setdefault((cell.set, who, group), []).append(verdict.cause)
+    for (set_, who, group), causes in found.items():
+        counts = _counts(cause.value for cause in causes if cause is not Cause.NONE)
+        yield CauseCount(set_, who, group, len(causes), counts)
 
 
 def _grader(result: Result) -> Grader:

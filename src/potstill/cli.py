@@ -123,6 +123,83 @@ def replay(
     serve_file(file, port, _console())
 
 
+@app.command()
+def grade(
+    file: Annotated[Path, typer.Argument(help="A csv, jsonl or parquet file of answers.")],
+    gold: Annotated[str, typer.Option(help="The column of keys.")],
+    response: Annotated[str, typer.Option(help="The column of responses.")],
+    out: Annotated[str, typer.Option(help="Where the rows go: csv, jsonl, parquet, or -.")],
+    problem: Annotated[str | None, typer.Option(help="The column of problem texts.")] = None,
+    id_: Annotated[str | None, typer.Option("--id", help="The column of ids.")] = None,
+    kind: Annotated[str | None, typer.Option(help="One answer kind for every row.")] = None,
+    judge: Annotated[str | None, typer.Option(help="A model asked where it is undecided.")] = None,
+    base_url: Annotated[
+        str, typer.Option(help="The judge's OpenAI-compatible endpoint.")
+    ] = "https://api.openai.com/v1",
+    api_key_env: Annotated[
+        str, typer.Option(help="The environment variable that holds the judge's key.")
+    ] = "OPENAI_API_KEY",
+) -> None:
+    """Grade a file of answers against its keys; print how many had which outcome."""
+    from contextlib import ExitStack
+
+    from potstill.grading import grade_table
+
+    with ExitStack() as stack:
+        asked = None
+        if judge is not None:
+            from potstill.ledger import Ledger
+            from potstill.solvers import api
+
+            ledger = stack.enter_context(Ledger.open(file.with_suffix(".judge.sqlite")))
+            options = api.Options(model=judge, base_url=base_url, api_key_env=api_key_env)
+            asked = stack.enter_context(api.open_solver(options, ledger))
+        counts = grade_table(
+            file,
+            gold=gold,
+            response=response,
+            problem=problem,
+            id=id_,
+            kind=kind,
+            judge=asked,
+            out=out,
+        )
+    listed = ", ".join(f"{n:,} {name}" for name, n in counts.most_common())
+    # standard output holds the rows where --out is -
+    print(
+        f"{sum(counts.values()):,} graded: {listed}", file=sys.stderr if out == "-" else sys.stdout
+    )
+
+
+@app.command()
+def equal(
+    a: Annotated[str, typer.Argument(help="The key.")],
+    b: Annotated[str, typer.Argument(help="The answer.")],
+    kind: Annotated[str, typer.Option(help="The answer kind; inferred from the key.")] = "",
+) -> None:
+    """Say whether two answers are equal, and why; exit 0 if they are, 1 if not."""
+    from potstill.grading import GradingPool, KeyUnreadable, infer_kind
+    from potstill.records import Opinion
+
+    with GradingPool(workers=1) as pool:
+        try:
+            found = pool.equal(a, b, kind or infer_kind(a))
+        except KeyUnreadable as exc:
+            print(f"different ({exc})")
+            raise typer.Exit(1) from exc
+    same = found.opinion is Opinion.EQUAL
+    print(("equal" if same else "different") + (f" ({found.why})" if found.why else ""))
+    raise typer.Exit(0 if same else 1)
+
+
+@app.command()
+def review(directory: StudyDir) -> None:
+    """Rule on the answers the two graders disagree on; the next run obeys the rulings."""
+    from potstill.reviewing import review_study
+
+    review_study(directory, _console())
+
+
 def _run(study: Study, directory: Path, until: str) -> None:
     from potstill.pipeline import run_study
     from potstill.progress import TerminalProgress

@@ -159,6 +159,7 @@ def ask_teacher(run: Run, problems: Sequence[Problem], which: str) -> Answers:
 def judge(run: Run, answers: Answers, problems: Sequence[Problem]) -> Answers:
     """The same answers with a verdict on each: the symbolic check, and the verifier model."""
     from potstill.grading import Rulings, verify
+    from potstill.grading.causes import with_cause
 
     study = run.study
     agent = study.verifier if study.verify != "symbolic" else None
@@ -192,7 +193,11 @@ def judge(run: Run, answers: Answers, problems: Sequence[Problem]) -> Answers:
                 forms=study.forms,
             ),
         )
-        return {"verdicts": (Verdict, verdicts)}, {}
+        told = [
+            with_cause(problem, f"{response.reasoning}\n\n{response.text}".strip(), verdict)
+            for (problem, response), verdict in zip(pairs, verdicts, strict=True)
+        ]
+        return {"verdicts": (Verdict, told)}, {}
 
     run.cell(cell, name, make)
     return replace(answers, verdicts=tuple(run.store.read(cell, "verdicts", Verdict)))

@@ -175,21 +175,21 @@ def test_asks_are_drawn_as_slots_become_free(base, ledger) -> None:
     drawn = []
 
     def asks() -> Iterator[Ask]:
-        for number in range(40):
+        for number in range(200):
             drawn.append(number)
             yield ask(number)
 
     solver = TorchSolver(base, None, ledger, solver_id="base", batch_size=4)
     results = solver.complete(asks(), "evaluation")
     next(results)
-    assert len(drawn) < 40
-    assert len(list(results)) == 39
+    assert len(drawn) < 200
+    assert len(list(results)) == 199
 
 
 def test_a_solver_that_is_left_half_way_gives_the_base_back(base, adapter, ledger) -> None:
     before = {name: tensor.clone() for name, tensor in base.model.state_dict().items()}
     results = TorchSolver(base, adapter, ledger, solver_id="R1", batch_size=2).complete(
-        (ask(k) for k in range(30)), "evaluation"
+        (ask(k) for k in range(200)), "evaluation"
     )
     next(results)
     assert torch.is_grad_enabled()

@@ -145,12 +145,13 @@ def _model(recipe: Pretraining, tokenizer: Any) -> Any:
         num_key_value_heads=2,
         max_position_embeddings=4096,
         rope_parameters={"rope_type": "default", "rope_theta": _ROPE_THETA},
-        rope_theta=_ROPE_THETA,  # where mlx-lm looks; it takes a million if it finds none
         tie_word_embeddings=True,
         bos_token_id=None,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
+    # where mlx-lm looks for it; it takes a million if it finds none
+    setattr(config, "rope_theta", _ROPE_THETA)  # noqa: B010 - no declared field
     model = Qwen2ForCausalLM(config)
     model.generation_config.do_sample = False
     return model

@@ -11,6 +11,7 @@ from potstill.records import Condition, Score
 
 __all__ = [
     "CallCount",
+    "CauseCount",
     "Corpus",
     "Disagreement",
     "Grader",
@@ -102,6 +103,20 @@ class Disagreement:
 
 
 @dataclass(frozen=True, slots=True)
+class CauseCount:
+    """Why the wrong answers of one solver are wrong, on one group of a set; ``n`` responses in all.
+
+    ``who`` is a level, "base" or "teacher"; a level's seeds are counted together.
+    """
+
+    set: str
+    who: str
+    group: str
+    n: int
+    counts: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
 class Grader:
     """Who decided the verdicts, and where the two agents disagreed or said nothing usable."""
 
@@ -146,6 +161,7 @@ class ReportData:
     reproduction: Reproduction
     training: tuple[LossCurve, ...] = ()
     calls: tuple[CallCount, ...] = ()
+    causes: tuple[CauseCount, ...] = ()
     grader: Grader | None = None
     overlap: tuple[OverlapPair, ...] = ()
     notes: tuple[str, ...] = ()
@@ -162,6 +178,7 @@ class ReportData:
         reproduction: Reproduction,
         training: tuple[LossCurve, ...] = (),
         calls: tuple[CallCount, ...] = (),
+        causes: tuple[CauseCount, ...] = (),
         grader: Grader | None = None,
         overlap: tuple[OverlapPair, ...] = (),
         notes: tuple[str, ...] = (),
@@ -178,6 +195,7 @@ class ReportData:
             reproduction=reproduction,
             training=training,
             calls=calls,
+            causes=causes,
             grader=grader,
             overlap=overlap,
             notes=notes,

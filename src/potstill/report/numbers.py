@@ -46,6 +46,7 @@ def report_numbers(data: ReportData) -> Numbers:
         "corpus": data.corpus,
         "calls": data.calls,
         "spend": _spend(data.calls),
+        "causes": data.causes,
         "grader": data.grader,
         "overlap": data.overlap,
         "conditions": [{"condition_id": c.condition_id} | _values(c) for c in data.conditions],

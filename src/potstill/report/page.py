@@ -9,6 +9,7 @@ from potstill.report import phrases
 from potstill.report.figures import Figure, colour_class
 from potstill.report.views import (
     OUTCOME_WORDS,
+    cause_table,
     grids,
     outcomes_present,
     places,
@@ -48,6 +49,7 @@ def _context(numbers: Row, figures: list[Figure]) -> Row:
                 "place": place,
                 "rows": rows,
                 "outcomes": outcomes_present(rows),
+                "causes": cause_table(numbers, place),
                 "grids": grids(numbers, place),
             }
         )

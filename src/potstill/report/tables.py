@@ -20,6 +20,7 @@ def write_tables(numbers: Row, folder: Path) -> None:
     _write(folder / "scores.csv", (_flat(x) for x in numbers["scores"]))
     _write(folder / "levels.csv", (_flat(x) for x in numbers["levels"]))
     _write(folder / "comparisons.csv", (_flat(x) for x in numbers["comparisons"]))
+    _write(folder / "causes.csv", _causes(numbers["causes"]))
     _write(folder / "calls.csv", (_flat(x) for x in numbers["calls"]))
     _write(folder / "losses.csv", _losses(numbers["training"]))
     _write(folder / "lessons.csv", _lessons(numbers["corpus"]["lessons"]))
@@ -54,6 +55,12 @@ def _lessons(lessons: list[Row]) -> Iterable[Row]:
     for x in lessons:
         kept = {k: v for k, v in x.items() if k != "flagged"}
         yield kept | {f"flagged: {flag}": x["flagged"].get(flag, 0) for flag in flags}
+
+
+def _causes(causes: list[Row]) -> Iterable[Row]:
+    for x in causes:
+        for cause, count in x["counts"].items():
+            yield {k: x[k] for k in ("set", "who", "group", "n")} | {"cause": cause, "count": count}
 
 
 def _corpus(corpus: Row) -> Iterable[Row]:

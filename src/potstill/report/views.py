@@ -11,6 +11,7 @@ __all__ = [
     "OUTCOME_WORDS",
     "Grid",
     "Place",
+    "cause_table",
     "grids",
     "outcomes_present",
     "places",
@@ -103,6 +104,17 @@ def solver_rows(numbers: Row, place: Place) -> list[Row]:
                     readable = s["n"] - s["outcomes"]["BAD_KEY"]
                     rows.append(_row(s, f"seed {s['seed']}", 1, readable, s["n"], None))
     return rows
+
+
+def cause_table(numbers: Row, place: Place) -> Row:
+    """The causes of wrong answers on a whole set: who (columns) and, by cause, how many of each."""
+    found = [x for x in numbers["causes"] if x["set"] == place.set and x["group"] == "all"]
+    causes = sorted(
+        {cause for x in found for cause in x["counts"]},
+        key=lambda cause: -sum(x["counts"].get(cause, 0) for x in found),
+    )
+    rows = [(cause, [x["counts"].get(cause, 0) for x in found]) for cause in causes]
+    return {"columns": [x["who"] for x in found], "rows": rows}
 
 
 def outcomes_present(rows: list[Row]) -> list[str]:
