@@ -31,7 +31,16 @@ FILES = {
     "figures/losses.svg",
     *(
         f"tables/{name}.csv"
-        for name in ("scores", "levels", "comparisons", "calls", "losses", "lessons", "corpus")
+        for name in (
+            "scores",
+            "levels",
+            "comparisons",
+            "calls",
+            "losses",
+            "lessons",
+            "corpus",
+            "causes",
+        )
     ),
 }
 
