@@ -10,6 +10,8 @@ import torch
 
 from potstill.errors import InputError, PotstillError
 from potstill.ledger import Ledger
+from potstill.pocket import STUDENT_PATH
+from potstill.pocket.problems import generate
 from potstill.records import Condition, Finish, Problem, Sampling, TextGold
 from potstill.solvers import Ask, Completion, Message, Solver, solve
 from potstill.solvers.torch import Options, TorchSolver, open_solver
@@ -278,3 +280,17 @@ def test_options_are_strict() -> None:
     assert Options(path="models/x").batch_size == 0
     with pytest.raises(ValueError, match="batch_sise"):
         Options(path="x", batch_sise=4)
+
+
+def test_the_pocket_student_answers_as_one_by_one(ledger) -> None:
+    pocket = load_base(STUDENT_PATH, device="cpu")
+    problems = generate("valid", 50, seed=3)
+    asks = [
+        Ask(problem.key, (Message("user", problem.text),), Sampling(max_tokens=80))
+        for problem in problems
+    ]
+    got = answers(TorchSolver(pocket, None, ledger, solver_id="base"), asks)
+    assert len(got) == 50
+    for asked in asks:
+        one = got[asked.tag, 0]
+        assert (one.text, one.finish, one.tokens_out) == one_by_one(pocket, asked)

@@ -209,6 +209,7 @@ class TorchSolver:
                     raw=raw,
                     tokens_in=begun.tokens_in,
                     tokens_out=finished.tokens_out,
+                    priced=True,  # a local answer costs no money
                     seconds=time.monotonic() - begun.started,
                 )
             )
