@@ -178,3 +178,34 @@ def test_killed_at_ten_moments(done: tuple[Path, Path, Report], tmp_path: Path) 
     assert hits == 10
     assert without_times(resumed) == without_times(report)
     assert keys_in(tmp_path / "out") == keys_in(directory)
+
+
+def test_a_second_sample_takes_the_place_of_a_wrong_first(tmp_path: Path) -> None:
+    from potstill.records import Outcome, Response, Verdict
+    from potstill.store import Cell
+
+    raw = yaml.safe_load(DEMO_STUDY.read_text())
+    raw["problems"] = [{"source": "pocket", "train": 100, "valid": 4, "heldout": 4}]
+    raw["teacher"]["samples"] = 2
+    path = tmp_path / "study.yaml"
+    path.write_text(yaml.safe_dump(raw))
+    assert run_study(load_study(path), tmp_path / "out", until="verify") is None
+    store = Store(tmp_path / "out")
+    cells = {m.stage: Cell(m.stage, m.key) for m in store.cells()}
+    responses = store.read(cells["answers"], "responses", Response)
+    verdicts = store.read(cells["verdicts"], "verdicts", Verdict)
+    assert Counter(r.sample for r in responses) == Counter({0: 104, 1: 104})
+    right = Counter(
+        r.sample for r, v in zip(responses, verdicts, strict=True) if v.outcome is Outcome.CORRECT
+    )
+    assert 0 < right[0] < 104
+
+    from potstill.records import Condition, Role, Sampling
+    from potstill.stages import Answers, _verified
+
+    condition = Condition("", "", "", Sampling(), "")
+    taught = Answers(
+        "t", Role.TEACHER, "", 0, "train", condition, tuple(responses), (), tuple(verdicts)
+    )
+    chosen = _verified(taught)
+    assert len({r.problem_id for r in chosen}) == len(chosen) > right[0]

@@ -92,7 +92,7 @@ def _stages(run: Run, until: str) -> Result | None:
         return None
     by_split = {s: [p for p in problems if splits[p.id] is s] for s in Split}
     lesson_problems = by_split[Split.TRAIN] + by_split[Split.VALID]
-    taught = ask_teacher(run, lesson_problems, "train")
+    taught = ask_teacher(run, lesson_problems, "train", samples=run.study.teacher.samples)
     if until == "teach":
         return None
     taught = judge(run, taught, lesson_problems)

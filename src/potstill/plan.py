@@ -70,7 +70,12 @@ def planned_calls(study: Study, imported: Imported) -> tuple[dict[str, int], lis
     students = len(study.levels) * len(study.seeds)
     names = {role: _model(agent) for role, agent in study.agents().items()}
     calls = [
-        Call("teach", names["teacher"], lessons + heldout, "every problem once"),
+        Call(
+            "teach",
+            names["teacher"],
+            lessons * study.teacher.samples + heldout,
+            "held out once, the rest as often as samples says",
+        ),
     ]
     if study.verifier and study.verify != "symbolic":
         most = lessons + heldout * (2 + students)

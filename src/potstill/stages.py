@@ -142,7 +142,7 @@ def split_up(run: Run, problems: Sequence[Problem]) -> tuple[dict[str, Split], l
     return sides, run.store.read(cell, "pairs", Pair)
 
 
-def ask_teacher(run: Run, problems: Sequence[Problem], which: str) -> Answers:
+def ask_teacher(run: Run, problems: Sequence[Problem], which: str, *, samples: int = 1) -> Answers:
     """The teacher's answers to a set of problems, under the teacher's own condition."""
     agent = run.study.teacher
     condition = Condition(
@@ -153,7 +153,8 @@ def ask_teacher(run: Run, problems: Sequence[Problem], which: str) -> Answers:
         precision="api",
     )
     blank = Answers("teacher", Role.TEACHER, "", 0, which, condition, (), ())
-    return _ask(run, blank, problems, agent_identity(agent), f"teacher · {which}")
+    identity = {**agent_identity(agent), "samples": samples}
+    return _ask(run, blank, problems, identity, f"teacher · {which}", samples=samples)
 
 
 def judge(run: Run, answers: Answers, problems: Sequence[Problem]) -> Answers:
@@ -208,8 +209,7 @@ def make_lessons(
 ) -> tuple[list[Lesson], Mapping[str, tuple[Lesson, ...]], tuple[LeftOut, ...]]:
     """Every lesson with its flags, those chosen to train on by level, and those left out."""
     study = run.study
-    right = {v.response_id for v in taught.verdicts if v.outcome is Outcome.CORRECT}
-    parents = [r for r in taught.responses if r.response_id in right]
+    parents = _verified(taught)
     source: Any = fingerprint(study.recorded.model_dump(mode="json")) if study.recorded else ""
     if study.condenser:
         source = {"who": agent_identity(study.condenser), "of": content_hash(parents)}
@@ -235,6 +235,18 @@ def make_lessons(
     compared = [lesson for lesson in lessons if lesson.level in study.levels]
     selected = select(compared, study.levels, study.require)
     return lessons, selected.by_level, selected.left_out
+
+
+def _verified(taught: Answers) -> list[Response]:
+    """One right answer per problem: the first that nobody disputes, else the first."""
+    verdicts = {v.response_id: v for v in taught.verdicts}
+    first: dict[str, Response] = {}
+    for disputed in (False, True):
+        for response in taught.responses:
+            verdict = verdicts[response.response_id]
+            if verdict.outcome is Outcome.CORRECT and verdict.disagreed is disputed:
+                first.setdefault(response.problem_id, response)
+    return [r for r in taught.responses if first.get(r.problem_id) is r]
 
 
 def _lessons(
@@ -357,6 +369,7 @@ def _ask(
     identity: Mapping[str, Any],
     name: str,
     student: StudentCell | None = None,
+    samples: int = 1,
 ) -> Answers:
     cell = Cell.of(
         "answers",
@@ -373,8 +386,8 @@ def _ask(
         else:
             solver = run.local_solver(student.folder if student else None, blank.name)
         stage = "teach" if blank.role is Role.TEACHER else "answer"
-        stream = solve(solver, problems, blank.condition, stage=stage)
-        results = run.counted(name, len(problems), "answers", stream)
+        stream = solve(solver, problems, blank.condition, stage=stage, samples=samples)
+        results = run.counted(name, len(problems) * samples, "answers", stream)
         results.sort(key=lambda r: (order[r.problem_id], getattr(r, "sample", 0)))
         tables = {
             "responses": (Response, [r for r in results if isinstance(r, Response)]),

@@ -73,7 +73,11 @@ class Source(_WithOptions):
 
 
 class Agent(_WithOptions):
-    """A model in a role: the teacher, the verifier or the condenser."""
+    """A model in a role: the teacher, the verifier or the condenser.
+
+    ``samples`` is the teacher's: how often it is asked each problem it is to teach. Where the first
+    answer is wrong, undecided or disputed, a later one that is right takes its place.
+    """
 
     solver: str
     system: str = ""
@@ -82,6 +86,7 @@ class Agent(_WithOptions):
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
     max_tokens: Annotated[int, Field(gt=0)] = 8192
     seed: int = 0
+    samples: Annotated[int, Field(ge=1, le=64)] = 1
 
     @property
     def sampling(self) -> Sampling:
