@@ -40,7 +40,8 @@ if TYPE_CHECKING:
     from potstill.cells import Run
     from potstill.ledger import Ledger
     from potstill.pipeline import Result
-    from potstill.stages import Answers, StudentCell
+    from potstill.stages import Answers
+    from potstill.students import StudentCell
 
 __all__ = ["report_data", "write_report"]
 

@@ -19,16 +19,15 @@ from potstill.progress import Progress, quiet
 from potstill.records import Lesson, Problem, SetAside, Split
 from potstill.stages import (
     Answers,
-    StudentCell,
     ask_student,
     ask_teacher,
     bring_in,
     judge,
     make_lessons,
     split_up,
-    train_one,
 )
 from potstill.store import Store
+from potstill.students import StudentCell, train_students
 from potstill.study import Study
 
 __all__ = ["STAGES", "Result", "run_study"]
@@ -131,17 +130,7 @@ def train(
     lesson_ids = {lesson.problem_id for lessons in chosen.values() for lesson in lessons}
     leaks = [xy for p in pairs if p.leaks for xy in ((p.a_id, p.b_id), (p.b_id, p.a_id))]
     refuse_seen(heldout, lesson_ids, leaks)
-    missing: list[str] = []
-    students = []
-    for level in run.study.levels:
-        for seed in run.study.seeds:
-            try:
-                students.append(train_one(run, level, seed, chosen[level], by_split))
-            except NotFresh as exc:
-                missing.append(str(exc))
-    if missing:
-        raise NotFresh(f"{len(missing)} students are not trained yet.")
-    return students
+    return train_students(run, chosen, by_split)
 
 
 def evaluate(

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from potstill.cells import NotFresh, Run, agent_identity, fingerprint
+from potstill.cells import Run, agent_identity, fingerprint
 from potstill.errors import EndpointError, InputError
 from potstill.lessons.condense import condense
 from potstill.lessons.ladder import LADDER
@@ -22,7 +21,6 @@ from potstill.records import (
     Condition,
     Finish,
     Lesson,
-    Level,
     NotAsked,
     Outcome,
     Problem,
@@ -30,31 +28,30 @@ from potstill.records import (
     Role,
     SetAside,
     Split,
-    Student,
     Verdict,
     content_hash,
 )
-from potstill.solvers import render_messages, solve
+from potstill.solvers import solve
 from potstill.store import Cell
 from potstill.study import Source, Study
 
 if TYPE_CHECKING:
-    from potstill.training.loop import HistoryPoint
+    from potstill.students import StudentCell
 
 __all__ = [
+    "VERSION",
     "Answers",
-    "StudentCell",
     "ask_student",
     "ask_teacher",
     "bring_in",
     "judge",
     "make_lessons",
     "split_up",
-    "train_one",
+    "student_condition",
 ]
 
 # raised when a stage's code changes what it makes of the same inputs
-_VERSION = {"problems": 1, "split": 1, "answers": 1, "verdicts": 1, "lessons": 1, "student": 1}
+VERSION = {"problems": 1, "split": 1, "answers": 1, "verdicts": 1, "lessons": 1, "student": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,21 +77,12 @@ class Answers:
     verdicts: tuple[Verdict, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class StudentCell:
-    """A trained student, where it is, and how its losses went."""
-
-    student: Student
-    folder: Path
-    history: tuple[HistoryPoint, ...]
-
-
 def bring_in(run: Run) -> tuple[list[Problem], list[SetAside]]:
     """Every problem of every source: those that may be asked, and those set aside."""
     from potstill.problems import load_problems
 
     sources = [(s.source, s.label, fingerprint(s.options)) for s in run.study.problems]
-    cell = Cell.of("problems", sources=sources, version=_VERSION["problems"])
+    cell = Cell.of("problems", sources=sources, version=VERSION["problems"])
 
     def make() -> Any:
         with run.progress.stage("problems", len(sources), "sources") as bar:
@@ -123,7 +111,7 @@ def split_up(run: Run, problems: Sequence[Problem]) -> tuple[dict[str, Split], l
         problems=content_hash(list(problems)),
         options=study.split.model_dump(mode="json"),
         use=use,
-        version=_VERSION["split"],
+        version=VERSION["split"],
     )
 
     def make() -> Any:
@@ -173,7 +161,7 @@ def judge(run: Run, answers: Answers, problems: Sequence[Problem]) -> Answers:
         forms=study.forms,
         verifier=agent_identity(agent) if agent else "",
         rulings=rulings.digest,
-        version=_VERSION["verdicts"],
+        version=VERSION["verdicts"],
     )
     name = f"verify · {_short(answers)}"
 
@@ -221,7 +209,7 @@ def make_lessons(
         ladder=content_hash(list(LADDER)),
         gates=study.gates.model_dump(mode="json"),
         base=run.base().base_hash,
-        version=_VERSION["lessons"],
+        version=VERSION["lessons"],
     )
 
     def make() -> Any:
@@ -290,67 +278,11 @@ def _lessons(
     return lessons, []
 
 
-def train_one(
-    run: Run,
-    level: Level,
-    seed: int,
-    lessons: Sequence[Lesson],
-    by_split: Mapping[Split, Sequence[Problem]],
-) -> StudentCell:
-    """The student of one level and seed, trained now if it was not."""
-    from potstill.training.examples import Example
-    from potstill.training.loop import Cell as GridCell
-    from potstill.training.loop import train_cell
-    from potstill.training.student_folder import read_history, read_student
-
-    study = run.study
-    prompt = _student_condition(study, "")
-    text_of = {lesson.problem_id: lesson.text for lesson in lessons}
-    train_set, valid_set = (
-        [
-            Example(p.id, render_messages(p, prompt), text_of[p.id])
-            for p in by_split[split]
-            if p.id in text_of
-        ]
-        for split in (Split.TRAIN, Split.VALID)
-    )
-    data_hash = content_hash([train_set, valid_set])
-    cell = Cell.of(
-        "student",
-        data=data_hash,
-        recipe=study.training.recipe_hash,
-        base=run.base().base_hash,
-        variant=level.value,
-        seed=seed,
-        version=_VERSION["student"],
-    )
-    folder = run.store.folder(cell)
-    name = f"train · {level.value} s{seed}"
-    if not run.store.exists(cell):
-        if run.peek:
-            raise NotFresh(f"{name} is not finished.")
-        with run.progress.stage(name, study.training.iterations, "steps") as bar:
-            trained = train_cell(
-                run.base(),
-                GridCell(level.value, seed),
-                train_set,
-                valid_set,
-                study.training,
-                folder,
-                data_hash=data_hash,
-                on_step=lambda report: bar.advance() if report.point.step else None,
-            )
-        run.store.adopt(cell, summary={"chosen step": trained.student.chosen_step})
-    else:
-        run.progress.fresh(name, f"chosen step {run.store.manifest(cell).summary['chosen step']}")
-    return StudentCell(read_student(folder), folder, read_history(folder))
-
-
 def ask_student(
     run: Run, student: StudentCell | None, problems: Sequence[Problem], source: Source
 ) -> Answers:
     """The answers of the base (no student) or a student: one condition for all of them."""
-    condition = _student_condition(run.study, _set_hash(problems))
+    condition = student_condition(run.study, _set_hash(problems))
     if student is None:
         blank = Answers("base", Role.BASE, "", 0, source.label, condition, (), ())
         weights = {"base": run.base().base_hash}
@@ -376,7 +308,7 @@ def _ask(
         identity=identity,
         condition=blank.condition,
         problems=content_hash(list(problems)),
-        version=_VERSION["answers"],
+        version=VERSION["answers"],
     )
     order = {p.id: i for i, p in enumerate(problems)}
 
@@ -412,7 +344,8 @@ def _ask(
     )
 
 
-def _student_condition(study: Study, problem_set: str) -> Condition:
+def student_condition(study: Study, problem_set: str) -> Condition:
+    """The one condition of base and students, for training prompts and for answers."""
     evaluation = study.evaluation
     return Condition(
         problem_set=problem_set,
