@@ -179,3 +179,22 @@ def test_the_real_recordings(tmp_path: Path) -> None:
         recording.reply(request(f"Solve.\n\n{p}\n\nThink.", "deepseek-reasoner")) for p in problems
     ]
     assert sum(r.finish == "length" for r in replies) == 37
+
+
+def test_a_recorded_verdict_is_on_its_own_answer_alone(tmp_path: Path) -> None:
+    path = tmp_path / "verdicts.csv"
+    path.write_text("question,said,verdict\nWhat is six times seven?,42,CORRECT\n")
+    file = ReplayFile(path=str(path), model="judge", text="verdict", answer="said")
+    recording = Recording.read([file])
+
+    def ask(answer: str) -> str:
+        content = (
+            "<problem>\nWhat is six times seven?\n</problem>\n<key>\n42\n</key>\n"
+            f"<answer>\n{answer}\n</answer>"
+        )
+        return recording.reply(ChatRequest("judge", ({"role": "user", "content": content},))).text
+
+    assert ask("42") == "CORRECT"
+    for other in ("41", "", "4"):
+        with pytest.raises(UnknownQuestion):
+            ask(other)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -49,7 +50,9 @@ class ReplayFile(BaseModel):
 
     ``model`` is the one it speaks for ("" for the agent's own). A table needs ``text``; a column of
     chats (``messages``) stands in for question and text; a ``*.sqlite`` ledger needs none.
-    ``blank_is_cut`` says that a blank text means the reply was cut at its limit.
+    ``blank_is_cut`` says that a blank text means the reply was cut at its limit. ``answer`` is for
+    recorded verdicts: the column of the answer that was judged; a verdict is replayed for that
+    answer alone, and any other answer to the same question has no record.
     """
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
@@ -61,6 +64,7 @@ class ReplayFile(BaseModel):
     reasoning: str = ""
     finish: str = ""
     messages: str = ""
+    answer: str = ""
     blank_is_cut: bool = False
 
     @model_validator(mode="after")
@@ -116,10 +120,10 @@ class Recording:
             self._add_ledger(path, file.model)
             return
         asked = 0
-        for question, reply in _rows(path, file):
+        for question, answer, reply in _rows(path, file):
             if question:
                 asked += 1
-                self._add(file.model or model, question, reply)
+                self._add(file.model or model, question, reply, answer)
         if not asked:
             raise InputError(f"{path} holds no recorded reply; check its columns.")
 
@@ -137,13 +141,13 @@ class Recording:
         if exact is not None:
             return exact
         asked = _last_user(request.messages)
-        found = questions.find(_collapsed(asked))
+        found = questions.find(_collapsed(asked), _judged_answer(asked))
         if found is None:
             raise UnknownQuestion(f"no record of the question: {asked[:80]!r}")
         return found
 
-    def _add(self, model: str, question: str, reply: ChatReply) -> None:
-        self.size += self._questions[model].add(_collapsed(question), reply)
+    def _add(self, model: str, question: str, reply: ChatReply, answer: str | None = None) -> None:
+        self.size += self._questions[model].add(_collapsed(question), reply, answer)
 
     def _add_ledger(self, path: Path, only: str) -> None:
         with Ledger.open(path, readonly=True) as ledger:
@@ -165,23 +169,28 @@ class _Questions:
     """Finds the longest of many questions that stands in a text, without trying them all."""
 
     def __init__(self) -> None:
-        self._replies: dict[str, ChatReply] = {}
+        self._replies: dict[str, dict[str | None, ChatReply]] = {}
         self._by_anchor: dict[str, list[str]] = defaultdict(list)
         self._short_lengths: set[int] = set()
 
-    def add(self, question: str, reply: ChatReply) -> bool:
+    def add(self, question: str, reply: ChatReply, answer: str | None = None) -> bool:
         if question in self._replies:
-            return False
-        self._replies[question] = reply
+            return self._replies[question].setdefault(answer, reply) is reply
+        self._replies[question] = {answer: reply}
         if len(question) < _ANCHOR:
             self._short_lengths.add(len(question))
         else:
             self._by_anchor[question[:_ANCHOR]].append(question)
         return True
 
-    def find(self, text: str) -> ChatReply | None:
+    def find(self, text: str, answer: str) -> ChatReply | None:
+        """The reply to the longest question in ``text``: the one on ``answer``, else on any."""
+        replies = self._replies.get(self._question_in(text), {})
+        return replies.get(answer) or replies.get(None)
+
+    def _question_in(self, text: str) -> str:
         if text in self._replies:
-            return self._replies[text]
+            return text
         best = ""
         for start in range(len(text) - _ANCHOR + 1):
             for question in self._by_anchor.get(text[start : start + _ANCHOR], ()):
@@ -192,7 +201,16 @@ class _Questions:
             best = next((part for part in found if part in self._replies), "")
             if best:
                 break
-        return self._replies[best] if best else None
+        return best
+
+
+_JUDGED = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
+
+
+def _judged_answer(text: str) -> str:
+    """The answer that a judge is asked about, as the judge's prompt holds it."""
+    found = _JUDGED.search(text)
+    return _collapsed(found[1]) if found else ""
 
 
 def _collapsed(text: str) -> str:
@@ -209,7 +227,7 @@ def _chat_key(messages: Iterable[Mapping[str, Any]], seed: int | None) -> str:
     return hashlib.sha256(json.dumps([turns, seed]).encode()).hexdigest()
 
 
-def _rows(path: Path, file: ReplayFile) -> Iterator[tuple[str, ChatReply]]:
+def _rows(path: Path, file: ReplayFile) -> Iterator[tuple[str, str | None, ChatReply]]:
     from potstill.problems.rows import as_text, column, read_rows
 
     for number, row in read_rows(path):
@@ -224,7 +242,8 @@ def _rows(path: Path, file: ReplayFile) -> Iterator[tuple[str, ChatReply]]:
         if not finish:
             finish = "length" if file.blank_is_cut and not text else "stop"
         counts = (_tokens(question), _tokens(reasoning) + _tokens(text))
-        yield question, ChatReply(text, reasoning, finish, *counts)
+        judged = _collapsed(as_text(column(row, file.answer, where))) if file.answer else None
+        yield question, judged, ChatReply(text, reasoning, finish, *counts)
 
 
 def _chat_of(value: Any, where: str) -> tuple[str, str]:
