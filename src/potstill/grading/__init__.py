@@ -1,7 +1,7 @@
 """Grading: from a response to a verdict, whoever answered.
 
-:func:`grade` is the symbolic check in this process; :class:`GradingPool` runs it in killable workers
-with hard limits; :func:`verify` adds a judge model and a person's rulings.
+:func:`grade` is the symbolic check in this process; :class:`GradingPool` runs it in killable
+workers with hard limits; :func:`verify` adds a judge model and a person's rulings.
 """
 
 from __future__ import annotations

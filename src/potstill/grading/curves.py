@@ -241,7 +241,7 @@ def _proportional(
 
 
 def _substituted(solved: tuple[Node, Node], other: Node) -> bool | None:
-    """Whether y = f(x) put into the other equation makes it hold; None where it has no such form."""
+    """Whether y = f(x) put into the other equation makes it hold; None where it has none."""
     name, value = solved
     if not isinstance(name, Name) or name.name in names_in(value):
         return None

@@ -43,7 +43,8 @@ _SUPPOSED = re.compile(
     re.I,
 )
 _REJECTED = re.compile(
-    r"\s*(?:which is |that is |that's |is )?(?:false|impossible|not\b|no\b|a contradiction|contradiction|wrong)",
+    r"\s*(?:which is |that is |that's |is )?"
+    r"(?:false|impossible|not\b|no\b|a contradiction|contradiction|wrong)",
     re.I,
 )
 _OPENERS = frozenset(
@@ -178,7 +179,7 @@ def _checked(before: str, chain: str, after: str) -> list[NumericEquation]:
 def _claims(
     one: tuple[Number | Apply, str], two: tuple[Number | Apply, str], index: int, sides: int
 ) -> bool:
-    """Whether two sides state a result: one is a plain number, and nothing is worked out in passing.
+    """Whether two sides state a result: one is a plain number, nothing is worked out in passing.
 
     Prose writes "8*9*5 = 8*9 = 72" while it computes; the middle of that is no claim. Two plain
     numbers at the head of a chain ("1/5 = 336") are the end of a sentence that began in words.

@@ -41,7 +41,8 @@ def equal(key: str, answer: str, kind: str = "", problem_text: str = "") -> Comp
     """Whether ``answer`` is the same answer as ``key``, and why.
 
     ``kind`` is inferred where it is empty. Raises KeyUnreadable where the key cannot be read.
-    Bounded, but not in time: hostile text belongs into a :class:`~potstill.grading.pool.GradingPool`.
+    Bounded, but not in time: hostile text belongs into a
+    :class:`~potstill.grading.pool.GradingPool`.
     """
     kind = kind or infer_kind(key, problem_text)
     if len(answer) > MAX_ANSWER:

@@ -6,6 +6,7 @@ Every rule is linear in the length of the text.
 from __future__ import annotations
 
 import re
+from collections import deque
 from dataclasses import dataclass
 
 from potstill.records import AnswerKind
@@ -27,7 +28,8 @@ _ANSWER_IS = re.compile(
     r"(?:therefore\s|thus\s|simply\s|then\s|just\s)?(?P<rest>[^\n]{1,600})"
 )
 _CONCLUSION = re.compile(
-    r"(?i)\b(?:therefore|thus|hence|so|in conclusion|consequently|finally|we (?:get|find|have|obtain)|"
+    r"(?i)\b(?:therefore|thus|hence|so|in conclusion|consequently|finally|"
+    r"we (?:get|find|have|obtain)|"
     r"this gives|which gives|it follows that)\b[,:]?\s{0,3}(?P<rest>[^\n]{1,400})"
 )
 _SENTENCE_END = re.compile(r"(?<![\d.])\.(?:\s|$)|\.(?=\s+[A-Z])|\.\s*$|(?<=[a-z)$}])\.(?=\s|$)")
@@ -45,8 +47,8 @@ _PROSE = re.compile(
 _THINK_END = re.compile(r"</think(?:ing)?>")
 _LISTS = (AnswerKind.SET, AnswerKind.LIST, AnswerKind.TUPLE)
 _JOINTS = re.compile(
-    r"(?i)^[\s$\\()\[\].,;:!]*(?:(?:and|or|,|;|\\text\s?\{\s*(?:and|or)\s*\}|as well as|\\quad|\\qquad|"
-    r"[a-z]\s?(?:_\{?\w\}?)?\s?=|\$)[\s$\\()\[\].,;:!]*){0,6}$"
+    r"(?i)^[\s$\\()\[\].,;:!]*(?:(?:and|or|,|;|\\text\s?\{\s*(?:and|or)\s*\}|as well as|"
+    r"\\quad|\\qquad|[a-z]\s?(?:_\{?\w\}?)?\s?=|\$)[\s$\\()\[\].,;:!]*){0,6}$"
 )
 
 
@@ -132,10 +134,8 @@ def _closing(text: str, start: int) -> int | None:
 
 
 def _last(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
-    last = None
-    for last in pattern.finditer(text):
-        pass
-    return last
+    found = deque(pattern.finditer(text), maxlen=1)
+    return found[0] if found else None
 
 
 def _answer_line(text: str) -> str | None:

@@ -165,9 +165,9 @@ def compare_ordered(key: str, answer: str, kind: str, problem_text: str = "") ->
         raise KeyUnreadable("the key holds no values")
     if two.bracket == "⦃" and one.bracket != "⦃":
         return different("a set where the order matters")
-    if kind == "tuple" and one.bracket == "(" and two.bracket == "[" and not two.rows:
-        if len(two.items) == 2 and ("interval" in problem_text.lower()):
-            return different("an interval for a point")
+    point, pair = one.bracket == "(", two.bracket == "[" and not two.rows and len(two.items) == 2
+    if kind == "tuple" and point and pair and "interval" in problem_text.lower():
+        return different("an interval for a point")
     if two.rows and one.rows != () and len(two.rows) != len(one.rows):
         return different("a matrix of another shape")
     if two.rows and not one.rows:

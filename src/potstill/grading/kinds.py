@@ -34,8 +34,8 @@ _FIXED_ORDER = re.compile(
     re.IGNORECASE,
 )
 _INTERVAL_WORDS = re.compile(
-    r"interval|inequality|domain|range of|set of all (?:possible )?(?:real )?values|for what values|"
-    r"[<>≤≥]\s*0|\\le|\\ge",
+    r"interval|inequality|domain|range of|set of all (?:possible )?(?:real )?values|"
+    r"for what values|[<>≤≥]\s*0|\\le|\\ge",
     re.IGNORECASE,
 )
 _POINT_WORDS = re.compile(
@@ -145,7 +145,7 @@ def _grouped(plain: str, text: str, free: bool) -> AnswerKind | None:
             return None
         if re.fullmatch(r"-?[\d/]+,\d{3}", plain):
             return None
-        return _list_or_set(text, free, group.items)
+        return _list_or_set(text, free or "±" in plain, group.items)
     if len(group.items) > 1:
         return _bracketed(group.bracket, group.items, text)
     return None
@@ -174,7 +174,7 @@ def _list_or_set(text: str, free: bool, items: tuple[str, ...]) -> AnswerKind:
         return AnswerKind.SET
     if _FIXED_ORDER.search(text):
         return AnswerKind.LIST
-    return AnswerKind.SET if _FREE_ORDER.search(text) or "±" in "".join(items) else AnswerKind.LIST
+    return AnswerKind.SET if _FREE_ORDER.search(text) else AnswerKind.LIST
 
 
 def _equation(plain: str) -> AnswerKind | None:

@@ -225,7 +225,7 @@ def tidy(text: str) -> str:
     text = _SUB_RUN.sub(lambda run: "_{" + run.group().translate(_SUB) + "}", text)
     if "\\" in text:
         text = _without_latex(text)
-    text = _without_dollars(text)
+    text = _without_dollars(text.replace("{,}", ","))
     text = _without_marks(text)
     return " ".join(text.split())
 
@@ -261,7 +261,7 @@ def _command(name: str) -> str:
     if replacement is None:
         return "\\" + name
     # A letter that follows a symbol must not be glued to it ("\\pir" cannot occur, "\\pi r" can).
-    return replacement + (" " if replacement[-1:].isalpha() and not replacement[0] == "\\" else "")
+    return replacement + (" " if replacement[-1:].isalpha() and replacement[0] != "\\" else "")
 
 
 def _without_dollars(text: str) -> str:

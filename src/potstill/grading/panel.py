@@ -39,16 +39,16 @@ def verify(
 ) -> Iterator[Verdict]:
     """Yield one verdict per pair, in the order of the input.
 
-    ``mode`` "symbolic" asks no judge; "undecided" asks it for what the symbolic check cannot decide;
-    "both" asks it for every answer that was graded. Blank, truncated, errored and filtered responses
-    and bad keys never reach a judge; a person's ruling is obeyed without asking. With ``forms``
-    "strict" a right value in another form than was asked for is WRONG. Pairs are drawn in chunks of
+    ``mode`` "symbolic" asks no judge; "undecided" asks it for what the symbolic check cannot
+    decide; "both" asks it for every answer that was graded. Blank, truncated, errored and filtered
+    responses and bad keys never reach a judge; a person's ruling is obeyed without asking. With
+    ``forms`` "strict" a right value in another form than was asked for is WRONG. Pairs are drawn in chunks of
     some hundreds. Raises InputError for an unknown mode.
     """
     if mode not in ("symbolic", "undecided", "both") or forms not in ("note", "strict"):
         raise InputError(
-            f"verify is {mode!r} and forms is {forms!r}; verify is one of symbolic, undecided, both, "
-            "and forms one of note, strict."
+            f"verify is {mode!r} and forms is {forms!r}; verify is one of symbolic, undecided, "
+            "both, and forms one of note, strict."
         )
     chunk: list[tuple[Problem, Response]] = []
     for pair in pairs:

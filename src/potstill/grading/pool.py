@@ -63,9 +63,9 @@ class _Slot:
 class GradingPool:
     """Worker processes that grade answers; a context manager, usable from any thread.
 
-    ``workers`` (all cores where None), ``limit_s`` of wall time and ``memory_mb`` of resident memory
-    per answer are enforced from outside, by killing: such an answer is UNPARSED with the reason,
-    its neighbours are graded by a new worker. Workers start when there is work for them.
+    ``workers`` (all cores where None), ``limit_s`` of wall time and ``memory_mb`` of resident
+    memory per answer are enforced from outside, by killing: such an answer is UNPARSED with the
+    reason, its neighbours are graded by a new worker. Workers start when there is work for them.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class GradingPool:
             hand.thread.join(timeout=5)
 
     def start(self) -> None:
-        """Start every worker now instead of with the first answers, and wait until all are ready."""
+        """Start every worker now, not with the first answers, and wait until all are ready."""
         with self._waiting:
             while len(self._hands) < self.workers:
                 self._hire()
@@ -195,7 +195,8 @@ class GradingPool:
         return self._verdict(slot, _comparison(reply))
 
     def _verdict(self, slot: _Slot, result: Comparison) -> Verdict:
-        assert slot.found is not None and slot.response is not None
+        assert slot.found is not None
+        assert slot.response is not None
         return verdict_of(slot.problem, slot.response_id, slot.found, result, slot.response.finish)
 
     def _ask(self, key: str, kind: str, problem_text: str, **rest: str) -> Future[Any]:
@@ -366,9 +367,11 @@ class _Hand:
             self._stop()
 
     def _work(self, batch: list[_Job]) -> None:
-        """Put a batch to the worker; where it dies, the answer it was at pays and the rest go back."""
+        """Put a batch to the worker; where it dies, the answer it was at pays, the rest go back."""
         process = self.process
-        assert process is not None and process.stdin is not None and process.stdout is not None
+        assert process is not None
+        assert process.stdin is not None
+        assert process.stdout is not None
         self.reason = ""
         self.since = time.monotonic()
         done = 0

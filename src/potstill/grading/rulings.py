@@ -125,10 +125,10 @@ def review(
     *,
     console: Console | None = None,
 ) -> int:
-    """The number of rulings a person made in the terminal; each is on disk before the next is shown.
+    """The number of rulings a person made in the terminal; each on disk before the next is shown.
 
-    ``disagreements`` are problem, response text and verdict; what is ruled on already is passed over.
-    The person answers c (correct), w (wrong), s (skip) or q (quit), and may add a note.
+    ``disagreements`` are problem, response text and verdict; what is ruled on already is passed
+    over. The person answers c (correct), w (wrong), s (skip) or q (quit), and may add a note.
     """
     from rich.console import Console as RichConsole
     from rich.markup import escape

@@ -44,9 +44,9 @@ def grade_table(
 ) -> Counter[str]:
     """The counts of outcomes of a csv, jsonl or parquet file, whose graded rows go to ``out``.
 
-    ``gold``, ``response``, ``problem`` and ``id`` name columns; ``kind`` is an answer kind for every
-    row (inferred where None). ``out`` is written by its ending, whole or not at all; ``-`` writes
-    JSONL to standard output. Raises InputError for a missing file or column and for a broken line.
+    ``gold``, ``response``, ``problem`` and ``id`` name columns; ``kind`` is an answer kind for
+    every row (inferred where None). ``out`` is written by its ending, whole or not at all; ``-``
+    writes JSONL to standard output. Raises InputError for a missing file or column and for a broken line.
     """
     source, target = Path(path), str(out)
     if target != "-":

@@ -46,7 +46,7 @@ MONTHS = [
 _LETTER = re.compile(
     r"^\W*(?:(?:the\s+)?(?:correct\s+)?(?:answer|option|choice|letter|statement)\s*(?:is|:)?\s*)?"
     r"[(\[{]*\s*(?P<letter>[A-Za-z])\s*(?:[)\]}]+|[.):]|$)(?P<rest>.*)$",
-    re.DOTALL,
+    re.DOTALL | re.IGNORECASE,
 )
 _FILLER = frozenset(
     [
@@ -182,6 +182,8 @@ def compare_words(key: str, answer: str, problem_text: str = "") -> Comparison:
     wanted, given = _content(one, one), _content(two, one)
     if wanted == given:
         return equal_with("the same word")
+    if one in ("yes", "no") and given[:1] and given[0] in ("yes", "no"):
+        return equal_with("the same word") if given[0] == one else different("the other word")
     options = _options(problem_text)
     if options and set(wanted) <= options:
         named = [word for word in given if word in options]
@@ -190,8 +192,6 @@ def compare_words(key: str, answer: str, problem_text: str = "") -> Comparison:
             return equal_with("the same choice")
         if named:
             return different("another choice")
-    if one in ("yes", "no") and given[:1] and given[0] in ("yes", "no"):
-        return equal_with("the same word") if given[0] == one else different("the other word")
     short = two[:3]
     if one in WEEKDAYS and len(two.rstrip(".")) <= 5 and one.startswith(two.rstrip(".")):
         return equal_with("the same day") if len(short) == 3 else undecided("too short a name")

@@ -14,6 +14,7 @@ not trust inside a container or a virtual machine.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import secrets
@@ -143,15 +144,11 @@ def _kill_tree(process: subprocess.Popen[bytes]) -> None:
     except psutil.Error:
         children = []
     if hasattr(os, "killpg"):
-        try:
+        with contextlib.suppress(OSError):
             os.killpg(process.pid, 9)
-        except OSError:
-            pass
     for child in children:
-        try:
+        with contextlib.suppress(psutil.Error):
             child.kill()
-        except psutil.Error:
-            pass
     if process.poll() is None:
         process.kill()
     process.wait()

@@ -26,7 +26,7 @@ __all__ = ["Options", "compare", "extract"]
 
 
 class Options(BaseModel):
-    """``tolerance`` (absolute) and ``relative`` are used where the gold sets no tolerance itself."""
+    """``tolerance`` (absolute) and ``relative`` hold where the gold sets no tolerance."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     tolerance: float = Field(default=0.0, ge=0)
