@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # mlx runs on Apple Silicon and on Linux; elsewhere its tests are skipped
-EXTRAS := $(shell case "$$(uname -sm)" in Linux\ x86_64|Linux\ aarch64) echo dev,mlx;; *) echo dev;; esac)
+EXTRAS := $(shell case "$$(uname -sm)" in (Linux\ x86_64|Linux\ aarch64) echo dev,mlx;; (*) echo dev;; esac)
 
 .PHONY: demo test lint bench soak clean
 

@@ -53,6 +53,7 @@ class Asked:
     in_pi: bool = False
     mixed: bool = False
     percent: bool = False
+    rate: bool = False
     ratio: bool = False
     base: bool = False
 
@@ -100,6 +101,7 @@ def asked_form(problem_text: str) -> Asked:
                 r"what percent|percentage|as a percent|how many percent|percent of|in percent", low
             )
         ),
+        rate="%" in low or "percent" in low,
         ratio="ratio" in low,
         base=bool(re.search(r"\bbase[- ]", low)),
     )

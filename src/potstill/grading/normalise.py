@@ -202,6 +202,9 @@ _WRAPPED = re.compile(
     r"\\(?:text|mbox|hbox|mathrm|textbf|mathbf|textit|mathit|textrm|textup|mathsf|mathbb|mathcal|"
     r"operatorname\*?|rm|bf|it|bold|boldsymbol|texttt|textsf|emph|ensuremath|fbox)\s?\{([^{}]*)\}"
 )
+_WRAPPER = re.compile(
+    r"\s*(?:\$\s*)?\\(?:f?boxed|text|textbf|mathbf|mathrm|mbox|textrm|displaystyle)\s?\{"
+)
 _FUNCTION = re.compile(
     r"\\(sin|cos|tan|cot|sec|csc|arcsin|arccos|arctan|sinh|cosh|tanh|log|ln|lg|exp|det|max|min|gcd)"
     r"(?![A-Za-z])"
@@ -238,7 +241,7 @@ def tidy_words(text: str) -> str:
 
 def _without_latex(text: str) -> str:
     text = text.replace("\\$", MONEY).replace("\\%", "%").replace("\\#", "#")
-    text = re.sub(r"\\boxed(?![A-Za-z])", "", text)
+    text = _unwrapped(text)
     text = _GROUPED.sub(lambda run: re.sub(r"[^\d]", "", run.group(1)), text)
     text = text.replace("\\!", "").replace("\\(", "").replace("\\)", "")
     text = re.sub(r"\\\\\[[^\]]{0,8}\]", r"\\\\", text)
@@ -254,6 +257,21 @@ def _without_latex(text: str) -> str:
     text = _FUNCTION.sub(r" \1 ", text)
     text = _COMMAND.sub(lambda found: _command(found.group(1)), text)
     return re.sub(r"\^\s?\{\s?°\s?\}|\^\s?°", "°", text)
+
+
+def _unwrapped(text: str) -> str:
+    """A text without the command that wraps all of it (``\\boxed{...}``, ``\\text{...}``)."""
+    while (match := _WRAPPER.match(text)) is not None:
+        depth = 0
+        for index in range(match.end() - 1, len(text)):
+            if text[index] in "{}" and text[index - 1] != "\\":
+                depth += 1 if text[index] == "{" else -1
+                if depth == 0:
+                    break
+        if depth or text[index + 1 :].strip(" .$"):
+            break
+        text = text[match.end() : index].strip()
+    return re.sub(r"\\f?boxed(?![A-Za-z])", "", text)
 
 
 def _command(name: str) -> str:

@@ -336,9 +336,10 @@ def _compare_percent(key: Scalar, answer: Scalar, kind: str, asked: Asked) -> Co
     """5% beside a bare 5 or 0.05: the one where percent is asked, the other where it is not."""
     percent, bare = (key, answer) if key.unit == "percent" else (answer, key)
     if same(percent.node, bare.node):
-        if asked.percent or key.unit == "percent" or kind == "percent" or not asked.fraction:
+        if key.unit == "percent" or kind == "percent" or asked.percent or asked.rate:
             return equal_with("equal percentages")
-        return different("a percentage for a plain number")
+        if exact(bare.node) != 0:
+            return different("a percentage for a plain number")
     hundredth = Apply("/", (percent.node, Number(Fraction(100))))
     if same(hundredth, bare.node):
         if asked.percent:

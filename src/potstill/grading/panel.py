@@ -42,8 +42,8 @@ def verify(
     ``mode`` "symbolic" asks no judge; "undecided" asks it for what the symbolic check cannot
     decide; "both" asks it for every answer that was graded. Blank, truncated, errored and filtered
     responses and bad keys never reach a judge; a person's ruling is obeyed without asking. With
-    ``forms`` "strict" a right value in another form than was asked for is WRONG. Pairs are drawn in chunks of
-    some hundreds. Raises InputError for an unknown mode.
+    ``forms`` "strict" a right value in another form than was asked for is WRONG. Pairs are drawn
+    in chunks of some hundreds. Raises InputError for an unknown mode.
     """
     if mode not in ("symbolic", "undecided", "both") or forms not in ("note", "strict"):
         raise InputError(

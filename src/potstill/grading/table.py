@@ -46,7 +46,8 @@ def grade_table(
 
     ``gold``, ``response``, ``problem`` and ``id`` name columns; ``kind`` is an answer kind for
     every row (inferred where None). ``out`` is written by its ending, whole or not at all; ``-``
-    writes JSONL to standard output. Raises InputError for a missing file or column and for a broken line.
+    writes JSONL to standard output. Raises InputError for a missing file or column and for a
+    broken line.
     """
     source, target = Path(path), str(out)
     if target != "-":

@@ -187,7 +187,7 @@ def compare_words(key: str, answer: str, problem_text: str = "") -> Comparison:
     options = _options(problem_text)
     if options and set(wanted) <= options:
         named = [word for word in given if word in options]
-        negated = {"not", "never", "neither", "no"} - set(wanted)
+        negated = {"not", "never", "neither", "no", "or", "either"} - set(wanted)
         if set(named) == set(wanted) and not negated & set(two.split()):
             return equal_with("the same choice")
         if named:
@@ -236,6 +236,8 @@ def compare_word_numbers(key: str, answer: str, problem_text: str = "") -> Compa
 def _word_and_number(text: str) -> tuple[tuple[str, ...], str | None]:
     plain = tidy(text).replace(MONEY, " ").replace("$", " ")
     numbers = re.findall(r"-?\d[\d,]*(?:\.\d+)?(?:/\d+)?", plain)
+    if re.search(r"[^\w\s.,:;()'/-]|π|_", plain) or re.search(r"-\s*[A-Za-z]", plain):
+        return (), None
     letters = re.findall(r"[a-z]+", re.sub(r"\\[a-z]+", " ", plain.lower()))
     words = (_STEMS.get(word, word) for word in letters)
     return tuple(sorted({w for w in words if w})), numbers[0] if len(numbers) == 1 else None
