@@ -184,20 +184,20 @@ def _claims(
     Prose writes "8*9*5 = 8*9 = 72" while it computes; the middle of that is no claim. Two plain
     numbers at the head of a chain ("1/5 = 336") are the end of a sentence that began in words.
     """
-    if _is_plain(two[0]):
+    if _is_plain(two):
         done = index + 2 == sides or isinstance(two[0], Number)
-        return done and (index > 0 or not _is_plain(one[0]))
-    return _is_plain(one[0]) and index + 2 == sides and index > 0
+        return done and (index > 0 or not _is_plain(one))
+    return _is_plain(one) and index + 2 == sides and index > 0
 
 
-def _is_plain(node: Number | Apply) -> bool:
-    match node:
+def _is_plain(side: tuple[Number | Apply, str]) -> bool:
+    match side[0]:
         case Number():
             return True
         case Apply("neg", (Number(),)):
             return True
         case Apply("/", (Number(), Number())):
-            return True
+            return " / " not in side[1] and "÷" not in side[1]  # spaced, it is a division to do
     return False
 
 

@@ -56,7 +56,11 @@ def equal(key: str, answer: str, kind: str = "", problem_text: str = "") -> Comp
         return unreadable("the answer is empty")
     if compact(one) == compact(two):
         return equal_with("the same text")
-    result = _compare(one, two, kind, problem_text)
+    try:
+        result = _compare(one, two, kind, problem_text)
+    except KeyUnreadable as error:
+        # The key compared well with itself above: what cannot be read is the answer beside it.
+        result = unreadable(f"the answer cannot be read: {error}")
     if not result.readable:
         return _by_library(key, answer) or result
     return result

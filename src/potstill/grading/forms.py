@@ -37,6 +37,10 @@ _SIGNIFICANT = re.compile(
     r"\b(\d|one|two|three|four|five|six|seven|eight)\s+significant\s+(?:digit|figure)",
     re.IGNORECASE,
 )
+_PERCENT_ASKED = re.compile(
+    r"(?:what|find|determine|calculate|how|give|express|answer)\b[^.?!]{0,90}?"
+    r"(?:percent|\brate\b|how many %)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,6 @@ class Asked:
     in_pi: bool = False
     mixed: bool = False
     percent: bool = False
-    rate: bool = False
     ratio: bool = False
     base: bool = False
 
@@ -96,12 +99,7 @@ def asked_form(problem_text: str) -> Asked:
         radical=bool(re.search(r"radical|in the form [^.]{0,12}[a-z]√|a\\sqrt", low)),
         in_pi="in terms of π" in low or "in terms of $\\pi" in low or "in terms of pi" in low,
         mixed="mixed number" in low,
-        percent=bool(
-            re.search(
-                r"what percent|percentage|as a percent|how many percent|percent of|in percent", low
-            )
-        ),
-        rate="%" in low or "percent" in low,
+        percent=_PERCENT_ASKED.search(low) is not None,
         ratio="ratio" in low,
         base=bool(re.search(r"\bbase[- ]", low)),
     )

@@ -170,7 +170,8 @@ def read_scalar(text: str, letters: frozenset[str] | None = None) -> Scalar:
     except Unreadable:
         # Unwrap "(5)" or "5 ways" only where the whole cannot be read.
         match = _NOUNS.match(text)
-        if match is None or _NEVER_NOUNS & set(match.group(2).lower().split()):
+        words = match.group(2).lower().split() if match else []
+        if match is None or _NEVER_NOUNS & set(words) or any(len(word) < 2 for word in words):
             raise
         inner = split_unit(_plain(match.group(1)))
         body, nouns, unit = inner.body, match.group(2).strip().lower(), inner.unit
@@ -336,7 +337,7 @@ def _compare_percent(key: Scalar, answer: Scalar, kind: str, asked: Asked) -> Co
     """5% beside a bare 5 or 0.05: the one where percent is asked, the other where it is not."""
     percent, bare = (key, answer) if key.unit == "percent" else (answer, key)
     if same(percent.node, bare.node):
-        if key.unit == "percent" or kind == "percent" or asked.percent or asked.rate:
+        if key.unit == "percent" or kind == "percent" or asked.percent:
             return equal_with("equal percentages")
         if exact(bare.node) != 0:
             return different("a percentage for a plain number")

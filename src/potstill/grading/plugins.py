@@ -10,9 +10,9 @@ from pydantic import BaseModel
 
 from potstill.errors import InputError
 from potstill.grading.comparison import Comparison, KeyUnreadable
-from potstill.records import Finish, NumberGold, Problem, RubricGold, TestsGold, Verdict
+from potstill.records import Finish, NumberGold, Problem, RubricGold, TestsGold, TextGold, Verdict
 
-__all__ = ["GROUP", "KindPlugin", "grade_with_plugin", "kind_names", "load_kind"]
+__all__ = ["GROUP", "KindPlugin", "grade_with_plugin", "is_for_plugin", "kind_names", "load_kind"]
 
 GROUP = "potstill.kinds"
 
@@ -56,6 +56,11 @@ def load_kind(name: str) -> Any:
         raise InputError(
             f"The grader for the answer kind {name!r} ({point.value}) does not load: {error}."
         ) from error
+
+
+def is_for_plugin(problem: Problem) -> bool:
+    """Whether a registered kind grades this problem, and not the grader of mathematics."""
+    return not isinstance(problem.gold, TextGold) or problem.kind in _registered()
 
 
 def kind_of(problem: Problem) -> str:

@@ -22,6 +22,7 @@ from potstill.errors import PotstillError
 from potstill.grading.comparison import Comparison, KeyUnreadable, equal_with
 from potstill.grading.equivalence import is_simple
 from potstill.grading.extraction import Extraction, extract
+from potstill.grading.plugins import is_for_plugin
 from potstill.grading.verdicts import Settled, settle, verdict_of, verdict_of_state
 from potstill.records import Opinion, Outcome, Problem, Response, TextGold, Verdict
 
@@ -147,7 +148,7 @@ class GradingPool:
 
     def _begin(self, problem: Problem, response: Response) -> _Slot:
         slot = _Slot(problem, response.response_id, response)
-        if not isinstance(problem.gold, TextGold):
+        if is_for_plugin(problem) or not isinstance(problem.gold, TextGold):
             slot.future = self._submit_plugin(problem, response)
             return slot
         key, text = problem.gold.text, response.text

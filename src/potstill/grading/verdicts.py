@@ -39,9 +39,9 @@ def grade(
     Runs in this process and without limits: for text you do not trust use a
     :class:`~potstill.grading.pool.GradingPool`. Golds other than text go to their kind's plugin.
     """
-    if not isinstance(problem.gold, TextGold):
-        from potstill.grading.plugins import grade_with_plugin
+    from potstill.grading.plugins import grade_with_plugin, is_for_plugin
 
+    if is_for_plugin(problem) or not isinstance(problem.gold, TextGold):
         return grade_with_plugin(problem, text, finish=finish, response_id=response_id)
     key = problem.gold.text
     bad = key_problem(key, problem.kind, problem.text)

@@ -182,7 +182,7 @@ def compare_words(key: str, answer: str, problem_text: str = "") -> Comparison:
     wanted, given = _content(one, one), _content(two, one)
     if wanted == given:
         return equal_with("the same word")
-    if one in ("yes", "no") and given[:1] and given[0] in ("yes", "no"):
+    if one in ("yes", "no") and given[:1] and given[0] in ("yes", "no") and "or" not in given:
         return equal_with("the same word") if given[0] == one else different("the other word")
     options = _options(problem_text)
     if options and set(wanted) <= options:
@@ -368,7 +368,8 @@ def _not_in_a_base(key: tuple[str, int | None], answer: str) -> Comparison:
     from potstill.grading.values import TooBig, Undefined, exact
 
     try:
-        value = exact(read_scalar(tidy(answer)).node)
+        scalar = read_scalar(tidy(answer))
+        value = None if scalar.unit else exact(scalar.node)
     except (Unreadable, TooBig, Undefined) as error:
         return unreadable(f"the answer is not a number in a base: {error}")
     if value is not None and value.denominator == 1 and key[1] in (None, 10):
