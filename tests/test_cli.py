@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
 import subprocess
 import sys
 import threading
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -266,36 +268,76 @@ def test_the_papers_study_plans_its_calls(
     assert "30 students: 6 levels x 5 seeds" in out
 
 
-def test_replay_serves_a_study_over_http(data: Path, tmp_path: Path) -> None:
-    import urllib.error
-    import urllib.request
-
-    study = Path(__file__).parent.parent / "studies" / "competition-recorded.yaml"
-    process = subprocess.Popen(
-        [sys.executable, "-u", "-m", "potstill", "replay", str(study), "--port", "0"],
-        env=os.environ | {"POTSTILL_DATA": str(data)},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+@contextmanager
+def replaying(*arguments: object) -> Iterator[str]:
+    """The address at which ``potstill replay`` answers for as long as the context lasts."""
+    command = [
+        sys.executable,
+        "-u",
+        "-m",
+        "potstill",
+        "replay",
+        *map(str, arguments),
+        "--port",
+        "0",
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout
     try:
-        assert process.stdout
-        address = process.stdout.readline().split(" at ")[1].split()[0]
-        body = json.dumps(
-            {
-                "model": "deepseek-reasoner",
-                "messages": [{"role": "user", "content": "Who was here before?"}],
-            }
-        ).encode()
-        request = urllib.request.Request(
-            f"{address}/chat/completions", body, {"Content-Type": "application/json"}
-        )
-        with pytest.raises(urllib.error.HTTPError) as refused:
-            urllib.request.urlopen(request)
-        assert refused.value.code == 404
-        assert json.load(refused.value)["error"]["code"] == "recording_not_found"
+        line = next(line for line in process.stdout if " at http" in line)
+        yield line.split(" at ")[1].split()[0]
     finally:
         process.terminate()
         process.wait(10)
+
+
+def chat(address: str, model: str, question: str) -> tuple[int, dict[str, Any]]:
+    body = json.dumps({"model": model, "messages": [{"role": "user", "content": question}]})
+    request = urllib.request.Request(
+        f"{address}/chat/completions", body.encode(), {"Content-Type": "application/json"}
+    )
+    try:
+        with urllib.request.urlopen(request) as reply:
+            return reply.status, json.load(reply)
+    except urllib.error.HTTPError as refused:
+        return refused.code, json.load(refused)
+
+
+def test_replay_serves_a_study_over_http(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POTSTILL_DATA", str(data))
+    study = Path(__file__).parent.parent / "studies" / "competition-recorded.yaml"
+    with replaying(study) as address:
+        code, reply = chat(address, "deepseek-reasoner", "Who was here before?")
+    assert (code, reply["error"]["code"]) == (404, "recording_not_found")
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "messages.jsonl"])
+def test_replay_serves_a_table_for_any_model(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"replies.{ending}"
+    question, text = "What is six times seven?", "It is \\boxed{42}."
+    if ending == "csv":
+        path.write_text(f"problem,response,reasoning\n{question},{text},6 x 7\n")
+    elif ending == "jsonl":
+        path.write_text(json.dumps({"question": question, "text": text, "reasoning": "6 x 7"}))
+    else:
+        turns = [{"role": "user", "content": question}, {"role": "assistant", "content": text}]
+        path.write_text(json.dumps({"messages": turns}))
+    with replaying(path) as address:
+        code, reply = chat(address, "whatever", f"{question}\n\nReason step by step.")
+        message = reply["choices"][0]["message"]
+        assert (code, message["content"]) == (200, text)
+        if ending != "messages.jsonl":
+            assert message["reasoning_content"] == "6 x 7"
+        assert chat(address, "whatever", "What is six times eight?")[0] == 404
+
+
+def test_replay_of_a_table_without_replies_is_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.csv").write_text("problem,key\n1+1?,2\n")
+    code, _, err = run_cli(capsys, monkeypatch, "replay", tmp_path / "a.csv")
+    assert code == 2
+    assert "--text" in one_sentence(err)
 
 
 def test_equal_says_which_and_why(

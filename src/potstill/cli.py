@@ -113,14 +113,29 @@ def problems(
 @app.command()
 def replay(
     file: Annotated[
-        Path, typer.Argument(help="A study file whose replay agents to serve, or a ledger.sqlite.")
+        Path,
+        typer.Argument(
+            help="A csv, jsonl or parquet of replies, a ledger.sqlite, or a study file."
+        ),
     ],
     port: Annotated[int, typer.Option(help="The port on 127.0.0.1; 0 takes a free one.")] = 8011,
+    model: Annotated[str, typer.Option(help="The model it answers for.  [default: any]")] = "",
+    question: Annotated[str, typer.Option(help="A table's column of questions.")] = "",
+    text: Annotated[str, typer.Option(help="A table's column of replies.")] = "",
+    reasoning: Annotated[str, typer.Option(help="A table's column of reasoning.")] = "",
+    finish: Annotated[str, typer.Option(help="A table's column of finish reasons.")] = "",
 ) -> None:
     """Serve recorded replies as an OpenAI-compatible endpoint on this machine."""
     from potstill.solvers.replay import serve_file
 
-    serve_file(file, port, _console())
+    columns = {
+        "model": model,
+        "question": question,
+        "text": text,
+        "reasoning": reasoning,
+        "finish": finish,
+    }
+    serve_file(file, port, _console(), columns=columns)
 
 
 @app.command()

@@ -44,6 +44,12 @@ _PROSE = re.compile(
     r"(?i)\b(?:therefore|because|since|the|we|is|are|so|thus|hence|please|cannot|problem|"
     r"i|let|that|this|which|would|have)\b"
 )
+_CLAUSE = re.compile(r"[;→⇒]|\\(?:Right|right)arrow|\\implies|,\s+(?=[A-Za-z])|\.\s+(?=[A-Z])")
+# A short text that works something out is no bare answer.
+_WORKED_OUT = re.compile(r"[→⇒;]|\\(?:Right|right)arrow|\\implies|[\d)}]\.\s+[A-Z]|:\s.*=")
+_STATED = re.compile(
+    r"\b(?:is|are|equals|gives|yields|be)\s+(?:exactly\s+|approximately\s+)?(\S[^,;]*)$"
+)
 _THINK_END = re.compile(r"</think(?:ing)?>")
 _LISTS = (AnswerKind.SET, AnswerKind.LIST, AnswerKind.TUPLE)
 _JOINTS = re.compile(
@@ -170,7 +176,9 @@ def _phrase(text: str) -> str:
 
 
 def _is_bare(text: str) -> bool:
-    return len(text) <= BARE_LENGTH and "\n" not in text and len(_PROSE.findall(text)) < 2
+    if len(text) > BARE_LENGTH or "\n" in text or len(_PROSE.findall(text)) > 1:
+        return False
+    return not _WORKED_OUT.search(text) and text.count("=") < 4
 
 
 def _from_sentence(text: str, kind: str) -> Extraction:
@@ -208,14 +216,29 @@ def _conclusion_value(sentence: str, kind: str) -> str:
         return words if 0 < len(words) <= 60 else ""
     maths = [next(g for g in m.groups() if g is not None) for m in _MATH.finditer(sentence)]
     if len(maths) == 1:
-        return maths[0].split("=")[-1].strip()
+        return _last_side(maths[0])
     if maths:
         return ""
     if kind in _LISTS or kind in (AnswerKind.INTERVAL, AnswerKind.MATRIX, AnswerKind.EQUATION):
         groups = re.findall(r"[(\[{][^()\[\]{}]{1,200}[)\]}]", sentence)
         return groups[0] if len(groups) == 1 else ""
+    sentence = _last_clause(sentence)
     if "=" in sentence:
         after = sentence.rsplit("=", 1)[1].strip(" .*")
         return after if len(after) <= 60 else ""
+    stated = _STATED.search(sentence)
+    if stated is not None and len(stated.group(1)) <= 40 and re.search(r"[\d√π]", stated.group(1)):
+        return stated.group(1).strip(" .*")
     numbers = {m.group() for m in _NUMBER.finditer(sentence)}
     return numbers.pop() if len(numbers) == 1 else ""
+
+
+def _last_side(maths: str) -> str:
+    """The end of a chain of equations and implications."""
+    return re.split(r"=|→|⇒|\\(?:Right|right)arrow|\\implies", maths)[-1].strip()
+
+
+def _last_clause(sentence: str) -> str:
+    """What a sentence comes to: its part after the last arrow, semicolon or comma before words."""
+    clauses = [clause for clause in _CLAUSE.split(sentence) if re.search(r"[\d√π]", clause)]
+    return clauses[-1] if clauses else sentence

@@ -204,6 +204,8 @@ def compare_scalars(key: str, answer: str, kind: str, problem_text: str = "") ->
                 return unreadable(f"the answer cannot be read: {error}")
     if not answers:
         return unreadable("the answer holds no value")
+    if len(answers) > 1 and _is_asked_for(answers[0], letters, problem_text):
+        del answers[0]
     try:
         for other in answers[1:]:
             if not _consistent(answers[0], other):
@@ -214,6 +216,15 @@ def compare_scalars(key: str, answer: str, kind: str, problem_text: str = "") ->
     except Undefined as error:
         return unreadable(f"the answer has no value: {error}")
     return max(results, key=lambda r: ("DIFFERENT", "UNDECIDED", "EQUAL").index(r.opinion.value))
+
+
+def _is_asked_for(first: Scalar, letters: frozenset[str] | None, problem_text: str) -> bool:
+    """Whether "w + p = 63" begins with what the problem asks for, in letters the key lacks."""
+    names = names_in(first.node)
+    if len(names) < 2 or names & (letters or frozenset()):
+        return False
+    asked_for = re.sub(r"[\s()]", "", first.text)
+    return asked_for in re.sub(r"[\s()$]", "", problem_text)
 
 
 def _forms(text: str) -> list[str]:

@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from potstill.errors import InputError
 from potstill.ledger import Entry, Ledger, key_of_request, now_utc, request_json
+from potstill.problems.rows import SUFFIXES
 from potstill.solvers import Ask, Completion, Solver, Unanswered
 from potstill.solvers.api import ApiSolver, PriceOptions, completion_from
 from potstill.solvers.api import Options as ApiOptions
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Options", "Recording", "ReplayFile", "ReplaySolver", "open_solver", "serve_file"]
 
+ANY_MODEL = "*"  # a recording that answers for whatever model is asked
 _ANCHOR = 24  # characters by which a question is found inside a prompt
 _CHUNK = 64
 _PROVIDER = "replay"
@@ -133,7 +135,7 @@ class Recording:
         The same chat with the same sampling first; else the longest recorded question that stands
         in the last user message, blanks collapsed. Raises UnknownQuestion where there is none.
         """
-        questions = self._questions.get(request.model)
+        questions = self._questions.get(request.model) or self._questions.get(ANY_MODEL)
         if questions is None:
             held = ", ".join(self.models)
             raise UnknownQuestion(f"no record of the model {request.model}; there are: {held}")
@@ -335,9 +337,23 @@ def open_solver(options: Options, ledger: Ledger) -> Iterator[Solver]:
         yield ApiSolver(settings, ledger)
 
 
-def serve_file(file: Path, port: int, console: Console) -> None:
-    """Nothing; serves a ledger, or the replay agents of a study file, until interrupted."""
-    recording = Recording.read(_files_of(file))
+def serve_file(
+    file: Path, port: int, console: Console, *, columns: Mapping[str, str] | None = None
+) -> None:
+    """Nothing; serves recorded replies until interrupted.
+
+    ``file`` is a table (csv, jsonl, parquet), a ledger, or a study file whose replay agents are
+    served. A table's ``columns`` (model, question, text, reasoning, finish, messages) are guessed
+    where they are not given; it answers for any model unless ``model`` names one.
+    """
+    given = {name: value for name, value in (columns or {}).items() if value}
+    if file.suffix.lower() in SUFFIXES:
+        table = _table_of(file, given)
+        told = {k: v for k, v in table.model_dump().items() if v and k not in ("path", "model")}
+        console.print(f"[dim]{file} read as {told}[/dim]", highlight=False, soft_wrap=True)
+        recording = Recording.read([table])
+    else:
+        recording = Recording.read(_files_of(file))
 
     def ready(base_url: str) -> None:
         console.print(
@@ -348,6 +364,46 @@ def serve_file(file: Path, port: int, console: Console) -> None:
         )
 
     run(create_app(recording.reply, recording.models), port, ready=ready)
+
+
+_GUESSES = {
+    "question": ("question", "problem", "prompt", "input", "instruction"),
+    "text": ("text", "response", "reply", "completion", "output", "content", "agent1_answer",
+             "answer"),
+    "reasoning": ("reasoning", "reasoning_content", "thinking", "agent1_reasoning"),
+    "finish": ("finish", "finish_reason"),
+}  # fmt: skip
+
+
+def _table_of(file: Path, given: Mapping[str, str]) -> ReplayFile:
+    """A table of replies with its columns, guessed by name where they are not given."""
+    from potstill.problems.rows import nearest, read_columns
+
+    there = read_columns(file)
+    for name in (name for key, name in given.items() if key != "model"):
+        if name not in there:
+            raise InputError(f"{file} has no column {name!r}{nearest(name, there)}.")
+    lowered = {column.casefold(): column for column in reversed(there)}
+    found = dict(given)
+    if "messages" in lowered and not {"question", "text", "messages"} & set(given):
+        found["messages"] = lowered["messages"]
+    for what, names in _GUESSES.items():
+        guess = next((lowered[name] for name in names if name in lowered), "")
+        if (
+            guess
+            and what not in found
+            and not ("messages" in found and what in ("question", "text"))
+        ):
+            found[what] = guess
+    for what in () if "messages" in found else ("question", "text"):
+        if what not in found:
+            raise InputError(
+                f"{file} has no column that looks like the {what}; name it with --{what}. There "
+                f"are: {', '.join(there)}."
+            )
+    # reasoning without a reply after it was cut at its limit
+    cut = "reasoning" in found and "finish" not in found
+    return ReplayFile(path=str(file), blank_is_cut=cut, **({"model": ANY_MODEL} | found))
 
 
 def _files_of(file: Path) -> list[ReplayFile]:
