@@ -39,7 +39,7 @@ _SIGNIFICANT = re.compile(
 )
 _PERCENT_ASKED = re.compile(
     r"(?:what|find|determine|calculate|how|give|express|answer)\b[^.?!]{0,90}?"
-    r"(?:percent|\brate\b|how many %)"
+    r"(?:percent|(?:interest|tax|annual|growth) rate|rate of (?:interest|return)|how many %)"
 )
 
 
