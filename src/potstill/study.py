@@ -218,7 +218,7 @@ def plugin(group: str, name: str) -> Any:
     found = {entry.name: entry for entry in entry_points(group=group)}
     if name not in found:
         kind = group.rpartition(".")[2].rstrip("s")
-        raise StudyError(f"there is no {kind} named {name!r}{_nearest(name, found)}.")
+        raise StudyError(f"there is no {kind} named {name!r}{_nearest(name, found)}")
     try:
         return found[name].load()
     except ImportError as exc:
@@ -317,7 +317,7 @@ def _first_complaint(exc: ValidationError, known: Iterable[str] = ()) -> str:
     name = str(error["loc"][-1]) if error["loc"] else ""
     if error["type"] == "extra_forbidden":
         names = list(known) or _known_keys(error["loc"])
-        return f"unknown key {where!r}{_nearest(name, names)}."
+        return f"unknown key {where!r}{_nearest(name, names)}"
     if error["type"] == "missing":
         return f"the key {where!r} is missing; add it (potstill init shows a commented example)."
     message = error["msg"].removeprefix("Value error, ")
@@ -359,4 +359,4 @@ def _nearest(name: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     if close:
         return f"; did you mean {close[0]!r}?"
-    return f"; known are {', '.join(names)}" if names else ""
+    return f"; known are {', '.join(names)}." if names else "."
