@@ -209,3 +209,22 @@ def test_a_second_sample_takes_the_place_of_a_wrong_first(tmp_path: Path) -> Non
     )
     chosen = _verified(taught)
     assert len({r.problem_id for r in chosen}) == len(chosen) > right[0]
+
+
+def test_a_changed_recording_is_another_teacher_and_a_moved_one_is_not(tmp_path: Path) -> None:
+    from potstill.cells import agent_identity
+    from potstill.study import Agent
+
+    def identity(path: Path) -> object:
+        files = [{"path": str(path), "text": "reply"}]
+        return agent_identity(
+            Agent.model_validate({"solver": "replay", "model": "m", "files": files}, strict=False)
+        )
+
+    path = tmp_path / "replies.csv"
+    path.write_text("question,reply\n1+1?,2\n")
+    before = identity(path)
+    (tmp_path / "elsewhere").mkdir()
+    assert identity(shutil.copy(path, tmp_path / "elsewhere" / path.name)) == before
+    path.write_text("question,reply\n1+1?,3\n")
+    assert identity(path) != before

@@ -129,7 +129,7 @@ def agent_identity(agent: Agent) -> Mapping[str, Any]:
     options = load_options("potstill.solvers", agent.solver, agent.options, ())
     return {
         "solver": agent.solver,
-        "who": options.identity(),
+        "who": fingerprint(options.identity()),
         "system": agent.system,
         "prompt": agent.prompt,
         "sampling": agent.sampling,
