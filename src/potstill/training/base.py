@@ -7,15 +7,19 @@ import json
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import torch
 
 from potstill.errors import InputError, PotstillError
+
+if TYPE_CHECKING:
+    from potstill.training.loop import Trainee
+    from potstill.training.recipe import Recipe
 
 __all__ = [
     "Base",
@@ -64,6 +68,17 @@ class Base:
     def head(self) -> Any:
         """The language-model head: hidden states to logits."""
         return self.model.get_output_embeddings()
+
+    @property
+    def parameters(self) -> int:
+        """How many weights the base has."""
+        return int(self.model.num_parameters())
+
+    def open_trainee(self, recipe: Recipe, seed: int) -> AbstractContextManager[Trainee]:
+        """A new adapter in training on this base (see :func:`torch_trainee.open_trainee`)."""
+        from potstill.training.torch_trainee import open_trainee
+
+        return open_trainee(self, recipe, seed)
 
     @contextmanager
     def lent(self, to: str) -> Iterator[None]:

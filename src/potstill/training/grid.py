@@ -61,7 +61,7 @@ def train_cells(
     """
     from potstill.training.base import core_count
 
-    small = base.device == "cpu" and base.model.num_parameters() <= _SMALL_PARAMETERS
+    small = base.device == "cpu" and base.parameters <= _SMALL_PARAMETERS
     if small:
         jobs = [_with_one_thread(job) for job in jobs]
     workers = min(len(jobs), workers or (max(1, core_count() - 1) if small else 1))

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -145,12 +144,10 @@ def train_cell(
     diverges before its first validation or lacks memory.
     """
     from potstill.training.student_folder import write_student
-    from potstill.training.torch_trainee import open_trainee
 
     train_set = _encode(base, cell, train, recipe, "training")
     valid_set = _encode(base, cell, valid, recipe, "validation")
-    opened: AbstractContextManager[Trainee] = open_trainee(base, recipe, cell.seed)
-    with opened as trainee:
+    with base.open_trainee(recipe, cell.seed) as trainee:
         run = _run(trainee, cell, train_set, valid_set, recipe, on_step)
         student = Student(
             id=_student_id(base, cell, recipe, data_hash),
