@@ -228,3 +228,39 @@ def test_a_changed_recording_is_another_teacher_and_a_moved_one_is_not(tmp_path:
     assert identity(shutil.copy(path, tmp_path / "elsewhere" / path.name)) == before
     path.write_text("question,reply\n1+1?,3\n")
     assert identity(path) != before
+
+
+def test_seen_problems_are_scored_only_when_asked_and_never_with_the_unseen(
+    tmp_path: Path,
+) -> None:
+    path = write_small_study(tmp_path, levels=["R1"])
+    raw = yaml.safe_load(path.read_text())
+    raw["evaluation"]["seen"] = "report"
+    path.write_text(yaml.safe_dump(raw))
+    report = run_study(load_study(path), tmp_path / "out")
+    assert report is not None
+    whole = [s for s in report["scores"] if s["group"] == "all"]
+    sizes = {(s["role"], s["split"]): s["n"] for s in whole}
+    trained = report["corpus"]["trained"]
+    assert 0 < sizes["student", "train"] <= trained
+    assert sizes["student", "heldout"] == sizes["base", "heldout"] == 12
+    assert {c["split"] for c in report["comparisons"] if c["kind"] == "primary"} == {"heldout"}
+    assert not any(c["split"] == "train" and c["n"] > trained for c in report["comparisons"])
+
+
+def test_a_cut_answer_is_asked_again_where_the_study_says_so(tmp_path: Path) -> None:
+    outcomes = {}
+    for when_cut in ("keep", "again"):
+        folder = tmp_path / when_cut
+        folder.mkdir()
+        raw = yaml.safe_load(write_small_study(folder).read_text())
+        raw["problems"] = [{"source": "pocket", "train": 150, "valid": 8, "heldout": 4}]
+        raw["teacher"]["when_cut"] = when_cut
+        (folder / "study.yaml").write_text(yaml.safe_dump(raw))
+        run_study(load_study(folder / "study.yaml"), folder / "out", until="verify")
+        with sqlite3.connect(folder / "out/ledger.sqlite") as db:
+            outcomes[when_cut] = db.execute(
+                "select count(*) from replies where stage = 'teach'"
+            ).fetchone()[0]
+    assert outcomes["keep"] == 158
+    assert 158 < outcomes["again"] < 2 * 158

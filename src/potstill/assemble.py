@@ -98,7 +98,7 @@ def _answered(cell: Answers, problems: Iterable[Problem]) -> list[Answered]:
         problems,
         role=cell.role,
         set=cell.set,
-        split=Split.HELDOUT,
+        split=cell.split,
         level=cell.level,
         seed=cell.seed,
     )
@@ -246,6 +246,13 @@ def _notes(result: Result) -> tuple[str, ...]:
                 f"{cell.name} was not asked {len(cell.not_asked)} of the "
                 f"{len(cell.not_asked) + len(cell.responses)} {cell.set} problems (no record of "
                 "them); they are counted apart and in no accuracy."
+            )
+        again = [r for r in cell.responses if r.attempt > 0]
+        if again:
+            still = sum(r.finish is Finish.LENGTH for r in again)
+            notes.append(
+                f"{len(again)} answers of {cell.name} on {cell.set} reached its token limit and "
+                f"were {cell.condition.when_cut}; {still} of them were cut again."
             )
         errored = sum(r.finish is Finish.ERROR for r in cell.responses)
         if errored:

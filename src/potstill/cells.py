@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from potstill.budget import Budget, unpriced_models
 from potstill.errors import PotstillError, StudyError
 from potstill.progress import Bar, Progress
+from potstill.solvers import never
 from potstill.store import Cell, Manifest, Store
 from potstill.study import Agent, Study, load_options, plugin
 
@@ -47,6 +49,7 @@ class Run:
     _pool: list[GradingPool] = field(default_factory=list)
     _base: list[Base] = field(default_factory=list)
     _solvers: dict[str, Solver] = field(default_factory=dict)
+    _budget: list[Budget] = field(default_factory=list)
 
     def cell(
         self, cell: Cell, name: str, make: Callable[[], tuple[Tables, Mapping[str, Any]]]
@@ -59,6 +62,7 @@ class Run:
         if self.peek:
             raise NotFresh(f"{name} is not finished.")
         tables, summary = make()
+        self.budget().settle(name)
         return self.store.write(cell, tables, summary=summary)
 
     def counted(self, name: str, total: int, unit: str, items: Iterable[R]) -> list[R]:
@@ -105,6 +109,13 @@ class Run:
             batch_size=self.study.evaluation.batch_size,
         )
 
+    def budget(self) -> Budget:
+        """What the study may spend. Raises StudyError where it could not be kept to."""
+        if not self._budget:
+            unpriced_models(self.study)
+            self._budget.append(Budget(self.study.budget_usd, lambda: self.ledger.spent_usd))
+        return self._budget[0]
+
     @property
     def base_path(self) -> str:
         """Where the base model is: the shipped pocket student, a folder, or a hub id."""
@@ -119,7 +130,9 @@ class Run:
         if role not in self._solvers:
             agent = self.study.agents()[role]
             options = load_options("potstill.solvers", agent.solver, agent.options, ())
-            opened = plugin("potstill.solvers", agent.solver).open_solver(options, self.ledger)
+            open_solver = plugin("potstill.solvers", agent.solver).open_solver
+            stop = never if self.study.budget_usd is None else self.budget().stop
+            opened = open_solver(options, self.ledger, stop=stop)
             self._solvers[role] = self.stack.enter_context(opened)
         return self._solvers[role]
 

@@ -7,6 +7,7 @@ next. The command line prints it and ends with exit code 2; anything else is a b
 from __future__ import annotations
 
 __all__ = [
+    "BudgetSpent",
     "EndpointError",
     "InputError",
     "PotstillError",
@@ -29,6 +30,10 @@ class StudyError(InputError):
 
 class EndpointError(PotstillError):
     """A model's endpoint cannot be used: refused, unauthorised, or not speaking the protocol."""
+
+
+class BudgetSpent(PotstillError):
+    """A study has spent what it may; what it bought is kept and a higher budget goes on."""
 
 
 class StoreError(PotstillError):

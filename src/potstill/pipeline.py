@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -104,6 +104,10 @@ def _stages(run: Run, until: str) -> Result | None:
     if until == "train":
         return None
     answers = evaluate(run, students, by_split[Split.HELDOUT])
+    if run.study.evaluation.seen == "report":
+        trained = {lesson.problem_id for lessons in chosen.values() for lesson in lessons}
+        seen = [p for p in by_split[Split.TRAIN] if p.id in trained]
+        answers += evaluate(run, students, seen, Split.TRAIN)
     return Result(
         run.study,
         tuple(problems),
@@ -134,20 +138,25 @@ def train(
 
 
 def evaluate(
-    run: Run, students: Sequence[StudentCell], heldout: Sequence[Problem]
+    run: Run,
+    students: Sequence[StudentCell],
+    asked: Sequence[Problem],
+    split: Split = Split.HELDOUT,
 ) -> list[Answers]:
-    """Teacher, base and every student on every held-out set, with verdicts."""
+    """Teacher, base and every student on every set of one side, with verdicts."""
     found: list[Answers] = []
     missing = 0
     for source in run.study.problems:
-        problems = [p for p in heldout if p.source == source.label]
+        problems = [p for p in asked if p.source == source.label]
         if not problems:
             continue
-        makers: list[Callable[[], Answers]] = [partial(ask_teacher, run, problems, source.label)]
-        makers += [partial(ask_student, run, x, problems, source) for x in (None, *students)]
+        label = source.label if split is Split.HELDOUT else f"{source.label} ({split.value})"
+        makers: list[Callable[[], Answers]] = [partial(ask_teacher, run, problems, label)]
+        makers += [partial(ask_student, run, x, problems, label) for x in (None, *students)]
         for make in makers:
             try:
-                found.append(judge(run, make(), problems))
+                made = judge(run, make(), problems)
+                found.append(replace(made, set=source.label, split=split))
             except NotFresh:
                 missing += 1
     if missing:

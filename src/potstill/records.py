@@ -257,13 +257,17 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """What makes responses comparable: only those of one ``condition_id`` are set side by side."""
+    """What makes responses comparable: only those of one ``condition_id`` are set side by side.
+
+    ``when_cut`` says what is done about a reply that reaches the limit, "" where it stands as cut.
+    """
 
     problem_set: str
     system: str
     template: str
     sampling: Sampling
     precision: str
+    when_cut: str = ""
 
     @property
     def condition_id(self) -> str:

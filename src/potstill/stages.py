@@ -33,7 +33,7 @@ from potstill.records import (
 )
 from potstill.solvers import solve
 from potstill.store import Cell
-from potstill.study import Source, Study
+from potstill.study import Study
 
 if TYPE_CHECKING:
     from potstill.students import StudentCell
@@ -75,6 +75,7 @@ class Answers:
     responses: tuple[Response, ...]
     not_asked: tuple[NotAsked, ...]
     verdicts: tuple[Verdict, ...] = ()
+    split: Split = Split.HELDOUT
 
 
 def bring_in(run: Run) -> tuple[list[Problem], list[SetAside]]:
@@ -139,6 +140,7 @@ def ask_teacher(run: Run, problems: Sequence[Problem], which: str, *, samples: i
         template=agent.prompt,
         sampling=agent.sampling,
         precision="api",
+        when_cut=str(agent.past_cut or ""),
     )
     blank = Answers("teacher", Role.TEACHER, "", 0, which, condition, (), ())
     identity = {**agent_identity(agent), "samples": samples}
@@ -279,17 +281,17 @@ def _lessons(
 
 
 def ask_student(
-    run: Run, student: StudentCell | None, problems: Sequence[Problem], source: Source
+    run: Run, student: StudentCell | None, problems: Sequence[Problem], label: str
 ) -> Answers:
     """The answers of the base (no student) or a student: one condition for all of them."""
     condition = student_condition(run.study, _set_hash(problems))
     if student is None:
-        blank = Answers("base", Role.BASE, "", 0, source.label, condition, (), ())
+        blank = Answers("base", Role.BASE, "", 0, label, condition, (), ())
         weights = {"base": run.base().base_hash}
     else:
         trained = student.student
         who = (trained.id, Role.STUDENT, trained.variant, trained.seed)
-        blank = Answers(*who, source.label, condition, (), ())
+        blank = Answers(*who, label, condition, (), ())
         weights = {"base": trained.base_hash, "adapter": trained.adapter_hash}
     return _ask(run, blank, problems, weights, f"{_short(blank)}", student)
 
@@ -318,7 +320,13 @@ def _ask(
         else:
             solver = run.local_solver(student.folder if student else None, blank.name)
         stage = "teach" if blank.role is Role.TEACHER else "answer"
-        stream = solve(solver, problems, blank.condition, stage=stage, samples=samples)
+        past_cut = run.study.teacher.past_cut if blank.role is Role.TEACHER else None
+        stream = solve(
+            *(solver, problems, blank.condition),
+            stage=stage,
+            samples=samples,
+            when_cut=past_cut,
+        )
         results = run.counted(name, len(problems) * samples, "answers", stream)
         results.sort(key=lambda r: (order[r.problem_id], getattr(r, "sample", 0)))
         tables = {
@@ -331,7 +339,8 @@ def _ask(
                 f"{solver.id} answered none of {len(failed)} problems ({failed[0].problem_id}: "
                 f"{failed[0].error}); mend that and run again: nothing was kept as an answer."
             )
-        return tables, {"errored": len(failed)}
+        again = sum(isinstance(r, Response) and r.attempt > 0 for r in results)
+        return tables, {"errored": len(failed), "asked past a cut": again}
 
     if run.store.exists(cell) and run.store.manifest(cell).summary.get("errored") and not run.peek:
         run.progress.note(f"{name}: some calls failed before; they are asked again.")

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -23,6 +23,9 @@ from potstill.lessons.recorded import Options as RecordedLevels
 from potstill.lessons.split import SplitOptions
 from potstill.records import Level, Sampling
 from potstill.training.recipe import PRESETS, Recipe
+
+if TYPE_CHECKING:
+    from potstill.solvers.cut import WhenCut
 
 __all__ = [
     "Agent",
@@ -76,7 +79,10 @@ class Agent(_WithOptions):
     """A model in a role: the teacher, the verifier or the condenser.
 
     ``samples`` is the teacher's: how often it is asked each problem it is to teach. Where the first
-    answer is wrong, undecided or disputed, a later one that is right takes its place.
+    answer is wrong, undecided or disputed, a later one that is right takes its place. ``when_cut``
+    is what becomes of an answer that reaches ``max_tokens``: it is kept and counted as cut, asked
+    ``again`` once with ``cut_max_tokens`` (0: twice as many), or made to ``continue`` once by that
+    many (0: as many again).
     """
 
     solver: str
@@ -87,6 +93,27 @@ class Agent(_WithOptions):
     max_tokens: Annotated[int, Field(gt=0)] = 8192
     seed: int = 0
     samples: Annotated[int, Field(ge=1, le=64)] = 1
+    when_cut: Literal["keep", "again", "continue"] = "keep"
+    cut_max_tokens: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _larger(self) -> Agent:
+        if self.when_cut == "again" and 0 < self.cut_max_tokens <= self.max_tokens:
+            raise ValueError(
+                f"cut_max_tokens ({self.cut_max_tokens}) must be more than max_tokens "
+                f"({self.max_tokens}) for an answer to be asked again"
+            )
+        return self
+
+    @property
+    def past_cut(self) -> WhenCut | None:
+        """How this agent is asked past a cut; None where cut answers are kept as they are."""
+        from potstill.solvers.cut import WhenCut
+
+        if self.when_cut == "keep":
+            return None
+        usual = self.max_tokens * (2 if self.when_cut == "again" else 1)
+        return WhenCut(self.when_cut, self.cut_max_tokens or usual)
 
     @property
     def sampling(self) -> Sampling:
@@ -104,7 +131,11 @@ class StudentBase(_Strict):
 
 
 class Evaluation(_Strict):
-    """The one condition under which base and students answer."""
+    """The one condition under which base and students answer.
+
+    ``seen: report`` has them answer the problems they trained on too, which are scored apart from
+    the held-out ones; otherwise a problem that stood in a training set is never scored.
+    """
 
     system: str = ""
     prompt: str = SOLVE_PROMPT
@@ -113,6 +144,7 @@ class Evaluation(_Strict):
     max_tokens: Annotated[int, Field(gt=0)] = 2048
     seed: int = 0
     batch_size: Annotated[int, Field(ge=0)] = 0
+    seen: Literal["refuse", "report"] = "refuse"
 
     @property
     def sampling(self) -> Sampling:
@@ -138,6 +170,7 @@ class Study(_Strict):
     require: Literal["all", "own"] = "all"
     student: StudentBase = Field(default_factory=StudentBase)
     training: Recipe = Field(default_factory=lambda: Recipe.preset("default"))
+    budget_usd: Annotated[float, Field(ge=0)] | None = None
     seeds: Annotated[list[int], Field(min_length=1)] = [0]
     evaluation: Evaluation = Field(default_factory=Evaluation)
 

@@ -6,11 +6,13 @@ OpenAI-compatible endpoint is asked.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from potstill.solvers import never
 
 if TYPE_CHECKING:
     from potstill.ledger import Ledger
@@ -42,7 +44,9 @@ class Options(BaseModel):
 
 
 @contextmanager
-def open_solver(options: Options, ledger: Ledger) -> Iterator[Solver]:
+def open_solver(
+    options: Options, ledger: Ledger, *, stop: Callable[[], str] = never
+) -> Iterator[Solver]:
     """The scripted model, served over HTTP on this machine for as long as the context lasts."""
     from potstill.pocket import generate
     from potstill.pocket.teacher import PocketTeacher
@@ -64,5 +68,5 @@ def open_solver(options: Options, ledger: Ledger) -> Iterator[Solver]:
             api_key_env="",
             concurrency=options.concurrency,
         )
-        with api.open_solver(settings, ledger) as solver:
+        with api.open_solver(settings, ledger, stop=stop) as solver:
             yield solver

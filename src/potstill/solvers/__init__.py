@@ -9,11 +9,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from potstill.records import Condition, Finish, NotAsked, Problem, Response, Sampling
 
-__all__ = ["Ask", "Completion", "Message", "Solver", "Unanswered", "render_messages", "solve"]
+if TYPE_CHECKING:
+    from potstill.solvers.cut import WhenCut
+
+__all__ = [
+    "Ask",
+    "Completion",
+    "Message",
+    "Solver",
+    "Unanswered",
+    "never",
+    "render_messages",
+    "solve",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +97,11 @@ class Solver(Protocol):
         ...
 
 
+def never() -> str:
+    """What stops buying: nothing."""
+    return ""
+
+
 def render_messages(problem: Problem, condition: Condition) -> tuple[Message, ...]:
     """The chat that puts a problem to a solver: the system prompt if any, then the template."""
     user = Message("user", condition.template.replace("{problem}", problem.text))
@@ -99,14 +116,24 @@ def solve(
     stage: str,
     samples: int = 1,
     attempt: int = 0,
+    when_cut: WhenCut | None = None,
 ) -> Iterator[Response | NotAsked]:
-    """Responses of any solver to any problems under one condition, in the order they come."""
+    """Responses of any solver to any problems under one condition, in the order they come.
+
+    A reply cut at the limit is a response like any other, or is asked past its cut once where
+    ``when_cut`` says how.
+    """
+    from potstill.solvers.cut import ask_past_cuts
+
     asks = (
         Ask(problem.id, render_messages(problem, condition), condition.sampling, sample, attempt)
         for problem in problems
         for sample in range(samples)
     )
-    for result in solver.complete(asks, stage):
+    results = (
+        ask_past_cuts(solver, asks, stage, when_cut) if when_cut else solver.complete(asks, stage)
+    )
+    for result in results:
         if isinstance(result, Unanswered):
             yield NotAsked(solver.id, result.tag, condition.condition_id, result.why)
         else:

@@ -16,7 +16,7 @@ from potstill.errors import EndpointError, InputError
 from potstill.ledger import Event, Ledger, key_of_request, request_json
 from potstill.prices import Price
 from potstill.records import Finish
-from potstill.solvers import Ask, Completion, Unanswered
+from potstill.solvers import Ask, Completion, Unanswered, never
 from potstill.solvers.buying import Bought, Buyer, Errand, Terms
 from potstill.solvers.parse import NotAReply, Parsed, parse_completion, wire_seed
 
@@ -75,10 +75,6 @@ class Options(BaseModel):
         return value
 
 
-def _never() -> str:
-    return ""
-
-
 class ApiSolver:
     """A :class:`~potstill.solvers.Solver` that asks an endpoint and keeps every reply.
 
@@ -94,7 +90,7 @@ class ApiSolver:
         ledger: Ledger,
         name: str | None = None,
         *,
-        stop: Callable[[], str] = _never,
+        stop: Callable[[], str] = never,
     ) -> None:
         self.options = options
         self._ledger = ledger
@@ -217,7 +213,7 @@ class ApiSolver:
 
 @contextmanager
 def open_solver(
-    options: Options, ledger: Ledger, *, stop: Callable[[], str] = _never
+    options: Options, ledger: Ledger, *, stop: Callable[[], str] = never
 ) -> Iterator[ApiSolver]:
     """The solver of these options, as every solver plugin gives one."""
     yield ApiSolver(options, ledger, stop=stop)

@@ -16,7 +16,7 @@ from tenacity.wait import wait_random_exponential
 from potstill.errors import EndpointError, PotstillError
 from potstill.ledger import Entry, Event, Ledger, now_utc
 from potstill.prices import Price, cost_usd
-from potstill.solvers import Ask
+from potstill.solvers import Ask, never
 from potstill.solvers.pacing import Limiter, Rate
 from potstill.solvers.parse import NotAReply, Parsed, parse_completion
 from potstill.solvers.transport import Failure, Fetched, NoRecord, Refused, Transport
@@ -218,6 +218,11 @@ class _Session:
             return Bought(errand.key, error=why)
         self._won()
         await self._ledger.commit(self._entry(errand, fetched, parsed, tries - 1))
+        if self._terms.stop is not never and not parsed.counted:
+            raise EndpointError(
+                f"{self._who} does not say how many tokens its replies took, so no budget can be "
+                "kept to; ask an endpoint that reports usage, or take budget_usd out."
+            )
         return Bought(errand.key, parsed)
 
     async def _again(self, errand: Errand, first: Failure) -> tuple[Fetched, Parsed, int]:

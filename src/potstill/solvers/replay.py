@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 from potstill.errors import InputError
 from potstill.ledger import Entry, Ledger, key_of_request, now_utc, request_json
 from potstill.problems.rows import SUFFIXES
-from potstill.solvers import Ask, Completion, Solver, Unanswered
+from potstill.solvers import Ask, Completion, Solver, Unanswered, never
 from potstill.solvers.api import ApiSolver, PriceOptions, completion_from
 from potstill.solvers.api import Options as ApiOptions
 from potstill.solvers.parse import NotAReply, completion_bytes, parse_completion, wire_seed
@@ -319,7 +319,9 @@ class ReplaySolver:
 
 
 @contextmanager
-def open_solver(options: Options, ledger: Ledger) -> Iterator[Solver]:
+def open_solver(
+    options: Options, ledger: Ledger, *, stop: Callable[[], str] = never
+) -> Iterator[Solver]:
     """The replay of these options, over HTTP on this machine unless ``http`` is false."""
     recording = Recording.read(options.files, options.model)
     if not options.http:
@@ -334,7 +336,7 @@ def open_solver(options: Options, ledger: Ledger) -> Iterator[Solver]:
             concurrency=options.concurrency,
             price=PriceOptions(input=0.0, output=0.0),
         )
-        yield ApiSolver(settings, ledger)
+        yield ApiSolver(settings, ledger, stop=stop)
 
 
 def serve_file(

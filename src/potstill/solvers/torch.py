@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from potstill.errors import PotstillError
 from potstill.ledger import Entry, Ledger, key_of_request, request_json
 from potstill.records import Finish
-from potstill.solvers import Ask, Completion, Unanswered
+from potstill.solvers import Ask, Completion, Unanswered, never
 from potstill.solvers.parse import completion_bytes, parse_completion
 
 if TYPE_CHECKING:
@@ -222,8 +222,13 @@ class TorchSolver:
 
 
 @contextmanager
-def open_solver(options: Options, ledger: Ledger) -> Iterator[TorchSolver]:
-    """The model of these options as a solver, without an adapter; its id is the model's name."""
+def open_solver(
+    options: Options, ledger: Ledger, *, stop: Callable[[], str] = never
+) -> Iterator[TorchSolver]:
+    """The model of these options as a solver, without an adapter; its id is the model's name.
+
+    Answers cost nothing, so ``stop`` is never asked.
+    """
     from potstill.training.base import load_base
 
     base = load_base(options.path, options.precision, options.device)

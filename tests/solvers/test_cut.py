@@ -1,0 +1,95 @@
+"""A reply cut at its limit: kept, asked again once, or continued once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from potstill.ledger import Ledger
+from potstill.records import AnswerKind, Condition, Finish, Problem, Response, Sampling, TextGold
+from potstill.solvers import solve
+from potstill.solvers.api import ApiSolver, Options, PriceOptions
+from potstill.solvers.cut import CONTINUE_PROMPT, WhenCut
+from potstill.solvers.server import ChatReply, ChatRequest, UnknownQuestion, create_app, serve
+
+WORDS = [f"w{n}" for n in range(40)]
+CONDITION = Condition("set", "", "{problem}", Sampling(max_tokens=10), "api")
+
+
+class Storyteller:
+    """Says forty words, as far as the limit goes; goes on where it stopped when told to."""
+
+    def __init__(self) -> None:
+        self.asked: list[ChatRequest] = []
+
+    def reply(self, request: ChatRequest) -> ChatReply:
+        self.asked.append(request)
+        if "gone" in request.messages[0]["content"] and len(self.asked) > 1:
+            raise UnknownQuestion("no record")
+        start = 0
+        if request.messages[-1]["content"] == CONTINUE_PROMPT:
+            start = len(request.messages[-2]["content"].split())
+        said = WORDS[start : start + (request.max_tokens or 40)]
+        finish = "stop" if said and said[-1] == WORDS[-1] else "length"
+        return ChatReply("".join(f"{word} " for word in said), "", finish, 5, len(said))
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    with Ledger.open(tmp_path / "ledger.sqlite") as opened:
+        yield opened
+
+
+def told(
+    ledger: Ledger, teller: Storyteller, when_cut: WhenCut | None, text: str = "tell"
+) -> Response:
+    problem = Problem("p1", text, TextGold("1"), AnswerKind.INTEGER, "test")
+    with serve(create_app(teller.reply, ["m"])) as url:
+        solver = ApiSolver(
+            Options(model="m", base_url=url, api_key_env="", price=PriceOptions(input=1, output=1)),
+            ledger,
+        )
+        (found,) = solve(solver, [problem], CONDITION, stage="teach", when_cut=when_cut)
+    assert isinstance(found, Response)
+    return found
+
+
+def test_a_cut_reply_is_kept_as_it_is_unless_told_otherwise(ledger: Ledger) -> None:
+    teller = Storyteller()
+    found = told(ledger, teller, None)
+    assert (found.finish, found.text.split(), found.attempt) == (Finish.LENGTH, WORDS[:10], 0)
+    assert len(teller.asked) == 1
+
+
+def test_asked_again_with_a_larger_limit_it_is_whole(ledger: Ledger) -> None:
+    teller = Storyteller()
+    found = told(ledger, teller, WhenCut("again", 64))
+    assert (found.finish, found.text.split(), found.attempt) == (Finish.STOP, WORDS, 1)
+    assert [request.max_tokens for request in teller.asked] == [10, 64]
+    again = told(ledger, teller, WhenCut("again", 64))
+    assert again == found
+    assert len(teller.asked) == 2, "a reply was bought twice"
+    (spend,) = ledger.spend(())
+    assert spend.calls == 2, "the cut reply is not in the ledger"
+
+
+def test_continued_it_is_the_two_parts_joined(ledger: Ledger) -> None:
+    teller = Storyteller()
+    found = told(ledger, teller, WhenCut("continue", 30))
+    assert (found.finish, found.text.split(), found.tokens_out) == (Finish.STOP, WORDS, 40)
+    assert [m["role"] for m in teller.asked[1].messages] == ["user", "assistant", "user"]
+
+
+@pytest.mark.parametrize("do", ["again", "continue"])
+def test_cut_twice_it_stays_cut_and_is_not_asked_a_third_time(ledger: Ledger, do: str) -> None:
+    teller = Storyteller()
+    found = told(ledger, teller, WhenCut(do, 12))  # type: ignore[arg-type]
+    assert found.finish is Finish.LENGTH
+    assert len(teller.asked) == 2
+
+
+def test_where_no_second_reply_is_on_record_the_cut_one_stays(ledger: Ledger) -> None:
+    found = told(ledger, Storyteller(), WhenCut("again", 64), text="gone")
+    assert (found.finish, found.attempt) == (Finish.LENGTH, 0)

@@ -1,0 +1,115 @@
+"""A budget is a hard stop: what was bought is kept, what is left is said, a higher one goes on."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from potstill.errors import BudgetSpent, EndpointError, StudyError
+from potstill.pipeline import run_study
+from potstill.pocket import generate
+from potstill.pocket.teacher import TEACHER, PocketTeacher
+from potstill.solvers.server import ChatReply, ChatRequest, create_app, serve
+from potstill.study import load_study
+from potstill.templates import DEMO_STUDY
+
+CONCURRENCY = 4
+PROBLEMS = 60
+
+
+class Shop:
+    """The pocket teacher, where every reply takes 10,000 tokens out."""
+
+    def __init__(self) -> None:
+        known = [p for s in ("train", "valid", "heldout") for p in generate(s, PROBLEMS, 0)]
+        self.teacher = PocketTeacher(known)
+        self.sold = 0
+
+    def reply(self, request: ChatRequest) -> ChatReply:
+        self.sold += 1
+        reply = self.teacher.reply(request)
+        return ChatReply(reply.text, reply.reasoning, reply.finish, 0, 10_000)
+
+
+@pytest.fixture
+def shop() -> Iterator[tuple[Shop, str]]:
+    found = Shop()
+    with serve(create_app(found.reply, [TEACHER])) as url:
+        yield found, url
+
+
+def write_study(folder: Path, url: str, **changes: Any) -> Path:
+    raw = yaml.safe_load(DEMO_STUDY.read_text())
+    raw["problems"] = [{"source": "pocket", "train": PROBLEMS, "valid": 4, "heldout": 4}]
+    raw["teacher"] = {
+        "solver": "api",
+        "model": TEACHER,
+        "base_url": url,
+        "api_key_env": "",
+        "prompt": "{problem}",
+        "concurrency": CONCURRENCY,
+        "price": {"input": 0.0, "output": 1.0},
+    }
+    path = folder / "study.yaml"
+    path.write_text(yaml.safe_dump(raw | changes))
+    return path
+
+
+def replies_in(directory: Path) -> int:
+    with sqlite3.connect(f"file:{directory}/ledger.sqlite?mode=ro", uri=True) as db:
+        return int(db.execute("select count(*) from replies where stage = 'teach'").fetchone()[0])
+
+
+def test_spending_stops_at_the_budget_and_a_higher_one_goes_on(
+    tmp_path: Path, shop: tuple[Shop, str]
+) -> None:
+    seller, url = shop
+    out = tmp_path / "out"
+    path = write_study(tmp_path, url, budget_usd=0.20)
+    with pytest.raises(BudgetSpent, match=r"teacher · train is left unfinished with \d+ calls"):
+        run_study(load_study(path), out, until="teach")
+    bought = replies_in(out)
+    assert 20 <= bought <= 20 + CONCURRENCY
+    assert seller.sold == bought
+    with pytest.raises(BudgetSpent):
+        run_study(load_study(path), out, until="teach")
+    assert seller.sold == bought, "something was bought after the budget was spent"
+    run_study(load_study(write_study(tmp_path, url, budget_usd=5.0)), out, until="teach")
+    assert seller.sold == replies_in(out) == PROBLEMS + 4
+
+
+def test_a_budget_without_a_price_is_refused_before_anything_is_bought(
+    tmp_path: Path, shop: tuple[Shop, str]
+) -> None:
+    seller, url = shop
+    raw = yaml.safe_load(write_study(tmp_path, url, budget_usd=1.0).read_text())
+    del raw["teacher"]["price"]
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(raw))
+    with pytest.raises(StudyError, match=r"no price is known for pocket-teacher, the teacher"):
+        run_study(load_study(tmp_path / "study.yaml"), tmp_path / "out", until="teach")
+    assert seller.sold == 0
+
+
+def test_an_endpoint_that_counts_no_tokens_cannot_be_kept_to_a_budget(tmp_path: Path) -> None:
+    message = {"role": "assistant", "content": "\\boxed{1}"}
+    sold = []
+
+    async def sell(request: Request) -> JSONResponse:
+        sold.append(await request.json())
+        return JSONResponse({"choices": [{"message": message, "finish_reason": "stop"}]})
+
+    routes = [Route("/v1/chat/completions", sell, methods=["POST"])]
+    with serve(Starlette(routes=routes)) as url:
+        path = write_study(tmp_path, url, budget_usd=1.0)
+        with pytest.raises(EndpointError, match="does not say how many tokens"):
+            run_study(load_study(path), tmp_path / "out", until="teach")
+    assert 0 < len(sold) <= 2 * CONCURRENCY
