@@ -32,8 +32,12 @@ StudyDir = Annotated[
 
 def main() -> None:
     """Nothing; runs the command line. Potstill's own errors end it with one sentence and code 2."""
+    import logging
+
     from potstill.errors import PotstillError
 
+    # asyncio warns of every reply it cannot send to a client that has gone; errors are told below
+    logging.getLogger("asyncio").setLevel(logging.ERROR)
     try:
         app()
     except PotstillError as exc:
@@ -72,7 +76,7 @@ def run(
     if dry_run:
         from potstill.plan import print_plan
 
-        print_plan(study, _console())
+        print_plan(study, out or Path("runs") / load_study(study).name, _console())
         return
     loaded = load_study(study)
     _run(loaded, out or Path("runs") / loaded.name, until)

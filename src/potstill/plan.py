@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from potstill.estimate import Call, Estimate, estimate
 from potstill.records import Split
 from potstill.study import Study, load_options, load_study, read_study
 from potstill.training.recipe import PRESETS
@@ -27,16 +28,6 @@ class Setting:
     name: str
     value: str
     origin: str
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """How many calls a study would make of one model for one purpose, at most."""
-
-    stage: str
-    model: str
-    calls: int
-    why: str
 
 
 def settings(study: Study, raw: Mapping[str, Any]) -> list[Setting]:
@@ -72,6 +63,7 @@ def planned_calls(study: Study, imported: Imported) -> tuple[dict[str, int], lis
     calls = [
         Call(
             "teach",
+            "teacher",
             names["teacher"],
             lessons * study.teacher.samples + heldout,
             "held out once, the rest as often as samples says",
@@ -80,18 +72,28 @@ def planned_calls(study: Study, imported: Imported) -> tuple[dict[str, int], lis
     if study.verifier and study.verify != "symbolic":
         most = lessons + heldout * (2 + students)
         why = "every answer" if study.verify == "both" else "answers the symbolic check leaves open"
-        calls.append(Call("verify", names["verifier"], most, f"at most: {why}, local ones too"))
+        calls.append(
+            Call("verify", "verifier", names["verifier"], most, f"at most: {why}, local ones too")
+        )
     if study.condenser:
         most = lessons * len(study.levels)
         calls.append(
-            Call("condense", names["condenser"], most, "at most, and again where one is refused")
+            Call(
+                *("condense", "condenser", names["condenser"], most),
+                "at most, and again where one is refused",
+            )
         )
-    calls.append(Call("answer", study.student.base, heldout * (1 + students), "local, base too"))
+    calls.append(
+        Call(*("answer", "", study.student.base), heldout * (1 + students), "local, base too")
+    )
     return {side.value: sides[side] for side in Split}, calls
 
 
-def print_plan(path: Path, console: Console) -> None:
-    """Nothing; prints the settings of a study file, its problems and the calls it would make."""
+def print_plan(path: Path, directory: Path, console: Console) -> None:
+    """Nothing; prints the settings of a study file, its problems, and the calls it would make.
+
+    Where ``directory`` has a ledger, tokens and dollars are of what it lacks, measured from it.
+    """
     from rich.table import Table
 
     from potstill.problems import load_problems
@@ -114,14 +116,60 @@ def print_plan(path: Path, console: Console) -> None:
         + (f" ({', '.join(f'{n} {why}' for why, n in reasons.items())})" if reasons else "")
     )
     students = len(study.levels) * len(study.seeds)
-    console.print(f"{students} students: {len(study.levels)} levels x {len(study.seeds)} seeds\n")
-    plan = Table(title="calls it would make", title_justify="left", box=None)
-    for head, side in (("stage", "left"), ("model", "left"), ("calls", "right"), ("", "left")):
-        plan.add_column(head, justify=side)  # type: ignore[arg-type]
-    for call in calls:
-        plan.add_row(call.stage, call.model, f"{call.calls:,}", call.why)
-    console.print(plan)
+    console.print(
+        f"{students} students: {_several(study.levels, 'level')} x {_several(study.seeds, 'seed')}\n"
+    )
+    _print_calls(study, _estimates(study, calls, imported, directory), console)
     console.print("\nNothing was sent.")
+
+
+def _estimates(
+    study: Study, calls: list[Call], imported: Imported, directory: Path
+) -> list[Estimate]:
+    from potstill.ledger import Ledger
+
+    path = directory / "ledger.sqlite"
+    if not path.exists():
+        return estimate(study, calls, imported.problems, None)
+    with Ledger.open(path, readonly=True) as ledger:
+        return estimate(study, calls, imported.problems, ledger)
+
+
+def _print_calls(study: Study, rows: list[Estimate], console: Console) -> None:
+    from rich.table import Table
+
+    plan = Table(title="calls it would make", title_justify="left", box=None, pad_edge=False)
+    plan.add_column("stage", no_wrap=True)
+    plan.add_column("model", overflow="ellipsis", no_wrap=True)
+    for head in ("calls", "bought", "tokens in", "tokens out", "dollars"):
+        plan.add_column(head, justify="right", no_wrap=True)
+    for row in rows:
+        local = not row.call.role
+        plan.add_row(
+            row.call.stage,
+            row.call.model,
+            f"{row.call.calls:,}",
+            "" if local else f"{row.have:,}",
+            "" if local else f"{row.tokens_in:,}",
+            "" if local else f"{row.tokens_out:,}",
+            "no price" if row.usd is None else f"{row.usd:,.2f}",
+        )
+    console.print(plan)
+    for row in rows:
+        basis = ""
+        if row.call.role and row.left:
+            basis = (
+                f"; tokens as in {row.measured:,} replies so far"
+                if row.measured
+                else "; tokens assumed"
+            )
+        console.print(f"[dim]{row.call.stage}: {row.call.why}{basis}[/dim]", highlight=False)
+    known = [row.usd for row in rows if row.usd is not None]
+    unknown = list(dict.fromkeys(row.call.model for row in rows if row.usd is None))
+    lacking = f", without {', '.join(unknown)}, whose price is not known" if unknown else ""
+    console.print(f"\nStill to pay: about ${sum(known):,.2f} at most{lacking}.", highlight=False)
+    if study.budget_usd is not None:
+        console.print(f"The budget for all runs together: ${study.budget_usd:,.2f}.")
 
 
 def print_problems(file: Path, console: Console, *, only_aside: bool) -> None:
@@ -160,6 +208,10 @@ def _plain(text: str) -> Any:
     from rich.text import Text
 
     return Text(" ".join(text.split()))
+
+
+def _several(items: Sequence[object], noun: str) -> str:
+    return f"{len(items)} {noun}" + ("s" if len(items) != 1 else "")
 
 
 def _listed(counts: Mapping[str, int]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import errno
 import json
 import math
@@ -16,7 +17,8 @@ from report_sample import CONDITIONS, answers, curve, report_data
 from potstill.errors import StoreError
 from potstill.evaluation import evaluate
 from potstill.records import Outcome
-from potstill.report import LossCurve, LossPoint, build, build_report
+from potstill.report import CallCount, LossCurve, LossPoint, build, build_report
+from potstill.report.numbers import report_numbers
 from potstill.report.phrases import percent
 
 HOSTILE = (
@@ -200,3 +202,27 @@ def test_a_full_disk_leaves_the_old_report(tmp_path: Path, monkeypatch: pytest.M
     build_report(report_data(seeds=2), tmp_path)
     assert page.read_bytes() != before
     assert [p.name for p in tmp_path.iterdir()] == ["report"]
+
+
+def test_spend_is_told_per_reply_per_lesson_and_per_point_gained() -> None:
+    paid = CallCount("teach", "m", calls=400, retries=0, tokens_in=1, tokens_out=1, cost_usd=6.0)
+    free = CallCount("answer", "local", calls=900, retries=0, tokens_in=1, tokens_out=1, cost_usd=0)
+    data = dataclasses.replace(report_data(), calls=(paid, free))
+    numbers = report_numbers(data)
+    spend = numbers["spend"]
+    assert spend["usd_per_reply"] == pytest.approx(6.0 / 400)
+    kept = sum(x["kept"] for x in numbers["corpus"]["lessons"] if x["level"] != "R0")
+    assert spend["usd_per_lesson"] == pytest.approx(6.0 / kept)
+    (primary,) = [c for c in numbers["comparisons"] if c["kind"] == "primary"]
+    assert primary["beyond_chance"]
+    gained = 100 * (primary["accuracy_a"] - primary["accuracy_b"])
+    assert spend["usd_per_point"] == pytest.approx(6.0 / gained)
+
+
+def test_no_price_of_a_point_where_no_gain_is_beyond_chance() -> None:
+    data = report_data()
+    none = tuple(dataclasses.replace(c, p=0.4) for c in data.comparisons)
+    assert (
+        report_numbers(dataclasses.replace(data, comparisons=none))["spend"]["usd_per_point"]
+        is None
+    )

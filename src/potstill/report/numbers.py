@@ -9,9 +9,11 @@ from enum import Enum
 from typing import Any
 
 from potstill.errors import StudyError
+from potstill.evaluation.comparisons import Kind
 from potstill.evaluation.scores import check_counts
+from potstill.records import Level
 from potstill.report.claims import claims
-from potstill.report.data import CallCount, ReportData
+from potstill.report.data import ReportData
 from potstill.report.phrases import plain
 
 __all__ = ["FORMAT_VERSION", "Numbers", "report_numbers"]
@@ -45,7 +47,7 @@ def report_numbers(data: ReportData) -> Numbers:
         "training": data.training,
         "corpus": data.corpus,
         "calls": data.calls,
-        "spend": _spend(data.calls),
+        "spend": _spend(data),
         "causes": data.causes,
         "grader": data.grader,
         "overlap": data.overlap,
@@ -59,9 +61,22 @@ def report_numbers(data: ReportData) -> Numbers:
     return written
 
 
-def _spend(calls: tuple[CallCount, ...]) -> Numbers:
+def _spend(data: ReportData) -> Numbers:
+    """What was spent in all, per bought reply, per kept lesson and per point gained.
+
+    A point is one of accuracy, of the primary comparison, where it is a gain beyond chance.
+    """
+    calls = data.calls
     priced = [c.cost_usd for c in calls if c.cost_usd is not None]
+    usd = math.fsum(priced)
+    bought = sum(c.calls for c in calls if c.cost_usd)
+    kept = sum(x.kept for x in data.corpus.lessons if x.level != Level.R0)
+    gains = (c for c in data.comparisons if c.kind is Kind.PRIMARY and c.beyond_chance)
+    points = next((100 * c.difference for c in gains if c.difference > 0), 0.0)
     return {
+        "usd_per_reply": usd / bought if bought else None,
+        "usd_per_lesson": usd / kept if usd and kept else None,
+        "usd_per_point": usd / points if usd and points else None,
         "calls": sum(c.calls for c in calls),
         "retries": sum(c.retries for c in calls),
         "tokens_in": sum(c.tokens_in for c in calls),

@@ -1,0 +1,64 @@
+"""Tokens and dollars before they are spent: assumed at first, then as measured in the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from potstill.estimate import Call, estimate
+from potstill.ledger import Ledger
+from potstill.pipeline import run_study
+from potstill.plan import planned_calls
+from potstill.pocket.teacher import TEACHER
+from potstill.problems import load_problems
+from potstill.solvers.server import create_app, serve
+from potstill.study import load_study
+from test_budget import PROBLEMS, Shop, write_study
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    with serve(create_app(Shop().reply, [TEACHER])) as found:
+        yield found
+
+
+def test_an_estimate_is_of_what_the_ledger_lacks_and_measured_from_what_it_has(
+    tmp_path: Path, url: str
+) -> None:
+    study = load_study(write_study(tmp_path, url))
+    imported = load_problems(study.problems)
+    (teach,) = [c for c in planned_calls(study, imported)[1] if c.stage == "teach"]
+    (before,) = estimate(study, [teach], imported.problems, None)
+    assert (before.have, before.left, before.measured) == (0, PROBLEMS + 8, 0)
+    assert before.usd is not None
+    # the study's price is a dollar per million tokens out, and none for tokens in
+    assert before.usd == pytest.approx(before.tokens_out / 1e6)
+    assert before.tokens_in > 5 * before.left
+    run_study(study, tmp_path / "out", until="teach")
+    with Ledger.open(tmp_path / "out/ledger.sqlite", readonly=True) as ledger:
+        (after,) = estimate(study, [teach], imported.problems, ledger)
+        assert (after.have, after.left, after.measured) == (PROBLEMS + 4, 4, PROBLEMS + 4)
+        assert after.tokens_out == 4 * 10_000
+        assert after.usd == pytest.approx(0.04)
+        more = Call("teach", "teacher", TEACHER, 10_000, "")
+        (large,) = estimate(study, [more], imported.problems, ledger)
+        assert large.usd == pytest.approx((10_000 - PROBLEMS - 4) * 0.01)
+
+
+def test_a_model_without_a_price_is_not_free(tmp_path: Path, url: str) -> None:
+    path = write_study(tmp_path, url)
+    raw = yaml.safe_load(path.read_text())
+    del raw["teacher"]["price"]
+    path.write_text(yaml.safe_dump(raw))
+    study = load_study(path)
+    imported = load_problems(study.problems)
+    found = {
+        x.call.stage: x
+        for x in estimate(study, planned_calls(study, imported)[1], imported.problems, None)
+    }
+    assert found["teach"].usd is None
+    assert found["verify"].usd == 0.0, "the pocket verifier is scripted"
+    assert found["condense"].tokens_out > 0
