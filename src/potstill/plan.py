@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -115,10 +116,8 @@ def print_plan(path: Path, directory: Path, console: Console) -> None:
         + f"; {len(imported.set_aside):,} set aside"
         + (f" ({', '.join(f'{n} {why}' for why, n in reasons.items())})" if reasons else "")
     )
-    students = len(study.levels) * len(study.seeds)
-    console.print(
-        f"{students} students: {_several(study.levels, 'level')} x {_several(study.seeds, 'seed')}\n"
-    )
+    grid = f"{_several(study.levels, 'level')} x {_several(study.seeds, 'seed')}"
+    console.print(f"{_several([*product(study.levels, study.seeds)], 'student')}: {grid}\n")
     _print_calls(study, _estimates(study, calls, imported, directory), console)
     console.print("\nNothing was sent.")
 
