@@ -122,11 +122,14 @@ class Agent(_WithOptions):
 
 
 class StudentBase(_Strict):
-    """The compact model that learns: ``base`` is ``pocket``, a folder, or a hub id."""
+    """The compact model that learns: ``base`` is ``pocket``, a folder, or a hub id.
+
+    ``precision: nf4`` holds the base in 4 bits and trains the adapter on it (QLoRA; CUDA only).
+    """
 
     base: str = "pocket"
     backend: Literal["torch", "mlx"] = "torch"
-    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    precision: Literal["float32", "bfloat16", "nf4"] = "float32"
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
 
 

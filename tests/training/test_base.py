@@ -65,6 +65,8 @@ def test_a_wrong_device_or_precision_is_an_input_error(model_folder: Path) -> No
         load_base(model_folder, device="cuda:99")
     with pytest.raises(InputError, match="neither float32 nor bfloat16"):
         load_base(model_folder, precision="int3", device="cpu")
+    with pytest.raises(InputError, match="nf4 needs a CUDA GPU and the device is cpu"):
+        load_base(model_folder, precision="nf4", device="cpu")
 
 
 def test_a_model_that_changes_its_logits_is_refused(copy: Path) -> None:

@@ -36,7 +36,7 @@ class Options(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     path: str = Field(min_length=1, description="A model folder or a hub id.")
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Literal["float32", "bfloat16", "nf4"] = "float32"
     device: str = "auto"
     batch_size: int = Field(0, ge=0, description="0 takes as many as memory holds, up to 256.")
 

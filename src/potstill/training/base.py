@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -101,9 +102,9 @@ class Base:
 def load_base(path_or_id: str | Path, precision: str = "float32", device: str = "auto") -> Base:
     """The model in a folder or of a hub id, frozen and in evaluation mode.
 
-    ``precision`` is float32 or bfloat16, ``device`` "auto" or any torch device. Only safetensors
-    are read and no code from the folder is run. Raises InputError naming the folder and what it
-    lacks.
+    ``precision`` is float32, bfloat16 or nf4 (4 bits, CUDA), ``device`` "auto" or any torch device.
+    Only safetensors are read and no code from the folder is run. Raises InputError naming the
+    folder and what it lacks.
     """
     folder = _model_folder(path_or_id)
     _check_model_folder(folder, path_or_id)
@@ -269,24 +270,52 @@ def _load_model(folder: Path, precision: str, device: str) -> Any:
 
     # Its bar counts tensors; a small model is loaded before one could read it.
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    how = _loading(precision, device)
     try:
         model: Any = AutoModelForCausalLM.from_pretrained(
             str(folder),
-            dtype={"float32": torch.float32, "bfloat16": torch.bfloat16}[precision],
             use_safetensors=True,
             trust_remote_code=False,
             attn_implementation="sdpa",
+            **how,
         )
-    except KeyError as exc:
-        raise InputError(f"The precision {precision!r} is neither float32 nor bfloat16.") from exc
     except Exception as exc:  # a torn safetensors file, an unknown architecture, wrong shapes
         raise InputError(
             f"The model in {folder} cannot be loaded ({_first_line(exc)}); fetch it again."
         ) from exc
-    model.to(device)
+    if "quantization_config" not in how:  # quantised weights are on their device already
+        model.to(device)
     model.eval()
     model.requires_grad_(False)
     return model
+
+
+def _loading(precision: str, device: str) -> dict[str, Any]:
+    """What ``from_pretrained`` is told for a precision; nf4 is QLoRA's (arXiv 2305.14314)."""
+    if precision in ("float32", "bfloat16"):
+        return {"dtype": getattr(torch, precision)}
+    if precision != "nf4":
+        raise InputError(f"The precision {precision!r} is none of float32, bfloat16 and nf4.")
+    if not device.startswith("cuda"):
+        raise InputError(
+            f"The precision nf4 needs a CUDA GPU and the device is {device}; set precision: "
+            "bfloat16 or float32."
+        )
+    if find_spec("bitsandbytes") is None:
+        raise InputError("The precision nf4 needs bitsandbytes: pip install bitsandbytes.")
+    from transformers import BitsAndBytesConfig
+
+    quantised = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.bfloat16,
+    )
+    return {
+        "dtype": torch.bfloat16,
+        "quantization_config": quantised,
+        "device_map": {"": device},
+    }
 
 
 def _context_tokens(config: Any) -> int:
