@@ -63,7 +63,7 @@ def test_a_bad_model_folder_gets_one_sentence_with_its_name(copy, damage, says) 
 def test_a_wrong_device_or_precision_is_an_input_error(model_folder: Path) -> None:
     with pytest.raises(InputError, match="device: auto"):
         load_base(model_folder, device="cuda:99")
-    with pytest.raises(InputError, match="neither float32 nor bfloat16"):
+    with pytest.raises(InputError, match="none of float32, bfloat16 and nf4"):
         load_base(model_folder, precision="int3", device="cpu")
     with pytest.raises(InputError, match="nf4 needs a CUDA GPU and the device is cpu"):
         load_base(model_folder, precision="nf4", device="cpu")
