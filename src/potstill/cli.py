@@ -102,6 +102,42 @@ def status(directory: StudyDir) -> None:
 
 
 @app.command()
+def ledger(
+    directory: Annotated[
+        Path, typer.Argument(help="A study directory or a ledger.sqlite.", show_default=False)
+    ],
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Derive every key and check every byte again.")
+    ] = False,
+    export: Annotated[
+        Path | None, typer.Option(help="Write every reply to this file, one JSON object a line.")
+    ] = None,
+    import_: Annotated[
+        Path | None,
+        typer.Option("--import", help="Add the replies of an exported file or another ledger."),
+    ] = None,
+) -> None:
+    """Show what was bought by stage, model and day; check it, move it, merge it."""
+    from potstill import ledger_view
+
+    console = _console()
+    if export is not None:
+        count = ledger_view.export_ledger(directory, export)
+        console.print(f"{count:,} replies written to {export}.", highlight=False)
+    elif import_ is not None:
+        merged = ledger_view.import_into(directory, import_)
+        console.print(
+            f"{merged.added:,} replies added, {merged.already:,} already there, "
+            f"{merged.different:,} with another reply here (ours kept).",
+            highlight=False,
+        )
+    elif not verify:
+        ledger_view.print_spend(directory, console)
+    elif not ledger_view.print_verified(directory, console):
+        raise typer.Exit(1)
+
+
+@app.command()
 def problems(
     file: Annotated[
         Path, typer.Argument(help="A study file, a data file or a folder of problems.")

@@ -67,6 +67,7 @@ def open_solver(
             provider="pocket",
             api_key_env="",
             concurrency=options.concurrency,
+            price=api.PriceOptions(input=0.0, output=0.0),
         )
         with api.open_solver(settings, ledger, stop=stop) as solver:
             yield solver
