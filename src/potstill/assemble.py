@@ -10,6 +10,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from potstill.evaluation import Answered, evaluate, join
+from potstill.lessons.listing import gate_rows, gate_totals
 from potstill.lessons.recorded import inversions
 from potstill.records import (
     Cause,
@@ -63,6 +64,13 @@ def report_data(run: Run, result: Result) -> ReportData:
     """Every number and sentence of the report."""
     problems = _scored_groups(result)
     answers = [row for cell in result.answers for row in _answered(cell, problems)]
+    gates = gate_rows(
+        result.problems,
+        result.taught.responses,
+        result.taught.verdicts,
+        result.lessons,
+        run.study.gates,
+    )
     conditions = {a.condition.condition_id: a.condition for a in (result.taught, *result.answers)}
     return ReportData.of(
         run.study.name,
@@ -75,6 +83,8 @@ def report_data(run: Run, result: Result) -> ReportData:
         causes=tuple(_causes(result, problems)),
         grader=_grader(result),
         overlap=_overlap(result),
+        gates=tuple(gate_totals(gates, result.taught.responses, result.lessons)),
+        gate_rows=tuple(gates),
         notes=_notes(result),
         description=run.study.about,
     )
@@ -224,7 +234,7 @@ def _reproduction(run: Run, result: Result) -> Reproduction:
         hashes={
             "study": content_hash(run.study.model_dump(mode="json")),
             "problems": content_hash(list(result.problems)),
-            "base": run.base().base_hash,
+            "base": run.base_hash,
         },
         seeds=tuple(run.study.seeds),
     )

@@ -48,6 +48,7 @@ class Run:
     peek: bool = False
     _pool: list[GradingPool] = field(default_factory=list)
     _base: list[Base] = field(default_factory=list)
+    _base_hash: list[str] = field(default_factory=list)
     _solvers: dict[str, Solver] = field(default_factory=dict)
     _budget: list[Budget] = field(default_factory=list)
 
@@ -96,6 +97,15 @@ class Run:
                 )
             self._base.append(load_base(self.base_path, student.precision, student.device))
         return self._base[0]
+
+    @property
+    def base_hash(self) -> str:
+        """The hash of the base model, which need not be loaded for it."""
+        if not self._base_hash:
+            from potstill.training.base import hash_base
+
+            self._base_hash.append(hash_base(self.base_path))
+        return self._base_hash[0]
 
     def local_solver(self, adapter: Path | None, name: str) -> Solver:
         """The base model, with a student's adapter if one is given, as a solver."""

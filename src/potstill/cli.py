@@ -138,6 +138,30 @@ def ledger(
 
 
 @app.command()
+def inspect(
+    directory: StudyDir,
+    problem: Annotated[
+        str, typer.Argument(help="A problem's id.  [default: list all]", show_default=False)
+    ] = "",
+    level: Annotated[str, typer.Option(help="Only this level (R0 to R6).")] = "",
+    flag: Annotated[str, typer.Option(help="Only where this gate fired (wrong answer).")] = "",
+    side: Annotated[str, typer.Option(help="Only this side: train, valid or heldout.")] = "",
+    gates: Annotated[bool, typer.Option("--gates", help="Count what each gate saw.")] = False,
+) -> None:
+    """Show any problem with its reasoning at every level, its flags and verdicts."""
+    from potstill import inspecting
+
+    wanted = inspecting.Wanted(side, flag, level)
+    found = inspecting.look(directory)
+    if problem:
+        inspecting.print_problem(found, problem, level, _console())
+    elif gates:
+        inspecting.print_gates(found, wanted, _console())
+    else:
+        inspecting.print_problems(found, wanted, _console())
+
+
+@app.command()
 def problems(
     file: Annotated[
         Path, typer.Argument(help="A study file, a data file or a folder of problems.")
@@ -148,6 +172,23 @@ def problems(
     from potstill.plan import print_problems
 
     print_problems(file, _console(), only_aside=aside)
+
+
+@app.command()
+def overlap(
+    a: Annotated[Path, typer.Argument(help="A file or folder of problems, or a study file.")],
+    b: Annotated[Path | None, typer.Argument(help="Another one.  [default: A with itself]")] = None,
+    threshold: Annotated[
+        float, typer.Option(help="The share of characters that two near problems have in common.")
+    ] = 0.9,
+    out: Annotated[
+        Path | None, typer.Option(help="Write all pairs here too (csv or jsonl).")
+    ] = None,
+) -> None:
+    """Show which problems of two files are the same, or nearly the same, problem."""
+    from potstill.overlap_view import print_overlap
+
+    print_overlap(a, b, threshold, out, _console())
 
 
 @app.command()

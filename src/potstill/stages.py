@@ -210,7 +210,7 @@ def make_lessons(
         levels=list(study.levels),
         ladder=content_hash(list(LADDER)),
         gates=study.gates.model_dump(mode="json"),
-        base=run.base().base_hash,
+        base=run.base_hash,
         version=VERSION["lessons"],
     )
 
@@ -287,7 +287,7 @@ def ask_student(
     condition = student_condition(run.study, _set_hash(problems))
     if student is None:
         blank = Answers("base", Role.BASE, "", 0, label, condition, (), ())
-        weights = {"base": run.base().base_hash}
+        weights = {"base": run.base_hash}
     else:
         trained = student.student
         who = (trained.id, Role.STUDENT, trained.variant, trained.seed)

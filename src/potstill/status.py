@@ -16,7 +16,7 @@ from potstill.study import Study
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["print_status"]
+__all__ = ["print_status", "study_of"]
 
 
 class _Witness:
@@ -47,7 +47,7 @@ def print_status(directory: Path, console: Console) -> None:
     from potstill.ledger import Ledger
     from potstill.pipeline import run_study
 
-    study = _study_of(directory)
+    study = study_of(directory)
     witness = _Witness()
     waiting = ""
     try:
@@ -87,7 +87,8 @@ def print_status(directory: Path, console: Console) -> None:
         console.print("\nGo on with the command that started it: potstill run STUDY --out DIR.")
 
 
-def _study_of(directory: Path) -> Study:
+def study_of(directory: Path) -> Study:
+    """The study that a directory was made by. Raises StoreError where it is none."""
     path = directory / "study.json"
     try:
         return Study.model_validate(json.loads(path.read_text("utf-8")), strict=False)

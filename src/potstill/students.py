@@ -70,7 +70,7 @@ def _plan(
         "student",
         data=data_hash,
         recipe=recipe.recipe_hash,
-        base=run.base().base_hash,
+        base=run.base_hash,
         variant=level.value,
         seed=seed,
         version=VERSION["student"],

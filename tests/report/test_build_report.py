@@ -38,6 +38,7 @@ FILES = {
             "levels",
             "comparisons",
             "calls",
+            "gates",
             "losses",
             "lessons",
             "corpus",

@@ -24,6 +24,8 @@ def build_report(data: ReportData, out: Path) -> Path:
     old report stays until the new one is whole. Raises StudyError where the numbers contradict each
     other, StoreError where the disk refuses.
     """
+    from potstill.report.tables import write_gates
+
     numbers = report_numbers(data)
     place = out / "report"
     try:
@@ -36,6 +38,7 @@ def build_report(data: ReportData, out: Path) -> Path:
             fresh = Path(room, "report")
             fresh.mkdir()
             render_report(numbers, fresh)
+            write_gates(data.gate_rows, fresh / "tables")
             if place.exists():
                 os.replace(place, Path(room, "old"))
             os.replace(fresh, place)

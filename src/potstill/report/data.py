@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from potstill.evaluation.comparisons import Comparison, Evaluation
 from potstill.evaluation.scores import LevelScore
+from potstill.lessons.listing import GateRow, GateTotal
 from potstill.records import Condition, Score
 
 __all__ = [
@@ -164,6 +165,8 @@ class ReportData:
     causes: tuple[CauseCount, ...] = ()
     grader: Grader | None = None
     overlap: tuple[OverlapPair, ...] = ()
+    gates: tuple[GateTotal, ...] = ()
+    gate_rows: tuple[GateRow, ...] = ()
     notes: tuple[str, ...] = ()
     description: str = ""
 
@@ -181,6 +184,8 @@ class ReportData:
         causes: tuple[CauseCount, ...] = (),
         grader: Grader | None = None,
         overlap: tuple[OverlapPair, ...] = (),
+        gates: tuple[GateTotal, ...] = (),
+        gate_rows: tuple[GateRow, ...] = (),
         notes: tuple[str, ...] = (),
         description: str = "",
     ) -> ReportData:
@@ -198,6 +203,8 @@ class ReportData:
             causes=causes,
             grader=grader,
             overlap=overlap,
+            gates=gates,
+            gate_rows=gate_rows,
             notes=notes,
             description=description,
         )

@@ -51,6 +51,7 @@ def report_numbers(data: ReportData) -> Numbers:
         "causes": data.causes,
         "grader": data.grader,
         "overlap": data.overlap,
+        "gates": data.gates,
         "conditions": [{"condition_id": c.condition_id} | _values(c) for c in data.conditions],
         "versions": data.reproduction.versions,
         "reproduction": data.reproduction,

@@ -7,9 +7,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from potstill.lessons.listing import GateRow
 from potstill.records import Outcome
+from potstill.report.phrases import plain
 
-__all__ = ["write_tables"]
+__all__ = ["write_gates", "write_tables"]
 
 Row = dict[str, Any]
 
@@ -25,6 +27,16 @@ def write_tables(numbers: Row, folder: Path) -> None:
     _write(folder / "losses.csv", _losses(numbers["training"]))
     _write(folder / "lessons.csv", _lessons(numbers["corpus"]["lessons"]))
     _write(folder / "corpus.csv", _corpus(numbers["corpus"]))
+
+
+def write_gates(rows: Iterable[GateRow], folder: Path) -> None:
+    """None; writes gates.csv: what every gate saw, one text a row. Too long for report.json."""
+    names = ("problem_id", "level", "gate", "detail", "excludes")
+    _write(folder / "gates.csv", ({n: _plain(getattr(row, n)) for n in names} for row in rows))
+
+
+def _plain(value: Any) -> Any:
+    return plain(value) if isinstance(value, str) else value
 
 
 def _flat(x: Row) -> Row:

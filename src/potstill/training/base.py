@@ -27,6 +27,7 @@ __all__ = [
     "choose_device",
     "core_count",
     "cpu_threads",
+    "hash_base",
     "hash_model_folder",
     "idle_threads",
     "is_out_of_memory",
@@ -129,6 +130,13 @@ def load_base(path_or_id: str | Path, precision: str = "float32", device: str = 
         stop_tokens=_stop_tokens(model, tokenizer),
         from_hub=not is_folder,
     )
+
+
+def hash_base(path_or_id: str | Path) -> str:
+    """The hash that the base in a folder or of a hub id will have. Raises as ``load_base`` does."""
+    folder = _model_folder(path_or_id)
+    _check_model_folder(folder, path_or_id)
+    return hash_model_folder(folder)
 
 
 def hash_model_folder(folder: Path) -> str:
