@@ -264,3 +264,38 @@ def test_a_cut_answer_is_asked_again_where_the_study_says_so(tmp_path: Path) -> 
             ).fetchone()[0]
     assert outcomes["keep"] == 158
     assert 158 < outcomes["again"] < 2 * 158
+
+
+def test_controls_and_the_mixed_student_stand_beside_the_ladder(tmp_path: Path) -> None:
+    path = write_small_study(
+        tmp_path, controls=["truncate", "answer_only"], mix=["R1", "R6"], seeds=[0]
+    )
+    report = run_study(load_study(path), tmp_path / "out")
+    assert report is not None
+    whole = [s for s in report["scores"] if s["group"] == "all"]
+    variants = ["R1", "R6", "truncate-R6", "answer_only", "mix-R1", "mix-R6"]
+    assert [s["level"] for s in whole if s["role"] == "student"] == variants
+    assert [s["level"] for s in whole if s["role"] == "base"] == ["", "base-R1", "base-R6"]
+    pairs = {(c["a"], c["b"]): c for c in report["comparisons"] if c["kind"] != "descriptive"}
+    assert set(pairs) == {
+        *((x, "base") for x in variants[:4]),
+        ("mix-R1", "base-R1"),
+        ("mix-R6", "base-R6"),
+        ("R6", "R1"),
+        ("R6", "truncate-R6"),
+    }
+    assert all(not c["differs"] for c in pairs.values())
+    templates = {c["condition_id"]: c["template"] for c in report["conditions"]}
+    asked = {s["level"]: templates[s["condition_id"]] for s in whole}
+    assert asked["mix-R6"] == asked["base-R6"] != asked["mix-R1"]
+    assert "Level R6: reason in about 1 words" in asked["mix-R6"]
+    assert "{" not in asked["mix-R6"].replace("{problem}", "")
+    lengths = {
+        json.loads(f.read_text())["student"]["variant"]: json.loads(f.read_text())["student"][
+            "trained_examples"
+        ]
+        for f in (tmp_path / "out").rglob("student.json")
+    }
+    assert lengths["mix"] == lengths["R1"] + lengths["R6"]
+    assert lengths["answer_only"] == lengths["R1"] >= lengths["truncate-R6"]
+    assert any(claim["about"] == "control" for claim in report["claims"])

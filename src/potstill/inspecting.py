@@ -81,6 +81,7 @@ def look(directory: Path) -> Found:
     from potstill.ledger import Ledger
     from potstill.pipeline import evaluate, train
     from potstill.stages import ask_teacher, bring_in, judge, make_lessons, split_up
+    from potstill.students import levels_to_ask
 
     found = Found(study_of(directory))
     with ExitStack() as stack:
@@ -102,7 +103,8 @@ def look(directory: Path) -> Found:
             for lesson in lessons:
                 found.lessons.setdefault(lesson.problem_id, {})[lesson.level] = lesson
             students = train(run, chosen, by_split, pairs)
-            found.answers = evaluate(run, students, by_split[Split.HELDOUT])
+            asked = levels_to_ask(run, chosen)
+            found.answers = evaluate(run, students, asked, by_split[Split.HELDOUT])
         except NotFresh as exc:
             found.missing = str(exc)
     return found

@@ -19,6 +19,7 @@ from potstill.progress import Progress, quiet
 from potstill.records import Lesson, Problem, SetAside, Split
 from potstill.stages import (
     Answers,
+    AskedLevel,
     ask_student,
     ask_teacher,
     bring_in,
@@ -27,7 +28,7 @@ from potstill.stages import (
     split_up,
 )
 from potstill.store import Store
-from potstill.students import StudentCell, train_students
+from potstill.students import MIX, StudentCell, levels_to_ask, train_students
 from potstill.study import Study
 
 __all__ = ["STAGES", "Result", "run_study"]
@@ -103,11 +104,12 @@ def _stages(run: Run, until: str) -> Result | None:
     students = train(run, chosen, by_split, pairs)
     if until == "train":
         return None
-    answers = evaluate(run, students, by_split[Split.HELDOUT])
+    asked = levels_to_ask(run, chosen)
+    answers = evaluate(run, students, asked, by_split[Split.HELDOUT])
     if run.study.evaluation.seen == "report":
         trained = {lesson.problem_id for lessons in chosen.values() for lesson in lessons}
         seen = [p for p in by_split[Split.TRAIN] if p.id in trained]
-        answers += evaluate(run, students, seen, Split.TRAIN)
+        answers += evaluate(run, students, asked, seen, Split.TRAIN)
     return Result(
         run.study,
         tuple(problems),
@@ -140,10 +142,16 @@ def train(
 def evaluate(
     run: Run,
     students: Sequence[StudentCell],
+    levels: Sequence[AskedLevel],
     asked: Sequence[Problem],
     split: Split = Split.HELDOUT,
 ) -> list[Answers]:
-    """Teacher, base and every student on every set of one side, with verdicts."""
+    """Teacher, base and every student on every set of one side, with verdicts.
+
+    The mixed student answers once for each of its ``levels``, and the base beside it.
+    """
+    single = [x for x in students if x.student.variant != MIX]
+    mixed = [x for x in students if x.student.variant == MIX]
     found: list[Answers] = []
     missing = 0
     for source in run.study.problems:
@@ -152,7 +160,12 @@ def evaluate(
             continue
         label = source.label if split is Split.HELDOUT else f"{source.label} ({split.value})"
         makers: list[Callable[[], Answers]] = [partial(ask_teacher, run, problems, label)]
-        makers += [partial(ask_student, run, x, problems, label) for x in (None, *students)]
+        makers += [partial(ask_student, run, x, problems, label) for x in (None, *single)]
+        makers += [
+            partial(ask_student, run, x, problems, label, level)
+            for level in levels
+            for x in (None, *mixed)
+        ]
         for make in makers:
             try:
                 made = judge(run, make(), problems)

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 __all__ = [
     "VERSION",
     "Answers",
+    "AskedLevel",
     "ask_student",
     "ask_teacher",
     "bring_in",
@@ -60,6 +61,14 @@ class Side:
 
     problem_id: str
     split: Split
+
+
+@dataclass(frozen=True, slots=True)
+class AskedLevel:
+    """A level that a solver is asked for by name, and the mean words of its lessons."""
+
+    level: str
+    words: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,16 +290,25 @@ def _lessons(
 
 
 def ask_student(
-    run: Run, student: StudentCell | None, problems: Sequence[Problem], label: str
+    run: Run,
+    student: StudentCell | None,
+    problems: Sequence[Problem],
+    label: str,
+    asked: AskedLevel | None = None,
 ) -> Answers:
-    """The answers of the base (no student) or a student: one condition for all of them."""
-    condition = student_condition(run.study, _set_hash(problems))
+    """The answers of the base (no student) or a student: one condition for all of them.
+
+    ``asked`` for a level, the mixed student and the base answer under a condition of their own.
+    """
+    condition = student_condition(run.study, _set_hash(problems), asked)
     if student is None:
-        blank = Answers("base", Role.BASE, "", 0, label, condition, (), ())
+        level = f"base-{asked.level}" if asked else ""
+        blank = Answers("base", Role.BASE, level, 0, label, condition, (), ())
         weights = {"base": run.base_hash}
     else:
         trained = student.student
-        who = (trained.id, Role.STUDENT, trained.variant, trained.seed)
+        variant = f"{trained.variant}-{asked.level}" if asked else trained.variant
+        who = (trained.id, Role.STUDENT, variant, trained.seed)
         blank = Answers(*who, label, condition, (), ())
         weights = {"base": trained.base_hash, "adapter": trained.adapter_hash}
     return _ask(run, blank, problems, weights, f"{_short(blank)}", student)
@@ -307,6 +325,8 @@ def _ask(
 ) -> Answers:
     cell = Cell.of(
         "answers",
+        # two students with the same bits are still two
+        name=blank.name,
         identity=identity,
         condition=blank.condition,
         problems=content_hash(list(problems)),
@@ -353,13 +373,23 @@ def _ask(
     )
 
 
-def student_condition(study: Study, problem_set: str) -> Condition:
-    """The one condition of base and students, for training prompts and for answers."""
+def student_condition(study: Study, problem_set: str, asked: AskedLevel | None = None) -> Condition:
+    """The condition of base and students, for training prompts and for answers.
+
+    One for all of them, and one for every level that the mixed student is ``asked`` for.
+    """
     evaluation = study.evaluation
+    template = evaluation.prompt
+    if asked is not None:
+        template = (
+            evaluation.level_prompt.replace("{prompt}", template)
+            .replace("{level}", asked.level)
+            .replace("{words}", str(asked.words))
+        )
     return Condition(
         problem_set=problem_set,
         system=evaluation.system,
-        template=evaluation.prompt,
+        template=template,
         sampling=evaluation.sampling,
         precision=study.student.precision,
     )

@@ -1,16 +1,18 @@
-"""The grid: one student for every level and seed, each a cell of its own."""
+"""The grid: one student for every variant of the lessons and seed, each a cell of its own."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import mean
 from typing import TYPE_CHECKING
 
 from potstill.cells import NotFresh, Run
-from potstill.records import Lesson, Level, Problem, Split, Student, content_hash
+from potstill.lessons.controls import make_controls
+from potstill.records import Lesson, Problem, Split, Student, content_hash
 from potstill.solvers import render_messages
-from potstill.stages import VERSION, student_condition
+from potstill.stages import VERSION, AskedLevel, student_condition
 from potstill.store import Cell
 from potstill.training.examples import Example
 
@@ -18,9 +20,12 @@ if TYPE_CHECKING:
     from potstill.training.grid import Job
     from potstill.training.loop import HistoryPoint
 
-__all__ = ["StudentCell", "train_students"]
+__all__ = ["MIX", "StudentCell", "levels_to_ask", "train_students"]
+
+MIX = "mix"
 
 Sides = Mapping[Split, Sequence[Problem]]
+_Sets = tuple[tuple[Example, ...], tuple[Example, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +40,16 @@ class StudentCell:
 def train_students(
     run: Run, chosen: Mapping[str, Sequence[Lesson]], by_split: Sides
 ) -> list[StudentCell]:
-    """One student for every level and seed, those trained now that were not there."""
+    """One student for every level, control and seed, those trained now that were not there.
+
+    The mixed student, where the study has one, learns all its levels, each under its own prompt.
+    """
     from potstill.training.student_folder import read_history, read_student
 
-    study = run.study
     grid = [
-        _plan(run, level, seed, chosen[level], by_split)
-        for level in study.levels
-        for seed in study.seeds
+        _plan(run, variant, seed, examples)
+        for variant, examples in _variants(run, chosen, by_split)
+        for seed in run.study.seeds
     ]
     missing = [(cell, job) for cell, job in grid if not run.store.exists(cell)]
     if missing and run.peek:
@@ -55,38 +62,70 @@ def train_students(
     return [StudentCell(read_student(f), f, read_history(f)) for f in folders]
 
 
-def _plan(
-    run: Run, level: Level, seed: int, lessons: Sequence[Lesson], by_split: Sides
-) -> tuple[Cell, Job]:
+def levels_to_ask(run: Run, chosen: Mapping[str, Sequence[Lesson]]) -> list[AskedLevel]:
+    """The levels that the mixed student is asked for; none where the study has no such student."""
+    return [
+        AskedLevel(level.value, round(mean([x.words for x in chosen[level]] or [0])))
+        for level in run.study.mix
+    ]
+
+
+def _variants(
+    run: Run, chosen: Mapping[str, Sequence[Lesson]], by_split: Sides
+) -> Iterator[tuple[str, _Sets]]:
+    study = run.study
+    for level in study.levels:
+        yield level.value, _sets(run, _texts(chosen[level]), by_split)
+    controls = study.control_variants
+    if controls:
+        for name, texts in make_controls(chosen, controls).items():
+            yield name, _sets(run, texts, by_split)
+    if study.mix:
+        asked = levels_to_ask(run, chosen)
+        parts = [_sets(run, _texts(chosen[a.level]), by_split, a) for a in asked]
+        train, valid = (tuple(x for part in parts for x in part[side]) for side in (0, 1))
+        yield MIX, (train, valid)
+
+
+def _sets(
+    run: Run, texts: Mapping[str, str], by_split: Sides, asked: AskedLevel | None = None
+) -> _Sets:
+    train, valid = (
+        tuple(_examples(run, texts, by_split[split], asked)) for split in (Split.TRAIN, Split.VALID)
+    )
+    return train, valid
+
+
+def _plan(run: Run, variant: str, seed: int, examples: _Sets) -> tuple[Cell, Job]:
     from potstill.training.grid import Job
     from potstill.training.loop import Cell as GridCell
 
     recipe = run.study.training
-    train_set, valid_set = (
-        tuple(_examples(run, lessons, by_split[split])) for split in (Split.TRAIN, Split.VALID)
-    )
-    data_hash = content_hash([train_set, valid_set])
+    data_hash = content_hash(list(examples))
     cell = Cell.of(
         "student",
         data=data_hash,
         recipe=recipe.recipe_hash,
         base=run.base_hash,
-        variant=level.value,
+        variant=variant,
         seed=seed,
         version=VERSION["student"],
     )
     where = run.store.folder(cell)
-    return cell, Job(GridCell(level.value, seed), train_set, valid_set, recipe, where, data_hash)
+    return cell, Job(GridCell(variant, seed), *examples, recipe, where, data_hash)
 
 
 def _examples(
-    run: Run, lessons: Sequence[Lesson], problems: Iterable[Problem]
-) -> Iterable[Example]:
-    prompt = student_condition(run.study, "")
-    text_of = {lesson.problem_id: lesson.text for lesson in lessons}
+    run: Run, texts: Mapping[str, str], problems: Iterable[Problem], asked: AskedLevel | None
+) -> Iterator[Example]:
+    prompt = student_condition(run.study, "", asked)
     for problem in problems:
-        if problem.id in text_of:
-            yield Example(problem.id, render_messages(problem, prompt), text_of[problem.id])
+        if problem.id in texts:
+            yield Example(problem.id, render_messages(problem, prompt), texts[problem.id])
+
+
+def _texts(lessons: Iterable[Lesson]) -> dict[str, str]:
+    return {lesson.problem_id: lesson.text for lesson in lessons}
 
 
 def _train(run: Run, missing: Sequence[tuple[Cell, Job]]) -> None:

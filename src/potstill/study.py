@@ -18,6 +18,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from potstill.errors import StudyError
+from potstill.lessons.controls import control_names
 from potstill.lessons.quality import GateOptions
 from potstill.lessons.recorded import Options as RecordedLevels
 from potstill.lessons.split import SplitOptions
@@ -138,6 +139,7 @@ class Evaluation(_Strict):
 
     ``seen: report`` has them answer the problems they trained on too, which are scored apart from
     the held-out ones; otherwise a problem that stood in a training set is never scored.
+    ``level_prompt`` asks for one level: of the mixed student, and of the base beside it.
     """
 
     system: str = ""
@@ -148,6 +150,7 @@ class Evaluation(_Strict):
     seed: int = 0
     batch_size: Annotated[int, Field(ge=0)] = 0
     seen: Literal["refuse", "report"] = "refuse"
+    level_prompt: str = "{prompt}\n\nLevel {level}: reason in about {words} words."
 
     @property
     def sampling(self) -> Sampling:
@@ -171,6 +174,8 @@ class Study(_Strict):
     gates: GateOptions = Field(default_factory=GateOptions)
     levels: Annotated[list[Level], Field(min_length=1)] = [Level(f"R{i}") for i in range(1, 7)]
     require: Literal["all", "own"] = "all"
+    controls: list[str] = []
+    mix: list[Level] = []
     student: StudentBase = Field(default_factory=StudentBase)
     training: Recipe = Field(default_factory=lambda: Recipe.preset("default"))
     budget_usd: Annotated[float, Field(ge=0)] | None = None
@@ -202,10 +207,18 @@ class Study(_Strict):
         for name, items in (("levels", self.levels), ("seeds", self.seeds)):
             if len(set(items)) < len(items):
                 raise ValueError(f"{name} names something twice")
+        if not set(self.mix) <= set(self.levels):
+            raise ValueError("mix may hold only levels that the study has; add them to levels")
+        control_names(self.controls, self.levels)
         labels = [source.label for source in self.problems]
         if len(set(labels)) < len(labels):
             raise ValueError("two sources bear one name; give each its own name:")
         return self
+
+    @property
+    def control_variants(self) -> list[str]:
+        """The controls of the ladder that are trained beside its levels."""
+        return control_names(self.controls, self.levels)
 
     def agents(self) -> Mapping[str, Agent]:
         """The agents of the study by what they do."""

@@ -22,7 +22,7 @@ from potstill.evaluation.statistics import (
     minimum_detectable_difference,
     problems_needed,
 )
-from potstill.records import Condition, Outcome, Role, Score, Split
+from potstill.records import Condition, Level, Outcome, Role, Score, Split
 
 __all__ = ["Comparison", "Evaluation", "Kind", "compare", "differing", "evaluate"]
 
@@ -161,7 +161,8 @@ def evaluate(
 
     The primary comparison is that of ``primary_level`` (by default the first of the ladder) with
     the base on ``primary_set`` (by default the first held-out set); the others are exploratory,
-    their p values corrected by Holm's method within each set and opponent.
+    their p values corrected by Holm's method within each set and opponent, the variants beside the
+    ladder on their own. A level is set beside the control of its own length (truncate-R4).
     """
     heldout = [row.set for row in answers if row.split is Split.HELDOUT]
     levels = level_order(row.level for row in answers if row.role is Role.STUDENT)
@@ -175,24 +176,44 @@ def evaluate(
             level: [r for r in rows if r.role is Role.STUDENT and r.level == level]
             for level in level_order(r.level for r in rows if r.role is Role.STUDENT)
         }
-        base = [r for r in rows if r.role is Role.BASE]
         teacher = [r for r in rows if r.role is Role.TEACHER]
         top = primary_level if primary_level in students else next(iter(students), "")
         primary = place == (chosen_set, Split.HELDOUT)
-        if base:
+        for family in _families(students):
             against = [
-                compare(x, base, conditions, kind=_kind(primary and level == top))
-                for level, x in students.items()
+                compare(students[level], base, conditions, kind=_kind(primary and level == top))
+                for level in family
+                if (base := _base_beside(students[level], rows))
             ]
             comparisons += _corrected(against)
-        ladder = [
-            compare(x, students[top], conditions) for level, x in students.items() if level != top
-        ]
-        comparisons += _corrected(ladder)
+        rungs = _families(students)[0]
+        ladder = [compare(students[x], students[top], conditions) for x in rungs if x != top]
+        comparisons += _corrected(ladder) if top in rungs else []
+        comparisons += _corrected(
+            [
+                compare(students[level], students[control], conditions)
+                for control in students
+                if (level := control.partition("truncate-")[2]) in students
+            ]
+        )
         if teacher:
             comparisons += [compare(x, teacher, conditions) for x in students.values()]
-            comparisons += [compare(base, teacher, conditions)] if base else []
+            plain = [r for r in rows if r.role is Role.BASE and not r.level]
+            comparisons += [compare(plain, teacher, conditions)] if plain else []
     return Evaluation(tuple(score(answers)), tuple(summarise(answers)), tuple(comparisons))
+
+
+def _families(students: Mapping[str, object]) -> tuple[list[str], list[str]]:
+    """The levels of the ladder, and the variants beside it: each corrected for its own number."""
+    ladder = {level.value for level in Level}
+    return [x for x in students if x in ladder], [x for x in students if x not in ladder]
+
+
+def _base_beside(student: Sequence[Answered], rows: Sequence[Answered]) -> list[Answered]:
+    """The base's answers under the condition of a student's, failing those its plain ones."""
+    base = [row for row in rows if row.role is Role.BASE]
+    alike = [row for row in base if row.condition_id == student[0].condition_id]
+    return alike or [row for row in base if not row.level]
 
 
 def differing(a: object, b: object) -> list[str]:

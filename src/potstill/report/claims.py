@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from potstill.records import Level
 from potstill.report.phrases import (
     about,
     count,
@@ -21,6 +22,7 @@ NEARLY_NOTHING = 0.05
 """Below this accuracy a solver is said not to solve the problems, whatever its base does."""
 
 _MANY_CUT = 0.05
+_RUNGS = tuple(level.value for level in Level)
 
 Row = dict[str, Any]
 
@@ -44,7 +46,7 @@ def claims(numbers: Row) -> list[Row]:
 
 def _of_set(numbers: Row, name: str, named: str, rows: list[Row]) -> list[Row]:
     students = [x for x in rows if x["role"] == "student"]
-    base = next((x for x in rows if x["role"] == "base"), None)
+    base = next((x for x in rows if x["role"] == "base" and not x["level"]), None)
     teacher = next((x for x in rows if x["role"] == "teacher"), None)
     pairs = [
         c
@@ -56,8 +58,10 @@ def _of_set(numbers: Row, name: str, named: str, rows: list[Row]) -> list[Row]:
         top = _top(students, pairs)
         against = next((c for c in pairs if c["a"] == top["level"] and c["b"] == "base"), None)
         made.append({"about": "student", "text": _student(top, base, against, named)})
+        rungs = [x for x in students if x["level"] in _RUNGS]
         ladder = [c for c in pairs if c["b"] == top["level"]]
-        made += [{"about": "ladder", "text": text} for text in _ladder(top, students, ladder)]
+        made += [{"about": "ladder", "text": text} for text in _ladder(top, rungs, ladder)]
+        made += [{"about": "control", "text": _control(c)} for c in pairs if _is_control(c)]
     elif base:
         made.append(
             {
@@ -83,7 +87,7 @@ def _student(top: Row, base: Row | None, pair: Row | None, named: str) -> str:
     return f"{first}; the base {_short(base)}; {_difference(pair)}."
 
 
-def _difference(pair: Row) -> str:
+def _difference(pair: Row, other: str = "the base") -> str:
     tested = p_value(pair["p"] if pair["p_holm"] is None else pair["p_holm"])
     corrected = "" if pair["p_holm"] is None else " after Holm's correction"
     ends = f"({span(pair['low'], pair['high'])}, {tested}{corrected})"
@@ -93,7 +97,7 @@ def _difference(pair: Row) -> str:
     if pair["beyond_chance"]:
         if pair["difference"] > 0:
             return f"the difference of {size} points {ends} is beyond chance"
-        return f"it stands {size} points below the base {ends}, which is beyond chance"
+        return f"it stands {size} points below {other} {ends}, which is beyond chance"
     text = (
         f"the difference of {points(pair['difference'])} points {ends} cannot be told from zero "
         f"with {count(pair['n'])} problems"
@@ -132,6 +136,17 @@ def _ladder(top: Row, students: list[Row], pairs: list[Row]) -> list[str]:
     if parts:
         texts.append(f"{'; '.join(parts)}{_corrected(len(judged))}.")
     return texts
+
+
+def _is_control(pair: Row) -> bool:
+    return bool(pair["b"] == f"truncate-{pair['a']}")
+
+
+def _control(pair: Row) -> str:
+    """Whether a level teaches more than R1 cut to its length does."""
+    if pair["blocked"]:
+        return _blocked(pair)
+    return f"{pair['a']} beside R1 cut to its length: {_difference(pair, 'that control')}."
 
 
 def _teacher(teacher: Row, others: list[Row], named: str) -> str:
@@ -200,7 +215,7 @@ def _cut(rows: list[Row]) -> str:
 
 
 def _top(students: list[Row], pairs: list[Row]) -> Row:
-    levels = {c["b"] for c in pairs if c["kind"] != "descriptive"} - {"base"}
+    levels = {c["b"] for c in pairs if c["kind"] != "descriptive" and c["b"] in _RUNGS}
     primary = {c["a"] for c in pairs if c["kind"] == "primary"}
     return next((x for x in students if x["level"] in (primary or levels)), students[0])
 

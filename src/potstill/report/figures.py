@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from potstill.evaluation.scores import level_order
+from potstill.records import Level
 from potstill.report.phrases import percent, shown
 from potstill.report.views import Place, primary_place
 
@@ -24,6 +25,7 @@ Row = dict[str, Any]
 # Stand-ins that no palette would choose: replaced by CSS variables in the page and by the light
 # theme's colours in the files, so that one drawing serves light, dark and paper.
 _INK, _MUTED, _RULE, _GROUND = "#010101", "#020202", "#030303", "#040404"
+_RUNGS = tuple(level.value for level in Level)
 _STEPS = ["#0a0a01", "#0a0a02", "#0a0a03", "#0a0a04", "#0a0a05", "#0a0a06"]
 _THEME = {
     _INK: ("--ink", "#1d1f21"),
@@ -96,8 +98,10 @@ def _ladder(points: list[Row], place: Place | None) -> Figure:
     def draw(width: float) -> Canvas:
         canvas, axes = _canvas(width, 4.0 if width == _WIDE else 3.5)
         ordered = sorted(students, key=lambda x: levels.index(x["level"]))
-        at = [(max(x["words"], 0.5), 100 * x["accuracy"]) for x in ordered]
-        axes.plot(*zip(*at, strict=True), color=_RULE, linewidth=1.2, zorder=1)
+        rungs = [x for x in ordered if x["level"] in _RUNGS]
+        at = [(max(x["words"], 0.5), 100 * x["accuracy"]) for x in rungs]
+        if at:
+            axes.plot(*zip(*at, strict=True), color=_RULE, linewidth=1.2, zorder=1)
         for x in points:
             _ladder_point(axes, x, levels)
         _log_words(axes, [max(x["words"], 0.5) for x in points])

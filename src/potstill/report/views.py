@@ -164,7 +164,8 @@ def _ordered(rows: list[Row]) -> list[Row]:
 def _against_base(numbers: Row, place: Place, x: Row) -> Row | None:
     for c in numbers["comparisons"]:
         here = (c["set"], c["split"], c["group"]) == (place.set, place.split, "all")
-        if here and c["b"] == "base" and c["a"] == x["level"] and x["role"] == "student":
+        base = c["b"] == "base" or c["b"].startswith("base-")
+        if here and base and c["a"] == x["level"] and x["role"] == "student":
             return dict(c)
     return None
 
