@@ -222,7 +222,7 @@ def test_a_stage_that_does_not_exist_is_named(
         capsys, monkeypatch, "run", small(tmp_path), "--out", tmp_path / "o", "--until", "teech"
     )
     assert code == 2
-    assert "the stages are problems, split, teach" in one_sentence(err)
+    assert "the stages are problems, split, rate, teach" in one_sentence(err)
 
 
 def test_status_of_what_is_no_study(
@@ -265,7 +265,7 @@ def test_the_papers_study_plans_its_calls(
     paper = Path(__file__).parent.parent / "studies" / "paper.yaml"
     code, out, _ = run_cli(capsys, monkeypatch, "run", paper, "--dry-run")
     assert code == 0
-    assert "30 students: 6 levels x 5 seeds" in out
+    assert "30 students: 6 variants (R1, R2, R3, R4, R5, R6) x 5 seeds" in out
 
 
 @contextmanager

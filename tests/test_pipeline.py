@@ -299,3 +299,26 @@ def test_controls_and_the_mixed_student_stand_beside_the_ladder(tmp_path: Path) 
     assert lengths["mix"] == lengths["R1"] + lengths["R6"]
     assert lengths["answer_only"] == lengths["R1"] >= lengths["truncate-R6"]
     assert any(claim["about"] == "control" for claim in report["claims"])
+
+
+def test_difficulty_is_a_group_of_every_table_and_chooses_what_is_taught(tmp_path: Path) -> None:
+    path = write_small_study(
+        tmp_path, levels=["R1"], difficulty={"by": "failures", "train": [1, 4]}
+    )
+    raw = yaml.safe_load(path.read_text())
+    raw["problems"] = [{"source": "pocket", "train": 60, "valid": 8, "heldout": 30}]
+    raw["teacher"]["samples"] = 2
+    path.write_text(yaml.safe_dump(raw))
+    report = run_study(load_study(path), tmp_path / "out")
+    assert report is not None
+    groups = {s["group"]: s["n"] for s in report["scores"] if s["role"] == "base"}
+    rated = {name: n for name, n in groups.items() if name.startswith("difficulty=")}
+    assert sum(rated.values()) == groups["all"] == 30
+    assert len(rated) > 1
+    (note,) = [note for note in report["notes"] if "difficulty" in note]
+    taught = sum(report["corpus"]["teacher_outcomes"].values())
+    outside = 2 * 68 - taught
+    assert outside > 0, "no problem was left out of teaching"
+    calls = {c["stage"]: c["calls"] for c in report["calls"]}
+    assert calls["teach"] == 2 * 98, "an answer was bought twice, or not at all"
+    assert int(note.split()[0]) >= outside // 2

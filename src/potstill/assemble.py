@@ -270,6 +270,15 @@ def _notes(result: Result) -> tuple[str, ...]:
                 f"{errored} calls to {cell.name} on {cell.set} failed; run the study again and "
                 "they are asked again."
             )
+    if study.difficulty is not None:
+        low, high = study.difficulty.train
+        rated = [p.groups["difficulty"] for p in result.problems]
+        outside = sum(x.isdigit() and not low <= int(x) <= high for x in rated)
+        if outside:
+            notes.append(
+                f"{outside} problems are of a difficulty outside {low} to {high} and were not "
+                "trained on; those held out are scored all the same."
+            )
     if study.require == "own":
         notes.append(
             "Each level trains on the problems whose lesson passed at that level (require: own), "

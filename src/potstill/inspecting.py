@@ -80,6 +80,7 @@ def look(directory: Path) -> Found:
     """
     from potstill.ledger import Ledger
     from potstill.pipeline import evaluate, train
+    from potstill.rating import rate, worth_teaching
     from potstill.stages import ask_teacher, bring_in, judge, make_lessons, split_up
     from potstill.students import levels_to_ask
 
@@ -94,8 +95,11 @@ def look(directory: Path) -> Found:
             found.set_aside = {item.id: item for item in aside}
             splits, pairs = split_up(run, problems)
             found.splits, found.pairs = dict(splits), list(pairs)
+            problems = rate(run, problems)
+            found.problems = {p.id: p for p in problems}
             by_split = {s: [p for p in problems if splits[p.id] is s] for s in Split}
-            taught_problems = by_split[Split.TRAIN] + by_split[Split.VALID]
+            lesson_problems = by_split[Split.TRAIN] + by_split[Split.VALID]
+            taught_problems = worth_teaching(found.study, lesson_problems)
             samples = found.study.teacher.samples
             found.taught = ask_teacher(run, taught_problems, "train", samples=samples)
             found.taught = judge(run, found.taught, taught_problems)

@@ -16,6 +16,7 @@ from potstill.evaluation import refuse_seen
 from potstill.lessons.overlap import Pair
 from potstill.lessons.select import LeftOut
 from potstill.progress import Progress, quiet
+from potstill.rating import rate, worth_teaching
 from potstill.records import Lesson, Problem, SetAside, Split
 from potstill.stages import (
     Answers,
@@ -33,7 +34,7 @@ from potstill.study import Study
 
 __all__ = ["STAGES", "Result", "run_study"]
 
-STAGES = ("problems", "split", "teach", "verify", "condense", "train", "answer", "report")
+STAGES = ("problems", "split", "rate", "teach", "verify", "condense", "train", "answer", "report")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +91,11 @@ def _stages(run: Run, until: str) -> Result | None:
     splits, pairs = split_up(run, problems)
     if until == "split":
         return None
+    problems = rate(run, problems)
+    if until == "rate":
+        return None
     by_split = {s: [p for p in problems if splits[p.id] is s] for s in Split}
-    lesson_problems = by_split[Split.TRAIN] + by_split[Split.VALID]
+    lesson_problems = worth_teaching(run.study, by_split[Split.TRAIN] + by_split[Split.VALID])
     taught = ask_teacher(run, lesson_problems, "train", samples=run.study.teacher.samples)
     if until == "teach":
         return None

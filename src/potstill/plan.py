@@ -59,19 +59,25 @@ def planned_calls(study: Study, imported: Imported) -> tuple[dict[str, int], lis
     problems = imported.problems
     sides = Counter(split(problems, study.split, find_pairs(problems), use).values())
     lessons, heldout = sides[Split.TRAIN] + sides[Split.VALID], sides[Split.HELDOUT]
-    students = len(study.levels) * len(study.seeds)
+    variants = [*study.levels, *study.control_variants]
+    solvers = (len(variants) + len(study.mix)) * len(study.seeds) + len(study.mix) + 1
+    samples = study.teacher.samples
+    failures = study.difficulty is not None and study.difficulty.by == "failures"
     names = {role: _model(agent) for role, agent in study.agents().items()}
     calls = [
         Call(
             "teach",
             "teacher",
             names["teacher"],
-            lessons * study.teacher.samples + heldout,
-            "held out once, the rest as often as samples says",
+            lessons * samples + heldout * (samples if failures else 1),
+            "as often as samples says" + ("" if failures else ", held out once"),
         ),
     ]
+    if study.rater:
+        why = "each problem once, and again where the reply cannot be read"
+        calls.insert(0, Call("rate", "rater", names["rater"], lessons + heldout, why))
     if study.verifier and study.verify != "symbolic":
-        most = lessons + heldout * (2 + students)
+        most = lessons + heldout * (1 + solvers)
         why = "every answer" if study.verify == "both" else "answers the symbolic check leaves open"
         calls.append(
             Call("verify", "verifier", names["verifier"], most, f"at most: {why}, local ones too")
@@ -84,9 +90,8 @@ def planned_calls(study: Study, imported: Imported) -> tuple[dict[str, int], lis
                 "at most, and again where one is refused",
             )
         )
-    calls.append(
-        Call(*("answer", "", study.student.base), heldout * (1 + students), "local, base too")
-    )
+    local = heldout * solvers
+    calls.append(Call("answer", "", study.student.base, local, "on this machine, the base too"))
     return {side.value: sides[side] for side in Split}, calls
 
 
@@ -116,8 +121,10 @@ def print_plan(path: Path, directory: Path, console: Console) -> None:
         + f"; {len(imported.set_aside):,} set aside"
         + (f" ({', '.join(f'{n} {why}' for why, n in reasons.items())})" if reasons else "")
     )
-    grid = f"{_several(study.levels, 'level')} x {_several(study.seeds, 'seed')}"
-    console.print(f"{_several([*product(study.levels, study.seeds)], 'student')}: {grid}\n")
+    variants = [*study.levels, *study.control_variants, *(["mix"] if study.mix else [])]
+    grid = f"{_several(variants, 'variant')} ({', '.join(variants)})"
+    total = _several([*product(variants, study.seeds)], "student")
+    console.print(f"{total}: {grid} x {_several(study.seeds, 'seed')}\n", highlight=False)
     _print_calls(study, _estimates(study, calls, imported, directory), console)
     console.print("\nNothing was sent.")
 

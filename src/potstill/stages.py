@@ -52,7 +52,15 @@ __all__ = [
 ]
 
 # raised when a stage's code changes what it makes of the same inputs
-VERSION = {"problems": 1, "split": 1, "answers": 1, "verdicts": 1, "lessons": 1, "student": 1}
+VERSION = {
+    "problems": 1,
+    "split": 1,
+    "answers": 1,
+    "verdicts": 1,
+    "ratings": 1,
+    "lessons": 1,
+    "student": 1,
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from potstill.errors import StudyError
 from potstill.lessons.controls import control_names
+from potstill.lessons.difficulty import DifficultyOptions
 from potstill.lessons.quality import GateOptions
 from potstill.lessons.recorded import Options as RecordedLevels
 from potstill.lessons.split import SplitOptions
@@ -170,6 +171,8 @@ class Study(_Strict):
     verify: Literal["symbolic", "undecided", "both"] = "undecided"
     forms: Literal["note", "strict"] = "note"
     condenser: Agent | None = None
+    difficulty: DifficultyOptions | None = None
+    rater: Agent | None = None
     recorded: RecordedLevels | None = None
     gates: GateOptions = Field(default_factory=GateOptions)
     levels: Annotated[list[Level], Field(min_length=1)] = [Level(f"R{i}") for i in range(1, 7)]
@@ -202,6 +205,11 @@ class Study(_Strict):
             raise ValueError("verify: both needs a verifier; add one, or set verify: symbolic")
         if (self.condenser is None) == (self.recorded is None):
             raise ValueError("give either a condenser or recorded levels, one of the two")
+        rated_by = self.difficulty.by if self.difficulty else ""
+        if rated_by == "failures" and self.teacher.samples < 2:
+            raise ValueError("difficulty by failures needs teacher.samples of 2 or more")
+        if (self.rater is not None) != (rated_by == "model"):
+            raise ValueError("difficulty: {by: model} needs a rater and nothing else does")
         if Level.R0 in self.levels:
             raise ValueError("levels may hold R1 to R6; R0 is the trace as the teacher gave it")
         for name, items in (("levels", self.levels), ("seeds", self.seeds)):
@@ -222,7 +230,12 @@ class Study(_Strict):
 
     def agents(self) -> Mapping[str, Agent]:
         """The agents of the study by what they do."""
-        named = {"teacher": self.teacher, "verifier": self.verifier, "condenser": self.condenser}
+        named = {
+            "teacher": self.teacher,
+            "verifier": self.verifier,
+            "condenser": self.condenser,
+            "rater": self.rater,
+        }
         return {role: agent for role, agent in named.items() if agent}
 
 

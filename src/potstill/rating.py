@@ -1,0 +1,59 @@
+"""The stage that rates problems: how hard each is, and which are worth teaching."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from potstill.cells import Run, agent_identity
+from potstill.lessons.difficulty import Rating, rate_by_failures, rate_by_model
+from potstill.records import Problem, content_hash
+from potstill.stages import VERSION, ask_teacher, judge
+from potstill.store import Cell
+from potstill.study import Study
+
+__all__ = ["rate", "worth_teaching"]
+
+
+def rate(run: Run, problems: Sequence[Problem]) -> list[Problem]:
+    """The problems with their difficulty as a group, where the study has them rated."""
+    study = run.study
+    options = study.difficulty
+    if options is None:
+        return list(problems)
+    answers = None
+    if options.by == "failures":
+        answers = ask_teacher(run, problems, "difficulty", samples=study.teacher.samples)
+        answers = judge(run, answers, problems)
+    cell = Cell.of(
+        "ratings",
+        by=options.by,
+        problems=content_hash([[p.id, p.text] for p in problems]),
+        rater=agent_identity(study.rater) if study.rater else "",
+        verdicts=content_hash(list(answers.verdicts)) if answers else "",
+        version=VERSION["ratings"],
+    )
+
+    def make() -> Any:
+        if answers is not None:
+            ratings = rate_by_failures(problems, answers.verdicts)
+        else:
+            stream = rate_by_model(run.agent("rater"), problems, "rate")
+            ratings = run.counted("rate", len(problems), "ratings", stream)
+        order = {p.id: i for i, p in enumerate(problems)}
+        ratings.sort(key=lambda x: order[x.problem_id])
+        return {"ratings": (Rating, ratings)}, {}
+
+    run.cell(cell, "rate", make)
+    rated = {x.problem_id: x.group for x in run.store.read(cell, "ratings", Rating)}
+    return [replace(p, groups={**p.groups, "difficulty": rated[p.id]}) for p in problems]
+
+
+def worth_teaching(study: Study, problems: Sequence[Problem]) -> list[Problem]:
+    """Those of the problems whose difficulty is trained on; an unrated one is."""
+    if study.difficulty is None:
+        return list(problems)
+    low, high = study.difficulty.train
+    rated = [(p, p.groups["difficulty"]) for p in problems]
+    return [p for p, rating in rated if not rating.isdigit() or low <= int(rating) <= high]
