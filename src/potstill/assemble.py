@@ -227,7 +227,8 @@ def _overlap(result: Result) -> tuple[OverlapPair, ...]:
 
 
 def _reproduction(run: Run, result: Result) -> Reproduction:
-    names = ("potstill", "torch", "transformers", "peft", "math-verify")
+    backend = ("mlx", "mlx-lm") if run.study.student.backend == "mlx" else ("torch", "peft")
+    names = ("potstill", *backend, "transformers", "math-verify")
     return Reproduction(
         command=f"potstill run study.yaml --out {run.directory.name}",
         versions={"python": platform.python_version()} | {name: version(name) for name in names},

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from potstill.budget import Budget, unpriced_models
-from potstill.errors import PotstillError, StudyError
+from potstill.errors import PotstillError
 from potstill.progress import Bar, Progress
 from potstill.solvers import never
 from potstill.store import Cell, Manifest, Store
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from potstill.grading import GradingPool
     from potstill.ledger import Ledger
     from potstill.solvers import Solver
-    from potstill.training.base import Base
+    from potstill.training.models import LanguageModel
 
 __all__ = ["NotFresh", "Run", "agent_identity", "fingerprint"]
 
@@ -47,7 +47,7 @@ class Run:
     stack: ExitStack
     peek: bool = False
     _pool: list[GradingPool] = field(default_factory=list)
-    _base: list[Base] = field(default_factory=list)
+    _base: list[LanguageModel] = field(default_factory=list)
     _base_hash: list[str] = field(default_factory=list)
     _solvers: dict[str, Solver] = field(default_factory=dict)
     _budget: list[Budget] = field(default_factory=list)
@@ -84,18 +84,18 @@ class Run:
             self._pool.append(self.stack.enter_context(GradingPool()))
         return self._pool[0]
 
-    def base(self) -> Base:
+    def base(self) -> LanguageModel:
         """The student's base model, loaded at the first need."""
         if not self._base:
-            from potstill.training.base import load_base
-
             student = self.study.student
-            if student.backend != "torch":
-                raise StudyError(
-                    f"student.backend {student.backend!r} cannot train yet; set backend: torch and "
-                    "a base in Hugging Face format (Qwen/Qwen2.5-7B-Instruct, say)."
-                )
-            self._base.append(load_base(self.base_path, student.precision, student.device))
+            if student.backend == "mlx":
+                from potstill.training.mlx_base import load_mlx_base
+
+                self._base.append(load_mlx_base(self.base_path, student.precision))
+            else:
+                from potstill.training.base import load_base
+
+                self._base.append(load_base(self.base_path, student.precision, student.device))
         return self._base[0]
 
     @property
@@ -109,9 +109,9 @@ class Run:
 
     def local_solver(self, adapter: Path | None, name: str) -> Solver:
         """The base model, with a student's adapter if one is given, as a solver."""
-        from potstill.solvers.torch import TorchSolver
+        from potstill.solvers.local import LocalSolver
 
-        return TorchSolver(
+        return LocalSolver(
             self.base(),
             adapter,
             self.ledger,

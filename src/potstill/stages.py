@@ -312,13 +312,18 @@ def ask_student(
     if student is None:
         level = f"base-{asked.level}" if asked else ""
         blank = Answers("base", Role.BASE, level, 0, label, condition, (), ())
-        weights = {"base": run.base_hash}
+        weights = {"base": run.base_hash, "backend": run.study.student.backend}
     else:
         trained = student.student
         variant = f"{trained.variant}-{asked.level}" if asked else trained.variant
         who = (trained.id, Role.STUDENT, variant, trained.seed)
         blank = Answers(*who, label, condition, (), ())
-        weights = {"base": trained.base_hash, "adapter": trained.adapter_hash}
+        backend = run.study.student.backend
+        weights = {
+            "base": trained.base_hash,
+            "adapter": trained.adapter_hash,
+            "backend": backend,
+        }
     return _ask(run, blank, problems, weights, f"{_short(blank)}", student)
 
 

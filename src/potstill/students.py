@@ -107,6 +107,7 @@ def _plan(run: Run, variant: str, seed: int, examples: _Sets) -> tuple[Cell, Job
         data=data_hash,
         recipe=recipe.recipe_hash,
         base=run.base_hash,
+        backend=run.study.student.backend,
         variant=variant,
         seed=seed,
         version=VERSION["student"],

@@ -14,7 +14,8 @@ from potstill.pocket import STUDENT_PATH
 from potstill.pocket.problems import generate
 from potstill.records import Condition, Finish, Problem, Sampling, TextGold
 from potstill.solvers import Ask, Completion, Message, Solver, solve
-from potstill.solvers.torch import Options, TorchSolver, open_solver
+from potstill.solvers.local import LocalSolver
+from potstill.solvers.torch import Options, open_solver
 from potstill.solvers.torch_decoding import draw_tokens, slots_that_fit
 from potstill.training.adapters import mounted
 from potstill.training.base import Base, load_base
@@ -60,7 +61,7 @@ def ask(number: int, sampling: Sampling = GREEDY, sample: int = 0) -> Ask:
     return Ask(f"p{number}", (Message("user", text),), sampling, sample)
 
 
-def answers(solver: TorchSolver, asks: list[Ask]) -> dict[tuple[str, int], Completion]:
+def answers(solver: LocalSolver, asks: list[Ask]) -> dict[tuple[str, int], Completion]:
     results = list(solver.complete(iter(asks), "evaluation"))
     assert all(isinstance(result, Completion) for result in results)
     assert Counter((r.tag, r.sample) for r in results) == Counter((a.tag, a.sample) for a in asks)
@@ -86,7 +87,7 @@ def one_by_one(base: Base, asked: Ask) -> tuple[str, Finish, int]:
 @pytest.mark.parametrize(("batch_size", "taught"), [(0, True), (7, True), (0, False), (7, False)])
 def test_greedy_answers_are_those_of_one_by_one(base, adapter, ledger, batch_size, taught) -> None:
     adapter = adapter if taught else None
-    solver = TorchSolver(base, adapter, ledger, solver_id="R1", batch_size=batch_size)
+    solver = LocalSolver(base, adapter, ledger, solver_id="R1", batch_size=batch_size)
     asks = [ask(k, Sampling(max_tokens=k % 24 + 1)) for k in range(60)]
     got = answers(solver, asks)
     with mounted(base, adapter):
@@ -102,8 +103,8 @@ def test_greedy_answers_are_those_of_one_by_one(base, adapter, ledger, batch_siz
 def test_base_and_student_answer_differently_and_the_base_stays(base, adapter, ledger) -> None:
     asks = [ask(k) for k in range(8)]
     before = {name: tensor.clone() for name, tensor in base.model.state_dict().items()}
-    plain = answers(TorchSolver(base, None, ledger, solver_id="base"), asks)
-    taught = answers(TorchSolver(base, adapter, ledger, solver_id="R1"), asks)
+    plain = answers(LocalSolver(base, None, ledger, solver_id="base"), asks)
+    taught = answers(LocalSolver(base, adapter, ledger, solver_id="R1"), asks)
     assert [r.text for r in plain.values()] != [r.text for r in taught.values()]
     for asked in asks:
         assert plain[asked.tag, 0].text == one_by_one(base, asked)[0]
@@ -116,14 +117,14 @@ def test_a_draw_does_not_depend_on_the_batch(base, tmp_path) -> None:
     texts = []
     for name, batch_size, order in (("a", 0, asks), ("b", 5, asks[::-1]), ("c", 1, asks[:9])):
         with Ledger.open(tmp_path / f"{name}.sqlite") as ledger:
-            solver = TorchSolver(base, None, ledger, solver_id="base", batch_size=batch_size)
+            solver = LocalSolver(base, None, ledger, solver_id="base", batch_size=batch_size)
             texts.append({key: one.text for key, one in answers(solver, order).items()})
     assert texts[0] == texts[1]
     assert texts[2].items() <= texts[0].items()
     assert len({texts[0]["p3", sample] for sample in range(3)}) == 3
     with Ledger.open(tmp_path / "other.sqlite") as ledger:
         other = Sampling(temperature=1.0, top_p=0.95, seed=6, max_tokens=12)
-        solver = TorchSolver(base, None, ledger, solver_id="base")
+        solver = LocalSolver(base, None, ledger, solver_id="base")
         assert answers(solver, [ask(3, other)])["p3", 0].text != texts[0]["p3", 0]
 
 
@@ -144,7 +145,7 @@ def test_draws_follow_the_probabilities_and_top_p() -> None:
 
 def test_what_the_ledger_holds_is_not_generated_again(base, adapter, ledger, monkeypatch) -> None:
     asks = [ask(k) for k in range(10)]
-    solver = TorchSolver(base, adapter, ledger, solver_id="R1")
+    solver = LocalSolver(base, adapter, ledger, solver_id="R1")
     first = answers(solver, asks[:6])
     stored = list(ledger.entries())
     assert {entry.provider for entry in stored} == {"local"}
@@ -153,20 +154,20 @@ def test_what_the_ledger_holds_is_not_generated_again(base, adapter, ledger, mon
     assert {one.ledger_key for one in first.values()} == {entry.key for entry in stored}
     assert all(entry.seconds > 0 for entry in stored)
     begun = []
-    honest = TorchSolver._open
-    monkeypatch.setattr(TorchSolver, "_open", lambda *a: begun.append(a) or honest(*a))
-    again = answers(TorchSolver(base, adapter, ledger, solver_id="R1"), asks[:6])
+    honest = LocalSolver._open
+    monkeypatch.setattr(LocalSolver, "_open", lambda *a: begun.append(a) or honest(*a))
+    again = answers(LocalSolver(base, adapter, ledger, solver_id="R1"), asks[:6])
     assert again == first
     assert begun == []
     rest = answers(solver, asks)
     assert len(begun) == 1
     assert len(list(ledger.entries())) == 10
     assert first.items() <= rest.items()
-    assert TorchSolver(base, None, ledger, solver_id="R1").ledger_model != solver.ledger_model
+    assert LocalSolver(base, None, ledger, solver_id="R1").ledger_model != solver.ledger_model
 
 
 def test_a_reply_is_on_disk_before_it_is_yielded(base, ledger) -> None:
-    solver = TorchSolver(base, None, ledger, solver_id="base", batch_size=4)
+    solver = LocalSolver(base, None, ledger, solver_id="base", batch_size=4)
     for result in solver.complete((ask(k) for k in range(20)), "evaluation"):
         reply = ledger.get(result.ledger_key)
         assert reply is not None
@@ -181,7 +182,7 @@ def test_asks_are_drawn_as_slots_become_free(base, ledger) -> None:
             drawn.append(number)
             yield ask(number)
 
-    solver = TorchSolver(base, None, ledger, solver_id="base", batch_size=4)
+    solver = LocalSolver(base, None, ledger, solver_id="base", batch_size=4)
     results = solver.complete(asks(), "evaluation")
     next(results)
     assert len(drawn) < 200
@@ -190,13 +191,13 @@ def test_asks_are_drawn_as_slots_become_free(base, ledger) -> None:
 
 def test_a_solver_that_is_left_half_way_gives_the_base_back(base, adapter, ledger) -> None:
     before = {name: tensor.clone() for name, tensor in base.model.state_dict().items()}
-    results = TorchSolver(base, adapter, ledger, solver_id="R1", batch_size=2).complete(
+    results = LocalSolver(base, adapter, ledger, solver_id="R1", batch_size=2).complete(
         (ask(k) for k in range(200)), "evaluation"
     )
     next(results)
     assert torch.is_grad_enabled()
     assert not torch.is_inference_mode_enabled()
-    other = TorchSolver(base, None, ledger, solver_id="base")
+    other = LocalSolver(base, None, ledger, solver_id="base")
     with pytest.raises(PotstillError, match="in use and cannot be lent to the solver base"):
         list(other.complete([ask(1)], "evaluation"))
     results.close()
@@ -209,20 +210,20 @@ def test_a_solver_that_is_left_half_way_gives_the_base_back(base, adapter, ledge
 def test_a_prompt_beyond_the_context_is_an_error_of_its_own(base, ledger) -> None:
     long = Ask("long", (Message("user", "more " * 300),), GREEDY)
     close = Ask("close", ask(0).messages, Sampling(max_tokens=10_000))
-    got = answers(TorchSolver(base, None, ledger, solver_id="base"), [long, close, ask(2)])
+    got = answers(LocalSolver(base, None, ledger, solver_id="base"), [long, close, ask(2)])
     assert got["long", 0].finish is Finish.ERROR
     assert "context of 160 tokens" in got["long", 0].error
     assert got["long", 0].text == ""
     assert ledger.get(got["long", 0].ledger_key) is None
     assert got["close", 0].tokens_in + got["close", 0].tokens_out <= 160
     assert got["p2", 0].finish is not Finish.ERROR
-    only = answers(TorchSolver(base, None, ledger, solver_id="base"), [long])
+    only = answers(LocalSolver(base, None, ledger, solver_id="base"), [long])
     assert only["long", 0].finish is Finish.ERROR
-    assert list(TorchSolver(base, None, ledger, solver_id="base").complete([], "evaluation")) == []
+    assert list(LocalSolver(base, None, ledger, solver_id="base").complete([], "evaluation")) == []
 
 
 def test_it_is_a_solver_and_solves_problems(base, ledger) -> None:
-    solver = TorchSolver(base, None, ledger, solver_id="base")
+    solver = LocalSolver(base, None, ledger, solver_id="base")
     assert isinstance(solver, Solver)
     assert (solver.id, solver.precision) == ("base", "float32")
     problems = [Problem(f"q{k}", f"What is {k}?", TextGold("1"), "integer", "t") for k in range(3)]
@@ -235,28 +236,28 @@ def test_bfloat16_runs_with_the_adapter_beside_the_weights(base, adapter, tmp_pa
     folder = base.model.name_or_path
     half = load_base(folder, precision="bfloat16", device="cpu")
     with Ledger.open(tmp_path / "half.sqlite") as ledger:
-        solver = TorchSolver(half, adapter, ledger, solver_id="R1")
+        solver = LocalSolver(half, adapter, ledger, solver_id="R1")
         got = answers(solver, [ask(k) for k in range(6)])
         assert solver.ledger_model.endswith("@bfloat16")
-        plain = answers(TorchSolver(half, None, ledger, solver_id="b"), [ask(k) for k in range(6)])
+        plain = answers(LocalSolver(half, None, ledger, solver_id="b"), [ask(k) for k in range(6)])
     assert [one.text for one in got.values()] != [one.text for one in plain.values()]
 
 
 def test_out_of_memory_names_the_setting_to_lower(base, ledger, monkeypatch) -> None:
-    from potstill.solvers.torch_decoding import Decoder
+    from potstill.solvers.torch_decoding import TorchDecoder
 
     def hungry(*_: object) -> None:
         torch.empty(2**60)
 
-    monkeypatch.setattr(Decoder, "step", hungry)
-    solver = TorchSolver(base, None, ledger, solver_id="base", batch_size=4)
+    monkeypatch.setattr(TorchDecoder, "step", hungry)
+    solver = LocalSolver(base, None, ledger, solver_id="base", batch_size=4)
     with pytest.raises(PotstillError, match="with 4 sequences at once; lower"):
         list(solver.complete([ask(1)], "evaluation"))
 
 
 def test_an_adapter_that_is_not_there_is_named_at_once(base, ledger, tmp_path) -> None:
     with pytest.raises(InputError, match="holds no adapter"):
-        TorchSolver(base, tmp_path / "nothing", ledger, solver_id="R1")
+        LocalSolver(base, tmp_path / "nothing", ledger, solver_id="R1")
 
 
 def test_slots_follow_memory(base, monkeypatch) -> None:
@@ -289,7 +290,7 @@ def test_the_pocket_student_answers_as_one_by_one(ledger) -> None:
         Ask(problem.key, (Message("user", problem.text),), Sampling(max_tokens=80))
         for problem in problems
     ]
-    got = answers(TorchSolver(pocket, None, ledger, solver_id="base"), asks)
+    got = answers(LocalSolver(pocket, None, ledger, solver_id="base"), asks)
     assert len(got) == 50
     for asked in asks:
         one = got[asked.tag, 0]

@@ -17,9 +17,10 @@ import psutil
 import torch
 
 from potstill.records import Finish, Sampling
+from potstill.solvers.decoding import Finished, Request
 from potstill.training.base import Base
 
-__all__ = ["Decoder", "Finished", "Request", "draw_tokens", "slots_that_fit"]
+__all__ = ["TorchDecoder", "draw_tokens", "slots_that_fit"]
 
 _MAX_SLOTS = 256
 # A prefill reads at most this many padded prompt tokens at once.
@@ -28,26 +29,6 @@ _PREFILL_TOKENS = 8192
 _GROWTH_TOKENS = 64
 # The share of free memory that keys and values may take.
 _CACHE_SHARE = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A prompt to continue. ``key`` is the caller's own; ``draw_seed`` decides every draw."""
-
-    key: int
-    prompt: tuple[int, ...]
-    sampling: Sampling
-    draw_seed: str
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """A continuation. ``tokens_out`` counts the stop token, ``tokens`` leaves it out."""
-
-    key: int
-    tokens: tuple[int, ...]
-    finish: Finish
-    tokens_out: int
 
 
 @dataclass(slots=True)
@@ -120,7 +101,7 @@ class _SlotCache:
             store[list(target), :, :width] = store[list(source), :, :width]
 
 
-class Decoder:
+class TorchDecoder:
     """Slots on a lent base. :meth:`step` admits new requests and gives every slot one token."""
 
     def __init__(self, base: Base, slots: int) -> None:

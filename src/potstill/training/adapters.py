@@ -19,6 +19,7 @@ from torch import nn
 
 from potstill.errors import InputError
 from potstill.training.base import Base
+from potstill.training.models import LanguageModel
 from potstill.training.recipe import Recipe
 
 __all__ = [
@@ -27,10 +28,13 @@ __all__ = [
     "adapter_weights",
     "attach_adapter",
     "hash_adapter",
+    "lora_config",
     "lora_layers",
     "mounted",
     "save_adapter",
     "seed_adapter",
+    "seed_values",
+    "write_adapter",
 ]
 
 ADAPTER_CONFIG = "adapter_config.json"
@@ -43,12 +47,23 @@ def attach_adapter(model: Any, recipe: Recipe, name: str = "the model") -> Any:
     ``unload()`` takes the adapter off. Raises InputError for target modules or layers that the
     model does not have.
     """
-    from peft import LoraConfig, get_peft_model
+    from peft import get_peft_model
 
     depth = model.config.num_hidden_layers
     _check_targets(model, recipe, name, depth)
+    config = lora_config(recipe, depth)
+    with torch.random.fork_rng(), warnings.catch_warnings():
+        # peft reads an attribute that transformers has renamed.
+        warnings.simplefilter("ignore", FutureWarning)
+        return get_peft_model(model, config)
+
+
+def lora_config(recipe: Recipe, depth: int) -> Any:
+    """PEFT's configuration of a recipe on a base of ``depth`` layers."""
+    from peft import LoraConfig
+
     count = depth if recipe.layers == "all" else recipe.layers
-    config = LoraConfig(
+    return LoraConfig(
         task_type="CAUSAL_LM",
         r=recipe.rank,
         lora_alpha=int(recipe.alpha) if recipe.alpha == int(recipe.alpha) else recipe.alpha,  # type: ignore[arg-type]
@@ -57,26 +72,29 @@ def attach_adapter(model: Any, recipe: Recipe, name: str = "the model") -> Any:
         layers_to_transform=None if count == depth else list(range(depth - count, depth)),
         bias="none",
     )
-    with torch.random.fork_rng(), warnings.catch_warnings():
-        # peft reads an attribute that transformers has renamed.
-        warnings.simplefilter("ignore", FutureWarning)
-        return get_peft_model(model, config)
+
+
+def seed_values(shapes: Mapping[str, tuple[int, int]], seed: int) -> dict[str, Any]:
+    """The initial A of every adapted module by its name; ``shapes`` are (rank, inputs).
+
+    Uniform within 1 / sqrt(inputs), as in peft and mlx-lm. numpy draws them in the order of the
+    names, so every backend starts from the same adapter.
+    """
+    rng = np.random.default_rng([seed, 0])
+    return {
+        name: rng.uniform(-(shape[1] ** -0.5), shape[1] ** -0.5, size=shape).astype(np.float32)
+        for name, shape in sorted(shapes.items())
+    }
 
 
 def seed_adapter(peft_model: Any, seed: int) -> None:
-    """Give the adapter the initial weights of ``seed``: the product starts at zero.
-
-    A is uniform within 1 / sqrt(inputs), as in peft and mlx-lm, and B is zero. numpy draws them in
-    the order of the module names, so every backend starts from the same adapter.
-    """
-    rng = np.random.default_rng([seed, 0])
-    for _, layer in sorted(lora_layers(peft_model)):
-        weight = layer.lora_A["default"].weight
-        bound = weight.shape[1] ** -0.5
-        values = rng.uniform(-bound, bound, size=tuple(weight.shape)).astype(np.float32)
+    """Give the adapter the initial weights of ``seed``: the product starts at zero."""
+    layers = dict(lora_layers(peft_model))
+    shapes = {n: tuple(x.lora_A["default"].weight.shape) for n, x in layers.items()}
+    for name, values in seed_values(shapes, seed).items():
         with torch.no_grad():
-            weight.copy_(torch.from_numpy(values))
-            layer.lora_B["default"].weight.zero_()
+            layers[name].lora_A["default"].weight.copy_(torch.from_numpy(values))
+            layers[name].lora_B["default"].weight.zero_()
 
 
 def adapter_weights(peft_model: Any) -> dict[str, torch.Tensor]:
@@ -101,9 +119,16 @@ def save_adapter(
     """
     import copy
 
-    from safetensors.torch import save_file
-
     config = copy.deepcopy(peft_model.peft_config["default"])
+    write_adapter(config, {name: tensor.numpy() for name, tensor in weights.items()}, base, folder)
+
+
+def write_adapter(
+    config: Any, weights: Mapping[str, Any], base: LanguageModel, folder: Path
+) -> None:
+    """Write numpy ``weights`` under PEFT's names, and their configuration, into ``folder``."""
+    from safetensors.numpy import save_file
+
     config.base_model_name_or_path = base.name if base.from_hub else None
     config.inference_mode = True
     config.target_modules = sorted(config.target_modules)

@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import torch
 
-from potstill.errors import InputError, PotstillError
+from potstill.errors import InputError
+from potstill.training.models import Lender
 
 if TYPE_CHECKING:
     from potstill.training.loop import Trainee
+    from potstill.training.models import Decoder
     from potstill.training.recipe import Recipe
 
 __all__ = [
@@ -27,11 +29,14 @@ __all__ = [
     "choose_device",
     "core_count",
     "cpu_threads",
+    "find_model_folder",
     "hash_base",
     "hash_model_folder",
     "idle_threads",
     "is_out_of_memory",
     "load_base",
+    "load_tokenizer",
+    "refuse_logit_changes",
 ]
 
 # What decides a model's words: weights, shape, end tokens, tokenizer and template. Never pickles.
@@ -42,8 +47,8 @@ _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.tx
 _LOGIT_CHANGES = ("final_logit_softcapping", "logits_scaling", "logit_scale")
 
 
-@dataclass(frozen=True, slots=True)
-class Base:
+@dataclass(frozen=True)
+class Base(Lender):
     """A causal language model with frozen weights, its tokenizer, and the hash of both.
 
     ``name`` is the hub id or the folder's own name, never a path. ``context_tokens`` is how many
@@ -72,6 +77,11 @@ class Base:
         return self.model.get_output_embeddings()
 
     @property
+    def path(self) -> str:
+        """The folder or hub id that it was loaded from."""
+        return str(self.model.name_or_path)
+
+    @property
     def parameters(self) -> int:
         """How many weights the base has."""
         return int(self.model.num_parameters())
@@ -83,21 +93,20 @@ class Base:
         return open_trainee(self, recipe, seed)
 
     @contextmanager
-    def lent(self, to: str) -> Iterator[None]:
-        """The base for one user, who puts it back as it was.
+    def open_decoder(self, adapter: Path | None, tokens: int, batch_size: int) -> Iterator[Decoder]:
+        """A decoder of sequences of ``tokens`` with an adapter mounted; 0 takes what memory holds.
 
-        Raises PotstillError where it is in use: adapters are swapped in place, so two users at once
-        would each run the other's.
+        Raises InputError for an adapter that does not fit.
         """
-        if not self._lock.acquire(blocking=False):
-            raise PotstillError(
-                f"The base {self.name} is in use and cannot be lent to {to}; finish or close the "
-                "other training run or solver first, or load a second base."
-            )
-        try:
-            yield
-        finally:
-            self._lock.release()
+        from potstill.solvers.torch_decoding import TorchDecoder, slots_that_fit
+        from potstill.training.adapters import mounted
+
+        with cpu_threads(idle_threads()), mounted(self, adapter):
+            yield TorchDecoder(self, batch_size or slots_that_fit(self, tokens))
+
+    def is_out_of_memory(self, exc: BaseException) -> bool:
+        """Whether an error says that memory ran out."""
+        return is_out_of_memory(exc)
 
 
 def load_base(path_or_id: str | Path, precision: str = "float32", device: str = "auto") -> Base:
@@ -107,17 +116,11 @@ def load_base(path_or_id: str | Path, precision: str = "float32", device: str = 
     Only safetensors are read and no code from the folder is run. Raises InputError naming the
     folder and what it lacks.
     """
-    folder = _model_folder(path_or_id)
-    _check_model_folder(folder, path_or_id)
-    tokenizer = _load_tokenizer(folder)
+    folder = find_model_folder(path_or_id)
+    tokenizer = load_tokenizer(folder)
     where = choose_device(device)
     model = _load_model(folder, precision, where)
-    for key in _LOGIT_CHANGES:
-        if getattr(model.config, key, None) not in (None, 1.0):
-            raise InputError(
-                f"{folder} changes its logits after the head ({key}), which Potstill does not "
-                "compute; choose a model of another family, such as Qwen2 or Llama."
-            )
+    refuse_logit_changes(model.config, folder)
     is_folder = Path(path_or_id).expanduser().is_dir()
     return Base(
         name=folder.resolve().name if is_folder else str(path_or_id),
@@ -134,9 +137,24 @@ def load_base(path_or_id: str | Path, precision: str = "float32", device: str = 
 
 def hash_base(path_or_id: str | Path) -> str:
     """The hash that the base in a folder or of a hub id will have. Raises as ``load_base`` does."""
+    return hash_model_folder(find_model_folder(path_or_id))
+
+
+def find_model_folder(path_or_id: str | Path) -> Path:
+    """The folder of a model that is a folder or a hub id. Raises InputError for what it lacks."""
     folder = _model_folder(path_or_id)
     _check_model_folder(folder, path_or_id)
-    return hash_model_folder(folder)
+    return folder
+
+
+def refuse_logit_changes(config: Any, folder: Path) -> None:
+    """Nothing; raises InputError for a model whose logits change after the head."""
+    for key in _LOGIT_CHANGES:
+        if getattr(config, key, None) not in (None, 1.0):
+            raise InputError(
+                f"{folder} changes its logits after the head ({key}), which Potstill does not "
+                "compute; choose a model of another family, such as Qwen2 or Llama."
+            )
 
 
 def hash_model_folder(folder: Path) -> str:
@@ -250,7 +268,8 @@ def _check_model_folder(folder: Path, path_or_id: str | Path) -> None:
         )
 
 
-def _load_tokenizer(folder: Path) -> Any:
+def load_tokenizer(folder: Path) -> Any:
+    """The tokenizer in a folder. Raises InputError where it cannot chat or stop."""
     from transformers import AutoTokenizer
 
     try:

@@ -26,7 +26,7 @@ from potstill.training.loop import Cell, StepReport, TrainedCell, train_cell
 from potstill.training.recipe import Recipe
 
 if TYPE_CHECKING:
-    from potstill.training.base import Base
+    from potstill.training.models import LanguageModel
 
 __all__ = ["Job", "train_cells"]
 
@@ -49,7 +49,7 @@ class Job:
 
 
 def train_cells(
-    base: Base, jobs: Sequence[Job], *, workers: int = 0, on_step: OnStep | None = None
+    base: LanguageModel, jobs: Sequence[Job], *, workers: int = 0, on_step: OnStep | None = None
 ) -> Iterator[tuple[Job, TrainedCell]]:
     """Each job with its trained cell, in the order they finish.
 
@@ -72,7 +72,7 @@ def train_cells(
         yield job, _train(base, job, on_step)
 
 
-def _train(base: Base, job: Job, on_step: OnStep | None) -> TrainedCell:
+def _train(base: LanguageModel, job: Job, on_step: OnStep | None) -> TrainedCell:
     return train_cell(
         base,
         job.cell,
@@ -86,7 +86,7 @@ def _train(base: Base, job: Job, on_step: OnStep | None) -> TrainedCell:
 
 
 def _side_by_side(
-    base: Base, jobs: Sequence[Job], workers: int, on_step: OnStep
+    base: LanguageModel, jobs: Sequence[Job], workers: int, on_step: OnStep
 ) -> Iterator[tuple[Job, TrainedCell]]:
     # Not fork: torch's threads do not survive one.
     context = multiprocessing.get_context("spawn")
@@ -94,7 +94,7 @@ def _side_by_side(
     stop = context.Event()
     listener = threading.Thread(target=_listen, args=(reports, on_step), daemon=True)
     listener.start()
-    arguments = (base.model.name_or_path, base.precision, reports, stop)
+    arguments = (base.path, base.precision, reports, stop)
     pool = ProcessPoolExecutor(workers, context, initializer=_open_worker, initargs=arguments)
     try:
         running: dict[Future[TrainedCell], Job] = {pool.submit(_work, job): job for job in jobs}
@@ -120,7 +120,7 @@ def _listen(reports: Any, on_step: OnStep) -> None:
 class _Worker:
     """What a worker process holds between jobs."""
 
-    base: Base
+    base: LanguageModel
     reports: Any
     stop: Any
 

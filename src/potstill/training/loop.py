@@ -22,7 +22,7 @@ from potstill.training.examples import EncodedSet, Example, encode_examples
 from potstill.training.recipe import Recipe
 
 if TYPE_CHECKING:
-    from potstill.training.base import Base
+    from potstill.training.models import LanguageModel
 
 __all__ = ["Cell", "HistoryPoint", "StepReport", "TrainedCell", "Trainee", "train_cell"]
 
@@ -125,7 +125,7 @@ class _Run:
 
 
 def train_cell(
-    base: Base,
+    base: LanguageModel,
     cell: Cell,
     train: Sequence[Example],
     valid: Sequence[Example],
@@ -248,7 +248,7 @@ def _judge(run: _Run, step: int, loss: float, trainee: Trainee, recipe: Recipe) 
 
 
 def _encode(
-    base: Base, cell: Cell, examples: Sequence[Example], recipe: Recipe, what: str
+    base: LanguageModel, cell: Cell, examples: Sequence[Example], recipe: Recipe, what: str
 ) -> EncodedSet:
     limit = min(recipe.max_sequence_tokens, base.context_tokens)
     encoded = encode_examples(base.tokenizer, examples, limit)
@@ -261,7 +261,7 @@ def _encode(
     return encoded
 
 
-def _student_id(base: Base, cell: Cell, recipe: Recipe, data_hash: str) -> str:
+def _student_id(base: LanguageModel, cell: Cell, recipe: Recipe, data_hash: str) -> str:
     made_of = [base.base_hash, cell.variant, cell.seed, recipe.recipe_hash, data_hash]
     return f"{cell.variant}-s{cell.seed}-{content_hash(made_of)[:8]}"
 

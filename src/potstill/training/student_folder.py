@@ -21,8 +21,8 @@ from potstill.records import Student
 from potstill.training.recipe import Recipe
 
 if TYPE_CHECKING:
-    from potstill.training.base import Base
     from potstill.training.loop import HistoryPoint, TrainedCell
+    from potstill.training.models import LanguageModel
 
 __all__ = ["FORMAT_VERSION", "STUDENT_FILE", "read_history", "read_student", "write_student"]
 
@@ -33,7 +33,7 @@ STUDENT_FILE = "student.json"
 def write_student(
     result: TrainedCell,
     recipe: Recipe,
-    base: Base,
+    base: LanguageModel,
     out: Path,
     save_adapter: Callable[[Path], None],
 ) -> TrainedCell:

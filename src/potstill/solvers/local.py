@@ -1,0 +1,214 @@
+"""A model on this machine as a solver, with or without an adapter, whatever backend runs it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from potstill.errors import PotstillError
+from potstill.ledger import Entry, Ledger, key_of_request, request_json
+from potstill.records import Finish
+from potstill.solvers import Ask, Completion, Unanswered
+from potstill.solvers.decoding import Finished, Request
+from potstill.solvers.parse import completion_bytes, parse_completion
+
+if TYPE_CHECKING:
+    from potstill.training.models import Decoder, LanguageModel
+
+__all__ = ["PROVIDER", "LocalSolver"]
+
+PROVIDER = "local"
+# Finished replies are committed together: at this many, or after this long.
+_COMMIT_REPLIES = 64
+_COMMIT_S = 1.0
+
+
+@dataclass(slots=True)
+class _Pending:
+    """An ask under way."""
+
+    ask: Ask
+    request_json: str
+    ledger_key: str
+    tokens_in: int
+    started: float
+
+
+class LocalSolver:
+    """A base, or a student on it, that completes chats on this machine.
+
+    The ledger knows it as provider "local" and a model made of the hashes of base and adapter and
+    the precision, so that a retrained adapter answers anew and a moved folder does not. The base is
+    lent to one running ``complete`` at a time.
+    """
+
+    def __init__(
+        self,
+        base: LanguageModel,
+        adapter: Path | None,
+        ledger: Ledger,
+        *,
+        solver_id: str,
+        batch_size: int = 0,
+    ) -> None:
+        """A solver; ``batch_size`` 0 takes as many sequences as memory holds, up to 256.
+
+        Raises InputError where ``adapter`` is no adapter's folder.
+        """
+        from potstill.training.adapters import hash_adapter
+
+        self._base = base
+        self._adapter = adapter
+        self._ledger = ledger
+        self._id = solver_id
+        self._batch_size = batch_size
+        parts = [base.base_hash[:16]] + ([hash_adapter(adapter)[:16]] if adapter else [])
+        self._model = "+".join(parts) + f"@{base.precision}"
+
+    @property
+    def id(self) -> str:
+        """The solver's name in tables."""
+        return self._id
+
+    @property
+    def precision(self) -> str:
+        """The weights' precision."""
+        return self._base.precision
+
+    @property
+    def ledger_model(self) -> str:
+        """The name under which replies stand in the ledger."""
+        return self._model
+
+    def complete(self, asks: Iterable[Ask], stage: str) -> Iterator[Completion | Unanswered]:
+        """One completion per ask, in the order they end, each committed to the ledger first.
+
+        What the ledger holds is not generated again. A prompt that leaves no room in the model's
+        context comes back with finish ERROR. Raises PotstillError where memory does not suffice.
+        """
+        source = iter(asks)
+        pending: dict[int, _Pending] = {}
+        done: list[Finished] = []
+        committed = time.monotonic()
+        decoder: Decoder | None = None
+        exhausted = False
+        with ExitStack() as stack:
+            while True:
+                fresh: list[Request] = []
+                while not exhausted and (decoder is None or len(fresh) < decoder.wanted):
+                    ask = next(source, None)
+                    if ask is None:
+                        exhausted = True
+                        break
+                    begun = self._begin(ask, len(pending), pending)
+                    if isinstance(begun, Completion):
+                        yield begun
+                        continue
+                    fresh.append(begun)
+                    decoder = decoder or self._open(stack, begun)
+                if decoder is None:
+                    return
+                done += self._step(decoder, fresh)
+                over = exhausted and not decoder.active
+                late = time.monotonic() - committed > _COMMIT_S
+                if done and (over or late or len(done) >= _COMMIT_REPLIES):
+                    yield from self._commit(done, pending, stage)
+                    done, committed = [], time.monotonic()
+                if over:
+                    return
+
+    def _begin(self, ask: Ask, number: int, pending: dict[int, _Pending]) -> Completion | Request:
+        """The reply if it is known or impossible, else the request to decode."""
+        from potstill.training.examples import prompt_tokens
+
+        request = request_json(
+            PROVIDER, self._model, ask.messages, ask.sampling, ask.sample, ask.attempt
+        )
+        key = key_of_request(request)
+        reply = self._ledger.get(key)
+        if reply is not None:
+            return _completion(ask, key, reply.raw)
+        prompt = tuple(prompt_tokens(self._base.tokenizer, ask.messages))
+        context = self._base.context_tokens
+        if len(prompt) >= context:
+            return Completion(
+                ask.tag, ask.sample, ask.attempt, "", "", Finish.ERROR, len(prompt), 0, key,
+                error=f"The prompt of {len(prompt)} tokens leaves no room in the context of "
+                f"{context} tokens of {self._base.name}.",
+            )  # fmt: skip
+        pending[number] = _Pending(ask, request, key, len(prompt), time.monotonic())
+        # Without the model: students are drawn with the same numbers, which pairs them better.
+        draw_seed = f"{ask.sampling.seed} {ask.sample} {ask.attempt} {prompt}"
+        return Request(number, prompt, ask.sampling, draw_seed)
+
+    def _open(self, stack: ExitStack, first: Request) -> Decoder:
+        """A decoder on the base with the adapter mounted, both put back when ``stack`` closes."""
+        stack.enter_context(self._base.lent(f"the solver {self._id}"))
+        tokens = len(first.prompt) + first.sampling.max_tokens
+        return stack.enter_context(self._base.open_decoder(self._adapter, tokens, self._batch_size))
+
+    def _step(self, decoder: Decoder, fresh: list[Request]) -> list[Finished]:
+        try:
+            return decoder.step(fresh)
+        except (RuntimeError, MemoryError) as exc:
+            if not self._base.is_out_of_memory(exc):
+                raise
+            raise PotstillError(
+                f"{self._id} ran out of memory on {self._base.device} with {decoder.slots} "
+                "sequences at once; lower the solver's batch_size or the token limit."
+            ) from exc
+
+    def _commit(
+        self, done: list[Finished], pending: dict[int, _Pending], stage: str
+    ) -> list[Completion]:
+        """The completions of what finished, after all of them are on disk."""
+        entries: list[Entry] = []
+        asks: list[Ask] = []
+        for finished in done:
+            begun = pending[finished.key]
+            text = self._base.tokenizer.decode(finished.tokens, skip_special_tokens=True)
+            finish = "stop" if finished.finish is Finish.STOP else "length"
+            raw = completion_bytes(
+                self._model, text, "", finish, begun.tokens_in, finished.tokens_out
+            )
+            asks.append(begun.ask)
+            entries.append(
+                Entry(
+                    key=begun.ledger_key,
+                    stage=stage,
+                    provider=PROVIDER,
+                    model=self._model,
+                    request=begun.request_json,
+                    raw=raw,
+                    tokens_in=begun.tokens_in,
+                    tokens_out=finished.tokens_out,
+                    priced=True,  # a local answer costs no money
+                    seconds=time.monotonic() - begun.started,
+                )
+            )
+        # The ledger's writer commits all that wait for it in one transaction.
+        with ThreadPoolExecutor(len(entries)) as pool:
+            list(pool.map(self._ledger.put, entries))
+        return [
+            _completion(ask, entry.key, entry.raw) for ask, entry in zip(asks, entries, strict=True)
+        ]
+
+
+def _completion(ask: Ask, key: str, raw: bytes) -> Completion:
+    parsed = parse_completion(raw)
+    return Completion(
+        tag=ask.tag,
+        sample=ask.sample,
+        attempt=ask.attempt,
+        reasoning=parsed.reasoning,
+        text=parsed.text,
+        finish=parsed.finish,
+        tokens_in=parsed.tokens_in,
+        tokens_out=parsed.tokens_out,
+        ledger_key=key,
+    )
