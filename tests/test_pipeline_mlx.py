@@ -1,4 +1,4 @@
-"""A small study on the MLX backend, end to end: trained, answered and reported by mlx-lm's models."""
+"""A small study on the MLX backend, end to end."""
 
 from __future__ import annotations
 

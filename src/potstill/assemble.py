@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import platform
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from potstill.evaluation import Answered, evaluate, join
+from potstill.lessons.controls import is_control
 from potstill.lessons.listing import gate_rows, gate_totals
 from potstill.lessons.recorded import inversions
+from potstill.rating import outside_difficulty
 from potstill.records import (
     Cause,
     DecidedBy,
@@ -40,11 +42,11 @@ from potstill.report.data import (
 if TYPE_CHECKING:
     from potstill.cells import Run
     from potstill.ledger import Ledger
-    from potstill.pipeline import Result
+    from potstill.pipeline import Curriculum, Result
     from potstill.stages import Answers
     from potstill.students import StudentCell
 
-__all__ = ["report_data", "write_report"]
+__all__ = ["call_counts", "lesson_counts", "report_data", "write_report"]
 
 
 def write_report(run: Run, result: Result) -> dict[str, Any]:
@@ -79,7 +81,7 @@ def report_data(run: Run, result: Result) -> ReportData:
         corpus=_corpus(result),
         reproduction=_reproduction(run, result),
         training=tuple(_curve(cell) for cell in result.students),
-        calls=_calls(run.ledger),
+        calls=call_counts(run.ledger),
         causes=tuple(_causes(result, problems)),
         grader=_grader(result),
         overlap=_overlap(result),
@@ -125,9 +127,22 @@ def _corpus(result: Result) -> Corpus:
         splits=_counts(side.value for side in result.splits.values()),
         teacher_outcomes=_counts(v.outcome.value for v in result.taught.verdicts),
         not_asked=dict(not_asked),
-        lessons=tuple(_lesson_counts(result.lessons)),
+        lessons=lesson_counts(result),
         trained=len(chosen),
     )
+
+
+def lesson_counts(made: Curriculum) -> tuple[LessonCount, ...]:
+    """The lessons of every level of the ladder, R0 too, and then of every control."""
+    return (*_lesson_counts(made.lessons), *_control_counts(made.chosen))
+
+
+def _control_counts(chosen: Mapping[str, Sequence[Lesson]]) -> Iterable[LessonCount]:
+    """The lessons of the controls: none of them can fail a gate, and none is of the ladder."""
+    for name, lessons in chosen.items():
+        if is_control(name):
+            words, tokens = (_mean([getattr(x, of) for x in lessons]) for of in ("words", "tokens"))
+            yield LessonCount(name, len(lessons), {}, words, tokens, 0)
 
 
 def _lesson_counts(lessons: Sequence[Lesson]) -> Iterable[LessonCount]:
@@ -155,7 +170,8 @@ def _curve(cell: StudentCell) -> LossCurve:
     )
 
 
-def _calls(ledger: Ledger) -> tuple[CallCount, ...]:
+def call_counts(ledger: Ledger) -> tuple[CallCount, ...]:
+    """The calls and the spend of a study so far, by stage and model."""
     return tuple(
         CallCount(
             stage=spend.group[0],
@@ -273,8 +289,7 @@ def _notes(result: Result) -> tuple[str, ...]:
             )
     if study.difficulty is not None:
         low, high = study.difficulty.train
-        rated = [p.groups["difficulty"] for p in result.problems]
-        outside = sum(x.isdigit() and not low <= int(x) <= high for x in rated)
+        outside = outside_difficulty(study, result.problems)
         if outside:
             notes.append(
                 f"{outside} problems are of a difficulty outside {low} to {high} and were not "

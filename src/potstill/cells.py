@@ -49,6 +49,7 @@ class Run:
     _pool: list[GradingPool] = field(default_factory=list)
     _base: list[LanguageModel] = field(default_factory=list)
     _base_hash: list[str] = field(default_factory=list)
+    _tokenizer: list[Any] = field(default_factory=list)
     _solvers: dict[str, Solver] = field(default_factory=dict)
     _budget: list[Budget] = field(default_factory=list)
 
@@ -97,6 +98,15 @@ class Run:
 
                 self._base.append(load_base(self.base_path, student.precision, student.device))
         return self._base[0]
+
+    def count_tokens(self, text: str) -> int:
+        """The student tokens of a text; the base need not be loaded for it."""
+        if not self._tokenizer:
+            from potstill.training.base import find_model_folder, load_tokenizer
+
+            self._tokenizer.append(load_tokenizer(find_model_folder(self.base_path)))
+        ids: list[int] = self._tokenizer[0](text, add_special_tokens=False)["input_ids"]
+        return len(ids)
 
     @property
     def base_hash(self) -> str:

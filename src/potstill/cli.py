@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -286,6 +286,27 @@ def equal(
     same = found.opinion is Opinion.EQUAL
     print(("equal" if same else "different") + (f" ({found.why})" if found.why else ""))
     raise typer.Exit(0 if same else 1)
+
+
+@app.command()
+def corpus(
+    directory: StudyDir,
+    to: Annotated[
+        Literal["dataset", "messages"],
+        typer.Option(help="A Hugging Face dataset, or chats as JSONL (mlx-lm, TRL, Axolotl, ...)."),
+    ],
+    out: Annotated[Path, typer.Option(help="The folder to write; new, or empty.")],
+    level: Annotated[
+        list[str] | None, typer.Option(help="Only this level; may be given again.  [default: all]")
+    ] = None,
+) -> None:
+    """Write a study's verified lessons for others to train on, with a card. Buys nothing."""
+    from potstill.deploy.corpus import export_corpus
+
+    exported = export_corpus(directory, out, to, level or ())
+    for name, counts in exported.lessons.items():
+        print(f"{name}: " + ", ".join(f"{n:,} {split}" for split, n in counts.items()))
+    print(f"Written: {exported.folder}")
 
 
 @app.command()

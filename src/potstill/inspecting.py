@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from potstill.cells import NotFresh, Run
 from potstill.errors import InputError
+from potstill.lessons.controls import is_control, make_controls
 from potstill.lessons.listing import GateRow, gate_rows, gate_totals
 from potstill.lessons.overlap import Pair
 from potstill.lessons.quality import Gate
@@ -106,6 +107,8 @@ def look(directory: Path) -> Found:
             lessons, chosen, _ = make_lessons(run, found.taught, taught_problems)
             for lesson in lessons:
                 found.lessons.setdefault(lesson.problem_id, {})[lesson.level] = lesson
+            controls = [x for x in found.study.variants if is_control(x)]
+            chosen = {**chosen, **make_controls(chosen, controls, problems, run.count_tokens)}
             students = train(run, chosen, by_split, pairs)
             asked = levels_to_ask(run, chosen)
             found.answers = evaluate(run, students, asked, by_split[Split.HELDOUT])

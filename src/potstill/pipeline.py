@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 from potstill.cells import NotFresh, Run
 from potstill.errors import InputError
 from potstill.evaluation import refuse_seen
+from potstill.lessons.controls import is_control, make_controls
 from potstill.lessons.overlap import Pair
 from potstill.lessons.select import LeftOut
 from potstill.progress import Progress, quiet
@@ -32,16 +33,15 @@ from potstill.store import Store
 from potstill.students import MIX, StudentCell, levels_to_ask, train_students
 from potstill.study import Study
 
-__all__ = ["STAGES", "Result", "run_study"]
+__all__ = ["STAGES", "Curriculum", "Result", "read_curriculum", "run_study"]
 
 STAGES = ("problems", "split", "rate", "teach", "verify", "condense", "train", "answer", "report")
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
-    """Everything the stages made, for the report."""
+class Curriculum:
+    """What the stages up to the lessons made. ``chosen`` holds the controls too."""
 
-    study: Study
     problems: tuple[Problem, ...]
     set_aside: tuple[SetAside, ...]
     splits: Mapping[str, Split]
@@ -50,6 +50,17 @@ class Result:
     lessons: tuple[Lesson, ...]
     chosen: Mapping[str, tuple[Lesson, ...]]
     left_out: tuple[LeftOut, ...]
+
+    def on_side(self, side: Split) -> list[Problem]:
+        """The problems that stand on one side."""
+        return [p for p in self.problems if self.splits[p.id] is side]
+
+
+@dataclass(frozen=True, slots=True)
+class Result(Curriculum):
+    """Everything the stages made, for the report."""
+
+    study: Study
     students: tuple[StudentCell, ...]
     answers: tuple[Answers, ...]
 
@@ -84,7 +95,41 @@ def run_study(
         return write_report(run, result)
 
 
+def read_curriculum(study: Study, directory: Path) -> Curriculum:
+    """What a study directory holds up to its lessons; nothing is made and nothing bought.
+
+    Raises NotFresh where a stage up to the lessons is not finished.
+    """
+    from potstill.ledger import Ledger
+
+    with ExitStack() as stack:
+        store = Store(directory, create=False)
+        ledger = stack.enter_context(Ledger.open(directory / "ledger.sqlite", readonly=True))
+        made = _curriculum(Run(study, directory, store, ledger, quiet, stack, peek=True))
+    if made is None:
+        raise RuntimeError("the stages stopped without being told to")
+    return made
+
+
 def _stages(run: Run, until: str) -> Result | None:
+    made = _curriculum(run, until)
+    if made is None:
+        return None
+    by_split = {side: made.on_side(side) for side in Split}
+    students = train(run, made.chosen, by_split, made.pairs)
+    if until == "train":
+        return None
+    asked = levels_to_ask(run, made.chosen)
+    answers = evaluate(run, students, asked, by_split[Split.HELDOUT])
+    if run.study.evaluation.seen == "report":
+        trained = {lesson.problem_id for lessons in made.chosen.values() for lesson in lessons}
+        seen = [p for p in by_split[Split.TRAIN] if p.id in trained]
+        answers += evaluate(run, students, asked, seen, Split.TRAIN)
+    parts = {f.name: getattr(made, f.name) for f in fields(made)}
+    return Result(**parts, study=run.study, students=tuple(students), answers=tuple(answers))
+
+
+def _curriculum(run: Run, until: str = "") -> Curriculum | None:
     problems, set_aside = bring_in(run)
     if until == "problems":
         return None
@@ -94,8 +139,9 @@ def _stages(run: Run, until: str) -> Result | None:
     problems = rate(run, problems)
     if until == "rate":
         return None
-    by_split = {s: [p for p in problems if splits[p.id] is s] for s in Split}
-    lesson_problems = worth_teaching(run.study, by_split[Split.TRAIN] + by_split[Split.VALID])
+    lesson_problems = worth_teaching(
+        run.study, [p for s in (Split.TRAIN, Split.VALID) for p in problems if splits[p.id] is s]
+    )
     taught = ask_teacher(run, lesson_problems, "train", samples=run.study.teacher.samples)
     if until == "teach":
         return None
@@ -105,27 +151,16 @@ def _stages(run: Run, until: str) -> Result | None:
     lessons, chosen, left_out = make_lessons(run, taught, lesson_problems)
     if until == "condense":
         return None
-    students = train(run, chosen, by_split, pairs)
-    if until == "train":
-        return None
-    asked = levels_to_ask(run, chosen)
-    answers = evaluate(run, students, asked, by_split[Split.HELDOUT])
-    if run.study.evaluation.seen == "report":
-        trained = {lesson.problem_id for lessons in chosen.values() for lesson in lessons}
-        seen = [p for p in by_split[Split.TRAIN] if p.id in trained]
-        answers += evaluate(run, students, asked, seen, Split.TRAIN)
-    return Result(
-        run.study,
+    controls = [x for x in run.study.variants if is_control(x)]
+    return Curriculum(
         tuple(problems),
         tuple(set_aside),
         splits,
         tuple(pairs),
         taught,
         tuple(lessons),
-        chosen,
+        {**chosen, **make_controls(chosen, controls, lesson_problems, run.count_tokens)},
         tuple(left_out),
-        tuple(students),
-        tuple(answers),
     )
 
 

@@ -59,8 +59,7 @@ def planned_calls(study: Study, imported: Imported) -> tuple[dict[str, int], lis
     problems = imported.problems
     sides = Counter(split(problems, study.split, find_pairs(problems), use).values())
     lessons, heldout = sides[Split.TRAIN] + sides[Split.VALID], sides[Split.HELDOUT]
-    variants = [*study.levels, *study.control_variants]
-    solvers = (len(variants) + len(study.mix)) * len(study.seeds) + len(study.mix) + 1
+    solvers = (len(study.variants) + len(study.mix)) * len(study.seeds) + len(study.mix) + 1
     samples = study.teacher.samples
     failures = study.difficulty is not None and study.difficulty.by == "failures"
     names = {role: _model(agent) for role, agent in study.agents().items()}
@@ -121,7 +120,7 @@ def print_plan(path: Path, directory: Path, console: Console) -> None:
         + f"; {len(imported.set_aside):,} set aside"
         + (f" ({', '.join(f'{n} {why}' for why, n in reasons.items())})" if reasons else "")
     )
-    variants = [*study.levels, *study.control_variants, *(["mix"] if study.mix else [])]
+    variants = [*study.variants, *(["mix"] if study.mix else [])]
     grid = f"{_several(variants, 'variant')} ({', '.join(variants)})"
     total = _several([*product(variants, study.seeds)], "student")
     console.print(f"{total}: {grid} x {_several(study.seeds, 'seed')}\n", highlight=False)

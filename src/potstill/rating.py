@@ -13,7 +13,7 @@ from potstill.stages import VERSION, ask_teacher, judge
 from potstill.store import Cell
 from potstill.study import Study
 
-__all__ = ["rate", "worth_teaching"]
+__all__ = ["outside_difficulty", "rate", "worth_teaching"]
 
 
 def rate(run: Run, problems: Sequence[Problem]) -> list[Problem]:
@@ -57,3 +57,8 @@ def worth_teaching(study: Study, problems: Sequence[Problem]) -> list[Problem]:
     low, high = study.difficulty.train
     rated = [(p, p.groups["difficulty"]) for p in problems]
     return [p for p, rating in rated if not rating.isdigit() or low <= int(rating) <= high]
+
+
+def outside_difficulty(study: Study, problems: Sequence[Problem]) -> int:
+    """How many of the problems are too easy or too hard to be trained on."""
+    return len(problems) - len(worth_teaching(study, problems))

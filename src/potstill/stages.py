@@ -261,18 +261,13 @@ def _lessons(
 ) -> tuple[list[Lesson], list[Unmatched]]:
     study = run.study
     by_id = {p.id: p for p in problems}
-    tokenizer = run.base().tokenizer
-
-    def count_tokens(text: str) -> int:
-        return len(tokenizer(text, add_special_tokens=False)["input_ids"])
-
     if study.recorded:
         with run.progress.stage("recorded levels", len(problems), "problems") as bar:
             found = read_recorded(
                 study.recorded,
                 problems,
                 grade=run.pool().grade,
-                count_tokens=count_tokens,
+                count_tokens=run.count_tokens,
                 gates=study.gates,
             )
             bar.advance(len(problems))
@@ -288,7 +283,7 @@ def _lessons(
             condenser=run.agent("condenser"),
             levels=study.levels,
             grade=run.pool().grade,
-            count_tokens=count_tokens,
+            count_tokens=run.count_tokens,
             stage="condense",
             sampling=study.condenser.sampling,
             options=study.gates,

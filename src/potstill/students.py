@@ -9,18 +9,18 @@ from statistics import mean
 from typing import TYPE_CHECKING
 
 from potstill.cells import NotFresh, Run
-from potstill.lessons.controls import make_controls
 from potstill.records import Lesson, Problem, Split, Student, content_hash
 from potstill.solvers import render_messages
 from potstill.stages import VERSION, AskedLevel, student_condition
 from potstill.store import Cell
+from potstill.study import Study
 from potstill.training.examples import Example
 
 if TYPE_CHECKING:
     from potstill.training.grid import Job
     from potstill.training.loop import HistoryPoint
 
-__all__ = ["MIX", "StudentCell", "levels_to_ask", "train_students"]
+__all__ = ["MIX", "StudentCell", "examples", "levels_to_ask", "train_students"]
 
 MIX = "mix"
 
@@ -47,8 +47,8 @@ def train_students(
     from potstill.training.student_folder import read_history, read_student
 
     grid = [
-        _plan(run, variant, seed, examples)
-        for variant, examples in _variants(run, chosen, by_split)
+        _plan(run, variant, seed, sets)
+        for variant, sets in _variants(run, chosen, by_split)
         for seed in run.study.seeds
     ]
     missing = [(cell, job) for cell, job in grid if not run.store.exists(cell)]
@@ -70,38 +70,49 @@ def levels_to_ask(run: Run, chosen: Mapping[str, Sequence[Lesson]]) -> list[Aske
     ]
 
 
+def examples(
+    study: Study,
+    lessons: Iterable[Lesson],
+    problems: Iterable[Problem],
+    asked: AskedLevel | None = None,
+) -> Iterator[Example]:
+    """What a student learns of some problems: the prompt it will be asked with, and the lesson."""
+    prompt = student_condition(study, "", asked)
+    texts = {lesson.problem_id: lesson.text for lesson in lessons}
+    for problem in problems:
+        if problem.id in texts:
+            yield Example(problem.id, render_messages(problem, prompt), texts[problem.id])
+
+
 def _variants(
     run: Run, chosen: Mapping[str, Sequence[Lesson]], by_split: Sides
 ) -> Iterator[tuple[str, _Sets]]:
     study = run.study
-    for level in study.levels:
-        yield level.value, _sets(run, _texts(chosen[level]), by_split)
-    controls = study.control_variants
-    if controls:
-        for name, texts in make_controls(chosen, controls).items():
-            yield name, _sets(run, texts, by_split)
+    for variant in study.variants:
+        yield variant, _sets(study, chosen[variant], by_split)
     if study.mix:
         asked = levels_to_ask(run, chosen)
-        parts = [_sets(run, _texts(chosen[a.level]), by_split, a) for a in asked]
+        parts = [_sets(study, chosen[a.level], by_split, a) for a in asked]
         train, valid = (tuple(x for part in parts for x in part[side]) for side in (0, 1))
         yield MIX, (train, valid)
 
 
 def _sets(
-    run: Run, texts: Mapping[str, str], by_split: Sides, asked: AskedLevel | None = None
+    study: Study, lessons: Sequence[Lesson], by_split: Sides, asked: AskedLevel | None = None
 ) -> _Sets:
     train, valid = (
-        tuple(_examples(run, texts, by_split[split], asked)) for split in (Split.TRAIN, Split.VALID)
+        tuple(examples(study, lessons, by_split[split], asked))
+        for split in (Split.TRAIN, Split.VALID)
     )
     return train, valid
 
 
-def _plan(run: Run, variant: str, seed: int, examples: _Sets) -> tuple[Cell, Job]:
+def _plan(run: Run, variant: str, seed: int, sets: _Sets) -> tuple[Cell, Job]:
     from potstill.training.grid import Job
     from potstill.training.loop import Cell as GridCell
 
     recipe = run.study.training
-    data_hash = content_hash(list(examples))
+    data_hash = content_hash(list(sets))
     cell = Cell.of(
         "student",
         data=data_hash,
@@ -113,20 +124,7 @@ def _plan(run: Run, variant: str, seed: int, examples: _Sets) -> tuple[Cell, Job
         version=VERSION["student"],
     )
     where = run.store.folder(cell)
-    return cell, Job(GridCell(variant, seed), *examples, recipe, where, data_hash)
-
-
-def _examples(
-    run: Run, texts: Mapping[str, str], problems: Iterable[Problem], asked: AskedLevel | None
-) -> Iterator[Example]:
-    prompt = student_condition(run.study, "", asked)
-    for problem in problems:
-        if problem.id in texts:
-            yield Example(problem.id, render_messages(problem, prompt), texts[problem.id])
-
-
-def _texts(lessons: Iterable[Lesson]) -> dict[str, str]:
-    return {lesson.problem_id: lesson.text for lesson in lessons}
+    return cell, Job(GridCell(variant, seed), *sets, recipe, where, data_hash)
 
 
 def _train(run: Run, missing: Sequence[tuple[Cell, Job]]) -> None:

@@ -18,7 +18,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from potstill.errors import StudyError
-from potstill.lessons.controls import control_names
+from potstill.lessons.controls import expand_controls
 from potstill.lessons.difficulty import DifficultyOptions
 from potstill.lessons.quality import GateOptions
 from potstill.lessons.recorded import Options as RecordedLevels
@@ -217,16 +217,17 @@ class Study(_Strict):
                 raise ValueError(f"{name} names something twice")
         if not set(self.mix) <= set(self.levels):
             raise ValueError("mix may hold only levels that the study has; add them to levels")
-        control_names(self.controls, self.levels)
+        expand_controls(self.controls, self.levels)
         labels = [source.label for source in self.problems]
         if len(set(labels)) < len(labels):
             raise ValueError("two sources bear one name; give each its own name:")
         return self
 
     @property
-    def control_variants(self) -> list[str]:
-        """The controls of the ladder that are trained beside its levels."""
-        return control_names(self.controls, self.levels)
+    def variants(self) -> tuple[str, ...]:
+        """The levels and the controls beside them: a student is trained on each."""
+        levels = tuple(level.value for level in self.levels)
+        return levels + expand_controls(self.controls, self.levels)
 
     def agents(self) -> Mapping[str, Agent]:
         """The agents of the study by what they do."""

@@ -1,76 +1,122 @@
-"""The controls of the ladder: lessons that no model condensed.
+"""Controls beside the ladder: lessons of the same length as a level's that nobody condensed.
 
-``answer_only`` teaches the final answer and nothing else. ``truncate-R4`` cuts R1 to the length of
-that problem's own R4: what a student of R4 does better than one of truncate-R4 is due to what was
-kept, not to how little.
+``truncate-R4`` is R1 cut to the words of R4, which tells what condensing adds to being short;
+``answer_only`` is the final answer alone, which tells what any reasoning adds. No model makes them.
 """
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from potstill.errors import StudyError
-from potstill.grading.extraction import boxed_values, extract
-from potstill.lessons.ladder import count_words
-from potstill.records import Lesson, Level
+from potstill.lessons.ladder import LADDER, count_words
+from potstill.problems.rows import nearest
+from potstill.records import Lesson, Level, Problem
 
-__all__ = ["ANSWER_ONLY", "TRUNCATE", "control_names", "make_controls"]
+__all__ = [
+    "ANSWER_ONLY",
+    "TRUNCATE",
+    "compared_with",
+    "expand_controls",
+    "is_control",
+    "make_controls",
+]
 
 ANSWER_ONLY = "answer_only"
 TRUNCATE = "truncate"
+_MADE_BY = "potstill"
+_TRUNCATED = {f"{TRUNCATE}-{rung.level.value}": rung.level for rung in LADDER[1:]}
+# what a sentence puts before its boxed answer, and no cut should leave dangling
+_OPENED_MATH = re.compile(r"(?:\$+|\\\(|\\\[)\s*$")
 
 
-def control_names(controls: Sequence[str], levels: Sequence[str]) -> list[str]:
-    """The variants that ``controls`` asks for, each once: ``truncate`` is one per level below R1.
+def is_control(variant: str) -> bool:
+    """Whether a student's variant is a control and no level of the ladder."""
+    return variant == ANSWER_ONLY or variant in _TRUNCATED
 
-    Raises StudyError for a name that is none, and where R1 is not among the levels.
+
+def compared_with(control: str) -> Level:
+    """The level a control is there for: truncate-R4 for R4, answer_only for R1."""
+    return _TRUNCATED.get(control, Level.R1)
+
+
+def expand_controls(names: Iterable[str], levels: Iterable[Level]) -> tuple[str, ...]:
+    """The controls that a study names, longest lessons first, ``truncate`` as one for each level.
+
+    Raises ValueError for a name that is no control (with the nearest), for a level that is not
+    among ``levels``, and where R1, which they are made from, is not.
     """
-    below = [str(level) for level in levels if level != Level.R1]
-    every = [f"{TRUNCATE}-{level}" for level in below]
-    known = [ANSWER_ONLY, TRUNCATE, *every]
-    found: list[str] = []
-    for name in controls:
-        if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            raise StudyError(
-                f"controls: there is no {name!r}; "
-                + (f"did you mean {close[0]!r}?" if close else f"there are {', '.join(known)}.")
-            )
-        found += every if name == TRUNCATE else [name]
-    if found and Level.R1 not in levels:
-        raise StudyError("controls are made from R1; add R1 to the levels.")
-    return list(dict.fromkeys(found))
+    compared, named = set(levels), list(names)
+    possible = [name for name, level in _TRUNCATED.items() if level in compared]
+    known = (TRUNCATE, *possible, ANSWER_ONLY)
+    found: set[str] = set()
+    for name in named:
+        if name == TRUNCATE and not possible:
+            raise ValueError("controls: truncate needs a level below R1 among levels")
+        if name != TRUNCATE and not is_control(name):
+            raise ValueError(f"controls: there is no {name!r}{nearest(name, known)}")
+        if name in _TRUNCATED and name not in possible:
+            raise ValueError(f"controls: {name} needs {_TRUNCATED[name].value} among levels")
+        found |= set(possible) if name == TRUNCATE else {name}
+    if found and Level.R1 not in compared:
+        raise ValueError("controls are made from R1; add R1 to levels")
+    return tuple(name for name in (*_TRUNCATED, ANSWER_ONLY) if name in found)
 
 
 def make_controls(
-    chosen: Mapping[str, Sequence[Lesson]], names: Iterable[str]
-) -> dict[str, dict[str, str]]:
-    """The text of every control by its name and problem id, from the lessons chosen to train on.
+    chosen: Mapping[str, Sequence[Lesson]],
+    controls: Sequence[str],
+    problems: Iterable[Problem],
+    count_tokens: Callable[[str], int],
+) -> Mapping[str, tuple[Lesson, ...]]:
+    """The lessons of each control, made from the lessons ``chosen`` to train on by level.
 
-    A problem has a control where it has R1 and, for ``truncate-Rk``, level Rk. The answer is the
-    one in which R1 ends, in a box, and counts among the words.
+    Each ends in the answer that R1 ends in, boxed (the key's text where none is found there). A
+    problem has a ``truncate-`` lesson where both R1 and that level were chosen; its words are those
+    of that level's lesson, the boxed answer among them, and fewer only where R1 has no more.
     """
-    r1 = {lesson.problem_id: lesson for lesson in chosen[Level.R1.value]}
-    return {
-        name: {problem_id: _box(lesson) for problem_id, lesson in r1.items()}
-        if name == ANSWER_ONLY
-        else {
-            lesson.problem_id: _truncated(r1[lesson.problem_id], lesson.words)
-            for lesson in chosen[name.removeprefix(f"{TRUNCATE}-")]
-            if lesson.problem_id in r1
-        }
-        for name in names
-    }
+    by_id = {problem.id: problem for problem in problems}
+    whole = {lesson.problem_id: lesson for lesson in chosen.get(Level.R1.value, ())}
+    made: dict[str, tuple[Lesson, ...]] = {}
+    for control in controls:
+        wanted = chosen[compared_with(control).value]
+        made[control] = tuple(
+            _control(control, whole[x.problem_id], x.words, by_id[x.problem_id], count_tokens)
+            for x in wanted
+            if x.problem_id in whole
+        )
+    return made
 
 
-def _truncated(lesson: Lesson, words: int) -> str:
-    box = _box(lesson)
-    kept = lesson.text.split()[: max(0, words - count_words(box))]
-    return " ".join([*kept, box])
+def _control(
+    control: str, r1: Lesson, words: int, problem: Problem, count_tokens: Callable[[str], int]
+) -> Lesson:
+    body, answer = _parted(r1.text, problem)
+    text = answer if control == ANSWER_ONLY else _cut(body, words, answer)
+    return Lesson(
+        problem_id=problem.id,
+        level=control,
+        parent=r1.level,
+        text=text,
+        words=count_words(text),
+        tokens=count_tokens(text),
+        made_by=_MADE_BY,
+    )
 
 
-def _box(lesson: Lesson) -> str:
-    values = boxed_values(lesson.text)
-    answer = values[-1][0] if values else extract(lesson.text).text
-    return f"\\boxed{{{answer}}}"
+def _parted(text: str, problem: Problem) -> tuple[str, str]:
+    """R1 up to its final box (all of it where there is none), and its final answer, boxed."""
+    from potstill.grading.extraction import boxed_values, extract
+
+    boxes = boxed_values(text)
+    body = _OPENED_MATH.sub("", text[: boxes[0][1]]) if boxes else text
+    answer = extract(text, problem.kind).text or problem.gold_text
+    return body, f"\\boxed{{{answer}}}"
+
+
+def _cut(body: str, words: int, answer: str) -> str:
+    """The beginning of ``body``, its line breaks kept, and the answer: ``words`` words in all."""
+    room = max(0, words - count_words(answer))
+    ends = [match.end() for match in re.finditer(r"\S+", body)]
+    kept = body[: ends[min(room, len(ends)) - 1]] if room and ends else ""
+    return f"{kept} {answer}".strip()

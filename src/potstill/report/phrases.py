@@ -12,6 +12,7 @@ __all__ = [
     "count",
     "listed",
     "loss",
+    "markdown",
     "money",
     "p_short",
     "p_value",
@@ -27,6 +28,7 @@ __all__ = [
 MINUS = "\N{MINUS SIGN}"
 LONGEST = 2_000  # characters of one model text on the page; report.json holds all of it
 
+_MARKUP = re.compile(r"([\\`*_{}\[\]<>|#~&!])")
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -48,6 +50,12 @@ def clip(text: str) -> str:
     return (
         f"{shown(text[:LONGEST])} … (the first {count(LONGEST)} of {count(len(text))} characters)"
     )
+
+
+def markdown(text: object) -> str:
+    """Text that Markdown shows as it stands, on one line, in a table cell or out of one."""
+    line = " ".join(clip(str(text)).split())
+    return _MARKUP.sub(r"\\\1", line).replace(r"\<", "&lt;").replace(r"\&", "&amp;")
 
 
 def percent(share: float) -> str:
