@@ -15,13 +15,14 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from potstill.errors import PotstillError
 from potstill.training.examples import Example
+from potstill.training.levers import Levers
 from potstill.training.loop import Cell, StepReport, TrainedCell, train_cell
 from potstill.training.recipe import Recipe
 
@@ -46,6 +47,8 @@ class Job:
     recipe: Recipe
     out: Path
     data_hash: str
+    levers: Levers | None = None
+    trackers: tuple[str, ...] = ()
 
 
 def train_cells(
@@ -82,6 +85,8 @@ def _train(base: LanguageModel, job: Job, on_step: OnStep | None) -> TrainedCell
         job.out,
         data_hash=job.data_hash,
         on_step=on_step,
+        levers=job.levers,
+        trackers=job.trackers,
     )
 
 
@@ -154,7 +159,7 @@ def _work(job: Job) -> TrainedCell:
 
 def _with_one_thread(job: Job) -> Job:
     recipe = job.recipe.model_copy(update={"threads": job.recipe.threads or 1})
-    return Job(job.cell, job.train, job.valid, recipe, job.out, job.data_hash)
+    return replace(job, recipe=recipe)
 
 
 def _ignore(_: StepReport) -> None:
