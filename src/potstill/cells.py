@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from potstill.ledger import Ledger
     from potstill.solvers import Solver
     from potstill.training.models import LanguageModel
+    from potstill.training.recipe import Recipe
 
 __all__ = ["NotFresh", "Run", "agent_identity", "fingerprint"]
 
@@ -98,6 +99,13 @@ class Run:
 
                 self._base.append(load_base(self.base_path, student.precision, student.device))
         return self._base[0]
+
+    @property
+    def recipe(self) -> Recipe:
+        """The study's recipe, ``iterations: auto`` made a number by its diagnosis."""
+        from potstill.training.diagnosis import resolve_iterations
+
+        return resolve_iterations(self.study.training, self.directory)
 
     def count_tokens(self, text: str) -> int:
         """The student tokens of a text; the base need not be loaded for it."""

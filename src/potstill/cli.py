@@ -83,6 +83,39 @@ def run(
 
 
 @app.command()
+def train(
+    study: StudyFile,
+    out: Annotated[
+        Path | None, typer.Option(help="The study directory.  [default: runs/NAME]")
+    ] = None,
+    diagnose: Annotated[
+        bool, typer.Option("--diagnose", help="Run one long cell and find where it overfits.")
+    ] = False,
+    iterations: Annotated[int, typer.Option(help="How long the diagnosed cell is.", min=5)] = 1000,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Time a few steps; print hours and memory; stop.")
+    ] = False,
+) -> None:
+    """Train a study's students, or first see how long that takes and where they overfit."""
+    from potstill import rehearsal
+    from potstill.progress import TerminalProgress
+    from potstill.study import load_study
+
+    loaded = load_study(study)
+    directory, console = out or Path("runs") / loaded.name, _console()
+    if diagnose:
+        found, path = rehearsal.diagnose_study(
+            loaded, directory, iterations, TerminalProgress(console)
+        )
+        rehearsal.print_diagnosis(found, path, console)
+    elif dry_run:
+        times = rehearsal.time_grid(loaded, directory, TerminalProgress(console))
+        rehearsal.print_times(times, console)
+    else:
+        _run(loaded, directory, "train")
+
+
+@app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="The study directory.")] = Path("runs/demo"),
 ) -> None:

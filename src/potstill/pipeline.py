@@ -33,7 +33,15 @@ from potstill.store import Store
 from potstill.students import MIX, StudentCell, levels_to_ask, train_students
 from potstill.study import Study
 
-__all__ = ["STAGES", "Curriculum", "Result", "read_curriculum", "run_study"]
+__all__ = [
+    "STAGES",
+    "Curriculum",
+    "Result",
+    "open_run",
+    "read_curriculum",
+    "read_lessons",
+    "run_study",
+]
 
 STAGES = ("problems", "split", "rate", "teach", "verify", "condense", "train", "answer", "report")
 
@@ -54,6 +62,10 @@ class Curriculum:
     def on_side(self, side: Split) -> list[Problem]:
         """The problems that stand on one side."""
         return [p for p in self.problems if self.splits[p.id] is side]
+
+    def by_split(self) -> dict[Split, list[Problem]]:
+        """The problems of every side."""
+        return {side: self.on_side(side) for side in Split}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +89,10 @@ def run_study(
 
     Raises InputError for a stage that does not exist, and what the stages raise.
     """
-    from potstill.ledger import Ledger
-
     if until and until not in STAGES:
         raise InputError(f"there is no stage {until!r}; the stages are {', '.join(STAGES)}.")
     with ExitStack() as stack:
-        store = Store(directory, create=not peek)
-        ledger = stack.enter_context(Ledger.open(directory / "ledger.sqlite", readonly=peek))
-        run = Run(study, directory, store, ledger, progress, stack, peek)
-        if not peek:
-            _write_snapshot(study, store, directory)
+        run = open_run(study, directory, progress, stack, peek=peek)
         result = _stages(run, until)
         if result is None or until == "answer":
             return None
@@ -95,27 +101,41 @@ def run_study(
         return write_report(run, result)
 
 
+def open_run(
+    study: Study, directory: Path, progress: Progress, stack: ExitStack, *, peek: bool = False
+) -> Run:
+    """A run over a study's directory, closed with the stack; its only writer unless it peeks."""
+    from potstill.ledger import Ledger
+
+    store = Store(directory, create=not peek)
+    ledger = stack.enter_context(Ledger.open(directory / "ledger.sqlite", readonly=peek))
+    if not peek:
+        _write_snapshot(study, store, directory)
+    return Run(study, directory, store, ledger, progress, stack, peek)
+
+
+def read_lessons(run: Run) -> Curriculum:
+    """What the stages up to the lessons make, made now where it is not there."""
+    made = _curriculum(run)
+    if made is None:
+        raise RuntimeError("the stages stopped without being told to")
+    return made
+
+
 def read_curriculum(study: Study, directory: Path) -> Curriculum:
     """What a study directory holds up to its lessons; nothing is made and nothing bought.
 
     Raises NotFresh where a stage up to the lessons is not finished.
     """
-    from potstill.ledger import Ledger
-
     with ExitStack() as stack:
-        store = Store(directory, create=False)
-        ledger = stack.enter_context(Ledger.open(directory / "ledger.sqlite", readonly=True))
-        made = _curriculum(Run(study, directory, store, ledger, quiet, stack, peek=True))
-    if made is None:
-        raise RuntimeError("the stages stopped without being told to")
-    return made
+        return read_lessons(open_run(study, directory, quiet, stack, peek=True))
 
 
 def _stages(run: Run, until: str) -> Result | None:
     made = _curriculum(run, until)
     if made is None:
         return None
-    by_split = {side: made.on_side(side) for side in Split}
+    by_split = made.by_split()
     students = train(run, made.chosen, by_split, made.pairs)
     if until == "train":
         return None

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from potstill.training.grid import Job
     from potstill.training.loop import HistoryPoint
 
-__all__ = ["MIX", "StudentCell", "examples", "levels_to_ask", "train_students"]
+__all__ = ["MIX", "StudentCell", "examples", "levels_to_ask", "plan_grid", "train_students"]
 
 MIX = "mix"
 
@@ -46,11 +46,7 @@ def train_students(
     """
     from potstill.training.student_folder import read_history, read_student
 
-    grid = [
-        _plan(run, variant, seed, sets)
-        for variant, sets in _variants(run, chosen, by_split)
-        for seed in run.study.seeds
-    ]
+    grid = plan_grid(run, chosen, by_split)
     missing = [(cell, job) for cell, job in grid if not run.store.exists(cell)]
     if missing and run.peek:
         raise NotFresh(f"{len(missing)} of {len(grid)} students are not trained yet.")
@@ -60,6 +56,17 @@ def train_students(
         _train(run, missing)
     folders = [run.store.folder(cell) for cell, _ in grid]
     return [StudentCell(read_student(f), f, read_history(f)) for f in folders]
+
+
+def plan_grid(
+    run: Run, chosen: Mapping[str, Sequence[Lesson]], by_split: Sides
+) -> list[tuple[Cell, Job]]:
+    """Every cell of the grid with the job that trains it, variant by variant, seed by seed."""
+    return [
+        _plan(run, variant, seed, sets)
+        for variant, sets in _variants(run, chosen, by_split)
+        for seed in run.study.seeds
+    ]
 
 
 def levels_to_ask(run: Run, chosen: Mapping[str, Sequence[Lesson]]) -> list[AskedLevel]:
@@ -111,7 +118,7 @@ def _plan(run: Run, variant: str, seed: int, sets: _Sets) -> tuple[Cell, Job]:
     from potstill.training.grid import Job
     from potstill.training.loop import Cell as GridCell
 
-    recipe = run.study.training
+    recipe = run.recipe
     data_hash = content_hash(list(sets))
     cell = Cell.of(
         "student",
@@ -141,7 +148,7 @@ def _train(run: Run, missing: Sequence[tuple[Cell, Job]]) -> None:
     from potstill.training.grid import train_cells
 
     cell_of = {job.out: cell for cell, job in missing}
-    steps = sum(job.recipe.iterations for _, job in missing)
+    steps = sum(job.recipe.steps for _, job in missing)
     name = f"train · {len(missing)} students"
     with run.progress.stage(name, steps, "steps") as bar:
         jobs = [job for _, job in missing]

@@ -29,7 +29,7 @@ from potstill.training.recipe import Recipe
 if TYPE_CHECKING:
     from potstill.training.models import LanguageModel
 
-__all__ = ["Job", "train_cells"]
+__all__ = ["Job", "is_small", "train_cells", "usual_workers", "with_one_thread"]
 
 # Up to this many parameters a CPU process is best given one thread (pocket student: 1.8M).
 _SMALL_PARAMETERS = 20_000_000
@@ -62,17 +62,26 @@ def train_cells(
     process, from another thread where there are workers. The first job that fails ends the others
     and raises as ``train_cell`` does.
     """
-    from potstill.training.base import core_count
-
-    small = base.device == "cpu" and base.parameters <= _SMALL_PARAMETERS
-    if small:
-        jobs = [_with_one_thread(job) for job in jobs]
-    workers = min(len(jobs), workers or (max(1, core_count() - 1) if small else 1))
+    workers = min(len(jobs), workers or usual_workers(base))
+    if is_small(base):
+        jobs = [with_one_thread(job) for job in jobs]
     if workers > 1:
         yield from _side_by_side(base, jobs, workers, on_step or _ignore)
         return
     for job in jobs:
         yield job, _train(base, job, on_step)
+
+
+def is_small(base: LanguageModel) -> bool:
+    """Whether a base is best trained on in processes of one thread each."""
+    return base.device == "cpu" and base.parameters <= _SMALL_PARAMETERS
+
+
+def usual_workers(base: LanguageModel) -> int:
+    """How many cells are trained at once: one fewer than there are cores, or 1."""
+    from potstill.training.base import core_count
+
+    return max(1, core_count() - 1) if is_small(base) else 1
 
 
 def _train(base: LanguageModel, job: Job, on_step: OnStep | None) -> TrainedCell:
@@ -157,7 +166,7 @@ def _work(job: Job) -> TrainedCell:
     return _train(_Worker.base, job, report)
 
 
-def _with_one_thread(job: Job) -> Job:
+def with_one_thread(job: Job) -> Job:
     recipe = job.recipe.model_copy(update={"threads": job.recipe.threads or 1})
     return replace(job, recipe=recipe)
 

@@ -28,7 +28,15 @@ from potstill.training.recipe import Recipe
 if TYPE_CHECKING:
     from potstill.training.models import LanguageModel
 
-__all__ = ["Cell", "HistoryPoint", "StepReport", "TrainedCell", "Trainee", "train_cell"]
+__all__ = [
+    "Cell",
+    "HistoryPoint",
+    "StepReport",
+    "TrainedCell",
+    "Trainee",
+    "encode_sets",
+    "train_cell",
+]
 
 METRICS_FILE = "metrics.jsonl"
 # Padded tokens of one validation batch: nothing is kept for a backward pass, so it may be large.
@@ -172,8 +180,7 @@ def train_cell(
     """
     from potstill.training.student_folder import write_student
 
-    train_set = _encode(base, cell, train, recipe, "training")
-    valid_set = _encode(base, cell, valid, recipe, "validation")
+    train_set, valid_set = encode_sets(base, cell, train, valid, recipe)
     with base.open_trainee(recipe, cell.seed, levers or Levers()) as trainee:
         identity = {
             "data": data_hash,
@@ -265,8 +272,8 @@ def _run(
     run = _resume(keeping, trainee, batches)
     kept_at = time.monotonic()
     for done in run.history:
-        on_step(StepReport(cell, recipe.iterations, done, run.best_step, run.best_loss))
-    while run.step < recipe.iterations and not run.stopped:
+        on_step(StepReport(cell, recipe.steps, done, run.best_step, run.best_loss))
+    while run.step < recipe.steps and not run.stopped:
         run.step += 1
         point = _advance(run, trainee, batches, held, recipe)
         if point is None:
@@ -281,7 +288,7 @@ def _run(
                 "memory_bytes": trainee.memory_bytes(),
             },
         )
-        on_step(StepReport(cell, recipe.iterations, point, run.best_step, run.best_loss))
+        on_step(StepReport(cell, recipe.steps, point, run.best_step, run.best_loss))
         if time.monotonic() - kept_at >= keeping.every_s:
             keeping.checkpoints.save(_checkpoint(run, trainee, batches))
             kept_at = time.monotonic()
@@ -319,7 +326,7 @@ def _advance(
         run.padded_tokens += sum(batch.padded_tokens for batch in micro_batches)
         run.train_s += elapsed_s
         tokens_per_s = real_tokens / elapsed_s
-    if run.step % recipe.validate_every == 0 or run.step == recipe.iterations:
+    if run.step % recipe.validate_every == 0 or run.step == recipe.steps:
         started = time.perf_counter()
         validation_loss = trainee.validate(held)
         run.validation_s += time.perf_counter() - started
@@ -391,6 +398,20 @@ def _judge(run: _Run, step: int, loss: float, trainee: Trainee, recipe: Recipe) 
             )
 
 
+def encode_sets(
+    base: LanguageModel,
+    cell: Cell,
+    train: Sequence[Example],
+    valid: Sequence[Example],
+    recipe: Recipe,
+) -> tuple[EncodedSet, EncodedSet]:
+    """Both sets as token ids, what is too long set aside; InputError where nothing is left."""
+    return (
+        _encode(base, cell, train, recipe, "training"),
+        _encode(base, cell, valid, recipe, "validation"),
+    )
+
+
 def _encode(
     base: LanguageModel, cell: Cell, examples: Sequence[Example], recipe: Recipe, what: str
 ) -> EncodedSet:
@@ -407,8 +428,8 @@ def _encode(
 
 def _uses(train: EncodedSet, valid: EncodedSet, recipe: Recipe) -> float:
     """How often an example goes through the model in a run, on average."""
-    trained = recipe.iterations * recipe.accumulation * recipe.batch_size
-    validations = 1 + -(-recipe.iterations // recipe.validate_every)
+    trained = recipe.steps * recipe.accumulation * recipe.batch_size
+    validations = 1 + -(-recipe.steps // recipe.validate_every)
     every = len(train.examples) + len(valid.examples)
     return (trained + validations * len(valid.examples)) / every
 
@@ -421,6 +442,6 @@ def _student_id(base: LanguageModel, cell: Cell, recipe: Recipe, data_hash: str)
 def _why(run: _Run, recipe: Recipe, validation_examples: int) -> str:
     why = (
         f"lowest validation loss ({run.best_loss:.4f} on all {validation_examples} examples) at "
-        f"step {run.best_step} of {recipe.iterations}"
+        f"step {run.best_step} of {recipe.steps}"
     )
     return f"{why}; stopped because {run.stopped}" if run.stopped else why

@@ -72,7 +72,7 @@ class LanguageModel(Protocol):
         ...
 
     def open_trainee(
-        self, recipe: Recipe, seed: int, levers: Levers
+        self, recipe: Recipe, seed: int, levers: Levers | None = None
     ) -> AbstractContextManager[Trainee]:
         """A new adapter in training on this base."""
         ...

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -42,7 +42,9 @@ class Recipe(BaseModel):
     warmup_steps: int = Field(10, ge=0)
     batch_size: int = Field(8, ge=1)
     accumulation: int = Field(1, ge=1)
-    iterations: int = Field(200, ge=1)
+    iterations: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+        200, description="auto takes it from the study's diagnosis.json"
+    )
     optimizer: Literal["adamw", "adam_no_bias_correction"] = "adamw"
     weight_decay: float = Field(0.0, ge=0)
     betas: tuple[float, float] = Field((0.9, 0.999), strict=False)
@@ -50,7 +52,6 @@ class Recipe(BaseModel):
     validate_every: int = Field(25, ge=1)
     patience: int = Field(0, ge=0, description="Validations without a new minimum; 0 is off.")
     max_sequence_tokens: int = Field(2048, ge=2)
-    precision: Literal["float32", "bfloat16"] = "float32"
     threads: int = Field(0, ge=0, description="CPU threads; 0 is one fewer than there are cores.")
 
     @model_validator(mode="after")
@@ -82,6 +83,16 @@ class Recipe(BaseModel):
         return self.alpha / self.rank
 
     @property
+    def steps(self) -> int:
+        """How many optimizer steps; InputError where that is still ``auto``."""
+        if self.iterations == "auto":
+            raise InputError(
+                "iterations: auto is taken from a study's diagnosis; make one with potstill train "
+                "STUDY --diagnose, or give a number."
+            )
+        return self.iterations
+
+    @property
     def recipe_hash(self) -> str:
         """The sha256 hex digest of all that changes what is trained (threads does not)."""
         return content_hash(self.model_dump(mode="json", exclude={"threads"}))
@@ -96,7 +107,7 @@ class Recipe(BaseModel):
             return self.learning_rate * step / self.warmup_steps
         if self.schedule == "constant":
             return self.learning_rate
-        done = (step - 1 - self.warmup_steps) / max(1, self.iterations - self.warmup_steps)
+        done = (step - 1 - self.warmup_steps) / max(1, self.steps - self.warmup_steps)
         left = (1 + math.cos(math.pi * done)) / 2 if self.schedule == "cosine" else 1 - done
         return self.learning_rate * left
 

@@ -1,0 +1,102 @@
+"""Whether and where a long run overfits: the minimum of its smoothed validation curve."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from potstill.errors import InputError
+from potstill.training.recipe import Recipe
+
+__all__ = ["DIAGNOSIS_FILE", "Diagnosis", "diagnose", "read_diagnosis", "resolve_iterations"]
+
+DIAGNOSIS_FILE = "diagnosis.json"
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What a long run shows; losses are nats per completion token, smoothed.
+
+    ``iterations`` is where the smoothed validation loss is least among the steps that were
+    validated. ``rise`` is how far it has risen again by the ``last_step``; the run ``overfits``
+    where that is more than the curve's own scatter about its smoothing.
+    """
+
+    iterations: int
+    lowest_loss: float
+    last_step: int
+    last_loss: float
+    rise: float
+    scatter: float
+    overfits: bool
+    variant: str = ""
+    seed: int = 0
+
+
+def diagnose(steps: Sequence[int], losses: Sequence[float]) -> Diagnosis:
+    """The diagnosis of a validation curve of at least five points.
+
+    Smoothed by a spline in log(1 + step) whose penalty generalised cross-validation chooses (Craven
+    and Wahba 1979, as in ``scipy.interpolate.make_smoothing_spline``). Raises InputError for fewer
+    points.
+    """
+    from scipy.interpolate import make_smoothing_spline
+
+    if len(steps) < 5:
+        raise InputError(
+            f"A diagnosis needs at least 5 validations and there are {len(steps)}; lower "
+            "validate_every."
+        )
+    at = np.log1p(np.asarray(steps, dtype=float))
+    values = np.asarray(losses, dtype=float)
+    smooth = make_smoothing_spline(at, values)(at)
+    least = int(np.argmin(smooth))
+    scatter = float(np.sqrt(np.mean((values - smooth) ** 2)))
+    rise = float(smooth[-1] - smooth[least])
+    return Diagnosis(
+        iterations=int(steps[least]),
+        lowest_loss=float(smooth[least]),
+        last_step=int(steps[-1]),
+        last_loss=float(smooth[-1]),
+        rise=rise,
+        scatter=scatter,
+        overfits=rise > 2 * scatter and least < len(steps) - 1,
+    )
+
+
+def write_diagnosis(diagnosis: Diagnosis, folder: Path) -> Path:
+    """The path of ``diagnosis.json`` in ``folder``, written whole."""
+    from potstill.store import write_atomically
+
+    path = folder / DIAGNOSIS_FILE
+    text = json.dumps({"format_version": FORMAT_VERSION} | asdict(diagnosis), indent=1)
+    write_atomically(path, (text + "\n").encode())
+    return path
+
+
+def read_diagnosis(folder: Path) -> Diagnosis:
+    """The diagnosis in a study's directory. Raises InputError where there is none to be read."""
+    path = folder / DIAGNOSIS_FILE
+    try:
+        content = json.loads(path.read_text("utf-8"))
+        if content.pop("format_version") > FORMAT_VERSION:
+            raise InputError(f"{path} was written by a newer Potstill; upgrade to read it.")
+        return Diagnosis(**content)
+    except FileNotFoundError as exc:
+        raise InputError(
+            f"iterations: auto needs {path}; make it with potstill train STUDY --diagnose."
+        ) from exc
+    except (OSError, ValueError, KeyError, TypeError) as exc:
+        raise InputError(f"{path} cannot be read ({exc}); diagnose the study again.") from exc
+
+
+def resolve_iterations(recipe: Recipe, folder: Path) -> Recipe:
+    """The recipe with ``iterations: auto`` made a number, by the diagnosis in ``folder``."""
+    if recipe.iterations != "auto":
+        return recipe
+    return recipe.model_copy(update={"iterations": read_diagnosis(folder).iterations})

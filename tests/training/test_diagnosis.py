@@ -1,0 +1,79 @@
+"""Where a long run overfits, and how long the grid will take."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from potstill.errors import InputError
+from potstill.pipeline import run_study
+from potstill.rehearsal import diagnose_study, time_grid
+from potstill.study import load_study
+from potstill.training.diagnosis import diagnose
+from potstill.training.recipe import Recipe
+from test_pipeline import write_small_study
+
+
+def test_the_papers_long_run_is_told_to_stop_at_200(data: Path) -> None:
+    with (data / "paper/long_run_losses.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["validation_loss"]]
+    found = diagnose(
+        [int(row["iteration"]) for row in rows], [float(row["validation_loss"]) for row in rows]
+    )
+    assert (found.iterations, found.last_step, found.overfits) == (200, 1000, True)
+
+
+def test_noise_about_a_minimum_does_not_move_it_far() -> None:
+    steps = np.arange(0, 1001, 25)
+    true = 0.4 + 0.3 * (np.log1p(steps) - np.log1p(300)) ** 2 / 5
+    for seed in range(10):
+        noise = np.random.default_rng(seed).normal(0, 0.01, len(steps))
+        found = diagnose(steps.tolist(), (true + noise).tolist())
+        assert 175 <= found.iterations <= 500
+        assert found.overfits
+
+
+def test_a_curve_that_still_falls_or_only_trembles_is_not_overfitting() -> None:
+    steps = list(range(0, 400, 20))
+    assert not diagnose(steps, [1 / (1 + s / 50) for s in steps]).overfits
+    flat = 0.5 + np.random.default_rng(1).normal(0, 0.01, len(steps))
+    assert not diagnose(steps, flat.tolist()).overfits
+
+
+def test_four_points_are_too_few() -> None:
+    with pytest.raises(InputError, match="at least 5 validations and there are 4"):
+        diagnose([1, 2, 3, 4], [1.0, 0.9, 0.8, 0.7])
+
+
+def test_auto_is_not_a_number_before_there_is_a_diagnosis() -> None:
+    with pytest.raises(InputError, match="potstill train STUDY --diagnose"):
+        _ = Recipe(iterations="auto").steps
+
+
+def test_iterations_auto_trains_as_far_as_the_diagnosis_says(tmp_path: Path) -> None:
+    path = write_small_study(tmp_path, levels=["R6"])
+    raw = yaml.safe_load(path.read_text())
+    raw["training"] = {"preset": "pocket", "iterations": "auto", "validate_every": 5}
+    path.write_text(yaml.safe_dump(raw))
+    study, out = load_study(path), tmp_path / "out"
+    with pytest.raises(InputError, match=r"iterations: auto needs .*diagnosis\.json"):
+        run_study(study, out, until="train")
+    with pytest.raises(InputError, match="diagnosis"):
+        time_grid(study, out)
+    found, written = diagnose_study(study, out, 12)
+    assert json.loads(written.read_text())["iterations"] == found.iterations > 0
+    run_study(study, out, until="train")
+    (student,) = (
+        json.loads(f.read_text()) for f in out.rglob("student.json") if "diagnosis" not in f.parts
+    )
+    assert student["history"][-1]["step"] == found.iterations
+    (row,) = time_grid(study, out)
+    assert (row.variant, row.cells, row.steps) == ("R6", 1, found.iterations)
+    assert row.step_s[0] > 0
+    assert row.seconds > found.iterations * min(row.step_s)
+    assert row.memory_bytes > 10**7
