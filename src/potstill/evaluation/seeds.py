@@ -217,11 +217,10 @@ def _sign_flip(difference: Array) -> float:
     moved = np.abs(difference[difference != 0])
     if not len(moved):
         return 1.0
+    # Few sizes occur, each many times: the signs of one size sum to a binomial count.
+    sizes, counts = np.unique(np.round(moved, 12), return_counts=True)
     rng = np.random.default_rng(_FLIP_SEED)
-    seen = abs(float(difference.sum())) - 1e-9
-    hits = 0
-    for start in range(0, _FLIPS, 1_000):
-        size = min(1_000, _FLIPS - start)
-        signs = rng.integers(0, 2, (size, len(moved)), dtype=np.int8) * 2.0 - 1.0
-        hits += int((np.abs(signs @ moved) >= seen).sum())
+    heads = rng.binomial(counts, 0.5, (_FLIPS, len(counts)))
+    sums = (2 * heads - counts) @ sizes
+    hits = int((np.abs(sums) >= abs(float(difference.sum())) - 1e-9).sum())
     return (hits + 1) / (_FLIPS + 1)
