@@ -1,4 +1,4 @@
-"""Along the ladder: whether accuracy falls from level to level, and in which group it falls most."""
+"""Along the ladder: whether accuracy falls from level to level, and in which group the most."""
 
 from __future__ import annotations
 
