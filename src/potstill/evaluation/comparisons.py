@@ -215,7 +215,9 @@ def evaluate(
             comparisons += [compare(x, teacher, conditions) for x in students.values()]
             plain = [r for r in rows if r.role is Role.BASE and not r.level]
             comparisons += [compare(plain, teacher, conditions)] if plain else []
-    if primary and heldout and not any(c.kind is Kind.PRIMARY for c in comparisons):
+    there = {_name(r) for r in answers if (r.set, r.split) == (chosen_set, Split.HELDOUT)}
+    made = any(c.kind is Kind.PRIMARY for c in comparisons)
+    if primary and {*primary} <= there and not made:
         raise StudyError(
             f"the primary comparison of {declared_a} with {declared_b} is not among those made on "
             f"{chosen_set}: name a level and base, two levels of the ladder, or a level and its "
