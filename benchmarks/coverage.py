@@ -1,8 +1,8 @@
 """How often intervals cover and studies without an effect claim one: simulated, seeded.
 
-A problem has an ease (normal, sd 1.5 in log odds), a trained student a luck of its own (normal, 0,
-0.3 or 0.8 in log odds: nothing, some 5 and some 12 points at 50 %), the base none. True accuracies are
-over problems and over seeds, so an interval has both to cover.
+A problem has an ease (normal, sd 1.5 in log odds), a trained student a luck of its own (normal, sd
+0, 0.3 or 0.8 in log odds: some 0, 5 and 12 points at 50 %), the base none. True accuracies are over
+problems and over seeds, so an interval has both to cover.
 
     python benchmarks/coverage.py [--studies 1000] [--workers 2]
 """
