@@ -76,7 +76,7 @@ def report_data(run: Run, result: Result) -> ReportData:
     conditions = {a.condition.condition_id: a.condition for a in (result.taught, *result.answers)}
     return ReportData.of(
         run.study.name,
-        evaluate(answers, conditions, primary_level=run.study.levels[0].value),
+        evaluate(answers, conditions, primary=(run.study.levels[0].value, "base")),
         conditions=tuple(conditions.values()),
         corpus=_corpus(result),
         reproduction=_reproduction(run, result),

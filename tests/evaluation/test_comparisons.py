@@ -127,10 +127,17 @@ def test_evaluate_declares_one_primary_and_corrects_the_rest() -> None:
     assert by_pair["R6", "R1"].p_holm >= (by_pair["R6", "R1"].p or 0)
     assert len(found.scores) == 8
     assert len(found.levels) == 5
-    moved = evaluate(answers, CONDITIONS, primary_level="R2")
+    moved = evaluate(answers, CONDITIONS, primary=("R2", "base"))
     assert [(c.a, c.b) for c in moved.comparisons if c.kind is Kind.PRIMARY] == [("R2", "base")]
     with pytest.raises(StudyError, match="names the level R9, which was not scored"):
-        evaluate(answers, CONDITIONS, primary_level="R9")
+        evaluate(answers, CONDITIONS, primary=("R9", "base"))
+    rungs = evaluate(answers, CONDITIONS, primary=("R1", "R6"))
+    (primary,) = [c for c in rungs.comparisons if c.kind is Kind.PRIMARY]
+    assert (primary.a, primary.b, primary.p_holm) == ("R1", "R6", None)
+    with pytest.raises(StudyError, match="names the opponent teacher"):
+        evaluate(answers, CONDITIONS, primary=("R1", "teacher"))
+    with pytest.raises(StudyError, match="of R1 with R1 is not among those made"):
+        evaluate(answers, CONDITIONS, primary=("R1", "R1"))
 
 
 def test_nothing_scored_is_nothing_found() -> None:

@@ -26,6 +26,7 @@ from potstill.records import Condition, Level, Outcome, Role, Score, Split
 
 __all__ = ["Comparison", "Evaluation", "Kind", "compare", "differing", "evaluate"]
 
+_BASE = Role.BASE.value
 _AGAIN = "Run the study again: they are asked again."
 
 
@@ -154,19 +155,22 @@ def evaluate(
     answers: Sequence[Answered],
     conditions: Mapping[str, Condition],
     *,
-    primary_level: str | None = None,
+    primary: tuple[str, str] | None = None,
     primary_set: str | None = None,
 ) -> Evaluation:
     """All scores, and on every set each level against the base, the top level and the teacher.
 
-    The primary comparison is that of ``primary_level`` (by default the first of the ladder) with
-    the base on ``primary_set`` (by default the first held-out set); the others are exploratory,
+    The ``primary`` comparison is declared before the study runs: whom with whom, by default the
+    first of the ladder with "base", on ``primary_set`` (by default the first held-out set); naming
+    a level as the second sets the whole ladder beside it. The others are exploratory,
     their p values corrected by Holm's method within each set and opponent, the variants beside the
     ladder on their own. A level is set beside the control of its own length (truncate-R4).
     """
     heldout = [row.set for row in answers if row.split is Split.HELDOUT]
     levels = level_order(row.level for row in answers if row.role is Role.STUDENT)
-    _declared("level", primary_level, levels)
+    declared_a, declared_b = primary or ("", _BASE)
+    _declared("level", declared_a or None, levels)
+    _declared("opponent", declared_b, [_BASE, *levels])
     _declared("held-out set", primary_set, heldout)
     chosen_set = primary_set or (heldout[0] if heldout else "")
     comparisons: list[Comparison] = []
@@ -177,21 +181,32 @@ def evaluate(
             for level in level_order(r.level for r in rows if r.role is Role.STUDENT)
         }
         teacher = [r for r in rows if r.role is Role.TEACHER]
-        top = primary_level if primary_level in students else next(iter(students), "")
-        primary = place == (chosen_set, Split.HELDOUT)
+        named = declared_a if declared_b == _BASE else declared_b
+        top = named if named in students else next(iter(students), "")
+        here = place == (chosen_set, Split.HELDOUT)
+        chosen = (declared_a or top, declared_b) if here else None
         for family in _families(students):
             against = [
-                compare(students[level], base, conditions, kind=_kind(primary and level == top))
+                compare(students[level], base, conditions, kind=_kind((level, _BASE) == chosen))
                 for level in family
                 if (base := _base_beside(students[level], rows))
             ]
             comparisons += _corrected(against)
         rungs = _families(students)[0]
-        ladder = [compare(students[x], students[top], conditions) for x in rungs if x != top]
+        ladder = [
+            compare(students[x], students[top], conditions, kind=_kind((x, top) == chosen))
+            for x in rungs
+            if x != top
+        ]
         comparisons += _corrected(ladder) if top in rungs else []
         comparisons += _corrected(
             [
-                compare(students[level], students[control], conditions)
+                compare(
+                    students[level],
+                    students[control],
+                    conditions,
+                    kind=_kind((level, control) == chosen),
+                )
                 for control in students
                 if (level := control.partition("truncate-")[2]) in students
             ]
@@ -200,6 +215,14 @@ def evaluate(
             comparisons += [compare(x, teacher, conditions) for x in students.values()]
             plain = [r for r in rows if r.role is Role.BASE and not r.level]
             comparisons += [compare(plain, teacher, conditions)] if plain else []
+    there = {_name(r) for r in answers if (r.set, r.split) == (chosen_set, Split.HELDOUT)}
+    made = any(c.kind is Kind.PRIMARY for c in comparisons)
+    if primary and {*primary} <= there and not made:
+        raise StudyError(
+            f"the primary comparison of {declared_a} with {declared_b} is not among those made on "
+            f"{chosen_set}: name a level and base, two levels of the ladder, or a level and its "
+            "control, both scored there."
+        )
     return Evaluation(tuple(score(answers)), tuple(summarise(answers)), tuple(comparisons))
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from potstill.evaluation.bounds import bounded_half_width, bounded_p
 from potstill.evaluation.statistics import (
     Interval,
     MeanSd,
@@ -57,10 +58,10 @@ def across_seeds(table: Table, confidence: float = 0.95) -> SeedsEstimate:
     """The mean accuracy over seeds, with the interval that counts problems and seeds.
 
     The variance of the mean is that of the two-way crossed random-effects layout (Searle, Casella
-    and McCulloch 1992, Variance Components, ch. 4); its degrees of freedom are Satterthwaite's
-    (1946, Biometrics Bulletin 2:110-114); the interval is Wilson's at the effective sample size
-    that this variance implies (Kish 1965, Survey Sampling, ch. 8; Korn and Graubard 1998, Survey
-    Methodology 24:193-201). One seed gives :func:`wilson`.
+    and McCulloch 1992, Variance Components, ch. 4); each part is widened by its own t quantile
+    (Banerjee 1961, Sankhya A 23:359-378), for few seeds show their variance badly; the interval is
+    Wilson's at the effective sample size that this implies (Kish 1965, Survey Sampling, ch. 8;
+    Korn and Graubard 1998, Survey Methodology 24:193-201). One seed gives :func:`wilson`.
     """
     right = _array(table)
     seeds, n = right.shape
@@ -75,7 +76,8 @@ def paired_difference_seeds(a: Table, b: Table, confidence: float = 0.95) -> Pai
     One row on both sides gives :func:`paired_difference`. Otherwise the two intervals of
     :func:`across_seeds` are joined through the covariance of the two means over problems (MOVER:
     Zou and Donner 2008, Statistics in Medicine 27:1693-1702). ``p`` is the larger of two: the t
-    test whose variance counts seeds and problems, and the sign-flip test over problems (Fisher
+    bound of Banerjee (1961, Sankhya A 23:359-378), which holds its level however much of the
+    variance is the seeds' and however few they are, and the sign-flip test over problems (Fisher
     1935, The Design of Experiments, section 21), which holds where few problems differ.
     """
     if len(a) == 1 and len(b) == 1:
@@ -94,7 +96,7 @@ def paired_difference_seeds(a: Table, b: Table, confidence: float = 0.95) -> Pai
         high=interval.high,
         only_a=round(float(right_a.sum(axis=0) @ (1 - right_b).sum(axis=0))),
         only_b=round(float((1 - right_a).sum(axis=0) @ right_b.sum(axis=0))),
-        p=max(_t_test(right_a, right_b), _sign_flip(mean_a - mean_b)) if n else 1.0,
+        p=max(_t_bound(right_a, right_b), _sign_flip(mean_a - mean_b)) if n else 1.0,
         pairs=len(a) * len(b),
     )
 
@@ -139,11 +141,14 @@ def _array(table: Table) -> Array:
 
 @dataclass(frozen=True, slots=True)
 class _Variance:
-    """The variance of a grand mean in its parts: ``problems`` holds the residual, once."""
+    """The variance of a grand mean in its parts: ``problems`` holds the residual, once.
+
+    ``by_seed`` is what the seeds' means show; ``seeds`` is it without the residual in it.
+    """
 
     problems: float
     seeds: float
-    df: float
+    by_seed: float
 
     @property
     def total(self) -> float:
@@ -153,24 +158,14 @@ class _Variance:
 def _variance(values: Array) -> _Variance:
     seeds, n = values.shape
     if n < 2:
-        return _Variance(0.0, 0.0, math.inf)
+        return _Variance(0.0, 0.0, 0.0)
     problems = float(values.mean(axis=0).var(ddof=1)) / n
     if seeds == 1:
-        return _Variance(problems, 0.0, math.inf)
+        return _Variance(problems, 0.0, 0.0)
     by_seed = float(values.mean(axis=1).var(ddof=1)) / seeds
     left_over = values - values.mean(axis=0) - values.mean(axis=1, keepdims=True) + values.mean()
     residual = float((left_over**2).sum()) / ((seeds - 1) * (n - 1)) / (seeds * n)
-    between = max(by_seed - residual, 0.0)
-    parts = problems**2 / (n - 1) + (by_seed**2 + residual**2 / (n - 1)) / (seeds - 1)
-    if between == 0.0:
-        return _Variance(problems, 0.0, n - 1)
-    return _Variance(problems, between, (problems + between) ** 2 / parts)
-
-
-def _t_quantile(confidence: float, df: float) -> float:
-    from scipy.stats import t
-
-    return normal_quantile(confidence) if math.isinf(df) else float(t.ppf((1 + confidence) / 2, df))
+    return _Variance(problems, max(by_seed - residual, 0.0), by_seed)
 
 
 def _seeds_interval(right: Array, confidence: float) -> tuple[Interval, _Variance]:
@@ -180,7 +175,10 @@ def _seeds_interval(right: Array, confidence: float) -> tuple[Interval, _Varianc
     if seeds == 1 or variance.total == 0:
         return score_interval(mean, n, normal_quantile(confidence)), variance
     effective = min(max(mean * (1 - mean) / variance.total, 1.0), float(n * seeds))
-    return score_interval(mean, effective, _t_quantile(confidence, variance.df)), variance
+    half = bounded_half_width(
+        [(variance.problems, n - 1), (variance.seeds, seeds - 1)], 1 - confidence
+    )
+    return score_interval(mean, effective, half / math.sqrt(variance.total)), variance
 
 
 def _mover(right_a: Array, right_b: Array, confidence: float) -> Interval:
@@ -197,22 +195,19 @@ def _mover(right_a: Array, right_b: Array, confidence: float) -> Interval:
     return square_and_add(float(right_a.mean()), interval_a, float(right_b.mean()), interval_b, r)
 
 
-def _t_test(right_a: Array, right_b: Array) -> float:
-    """The p of a t test of the difference, its variance counting problems and both sides' seeds."""
-    from scipy.stats import t
+def _t_bound(right_a: Array, right_b: Array) -> float:
+    """The p of the difference, its variance counting problems and both sides' seeds.
 
+    The seeds' part keeps its residual: taking it out would leave the bound too low as often as it
+    would leave it too high, and a claim must survive the former.
+    """
     difference = right_a.mean(axis=0) - right_b.mean(axis=0)
     n = len(difference)
-    problems = float(difference.var(ddof=1)) / n if n > 1 else 0.0
-    total, parts = problems, problems**2 / max(n - 1, 1)
+    parts = [(float(difference.var(ddof=1)) / n if n > 1 else 0.0, max(n - 1, 1))]
     for right in (right_a, right_b):
-        variance = _variance(right)
-        if variance.seeds > 0:
-            total += variance.seeds
-            parts += variance.seeds**2 / (right.shape[0] - 1)
-    if total == 0:
-        return 1.0 if difference.mean() == 0 else 0.0  # the sign-flip test decides then
-    return float(2 * t.sf(abs(float(difference.mean())) / math.sqrt(total), total**2 / parts))
+        if right.shape[0] > 1:
+            parts.append((_variance(right).by_seed, right.shape[0] - 1))
+    return bounded_p(float(difference.mean()), parts)
 
 
 def _sign_flip(difference: Array) -> float:
@@ -222,11 +217,10 @@ def _sign_flip(difference: Array) -> float:
     moved = np.abs(difference[difference != 0])
     if not len(moved):
         return 1.0
+    # Few sizes occur, each many times: the signs of one size sum to a binomial count.
+    sizes, counts = np.unique(np.round(moved, 12), return_counts=True)
     rng = np.random.default_rng(_FLIP_SEED)
-    seen = abs(float(difference.sum())) - 1e-9
-    hits = 0
-    for start in range(0, _FLIPS, 1_000):
-        size = min(1_000, _FLIPS - start)
-        signs = rng.integers(0, 2, (size, len(moved)), dtype=np.int8) * 2.0 - 1.0
-        hits += int((np.abs(signs @ moved) >= seen).sum())
+    heads = rng.binomial(counts, 0.5, (_FLIPS, len(counts)))
+    sums = (2 * heads - counts) @ sizes
+    hits = int((np.abs(sums) >= abs(float(difference.sum())) - 1e-9).sum())
     return (hits + 1) / (_FLIPS + 1)
