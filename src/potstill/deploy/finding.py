@@ -35,7 +35,7 @@ class FoundStudent:
 
     ``condition`` is how it was asked; ``scores`` are the rows of report.json on it over whole
     held-out sets, empty where the study has no report yet. ``level`` is its variant, or the level
-    that the mixed student is to be asked for (``mix-R3``).
+    that the mixed student is to be asked for (``mix-R3``). ``base_scores`` are the base's rows.
     """
 
     directory: Path
@@ -45,6 +45,7 @@ class FoundStudent:
     level: str
     condition: Condition
     scores: tuple[Mapping[str, Any], ...]
+    base_scores: tuple[Mapping[str, Any], ...]
 
     def answers(self) -> list[Answer]:
         """What it said to the held-out problems in the study, in the study's order."""
@@ -82,11 +83,12 @@ def find_student(directory: Path, wanted: str = "") -> FoundStudent:
     student = known[folder]
     scores = tuple(
         row
-        for row in _heldout(report)
+        for row in _heldout(report, Role.STUDENT)
         if row["solver"] == student.id and level in (row["level"], student.variant)
     )
     condition = _condition(study, report, scores, level)
-    return FoundStudent(directory, study, student, folder, level, condition, scores)
+    base_scores = tuple(_heldout(report, Role.BASE))
+    return FoundStudent(directory, study, student, folder, level, condition, scores, base_scores)
 
 
 def base_path_of(study: Study) -> str:
@@ -121,16 +123,16 @@ def _students(directory: Path, report: Mapping[str, Any]) -> Iterator[tuple[Path
                 yield folder, student
 
 
-def _heldout(report: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def _heldout(report: Mapping[str, Any], role: Role) -> list[Mapping[str, Any]]:
     return [
         row
         for row in report["scores"]
-        if row["role"] == Role.STUDENT and row["split"] == Split.HELDOUT and row["group"] == "all"
+        if row["role"] == role and row["split"] == Split.HELDOUT and row["group"] == "all"
     ]
 
 
 def _best(report: Mapping[str, Any], known: Mapping[Path, Student]) -> str:
-    rows = [row for row in _heldout(report) if row["accuracy"] is not None]
+    rows = [row for row in _heldout(report, Role.STUDENT) if row["accuracy"] is not None]
     if not rows:
         return min(student.id for student in known.values())
     best = max(rows, key=lambda row: (row["accuracy"], row["n"]))

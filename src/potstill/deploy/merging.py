@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from potstill.records import Student
 
-__all__ = ["DTYPES", "Delta", "check_fits", "check_room", "merged_files", "read_delta", "write_merged"]
+__all__ = ["DTYPES", "Delta", "check_fits", "check_room", "is_quantised", "merged_files", "read_delta", "write_merged"]
 
 DTYPES = ("float32", "bfloat16", "float16")
 _BYTES = {"F64": 8, "F32": 4, "BF16": 2, "F16": 2, "I64": 8, "I32": 4, "U8": 1, "I8": 1, "BOOL": 1}
@@ -179,14 +179,17 @@ def _headers(base: Path) -> Iterator[tuple[str, str, tuple[int, ...], str]]:
             raise InputError(f"{file} is not whole ({exc}); fetch the model again.") from exc
 
 
-def _refuse_quantised(base: Path) -> None:
+def is_quantised(base: Path) -> bool:
+    """Whether a model folder holds quantised weights, as its configuration says."""
     config = json.loads((base / "config.json").read_text("utf-8"))
-    how = config.get("quantization") or config.get("quantization_config")
-    if how:
-        bits = how.get("bits", "few")
+    return bool(config.get("quantization") or config.get("quantization_config"))
+
+
+def _refuse_quantised(base: Path) -> None:
+    if is_quantised(base):
         raise InputError(
-            f"{base} holds weights of {bits} bits, whose rounding would swallow the adapter; give "
-            "the full-precision model that it was made from with --base."
+            f"{base} holds quantised weights, whose rounding would swallow the adapter; give the "
+            "full-precision model that it was made from with --base."
         )
 
 
