@@ -317,6 +317,87 @@ def review(directory: StudyDir) -> None:
     review_study(directory, _console())
 
 
+@app.command()
+def export(
+    directory: StudyDir,
+    student: Annotated[str, typer.Option(help="A student's id, or its level and seed (R3-s0).")],
+    to: Annotated[str, typer.Option(help="peft, mlx, merged, gguf or ollama.")],
+    out: Annotated[
+        Path | None, typer.Option(help="The folder to write.  [default: STUDY/exports/ID-FORM]")
+    ] = None,
+    base: Annotated[str, typer.Option(help="Where the base model is, if it has moved.")] = "",
+    dtype: Annotated[
+        str, typer.Option(help="A merged model's dtype.  [default: the base's own]")
+    ] = "",
+    quantise: Annotated[str, typer.Option(help="A GGUF file's weights: f16 or q8_0.")] = "f16",
+    reask: Annotated[
+        int, typer.Option(min=0, help="How many held-out problems it is asked again.")
+    ] = 50,
+) -> None:
+    """Write a student for peft, mlx-lm, transformers, llama.cpp or Ollama, and ask it again."""
+    from potstill.deploy.exporting import Export, export_student
+    from potstill.deploy.finding import find_student
+
+    found = find_student(directory, student)
+    place = out or directory / "exports" / f"{found.student.id}-{to}"
+    reasked = export_student(found, Export(to, place, base, dtype, quantise, reask))
+    console = _console()
+    console.print(f"{found.student.id} is in {place}.", highlight=False, soft_wrap=True)
+    console.print(reasked.sentence, highlight=False, markup=False)
+
+
+@app.command()
+def serve(
+    directory: StudyDir,
+    student: Annotated[
+        str, typer.Option(help="A student's id, or its level and seed.  [default: the best]")
+    ] = "",
+    port: Annotated[int, typer.Option(help="The port on 127.0.0.1; 0 takes a free one.")] = 8012,
+    engine: Annotated[str, typer.Option(help="auto, transformers, mlx or llama.")] = "auto",
+    base: Annotated[str, typer.Option(help="Where the base model is, if it has moved.")] = "",
+) -> None:
+    """Serve a student as an OpenAI-compatible endpoint on this machine, with the study's prompt."""
+    from potstill.deploy.engines import open_engine
+    from potstill.deploy.finding import find_student
+    from potstill.deploy.serving import serve_student
+
+    found = find_student(directory, student)
+    console = _console()
+    with open_engine(found, engine, base) as opened:
+        serve_student(
+            opened,
+            found.condition,
+            [found.name],
+            port,
+            lambda url: console.print(
+                f"{found.name} answers at {url} through {opened.name}; Ctrl-C ends it.",
+                highlight=False,
+                soft_wrap=True,
+            ),
+        )
+
+
+@app.command()
+def ask(
+    directory: StudyDir,
+    problem: Annotated[str, typer.Argument(help="The problem, in quotes.", show_default=False)],
+    student: Annotated[
+        str, typer.Option(help="A student's id, or its level and seed.  [default: the best]")
+    ] = "",
+    level: Annotated[str, typer.Option(help="The level, such as R3.")] = "",
+    engine: Annotated[str, typer.Option(help="auto, transformers, mlx or llama.")] = "auto",
+    base: Annotated[str, typer.Option(help="Where the base model is, if it has moved.")] = "",
+) -> None:
+    """Have a student answer a problem here, and say how sure the study is of it."""
+    from potstill.deploy.asking import print_answer
+    from potstill.deploy.engines import open_engine
+    from potstill.deploy.finding import find_student
+
+    found = find_student(directory, student or level)
+    with open_engine(found, engine, base, batch_size=1) as opened:
+        print_answer(found, opened, problem, _console())
+
+
 def _run(study: Study, directory: Path, until: str) -> None:
     from potstill.pipeline import run_study
     from potstill.progress import TerminalProgress

@@ -65,6 +65,8 @@ def open_engine(
     ``base`` is where the base model is now, if it has moved. Raises InputError for another base
     than the student's, and for an engine that is not installed.
     """
+    if engine not in ENGINES:
+        raise InputError(f"There is no engine {engine!r}; the engines are {', '.join(ENGINES)}.")
     name = _engine_for(found) if engine == "auto" else engine
     if name == "llama":
         with _llama_of(found, base) as opened:

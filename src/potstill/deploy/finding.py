@@ -47,6 +47,15 @@ class FoundStudent:
     scores: tuple[Mapping[str, Any], ...]
     base_scores: tuple[Mapping[str, Any], ...]
 
+    @property
+    def name(self) -> str:
+        """What it is called where it is served: its id, and the level it is asked for."""
+        return (
+            self.student.id
+            if self.level == self.student.variant
+            else (f"{self.student.id}:{self.level}")
+        )
+
     def answers(self) -> list[Answer]:
         """What it said to the held-out problems in the study, in the study's order."""
         store = Store(self.directory, create=False)
@@ -140,9 +149,7 @@ def _best(report: Mapping[str, Any], known: Mapping[Path, Student]) -> str:
     return f"{asked}-s{best['seed']}" if asked else str(best["solver"])
 
 
-def _choose(
-    known: Mapping[Path, Student], wanted: str, directory: Path
-) -> tuple[Path, str]:
+def _choose(known: Mapping[Path, Student], wanted: str, directory: Path) -> tuple[Path, str]:
     """The folder of the student that is meant, and the level it is to be asked for."""
     named = _WANTED.fullmatch(wanted)
     variant, seed = (named["variant"], named["seed"]) if named else (wanted, None)

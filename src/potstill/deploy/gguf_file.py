@@ -238,7 +238,9 @@ def _pre_tokenizer(raw: Mapping[str, Any] | None, base: Path) -> str:
     parts = (raw or {}).get("pretokenizers", [raw] if raw else [])
     patterns = [part["pattern"].get("Regex", "") for part in parts if part["type"] == "Split"]
     others = [part for part in parts if part["type"] != "Split"]
-    plain = len(others) == 1 and others[0]["type"] == "ByteLevel" and not others[0]["add_prefix_space"]
+    plain = (
+        len(others) == 1 and others[0]["type"] == "ByteLevel" and not others[0]["add_prefix_space"]
+    )
     if plain and len(patterns) == 1 and patterns[0] in _PRE_TOKENIZERS:
         return _PRE_TOKENIZERS[patterns[0]]
     if plain and not patterns and others[0].get("use_regex", True):

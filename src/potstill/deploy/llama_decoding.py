@@ -12,7 +12,7 @@ from potstill.errors import InputError
 from potstill.records import Finish
 from potstill.solvers.decoding import Finished, Request
 
-__all__ = ["LlamaDecoder", "load_llama", "require_llama"]
+__all__ = ["LlamaDecoder", "load_llama", "piece_reader", "require_llama"]
 
 
 def require_llama() -> None:
@@ -29,8 +29,19 @@ def load_llama(file: Path, context_tokens: int) -> Any:
     require_llama()
     from llama_cpp import Llama
 
+    from potstill.training.base import idle_threads
+
+    # its threads spin while they wait for one another: one on a busy core holds up all
+    threads = idle_threads()
     try:
-        return Llama(str(file), n_ctx=context_tokens, n_gpu_layers=-1, verbose=False)
+        return Llama(
+            str(file),
+            n_ctx=context_tokens,
+            n_threads=threads,
+            n_threads_batch=threads,
+            n_gpu_layers=-1,
+            verbose=False,
+        )
     except Exception as exc:  # ValueError for a bad file, RuntimeError for want of memory
         raise InputError(f"llama.cpp cannot load {file} ({exc}); export it again.") from exc
 

@@ -21,7 +21,16 @@ if TYPE_CHECKING:
 
     from potstill.records import Student
 
-__all__ = ["DTYPES", "Delta", "check_fits", "check_room", "is_quantised", "merged_files", "read_delta", "write_merged"]
+__all__ = [
+    "DTYPES",
+    "Delta",
+    "check_fits",
+    "check_room",
+    "is_quantised",
+    "merged_files",
+    "read_delta",
+    "write_merged",
+]
 
 DTYPES = ("float32", "bfloat16", "float16")
 _BYTES = {"F64": 8, "F32": 4, "BF16": 2, "F16": 2, "I64": 8, "I32": 4, "U8": 1, "I8": 1, "BOOL": 1}
@@ -115,7 +124,9 @@ def merged_files(base: Path, dtype: str = "") -> tuple[list[str], int]:
         if file not in names:
             names.append(file)
         width = 2 if dtype.endswith("16") else 4
-        total += prod(shape) * (width if dtype and kind in ("F64", "F32", "BF16", "F16") else _BYTES[kind])
+        total += prod(shape) * (
+            width if dtype and kind in ("F64", "F32", "BF16", "F16") else _BYTES[kind]
+        )
     return names, total
 
 
@@ -150,6 +161,7 @@ def write_merged(base: Path, delta: Delta, out: Path, dtype: str = "") -> None:
             wanted = getattr(torch, dtype) if dtype and weight.is_floating_point() else weight.dtype
             merged[key] = delta.added_to(key, weight).to(wanted).contiguous()
         save_file(merged, out / name, metadata={"format": "pt"})
+        shutil.copymode(base / name, out / name)  # safetensors lets no one else read it
     if dtype:
         _set(out / "config.json", "dtype", dtype)
         if (out / _INDEX).exists():

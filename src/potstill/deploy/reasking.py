@@ -110,9 +110,7 @@ def _put_on(model: LanguageModel, folder: Path) -> None:
     mlx_model.eval()
 
 
-def _compared(
-    name: str, answers: Sequence[Answer], said: Sequence[tuple[str, Finish]]
-) -> Reasked:
+def _compared(name: str, answers: Sequence[Answer], said: Sequence[tuple[str, Finish]]) -> Reasked:
     from potstill.grading import grade_responses
 
     now = [
@@ -125,9 +123,7 @@ def _compared(
     before = [(answer.problem, answer.response) for answer in answers]
     verdicts = list(grade_responses([*before, *now]))
     right = [verdict.outcome is Outcome.CORRECT for verdict in verdicts]
-    same = sum(
-        _whole(answer) == text for answer, (text, _) in zip(answers, said, strict=True)
-    )
+    same = sum(_whole(answer) == text for answer, (text, _) in zip(answers, said, strict=True))
     count = len(answers)
     return Reasked(name, count, sum(right[:count]), sum(right[count:]), same)
 
