@@ -112,7 +112,7 @@ class Answering:
         """One step of the decoder; False once it is to end."""
         decoder = self._engine.decoder
         fresh: list[Request] = []
-        while len(fresh) < decoder.wanted and (fresh or decoder.active or not askers):
+        while len(fresh) < decoder.wanted:
             idle = not fresh and not decoder.active
             try:
                 asker = self._entering.get(block=idle)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,11 @@ if TYPE_CHECKING:
     from potstill.deploy.engines import Engine
     from potstill.deploy.finding import FoundStudent
 
+_C1 = re.compile("[\x80-\x9f]")
+
 __all__ = ["how_sure", "print_answer"]
+
+_C1 = re.compile("[\x80-\x9f]")  # 8-bit terminals take these for escape sequences
 
 
 def print_answer(found: FoundStudent, engine: Engine, problem: str, console: Console) -> None:
@@ -57,11 +62,15 @@ def _figure(row: Mapping[str, Any]) -> str:
     )
 
 
+def _harmless(text: str) -> str:
+    """A model's text for a terminal: no control character of either set does anything there."""
+    return _C1.sub("\N{REPLACEMENT CHARACTER}", shown(text))
+
+
 async def _print(
     answering: Answering, prompt: list[int], found: FoundStudent, console: Console
 ) -> None:
     async for event in answering.answer(prompt, found.condition.sampling):
         if isinstance(event, Piece):
-            # a model's text is never markup, and never moves the cursor
-            console.out(shown(event.text), end="", highlight=False)
+            console.out(_harmless(event.text), end="", highlight=False)
     console.out("")

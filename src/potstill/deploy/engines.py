@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from potstill.errors import InputError
 from potstill.records import Finish, Sampling
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 __all__ = [
     "ENGINES",
     "Engine",
-    "EngineName",
     "ask_all",
     "llama_of_file",
     "load_model",
@@ -34,8 +33,7 @@ __all__ = [
     "open_engine",
 ]
 
-EngineName = Literal["auto", "transformers", "mlx", "llama"]
-ENGINES: tuple[EngineName, ...] = ("auto", "transformers", "mlx", "llama")
+ENGINES = ("auto", "transformers", "mlx", "llama")
 
 Pieces = Callable[[int], str]
 
@@ -58,7 +56,7 @@ class Engine:
 
 @contextmanager
 def open_engine(
-    found: FoundStudent, engine: EngineName = "auto", base: str = "", *, batch_size: int = 0
+    found: FoundStudent, engine: str = "auto", base: str = "", *, batch_size: int = 0
 ) -> Iterator[Engine]:
     """A study's student on the engine of that name; ``auto`` takes the one it was trained on.
 
@@ -166,7 +164,7 @@ def ask_all(
     return [said[number] for number in range(len(chats))]
 
 
-def _engine_for(found: FoundStudent) -> EngineName:
+def _engine_for(found: FoundStudent) -> str:
     """The engine of the study's backend, or the other one where only that is installed."""
     if found.study.student.backend == "mlx" and find_spec("mlx_lm") is not None:
         return "mlx"

@@ -14,10 +14,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING
 
 from potstill.deploy.finding import base_path_of
-from potstill.deploy.gguf_file import GGUF_NAME, Quantisation, gguf_bytes, require_gguf, write_gguf
+from potstill.deploy.gguf_file import GGUF_NAME, QUANTISATIONS, gguf_bytes, require_gguf, write_gguf
 from potstill.deploy.merging import (
     DTYPES,
     check_fits,
@@ -34,10 +34,9 @@ if TYPE_CHECKING:
     from potstill.deploy.finding import FoundStudent
     from potstill.deploy.reasking import Reasked
 
-__all__ = ["FORMS", "Export", "Form", "export_student"]
+__all__ = ["FORMS", "Export", "export_student"]
 
-Form = Literal["peft", "mlx", "merged", "gguf", "ollama"]
-FORMS: tuple[str, ...] = get_args(Form)
+FORMS = ("peft", "mlx", "merged", "gguf", "ollama")
 
 _CARD = "README.md"
 _ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
@@ -52,11 +51,11 @@ class Export:
     model's, empty for the base's own; ``quantise`` a GGUF file's.
     """
 
-    form: Form
+    form: str
     out: Path
     base: str = ""
     dtype: str = ""
-    quantise: Quantisation = "f16"
+    quantise: str = "f16"
     reask: int = 50
 
 
@@ -86,7 +85,7 @@ def _check_wanted(export: Export) -> None:
         raise InputError(f"There is no form {export.form!r}; the forms are {', '.join(FORMS)}.")
     if export.dtype and export.dtype not in DTYPES:
         raise InputError(f"There is no dtype {export.dtype!r}; take one of {', '.join(DTYPES)}.")
-    if export.quantise not in get_args(Quantisation):
+    if export.quantise not in QUANTISATIONS:
         raise InputError(f"GGUF is written as f16 or q8_0, not {export.quantise!r}.")
     if export.form == "gguf":
         require_gguf()

@@ -90,6 +90,7 @@ def find_student(directory: Path, wanted: str = "") -> FoundStudent:
         )
     folder, level = _choose(known, wanted or _best(report, known), directory)
     student = known[folder]
+    level = _asked_level(report, student) if level == _MIX else level
     scores = tuple(
         row
         for row in _heldout(report, Role.STUDENT)
@@ -149,16 +150,25 @@ def _best(report: Mapping[str, Any], known: Mapping[Path, Student]) -> str:
     return f"{asked}-s{best['seed']}" if asked else str(best["solver"])
 
 
+def _asked_level(report: Mapping[str, Any], student: Student) -> str:
+    """The level at which the mixed student did best: it was trained to be asked for one."""
+    rows = [row for row in _heldout(report, Role.STUDENT) if row["solver"] == student.id]
+    best = max(rows, key=lambda row: row["accuracy"] or 0.0, default={"level": _MIX})
+    return str(best["level"])
+
+
 def _choose(known: Mapping[Path, Student], wanted: str, directory: Path) -> tuple[Path, str]:
     """The folder of the student that is meant, and the level it is to be asked for."""
+    for folder, student in known.items():
+        if student.id == wanted:
+            return folder, student.variant
     named = _WANTED.fullmatch(wanted)
     variant, seed = (named["variant"], named["seed"]) if named else (wanted, None)
     trained = _MIX if variant.startswith(f"{_MIX}-") else variant
     found = [
         folder
         for folder, student in known.items()
-        if student.id == wanted
-        or (student.variant == trained and seed in (None, str(student.seed)))
+        if student.variant == trained and seed in (None, str(student.seed))
     ]
     if not found:
         raise InputError(

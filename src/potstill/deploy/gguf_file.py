@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,10 +25,10 @@ from potstill.errors import InputError
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["GGUF_NAME", "Quantisation", "gguf_bytes", "require_gguf", "tensor_name", "write_gguf"]
+__all__ = ["GGUF_NAME", "QUANTISATIONS", "gguf_bytes", "require_gguf", "tensor_name", "write_gguf"]
 
 GGUF_NAME = "model.gguf"
-Quantisation = Literal["f16", "q8_0"]
+QUANTISATIONS = ("f16", "q8_0")
 
 _FAMILIES = {"Qwen2ForCausalLM": "qwen2", "LlamaForCausalLM": "llama"}
 _OUTSIDE = {
@@ -62,7 +62,7 @@ _METADATA_BYTES = 16_000_000
 
 @dataclass(frozen=True, slots=True)
 class _Model:
-    """What decides names and layout: llama.cpp's architecture, and the model's own configuration."""
+    """What decides names and layout: llama.cpp's architecture, the model's own configuration."""
 
     architecture: str
     config: Mapping[str, Any]
@@ -96,7 +96,7 @@ def require_gguf() -> None:
         )
 
 
-def gguf_bytes(weight_bytes: int, base: Path, quantise: Quantisation) -> int:
+def gguf_bytes(weight_bytes: int, base: Path, quantise: str) -> int:
     """About how large the file will be, for weights of that many bytes; a little too large."""
     config = json.loads((base / "config.json").read_text("utf-8"))
     width = 4 if config.get("dtype", config.get("torch_dtype")) == "float32" else 2
@@ -104,7 +104,7 @@ def gguf_bytes(weight_bytes: int, base: Path, quantise: Quantisation) -> int:
     return int(weight_bytes / width * per_weight * 1.02) + _METADATA_BYTES
 
 
-def write_gguf(base: Path, delta: Delta, out: Path, name: str, quantise: Quantisation) -> None:
+def write_gguf(base: Path, delta: Delta, out: Path, name: str, quantise: str) -> None:
     """Nothing; writes the merged model into ``out``: matrices as ``quantise``, vectors in float32.
 
     Raises InputError for a model or tokenizer of a family that is not known here, or weights beyond
@@ -116,23 +116,21 @@ def write_gguf(base: Path, delta: Delta, out: Path, name: str, quantise: Quantis
     writer = GGUFWriter(out, model.architecture)
     _add_shape(writer, model, name, quantise)
     _add_tokenizer(writer, base, int(model.config["vocab_size"]))
-    tensors = list(_tensors(base, model))
     kinds = {}
-    for source, target, shape in tensors:
-        kinds[target] = _kind(shape, quantise)
-        _announce(writer, target, shape, kinds[target])
+    for source, target, shape in _tensors(base, model):
+        kinds[source] = _kind(shape, quantise)
+        _announce(writer, target, shape, kinds[source])
     extra = _rope_factors(model)
     if extra is not None:
         _announce(writer, "rope_freqs.weight", extra.shape, "f32")
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_ti_data_to_file()
-    targets = {source: target for source, target, _ in tensors}
     for file in sorted(base.glob("*.safetensors")):
         for source, weight in read_weights(file):
-            if source in targets:
+            if source in kinds:
                 values = _laid_out(source, delta.added_to(source, weight), model)
-                writer.write_tensor_data(_encoded(source, values, kinds[targets[source]]))
+                writer.write_tensor_data(_encoded(source, values, kinds[source]))
     if extra is not None:
         writer.write_tensor_data(extra)
     writer.close()
@@ -170,7 +168,7 @@ def _read_model(base: Path) -> _Model:
     return model
 
 
-def _add_shape(writer: Any, model: _Model, name: str, quantise: Quantisation) -> None:
+def _add_shape(writer: Any, model: _Model, name: str, quantise: str) -> None:
     from gguf import GGML_QUANT_VERSION, LlamaFileType
 
     config = model.config
@@ -238,12 +236,11 @@ def _pre_tokenizer(raw: Mapping[str, Any] | None, base: Path) -> str:
     parts = (raw or {}).get("pretokenizers", [raw] if raw else [])
     patterns = [part["pattern"].get("Regex", "") for part in parts if part["type"] == "Split"]
     others = [part for part in parts if part["type"] != "Split"]
-    plain = (
-        len(others) == 1 and others[0]["type"] == "ByteLevel" and not others[0]["add_prefix_space"]
-    )
+    level = others[0] if len(others) == 1 and others[0]["type"] == "ByteLevel" else None
+    plain = level is not None and not level["add_prefix_space"]
     if plain and len(patterns) == 1 and patterns[0] in _PRE_TOKENIZERS:
         return _PRE_TOKENIZERS[patterns[0]]
-    if plain and not patterns and others[0].get("use_regex", True):
+    if level and plain and not patterns and level.get("use_regex", True):
         return "gpt-2"
     raise InputError(
         f"The tokenizer in {base} splits text in a way that has no name in llama.cpp known here; "
@@ -264,7 +261,7 @@ def _tensors(base: Path, model: _Model) -> Iterator[tuple[str, str, tuple[int, .
                 yield name, tensor_name(name), tuple(opened.get_slice(name).get_shape())
 
 
-def _kind(shape: tuple[int, ...], quantise: Quantisation) -> str:
+def _kind(shape: tuple[int, ...], quantise: str) -> str:
     if len(shape) == 1:
         return "f32"
     return "f16" if quantise == "q8_0" and shape[-1] % _Q8_0_BLOCK else quantise
@@ -275,8 +272,8 @@ def _announce(writer: Any, name: str, shape: tuple[int, ...], kind: str) -> None
 
     if kind == "q8_0":
         packed = quant_shape_to_byte_shape(shape, GGMLQuantizationType.Q8_0)
-        dtype = np.dtype(np.uint8)
-        writer.add_tensor_info(name, packed, dtype, prod(packed), GGMLQuantizationType.Q8_0)
+        kind_of_block = GGMLQuantizationType.Q8_0
+        writer.add_tensor_info(name, packed, np.dtype(np.uint8), prod(packed), kind_of_block)
     else:
         dtype = np.dtype(np.float16 if kind == "f16" else np.float32)
         writer.add_tensor_info(name, shape, dtype, prod(shape) * dtype.itemsize)

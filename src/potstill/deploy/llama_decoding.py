@@ -70,8 +70,8 @@ class LlamaDecoder:
 
     def step(self, fresh: Sequence[Request]) -> list[Finished]:
         """What finished, after ``fresh`` was admitted and the sequence got its next token."""
-        for request in fresh:
-            self._admit(request)
+        for entering in fresh:
+            self._admit(entering)
         request = self._request
         if request is None:
             return []
