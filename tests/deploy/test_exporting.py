@@ -134,7 +134,7 @@ def test_a_base_of_other_shapes_is_refused_before_loading(
 
 def test_a_quantised_base_is_never_merged_into(found: FoundStudent, tmp_path: Path) -> None:
     other = edited_base(tmp_path / "q4", quantization={"bits": 4, "group_size": 64})
-    with pytest.raises(InputError, match="quantised weights .* --base"):
+    with pytest.raises(InputError, match=r"quantised weights.*--base"):
         export_student(found, Export("merged", tmp_path / "out", base=str(other)))
 
 

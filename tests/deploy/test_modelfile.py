@@ -16,7 +16,8 @@ from potstill.pocket import STUDENT_PATH
 # As Qwen2.5's and Llama 3's do: a system text of the template's own, and one that is trimmed.
 QWEN_LIKE = (
     "{% if messages[0]['role'] == 'system' %}<|im_start|>system\n{{ messages[0]['content'] }}"
-    "<|im_end|>\n{% else %}<|im_start|>system\nYou are helpful {{ '{{' }}x}}.<|im_end|>\n{% endif %}"
+    "<|im_end|>\n{% else %}<|im_start|>system\nYou are helpful {{ '{{' }}x}}.<|im_end|>\n"
+    "{% endif %}"
     "{% for m in messages %}{% if m['role'] != 'system' %}<|im_start|>{{ m['role'] }}\n"
     "{{ m['content'] }}<|im_end|>\n{% endif %}{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"

@@ -54,6 +54,7 @@ _SPLIT = (
     r"|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 _PRE_TOKENIZERS = {_SPLIT % r"\p{N}": "qwen2", _SPLIT % r"\p{N}{1,3}": "llama-bpe"}
+_INSTEAD = "export with --to merged and convert that with llama.cpp's own convert_hf_to_gguf.py."
 _LARGEST_F16 = 65504.0
 _Q8_0_BLOCK = 32
 # Beside the tensors: the vocabulary, its merges and the chat template.
@@ -143,8 +144,7 @@ def tensor_name(name: str) -> str:
     found = _LAYER.fullmatch(name)
     if found is None or found[2] not in _IN_LAYER:
         raise InputError(
-            f"The weight {name} has no place in a GGUF file of this family; export with --to merged "
-            "and convert that with llama.cpp's own convert_hf_to_gguf.py."
+            f"The weight {name} has no place in a GGUF file of this family; {_INSTEAD}"
         )
     return f"blk.{found[1]}.{_IN_LAYER[found[2]]}.{found[3]}"
 
@@ -155,15 +155,14 @@ def _read_model(base: Path) -> _Model:
     if family not in _FAMILIES:
         raise InputError(
             f"{base} is of the family {family} and GGUF is written here for "
-            f"{' and '.join(_FAMILIES)}; export with --to merged and convert that with llama.cpp's "
-            "own convert_hf_to_gguf.py."
+            f"{' and '.join(_FAMILIES)}; {_INSTEAD}"
         )
     model = _Model(_FAMILIES[family], config)
     how = model.rope.get("rope_type", model.rope.get("type", "default"))
     if how not in ("default", "llama3"):
         raise InputError(
-            f"{base} stretches its positions by {how}, which is not written to GGUF here; export "
-            "with --to merged and convert that with llama.cpp's own convert_hf_to_gguf.py."
+            f"{base} stretches its positions by {how}, which is not written to GGUF here; "
+            f"{_INSTEAD}"
         )
     return model
 
@@ -202,7 +201,7 @@ def _add_tokenizer(writer: Any, base: Path, size: int) -> None:
     if raw["model"]["type"] != "BPE" or raw["model"].get("byte_fallback"):
         raise InputError(
             f"The tokenizer in {base} is no byte-level BPE, which is what is written to GGUF here; "
-            "export with --to merged and convert that with llama.cpp's own convert_hf_to_gguf.py."
+            f"{_INSTEAD}"
         )
     by_id = {number: token for token, number in tokenizer.get_vocab().items()}
     added = {token["id"]: token["special"] for token in raw["added_tokens"]}
@@ -244,7 +243,7 @@ def _pre_tokenizer(raw: Mapping[str, Any] | None, base: Path) -> str:
         return "gpt-2"
     raise InputError(
         f"The tokenizer in {base} splits text in a way that has no name in llama.cpp known here; "
-        "export with --to merged and convert that with llama.cpp's own convert_hf_to_gguf.py."
+        f"{_INSTEAD}"
     )
 
 
