@@ -6,6 +6,7 @@ import http.client
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,10 +17,7 @@ from urllib.parse import urlsplit
 import openai
 import pytest
 
-from potstill.deploy.finding import FoundStudent
-
-# A seed of its own and a temperature keep an untrained tail going for as long as it may.
-LONG = {"max_tokens": 400, "temperature": 2.0}
+from potstill.deploy.finding import FoundStudent, find_student
 
 
 class Served:
@@ -33,16 +31,12 @@ class Served:
 
 
 @contextmanager
-def serving(directory: Path, student: str) -> Iterator[Served]:
-    command = [sys.executable, "-u", "-m", "potstill", "serve", str(directory)]
-    command += ["--student", student, "--port", "0"]
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=None
-    )
+def serving(command: list[str]) -> Iterator[Served]:
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout
     try:
         line = next((line for line in process.stdout if " at http" in line), "")
-        assert line, process.stderr and process.stderr.read()
+        assert line
         yield Served(process, line.split(" at ")[1].split()[0], line.split(" answers at ")[0])
     finally:
         if process.poll() is None:
@@ -53,7 +47,8 @@ def serving(directory: Path, student: str) -> Iterator[Served]:
 
 @pytest.fixture(scope="module")
 def served(study_directory: Path) -> Iterator[Served]:
-    with serving(study_directory, "R4") as opened:
+    command = [sys.executable, "-u", "-m", "potstill", "serve", str(study_directory)]
+    with serving([*command, "--student", "R4", "--port", "0"]) as opened:
         yield opened
 
 
@@ -139,7 +134,7 @@ def test_a_broken_request_and_an_unknown_model_leave_it_alive(served: Served) ->
 
 def test_one_who_hangs_up_leaves_it_alive(served: Served) -> None:
     stream = served.client.chat.completions.create(
-        model=served.model, messages=[{"role": "user", "content": "2 + 2?"}], stream=True, **LONG
+        model=served.model, messages=[{"role": "user", "content": "2 + 2?"}], stream=True
     )
     next(iter(stream))
     stream.close()
@@ -149,29 +144,33 @@ def test_one_who_hangs_up_leaves_it_alive(served: Served) -> None:
 def test_at_sigterm_what_was_accepted_is_answered_and_new_ones_get_503(
     study_directory: Path,
 ) -> None:
-    with serving(study_directory, "R4") as served, ThreadPoolExecutor(40) as pool:
-        streams = [
-            served.client.chat.completions.create(
-                model=served.model,
-                messages=[{"role": "user", "content": f"What is {number} + 2?"}],
-                stream=True,
-                seed=number,
-                **LONG,
-            )
-            for number in range(32)
-        ]  # each has its first event: it was accepted
-        parts = urlsplit(served.url)
-        waiting = http.client.HTTPConnection(parts.hostname, parts.port, timeout=30)
-        waiting.connect()
+    student = find_student(study_directory, "R1")
+    answers = (student.answers() * 4)[:200]
+    accepted = threading.Barrier(201, timeout=60)
+
+    def ask(served: Served, number: int) -> tuple[str, str]:
+        stream = served.client.chat.completions.create(
+            model=served.model,
+            messages=[{"role": "user", "content": answers[number].problem.text}],
+            stream=True,
+        )
+        chunks = [next(iter(stream))]  # an event has come: the request was accepted
+        accepted.wait()
+        chunks += list(stream)
+        text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+        return text, str(chunks[-1].choices[0].finish_reason).upper()
+
+    slow = [sys.executable, str(Path(__file__).with_name("slow_server.py")), str(study_directory)]
+    with serving(slow) as served, ThreadPoolExecutor(200) as pool:
+        asked = [pool.submit(ask, served, number) for number in range(200)]
+        accepted.wait()
         served.process.send_signal(signal.SIGTERM)
-        time.sleep(0.05)
-        waiting.request("POST", "/v1/chat/completions", b"{}")
-        late = waiting.getresponse()
-        assert late.status == 503
-        assert b"shutting_down" in late.read()
-        ended = list(pool.map(lambda s: [c.choices[0].finish_reason for c in s][-1], streams))
-        assert set(ended) <= {"stop", "length"}
-        assert "length" in ended  # so it was still under way when the signal came
+        time.sleep(0.5)  # were nothing under way any more, it would have ended by now
+        with pytest.raises(openai.InternalServerError) as refused:
+            served.ask("1 + 1?")
+        assert (refused.value.status_code, refused.value.code) == (503, "shutting_down")
+        said = [future.result() for future in asked]
+        assert said == [(x.response.text, x.response.finish.value) for x in answers]
         assert served.process.wait(30) == 0
 
 
