@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -167,3 +168,23 @@ def test_the_computed_size_is_the_size_written(found: FoundStudent, tmp_path: Pa
 def test_what_cannot_be_is_said(found: FoundStudent, export: Export, says: str) -> None:
     with pytest.raises(InputError, match=says):
         export_student(found, export)
+
+
+def test_a_missing_package_names_the_install_command(
+    found: FoundStudent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "gguf", None)  # as if it were not installed
+    with pytest.raises(InputError, match=r"pip install 'potstill\[gguf\]'"):
+        export_student(found, Export("gguf", tmp_path / "g"))
+    assert not any(tmp_path.iterdir())
+
+
+def test_an_engine_that_is_missing_is_said_in_the_card(
+    found: FoundStudent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("gguf", reason="the gguf package is not installed")
+    monkeypatch.setitem(sys.modules, "llama_cpp", None)  # as if it were not installed
+    reasked = export_student(found, Export("gguf", tmp_path / "g", reask=10))
+    assert reasked.asked == 0
+    assert "pip install llama-cpp-python" in reasked.why_not
+    assert reasked.why_not in card(tmp_path / "g")[1]

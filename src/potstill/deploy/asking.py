@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _C1 = re.compile("[\x80-\x9f]")
 
-__all__ = ["how_sure", "print_answer"]
+__all__ = ["harmless", "how_sure", "print_answer"]
 
 _C1 = re.compile("[\x80-\x9f]")  # 8-bit terminals take these for escape sequences
 
@@ -62,7 +62,7 @@ def _figure(row: Mapping[str, Any]) -> str:
     )
 
 
-def _harmless(text: str) -> str:
+def harmless(text: str) -> str:
     """A model's text for a terminal: no control character of either set does anything there."""
     return _C1.sub("\N{REPLACEMENT CHARACTER}", shown(text))
 
@@ -72,5 +72,5 @@ async def _print(
 ) -> None:
     async for event in answering.answer(prompt, found.condition.sampling):
         if isinstance(event, Piece):
-            console.out(_harmless(event.text), end="", highlight=False)
+            console.out(harmless(event.text), end="", highlight=False)
     console.out("")

@@ -27,6 +27,7 @@ __all__ = [
     "ENGINES",
     "Engine",
     "ask_all",
+    "llama_engine",
     "llama_of_file",
     "load_model",
     "model_engine",
@@ -120,7 +121,7 @@ def model_engine(model: LanguageModel, decoder: Decoder, name: str) -> Engine:
     )
 
 
-def _llama_engine(file: Path, tokenizer: Any, context_tokens: int, stop: frozenset[int]) -> Engine:
+def llama_engine(file: Path, tokenizer: Any, context_tokens: int, stop: frozenset[int]) -> Engine:
     """The engine of a GGUF file; ``tokenizer`` only renders chats, the file's own encodes them."""
     from potstill.deploy.llama_decoding import LlamaDecoder, load_llama, piece_reader
 
@@ -198,4 +199,4 @@ def llama_of_file(found: FoundStudent, file: Path, base: str) -> Engine:
     tokenizer = load_tokenizer(folder)
     stop = {*(ids if isinstance(ids, list) else [ids]), tokenizer.eos_token_id} - {None}
     context = int(config.get("max_position_embeddings") or 2048)
-    return _llama_engine(file, tokenizer, context, frozenset(stop))
+    return llama_engine(file, tokenizer, context, frozenset(stop))

@@ -146,7 +146,7 @@ def _write(found: FoundStudent, export: Export, form: str, base: Path, out: Path
             shutil.copyfile(found.folder / name, out / name)
         _copy_tokenizer(found.folder, out)
     elif form == "mlx":
-        from potstill.training.adapter_formats import write_mlx_adapter
+        from potstill.deploy.mlx_adapter import write_mlx_adapter
 
         write_mlx_adapter(found.folder, out, base)
         _copy_tokenizer(found.folder, out)
