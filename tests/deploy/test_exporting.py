@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from potstill.deploy.exporting import Export, export_student
 from potstill.deploy.finding import FoundStudent
 from potstill.errors import InputError, StoreError
 from potstill.pocket import STUDENT_PATH
+from potstill.training.base import hash_model_folder
 
 
 def said_in_study(found: FoundStudent, count: int = 50) -> list[str]:
@@ -139,6 +141,22 @@ def test_a_quantised_base_is_never_merged_into(found: FoundStudent, tmp_path: Pa
         export_student(found, Export("merged", tmp_path / "out", base=str(other)))
 
 
+def test_a_student_of_a_quantised_base_is_merged_into_its_full_precision_original(
+    found: FoundStudent, tmp_path: Path
+) -> None:
+    """Its study's base is quantised, so no hash says that the original is the right one."""
+    own = edited_base(tmp_path / "q4", quantization={"bits": 4, "group_size": 64})
+    settings = found.study.student.model_copy(update={"base": str(own)})
+    study = found.study.model_copy(update={"student": settings})
+    student = replace(found.student, base_hash=hash_model_folder(own))
+    quantised = replace(found, study=study, student=student)
+    with pytest.raises(InputError, match=r"quantised weights.*--base"):
+        export_student(quantised, Export("merged", tmp_path / "out", reask=0))
+    original = Export("merged", tmp_path / "out", base=str(STUDENT_PATH), reask=10)
+    assert export_student(quantised, original).asked == 10
+    assert "quantization" not in json.loads((tmp_path / "out" / "config.json").read_text())
+
+
 def test_a_disk_too_small_is_noticed_before_writing(tmp_path: Path) -> None:
     free = shutil.disk_usage(tmp_path).free
     with pytest.raises(StoreError, match="free some"):
@@ -186,5 +204,5 @@ def test_an_engine_that_is_missing_is_said_in_the_card(
     monkeypatch.setitem(sys.modules, "llama_cpp", None)  # as if it were not installed
     reasked = export_student(found, Export("gguf", tmp_path / "g", reask=10))
     assert reasked.asked == 0
-    assert "pip install llama-cpp-python" in reasked.why_not
+    assert "pip install 'potstill[llama]'" in reasked.why_not
     assert reasked.why_not in card(tmp_path / "g")[1]

@@ -184,7 +184,7 @@ def test_llama_cpp_says_what_the_student_said(
 @pytest.mark.soak
 def test_llama_cpp_says_what_transformers_says_of_a_llama(tmp_path: Path) -> None:
     pytest.importorskip("llama_cpp", reason="llama-cpp-python is not installed")
-    from potstill.deploy.engines import llama_engine, ask_all
+    from potstill.deploy.engines import ask_all, llama_engine
     from potstill.records import Sampling
     from potstill.solvers import Message
 

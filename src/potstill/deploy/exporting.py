@@ -103,7 +103,7 @@ def _weights_form(export: Export) -> str:
 
 def _base_folder(found: FoundStudent, export: Export) -> Path:
     """The base's folder, once its hash and shapes were compared with what the adapter needs."""
-    from potstill.training.base import find_model_folder, hash_model_folder
+    from potstill.training.base import find_model_folder, hash_model_folder, load_tokenizer
 
     own = base_path_of(found.study)
     folder = find_model_folder(export.base or own)
@@ -117,6 +117,11 @@ def _base_folder(found: FoundStudent, export: Export) -> Path:
         return folder
     quantised = bool(export.base) and _studied_quantised(own)
     check_fits(found.student, read_delta(found.folder), folder, quantised_study=quantised)
+    if load_tokenizer(folder).get_vocab() != load_tokenizer(found.folder).get_vocab():
+        raise InputError(
+            f"{folder} has another vocabulary than {found.student.id} was trained with; give the "
+            f"full-precision {found.student.base} with --base."
+        )
     return folder
 
 

@@ -20,7 +20,7 @@ def require_llama() -> None:
     if find_spec("llama_cpp") is None:
         raise InputError(
             "The engine llama needs llama-cpp-python, which is not installed; pip install "
-            "llama-cpp-python."
+            "'potstill[llama]'."
         )
 
 

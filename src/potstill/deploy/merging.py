@@ -92,7 +92,7 @@ def check_fits(student: Student, delta: Delta, base: Path, *, quantised_study: b
 
     Compared are the base's hash and the shapes of what the adapter changes. A student trained on a
     quantised base (``quantised_study``) may be merged into that model's full-precision original,
-    which by nature has another hash: its shapes and its vocabulary decide.
+    which by nature has another hash: its shapes decide.
     """
     from potstill.training.base import hash_model_folder
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from potstill.deploy.engines import Engine, ask_all, llama_of_file, load_model, model_engine
 from potstill.deploy.gguf_file import GGUF_NAME
+from potstill.errors import InputError
 from potstill.records import Finish, Outcome
 from potstill.solvers import render_messages
 
@@ -51,7 +52,11 @@ class Reasked:
 
 
 def reask(found: FoundStudent, form: str, out: Path, base: str, count: int) -> Reasked:
-    """How the student exported to ``out`` answers up to ``count`` problems of the held-out sets."""
+    """How the student exported to ``out`` answers up to ``count`` problems of the held-out sets.
+
+    An adapter whose base cannot run on this machine is not asked; a whole model that was written
+    and cannot be loaded raises InputError.
+    """
     answers = _slice(found.answers(), count)
     if not answers:
         why = "none was wanted." if count == 0 else "the study has no held-out answers yet."
@@ -59,10 +64,15 @@ def reask(found: FoundStudent, form: str, out: Path, base: str, count: int) -> R
     if form == "mlx" and find_spec("mlx_lm") is None:
         return Reasked(why_not="mlx-lm is not installed (pip install 'potstill[mlx]').")
     if form == "gguf" and find_spec("llama_cpp") is None:
-        return Reasked(why_not="llama-cpp-python is not installed (pip install llama-cpp-python).")
+        return Reasked(why_not="llama-cpp-python is not installed (pip install 'potstill[llama]').")
     chats = [render_messages(answer.problem, found.condition) for answer in answers]
-    with _opened(found, form, out, base) as engine:
-        said = ask_all(engine, chats, found.condition.sampling)
+    try:
+        with _opened(found, form, out, base) as engine:
+            said = ask_all(engine, chats, found.condition.sampling)
+    except InputError as exc:
+        if form in ("merged", "gguf"):  # what was written cannot be loaded
+            raise
+        return Reasked(why_not=str(exc))
     return _compared(engine.name, answers, said)
 
 
