@@ -1,4 +1,4 @@
-"""One small study for all of these tests: two levels, few training steps, sixty held-out."""
+"""One small study for all of these tests: two levels and their mix, few training steps."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ def study_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     raw = yaml.safe_load(DEMO_STUDY.read_text())
     raw["problems"] = [{"source": "pocket", "train": 40, "valid": 8, "heldout": 60}]
     raw["levels"] = ["R1", "R4"]
+    raw["mix"] = ["R1", "R4"]
     raw["training"] = {"preset": "pocket", "iterations": 12, "validate_every": 6}
     raw["evaluation"] = {
         "prompt": "{problem}\n\nThink first.",

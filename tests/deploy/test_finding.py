@@ -25,13 +25,38 @@ def test_the_best_one_is_taken_where_none_is_named(study_directory: Path) -> Non
     rows = [r for r in report["scores"] if r["role"] == "student" and r["group"] == "all"]
     best = max(row["accuracy"] for row in rows)
     chosen = find_student(study_directory)
-    assert [row["accuracy"] for row in rows if row["solver"] == chosen.student.id] == [best]
+    assert [row["accuracy"] for row in chosen.scores] == [best]
 
 
-@pytest.mark.parametrize("name", ["R9", "R4-s7", "R4-s0-00000000", "mix-R4"])
+@pytest.mark.parametrize("name", ["R9", "R4-s7", "R4-s0-00000000"])
 def test_an_unknown_student_brings_the_list(study_directory: Path, name: str) -> None:
-    with pytest.raises(InputError, match=rf"no student '{name}'; it has R1-s0-\w+, R4-s0-\w+\."):
+    with pytest.raises(
+        InputError, match=rf"no student '{name}'; it has R1-s0-\w+, R4-s0-\w+, mix-s0-\w+\."
+    ):
         find_student(study_directory, name)
+
+
+@pytest.mark.parametrize("level", ["R1", "R4"])
+def test_the_mixed_student_is_asked_for_a_level(study_directory: Path, level: str) -> None:
+    mixed = find_student(study_directory, f"mix-{level}")
+    assert mixed.student.variant == "mix"
+    assert mixed.name == f"{mixed.student.id}:mix-{level}"
+    assert mixed.condition.template.startswith("{problem}\n\nThink first.\n\nLevel " + level)
+    assert len(mixed.answers()) == 60
+    report = json.loads((study_directory / "report" / "report.json").read_text())
+    rows = [r for r in report["scores"] if r["level"] == f"mix-{level}" and r["group"] == "all"]
+    assert [row["accuracy"] for row in mixed.scores] == [row["accuracy"] for row in rows]
+
+
+def test_the_mixed_student_is_asked_for_its_best_level_where_none_is_named(
+    study_directory: Path,
+) -> None:
+    mixed = find_student(study_directory, "mix")
+    both = [find_student(study_directory, f"mix-{level}") for level in ("R1", "R4")]
+    best = max(found.scores[0]["accuracy"] for found in both)
+    assert mixed.scores[0]["accuracy"] == best
+    with pytest.raises(InputError, match="has not asked its mixed student for R5"):
+        find_student(study_directory, "mix-R5")
 
 
 def test_a_folder_that_is_no_study_is_refused(tmp_path: Path) -> None:

@@ -40,15 +40,12 @@ def model_card(found: FoundStudent, form: str, note: str, reasked: Reasked) -> s
     license is left to whoever publishes the student.
     """
     student = found.student
-    head: dict[str, Any] = {
+    head = {
+        "base_model": student.base,
         "library_name": _LIBRARY[form],
         "tags": ["potstill", "distillation", "reasoning", "lora"],
         "pipeline_tag": "text-generation",
     }
-    if "/" in found.study.student.base and not found.study.student.base.startswith((".", "/", "~")):
-        head = {"base_model": found.study.student.base} | head
-    else:
-        head = {"base_model": student.base} | head
     parts = [
         f"---\n{yaml.safe_dump(head, sort_keys=False, allow_unicode=True)}---",
         f"# {student.id}",

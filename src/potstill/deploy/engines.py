@@ -32,6 +32,7 @@ __all__ = [
     "load_model",
     "model_engine",
     "open_engine",
+    "stop_tokens",
 ]
 
 ENGINES = ("auto", "transformers", "mlx", "llama")
@@ -193,10 +194,15 @@ def llama_of_file(found: FoundStudent, file: Path, base: str) -> Engine:
 
     folder = find_model_folder(base or base_path_of(found.study))
     config = json.loads((folder / "config.json").read_text("utf-8"))
-    generation = folder / "generation_config.json"
-    declared = json.loads(generation.read_text("utf-8")) if generation.is_file() else config
-    ids = declared.get("eos_token_id")
     tokenizer = load_tokenizer(folder)
-    stop = {*(ids if isinstance(ids, list) else [ids]), tokenizer.eos_token_id} - {None}
     context = int(config.get("max_position_embeddings") or 2048)
-    return llama_engine(file, tokenizer, context, frozenset(stop))
+    return llama_engine(file, tokenizer, context, frozenset(stop_tokens(folder, tokenizer)))
+
+
+def stop_tokens(folder: Path, tokenizer: Any) -> list[int]:
+    """The tokens that end an answer of the model in a folder, the tokenizer's own first."""
+    generation = folder / "generation_config.json"
+    declared = json.loads(generation.read_text("utf-8")) if generation.is_file() else {}
+    ids = declared.get("eos_token_id")
+    others = set(ids if isinstance(ids, list) else [ids]) - {None, tokenizer.eos_token_id}
+    return [tokenizer.eos_token_id, *sorted(others)]

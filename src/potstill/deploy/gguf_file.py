@@ -162,7 +162,7 @@ def _read_model(base: Path) -> _Model:
     if how not in ("default", "llama3"):
         raise InputError(
             f"{base} stretches its positions by {how}, which is not written to GGUF here; "
-            f"{_INSTEAD}"
+            + _INSTEAD
         )
     return model
 
@@ -201,7 +201,7 @@ def _add_tokenizer(writer: Any, base: Path, size: int) -> None:
     if raw["model"]["type"] != "BPE" or raw["model"].get("byte_fallback"):
         raise InputError(
             f"The tokenizer in {base} is no byte-level BPE, which is what is written to GGUF here; "
-            f"{_INSTEAD}"
+            + _INSTEAD
         )
     by_id = {number: token for token, number in tokenizer.get_vocab().items()}
     added = {token["id"]: token["special"] for token in raw["added_tokens"]}
@@ -243,7 +243,7 @@ def _pre_tokenizer(raw: Mapping[str, Any] | None, base: Path) -> str:
         return "gpt-2"
     raise InputError(
         f"The tokenizer in {base} splits text in a way that has no name in llama.cpp known here; "
-        f"{_INSTEAD}"
+        + _INSTEAD
     )
 
 

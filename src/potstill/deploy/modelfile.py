@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from potstill.deploy.engines import stop_tokens
 from potstill.errors import InputError
 
 if TYPE_CHECKING:
@@ -31,7 +31,8 @@ def modelfile(
     lines = [f"FROM {source}", f"TEMPLATE {_quoted(go_template(tokenizer, condition.template))}"]
     if condition.system:
         lines.append(f"SYSTEM {_quoted(condition.system)}")
-    lines += [f'PARAMETER stop "{token}"' for token in _stop_texts(tokenizer, base)]
+    ends = tokenizer.convert_ids_to_tokens(stop_tokens(base, tokenizer))
+    lines += [f'PARAMETER stop "{token}"' for token in ends]
     lines += [
         f"PARAMETER temperature {sampling.temperature:g}",
         f"PARAMETER top_p {sampling.top_p:g}",
@@ -88,13 +89,3 @@ def _quoted(text: str) -> str:
             "prompt, or export with --to gguf."
         )
     return f'"""{text}"""'
-
-
-def _stop_texts(tokenizer: Any, base: Path) -> list[str]:
-    """The texts of the tokens that end an answer, the tokenizer's own first."""
-    path = base / "generation_config.json"
-    declared = json.loads(path.read_text("utf-8")).get("eos_token_id") if path.is_file() else None
-    ids = declared if isinstance(declared, list) else [declared]
-    others = {number for number in ids if number is not None} - {tokenizer.eos_token_id}
-    texts: list[str] = tokenizer.convert_ids_to_tokens([tokenizer.eos_token_id, *sorted(others)])
-    return texts
