@@ -29,6 +29,12 @@ StudyDir = Annotated[
     Path, typer.Argument(help="The study directory that potstill run made.", show_default=False)
 ]
 
+BestStudent = Annotated[
+    str, typer.Option(help="A student's id, or its level and seed.  [default: the best]")
+]
+EngineName = Annotated[str, typer.Option(help="auto, transformers, mlx or llama.")]
+BasePath = Annotated[str, typer.Option(help="Where the base model is, if it has moved.")]
+
 
 def main() -> None:
     """Nothing; runs the command line. Potstill's own errors end it with one sentence and code 2."""
@@ -325,7 +331,7 @@ def export(
     out: Annotated[
         Path | None, typer.Option(help="The folder to write.  [default: STUDY/exports/ID-FORM]")
     ] = None,
-    base: Annotated[str, typer.Option(help="Where the base model is, if it has moved.")] = "",
+    base: BasePath = "",
     dtype: Annotated[
         str, typer.Option(help="A merged model's dtype.  [default: the base's own]")
     ] = "",
@@ -341,52 +347,32 @@ def export(
     found = find_student(directory, student)
     place = out or directory / "exports" / f"{found.student.id}-{to}"
     reasked = export_student(found, Export(to, place, base, dtype, quantise, reask))
-    console = _console()
-    console.print(f"{found.student.id} is in {place}.", highlight=False, soft_wrap=True)
-    console.print(reasked.sentence, highlight=False, markup=False)
+    _console().print(f"{place}\n{reasked.sentence}", highlight=False, markup=False, soft_wrap=True)
 
 
 @app.command()
 def serve(
     directory: StudyDir,
-    student: Annotated[
-        str, typer.Option(help="A student's id, or its level and seed.  [default: the best]")
-    ] = "",
+    student: BestStudent = "",
     port: Annotated[int, typer.Option(help="The port on 127.0.0.1; 0 takes a free one.")] = 8012,
-    engine: Annotated[str, typer.Option(help="auto, transformers, mlx or llama.")] = "auto",
-    base: Annotated[str, typer.Option(help="Where the base model is, if it has moved.")] = "",
+    engine: EngineName = "auto",
+    base: BasePath = "",
 ) -> None:
     """Serve a student as an OpenAI-compatible endpoint on this machine, with the study's prompt."""
-    from potstill.deploy.engines import open_engine
     from potstill.deploy.finding import find_student
     from potstill.deploy.serving import serve_student
 
-    found = find_student(directory, student)
-    console = _console()
-    with open_engine(found, engine, base) as opened:
-        serve_student(
-            opened,
-            found.condition,
-            [found.name],
-            port,
-            lambda url: console.print(
-                f"{found.name} answers at {url} through {opened.name}; Ctrl-C ends it.",
-                highlight=False,
-                soft_wrap=True,
-            ),
-        )
+    serve_student(find_student(directory, student), engine, base, port, _console())
 
 
 @app.command()
 def ask(
     directory: StudyDir,
     problem: Annotated[str, typer.Argument(help="The problem, in quotes.", show_default=False)],
-    student: Annotated[
-        str, typer.Option(help="A student's id, or its level and seed.  [default: the best]")
-    ] = "",
+    student: BestStudent = "",
     level: Annotated[str, typer.Option(help="The level, such as R3.")] = "",
-    engine: Annotated[str, typer.Option(help="auto, transformers, mlx or llama.")] = "auto",
-    base: Annotated[str, typer.Option(help="Where the base model is, if it has moved.")] = "",
+    engine: EngineName = "auto",
+    base: BasePath = "",
 ) -> None:
     """Have a student answer a problem here, and say how sure the study is of it."""
     from potstill.deploy.asking import print_answer

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from potstill.deploy.engines import open_engine
 from potstill.deploy.finding import find_student
-from potstill.deploy.serving import serve_student
+from potstill.deploy.serving import serve_engine
 from potstill.solvers.decoding import Finished, Request
 from potstill.solvers.torch_decoding import TorchDecoder
 
@@ -26,7 +26,7 @@ def serve_slowly(directory: Path) -> None:
     with open_engine(found, "transformers") as engine:
         assert isinstance(engine.decoder, TorchDecoder)
         engine.decoder.__class__ = SlowDecoder
-        serve_student(
+        serve_engine(
             replace(engine, name="slow"),
             found.condition,
             [found.name],

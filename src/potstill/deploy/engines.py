@@ -130,8 +130,11 @@ def llama_engine(file: Path, tokenizer: Any, context_tokens: int, stop: frozense
 
     def encode(messages: Sequence[Message]) -> list[int]:
         chat = [{"role": message.role, "content": message.content} for message in messages]
-        text = tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
-        return list(llama.tokenize(text.encode(), add_bos=False, special=True))
+        try:
+            text = tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
+            return list(llama.tokenize(text.encode(), add_bos=False, special=True))
+        except Exception as exc:  # jinja2's errors, a template's own, text that is no Unicode
+            raise InputError(f"The chat cannot be put to the model ({exc!r}).") from exc
 
     return Engine(
         name="llama",

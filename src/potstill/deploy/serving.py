@@ -31,14 +31,16 @@ from potstill.solvers.server import (
 )
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from starlette.applications import Starlette
     from starlette.requests import Request
     from starlette.responses import Response
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from potstill.deploy.engines import Engine
+    from potstill.deploy.finding import FoundStudent
 
-__all__ = ["Gate", "create_app", "serve_student", "study_messages"]
+__all__ = ["Gate", "create_app", "serve_engine", "serve_student", "study_messages"]
 
 _HOST = "127.0.0.1"
 
@@ -78,7 +80,25 @@ class _Asked:
     sampling: Sampling
 
 
-def serve_student(
+def serve_student(found: FoundStudent, engine: str, base: str, port: int, console: Console) -> None:
+    """Nothing; serves a study's student on the engine of that name, and prints where.
+
+    Raises as :func:`open_engine` and :func:`serve_engine` do.
+    """
+    from potstill.deploy.engines import open_engine
+
+    with open_engine(found, engine, base) as opened:
+        told = f"{found.name} answers at %s through {opened.name}; Ctrl-C ends it."
+        serve_engine(
+            opened,
+            found.condition,
+            [found.name],
+            port,
+            lambda url: console.print(told % url, highlight=False, markup=False, soft_wrap=True),
+        )
+
+
+def serve_engine(
     engine: Engine,
     condition: Condition,
     models: Sequence[str],
