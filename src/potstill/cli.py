@@ -332,13 +332,9 @@ def export(
         Path | None, typer.Option(help="The folder to write.  [default: STUDY/exports/ID-FORM]")
     ] = None,
     base: BasePath = "",
-    dtype: Annotated[
-        str, typer.Option(help="A merged model's dtype.  [default: the base's own]")
-    ] = "",
+    dtype: Annotated[str, typer.Option(help="A merged model's dtype, if not the base's.")] = "",
     quantise: Annotated[str, typer.Option(help="A GGUF file's weights: f16 or q8_0.")] = "f16",
-    reask: Annotated[
-        int, typer.Option(min=0, help="How many held-out problems it is asked again.")
-    ] = 50,
+    reask: Annotated[int, typer.Option(min=0, help="How many problems it is asked again.")] = 50,
 ) -> None:
     """Write a student for peft, mlx-lm, transformers, llama.cpp or Ollama, and ask it again."""
     from potstill.deploy.exporting import Export, export_student

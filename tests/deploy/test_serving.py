@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import signal
 import subprocess
 import sys
@@ -120,6 +121,10 @@ def test_a_broken_request_and_an_unknown_model_leave_it_alive(served: Served) ->
     parts = urlsplit(served.url)
     connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=10)
     connection.request("POST", "/v1/chat/completions", b'{"model": "x", "mess')
+    assert connection.getresponse().status == 400
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=10)
+    wild = {"model": served.model, "messages": [{"role": "user", "content": "half \ud800"}]}
+    connection.request("POST", "/v1/chat/completions", json.dumps(wild).encode())
     assert connection.getresponse().status == 400
     with pytest.raises(openai.NotFoundError, match="there is no model 'gpt'"):
         served.client.chat.completions.create(
