@@ -328,9 +328,7 @@ def export(
     directory: StudyDir,
     student: Annotated[str, typer.Option(help="A student's id, or its level and seed (R3-s0).")],
     to: Annotated[str, typer.Option(help="peft, mlx, merged, gguf or ollama.")],
-    out: Annotated[
-        Path | None, typer.Option(help="The folder to write.  [default: STUDY/exports/ID-FORM]")
-    ] = None,
+    out: Annotated[Path | None, typer.Option(help="[default: STUDY/exports/ID-FORM]")] = None,
     base: BasePath = "",
     dtype: Annotated[str, typer.Option(help="A merged model's dtype, if not the base's.")] = "",
     quantise: Annotated[str, typer.Option(help="A GGUF file's weights: f16 or q8_0.")] = "f16",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -163,6 +164,31 @@ def test_a_disk_too_small_is_noticed_before_writing(tmp_path: Path) -> None:
         merging.check_room(tmp_path / "not" / "there", free * 2)
     merging.check_room(tmp_path / "not" / "there", 1)
     assert not any(tmp_path.iterdir())
+
+
+def test_a_full_disk_is_left_as_it_was(found: FoundStudent, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    size = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
+    if subprocess.run(size, capture_output=True).returncode:
+        pytest.skip("a small file system can only be mounted as root on Linux")
+    try:
+        with pytest.raises(StoreError, match=r"needs 0\.01 GB and the disk of .* has 0\.00 GB"):
+            export_student(found, Export("merged", disk / "out", reask=0))
+        assert not any(disk.iterdir())
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_the_command_writes_says_and_refuses(study_directory: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "potstill", "export", str(study_directory), "--to", "peft"]
+    command += ["--out", str(tmp_path / "a"), "--reask", "5"]
+    done = subprocess.run([*command, "--student", "R4-s0"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"{tmp_path / 'a'}\nAsked again after the export through peft: ")
+    again = subprocess.run([*command, "--student", "R4-s0"], capture_output=True, text=True)
+    assert (again.returncode, again.stderr.count("\n")) == (2, 1)
+    assert "not empty" in again.stderr
 
 
 def test_the_computed_size_is_the_size_written(found: FoundStudent, tmp_path: Path) -> None:

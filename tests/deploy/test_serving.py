@@ -51,6 +51,8 @@ def served(study_directory: Path) -> Iterator[Served]:
     command = [sys.executable, "-u", "-m", "potstill", "serve", str(study_directory)]
     with serving([*command, "--student", "R4", "--port", "0"]) as opened:
         yield opened
+        opened.process.send_signal(signal.SIGTERM)
+        assert opened.process.wait(10) == 0
 
 
 def test_it_answers_as_the_student_did_in_its_study(served: Served, found: FoundStudent) -> None:
