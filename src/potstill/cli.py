@@ -29,6 +29,12 @@ StudyDir = Annotated[
     Path, typer.Argument(help="The study directory that potstill run made.", show_default=False)
 ]
 
+BestStudent = Annotated[
+    str, typer.Option(help="A student's id, or its level and seed.  [default: the best]")
+]
+EngineName = Annotated[str, typer.Option(help="auto, transformers, mlx or llama.")]
+BasePath = Annotated[str, typer.Option(help="Where the base model is, if it has moved.")]
+
 
 def main() -> None:
     """Nothing; runs the command line. Potstill's own errors end it with one sentence and code 2."""
@@ -348,6 +354,61 @@ def review(directory: StudyDir) -> None:
     from potstill.reviewing import review_study
 
     review_study(directory, _console())
+
+
+@app.command()
+def export(
+    directory: StudyDir,
+    student: Annotated[str, typer.Option(help="A student's id, or its level and seed (R3-s0).")],
+    to: Annotated[str, typer.Option(help="peft, mlx, merged, gguf or ollama.")],
+    out: Annotated[Path | None, typer.Option(help="[default: STUDY/exports/ID-FORM]")] = None,
+    base: BasePath = "",
+    dtype: Annotated[str, typer.Option(help="A merged model's dtype, if not the base's.")] = "",
+    quantise: Annotated[str, typer.Option(help="A GGUF file's weights: f16 or q8_0.")] = "f16",
+    reask: Annotated[int, typer.Option(min=0, help="How many problems it is asked again.")] = 50,
+) -> None:
+    """Write a student for peft, mlx-lm, transformers, llama.cpp or Ollama, and ask it again."""
+    from potstill.deploy.exporting import Export, export_student
+    from potstill.deploy.finding import find_student
+
+    found = find_student(directory, student)
+    place = out or directory / "exports" / f"{found.student.id}-{to}"
+    reasked = export_student(found, Export(to, place, base, dtype, quantise, reask))
+    _console().print(f"{place}\n{reasked.sentence}", highlight=False, markup=False, soft_wrap=True)
+
+
+@app.command()
+def serve(
+    directory: StudyDir,
+    student: BestStudent = "",
+    port: Annotated[int, typer.Option(help="The port on 127.0.0.1; 0 takes a free one.")] = 8012,
+    engine: EngineName = "auto",
+    base: BasePath = "",
+) -> None:
+    """Serve a student as an OpenAI-compatible endpoint on this machine, with the study's prompt."""
+    from potstill.deploy.finding import find_student
+    from potstill.deploy.serving import serve_student
+
+    serve_student(find_student(directory, student), engine, base, port, _console())
+
+
+@app.command()
+def ask(
+    directory: StudyDir,
+    problem: Annotated[str, typer.Argument(help="The problem, in quotes.", show_default=False)],
+    student: BestStudent = "",
+    level: Annotated[str, typer.Option(help="The level, such as R3.")] = "",
+    engine: EngineName = "auto",
+    base: BasePath = "",
+) -> None:
+    """Have a student answer a problem here, and say how sure the study is of it."""
+    from potstill.deploy.asking import print_answer
+    from potstill.deploy.engines import open_engine
+    from potstill.deploy.finding import find_student
+
+    found = find_student(directory, student or level)
+    with open_engine(found, engine, base, batch_size=1) as opened:
+        print_answer(found, opened, problem, _console())
 
 
 def _run(study: Study, directory: Path, until: str) -> None:

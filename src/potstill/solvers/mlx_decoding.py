@@ -68,6 +68,10 @@ class MlxDecoder:
                 finished.append(self._finished(running))
         return finished
 
+    def under_way(self) -> dict[int, Sequence[int]]:
+        """The tokens so far of every unfinished sequence, by its request's key."""
+        return {running.request.key: running.tokens for running in self._running.values()}
+
     def close(self) -> None:
         """Nothing; the generator's hold on memory is given back."""
         self._generator.close()

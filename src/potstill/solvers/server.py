@@ -25,13 +25,29 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-__all__ = ["ChatReply", "ChatRequest", "UnknownQuestion", "create_app", "run", "serve"]
+__all__ = [
+    "BACKLOG",
+    "BadRequest",
+    "Call",
+    "ChatReply",
+    "ChatRequest",
+    "UnknownQuestion",
+    "chunk_head",
+    "create_app",
+    "error_body",
+    "event_bytes",
+    "listen",
+    "lost",
+    "read_call",
+    "run",
+    "serve",
+]
 
 _BODY_MAX_BYTES = 8 << 20
 _PIECE = 400  # characters of one streamed delta
 
 
-_BACKLOG = 4096
+BACKLOG = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +76,9 @@ class UnknownQuestion(LookupError):
     """The answering function has nothing for this model or question; the client gets a 404."""
 
 
-class _BadRequest(Exception):
+class BadRequest(Exception):
+    """A request that is answered with an error of the API: its HTTP status and its code."""
+
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(message)
         self.status = status
@@ -68,7 +86,9 @@ class _BadRequest(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class _Call:
+class Call:
+    """A chat, and how its answer is wanted."""
+
     chat: ChatRequest
     stream: bool
     include_usage: bool
@@ -88,12 +108,12 @@ def create_app(
 
     async def chat(request: Request) -> Response:
         try:
-            call = _call(await _body(request))
+            call = await read_call(request)
             reply = answer(call.chat)
-        except _BadRequest as exc:
-            return JSONResponse(_error(str(exc), exc.code), exc.status)
+        except BadRequest as exc:
+            return JSONResponse(error_body(str(exc), exc.code), exc.status)
         except UnknownQuestion as exc:
-            return JSONResponse(_error(str(exc), "recording_not_found"), 404)
+            return JSONResponse(error_body(str(exc), "recording_not_found"), 404)
         if latency_s > 0:
             await asyncio.sleep(latency_s)
         if call.stream:
@@ -104,11 +124,6 @@ def create_app(
         data = [{"id": m, "object": "model", "created": 0, "owned_by": "potstill"} for m in models]
         return JSONResponse({"object": "list", "data": data})
 
-    async def lost(request: Request, exc: Exception) -> Response:
-        status = int(getattr(exc, "status_code", 500))
-        message = f"{request.method} {request.url.path} is not served here"
-        return JSONResponse(_error(message, "unknown_url"), status)
-
     return Starlette(
         routes=[
             Route("/v1/chat/completions", chat, methods=["POST"]),
@@ -118,9 +133,24 @@ def create_app(
     )
 
 
-def _error(message: str, code: str) -> dict[str, object]:
+async def lost(request: Request, exc: Exception) -> Response:
+    """The answer to a path or a method that is not served."""
+    from starlette.responses import JSONResponse
+
+    status = int(getattr(exc, "status_code", 500))
+    message = f"{request.method} {request.url.path} is not served here"
+    return JSONResponse(error_body(message, "unknown_url"), status)
+
+
+def error_body(message: str, code: str) -> dict[str, object]:
+    """The API's error object."""
     kind = "invalid_request_error"
     return {"error": {"message": message, "type": kind, "param": None, "code": code}}
+
+
+async def read_call(request: Request) -> Call:
+    """The call that an HTTP request holds. Raises BadRequest for anything else."""
+    return _call(await _body(request))
 
 
 async def _body(request: Request) -> bytes:
@@ -128,23 +158,23 @@ async def _body(request: Request) -> bytes:
     async for part in request.stream():
         body += part
         if len(body) > _BODY_MAX_BYTES:
-            raise _BadRequest(413, "body_too_large", "the request is larger than 8 MiB")
+            raise BadRequest(413, "body_too_large", "the request is larger than 8 MiB")
     return bytes(body)
 
 
-def _call(body: bytes) -> _Call:
+def _call(body: bytes) -> Call:
     try:
         asked = json.loads(body)
     except (ValueError, RecursionError) as exc:
-        raise _BadRequest(400, "invalid_json", "the request is not JSON") from exc
+        raise BadRequest(400, "invalid_json", "the request is not JSON") from exc
     if not isinstance(asked, dict):
-        raise _BadRequest(400, "invalid_json", "the request is not a JSON object")
+        raise BadRequest(400, "invalid_json", "the request is not a JSON object")
     model = asked.get("model")
     if not isinstance(model, str) or not model:
-        raise _BadRequest(400, "missing_field", "you must provide a model")
+        raise BadRequest(400, "missing_field", "you must provide a model")
     limit = asked.get("max_completion_tokens", asked.get("max_tokens"))
     options = asked.get("stream_options")
-    return _Call(
+    return Call(
         ChatRequest(
             model=model,
             messages=_messages(asked.get("messages")),
@@ -159,7 +189,7 @@ def _call(body: bytes) -> _Call:
 
 def _messages(value: Any) -> tuple[dict[str, str], ...]:
     if not isinstance(value, list) or not value:
-        raise _BadRequest(400, "missing_field", "you must provide messages")
+        raise BadRequest(400, "missing_field", "you must provide messages")
     messages = []
     for number, message in enumerate(value):
         role = message.get("role") if isinstance(message, dict) else None
@@ -167,7 +197,7 @@ def _messages(value: Any) -> tuple[dict[str, str], ...]:
         if isinstance(content, list):
             content = "".join(str(p.get("text", "")) for p in content if isinstance(p, dict))
         if not isinstance(role, str) or not isinstance(content, str):
-            raise _BadRequest(400, "invalid_field", f"messages[{number}] needs role and content")
+            raise BadRequest(400, "invalid_field", f"messages[{number}] needs role and content")
         messages.append({"role": role, "content": content})
     return tuple(messages)
 
@@ -176,7 +206,7 @@ def _number(kind: type[Any], value: Any, name: str) -> Any:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or kind(value) != value:
-        raise _BadRequest(400, "invalid_field", f"{name} must be a number")
+        raise BadRequest(400, "invalid_field", f"{name} must be a number")
     return kind(value)
 
 
@@ -185,17 +215,12 @@ def _body_of(model: str, reply: ChatReply) -> bytes:
     return completion_bytes(model, reply.text, reply.reasoning, reply.finish, *counts)
 
 
-async def _events(call: _Call, reply: ChatReply) -> AsyncIterator[bytes]:
-    head = {
-        "id": "chatcmpl-local",
-        "object": "chat.completion.chunk",
-        "created": int(time.time()),
-        "model": call.chat.model,
-    }
+async def _events(call: Call, reply: ChatReply) -> AsyncIterator[bytes]:
+    head = chunk_head(call.chat.model)
 
     def event(delta: dict[str, str], finish: str | None = None) -> bytes:
         choice = {"index": 0, "delta": delta, "finish_reason": finish}
-        return _data(head | {"choices": [choice]})
+        return event_bytes(head | {"choices": [choice]})
 
     yield event({"role": "assistant", "content": ""})
     for name, text in (("reasoning_content", reply.reasoning), ("content", reply.text)):
@@ -204,20 +229,32 @@ async def _events(call: _Call, reply: ChatReply) -> AsyncIterator[bytes]:
     yield event({}, reply.finish)
     if call.include_usage:
         usage = usage_of(reply.prompt_tokens, reply.completion_tokens)
-        yield _data(head | {"choices": [], "usage": usage})
+        yield event_bytes(head | {"choices": [], "usage": usage})
     yield b"data: [DONE]\n\n"
 
 
-def _data(chunk: dict[str, object]) -> bytes:
+def chunk_head(model: str) -> dict[str, object]:
+    """What every chunk of one stream begins with."""
+    return {
+        "id": "chatcmpl-local",
+        "object": "chat.completion.chunk",
+        "created": int(time.time()),
+        "model": model,
+    }
+
+
+def event_bytes(chunk: dict[str, object]) -> bytes:
+    """A chunk as a server-sent event."""
     return b"data: " + json.dumps(chunk).encode() + b"\n\n"
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens there, with room for many who ask at once. Raises EndpointError."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
-        listener.listen(_BACKLOG)  # who asks at once waits, and is not refused
+        listener.listen(BACKLOG)  # who asks at once waits, and is not refused
     except (OSError, OverflowError) as exc:
         listener.close()
         reason = exc.strerror if isinstance(exc, OSError) else exc
@@ -236,7 +273,7 @@ def _server(app: Starlette) -> uvicorn.Server:
             log_level="critical",
             access_log=False,
             lifespan="off",
-            backlog=_BACKLOG,
+            backlog=BACKLOG,
             timeout_keep_alive=75,
             timeout_graceful_shutdown=1,
         )
@@ -249,7 +286,7 @@ def serve(app: Starlette, port: int = 0, host: str = "127.0.0.1") -> Iterator[st
 
     Port 0 takes a free one. Raises EndpointError where the port is taken.
     """
-    listener = _listen(host, port)
+    listener = listen(host, port)
     server = _server(app)
     thread = threading.Thread(
         target=server.run, kwargs={"sockets": [listener]}, name="chat-server", daemon=True
@@ -272,7 +309,7 @@ def run(
     ready: Callable[[str], None] = lambda base_url: None,
 ) -> None:
     """Nothing; serves until interrupted. ``ready`` is told the base URL first."""
-    listener = _listen(host, port)
+    listener = listen(host, port)
     ready(f"http://{host}:{listener.getsockname()[1]}/v1")
     try:
         _server(app).run(sockets=[listener])

@@ -134,6 +134,10 @@ class TorchDecoder:
                 finished += self._advance(self._prefill_logits(group), first)
             return finished
 
+    def under_way(self) -> dict[int, Sequence[int]]:
+        """The tokens so far of every unfinished sequence, by its request's key."""
+        return {running.request.key: running.tokens for running in self._running}
+
     def _prefill_logits(self, requests: Sequence[Request]) -> torch.Tensor:
         """Logits after each prompt; the prompts' keys and values go into the next free slots."""
         width = max(len(request.prompt) for request in requests)

@@ -41,6 +41,10 @@ class Decoder(Protocol):
         """What finished, after ``fresh`` was admitted and every sequence got its next token."""
         ...
 
+    def under_way(self) -> dict[int, Sequence[int]]:
+        """The tokens so far of every unfinished sequence, by its request's key; only to be read."""
+        ...
+
 
 class LanguageModel(Protocol):
     """A base model with frozen weights: it answers, and adapters are trained on it."""

@@ -1,0 +1,211 @@
+"""Whatever answers for a student, in one form: torch, MLX or llama.cpp behind a decoder.
+
+:func:`open_engine` opens a study's student, :func:`ask_all` puts chats to anything opened.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from potstill.errors import InputError
+from potstill.records import Finish, Sampling
+from potstill.solvers import Message
+from potstill.solvers.decoding import Request
+
+if TYPE_CHECKING:
+    from potstill.deploy.finding import FoundStudent
+    from potstill.training.models import Decoder, LanguageModel
+
+__all__ = [
+    "ENGINES",
+    "Engine",
+    "ask_all",
+    "llama_engine",
+    "llama_of_file",
+    "load_model",
+    "model_engine",
+    "open_engine",
+    "stop_tokens",
+]
+
+ENGINES = ("auto", "transformers", "mlx", "llama")
+
+Pieces = Callable[[int], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """A model ready to answer.
+
+    ``encode`` turns a chat into prompt tokens, ``text`` an answer's tokens into text, and
+    ``pieces`` begins a stream: a function from each next token to the text that it completes.
+    """
+
+    name: str
+    context_tokens: int
+    encode: Callable[[Sequence[Message]], list[int]]
+    text: Callable[[Sequence[int]], str]
+    pieces: Callable[[], Pieces]
+    decoder: Decoder
+
+
+@contextmanager
+def open_engine(
+    found: FoundStudent, engine: str = "auto", base: str = "", *, batch_size: int = 0
+) -> Iterator[Engine]:
+    """A study's student on the engine of that name; ``auto`` takes the one it was trained on.
+
+    ``base`` is where the base model is now, if it has moved. Raises InputError for another base
+    than the student's, and for an engine that is not installed.
+    """
+    if engine not in ENGINES:
+        raise InputError(f"There is no engine {engine!r}; the engines are {', '.join(ENGINES)}.")
+    name = _engine_for(found) if engine == "auto" else engine
+    if name == "llama":
+        with _llama_of(found, base) as opened:
+            yield opened
+        return
+    model = load_model(found, base, "mlx" if name == "mlx" else "torch")
+    with (
+        model.lent(f"the server of {found.student.id}"),
+        model.open_decoder(found.folder, model.context_tokens, batch_size) as decoder,
+    ):
+        yield model_engine(model, decoder, name)
+
+
+def load_model(found: FoundStudent, base: str = "", backend: str = "") -> LanguageModel:
+    """The base of a student, loaded after its hash was compared. Raises InputError for another."""
+    from potstill.deploy.finding import base_path_of
+    from potstill.training.base import hash_base, load_base
+
+    path = base or base_path_of(found.study)
+    if hash_base(path) != found.student.base_hash:
+        raise InputError(
+            f"{path} is not the base that {found.student.id} was trained on "
+            f"({found.student.base}, hash {found.student.base_hash[:12]}); give that with --base."
+        )
+    settings = found.study.student
+    if (backend or settings.backend) == "mlx":
+        from potstill.training.mlx_base import load_mlx_base
+
+        precision = "bfloat16" if settings.precision == "nf4" else settings.precision
+        return load_mlx_base(path, precision)
+    return load_base(path, settings.precision, settings.device)
+
+
+def model_engine(model: LanguageModel, decoder: Decoder, name: str) -> Engine:
+    """The engine of a loaded model and a decoder on it."""
+    from tokenizers.decoders import DecodeStream
+
+    from potstill.training.examples import prompt_tokens
+
+    tokenizer = model.tokenizer
+
+    def pieces() -> Pieces:
+        stream: Any = DecodeStream(skip_special_tokens=True)
+        return lambda token: stream.step(tokenizer.backend_tokenizer, token) or ""
+
+    return Engine(
+        name=name,
+        context_tokens=model.context_tokens,
+        encode=lambda messages: prompt_tokens(tokenizer, messages),
+        text=lambda tokens: str(tokenizer.decode(list(tokens), skip_special_tokens=True)),
+        pieces=pieces,
+        decoder=decoder,
+    )
+
+
+def llama_engine(file: Path, tokenizer: Any, context_tokens: int, stop: frozenset[int]) -> Engine:
+    """The engine of a GGUF file; ``tokenizer`` only renders chats, the file's own encodes them."""
+    from potstill.deploy.llama_decoding import LlamaDecoder, load_llama, piece_reader
+
+    llama = load_llama(file, context_tokens)
+
+    def encode(messages: Sequence[Message]) -> list[int]:
+        chat = [{"role": message.role, "content": message.content} for message in messages]
+        try:
+            text = tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
+            return list(llama.tokenize(text.encode(), add_bos=False, special=True))
+        except Exception as exc:  # jinja2's errors, a template's own, text that is no Unicode
+            raise InputError(f"The chat cannot be put to the model ({exc!r}).") from exc
+
+    return Engine(
+        name="llama",
+        context_tokens=context_tokens,
+        encode=encode,
+        text=lambda tokens: llama.detokenize(list(tokens)).decode("utf-8", "replace"),
+        pieces=lambda: piece_reader(llama),
+        decoder=LlamaDecoder(llama, stop),
+    )
+
+
+def ask_all(
+    engine: Engine, chats: Sequence[tuple[Message, ...]], sampling: Sampling
+) -> list[tuple[str, Finish]]:
+    """What the engine says to every chat, in their order, and how each answer ended.
+
+    Draws are those of the study's own solver. A prompt that leaves no room ends in ERROR.
+    """
+    said: dict[int, tuple[str, Finish]] = {}
+    waiting: list[Request] = []
+    for number, messages in enumerate(chats):
+        prompt = tuple(engine.encode(messages))
+        if len(prompt) >= engine.context_tokens:
+            said[number] = ("", Finish.ERROR)
+        else:
+            waiting.append(Request(number, prompt, sampling, f"{sampling.seed} 0 0 {prompt}"))
+    waiting.reverse()
+    while waiting or engine.decoder.active:
+        fresh = [waiting.pop() for _ in range(min(engine.decoder.wanted, len(waiting)))]
+        for done in engine.decoder.step(fresh):
+            said[done.key] = (engine.text(done.tokens), done.finish)
+    return [said[number] for number in range(len(chats))]
+
+
+def _engine_for(found: FoundStudent) -> str:
+    """The engine of the study's backend, or the other one where only that is installed."""
+    if found.study.student.backend == "mlx" and find_spec("mlx_lm") is not None:
+        return "mlx"
+    return "transformers"
+
+
+@contextmanager
+def _llama_of(found: FoundStudent, base: str) -> Iterator[Engine]:
+    """The student through llama.cpp, from a GGUF file (F16) written for the time it is open."""
+    from potstill.deploy.exporting import Export, export_student
+    from potstill.deploy.gguf_file import GGUF_NAME
+    from potstill.deploy.llama_decoding import require_llama
+
+    require_llama()
+    with TemporaryDirectory(prefix="potstill-") as room:
+        out = Path(room, "gguf")
+        export_student(found, Export("gguf", out, base, reask=0))
+        yield llama_of_file(found, out / GGUF_NAME, base)
+
+
+def llama_of_file(found: FoundStudent, file: Path, base: str) -> Engine:
+    """The engine of an exported GGUF file, with the base's template, limits and stop tokens."""
+    from potstill.deploy.finding import base_path_of
+    from potstill.training.base import find_model_folder, load_tokenizer
+
+    folder = find_model_folder(base or base_path_of(found.study))
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    tokenizer = load_tokenizer(folder)
+    context = int(config.get("max_position_embeddings") or 2048)
+    return llama_engine(file, tokenizer, context, frozenset(stop_tokens(folder, tokenizer)))
+
+
+def stop_tokens(folder: Path, tokenizer: Any) -> list[int]:
+    """The tokens that end an answer of the model in a folder, the tokenizer's own first."""
+    generation = folder / "generation_config.json"
+    declared = json.loads(generation.read_text("utf-8")) if generation.is_file() else {}
+    ids = declared.get("eos_token_id")
+    others = set(ids if isinstance(ids, list) else [ids]) - {None, tokenizer.eos_token_id}
+    return [tokenizer.eos_token_id, *sorted(others)]

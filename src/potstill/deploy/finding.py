@@ -1,0 +1,208 @@
+"""One student of a study directory: where it is, how it is asked, and how well it did."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from potstill.errors import InputError, StoreError
+from potstill.records import Condition, Problem, Response, Role, Sampling, Split, Student
+from potstill.store import Cell, Store
+from potstill.study import Study
+from potstill.training.student_folder import read_student
+
+__all__ = ["Answer", "FoundStudent", "base_path_of", "find_student"]
+
+_MIX = "mix"
+_WANTED = re.compile(r"(?P<variant>.+?)(?:-s(?P<seed>\d+))?")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A held-out problem, and what the student said to it in the study."""
+
+    problem: Problem
+    response: Response
+
+
+@dataclass(frozen=True, slots=True)
+class FoundStudent:
+    """A trained student of a study, and the study's report on it.
+
+    ``condition`` is how it was asked; ``scores`` are the rows of report.json on it over whole
+    held-out sets, empty where the study has no report yet. ``level`` is its variant, or the level
+    that the mixed student is to be asked for (``mix-R3``). ``base_scores`` are the base's rows.
+    """
+
+    directory: Path
+    study: Study
+    student: Student
+    folder: Path
+    level: str
+    condition: Condition
+    scores: tuple[Mapping[str, Any], ...]
+    base_scores: tuple[Mapping[str, Any], ...]
+
+    @property
+    def name(self) -> str:
+        """What it is called where it is served: its id, and the level it is asked for."""
+        return (
+            self.student.id
+            if self.level == self.student.variant
+            else (f"{self.student.id}:{self.level}")
+        )
+
+    def answers(self) -> list[Answer]:
+        """What it said to the held-out problems in the study, in the study's order."""
+        store = Store(self.directory, create=False)
+        heldout = {score["condition_id"] for score in self.scores}
+        problems: dict[str, Problem] = {}
+        responses: dict[str, Response] = {}
+        for manifest in store.cells():
+            cell = Cell(manifest.stage, manifest.key)
+            if manifest.stage == "problems":
+                problems |= {p.id: p for p in store.read(cell, "problems", Problem)}
+            elif manifest.stage == "answers":
+                for response in store.read(cell, "responses", Response):
+                    if response.solver == self.student.id and response.condition_id in heldout:
+                        responses.setdefault(response.problem_id, response)
+        return [Answer(problems[i], r) for i, r in responses.items() if i in problems]
+
+
+def find_student(directory: Path, wanted: str = "") -> FoundStudent:
+    """The student of a study that ``wanted`` names: an id, or a level and seed (R3, R3-s0).
+
+    ``mix-R3`` is the mixed student asked for R3. Nothing named, the one that did best on held-out
+    problems. Raises StoreError for a folder that is no study, InputError with the list of students.
+    """
+    from potstill.status import study_of
+
+    study = study_of(directory)
+    report = _read_report(directory)
+    known = dict(_students(directory, report))
+    if not known:
+        raise InputError(
+            f"{directory} holds no trained student; go on with potstill run until it does."
+        )
+    folder, level = _choose(known, wanted or _best(report, known), directory)
+    student = known[folder]
+    level = _asked_level(report, student) if level == _MIX else level
+    scores = tuple(
+        row
+        for row in _heldout(report, Role.STUDENT)
+        if row["solver"] == student.id and level in (row["level"], student.variant)
+    )
+    condition = _condition(study, report, scores, level)
+    base_scores = tuple(_heldout(report, Role.BASE))
+    return FoundStudent(directory, study, student, folder, level, condition, scores, base_scores)
+
+
+def base_path_of(study: Study) -> str:
+    """Where a study's base model is: the shipped pocket student, a folder, or a hub id."""
+    if study.student.base != "pocket":
+        return study.student.base
+    from potstill.pocket import STUDENT_PATH
+
+    return str(STUDENT_PATH)
+
+
+def _read_report(directory: Path) -> Mapping[str, Any]:
+    path = directory / "report" / "report.json"
+    try:
+        report: Mapping[str, Any] = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return {"scores": [], "conditions": []}
+    except (OSError, ValueError) as exc:
+        raise StoreError(f"{path} is damaged; run the study again to write it anew.") from exc
+    return report
+
+
+def _students(directory: Path, report: Mapping[str, Any]) -> Iterator[tuple[Path, Student]]:
+    """The students of the report, or all that are trained where there is no report yet."""
+    store = Store(directory, create=False)
+    reported = {row["solver"] for row in report["scores"] if row["role"] == Role.STUDENT}
+    for manifest in store.cells():
+        if manifest.stage == "student":
+            folder = store.folder(Cell(manifest.stage, manifest.key))
+            student = read_student(folder)
+            if not reported or student.id in reported:
+                yield folder, student
+
+
+def _heldout(report: Mapping[str, Any], role: Role) -> list[Mapping[str, Any]]:
+    return [
+        row
+        for row in report["scores"]
+        if row["role"] == role and row["split"] == Split.HELDOUT and row["group"] == "all"
+    ]
+
+
+def _best(report: Mapping[str, Any], known: Mapping[Path, Student]) -> str:
+    rows = [row for row in _heldout(report, Role.STUDENT) if row["accuracy"] is not None]
+    if not rows:
+        return min(student.id for student in known.values())
+    best = max(rows, key=lambda row: (row["accuracy"], row["n"]))
+    asked = best["level"] if best["level"].startswith(f"{_MIX}-") else ""
+    return f"{asked}-s{best['seed']}" if asked else str(best["solver"])
+
+
+def _asked_level(report: Mapping[str, Any], student: Student) -> str:
+    """The level at which the mixed student did best: it was trained to be asked for one."""
+    rows = [row for row in _heldout(report, Role.STUDENT) if row["solver"] == student.id]
+    best = max(rows, key=lambda row: row["accuracy"] or 0.0, default={"level": _MIX})
+    return str(best["level"])
+
+
+def _choose(known: Mapping[Path, Student], wanted: str, directory: Path) -> tuple[Path, str]:
+    """The folder of the student that is meant, and the level it is to be asked for."""
+    for folder, student in known.items():
+        if student.id == wanted:
+            return folder, student.variant
+    named = _WANTED.fullmatch(wanted)
+    variant, seed = (named["variant"], named["seed"]) if named else (wanted, None)
+    trained = _MIX if variant.startswith(f"{_MIX}-") else variant
+    found = [
+        folder
+        for folder, student in known.items()
+        if student.variant == trained and seed in (None, str(student.seed))
+    ]
+    if not found:
+        raise InputError(
+            f"{directory} has no student {wanted!r}; it has {_listed(known.values())}."
+        )
+    first = min(found, key=lambda folder: (known[folder].seed, known[folder].id))
+    same = [known[f].id for f in found if known[f].seed == known[first].seed]
+    if len(same) > 1:
+        raise InputError(f"{wanted!r} may be any of {', '.join(sorted(same))}; name one by its id.")
+    return first, variant if trained == _MIX else known[first].variant
+
+
+def _listed(students: Sequence[Student] | Any) -> str:
+    return ", ".join(sorted(student.id for student in students))
+
+
+def _condition(
+    study: Study,
+    report: Mapping[str, Any],
+    scores: Sequence[Mapping[str, Any]],
+    level: str,
+) -> Condition:
+    """How the study asked this student; the report holds the words of the mixed one's levels."""
+    wanted = {score["condition_id"] for score in scores if score["level"] == level}
+    for row in report["conditions"]:
+        if row["condition_id"] in wanted:
+            sampling = Sampling(**row["sampling"])
+            return Condition("", row["system"], row["template"], sampling, row["precision"])
+    evaluation = study.evaluation
+    if level.startswith(f"{_MIX}-"):
+        raise InputError(
+            f"The study has not asked its mixed student for {level.removeprefix('mix-')}; name one "
+            "of the levels under mix: in the study, and run it to its end."
+        )
+    return Condition(
+        "", evaluation.system, evaluation.prompt, evaluation.sampling, study.student.precision
+    )

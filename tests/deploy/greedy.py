@@ -1,0 +1,35 @@
+"""The greedy answers of a transformers model, by transformers' own ``generate``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from potstill.deploy.finding import Answer, FoundStudent
+from potstill.solvers import render_messages
+
+
+def prompts(found: FoundStudent, answers: Sequence[Answer]) -> list[list[dict[str, str]]]:
+    """The chats that the study sent for these problems."""
+    return [
+        [
+            {"role": m.role, "content": m.content}
+            for m in render_messages(answer.problem, found.condition)
+        ]
+        for answer in answers
+    ]
+
+
+def generated(model: Any, tokenizer: Any, chats: Sequence[Any], max_tokens: int) -> list[str]:
+    """What ``generate`` says to each chat, one by one."""
+    said = []
+    for chat in chats:
+        ids = tokenizer.apply_chat_template(
+            chat, add_generation_prompt=True, return_tensors="pt", return_dict=True
+        )
+        with torch.no_grad():
+            out = model.generate(**ids, max_new_tokens=max_tokens, do_sample=False)
+        said.append(tokenizer.decode(out[0, ids["input_ids"].shape[1] :], skip_special_tokens=True))
+    return said

@@ -1,0 +1,39 @@
+"""``potstill serve`` of a study's R1 with a pause at every token, so that answers take seconds."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from potstill.deploy.engines import open_engine
+from potstill.deploy.finding import find_student
+from potstill.deploy.serving import serve_engine
+from potstill.solvers.decoding import Finished, Request
+from potstill.solvers.torch_decoding import TorchDecoder
+
+
+class SlowDecoder(TorchDecoder):
+    def step(self, fresh: Sequence[Request]) -> list[Finished]:
+        time.sleep(0.05)
+        return super().step(fresh)
+
+
+def serve_slowly(directory: Path) -> None:
+    found = find_student(directory, "R1")
+    with open_engine(found, "transformers") as engine:
+        assert isinstance(engine.decoder, TorchDecoder)
+        engine.decoder.__class__ = SlowDecoder
+        serve_engine(
+            replace(engine, name="slow"),
+            found.condition,
+            [found.name],
+            0,
+            lambda url: print(f"{found.name} answers at {url}", flush=True),
+        )
+
+
+if __name__ == "__main__":
+    serve_slowly(Path(sys.argv[1]))

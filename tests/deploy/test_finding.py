@@ -1,0 +1,84 @@
+"""A student is found by id, by level, by level and seed, and how it did comes from the report."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from potstill.deploy.asking import how_sure
+from potstill.deploy.finding import FoundStudent, find_student
+from potstill.errors import InputError, StoreError
+
+
+def test_a_student_is_found_by_id_and_by_level(study_directory: Path, found: FoundStudent) -> None:
+    assert found.student.variant == "R4"
+    for name in (found.student.id, "R4", "R4-s0"):
+        assert find_student(study_directory, name).student == found.student
+    assert found.condition.system == "You solve problems."
+    assert found.condition.template == "{problem}\n\nThink first."
+
+
+def test_the_best_one_is_taken_where_none_is_named(study_directory: Path) -> None:
+    report = json.loads((study_directory / "report" / "report.json").read_text())
+    rows = [r for r in report["scores"] if r["role"] == "student" and r["group"] == "all"]
+    best = max(row["accuracy"] for row in rows)
+    chosen = find_student(study_directory)
+    assert [row["accuracy"] for row in chosen.scores] == [best]
+
+
+@pytest.mark.parametrize("name", ["R9", "R4-s7", "R4-s0-00000000"])
+def test_an_unknown_student_brings_the_list(study_directory: Path, name: str) -> None:
+    with pytest.raises(
+        InputError, match=rf"no student '{name}'; it has R1-s0-\w+, R4-s0-\w+, mix-s0-\w+\."
+    ):
+        find_student(study_directory, name)
+
+
+@pytest.mark.parametrize("level", ["R1", "R4"])
+def test_the_mixed_student_is_asked_for_a_level(study_directory: Path, level: str) -> None:
+    mixed = find_student(study_directory, f"mix-{level}")
+    assert mixed.student.variant == "mix"
+    assert mixed.name == f"{mixed.student.id}:mix-{level}"
+    assert mixed.condition.template.startswith("{problem}\n\nThink first.\n\nLevel " + level)
+    assert len(mixed.answers()) == 60
+    report = json.loads((study_directory / "report" / "report.json").read_text())
+    rows = [r for r in report["scores"] if r["level"] == f"mix-{level}" and r["group"] == "all"]
+    assert [row["accuracy"] for row in mixed.scores] == [row["accuracy"] for row in rows]
+
+
+def test_the_mixed_student_is_asked_for_its_best_level_where_none_is_named(
+    study_directory: Path,
+) -> None:
+    mixed = find_student(study_directory, "mix")
+    both = [find_student(study_directory, f"mix-{level}") for level in ("R1", "R4")]
+    best = max(found.scores[0]["accuracy"] for found in both)
+    assert mixed.scores[0]["accuracy"] == best
+    with pytest.raises(InputError, match="has not asked its mixed student for R5"):
+        find_student(study_directory, "mix-R5")
+
+
+def test_a_folder_that_is_no_study_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="is no study directory"):
+        find_student(tmp_path, "R4")
+
+
+def test_its_answers_are_those_of_the_study(found: FoundStudent) -> None:
+    answers = found.answers()
+    assert len(answers) == 60
+    assert {a.response.solver for a in answers} == {found.student.id}
+    assert all(a.problem.id == a.response.problem_id for a in answers)
+
+
+def test_how_sure_is_the_reports_own_figure(study_directory: Path, found: FoundStudent) -> None:
+    report = json.loads((study_directory / "report" / "report.json").read_text())
+    row = next(
+        r
+        for r in report["scores"]
+        if r["solver"] == found.student.id and r["group"] == "all" and r["split"] == "heldout"
+    )
+    figures = [f"{100 * row[name]:.1f}" for name in ("accuracy", "low", "high")]
+    said = how_sure(found)
+    assert f"right on {figures[0]} % of 60 unseen problems of pocket" in said
+    assert f"(95 % {figures[1]} to {figures[2]})" in said

@@ -1,0 +1,193 @@
+"""``potstill serve`` in a process of its own, asked over HTTP by the official client."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import openai
+import pytest
+
+from potstill.deploy.finding import FoundStudent, find_student
+
+
+class Served:
+    def __init__(self, process: subprocess.Popen[str], url: str, model: str) -> None:
+        self.process, self.url, self.model = process, url, model
+        self.client = openai.OpenAI(base_url=url, api_key="x", max_retries=0, timeout=120)
+
+    def ask(self, text: str, **more: object) -> openai.types.chat.ChatCompletion:
+        messages = [{"role": "user", "content": text}]
+        return self.client.chat.completions.create(model=self.model, messages=messages, **more)
+
+
+@contextmanager
+def serving(command: list[str]) -> Iterator[Served]:
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout
+    try:
+        line = next((line for line in process.stdout if " at http" in line), "")
+        assert line
+        yield Served(process, line.split(" at ")[1].split()[0], line.split(" answers at ")[0])
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait(10)
+        process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def served(study_directory: Path) -> Iterator[Served]:
+    command = [sys.executable, "-u", "-m", "potstill", "serve", str(study_directory)]
+    with serving([*command, "--student", "R4", "--port", "0"]) as opened:
+        yield opened
+        opened.process.send_signal(signal.SIGTERM)
+        assert opened.process.wait(10) == 0
+
+
+def test_it_answers_as_the_student_did_in_its_study(served: Served, found: FoundStudent) -> None:
+    assert [m.id for m in served.client.models.list()] == [found.student.id]
+    for answer in found.answers()[:5]:
+        reply = served.ask(answer.problem.text)
+        assert reply.choices[0].message.content == answer.response.text
+        assert reply.usage is not None
+        assert reply.usage.prompt_tokens == answer.response.tokens_in
+        assert reply.usage.completion_tokens == answer.response.tokens_out
+        assert reply.choices[0].finish_reason == answer.response.finish.value.lower()
+
+
+def test_a_stream_adds_up_to_the_answer_and_comes_in_pieces(
+    served: Served, found: FoundStudent
+) -> None:
+    answer = max(found.answers(), key=lambda answer: len(answer.response.text))
+    chunks = list(
+        served.client.chat.completions.create(
+            model=served.model,
+            messages=[{"role": "user", "content": answer.problem.text}],
+            stream=True,
+            stream_options={"include_usage": True},
+        )
+    )
+    pieces = [c.choices[0].delta.content or "" for c in chunks if c.choices]
+    assert "".join(pieces) == answer.response.text
+    assert sum(map(bool, pieces)) > 5
+    assert chunks[-1].usage.completion_tokens == answer.response.tokens_out
+
+
+def test_two_hundred_at_once_are_all_answered(served: Served, found: FoundStudent) -> None:
+    answers = (found.answers() * 4)[:200]
+
+    def ask(number: int) -> str:
+        text = answers[number].problem.text
+        if number % 2:
+            return served.ask(text).choices[0].message.content or ""
+        stream = served.client.chat.completions.create(
+            model=served.model, messages=[{"role": "user", "content": text}], stream=True
+        )
+        return "".join(c.choices[0].delta.content or "" for c in stream if c.choices)
+
+    with ThreadPoolExecutor(200) as pool:
+        said = list(pool.map(ask, range(200)))
+    assert said == [answer.response.text for answer in answers]
+
+
+@pytest.mark.parametrize(
+    ("more", "code"),
+    [
+        ({"text": "why? " * 5000}, "context_length_exceeded"),
+        ({"text": "why?", "max_tokens": 5000}, "context_length_exceeded"),
+        ({"text": "why?", "max_tokens": 0}, "invalid_field"),
+        ({"text": "why?", "temperature": 3.0}, "invalid_field"),
+    ],
+)
+def test_what_it_cannot_answer_is_a_400_and_it_lives_on(
+    served: Served, more: dict[str, object], code: str
+) -> None:
+    with pytest.raises(openai.BadRequestError) as refused:
+        served.ask(**more)
+    assert refused.value.code == code
+    assert served.ask("1 + 1?").choices[0].message.content
+
+
+def test_a_broken_request_and_an_unknown_model_leave_it_alive(served: Served) -> None:
+    parts = urlsplit(served.url)
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=10)
+    connection.request("POST", "/v1/chat/completions", b'{"model": "x", "mess')
+    assert connection.getresponse().status == 400
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=10)
+    wild = {"model": served.model, "messages": [{"role": "user", "content": "half \ud800"}]}
+    connection.request("POST", "/v1/chat/completions", json.dumps(wild).encode())
+    assert connection.getresponse().status == 400
+    with pytest.raises(openai.NotFoundError, match="there is no model 'gpt'"):
+        served.client.chat.completions.create(
+            model="gpt", messages=[{"role": "user", "content": "hello"}]
+        )
+    with pytest.raises(openai.BadRequestError, match="nothing from the user"):
+        served.client.chat.completions.create(
+            model=served.model, messages=[{"role": "assistant", "content": "hello"}]
+        )
+    assert served.ask("1 + 1?").choices[0].message.content
+
+
+def test_one_who_hangs_up_leaves_it_alive(served: Served) -> None:
+    stream = served.client.chat.completions.create(
+        model=served.model, messages=[{"role": "user", "content": "2 + 2?"}], stream=True
+    )
+    next(iter(stream))
+    stream.close()
+    assert served.ask("1 + 1?").choices[0].message.content
+
+
+def test_at_sigterm_what_was_accepted_is_answered_and_new_ones_get_503(
+    study_directory: Path,
+) -> None:
+    student = find_student(study_directory, "R1")
+    answers = (student.answers() * 4)[:200]
+    accepted = threading.Barrier(201, timeout=60)
+
+    def ask(served: Served, number: int) -> tuple[str, str]:
+        stream = served.client.chat.completions.create(
+            model=served.model,
+            messages=[{"role": "user", "content": answers[number].problem.text}],
+            stream=True,
+        )
+        chunks = [next(iter(stream))]  # an event has come: the request was accepted
+        accepted.wait()
+        chunks += list(stream)
+        text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+        return text, str(chunks[-1].choices[0].finish_reason).upper()
+
+    slow = [sys.executable, str(Path(__file__).with_name("slow_server.py")), str(study_directory)]
+    with serving(slow) as served, ThreadPoolExecutor(200) as pool:
+        asked = [pool.submit(ask, served, number) for number in range(200)]
+        accepted.wait()
+        served.process.send_signal(signal.SIGTERM)
+        time.sleep(0.5)  # were nothing under way any more, it would have ended by now
+        with pytest.raises(openai.InternalServerError) as refused:
+            served.ask("1 + 1?")
+        assert (refused.value.status_code, refused.value.code) == (503, "shutting_down")
+        said = [future.result() for future in asked]
+        assert said == [(x.response.text, x.response.finish.value) for x in answers]
+        assert served.process.wait(30) == 0
+
+
+def test_a_taken_port_is_one_sentence(served: Served, study_directory: Path) -> None:
+    port = str(urlsplit(served.url).port)
+    done = subprocess.run(
+        [sys.executable, "-m", "potstill", "serve", str(study_directory), "--port", port],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"potstill: Port {port} on 127.0.0.1 cannot be used")
+    assert done.stderr.count("\n") == 1
