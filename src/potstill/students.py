@@ -131,16 +131,7 @@ def _plan(run: Run, variant: str, seed: int, sets: _Sets) -> tuple[Cell, Job]:
         version=VERSION["student"],
     )
     where = run.store.folder(cell)
-    job = Job(
-        GridCell(variant, seed),
-        *sets,
-        recipe,
-        where,
-        data_hash,
-        run.study.levers,
-        tuple(run.study.training_log),
-    )
-    return cell, job
+    return cell, Job(GridCell(variant, seed), *sets, recipe, where, data_hash)
 
 
 def _train(run: Run, missing: Sequence[tuple[Cell, Job]]) -> None:

@@ -24,7 +24,6 @@ from potstill.lessons.quality import GateOptions
 from potstill.lessons.recorded import Options as RecordedLevels
 from potstill.lessons.split import SplitOptions
 from potstill.records import Level, Sampling
-from potstill.training.levers import Levers
 from potstill.training.recipe import PRESETS, Recipe
 
 if TYPE_CHECKING:
@@ -182,8 +181,6 @@ class Study(_Strict):
     mix: list[Level] = []
     student: StudentBase = Field(default_factory=StudentBase)
     training: Recipe = Field(default_factory=lambda: Recipe.preset("default"))
-    levers: Levers = Field(default_factory=Levers)
-    training_log: list[Literal["trackio", "wandb"]] = []
     budget_usd: Annotated[float, Field(ge=0)] | None = None
     seeds: Annotated[list[int], Field(min_length=1)] = [0]
     evaluation: Evaluation = Field(default_factory=Evaluation)

@@ -21,11 +21,9 @@ from potstill.errors import InputError
 from potstill.training.models import Lender
 
 if TYPE_CHECKING:
-    from potstill.training.levers import Levers
     from potstill.training.loop import Trainee
     from potstill.training.models import Decoder
     from potstill.training.recipe import Recipe
-    from potstill.training.trunk import Trunk
 
 __all__ = [
     "Base",
@@ -68,9 +66,6 @@ class Base(Lender):
     context_tokens: int
     stop_tokens: frozenset[int]
     from_hub: bool
-    _trunks: dict[int, tuple[Trunk | None, str]] = field(
-        default_factory=dict, repr=False, compare=False
-    )
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     @property
@@ -93,24 +88,11 @@ class Base(Lender):
         """How many weights the base has."""
         return int(self.model.num_parameters())
 
-    def open_trainee(
-        self, recipe: Recipe, seed: int, levers: Levers | None = None
-    ) -> AbstractContextManager[Trainee]:
+    def open_trainee(self, recipe: Recipe, seed: int) -> AbstractContextManager[Trainee]:
         """A new adapter in training on this base (see :func:`torch_trainee.open_trainee`)."""
         from potstill.training.torch_trainee import open_trainee
 
-        return open_trainee(self, recipe, seed, levers)
-
-    def trunk(self, first: int) -> tuple[Trunk | None, str]:
-        """The trunk below layer ``first``, shared by all cells; None and why where there is none.
-
-        The base must be as it was loaded, without an adapter.
-        """
-        from potstill.training.trunk import open_trunk
-
-        if first not in self._trunks:
-            self._trunks[first] = open_trunk(self, first)
-        return self._trunks[first]
+        return open_trainee(self, recipe, seed)
 
     @contextmanager
     def open_decoder(self, adapter: Path | None, tokens: int, batch_size: int) -> Iterator[Decoder]:

@@ -35,7 +35,6 @@ class Batch:
     column_N: IntArray
     target_N: IntArray
     real_tokens: int
-    examples: tuple[EncodedExample, ...] = ()
 
     @property
     def padded_tokens(self) -> int:
@@ -59,21 +58,16 @@ def collate(examples: Sequence[EncodedExample]) -> Batch:
         column_N,
         tokens_BT[row_N, column_N + 1],
         sum(len(example.tokens) for example in examples),
-        tuple(examples),
     )
 
 
 def epoch_batches(
-    examples: Sequence[EncodedExample],
-    batch_size: int,
-    rng: np.random.Generator,
-    *,
-    buckets: bool = True,
+    examples: Sequence[EncodedExample], batch_size: int, rng: np.random.Generator
 ) -> list[list[EncodedExample]]:
     """Every example once, in batches of like lengths whose sizes differ by at most one.
 
     Examples are shuffled, sorted by length within pools of some batches, cut, and the batches
-    shuffled again. A set smaller than a batch is one batch. Without ``buckets`` nothing is sorted.
+    shuffled again. A set smaller than a batch is one batch.
     """
     order = rng.permutation(len(examples))
     batch_count = -(-len(examples) // batch_size)
@@ -82,9 +76,7 @@ def epoch_batches(
     for pool, share in zip(
         np.array_split(order, pool_count), _even_shares(batch_count, pool_count), strict=True
     ):
-        by_length = pool.tolist()
-        if buckets:
-            by_length.sort(key=lambda index: len(examples[index].tokens))
+        by_length = sorted(pool.tolist(), key=lambda index: len(examples[index].tokens))
         cuts = np.array_split(np.array(by_length), max(share, -(-len(by_length) // batch_size)))
         batches += [[examples[index] for index in cut] for cut in cuts]
     return [batches[index] for index in rng.permutation(len(batches))]
@@ -94,14 +86,8 @@ class BatchStream:
     """Batches of epoch after epoch, drawn from the cell's own generator, from wherever it was."""
 
     def __init__(
-        self,
-        examples: Sequence[EncodedExample],
-        batch_size: int,
-        rng: np.random.Generator,
-        *,
-        buckets: bool = True,
+        self, examples: Sequence[EncodedExample], batch_size: int, rng: np.random.Generator
     ) -> None:
-        self._buckets = buckets
         self._examples = examples
         self._batch_size = batch_size
         self._rng = rng
@@ -127,9 +113,7 @@ class BatchStream:
 
     def _begin(self, position: int) -> None:
         self._before = self._rng.bit_generator.state
-        self._epoch = epoch_batches(
-            self._examples, self._batch_size, self._rng, buckets=self._buckets
-        )
+        self._epoch = epoch_batches(self._examples, self._batch_size, self._rng)
         self._position = position
 
 

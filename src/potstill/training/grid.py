@@ -15,14 +15,13 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from potstill.errors import PotstillError
 from potstill.training.examples import Example
-from potstill.training.levers import Levers
 from potstill.training.loop import Cell, StepReport, TrainedCell, train_cell
 from potstill.training.recipe import Recipe
 
@@ -47,8 +46,6 @@ class Job:
     recipe: Recipe
     out: Path
     data_hash: str
-    levers: Levers | None = None
-    trackers: tuple[str, ...] = ()
 
 
 def train_cells(
@@ -94,8 +91,6 @@ def _train(base: LanguageModel, job: Job, on_step: OnStep | None) -> TrainedCell
         job.out,
         data_hash=job.data_hash,
         on_step=on_step,
-        levers=job.levers,
-        trackers=job.trackers,
     )
 
 
@@ -168,7 +163,7 @@ def _work(job: Job) -> TrainedCell:
 
 def with_one_thread(job: Job) -> Job:
     recipe = job.recipe.model_copy(update={"threads": job.recipe.threads or 1})
-    return replace(job, recipe=recipe)
+    return Job(job.cell, job.train, job.valid, recipe, job.out, job.data_hash)
 
 
 def _ignore(_: StepReport) -> None:

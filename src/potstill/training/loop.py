@@ -20,8 +20,7 @@ from potstill.errors import InputError, PotstillError
 from potstill.records import Student, content_hash
 from potstill.training.batches import Batch, BatchStream, validation_batches
 from potstill.training.checkpoints import Checkpoint, Checkpoints
-from potstill.training.examples import EncodedExample, EncodedSet, Example, encode_examples
-from potstill.training.levers import Levers
+from potstill.training.examples import EncodedSet, Example, encode_examples
 from potstill.training.metrics import Metrics
 from potstill.training.recipe import Recipe
 
@@ -101,10 +100,6 @@ class TrainedCell:
 class Trainee(Protocol):
     """An adapter in training on some backend."""
 
-    def prepare(self, examples: Sequence[EncodedExample], uses: float) -> str:
-        """Get ready for the examples, each used ``uses`` times; what was not worth doing, or ""."""
-        ...
-
     @property
     def trained_parameters(self) -> int: ...
 
@@ -166,7 +161,6 @@ def train_cell(
     on_step: Callable[[StepReport], None] | None = None,
     checkpoint_every_s: float = 60.0,
     trackers: Sequence[str] = (),
-    levers: Levers | None = None,
 ) -> TrainedCell:
     """The student of one cell, its adapter written to the folder ``out``.
 
@@ -181,7 +175,7 @@ def train_cell(
     from potstill.training.student_folder import write_student
 
     train_set, valid_set = encode_sets(base, cell, train, valid, recipe)
-    with base.open_trainee(recipe, cell.seed, levers or Levers()) as trainee:
+    with base.open_trainee(recipe, cell.seed) as trainee:
         identity = {
             "data": data_hash,
             "recipe": recipe.recipe_hash,
@@ -196,9 +190,6 @@ def train_cell(
             str(cell),
             recipe.model_dump(mode="json"),
         )
-        trainee.prepare(
-            (*train_set.examples, *valid_set.examples), _uses(train_set, valid_set, recipe)
-        )
         run = _run(
             trainee,
             cell,
@@ -207,7 +198,6 @@ def train_cell(
             recipe,
             on_step or (lambda report: None),
             _Keeping(checkpoints, metrics, checkpoint_every_s),
-            buckets=levers is None or levers.buckets,
         )
         student = Student(
             id=_student_id(base, cell, recipe, data_hash),
@@ -262,12 +252,9 @@ def _run(
     recipe: Recipe,
     on_step: Callable[[StepReport], None],
     keeping: _Keeping,
-    *,
-    buckets: bool,
 ) -> _Run:
     """The loop itself, from the newest checkpoint where there is one."""
-    rng = np.random.default_rng([cell.seed, 1])
-    batches = BatchStream(train.examples, recipe.batch_size, rng, buckets=buckets)
+    batches = BatchStream(train.examples, recipe.batch_size, np.random.default_rng([cell.seed, 1]))
     held = validation_batches(valid.examples, _VALIDATION_BATCH_TOKENS)
     run = _resume(keeping, trainee, batches)
     kept_at = time.monotonic()
@@ -294,7 +281,6 @@ def _run(
             kept_at = time.monotonic()
     keeping.metrics.close()
     if run.best_weights is None:
-        keeping.checkpoints.clear()
         raise PotstillError(
             f"Cell {cell} has no checkpoint to keep: {run.stopped} and no validation before it was "
             f"finite; lower learning_rate ({recipe.learning_rate:g}) or validate_every "
@@ -424,14 +410,6 @@ def _encode(
             "give more problems."
         )
     return encoded
-
-
-def _uses(train: EncodedSet, valid: EncodedSet, recipe: Recipe) -> float:
-    """How often an example goes through the model in a run, on average."""
-    trained = recipe.steps * recipe.accumulation * recipe.batch_size
-    validations = 1 + -(-recipe.steps // recipe.validate_every)
-    every = len(train.examples) + len(valid.examples)
-    return (trained + validations * len(valid.examples)) / every
 
 
 def _student_id(base: LanguageModel, cell: Cell, recipe: Recipe, data_hash: str) -> str:

@@ -18,7 +18,6 @@ from mlx.utils import tree_flatten, tree_map, tree_unflatten
 from potstill.errors import PotstillError
 from potstill.training.adapters import lora_config, seed_values, write_adapter
 from potstill.training.batches import Batch
-from potstill.training.examples import EncodedExample
 from potstill.training.mlx_adapters import attach, detach, lora_modules, peft_weights, set_weights
 from potstill.training.mlx_base import MlxBase
 from potstill.training.recipe import Recipe
@@ -40,10 +39,6 @@ class MlxTrainee:
         self._model = base.model
         self._optimizer = _make_optimizer(recipe)
         self._gradient = nn.value_and_grad(self._model, self._loss)
-
-    def prepare(self, examples: Sequence[EncodedExample], uses: float) -> str:
-        """Nothing to get ready."""
-        return ""
 
     @property
     def trained_parameters(self) -> int:

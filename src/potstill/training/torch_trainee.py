@@ -22,11 +22,8 @@ from potstill.training.adapters import (
 )
 from potstill.training.base import Base, cpu_threads, is_out_of_memory, peak_memory_bytes
 from potstill.training.batches import Batch
-from potstill.training.examples import EncodedExample
-from potstill.training.levers import Levers
 from potstill.training.lora_product import speed_up
 from potstill.training.recipe import Recipe
-from potstill.training.trunk import Trunk, above_trunk, worth_it
 
 __all__ = ["TorchTrainee", "open_trainee"]
 
@@ -37,31 +34,12 @@ _LOGITS_PER_CHUNK = 2**24
 class TorchTrainee:
     """An adapter on a lent base, with its optimizer."""
 
-    def __init__(
-        self,
-        base: Base,
-        peft_model: Any,
-        recipe: Recipe,
-        levers: Levers,
-        trunk: tuple[Trunk | None, str],
-    ) -> None:
+    def __init__(self, base: Base, peft_model: Any, recipe: Recipe) -> None:
         self._base = base
-        self._levers = levers
-        self._offered, self._no_trunk = trunk
-        self._trunk: Trunk | None = None
         self._peft_model = peft_model
         self._recipe = recipe
         self._parameters = [p for p in peft_model.parameters() if p.requires_grad]
         self._optimizer = _make_optimizer(self._parameters, recipe)
-
-    def prepare(self, examples: Sequence[EncodedExample], uses: float) -> str:
-        """Run the trunk over the examples where that pays; why it is not used, or ""."""
-        if self._offered is not None:
-            self._no_trunk = worth_it(self._offered, examples, uses)
-            if not self._no_trunk:
-                self._trunk = self._offered
-                self._trunk.keep(examples)
-        return self._no_trunk
 
     @property
     def trained_parameters(self) -> int:
@@ -145,18 +123,12 @@ class TorchTrainee:
         each chunk's gradient goes to a detached copy of them, so one chunk of logits lives at once.
         """
         device = self._base.device
+        tokens_BT = torch.from_numpy(batch.tokens_BT).to(device)
         row_N, column_N, target_N = (
             torch.from_numpy(index).to(device)
             for index in (batch.row_N, batch.column_N, batch.target_N)
         )
-        hidden_BTD = self._hidden(batch, backward)
-        if not self._levers.gathered_head:
-            logits_BTV = self._base.head(hidden_BTD).float()
-            picked_NV = logits_BTV[row_N, column_N]
-            whole: Any = functional.cross_entropy(picked_NV, target_N, reduction="sum") * weight
-            if backward:
-                whole.backward()
-            return float(whole.item())
+        hidden_BTD = self._base.body(input_ids=tokens_BT, use_cache=False).last_hidden_state
         hidden_ND: Any = hidden_BTD[row_N, column_N]
         leaf_ND: Any = hidden_ND.detach().requires_grad_(backward)
         chunk = max(1, _LOGITS_PER_CHUNK // self._base.head.weight.shape[0])
@@ -173,33 +145,13 @@ class TorchTrainee:
             hidden_ND.backward(leaf_ND.grad)
         return total
 
-    def _hidden(self, batch: Batch, backward: bool) -> torch.Tensor:
-        """The normed hidden states of a batch, from the trunk up where there is one."""
-        body = self._base.body
-        if self._trunk is not None:
-            inputs_BTD = self._trunk(batch)
-            with above_trunk(body, self._trunk.first):
-                output = body(inputs_embeds=inputs_BTD, use_cache=False)
-        else:
-            tokens_BT = torch.from_numpy(batch.tokens_BT).to(self._base.device)
-            if self._levers.short_backward or not backward:
-                output = body(input_ids=tokens_BT, use_cache=False)
-            else:
-                embedded = body.get_input_embeddings()(tokens_BT).requires_grad_()
-                output = body(inputs_embeds=embedded, use_cache=False)
-        hidden_BTD: torch.Tensor = output.last_hidden_state
-        return hidden_BTD
-
 
 @contextmanager
-def open_trainee(
-    base: Base, recipe: Recipe, seed: int, levers: Levers | None = None
-) -> Iterator[TorchTrainee]:
+def open_trainee(base: Base, recipe: Recipe, seed: int) -> Iterator[TorchTrainee]:
     """A trainee whose adapter starts from ``seed``; the base is as it was when the ``with`` ends.
 
     Raises PotstillError naming the settings to lower where memory does not suffice.
     """
-    levers = levers or Levers()
     devices = [base.device] if base.device.startswith("cuda") else []
     with (
         base.lent(f"a training run of seed {seed}"),
@@ -207,15 +159,12 @@ def open_trainee(
         torch.random.fork_rng(devices),
     ):
         torch.manual_seed(seed)
-        depth = int(base.model.config.num_hidden_layers)
-        first = 0 if recipe.layers == "all" else max(0, depth - recipe.layers)
-        trunk = base.trunk(first) if levers.trunk else (None, "switched off")
         peft_model = attach_adapter(base.model, recipe, base.name)
         try:
             seed_adapter(peft_model, seed)
-            for _, layer in lora_layers(peft_model) if levers.merged_product else ():
+            for _, layer in lora_layers(peft_model):
                 speed_up(layer)
-            yield TorchTrainee(base, peft_model, recipe, levers, trunk)
+            yield TorchTrainee(base, peft_model, recipe)
         except (RuntimeError, MemoryError) as exc:
             if not is_out_of_memory(exc):
                 raise
