@@ -289,11 +289,11 @@ def _notes(result: Result) -> tuple[str, ...]:
             )
     if study.difficulty is not None:
         low, high = study.difficulty.train
-        outside = outside_difficulty(study, result.problems)
+        outside = outside_difficulty(study, result.problems, result.splits)
         if outside:
             notes.append(
                 f"{outside} problems are of a difficulty outside {low} to {high} and were not "
-                "trained on; those held out are scored all the same."
+                "trained on."
             )
     if study.require == "own":
         notes.append(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from potstill.cells import Run, agent_identity
+from potstill.errors import StudyError
 from potstill.lessons.difficulty import Rating, rate_by_failures, rate_by_model
-from potstill.records import Problem, content_hash
+from potstill.records import Problem, Split, content_hash
 from potstill.stages import VERSION, ask_teacher, judge
 from potstill.store import Cell
 from potstill.study import Study
@@ -22,6 +23,12 @@ def rate(run: Run, problems: Sequence[Problem]) -> list[Problem]:
     options = study.difficulty
     if options is None:
         return list(problems)
+    own = next((p.id for p in problems if "difficulty" in p.groups), "")
+    if own:
+        raise StudyError(
+            f"difficulty: {own} brings a group of that name with it; rename the group in its "
+            "source, or take the section out."
+        )
     answers = None
     if options.by == "failures":
         answers = ask_teacher(run, problems, "difficulty", samples=study.teacher.samples)
@@ -43,22 +50,28 @@ def rate(run: Run, problems: Sequence[Problem]) -> list[Problem]:
             ratings = run.counted("rate", len(problems), "ratings", stream)
         order = {p.id: i for i, p in enumerate(problems)}
         ratings.sort(key=lambda x: order[x.problem_id])
-        return {"ratings": (Rating, ratings)}, {}
+        return {"ratings": (Rating, ratings)}, {"errored": sum(x.failed for x in ratings)}
 
+    if run.store.exists(cell) and run.store.manifest(cell).summary.get("errored") and not run.peek:
+        run.progress.note("rate: some calls failed before; they are asked again.")
+        run.store.discard(cell)
     run.cell(cell, "rate", make)
     rated = {x.problem_id: x.group for x in run.store.read(cell, "ratings", Rating)}
     return [replace(p, groups={**p.groups, "difficulty": rated[p.id]}) for p in problems]
 
 
 def worth_teaching(study: Study, problems: Sequence[Problem]) -> list[Problem]:
-    """Those of the problems whose difficulty is trained on; an unrated one is."""
-    if study.difficulty is None:
+    """Those of the problems whose difficulty is trained on; an unrated one only where all are."""
+    if study.difficulty is None or study.difficulty.train == (1, 10):
         return list(problems)
     low, high = study.difficulty.train
     rated = [(p, p.groups["difficulty"]) for p in problems]
-    return [p for p, rating in rated if not rating.isdigit() or low <= int(rating) <= high]
+    return [p for p, rating in rated if rating.isdigit() and low <= int(rating) <= high]
 
 
-def outside_difficulty(study: Study, problems: Sequence[Problem]) -> int:
-    """How many of the problems are too easy or too hard to be trained on."""
-    return len(problems) - len(worth_teaching(study, problems))
+def outside_difficulty(
+    study: Study, problems: Sequence[Problem], splits: Mapping[str, Split]
+) -> int:
+    """How many problems that are not held out are too easy or too hard to be trained on."""
+    taught = [p for p in problems if splits[p.id] is not Split.HELDOUT]
+    return len(taught) - len(worth_teaching(study, taught))

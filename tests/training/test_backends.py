@@ -18,7 +18,7 @@ from potstill.records import Sampling
 from potstill.solvers import Ask, Completion, Message
 from potstill.solvers.local import LocalSolver
 from potstill.training.base import load_base
-from potstill.training.batches import Batch, endless_batches
+from potstill.training.batches import Batch, BatchStream
 from potstill.training.examples import Example, encode_examples
 from potstill.training.loop import Trainee
 from potstill.training.recipe import Recipe
@@ -49,7 +49,7 @@ def pockets() -> dict[str, Any]:
 
 def make_batches(base: Any, examples: Sequence[Example], count: int) -> list[Batch]:
     encoded = encode_examples(base.tokenizer, examples, 512).examples
-    endless = endless_batches(encoded, 4, np.random.default_rng(3))
+    endless = BatchStream(encoded, 4, np.random.default_rng(3))
     return [next(endless) for _ in range(count)]
 
 

@@ -13,7 +13,7 @@ from potstill.errors import InputError, PotstillError
 from potstill.training import loop, student_folder
 from potstill.training.adapters import attach_adapter, hash_adapter, mounted, seed_adapter
 from potstill.training.base import Base
-from potstill.training.batches import endless_batches
+from potstill.training.batches import BatchStream
 from potstill.training.examples import Example, encode_examples
 from potstill.training.loop import Cell, TrainedCell, train_cell
 from potstill.training.recipe import Recipe
@@ -57,7 +57,7 @@ def plain_losses(base: Base, recipe: Recipe, seed: int, examples: list[Example])
         optimizer = torch.optim.AdamW(parameters, weight_decay=recipe.weight_decay)
     moments = [(torch.zeros_like(p), torch.zeros_like(p)) for p in parameters]
     encoded = encode_examples(base.tokenizer, examples, recipe.max_sequence_tokens).examples
-    batches = endless_batches(encoded, recipe.batch_size, np.random.default_rng([seed, 1]))
+    batches = BatchStream(encoded, recipe.batch_size, np.random.default_rng([seed, 1]))
     result = []
     for step in range(1, recipe.iterations + 1):
         batch = next(batches)

@@ -71,7 +71,7 @@ def corpus_card(
         outcomes=_outcomes(made.taught.verdicts),
         gates=gates,
         flags=list(dict.fromkeys(flag for count in gates for flag in count.flagged)),
-        not_of_difficulty=outside_difficulty(study, made.problems),
+        not_of_difficulty=outside_difficulty(study, made.problems, made.splits),
         calls=calls,
         calls_unpriced=sum(call.cost_usd is None for call in calls),
         spent=sum(call.cost_usd or 0 for call in calls),

@@ -52,12 +52,16 @@ class DifficultyOptions(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Rating:
-    """A problem's difficulty, 1 to 10; 0 where it could not be had, and ``why`` says it."""
+    """A problem's difficulty, 1 to 10; 0 where it could not be had, and ``why`` says it.
+
+    ``failed`` is a call that did not come through: it is made again by the next run.
+    """
 
     problem_id: str
     difficulty: int
     why: str
     ledger_key: str = ""
+    failed: bool = False
 
     @property
     def group(self) -> str:
@@ -114,7 +118,7 @@ def _read(result: Completion | Unanswered) -> Rating | None:
     if isinstance(result, Unanswered):
         return Rating(result.tag, 0, result.why)
     if result.error:
-        return Rating(result.tag, 0, result.error)
+        return Rating(result.tag, 0, result.error, failed=True)
     lines = _LINE.findall(result.text)
     if len(set(lines)) != 1:
         return None

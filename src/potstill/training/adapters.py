@@ -120,7 +120,7 @@ def save_adapter(
     import copy
 
     config = copy.deepcopy(peft_model.peft_config["default"])
-    write_adapter(config, {name: tensor.numpy() for name, tensor in weights.items()}, base, folder)
+    write_adapter(config, {k: np.asarray(v) for k, v in weights.items()}, base, folder)
 
 
 def write_adapter(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -36,6 +37,7 @@ __all__ = [
     "is_out_of_memory",
     "load_base",
     "load_tokenizer",
+    "peak_memory_bytes",
     "refuse_logit_changes",
 ]
 
@@ -217,6 +219,16 @@ def idle_threads() -> int:
     cores = core_count()
     busy = psutil.cpu_percent(interval=0.1) / 100 * (psutil.cpu_count() or cores)
     return max(1, min(cores - 1, round(cores - busy)))
+
+
+def peak_memory_bytes() -> int:
+    """The most resident memory that this process has had (getrusage; present where that lacks)."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return int(psutil.Process().memory_info().rss)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def is_out_of_memory(exc: BaseException) -> bool:

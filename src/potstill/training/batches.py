@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from potstill.training.examples import EncodedExample
 
-__all__ = ["Batch", "collate", "endless_batches", "epoch_batches", "validation_batches"]
+__all__ = ["Batch", "BatchStream", "collate", "epoch_batches", "validation_batches"]
 
 # How many batches' worth of examples are sorted by length together. Larger pads less, smaller
 # leaves more to chance who sits with whom.
@@ -82,13 +82,39 @@ def epoch_batches(
     return [batches[index] for index in rng.permutation(len(batches))]
 
 
-def endless_batches(
-    examples: Sequence[EncodedExample], batch_size: int, rng: np.random.Generator
-) -> Iterator[Batch]:
-    """Batches of epoch after epoch, drawn from the cell's own generator."""
-    while True:
-        for batch in epoch_batches(examples, batch_size, rng):
-            yield collate(batch)
+class BatchStream:
+    """Batches of epoch after epoch, drawn from the cell's own generator, from wherever it was."""
+
+    def __init__(
+        self, examples: Sequence[EncodedExample], batch_size: int, rng: np.random.Generator
+    ) -> None:
+        self._examples = examples
+        self._batch_size = batch_size
+        self._rng = rng
+        self._begin(0)
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self
+
+    def __next__(self) -> Batch:
+        if self._position == len(self._epoch):
+            self._begin(0)
+        self._position += 1
+        return collate(self._epoch[self._position - 1])
+
+    def state(self) -> dict[str, Any]:
+        """Where it is, as plain values: the generator before this epoch, and the place in it."""
+        return {"generator": self._before, "position": self._position}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Nothing; the next batch is the one that followed when ``state`` was taken."""
+        self._rng.bit_generator.state = state["generator"]
+        self._begin(state["position"])
+
+    def _begin(self, position: int) -> None:
+        self._before = self._rng.bit_generator.state
+        self._epoch = epoch_batches(self._examples, self._batch_size, self._rng)
+        self._position = position
 
 
 def validation_batches(examples: Sequence[EncodedExample], max_tokens: int) -> list[Batch]:

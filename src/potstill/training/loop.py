@@ -7,9 +7,10 @@ of its weights (:class:`Trainee`).
 from __future__ import annotations
 
 import math
+import shutil
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,8 +18,10 @@ import numpy as np
 
 from potstill.errors import InputError, PotstillError
 from potstill.records import Student, content_hash
-from potstill.training.batches import Batch, endless_batches, validation_batches
+from potstill.training.batches import Batch, BatchStream, validation_batches
+from potstill.training.checkpoints import Checkpoint, Checkpoints
 from potstill.training.examples import EncodedSet, Example, encode_examples
+from potstill.training.metrics import Metrics
 from potstill.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Cell", "HistoryPoint", "StepReport", "TrainedCell", "Trainee", "train_cell"]
 
+METRICS_FILE = "metrics.jsonl"
 # Padded tokens of one validation batch: nothing is kept for a backward pass, so it may be large.
 _VALIDATION_BATCH_TOKENS = 8192
 
@@ -107,6 +111,18 @@ class Trainee(Protocol):
         """Write a snapshot in PEFT's layout."""
         ...
 
+    def state(self) -> Mapping[str, Any]:
+        """All that decides the steps to come, as numpy arrays: weights, optimizer, generators."""
+        ...
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on as from where :meth:`state` was taken."""
+        ...
+
+    def memory_bytes(self) -> int:
+        """The most memory that the run has held so far."""
+        ...
+
 
 @dataclass(slots=True)
 class _Run:
@@ -118,6 +134,7 @@ class _Run:
     best_weights: Any = None
     validations_since_best: int = 0
     stopped: str = ""
+    step: int = -1
     tokens: int = 0
     padded_tokens: int = 0
     train_s: float = 0.0
@@ -134,21 +151,47 @@ def train_cell(
     *,
     data_hash: str,
     on_step: Callable[[StepReport], None] | None = None,
+    checkpoint_every_s: float = 60.0,
+    trackers: Sequence[str] = (),
 ) -> TrainedCell:
     """The student of one cell, its adapter written to the folder ``out``.
 
     The checkpoint kept is the one with the lowest loss on the whole validation set among the
     trained steps; step 0 is measured for the curve and is no candidate, for it is the base itself.
-    Two runs at the same thread count on a CPU give the same bits. The folder appears whole or not
-    at all. Raises InputError for sets without a usable example, PotstillError for a run that
-    diverges before its first validation or lacks memory.
+    Two runs at the same thread count on a CPU give the same bits, also where one was killed and
+    went on from its checkpoint (at most ``checkpoint_every_s`` seconds old, beside ``out``). The
+    folder appears whole or not at all. Raises InputError for sets without a usable example or a
+    checkpoint of another run, PotstillError for a run that diverges before its first validation or
+    lacks memory.
     """
     from potstill.training.student_folder import write_student
 
     train_set = _encode(base, cell, train, recipe, "training")
     valid_set = _encode(base, cell, valid, recipe, "validation")
     with base.open_trainee(recipe, cell.seed) as trainee:
-        run = _run(trainee, cell, train_set, valid_set, recipe, on_step)
+        identity = {
+            "data": data_hash,
+            "recipe": recipe.recipe_hash,
+            "base": base.base_hash,
+            "variant": cell.variant,
+            "seed": cell.seed,
+        }
+        checkpoints = Checkpoints(out.parent / f".{out.name}.checkpoint", identity)
+        metrics = Metrics(
+            checkpoints.folder / "metrics.jsonl",
+            trackers,
+            str(cell),
+            recipe.model_dump(mode="json"),
+        )
+        run = _run(
+            trainee,
+            cell,
+            train_set,
+            valid_set,
+            recipe,
+            on_step or (lambda report: None),
+            _Keeping(checkpoints, metrics, checkpoint_every_s),
+        )
         student = Student(
             id=_student_id(base, cell, recipe, data_hash),
             base=base.name,
@@ -175,9 +218,23 @@ def train_cell(
             train_s=run.train_s,
             validation_s=run.validation_s,
         )
-        return write_student(
-            result, recipe, base, out, lambda folder: trainee.save(run.best_weights, folder)
-        )
+
+        def save(folder: Path) -> None:
+            trainee.save(run.best_weights, folder)
+            shutil.copyfile(metrics.path, folder / METRICS_FILE)
+
+        result = write_student(result, recipe, base, out, save)
+        checkpoints.clear()
+        return result
+
+
+@dataclass(frozen=True, slots=True)
+class _Keeping:
+    """How a run is kept: its checkpoints, its metrics, and how many seconds may be lost."""
+
+    checkpoints: Checkpoints
+    metrics: Metrics
+    every_s: float
 
 
 def _run(
@@ -186,41 +243,36 @@ def _run(
     train: EncodedSet,
     valid: EncodedSet,
     recipe: Recipe,
-    on_step: Callable[[StepReport], None] | None,
+    on_step: Callable[[StepReport], None],
+    keeping: _Keeping,
 ) -> _Run:
-    """The loop itself."""
-    batches = endless_batches(
-        train.examples, recipe.batch_size, np.random.default_rng([cell.seed, 1])
-    )
+    """The loop itself, from the newest checkpoint where there is one."""
+    batches = BatchStream(train.examples, recipe.batch_size, np.random.default_rng([cell.seed, 1]))
     held = validation_batches(valid.examples, _VALIDATION_BATCH_TOKENS)
-    run = _Run(history=[])
-    for step in range(recipe.iterations + 1):
-        train_loss, validation_loss, rate, tokens_per_s = None, None, 0.0, 0.0
-        if step > 0:
-            micro_batches = [next(batches) for _ in range(recipe.accumulation)]
-            rate = recipe.learning_rate_at(step)
-            started = time.perf_counter()
-            train_loss = trainee.step(micro_batches, rate)
-            elapsed_s = time.perf_counter() - started
-            if math.isnan(train_loss):
-                run.stopped = f"the training loss was not finite at step {step}"
-                break
-            real_tokens = sum(batch.real_tokens for batch in micro_batches)
-            run.tokens += real_tokens
-            run.padded_tokens += sum(batch.padded_tokens for batch in micro_batches)
-            run.train_s += elapsed_s
-            tokens_per_s = real_tokens / elapsed_s
-        if step % recipe.validate_every == 0 or step == recipe.iterations:
-            started = time.perf_counter()
-            validation_loss = trainee.validate(held)
-            run.validation_s += time.perf_counter() - started
-            _judge(run, step, validation_loss, trainee, recipe)
-        point = HistoryPoint(step, train_loss, validation_loss, rate, tokens_per_s)
-        run.history.append(point)
-        if on_step is not None:
-            on_step(StepReport(cell, recipe.iterations, point, run.best_step, run.best_loss))
-        if run.stopped:
+    run = _resume(keeping, trainee, batches)
+    kept_at = time.monotonic()
+    for done in run.history:
+        on_step(StepReport(cell, recipe.iterations, done, run.best_step, run.best_loss))
+    while run.step < recipe.iterations and not run.stopped:
+        run.step += 1
+        point = _advance(run, trainee, batches, held, recipe)
+        if point is None:
             break
+        keeping.metrics.log(
+            run.step,
+            {
+                "train_loss": point.train_loss,
+                "validation_loss": point.validation_loss,
+                "learning_rate": point.learning_rate,
+                "tokens_per_s": round(point.tokens_per_s, 1),
+                "memory_bytes": trainee.memory_bytes(),
+            },
+        )
+        on_step(StepReport(cell, recipe.iterations, point, run.best_step, run.best_loss))
+        if time.monotonic() - kept_at >= keeping.every_s:
+            keeping.checkpoints.save(_checkpoint(run, trainee, batches))
+            kept_at = time.monotonic()
+    keeping.metrics.close()
     if run.best_weights is None:
         raise PotstillError(
             f"Cell {cell} has no checkpoint to keep: {run.stopped} and no validation before it was "
@@ -228,6 +280,84 @@ def _run(
             f"({recipe.validate_every})."
         )
     return run
+
+
+def _advance(
+    run: _Run,
+    trainee: Trainee,
+    batches: BatchStream,
+    held: Sequence[Batch],
+    recipe: Recipe,
+) -> HistoryPoint | None:
+    """One step and, where it is due, a validation; None for a step that was not finite."""
+    train_loss, validation_loss, rate, tokens_per_s = None, None, 0.0, 0.0
+    if run.step > 0:
+        micro_batches = [next(batches) for _ in range(recipe.accumulation)]
+        rate = recipe.learning_rate_at(run.step)
+        started = time.perf_counter()
+        train_loss = trainee.step(micro_batches, rate)
+        elapsed_s = time.perf_counter() - started
+        if math.isnan(train_loss):
+            run.stopped = f"the training loss was not finite at step {run.step}"
+            return None
+        real_tokens = sum(batch.real_tokens for batch in micro_batches)
+        run.tokens += real_tokens
+        run.padded_tokens += sum(batch.padded_tokens for batch in micro_batches)
+        run.train_s += elapsed_s
+        tokens_per_s = real_tokens / elapsed_s
+    if run.step % recipe.validate_every == 0 or run.step == recipe.iterations:
+        started = time.perf_counter()
+        validation_loss = trainee.validate(held)
+        run.validation_s += time.perf_counter() - started
+        _judge(run, run.step, validation_loss, trainee, recipe)
+    point = HistoryPoint(run.step, train_loss, validation_loss, rate, tokens_per_s)
+    run.history.append(point)
+    return point
+
+
+_PLAIN = (
+    "best_step",
+    "best_loss",
+    "validations_since_best",
+    "stopped",
+    "step",
+    "tokens",
+    "padded_tokens",
+    "train_s",
+    "validation_s",
+)
+
+
+def _checkpoint(run: _Run, trainee: Trainee, batches: BatchStream) -> Checkpoint:
+    best = {f"best/{k}": np.asarray(v) for k, v in (run.best_weights or {}).items()}
+    state = {f"state/{k}": v for k, v in trainee.state().items()}
+    values = {name: getattr(run, name) for name in _PLAIN}
+    # JSON has no infinity: a best loss that was never had is None
+    values["best_loss"] = run.best_loss if math.isfinite(run.best_loss) else None
+    values["history"] = [asdict(point) for point in run.history]
+    return Checkpoint(run.step, values | {"batches": batches.state()}, best | state)
+
+
+def _resume(keeping: _Keeping, trainee: Trainee, batches: BatchStream) -> _Run:
+    """A run as its newest checkpoint left it, or a new one."""
+    found = keeping.checkpoints.newest()
+    keeping.metrics.back_to(found.step if found else -1)
+    run = _Run(history=[])
+    if found is None:
+        return run
+    values = dict(found.values)
+    for name in _PLAIN:
+        setattr(run, name, values[name])
+    run.best_loss = math.inf if values["best_loss"] is None else values["best_loss"]
+    run.history = [HistoryPoint(**point) for point in values["history"]]
+    run.best_weights = _under("best/", found.arrays) or None
+    trainee.restore(_under("state/", found.arrays))
+    batches.restore(values["batches"])
+    return run
+
+
+def _under(prefix: str, arrays: Mapping[str, Any]) -> dict[str, Any]:
+    return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
 
 
 def _judge(run: _Run, step: int, loss: float, trainee: Trainee, recipe: Recipe) -> None:

@@ -12,7 +12,8 @@ from typing import Any
 import mlx.core as mx
 import mlx.nn as nn
 import mlx.optimizers as optim
-from mlx.utils import tree_flatten, tree_map
+import numpy as np
+from mlx.utils import tree_flatten, tree_map, tree_unflatten
 
 from potstill.errors import PotstillError
 from potstill.training.adapters import lora_config, seed_values, write_adapter
@@ -30,8 +31,10 @@ _LOGITS_PER_CHUNK = 2**24
 class MlxTrainee:
     """An adapter on a lent base, with its optimizer."""
 
-    def __init__(self, base: MlxBase, recipe: Recipe) -> None:
+    def __init__(self, base: MlxBase, recipe: Recipe, seed: int) -> None:
         self._base = base
+        self._seed = seed
+        self._steps = 0
         self._recipe = recipe
         self._model = base.model
         self._optimizer = _make_optimizer(recipe)
@@ -48,6 +51,9 @@ class MlxTrainee:
         Where the loss or a gradient is not finite, the weights are left as they were and NaN is
         returned.
         """
+        self._steps += 1
+        # dropout draws from what seed and step say: MLX's generator cannot be set to a state
+        mx.random.seed(1_000_003 * self._seed + self._steps)
         self._model.train()
         tokens = sum(len(batch.target_N) for batch in batches)
         total: Any = None
@@ -84,6 +90,35 @@ class MlxTrainee:
         config = lora_config(self._recipe, len(self._model.layers))
         write_adapter(config, snapshot, self._base, folder)
 
+    def state(self) -> Mapping[str, Any]:
+        """Weights, optimizer and the number of steps as numpy arrays."""
+        found = {"steps": np.array(self._steps)}
+        trees = {"weight": self._model.trainable_parameters(), "optimizer": self._optimizer.state}
+        for tree, values in trees.items():
+            found |= {f"{tree}/{name}": np.array(x) for name, x in tree_flatten(values)}
+        return found
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on as from where :meth:`state` was taken."""
+        self._steps = int(state["steps"])
+        trees = {
+            tree: tree_unflatten(
+                [
+                    (name.removeprefix(f"{tree}/"), mx.array(x))
+                    for name, x in state.items()
+                    if name.startswith(f"{tree}/")
+                ]
+            )
+            for tree in ("weight", "optimizer")
+        }
+        self._model.update(trees["weight"])
+        self._optimizer.state = trees["optimizer"]
+        mx.eval(self._model.parameters(), self._optimizer.state)
+
+    def memory_bytes(self) -> int:
+        """The most memory that MLX has held so far."""
+        return int(mx.get_peak_memory())
+
     def _loss(self, batch: Batch, weight: float) -> mx.array:
         """The summed loss of a batch times ``weight``.
 
@@ -118,13 +153,12 @@ def open_mlx_trainee(base: MlxBase, recipe: Recipe, seed: int) -> Iterator[MlxTr
     Raises PotstillError naming the settings to lower where memory does not suffice.
     """
     with base.lent(f"a training run of seed {seed}"):
-        mx.random.seed(seed)
         attach(base, recipe)
         try:
             _seed(base.model, seed)
             for _, module in lora_modules(base.model):
                 module.unfreeze(keys=["lora_a", "lora_b"], recurse=False)
-            yield MlxTrainee(base, recipe)
+            yield MlxTrainee(base, recipe, seed)
         except (RuntimeError, MemoryError) as exc:
             if not base.is_out_of_memory(exc):
                 raise

@@ -20,7 +20,7 @@ from potstill.training.adapters import (
     save_adapter,
     seed_adapter,
 )
-from potstill.training.base import Base, cpu_threads, is_out_of_memory
+from potstill.training.base import Base, cpu_threads, is_out_of_memory, peak_memory_bytes
 from potstill.training.batches import Batch
 from potstill.training.lora_product import speed_up
 from potstill.training.recipe import Recipe
@@ -82,6 +82,39 @@ class TorchTrainee:
     def save(self, snapshot: Mapping[str, torch.Tensor], folder: Path) -> None:
         """Write a snapshot into ``folder`` in PEFT's layout."""
         save_adapter(self._peft_model, snapshot, self._base, folder)
+
+    def state(self) -> Mapping[str, Any]:
+        """Weights, optimizer and generators as numpy arrays."""
+        found = {"generator": torch.get_rng_state()}
+        if self._base.device.startswith("cuda"):
+            found["generator/cuda"] = torch.cuda.get_rng_state(self._base.device)
+        for index, parameter in enumerate(self._parameters):
+            found[f"weight/{index}"] = parameter.detach()
+            for name, value in self._optimizer.state[parameter].items():
+                found[f"optimizer/{index}/{name}"] = value
+        return {name: tensor.cpu().numpy() for name, tensor in found.items()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on as from where :meth:`state` was taken."""
+        torch.set_rng_state(torch.from_numpy(state["generator"].copy()))
+        if "generator/cuda" in state:
+            generator = torch.from_numpy(state["generator/cuda"].copy())
+            torch.cuda.set_rng_state(generator, self._base.device)
+        for index, parameter in enumerate(self._parameters):
+            with torch.no_grad():
+                parameter.copy_(torch.from_numpy(state[f"weight/{index}"].copy()))
+            prefix = f"optimizer/{index}/"
+            own = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+            self._optimizer.state[parameter] = {
+                name: torch.from_numpy(value.copy()).to(parameter.device if value.ndim else "cpu")
+                for name, value in own.items()
+            }
+
+    def memory_bytes(self) -> int:
+        """The most memory held so far: the GPU's, or this process's own."""
+        if self._base.device.startswith("cuda"):
+            return int(torch.cuda.max_memory_allocated(self._base.device))
+        return peak_memory_bytes()
 
     def _loss(self, batch: Batch, weight: float, backward: bool) -> float:
         """The summed loss of a batch times ``weight``, its gradient added where asked.

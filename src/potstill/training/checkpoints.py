@@ -1,0 +1,114 @@
+"""A training run on disk: killed at any step, it goes on from its last checkpoint, bit for bit.
+
+A checkpoint is a safetensors file and, written last, a manifest with its sha256. The two newest are
+kept: a torn or damaged one is passed over for the one before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from potstill.errors import InputError, StoreError
+
+__all__ = ["Checkpoint", "Checkpoints"]
+
+FORMAT_VERSION = 1
+_KEPT = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A run after ``step`` steps: plain values, and numpy arrays by name."""
+
+    step: int
+    values: Mapping[str, Any]
+    arrays: Mapping[str, Any]
+
+
+class Checkpoints:
+    """The checkpoints of one cell in a folder of their own.
+
+    ``identity`` is what decides the run (data, recipe, base, variant, seed): another run's
+    checkpoints are refused, saying what differs.
+    """
+
+    def __init__(self, folder: Path, identity: Mapping[str, Any]) -> None:
+        self.folder = folder
+        self._identity = dict(identity)
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Nothing; the checkpoint is on disk whole. Raises StoreError where the disk refuses."""
+        from safetensors.numpy import save
+
+        tensors = save(dict(checkpoint.arrays))
+        manifest = {
+            "format_version": FORMAT_VERSION,
+            "step": checkpoint.step,
+            "identity": self._identity,
+            "sha256": hashlib.sha256(tensors).hexdigest(),
+            "values": checkpoint.values,
+        }
+        name = f"{checkpoint.step:08}"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            _put(self.folder / f"{name}.safetensors", tensors)
+            _put(self.folder / f"{name}.json", json.dumps(manifest).encode())
+            for stale in sorted(self.folder.glob("*.json"))[:-_KEPT]:
+                stale.unlink()
+                stale.with_suffix(".safetensors").unlink(missing_ok=True)
+        except OSError as exc:
+            raise StoreError(
+                f"A checkpoint could not be written to {self.folder} ({exc.strerror or exc}); free "
+                "some space and run again: the one before is kept."
+            ) from exc
+
+    def newest(self) -> Checkpoint | None:
+        """The newest whole checkpoint; None where there is none.
+
+        Raises InputError where it is another run's, naming what changed.
+        """
+        for path in sorted(self.folder.glob("*.json"), reverse=True):
+            found = self._read(path)
+            if found is not None:
+                return found
+        return None
+
+    def clear(self) -> None:
+        """Nothing; the checkpoints are gone."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _read(self, path: Path) -> Checkpoint | None:
+        from safetensors.numpy import load
+
+        try:
+            manifest = json.loads(path.read_text("utf-8"))
+            tensors = path.with_suffix(".safetensors").read_bytes()
+            if hashlib.sha256(tensors).hexdigest() != manifest["sha256"]:
+                return None
+            identity = manifest["identity"]
+            found = Checkpoint(manifest["step"], manifest["values"], load(tensors))
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        changed = [k for k in self._identity if identity.get(k) != self._identity[k]]
+        if changed:
+            raise InputError(
+                f"The run in {self.folder} was begun with another {' and another '.join(changed)}; "
+                "delete that folder to train anew, or put back what was changed."
+            )
+        return found
+
+
+def _put(path: Path, data: bytes) -> None:
+    part = path.with_name(f".{path.name}.part")
+    with part.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(part, path)

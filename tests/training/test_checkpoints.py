@@ -1,0 +1,138 @@
+"""Killed at any step, a run goes on from its last whole checkpoint and ends with the same bits."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_cell import make_examples
+from training_process import RECIPE
+
+from potstill.errors import InputError
+from potstill.training.adapters import ADAPTER_WEIGHTS
+from potstill.training.base import load_base
+from potstill.training.checkpoints import Checkpoint, Checkpoints
+from potstill.training.loop import Cell, TrainedCell, train_cell
+from potstill.training.metrics import check_trackers
+from potstill.training.recipe import Recipe
+
+needs_mlx = pytest.mark.skipif(find_spec("mlx_lm") is None, reason="mlx-lm is not installed")
+
+
+def train_until(step: int | None, backend: str, model: Path, out: Path, optimizer: str) -> int:
+    """How far a training process came: killed once it told that ``step`` is done."""
+    script = Path(__file__).with_name("training_process.py")
+    command = [sys.executable, str(script), backend, str(model), str(out), optimizer]
+    last = -1
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            last = int(line)
+            if step is not None and last >= step:
+                process.kill()
+                break
+        process.wait()
+    assert step is not None or process.returncode == 0
+    return last
+
+
+@pytest.mark.parametrize(
+    ("backend", "optimizer"),
+    [
+        ("torch", "adamw"),
+        ("torch", "adam_no_bias_correction"),
+        pytest.param("mlx", "adamw", marks=needs_mlx),
+    ],
+)
+def test_a_run_killed_three_times_ends_with_the_same_bits(
+    model_folder: Path, tmp_path: Path, backend: str, optimizer: str
+) -> None:
+    calm, killed = tmp_path / "calm", tmp_path / "killed"
+    train_until(None, backend, model_folder, calm, optimizer)
+    draw = random.Random(f"{backend}{optimizer}")
+    for low in (1, 8, 18):
+        train_until(low + draw.randrange(8), backend, model_folder, killed, optimizer)
+        assert not killed.exists()
+    train_until(None, backend, model_folder, killed, optimizer)
+    assert (killed / ADAPTER_WEIGHTS).read_bytes() == (calm / ADAPTER_WEIGHTS).read_bytes()
+    records = [json.loads((x / "student.json").read_text()) for x in (calm, killed)]
+    losses = [[(p["train_loss"], p["validation_loss"]) for p in x["history"]] for x in records]
+    assert losses[0] == losses[1]
+    assert records[0]["student"] == {**records[1]["student"], "adapter": "calm"}
+    for folder in (calm, killed):
+        steps = [json.loads(x)["step"] for x in (folder / "metrics.jsonl").read_text().splitlines()]
+        assert steps == list(range(RECIPE.iterations + 1))
+    assert not list(tmp_path.glob(".*"))
+
+
+def train(model: Path, out: Path, data_hash: str, recipe: Recipe = RECIPE) -> TrainedCell:
+    examples = make_examples(40)
+    return train_cell(
+        load_base(model, device="cpu"),
+        Cell("R1", 3),
+        examples[:30],
+        examples[30:],
+        recipe,
+        out,
+        data_hash=data_hash,
+    )
+
+
+def test_a_torn_checkpoint_is_passed_over_for_the_one_before(
+    model_folder: Path, tmp_path: Path
+) -> None:
+    train_until(None, "torch", model_folder, tmp_path / "calm", "adamw")
+    train_until(12, "torch", model_folder, tmp_path / "torn", "adamw")
+    kept = sorted((tmp_path / ".torn.checkpoint").glob("*.safetensors"))
+    assert len(kept) == 2
+    kept[-1].write_bytes(kept[-1].read_bytes()[:-7])
+    train_until(None, "torch", model_folder, tmp_path / "torn", "adamw")
+    weights = [(tmp_path / name / ADAPTER_WEIGHTS).read_bytes() for name in ("calm", "torn")]
+    assert weights[0] == weights[1]
+
+
+@pytest.mark.parametrize(
+    ("data_hash", "change", "told"),
+    [("other", {}, "another data"), ("d", {"learning_rate": 1e-3}, "another recipe")],
+)
+def test_a_run_that_changed_is_refused_with_what_changed(
+    model_folder: Path, tmp_path: Path, data_hash: str, change: dict[str, float], told: str
+) -> None:
+    train_until(6, "torch", model_folder, tmp_path / "out", "adamw")
+    with pytest.raises(InputError, match=told):
+        train(model_folder, tmp_path / "out", data_hash, RECIPE.model_copy(update=change))
+    assert list((tmp_path / ".out.checkpoint").glob("*.safetensors")), "the old run was thrown away"
+
+
+def test_two_checkpoints_are_kept_and_damage_to_both_is_no_checkpoint(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path / "c", {"data": "d"})
+    assert checkpoints.newest() is None
+    for step in range(4):
+        arrays = {"a": np.full(3, step, dtype=np.float32)}
+        checkpoints.save(Checkpoint(step, {"n": step}, arrays))
+    assert len(list((tmp_path / "c").iterdir())) == 4
+    newest = checkpoints.newest()
+    assert newest is not None
+    assert (newest.step, newest.values["n"], newest.arrays["a"][0]) == (3, 3, 3.0)
+    (tmp_path / "c/00000003.json").write_text("{")
+    before = checkpoints.newest()
+    assert before is not None
+    assert before.step == 2
+    flipped = bytearray((tmp_path / "c/00000002.safetensors").read_bytes())
+    flipped[-1] ^= 1
+    (tmp_path / "c/00000002.safetensors").write_bytes(flipped)
+    assert checkpoints.newest() is None
+
+
+def test_a_tracker_that_is_not_there_names_what_to_install() -> None:
+    with pytest.raises(InputError, match="no tracker 'wandbb'"):
+        check_trackers(["wandbb"])
+    if find_spec("wandb") is None:
+        with pytest.raises(InputError, match="pip install wandb"):
+            check_trackers(["wandb"])
