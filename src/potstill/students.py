@@ -137,7 +137,10 @@ def _train(run: Run, missing: Sequence[tuple[Cell, Job]]) -> None:
     with run.progress.stage(name, steps, "steps") as bar:
         jobs = [job for _, job in missing]
         for job, trained in train_cells(
-            run.base(), jobs, on_step=lambda report: bar.advance() if report.point.step else None
+            run.base(),
+            jobs,
+            on_step=lambda report: bar.advance() if report.point.step else None,
+            on_note=run.progress.note,
         ):
             summary = {
                 "chosen step": trained.student.chosen_step,

@@ -16,16 +16,18 @@ class Levers(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    buckets: bool = Field(True, description="Batches hold examples of like lengths.")
+    buckets: bool = Field(default=True, description="Batches hold examples of like lengths.")
     gathered_head: bool = Field(
-        True, description="Logits are made of completion tokens only, a chunk at a time."
+        default=True, description="Logits are made of completion tokens only, a chunk at a time."
     )
     cached_trunk: bool = Field(
-        True, description="Layers below the lowest adapted one run once per example of a grid."
+        default=True,
+        description="Layers below the lowest adapted one run once per example of a grid.",
     )
     fused_lora: bool = Field(
-        True, description="One LoRA product for projections that share an input, added in place."
+        default=True,
+        description="One LoRA product for projections that share an input, added in place.",
     )
     short_backward: bool = Field(
-        True, description="The backward pass ends at the lowest adapted layer."
+        default=True, description="The backward pass ends at the lowest adapted layer."
     )

@@ -1,4 +1,4 @@
-# ruff: noqa: N803, N806 (axes are suffixes of tensor names)
+# ruff: noqa: N806 (axes are suffixes of tensor names)
 """LoRA's product for projections that share an input: no casts, no copies, one pass over it."""
 
 from __future__ import annotations
@@ -27,9 +27,7 @@ class _Products(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, scales: Sequence[float], *tensors: Any) -> Any:
         count = len(scales)
-        weights, biases, downs, ups = (
-            tensors[k * count : (k + 1) * count] for k in range(4)
-        )
+        weights, biases, downs, ups = (tensors[k * count : (k + 1) * count] for k in range(4))
         x_TD = x.flatten(0, -2)
         down_RD = torch.cat(downs).to(x.dtype)
         low_TR = x_TD @ down_RD.t()

@@ -1,4 +1,4 @@
-# ruff: noqa: N806 (axes are suffixes of tensor names)
+# ruff: noqa: N803, N806 (axes are suffixes of tensor names)
 """The cached trunk: what the frozen lower layers make of each example, computed once per grid.
 
 Layers below the lowest adapted one see neither adapter nor dropout, so their outputs are the same
@@ -8,11 +8,10 @@ for every seed, epoch and level of one base. They are kept in one memory-mapped 
 from __future__ import annotations
 
 import copy
-import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,18 +20,22 @@ from typing import Any
 import numpy as np
 import torch
 
-from potstill.training.batches import Batch, validation_batches
+from potstill.training.batches import Batch
 from potstill.training.examples import EncodedExample
 from potstill.training.recipe import Recipe
 
-__all__ = ["Trunk", "TrunkPlan", "TrunkUnused", "lowest_adapted_layer", "open_trunk", "split_body"]
-
-logger = logging.getLogger(__name__)
+__all__ = [
+    "Trunk",
+    "TrunkPlan",
+    "TrunkUnused",
+    "lowest_adapted_layer",
+    "open_trunk",
+    "plan_trunk",
+    "split_body",
+]
 
 # Below this many uses of an example on average the pass is not worth its disk space.
 _FEWEST_USES = 1.25
-# Padded tokens of one batch of the pass: nothing is kept for a backward pass.
-_PASS_TOKENS = 8192
 # What is left free on the disk for others.
 _SPARE_BYTES = 2**30
 
@@ -112,24 +115,25 @@ def split_body(body: Any, layer: int) -> tuple[Any, Any]:
 
 @contextmanager
 def open_trunk(
-    body: Any, plan: TrunkPlan | TrunkUnused, folder: Path | None = None
+    body: Any,
+    plan: TrunkPlan | TrunkUnused,
+    announce: Callable[[str], None],
+    folder: Path | None = None,
 ) -> Iterator[Trunk | TrunkUnused]:
     """The trunk of ``plan``, deleted when the ``with`` ends; or why it is not used.
 
-    ``folder`` is where the file is written, the system's temporary folder by default.
+    ``announce`` is told either before anything is written. The file's ``folder`` is the system's
+    temporary one by default.
     """
     scratch = Path(folder or tempfile.gettempdir())
-    planned = refuse_large(plan, scratch)
+    planned = _refuse_large(plan, scratch)
     if isinstance(planned, TrunkUnused):
-        logger.info("No cached trunk: %s.", planned.reason)
+        announce(f"No cached trunk: {planned.reason}")
         yield planned
         return
-    logger.info(
-        "Caching the lowest %d layers' outputs of %d examples in %s: %.2f GB.",
-        planned.layers,
-        len(planned.examples),
-        scratch,
-        planned.size_bytes / 1e9,
+    announce(
+        f"Caching the lowest {planned.layers} layers' outputs of {len(planned.examples)} examples "
+        f"in {scratch}: {_gigabytes(planned.size_bytes)} until the last cell is trained"
     )
     with tempfile.TemporaryDirectory(prefix="potstill-trunk-", dir=scratch) as name:
         path = Path(name) / "hidden"
@@ -137,7 +141,7 @@ def open_trunk(
             _reserve(path, planned.size_bytes)
         except OSError as exc:
             unused = TrunkUnused(f"{scratch} refused {_gigabytes(planned.size_bytes)} ({exc})")
-            logger.warning("No cached trunk: %s.", unused.reason)
+            announce(f"No cached trunk: {unused.reason}")
             yield unused
             return
         yield _fill(body, planned, path)
@@ -153,7 +157,9 @@ def plan_trunk(
         return TrunkUnused("LoRA is on the lowest layer, so nothing is below it")
     if getattr(config, "attention_dropout", 0.0):
         return TrunkUnused("the model has attention dropout, so its layers differ at every step")
-    distinct = {_key(np.asarray(e.tokens, dtype=np.int64)): e for e in examples}
+    if not examples:
+        return TrunkUnused("there are no examples")
+    distinct = {_key(e.tokens): e for e in examples}
     uses = runs / len(distinct)
     if uses < _FEWEST_USES:
         return TrunkUnused(f"an example is used {uses:.2f} times, too few to pay for the pass")
@@ -167,7 +173,7 @@ def plan_trunk(
     return TrunkPlan(layer, tuple(distinct.values()), uses, bytes_per_token)
 
 
-def refuse_large(plan: TrunkPlan | TrunkUnused, folder: Path) -> TrunkPlan | TrunkUnused:
+def _refuse_large(plan: TrunkPlan | TrunkUnused, folder: Path) -> TrunkPlan | TrunkUnused:
     """The plan, or that the disk under ``folder`` is too small for it."""
     if isinstance(plan, TrunkUnused):
         return plan
@@ -191,13 +197,15 @@ def _fill(body: Any, plan: TrunkPlan, path: Path) -> Trunk:
     starts: dict[bytes, int] = {}
     start = 0
     lower.eval()
-    for batch in validation_batches(plan.examples, _PASS_TOKENS):
-        tokens_BT = torch.from_numpy(batch.tokens_BT).to(weight.device)
-        hidden_BTD = lower(input_ids=tokens_BT, use_cache=False).last_hidden_state.cpu()
-        for row, length in enumerate(batch.length_B):
-            hidden_TD[start : start + length] = hidden_BTD[row, :length]
-            starts[_key(batch.tokens_BT[row, :length])] = start
-            start += int(length)
+    # One at a time: padding and company would reach an example's last bits, and a cell that is
+    # resumed beside other cells must find the very same ones.
+    for example in plan.examples:
+        tokens_1T = torch.tensor([example.tokens], device=weight.device)
+        hidden_1TD = lower(input_ids=tokens_1T, use_cache=False).last_hidden_state
+        stop = start + len(example.tokens)
+        hidden_TD[start:stop] = hidden_1TD[0].cpu()
+        starts[_key(example.tokens)] = start
+        start = stop
     return Trunk(plan.layers, hidden_TD, starts)
 
 
@@ -234,7 +242,7 @@ def _reserve(path: Path, size_bytes: int) -> None:
 
 
 def _key(tokens: Any) -> bytes:
-    return bytes(np.ascontiguousarray(tokens, dtype=np.int64).tobytes())
+    return np.asarray(tokens, dtype=np.int64).tobytes()
 
 
 def _gigabytes(size_bytes: float) -> str:
