@@ -26,7 +26,7 @@ def head_loss(
     gradient_ND = torch.empty_like(hidden_ND)
     total = 0.0
     for part_ND, target, gradient in zip(
-        hidden_ND.split(chunk), target_N.split(chunk), gradient_ND.split(chunk), strict=True
+        *(torch.split(tensor, chunk) for tensor in (hidden_ND, target_N, gradient_ND)), strict=True
     ):
         logits_NV = head(part_ND).float()
         at_target = (torch.arange(len(target), device=target.device), target)

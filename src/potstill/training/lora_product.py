@@ -34,7 +34,7 @@ class _Products(torch.autograd.Function):
         ranks = [down.shape[0] for down in downs]
         outputs = []
         for weight, bias, up, scale, low in zip(
-            weights, biases, ups, scales, low_TR.split(ranks, dim=1), strict=True
+            weights, biases, ups, scales, torch.split(low_TR, ranks, dim=1), strict=True
         ):
             y_TE = functional.linear(x_TD, weight, bias)
             y_TE.addmm_(low, up.to(x.dtype).t(), alpha=scale)
@@ -56,8 +56,8 @@ class _Products(torch.autograd.Function):
             weights,
             ups,
             ctx.scales,
-            low_TR.split(ctx.ranks, dim=1),
-            low_gradient_TR.split(ctx.ranks, dim=1),
+            torch.split(low_TR, ctx.ranks, dim=1),
+            torch.split(low_gradient_TR, ctx.ranks, dim=1),
             strict=True,
         ):
             gradient_TE = gradient.flatten(0, -2)
@@ -69,7 +69,7 @@ class _Products(torch.autograd.Function):
                     x_gradient = gradient_TE @ weight
                 else:
                     x_gradient.addmm_(gradient_TE, weight)
-        down_gradients = (low_gradient_TR.t() @ x_TD).to(ups[0].dtype).split(ctx.ranks)
+        down_gradients = torch.split((low_gradient_TR.t() @ x_TD).to(ups[0].dtype), ctx.ranks)
         if x_gradient is not None:
             x_gradient = x_gradient.addmm_(low_gradient_TR, down_RD).view_as(x)
         none = [None] * len(weights)
@@ -100,7 +100,7 @@ class _SharedInput:
             layer.forward = self._forward_of(index)
 
     def _forward_of(self, index: int) -> Any:
-        def forward(x: torch.Tensor) -> torch.Tensor:
+        def forward(x: torch.Tensor) -> Any:
             if self._input is x and index in self._waiting:
                 output = self._waiting.pop(index)
                 if not self._waiting:
