@@ -20,8 +20,8 @@ from potstill.training.batches import BatchStream, collate, epoch_batches
 from potstill.training.examples import EncodedExample, encode_examples
 from potstill.training.grid import Job, train_cells
 from potstill.training.levers import Levers
-from potstill.training.lora_product import fuse_lora
 from potstill.training.loop import Cell
+from potstill.training.lora_product import fuse_lora
 from potstill.training.torch_trainee import TorchTrainee, open_trainee, step_bytes
 from potstill.training.trunk import (
     Trunk,
@@ -93,7 +93,7 @@ def test_a_cached_trunk_gives_the_losses_of_the_whole_model(request, family: str
         cached = curve(base)
     assert not ran
     assert cached == pytest.approx(whole, rel=1e-5)
-    assert cached[19] < 0.8 * cached[0]
+    assert cached[19] < cached[0] - 0.1
 
 
 def test_an_example_that_the_trunk_lacks_runs_through_the_whole_model(base: Base) -> None:
@@ -243,21 +243,20 @@ def test_a_disk_too_small_turns_the_trunk_off(base: Base, tmp_path: Path) -> Non
 
 
 def test_a_trunk_that_would_not_pay_or_not_be_exact_is_refused(base: Base) -> None:
-    from transformers import GemmaConfig, GemmaForCausalLM
+    from transformers import GPT2Config, GPT2LMHeadModel, GraniteConfig, GraniteForCausalLM
 
     examples = encode(base, 8)
-    gemma = GemmaForCausalLM(
-        GemmaConfig(
-            vocab_size=384, hidden_size=32, intermediate_size=64, num_hidden_layers=3,
-            num_attention_heads=4, num_key_value_heads=2, head_dim=8,
-        )
-    ).eval()  # fmt: skip
+    shape = {"vocab_size": 384, "hidden_size": 32, "num_hidden_layers": 3, "intermediate_size": 64}
+    heads = {"num_attention_heads": 4, "num_key_value_heads": 2}
+    granite = GraniteForCausalLM(GraniteConfig(**shape, **heads, embedding_multiplier=12.0))
+    gpt2 = GPT2LMHeadModel(GPT2Config(vocab_size=384, n_embd=32, n_layer=3, n_head=4))
     refused = {
         "LoRA is on the lowest layer": plan_trunk(base.model, SHORT, examples, 800),
         "used 1.12 times": plan_trunk(base.model, TOP, examples, 9),
         "there are no examples": plan_trunk(base.model, TOP, [], 9),
-        # Gemma scales what it is given for embeddings.
-        "GemmaModel does more than run its layers": plan_trunk(gemma, TOP, examples, 800),
+        # Granite scales what it is given for embeddings.
+        "GraniteModel does more than run its layers": plan_trunk(granite, TOP, examples, 800),
+        "GPT2Model is not built of layers": plan_trunk(gpt2, TOP, examples, 800),
     }
     for reason, plan in refused.items():
         assert isinstance(plan, TrunkUnused)
