@@ -73,10 +73,11 @@ def report_data(run: Run, result: Result) -> ReportData:
         result.lessons,
         run.study.gates,
     )
+    primary = run.study.primary or (run.study.levels[0].value, "base")
     conditions = {a.condition.condition_id: a.condition for a in (result.taught, *result.answers)}
     return ReportData.of(
         run.study.name,
-        evaluate(answers, conditions, primary=(run.study.levels[0].value, "base")),
+        evaluate(answers, conditions, primary=primary),
         conditions=tuple(conditions.values()),
         corpus=_corpus(result),
         reproduction=_reproduction(run, result),

@@ -131,20 +131,34 @@ def _plan(run: Run, variant: str, seed: int, sets: _Sets) -> tuple[Cell, Job]:
         version=VERSION["student"],
     )
     where = run.store.folder(cell)
-    return cell, Job(GridCell(variant, seed), *sets, recipe, where, data_hash)
+    job = Job(
+        GridCell(variant, seed),
+        *sets,
+        recipe,
+        where,
+        data_hash,
+        run.study.levers,
+        tuple(run.study.training_log),
+    )
+    return cell, job
 
 
 def _train(run: Run, missing: Sequence[tuple[Cell, Job]]) -> None:
     """Train the missing cells, each kept as soon as it is done."""
     from potstill.training.grid import train_cells
+    from potstill.training.metrics import check_trackers
 
+    check_trackers(run.study.training_log)
     cell_of = {job.out: cell for cell, job in missing}
     steps = sum(job.recipe.steps for _, job in missing)
     name = f"train · {len(missing)} students"
     with run.progress.stage(name, steps, "steps") as bar:
         jobs = [job for _, job in missing]
         for job, trained in train_cells(
-            run.base(), jobs, on_step=lambda report: bar.advance() if report.point.step else None
+            run.base(),
+            jobs,
+            on_step=lambda report: bar.advance() if report.point.step else None,
+            on_note=run.progress.note,
         ):
             summary = {
                 "chosen step": trained.student.chosen_step,

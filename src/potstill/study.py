@@ -24,6 +24,7 @@ from potstill.lessons.quality import GateOptions
 from potstill.lessons.recorded import Options as RecordedLevels
 from potstill.lessons.split import SplitOptions
 from potstill.records import Level, Sampling
+from potstill.training.levers import Levers
 from potstill.training.recipe import PRESETS, Recipe
 
 if TYPE_CHECKING:
@@ -181,6 +182,9 @@ class Study(_Strict):
     mix: list[Level] = []
     student: StudentBase = Field(default_factory=StudentBase)
     training: Recipe = Field(default_factory=lambda: Recipe.preset("default"))
+    levers: Levers = Field(default_factory=Levers)
+    training_log: list[Literal["trackio", "wandb"]] = []
+    primary: tuple[str, str] | None = Field(default=None, strict=False)
     budget_usd: Annotated[float, Field(ge=0)] | None = None
     seeds: Annotated[list[int], Field(min_length=1)] = [0]
     evaluation: Evaluation = Field(default_factory=Evaluation)
@@ -218,6 +222,9 @@ class Study(_Strict):
         if not set(self.mix) <= set(self.levels):
             raise ValueError("mix may hold only levels that the study has; add them to levels")
         expand_controls(self.controls, self.levels)
+        known = {*self.variants, "base"}
+        if self.primary and (unknown := [x for x in self.primary if x not in known]):
+            raise ValueError(f"primary names {unknown[0]!r}; there are {', '.join(sorted(known))}")
         labels = [source.label for source in self.problems]
         if len(set(labels)) < len(labels):
             raise ValueError("two sources bear one name; give each its own name:")

@@ -104,10 +104,10 @@ def test_losses_are_those_of_a_plain_loop(base: Base, tmp_path: Path, recipe: Re
 
 
 def test_small_chunks_at_the_head_change_nothing(base, tmp_path, monkeypatch) -> None:
-    from potstill.training import torch_trainee
+    from potstill.training import head_loss
 
     whole = losses(train(base, tmp_path / "whole"))
-    monkeypatch.setattr(torch_trainee, "_LOGITS_PER_CHUNK", 384 * 7)
+    monkeypatch.setattr(head_loss, "LOGITS_PER_CHUNK", 384 * 7)
     assert losses(train(base, tmp_path / "chunks")) == pytest.approx(whole, rel=1e-4)
 
 

@@ -21,9 +21,11 @@ from potstill.errors import InputError
 from potstill.training.models import Lender
 
 if TYPE_CHECKING:
+    from potstill.training.levers import Levers
     from potstill.training.loop import Trainee
     from potstill.training.models import Decoder
     from potstill.training.recipe import Recipe
+    from potstill.training.trunk import Trunk
 
 __all__ = [
     "Base",
@@ -67,6 +69,7 @@ class Base(Lender):
     stop_tokens: frozenset[int]
     from_hub: bool
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+    _trunks: list[Trunk] = field(default_factory=list, repr=False, compare=False)
 
     @property
     def body(self) -> Any:
@@ -79,6 +82,20 @@ class Base(Lender):
         return self.model.get_output_embeddings()
 
     @property
+    def trunk(self) -> Trunk | None:
+        """The lower layers' outputs that its trainees share, where there are any."""
+        return self._trunks[-1] if self._trunks else None
+
+    @contextmanager
+    def sharing(self, trunk: Trunk) -> Iterator[None]:
+        """A trunk at the service of every trainee opened within the ``with``."""
+        self._trunks.append(trunk)
+        try:
+            yield
+        finally:
+            self._trunks.remove(trunk)
+
+    @property
     def path(self) -> str:
         """The folder or hub id that it was loaded from."""
         return str(self.model.name_or_path)
@@ -88,11 +105,13 @@ class Base(Lender):
         """How many weights the base has."""
         return int(self.model.num_parameters())
 
-    def open_trainee(self, recipe: Recipe, seed: int) -> AbstractContextManager[Trainee]:
+    def open_trainee(
+        self, recipe: Recipe, seed: int, levers: Levers | None = None
+    ) -> AbstractContextManager[Trainee]:
         """A new adapter in training on this base (see :func:`torch_trainee.open_trainee`)."""
         from potstill.training.torch_trainee import open_trainee
 
-        return open_trainee(self, recipe, seed)
+        return open_trainee(self, recipe, seed, levers)
 
     @contextmanager
     def open_decoder(self, adapter: Path | None, tokens: int, batch_size: int) -> Iterator[Decoder]:

@@ -25,12 +25,13 @@ IntArray = npt.NDArray[np.int64]
 class Batch:
     """Padded token ids and where the loss falls.
 
-    ``tokens_BT`` is padded on the right, where no real token looks under a causal mask, so a
-    forward pass needs no attention mask. Hidden states at ``(row_N, column_N)`` predict
-    ``target_N``: the N completion tokens of the batch.
+    ``tokens_BT`` is padded on the right of each row's ``length_B`` tokens, where no real token
+    looks under a causal mask, so a forward pass needs no attention mask. Hidden states at
+    ``(row_N, column_N)`` predict ``target_N``: the N completion tokens of the batch.
     """
 
     tokens_BT: IntArray
+    length_B: IntArray
     row_N: IntArray
     column_N: IntArray
     target_N: IntArray
@@ -54,6 +55,7 @@ def collate(examples: Sequence[EncodedExample]) -> Batch:
     row_N, column_N = np.nonzero(loss_mask_BT[:, 1:])
     return Batch(
         tokens_BT,
+        np.array([len(example.tokens) for example in examples]),
         row_N,
         column_N,
         tokens_BT[row_N, column_N + 1],
@@ -62,12 +64,16 @@ def collate(examples: Sequence[EncodedExample]) -> Batch:
 
 
 def epoch_batches(
-    examples: Sequence[EncodedExample], batch_size: int, rng: np.random.Generator
+    examples: Sequence[EncodedExample],
+    batch_size: int,
+    rng: np.random.Generator,
+    bucketed: bool = True,
 ) -> list[list[EncodedExample]]:
     """Every example once, in batches of like lengths whose sizes differ by at most one.
 
     Examples are shuffled, sorted by length within pools of some batches, cut, and the batches
-    shuffled again. A set smaller than a batch is one batch.
+    shuffled again. A set smaller than a batch is one batch. Not ``bucketed``, they are cut as they
+    were shuffled.
     """
     order = rng.permutation(len(examples))
     batch_count = -(-len(examples) // batch_size)
@@ -76,8 +82,10 @@ def epoch_batches(
     for pool, share in zip(
         np.array_split(order, pool_count), _even_shares(batch_count, pool_count), strict=True
     ):
-        by_length = sorted(pool.tolist(), key=lambda index: len(examples[index].tokens))
-        cuts = np.array_split(np.array(by_length), max(share, -(-len(by_length) // batch_size)))
+        indexes = pool.tolist()
+        if bucketed:
+            indexes.sort(key=lambda index: len(examples[index].tokens))
+        cuts = np.array_split(np.array(indexes), max(share, -(-len(indexes) // batch_size)))
         batches += [[examples[index] for index in cut] for cut in cuts]
     return [batches[index] for index in rng.permutation(len(batches))]
 
@@ -86,11 +94,16 @@ class BatchStream:
     """Batches of epoch after epoch, drawn from the cell's own generator, from wherever it was."""
 
     def __init__(
-        self, examples: Sequence[EncodedExample], batch_size: int, rng: np.random.Generator
+        self,
+        examples: Sequence[EncodedExample],
+        batch_size: int,
+        rng: np.random.Generator,
+        bucketed: bool = True,
     ) -> None:
         self._examples = examples
         self._batch_size = batch_size
         self._rng = rng
+        self._bucketed = bucketed
         self._begin(0)
 
     def __iter__(self) -> Iterator[Batch]:
@@ -113,7 +126,7 @@ class BatchStream:
 
     def _begin(self, position: int) -> None:
         self._before = self._rng.bit_generator.state
-        self._epoch = epoch_batches(self._examples, self._batch_size, self._rng)
+        self._epoch = epoch_batches(self._examples, self._batch_size, self._rng, self._bucketed)
         self._position = position
 
 

@@ -15,13 +15,15 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from potstill.errors import PotstillError
-from potstill.training.examples import Example
+from potstill.training.examples import EncodedExample, Example, encode_examples
+from potstill.training.levers import Levers
 from potstill.training.loop import Cell, StepReport, TrainedCell, train_cell
 from potstill.training.recipe import Recipe
 
@@ -34,6 +36,7 @@ __all__ = ["Job", "is_small", "train_cells", "usual_workers", "with_one_thread"]
 _SMALL_PARAMETERS = 20_000_000
 
 OnStep = Callable[[StepReport], None]
+OnNote = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +49,26 @@ class Job:
     recipe: Recipe
     out: Path
     data_hash: str
+    levers: Levers = field(default_factory=Levers)
+    trackers: tuple[str, ...] = ()
 
 
 def train_cells(
-    base: LanguageModel, jobs: Sequence[Job], *, workers: int = 0, on_step: OnStep | None = None
+    base: LanguageModel,
+    jobs: Sequence[Job],
+    *,
+    workers: int = 0,
+    on_step: OnStep | None = None,
+    on_note: OnNote | None = None,
 ) -> Iterator[tuple[Job, TrainedCell]]:
     """Each job with its trained cell, in the order they finish.
 
     ``workers`` 0 takes one fewer than there are cores for a small base on a CPU and 1 otherwise.
     With a small base a recipe's ``threads: 0`` means 1, however many workers there are, so that a
-    student's bits do not depend on how many cells were left to train. ``on_step`` is called in this
-    process, from another thread where there are workers. The first job that fails ends the others
+    student's bits do not depend on how many cells were left to train. Cells trained in this process
+    share a cached trunk where the jobs' levers allow it and it pays; ``on_note`` is told its size,
+    or why there is none. ``on_step`` is called in this process, from another
+    thread where there are workers. The first job that fails ends the others
     and raises as ``train_cell`` does.
     """
     workers = min(len(jobs), workers or usual_workers(base))
@@ -65,8 +77,50 @@ def train_cells(
     if workers > 1:
         yield from _side_by_side(base, jobs, workers, on_step or _ignore)
         return
+    with _shared_trunk(base, jobs, on_note or _ignore):
+        for job in jobs:
+            yield job, _train(base, job, on_step)
+
+
+@contextmanager
+def _shared_trunk(base: LanguageModel, jobs: Sequence[Job], on_note: OnNote) -> Iterator[None]:
+    """The lower layers' outputs computed once for all jobs, where that is possible and pays."""
+    from potstill.training.base import Base, cpu_threads
+    from potstill.training.trunk import Trunk, lowest_adapted_layer, open_trunk, plan_trunk
+
+    jobs = [job for job in jobs if job.levers.cached_trunk and job.levers.short_backward]
+    if not isinstance(base, Base) or not jobs:
+        yield
+        return
+    depth = base.model.config.num_hidden_layers
+    # Of several recipes the one that adapts most layers decides: the others may start there too.
+    recipe = min((job.recipe for job in jobs), key=lambda r: lowest_adapted_layer(depth, r))
+    examples, runs = _uses(base, jobs)
+    with ExitStack() as stack:
+        with base.lent("the cached trunk"), cpu_threads(recipe.threads):
+            plan = plan_trunk(base.model, recipe, examples, runs)
+            trunk = stack.enter_context(open_trunk(base.body, plan, on_note))
+        if isinstance(trunk, Trunk):
+            stack.enter_context(base.sharing(trunk))
+        yield
+
+
+def _uses(base: LanguageModel, jobs: Sequence[Job]) -> tuple[list[EncodedExample], int]:
+    """The examples of all jobs, and how many of them all the jobs run, with repetition."""
+    encoded: dict[tuple[int, int], Sequence[EncodedExample]] = {}
+    runs = 0
     for job in jobs:
-        yield job, _train(base, job, on_step)
+        recipe = job.recipe
+        limit = min(recipe.max_sequence_tokens, base.context_tokens)
+        for examples in (job.train, job.valid):
+            # Cells of one level hold the very same examples.
+            if (id(examples), limit) not in encoded:
+                found = encode_examples(base.tokenizer, examples, limit)
+                encoded[id(examples), limit] = found.examples
+        validations = recipe.steps // recipe.validate_every + 1
+        runs += recipe.steps * recipe.batch_size * recipe.accumulation
+        runs += validations * len(encoded[id(job.valid), limit])
+    return [example for found in encoded.values() for example in found], runs
 
 
 def is_small(base: LanguageModel) -> bool:
@@ -91,6 +145,8 @@ def _train(base: LanguageModel, job: Job, on_step: OnStep | None) -> TrainedCell
         job.out,
         data_hash=job.data_hash,
         on_step=on_step,
+        levers=job.levers,
+        trackers=job.trackers,
     )
 
 
@@ -163,8 +219,8 @@ def _work(job: Job) -> TrainedCell:
 
 def with_one_thread(job: Job) -> Job:
     recipe = job.recipe.model_copy(update={"threads": job.recipe.threads or 1})
-    return Job(job.cell, job.train, job.valid, recipe, job.out, job.data_hash)
+    return replace(job, recipe=recipe)
 
 
-def _ignore(_: StepReport) -> None:
+def _ignore(_: object) -> None:
     return

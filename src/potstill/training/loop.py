@@ -25,6 +25,7 @@ from potstill.training.metrics import Metrics
 from potstill.training.recipe import Recipe
 
 if TYPE_CHECKING:
+    from potstill.training.levers import Levers
     from potstill.training.models import LanguageModel
 
 __all__ = [
@@ -161,6 +162,7 @@ def train_cell(
     on_step: Callable[[StepReport], None] | None = None,
     checkpoint_every_s: float = 60.0,
     trackers: Sequence[str] = (),
+    levers: Levers | None = None,
 ) -> TrainedCell:
     """The student of one cell, its adapter written to the folder ``out``.
 
@@ -175,7 +177,7 @@ def train_cell(
     from potstill.training.student_folder import write_student
 
     train_set, valid_set = encode_sets(base, cell, train, valid, recipe)
-    with base.open_trainee(recipe, cell.seed) as trainee:
+    with base.open_trainee(recipe, cell.seed, levers) as trainee:
         identity = {
             "data": data_hash,
             "recipe": recipe.recipe_hash,
@@ -196,6 +198,7 @@ def train_cell(
             train_set,
             valid_set,
             recipe,
+            levers is None or levers.buckets,
             on_step or (lambda report: None),
             _Keeping(checkpoints, metrics, checkpoint_every_s),
         )
@@ -250,11 +253,13 @@ def _run(
     train: EncodedSet,
     valid: EncodedSet,
     recipe: Recipe,
+    bucketed: bool,
     on_step: Callable[[StepReport], None],
     keeping: _Keeping,
 ) -> _Run:
     """The loop itself, from the newest checkpoint where there is one."""
-    batches = BatchStream(train.examples, recipe.batch_size, np.random.default_rng([cell.seed, 1]))
+    rng = np.random.default_rng([cell.seed, 1])
+    batches = BatchStream(train.examples, recipe.batch_size, rng, bucketed)
     held = validation_batches(valid.examples, _VALIDATION_BATCH_TOKENS)
     run = _resume(keeping, trainee, batches)
     kept_at = time.monotonic()

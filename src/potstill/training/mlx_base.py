@@ -15,6 +15,7 @@ from potstill.errors import InputError
 from potstill.training.models import Lender
 
 if TYPE_CHECKING:
+    from potstill.training.levers import Levers
     from potstill.training.loop import Trainee
     from potstill.training.models import Decoder
     from potstill.training.recipe import Recipe
@@ -59,8 +60,10 @@ class MlxBase(Lender):
 
         return int(get_total_parameters(self.model))
 
-    def open_trainee(self, recipe: Recipe, seed: int) -> AbstractContextManager[Trainee]:
-        """A new adapter in training on this base."""
+    def open_trainee(
+        self, recipe: Recipe, seed: int, levers: Levers | None = None
+    ) -> AbstractContextManager[Trainee]:
+        """A new adapter in training on this base; ``levers`` are the torch backend's."""
         from potstill.training.mlx_trainee import open_mlx_trainee
 
         return open_mlx_trainee(self, recipe, seed)

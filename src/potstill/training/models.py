@@ -12,6 +12,7 @@ from potstill.errors import PotstillError
 from potstill.solvers.decoding import Finished, Request
 
 if TYPE_CHECKING:
+    from potstill.training.levers import Levers
     from potstill.training.loop import Trainee
     from potstill.training.recipe import Recipe
 
@@ -74,7 +75,9 @@ class LanguageModel(Protocol):
         """The base for one user, who puts it back as it was."""
         ...
 
-    def open_trainee(self, recipe: Recipe, seed: int) -> AbstractContextManager[Trainee]:
+    def open_trainee(
+        self, recipe: Recipe, seed: int, levers: Levers | None = None
+    ) -> AbstractContextManager[Trainee]:
         """A new adapter in training on this base."""
         ...
 

@@ -22,6 +22,7 @@ def write_random_model(
     *,
     seed: int = 0,
     vocabulary: int = 384,
+    tokenizer_vocabulary: int = 0,
     hidden: int = 32,
     layers: int = 3,
     heads: int = 4,
@@ -29,11 +30,13 @@ def write_random_model(
     feed_forward: int = 64,
     context_tokens: int = 512,
     spread: float = 0.2,
+    precision: str = "float32",
 ) -> Path:
     """``folder``, with a Qwen2 model of that shape and a byte-level BPE tokenizer saved to it.
 
     The tokenizer is trained on ``texts`` and encodes any UTF-8 text. ``spread`` is the standard
     deviation of the initial weights; large enough, greedy decoding has clear winners.
+    ``tokenizer_vocabulary`` is that of the tokenizer where it is to be smaller than the model's.
     """
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -43,7 +46,7 @@ def write_random_model(
     bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     bpe.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary,
+        vocab_size=tokenizer_vocabulary or vocabulary,
         special_tokens=["<|endoftext|>", "<|im_start|>", "<|im_end|>"],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
@@ -71,5 +74,5 @@ def write_random_model(
     with torch.random.fork_rng([]):
         torch.manual_seed(seed)
         model = Qwen2ForCausalLM(config)
-    model.save_pretrained(str(folder))
+    model.to(getattr(torch, precision)).save_pretrained(str(folder))
     return folder

@@ -16,30 +16,38 @@ from potstill.errors import PotstillError
 from potstill.training.adapters import (
     adapter_weights,
     attach_adapter,
-    lora_layers,
     save_adapter,
     seed_adapter,
 )
 from potstill.training.base import Base, cpu_threads, is_out_of_memory, peak_memory_bytes
 from potstill.training.batches import Batch
-from potstill.training.lora_product import speed_up
+from potstill.training.head_loss import LOGITS_PER_CHUNK, head_loss
+from potstill.training.levers import Levers
+from potstill.training.lora_product import fuse_lora
 from potstill.training.recipe import Recipe
+from potstill.training.trunk import lowest_adapted_layer, split_body
 
-__all__ = ["TorchTrainee", "open_trainee"]
-
-# A chunk of logits at the head is at most this large (in elements, float32: 64 MiB).
-_LOGITS_PER_CHUNK = 2**24
+__all__ = ["TorchTrainee", "open_trainee", "step_bytes"]
 
 
 class TorchTrainee:
     """An adapter on a lent base, with its optimizer."""
 
-    def __init__(self, base: Base, peft_model: Any, recipe: Recipe) -> None:
+    def __init__(self, base: Base, peft_model: Any, recipe: Recipe, levers: Levers) -> None:
         self._base = base
         self._peft_model = peft_model
         self._recipe = recipe
         self._parameters = [p for p in peft_model.parameters() if p.requires_grad]
         self._optimizer = _make_optimizer(self._parameters, recipe)
+        self._levers = levers
+        # Padded tokens of the largest batch so far: what memory is asked for goes by it.
+        self.largest_batch = 0
+        self._trunk = base.trunk if levers.cached_trunk and levers.short_backward else None
+        lowest = lowest_adapted_layer(base.model.config.num_hidden_layers, recipe)
+        if self._trunk is not None and self._trunk.layers > lowest:
+            self._trunk = None
+        if self._trunk is not None:
+            _, self._upper = split_body(base.body, self._trunk.layers)
 
     @property
     def trained_parameters(self) -> int:
@@ -117,41 +125,52 @@ class TorchTrainee:
         return peak_memory_bytes()
 
     def _loss(self, batch: Batch, weight: float, backward: bool) -> float:
-        """The summed loss of a batch times ``weight``, its gradient added where asked.
-
-        Only the hidden states that predict a completion token reach the head, a chunk at a time;
-        each chunk's gradient goes to a detached copy of them, so one chunk of logits lives at once.
-        """
+        """The summed loss of a batch times ``weight``, its gradient added where asked."""
         device = self._base.device
-        tokens_BT = torch.from_numpy(batch.tokens_BT).to(device)
         row_N, column_N, target_N = (
             torch.from_numpy(index).to(device)
             for index in (batch.row_N, batch.column_N, batch.target_N)
         )
-        hidden_BTD = self._base.body(input_ids=tokens_BT, use_cache=False).last_hidden_state
-        hidden_ND: Any = hidden_BTD[row_N, column_N]
-        leaf_ND: Any = hidden_ND.detach().requires_grad_(backward)
-        chunk = max(1, _LOGITS_PER_CHUNK // self._base.head.weight.shape[0])
-        total = 0.0
-        for part_ND, target in zip(
-            torch.split(leaf_ND, chunk), torch.split(target_N, chunk), strict=True
-        ):
-            logits_NV = self._base.head(part_ND).float()
-            loss: Any = functional.cross_entropy(logits_NV, target, reduction="sum") * weight
-            total += loss.item()
+        self.largest_batch = max(self.largest_batch, batch.padded_tokens)
+        hidden_BTD = self._hidden(batch, backward)
+        if not self._levers.gathered_head:
+            logits_BTV = self._base.head(hidden_BTD)
+            loss: Any = weight * functional.cross_entropy(
+                logits_BTV[row_N, column_N].float(), target_N, reduction="sum"
+            )
             if backward:
                 loss.backward()
+            return float(loss)
+        hidden_ND: Any = hidden_BTD[row_N, column_N]
+        total, gradient_ND = head_loss(self._base.head, hidden_ND.detach(), target_N, weight)
         if backward:
-            hidden_ND.backward(leaf_ND.grad)
+            hidden_ND.backward(gradient_ND)
         return total
+
+    def _hidden(self, batch: Batch, backward: bool) -> Any:
+        """The (B, T, D) normed hidden states, from the cached trunk where it holds the batch."""
+        device, body = self._base.device, self._base.body
+        if self._trunk is not None:
+            lower_BTD = self._trunk.hidden(batch, device)
+            if lower_BTD is not None:
+                return self._upper(inputs_embeds=lower_BTD, use_cache=False).last_hidden_state
+        tokens_BT = torch.from_numpy(batch.tokens_BT).to(device)
+        if self._levers.short_backward or not backward:
+            return body(input_ids=tokens_BT, use_cache=False).last_hidden_state
+        embedded_BTD = body.embed_tokens(tokens_BT).requires_grad_()
+        return body(inputs_embeds=embedded_BTD, use_cache=False).last_hidden_state
 
 
 @contextmanager
-def open_trainee(base: Base, recipe: Recipe, seed: int) -> Iterator[TorchTrainee]:
+def open_trainee(
+    base: Base, recipe: Recipe, seed: int, levers: Levers | None = None
+) -> Iterator[TorchTrainee]:
     """A trainee whose adapter starts from ``seed``; the base is as it was when the ``with`` ends.
 
-    Raises PotstillError naming the settings to lower where memory does not suffice.
+    ``levers`` are all on by default. Raises PotstillError naming the settings to lower, and about
+    what they ask for, where memory does not suffice.
     """
+    levers = levers or Levers()
     devices = [base.device] if base.device.startswith("cuda") else []
     with (
         base.lent(f"a training run of seed {seed}"),
@@ -160,22 +179,47 @@ def open_trainee(base: Base, recipe: Recipe, seed: int) -> Iterator[TorchTrainee
     ):
         torch.manual_seed(seed)
         peft_model = attach_adapter(base.model, recipe, base.name)
+        trainee: TorchTrainee | None = None
         try:
             seed_adapter(peft_model, seed)
-            for _, layer in lora_layers(peft_model):
-                speed_up(layer)
-            yield TorchTrainee(base, peft_model, recipe)
+            if levers.fused_lora:
+                fuse_lora(peft_model)
+            trainee = TorchTrainee(base, peft_model, recipe, levers)
+            yield trainee
         except (RuntimeError, MemoryError) as exc:
             if not is_out_of_memory(exc):
                 raise
             raise PotstillError(
-                f"Training on {base.name} ran out of memory on {base.device}; lower batch_size "
-                f"({recipe.batch_size}, raising accumulation keeps the recipe the same) or "
-                f"max_sequence_tokens ({recipe.max_sequence_tokens})."
+                _out_of_memory(base, recipe, trainee.largest_batch if trainee else 0)
             ) from exc
         finally:
             peft_model.unload()
             base.model.eval()
+
+
+def step_bytes(base: Base, recipe: Recipe, tokens: int) -> int:
+    """About the memory of one training step over ``tokens`` padded tokens, the weights aside.
+
+    Counted per token of an adapted layer: ten tensors of the hidden width (norms, queries,
+    residuals) and five of the feed-forward width are kept for the backward pass.
+    """
+    config = base.model.config
+    layers = config.num_hidden_layers if recipe.layers == "all" else recipe.layers
+    element = torch.empty(0, dtype=base.model.dtype).element_size()
+    wide = 10 * config.hidden_size + 5 * getattr(config, "intermediate_size", 0)
+    return int(tokens * layers * wide * element + 2 * 4 * LOGITS_PER_CHUNK)
+
+
+def _out_of_memory(base: Base, recipe: Recipe, tokens: int) -> str:
+    tokens = tokens or recipe.batch_size * recipe.max_sequence_tokens
+    weights_bytes = base.model.get_memory_footprint()
+    return (
+        f"Training on {base.name} ran out of memory on {base.device}: a step over {tokens:,} "
+        f"tokens needs about {step_bytes(base, recipe, tokens) / 1e9:.1f} GB beside "
+        f"{weights_bytes / 1e9:.1f} GB of weights; lower batch_size ({recipe.batch_size}, raising "
+        "accumulation keeps the recipe the same) or max_sequence_tokens "
+        f"({recipe.max_sequence_tokens})."
+    )
 
 
 def _make_optimizer(parameters: list[Any], recipe: Recipe) -> torch.optim.Optimizer:

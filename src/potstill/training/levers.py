@@ -1,0 +1,33 @@
+"""What makes training fast, each part of which can be switched off alone."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["Levers"]
+
+
+class Levers(BaseModel):
+    """How the torch backend saves work; all on by default.
+
+    But for ``buckets`` they change what is trained by no more than rounding, so they are no part of
+    the recipe's hash. Without ``buckets`` other examples share a batch.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    buckets: bool = Field(default=True, description="Batches hold examples of like lengths.")
+    gathered_head: bool = Field(
+        default=True, description="Logits are made of completion tokens only, a chunk at a time."
+    )
+    cached_trunk: bool = Field(
+        default=True,
+        description="Layers below the lowest adapted one run once per example of a grid.",
+    )
+    fused_lora: bool = Field(
+        default=True,
+        description="One LoRA product for projections that share an input, added in place.",
+    )
+    short_backward: bool = Field(
+        default=True, description="The backward pass ends at the lowest adapted layer."
+    )

@@ -1,0 +1,249 @@
+# ruff: noqa: N803, N806 (axes are suffixes of tensor names)
+"""The cached trunk: what the frozen lower layers make of each example, computed once per grid.
+
+Layers below the lowest adapted one see neither adapter nor dropout, so their outputs are the same
+for every seed, epoch and level of one base. They are kept in one memory-mapped file on disk.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from potstill.training.batches import Batch
+from potstill.training.examples import EncodedExample
+from potstill.training.recipe import Recipe
+
+__all__ = [
+    "Trunk",
+    "TrunkPlan",
+    "TrunkUnused",
+    "lowest_adapted_layer",
+    "open_trunk",
+    "plan_trunk",
+    "split_body",
+]
+
+# Below this many uses of an example on average the pass is not worth its disk space.
+_FEWEST_USES = 1.25
+# What is left free on the disk for others.
+_SPARE_BYTES = 2**30
+
+
+@dataclass(frozen=True, slots=True)
+class TrunkUnused:
+    """Why there is no cached trunk."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrunkPlan:
+    """What a trunk would hold: ``layers`` lower layers' outputs of distinct examples.
+
+    ``uses`` is how often an example is run in training and validation, on average.
+    """
+
+    layers: int
+    examples: tuple[EncodedExample, ...]
+    uses: float
+    bytes_per_token: int
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens the examples have."""
+        return sum(len(example.tokens) for example in self.examples)
+
+    @property
+    def size_bytes(self) -> int:
+        """The size of the file."""
+        return self.tokens * self.bytes_per_token
+
+
+class Trunk:
+    """The lower layers' outputs of every planned example, by token content."""
+
+    def __init__(self, layers: int, hidden_TD: torch.Tensor, starts: dict[bytes, int]) -> None:
+        self.layers = layers
+        self._hidden_TD = hidden_TD
+        self._starts = starts
+
+    def hidden(self, batch: Batch, device: str) -> torch.Tensor | None:
+        """The (B, T, D) input of the lowest adapted layer; None where an example is not held.
+
+        Padding is zeros: under a causal mask no real token looks at it.
+        """
+        starts = [
+            self._starts.get(_key(tokens[:length]))
+            for tokens, length in zip(batch.tokens_BT, batch.length_B, strict=True)
+        ]
+        if None in starts:
+            return None
+        hidden_BTD = torch.zeros(
+            *batch.tokens_BT.shape, self._hidden_TD.shape[1], dtype=self._hidden_TD.dtype
+        )
+        for row, (start, length) in enumerate(zip(starts, batch.length_B, strict=True)):
+            hidden_BTD[row, :length] = self._hidden_TD[start : start + length]
+        return hidden_BTD.to(device)
+
+
+def lowest_adapted_layer(depth: int, recipe: Recipe) -> int:
+    """The index of the lowest layer that the recipe's adapter touches in a model of ``depth``."""
+    return 0 if recipe.layers == "all" else depth - recipe.layers
+
+
+def split_body(body: Any, layer: int) -> tuple[Any, Any]:
+    """The decoder's layers below ``layer``, and the rest with the final norm.
+
+    Both take ``inputs_embeds`` and share the body's modules; position embeddings and the causal
+    mask are made in each, as in the whole.
+    """
+    lower, upper = _with_layers(body, slice(0, layer)), _with_layers(body, slice(layer, None))
+    lower.norm = torch.nn.Identity()
+    return lower, upper
+
+
+@contextmanager
+def open_trunk(
+    body: Any,
+    plan: TrunkPlan | TrunkUnused,
+    announce: Callable[[str], None],
+    folder: Path | None = None,
+) -> Iterator[Trunk | TrunkUnused]:
+    """The trunk of ``plan``, deleted when the ``with`` ends; or why it is not used.
+
+    ``announce`` is told either before anything is written. The file's ``folder`` is the system's
+    temporary one by default.
+    """
+    scratch = Path(folder or tempfile.gettempdir())
+    planned = _refuse_large(plan, scratch)
+    if isinstance(planned, TrunkUnused):
+        announce(f"No cached trunk: {planned.reason}")
+        yield planned
+        return
+    announce(
+        f"Caching the lowest {planned.layers} layers' outputs of {len(planned.examples)} examples "
+        f"in {scratch}: {_gigabytes(planned.size_bytes)} until the last cell is trained"
+    )
+    with tempfile.TemporaryDirectory(prefix="potstill-trunk-", dir=scratch) as name:
+        path = Path(name) / "hidden"
+        try:
+            _reserve(path, planned.size_bytes)
+        except OSError as exc:
+            unused = TrunkUnused(f"{scratch} refused {_gigabytes(planned.size_bytes)} ({exc})")
+            announce(f"No cached trunk: {unused.reason}")
+            yield unused
+            return
+        yield _fill(body, planned, path)
+
+
+def plan_trunk(
+    model: Any, recipe: Recipe, examples: Sequence[EncodedExample], runs: int
+) -> TrunkPlan | TrunkUnused:
+    """What to cache for ``runs`` runs over ``examples`` in all, or why it would not pay."""
+    config = model.config
+    layer = lowest_adapted_layer(config.num_hidden_layers, recipe)
+    if layer == 0:
+        return TrunkUnused("LoRA is on the lowest layer, so nothing is below it")
+    if getattr(config, "attention_dropout", 0.0):
+        return TrunkUnused("the model has attention dropout, so its layers differ at every step")
+    if not examples:
+        return TrunkUnused("there are no examples")
+    distinct = {_key(e.tokens): e for e in examples}
+    uses = runs / len(distinct)
+    if uses < _FEWEST_USES:
+        return TrunkUnused(f"an example is used {uses:.2f} times, too few to pay for the pass")
+    decoder = model.get_decoder()
+    if not all(hasattr(decoder, name) for name in ("layers", "norm", "embed_tokens")):
+        return TrunkUnused(f"{type(decoder).__name__} is not built of layers and a final norm")
+    if not _splits(decoder, layer):
+        return TrunkUnused(f"{type(decoder).__name__} does more than run its layers in order")
+    weight = decoder.embed_tokens.weight
+    bytes_per_token = weight.shape[1] * weight.element_size()
+    return TrunkPlan(layer, tuple(distinct.values()), uses, bytes_per_token)
+
+
+def _refuse_large(plan: TrunkPlan | TrunkUnused, folder: Path) -> TrunkPlan | TrunkUnused:
+    """The plan, or that the disk under ``folder`` is too small for it."""
+    if isinstance(plan, TrunkUnused):
+        return plan
+    free_bytes = shutil.disk_usage(folder).free
+    if plan.size_bytes + _SPARE_BYTES <= free_bytes:
+        return plan
+    return TrunkUnused(
+        f"it takes {_gigabytes(plan.size_bytes)} and {folder} has {_gigabytes(free_bytes)} free"
+    )
+
+
+@torch.no_grad()
+def _fill(body: Any, plan: TrunkPlan, path: Path) -> Trunk:
+    lower, _ = split_body(body, plan.layers)
+    weight = body.embed_tokens.weight
+    width = weight.shape[1]
+    mapped: Any = torch.from_file(
+        str(path), shared=True, size=plan.tokens * width, dtype=weight.dtype
+    )
+    hidden_TD = mapped.view(-1, width)
+    starts: dict[bytes, int] = {}
+    start = 0
+    lower.eval()
+    # One at a time: padding and company would reach an example's last bits, and a cell that is
+    # resumed beside other cells must find the very same ones.
+    for example in plan.examples:
+        tokens_1T = torch.tensor([example.tokens], device=weight.device)
+        hidden_1TD = lower(input_ids=tokens_1T, use_cache=False).last_hidden_state
+        stop = start + len(example.tokens)
+        hidden_TD[start:stop] = hidden_1TD[0].cpu()
+        starts[_key(example.tokens)] = start
+        start = stop
+    return Trunk(plan.layers, hidden_TD, starts)
+
+
+def _with_layers(body: Any, which: slice) -> Any:
+    part = copy.copy(body)
+    part.__dict__["_modules"] = dict(body._modules)
+    part.layers = body.layers[which]
+    part.config = copy.copy(body.config)
+    part.config.num_hidden_layers = len(part.layers)
+    if getattr(body.config, "layer_types", None):
+        part.config.layer_types = body.config.layer_types[which]
+    return part
+
+
+@torch.no_grad()
+def _splits(body: Any, layer: int) -> bool:
+    """Whether the parts one after another give what the whole gives, tried on a few tokens."""
+    device = body.embed_tokens.weight.device
+    tokens_BT = torch.arange(8, device=device)[None] % body.embed_tokens.weight.shape[0]
+    lower, upper = split_body(body, layer)
+    whole = body(input_ids=tokens_BT, use_cache=False).last_hidden_state
+    hidden = lower(input_ids=tokens_BT, use_cache=False).last_hidden_state
+    parts = upper(inputs_embeds=hidden, use_cache=False).last_hidden_state
+    return bool(torch.equal(whole, parts))
+
+
+def _reserve(path: Path, size_bytes: int) -> None:
+    """Take the space now: a full disk under a mapped file ends the process without a word."""
+    with path.open("wb") as file:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size_bytes)
+        else:
+            file.truncate(size_bytes)
+
+
+def _key(tokens: Any) -> bytes:
+    return np.asarray(tokens, dtype=np.int64).tobytes()
+
+
+def _gigabytes(size_bytes: float) -> str:
+    return f"{size_bytes / 1e9:.2f} GB"
