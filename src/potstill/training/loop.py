@@ -286,6 +286,7 @@ def _run(
             kept_at = time.monotonic()
     keeping.metrics.close()
     if run.best_weights is None:
+        keeping.checkpoints.clear()
         raise PotstillError(
             f"Cell {cell} has no checkpoint to keep: {run.stopped} and no validation before it was "
             f"finite; lower learning_rate ({recipe.learning_rate:g}) or validate_every "
