@@ -171,3 +171,25 @@ def test_sampled_answers_do_not_hang_on_the_batch(pockets: dict[str, Any], tmp_p
             found.append({tag: r.text for tag, r in done.items()})
     assert found[0] == found[1]
     assert len(set(found[0].values())) > 5
+
+
+def test_a_quantised_base_trains_and_answers_with_its_adapter(
+    model_folder: Path, tmp_path: Path
+) -> None:
+    from mlx_lm import convert
+
+    folder = tmp_path / "q4"
+    convert(str(model_folder), str(folder), quantize=True, q_bits=4, q_group_size=32)
+    base = load_mlx_base(folder)
+    assert base.precision == "q4"
+    recipe = RECIPES["adamw"].model_copy(update={"learning_rate": 1e-2})
+    batches = make_batches(base, make_examples(24), 12)
+    (tmp_path / "adapter").mkdir()
+    with base.open_trainee(recipe, 1) as opened:
+        before = opened.validate(batches[:4])
+        curve(opened, recipe, batches, 12)
+        assert opened.validate(batches[:4]) < before
+        opened.save(opened.snapshot(), tmp_path / "adapter")
+    with Ledger.open(tmp_path / "ledger.sqlite") as ledger:
+        taught = texts(base, tmp_path / "adapter", ledger)
+        assert taught != texts(base, None, ledger)
