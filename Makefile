@@ -10,7 +10,7 @@ demo: .venv/.installed
 	$(BIN)/potstill demo --out runs/demo
 
 test: .venv/.tested lint
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist loadfile
 
 lint: .venv/.tested
 	$(BIN)/ruff check .
