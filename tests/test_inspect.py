@@ -58,10 +58,9 @@ def test_the_gates_of_replies_and_lessons_are_those_that_kept_them_out(study: Pa
     found = look(study)
     rows = found.gates()
     wrong = {row.problem_id for row in rows if row.gate == Gate.WRONG and row.level == "R0"}
-    assert found.taught is not None
     verdicts = {v.problem_id: v.outcome.value for v in found.taught.verdicts}
     assert wrong == {p for p, outcome in verdicts.items() if outcome == "WRONG"} != set()
-    flagged = {(x.problem_id, x.level, flag) for x in found.all_lessons() for flag in x.flags}
+    flagged = {(x.problem_id, x.level, flag) for x in found.lessons for flag in x.flags}
     kept_out = {(r.problem_id, r.level, r.gate) for r in rows if r.excludes and r.level != "R0"}
     assert kept_out == {x for x in flagged if x[1] != "R0"}
 
@@ -70,11 +69,11 @@ def test_one_problem_is_shown_with_everything(
     study: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = look(study)
-    own = next(iter(found.lessons.values()))
-    lesson = own["R6"]
+    lesson = next(x for x in found.lessons if x.level == "R6")
+    (problem,) = (p for p in found.problems if p.id == lesson.problem_id)
     _, out, _ = run_cli(capsys, monkeypatch, "inspect", study, lesson.problem_id)
     flat = " ".join(out.split())
-    for text in (found.problems[lesson.problem_id].text, lesson.text, "verdict CORRECT", "R1"):
+    for text in (problem.text, lesson.text, "verdict CORRECT", "R1"):
         assert " ".join(text.split()) in flat
     _, out, _ = run_cli(capsys, monkeypatch, "inspect", study, lesson.problem_id, "--level", "R6")
     assert "teacher's reply" not in out
@@ -83,7 +82,7 @@ def test_one_problem_is_shown_with_everything(
 def test_what_a_model_or_a_problem_says_never_reaches_the_terminal_as_a_command(
     study: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (hostile,) = [p.id for p in look(study).problems.values() if p.text == HOSTILE]
+    (hostile,) = [p.id for p in look(study).problems if p.text == HOSTILE]
     _, out, _ = run_cli(capsys, monkeypatch, "inspect", study, hostile)
     assert "\x1b" not in out
     assert "\x07" not in out

@@ -42,14 +42,14 @@ from potstill.report.data import (
 if TYPE_CHECKING:
     from potstill.cells import Run
     from potstill.ledger import Ledger
-    from potstill.pipeline import Curriculum, Result
+    from potstill.pipeline import Made
     from potstill.stages import Answers
     from potstill.students import StudentCell
 
 __all__ = ["call_counts", "lesson_counts", "report_data", "write_report"]
 
 
-def write_report(run: Run, result: Result) -> dict[str, Any]:
+def write_report(run: Run, result: Made) -> dict[str, Any]:
     """The report as plain data, after it was written beneath the study's directory."""
     import json
 
@@ -62,7 +62,7 @@ def write_report(run: Run, result: Result) -> dict[str, Any]:
     return report
 
 
-def report_data(run: Run, result: Result) -> ReportData:
+def report_data(run: Run, result: Made) -> ReportData:
     """Every number and sentence of the report."""
     problems = _scored_groups(result)
     answers = [row for cell in result.answers for row in _answered(cell, problems)]
@@ -93,7 +93,7 @@ def report_data(run: Run, result: Result) -> ReportData:
     )
 
 
-def _scored_groups(result: Result) -> list[Problem]:
+def _scored_groups(result: Made) -> list[Problem]:
     """The problems without the group that only says on which side they stand."""
     options = result.study.split
     if options.by != "given":
@@ -117,7 +117,7 @@ def _answered(cell: Answers, problems: Iterable[Problem]) -> list[Answered]:
     )
 
 
-def _corpus(result: Result) -> Corpus:
+def _corpus(result: Made) -> Corpus:
     chosen = {x.problem_id for lessons in result.chosen.values() for x in lessons}
     not_asked = Counter(
         x.solver for cell in (result.taught, *result.answers) for x in cell.not_asked
@@ -133,7 +133,7 @@ def _corpus(result: Result) -> Corpus:
     )
 
 
-def lesson_counts(made: Curriculum) -> tuple[LessonCount, ...]:
+def lesson_counts(made: Made) -> tuple[LessonCount, ...]:
     """The lessons of every level of the ladder, R0 too, and then of every control."""
     return (*_lesson_counts(made.lessons), *_control_counts(made.chosen))
 
@@ -187,7 +187,7 @@ def call_counts(ledger: Ledger) -> tuple[CallCount, ...]:
     )
 
 
-def _causes(result: Result, problems: Iterable[Problem]) -> Iterable[CauseCount]:
+def _causes(result: Made, problems: Iterable[Problem]) -> Iterable[CauseCount]:
     """Why answers were not right, by solver and group."""
     groups = {p.id: ["all", *(f"{k}={v}" for k, v in p.groups.items())] for p in problems}
     found: dict[tuple[str, str, str], list[Cause]] = {}
@@ -201,7 +201,7 @@ def _causes(result: Result, problems: Iterable[Problem]) -> Iterable[CauseCount]
         yield CauseCount(set_, who, group, len(causes), counts)
 
 
-def _grader(result: Result) -> Grader:
+def _grader(result: Made) -> Grader:
     texts = {p.id: p for p in result.problems}
     decided: Counter[str] = Counter()
     disagreements: list[Disagreement] = []
@@ -229,7 +229,7 @@ def _grader(result: Result) -> Grader:
     return Grader(ordered, tuple(disagreements), unparseable, undecided)
 
 
-def _overlap(result: Result) -> tuple[OverlapPair, ...]:
+def _overlap(result: Made) -> tuple[OverlapPair, ...]:
     """The pairs across the two sides; those that say the same were put on one side."""
     rows = []
     for pair in result.pairs:
@@ -243,7 +243,7 @@ def _overlap(result: Result) -> tuple[OverlapPair, ...]:
     return tuple(rows)
 
 
-def _reproduction(run: Run, result: Result) -> Reproduction:
+def _reproduction(run: Run, result: Made) -> Reproduction:
     backend = ("mlx", "mlx-lm") if run.study.student.backend == "mlx" else ("torch", "peft")
     names = ("potstill", *backend, "transformers", "math-verify")
     return Reproduction(
@@ -258,7 +258,7 @@ def _reproduction(run: Run, result: Result) -> Reproduction:
     )
 
 
-def _notes(result: Result) -> tuple[str, ...]:
+def _notes(result: Made) -> tuple[str, ...]:
     study = result.study
     notes = []
     if study.student.base == "pocket":

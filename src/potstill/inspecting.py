@@ -5,23 +5,19 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from potstill.cells import NotFresh, Run
+from potstill.cells import NotFresh
 from potstill.errors import InputError
-from potstill.lessons.controls import is_control, make_controls
 from potstill.lessons.listing import GateRow, gate_rows, gate_totals
-from potstill.lessons.overlap import Pair
 from potstill.lessons.quality import Gate
+from potstill.pipeline import Made, go_through, open_run
 from potstill.progress import quiet
-from potstill.records import Lesson, Level, Problem, Response, SetAside, Split, Verdict
+from potstill.records import Lesson, Level, Problem, Response, Split, Verdict
 from potstill.report.phrases import shown
-from potstill.stages import Answers
 from potstill.status import study_of
-from potstill.store import Store
-from potstill.study import Study
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,33 +27,24 @@ __all__ = ["Found", "Wanted", "look", "print_gates", "print_problem", "print_pro
 
 
 @dataclass(slots=True)
-class Found:
-    """What a study holds so far; ``missing`` says which stage is the first that is not there."""
+class Found(Made):
+    """What a study holds so far; ``missing`` says what the first unfinished stage lacks."""
 
-    study: Study
-    problems: dict[str, Problem] = field(default_factory=dict)
-    set_aside: dict[str, SetAside] = field(default_factory=dict)
-    splits: dict[str, Split] = field(default_factory=dict)
-    pairs: list[Pair] = field(default_factory=list)
-    taught: Answers | None = None
-    lessons: dict[str, dict[str, Lesson]] = field(default_factory=dict)
-    answers: list[Answers] = field(default_factory=list)
     missing: str = ""
 
     def gates(self) -> list[GateRow]:
         """Every gate that fired, on the teacher's replies and on the lessons."""
         taught = self.taught
         return gate_rows(
-            self.problems.values(),
-            taught.responses if taught else (),
-            taught.verdicts if taught else (),
-            self.all_lessons(),
-            self.study.gates,
+            self.problems, taught.responses, taught.verdicts, self.lessons, self.study.gates
         )
 
-    def all_lessons(self) -> list[Lesson]:
-        """The lessons of every problem and level."""
-        return [lesson for levels in self.lessons.values() for lesson in levels.values()]
+    def lessons_by_problem(self) -> dict[str, dict[str, Lesson]]:
+        """The lessons of each problem, by level."""
+        found: dict[str, dict[str, Lesson]] = {}
+        for lesson in self.lessons:
+            found.setdefault(lesson.problem_id, {})[lesson.level] = lesson
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,39 +66,11 @@ def look(directory: Path) -> Found:
 
     Raises StoreError for a folder that is no study directory.
     """
-    from potstill.ledger import Ledger
-    from potstill.pipeline import evaluate, train
-    from potstill.rating import rate, worth_teaching
-    from potstill.stages import ask_teacher, bring_in, judge, make_lessons, split_up
-    from potstill.students import levels_to_ask
-
     found = Found(study_of(directory))
     with ExitStack() as stack:
-        ledger = stack.enter_context(Ledger.open(directory / "ledger.sqlite", readonly=True))
-        store = Store(directory, create=False)
-        run = Run(found.study, directory, store, ledger, quiet, stack, peek=True)
         try:
-            problems, aside = bring_in(run)
-            found.problems = {p.id: p for p in problems}
-            found.set_aside = {item.id: item for item in aside}
-            splits, pairs = split_up(run, problems)
-            found.splits, found.pairs = dict(splits), list(pairs)
-            problems = rate(run, problems)
-            found.problems = {p.id: p for p in problems}
-            by_split = {s: [p for p in problems if splits[p.id] is s] for s in Split}
-            lesson_problems = by_split[Split.TRAIN] + by_split[Split.VALID]
-            taught_problems = worth_teaching(found.study, lesson_problems)
-            samples = found.study.teacher.samples
-            found.taught = ask_teacher(run, taught_problems, "train", samples=samples)
-            found.taught = judge(run, found.taught, taught_problems)
-            lessons, chosen, _ = make_lessons(run, found.taught, taught_problems)
-            for lesson in lessons:
-                found.lessons.setdefault(lesson.problem_id, {})[lesson.level] = lesson
-            controls = [x for x in found.study.variants if is_control(x)]
-            chosen = {**chosen, **make_controls(chosen, controls, problems, run.count_tokens)}
-            students = train(run, chosen, by_split, pairs)
-            asked = levels_to_ask(run, chosen)
-            found.answers = evaluate(run, students, asked, by_split[Split.HELDOUT])
+            for _ in go_through(open_run(found.study, directory, quiet, stack, peek=True), found):
+                pass
         except NotFresh as exc:
             found.missing = str(exc)
     return found
@@ -130,8 +89,9 @@ def print_problems(found: Found, wanted: Wanted, console: Console) -> None:
     }
     table = _table(("problem", "side", "key", "teacher", *levels), right=levels)
     listed = 0
-    for problem in found.problems.values():
-        own = found.lessons.get(problem.id, {})
+    by_problem = found.lessons_by_problem()
+    for problem in found.problems:
+        own = by_problem.get(problem.id, {})
         side = found.splits[problem.id].value if found.splits else ""
         at_level = own.get(wanted.level)
         if wanted.side and side != wanted.side:
@@ -158,8 +118,7 @@ def print_gates(found: Found, wanted: Wanted, console: Console) -> None:
     from rich.text import Text
 
     rows = found.gates()
-    replies = found.taught.responses if found.taught else ()
-    totals = gate_totals(rows, replies, found.all_lessons())
+    totals = gate_totals(rows, found.taught.responses, found.lessons)
     table = _table(
         ("level", "gate", "set aside", "noted only", "of"), right=("set aside", "noted only", "of")
     )
@@ -183,21 +142,23 @@ def print_problem(found: Found, problem_id: str, level: str, console: Console) -
 
     Raises InputError for an id that the study does not have, naming the nearest.
     """
-    if problem_id in found.set_aside:
-        item = found.set_aside[problem_id]
+    set_aside = {item.id: item for item in found.set_aside}
+    problems = {p.id: p for p in found.problems}
+    if problem_id in set_aside:
+        item = set_aside[problem_id]
         _section(console, problem_id, [("set aside", f"{item.reason.value} {item.detail}".strip())])
         _body(console, item.text)
         return
-    if problem_id not in found.problems:
-        close = difflib.get_close_matches(problem_id, [*found.problems, *found.set_aside], n=1)
+    if problem_id not in problems:
+        close = difflib.get_close_matches(problem_id, [*problems, *set_aside], n=1)
         meant = f"did you mean {close[0]!r}?" if close else "potstill inspect DIR lists them."
         raise InputError(f"The study has no problem {problem_id!r}; {meant}")
-    problem = found.problems[problem_id]
+    problem = problems[problem_id]
     gates = [row for row in found.gates() if row.problem_id == problem_id]
     if not level:
         _print_head(found, problem, console)
         _print_replies(found, problem, console)
-    for name, lesson in sorted(found.lessons.get(problem_id, {}).items()):
+    for name, lesson in sorted(found.lessons_by_problem().get(problem_id, {}).items()):
         if level in ("", name):
             _print_lesson(lesson, [row for row in gates if row.level == name], console)
     if not level:
@@ -224,8 +185,6 @@ def _print_head(found: Found, problem: Problem, console: Console) -> None:
 
 
 def _print_replies(found: Found, problem: Problem, console: Console) -> None:
-    if found.taught is None:
-        return
     verdicts = {v.response_id: v for v in found.taught.verdicts}
     for response in found.taught.responses:
         if response.problem_id == problem.id:
@@ -303,7 +262,7 @@ def _body(console: Console, text: str) -> None:
 
 def _outcome(found: Found, problem_id: str) -> str:
     for cell in (found.taught, *found.answers):
-        if cell is not None and cell.name == "teacher":
+        if cell.name == "teacher":
             for verdict in cell.verdicts:
                 if verdict.problem_id == problem_id:
                     return verdict.outcome.value.lower()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from potstill.progress import Progress, quiet
 from potstill.rating import rate, worth_teaching
 from potstill.records import Lesson, Problem, SetAside, Split
 from potstill.stages import (
+    UNASKED,
     Answers,
     AskedLevel,
     ask_student,
@@ -35,8 +36,8 @@ from potstill.study import Study
 
 __all__ = [
     "STAGES",
-    "Curriculum",
-    "Result",
+    "Made",
+    "go_through",
     "open_run",
     "read_curriculum",
     "read_lessons",
@@ -46,18 +47,21 @@ __all__ = [
 STAGES = ("problems", "split", "rate", "teach", "verify", "condense", "train", "answer", "report")
 
 
-@dataclass(frozen=True, slots=True)
-class Curriculum:
-    """What the stages up to the lessons made. ``chosen`` holds the controls too."""
+@dataclass(slots=True)
+class Made:
+    """What the stages of a study have made so far. ``chosen`` holds the controls too."""
 
-    problems: tuple[Problem, ...]
-    set_aside: tuple[SetAside, ...]
-    splits: Mapping[str, Split]
-    pairs: tuple[Pair, ...]
-    taught: Answers
-    lessons: tuple[Lesson, ...]
-    chosen: Mapping[str, tuple[Lesson, ...]]
-    left_out: tuple[LeftOut, ...]
+    study: Study
+    problems: Sequence[Problem] = ()
+    set_aside: Sequence[SetAside] = ()
+    splits: Mapping[str, Split] = field(default_factory=dict)
+    pairs: Sequence[Pair] = ()
+    taught: Answers = UNASKED
+    lessons: Sequence[Lesson] = ()
+    chosen: Mapping[str, Sequence[Lesson]] = field(default_factory=dict)
+    left_out: Sequence[LeftOut] = ()
+    students: Sequence[StudentCell] = ()
+    answers: Sequence[Answers] = ()
 
     def on_side(self, side: Split) -> list[Problem]:
         """The problems that stand on one side."""
@@ -66,15 +70,6 @@ class Curriculum:
     def by_split(self) -> dict[Split, list[Problem]]:
         """The problems of every side."""
         return {side: self.on_side(side) for side in Split}
-
-
-@dataclass(frozen=True, slots=True)
-class Result(Curriculum):
-    """Everything the stages made, for the report."""
-
-    study: Study
-    students: tuple[StudentCell, ...]
-    answers: tuple[Answers, ...]
 
 
 def run_study(
@@ -93,12 +88,13 @@ def run_study(
         raise InputError(f"there is no stage {until!r}; the stages are {', '.join(STAGES)}.")
     with ExitStack() as stack:
         run = open_run(study, directory, progress, stack, peek=peek)
-        result = _stages(run, until)
-        if result is None or until == "answer":
-            return None
+        made = Made(study)
+        for stage in go_through(run, made):
+            if stage == until:
+                return None
         from potstill.assemble import write_report
 
-        return write_report(run, result)
+        return write_report(run, made)
 
 
 def open_run(
@@ -114,15 +110,16 @@ def open_run(
     return Run(study, directory, store, ledger, progress, stack, peek)
 
 
-def read_lessons(run: Run) -> Curriculum:
+def read_lessons(run: Run) -> Made:
     """What the stages up to the lessons make, made now where it is not there."""
-    made = _curriculum(run)
-    if made is None:
-        raise RuntimeError("the stages stopped without being told to")
+    made = Made(run.study)
+    for stage in go_through(run, made):
+        if stage == "condense":
+            break
     return made
 
 
-def read_curriculum(study: Study, directory: Path) -> Curriculum:
+def read_curriculum(study: Study, directory: Path) -> Made:
     """What a study directory holds up to its lessons; nothing is made and nothing bought.
 
     Raises NotFresh where a stage up to the lessons is not finished.
@@ -131,71 +128,43 @@ def read_curriculum(study: Study, directory: Path) -> Curriculum:
         return read_lessons(open_run(study, directory, quiet, stack, peek=True))
 
 
-def _stages(run: Run, until: str) -> Result | None:
-    made = _curriculum(run, until)
-    if made is None:
-        return None
-    by_split = made.by_split()
-    students = train(run, made.chosen, by_split, made.pairs)
-    if until == "train":
-        return None
-    asked = levels_to_ask(run, made.chosen)
-    answers = evaluate(run, students, asked, by_split[Split.HELDOUT])
-    if run.study.evaluation.seen == "report":
+def go_through(run: Run, made: Made) -> Iterator[str]:
+    """Yields the name of each stage, in the order of STAGES, once ``made`` holds what it made."""
+    study = run.study
+    made.problems, made.set_aside = bring_in(run)
+    yield "problems"
+    made.splits, made.pairs = split_up(run, made.problems)
+    yield "split"
+    made.problems = rate(run, made.problems)
+    yield "rate"
+    asked = worth_teaching(study, made.on_side(Split.TRAIN) + made.on_side(Split.VALID))
+    made.taught = ask_teacher(run, asked, "train", samples=study.teacher.samples)
+    yield "teach"
+    made.taught = judge(run, made.taught, asked)
+    yield "verify"
+    made.lessons, chosen, made.left_out = make_lessons(run, made.taught, asked)
+    controls = [x for x in study.variants if is_control(x)]
+    made.chosen = {**chosen, **make_controls(chosen, controls, asked, run.count_tokens)}
+    yield "condense"
+    made.students = train(run, made)
+    yield "train"
+    levels = levels_to_ask(run, made.chosen)
+    made.answers = evaluate(run, made.students, levels, made.on_side(Split.HELDOUT))
+    if study.evaluation.seen == "report":
         trained = {lesson.problem_id for lessons in made.chosen.values() for lesson in lessons}
-        seen = [p for p in by_split[Split.TRAIN] if p.id in trained]
-        answers += evaluate(run, students, asked, seen, Split.TRAIN)
-    parts = {f.name: getattr(made, f.name) for f in fields(made)}
-    return Result(**parts, study=run.study, students=tuple(students), answers=tuple(answers))
+        seen = [p for p in made.on_side(Split.TRAIN) if p.id in trained]
+        again = evaluate(run, made.students, levels, seen, Split.TRAIN)
+        made.answers = [*made.answers, *again]
+    yield "answer"
 
 
-def _curriculum(run: Run, until: str = "") -> Curriculum | None:
-    problems, set_aside = bring_in(run)
-    if until == "problems":
-        return None
-    splits, pairs = split_up(run, problems)
-    if until == "split":
-        return None
-    problems = rate(run, problems)
-    if until == "rate":
-        return None
-    lesson_problems = worth_teaching(
-        run.study, [p for s in (Split.TRAIN, Split.VALID) for p in problems if splits[p.id] is s]
-    )
-    taught = ask_teacher(run, lesson_problems, "train", samples=run.study.teacher.samples)
-    if until == "teach":
-        return None
-    taught = judge(run, taught, lesson_problems)
-    if until == "verify":
-        return None
-    lessons, chosen, left_out = make_lessons(run, taught, lesson_problems)
-    if until == "condense":
-        return None
-    controls = [x for x in run.study.variants if is_control(x)]
-    return Curriculum(
-        tuple(problems),
-        tuple(set_aside),
-        splits,
-        tuple(pairs),
-        taught,
-        tuple(lessons),
-        {**chosen, **make_controls(chosen, controls, lesson_problems, run.count_tokens)},
-        tuple(left_out),
-    )
-
-
-def train(
-    run: Run,
-    chosen: Mapping[str, Sequence[Lesson]],
-    by_split: Mapping[Split, Sequence[Problem]],
-    pairs: Sequence[Pair],
-) -> list[StudentCell]:
+def train(run: Run, made: Made) -> list[StudentCell]:
     """One student for every level and seed: the grid."""
-    heldout = {p.id for p in by_split[Split.HELDOUT]}
-    lesson_ids = {lesson.problem_id for lessons in chosen.values() for lesson in lessons}
-    leaks = [xy for p in pairs if p.leaks for xy in ((p.a_id, p.b_id), (p.b_id, p.a_id))]
+    heldout = {p.id for p in made.on_side(Split.HELDOUT)}
+    lesson_ids = {lesson.problem_id for lessons in made.chosen.values() for lesson in lessons}
+    leaks = [xy for p in made.pairs if p.leaks for xy in ((p.a_id, p.b_id), (p.b_id, p.a_id))]
     refuse_seen(heldout, lesson_ids, leaks)
-    return train_students(run, chosen, by_split)
+    return train_students(run, made.chosen, made.by_split())
 
 
 def evaluate(

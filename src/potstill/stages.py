@@ -26,6 +26,7 @@ from potstill.records import (
     Problem,
     Response,
     Role,
+    Sampling,
     SetAside,
     Split,
     Verdict,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from potstill.students import StudentCell
 
 __all__ = [
+    "UNASKED",
     "VERSION",
     "Answers",
     "AskedLevel",
@@ -93,6 +95,9 @@ class Answers:
     not_asked: tuple[NotAsked, ...]
     verdicts: tuple[Verdict, ...] = ()
     split: Split = Split.HELDOUT
+
+
+UNASKED = Answers("", Role.TEACHER, "", 0, "", Condition("", "", "", Sampling(), ""), (), ())
 
 
 def bring_in(run: Run) -> tuple[list[Problem], list[SetAside]]:

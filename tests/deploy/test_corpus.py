@@ -17,7 +17,7 @@ from potstill.deploy import corpus as exporting
 from potstill.deploy.corpus import export_corpus
 from potstill.errors import InputError, StoreError
 from potstill.lessons.quality import Gate
-from potstill.pipeline import Curriculum, read_curriculum, run_study
+from potstill.pipeline import Made, read_curriculum, run_study
 from potstill.records import Split
 from potstill.solvers import render_messages
 from potstill.solvers.server import ChatReply, ChatRequest, create_app, serve
@@ -42,7 +42,7 @@ def run_small(folder: Path, until: str = "condense", **changes: Any) -> tuple[St
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, Path, Curriculum]:
+def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, Path, Made]:
     """A study whose lessons exist and nothing after them."""
     study, directory = run_small(tmp_path_factory.mktemp("corpus"))
     return study, directory, read_curriculum(study, directory)
@@ -60,12 +60,12 @@ def split_front(card: str) -> tuple[dict[str, Any], str]:
     return yaml.safe_load(front), body
 
 
-def ids_of(made: Curriculum, *sides: Split) -> list[str]:
+def ids_of(made: Made, *sides: Split) -> list[str]:
     return [p.id for p in made.problems if made.splits[p.id] in sides]
 
 
 def test_the_dataset_loads_offline_and_says_what_the_study_made(
-    done: tuple[Study, Path, Curriculum], tmp_path: Path
+    done: tuple[Study, Path, Made], tmp_path: Path
 ) -> None:
     _, directory, made = done
     exported = export_corpus(directory, tmp_path / "set", "dataset")
@@ -91,7 +91,7 @@ def test_the_dataset_loads_offline_and_says_what_the_study_made(
 
 @pytest.mark.parametrize("to", ["dataset", "messages"])
 def test_no_held_out_problem_is_in_any_file(
-    done: tuple[Study, Path, Curriculum], tmp_path: Path, to: Any
+    done: tuple[Study, Path, Made], tmp_path: Path, to: Any
 ) -> None:
     _, directory, made = done
     export_corpus(directory, tmp_path / "set", to)
@@ -111,9 +111,7 @@ def test_no_held_out_problem_is_in_any_file(
     assert not [name for name in heldout if f'"{name}"' in everything]
 
 
-def test_each_split_holds_its_own_problems(
-    done: tuple[Study, Path, Curriculum], tmp_path: Path
-) -> None:
+def test_each_split_holds_its_own_problems(done: tuple[Study, Path, Made], tmp_path: Path) -> None:
     _, directory, made = done
     export_corpus(directory, tmp_path / "set", "dataset", ["R3"])
     loaded = load_dataset(str(tmp_path / "set"), "R3")
@@ -124,7 +122,7 @@ def test_each_split_holds_its_own_problems(
 
 
 def test_messages_are_the_chats_the_study_trains_on(
-    done: tuple[Study, Path, Curriculum], tmp_path: Path
+    done: tuple[Study, Path, Made], tmp_path: Path
 ) -> None:
     study, directory, made = done
     export_corpus(directory, tmp_path / "set", "messages")
@@ -144,9 +142,7 @@ def test_messages_are_the_chats_the_study_trains_on(
     assert hub["train"]["messages"] == loaded["train"]["messages"]
 
 
-def test_mlx_lm_takes_the_folder_as_it_is(
-    done: tuple[Study, Path, Curriculum], tmp_path: Path
-) -> None:
+def test_mlx_lm_takes_the_folder_as_it_is(done: tuple[Study, Path, Made], tmp_path: Path) -> None:
     mlx_datasets = pytest.importorskip("mlx_lm.tuner.datasets")
     from types import SimpleNamespace
 
@@ -168,7 +164,7 @@ def test_mlx_lm_takes_the_folder_as_it_is(
 
 
 def test_llama_factorys_list_names_every_file(
-    done: tuple[Study, Path, Curriculum], tmp_path: Path
+    done: tuple[Study, Path, Made], tmp_path: Path
 ) -> None:
     study, directory, _ = done
     export_corpus(directory, tmp_path / "set", "messages", ["R1"])
@@ -184,7 +180,7 @@ def test_llama_factorys_list_names_every_file(
 
 
 def test_the_card_says_how_many_of_what_and_no_text_in_it_is_markup(
-    done: tuple[Study, Path, Curriculum], tmp_path: Path
+    done: tuple[Study, Path, Made], tmp_path: Path
 ) -> None:
     _, directory, made = done
     exported = export_corpus(directory, tmp_path / "set", "dataset")
@@ -252,7 +248,7 @@ def test_hostile_text_stays_text(tmp_path: Path) -> None:
     assert "wild\\|model" in body
 
 
-def test_nothing_is_bought(done: tuple[Study, Path, Curriculum], tmp_path: Path) -> None:
+def test_nothing_is_bought(done: tuple[Study, Path, Made], tmp_path: Path) -> None:
     _, directory, _ = done
     with sqlite3.connect(f"file:{directory}/ledger.sqlite?mode=ro", uri=True) as db:
         before = db.execute("select count(*) from replies").fetchone()
@@ -261,7 +257,7 @@ def test_nothing_is_bought(done: tuple[Study, Path, Curriculum], tmp_path: Path)
 
 
 def test_an_occupied_folder_is_refused_and_an_empty_one_is_taken(
-    done: tuple[Study, Path, Curriculum], tmp_path: Path
+    done: tuple[Study, Path, Made], tmp_path: Path
 ) -> None:
     _, directory, _ = done
     (tmp_path / "full").mkdir()
@@ -275,7 +271,7 @@ def test_an_occupied_folder_is_refused_and_an_empty_one_is_taken(
 
 
 def test_a_stop_in_the_middle_leaves_nothing(
-    done: tuple[Study, Path, Curriculum], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    done: tuple[Study, Path, Made], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
@@ -287,7 +283,7 @@ def test_a_stop_in_the_middle_leaves_nothing(
 
 
 def test_before_the_lessons_exist_it_says_so(
-    done: tuple[Study, Path, Curriculum], tmp_path: Path
+    done: tuple[Study, Path, Made], tmp_path: Path
 ) -> None:
     with pytest.raises(StoreError, match="no study directory"):
         export_corpus(tmp_path, tmp_path / "set", "dataset")

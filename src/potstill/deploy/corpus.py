@@ -25,7 +25,7 @@ from potstill.study import Study
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from potstill.pipeline import Curriculum
+    from potstill.pipeline import Made
     from potstill.training.examples import Example
 
 __all__ = ["FORMATS", "ExportedCorpus", "export_corpus"]
@@ -103,7 +103,7 @@ def export_corpus(
     return ExportedCorpus(out, counts)
 
 
-def corpus_rows(study: Study, made: Curriculum, level: str) -> dict[Split, Rows]:
+def corpus_rows(study: Study, made: Made, level: str) -> dict[Split, Rows]:
     """The rows of one level by split, as plain values, in the study's own order of problems."""
     from potstill.students import examples
 

@@ -14,7 +14,7 @@ from potstill.report import phrases
 from potstill.study import Agent, Study
 
 if TYPE_CHECKING:
-    from potstill.pipeline import Curriculum
+    from potstill.pipeline import Made
 
 __all__ = ["corpus_card"]
 
@@ -25,7 +25,7 @@ _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (10**6
 
 def corpus_card(
     study: Study,
-    made: Curriculum,
+    made: Made,
     directory: Path,
     rows: Mapping[str, Mapping[Split, Rows]],
     files: Mapping[str, Mapping[Split, str]],
@@ -137,7 +137,7 @@ def _problems(rows: Mapping[str, Mapping[Split, Rows]]) -> dict[str, int]:
     return {side: len(found) for side, found in ids.items()}
 
 
-def _sources(made: Curriculum) -> list[dict[str, Any]]:
+def _sources(made: Made) -> list[dict[str, Any]]:
     sides = Counter((p.source, made.splits[p.id]) for p in made.problems)
     names = dict.fromkeys(p.source for p in made.problems)
     return [{"source": name} | {s.value: sides[name, s] for s in Split} for name in names]
@@ -163,7 +163,7 @@ def _held_by(study: Study) -> str:
     return f"as the source's own {split.group} says"
 
 
-def _beside_heldout(made: Curriculum, *, leaks: bool) -> int:
+def _beside_heldout(made: Made, *, leaks: bool) -> int:
     """How many problems with a lesson make a pair with a held-out one."""
     with_lesson = {x.problem_id for lessons in made.chosen.values() for x in lessons}
     found = set()

@@ -12,12 +12,12 @@ from typing import Any
 from potstill.errors import InputError, StoreError
 from potstill.records import Condition, Problem, Response, Role, Sampling, Split, Student
 from potstill.store import Cell, Store
+from potstill.students import MIX
 from potstill.study import Study
 from potstill.training.student_folder import read_student
 
 __all__ = ["Answer", "FoundStudent", "base_path_of", "find_student"]
 
-_MIX = "mix"
 _WANTED = re.compile(r"(?P<variant>.+?)(?:-s(?P<seed>\d+))?")
 
 
@@ -90,7 +90,7 @@ def find_student(directory: Path, wanted: str = "") -> FoundStudent:
         )
     folder, level = _choose(known, wanted or _best(report, known), directory)
     student = known[folder]
-    level = _asked_level(report, student) if level == _MIX else level
+    level = _asked_level(report, student) if level == MIX else level
     scores = tuple(
         row
         for row in _heldout(report, Role.STUDENT)
@@ -146,14 +146,14 @@ def _best(report: Mapping[str, Any], known: Mapping[Path, Student]) -> str:
     if not rows:
         return min(student.id for student in known.values())
     best = max(rows, key=lambda row: (row["accuracy"], row["n"]))
-    asked = best["level"] if best["level"].startswith(f"{_MIX}-") else ""
+    asked = best["level"] if best["level"].startswith(f"{MIX}-") else ""
     return f"{asked}-s{best['seed']}" if asked else str(best["solver"])
 
 
 def _asked_level(report: Mapping[str, Any], student: Student) -> str:
     """The level at which the mixed student did best: it was trained to be asked for one."""
     rows = [row for row in _heldout(report, Role.STUDENT) if row["solver"] == student.id]
-    best = max(rows, key=lambda row: row["accuracy"] or 0.0, default={"level": _MIX})
+    best = max(rows, key=lambda row: row["accuracy"] or 0.0, default={"level": MIX})
     return str(best["level"])
 
 
@@ -164,7 +164,7 @@ def _choose(known: Mapping[Path, Student], wanted: str, directory: Path) -> tupl
             return folder, student.variant
     named = _WANTED.fullmatch(wanted)
     variant, seed = (named["variant"], named["seed"]) if named else (wanted, None)
-    trained = _MIX if variant.startswith(f"{_MIX}-") else variant
+    trained = MIX if variant.startswith(f"{MIX}-") else variant
     found = [
         folder
         for folder, student in known.items()
@@ -178,7 +178,7 @@ def _choose(known: Mapping[Path, Student], wanted: str, directory: Path) -> tupl
     same = [known[f].id for f in found if known[f].seed == known[first].seed]
     if len(same) > 1:
         raise InputError(f"{wanted!r} may be any of {', '.join(sorted(same))}; name one by its id.")
-    return first, variant if trained == _MIX else known[first].variant
+    return first, variant if trained == MIX else known[first].variant
 
 
 def _listed(students: Sequence[Student] | Any) -> str:
@@ -198,7 +198,7 @@ def _condition(
             sampling = Sampling(**row["sampling"])
             return Condition("", row["system"], row["template"], sampling, row["precision"])
     evaluation = study.evaluation
-    if level.startswith(f"{_MIX}-"):
+    if level.startswith(f"{MIX}-"):
         raise InputError(
             f"The study has not asked its mixed student for {level.removeprefix('mix-')}; name one "
             "of the levels under mix: in the study, and run it to its end."

@@ -22,11 +22,11 @@ from potstill.solvers.server import (
     BACKLOG,
     BadRequest,
     Call,
+    chat_app,
     chunk_head,
     error_body,
     event_bytes,
     listen,
-    lost,
     read_call,
 )
 
@@ -126,9 +126,7 @@ def create_app(
     engine: Engine, answering: Answering, condition: Condition, models: Sequence[str]
 ) -> Starlette:
     """An ASGI app that answers chats as the study asked its students."""
-    from starlette.applications import Starlette
     from starlette.responses import JSONResponse, Response, StreamingResponse
-    from starlette.routing import Route
 
     async def chat(request: Request) -> Response:
         try:
@@ -145,17 +143,7 @@ def create_app(
         body = completion_bytes(asked.call.chat.model, ended.text, "", _word(ended), *counts)
         return Response(body, media_type="application/json")
 
-    async def listing(request: Request) -> Response:
-        data = [{"id": m, "object": "model", "created": 0, "owned_by": "potstill"} for m in models]
-        return JSONResponse({"object": "list", "data": data})
-
-    return Starlette(
-        routes=[
-            Route("/v1/chat/completions", chat, methods=["POST"]),
-            Route("/v1/models", listing, methods=["GET"]),
-        ],
-        exception_handlers={404: lost, 405: lost},
-    )
+    return chat_app(chat, models)
 
 
 def study_messages(messages: Sequence[Message], condition: Condition) -> tuple[Message, ...]:

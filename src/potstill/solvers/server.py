@@ -11,7 +11,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -32,12 +32,12 @@ __all__ = [
     "ChatReply",
     "ChatRequest",
     "UnknownQuestion",
+    "chat_app",
     "chunk_head",
     "create_app",
     "error_body",
     "event_bytes",
     "listen",
-    "lost",
     "read_call",
     "run",
     "serve",
@@ -102,9 +102,7 @@ def create_app(
     ``answer`` runs in the event loop, so it must be quick; UnknownQuestion becomes a 404 with the
     code ``recording_not_found``.
     """
-    from starlette.applications import Starlette
     from starlette.responses import JSONResponse, Response, StreamingResponse
-    from starlette.routing import Route
 
     async def chat(request: Request) -> Response:
         try:
@@ -120,6 +118,15 @@ def create_app(
             return StreamingResponse(_events(call, reply), media_type="text/event-stream")
         return Response(_body_of(call.chat.model, reply), media_type="application/json")
 
+    return chat_app(chat, models)
+
+
+def chat_app(chat: Callable[[Request], Awaitable[Response]], models: Sequence[str]) -> Starlette:
+    """An ASGI app with the two paths of the chat completions API; ``chat`` answers the chats."""
+    from starlette.applications import Starlette
+    from starlette.responses import JSONResponse
+    from starlette.routing import Route
+
     async def listing(request: Request) -> Response:
         data = [{"id": m, "object": "model", "created": 0, "owned_by": "potstill"} for m in models]
         return JSONResponse({"object": "list", "data": data})
@@ -129,11 +136,11 @@ def create_app(
             Route("/v1/chat/completions", chat, methods=["POST"]),
             Route("/v1/models", listing, methods=["GET"]),
         ],
-        exception_handlers={404: lost, 405: lost},
+        exception_handlers={404: _lost, 405: _lost},
     )
 
 
-async def lost(request: Request, exc: Exception) -> Response:
+async def _lost(request: Request, exc: Exception) -> Response:
     """The answer to a path or a method that is not served."""
     from starlette.responses import JSONResponse
 
