@@ -22,6 +22,9 @@ class Bar(Protocol):
     def spend(self, usd: float) -> None:
         """Nothing; the stage has spent this much in all."""
 
+    def tell(self, rate: str, note: str) -> None:
+        """Nothing; what stands for the items a second, and a few characters beside it."""
+
 
 class Progress(Protocol):
     """Where the pipeline tells what it is doing."""
@@ -41,6 +44,9 @@ class _NoBar:
         return None
 
     def spend(self, usd: float) -> None:
+        return None
+
+    def tell(self, rate: str, note: str) -> None:
         return None
 
 
@@ -78,12 +84,12 @@ class TerminalProgress:
 
         started = time.monotonic()
         columns = (
-            TextColumn("{task.description:<28}"),
-            BarColumn(bar_width=20),
+            TextColumn("{task.description:<26}"),
+            BarColumn(bar_width=10),
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]}", style="dim"),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[money]}", style="dim"),
+            TextColumn("{task.fields[note]}", style="dim"),
         )
         with Progress(
             *columns,
@@ -91,7 +97,7 @@ class TerminalProgress:
             transient=True,
             disable=not self._console.is_terminal,
         ) as bars:
-            bar = _RichBar(bars, bars.add_task(name, total=total, rate="", money=""), started)
+            bar = _RichBar(bars, bars.add_task(name, total=total, rate="", note=""), started)
             yield bar
         seconds = time.monotonic() - started
         rate = f"{bar.done / seconds:,.1f}/s" if seconds > 0 else ""
@@ -115,14 +121,19 @@ class _RichBar:
     def __init__(self, bars: object, task: object, started: float) -> None:
         self._bars, self._task, self._started = bars, task, started
         self.done = 0
+        self.rate = ""
         self.usd = 0.0
 
     def advance(self, items: int = 1) -> None:
         self.done += items
         seconds = time.monotonic() - self._started
-        rate = f"{self.done / seconds:,.1f}/s" if seconds > 0 else ""
+        rate = self.rate or (f"{self.done / seconds:,.1f}/s" if seconds > 0 else "")
         self._bars.update(self._task, completed=self.done, rate=rate)  # type: ignore[attr-defined]
 
     def spend(self, usd: float) -> None:
         self.usd = usd
-        self._bars.update(self._task, money=f"${usd:,.2f}")  # type: ignore[attr-defined]
+        self._bars.update(self._task, note=f"${usd:,.2f}")  # type: ignore[attr-defined]
+
+    def tell(self, rate: str, note: str) -> None:
+        self.rate = rate
+        self._bars.update(self._task, note=note)  # type: ignore[attr-defined]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING
@@ -17,8 +17,10 @@ from potstill.study import Study
 from potstill.training.examples import Example
 
 if TYPE_CHECKING:
+    from potstill.progress import Bar
+    from potstill.training.exam import Exam
     from potstill.training.grid import Job
-    from potstill.training.loop import HistoryPoint
+    from potstill.training.loop import HistoryPoint, StepReport
 
 __all__ = ["MIX", "StudentCell", "examples", "levels_to_ask", "plan_grid", "train_students"]
 
@@ -63,8 +65,8 @@ def plan_grid(
 ) -> list[tuple[Cell, Job]]:
     """Every cell of the grid with the job that trains it, variant by variant, seed by seed."""
     return [
-        _plan(run, variant, seed, sets)
-        for variant, sets in _variants(run, chosen, by_split)
+        _plan(run, variant, seed, sets, exam)
+        for variant, (sets, exam) in _variants(run, chosen, by_split)
         for seed in run.study.seeds
     ]
 
@@ -93,15 +95,30 @@ def examples(
 
 def _variants(
     run: Run, chosen: Mapping[str, Sequence[Lesson]], by_split: Sides
-) -> Iterator[tuple[str, _Sets]]:
+) -> Iterator[tuple[str, tuple[_Sets, Exam | None]]]:
     study = run.study
+    valid_problems = by_split[Split.VALID]
+    exam = _exam(run, valid_problems, [None])
     for variant in study.variants:
-        yield variant, _sets(study, chosen[variant], by_split)
+        yield variant, (_sets(study, chosen[variant], by_split), exam)
     if study.mix:
         asked = levels_to_ask(run, chosen)
         parts = [_sets(study, chosen[a.level], by_split, a) for a in asked]
         train, valid = (tuple(x for part in parts for x in part[side]) for side in (0, 1))
-        yield MIX, (train, valid)
+        yield MIX, ((train, valid), _exam(run, valid_problems, asked))
+
+
+def _exam(
+    run: Run, problems: Sequence[Problem], levels: Sequence[AskedLevel | None]
+) -> Exam | None:
+    """Every validation problem asked as it would be in the evaluation, greedily."""
+    from potstill.training.exam import Exam, Question
+
+    if run.recipe.select_by != "accuracy":
+        return None
+    prompts = [student_condition(run.study, "", asked) for asked in levels]
+    questions = [Question(p, render_messages(p, prompt)) for prompt in prompts for p in problems]
+    return Exam(tuple(questions), replace(run.study.evaluation.sampling, temperature=0.0))
 
 
 def _sets(
@@ -114,12 +131,12 @@ def _sets(
     return train, valid
 
 
-def _plan(run: Run, variant: str, seed: int, sets: _Sets) -> tuple[Cell, Job]:
+def _plan(run: Run, variant: str, seed: int, sets: _Sets, exam: Exam | None) -> tuple[Cell, Job]:
     from potstill.training.grid import Job
     from potstill.training.loop import Cell as GridCell
 
     recipe = run.recipe
-    data_hash = content_hash(list(sets))
+    data_hash = content_hash([*sets, exam] if exam else list(sets))
     cell = Cell.of(
         "student",
         data=data_hash,
@@ -139,8 +156,28 @@ def _plan(run: Run, variant: str, seed: int, sets: _Sets) -> tuple[Cell, Job]:
         data_hash,
         run.study.levers,
         tuple(run.study.training_log),
+        exam,
     )
     return cell, job
+
+
+class _Told:
+    """The bar of a grid: steps done, tokens a second of all cells under way, the latest loss."""
+
+    def __init__(self, bar: Bar) -> None:
+        self._bar = bar
+        self._speeds: dict[object, float] = {}
+
+    def step(self, report: StepReport) -> None:
+        """Nothing; one step of one cell is done."""
+        point = report.point
+        if point.train_loss is None:
+            return
+        self._speeds[report.cell] = point.tokens_per_s
+        self._bar.tell(f"{sum(self._speeds.values()):,.0f} tok/s", f"loss {point.train_loss:.3f}")
+        self._bar.advance()
+        if point.step == report.iterations:
+            del self._speeds[report.cell]
 
 
 def _train(run: Run, missing: Sequence[tuple[Cell, Job]]) -> None:
@@ -153,11 +190,12 @@ def _train(run: Run, missing: Sequence[tuple[Cell, Job]]) -> None:
     steps = sum(job.recipe.steps for _, job in missing)
     name = f"train · {len(missing)} students"
     with run.progress.stage(name, steps, "steps") as bar:
+        told = _Told(bar)
         jobs = [job for _, job in missing]
         for job, trained in train_cells(
             run.base(),
             jobs,
-            on_step=lambda report: bar.advance() if report.point.step else None,
+            on_step=told.step,
             on_note=run.progress.note,
         ):
             summary = {

@@ -276,6 +276,7 @@ def test_the_adapter_loads_in_peft_after_its_folder_was_moved(base, model_folder
     assert [point["step"] for point in content["history"]] == list(range(21))
     assert set(content["history"][5]) == {
         "step", "train_loss", "validation_loss", "learning_rate", "tokens_per_s",
+        "validation_right",
     }  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from potstill.errors import InputError
 from potstill.records import Finish, Sampling
 from potstill.solvers import Message
-from potstill.solvers.decoding import Request
+from potstill.solvers.decoding import Request, decode_all
 
 if TYPE_CHECKING:
     from potstill.deploy.finding import FoundStudent
@@ -161,11 +161,8 @@ def ask_all(
             said[number] = ("", Finish.ERROR)
         else:
             waiting.append(Request(number, prompt, sampling, f"{sampling.seed} 0 0 {prompt}"))
-    waiting.reverse()
-    while waiting or engine.decoder.active:
-        fresh = [waiting.pop() for _ in range(min(engine.decoder.wanted, len(waiting)))]
-        for done in engine.decoder.step(fresh):
-            said[done.key] = (engine.text(done.tokens), done.finish)
+    for done in decode_all(engine.decoder, waiting):
+        said[done.key] = (engine.text(done.tokens), done.finish)
     return [said[number] for number in range(len(chats))]
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from potstill.records import Finish, Sampling
 
-__all__ = ["Finished", "Request"]
+if TYPE_CHECKING:
+    from potstill.training.models import Decoder
+
+__all__ = ["Finished", "Request", "decode_all"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,3 +32,11 @@ class Finished:
     tokens: tuple[int, ...]
     finish: Finish
     tokens_out: int
+
+
+def decode_all(decoder: Decoder, requests: Sequence[Request]) -> Iterator[Finished]:
+    """The continuation of every request, in the order they end."""
+    waiting = list(reversed(requests))
+    while waiting or decoder.active:
+        fresh = [waiting.pop() for _ in range(min(decoder.wanted, len(waiting)))]
+        yield from decoder.step(fresh)

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from potstill.errors import PotstillError
+from potstill.training.exam import Exam
 from potstill.training.examples import EncodedExample, Example, encode_examples
 from potstill.training.levers import Levers
 from potstill.training.loop import Cell, StepReport, TrainedCell, train_cell
@@ -51,6 +52,7 @@ class Job:
     data_hash: str
     levers: Levers = field(default_factory=Levers)
     trackers: tuple[str, ...] = ()
+    exam: Exam | None = None
 
 
 def train_cells(
@@ -147,6 +149,7 @@ def _train(base: LanguageModel, job: Job, on_step: OnStep | None) -> TrainedCell
         on_step=on_step,
         levers=job.levers,
         trackers=job.trackers,
+        exam=job.exam,
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -20,11 +20,13 @@ from potstill.errors import InputError, PotstillError
 from potstill.records import Student, content_hash
 from potstill.training.batches import Batch, BatchStream, validation_batches
 from potstill.training.checkpoints import Checkpoint, Checkpoints
+from potstill.training.exam import Exam, Examiner, open_examiner
 from potstill.training.examples import EncodedSet, Example, encode_examples
 from potstill.training.metrics import Metrics
 from potstill.training.recipe import Recipe
 
 if TYPE_CHECKING:
+    from potstill.solvers.decoding import Finished, Request
     from potstill.training.levers import Levers
     from potstill.training.models import LanguageModel
 
@@ -59,7 +61,8 @@ class HistoryPoint:
     """One step of a run; losses are nats per completion token.
 
     ``validation_loss`` is None where the step was not validated. Step 0 is the untrained adapter,
-    which answers as the base does: it has a validation loss and nothing else.
+    which answers as the base does: it has a validation loss and nothing else. ``validation_right``
+    counts the exam's questions answered rightly, where the checkpoint is chosen by them.
     """
 
     step: int
@@ -67,6 +70,7 @@ class HistoryPoint:
     validation_loss: float | None
     learning_rate: float
     tokens_per_s: float
+    validation_right: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +116,10 @@ class Trainee(Protocol):
         """The mean loss over all batches at the present weights; draws no random number."""
         ...
 
+    def answer(self, requests: Sequence[Request]) -> Iterable[Finished]:
+        """The present weights' answers; draws no random number where the sampling is greedy."""
+        ...
+
     def snapshot(self) -> Any:
         """A copy of the present weights."""
         ...
@@ -140,6 +148,7 @@ class _Run:
     history: list[HistoryPoint]
     best_step: int = 0
     best_loss: float = math.inf
+    best_right: int = 0
     best_weights: Any = None
     validations_since_best: int = 0
     stopped: str = ""
@@ -163,11 +172,14 @@ def train_cell(
     checkpoint_every_s: float = 60.0,
     trackers: Sequence[str] = (),
     levers: Levers | None = None,
+    exam: Exam | None = None,
 ) -> TrainedCell:
     """The student of one cell, its adapter written to the folder ``out``.
 
     The checkpoint kept is the one with the lowest loss on the whole validation set among the
-    trained steps; step 0 is measured for the curve and is no candidate, for it is the base itself.
+    trained steps, or by ``select_by: accuracy`` the one with most questions of ``exam`` right, ties
+    going to the lower loss; step 0 is measured for the curve and is no candidate, for it is the
+    base itself.
     Two runs at the same thread count on a CPU give the same bits, also where one was killed and
     went on from its checkpoint (at most ``checkpoint_every_s`` seconds old, beside ``out``). The
     folder appears whole or not at all. Raises InputError for sets without a usable example or a
@@ -177,7 +189,12 @@ def train_cell(
     from potstill.training.student_folder import write_student
 
     train_set, valid_set = encode_sets(base, cell, train, valid, recipe)
-    with base.open_trainee(recipe, cell.seed, levers) as trainee:
+    if recipe.select_by == "accuracy" and exam is None:
+        raise InputError(f"Cell {cell} is to be chosen by accuracy and was given no exam.")
+    with (
+        base.open_trainee(recipe, cell.seed, levers) as trainee,
+        open_examiner(exam, base) as examiner,
+    ):
         identity = {
             "data": data_hash,
             "recipe": recipe.recipe_hash,
@@ -201,6 +218,7 @@ def train_cell(
             levers is None or levers.buckets,
             on_step or (lambda report: None),
             _Keeping(checkpoints, metrics, checkpoint_every_s),
+            examiner,
         )
         student = Student(
             id=_student_id(base, cell, recipe, data_hash),
@@ -213,7 +231,7 @@ def train_cell(
             adapter=out.name,
             adapter_hash="",
             chosen_step=run.best_step,
-            chosen_why=_why(run, recipe, len(valid_set.examples)),
+            chosen_why=_why(run, recipe, len(valid_set.examples), examiner),
             validation_loss=run.best_loss,
             trained_examples=len(train_set.examples),
             trained_parameters=trainee.trained_parameters,
@@ -256,6 +274,7 @@ def _run(
     bucketed: bool,
     on_step: Callable[[StepReport], None],
     keeping: _Keeping,
+    examiner: Examiner | None,
 ) -> _Run:
     """The loop itself, from the newest checkpoint where there is one."""
     rng = np.random.default_rng([cell.seed, 1])
@@ -267,7 +286,7 @@ def _run(
         on_step(StepReport(cell, recipe.steps, done, run.best_step, run.best_loss))
     while run.step < recipe.steps and not run.stopped:
         run.step += 1
-        point = _advance(run, trainee, batches, held, recipe)
+        point = _advance(run, trainee, batches, held, recipe, examiner)
         if point is None:
             break
         keeping.metrics.log(
@@ -275,6 +294,7 @@ def _run(
             {
                 "train_loss": point.train_loss,
                 "validation_loss": point.validation_loss,
+                "validation_right": point.validation_right,
                 "learning_rate": point.learning_rate,
                 "tokens_per_s": round(point.tokens_per_s, 1),
                 "memory_bytes": trainee.memory_bytes(),
@@ -301,9 +321,10 @@ def _advance(
     batches: BatchStream,
     held: Sequence[Batch],
     recipe: Recipe,
+    examiner: Examiner | None,
 ) -> HistoryPoint | None:
     """One step and, where it is due, a validation; None for a step that was not finite."""
-    train_loss, validation_loss, rate, tokens_per_s = None, None, 0.0, 0.0
+    train_loss, validation_loss, right, rate, tokens_per_s = None, None, None, 0.0, 0.0
     if run.step > 0:
         micro_batches = [next(batches) for _ in range(recipe.accumulation)]
         rate = recipe.learning_rate_at(run.step)
@@ -321,9 +342,11 @@ def _advance(
     if run.step % recipe.validate_every == 0 or run.step == recipe.steps:
         started = time.perf_counter()
         validation_loss = trainee.validate(held)
+        if examiner is not None and math.isfinite(validation_loss):
+            right = examiner.count_right(trainee)
         run.validation_s += time.perf_counter() - started
-        _judge(run, run.step, validation_loss, trainee, recipe)
-    point = HistoryPoint(run.step, train_loss, validation_loss, rate, tokens_per_s)
+        _judge(run, validation_loss, right or 0, trainee, recipe)
+    point = HistoryPoint(run.step, train_loss, validation_loss, rate, tokens_per_s, right)
     run.history.append(point)
     return point
 
@@ -331,6 +354,7 @@ def _advance(
 _PLAIN = (
     "best_step",
     "best_loss",
+    "best_right",
     "validations_since_best",
     "stopped",
     "step",
@@ -373,20 +397,24 @@ def _under(prefix: str, arrays: Mapping[str, Any]) -> dict[str, Any]:
     return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
 
 
-def _judge(run: _Run, step: int, loss: float, trainee: Trainee, recipe: Recipe) -> None:
-    """Keep the present weights if they are the best yet; say so if the run should end."""
+def _judge(run: _Run, loss: float, right: int, trainee: Trainee, recipe: Recipe) -> None:
+    """Keep the present weights if they are the best yet; say so if the run should end.
+
+    Without an exam ``right`` is always 0, and the loss alone decides.
+    """
     if not math.isfinite(loss):
-        run.stopped = f"the validation loss was not finite at step {step}"
-    elif step == 0:
+        run.stopped = f"the validation loss was not finite at step {run.step}"
+    elif run.step == 0:
         return
-    elif loss < run.best_loss:
-        run.best_step, run.best_loss, run.best_weights = step, loss, trainee.snapshot()
+    elif (right, -loss) > (run.best_right, -run.best_loss):
+        run.best_step, run.best_loss, run.best_right = run.step, loss, right
+        run.best_weights = trainee.snapshot()
         run.validations_since_best = 0
     else:
         run.validations_since_best += 1
         if recipe.patience and run.validations_since_best >= recipe.patience:
             run.stopped = (
-                f"{recipe.patience} validations in a row found no lower loss, at step {step}"
+                f"{recipe.patience} validations in a row found nothing better, at step {run.step}"
             )
 
 
@@ -423,9 +451,12 @@ def _student_id(base: LanguageModel, cell: Cell, recipe: Recipe, data_hash: str)
     return f"{cell.variant}-s{cell.seed}-{content_hash(made_of)[:8]}"
 
 
-def _why(run: _Run, recipe: Recipe, validation_examples: int) -> str:
-    why = (
-        f"lowest validation loss ({run.best_loss:.4f} on all {validation_examples} examples) at "
-        f"step {run.best_step} of {recipe.steps}"
-    )
+def _why(run: _Run, recipe: Recipe, validation_examples: int, examiner: Examiner | None) -> str:
+    loss = f"lowest validation loss ({run.best_loss:.4f} on all {validation_examples} examples)"
+    if examiner is not None:
+        loss = (
+            f"most validation problems right ({run.best_right} of {examiner.questions}; of equals "
+            f"the one with the lowest loss, {run.best_loss:.4f})"
+        )
+    why = f"{loss} at step {run.best_step} of {recipe.steps}"
     return f"{why}; stopped because {run.stopped}" if run.stopped else why

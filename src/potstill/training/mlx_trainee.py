@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,11 @@ import numpy as np
 from mlx.utils import tree_flatten, tree_map, tree_unflatten
 
 from potstill.errors import PotstillError
+from potstill.solvers.decoding import Finished, Request, decode_all
+from potstill.solvers.mlx_decoding import MlxDecoder
 from potstill.training.adapters import lora_config, seed_values, write_adapter
 from potstill.training.batches import Batch
+from potstill.training.exam import EXAM_SLOTS
 from potstill.training.mlx_adapters import attach, detach, lora_modules, peft_weights, set_weights
 from potstill.training.mlx_base import MlxBase
 from potstill.training.recipe import Recipe
@@ -80,6 +83,12 @@ class MlxTrainee:
         self._model.eval()
         tokens = sum(len(batch.target_N) for batch in batches)
         return float(sum(self._loss(batch, 1.0).item() for batch in batches)) / tokens
+
+    def answer(self, requests: Sequence[Request]) -> list[Finished]:
+        """The answers of the adapter as it is now, decoded side by side."""
+        self._model.eval()
+        with closing(MlxDecoder(self._base, EXAM_SLOTS)) as decoder:
+            return list(decode_all(decoder, requests))
 
     def snapshot(self) -> Mapping[str, Any]:
         """A copy of the adapter's weights as they are now, under PEFT's names."""

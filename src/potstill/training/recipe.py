@@ -50,7 +50,10 @@ class Recipe(BaseModel):
     betas: tuple[float, float] = Field((0.9, 0.999), strict=False)
     clip_norm: float = Field(1.0, ge=0, description="0 turns clipping off.")
     validate_every: int = Field(25, ge=1)
-    patience: int = Field(0, ge=0, description="Validations without a new minimum; 0 is off.")
+    select_by: Literal["loss", "accuracy"] = Field(
+        "loss", description="Which checkpoint is kept: by validation loss, or problems right."
+    )
+    patience: int = Field(0, ge=0, description="Validations without a better one; 0 is off.")
     max_sequence_tokens: int = Field(2048, ge=2)
     threads: int = Field(0, ge=0, description="CPU threads; 0 is one fewer than there are cores.")
 
@@ -95,7 +98,11 @@ class Recipe(BaseModel):
     @property
     def recipe_hash(self) -> str:
         """The sha256 hex digest of all that changes what is trained (threads does not)."""
-        return content_hash(self.model_dump(mode="json", exclude={"threads"}))
+        fields = self.model_dump(mode="json", exclude={"threads"})
+        # left out at its default, so that students trained before it was there stay known
+        if self.select_by == "loss":
+            del fields["select_by"]
+        return content_hash(fields)
 
     def learning_rate_at(self, step: int) -> float:
         """The learning rate of optimizer step ``step``, the first being 1.

@@ -13,6 +13,7 @@ import torch
 from torch.nn import functional
 
 from potstill.errors import PotstillError
+from potstill.solvers.decoding import Finished, Request, decode_all
 from potstill.training.adapters import (
     adapter_weights,
     attach_adapter,
@@ -21,6 +22,7 @@ from potstill.training.adapters import (
 )
 from potstill.training.base import Base, cpu_threads, is_out_of_memory, peak_memory_bytes
 from potstill.training.batches import Batch
+from potstill.training.exam import EXAM_SLOTS
 from potstill.training.head_loss import LOGITS_PER_CHUNK, head_loss
 from potstill.training.levers import Levers
 from potstill.training.lora_product import fuse_lora
@@ -82,6 +84,13 @@ class TorchTrainee:
         tokens = sum(len(batch.target_N) for batch in batches)
         with torch.no_grad():
             return sum(self._loss(batch, weight=1.0, backward=False) for batch in batches) / tokens
+
+    def answer(self, requests: Sequence[Request]) -> list[Finished]:
+        """The answers of the adapter as it is now, decoded side by side."""
+        from potstill.solvers.torch_decoding import TorchDecoder
+
+        self._peft_model.eval()
+        return list(decode_all(TorchDecoder(self._base, EXAM_SLOTS), requests))
 
     def snapshot(self) -> Mapping[str, torch.Tensor]:
         """A copy of the adapter's weights as they are now."""
