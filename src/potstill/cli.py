@@ -378,6 +378,20 @@ def export(
 
 
 @app.command()
+def convert(
+    adapter: Annotated[Path, typer.Argument(help="An adapter's folder.", show_default=False)],
+    to: Annotated[str, typer.Option(help="peft (from mlx-lm's layout) or mlx (from PEFT's).")],
+    base: Annotated[Path, typer.Option(help="The base model's folder, at full precision.")],
+    out: Annotated[Path, typer.Option(help="A new folder.")],
+) -> None:
+    """Turn any LoRA adapter from mlx-lm's layout into PEFT's or back, to the bit."""
+    from potstill.deploy.mlx_adapter import convert_adapter
+
+    convert_adapter(adapter, to, base, out)
+    print(f"Written: {out}")
+
+
+@app.command()
 def serve(
     directory: StudyDir,
     student: BestStudent = "",

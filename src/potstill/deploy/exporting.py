@@ -7,10 +7,7 @@ there whole or not at all.
 from __future__ import annotations
 
 import json
-import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -28,7 +25,8 @@ from potstill.deploy.merging import (
     write_merged,
 )
 from potstill.deploy.modelfile import MODELFILE_NAME, modelfile
-from potstill.errors import InputError, StoreError
+from potstill.deploy.placing import new_folder, refuse_taken
+from potstill.errors import InputError
 
 if TYPE_CHECKING:
     from potstill.deploy.finding import FoundStudent
@@ -72,7 +70,7 @@ def export_student(found: FoundStudent, export: Export) -> Reasked:
     base = _base_folder(found, export)
     form = _weights_form(export)
     check_room(export.out, _needed_bytes(found, export, form, base))
-    with _in_place(export.out) as partial:
+    with new_folder(export.out) as partial:
         note = _write(found, export, form, base, partial)
         reasked = reask(found, form, partial, str(base), export.reask)
         card = model_card(found, export.form, note, reasked)
@@ -89,9 +87,7 @@ def _check_wanted(export: Export) -> None:
         raise InputError(f"GGUF is written as f16 or q8_0, not {export.quantise!r}.")
     if export.form == "gguf":
         require_gguf()
-    out = export.out
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise StoreError(f"{out} is there and not empty; name another folder with --out.")
+    refuse_taken(export.out)
 
 
 def _weights_form(export: Export) -> str:
@@ -181,35 +177,3 @@ def _copy_tokenizer(source: Path, out: Path) -> None:
     for pattern in _TOKENIZER_FILES:
         for path in source.glob(pattern):
             shutil.copyfile(path, out / path.name)
-
-
-@contextmanager
-def _in_place(out: Path) -> Iterator[Path]:
-    """A folder beside ``out`` to write into, renamed to it at the end, or gone."""
-    partial = out.parent / f".{out.name}.partial-{os.getpid()}"
-    try:
-        for left in out.parent.glob(f".{out.name}.partial-*"):
-            shutil.rmtree(left, ignore_errors=True)
-        partial.mkdir(parents=True)
-        yield partial
-        for path in partial.iterdir():
-            _sync(path)
-        os.replace(partial, out)
-        _sync(out.parent)
-    except OSError as exc:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise StoreError(
-            f"The export could not be written to {out} ({exc.strerror or exc}); free some space or "
-            "make the folder writable, and export again."
-        ) from exc
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

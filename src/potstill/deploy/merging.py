@@ -26,6 +26,7 @@ __all__ = [
     "Delta",
     "check_fits",
     "check_room",
+    "check_shapes",
     "is_quantised",
     "merged_files",
     "read_delta",
@@ -102,14 +103,23 @@ def check_fits(student: Student, delta: Delta, base: Path, *, quantised_study: b
             f"{base} is not the base that {student.id} was trained on ({student.base}, hash "
             f"{student.base_hash[:12]}); give that very model with --base."
         )
+    check_shapes(delta, base, f"of {student.id}", f"the full-precision {student.base}")
+
+
+def check_shapes(delta: Delta, base: Path, whose: str, wanted: str) -> None:
+    """Nothing; raises InputError where an adapter changes a weight that the base does not have.
+
+    ``whose`` and ``wanted`` name the adapter and the base it needs.
+    """
+    _refuse_quantised(base)
     shapes = {name: shape for _, name, shape, _ in _headers(base)}
     for name in delta.a:
         expected = (delta.b[name].shape[0], delta.a[name].shape[1])
         if shapes.get(name) != expected:
             found = shapes.get(name, "no such weight")
             raise InputError(
-                f"The adapter of {student.id} changes {name} of shape {expected} and {base} has "
-                f"{found}; give the full-precision {student.base} with --base."
+                f"The adapter {whose} changes {name} of shape {expected} and {base} has {found}; "
+                f"give {wanted} with --base."
             )
 
 

@@ -1,4 +1,4 @@
-"""A student's adapter as mlx-lm loads one: A and B transposed, alpha over rank as the scale.
+"""LoRA adapters between PEFT's layout and mlx-lm's: A and B transposed, alpha = scale x rank.
 
 mlx-lm adapts the last ``num_layers`` layers, the same modules in each, so an adapter of any other
 scope is refused. A transpose moves no bit.
@@ -7,18 +7,48 @@ scope is refused. A transpose moves no bit.
 from __future__ import annotations
 
 import json
+import math
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from potstill.deploy.merging import Delta, read_delta
+from potstill.deploy.merging import check_shapes, read_delta
+from potstill.deploy.placing import new_folder, refuse_taken
 from potstill.errors import InputError
 from potstill.training.adapters import ADAPTER_CONFIG
 
-__all__ = ["write_mlx_adapter"]
+__all__ = ["FORMS", "convert_adapter", "write_mlx_adapter", "write_peft_adapter"]
+
+FORMS = ("peft", "mlx")
 
 _WEIGHTS = "adapters.safetensors"
+_PREFIX = "base_model.model."  # what PEFT puts before a module's own name
+_MLX_NAME = re.compile(r"(?P<module>.+)\.lora_(?P<which>[ab])")
 _NAME = re.compile(r"(?P<module>model\.layers\.(?P<layer>\d+)\.(?P<key>.+))\.weight")
+
+
+def convert_adapter(adapter: Path, to: str, base: Path, out: Path) -> None:
+    """Nothing; writes an adapter of the other layout into the new folder ``out``, whole or not.
+
+    Raises InputError for a layout that is not known, an adapter that does not fit ``base`` (a
+    model's folder) or cannot be said exactly; StoreError for a folder that is there.
+    """
+    from potstill.training.base import find_model_folder
+
+    if to not in FORMS:
+        raise InputError(f"There is no layout {to!r}; adapters are converted to peft or mlx.")
+    refuse_taken(out)
+    folder = find_model_folder(base)
+    write = write_mlx_adapter if to == "mlx" else write_peft_adapter
+    with new_folder(out) as partial:
+        write(adapter, partial, folder)
+        check_shapes(
+            read_delta(adapter if to == "mlx" else partial),
+            folder,
+            f"in {adapter}",
+            "the base it was trained on",
+        )
 
 
 def write_mlx_adapter(adapter: Path, out: Path, base: Path) -> None:
@@ -30,8 +60,7 @@ def write_mlx_adapter(adapter: Path, out: Path, base: Path) -> None:
 
     delta = read_delta(adapter)
     peft = json.loads((adapter / ADAPTER_CONFIG).read_text("utf-8"))
-    depth = int(json.loads((base / "config.json").read_text("utf-8"))["num_hidden_layers"])
-    count, keys = _scope(delta, depth, adapter)
+    count, keys = _scope(delta.a, _depth(base), adapter)
     config: dict[str, Any] = {
         "fine_tune_type": "lora",
         "num_layers": count,
@@ -52,10 +81,74 @@ def write_mlx_adapter(adapter: Path, out: Path, base: Path) -> None:
     (out / ADAPTER_CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
-def _scope(delta: Delta, depth: int, adapter: Path) -> tuple[int, list[str]]:
+def write_peft_adapter(adapter: Path, out: Path, base: Path) -> None:
+    """Nothing; writes the mlx-lm adapter in ``adapter`` into ``out`` in PEFT's layout.
+
+    ``base`` is the base's folder. Raises InputError for an adapter that is no LoRA of one rank, or
+    whose scale no alpha gives to the bit.
+    """
+    from safetensors.torch import load_file, save_file
+
+    from potstill.training.adapters import ADAPTER_WEIGHTS, lora_config, write_config
+    from potstill.training.recipe import Recipe
+
+    try:
+        mlx = json.loads((adapter / ADAPTER_CONFIG).read_text("utf-8"))
+        weights = load_file(adapter / _WEIGHTS)
+        kind, given = mlx.get("fine_tune_type", "lora"), mlx["lora_parameters"]
+        rank, scale, dropout = given["rank"], float(given["scale"]), given.get("dropout", 0.0)
+    except Exception as exc:  # missing, torn, or not mlx-lm's
+        raise InputError(
+            f"{adapter} holds no readable mlx-lm adapter ({exc}); give the folder that "
+            "mlx_lm.lora --adapter-path wrote."
+        ) from exc
+    named = {name: _MLX_NAME.fullmatch(name) for name in weights}
+    if kind != "lora" or not all(named.values()):
+        raise InputError(
+            f"The adapter in {adapter} is of the type {kind} and more than LoRA's two products, "
+            "which PEFT's LoRA cannot say; fuse it with mlx_lm.fuse and use the fused model."
+        )
+    found = {
+        f"{_PREFIX}{part['module']}.lora_{part['which'].upper()}.weight": weights[name]
+        for name, part in named.items()
+        if part is not None
+    }
+    modules = [name.removeprefix(_PREFIX).replace(".lora_A", "") for name in found]
+    depth = _depth(base)
+    count, keys = _scope([x for x in modules if ".lora_B" not in x], depth, adapter)
+    recipe = Recipe(
+        rank=rank,
+        alpha=_alpha(scale, rank, adapter),
+        dropout=dropout,
+        target_modules=tuple(key.rpartition(".")[2] for key in keys),
+        layers=count,
+    )
+    write_config(lora_config(recipe, depth), None, out)
+    turned = {name: tensor.T.contiguous() for name, tensor in found.items()}
+    save_file(turned, out / ADAPTER_WEIGHTS, metadata={"format": "pt"})
+    (out / ADAPTER_WEIGHTS).chmod(0o644)  # safetensors lets no one else read it
+
+
+def _alpha(scale: float, rank: int, adapter: Path) -> float:
+    """The alpha that PEFT divides by the rank to get that very scale."""
+    near = scale * rank
+    for alpha in (near, math.nextafter(near, 0.0), math.nextafter(near, math.inf)):
+        if alpha / rank == scale:
+            return alpha
+    raise InputError(
+        f"The adapter in {adapter} has the scale {scale!r}, which no alpha over the rank {rank} "
+        "gives to the bit; fuse it with mlx_lm.fuse and use the fused model."
+    )
+
+
+def _depth(base: Path) -> int:
+    return int(json.loads((base / "config.json").read_text("utf-8"))["num_hidden_layers"])
+
+
+def _scope(names: Iterable[str], depth: int, adapter: Path) -> tuple[int, list[str]]:
     """How many of the last layers are adapted, and which modules of each."""
     keys: dict[int, set[str]] = {}
-    for name in delta.a:
+    for name in names:
         found = _NAME.fullmatch(name)
         if found is None:
             raise InputError(

@@ -35,6 +35,7 @@ __all__ = [
     "seed_adapter",
     "seed_values",
     "write_adapter",
+    "write_config",
 ]
 
 ADAPTER_CONFIG = "adapter_config.json"
@@ -129,11 +130,16 @@ def write_adapter(
     """Write numpy ``weights`` under PEFT's names, and their configuration, into ``folder``."""
     from safetensors.numpy import save_file
 
-    config.base_model_name_or_path = base.name if base.from_hub else None
+    write_config(config, base.name if base.from_hub else None, folder)
+    save_file(dict(weights), str(folder / ADAPTER_WEIGHTS), metadata={"format": "pt"})
+
+
+def write_config(config: Any, hub_id: str | None, folder: Path) -> None:
+    """Write PEFT's configuration, its base named by a hub id or not at all, into ``folder``."""
+    config.base_model_name_or_path = hub_id
     config.inference_mode = True
     config.target_modules = sorted(config.target_modules)
     config.save_pretrained(str(folder))
-    save_file(dict(weights), str(folder / ADAPTER_WEIGHTS), metadata={"format": "pt"})
 
 
 def hash_adapter(folder: Path) -> str:
