@@ -116,7 +116,8 @@ def write_peft_adapter(adapter: Path, out: Path, base: Path) -> None:
     modules = [name.removeprefix(_PREFIX).replace(".lora_A", "") for name in found]
     depth = _depth(base)
     count, keys = _scope([x for x in modules if ".lora_B" not in x], depth, adapter)
-    recipe = Recipe(
+    recipe = Recipe.preset(
+        "default",
         rank=rank,
         alpha=_alpha(scale, rank, adapter),
         dropout=dropout,
