@@ -5,9 +5,10 @@ const typeset = (() => {
   // \[ \], $$ $$, environments; \( \), $ $ (not the dollars of "$5 and $7"); a bare \boxed
   const MATH = new RegExp(
     [
+      String.raw`\$(\\\$)\$`, // a dollar sign, as TeX has it: $\$$15
       String.raw`\\\[([^]{1,4000}?)\\\]`,
-      String.raw`\$\$([^]{1,4000}?)\$\$`,
-      String.raw`(\\begin\{((?:align|gather|equation|array|cases|[pbv]?matrix)\*?)\}[^]{1,4000}?\\end\{\4\})`,
+      String.raw`(?<!\\)\$\$([^]{1,4000}?)\$\$`,
+      String.raw`(\\begin\{((?:align|gather|equation|array|cases|[pbv]?matrix)\*?)\}[^]{1,4000}?\\end\{\5\})`,
       String.raw`\\\(([^]{1,4000}?)\\\)`,
       String.raw`(?<![\\$\w])\$(?![\s$])((?:[^$\\\n]|\\[^\n]){1,1000}?)(?<!\s)\$(?![\d$])`,
       String.raw`\\boxed\{`,
@@ -29,9 +30,9 @@ const typeset = (() => {
     };
     MATH.lastIndex = 0;
     for (let match; (match = MATH.exec(text)); ) {
-      const [source, bracket, dollars, environment, , paren, dollar] = match;
+      const [source, sign, bracket, dollars, environment, , paren, dollar] = match;
       let end = match.index + source.length;
-      let tex = bracket ?? dollars ?? environment ?? paren ?? dollar;
+      let tex = bracket ?? dollars ?? environment ?? paren ?? dollar ?? sign;
       if (tex === undefined) {
         end = closing(text, end);
         if (end < 0) continue;
@@ -66,6 +67,7 @@ const typeset = (() => {
         displayMode: part.block,
         throwOnError: true,
         trust: false,
+        macros: { "\\mbox": "\\text{#1}" },
         maxExpand: 500,
         maxSize: [30, 20],
         wrap: part.block ? "=" : "tex",
