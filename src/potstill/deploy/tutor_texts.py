@@ -34,7 +34,7 @@ __all__ = ["TutorTexts", "compare_own", "grade_text", "read_texts"]
 _LISTED_CHARACTERS = 200  # of a problem in the list; the page asks for the rest
 _SIDES = {
     Split.HELDOUT: "held out: no student has trained on it",
-    Split.TRAIN: "on the training side",
+    Split.TRAIN: "on the training side: students may have trained on it",
     Split.VALID: "on the validation side, where checkpoints are chosen",
 }
 _OUTCOMES = {

@@ -69,7 +69,7 @@ const typeset = (() => {
         trust: false,
         macros: { "\\mbox": "\\text{#1}" },
         maxExpand: 500,
-        maxSize: [30, 20],
+        maxSize: [20, 10],
         wrap: part.block ? "=" : "tex",
       });
     } catch {
