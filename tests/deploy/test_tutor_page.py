@@ -18,7 +18,6 @@ from potstill.deploy.level_answering import LevelAnswering
 from potstill.deploy.tutor import create_tutor
 from potstill.deploy.tutor_texts import TutorTexts, read_texts
 from potstill.grading import GradingPool
-from potstill.inspecting import Found
 from potstill.records import Finish, Problem, Response, Split, TextGold
 from potstill.solvers.server import serve
 
@@ -81,11 +80,16 @@ def hostile(pool: GradingPool) -> Iterator[str]:
     problem = Problem(f"<i>{HOSTILE[:80]}", HOSTILE, TextGold(HOSTILE[:200]), "word", "x")
     study: Any = SimpleNamespace(name=HOSTILE, about=HOSTILE)
     lesson: Any = SimpleNamespace(text=HOSTILE)
-    found = Found(study, {problem.id: problem}, {}, {problem.id: Split.TRAIN})
-    found.lessons = {problem.id: {"R1": lesson}}
     reply = Response(HOSTILE, problem.id, "", 0, 0, HOSTILE, HOSTILE, Finish.STOP, 1, 1, "")
     student: Any = SimpleNamespace(student=SimpleNamespace(id=HOSTILE), scores=())
-    texts = TutorTexts(found, {"R1": student, "R2": student}, {problem.id: (reply, None)})
+    texts = TutorTexts(
+        study=study,
+        problems={problem.id: problem},
+        splits={problem.id: Split.TRAIN},
+        students={"R1": student, "R2": student},
+        taught={problem.id: (reply, None)},
+        lessons={problem.id: {"R1": lesson}},
+    )
     saying: Any = Saying()
     with serve(Door(create_tutor(texts, saying, pool))) as url:  # type: ignore[arg-type]
         yield url.removesuffix("v1")

@@ -85,7 +85,7 @@ def serve_tutor(
             threading.Thread(target=pool.start, daemon=True).start()
             address = _address(host, listener.getsockname()[1], token)
             levels = ", ".join(texts.students)
-            told = f"The tutor of {texts.found.study.name} ({levels}) is at {address}\n"
+            told = f"The tutor of {texts.study.name} ({levels}) is at {address}\n"
             if token:
                 told += "Whoever has this address may use it, and its traffic is not encrypted.\n"
             told += "Ctrl-C ends it."
@@ -170,7 +170,7 @@ async def _read(request: Request, texts: TutorTexts) -> _Asked:
         raise BadRequest(400, "invalid_json", "the request is not a JSON object")
     if "problem" not in fields:
         return _Asked(_field(fields, "text"), None, fields)
-    problem = texts.found.problems.get(_field(fields, "problem"))
+    problem = texts.problems.get(_field(fields, "problem"))
     if problem is None:
         raise BadRequest(404, "not_found", "the study has no such problem")
     return _Asked(problem.text, problem, fields)

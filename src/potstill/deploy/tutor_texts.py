@@ -15,6 +15,7 @@ from potstill.grading.plugins import is_for_plugin
 from potstill.inspecting import Found, look
 from potstill.records import (
     Finish,
+    Lesson,
     Opinion,
     Outcome,
     Problem,
@@ -28,6 +29,7 @@ from potstill.records import (
 if TYPE_CHECKING:
     from potstill.deploy.finding import FoundStudent
     from potstill.grading import GradingPool
+    from potstill.study import Study
 
 __all__ = ["TutorTexts", "compare_own", "grade_text", "read_texts"]
 
@@ -59,46 +61,45 @@ Row = dict[str, Any]
 class TutorTexts:
     """A study as the page reads it: every method gives what goes into a JSON answer."""
 
-    found: Found
+    study: Study
+    problems: Mapping[str, Problem]
+    splits: Mapping[str, Split]
     students: Mapping[str, FoundStudent]
     taught: Mapping[str, tuple[Response, Verdict | None]]
+    lessons: Mapping[str, Mapping[str, Lesson]]
 
     def overview(self) -> Row:
         """The study's name, the levels of the dial, and a line for every problem, unseen first."""
         return {
-            "name": self.found.study.name,
-            "about": self.found.study.about,
+            "name": self.study.name,
+            "about": self.study.about,
             "levels": [_level(level, student) for level, student in self.students.items()],
             "problems": [
                 {"id": p.id, "text": _line(p.text), "side": self.side(p)}
                 for side in (Split.HELDOUT, Split.VALID, Split.TRAIN)
-                for p in self.found.problems.values()
-                if self.found.splits.get(p.id) is side
+                for p in self.problems.values()
+                if self.splits[p.id] is side
             ],
         }
 
     def side(self, problem: Problem) -> str:
         """On which side of the split it stands, in words."""
-        return _SIDES[self.found.splits[problem.id]]
+        return _SIDES[self.splits[problem.id]]
 
     def problem(self, id: str) -> Row | None:
         """A problem with its key, the teacher's reply and its lessons; None for an unknown id."""
-        problem = self.found.problems.get(id)
+        problem = self.problems.get(id)
         if problem is None:
             return None
-        lessons = self.found.lessons.get(id, {})
+        lessons = self.lessons.get(id, {})
         return {
             "id": problem.id,
             "text": problem.text,
             "key": problem.gold_text,
             "side": self.side(problem),
             "teacher": self._reply(id),
-            "lessons": {level: lessons[level].text for level in self.levels() if level in lessons},
+            "lessons": {level: lessons[level].text for level in self.students if level in lessons},
         }
-
-    def levels(self) -> list[str]:
-        """The levels of the dial, R1 first."""
-        return list(self.students)
 
     def _reply(self, id: str) -> Row | None:
         if id not in self.taught:
@@ -117,7 +118,10 @@ def read_texts(directory: Path, students: Sequence[FoundStudent]) -> TutorTexts:
     """All that the page shows, of whatever is finished. Raises StoreError for no study."""
     found = look(directory)
     by_level = {student.level.removeprefix("mix-"): student for student in students}
-    return TutorTexts(found, by_level, dict(_replies(found)))
+    problems = {problem.id: problem for problem in found.problems}
+    replies = dict(_replies(found))
+    lessons = found.lessons_by_problem()
+    return TutorTexts(found.study, problems, found.splits, by_level, replies, lessons)
 
 
 def grade_text(pool: GradingPool, problem: Problem, text: str, finish: Finish) -> Row:
@@ -155,14 +159,13 @@ def _beside_key(pool: GradingPool, problem: Problem, own: str) -> Row | None:
 def _replies(found: Found) -> Iterator[tuple[str, tuple[Response, Verdict | None]]]:
     """For every problem the reply that the teacher had right, else its first."""
     cells = [cell for cell in found.answers if cell.role is Role.TEACHER]
-    for cell in filter(None, (found.taught, *cells)):
+    for cell in (found.taught, *cells):
         verdicts = {v.response_id: v for v in cell.verdicts}
         kept: dict[str, tuple[Response, Verdict | None]] = {}
         for response in cell.responses:
             verdict = verdicts.get(response.response_id)
-            right = verdict is not None and verdict.outcome is Outcome.CORRECT
             before = kept.get(response.problem_id)
-            if before is None or (right and not _is_right(before[1])):
+            if before is None or (_is_right(verdict) and not _is_right(before[1])):
                 kept[response.problem_id] = (response, verdict)
         yield from kept.items()
 
