@@ -425,6 +425,25 @@ def ask(
         print_answer(found, opened, problem, _console())
 
 
+@app.command()
+def tutor(
+    directory: StudyDir,
+    port: Annotated[int, typer.Option(help="The port; 0 takes a free one.")] = 8013,
+    host: Annotated[
+        str, typer.Option(help="Where it listens; anywhere but here asks for a token.")
+    ] = "127.0.0.1",
+    mix: Annotated[
+        bool, typer.Option("--mix", help="Ask the mixed student, at each of its levels.")
+    ] = False,
+    engine: Annotated[str, typer.Option(help="auto, transformers or mlx.")] = "auto",
+    base: BasePath = "",
+) -> None:
+    """Serve a page on which the students solve problems at any level, beside their teacher."""
+    from potstill.deploy.tutor import serve_tutor
+
+    serve_tutor(directory, _console(), port=port, host=host, mixed=mix, engine=engine, base=base)
+
+
 def _run(study: Study, directory: Path, until: str) -> None:
     from potstill.pipeline import run_study
     from potstill.progress import TerminalProgress

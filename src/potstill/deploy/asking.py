@@ -18,9 +18,7 @@ if TYPE_CHECKING:
     from potstill.deploy.engines import Engine
     from potstill.deploy.finding import FoundStudent
 
-_C1 = re.compile("[\x80-\x9f]")
-
-__all__ = ["harmless", "how_sure", "print_answer"]
+__all__ = ["harmless", "how_sure", "print_answer", "right_on"]
 
 _C1 = re.compile("[\x80-\x9f]")  # 8-bit terminals take these for escape sequences
 
@@ -52,10 +50,11 @@ def how_sure(found: FoundStudent) -> str:
     rows = [row for row in found.scores if row["accuracy"] is not None]
     if not rows:
         return f"({named}: the study has not scored it, so nothing is known of how sure it is.)"
-    return f"({named}: {'; '.join(map(_figure, rows))}.)"
+    return f"({named}: {'; '.join(map(right_on, rows))}.)"
 
 
-def _figure(row: Mapping[str, Any]) -> str:
+def right_on(row: Mapping[str, Any]) -> str:
+    """In words, how many problems of one held-out set were answered right; a row of report.json."""
     return (
         f"right on {percent(row['accuracy'])} % of {row['n']:,} unseen problems of {row['set']} "
         f"(95 % {percent(row['low'])} to {percent(row['high'])})"

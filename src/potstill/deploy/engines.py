@@ -27,6 +27,7 @@ __all__ = [
     "ENGINES",
     "Engine",
     "ask_all",
+    "backend_of",
     "llama_engine",
     "llama_of_file",
     "load_model",
@@ -36,6 +37,7 @@ __all__ = [
 ]
 
 ENGINES = ("auto", "transformers", "mlx", "llama")
+_BACKENDS = {"transformers": "torch", "mlx": "mlx"}
 
 Pieces = Callable[[int], str]
 
@@ -65,14 +67,12 @@ def open_engine(
     ``base`` is where the base model is now, if it has moved. Raises InputError for another base
     than the student's, and for an engine that is not installed.
     """
-    if engine not in ENGINES:
-        raise InputError(f"There is no engine {engine!r}; the engines are {', '.join(ENGINES)}.")
-    name = _engine_for(found) if engine == "auto" else engine
+    name = _engine_name(found, engine)
     if name == "llama":
         with _llama_of(found, base) as opened:
             yield opened
         return
-    model = load_model(found, base, "mlx" if name == "mlx" else "torch")
+    model = load_model(found, base, _BACKENDS[name])
     with (
         model.lent(f"the server of {found.student.id}"),
         model.open_decoder(found.folder, model.context_tokens, batch_size) as decoder,
@@ -166,8 +166,20 @@ def ask_all(
     return [said[number] for number in range(len(chats))]
 
 
-def _engine_for(found: FoundStudent) -> str:
-    """The engine of the study's backend, or the other one where only that is installed."""
+def backend_of(found: FoundStudent, engine: str = "auto") -> str:
+    """The backend of an engine that adapters are mounted on; llama.cpp is none."""
+    name = _engine_name(found, engine)
+    if name not in _BACKENDS:
+        raise InputError(f"Adapters are mounted on {' or '.join(_BACKENDS)}, and not on {name}.")
+    return _BACKENDS[name]
+
+
+def _engine_name(found: FoundStudent, engine: str) -> str:
+    """The engine meant; ``auto`` is that of the study's backend, where it is installed."""
+    if engine not in ENGINES:
+        raise InputError(f"There is no engine {engine!r}; the engines are {', '.join(ENGINES)}.")
+    if engine != "auto":
+        return engine
     if found.study.student.backend == "mlx" and find_spec("mlx_lm") is not None:
         return "mlx"
     return "transformers"

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from potstill.errors import InputError, StoreError
-from potstill.records import Condition, Problem, Response, Role, Sampling, Split, Student
+from potstill.records import Condition, Level, Problem, Response, Role, Sampling, Split, Student
 from potstill.store import Cell, Store
 from potstill.students import MIX
 from potstill.study import Study
 from potstill.training.student_folder import read_student
 
-__all__ = ["Answer", "FoundStudent", "base_path_of", "find_student"]
+__all__ = ["Answer", "FoundStudent", "base_path_of", "find_ladder", "find_student"]
 
 _WANTED = re.compile(r"(?P<variant>.+?)(?:-s(?P<seed>\d+))?")
 
@@ -99,6 +99,27 @@ def find_student(directory: Path, wanted: str = "") -> FoundStudent:
     condition = _condition(study, report, scores, level)
     base_scores = tuple(_heldout(report, Role.BASE))
     return FoundStudent(directory, study, student, folder, level, condition, scores, base_scores)
+
+
+def find_ladder(directory: Path, mixed: bool = False) -> list[FoundStudent]:
+    """A study's student of every level, R1 first, each of the lowest seed.
+
+    ``mixed``, or where no level has a student of its own: the mixed student, once for each level
+    that the study asked it for. Raises as :func:`find_student` does, and where there is neither.
+    """
+    from potstill.status import study_of
+
+    study_of(directory)
+    report = _read_report(directory)
+    variants = {student.variant for _, student in _students(directory, report)}
+    asked = {row["level"] for row in _heldout(report, Role.STUDENT)}
+    own = [level.value for level in Level if level.value in variants]
+    mix = [name for level in Level if (name := f"{MIX}-{level.value}") in asked]
+    named = mix if mixed or not own else own
+    if not named:
+        kind = "mixed student that was asked for a level" if mixed else "student of any level"
+        raise InputError(f"{directory} has no {kind}; run the study to its end, or name another.")
+    return [find_student(directory, name) for name in named]
 
 
 def base_path_of(study: Study) -> str:

@@ -9,6 +9,7 @@ answered before the process ends, which those servers do not do.
 from __future__ import annotations
 
 import signal
+import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -40,7 +41,14 @@ if TYPE_CHECKING:
     from potstill.deploy.engines import Engine
     from potstill.deploy.finding import FoundStudent
 
-__all__ = ["Gate", "create_app", "serve_engine", "serve_student", "study_messages"]
+__all__ = [
+    "Gate",
+    "create_app",
+    "run_until_told",
+    "serve_engine",
+    "serve_student",
+    "study_messages",
+]
 
 _HOST = "127.0.0.1"
 
@@ -113,9 +121,9 @@ def serve_engine(
     listener = listen(_HOST, port)
     try:
         with Answering(engine) as answering:
-            gate = Gate(create_app(engine, answering, condition, models))
             ready(f"http://{_HOST}:{listener.getsockname()[1]}/v1")
-            _server(gate, answering).run(sockets=[listener])
+            app = create_app(engine, answering, condition, models)
+            run_until_told(app, listener, lambda: answering.alive)
             if not answering.alive:
                 raise PotstillError("The decoder has stopped; see the answers' errors for why.")
     finally:
@@ -227,24 +235,30 @@ def _word(ended: Ended) -> str:
     return "stop" if ended.finish is Finish.STOP else "length"
 
 
-def _server(gate: Gate, answering: Answering) -> Any:
-    """uvicorn, ending when told to and no request is inside any more, or when the decoder died."""
+def run_until_told(
+    app: ASGIApp, listener: socket.socket, alive: Callable[[], bool] = lambda: True
+) -> None:
+    """Nothing; serves until SIGTERM or Ctrl-C, or until no longer ``alive``.
+
+    What was accepted by then is answered first; a second Ctrl-C does not wait.
+    """
     import uvicorn
+
+    gate = Gate(app)
 
     class Draining(uvicorn.Server):
         def handle_exit(self, sig: int, frame: Any) -> None:
-            # a second Ctrl-C does not wait
             if gate.closed and sig == signal.SIGINT:
                 self.should_exit = self.force_exit = True
             gate.closed = True
 
         async def on_tick(self, counter: int) -> bool:
             drained = gate.closed and not gate.inside
-            if drained or not (answering.alive or gate.inside):
+            if drained or not (alive() or gate.inside):
                 self.should_exit = True
             return await super().on_tick(counter)
 
-    return Draining(
+    Draining(
         uvicorn.Config(
             gate,
             log_level="critical",
@@ -253,4 +267,4 @@ def _server(gate: Gate, answering: Answering) -> Any:
             backlog=BACKLOG,
             timeout_keep_alive=75,
         )
-    )
+    ).run(sockets=[listener])

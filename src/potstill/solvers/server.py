@@ -38,6 +38,8 @@ __all__ = [
     "error_body",
     "event_bytes",
     "listen",
+    "lost",
+    "read_body",
     "read_call",
     "run",
     "serve",
@@ -136,11 +138,11 @@ def chat_app(chat: Callable[[Request], Awaitable[Response]], models: Sequence[st
             Route("/v1/chat/completions", chat, methods=["POST"]),
             Route("/v1/models", listing, methods=["GET"]),
         ],
-        exception_handlers={404: _lost, 405: _lost},
+        exception_handlers={404: lost, 405: lost},
     )
 
 
-async def _lost(request: Request, exc: Exception) -> Response:
+async def lost(request: Request, exc: Exception) -> Response:
     """The answer to a path or a method that is not served."""
     from starlette.responses import JSONResponse
 
@@ -157,10 +159,11 @@ def error_body(message: str, code: str) -> dict[str, object]:
 
 async def read_call(request: Request) -> Call:
     """The call that an HTTP request holds. Raises BadRequest for anything else."""
-    return _call(await _body(request))
+    return _call(await read_body(request))
 
 
-async def _body(request: Request) -> bytes:
+async def read_body(request: Request) -> bytes:
+    """The body of an HTTP request. Raises BadRequest for more than 8 MiB."""
     body = bytearray()
     async for part in request.stream():
         body += part

@@ -1,0 +1,189 @@
+"""Several students on one base: who asks, waits and leaves, and what is mounted meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from potstill.deploy.answering import Ended, Piece
+from potstill.deploy.engines import load_model
+from potstill.deploy.finding import FoundStudent, find_ladder
+from potstill.deploy.level_answering import LevelAnswering
+from potstill.errors import InputError, PotstillError
+from potstill.solvers.decoding import Finished, Request
+from potstill.training.models import Decoder
+
+
+class Endless:
+    """A decoder that never comes to an end, or fails at its first step."""
+
+    slots = 8
+    wanted = 7
+
+    def __init__(self, *, fails: bool = False) -> None:
+        self._tokens: dict[int, list[int]] = {}
+        self._fails = fails
+
+    @property
+    def active(self) -> int:
+        return len(self._tokens)
+
+    def step(self, fresh: Sequence[Request]) -> list[Finished]:
+        if self._fails:
+            raise RuntimeError("no more memory")
+        self._tokens |= {request.key: [] for request in fresh}
+        for tokens in self._tokens.values():
+            tokens.append(65 + len(tokens) % 20)
+        return []
+
+    def under_way(self) -> dict[int, Sequence[int]]:
+        return dict(self._tokens)
+
+
+class Base:
+    """The real base, with whatever decoders a test puts before its own."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self.first: list[Decoder] = []
+        self.opened: list[Path] = []
+        self.closed = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+    @contextmanager
+    def open_decoder(self, adapter: Path, tokens: int, batch_size: int) -> Iterator[Decoder]:
+        self.opened.append(adapter)
+        try:
+            if self.first:
+                yield self.first.pop(0)
+            else:
+                with self._model.open_decoder(adapter, tokens, batch_size) as decoder:
+                    yield decoder
+        finally:
+            self.closed += 1
+
+
+@pytest.fixture(scope="module")
+def students(study_directory: Path) -> dict[str, FoundStudent]:
+    return {student.level: student for student in find_ladder(study_directory)}
+
+
+@pytest.fixture
+def base(students: dict[str, FoundStudent]) -> Base:
+    return Base(load_model(students["R1"]))
+
+
+async def whole(answers: AsyncIterator[Piece | Ended]) -> str:
+    async for event in answers:
+        if isinstance(event, Ended):
+            return event.text
+    return ""
+
+
+def run(doing: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(asyncio.wait_for(doing, 60))
+
+
+def test_who_asks_for_the_mounted_student_joins_and_another_level_waits(
+    base: Base, students: dict[str, FoundStudent]
+) -> None:
+    told = {level: student.answers()[0] for level, student in students.items()}
+
+    async def asked() -> None:
+        base.first = [Endless()]
+        with LevelAnswering(base, students) as answering:
+            first, second = (answering.answer("R1", "Never ending?") for _ in range(2))
+            assert await anext(first)
+            assert await anext(second)
+            assert len(base.opened) == 1
+            problem = told["R4"].problem.text
+            other = asyncio.create_task(whole(answering.answer("R4", problem)))
+            await asyncio.sleep(0.3)
+            assert not other.done()
+            assert await anext(first)
+            await first.aclose()
+            await asyncio.sleep(0.1)
+            assert not other.done()
+            await second.aclose()  # no one waits for R1 any more: it is not heard out
+            assert await other == told["R4"].response.text
+        assert base.opened == [students["R1"].folder, students["R4"].folder]
+        assert base.closed == 2
+
+    run(asked())
+
+
+def test_who_leaves_the_line_blocks_no_one(base: Base, students: dict[str, FoundStudent]) -> None:
+    answer = students["R1"].answers()[0]
+
+    async def asked() -> None:
+        base.first = [Endless()]
+        with LevelAnswering(base, students) as answering:
+            endless = answering.answer("R1", "Never ending?")
+            assert await anext(endless)
+            waiting = asyncio.create_task(whole(answering.answer("R4", "Why?")))
+            await asyncio.sleep(0.1)
+            waiting.cancel()
+            await endless.aclose()
+            assert await whole(answering.answer("R1", answer.problem.text)) == answer.response.text
+
+    run(asked())
+
+
+def test_a_decoder_that_failed_is_opened_anew(
+    base: Base, students: dict[str, FoundStudent]
+) -> None:
+    answer = students["R1"].answers()[0]
+
+    async def asked() -> None:
+        base.first = [Endless(fails=True)]
+        with LevelAnswering(base, students) as answering:
+            with pytest.raises(PotstillError, match="no more memory"):
+                await whole(answering.answer("R1", "Why?"))
+            assert await whole(answering.answer("R1", answer.problem.text)) == answer.response.text
+
+    run(asked())
+
+
+def test_the_levels_of_the_mixed_student_are_one_mount(base: Base, study_directory: Path) -> None:
+    mixed = {student.level: student for student in find_ladder(study_directory, mixed=True)}
+    assert list(mixed) == ["mix-R1", "mix-R4"]
+
+    async def asked() -> None:
+        with LevelAnswering(base, mixed) as answering:
+            for level, student in mixed.items():
+                answer = student.answers()[1]
+                said = await whole(answering.answer(level, answer.problem.text))
+                assert said == answer.response.text
+        assert len(base.opened) == 1
+
+    run(asked())
+
+
+def test_the_base_is_back_as_it_was(base: Base, students: dict[str, FoundStudent]) -> None:
+    async def asked() -> None:
+        with LevelAnswering(base, students) as answering:
+            await whole(answering.answer("R1", "Why?"))
+            with pytest.raises(PotstillError, match="is in use"), base.lent("another"):
+                pass
+
+    run(asked())
+    with base.lent("another"):
+        pass
+    assert base.closed == 1
+
+
+def test_a_study_without_students_of_levels_says_so(study_directory: Path, tmp_path: Path) -> None:
+    untrained = tmp_path / "out"
+    shutil.copytree(study_directory, untrained, ignore=shutil.ignore_patterns("student", "report"))
+    with pytest.raises(InputError, match="has no student of any level; run the study to its end"):
+        find_ladder(untrained)
+    with pytest.raises(InputError, match="no mixed student that was asked for a level"):
+        find_ladder(untrained, mixed=True)

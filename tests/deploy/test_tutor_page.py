@@ -1,0 +1,215 @@
+"""The tutor's page in a real browser: asked by keyboard, typeset, and no text is ever markup."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from potstill.deploy.answering import Ended, Piece
+from potstill.deploy.door import Door
+from potstill.deploy.finding import find_ladder
+from potstill.deploy.level_answering import LevelAnswering
+from potstill.deploy.tutor import create_tutor
+from potstill.deploy.tutor_texts import TutorTexts, read_texts
+from potstill.grading import GradingPool
+from potstill.records import Finish, Problem, Response, Split, TextGold
+from potstill.solvers.server import serve
+
+CHROMIUM = os.environ.get("POTSTILL_CHROMIUM") or shutil.which("chromium")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+HOSTILE = (
+    "<script>alert(1)</script><img src=x onerror=alert(2)> ]]> \u202eabc \x00\x07 ${7*7}$ "
+    "$\\href{javascript:alert(3)}{x}$ $\\includegraphics{http://evil.example/a.png}$ "
+    "$\\style{position:fixed}{x}$ $\\id{trouble}{x}$ \\(\\frac{1}{\\) \\[\\undefined{x}\\] "
+    "\\boxed{ $\\def\\a{\\a\\a}\\a$ $\\rule{9000em}{9000em}$ $\\text{<b>bold</b>}$ $x^2$ "
+    "</div></body> costs $5 and $7 " + "W" * 3000
+)
+
+pytestmark = pytest.mark.skipif(
+    not CHROMIUM, reason="chromium is not installed (Debian: apt-get install chromium)"
+)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """One headless Chromium for the file."""
+    sync = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with sync.sync_playwright() as play:
+        chromium = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[GradingPool]:
+    with GradingPool(workers=1) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def address(study_directory: Path, pool: GradingPool) -> Iterator[str]:
+    """The page of a real study, its students answering."""
+    from potstill.deploy.engines import load_model
+
+    students = find_ladder(study_directory)
+    texts = read_texts(study_directory, students)
+    with LevelAnswering(load_model(students[0]), texts.students) as answering:
+        app = Door(create_tutor(texts, answering, pool))
+        with serve(app) as url:  # type: ignore[arg-type]
+            yield url.removesuffix("v1")
+
+
+class Saying:
+    """Stands where the students are: says a hostile text in pieces of 7 characters."""
+
+    async def answer(self, level: str, problem: str) -> AsyncIterator[Piece | Ended]:
+        for start in range(0, len(HOSTILE), 7):
+            yield Piece(HOSTILE[start : start + 7])
+        yield Ended(HOSTILE, Finish.STOP, 9)
+
+
+@pytest.fixture(scope="module")
+def hostile(pool: GradingPool) -> Iterator[str]:
+    """A page on which every text is hostile: problem, key, id, teacher, lesson, student."""
+    problem = Problem(f"<i>{HOSTILE[:80]}", HOSTILE, TextGold(HOSTILE[:200]), "word", "x")
+    study: Any = SimpleNamespace(name=HOSTILE, about=HOSTILE)
+    lesson: Any = SimpleNamespace(text=HOSTILE)
+    reply = Response(HOSTILE, problem.id, "", 0, 0, HOSTILE, HOSTILE, Finish.STOP, 1, 1, "")
+    student: Any = SimpleNamespace(student=SimpleNamespace(id=HOSTILE), scores=())
+    texts = TutorTexts(
+        study=study,
+        problems={problem.id: problem},
+        splits={problem.id: Split.TRAIN},
+        students={"R1": student, "R2": student},
+        taught={problem.id: (reply, None)},
+        lessons={problem.id: {"R1": lesson}},
+    )
+    saying: Any = Saying()
+    with serve(Door(create_tutor(texts, saying, pool))) as url:  # type: ignore[arg-type]
+        yield url.removesuffix("v1")
+
+
+def opened(browser: Any, address: str, width: int = 1100, scheme: str = "light") -> Any:
+    """The page, loaded, and on ``page.said`` whatever it did that it should not."""
+    page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
+    page.said = []
+    page.on("console", lambda message: page.said.append(message.text))
+    page.on("pageerror", lambda error: page.said.append(str(error)))
+    page.on("dialog", lambda dialog: page.said.append(dialog.message))
+    page.on("request", lambda x: x.url.startswith(address) or page.said.append(x.url))
+    page.goto(address)
+    page.locator("#problem:not(:empty)").wait_for()
+    return page
+
+
+def answered(page: Any) -> None:
+    page.locator("#ask", has_text="again").wait_for()
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1100, "light"), (360, "dark")])
+def test_by_keyboard_alone_levels_are_asked_and_graded(
+    browser: Any, address: str, study_directory: Path, width: int, scheme: str
+) -> None:
+    said = zip(*(student.answers() for student in find_ladder(study_directory)), strict=True)
+    problem = next(a.problem for a, b in said if a.response.text != b.response.text)
+    page = opened(browser, address, width, scheme)
+    page.focus("#search")
+    page.keyboard.type(problem.id)
+    page.focus("#list")
+    page.keyboard.press("ArrowDown")
+    page.locator("#side", has_text=problem.id).wait_for()
+    page.focus("#ask")
+    page.keyboard.press("Enter")
+    answered(page)
+    first = page.inner_text("#said")
+    assert first
+    assert page.inner_text("#reasoning")
+    assert page.inner_text("#verdict")
+    page.focus("#dial")
+    page.keyboard.press("ArrowRight")  # asks by itself where a level was asked before
+    page.locator("#ask", has_text="Ask R4 again").wait_for()
+    assert page.inner_text("#said") != first
+    assert "R4, " in page.get_attribute("#dial", "aria-valuetext")
+    page.keyboard.press("ArrowLeft")
+    answered(page)
+    assert page.inner_text("#said") == first  # kept, not asked again
+    page.focus("#own-answer")
+    page.keyboard.type("12")
+    page.keyboard.press("Enter")
+    page.locator("#compared > p").nth(1).wait_for()
+    assert page.said == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.close()
+
+
+def test_mathematics_is_typeset_and_what_is_broken_is_its_source(
+    browser: Any, address: str
+) -> None:
+    page = opened(browser, address)
+    page.locator("label:has(#of-own)").click()
+    page.fill(
+        "#own-problem",
+        r"Half is $\frac{1}{2}$, \(\sqrt{2}\), \boxed{x^2}; \[\sum_{i=1}^n i\] It costs $5 or $7. "
+        r"Broken: $\foo{$ and $\frac{1}$.",
+    )
+    assert page.locator("#problem math").count() == 4
+    assert page.locator("#problem .block math msup, #problem .block math munderover").count()
+    assert page.locator("#problem .source").all_inner_texts() == [r"$\foo{$", r"$\frac{1}$"]
+    assert "It costs $5 or $7." in page.inner_text("#problem")
+    page.click("#ask")
+    answered(page)
+    assert page.inner_text("#state") == "R1 has answered."
+    assert page.said == []
+    page.close()
+
+
+def test_the_search_narrows_and_any_one_is_held_out(browser: Any, address: str) -> None:
+    page = opened(browser, address)
+    everything = page.locator("#list option").count()
+    page.fill("#search", "how many")
+    some = page.locator("#list option").count()
+    assert 0 < some < everything
+    page.fill("#search", "no such words")
+    assert page.locator("#list option").count() == 0
+    page.click("#any")
+    page.locator("#side", has_text="held out").wait_for()
+    page.close()
+
+
+def test_hostile_text_is_text(browser: Any, hostile: str) -> None:
+    for width in (1100, 360):
+        page = opened(browser, hostile, width)
+        page.click("#ask")
+        answered(page)
+        page.click("#lesson summary")
+        page.click("#key summary")
+        page.fill("#own-answer", HOSTILE[:500])
+        page.keyboard.press("Enter")
+        page.locator("#compared > p").first.wait_for()
+        for part in ("#problem", "#said", "#reasoning", "#answer", "#lesson-text"):
+            shown = page.inner_text(part)
+            assert "<script>alert(1)</script><img src=x onerror=alert(2)> ]]>" in shown, part
+            assert "$\\href{javascript:alert(3)}{x}$" in shown
+            assert "␀␇" in shown
+            assert "costs $5 and $7" in shown
+            assert page.locator(f"{part} math").count() == 4, part  # {7*7}, rule, text, x^2
+        assert page.locator("script:not([src]), img, iframe, b b, math a, math [href]").count() == 0
+        assert page.locator("#trouble").count() == 1
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.said == []
+        page.close()
+
+
+def test_a_server_that_is_gone_is_told(browser: Any, address: str) -> None:
+    page = opened(browser, address)
+    page.route("**/answer", lambda route: route.abort())
+    page.click("#ask")
+    page.locator("#trouble", has_text="does not answer").wait_for()
+    assert page.inner_text("#ask") == "Ask R1"
+    page.close()
