@@ -9,6 +9,7 @@ from dataclasses import replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from potstill.casebook import make_cases
 from potstill.evaluation import Answered, evaluate, join
 from potstill.lessons.controls import is_control
 from potstill.lessons.listing import gate_rows, gate_totals
@@ -90,6 +91,7 @@ def report_data(run: Run, result: Made) -> ReportData:
         gate_rows=tuple(gates),
         notes=_notes(result),
         description=run.study.about,
+        cases=make_cases(result, problems),
     )
 
 

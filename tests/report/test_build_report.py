@@ -27,6 +27,8 @@ HOSTILE = (
 )
 FILES = {
     "report.json",
+    "problems.jsonl",
+    "problems.jsonl",
     "report.md",
     "index.html",
     "figures/ladder.svg",

@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 from potstill.errors import StoreError
+from potstill.report.browser import BROWSER_FILE, Browser, pack, write_cases
 from potstill.report.data import ReportData
 from potstill.report.numbers import Numbers, report_numbers
 
@@ -37,7 +38,8 @@ def build_report(data: ReportData, out: Path) -> Path:
         ) as room:
             fresh = Path(room, "report")
             fresh.mkdir()
-            render_report(numbers, fresh)
+            render_report(numbers, fresh, pack(data.cases))
+            write_cases(data.cases, fresh / BROWSER_FILE)
             write_gates(data.gate_rows, fresh / "tables")
             if place.exists():
                 os.replace(place, Path(room, "old"))
@@ -50,7 +52,7 @@ def build_report(data: ReportData, out: Path) -> Path:
     return place / "index.html"
 
 
-def render_report(numbers: Numbers, place: Path) -> None:
+def render_report(numbers: Numbers, place: Path, browser: Browser | None = None) -> None:
     """None; writes every file of the report into the empty folder ``place``."""
     from potstill.report.figures import draw_figures
     from potstill.report.page import render_markdown, render_page
@@ -65,7 +67,7 @@ def render_report(numbers: Numbers, place: Path) -> None:
         _write(place / "figures" / f"{figure.name}.svg", figure.file)
     write_tables(numbers, place / "tables")
     _write(place / "report.md", render_markdown(numbers, figures))
-    _write(place / "index.html", render_page(numbers, figures))
+    _write(place / "index.html", render_page(numbers, figures, browser))
 
 
 def _write(path: Path, text: str) -> None:

@@ -9,6 +9,7 @@ from potstill.evaluation.comparisons import Comparison, Evaluation
 from potstill.evaluation.scores import LevelScore
 from potstill.lessons.listing import GateRow, GateTotal
 from potstill.records import Condition, Score
+from potstill.report.cases import Case
 
 __all__ = [
     "CallCount",
@@ -169,6 +170,7 @@ class ReportData:
     gate_rows: tuple[GateRow, ...] = ()
     notes: tuple[str, ...] = ()
     description: str = ""
+    cases: tuple[Case, ...] = ()
 
     @classmethod
     def of(
@@ -188,6 +190,7 @@ class ReportData:
         gate_rows: tuple[GateRow, ...] = (),
         notes: tuple[str, ...] = (),
         description: str = "",
+        cases: tuple[Case, ...] = (),
     ) -> ReportData:
         """The report data of an evaluation, its scores, levels and comparisons filled in."""
         return cls(
@@ -207,4 +210,5 @@ class ReportData:
             gate_rows=gate_rows,
             notes=notes,
             description=description,
+            cases=cases,
         )

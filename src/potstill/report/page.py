@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from potstill.report import phrases
+from potstill.report.browser import BROWSER_FILE, Browser
 from potstill.report.figures import Figure, colour_class
 from potstill.report.views import (
     OUTCOME_WORDS,
@@ -26,12 +30,31 @@ Row = dict[str, Any]
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>|#~&!])")
 _DISAGREEMENTS_SHOWN = 40
 _OVERLAPS_SHOWN = 40
+_SCRIPTS = ("vendor/temml.min.js", "templates/typeset.js", "templates/browser.js")
 
 
-def render_page(numbers: Row, figures: list[Figure]) -> str:
-    """The whole page as one HTML document that asks for nothing beyond itself."""
+def render_page(numbers: Row, figures: list[Figure], browser: Browser | None = None) -> str:
+    """The whole page as one HTML document that asks for nothing beyond itself.
+
+    Its scripts are the problem browser's, and only they may run: the page names their hashes.
+    """
     environment = _environment(autoescape=True)
-    return environment.get_template("page.html.j2").render(_context(numbers, figures))
+    return environment.get_template("page.html.j2").render(
+        _context(numbers, figures),
+        browser=browser,
+        browser_file=BROWSER_FILE,
+        scripts=_scripts() if browser else (),
+    )
+
+
+def _scripts() -> list[Row]:
+    """The page's scripts with the hash by which its policy lets them run."""
+    found = []
+    for name in _SCRIPTS:
+        source = files("potstill.report").joinpath(name).read_text("utf-8")
+        digest = base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()
+        found.append({"source": source, "hash": f"sha256-{digest}"})
+    return found
 
 
 def render_markdown(numbers: Row, figures: list[Figure]) -> str:

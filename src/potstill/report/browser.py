@@ -1,0 +1,163 @@
+"""The problem browser's data: packed into the page, and whole in ``problems.jsonl`` beside it.
+
+The page holds an index of all problems and, in chunks that are unpacked when one of their problems
+is opened, the texts: one seed's and one sample's of every solver. Chunks are gzip in base64, which
+a web browser unpacks by itself (DecompressionStream). What is too long for the page is cut there,
+said to be, and whole in the file.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from potstill.records import Outcome
+from potstill.report.cases import Case, Said
+from potstill.report.phrases import plain
+
+__all__ = ["BROWSER_FILE", "Browser", "pack", "write_cases"]
+
+BROWSER_FILE = "problems.jsonl"
+# What the packed problems may take of the page, in bytes.
+_LIMIT = 22_000_000
+_CHUNK_PROBLEMS = 50
+# How many characters of one text the page shows, the first of them at which the page is in bounds.
+_CUTS = (50_000, 16_000, 6_000, 2_000, 800)
+_OUTCOMES = [outcome.value for outcome in Outcome]
+
+
+@dataclass(frozen=True, slots=True)
+class Browser:
+    """What the page embeds: packed text by packed text. ``shown`` of ``total`` problems are there,
+    each text up to ``cut`` characters."""
+
+    index: str
+    chunks: tuple[str, ...]
+    shown: int
+    total: int
+    cut: int
+
+
+def pack(cases: Sequence[Case], limit: int = _LIMIT) -> Browser | None:
+    """The browser of some problems within ``limit`` bytes; None where there are no problems.
+
+    Texts are cut shorter until all problems fit; where that does not do, the last are left out.
+    """
+    if not cases:
+        return None
+    chunks: list[str] = []
+    cut = 0
+    for cut in _CUTS:
+        chunks = _chunks(cases, cut, limit)
+        if len(chunks) * _CHUNK_PROBLEMS >= len(cases):
+            break
+    shown = cases[: len(chunks) * _CHUNK_PROBLEMS]
+    return Browser(_packed(_index(shown)), tuple(chunks), len(shown), len(cases), cut)
+
+
+def write_cases(cases: Sequence[Case], path: Path) -> None:
+    """Nothing; writes every problem with all its texts, one line of JSON each."""
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        for case in cases:
+            file.write(plain(json.dumps(asdict(case), ensure_ascii=False)) + "\n")
+
+
+def _chunks(cases: Sequence[Case], cut: int, limit: int) -> list[str]:
+    """The packed chunks, as many as fit."""
+    found: list[str] = []
+    for start in range(0, len(cases), _CHUNK_PROBLEMS):
+        chunk = _packed([_texts(case, cut) for case in cases[start : start + _CHUNK_PROBLEMS]])
+        limit -= len(chunk)
+        if limit < 0:
+            break
+        found.append(chunk)
+    return found
+
+
+def _index(cases: Sequence[Case]) -> dict[str, Any]:
+    """What is searched and filtered: a row a problem, an outcome's number for every solver."""
+    solvers = list(dict.fromkeys(said.who for case in cases for said in case.said))
+    return {
+        "solvers": sorted(solvers, key=_solver_order),
+        "outcomes": _OUTCOMES,
+        "chunk": _CHUNK_PROBLEMS,
+        "rows": [
+            {
+                "id": case.id,
+                "set": case.set,
+                "side": case.side,
+                "text": case.text[:600],
+                "key": case.key[:80],
+                "groups": [f"{name} = {value}" for name, value in case.groups.items()],
+                "said": {
+                    said.who: _OUTCOMES.index(said.outcome) for said in _first(case) if said.outcome
+                },
+            }
+            for case in cases
+        ],
+    }
+
+
+def _texts(case: Case, cut: int) -> dict[str, Any]:
+    """What is shown of an opened problem."""
+    seeds: dict[str, list[str]] = {}
+    for said in case.said:
+        seeds.setdefault(said.who, []).append(said.outcome)
+    return {
+        "text": _cut(case.text, cut),
+        "key": _cut(case.key, cut),
+        "kind": case.kind,
+        "said": [
+            {
+                "who": said.who,
+                "seed": said.seed,
+                "outcome": said.outcome,
+                "all": seeds[said.who],
+                "read": _cut(said.read, cut),
+                "why": said.why,
+                "finish": said.finish,
+                "tokens": said.tokens,
+                "reasoning": _cut(said.reasoning, cut),
+                "text": _cut(said.text, cut),
+            }
+            for said in _first(case)
+        ],
+        "lessons": [
+            {
+                "level": lesson.level,
+                "words": lesson.words,
+                "flags": list(lesson.flags),
+                "text": _cut(lesson.text, cut),
+            }
+            for lesson in case.lessons
+        ],
+    }
+
+
+def _first(case: Case) -> Iterator[Said]:
+    """One answer of every solver: the first seed's first sample."""
+    seen: set[str] = set()
+    for said in case.said:
+        if said.who not in seen:
+            seen.add(said.who)
+            yield said
+
+
+def _solver_order(who: str) -> tuple[int, str]:
+    return {"base": 0, "teacher": 2}.get(who, 1), who
+
+
+def _cut(text: str, cut: int) -> str:
+    if len(text) <= cut:
+        return text
+    return f"{text[:cut]}\n[… {len(text) - cut:,} more characters: see {BROWSER_FILE}]"
+
+
+def _packed(value: Any) -> str:
+    raw = plain(json.dumps(value, ensure_ascii=False, separators=(",", ":"))).encode()
+    return base64.b64encode(gzip.compress(raw, 6, mtime=0)).decode()

@@ -1,0 +1,49 @@
+"""What the report's browser shows of every problem: what was asked, said and ruled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+__all__ = ["Case", "CaseLesson", "Said"]
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One answer and its verdict; ``who`` is base, a level or teacher, ``read`` what was graded."""
+
+    who: str
+    seed: int
+    sample: int
+    outcome: str
+    read: str
+    why: str
+    finish: str
+    reasoning: str
+    text: str
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class CaseLesson:
+    """One lesson; ``flags`` are the gates that kept it out."""
+
+    level: str
+    words: int
+    flags: tuple[str, ...]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One problem with everything that the study knows of it."""
+
+    id: str
+    set: str
+    side: str
+    text: str
+    key: str
+    kind: str
+    groups: Mapping[str, str] = field(default_factory=dict)
+    said: tuple[Said, ...] = ()
+    lessons: tuple[CaseLesson, ...] = ()
