@@ -448,6 +448,18 @@ def tutor(
 
 
 @app.command()
+def compare(
+    study_a: StudyDir,
+    study_b: Annotated[Path, typer.Argument(help="Another one.", show_default=False)],
+    json_: JsonFile = None,
+) -> None:
+    """Set two finished studies side by side, paired where problems and conditions are the same."""
+    from potstill.comparing_view import show_comparison
+
+    show_comparison(study_a, study_b, json_, _console())
+
+
+@app.command()
 def gap(
     study: Annotated[
         Path,

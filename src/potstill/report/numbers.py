@@ -18,7 +18,7 @@ from potstill.report.claims import claims
 from potstill.report.data import ReportData
 from potstill.report.phrases import plain
 
-__all__ = ["FORMAT_VERSION", "Numbers", "report_numbers", "write_json", "written"]
+__all__ = ["FORMAT_VERSION", "Numbers", "report_numbers", "values", "write_json", "written"]
 
 FORMAT_VERSION = 1
 
@@ -45,7 +45,7 @@ def report_numbers(data: ReportData) -> Numbers:
         "claims": [],
         "scores": data.scores,
         "levels": data.levels,
-        "comparisons": [_values(c) | {"beyond_chance": c.beyond_chance} for c in data.comparisons],
+        "comparisons": [values(c) | {"beyond_chance": c.beyond_chance} for c in data.comparisons],
         "training": data.training,
         "corpus": data.corpus,
         "calls": data.calls,
@@ -54,7 +54,7 @@ def report_numbers(data: ReportData) -> Numbers:
         "grader": data.grader,
         "overlap": data.overlap,
         "gates": data.gates,
-        "conditions": [{"condition_id": c.condition_id} | _values(c) for c in data.conditions],
+        "conditions": [{"condition_id": c.condition_id} | values(c) for c in data.conditions],
         "versions": data.reproduction.versions,
         "reproduction": data.reproduction,
         "notes": data.notes,
@@ -100,7 +100,8 @@ def _spend(data: ReportData) -> Numbers:
     }
 
 
-def _values(record: Any) -> Numbers:
+def values(record: Any) -> Numbers:
+    """The fields of a record by name, one level deep."""
     return {f.name: getattr(record, f.name) for f in dataclasses.fields(record)}
 
 
@@ -113,7 +114,7 @@ def written(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return written(_values(value))
+        return written(values(value))
     if isinstance(value, Mapping):
         return {plain(str(k)): written(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
