@@ -464,7 +464,7 @@ def gap(
     study: Annotated[
         Path,
         typer.Argument(
-            help="A study directory, or a study file to ask a sample of.", metavar="STUDY"
+            help="A study directory, or a study file to ask a sample of.", show_default=False
         ),
     ],
     sample: Annotated[

@@ -15,7 +15,7 @@ from potstill.cells import NotFresh, agent_identity, fingerprint
 from potstill.errors import InputError
 from potstill.evaluation.scores import Answered
 from potstill.evaluation.side_by_side import Beside, side_by_side
-from potstill.pipeline import Result, open_run, read_result
+from potstill.pipeline import Made, open_run, read_stages
 from potstill.plan import settings
 from potstill.progress import quiet
 from potstill.records import Condition, Problem, content_hash
@@ -45,7 +45,7 @@ class Finished:
     """A finished study, its problems' content by id, and what it cost."""
 
     directory: Path
-    result: Result
+    result: Made
     content: Mapping[str, str]
     conditions: Mapping[str, Condition]
     base_hash: str
@@ -151,7 +151,7 @@ def read_finished(directory: Path) -> Finished:
     with ExitStack() as stack:
         run = open_run(study, directory, quiet, stack, peek=True)
         try:
-            result = read_result(run)
+            result = read_stages(run, "answer")
         except NotFresh as exc:
             raise InputError(
                 f"{directory} is not finished ({str(exc).rstrip('.')}); go on with potstill run, "

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from potstill.comparing import Finished, SetBeside, TwoStudies, compare_studies, cost_usd
 from potstill.evaluation.side_by_side import Beside
+from potstill.records import Role
 from potstill.report.phrases import (
     count,
     listed,
@@ -62,6 +63,12 @@ def print_comparison(found: TwoStudies, console: Console) -> None:
         console.print(_differences(beside.rows))
         for sentence in set_sentences(beside):
             console.print(Text(shown(sentence)))
+    console.print(
+        "[dim]p: exact McNemar, or for several seeds a test of problems and seeds, after "
+        "Holm's correction over the set; bootstrap: problems resampled in pairs, the seeds as "
+        "they are.[/]",
+        highlight=False,
+    )
     for alone in found.alone:
         console.print(Text(shown(f"\nIn one study alone, {alone}.")))
     _print_settings(found, console)
@@ -82,6 +89,12 @@ def set_sentences(beside: SetBeside) -> list[str]:
     for names, says in ((above, "more"), (below, "less")):
         if names:
             made.append(f"B answers {says} than A beyond chance: {listed(names)}{corrected}.")
+    lucky = [row.who for row in judged if row.beyond_chance and _one_seed(row)]
+    if lucky:
+        made.append(
+            f"With one seed a side that is said of these students ({listed(lucky)}), not of how "
+            "they were trained: another seed may differ as much."
+        )
     if level:
         made.append(f"Cannot be told apart: {listed([x.who for x in level])}{_would_show(level)}.")
     if same:
@@ -102,6 +115,12 @@ def set_sentences(beside: SetBeside) -> list[str]:
             "counted as different."
         )
     return made
+
+
+def _one_seed(row: Beside) -> bool:
+    """Whether a side is one trained student, whose luck no test can tell from its training."""
+    sides = [x for x in (row.a, row.b) if x is not None]
+    return row.role is Role.STUDENT and any(len(x.seeds) == 1 for x in sides)
 
 
 def _title(beside: SetBeside) -> str:
@@ -190,6 +209,7 @@ def _print_cost(a: Finished, b: Finished, console: Console) -> None:
         table.add_row(stage, *_cost(a, stage), *_cost(b, stage))
     table.add_row("all", *_cost(a, ""), *_cost(b, ""), style="bold")
     console.print(table)
+    console.print("[dim]Every reply in the ledger counts, those of earlier settings too.[/]")
 
 
 def _cost(finished: Finished, stage: str) -> tuple[str, str, str]:

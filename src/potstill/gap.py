@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 from potstill.cells import NotFresh, Run
 from potstill.errors import InputError
 from potstill.estimate import Call, Estimate, estimate
-from potstill.pipeline import evaluate, open_run
+from potstill.pipeline import evaluate, open_run, read_stages
 from potstill.plan import model_of, print_calls, sides_of
 from potstill.progress import TerminalProgress, quiet
 from potstill.records import Finish, Problem, Split
 from potstill.report.gaps import Gaps, gap_sentences, gaps_everywhere
-from potstill.stages import Answers, bring_in, split_up
+from potstill.stages import Answers
 from potstill.status import study_of
 from potstill.study import Study, load_study
 
@@ -52,10 +53,15 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The gaps of a study, by set, and in words which problems they are of."""
+    """The gaps of a study, by set, and in words which problems they are of.
+
+    ``asked`` counts the problems of each set; fewer are compared where one has no record of an
+    answer, or the key cannot be read.
+    """
 
     study: str
     of: str
+    asked: Mapping[str, int]
     gaps: tuple[Gaps, ...]
 
     def plain(self) -> dict[str, Any]:
@@ -116,8 +122,7 @@ def finished_gaps(directory: Path) -> Found:
     with ExitStack() as stack:
         run = open_run(study, directory, quiet, stack, peek=True)
         try:
-            problems, sides = _divided(run)
-            heldout = [p for p in problems if sides[p.id] is Split.HELDOUT]
+            heldout = read_stages(run, "split").on_side(Split.HELDOUT)
             asked, cells = _asked(run, heldout, Split.HELDOUT)
         except NotFresh as exc:
             raise InputError(
@@ -138,8 +143,8 @@ def sample_gaps(
     """
     with ExitStack() as stack:
         run = open_run(study, directory, progress, stack)
-        problems, sides = _divided(run)
-        drawn, of = _draw(problems, sides, sample)
+        made = read_stages(run, "split")
+        drawn, of = _draw(made.problems, made.splits, sample)
         kept = _kept(run, drawn)
         if kept is None:
             print_calls(study, _price(run, drawn), console)
@@ -165,13 +170,9 @@ def print_price(study: Study, directory: Path, sample: Sample, console: Console)
     console.print("\nNothing was sent.")
 
 
-def _divided(run: Run) -> tuple[list[Problem], dict[str, Split]]:
-    problems, _ = bring_in(run)
-    sides, _ = split_up(run, problems)
-    return problems, sides
-
-
-def _draw(problems: Sequence[Problem], sides: Any, sample: Sample) -> tuple[list[Problem], str]:
+def _draw(
+    problems: Sequence[Problem], sides: Mapping[str, Split], sample: Sample
+) -> tuple[list[Problem], str]:
     """The sample in the problems' order, and what it is a sample of, in words."""
     taught = [p for p in problems if sides[p.id] is not Split.HELDOUT]
     lots = sorted(taught, key=lambda p: _lot(p.id, sample.seed))[: sample.size]
@@ -213,7 +214,8 @@ def _found(study: Study, of: str, problems: Sequence[Problem], cells: Sequence[A
     conditions = {cell.condition.condition_id: cell.condition for cell in cells}
     rows = answered(cells, scored_groups(study, problems))
     compared = evaluation.evaluate(rows, conditions).comparisons
-    return Found(study.name, of, tuple(gaps_everywhere({"comparisons": written(compared)})))
+    asked = Counter(p.source for p in problems)
+    return Found(study.name, of, asked, tuple(gaps_everywhere({"comparisons": written(compared)})))
 
 
 def _price(run: Run, drawn: Sequence[Problem]) -> list[Estimate]:
@@ -270,6 +272,13 @@ def print_gaps(found: Found, console: Console) -> None:
         console.print(gap_table(gaps))
         for sentence in gap_sentences(gaps):
             console.print(Padding(Text(shown(sentence)), (0, 0, 1, 0)))
+        asked = found.asked[gaps.place.set]
+        if gaps.whole.n < asked:
+            console.print(
+                f"Compared: the {gaps.whole.n:,} of {asked:,} problems with a readable key that "
+                "both answered.\n",
+                highlight=False,
+            )
         if gaps.differs:
             console.print(
                 f"[dim]Base and teacher answer each under its own condition (they differ in "
@@ -278,7 +287,7 @@ def print_gaps(found: Found, console: Console) -> None:
             )
     console.print(
         "[dim]gain: points over all problems where a student comes up to the teacher in the group; "
-        "at most: where it also keeps all that the base alone has right; shows: the least gap that "
+        "most: where it also keeps all that the base alone has right; shows: the least gap that "
         "so many problems show (80 % power). What is told from zero is corrected for the number of "
         "groups; each interval stands alone.[/]",
         highlight=False,

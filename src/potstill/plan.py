@@ -160,7 +160,7 @@ def print_calls(study: Study, rows: list[Estimate], console: Console) -> None:
 
     plan = Table(title="calls it would make", title_justify="left", box=None, pad_edge=False)
     plan.add_column("stage", no_wrap=True)
-    plan.add_column("model", overflow="ellipsis", no_wrap=True)
+    plan.add_column("model", overflow="ellipsis")
     for head in ("calls", "bought", "tokens in", "tokens out", "dollars"):
         plan.add_column(head, justify="right", no_wrap=True)
     for row in rows:
@@ -250,8 +250,14 @@ def _with_plugin_defaults(study: Study, resolved: dict[str, Any]) -> dict[str, A
         section |= _options("potstill.problems", source.source, source.options)
         del section["options"]
     for role, agent in study.agents().items():
-        resolved[role] |= _options("potstill.solvers", agent.solver, agent.options)
-        del resolved[role]["options"]
+        own = resolved[role]
+        del own["options"]
+        # a solver's option of the same name never reaches it: the section's own key takes it
+        resolved[role] = own | {
+            name: value
+            for name, value in _options("potstill.solvers", agent.solver, agent.options).items()
+            if name not in own
+        }
     return resolved
 
 

@@ -31,10 +31,12 @@ class Beside:
     ``a`` and ``b`` are each one's own figures over its whole set, None where a study has no such
     solver. ``difference`` is B less A: over the ``n`` problems that both answered where it is
     ``paired``, else of the two accuracies, and then ``why`` says why in a clause. ``low`` to
-    ``high`` is its 95 % interval, ``bootstrap`` that of the paired bootstrap over problems. ``p``
-    is exact McNemar for one seed a side, otherwise that of
+    ``high`` is its 95 % interval, ``bootstrap`` that of the paired bootstrap over problems,
+    which takes the seeds as they are. ``p`` is exact McNemar for one seed a side, otherwise that of
     :func:`~potstill.evaluation.seeds.paired_difference_seeds`; ``p_holm`` is it after Holm's
-    correction over the set's rows. While ``blocked`` responses are ERRORED, nothing is claimed.
+    correction over the set's rows. ``needed`` and ``detectable`` (problems for the difference seen,
+    least difference that ``n`` show, 80 % power) are known for one seed a side: more problems do
+    not make up for few seeds. While ``blocked`` responses are ERRORED, nothing is claimed.
     """
 
     who: str
@@ -125,19 +127,25 @@ def _why_not(
     graded_otherwise: Sequence[str],
 ) -> str:
     """Why two solvers are not paired, in a clause; "" where they are."""
+    why = []
     if not {x.problem_id for x in a} & {x.problem_id for x in b}:
-        return "they answered different problems, so the difference holds the problems' too"
+        why.append("they answered different problems")
     found = differing(conditions[a[0].condition_id], conditions[b[0].condition_id])
     differs = [name for name in found if name != "problem_set"] + list(graded_otherwise)
     if differs:
-        return f"they differ in {', '.join(differs)}, so the difference holds that too"
-    return ""
+        why.append(f"they differ in {', '.join(differs)}")
+    return f"{' and '.join(why)}, so the difference holds that too" if why else ""
 
 
 def _paired(row: Beside, a: Sequence[Answered], b: Sequence[Answered]) -> Beside:
     ids, table_a, table_b = paired_tables(a, b, shared_only=True)
     found = paired_difference_seeds(table_b, table_a)
-    discordance = min(1.0, max(found.discordance, abs(found.difference)))
+    if found.pairs == 1:
+        row = replace(
+            row,
+            needed=problems_needed(found.difference, found.discordance),
+            detectable=minimum_detectable_difference(len(ids), found.discordance),
+        )
     return replace(
         row,
         paired=True,
@@ -149,8 +157,6 @@ def _paired(row: Beside, a: Sequence[Answered], b: Sequence[Answered]) -> Beside
         only_a=found.only_b,
         only_b=found.only_a,
         p=found.p,
-        needed=problems_needed(found.difference, discordance),
-        detectable=minimum_detectable_difference(len(ids), discordance),
     )
 
 

@@ -66,7 +66,7 @@ def gap_table(gaps: Gaps) -> Table:
     """The gaps of one set: all problems, then its groups, those with too few problems dimmed."""
     from potstill.report.gaps import Tells
 
-    table = plain_table("n", "base", "teacher", "gap", "95 %", "gain", "at most", "shows")
+    table = plain_table("n", "base", "teacher", "gap", "95 %", "gain", "most", "shows")
     table.columns[0].no_wrap, table.columns[0].overflow = False, "fold"
     _add_gap(table, gaps.whole, "")
     table.add_section()
