@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from rich.console import Console
 
 from potstill.errors import BudgetSpent, InputError
@@ -130,6 +131,30 @@ def test_failed_calls_are_told_and_asked_again(tmp_path: Path, till: tuple[Till,
     assert seller.sold == 12 + 12
     assert mended.gaps[0].whole.n == 12
     assert mended.gaps[0].whole.tells is not Tells.BLOCKED
+
+
+def test_difficulty_is_a_group_and_its_calls_are_in_the_price(
+    tmp_path: Path, till: tuple[Till, str]
+) -> None:
+    seller, url = till
+    training = {"preset": "pocket", "iterations": 2, "validate_every": 1}
+    path = write_study(
+        tmp_path, url, difficulty={"by": "failures"}, levels=["R6"], training=training
+    )
+    raw = yaml.safe_load(path.read_text())
+    raw["teacher"]["samples"] = 2
+    path.write_text(yaml.safe_dump(raw))
+    study = load_study(path)
+    (gaps,) = sample_gaps(study, tmp_path / "out", Sample(10), seller.console).gaps
+    assert re.search(r"teach +\S+ +20 +0 ", seller.printed)
+    assert seller.sold == 20
+    names = {row.group.partition("=")[0] for row in gaps.groups}
+    assert names <= {"difficulty", "family"}
+    run_study(study, tmp_path / "out", until="answer")
+    asked = seller.sold
+    finished = finished_gaps(tmp_path / "out").gaps[0]
+    assert finished.whole.n == 4
+    assert seller.sold == asked == 2 * (PROBLEMS + 8)
 
 
 @pytest.fixture(scope="module")

@@ -122,14 +122,14 @@ def finished_gaps(directory: Path) -> Found:
     with ExitStack() as stack:
         run = open_run(study, directory, quiet, stack, peek=True)
         try:
-            heldout = read_stages(run, "split").on_side(Split.HELDOUT)
-            asked, cells = _asked(run, heldout, Split.HELDOUT)
+            heldout = read_stages(run, "rate").on_side(Split.HELDOUT)
+            cells = evaluate(run, (), (), heldout)
         except NotFresh as exc:
             raise InputError(
                 f"{directory} does not hold the held-out answers of base and teacher yet; finish "
                 "it with potstill run, or give its study file to have a sample asked."
             ) from exc
-        return _found(study, "held-out problems", asked, cells)
+        return _found(study, "held-out problems", heldout, cells)
 
 
 def sample_gaps(
@@ -150,7 +150,7 @@ def sample_gaps(
             print_calls(study, _price(run, drawn), console)
         else:
             console.print("Nothing is left to ask: every answer is kept.")
-        asked, cells = kept or _asked(run, drawn, Split.TRAIN)
+        asked, cells = kept or _asked(run, drawn)
         return _found(study, of, asked, cells)
 
 
@@ -186,20 +186,18 @@ def _lot(problem_id: str, seed: int) -> bytes:
     return hashlib.sha256(f"gap|{seed}|{problem_id}".encode("utf-8", "surrogatepass")).digest()
 
 
-def _asked(
-    run: Run, problems: Sequence[Problem], split: Split
-) -> tuple[list[Problem], list[Answers]]:
-    """The problems with their difficulty, where the study has it, and both solvers' answers."""
+def _asked(run: Run, drawn: Sequence[Problem]) -> tuple[list[Problem], list[Answers]]:
+    """The sample with its difficulty, where the study has it, and the answers of both solvers."""
     from potstill.rating import rate
 
-    rated = rate(run, problems)
-    return rated, evaluate(run, (), (), rated, split)
+    rated = rate(run, drawn)
+    return rated, evaluate(run, (), (), rated, Split.TRAIN)
 
 
 def _kept(run: Run, drawn: Sequence[Problem]) -> tuple[list[Problem], list[Answers]] | None:
     """The sample's answers where an earlier run finished all of them without an error."""
     try:
-        asked, cells = _asked(replace(run, peek=True, progress=quiet), drawn, Split.TRAIN)
+        asked, cells = _asked(replace(run, peek=True, progress=quiet), drawn)
     except NotFresh:
         return None
     failed = any(r.finish is Finish.ERROR for cell in cells for r in cell.responses)
