@@ -46,8 +46,16 @@ if TYPE_CHECKING:
     from potstill.pipeline import Made
     from potstill.stages import Answers
     from potstill.students import StudentCell
+    from potstill.study import Study
 
-__all__ = ["call_counts", "lesson_counts", "report_data", "write_report"]
+__all__ = [
+    "answered",
+    "call_counts",
+    "lesson_counts",
+    "report_data",
+    "scored_groups",
+    "write_report",
+]
 
 
 def write_report(run: Run, result: Made) -> dict[str, Any]:
@@ -65,8 +73,8 @@ def write_report(run: Run, result: Made) -> dict[str, Any]:
 
 def report_data(run: Run, result: Made) -> ReportData:
     """Every number and sentence of the report."""
-    problems = _scored_groups(result)
-    answers = [row for cell in result.answers for row in _answered(cell, problems)]
+    problems = scored_groups(run.study, result.problems)
+    answers = answered(result.answers, problems)
     gates = gate_rows(
         result.problems,
         result.taught.responses,
@@ -95,28 +103,33 @@ def report_data(run: Run, result: Made) -> ReportData:
     )
 
 
-def _scored_groups(result: Made) -> list[Problem]:
+def scored_groups(study: Study, problems: Iterable[Problem]) -> list[Problem]:
     """The problems without the group that only says on which side they stand."""
-    options = result.study.split
+    options = study.split
     if options.by != "given":
-        return list(result.problems)
+        return list(problems)
     return [
         replace(p, groups={k: v for k, v in p.groups.items() if k != options.group})
-        for p in result.problems
+        for p in problems
     ]
 
 
-def _answered(cell: Answers, problems: Iterable[Problem]) -> list[Answered]:
-    return join(
-        cell.responses,
-        cell.verdicts,
-        problems,
-        role=cell.role,
-        set=cell.set,
-        split=cell.split,
-        level=cell.level,
-        seed=cell.seed,
-    )
+def answered(cells: Iterable[Answers], problems: Sequence[Problem]) -> list[Answered]:
+    """Every answer of the cells with its verdict, under the groups of these problems."""
+    return [
+        row
+        for cell in cells
+        for row in join(
+            cell.responses,
+            cell.verdicts,
+            problems,
+            role=cell.role,
+            set=cell.set,
+            split=cell.split,
+            level=cell.level,
+            seed=cell.seed,
+        )
+    ]
 
 
 def _corpus(result: Made) -> Corpus:

@@ -29,6 +29,9 @@ StudyDir = Annotated[
     Path, typer.Argument(help="The study directory that potstill run made.", show_default=False)
 ]
 
+JsonFile = Annotated[
+    Path | None, typer.Option("--json", help="Write all of it to this file too, as JSON.")
+]
 BestStudent = Annotated[
     str, typer.Option(help="A student's id, or its level and seed.  [default: the best]")
 ]
@@ -442,6 +445,46 @@ def tutor(
     from potstill.deploy.tutor import serve_tutor
 
     serve_tutor(directory, _console(), port=port, host=host, mixed=mix, engine=engine, base=base)
+
+
+@app.command()
+def compare(
+    study_a: StudyDir,
+    study_b: Annotated[Path, typer.Argument(help="Another one.", show_default=False)],
+    json_: JsonFile = None,
+) -> None:
+    """Set two finished studies side by side, paired where problems and conditions are the same."""
+    from potstill.comparing_view import show_comparison
+
+    show_comparison(study_a, study_b, json_, _console())
+
+
+@app.command()
+def gap(
+    study: Annotated[
+        Path,
+        typer.Argument(
+            help="A study directory, or a study file to ask a sample of.", show_default=False
+        ),
+    ],
+    sample: Annotated[
+        int | None, typer.Option(min=1, help="How many problems are asked.  [default: 100]")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Draws the sample.  [default: 0]")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The study file's directory.  [default: runs/NAME]")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the price; stop.")] = False,
+    json_: JsonFile = None,
+) -> None:
+    """Show where the base trails the teacher, group by group: what there is to distil.
+
+    A study directory is read. Of a study file, base and teacher are asked a sample of the problems
+    to be taught from, the price printed first; its run does not buy those replies again.
+    """
+    from potstill.gap import show_gap
+
+    show_gap(study, out, (sample, seed), _console(), dry_run=dry_run, json_file=json_)
 
 
 def _run(study: Study, directory: Path, until: str) -> None:

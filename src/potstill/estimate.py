@@ -33,13 +33,18 @@ _JUDGE_PROMPT_TOKENS = 250
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """How many calls a study would make of one model for one purpose, at most."""
+    """How many calls a study would make of one model for one purpose, at most.
+
+    ``have`` is how many of these very calls the ledger answers, None where that is not known: then
+    all replies of the stage and model are taken for them.
+    """
 
     stage: str
     role: str
     model: str
     calls: int
     why: str
+    have: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +76,16 @@ def estimate(
 def _estimate(
     study: Study, call: Call, problems: Sequence[Problem], spent: Spend | None
 ) -> Estimate:
-    have = spent.calls if spent else 0
+    replies = spent.calls if spent else 0
+    have = replies if call.have is None else call.have
     left = max(0, call.calls - have)
     if not call.role:
         return Estimate(call, 0, call.calls, 0, 0, 0.0, 0)
     cached = 0.0
     if spent and spent.tokens_out:
-        each_in, each_out = spent.tokens_in / have, spent.tokens_out / have
+        each_in, each_out = spent.tokens_in / replies, spent.tokens_out / replies
         cached = spent.tokens_cached / max(1, spent.tokens_in)
-        measured = have
+        measured = replies
     else:
         each_in, each_out = _assumed(study, call, problems)
         measured = 0

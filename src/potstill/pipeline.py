@@ -41,6 +41,7 @@ __all__ = [
     "open_run",
     "read_curriculum",
     "read_lessons",
+    "read_stages",
     "run_study",
 ]
 
@@ -112,9 +113,14 @@ def open_run(
 
 def read_lessons(run: Run) -> Made:
     """What the stages up to the lessons make, made now where it is not there."""
+    return read_stages(run, "condense")
+
+
+def read_stages(run: Run, until: str) -> Made:
+    """What the stages up to one make, made now where it is not there."""
     made = Made(run.study)
     for stage in go_through(run, made):
-        if stage == "condense":
+        if stage == until:
             break
     return made
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from potstill.estimate import Call, Estimate, estimate
-from potstill.records import Split
+from potstill.records import Problem, Split
 from potstill.study import Study, load_options, load_study, read_study
 from potstill.training.recipe import PRESETS
 
@@ -19,7 +19,17 @@ if TYPE_CHECKING:
 
     from potstill.problems import Imported
 
-__all__ = ["Call", "Setting", "planned_calls", "print_plan", "print_problems", "settings"]
+__all__ = [
+    "Call",
+    "Setting",
+    "model_of",
+    "planned_calls",
+    "print_calls",
+    "print_plan",
+    "print_problems",
+    "settings",
+    "sides_of",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,19 +60,23 @@ def settings(study: Study, raw: Mapping[str, Any]) -> list[Setting]:
     return rows
 
 
-def planned_calls(study: Study, imported: Imported) -> tuple[dict[str, int], list[Call]]:
-    """How many problems stand on each side, and the calls a run would make at most."""
+def sides_of(study: Study, problems: Sequence[Problem]) -> Mapping[str, Split]:
+    """The side of every problem by its id, as a run would divide them."""
     from potstill.lessons.overlap import find_pairs
     from potstill.lessons.split import split
 
     use = {source.label: source.use for source in study.problems}
-    problems = imported.problems
-    sides = Counter(split(problems, study.split, find_pairs(problems), use).values())
+    return split(problems, study.split, find_pairs(problems), use)
+
+
+def planned_calls(study: Study, imported: Imported) -> tuple[dict[str, int], list[Call]]:
+    """How many problems stand on each side, and the calls a run would make at most."""
+    sides = Counter(sides_of(study, imported.problems).values())
     lessons, heldout = sides[Split.TRAIN] + sides[Split.VALID], sides[Split.HELDOUT]
     solvers = (len(study.variants) + len(study.mix)) * len(study.seeds) + len(study.mix) + 1
     samples = study.teacher.samples
     failures = study.difficulty is not None and study.difficulty.by == "failures"
-    names = {role: _model(agent) for role, agent in study.agents().items()}
+    names = {role: model_of(agent) for role, agent in study.agents().items()}
     calls = [
         Call(
             "teach",
@@ -124,7 +138,7 @@ def print_plan(path: Path, directory: Path, console: Console) -> None:
     grid = f"{_several(variants, 'variant')} ({', '.join(variants)})"
     total = _several([*product(variants, study.seeds)], "student")
     console.print(f"{total}: {grid} x {_several(study.seeds, 'seed')}\n", highlight=False)
-    _print_calls(study, _estimates(study, calls, imported, directory), console)
+    print_calls(study, _estimates(study, calls, imported, directory), console)
     console.print("\nNothing was sent.")
 
 
@@ -140,12 +154,13 @@ def _estimates(
         return estimate(study, calls, imported.problems, ledger)
 
 
-def _print_calls(study: Study, rows: list[Estimate], console: Console) -> None:
+def print_calls(study: Study, rows: list[Estimate], console: Console) -> None:
+    """Nothing; prints what every kind of call will take and cost, and what is left to pay."""
     from rich.table import Table
 
     plan = Table(title="calls it would make", title_justify="left", box=None, pad_edge=False)
     plan.add_column("stage", no_wrap=True)
-    plan.add_column("model", overflow="ellipsis", no_wrap=True)
+    plan.add_column("model", overflow="ellipsis")
     for head in ("calls", "bought", "tokens in", "tokens out", "dollars"):
         plan.add_column(head, justify="right", no_wrap=True)
     for row in rows:
@@ -224,7 +239,8 @@ def _listed(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count:,} {name}" for name, count in ordered)
 
 
-def _model(agent: Any) -> str:
+def model_of(agent: Any) -> str:
+    """The name of the model that plays a role; its solver's where it names none."""
     return str(agent.options.get("model", agent.solver))
 
 
@@ -234,8 +250,14 @@ def _with_plugin_defaults(study: Study, resolved: dict[str, Any]) -> dict[str, A
         section |= _options("potstill.problems", source.source, source.options)
         del section["options"]
     for role, agent in study.agents().items():
-        resolved[role] |= _options("potstill.solvers", agent.solver, agent.options)
-        del resolved[role]["options"]
+        own = resolved[role]
+        del own["options"]
+        # a solver's option of the same name never reaches it: the section's own key takes it
+        resolved[role] = own | {
+            name: value
+            for name, value in _options("potstill.solvers", agent.solver, agent.options).items()
+            if name not in own
+        }
     return resolved
 
 

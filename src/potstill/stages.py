@@ -51,6 +51,7 @@ __all__ = [
     "make_lessons",
     "split_up",
     "student_condition",
+    "teacher_condition",
 ]
 
 # raised when a stage's code changes what it makes of the same inputs
@@ -156,7 +157,16 @@ def split_up(run: Run, problems: Sequence[Problem]) -> tuple[dict[str, Split], l
 def ask_teacher(run: Run, problems: Sequence[Problem], which: str, *, samples: int = 1) -> Answers:
     """The teacher's answers to a set of problems, under the teacher's own condition."""
     agent = run.study.teacher
-    condition = Condition(
+    condition = teacher_condition(run.study, problems)
+    blank = Answers("teacher", Role.TEACHER, "", 0, which, condition, (), ())
+    identity = {**agent_identity(agent), "samples": samples}
+    return _ask(run, blank, problems, identity, f"teacher · {which}", samples=samples)
+
+
+def teacher_condition(study: Study, problems: Sequence[Problem]) -> Condition:
+    """The condition under which the teacher answers these problems."""
+    agent = study.teacher
+    return Condition(
         problem_set=_set_hash(problems),
         system=agent.system,
         template=agent.prompt,
@@ -164,9 +174,6 @@ def ask_teacher(run: Run, problems: Sequence[Problem], which: str, *, samples: i
         precision="api",
         when_cut=str(agent.past_cut or ""),
     )
-    blank = Answers("teacher", Role.TEACHER, "", 0, which, condition, (), ())
-    identity = {**agent_identity(agent), "samples": samples}
-    return _ask(run, blank, problems, identity, f"teacher · {which}", samples=samples)
 
 
 def judge(run: Run, answers: Answers, problems: Sequence[Problem]) -> Answers:

@@ -6,6 +6,7 @@ import itertools
 import math
 import random
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +17,7 @@ from potstill.evaluation.statistics import (
     mcnemar_exact,
     mean_sd,
     minimum_detectable_difference,
+    minimum_detectable_gap,
     newcombe_paired,
     paired_difference,
     problems_needed,
@@ -165,3 +167,32 @@ def test_holm_only_raises_and_keeps_order(p_values: list[float]) -> None:
     assert all(p <= q <= 1 for p, q in zip(p_values, adjusted, strict=True))
     pairs = sorted(zip(p_values, adjusted, strict=True))
     assert all(a[1] <= b[1] or math.isclose(a[1], b[1]) for a, b in itertools.pairwise(pairs))
+
+
+@pytest.mark.parametrize(
+    ("n", "against", "alpha"), [(330, 0.02, 0.05), (60, 0.0, 0.005), (90, 0.1, 0.05)]
+)
+def test_the_detectable_gap_is_the_one_that_needs_so_many_problems(
+    n: int, against: float, alpha: float
+) -> None:
+    gap = minimum_detectable_gap(n, against, alpha)
+    assert gap is not None
+    assert problems_needed(gap + 1e-6, gap + 1e-6 + 2 * against, alpha) == n
+    assert problems_needed(gap - 1e-3, gap - 1e-3 + 2 * against, alpha) > n
+
+
+def test_a_detectable_gap_is_detected_four_times_in_five() -> None:
+    n, against = 120, 0.05
+    gap = minimum_detectable_gap(n, against)
+    assert gap is not None
+    rng = np.random.default_rng(3)
+    cells = [gap + against, against, 1 - gap - 2 * against]
+    drawn = rng.multinomial(n, cells, size=1500)
+    seen = np.mean([mcnemar_exact(int(a), int(b)) < 0.05 for a, b, _ in drawn])
+    assert 0.70 <= seen <= 0.85  # the exact test is a little more careful than the formula
+
+
+def test_no_gap_shows_in_too_few_problems() -> None:
+    assert minimum_detectable_gap(3, 0.0) is None
+    assert minimum_detectable_gap(0, 0.0) is None
+    assert minimum_detectable_gap(1000, 0.5) is None

@@ -28,7 +28,6 @@ HOSTILE = (
 FILES = {
     "report.json",
     "problems.jsonl",
-    "problems.jsonl",
     "report.md",
     "index.html",
     "figures/ladder.svg",

@@ -11,6 +11,7 @@ from potstill.errors import StudyError
 from potstill.evaluation.scores import (
     Answered,
     LevelScore,
+    by_group,
     level_order,
     right_by_seed,
     score,
@@ -24,7 +25,7 @@ from potstill.evaluation.statistics import (
 )
 from potstill.records import Condition, Level, Outcome, Role, Score, Split
 
-__all__ = ["Comparison", "Evaluation", "Kind", "compare", "differing", "evaluate"]
+__all__ = ["Comparison", "Evaluation", "Kind", "compare", "differing", "evaluate", "paired_tables"]
 
 _BASE = Role.BASE.value
 _AGAIN = "Run the study again: they are asked again."
@@ -118,7 +119,7 @@ def compare(
             f"differ in {', '.join(differs)}. Ask both under one condition."
         )
     errored = sum(row.outcome is Outcome.ERRORED for row in (*a, *b))
-    ids, table_a, table_b = _paired(a, b, shared_only=teacher)
+    ids, table_a, table_b = paired_tables(a, b, shared_only=teacher)
     found = paired_difference_seeds(table_a, table_b)
     tested = not teacher
     discordance = min(1.0, max(found.discordance, abs(found.difference)))
@@ -164,7 +165,8 @@ def evaluate(
     first of the ladder with "base", on ``primary_set`` (by default the first held-out set); naming
     a level as the second sets the whole ladder beside it. The others are exploratory,
     their p values corrected by Holm's method within each set and opponent, the variants beside the
-    ladder on their own. A level is set beside the control of its own length (truncate-R4).
+    ladder on their own. A level is set beside the control of its own length (truncate-R4), and the
+    base beside the teacher in every group too.
     """
     heldout = [row.set for row in answers if row.split is Split.HELDOUT]
     levels = level_order(row.level for row in answers if row.role is Role.STUDENT)
@@ -214,7 +216,7 @@ def evaluate(
         if teacher:
             comparisons += [compare(x, teacher, conditions) for x in students.values()]
             plain = [r for r in rows if r.role is Role.BASE and not r.level]
-            comparisons += [compare(plain, teacher, conditions)] if plain else []
+            comparisons += _base_and_teacher(plain, teacher, conditions) if plain else []
     there = {_name(r) for r in answers if (r.set, r.split) == (chosen_set, Split.HELDOUT)}
     made = any(c.kind is Kind.PRIMARY for c in comparisons)
     if primary and {*primary} <= there and not made:
@@ -224,6 +226,18 @@ def evaluate(
             "control, both scored there."
         )
     return Evaluation(tuple(score(answers)), tuple(summarise(answers)), tuple(comparisons))
+
+
+def _base_and_teacher(
+    base: Sequence[Answered], teacher: Sequence[Answered], conditions: Mapping[str, Condition]
+) -> list[Comparison]:
+    """The base beside the teacher over all problems, then in every group that both answered."""
+    teachers = by_group(teacher)
+    return [
+        compare(rows, teachers[group], conditions, group=group)
+        for group, rows in by_group(base).items()
+        if group in teachers
+    ]
 
 
 def _families(students: Mapping[str, object]) -> tuple[list[str], list[str]]:
@@ -294,9 +308,13 @@ def _differs(a: Answered, b: Answered, conditions: Mapping[str, Condition]) -> l
     return differing(conditions[a.condition_id], conditions[b.condition_id])
 
 
-def _paired(
+def paired_tables(
     a: Sequence[Answered], b: Sequence[Answered], *, shared_only: bool
 ) -> tuple[list[str], list[list[bool]], list[list[bool]]]:
+    """The ids of the problems that both answered, and right or wrong by seed and problem of each.
+
+    Raises StudyError where they answered different problems, unless ``shared_only``.
+    """
     ids_a, table_a = right_by_seed(a)
     ids_b, table_b = right_by_seed(b)
     shared = set(ids_a) & set(ids_b)

@@ -25,6 +25,7 @@ from potstill.records import (
 __all__ = [
     "Answered",
     "LevelScore",
+    "by_group",
     "check_counts",
     "join",
     "level_order",
@@ -204,7 +205,7 @@ def score(answers: Iterable[Answered]) -> list[Score]:
     scores = []
     for cell in cells.values():
         _refuse_twice(cell)
-        scores += [_score(rows, group) for group, rows in _groups(cell).items()]
+        scores += [_score(rows, group) for group, rows in by_group(cell).items()]
     return scores
 
 
@@ -219,7 +220,7 @@ def summarise(answers: Iterable[Answered]) -> list[LevelScore]:
         cells.setdefault(key, []).append(answer)
     levels = []
     for cell in cells.values():
-        levels += [_level_score(rows, group) for group, rows in _groups(cell).items()]
+        levels += [_level_score(rows, group) for group, rows in by_group(cell).items()]
     return levels
 
 
@@ -249,8 +250,9 @@ def right_by_seed(answers: Sequence[Answered]) -> tuple[list[str], list[list[boo
     return ids, [[cell[i] is Outcome.CORRECT for i in ids] for cell in by_solver.values()]
 
 
-def _groups(rows: list[Answered]) -> dict[str, list[Answered]]:
-    grouped = {"all": rows}
+def by_group(rows: Sequence[Answered]) -> dict[str, list[Answered]]:
+    """The rows of all problems under "all", then those of every group under "name=value"."""
+    grouped = {"all": list(rows)}
     for name in dict.fromkeys(name for row in rows for name in row.groups):
         for value in sorted({row.groups[name] for row in rows if name in row.groups}):
             grouped[f"{name}={value}"] = [r for r in rows if r.groups.get(name) == value]

@@ -18,6 +18,7 @@ __all__ = [
     "mcnemar_exact",
     "mean_sd",
     "minimum_detectable_difference",
+    "minimum_detectable_gap",
     "newcombe_paired",
     "normal_quantile",
     "paired_difference",
@@ -176,6 +177,27 @@ def minimum_detectable_difference(
     return float(
         brentq(lambda d: _connor(d, discordance, alpha, power) - n, 1e-9, discordance, xtol=1e-9)
     )
+
+
+def minimum_detectable_gap(
+    n: int, against: float, alpha: float = 0.05, power: float = 0.8
+) -> float | None:
+    """The smallest gap that n problems show where ``against`` of them go the other way.
+
+    As :func:`minimum_detectable_difference`, but with the share that the weaker of two alone has
+    right held fixed, not the discordance: that is the gap and twice this share. None where no gap
+    is enough.
+    """
+    from scipy.optimize import brentq
+
+    widest = 1 - 2 * against
+
+    def lacking(gap: float) -> float:
+        return _connor(gap, gap + 2 * against, alpha, power) - n
+
+    if n <= 0 or widest <= 0 or lacking(widest) > 0:
+        return None
+    return float(brentq(lacking, 1e-9, widest, xtol=1e-9))
 
 
 def mean_sd(values: Sequence[float]) -> MeanSd:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 from collections.abc import Mapping
 from enum import Enum
+from pathlib import Path
 from typing import Any
 
-from potstill.errors import StudyError
+from potstill.errors import StoreError, StudyError
 from potstill.evaluation.comparisons import Kind
 from potstill.evaluation.scores import check_counts
 from potstill.records import Level
@@ -16,7 +18,7 @@ from potstill.report.claims import claims
 from potstill.report.data import ReportData
 from potstill.report.phrases import plain
 
-__all__ = ["FORMAT_VERSION", "Numbers", "report_numbers"]
+__all__ = ["FORMAT_VERSION", "Numbers", "report_numbers", "values", "write_json", "written"]
 
 FORMAT_VERSION = 1
 
@@ -43,7 +45,7 @@ def report_numbers(data: ReportData) -> Numbers:
         "claims": [],
         "scores": data.scores,
         "levels": data.levels,
-        "comparisons": [_values(c) | {"beyond_chance": c.beyond_chance} for c in data.comparisons],
+        "comparisons": [values(c) | {"beyond_chance": c.beyond_chance} for c in data.comparisons],
         "training": data.training,
         "corpus": data.corpus,
         "calls": data.calls,
@@ -52,14 +54,25 @@ def report_numbers(data: ReportData) -> Numbers:
         "grader": data.grader,
         "overlap": data.overlap,
         "gates": data.gates,
-        "conditions": [{"condition_id": c.condition_id} | _values(c) for c in data.conditions],
+        "conditions": [{"condition_id": c.condition_id} | values(c) for c in data.conditions],
         "versions": data.reproduction.versions,
         "reproduction": data.reproduction,
         "notes": data.notes,
     }
-    written: Numbers = _written(numbers)
-    written["claims"] = claims(written)
-    return written
+    made: Numbers = written(numbers)
+    made["claims"] = claims(made)
+    return made
+
+
+def write_json(numbers: Numbers, path: Path) -> None:
+    """None; ``path`` holds the numbers as JSON, the whole file or none. Raises StoreError."""
+    from potstill.store import write_atomically
+
+    text = json.dumps(numbers, indent=1, ensure_ascii=False, allow_nan=False)
+    try:
+        write_atomically(path, f"{text}\n".encode())
+    except OSError as exc:
+        raise StoreError(f"{path} cannot be written ({exc.strerror}); name another file.") from exc
 
 
 def _spend(data: ReportData) -> Numbers:
@@ -87,11 +100,13 @@ def _spend(data: ReportData) -> Numbers:
     }
 
 
-def _values(record: Any) -> Numbers:
+def values(record: Any) -> Numbers:
+    """The fields of a record by name, one level deep."""
     return {f.name: getattr(record, f.name) for f in dataclasses.fields(record)}
 
 
-def _written(value: Any) -> Any:
+def written(value: Any) -> Any:
+    """Records and plain values as JSON holds them: no NaN (None instead), no lone surrogate."""
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, str):
@@ -99,9 +114,9 @@ def _written(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return _written(_values(value))
+        return written(values(value))
     if isinstance(value, Mapping):
-        return {plain(str(k)): _written(v) for k, v in value.items()}
+        return {plain(str(k)): written(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [_written(v) for v in value]
+        return [written(v) for v in value]
     return value

@@ -11,7 +11,11 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-__all__ = ["print_table"]
+    from potstill.report.gaps import Gap, Gaps
+
+__all__ = ["gap_table", "plain_table", "print_table"]
+
+_GROUPS_SHOWN = 60
 
 Row = dict[str, Any]
 
@@ -46,6 +50,51 @@ def print_table(report_json: Row, console: Console) -> None:
             console.print(Padding(Text(shown(claim["text"])), (0, 0, 1, 0)))
 
 
+def plain_table(*heads: str) -> Table:
+    """An empty table in the style of all: a column of names, then these columns of numbers."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("", no_wrap=True)
+    for head in heads:
+        table.add_column(head, justify="right", no_wrap=True)
+    return table
+
+
+def gap_table(gaps: Gaps) -> Table:
+    """The gaps of one set: all problems, then its groups, those with too few problems dimmed."""
+    from potstill.report.gaps import Tells
+
+    table = plain_table("n", "base", "teacher", "gap", "95 %", "gain", "most", "shows")
+    table.columns[0].no_wrap, table.columns[0].overflow = False, "fold"
+    _add_gap(table, gaps.whole, "")
+    table.add_section()
+    for row in gaps.groups[:_GROUPS_SHOWN]:
+        _add_gap(table, row, "dim" if row.tells in (Tells.TOO_FEW, Tells.BLOCKED) else "")
+    left = len(gaps.groups) - _GROUPS_SHOWN
+    if left > 0:
+        table.add_row(f"… {count(left)} more")
+    return table
+
+
+def _add_gap(table: Table, row: Gap, style: str) -> None:
+    from rich.text import Text
+
+    table.add_row(
+        Text(shown("all problems" if row.group == "all" else row.group)),
+        count(row.n),
+        percent(row.base),
+        percent(row.teacher),
+        points(row.gap),
+        f"{points(row.low)}–{points(row.high)}",
+        points(row.gain),
+        points(row.at_most),
+        "none" if row.detectable is None else points(row.detectable),
+        style=style,
+    )
+
+
 def _fitting(rows: list[Row], outcomes: list[str], console: Console) -> list[Table]:
     unbounded = console.options.update_width(10_000)
 
@@ -64,15 +113,9 @@ def _fitting(rows: list[Row], outcomes: list[str], console: Console) -> list[Tab
 
 
 def _table(rows: list[Row], *, accuracy: bool, outcomes: list[str], names: dict[str, str]) -> Table:
-    from rich import box
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("", no_wrap=True)
-    if accuracy:
-        for name in ("right, %", "95 %", "words", "to base", "p"):
-            table.add_column(name, justify="right")
+    table = plain_table("right, %", "95 %", "words", "to base", "p") if accuracy else plain_table()
     if outcomes:
         table.add_column("n", justify="right")
         for outcome in outcomes:
