@@ -44,6 +44,8 @@ FILES = {
             "lessons",
             "corpus",
             "causes",
+            "interactions",
+            "shared",
         )
     ),
 }

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from potstill.errors import StudyError
+from potstill.evaluation.ladder import Ladder, SharedErrors, ladders, shared_errors
 from potstill.evaluation.scores import (
     Answered,
     LevelScore,
@@ -93,6 +94,8 @@ class Evaluation:
     scores: tuple[Score, ...]
     levels: tuple[LevelScore, ...]
     comparisons: tuple[Comparison, ...]
+    ladders: tuple[Ladder, ...] = ()
+    shared: tuple[SharedErrors, ...] = ()
 
 
 def compare(
@@ -225,7 +228,13 @@ def evaluate(
             f"{chosen_set}: name a level and base, two levels of the ladder, or a level and its "
             "control, both scored there."
         )
-    return Evaluation(tuple(score(answers)), tuple(summarise(answers)), tuple(comparisons))
+    return Evaluation(
+        tuple(score(answers)),
+        tuple(summarise(answers)),
+        tuple(comparisons),
+        ladders(answers),
+        shared_errors(answers),
+    )
 
 
 def _base_and_teacher(

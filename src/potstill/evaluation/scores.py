@@ -44,7 +44,8 @@ class Answered:
     """One response with its verdict and its problem's groups: one row of everything scored.
 
     ``level`` is the student's variant (R1..R6, mix, ...) and empty for base and teacher; ``seed``
-    is the training seed and 0 for them. ``set`` names the problem set.
+    is the training seed and 0 for them. ``set`` names the problem set, ``read`` is the answer that
+    was read from the response.
     """
 
     solver: str
@@ -59,6 +60,7 @@ class Answered:
     outcome: Outcome
     words: int
     tokens: int
+    read: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +147,7 @@ def join(
                 outcome=verdict.outcome,
                 words=response_words(response),
                 tokens=response.tokens_out,
+                read=verdict.extracted,
             )
         )
     return rows

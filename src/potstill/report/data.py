@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from potstill.evaluation.comparisons import Comparison, Evaluation
+from potstill.evaluation.ladder import Ladder, SharedErrors
 from potstill.evaluation.scores import LevelScore
 from potstill.lessons.listing import GateRow, GateTotal
 from potstill.records import Condition, Score
@@ -171,6 +172,8 @@ class ReportData:
     notes: tuple[str, ...] = ()
     description: str = ""
     cases: tuple[Case, ...] = ()
+    ladders: tuple[Ladder, ...] = ()
+    shared: tuple[SharedErrors, ...] = ()
 
     @classmethod
     def of(
@@ -211,4 +214,6 @@ class ReportData:
             notes=notes,
             description=description,
             cases=cases,
+            ladders=evaluation.ladders,
+            shared=evaluation.shared,
         )

@@ -50,6 +50,8 @@ def report_numbers(data: ReportData) -> Numbers:
         "corpus": data.corpus,
         "calls": data.calls,
         "spend": _spend(data),
+        "ladders": data.ladders,
+        "shared": data.shared,
         "causes": data.causes,
         "grader": data.grader,
         "overlap": data.overlap,

@@ -11,6 +11,14 @@ from typing import TYPE_CHECKING, Any
 from potstill.report import phrases
 from potstill.report.browser import BROWSER_FILE, Browser
 from potstill.report.figures import Figure, colour_class
+from potstill.report.findings import (
+    interaction_rows,
+    ladder_rows,
+    shared_rows,
+    shared_sentence,
+    trend_sentence,
+)
+from potstill.report.gaps import gap_sentences, gaps_everywhere
 from potstill.report.views import (
     OUTCOME_WORDS,
     cause_table,
@@ -67,6 +75,10 @@ def _context(numbers: Row, figures: list[Figure]) -> Row:
     sections = []
     for place in places(numbers):
         rows = solver_rows(numbers, place)
+        ladder = next(
+            (x for x in numbers["ladders"] if x["set"] == place.set and not place.seen), None
+        )
+        shared = shared_rows(numbers, place)
         sections.append(
             {
                 "place": place,
@@ -74,6 +86,12 @@ def _context(numbers: Row, figures: list[Figure]) -> Row:
                 "outcomes": outcomes_present(rows),
                 "causes": cause_table(numbers, place),
                 "grids": grids(numbers, place),
+                "ladder": ladder,
+                "ladder_rows": ladder_rows(numbers, place),
+                "trend": trend_sentence(ladder) if ladder else "",
+                "interactions": interaction_rows(ladder) if ladder else [],
+                "shared": shared,
+                "shared_sentence": shared_sentence(shared),
             }
         )
     levels = [x["level"] for x in numbers["levels"] if x["role"] == "student"]
@@ -81,6 +99,8 @@ def _context(numbers: Row, figures: list[Figure]) -> Row:
         "report": numbers,
         "sections": sections,
         "figures": {figure.name: figure for figure in figures},
+        "gaps": [found for found in gaps_everywhere(numbers) if not found.place.seen],
+        "gap_sentences": gap_sentences,
         "levels": levels,
         "colour": lambda level: colour_class(level, levels),
         "conditions": _conditions(numbers),

@@ -17,11 +17,13 @@ Row = dict[str, Any]
 
 
 def write_tables(numbers: Row, folder: Path) -> None:
-    """None; writes scores, levels, comparisons, lessons, losses, calls and corpus as CSV files."""
+    """None; writes every table of the report as a CSV file."""
     folder.mkdir()
     _write(folder / "scores.csv", (_flat(x) for x in numbers["scores"]))
     _write(folder / "levels.csv", (_flat(x) for x in numbers["levels"]))
     _write(folder / "comparisons.csv", (_flat(x) for x in numbers["comparisons"]))
+    _write(folder / "interactions.csv", _interactions(numbers["ladders"]))
+    _write(folder / "shared.csv", (_flat(x) for x in numbers["shared"]))
     _write(folder / "causes.csv", _causes(numbers["causes"]))
     _write(folder / "calls.csv", (_flat(x) for x in numbers["calls"]))
     _write(folder / "losses.csv", _losses(numbers["training"]))
@@ -60,6 +62,12 @@ def _losses(training: list[Row]) -> Iterable[Row]:
                 **point,
                 "chosen": point["step"] == curve["chosen_step"],
             }
+
+
+def _interactions(ladders: list[Row]) -> Iterable[Row]:
+    for ladder in ladders:
+        for x in ladder["interactions"]:
+            yield {"set": ladder["set"], **x}
 
 
 def _lessons(lessons: list[Row]) -> Iterable[Row]:
