@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
+from potstill.errors import StudyError
 from potstill.pipeline import run_study
 from potstill.store import Store
 from potstill.study import load_study
@@ -299,6 +300,36 @@ def test_controls_and_the_mixed_student_stand_beside_the_ladder(tmp_path: Path) 
     assert lengths["mix"] == lengths["R1"] + lengths["R6"]
     assert lengths["answer_only"] == lengths["R1"] >= lengths["truncate-R6"]
     assert any(claim["about"] == "control" for claim in report["claims"])
+
+
+def test_the_base_is_asked_at_a_levels_length_and_others_figures_stand_beside(
+    tmp_path: Path,
+) -> None:
+    theirs = {"table": "Table 2", "label": "R1, theirs", "correct": 452, "n": 651, "who": "R1"}
+    path = write_small_study(tmp_path, published=[theirs | {"seen": 480}], seeds=[0])
+    raw = yaml.safe_load(path.read_text())
+    raw["evaluation"]["base_at"] = ["R6"]
+    path.write_text(yaml.safe_dump(raw))
+    report = run_study(load_study(path), tmp_path / "out")
+    assert report is not None
+    whole = {(s["role"], s["level"]): s for s in report["scores"] if s["group"] == "all"}
+    assert [level for role, level in whole if role == "base"] == ["", "base-R6"]
+    templates = {c["condition_id"]: c["template"] for c in report["conditions"]}
+    assert (
+        "Level R6: reason in about 1 words" in templates[whole["base", "base-R6"]["condition_id"]]
+    )
+    assert whole["student", "R6"]["condition_id"] == whole["base", ""]["condition_id"]
+    (table,) = report["published"]
+    (figure,) = table["figures"]
+    # scipy.stats.binomtest(452, 651).proportion_ci(method="wilson")
+    assert (figure["low"], figure["high"]) == pytest.approx((0.657873, 0.728480), abs=1e-5)
+    assert "480 of the 651 problems had been trained on" in table["limits"][0]
+    page = (tmp_path / "out" / "report" / "index.html").read_text()
+    assert "Published figures beside these" in page
+    raw["published"] = [theirs | {"correct": 700}]
+    path.write_text(yaml.safe_dump(raw))
+    with pytest.raises(StudyError, match="counts of the n problems"):
+        load_study(path)
 
 
 def test_difficulty_is_a_group_of_every_table_and_chooses_what_is_taught(tmp_path: Path) -> None:

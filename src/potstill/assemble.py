@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from potstill.casebook import make_cases
 from potstill.evaluation import Answered, evaluate, join
+from potstill.evaluation.published import Published
 from potstill.lessons.controls import is_control
 from potstill.lessons.listing import gate_rows, gate_totals
 from potstill.lessons.recorded import inversions
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     from potstill.pipeline import Made
     from potstill.stages import Answers
     from potstill.students import StudentCell
-    from potstill.study import Study
+    from potstill.study import PublishedFigure, Study
 
 __all__ = [
     "answered",
@@ -99,8 +100,13 @@ def report_data(run: Run, result: Made) -> ReportData:
         gate_rows=tuple(gates),
         notes=_notes(result),
         description=run.study.about,
+        published=tuple((x.who, _published(x)) for x in run.study.published),
         cases=make_cases(result, problems),
     )
+
+
+def _published(x: PublishedFigure) -> Published:
+    return Published(x.table, x.label, x.correct, x.n, x.seen, x.chosen, x.spread)
 
 
 def scored_groups(study: Study, problems: Iterable[Problem]) -> list[Problem]:

@@ -154,7 +154,8 @@ def go_through(run: Run, made: Made) -> Iterator[str]:
     yield "condense"
     made.students = train(run, made)
     yield "train"
-    levels = levels_to_ask(run, made.chosen)
+    at = [x for x in study.levels if x in (*study.mix, *study.evaluation.base_at)]
+    levels = levels_to_ask(made.chosen, at)
     made.answers = evaluate(run, made.students, levels, made.on_side(Split.HELDOUT))
     if study.evaluation.seen == "report":
         trained = {lesson.problem_id for lessons in made.chosen.values() for lesson in lessons}
@@ -182,7 +183,7 @@ def evaluate(
 ) -> list[Answers]:
     """Teacher, base and every student on every set of one side, with verdicts.
 
-    The mixed student answers once for each of its ``levels``, and the base beside it.
+    The base answers once for each of ``levels``, and the mixed student beside it at its own.
     """
     single = [x for x in students if x.student.variant != MIX]
     mixed = [x for x in students if x.student.variant == MIX]
@@ -198,7 +199,7 @@ def evaluate(
         makers += [
             partial(ask_student, run, x, problems, label, level)
             for level in levels
-            for x in (None, *mixed)
+            for x in (None, *(mixed if level.level in run.study.mix else ()))
         ]
         for make in makers:
             try:

@@ -73,7 +73,8 @@ def planned_calls(study: Study, imported: Imported) -> tuple[dict[str, int], lis
     """How many problems stand on each side, and the calls a run would make at most."""
     sides = Counter(sides_of(study, imported.problems).values())
     lessons, heldout = sides[Split.TRAIN] + sides[Split.VALID], sides[Split.HELDOUT]
-    solvers = (len(study.variants) + len(study.mix)) * len(study.seeds) + len(study.mix) + 1
+    base = 1 + len({*study.mix, *study.evaluation.base_at})
+    solvers = (len(study.variants) + len(study.mix)) * len(study.seeds) + base
     samples = study.teacher.samples
     failures = study.difficulty is not None and study.difficulty.by == "failures"
     names = {role: model_of(agent) for role, agent in study.agents().items()}

@@ -9,7 +9,7 @@ from statistics import mean
 from typing import TYPE_CHECKING
 
 from potstill.cells import NotFresh, Run
-from potstill.records import Lesson, Problem, Split, Student, content_hash
+from potstill.records import Lesson, Level, Problem, Split, Student, content_hash
 from potstill.solvers import render_messages
 from potstill.stages import VERSION, AskedLevel, student_condition
 from potstill.store import Cell
@@ -71,11 +71,13 @@ def plan_grid(
     ]
 
 
-def levels_to_ask(run: Run, chosen: Mapping[str, Sequence[Lesson]]) -> list[AskedLevel]:
-    """The levels that the mixed student is asked for; none where the study has no such student."""
+def levels_to_ask(
+    chosen: Mapping[str, Sequence[Lesson]], levels: Iterable[Level]
+) -> list[AskedLevel]:
+    """Each level as it is asked for: with the mean words of the lessons chosen for it."""
     return [
         AskedLevel(level.value, round(mean([x.words for x in chosen[level]] or [0])))
-        for level in run.study.mix
+        for level in levels
     ]
 
 
@@ -102,7 +104,7 @@ def _variants(
     for variant in study.variants:
         yield variant, (_sets(study, chosen[variant], by_split), exam)
     if study.mix:
-        asked = levels_to_ask(run, chosen)
+        asked = levels_to_ask(chosen, study.mix)
         parts = [_sets(study, chosen[a.level], by_split, a) for a in asked]
         train, valid = (tuple(x for part in parts for x in part[side]) for side in (0, 1))
         yield MIX, ((train, valid), _exam(run, valid_problems, asked))

@@ -141,7 +141,8 @@ class Evaluation(_Strict):
 
     ``seen: report`` has them answer the problems they trained on too, which are scored apart from
     the held-out ones; otherwise a problem that stood in a training set is never scored.
-    ``level_prompt`` asks for one level: of the mixed student, and of the base beside it.
+    ``level_prompt`` asks for one level: of the mixed student, of the base beside it, and of the
+    base at the lengths of ``base_at``, so that length and training can be told apart.
     """
 
     system: str = ""
@@ -152,12 +153,32 @@ class Evaluation(_Strict):
     seed: int = 0
     batch_size: Annotated[int, Field(ge=0)] = 0
     seen: Literal["refuse", "report"] = "refuse"
+    base_at: list[Level] = []
     level_prompt: str = "{prompt}\n\nLevel {level}: reason in about {words} words."
 
     @property
     def sampling(self) -> Sampling:
         """How base and students draw their tokens."""
         return Sampling(self.temperature, self.top_p, self.seed, self.max_tokens)
+
+
+class PublishedFigure(_Strict):
+    """A count that others published, set beside this study's own of ``who`` (a level, base ...)."""
+
+    table: str
+    label: str
+    correct: Annotated[int, Field(ge=0)]
+    n: Annotated[int, Field(gt=0)]
+    seen: Annotated[int, Field(ge=0)] = 0
+    chosen: str = ""
+    spread: float | None = None
+    who: str = ""
+
+    @model_validator(mode="after")
+    def _of_n(self) -> PublishedFigure:
+        if max(self.correct, self.seen) > self.n:
+            raise ValueError(f"{self.label}: correct and seen are counts of the n problems")
+        return self
 
 
 class Study(_Strict):
@@ -185,6 +206,7 @@ class Study(_Strict):
     levers: Levers = Field(default_factory=Levers)
     training_log: list[Literal["trackio", "wandb"]] = []
     primary: tuple[str, str] | None = Field(default=None, strict=False)
+    published: list[PublishedFigure] = []
     budget_usd: Annotated[float, Field(ge=0)] | None = None
     seeds: Annotated[list[int], Field(min_length=1)] = [0]
     evaluation: Evaluation = Field(default_factory=Evaluation)
@@ -216,11 +238,18 @@ class Study(_Strict):
             raise ValueError("difficulty: {by: model} needs a rater and nothing else does")
         if Level.R0 in self.levels:
             raise ValueError("levels may hold R1 to R6; R0 is the trace as the teacher gave it")
-        for name, items in (("levels", self.levels), ("seeds", self.seeds)):
-            if len(set(items)) < len(items):
+        for name, named in (
+            ("levels", [x.value for x in self.levels]),
+            ("seeds", [str(x) for x in self.seeds]),
+            ("evaluation.base_at", [x.value for x in self.evaluation.base_at]),
+        ):
+            if len(set(named)) < len(named):
                 raise ValueError(f"{name} names something twice")
-        if not set(self.mix) <= set(self.levels):
-            raise ValueError("mix may hold only levels that the study has; add them to levels")
+        for name, items in (("mix", self.mix), ("evaluation.base_at", self.evaluation.base_at)):
+            if not set(items) <= set(self.levels):
+                raise ValueError(
+                    f"{name} may hold only levels that the study has; add them to levels"
+                )
         expand_controls(self.controls, self.levels)
         known = {*self.variants, "base"}
         if self.primary and (unknown := [x for x in self.primary if x not in known]):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from potstill.evaluation.comparisons import Comparison, Evaluation
 from potstill.evaluation.ladder import Ladder, SharedErrors
+from potstill.evaluation.published import Published
 from potstill.evaluation.scores import LevelScore
 from potstill.lessons.listing import GateRow, GateTotal
 from potstill.records import Condition, Score
@@ -153,7 +154,10 @@ class Reproduction:
 
 @dataclass(frozen=True, slots=True)
 class ReportData:
-    """Everything a report says, as numbers and plain sentences; nothing is computed from files."""
+    """Everything a report says, as numbers and plain sentences; nothing is computed from files.
+
+    ``published`` are others' figures, each with whose own figure stands beside it, or empty.
+    """
 
     study: str
     scores: tuple[Score, ...]
@@ -174,6 +178,7 @@ class ReportData:
     cases: tuple[Case, ...] = ()
     ladders: tuple[Ladder, ...] = ()
     shared: tuple[SharedErrors, ...] = ()
+    published: tuple[tuple[str, Published], ...] = ()
 
     @classmethod
     def of(
@@ -194,6 +199,7 @@ class ReportData:
         notes: tuple[str, ...] = (),
         description: str = "",
         cases: tuple[Case, ...] = (),
+        published: tuple[tuple[str, Published], ...] = (),
     ) -> ReportData:
         """The report data of an evaluation, its scores, levels and comparisons filled in."""
         return cls(
@@ -214,6 +220,7 @@ class ReportData:
             notes=notes,
             description=description,
             cases=cases,
+            published=published,
             ladders=evaluation.ladders,
             shared=evaluation.shared,
         )

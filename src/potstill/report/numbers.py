@@ -12,6 +12,7 @@ from typing import Any
 
 from potstill.errors import StoreError, StudyError
 from potstill.evaluation.comparisons import Kind
+from potstill.evaluation.published import Published, limits_of
 from potstill.evaluation.scores import check_counts
 from potstill.records import Level
 from potstill.report.claims import claims
@@ -52,6 +53,7 @@ def report_numbers(data: ReportData) -> Numbers:
         "spend": _spend(data),
         "ladders": data.ladders,
         "shared": data.shared,
+        "published": _published(data),
         "causes": data.causes,
         "grader": data.grader,
         "overlap": data.overlap,
@@ -100,6 +102,30 @@ def _spend(data: ReportData) -> Numbers:
         "cost_usd": math.fsum(priced) if priced else None,
         "unpriced_calls": sum(c.calls for c in calls if c.cost_usd is None),
     }
+
+
+def _published(data: ReportData) -> list[Numbers]:
+    """Others' figures by table, each with its interval, and what the table cannot support."""
+    tables: dict[str, list[tuple[str, Published]]] = {}
+    for who, figure in data.published:
+        tables.setdefault(figure.table, []).append((who, figure))
+    return [
+        {
+            "table": name,
+            "limits": limits_of([figure for _, figure in rows]),
+            "figures": [
+                values(figure)
+                | {
+                    "who": who,
+                    "accuracy": figure.accuracy,
+                    "low": figure.interval.low,
+                    "high": figure.interval.high,
+                }
+                for who, figure in rows
+            ],
+        }
+        for name, rows in tables.items()
+    ]
 
 
 def values(record: Any) -> Numbers:

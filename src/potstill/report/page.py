@@ -25,6 +25,7 @@ from potstill.report.views import (
     grids,
     outcomes_present,
     places,
+    primary_place,
     solver_rows,
 )
 
@@ -101,6 +102,7 @@ def _context(numbers: Row, figures: list[Figure]) -> Row:
         "figures": {figure.name: figure for figure in figures},
         "gaps": [found for found in gaps_everywhere(numbers) if not found.place.seen],
         "gap_sentences": gap_sentences,
+        "own_rows": _own_rows(numbers),
         "levels": levels,
         "colour": lambda level: colour_class(level, levels),
         "conditions": _conditions(numbers),
@@ -116,6 +118,13 @@ def _context(numbers: Row, figures: list[Figure]) -> Row:
         "disagreements_shown": _DISAGREEMENTS_SHOWN,
         "overlaps_shown": _OVERLAPS_SHOWN,
     }
+
+
+def _own_rows(numbers: Row) -> Row:
+    """The primary set's rows by who they are of."""
+    place = primary_place(numbers)
+    rows = solver_rows(numbers, place) if place else []
+    return {row["label"]: row for row in rows if not row["indent"] and row["n"]}
 
 
 def _conditions(numbers: Row) -> list[Row]:
