@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from potstill.casebook import make_cases
 from potstill.evaluation import Answered, evaluate, join
 from potstill.evaluation.published import Published
+from potstill.evaluation.samples import AtK, at_k
 from potstill.lessons.controls import is_control
 from potstill.lessons.listing import gate_rows, gate_totals
 from potstill.lessons.recorded import inversions
@@ -151,7 +152,21 @@ def _corpus(result: Made) -> Corpus:
         not_asked=dict(not_asked),
         lessons=lesson_counts(result),
         trained=len(chosen),
+        samples=_samples(result.taught),
     )
+
+
+def _samples(taught: Answers) -> tuple[AtK, ...]:
+    """pass@k and majority@k of the teacher's replies, where each problem got several."""
+    verdicts = {v.response_id: v for v in taught.verdicts}
+    read: dict[str, list[str]] = {}
+    right: dict[str, list[bool]] = {}
+    for response in taught.responses:
+        verdict = verdicts.get(response.response_id)
+        if verdict and verdict.outcome is not Outcome.BAD_KEY and response.attempt == 0:
+            read.setdefault(response.problem_id, []).append(verdict.extracted)
+            right.setdefault(response.problem_id, []).append(verdict.outcome is Outcome.CORRECT)
+    return at_k(list(read.values()), list(right.values()))
 
 
 def lesson_counts(made: Made) -> tuple[LessonCount, ...]:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from potstill.evaluation.samples import (
+    at_k,
     clustered_share,
     majority_at_k,
     majority_right,
@@ -110,3 +111,15 @@ def test_paired_bootstrap_is_the_normal_interval_for_many_problems() -> None:
     assert paired_bootstrap([0.5], [0.2]).low == -1.0
     with pytest.raises(ValueError, match="cannot be paired"):
         paired_bootstrap([0.5], [0.2, 0.1])
+
+
+def test_at_k_goes_up_to_all_the_samples_there_are() -> None:
+    answers = [["1", "1", "2"], ["3", "4", "4"], ["5", "5"]]
+    right = [[True, True, False], [True, False, False], [True, True]]
+    found = at_k(answers, right)
+    assert [x.k for x in found] == [1, 2, 3]
+    # the third problem lacks a sample; of the others pass@1 is 2/3 and 1/3, pass@3 both
+    assert found[0].passed.value == pytest.approx(0.5)
+    assert (found[2].passed.value, found[2].majority.value) == (1.0, 0.5)
+    assert found[0].passed.n == 2
+    assert at_k([["1"]], [[True]]) == ()

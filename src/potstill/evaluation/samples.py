@@ -15,7 +15,9 @@ from itertools import combinations
 from potstill.evaluation.statistics import Interval, normal_quantile, score_interval
 
 __all__ = [
+    "AtK",
     "ClusteredShare",
+    "at_k",
     "clustered_share",
     "majority_at_k",
     "majority_right",
@@ -154,3 +156,26 @@ def _vote(answers: Sequence[str], right: Sequence[bool], chosen: Sequence[int]) 
     # One answer has one verdict; where a grader says both, the share it calls right counts.
     shares = [[right[i] for i in chosen if answers[i] == answer] for answer in tied]
     return math.fsum(sum(s) / len(s) for s in shares) / len(tied)
+
+
+@dataclass(frozen=True, slots=True)
+class AtK:
+    """What ``k`` samples of each problem come to: one right among them, and the commonest right."""
+
+    k: int
+    passed: ClusteredShare
+    majority: ClusteredShare
+
+
+def at_k(answers: Sequence[Sequence[str]], right: Sequence[Sequence[bool]]) -> tuple[AtK, ...]:
+    """pass@k and majority@k of problems (rows of samples) for k of 1, 2, 4 ... and all.
+
+    Rows of fewer samples than the most are left out. Empty for fewer than two samples.
+    """
+    most = max((len(row) for row in right), default=0)
+    rows = [(a, r) for a, r in zip(answers, right, strict=True) if len(r) == most]
+    if most < 2:
+        return ()
+    given, verdicts = [a for a, _ in rows], [r for _, r in rows]
+    ks = sorted({*(2**i for i in range(most.bit_length()) if 2**i <= most), most})
+    return tuple(AtK(k, pass_at_k(verdicts, k), majority_at_k(given, verdicts, k)) for k in ks)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from potstill.evaluation.comparisons import Comparison, Evaluation
 from potstill.evaluation.ladder import Ladder, SharedErrors
 from potstill.evaluation.published import Published
+from potstill.evaluation.samples import AtK
 from potstill.evaluation.scores import LevelScore
 from potstill.lessons.listing import GateRow, GateTotal
 from potstill.records import Condition, Score
@@ -66,7 +67,8 @@ class Corpus:
 
     ``problems`` counts everything brought in, ``set_aside`` those kept from every model by reason,
     ``splits`` the rest. ``not_asked`` counts, by solver, the questions no record answered.
-    ``trained`` is the number of problems that every compared level passed.
+    ``trained`` is the number of problems that every compared level passed, ``samples`` what several
+    replies of the teacher to each problem come to.
     """
 
     problems: int
@@ -76,6 +78,7 @@ class Corpus:
     not_asked: Mapping[str, int] = field(default_factory=dict)
     lessons: tuple[LessonCount, ...] = ()
     trained: int | None = None
+    samples: tuple[AtK, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
