@@ -24,10 +24,12 @@ __all__ = ["BROWSER_FILE", "Browser", "pack", "write_cases"]
 
 BROWSER_FILE = "problems.jsonl"
 # What the packed problems may take of the page, in bytes.
-_LIMIT = 22_000_000
+_LIMIT = 23_500_000
 _CHUNK_PROBLEMS = 50
 # How many characters of one text the page shows, the first of them at which the page is in bounds.
-_CUTS = (50_000, 16_000, 6_000, 2_000, 800)
+_CUTS = (50_000, 20_000, 10_000, 6_000, 4_000, 3_000, 2_400, 2_000, 1_600, 1_200, 800)
+# Of so many chunks one is packed to see which cut may do.
+_SAMPLED = 10
 _OUTCOMES = [outcome.value for outcome in Outcome]
 
 
@@ -53,6 +55,8 @@ def pack(cases: Sequence[Case], limit: int = _LIMIT) -> Browser | None:
     chunks: list[str] = []
     cut = 0
     for cut in _CUTS:
+        if cut != _CUTS[-1] and _estimate(cases, cut) > limit:
+            continue
         chunks = _chunks(cases, cut, limit)
         if len(chunks) * _CHUNK_PROBLEMS >= len(cases):
             break
@@ -67,11 +71,23 @@ def write_cases(cases: Sequence[Case], path: Path) -> None:
             file.write(plain(json.dumps(asdict(case), ensure_ascii=False)) + "\n")
 
 
+def _estimate(cases: Sequence[Case], cut: int) -> float:
+    """About how many bytes all chunks take, from every tenth of them, less a margin."""
+    starts = range(0, len(cases), _CHUNK_PROBLEMS)
+    sampled = starts[:: max(1, min(_SAMPLED, len(starts) // _SAMPLED))]
+    size = sum(len(_chunk(cases, start, cut)) for start in sampled)
+    return 0.95 * size * len(starts) / len(sampled)
+
+
+def _chunk(cases: Sequence[Case], start: int, cut: int) -> str:
+    return _packed([_texts(case, cut) for case in cases[start : start + _CHUNK_PROBLEMS]])
+
+
 def _chunks(cases: Sequence[Case], cut: int, limit: int) -> list[str]:
     """The packed chunks, as many as fit."""
     found: list[str] = []
     for start in range(0, len(cases), _CHUNK_PROBLEMS):
-        chunk = _packed([_texts(case, cut) for case in cases[start : start + _CHUNK_PROBLEMS]])
+        chunk = _chunk(cases, start, cut)
         limit -= len(chunk)
         if limit < 0:
             break
