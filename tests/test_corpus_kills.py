@@ -2,79 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import random
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import yaml
 
-from potstill.pocket import generate
-from potstill.pocket.solver import MODELS
-from potstill.pocket.teacher import PocketTeacher
-from potstill.solvers.server import ChatReply, ChatRequest, create_app, serve
-from potstill.templates import DEMO_STUDY
-
-CONCURRENCY = 16
-VALID = 20
-
-
-class Counting:
-    """The pocket world's agents on a server that outlives the study, counting what they sell."""
-
-    def __init__(self, train: int) -> None:
-        known = [p for s, n in (("train", train), ("valid", VALID)) for p in generate(s, n, 0)]
-        self._agents = PocketTeacher([*known, *generate("heldout", 4, 0)])
-        self.sold: Counter[str] = Counter()
-
-    def reply(self, request: ChatRequest) -> ChatReply:
-        self.sold[json.dumps([request.model, request.messages, request.seed])] += 1
-        return self._agents.reply(request)
-
-
-@contextmanager
-def agents(train: int, latency_s: float) -> Iterator[tuple[Counting, str]]:
-    counting = Counting(train)
-    with serve(create_app(counting.reply, MODELS, latency_s=latency_s)) as url:
-        yield counting, url
-
-
-def write_study(folder: Path, url: str, train: int) -> Path:
-    raw = yaml.safe_load(DEMO_STUDY.read_text())
-    raw["problems"] = [{"source": "pocket", "train": train, "valid": VALID, "heldout": 4}]
-    for role in ("teacher", "verifier", "condenser"):
-        agent = raw[role]
-        agent |= {"solver": "api", "provider": "pocket", "base_url": url, "api_key_env": ""}
-        agent["concurrency"] = CONCURRENCY
-    path = folder / "study.yaml"
-    path.write_text(yaml.safe_dump(raw))
-    return path
-
-
-def artifacts(directory: Path) -> dict[str, str]:
-    """The sha256 of every table of every cell."""
-    found = {
-        path.relative_to(directory).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in directory.rglob("*.parquet")
-    }
-    assert found
-    return found
-
-
-def replies(directory: Path) -> dict[str, str]:
-    if not (directory / "ledger.sqlite").exists():
-        return {}
-    with sqlite3.connect(f"file:{directory}/ledger.sqlite?mode=ro", uri=True) as db:
-        return dict(db.execute("select key, sha256 from replies").fetchall())
+from outlasting import CONCURRENCY, agents, artifacts, replies, write_study
 
 
 def command(path: Path, directory: Path) -> list[str]:

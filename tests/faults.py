@@ -1,0 +1,373 @@
+"""A seeded driver that does to a study what happens to studies, and sees how it comes through.
+
+A study is run again and again, each time with one fault. After it the study goes on to the report
+of an undisturbed run, or stops with one true sentence, whose advice is then followed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import resource
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from outlasting import CONCURRENCY, Counting, artifacts, replies
+
+__all__ = ["KINDS", "Cable", "Driver", "cable"]
+
+# what a run takes at most before it is given up as hanging
+_LIMIT_S = 240.0
+_CLOCK = """import random, time
+_time, _draw, _shift = time.time, random.Random({seed}), [0.0]
+def _jumping():
+    if _draw.random() < 0.05:
+        _shift[0] = _draw.uniform(-86_400 * 400, 86_400 * 400)
+    return _time() + _shift[0]
+time.time = _jumping
+"""
+
+
+class Cable:
+    """A TCP line to a server that can be cut for a while."""
+
+    def __init__(self, port: int) -> None:
+        self._target = port
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self._open: set[socket.socket] = set()
+        self._broken = False
+        self.port = self._socket.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut(self, seconds: float) -> None:
+        """Every connection is reset, and new ones are, for that long."""
+        self._broken = True
+        for end in list(self._open):
+            self._reset(end)
+        time.sleep(seconds)
+        self._broken = False
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                near, _ = self._socket.accept()
+                if self._broken:
+                    self._reset(near)
+                    continue
+                far = socket.create_connection(("127.0.0.1", self._target))
+                self._open |= {near, far}
+                for one, other in ((near, far), (far, near)):
+                    threading.Thread(target=self._carry, args=(one, other), daemon=True).start()
+
+    def _carry(self, one: socket.socket, other: socket.socket) -> None:
+        with suppress(OSError):
+            while data := one.recv(65_536):
+                other.sendall(data)
+        for end in (one, other):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+            self._open.discard(end)
+
+    def _reset(self, end: socket.socket) -> None:
+        with suppress(OSError):
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
+            end.shutdown(socket.SHUT_RDWR)
+            end.close()
+
+
+@contextmanager
+def cable(url: str) -> Iterator[tuple[Cable, str]]:
+    """A line to the server at a base URL, and the base URL at its near end."""
+    port = int(re.search(r":(\d+)/", url)[1])  # type: ignore[index]
+    line = Cable(port)
+    try:
+        yield line, url.replace(f":{port}/", f":{line.port}/")
+    finally:
+        line.close()
+
+
+class Driver:
+    """One study file, the directory it is run in, and what an undisturbed run made of it."""
+
+    def __init__(self, study: Path, calm: Path, counting: Counting, line: Cable, seed: int) -> None:
+        self.study, self.counting, self.line = study, counting, line
+        self.folder = study.parent
+        self.out = self.folder / "out"
+        self.draw = random.Random(seed)
+        self.calm = report_of(calm)
+        self.calm_cells = cells_of(calm)
+        self.done: Counter[str] = Counter()
+        self.ended: Counter[str] = Counter()
+        self.in_flight = 0
+        self.kept: dict[str, str] = {}
+        self.finished = 0
+        # how long an undisturbed run takes here, so that faults fall within one
+        self.typical_s = 8.0
+
+    def go(self, kinds: list[str]) -> None:
+        """One fault after another, every finished study compared and begun anew."""
+        for kind in kinds:
+            self.done[kind] += 1
+            began = time.monotonic()
+            code, said = getattr(self, f"_{kind}")()
+            print(f"{kind:<20} {code:>4} {time.monotonic() - began:6.1f} s  {said.strip()[-160:]!r}", flush=True)
+            self._look(kind, code, said)
+        for _ in range(12):
+            code, said = self._run()
+            self._look("at the end", code, said)
+            if code == 0:
+                return
+        raise AssertionError(f"the study does not finish any more: {said}")
+
+    # --- the faults -----------------------------------------------------------------------------
+
+    def _kill(self) -> tuple[int, str]:
+        return self._run(after=lambda process: process.send_signal(signal.SIGKILL), costs=True)
+
+    def _interrupt(self) -> tuple[int, str]:
+        return self._run(after=lambda process: process.send_signal(signal.SIGINT), costs=True)
+
+    def _kill_worker(self) -> tuple[int, str]:
+        def one_child(process: subprocess.Popen[str]) -> None:
+            with suppress(psutil.Error):
+                children = psutil.Process(process.pid).children(recursive=True)
+                if children:
+                    self.draw.choice(children).kill()
+
+        return self._run(after=one_child)
+
+    def _tear(self) -> tuple[int, str]:
+        return self._damaged(lambda data: data[: -self.draw.randint(1, min(400, len(data)))])
+
+    def _flip(self) -> tuple[int, str]:
+        def flipped(data: bytes) -> bytes:
+            at = self.draw.randrange(len(data))
+            return data[:at] + bytes([data[at] ^ (1 << self.draw.randrange(8))]) + data[at + 1 :]
+
+        return self._damaged(flipped)
+
+    def _flip_ledger(self) -> tuple[int, str]:
+        ledger = self.out / "ledger.sqlite"
+        if not ledger.exists():
+            return self._kill()
+        for beside in ("-wal", "-shm"):
+            if Path(f"{ledger}{beside}").exists():
+                return self._kill()  # a log not yet folded in: it would undo the flip
+        whole = ledger.read_bytes()
+        data = bytearray(whole)
+        for _ in range(self.draw.randint(1, 20)):
+            data[self.draw.randrange(len(data))] ^= 1 << self.draw.randrange(8)
+        ledger.write_bytes(data)
+        code, said = self._run(costs=True)
+        for path in self.out.glob("ledger.sqlite*"):
+            path.unlink()
+        ledger.write_bytes(whole)  # the copy that its owner keeps
+        self.kept = replies(self.out)
+        return code, said
+
+    def _disk_full(self) -> tuple[int, str]:
+        return self._run(file_bytes=self.draw.choice([4_096, 40_000, 200_000, 900_000]), costs=True)
+
+    def _clock(self) -> tuple[int, str]:
+        place = self.folder / "clock"
+        place.mkdir(exist_ok=True)
+        (place / "sitecustomize.py").write_text(_CLOCK.format(seed=self.draw.randrange(10**6)))
+        return self._run(path=place)
+
+    def _network(self) -> tuple[int, str]:
+        return self._run(
+            after=lambda process: self.line.cut(self.draw.uniform(0.1, 2.0)), costs=True
+        )
+
+    def _two_at_once(self) -> tuple[int, str]:
+        other: list[subprocess.Popen[str]] = []
+        code, said = self._run(before=lambda: other.append(self._start()), costs=True)
+        second = other[0].communicate(timeout=_LIMIT_S)[0]
+        self._sentence("two_at_once", other[0].returncode, second)
+        return code, said
+
+    def _changed_in_mid_run(self) -> tuple[int, str]:
+        whole = self.study.read_text()
+        changed = whole.replace("max_tokens: 24", "max_tokens: 25").replace("- R6\n", "")
+        assert changed != whole
+        outcome = self._run(after=lambda process: self.study.write_text(changed))
+        self.study.write_text(whole)
+        return outcome
+
+    def _newer_version(self) -> tuple[int, str]:
+        """The directory as a later version would write it: refused, and whole when put back."""
+        place = self.out / "store.json"
+        found = [place] if place.exists() else list(self.out.glob("*.json"))
+        marked = [p for p in found if "format_version" in p.read_text("utf-8", "replace")]
+        if not marked:
+            return self._kill()
+        whole = marked[0].read_text()
+        marked[0].write_text(re.sub(r'("format_version": *)\d+', r"\g<1>99", whole))
+        code, said = self._run()
+        assert code == 2, f"a newer directory was taken as this version's: {said}"
+        marked[0].write_text(whole)
+        return code, said
+
+    # --- how a run goes and what is looked at -----------------------------------------------------
+
+    def _damaged(self, damage: Any) -> tuple[int, str]:
+        files = [
+            path
+            for path in sorted(self.out.rglob("*"))
+            if path.is_file() and "ledger" not in path.name and path.stat().st_size
+        ]
+        if not files:
+            return self._kill()
+        path = self.draw.choice(files)
+        path.write_bytes(damage(path.read_bytes()))
+        code, said = self._run()
+        return code, f"{said} [damaged: {path.relative_to(self.out)}]"
+
+    def _start(self, file_bytes: int = 0, path: Path | None = None) -> subprocess.Popen[str]:
+        def limited() -> None:
+            if file_bytes:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
+
+        env = dict(os.environ, OMP_NUM_THREADS="1")
+        if path:
+            env["PYTHONPATH"] = os.pathsep.join([str(path), env.get("PYTHONPATH", "")])
+        return subprocess.Popen(
+            [sys.executable, "-m", "potstill", "run", str(self.study), "--out", str(self.out)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=env,
+            preexec_fn=limited,
+        )
+
+    def _run(
+        self,
+        after: Any = None,
+        before: Any = None,
+        costs: bool = False,
+        file_bytes: int = 0,
+        path: Path | None = None,
+    ) -> tuple[int, str]:
+        """Run the study; ``after`` is done to the process at some moment of its run.
+
+        ``costs`` says that the fault may lose the replies in flight, which are then bought again.
+        """
+        if before:
+            before()
+        started = time.monotonic()
+        process = self._start(file_bytes, path)
+        reader = _Reader(process)
+        if after:
+            wait_s = self.draw.uniform(0.1, 1.1 * self.typical_s)
+            while process.poll() is None and time.monotonic() - started < wait_s:
+                time.sleep(0.02)
+            if process.poll() is None:
+                after(process)
+        try:
+            code = process.wait(_LIMIT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise AssertionError(f"the run hangs: {reader.text()[-500:]}") from None
+        self.in_flight += CONCURRENCY if costs else 0
+        if code == 0 and not after and not path:
+            self.typical_s = 0.7 * self.typical_s + 0.3 * (time.monotonic() - started)
+        return code, reader.text()
+
+    def _look(self, kind: str, code: int, said: str) -> None:
+        now = replies(self.out)
+        assert self.kept.items() <= now.items(), f"{kind}: a committed reply was lost or changed"
+        self.kept = now
+        self._sentence(kind, code, said)
+        if code == 0:
+            self._compare(kind)
+            self.ended["finished as undisturbed"] += 1
+            self.finished += 1
+            shutil.rmtree(self.out)
+            self.kept = {}
+            # what a new directory buys anew is no reply bought twice
+            self.counting.sold.clear()
+            self.in_flight = 0
+        elif code == -signal.SIGKILL:
+            self.ended["killed"] += 1
+        else:
+            self.ended["stopped with a sentence"] += 1
+
+    def _sentence(self, kind: str, code: int, said: str) -> None:
+        """An end that is no success is one sentence, and its advice is followed."""
+        assert "Traceback" not in said, f"{kind}: {said}"
+        if code in (0, -signal.SIGKILL):
+            return
+        last = [line for line in said.splitlines() if line.startswith("potstill: ")]
+        assert code in (1, 2, 130), f"{kind}: exit code {code}: {said[-800:]}"
+        assert len(last) == 1, f"{kind}: not one sentence: {said[-800:]}"
+        advised = re.search(r"delete the folder (\S+) and run again", last[0])
+        if advised:
+            shutil.rmtree(advised[1].rstrip("/"))
+        advised = re.search(r"delete (\S+) and run again", last[0])
+        if advised and Path(advised[1]).is_file():
+            Path(advised[1]).unlink()
+
+    def _compare(self, kind: str) -> None:
+        assert report_of(self.out) == self.calm, f"{kind}: another report"
+        cells = cells_of(self.out)
+        assert {k: cells.get(k) for k in self.calm_cells} == self.calm_cells, (
+            f"{kind}: other tables"
+        )
+        twice = self.counting.sold.total() - len(self.counting.sold)
+        assert twice <= self.in_flight, f"{kind}: {twice} bought twice, {self.in_flight} in flight"
+
+
+class _Reader:
+    """What a process says, read as it comes, so that its pipe never fills."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._lines: list[str] = []
+        self._thread = threading.Thread(target=self._read, args=(process.stdout,), daemon=True)
+        self._thread.start()
+
+    def _read(self, stream: Any) -> None:
+        with suppress(ValueError):
+            self._lines.extend(stream)
+
+    def text(self) -> str:
+        self._thread.join(timeout=5)
+        return "".join(self._lines)
+
+
+def report_of(directory: Path) -> Any:
+    """The report but for what may differ: calls tried again, the command, the date."""
+    report = json.loads((directory / "report" / "report.json").read_text())
+    for name in ("calls", "spend"):
+        report.pop(name)
+    for name in ("created", "command"):
+        report["reproduction"].pop(name, None)
+    return report
+
+
+def cells_of(directory: Path) -> dict[str, str]:
+    """The tables of every cell by their hash."""
+    return artifacts(directory)
+
+
+KINDS = (
+    "kill", "interrupt", "kill_worker", "tear", "flip", "flip_ledger", "disk_full", "clock",
+    "network", "two_at_once", "changed_in_mid_run", "newer_version",
+)  # fmt: skip

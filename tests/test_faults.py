@@ -1,0 +1,52 @@
+"""Whatever happens to a study, it ends with its own report or stops with one true sentence."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import outlasting
+from faults import KINDS, Driver, cable
+from outlasting import agents, write_study
+
+TRAIN = 12
+SMALL = {
+    "levels": ["R1", "R6"],
+    "training": {"preset": "pocket", "iterations": 3, "validate_every": 1},
+    "evaluation": {"prompt": "{problem}", "max_tokens": 24},
+    "require": "own",
+}
+
+
+def drive(folder: Path, kinds: list[str], seed: int, monkeypatch: pytest.MonkeyPatch) -> Driver:
+    monkeypatch.setattr(outlasting, "VALID", 4)
+    with agents(TRAIN, latency_s=0.03) as (counting, url), cable(url) as (line, near):
+        study = write_study(folder, near, TRAIN, **SMALL)
+        calm = folder / "calm"
+        run = [sys.executable, "-m", "potstill", "run", str(study), "--out", str(calm)]
+        subprocess.run(run, check=True, stdout=subprocess.DEVNULL)
+        counting.sold.clear()
+        driver = Driver(study, calm, counting, line, seed)
+        driver.go(kinds)
+    print(f"\n{sum(driver.done.values())} faults: {dict(driver.done)}")
+    print(f"ended: {dict(driver.ended)}; {driver.finished} studies finished")
+    return driver
+
+
+def test_some_faults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    driver = drive(tmp_path, ["kill", "flip_ledger", "tear", "two_at_once"], 1, monkeypatch)
+    assert driver.finished
+
+
+@pytest.mark.soak
+def test_three_hundred_faults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = random.Random(5)
+    kinds = [*KINDS * 25, *draw.choices(KINDS, k=12)]
+    draw.shuffle(kinds)
+    driver = drive(tmp_path, kinds, 2, monkeypatch)
+    assert sum(driver.done.values()) >= 300
+    assert driver.finished >= 30
