@@ -149,7 +149,9 @@ def _score(verdict: Verdict) -> Score:
 def _explanation(verdict: Verdict) -> str:
     """The verdict in lines: outcome and who decided, why, what each of the two agents said."""
     lines = [f"{verdict.outcome.value}, decided by {verdict.decided_by.value}."]
-    lines += [verdict.why] if verdict.why else []
+    lines += (
+        [verdict.why] if verdict.why not in ("", verdict.symbolic_why, verdict.judge_why) else []
+    )
     lines += [f"Likely cause: {verdict.cause.value}."] if verdict.cause.value else []
     for agent in ("symbolic", "judge"):
         why = getattr(verdict, f"{agent}_why")

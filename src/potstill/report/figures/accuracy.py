@@ -115,8 +115,8 @@ def seeds_figure(numbers: Row) -> Figure | None:
         title="Accuracy of every seed",
         caption=(
             f"Mean accuracy over seeds on {place.set} (held out) with its 95 % interval, which "
-            "counts problems and seeds; below it a tick for each seed. The seeds lie closer than "
-            "the interval, for they answer the same problems."
+            "counts problems and seeds; below it a tick for each seed. Seeds answer the same "
+            "problems, so their spread alone leaves out the chance in the problems."
         ),
         alt="; ".join(told) + ".",
         **drawings(draw, "seeds"),
