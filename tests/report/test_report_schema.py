@@ -13,6 +13,7 @@ import pytest
 from report_sample import CONDITIONS, answers, report_data
 
 from potstill.evaluation import evaluate
+from potstill.evaluation.published import Published
 from potstill.records import Split
 from potstill.report import LossCurve, LossPoint
 from potstill.report.numbers import report_numbers
@@ -52,6 +53,7 @@ def test_every_kind_of_report_is_valid(check: Any, numbers: dict[str, Any]) -> N
         report_data(hostile="<b>\x00\ud800"),
         report_data(empty, training=(), calls=(), grader=None, overlap=(), causes=()),
         report_data(evaluate(seen, CONDITIONS)),
+        report_data(published=(("R1", Published("Table 2", "R1, all", 452, 651, seen=487)),)),
         report_data(training=(LossCurve("R1", 0, points, 0, "lowest validation loss"),)),
     ):
         check.validate(as_written(report_numbers(data)))

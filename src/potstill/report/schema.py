@@ -16,6 +16,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, TypeAdapter
 
 from potstill.evaluation.comparisons import Comparison
+from potstill.evaluation.ladder import Ladder, SharedErrors
+from potstill.evaluation.published import Published
 from potstill.evaluation.scores import LevelScore
 from potstill.lessons.listing import GateTotal
 from potstill.records import Condition, Outcome, Score
@@ -34,6 +36,20 @@ __all__ = ["SCHEMA_FILE", "report_schema"]
 SCHEMA_FILE = Path(__file__).with_name("report.schema.json")
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_ADDED: dict[str, dict[str, Any]] = {
+    "Comparison": {
+        "beyond_chance": {
+            "type": "boolean",
+            "description": "whether p, corrected where it is, and interval both exclude zero",
+        }
+    },
+    "Condition": {"condition_id": {"type": "string", "pattern": "^[0-9a-f]{16}$"}},
+    "Published": {
+        "who": {"type": "string", "description": "whose figures here stand beside it, or empty"},
+        **{name: {"type": "number"} for name in ("accuracy", "low", "high")},
+    },
+}
+"""What is written beside a record's own fields."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +81,15 @@ class Spend:
     unpriced_calls: int
 
 
+@dataclass(frozen=True, slots=True)
+class PublishedTable:
+    """One of others' tables: its counts with their intervals, and what they cannot support."""
+
+    table: str
+    limits: list[str]
+    figures: list[Published]
+
+
 def _said(text: str) -> Any:
     return Field(description=text)
 
@@ -89,6 +114,9 @@ class Report:
     corpus: Corpus
     calls: Annotated[list[CallCount], _said("model calls by stage and model")]
     spend: Spend
+    ladders: Annotated[list[Ladder], _said("per held-out set: the trend, and who loses most")]
+    shared: Annotated[list[SharedErrors], _said("wrong answers that solver and teacher share")]
+    published: list[PublishedTable]
     causes: Annotated[list[CauseCount], _said("why answers are not right, where it can be told")]
     grader: Grader | None
     overlap: Annotated[list[OverlapPair], _said("held-out problems that repeat a training one")]
@@ -103,19 +131,12 @@ def report_schema() -> dict[str, Any]:
     """The schema as a plain dict (JSON Schema 2020-12): every key named, no other allowed."""
     made = TypeAdapter(Report).json_schema(mode="serialization")
     kinds = made["$defs"]
-    kinds["Comparison"]["properties"]["beyond_chance"] = {
-        "type": "boolean",
-        "description": "whether p, corrected where it is, and interval both exclude zero",
-    }
-    kinds["Comparison"]["required"].append("beyond_chance")
-    kinds["Condition"]["properties"]["condition_id"] = {
-        "type": "string",
-        "pattern": "^[0-9a-f]{16}$",
-    }
-    kinds["Condition"]["required"].append("condition_id")
+    for name, added in _ADDED.items():
+        kinds[name]["properties"] |= added
+        kinds[name]["required"] += list(added)
     for part in _parts(made):
         _tidy(part)
-    for name in ("Score", "LevelScore"):
+    for name in ("Score", "LevelScore", "Published"):
         _bound(kinds[name], ("accuracy", "low", "high"), 0)
     _bound(kinds["Comparison"], ("accuracy_a", "accuracy_b"), 0)
     _bound(kinds["Comparison"], ("difference", "low", "high"), -1)
