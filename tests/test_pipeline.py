@@ -14,11 +14,13 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 import yaml
 
 from potstill.errors import StudyError
 from potstill.pipeline import run_study
+from potstill.report.schema import SCHEMA_FILE
 from potstill.store import Store
 from potstill.study import load_study
 from potstill.templates import DEMO_STUDY
@@ -66,6 +68,7 @@ def test_the_report_holds_every_solver_with_counts_that_add_up(
     done: tuple[Path, Path, Report],
 ) -> None:
     _, directory, report = done
+    jsonschema.validate(report, json.loads(SCHEMA_FILE.read_text("utf-8")))
     whole = [s for s in report["scores"] if s["group"] == "all"]
     assert [(s["role"], s["level"]) for s in whole] == [
         ("teacher", ""),

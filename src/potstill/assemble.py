@@ -226,15 +226,15 @@ def call_counts(ledger: Ledger) -> tuple[CallCount, ...]:
 def _causes(result: Made, problems: Iterable[Problem]) -> Iterable[CauseCount]:
     """Why answers were not right, by solver and group."""
     groups = {p.id: ["all", *(f"{k}={v}" for k, v in p.groups.items())] for p in problems}
-    found: dict[tuple[str, str, str], list[Cause]] = {}
+    found: dict[tuple[str, Split, str, str], list[Cause]] = {}
     for cell in result.answers:
         who = cell.level or cell.role.value
         for verdict in cell.verdicts:
             for group in groups[verdict.problem_id]:
-                found.setdefault((cell.set, who, group), []).append(verdict.cause)
-    for (set_, who, group), causes in found.items():
+                found.setdefault((cell.set, cell.split, who, group), []).append(verdict.cause)
+    for (set_, split, who, group), causes in found.items():
         counts = _counts(cause.value for cause in causes if cause is not Cause.NONE)
-        yield CauseCount(set_, who, group, len(causes), counts)
+        yield CauseCount(set_, split, who, group, len(causes), counts)
 
 
 def _grader(result: Made) -> Grader:

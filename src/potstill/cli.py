@@ -351,6 +351,18 @@ def corpus(
     print(f"Written: {exported.folder}")
 
 
+@app.command("log")
+def log_(
+    directory: StudyDir,
+    to: Annotated[Literal["inspect"], typer.Option(help="The format: Inspect's .eval files.")],
+    out: Annotated[Path, typer.Option(help="The folder to write; new, or empty.")],
+) -> None:
+    """Write every response and verdict as logs that inspect view opens. Buys nothing."""
+    from potstill.deploy.inspect_log import export_logs, print_logs
+
+    print_logs(export_logs(directory, out), _console())
+
+
 @app.command()
 def review(directory: StudyDir) -> None:
     """Rule on the answers the two graders disagree on; the next run obeys the rulings."""

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 from datasets import load_dataset
+from huggingface_hub import DatasetCard
 
 from potstill.deploy import corpus as exporting
 from potstill.deploy.corpus import export_corpus
@@ -197,6 +198,28 @@ def test_the_card_says_how_many_of_what_and_no_text_in_it_is_markup(
     assert "<script>" not in body
     assert "&lt;script\\>" in body
     assert "\n---\nlicense: mit" not in body
+
+
+def test_the_hub_reads_the_card(done: tuple[Study, Path, Made], tmp_path: Path) -> None:
+    study, directory, _ = done
+    exported = export_corpus(directory, tmp_path / "set", "dataset")
+    card = DatasetCard.load(tmp_path / "set" / "README.md")
+    total = sum(n for counts in exported.lessons.values() for n in counts.values())
+    assert 0 < total < 1_000
+    assert card.data.size_categories == ["n<1K"]
+    assert card.data.pretty_name == study.name
+    assert card.data.task_categories == ["text-generation"]
+    files = {
+        (config["config_name"], x["split"]): tmp_path / "set" / x["path"]
+        for config in card.data.configs
+        for x in config["data_files"]
+    }
+    assert {p.name for p in files.values()} == {"train.parquet", "validation.parquet"}
+    assert all(p.is_file() for p in files.values())
+    assert [config.get("default") for config in card.data.configs] == [True, None, None]
+    again = DatasetCard(str(card))
+    assert again.data.to_dict() == card.data.to_dict()
+    assert card.text.lstrip().startswith("# demo: verified lessons")
 
 
 def test_hostile_text_stays_text(tmp_path: Path) -> None:

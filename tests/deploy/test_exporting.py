@@ -97,7 +97,6 @@ def test_the_card_holds_the_reports_figures_and_the_check(
     reasked = export_student(found, Export("peft", tmp_path / "a", reask=10))
     head, body = card(tmp_path / "a")
     assert head["library_name"] == "peft"
-    assert head["base_model"] == found.student.base
     assert "license" not in head
     row = found.scores[0]
     assert f"| R4 | pocket | 60 | {100 * row['accuracy']:.1f} % |" in body

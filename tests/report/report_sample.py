@@ -5,9 +5,11 @@ from __future__ import annotations
 import random
 
 from potstill.evaluation import Answered, Evaluation, evaluate
+from potstill.evaluation.scores import LevelScore
 from potstill.records import Condition, Outcome, Role, Sampling, Split
 from potstill.report import (
     CallCount,
+    CauseCount,
     Corpus,
     Disagreement,
     Grader,
@@ -93,6 +95,11 @@ def curve(variant: str, seed: int) -> LossCurve:
     return LossCurve(variant, seed, history, best.step, "lowest validation loss")
 
 
+def _causes(x: LevelScore) -> dict[str, int]:
+    wrong = x.outcomes["WRONG"]
+    return {"other": wrong - wrong // 3, "sign": wrong // 3, "truncated": x.outcomes["TRUNCATED"]}
+
+
 def report_data(
     evaluation: Evaluation | None = None, seeds: int = 1, hostile: str = "", **others: object
 ) -> ReportData:
@@ -129,6 +136,10 @@ def report_data(
             CallCount("teach", "pocket-teacher", 369, 4, 41_000, 88_214, 0.0412),
             CallCount("verify", "pocket-verifier", 369, 11, 60_113, 2_104, None),
             CallCount("condense", "pocket-condenser", 1_640, 37, 302_881, 71_004, 0.19),
+        ),
+        "causes": tuple(
+            CauseCount(x.set, x.split, x.level or x.role.value, x.group, x.responses, _causes(x))
+            for x in evaluation.levels
         ),
         "grader": Grader({"both": 300, "symbolic": 2_400}, (disagreement,), 5, 2),
         "overlap": (OverlapPair("p0009", "t0101", "near-duplicate", 0.93, "removed"),),

@@ -30,8 +30,21 @@ FILES = {
     "problems.jsonl",
     "report.md",
     "index.html",
-    "figures/ladder.svg",
-    "figures/losses.svg",
+    *(
+        f"figures/{name}.{form}"
+        for form in ("svg", "png")
+        for name in (
+            "overall",
+            "levels",
+            "seeds",
+            "by-family",
+            "by-steps",
+            "ladder",
+            "lengths",
+            "causes",
+            "losses",
+        )
+    ),
     *(
         f"tables/{name}.csv"
         for name in (
@@ -173,7 +186,7 @@ def test_a_study_without_students_or_training_still_reports(tmp_path: Path) -> N
     corpus = report_data().corpus
     data = report_data(evaluate(rows, CONDITIONS), training=(), calls=(), grader=None, overlap=())
     place = build_report(data, tmp_path).parent
-    assert not list((place / "figures").iterdir())
+    assert {p.stem for p in (place / "figures").iterdir()} == {"causes"}
     assert "The base answers" in (place / "report.md").read_text(encoding="utf-8")
     assert corpus.problems == 700
 

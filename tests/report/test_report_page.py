@@ -73,12 +73,12 @@ def test_figures_are_drawn_for_the_width_and_the_theme(browser: Any, address: st
         page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
         page.goto(address)
         shown = page.locator("figure > div[role=img]:visible")
-        assert shown.count() == 2
+        assert shown.count() == 7
         assert {x.get_attribute("class") for x in shown.all()} == {
             "narrow" if width == 360 else "wide"
         }
         # The smallest text a reader meets: measured, because drawings are scaled.
-        heights = shown.first.locator("svg text").evaluate_all(
+        heights = shown.locator("svg text").evaluate_all(
             "all => all.map(t => t.getBoundingClientRect().height)"
         )
         assert min(heights) >= 9

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
+from potstill.deploy.card_head import card_head
 from potstill.report.phrases import percent, shown
 
 if TYPE_CHECKING:
@@ -40,14 +39,8 @@ def model_card(found: FoundStudent, form: str, note: str, reasked: Reasked) -> s
     license is left to whoever publishes the student.
     """
     student = found.student
-    head = {
-        "base_model": student.base,
-        "library_name": _LIBRARY[form],
-        "tags": ["potstill", "distillation", "reasoning", "lora"],
-        "pipeline_tag": "text-generation",
-    }
     parts = [
-        f"---\n{yaml.safe_dump(head, sort_keys=False, allow_unicode=True)}---",
+        f"---\n{card_head(found, _LIBRARY[form])}---",
         f"# {student.id}",
         _about(found),
         "## How well it does",

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from potstill.pipeline import Made
     from potstill.training.examples import Example
 
-__all__ = ["FORMATS", "ExportedCorpus", "export_corpus"]
+__all__ = ["FORMATS", "ExportedCorpus", "export_corpus", "refuse_occupied", "whole_folder"]
 
 FORMATS = ("dataset", "messages")
 SPLITS = (Split.TRAIN, Split.VALID)  # what is held out is written nowhere
@@ -71,7 +71,7 @@ def export_corpus(
         raise InputError(f"there is no format {to!r}; there are {', '.join(FORMATS)}.")
     study = study_of(directory)
     chosen = _levels(study, levels)
-    _refuse_occupied(out)
+    refuse_occupied(out)
     try:
         made = read_curriculum(study, directory)
     except NotFresh as exc:
@@ -82,7 +82,7 @@ def export_corpus(
     rows = {level: corpus_rows(study, made, level) for level in chosen}
     if not any(found for by_split in rows.values() for found in by_split.values()):
         raise InputError(f"{directory} has no lesson that passed at {', '.join(chosen)}.")
-    with _whole_folder(out) as folder:
+    with whole_folder(out) as folder:
         for level, by_split in rows.items():
             for side, found in by_split.items():
                 if found:
@@ -206,14 +206,18 @@ def _dataset_info(name: str, files: Mapping[str, Mapping[Split, str]]) -> dict[s
     }
 
 
-def _refuse_occupied(out: Path) -> None:
+def refuse_occupied(out: Path) -> None:
+    """Nothing; raises InputError for a folder to write that is there and holds something."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out} is there and not empty; give --out a new folder.")
 
 
 @contextmanager
-def _whole_folder(out: Path) -> Iterator[Path]:
-    """A folder beside ``out`` that takes its name at the end, or is gone."""
+def whole_folder(out: Path) -> Iterator[Path]:
+    """A folder beside ``out`` that takes its name at the end, or is gone.
+
+    Raises StoreError where the disk refuses.
+    """
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))

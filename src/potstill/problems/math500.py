@@ -14,9 +14,9 @@ from potstill.errors import InputError
 from potstill.problems.raw import RawProblem, SourceOptions
 from potstill.problems.rows import as_text, column, read_rows
 
-__all__ = ["Options", "read"]
+__all__ = ["DATASET", "Options", "read"]
 
-_DATASET = "HuggingFaceH4/MATH-500"
+DATASET = "HuggingFaceH4/MATH-500"
 
 
 class Options(SourceOptions):
@@ -43,10 +43,10 @@ def _rows(path: Path | None) -> Iterable[tuple[str, Mapping[str, Any]]]:
     from potstill.problems.hub import load_split
 
     try:
-        rows = load_split(_DATASET, None, "test", None)
+        rows = load_split(DATASET, None, "test", None)
     except InputError as exc:
         raise InputError(
             f"MATH-500 cannot be had from the hub ({exc.__cause__}); download test.jsonl from "
-            f"https://huggingface.co/datasets/{_DATASET} by hand and give it as path."
+            f"https://huggingface.co/datasets/{DATASET} by hand and give it as path."
         ) from exc
-    return ((f"{_DATASET} row {number}", row) for number, row in enumerate(rows))
+    return ((f"{DATASET} row {number}", row) for number, row in enumerate(rows))

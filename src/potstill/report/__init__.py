@@ -3,6 +3,7 @@
 from potstill.report.build import build_report
 from potstill.report.data import (
     CallCount,
+    CauseCount,
     Corpus,
     Disagreement,
     Grader,
@@ -17,6 +18,7 @@ from potstill.report.terminal import print_table
 
 __all__ = [
     "CallCount",
+    "CauseCount",
     "Corpus",
     "Disagreement",
     "Grader",

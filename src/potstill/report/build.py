@@ -65,6 +65,7 @@ def render_report(numbers: Numbers, place: Path, browser: Browser | None = None)
     (place / "figures").mkdir()
     for figure in figures:
         _write(place / "figures" / f"{figure.name}.svg", figure.file)
+        (place / "figures" / f"{figure.name}.png").write_bytes(figure.png)
     write_tables(numbers, place / "tables")
     _write(place / "report.md", render_markdown(numbers, figures))
     _write(place / "index.html", render_page(numbers, figures, browser))

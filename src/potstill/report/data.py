@@ -11,7 +11,7 @@ from potstill.evaluation.published import Published
 from potstill.evaluation.samples import AtK
 from potstill.evaluation.scores import LevelScore
 from potstill.lessons.listing import GateRow, GateTotal
-from potstill.records import Condition, Score
+from potstill.records import Condition, Score, Split
 from potstill.report.cases import Case
 
 __all__ = [
@@ -111,12 +111,13 @@ class Disagreement:
 
 @dataclass(frozen=True, slots=True)
 class CauseCount:
-    """Why the wrong answers of one solver are wrong, on one group of a set; ``n`` responses in all.
+    """Why the answers of one solver to one group of a set are not right; ``n`` responses in all.
 
     ``who`` is a level, "base" or "teacher"; a level's seeds are counted together.
     """
 
     set: str
+    split: Split
     who: str
     group: str
     n: int

@@ -103,6 +103,7 @@ def _context(numbers: Row, figures: list[Figure]) -> Row:
         "gaps": [found for found in gaps_everywhere(numbers) if not found.place.seen],
         "gap_sentences": gap_sentences,
         "own_rows": _own_rows(numbers),
+        "group_figures": [figure for figure in figures if figure.name.startswith("by-")],
         "levels": levels,
         "colour": lambda level: colour_class(level, levels),
         "conditions": _conditions(numbers),

@@ -80,7 +80,10 @@ def _lessons(lessons: list[Row]) -> Iterable[Row]:
 def _causes(causes: list[Row]) -> Iterable[Row]:
     for x in causes:
         for cause, count in x["counts"].items():
-            yield {k: x[k] for k in ("set", "who", "group", "n")} | {"cause": cause, "count": count}
+            yield {k: x[k] for k in ("set", "split", "who", "group", "n")} | {
+                "cause": cause,
+                "count": count,
+            }
 
 
 def _corpus(corpus: Row) -> Iterable[Row]:

@@ -107,14 +107,24 @@ def solver_rows(numbers: Row, place: Place) -> list[Row]:
 
 
 def cause_table(numbers: Row, place: Place) -> Row:
-    """The causes of wrong answers on a whole set: who (columns) and, by cause, how many of each."""
-    found = [x for x in numbers["causes"] if x["set"] == place.set and x["group"] == "all"]
+    """The causes of wrong answers on a whole set: who (columns), of how many responses, and rows.
+
+    Each row is a cause and how many of each solver's responses it explains.
+    """
+    found = sorted(
+        _here(numbers["causes"], place, "all"),
+        key=lambda x: _ROLES.get(x["who"], _ROLES["student"]),
+    )
     causes = sorted(
         {cause for x in found for cause in x["counts"]},
         key=lambda cause: -sum(x["counts"].get(cause, 0) for x in found),
     )
     rows = [(cause, [x["counts"].get(cause, 0) for x in found]) for cause in causes]
-    return {"columns": [x["who"] for x in found], "rows": rows}
+    return {
+        "columns": [x["who"] for x in found],
+        "responses": [x["n"] for x in found],
+        "rows": rows,
+    }
 
 
 def outcomes_present(rows: list[Row]) -> list[str]:
@@ -139,11 +149,17 @@ def grids(numbers: Row, place: Place) -> list[Grid]:
             columns=tuple(level or role for role, level in keys),
             rows=tuple(
                 (value, max(x["n"] for x in cells.values()), tuple(cells.get(k) for k in keys))
-                for value, cells in sorted(values.items())
+                for value, cells in sorted(values.items(), key=_natural)
             ),
         )
         for name, values in found.items()
     ]
+
+
+def _natural(item: tuple[str, Any]) -> tuple[bool, float, str]:
+    """Where a group's value stands: numbers by size, before words."""
+    number = item[0].isdecimal()
+    return (not number, float(item[0]) if number else 0.0, item[0])
 
 
 def _here(rows: list[Row], place: Place, group: str) -> list[Row]:
