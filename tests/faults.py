@@ -113,7 +113,7 @@ class Driver:
         self.out = self.folder / "out"
         self.draw = random.Random(seed)
         self.calm = report_of(calm)
-        self.calm_cells = cells_of(calm)
+        self.calm_cells = artifacts(calm)
         self.done: Counter[str] = Counter()
         self.ended: Counter[str] = Counter()
         self.in_flight = 0
@@ -126,9 +126,7 @@ class Driver:
         """One fault after another, every finished study compared and begun anew."""
         for kind in kinds:
             self.done[kind] += 1
-            began = time.monotonic()
             code, said = getattr(self, f"_{kind}")()
-            print(f"{kind:<20} {code:>4} {time.monotonic() - began:6.1f} s  {said.strip()[-160:]!r}", flush=True)
             self._look(kind, code, said)
         for _ in range(12):
             code, said = self._run()
@@ -360,11 +358,6 @@ def report_of(directory: Path) -> Any:
     for name in ("created", "command"):
         report["reproduction"].pop(name, None)
     return report
-
-
-def cells_of(directory: Path) -> dict[str, str]:
-    """The tables of every cell by their hash."""
-    return artifacts(directory)
 
 
 KINDS = (
