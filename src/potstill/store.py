@@ -25,9 +25,21 @@ from potstill.records import content_hash
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["FORMAT_VERSION", "Cell", "Manifest", "Store", "arrow_schema", "from_rows", "to_rows"]
+__all__ = [
+    "FORMAT_VERSION",
+    "Cell",
+    "Manifest",
+    "Store",
+    "arrow_schema",
+    "from_rows",
+    "to_rows",
+    "versions_of",
+    "write_atomically",
+]
 
 FORMAT_VERSION = 1
+# the packages whose versions a manifest holds
+_MAKERS = ("potstill", "torch", "transformers", "peft", "math-verify")
 
 R = TypeVar("R")
 
@@ -146,6 +158,11 @@ class Store:
             raise self._damaged(cell, name) from exc
         return from_rows(record, loaded.to_pylist(maps_as_pydicts="strict"))
 
+    def digest(self, cell: Cell) -> str:
+        """The sha256 of a finished cell's manifest, which holds those of the cell's files."""
+        data: bytes = self._fs.cat_file(self._path(cell, "manifest.json"))
+        return hashlib.sha256(data).hexdigest()
+
     def verify(self, cell: Cell) -> None:
         """Nothing, if every file of the cell still has the sha256 of its manifest."""
         for name in self.manifest(cell).files:
@@ -180,7 +197,7 @@ class Store:
         rows: Mapping[str, int],
         summary: Mapping[str, Any],
     ) -> Manifest:
-        manifest = Manifest(cell.stage, cell.key, files, rows, summary, _versions())
+        manifest = Manifest(cell.stage, cell.key, files, rows, summary, versions_of(_MAKERS))
         body = {"format_version": FORMAT_VERSION} | dataclasses.asdict(manifest)
         text = json.dumps(body, indent=1, sort_keys=True, ensure_ascii=False)
         self._put(self._path(cell, "manifest.json"), text.encode())
@@ -353,11 +370,12 @@ def _protocols(fs: Any) -> tuple[str, ...]:
     return (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)
 
 
-def _versions() -> dict[str, str]:
+def versions_of(names: Iterable[str]) -> dict[str, str]:
+    """The versions of those packages that are installed."""
     from importlib.metadata import PackageNotFoundError, version
 
     found = {}
-    for name in ("potstill", "torch", "transformers", "peft", "math-verify"):
+    for name in names:
         try:
             found[name] = version(name)
         except PackageNotFoundError:

@@ -49,6 +49,7 @@ def train_students(
     from potstill.training.student_folder import read_history, read_student
 
     grid = plan_grid(run, chosen, by_split)
+    run.used += [cell for cell, _ in grid]
     missing = [(cell, job) for cell, job in grid if not run.store.exists(cell)]
     if missing and run.peek:
         raise NotFresh(f"{len(missing)} of {len(grid)} students are not trained yet.")
