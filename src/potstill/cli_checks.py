@@ -36,7 +36,7 @@ def reproduce(
         bool, typer.Option("--again", help="Local models answer anew, not from the ledger.")
     ] = False,
 ) -> None:
-    """Run a study again from its ledger, buying nothing, and compare its report; exit 1 if other."""
+    """Run a study again from its ledger, buying nothing; say which numbers differ (exit 1)."""
     from rich.console import Console
 
     from potstill.progress import TerminalProgress

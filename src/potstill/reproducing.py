@@ -47,10 +47,9 @@ def reproduce_study(
 ) -> Reproduced:
     """What came of running the study of ``directory`` again in ``out``, from its ledger alone.
 
-    Nothing is bought: students are trained and graders run anew, and what an API said is taken from
-    a copy of the ledger. Local models' answers are too where their weights came out the same, unless
-    ``again``. ``base`` is where the base model is now. An unfinished reproduction in ``out`` goes
-    on.
+    Nothing is bought: students are trained and answers graded anew, and what an API said is taken
+    from a copy of the ledger. So is what local models said, where their weights came out the same,
+    unless ``again``. ``base`` is where the base model is now. What was begun in ``out`` goes on.
 
     Raises InputError for a study without a report, another base model and an ``out`` that is in
     use; StoreError where the study is damaged or its ledger lacks a reply.
@@ -223,6 +222,8 @@ def _by_section(found: Sequence[Difference]) -> dict[str, list[Difference]]:
 
 
 def _shown(value: object) -> str:
+    if isinstance(value, Mapping):
+        return "there"
     if isinstance(value, float):
         return f"{value:.6g}"
     text = " ".join(str("nothing" if value is None else value).split())
@@ -235,7 +236,7 @@ def _write(found: Reproduced) -> None:
     told = {
         "numbers": sum(found.numbers.values()),
         "differences": [asdict(d) for d in found.differences],
-        "elsewhere": [dict(zip(("name", "then", "now"), row, strict=True)) for row in found.elsewhere],
-    }  # fmt: skip
+        "elsewhere": [{"name": n, "then": a, "now": b} for n, a, b in found.elsewhere],
+    }
     text = json.dumps(told, indent=1, ensure_ascii=False)
     write_atomically(found.folder / COMPARISON_FILE, (text + "\n").encode())

@@ -218,8 +218,8 @@ def _ledger(
             damaged = ledger.verify()
             keys = ledger.keys()
             found.looked_at.append(("ledger", f"{len(keys):,} replies"))
-            locked = lock["ledger"] if lock else {"replies": 0, "sha256": ""}
-            same = ledger.digest(locked["replies"]) == (locked["replies"], locked["sha256"])
+            first, sha256 = _locked_replies(lock)
+            same = ledger.digest(first) == (first, sha256)
     except PotstillError as exc:
         found.damaged.append(str(exc))
         return
@@ -230,7 +230,7 @@ def _ledger(
         )
     if lock and not same and not damaged:
         found.damaged.append(
-            f"ledger.sqlite no longer begins with the {locked['replies']:,} replies that the lock "
+            f"ledger.sqlite no longer begins with the {first:,} replies that the lock "
             f"counts (it has {len(keys):,}): {restore}, or run the study again if it was merged."
         )
     for artifact in artifacts:
@@ -240,6 +240,13 @@ def _ledger(
                 f"{len(lost):,} replies that {artifact.name} was made of are not in the ledger "
                 f"({min(lost)[:16]} is the first): {restore}."
             )
+
+
+def _locked_replies(lock: Mapping[str, Any] | None) -> tuple[int, str]:
+    """How many replies the lock counts, and their digest."""
+    if lock is None:
+        return 0, ""
+    return int(lock["ledger"]["replies"]), str(lock["ledger"]["sha256"])
 
 
 def _replies(artifact: _Artifact) -> set[str]:

@@ -12,7 +12,7 @@ __all__ = ["Difference", "count_values", "differences"]
 _NAMES = (
     *("kind", "a", "b", "about", "who", "role", "variant", "level", "seed", "set", "split"),
     *("group", "stage", "model", "gate", "solver", "problem_id", "heldout_id", "training_id"),
-    *("step", "condition_id"),
+    "step",
 )
 # what is of a run and not of its result: where it ran, and with what
 _OF_THE_RUN = {"versions", "reproduction.versions", "reproduction.command", "reproduction.created"}
@@ -85,6 +85,8 @@ def _labelled(rows: Sequence[Any]) -> dict[str, Any]:
 def _label(row: Any) -> str:
     if not isinstance(row, Mapping):
         return ""
+    if "template" in row:  # a condition is told by its own id
+        return str(row.get("condition_id", ""))
     told = [f"{name} {row[name]}" if _is_number(row[name]) else str(row[name])
             for name in _NAMES if row.get(name) not in (None, "")]  # fmt: skip
     return " ".join(told)
