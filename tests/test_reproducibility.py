@@ -446,8 +446,7 @@ def test_a_number_that_differs_is_named(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from potstill.ledger import Event, Ledger, key_of
-from potstill.lock import file_sha256
+    from potstill.lock import file_sha256
     from potstill.records import content_hash
 
     monkeypatch.setenv("COLUMNS", "80")
