@@ -53,4 +53,17 @@ def reproduce(
         raise typer.Exit(1)
 
 
-CHECKS = (verify, reproduce)
+def doctor(
+    study: Annotated[
+        Path | None, typer.Argument(help="A study file whose needs are looked at too.")
+    ] = None,
+) -> None:
+    """Say what this machine can do: backends, memory, which student fits; and what to install."""
+    from rich.console import Console
+
+    from potstill.doctor import print_examination
+
+    print_examination(study, Console())
+
+
+CHECKS = (verify, reproduce, doctor)

@@ -301,6 +301,9 @@ def _decided(study: Study, directory: Path, locked: Mapping[str, Any], found: Ve
         if _hashed(then.get(name)) and not _hashed(now.get(name)):
             found.notes.append(f"{name} ({now.get(name)}) is not here; it was not looked at.")
             continue
+        if _hashed(now.get(name)) and not _hashed(then.get(name)):
+            found.notes.append(f"{name} was not there when the report was made; not compared.")
+            continue
         found.damaged.append(
             f"{name} is no longer what the report was made with ({_short(then.get(name))} then, "
             f"{_short(now.get(name))} now): put it back, or run the study again for a new report."
