@@ -70,7 +70,7 @@ def examine(machine: Machine) -> Iterator[Row]:
     )
     kinds = {device.kind: device for device in machine.devices}
     has_torch = bool(kinds.keys() - {"mlx"})
-    hint = "" if has_torch else "; pip install torch"
+    hint = "; pip install torch" if machine.torch == "not installed" else ""
     yield "torch", has_torch, machine.torch + hint
     yield "  cuda", "cuda" in kinds, _cuda(machine, kinds.get("cuda"))
     yield "  mps", "mps" in kinds, _mps(machine, kinds.get("mps"))
@@ -111,10 +111,11 @@ def _nf4(machine: Machine, cuda: bool) -> tuple[bool, str]:
 
 def _mlx(machine: Machine, device: Device | None) -> tuple[bool, str]:
     lm = machine.packages.get("mlx-lm")
-    if device is None:
-        return False, f"{machine.mlx}: pip install 'potstill[mlx]'"
-    if not lm:
-        return False, f"{machine.mlx}, without mlx-lm: pip install 'potstill[mlx]'"
+    if device is None and machine.mlx != "not installed":
+        return False, machine.mlx
+    if device is None or not lm:
+        has = machine.mlx if device is None else f"{machine.mlx}, without mlx-lm"
+        return False, f"{has}: pip install 'potstill[mlx]'"
     slow = "; slow without Apple Silicon" if device.name == "cpu" else ""
     return True, f"{machine.mlx} with mlx-lm {lm}, on the {device.name}{slow}"
 

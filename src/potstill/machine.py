@@ -17,6 +17,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from potstill.store import versions_of
+
 __all__ = ["Device", "Machine", "look_around"]
 
 PROBE_S = 3.5
@@ -55,7 +57,10 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What was found. ``torch`` and ``mlx`` are versions, or why there is none."""
+    """What was found. ``torch`` and ``mlx`` are versions, and what is wrong with them if anything.
+
+    ``devices`` are empty of what did not answer in time.
+    """
 
     cores: int
     memory_free_bytes: int
@@ -74,8 +79,6 @@ def look_around(folder: Path) -> Machine:
     """What this machine has, ``folder`` being where the disk is looked at. Takes up to PROBE_S."""
     import psutil
 
-    from potstill.store import versions_of
-
     with ThreadPoolExecutor(3) as pool:
         torch_, mlx_, smi = (
             pool.submit(_ask_python, "torch", _TORCH),
@@ -89,9 +92,9 @@ def look_around(folder: Path) -> Machine:
         memory_free_bytes=memory.available,
         memory_bytes=memory.total,
         disk_free_bytes=shutil.disk_usage(folder).free,
-        torch=str(torch_said.get("version", torch_said.get("wrong"))),
+        torch=_version(torch_said),
         torch_built_for=str(torch_said.get("built_for", "")),
-        mlx=str(mlx_said.get("version", mlx_said.get("wrong"))),
+        mlx=_version(mlx_said),
         nvidia=next((line for line in smi.result().splitlines() if line != "failed"), ""),
         chromium=_chromium(),
         devices=tuple(_devices(torch_said, mlx_said, memory.available, memory.total)),
@@ -117,15 +120,20 @@ def _devices(
 
 def _ask_python(package: str, code: str) -> dict[str, Any]:
     """What a line of code says of a package, or {"wrong": why it says nothing}."""
-    if find_spec(package) is None:
+    here = versions_of([package]).get(package)
+    if here is None and find_spec(package) is None:
         return {"wrong": "not installed"}
     said = _ask([sys.executable, "-c", code])
     try:
         told: dict[str, Any] = json.loads(said)
         return told
     except ValueError:
-        slow = f"did not answer within {PROBE_S} s; busy machine?"
-        return {"wrong": f"installed, but {'cannot be imported' if said else slow}"}
+        slow = f"did not answer within {PROBE_S} s; try again when the machine is less busy"
+        return {"wrong": f"{here or 'installed'}, but it {'cannot be imported' if said else slow}"}
+
+
+def _version(said: Mapping[str, Any]) -> str:
+    return str(said.get("version", said.get("wrong")))
 
 
 def _ask(command: list[str]) -> str:
