@@ -7,19 +7,22 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from potstill.errors import InputError, StoreError
+from potstill.errors import InputError, PotstillError, StoreError
 from potstill.ledger import Event, Ledger, key_of
-from potstill.lock import LOCK_FILE, deciding, read_lock
+from potstill.lock import LOCK_FILE, deciding, file_sha256, read_lock
 from potstill.pipeline import run_study
 from potstill.progress import quiet
-from potstill.records import Finish, Sampling
+from potstill.records import Finish, Sampling, content_hash
 from potstill.report.differences import differences
 from potstill.reproducing import reproduce_study
 from potstill.solvers import Ask, Completion, Message, Unanswered
@@ -74,6 +77,7 @@ def bought(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
             problems=[{"source": "table", "path": str(table), "text": "question",
                        "groups": {"side": "side"}}],
             split={"by": "given", "group": "side"},
+            levels=["R1"],  # one student: it is trained in this process
             **{role: agent | {"model": f"pocket-{role}", "prompt": "{problem}", "price": price}
                for role in ("teacher", "verifier", "condenser")},
         )  # fmt: skip
@@ -302,6 +306,70 @@ def test_a_reply_that_an_artifact_was_made_of_is_missed(study: Path) -> None:
     assert "1 replies that cells/answers/" in only_complaint(study)
 
 
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=6,
+)
+PARTS = ("decides", "ledger", "artifacts", "versions", "stages", "machine", "format_version")
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(part=st.sampled_from(PARTS), value=JSON, whole=st.booleans())
+def test_a_strangers_lock_is_data(part: str, value: Any, whole: bool) -> None:
+    """Whatever stands in it, with its own hash in order: read, or one sentence."""
+    with TemporaryDirectory() as folder:
+        lock: Any = value
+        if not whole:
+            lock = {
+                "format_version": 1,
+                "decides": {"student": {"base_hash": "x"}, "problems": []},
+                "ledger": {"replies": 1, "sha256": "x"},
+                "artifacts": {"cells/answers/x/manifest.json": "x", "report/report.json": "x"},
+                **{name: {} for name in ("versions", "stages", "machine")},
+                part: value,
+            }
+            lock["sha256"] = content_hash(lock)
+        (Path(folder) / LOCK_FILE).write_text(json.dumps(lock))
+        (Path(folder) / "cells").mkdir()
+        found = verify_study(Path(folder))
+        assert found.damaged
+        with suppress(PotstillError):
+            reproduce_study(Path(folder), Path(folder) / "new")
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        '{"stage": "split", "key": "x", "files": {"../../../secret": "0"}}',
+        '{"stage": "split", "key": "x", "files": {"/etc/hostname": "0"}}',
+        '{"stage": "split", "key": "x", "files": {"a": ["b"]}}',
+        '{"stage": "split", "key": "x", "files": []}',
+        "[" * 100_000,
+        "[1]",
+    ],
+)
+def test_a_strangers_manifest_is_data(tmp_path: Path, manifest: str) -> None:
+    folder = tmp_path / "cells" / "split" / "x"
+    folder.mkdir(parents=True)
+    (folder / "manifest.json").write_text(manifest)
+    damaged = [x for x in verify_study(tmp_path).damaged if x.startswith("cells/")]
+    assert len(damaged) == 1
+    assert "/etc" not in damaged[0]
+
+
+def test_a_strangers_table_that_is_none_breaks_nothing(study: Path) -> None:
+    folder = first(study, "cells/answers/*")
+    (folder / "responses.parquet").write_bytes(b"no table")
+    edit_json(
+        folder / "manifest.json",
+        lambda m: m["files"].update(
+            {"responses.parquet": file_sha256(folder / "responses.parquet")}
+        ),
+    )
+    assert "manifest.json is not the one that the report stands on" in only_complaint(study)
+
+
 def test_what_verify_says_to_do_heals_and_buys_nothing(
     bought: tuple[Path, Path], study: Path
 ) -> None:
@@ -446,9 +514,6 @@ def test_a_number_that_differs_is_named(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from potstill.lock import file_sha256
-    from potstill.records import content_hash
-
     monkeypatch.setenv("COLUMNS", "80")
     path = study / "report" / "report.json"
     edit_json(path, lambda r: r["scores"][0].update(words=1.5))

@@ -12,7 +12,7 @@ import json
 import os
 import platform
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from potstill.errors import StoreError
@@ -47,7 +47,7 @@ def write_lock(run: Run) -> Path:
     the number and digest of its replies; ``sha256`` the hash of all the rest.
     """
     from potstill.stages import VERSION
-    from potstill.store import versions_of, write_atomically
+    from potstill.store import versions_of, write_json
 
     replies, digest = run.ledger.digest()
     lock = {
@@ -67,14 +67,7 @@ def write_lock(run: Run) -> Path:
         "ledger": {"replies": replies, "sha256": digest},
     }
     path = run.directory / LOCK_FILE
-    text = json.dumps(lock | {"sha256": content_hash(lock)}, indent=1, ensure_ascii=False)
-    try:
-        write_atomically(path, (text + "\n").encode("utf-8", "replace"))
-    except OSError as exc:
-        raise StoreError(
-            f"{path} cannot be written ({exc.strerror or exc}); make room and run again: the "
-            "report itself is there."
-        ) from exc
+    write_json(path, lock | {"sha256": content_hash(lock)})
     return path
 
 
@@ -91,9 +84,10 @@ def read_lock(directory: Path) -> dict[str, Any] | None:
         rest = {name: value for name, value in lock.items() if name != "sha256"}
         if content_hash(rest) != lock["sha256"]:
             raise ValueError("its own hash does not fit")
+        _check_shape(rest)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as exc:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
         raise StoreError(
             f"{LOCK_FILE} is not as it was written ({exc}); run the study again to write it anew."
         ) from exc
@@ -136,6 +130,24 @@ def file_sha256(path: Path) -> str:
     """The sha256 of a file's bytes, read in pieces."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _check_shape(lock: Mapping[str, Any]) -> None:
+    """Nothing, if a lock of unknown origin can be read like one of ours. Raises ValueError."""
+    decides, ledger, artifacts = lock["decides"], lock["ledger"], lock["artifacts"]
+    texts = [*artifacts, *artifacts.values(), ledger["sha256"], decides["student"]["base_hash"]]
+    shaped = (
+        all(isinstance(text, str) for text in texts)
+        and isinstance(ledger["replies"], int)
+        and isinstance(decides["problems"], list)
+        and all(isinstance(lock[name], dict) for name in ("versions", "stages", "machine"))
+    )
+    if not shaped:
+        raise ValueError("it holds something else than a lock does")
+    for name in artifacts:
+        parts = PurePosixPath(name).parts
+        if parts[:1] not in (("cells",), ("report",)) or ".." in parts:
+            raise ValueError(f"{name!r} is no artifact of a study")
 
 
 def _artifacts(run: Run) -> dict[str, str]:

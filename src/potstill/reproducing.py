@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -14,6 +13,7 @@ from potstill.errors import InputError, StoreError
 from potstill.lock import LOCK_FILE, file_sha256, read_lock
 from potstill.progress import Progress, quiet
 from potstill.report.differences import Difference, count_values, differences
+from potstill.store import Writing, write_atomically, write_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Reproduced", "print_reproduced", "reproduce_study"]
 
 COMPARISON_FILE = "reproduction.json"
+_MARK = ".reproduces"
 _SHOWN = 20
 _REPORT = "report/report.json"
 _HAND_MADE = ("rulings.jsonl", "diagnosis.json")
@@ -58,7 +59,7 @@ def reproduce_study(
     from potstill.status import study_of
 
     study = study_of(directory)
-    lock = _finished(directory)
+    lock, then = _finished(directory)
     _prepare(directory, out, again)
     with ExitStack() as stack:
         run = open_run(study, out, progress, stack)
@@ -66,7 +67,6 @@ def reproduce_study(
         _check_base(run, lock)
         _bring_problems(run, directory, lock)
         report = carry_out(run)
-    then = json.loads((directory / _REPORT).read_text("utf-8"))
     found = Reproduced(
         out,
         count_values(then),
@@ -108,8 +108,8 @@ def print_reproduced(found: Reproduced, console: Console) -> None:
     )  # fmt: skip
 
 
-def _finished(directory: Path) -> Mapping[str, Any]:
-    """The lock of a study with a report, which is the one that the lock was written for."""
+def _finished(directory: Path) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """The lock of a study and its report, which is the one that the lock was written for."""
     path = directory / _REPORT
     lock = read_lock(directory)
     if not path.exists() or lock is None:
@@ -123,7 +123,10 @@ def _finished(directory: Path) -> Mapping[str, Any]:
             f"{path} is not the report that {LOCK_FILE} was written for; potstill verify "
             f"{directory} says what is damaged."
         )
-    return lock
+    report = json.loads(path.read_text("utf-8"))
+    if not isinstance(report, dict):
+        raise StoreError(f"{path} is no report; run the study again to write it anew.")
+    return lock, report
 
 
 def _prepare(directory: Path, out: Path, again: bool) -> None:
@@ -133,28 +136,30 @@ def _prepare(directory: Path, out: Path, again: bool) -> None:
 
     if out.resolve() == directory.resolve():
         raise InputError("A study cannot be reproduced in its own directory; name another --out.")
-    ledger, mark = out / "ledger.sqlite", out / ".reproduces"
     begun = {"of": file_sha256(directory / LOCK_FILE), "again": again}
-    if out.exists() and any(out.iterdir()):
-        finished = (out / COMPARISON_FILE).exists()
-        if finished or not mark.exists() or json.loads(mark.read_text("utf-8")) != begun:
-            raise InputError(
-                f"{out} is not empty"
-                + (" (a finished reproduction)" if finished else "")
-                + "; delete it, or name another folder with --out."
-            )
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        mark.write_text(json.dumps(begun), encoding="utf-8")
-        for name in _HAND_MADE:
-            if (directory / name).exists():
-                shutil.copyfile(directory / name, out / name)
-    except OSError as exc:
-        raise StoreError(
-            f"{out} cannot be written ({exc.strerror or exc}); name another folder with --out."
-        ) from exc
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        _check_begun(out, begun)
+    else:
+        write_json(out / _MARK, begun)
+    for name in _HAND_MADE:
+        if (directory / name).exists():
+            with Writing(str(out)):
+                write_atomically(out / name, (directory / name).read_bytes())
+    ledger = out / "ledger.sqlite"
     if not ledger.exists():
         copy_ledger(directory / "ledger.sqlite", ledger, without=PROVIDER if again else "")
+
+
+def _check_begun(out: Path, begun: Mapping[str, Any]) -> None:
+    """Nothing, if this very reproduction was begun in a folder and not finished."""
+    finished = (out / COMPARISON_FILE).exists()
+    try:
+        same = json.loads((out / _MARK).read_text("utf-8")) == begun
+    except (OSError, ValueError):
+        same = False
+    if finished or not same:
+        what = "holds a finished reproduction" if finished else "is not empty"
+        raise InputError(f"{out} {what}; delete it, or name another folder with --out.")
 
 
 def _check_base(run: Run, lock: Mapping[str, Any]) -> None:
@@ -188,8 +193,10 @@ def _bring_problems(run: Run, directory: Path, lock: Mapping[str, Any]) -> None:
             f"or move them away to have the copy in {directory} used."
         )
     old = Store(directory, create=False)
-    names = [n.split("/") for n in lock["artifacts"] if n.startswith("cells/problems/")]
-    kept = Cell("problems", names[0][2])
+    keys = [n.split("/")[2] for n in lock["artifacts"] if n.startswith("cells/problems/")]
+    if not keys:
+        raise StoreError(f"{LOCK_FILE} names no problems; put {missing[0]} where the study had it.")
+    kept = Cell("problems", keys[0])
     tables = {"problems": Problem, "set_aside": SetAside}
     run.store.write(cell, {n: (record, old.read(kept, n, record)) for n, record in tables.items()})
     run.progress.note(
@@ -231,12 +238,9 @@ def _shown(value: object) -> str:
 
 
 def _write(found: Reproduced) -> None:
-    from potstill.store import write_atomically
-
     told = {
         "numbers": sum(found.numbers.values()),
         "differences": [asdict(d) for d in found.differences],
         "elsewhere": [{"name": n, "then": a, "now": b} for n, a, b in found.elsewhere],
     }
-    text = json.dumps(told, indent=1, ensure_ascii=False)
-    write_atomically(found.folder / COMPARISON_FILE, (text + "\n").encode())
+    write_json(found.folder / COMPARISON_FILE, told)

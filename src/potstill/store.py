@@ -30,11 +30,13 @@ __all__ = [
     "Cell",
     "Manifest",
     "Store",
+    "Writing",
     "arrow_schema",
     "from_rows",
     "to_rows",
     "versions_of",
     "write_atomically",
+    "write_json",
 ]
 
 FORMAT_VERSION = 1
@@ -211,8 +213,8 @@ class Store:
         else:
             self._fs.pipe_file(path, data)
 
-    def _writing(self) -> _Writing:
-        return _Writing(self._root)
+    def _writing(self) -> Writing:
+        return Writing(self._root)
 
     def _path(self, cell: Cell, name: str) -> str:
         return posixpath.join(self._root, "cells", cell.stage, cell.key, name)
@@ -247,7 +249,7 @@ class Store:
             self._put(marker, json.dumps({"format_version": FORMAT_VERSION}).encode())
 
 
-class _Writing:
+class Writing:
     """Turns an operating system's refusal to write into one sentence."""
 
     def __init__(self, root: str) -> None:
@@ -280,6 +282,13 @@ def write_atomically(path: Path, data: bytes) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Nothing; ``path`` holds the value as JSON, whole. Raises StoreError if the disk refuses."""
+    text = json.dumps(value, indent=1, ensure_ascii=False) + "\n"
+    with Writing(str(path.parent)):
+        write_atomically(path, text.encode("utf-8", "replace"))
 
 
 def arrow_schema(record: type) -> pa.Schema:

@@ -166,7 +166,7 @@ def _artifact(
         files = {str(file): str(sha256) for file, sha256 in manifest["files"].items()}
         if (manifest["stage"], manifest["key"]) != (folder.parent.name, folder.name):
             raise ValueError("it is of another artifact")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as exc:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
         found.damaged.append(
             f"{name}/manifest.json is no manifest ({exc}): delete {name}/ {_ANEW}."
         )
@@ -182,21 +182,20 @@ def _artifact(
 
 def _files(artifact: _Artifact, directory: Path) -> Iterator[tuple[Path, str]]:
     """Every file that a manifest names, and what is wrong with it ("" for nothing)."""
-    root = directory.resolve()
     for name, expected in artifact.files.items():
-        path = artifact.folder / name
-        outside = PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts
-        if outside:
+        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
             yield artifact.folder / "manifest.json", "names a file outside its folder"
-        elif not path.resolve().is_relative_to(root):
-            yield path, "is a link that leads out of the study and was not read"
-        elif not path.is_file():
-            yield path, "is missing"
         else:
-            yield path, _changed(path, expected)
+            path = artifact.folder / name
+            yield path, _wrong(path, expected, directory)
 
 
-def _changed(path: Path, expected: str) -> str:
+def _wrong(path: Path, expected: str, directory: Path) -> str:
+    """What is wrong with a file of a known sha256, "" for nothing."""
+    if not path.resolve().is_relative_to(directory.resolve()):
+        return "is a link that leads out of the study and was not read"
+    if not path.is_file():
+        return "is missing"
     try:
         actual = file_sha256(path)
     except OSError as exc:
@@ -251,21 +250,22 @@ def _locked_replies(lock: Mapping[str, Any] | None) -> tuple[int, str]:
 
 def _replies(artifact: _Artifact) -> set[str]:
     """The ledger keys of the replies in an artifact's sound tables."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     keys: set[str] = set()
     for path in artifact.sound:
         if path.suffix != ".parquet":
             continue
-        names = [n for n in ("ledger_key", "finish") if n in pq.read_schema(path).names]
-        if "ledger_key" in names:
+        try:
+            names = [n for n in ("ledger_key", "finish") if n in pq.read_schema(path).names]
             columns = pq.read_table(path, columns=names).to_pydict()
+        except (pa.ArrowException, OSError):
+            continue  # as it was written, and by someone else
+        if "ledger_key" in columns:
             ended = columns.get("finish") or [""] * len(columns["ledger_key"])
-            keys |= {
-                key
-                for key, finish in zip(columns["ledger_key"], ended, strict=True)
-                if key and finish != "ERROR"
-            }
+            told = zip(columns["ledger_key"], ended, strict=True)
+            keys |= {str(key) for key, finish in told if key and finish != "ERROR"}
     return keys
 
 
@@ -274,9 +274,7 @@ def _report(directory: Path, lock: Mapping[str, Any] | None, found: Verified) ->
         return
     expected = {k: v for k, v in lock["artifacts"].items() if k.startswith("report/")}
     for name, sha256 in expected.items():
-        path = directory / name
-        wrong = _changed(path, sha256) if path.is_file() else "is missing"
-        if wrong:
+        if wrong := _wrong(directory / name, sha256, directory):
             found.damaged.append(f"{name} {wrong}: run the study again to write the report anew.")
     found.looked_at.append(("report", f"{len(expected):,} files"))
 
