@@ -103,9 +103,11 @@ def print_reproduced(found: Reproduced, console: Console) -> None:
     if len(found.differences) > _SHOWN:
         console.print(f"and {len(found.differences) - _SHOWN:,} more", highlight=False)
     console.print(
-        Text(f"{len(found.differences):,} values differ, beside {total:,} numbers compared; all of "
-             f"them stand in {found.folder / COMPARISON_FILE}.")
-    )  # fmt: skip
+        Text(
+            f"{len(found.differences):,} values differ; {total:,} numbers were compared. All "
+            f"differences stand in {found.folder / COMPARISON_FILE}."
+        )
+    )
 
 
 def _finished(directory: Path) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
