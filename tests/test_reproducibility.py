@@ -388,6 +388,13 @@ def test_what_verify_says_to_do_heals_and_buys_nothing(
     assert keys_in(study) == before
 
 
+def test_a_damaged_adapter_is_never_used(bought: tuple[Path, Path], study: Path) -> None:
+    flip(first(study, "cells/student/*/adapter_model.safetensors"))
+    shutil.rmtree(first(study, "cells/answers/*"))
+    with pytest.raises(StoreError, match=r"adapter_model\.safetensors does not match its manifest"):
+        run_study(load_study(bought[0]), study)
+
+
 def test_an_unfinished_study_is_sound_as_far_as_it_is(tmp_path: Path) -> None:
     run_study(load_study(write_small_study(tmp_path)), tmp_path / "out", until="verify")
     found = verify_study(tmp_path / "out")
