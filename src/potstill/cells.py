@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from potstill.training.models import LanguageModel
     from potstill.training.recipe import Recipe
 
-__all__ = ["NotFresh", "Run", "agent_identity", "fingerprint"]
+__all__ = ["NotFresh", "Run", "agent_identity", "base_path_of", "fingerprint"]
 
 R = TypeVar("R")
 Tables = Mapping[str, tuple[type, Iterable[Any]]]
@@ -38,7 +38,11 @@ class NotFresh(PotstillError):
 
 @dataclass(slots=True)
 class Run:
-    """One pass over a study: to do what is not fresh, or (``peek``) only to look."""
+    """One pass over a study: to do what is not fresh, or (``peek``) only to look.
+
+    ``only_ledger`` buys nothing: what the ledger lacks is an error. ``base_at`` is where the base
+    model is, if not where the study has it. ``used`` are the cells that were made or found fresh.
+    """
 
     study: Study
     directory: Path
@@ -47,6 +51,9 @@ class Run:
     progress: Progress
     stack: ExitStack
     peek: bool = False
+    only_ledger: bool = False
+    base_at: str = ""
+    used: list[Cell] = field(default_factory=list)
     _pool: list[GradingPool] = field(default_factory=list)
     _base: list[LanguageModel] = field(default_factory=list)
     _base_hash: list[str] = field(default_factory=list)
@@ -58,6 +65,7 @@ class Run:
         self, cell: Cell, name: str, make: Callable[[], tuple[Tables, Mapping[str, Any]]]
     ) -> Manifest:
         """The manifest of a finished cell, made now if it was not there."""
+        self.used.append(cell)
         if self.store.exists(cell):
             manifest = self.store.manifest(cell)
             self.progress.fresh(name, _counts(manifest))
@@ -146,23 +154,33 @@ class Run:
 
     @property
     def base_path(self) -> str:
-        """Where the base model is: the shipped pocket student, a folder, or a hub id."""
-        if self.study.student.base == "pocket":
-            from potstill.pocket import STUDENT_PATH
-
-            return str(STUDENT_PATH)
-        return self.study.student.base
+        """Where the base model is now."""
+        return self.base_at or base_path_of(self.study)
 
     def agent(self, role: str) -> Solver:
         """The solver that plays a role (teacher, verifier, condenser), opened at the first need."""
         if role not in self._solvers:
             agent = self.study.agents()[role]
             options = load_options("potstill.solvers", agent.solver, agent.options, ())
-            open_solver = plugin("potstill.solvers", agent.solver).open_solver
+            module = plugin("potstill.solvers", agent.solver)
+            if self.only_ledger:
+                from potstill.solvers.kept import KeptReplies
+
+                self._solvers[role] = KeptReplies.of(module, options, self.ledger)
+                return self._solvers[role]
             stop = never if self.study.budget_usd is None else self.budget().stop
-            opened = open_solver(options, self.ledger, stop=stop)
+            opened = module.open_solver(options, self.ledger, stop=stop)
             self._solvers[role] = self.stack.enter_context(opened)
         return self._solvers[role]
+
+
+def base_path_of(study: Study) -> str:
+    """Where a study's base model is: the shipped pocket student, a folder, or a hub id."""
+    if study.student.base != "pocket":
+        return study.student.base
+    from potstill.pocket import STUDENT_PATH
+
+    return str(STUDENT_PATH)
 
 
 def agent_identity(agent: Agent) -> Mapping[str, Any]:

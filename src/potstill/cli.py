@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from potstill.cli_checks import CHECKS
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -23,6 +25,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+for check in CHECKS:
+    app.command()(check)
 
 StudyFile = Annotated[Path, typer.Argument(help="The study file (YAML).", show_default=False)]
 StudyDir = Annotated[

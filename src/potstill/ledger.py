@@ -22,6 +22,7 @@ from typing import Any, Self
 from potstill.errors import InputError, StoreError
 from potstill.ledger_file import FORMAT_VERSION, Writer, connect, connect_readonly, lock_writer
 from potstill.ledger_records import (
+    NO_RECORD,
     Entry,
     Event,
     Failures,
@@ -38,6 +39,7 @@ from potstill.ledger_records import (
 
 __all__ = [
     "FORMAT_VERSION",
+    "NO_RECORD",
     "Entry",
     "Event",
     "Failures",
@@ -211,6 +213,28 @@ class Ledger:
             if entry.sha256 != sha256 or key_of_request(entry.request) != entry.key:
                 damaged.append(entry.key)
         return damaged
+
+    def digest(self, first: int = -1) -> tuple[int, str]:
+        """How many replies, and a sha256 over their keys and hashes in the order committed.
+
+        Of the ``first`` so many, where given: replies added later do not change it.
+        """
+        query = "SELECT key, sha256 FROM replies ORDER BY rowid LIMIT ?"
+        rows = self._rows(query, (first,))
+        text = "".join(f"{key} {sha256}\n" for key, sha256 in rows)
+        return len(rows), hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+    def keys(self) -> set[str]:
+        """The keys of all replies."""
+        return {row[0] for row in self._rows("SELECT key FROM replies")}
+
+    def lost(self) -> dict[str, tuple[str, str]]:
+        """The last event of every key that has no reply: its kind, and what was said."""
+        query = (
+            "SELECT key, kind, detail FROM events WHERE key != ''"
+            " AND key NOT IN (SELECT key FROM replies) ORDER BY rowid"
+        )
+        return {key: (kind, detail) for key, kind, detail in self._rows(query)}
 
     def export_jsonl(self, path: Path) -> int:
         """How many entries were written to ``path``, one a line; all of them or no file."""

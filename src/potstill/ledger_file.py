@@ -17,7 +17,14 @@ from pathlib import Path
 
 from potstill.errors import StoreError
 
-__all__ = ["FORMAT_VERSION", "Writer", "connect", "connect_readonly", "lock_writer"]
+__all__ = [
+    "FORMAT_VERSION",
+    "Writer",
+    "connect",
+    "connect_readonly",
+    "copy_ledger",
+    "lock_writer",
+]
 
 FORMAT_VERSION = 1
 _GROUP_MAX = 1024
@@ -115,6 +122,28 @@ def connect_readonly(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def copy_ledger(path: Path, to: Path, *, without: str = "") -> None:
+    """Nothing; ``to`` is a ledger like the one at ``path``, ``without`` the replies of a provider.
+
+    Written beside its place and renamed into it. Raises StoreError.
+    """
+    part = to.with_name(to.name + ".part")
+    part.unlink(missing_ok=True)
+    source = connect_readonly(path)
+    try:
+        with contextlib.closing(sqlite3.connect(part)) as copy:
+            source.backup(copy)
+            if without:
+                copy.execute("DELETE FROM replies WHERE provider = ?", (without,))
+                copy.commit()
+        os.replace(part, to)
+    except (sqlite3.Error, OSError) as exc:
+        part.unlink(missing_ok=True)
+        raise _explained(to, exc) from exc
+    finally:
+        source.close()
 
 
 def _version(connection: sqlite3.Connection) -> int:

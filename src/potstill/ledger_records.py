@@ -15,6 +15,7 @@ from potstill.errors import InputError
 from potstill.records import Sampling, canonical_json
 
 __all__ = [
+    "NO_RECORD",
     "Entry",
     "Event",
     "Failures",
@@ -28,6 +29,9 @@ __all__ = [
     "read_lines",
     "request_json",
 ]
+
+
+NO_RECORD = "no record"  # the event of a question that a recording has no answer to
 
 
 class Turn(Protocol):

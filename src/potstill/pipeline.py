@@ -37,6 +37,7 @@ from potstill.study import Study
 __all__ = [
     "STAGES",
     "Made",
+    "carry_out",
     "go_through",
     "open_run",
     "read_curriculum",
@@ -88,14 +89,21 @@ def run_study(
     if until and until not in STAGES:
         raise InputError(f"there is no stage {until!r}; the stages are {', '.join(STAGES)}.")
     with ExitStack() as stack:
-        run = open_run(study, directory, progress, stack, peek=peek)
-        made = Made(study)
-        for stage in go_through(run, made):
-            if stage == until:
-                return None
-        from potstill.assemble import write_report
+        return carry_out(open_run(study, directory, progress, stack, peek=peek), until)
 
-        return write_report(run, made)
+
+def carry_out(run: Run, until: str = "") -> dict[str, Any] | None:
+    """The report of an opened run, and its lock, once every stage is fresh; None if stopped."""
+    from potstill.assemble import write_report
+    from potstill.lock import write_lock
+
+    made = Made(run.study)
+    for stage in go_through(run, made):
+        if stage == until:
+            return None
+    report = write_report(run, made)
+    write_lock(run)
+    return report
 
 
 def open_run(

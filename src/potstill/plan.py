@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Call",
     "Setting",
+    "flat",
     "model_of",
     "planned_calls",
     "print_calls",
@@ -44,11 +45,11 @@ class Setting:
 def settings(study: Study, raw: Mapping[str, Any]) -> list[Setting]:
     """Every value of a study with its origin, in the order of the schema."""
     resolved = study.model_dump(mode="json", exclude_none=True)
-    found = dict(_flat(raw))
+    found = dict(flat(raw))
     training = raw.get("training")
     preset = training.get("preset", "") if isinstance(training, Mapping) else ""
     rows = []
-    for name, value in _flat(_with_plugin_defaults(study, resolved)):
+    for name, value in flat(_with_plugin_defaults(study, resolved)):
         field = name.removeprefix("training.")
         if name in found or any(name.startswith(f"{key}[") for key in found):
             origin = "file"
@@ -267,12 +268,13 @@ def _options(group: str, name: str, options: Mapping[str, Any]) -> dict[str, Any
     return dumped
 
 
-def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flat(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value of nested mappings and lists with its dotted name; plain lists are one value."""
     if isinstance(value, Mapping):
         for key, inner in value.items():
-            yield from _flat(inner, f"{prefix}.{key}".lstrip("."))
+            yield from flat(inner, f"{prefix}.{key}".lstrip("."))
     elif isinstance(value, list) and any(isinstance(inner, Mapping | list) for inner in value):
         for index, inner in enumerate(value):
-            yield from _flat(inner, f"{prefix}[{index}]")
+            yield from flat(inner, f"{prefix}[{index}]")
     else:
         yield prefix, value

@@ -49,6 +49,7 @@ __all__ = [
     "bring_in",
     "judge",
     "make_lessons",
+    "problems_cell",
     "split_up",
     "student_condition",
     "teacher_condition",
@@ -105,12 +106,12 @@ def bring_in(run: Run) -> tuple[list[Problem], list[SetAside]]:
     """Every problem of every source: those that may be asked, and those set aside."""
     from potstill.problems import load_problems
 
-    sources = [(s.source, s.label, fingerprint(s.options)) for s in run.study.problems]
-    cell = Cell.of("problems", sources=sources, version=VERSION["problems"])
+    cell = problems_cell(run.study)
 
     def make() -> Any:
+        sources = run.study.problems
         with run.progress.stage("problems", len(sources), "sources") as bar:
-            imported = load_problems(run.study.problems)
+            imported = load_problems(sources)
             bar.advance(len(sources))
         tables = {
             "problems": (Problem, imported.problems),
@@ -121,6 +122,12 @@ def bring_in(run: Run) -> tuple[list[Problem], list[SetAside]]:
     run.cell(cell, "problems", make)
     problems = run.store.read(cell, "problems", Problem)
     return problems, run.store.read(cell, "set_aside", SetAside)
+
+
+def problems_cell(study: Study) -> Cell:
+    """The cell of a study's problems, named by the content of their files."""
+    sources = [(s.source, s.label, fingerprint(s.options)) for s in study.problems]
+    return Cell.of("problems", sources=sources, version=VERSION["problems"])
 
 
 def split_up(run: Run, problems: Sequence[Problem]) -> tuple[dict[str, Split], list[Pair]]:

@@ -25,9 +25,23 @@ from potstill.records import content_hash
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["FORMAT_VERSION", "Cell", "Manifest", "Store", "arrow_schema", "from_rows", "to_rows"]
+__all__ = [
+    "FORMAT_VERSION",
+    "Cell",
+    "Manifest",
+    "Store",
+    "Writing",
+    "arrow_schema",
+    "from_rows",
+    "to_rows",
+    "versions_of",
+    "write_atomically",
+    "write_json",
+]
 
 FORMAT_VERSION = 1
+# the packages whose versions a manifest holds
+_MAKERS = ("potstill", "torch", "transformers", "peft", "math-verify")
 
 R = TypeVar("R")
 
@@ -146,6 +160,11 @@ class Store:
             raise self._damaged(cell, name) from exc
         return from_rows(record, loaded.to_pylist(maps_as_pydicts="strict"))
 
+    def digest(self, cell: Cell) -> str:
+        """The sha256 of a finished cell's manifest, which holds those of the cell's files."""
+        data: bytes = self._fs.cat_file(self._path(cell, "manifest.json"))
+        return hashlib.sha256(data).hexdigest()
+
     def verify(self, cell: Cell) -> None:
         """Nothing, if every file of the cell still has the sha256 of its manifest."""
         for name in self.manifest(cell).files:
@@ -180,7 +199,7 @@ class Store:
         rows: Mapping[str, int],
         summary: Mapping[str, Any],
     ) -> Manifest:
-        manifest = Manifest(cell.stage, cell.key, files, rows, summary, _versions())
+        manifest = Manifest(cell.stage, cell.key, files, rows, summary, versions_of(_MAKERS))
         body = {"format_version": FORMAT_VERSION} | dataclasses.asdict(manifest)
         text = json.dumps(body, indent=1, sort_keys=True, ensure_ascii=False)
         self._put(self._path(cell, "manifest.json"), text.encode())
@@ -194,8 +213,8 @@ class Store:
         else:
             self._fs.pipe_file(path, data)
 
-    def _writing(self) -> _Writing:
-        return _Writing(self._root)
+    def _writing(self) -> Writing:
+        return Writing(self._root)
 
     def _path(self, cell: Cell, name: str) -> str:
         return posixpath.join(self._root, "cells", cell.stage, cell.key, name)
@@ -230,7 +249,7 @@ class Store:
             self._put(marker, json.dumps({"format_version": FORMAT_VERSION}).encode())
 
 
-class _Writing:
+class Writing:
     """Turns an operating system's refusal to write into one sentence."""
 
     def __init__(self, root: str) -> None:
@@ -263,6 +282,13 @@ def write_atomically(path: Path, data: bytes) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Nothing; ``path`` holds the value as JSON, whole. Raises StoreError if the disk refuses."""
+    text = json.dumps(value, indent=1, ensure_ascii=False) + "\n"
+    with Writing(str(path.parent)):
+        write_atomically(path, text.encode("utf-8", "replace"))
 
 
 def arrow_schema(record: type) -> pa.Schema:
@@ -353,11 +379,12 @@ def _protocols(fs: Any) -> tuple[str, ...]:
     return (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)
 
 
-def _versions() -> dict[str, str]:
+def versions_of(names: Iterable[str]) -> dict[str, str]:
+    """The versions of those packages that are installed."""
     from importlib.metadata import PackageNotFoundError, version
 
     found = {}
-    for name in ("potstill", "torch", "transformers", "peft", "math-verify"):
+    for name in names:
         try:
             found[name] = version(name)
         except PackageNotFoundError:

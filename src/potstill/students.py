@@ -45,15 +45,20 @@ def train_students(
     """One student for every level, control and seed, those trained now that were not there.
 
     The mixed student, where the study has one, learns all its levels, each under its own prompt.
+    Raises StoreError for a student that is no longer as it was trained.
     """
     from potstill.training.student_folder import read_history, read_student
 
     grid = plan_grid(run, chosen, by_split)
+    run.used += [cell for cell, _ in grid]
     missing = [(cell, job) for cell, job in grid if not run.store.exists(cell)]
     if missing and run.peek:
         raise NotFresh(f"{len(missing)} of {len(grid)} students are not trained yet.")
     if len(missing) < len(grid):
         run.progress.fresh("train", f"{len(grid) - len(missing)} of {len(grid)} students")
+    if not run.peek:
+        for cell in {cell for cell, _ in grid} - {cell for cell, _ in missing}:
+            run.store.verify(cell)
     if missing:
         _train(run, missing)
     folders = [run.store.folder(cell) for cell, _ in grid]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from potstill.cells import base_path_of
 from potstill.errors import InputError, StoreError
 from potstill.records import Condition, Level, Problem, Response, Role, Sampling, Split, Student
 from potstill.store import Cell, Store
@@ -120,15 +121,6 @@ def find_ladder(directory: Path, mixed: bool = False) -> list[FoundStudent]:
         kind = "mixed student that was asked for a level" if mixed else "student of any level"
         raise InputError(f"{directory} has no {kind}; run the study to its end, or name another.")
     return [find_student(directory, name) for name in named]
-
-
-def base_path_of(study: Study) -> str:
-    """Where a study's base model is: the shipped pocket student, a folder, or a hub id."""
-    if study.student.base != "pocket":
-        return study.student.base
-    from potstill.pocket import STUDENT_PATH
-
-    return str(STUDENT_PATH)
 
 
 def _read_report(directory: Path) -> Mapping[str, Any]:

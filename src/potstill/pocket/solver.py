@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MODELS", "Options", "open_solver"]
 
+PROVIDER = "pocket"
 MODELS = ("pocket-teacher", "pocket-verifier", "pocket-condenser")
 
 
@@ -64,7 +65,7 @@ def open_solver(
         settings = api.Options(
             model=options.model,
             base_url=base_url,
-            provider="pocket",
+            provider=PROVIDER,
             api_key_env="",
             concurrency=options.concurrency,
             price=api.PriceOptions(input=0.0, output=0.0),

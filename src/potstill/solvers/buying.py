@@ -14,7 +14,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 from tenacity.wait import wait_random_exponential
 
 from potstill.errors import EndpointError, PotstillError
-from potstill.ledger import Entry, Event, Ledger, now_utc
+from potstill.ledger import NO_RECORD, Entry, Event, Ledger, now_utc
 from potstill.prices import Price, cost_usd
 from potstill.solvers import Ask, never
 from potstill.solvers.pacing import Limiter, Rate
@@ -199,7 +199,9 @@ class _Session:
                 fetched, parsed, tries = await self._again(errand, first)
         except NoRecord as exc:
             self._won()
-            return Bought(errand.key, unanswered=str(exc) or "the replay has no record of it")
+            why = str(exc) or "the replay has no record of it"
+            self._note(errand, NO_RECORD, why)
+            return Bought(errand.key, unanswered=why)
         except _Stopped as exc:
             return Bought(errand.key, unanswered=str(exc))
         except Refused as exc:

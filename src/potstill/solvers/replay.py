@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from potstill.errors import InputError
-from potstill.ledger import Entry, Ledger, key_of_request, now_utc, request_json
+from potstill.ledger import NO_RECORD, Entry, Event, Ledger, key_of_request, now_utc, request_json
 from potstill.problems.rows import SUFFIXES
 from potstill.solvers import Ask, Completion, Solver, Unanswered, never
 from potstill.solvers.api import ApiSolver, PriceOptions, completion_from
@@ -43,7 +43,7 @@ __all__ = ["Options", "Recording", "ReplayFile", "ReplaySolver", "open_solver", 
 ANY_MODEL = "*"  # a recording that answers for whatever model is asked
 _ANCHOR = 24  # characters by which a question is found inside a prompt
 _CHUNK = 64
-_PROVIDER = "replay"
+PROVIDER = "replay"
 _WIRE_FINISH = {"STOP": "stop", "LENGTH": "length", "FILTERED": "content_filter"}
 
 
@@ -289,7 +289,7 @@ class ReplaySolver:
 
     def _answer(self, ask: Ask, stage: str, fresh: dict[str, Entry]) -> Completion | Unanswered:
         request = request_json(
-            *(_PROVIDER, self._model, ask.messages, ask.sampling, ask.sample, ask.attempt)
+            *(PROVIDER, self._model, ask.messages, ask.sampling, ask.sample, ask.attempt)
         )
         key = key_of_request(request)
         held = self._ledger.get(key)
@@ -305,13 +305,15 @@ class ReplaySolver:
             try:
                 reply = self._recording.reply(chat)
             except UnknownQuestion as exc:
+                event = Event(stage, PROVIDER, self._model, NO_RECORD, str(exc), key)
+                self._ledger.note(event)
                 return Unanswered(ask.tag, ask.sample, str(exc))
             counts = (reply.prompt_tokens, reply.completion_tokens)
             raw = completion_bytes(
                 self._model, reply.text, reply.reasoning, reply.finish, *counts, created=0
             )
             fresh[key] = Entry(
-                *(key, stage, _PROVIDER, self._model, request, raw, *counts),
+                *(key, stage, PROVIDER, self._model, request, raw, *counts),
                 priced=True,
                 created_at=now_utc(),
             )
@@ -331,7 +333,7 @@ def open_solver(
         settings = ApiOptions(
             model=options.model,
             base_url=base_url,
-            provider=_PROVIDER,
+            provider=PROVIDER,
             api_key_env="",
             concurrency=options.concurrency,
             price=PriceOptions(input=0.0, output=0.0),

@@ -26,6 +26,7 @@ from potstill.training.exam import EXAM_SLOTS
 from potstill.training.head_loss import LOGITS_PER_CHUNK, head_loss
 from potstill.training.levers import Levers
 from potstill.training.lora_product import fuse_lora
+from potstill.training.memory import activation_bytes
 from potstill.training.recipe import Recipe
 from potstill.training.trunk import lowest_adapted_layer, split_body
 
@@ -207,16 +208,13 @@ def open_trainee(
 
 
 def step_bytes(base: Base, recipe: Recipe, tokens: int) -> int:
-    """About the memory of one training step over ``tokens`` padded tokens, the weights aside.
-
-    Counted per token of an adapted layer: ten tensors of the hidden width (norms, queries,
-    residuals) and five of the feed-forward width are kept for the backward pass.
-    """
+    """About the memory of one training step over ``tokens`` padded tokens, the weights aside."""
     config = base.model.config
     layers = config.num_hidden_layers if recipe.layers == "all" else recipe.layers
     element = torch.empty(0, dtype=base.model.dtype).element_size()
-    wide = 10 * config.hidden_size + 5 * getattr(config, "intermediate_size", 0)
-    return int(tokens * layers * wide * element + 2 * 4 * LOGITS_PER_CHUNK)
+    wide = getattr(config, "intermediate_size", 0)
+    kept = activation_bytes(layers, config.hidden_size, wide, tokens, element)
+    return kept + 2 * 4 * LOGITS_PER_CHUNK
 
 
 def _out_of_memory(base: Base, recipe: Recipe, tokens: int) -> str:

@@ -1,0 +1,81 @@
+"""The replies a ledger keeps as a solver: what was bought once, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from potstill.errors import InputError, StoreError
+from potstill.ledger import NO_RECORD, Ledger, key_of_request, request_json
+from potstill.records import Finish
+from potstill.solvers import Ask, Completion, Unanswered
+from potstill.solvers.api import completion_from
+
+__all__ = ["KeptReplies"]
+
+
+class KeptReplies:
+    """A :class:`~potstill.solvers.Solver` that answers from a ledger alone; it cannot buy.
+
+    What failed when it was first asked fails again in the same way: the ledger's events say how.
+    """
+
+    precision = "api"
+
+    def __init__(self, provider: str, model: str, extra: Mapping[str, Any], ledger: Ledger) -> None:
+        self._provider = provider
+        self._model = model
+        self._extra = json.loads(json.dumps(dict(extra), sort_keys=True))
+        self._ledger = ledger
+        self._lost: dict[str, tuple[str, str]] | None = None
+
+    @classmethod
+    def of(cls, module: Any, options: Any, ledger: Ledger) -> KeptReplies:
+        """The replies to the solver that a plugin's module opens with these options.
+
+        Its provider in the ledger is ``options.provider``, or the module's ``PROVIDER``. Raises
+        InputError for a plugin that names neither.
+        """
+        provider = getattr(options, "provider", "") or getattr(module, "PROVIDER", "")
+        if not provider:
+            raise InputError(
+                f"The solver {module.__name__} does not say under which provider its replies stand "
+                "in the ledger; give its module a PROVIDER to have its studies reproduced."
+            )
+        return cls(provider, options.model, getattr(options, "extra_body", {}), ledger)
+
+    @property
+    def id(self) -> str:
+        """The model that gave the replies."""
+        return self._model
+
+    def complete(self, asks: Iterable[Ask], stage: str) -> Iterator[Completion | Unanswered]:
+        """One result per ask, in order. Raises StoreError where the ledger knows nothing of one."""
+        for ask in asks:
+            request = request_json(
+                *(self._provider, self._model, ask.messages, ask.sampling),
+                *(ask.sample, ask.attempt, self._extra),
+            )
+            key = key_of_request(request)
+            reply = self._ledger.get(key)
+            if reply is not None:
+                yield completion_from(ask, key, reply.raw)
+            else:
+                yield self._as_it_failed(ask, key, stage)
+
+    def _as_it_failed(self, ask: Ask, key: str, stage: str) -> Completion | Unanswered:
+        if self._lost is None:
+            self._lost = self._ledger.lost()
+        if key not in self._lost:
+            raise StoreError(
+                f"The ledger holds no reply of {self._model} to {ask.tag} (stage {stage}, sample "
+                f"{ask.sample}, attempt {ask.attempt}), and nothing is bought here; finish the "
+                "study with potstill run, or bring the reply in with potstill ledger DIR --import."
+            )
+        kind, detail = self._lost[key]
+        if kind == NO_RECORD:
+            return Unanswered(ask.tag, ask.sample, detail)
+        return Completion(
+            *(ask.tag, ask.sample, ask.attempt, "", "", Finish.ERROR, 0, 0, key, detail)
+        )

@@ -1,0 +1,157 @@
+"""``potstill doctor``: true, within 80 columns, in time, and silent about what a key is."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import resource
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+import potstill.doctor as doctor
+from potstill.machine import Device, Machine, look_around
+from potstill.training.memory import STUDENT_SIZES, largest_batch, training_bytes
+from test_cli import api_study
+
+MARKED_KEY = "sk-marked-93ab"
+SIZES = {shape.name: shape for shape in STUDENT_SIZES}
+GB = 10**9
+
+WORKSTATION = Machine(
+    cores=16,
+    memory_free_bytes=100 * GB,
+    memory_bytes=128 * GB,
+    disk_free_bytes=900 * GB,
+    torch="2.13.0",
+    torch_built_for="12.8",
+    mlx="not installed",
+    nvidia="NVIDIA H100",
+    chromium="",
+    devices=(Device("cuda", "NVIDIA H100", 79 * GB, 80 * GB),),
+    packages={"bitsandbytes": "0.48.0", "ray": "2.50.0"},
+)
+
+
+def processor_s() -> float:
+    """The processor seconds of all processes that this one has waited for."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def run_doctor(*arguments: object, **environment: str) -> tuple[str, float]:
+    """What the command printed to a pipe of 80 columns, and the processor seconds it took.
+
+    Not the wall's: the other tests run beside it.
+    """
+    started = processor_s()
+    done = subprocess.run(
+        [sys.executable, "-m", "potstill", "doctor", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"COLUMNS": "80"} | environment,
+    )
+    assert done.stderr == ""
+    return done.stdout, processor_s() - started
+
+
+def examined(machine: Machine) -> dict[str, tuple[bool | None, str]]:
+    return {name: (good, says) for name, good, says in doctor.examine(machine)}
+
+
+def test_it_says_what_is_here_in_80_columns_and_under_5_seconds() -> None:
+    said, seconds = run_doctor(OPENAI_API_KEY=MARKED_KEY)
+    assert seconds < 5
+    assert max(map(len, said.splitlines())) <= 80
+    assert "OPENAI_API_KEY" in said
+    assert MARKED_KEY not in said
+    from importlib.metadata import version
+
+    assert re.search(rf"torch +(yes|no) +{re.escape(version('torch'))}", said)
+
+
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        ("import time; time.sleep(60)", "did not answer within 3.5 s"),
+        ("raise OSError('no such library')", "cannot be imported"),
+        ("import os; os.abort()", "cannot be imported"),
+    ],
+)
+def test_a_library_that_hangs_or_crashes_costs_its_own_line(
+    tmp_path: Path, code: str, says: str
+) -> None:
+    (tmp_path / "torch").mkdir()
+    (tmp_path / "torch" / "__init__.py").write_text(code)
+    paths = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    said, seconds = run_doctor(PYTHONPATH=paths)
+    assert says in " ".join(said.split())
+    assert "pip install torch" not in said
+    assert seconds < 5
+
+
+def test_a_studys_own_keys_are_looked_for(tmp_path: Path) -> None:
+    path = api_study(tmp_path, "http://127.0.0.1:9/v1")
+    assert "teacher           no   MARKED_KEY is not set" in run_doctor(path)[0]
+    said, _ = run_doctor(path, MARKED_KEY=MARKED_KEY)
+    assert "teacher           yes  MARKED_KEY is set" in said
+    assert MARKED_KEY not in said
+    assert "base              yes  pocket" in said
+
+
+def test_every_absence_says_what_to_install() -> None:
+    rows = examined(WORKSTATION)
+    assert rows["  cuda"] == (True, "NVIDIA H100, 80.0 GB (79.0 free)")
+    assert rows["  nf4 (QLoRA)"] == (True, "bitsandbytes 0.48.0")
+    assert rows["ray"] == (True, "2.50.0")
+    assert rows["mlx"] == (False, "not installed: pip install 'potstill[mlx]'")
+    assert "pip install 'potstill[llama]'" in rows["llama-cpp-python"][1]
+    bare = replace(WORKSTATION, devices=(), torch="not installed", torch_built_for="", packages={})
+    rows = examined(bare)
+    assert rows["torch"] == (False, "not installed; pip install torch")
+    assert "this torch is built without CUDA" in rows["  cuda"][1]
+
+
+def test_the_table_of_students_tells_what_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "look_around", lambda folder: WORKSTATION)
+    page = io.StringIO()
+    doctor.print_examination(None, Console(file=page, width=80))
+    rows = [line.split() for line in page.getvalue().splitlines()]
+    head = next(row for row in rows if row[:1] == ["student"])
+    assert head[1:] == ["cuda", "float32", "cuda", "bfloat16", "cuda", "nf4"]
+    assert ["32B", "-", "-", "2"] in rows
+    assert ["7B", "2", "8", "8"] in rows
+
+
+# measured here: the process's own peak (torch), on models of Qwen2.5-0.5B's shape
+@pytest.mark.parametrize(
+    ("batch", "tokens", "precision", "peak_gb"),
+    [(1, 512, "float32", 4.04), (2, 1024, "float32", 8.78), (2, 1024, "bfloat16", 4.94)],
+)
+def test_the_estimate_is_no_less_than_what_was_measured(
+    batch: int, tokens: int, precision: str, peak_gb: float
+) -> None:
+    estimated = training_bytes(SIZES["0.5B"], precision, batch, tokens) / 1e9
+    assert peak_gb < estimated < 1.2 * peak_gb
+
+
+def test_the_largest_batch_fits_and_the_next_does_not() -> None:
+    for shape in STUDENT_SIZES:
+        for memory in (8 * GB, 24 * GB, 80 * GB):
+            size = largest_batch(shape, "bfloat16", memory, 1024)
+            assert size == 0 or training_bytes(shape, "bfloat16", size, 1024) <= memory
+            if size < 8:
+                assert training_bytes(shape, "bfloat16", 2 * size or 1, 1024) > memory
+
+
+def test_the_machine_is_looked_at_for_real(tmp_path: Path) -> None:
+    machine = look_around(tmp_path)
+    assert machine.cores >= 1
+    assert 0 < machine.memory_free_bytes <= machine.memory_bytes
+    assert machine.devices
