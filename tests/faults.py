@@ -325,7 +325,7 @@ class Driver:
 
     def _compare(self, kind: str) -> None:
         assert report_of(self.out) == self.calm, f"{kind}: another report"
-        cells = cells_of(self.out)
+        cells = artifacts(self.out)
         assert {k: cells.get(k) for k in self.calm_cells} == self.calm_cells, (
             f"{kind}: other tables"
         )
