@@ -14,13 +14,14 @@ import resource
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -164,11 +165,9 @@ class Driver:
 
     def _flip_ledger(self) -> tuple[int, str]:
         ledger = self.out / "ledger.sqlite"
-        if not ledger.exists():
-            return self._kill()
-        for beside in ("-wal", "-shm"):
-            if Path(f"{ledger}{beside}").exists():
-                return self._kill()  # a log not yet folded in: it would undo the flip
+        self._begun(ledger)
+        with closing(sqlite3.connect(ledger)) as db:  # else the log beside it would undo the flip
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         whole = ledger.read_bytes()
         data = bytearray(whole)
         for _ in range(self.draw.randint(1, 20)):
@@ -212,28 +211,32 @@ class Driver:
 
     def _newer_version(self) -> tuple[int, str]:
         """The directory as a later version would write it: refused, and whole when put back."""
-        place = self.out / "store.json"
-        found = [place] if place.exists() else list(self.out.glob("*.json"))
-        marked = [p for p in found if "format_version" in p.read_text("utf-8", "replace")]
-        if not marked:
-            return self._kill()
-        whole = marked[0].read_text()
-        marked[0].write_text(re.sub(r'("format_version": *)\d+', r"\g<1>99", whole))
+        place = self.out / "potstill.json"
+        self._begun(place)
+        whole = place.read_text()
+        newer = re.sub(r'("format_version": *)\d+', r"\g<1>99", whole)
+        assert newer != whole
+        place.write_text(newer)
         code, said = self._run()
         assert code == 2, f"a newer directory was taken as this version's: {said}"
-        marked[0].write_text(whole)
+        place.write_text(whole)
         return code, said
 
     # --- how a run goes and what is looked at -----------------------------------------------------
 
+    def _begun(self, path: Path) -> None:
+        """Something is there to be damaged: a run killed after ``path`` was written, or a whole."""
+        while not path.exists():
+            code, said = self._kill()
+            self._look("a run to begin with", code, said)
+
     def _damaged(self, damage: Any) -> tuple[int, str]:
+        self._begun(self.out / "potstill.json")
         files = [
             path
             for path in sorted(self.out.rglob("*"))
             if path.is_file() and "ledger" not in path.name and path.stat().st_size
         ]
-        if not files:
-            return self._kill()
         path = self.draw.choice(files)
         path.write_bytes(damage(path.read_bytes()))
         code, said = self._run()
@@ -298,11 +301,12 @@ class Driver:
             self._compare(kind)
             self.ended["finished as undisturbed"] += 1
             self.finished += 1
-            shutil.rmtree(self.out)
-            self.kept = {}
-            # what a new directory buys anew is no reply bought twice
-            self.counting.sold.clear()
-            self.in_flight = 0
+            if self.draw.random() < 0.6:  # the others go on with a finished study
+                shutil.rmtree(self.out)
+                self.kept = {}
+                # what a new directory buys anew is no reply bought twice
+                self.counting.sold.clear()
+                self.in_flight = 0
         elif code == -signal.SIGKILL:
             self.ended["killed"] += 1
         else:
