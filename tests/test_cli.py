@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -403,3 +405,16 @@ def test_review_rulings_outlive_a_run(
     ]
     assert [v.response_id for v in ruled] == [waiting[0][2].response_id]
     assert (ruled[0].outcome is Outcome.CORRECT) == turned
+
+
+def test_ctrl_c_says_that_all_is_kept(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "potstill", "run", str(DEMO_STUDY), "--out", str(out)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    ledger = out / "ledger.sqlite"
+    while not ledger.exists() and process.poll() is None:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert said.strip().endswith("stopped; what was finished is kept, run again to go on.")

@@ -44,6 +44,9 @@ EngineName = Annotated[str, typer.Option(help="auto, transformers, mlx or llama.
 BasePath = Annotated[str, typer.Option(help="Where the base model is, if it has moved.")]
 
 
+_STOPPED = 130  # 128 + SIGINT, as a shell tells it
+
+
 def main() -> None:
     """Nothing; runs the command line. Potstill's own errors end it with one sentence and code 2."""
     import logging
@@ -57,9 +60,12 @@ def main() -> None:
     except PotstillError as exc:
         print(f"potstill: {exc}", file=sys.stderr)
         raise SystemExit(2) from exc
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit) as exc:
+        # typer makes of Ctrl-C an exit with this code, without a word
+        if isinstance(exc, SystemExit) and exc.code != _STOPPED:
+            raise
         print("potstill: stopped; what was finished is kept, run again to go on.", file=sys.stderr)
-        raise SystemExit(130) from None
+        raise SystemExit(_STOPPED) from None
 
 
 @app.command()
