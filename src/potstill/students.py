@@ -60,7 +60,7 @@ def train_students(
         for cell in {cell for cell, _ in grid} - {cell for cell, _ in missing}:
             run.store.verify(cell)
     if missing:
-        _train(run, missing)
+        _train(run, missing, [job for _, job in grid])
     folders = [run.store.folder(cell) for cell, _ in grid]
     return [StudentCell(read_student(f), f, read_history(f)) for f in folders]
 
@@ -187,8 +187,8 @@ class _Told:
             del self._speeds[report.cell]
 
 
-def _train(run: Run, missing: Sequence[tuple[Cell, Job]]) -> None:
-    """Train the missing cells, each kept as soon as it is done."""
+def _train(run: Run, missing: Sequence[tuple[Cell, Job]], grid: Sequence[Job]) -> None:
+    """Train the missing cells of the grid, each kept as soon as it is done."""
     from potstill.training.grid import train_cells
     from potstill.training.metrics import check_trackers
 
@@ -204,6 +204,7 @@ def _train(run: Run, missing: Sequence[tuple[Cell, Job]]) -> None:
             jobs,
             on_step=told.step,
             on_note=run.progress.note,
+            grid=grid,
         ):
             summary = {
                 "chosen step": trained.student.chosen_step,

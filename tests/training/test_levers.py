@@ -13,7 +13,7 @@ from test_loop import SHORT, losses, plain_losses
 from tiny_cell import make_examples
 
 from potstill.errors import PotstillError
-from potstill.training import head_loss
+from potstill.training import head_loss, trunk
 from potstill.training.adapters import attach_adapter, lora_layers, seed_adapter
 from potstill.training.base import Base
 from potstill.training.batches import BatchStream, collate, epoch_batches
@@ -197,13 +197,19 @@ def test_a_grid_runs_the_lower_layers_once_per_example(
     monkeypatch.setattr(tempfile, "tempdir", str(scratch))
     train, valid = tuple(make_examples(20)), tuple(make_examples(5, first=100))
     notes: list[str] = []
+    # two cells use their 25 examples often enough for a trunk to pay, and one of them does not
+    validations = TOP.steps // TOP.validate_every + 1
+    uses_of_one = (TOP.steps * TOP.batch_size + 5 * validations) / 25
+    monkeypatch.setattr(trunk, "_FEWEST_USES", 1.5 * uses_of_one)
 
-    def train_grid(folder: Path, levers: Levers) -> list[Any]:
+    def train_grid(folder: Path, levers: Levers, left: int = 2) -> list[Any]:
         jobs = [
             Job(Cell("R1", seed), train, valid, TOP, folder / str(seed), "data", levers)
             for seed in range(2)
         ]
-        return [r for _, r in train_cells(base, jobs, workers=1, on_note=notes.append)]
+        told = notes.append
+        done = train_cells(base, jobs[-left:], workers=1, on_note=told, grid=jobs)
+        return [r for _, r in done]
 
     with counted(base.body.layers[0]) as ran:
         cached = train_grid(tmp_path / "a", Levers())
@@ -220,6 +226,9 @@ def test_a_grid_runs_the_lower_layers_once_per_example(
     assert len(notes) == 1
     for mine, plain in zip(cached, whole, strict=True):
         assert losses(mine) == pytest.approx(losses(plain), rel=1e-5)
+    # what is left of a grid that was cut off has the same trunk, though it alone does not pay
+    (last,) = train_grid(tmp_path / "c", Levers(), left=1)
+    assert losses(last) == losses(cached[1])
 
 
 def test_the_bits_of_a_cached_example_do_not_hang_on_its_company(base: Base) -> None:

@@ -62,6 +62,7 @@ def train_cells(
     workers: int = 0,
     on_step: OnStep | None = None,
     on_note: OnNote | None = None,
+    grid: Sequence[Job] = (),
 ) -> Iterator[tuple[Job, TrainedCell]]:
     """Each job with its trained cell, in the order they finish.
 
@@ -69,8 +70,9 @@ def train_cells(
     With a small base a recipe's ``threads: 0`` means 1, however many workers there are, so that a
     student's bits do not depend on how many cells were left to train. Cells trained in this process
     share a cached trunk where the jobs' levers allow it and it pays; ``on_note`` is told its size,
-    or why there is none. ``on_step`` is called in this process, from another
-    thread where there are workers. The first job that fails ends the others
+    or why there is none. Whether it pays goes by the whole ``grid``, of which ``jobs`` are what is
+    left, so that a grid that was cut off goes on to the same bits. ``on_step`` is called in this
+    process, from another thread where there are workers. The first job that fails ends the others
     and raises as ``train_cell`` does.
     """
     workers = min(len(jobs), workers or usual_workers(base))
@@ -79,28 +81,42 @@ def train_cells(
     if workers > 1:
         yield from _side_by_side(base, jobs, workers, on_step or _ignore)
         return
-    with _shared_trunk(base, jobs, on_note or _ignore):
+    with _shared_trunk(base, jobs, grid or jobs, on_note or _ignore):
         for job in jobs:
             yield job, _train(base, job, on_step)
 
 
 @contextmanager
-def _shared_trunk(base: LanguageModel, jobs: Sequence[Job], on_note: OnNote) -> Iterator[None]:
+def _shared_trunk(
+    base: LanguageModel, jobs: Sequence[Job], grid: Sequence[Job], on_note: OnNote
+) -> Iterator[None]:
     """The lower layers' outputs computed once for all jobs, where that is possible and pays."""
     from potstill.training.base import Base, cpu_threads
-    from potstill.training.trunk import Trunk, lowest_adapted_layer, open_trunk, plan_trunk
+    from potstill.training.trunk import (
+        Trunk,
+        TrunkPlan,
+        lowest_adapted_layer,
+        open_trunk,
+        plan_trunk,
+    )
 
-    jobs = [job for job in jobs if job.levers.cached_trunk and job.levers.short_backward]
+    jobs, grid = (
+        [job for job in some if job.levers.cached_trunk and job.levers.short_backward]
+        for some in (jobs, grid)
+    )
     if not isinstance(base, Base) or not jobs:
         yield
         return
     depth = base.model.config.num_hidden_layers
     # Of several recipes the one that adapts most layers decides: the others may start there too.
-    recipe = min((job.recipe for job in jobs), key=lambda r: lowest_adapted_layer(depth, r))
-    examples, runs = _uses(base, jobs)
+    recipe = min((job.recipe for job in grid), key=lambda r: lowest_adapted_layer(depth, r))
+    examples, runs = _uses(base, grid)
+    left = {example.tokens for example in _uses(base, jobs)[0]}
     with ExitStack() as stack:
         with base.lent("the cached trunk"), cpu_threads(recipe.threads):
             plan = plan_trunk(base.model, recipe, examples, runs)
+            if isinstance(plan, TrunkPlan):
+                plan = replace(plan, examples=tuple(x for x in plan.examples if x.tokens in left))
             trunk = stack.enter_context(open_trunk(base.body, plan, on_note))
         if isinstance(trunk, Trunk):
             stack.enter_context(base.sharing(trunk))
