@@ -99,13 +99,39 @@ def test_an_answer_over_its_memory_is_stopped() -> None:
     assert "20 MB" in found.why
 
 
-def test_a_worker_killed_from_outside_is_replaced() -> None:
-    with GradingPool(1, limit_s=20.0) as pool:
+def kill_worker() -> None:
+    for child in psutil.Process().children():
+        if "worker" in " ".join(child.cmdline()):
+            os.kill(child.pid, signal.SIGKILL)
+
+
+def test_a_worker_killed_from_outside_costs_no_answer() -> None:
+    with GradingPool(1, limit_s=3.0) as pool:
         assert pool.equal("\\frac{1}{2}", "0.5").opinion is Opinion.EQUAL
-        (worker,) = [c for c in psutil.Process().children() if "worker" in " ".join(c.cmdline())]
-        threading.Timer(1.0, os.kill, (worker.pid, signal.SIGKILL)).start()
+        threading.Timer(1.0, kill_worker).start()
         hit = pool.equal("\\frac{1}{3}", ENDLESS, "fraction")
+        # the kill said nothing of the answer: it was tried again, and had its time
+        assert "stopped after 3 s" in hit.why
+        assert pool.killed == 2
+        assert pool.equal("\\frac{1}{2}", "4/8").opinion is Opinion.EQUAL
+
+
+def test_an_answer_that_three_workers_die_at_is_given_up() -> None:
+    with GradingPool(1, limit_s=60.0) as pool:
+        given_up = threading.Event()
+
+        def kill_each() -> None:
+            while not given_up.wait(1.0):
+                kill_worker()
+
+        killer = threading.Thread(target=kill_each)
+        pool.start()
+        killer.start()
+        hit = pool.equal("\\frac{1}{3}", ENDLESS, "fraction")
+        given_up.set()
+        killer.join()
         assert "died" in hit.why
+        assert pool.killed == 3
         assert pool.equal("\\frac{1}{2}", "4/8").opinion is Opinion.EQUAL
 
 

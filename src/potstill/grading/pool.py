@@ -38,6 +38,8 @@ REMEMBERED = 100_000
 # Longer texts, and those with very many boxes, are taken apart in a worker.
 EXTRACT_HERE_CHARACTERS = 20_000
 EXTRACT_HERE_BOXES = 40
+# A worker that dies at one answer so often, unasked, dies of it.
+_DEATHS = 3
 
 
 @dataclass(eq=False, slots=True)
@@ -46,6 +48,7 @@ class _Job:
 
     line: str
     future: Future[dict[str, Any]] = field(default_factory=Future)
+    deaths: int = 0
 
 
 @dataclass(eq=False, slots=True)
@@ -368,7 +371,7 @@ class _Hand:
             self._stop()
 
     def _work(self, batch: list[_Job]) -> None:
-        """Put a batch to the worker; where it dies, the answer it was at pays, the rest go back."""
+        """Put a batch to the worker; what it does not come to goes back."""
         process = self.process
         assert process is not None
         assert process.stdin is not None
@@ -393,11 +396,22 @@ class _Hand:
             done += 1
         self.since = None
         if done < len(batch):
-            code = self._stop()
+            self._died(batch[done:], self._stop())
+
+    def _died(self, batch: list[_Job], code: int) -> None:
+        """What becomes of a batch whose first answer the worker was at when it ended.
+
+        A worker that was stopped for its limits has failed; one that died may have been killed from
+        outside, which says nothing of the answer: it is tried again, and fails with the third.
+        """
+        at = batch[0]
+        at.deaths += 1
+        self.pool.killed += 1
+        if self.reason or at.deaths == _DEATHS or self.pool._closed:
             reason = self.reason or f"the worker died (exit status {code})"
-            self.pool.killed += 1
-            batch[done].future.set_result({"failed": reason})
-            self.pool._give_back(batch[done + 1 :])
+            at.future.set_result({"failed": reason})
+            batch = batch[1:]
+        self.pool._give_back(batch)
 
     def _reply(self, process: subprocess.Popen[str]) -> dict[str, Any] | None:
         assert process.stdout is not None
