@@ -72,6 +72,7 @@ FOUND: list[tuple[str, Any]] = [
     ("report.json", _with(directory.REPORT, scores=None)),
     ("report.json", _scores({"solver": "x"})),
     ("report.json", _scores(SCORE | {"low": "x"})),
+    ("report.json", _scores(SCORE | {"low": None})),
     (
         "report.json",
         _with(directory.REPORT, conditions=[directory.CONDITION | {"sampling": {"a": 1}}]),

@@ -139,8 +139,9 @@ def _read_report(directory: Path) -> Mapping[str, Any]:
     try:
         report: Mapping[str, Any] = read_json(path)
         for row in report["scores"]:
-            # what could not be computed (an accuracy of no answers) stands there as null
-            make(Score, {k: 0.0 if v is None else v for k, v in row.items()})
+            # the figures of a row without an accuracy (no answer counts) stand there as null
+            missing = row["accuracy"] is None
+            make(Score, {k: 0.0 if missing and v is None else v for k, v in row.items()})
         for row in report["conditions"]:
             make(Condition, {k: v for k, v in row.items() if k != "condition_id"})
             if not isinstance(row["condition_id"], str):
