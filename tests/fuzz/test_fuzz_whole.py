@@ -29,6 +29,7 @@ from potstill.status import print_status
 from potstill.store import Store
 from potstill.study import load_study
 from potstill.templates import DEMO_STUDY
+from potstill.verifying import verify_study
 
 CASES = [8, pytest.param(300, marks=pytest.mark.soak)]
 
@@ -132,6 +133,7 @@ LOOKS: dict[str, Callable[[Path, Path], object]] = {
     "find a student": _found,
     "review": lambda directory, _: disagreements(Store(directory, create=False)),
     "compare": lambda directory, _: read_finished(directory),
+    "verify": lambda directory, _: verify_study(directory),
 }
 
 
