@@ -4,7 +4,7 @@ BIN := .venv/bin
 # mlx runs on Apple Silicon and on Linux; elsewhere its tests are skipped
 EXTRAS := $(shell case "$$(uname -sm)" in (Linux\ x86_64|Linux\ aarch64) echo dev,mlx;; (*) echo dev;; esac)
 
-.PHONY: demo test lint bench soak clean
+.PHONY: demo test lint bench soak audit clean
 
 demo: .venv/.installed
 	$(BIN)/potstill demo --out runs/demo
@@ -23,6 +23,10 @@ bench: .venv/.tested
 soak: .venv/.tested
 	$(BIN)/pytest -m soak --timeout 3600
 
+# pip-audit in an environment of its own, so that what it brings is not what is audited
+audit: .venv/.audit/.installed
+	.venv/.audit/bin/python tools/audit.py constraints.txt
+
 clean:
 	rm -rf .venv runs build dist
 
@@ -34,6 +38,11 @@ clean:
 .venv/.installed: .venv/bin/python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt torch
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e .
+	touch $@
+
+.venv/.audit/.installed: .venv/bin/python
+	$(PYTHON) -m venv .venv/.audit
+	.venv/.audit/bin/python -m pip install -q --disable-pip-version-check pip-audit==2.10.1
 	touch $@
 
 .venv/.tested: .venv/.installed

@@ -9,11 +9,12 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from potstill.budget import Budget, unpriced_models
-from potstill.errors import PotstillError
+from potstill.errors import InputError, PotstillError
 from potstill.progress import Bar, Progress
 from potstill.solvers import never
 from potstill.store import Cell, Manifest, Store
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["NotFresh", "Run", "agent_identity", "base_path_of", "fingerprint"]
 
 R = TypeVar("R")
+_MOST_FILES = 20_000
 Tables = Mapping[str, tuple[type, Iterable[Any]]]
 
 
@@ -212,9 +214,13 @@ def _hash_path(path: Path) -> str:
             return ""
     except OSError:  # a text too long to be a path
         return ""
-    files: Sequence[Path] = (
-        [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
-    )
+    found = [path] if path.is_file() else list(islice(path.rglob("*"), _MOST_FILES + 1))
+    if len(found) > _MOST_FILES:
+        raise InputError(
+            f"{path}, which the study names, holds more than {_MOST_FILES:,} files; name the file "
+            "or folder of the data itself."
+        )
+    files: Sequence[Path] = sorted(p for p in found if p.is_file())
     digest = hashlib.sha256()
     for file in files:
         digest.update(file.relative_to(path.parent).as_posix().encode() + b"\0")

@@ -6,6 +6,8 @@ next. The command line prints it and ends with exit code 2; anything else is a b
 
 from __future__ import annotations
 
+import re
+
 __all__ = [
     "BudgetSpent",
     "EndpointError",
@@ -13,11 +15,33 @@ __all__ = [
     "PotstillError",
     "StoreError",
     "StudyError",
+    "one_line",
 ]
 
 
+_LONGEST = 1_200
+# control characters of both sets, and those that turn the direction of text around
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
 class PotstillError(Exception):
-    """The root of every error a user can cause or must be told of."""
+    """The root of every error a user can cause or must be told of.
+
+    Its message is one line of plain characters, whatever a stranger's file put into it.
+    """
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(one_line(message))
+
+
+def one_line(message: object, longest: int = _LONGEST) -> str:
+    """A message on one line, fit for a terminal, with its middle left out where it is too long."""
+    text = str(message)
+    if len(text) > 4 * longest:
+        text = f"{text[: 2 * longest]} {text[-2 * longest :]}"
+    text = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", " ".join(text.split()))
+    half = longest // 2
+    return text if len(text) <= longest else f"{text[:half]} [...] {text[-half:]}"
 
 
 class InputError(PotstillError):

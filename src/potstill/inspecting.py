@@ -13,6 +13,7 @@ from potstill.cells import NotFresh
 from potstill.errors import InputError
 from potstill.lessons.listing import GateRow, gate_rows, gate_totals
 from potstill.lessons.quality import Gate
+from potstill.literal import literal
 from potstill.pipeline import Made, go_through, open_run
 from potstill.progress import quiet
 from potstill.records import Lesson, Level, Problem, Response, Split, Verdict
@@ -271,7 +272,7 @@ def _outcome(found: Found, problem_id: str) -> str:
 
 def _print_missing(found: Found, console: Console) -> None:
     if found.missing:
-        console.print(f"So far: {shown(found.missing)}", style="yellow", highlight=False)
+        console.print(f"So far: {literal(found.missing)}", style="yellow", highlight=False)
 
 
 def _table(heads: Sequence[str], right: Sequence[str]) -> Table:

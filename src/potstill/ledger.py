@@ -20,7 +20,14 @@ from types import TracebackType
 from typing import Any, Self
 
 from potstill.errors import InputError, StoreError
-from potstill.ledger_file import FORMAT_VERSION, Writer, connect, connect_readonly, lock_writer
+from potstill.ledger_file import (
+    DAMAGE,
+    FORMAT_VERSION,
+    Writer,
+    connect,
+    connect_readonly,
+    lock_writer,
+)
 from potstill.ledger_records import (
     NO_RECORD,
     Entry,
@@ -36,6 +43,8 @@ from potstill.ledger_records import (
     read_lines,
     request_json,
 )
+from potstill.typed import make
+from potstill.untrusted import DOCUMENT_BYTES
 
 __all__ = [
     "FORMAT_VERSION",
@@ -288,7 +297,7 @@ class Ledger:
         try:
             with self._reading:
                 return self._reader.execute(query, values).fetchall()
-        except sqlite3.Error as exc:
+        except DAMAGE as exc:
             raise StoreError(
                 f"{self.path} cannot be read ({exc}); restore it from a copy or move it away"
                 " to start anew."
@@ -302,14 +311,16 @@ class Ledger:
 
     def _entry(self, rowid: int) -> tuple[Entry, str]:
         row = self._rows(f"SELECT {_ENTRY_COLUMNS} FROM replies WHERE rowid = ?", (rowid,))[0]
-        key, stage, provider, model, request, packed, sha256, *rest = row
-        tokens_in, tokens_out, cached, reasoning, cost, priced, seconds, retries, at = rest
-        raw = _inflate(packed, key, self.path)
-        entry = Entry(
-            *(key, stage, provider, model, request, raw, tokens_in, tokens_out, cached, reasoning),
-            *(cost, bool(priced), seconds, retries, at),
-        )
-        return entry, sha256
+        columns = [name.strip() for name in _ENTRY_COLUMNS.split(",")]
+        fields = dict(zip(columns, row, strict=True))
+        sha256 = str(fields.pop("sha256"))
+        fields["raw"] = _inflate(fields["raw"], fields["key"], self.path)
+        if fields["priced"] in (0, 1):
+            fields["priced"] = bool(fields["priced"])
+        try:
+            return make(Entry, fields), sha256
+        except ValueError as exc:
+            raise _damaged(fields["key"], self.path) from exc
 
 
 def _row(entry: Entry) -> tuple[object, ...]:
@@ -328,18 +339,22 @@ def _event_row(event: Event, at: str) -> tuple[object, ...]:
     )
 
 
-def _damaged(key: str, path: Path) -> StoreError:
+def _damaged(key: object, path: Path) -> StoreError:
     return StoreError(
-        f"{path}: the reply {key[:16]} is damaged (its bytes no longer match its sha256);"
+        f"{path}: the reply {str(key)[:16]} is damaged (its bytes no longer match its sha256);"
         f" `potstill ledger {path.parent} --verify` lists every damaged one."
     )
 
 
-def _inflate(packed: bytes, key: str, path: Path) -> bytes:
+def _inflate(packed: bytes, key: object, path: Path) -> bytes:
     try:
-        return zlib.decompress(packed)
+        unpacking = zlib.decompressobj()
+        raw = unpacking.decompress(packed, DOCUMENT_BYTES)
     except (zlib.error, TypeError) as exc:
         raise _damaged(key, path) from exc
+    if not unpacking.eof:  # cut off, or more than any reply has
+        raise _damaged(key, path)
+    return raw
 
 
 def _unpack(packed: bytes, sha256: str, key: str, path: Path) -> bytes:

@@ -18,6 +18,7 @@ from pathlib import Path
 from potstill.errors import StoreError
 
 __all__ = [
+    "DAMAGE",
     "FORMAT_VERSION",
     "Writer",
     "connect",
@@ -28,6 +29,10 @@ __all__ = [
 
 FORMAT_VERSION = 1
 _GROUP_MAX = 1024
+# never through a link: the file is emptied
+_LOCK_FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+# what Python's sqlite3 raises for a damaged file: its own, and that of text which is not UTF-8
+DAMAGE = (sqlite3.Error, ValueError, OverflowError)
 
 _SCHEMA = """
 CREATE TABLE replies (
@@ -54,7 +59,7 @@ def lock_writer(path: Path) -> int:
     lock = path.with_suffix(".lock")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        fd = os.open(lock, _LOCK_FLAGS, 0o644)
     except OSError as exc:
         raise StoreError(
             f"{lock} cannot be made ({exc.strerror}); choose a directory you can write to."
@@ -84,6 +89,7 @@ def connect(path: Path) -> sqlite3.Connection:
     except sqlite3.Error as exc:
         raise _explained(path, exc) from exc
     try:
+        connection.execute("PRAGMA trusted_schema=OFF")
         _check_version(connection, path)
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
@@ -91,7 +97,7 @@ def connect(path: Path) -> sqlite3.Connection:
             connection.executescript(
                 f"BEGIN IMMEDIATE;{_SCHEMA}PRAGMA user_version={FORMAT_VERSION};COMMIT;"
             )
-    except sqlite3.Error as exc:
+    except DAMAGE as exc:
         connection.close()
         raise _explained(path, exc) from exc
     except BaseException:
@@ -112,10 +118,11 @@ def connect_readonly(path: Path) -> sqlite3.Connection:
     except sqlite3.Error as exc:
         raise _explained(path, exc) from exc
     try:
+        connection.execute("PRAGMA trusted_schema=OFF")
         _check_version(connection, path)
         if _version(connection) == 0:
             raise StoreError(f"{path} is not a ledger; name the ledger.sqlite of a study.")
-    except sqlite3.Error as exc:
+    except DAMAGE as exc:
         connection.close()
         raise _explained(path, exc) from exc
     except BaseException:
@@ -157,9 +164,11 @@ def _check_version(connection: sqlite3.Connection, path: Path) -> None:
             f"{path} has format {version}, written by a newer potstill; this one reads up to"
             f" format {FORMAT_VERSION}: upgrade potstill (pip install -U potstill)."
         )
-    tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-    if version == 0 and tables:
+    kinds = [row[0] for row in connection.execute("SELECT type FROM sqlite_master")]
+    if version == 0 and kinds:
         raise StoreError(f"{path} is another program's database; name a new file.")
+    if "trigger" in kinds or "view" in kinds:
+        raise StoreError(f"{path} holds SQL that no ledger has; restore it from a copy you trust.")
 
 
 def _explained(path: Path, exc: BaseException) -> StoreError:

@@ -13,6 +13,8 @@ from typing import Any, Protocol
 
 from potstill.errors import InputError
 from potstill.records import Sampling, canonical_json
+from potstill.typed import make
+from potstill.untrusted import lines_of, parse_json
 
 __all__ = [
     "NO_RECORD",
@@ -200,28 +202,28 @@ def entry_line(entry: Entry) -> str:
 def read_lines(path: Path) -> Iterator[Entry]:
     """Every entry of an exported ledger. Raises InputError naming the line that is not one."""
     try:
-        lines = path.open("r", encoding="utf-8", newline="\n")
-    except OSError as exc:
+        for number, line in lines_of(path):
+            yield _entry_of(line, f"{path}, line {number}")
+    except (OSError, UnicodeDecodeError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) else "it is not UTF-8 text"
+        raise InputError(f"{path} cannot be read ({reason}); name an exported ledger.") from exc
+
+
+def _entry_of(line: str, where: str) -> Entry:
+    try:
+        fields = parse_json(line)
+        sha256 = fields.pop("sha256")
+        packed = fields.pop("raw_base64", None)
+        raw = fields.pop("raw").encode() if packed is None else base64.b64decode(packed)
+        entry = make(Entry, fields | {"raw": raw})
+        whole = entry.sha256 == sha256 and key_of_request(entry.request) == entry.key
+    except (ValueError, KeyError, TypeError, AttributeError) as exc:
         raise InputError(
-            f"{path} cannot be read ({exc.strerror}); name an exported ledger."
+            f"{where}: not an entry of an exported ledger ({exc}); export it again."
         ) from exc
-    with lines:
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            try:
-                fields = json.loads(line)
-                sha256 = fields.pop("sha256")
-                packed = fields.pop("raw_base64", None)
-                raw = fields.pop("raw").encode() if packed is None else base64.b64decode(packed)
-                entry = Entry(raw=raw, **fields)
-            except (ValueError, KeyError, TypeError, AttributeError) as exc:
-                raise InputError(
-                    f"{path}, line {number}: not an entry of an exported ledger; export it again."
-                ) from exc
-            if entry.sha256 != sha256 or key_of_request(entry.request) != entry.key:
-                raise InputError(
-                    f"{path}, line {number}: the entry {entry.key[:16]} was changed since it was"
-                    " exported; export it again."
-                )
-            yield entry
+    if not whole:
+        raise InputError(
+            f"{where}: the entry {entry.key[:16]} was changed since it was exported; export it "
+            "again."
+        )
+    return entry

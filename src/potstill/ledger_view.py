@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 
 from potstill.errors import InputError
 from potstill.ledger import Ledger, Merge, Spend
+from potstill.literal import literal
+from potstill.store import OWN
+from potstill.untrusted import refuse_links
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -44,7 +47,8 @@ def print_spend(place: Path, console: Console) -> None:
     room = max(8, console.width - _OTHER_COLUMNS)
     for row in rows:
         stage, provider, model, day = row.group
-        table.add_row(stage, _shortened(provider, model, room), day, *_figures(row))
+        called = literal(_shortened(str(provider), str(model), room))
+        table.add_row(literal(stage), called, literal(day), *_figures(row))
     for row in totals:
         table.add_row("all", "", "", *_figures(row), style="bold")
     console.print(table if rows else "The ledger holds no reply yet.")
@@ -62,7 +66,7 @@ def print_spend(place: Path, console: Console) -> None:
         kinds.setdefault(stage, Counter())[kind] += failed.n
     for stage, counts in kinds.items():
         listed = ", ".join(f"{n:,} {kind}" for kind, n in counts.most_common())
-        console.print(f"{stage}: {listed}", highlight=False)
+        console.print(literal(f"{stage}: {listed}"), highlight=False)
 
 
 def _figures(row: Spend) -> tuple[str, ...]:
@@ -101,12 +105,12 @@ def print_verified(place: Path, console: Console) -> bool:
         return True
     console.print(f"{len(damaged):,} of {count:,} replies are damaged:", highlight=False)
     for key in damaged[:_SHOWN]:
-        console.print(f"  {key}", highlight=False)
+        console.print(f"  {literal(key)}", highlight=False)
     if len(damaged) > _SHOWN:
         console.print(f"  and {len(damaged) - _SHOWN:,} more")
     console.print(
-        f"Nothing damaged is ever used. Restore {path} from a copy, or export the sound replies of "
-        "another copy and import them into a new ledger.",
+        f"Nothing damaged is ever used. Restore {literal(path)} from a copy, or export the sound "
+        "replies of another copy and import them into a new ledger.",
         highlight=False,
     )
     return False
@@ -125,6 +129,8 @@ def import_into(place: Path, source: Path) -> Merge:
     """
     import tempfile
 
+    if place.is_dir():
+        refuse_links(place, OWN)
     target = place / "ledger.sqlite" if place.is_dir() or not place.suffix else place
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:

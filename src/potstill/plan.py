@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from potstill.estimate import Call, Estimate, estimate
+from potstill.literal import literal, shown
 from potstill.records import Problem, Split
 from potstill.study import Study, load_options, load_study, read_study
 from potstill.training.recipe import PRESETS
@@ -125,7 +126,8 @@ def print_plan(path: Path, directory: Path, console: Console) -> None:
         table.add_column(head, overflow="fold")
     for row in settings(study, read_study(path)):
         style = "dim" if row.origin == "default" else ""
-        table.add_row(row.name, row.value.replace("\n", "\\n"), row.origin, style=style)
+        value = literal(row.value.replace("\n", "\\n"))
+        table.add_row(literal(row.name), value, literal(row.origin), style=style)
     console.print(table)
     imported = load_problems(study.problems)
     sides, calls = planned_calls(study, imported)
@@ -168,8 +170,8 @@ def print_calls(study: Study, rows: list[Estimate], console: Console) -> None:
     for row in rows:
         local = not row.call.role
         plan.add_row(
-            row.call.stage,
-            row.call.model,
+            literal(row.call.stage),
+            literal(row.call.model),
             f"{row.call.calls:,}",
             "" if local else f"{row.have:,}",
             "" if local else f"{row.tokens_in:,}",
@@ -185,10 +187,14 @@ def print_calls(study: Study, rows: list[Estimate], console: Console) -> None:
                 if row.measured
                 else "; tokens assumed"
             )
-        console.print(f"[dim]{row.call.stage}: {row.call.why}{basis}[/dim]", highlight=False)
+        console.print(
+            f"[dim]{literal(row.call.stage)}: {literal(row.call.why)}{basis}[/dim]", highlight=False
+        )
     known = [row.usd for row in rows if row.usd is not None]
     unknown = list(dict.fromkeys(row.call.model for row in rows if row.usd is None))
-    lacking = f", without {', '.join(unknown)}, whose price is not known" if unknown else ""
+    lacking = (
+        f", without {literal(', '.join(unknown))}, whose price is not known" if unknown else ""
+    )
     console.print(f"\nStill to pay: about ${sum(known):,.2f} at most{lacking}.", highlight=False)
     if study.budget_usd is not None:
         console.print(f"The budget for all runs together: ${study.budget_usd:,.2f}.")
@@ -204,7 +210,7 @@ def print_problems(file: Path, console: Console, *, only_aside: bool) -> None:
         imported = load_problems(load_study(file).problems)
     else:
         source = guess_source(file)
-        console.print(f"[dim]Read as {source.source}: {source.why}[/dim]", highlight=False)
+        console.print(f"[dim]Read as {source.source}: {literal(source.why)}[/dim]", highlight=False)
         imported = load_problems([source])
     rows = [row for row in describe(imported) if row.reason or not only_aside]
     table = Table(box=None, pad_edge=False, expand=True)
@@ -216,20 +222,20 @@ def print_problems(file: Path, console: Console, *, only_aside: bool) -> None:
         text = " ".join(row.text.split())
         if row.reason:
             why = row.reason + (f": {row.detail}" if row.detail else "")
-            table.add_row(row.id, "set aside", _plain(row.key), _plain(why), style="yellow")
+            table.add_row(_plain(row.id), "set aside", _plain(row.key), _plain(why), style="yellow")
         else:
-            table.add_row(row.id, row.kind, _plain(row.key), _plain(text))
+            table.add_row(_plain(row.id), _plain(row.kind), _plain(row.key), _plain(text))
     console.print(table)
     kinds = Counter(row.kind for row in describe(imported) if not row.reason)
     reasons = Counter(item.reason.value for item in imported.set_aside)
-    console.print(f"\n{len(imported.problems):,} problems by kind: {_listed(kinds)}")
+    console.print(f"\n{len(imported.problems):,} problems by kind: {literal(_listed(kinds))}")
     console.print(f"{len(imported.set_aside):,} set aside: {_listed(reasons) or 'none'}")
 
 
 def _plain(text: str) -> Any:
     from rich.text import Text
 
-    return Text(" ".join(text.split()))
+    return Text(shown(" ".join(text.split())))
 
 
 def _several(items: Sequence[object], noun: str) -> str:

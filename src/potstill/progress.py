@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Protocol
 
+from potstill.literal import literal
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -97,24 +99,27 @@ class TerminalProgress:
             transient=True,
             disable=not self._console.is_terminal,
         ) as bars:
-            bar = _RichBar(bars, bars.add_task(name, total=total, rate="", note=""), started)
+            task = bars.add_task(literal(name), total=total, rate="", note="")
+            bar = _RichBar(bars, task, started)
             yield bar
         seconds = time.monotonic() - started
         rate = f"{bar.done / seconds:,.1f}/s" if seconds > 0 else ""
         money = f"  ${bar.usd:,.2f}" if bar.usd else ""
         self._console.print(
-            f"[green]✓[/green] {name:<28}{bar.done:>7,} {unit:<10} {seconds:>6.1f} s "
+            f"[green]✓[/green] {literal(name):<28}{bar.done:>7,} {unit:<10} {seconds:>6.1f} s "
             f"{rate:>12}{money}",
             highlight=False,
         )
 
     def fresh(self, name: str, note: str) -> None:
         """Nothing; says that the stage was finished before."""
-        self._console.print(f"[dim]= {name:<28}fresh, {note}[/dim]", highlight=False)
+        self._console.print(
+            f"[dim]= {literal(name):<28}fresh, {literal(note)}[/dim]", highlight=False
+        )
 
     def note(self, text: str) -> None:
         """Nothing; prints one line."""
-        self._console.print(f"  {text}", highlight=False)
+        self._console.print(f"  {literal(text)}", highlight=False)
 
 
 class _RichBar:

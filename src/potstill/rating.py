@@ -57,6 +57,7 @@ def rate(run: Run, problems: Sequence[Problem]) -> list[Problem]:
         run.store.discard(cell)
     run.cell(cell, "rate", make)
     rated = {x.problem_id: x.group for x in run.store.read(cell, "ratings", Rating)}
+    run.store.check_ids(cell, "ratings", rated, (p.id for p in problems), every=True)
     return [replace(p, groups={**p.groups, "difficulty": rated[p.id]}) for p in problems]
 
 

@@ -158,7 +158,11 @@ def split_up(run: Run, problems: Sequence[Problem]) -> tuple[dict[str, Split], l
 
     run.cell(cell, "overlap and split", make)
     sides = {side.problem_id: side.split for side in run.store.read(cell, "sides", Side)}
-    return sides, run.store.read(cell, "pairs", Pair)
+    pairs = run.store.read(cell, "pairs", Pair)
+    ids = [p.id for p in problems]
+    run.store.check_ids(cell, "sides", sides, ids, every=True)
+    run.store.check_ids(cell, "pairs", (x for p in pairs for x in (p.a_id, p.b_id)), ids)
+    return sides, pairs
 
 
 def ask_teacher(run: Run, problems: Sequence[Problem], which: str, *, samples: int = 1) -> Answers:
@@ -227,7 +231,13 @@ def judge(run: Run, answers: Answers, problems: Sequence[Problem]) -> Answers:
         return {"verdicts": (Verdict, told)}, {}
 
     run.cell(cell, name, make)
-    return replace(answers, verdicts=tuple(run.store.read(cell, "verdicts", Verdict)))
+    verdicts = run.store.read(cell, "verdicts", Verdict)
+    ids = (r.response_id for r in answers.responses)
+    run.store.check_ids(cell, "verdicts", (v.response_id for v in verdicts), ids, every=True)
+    run.store.check_ids(
+        cell, "verdicts", (v.problem_id for v in verdicts), [p.id for p in problems]
+    )
+    return replace(answers, verdicts=tuple(verdicts))
 
 
 def make_lessons(
@@ -258,6 +268,7 @@ def make_lessons(
 
     run.cell(cell, "condense", make)
     lessons = run.store.read(cell, "lessons", Lesson)
+    run.store.check_ids(cell, "lessons", (x.problem_id for x in lessons), [p.id for p in problems])
     compared = [lesson for lesson in lessons if lesson.level in study.levels]
     selected = select(compared, study.levels, study.require)
     return lessons, selected.by_level, selected.left_out
@@ -393,9 +404,11 @@ def _ask(
         run.progress.note(f"{name}: some calls failed before; they are asked again.")
         run.store.discard(cell)
     run.cell(cell, name, make)
+    responses = run.store.read(cell, "responses", Response)
+    run.store.check_ids(cell, "responses", (r.problem_id for r in responses), order)
     return replace(
         blank,
-        responses=tuple(run.store.read(cell, "responses", Response)),
+        responses=tuple(responses),
         not_asked=tuple(run.store.read(cell, "not_asked", NotAsked)),
     )
 

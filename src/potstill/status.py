@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,8 +9,10 @@ from typing import TYPE_CHECKING
 
 from potstill.cells import NotFresh
 from potstill.errors import StoreError
+from potstill.literal import literal
 from potstill.progress import Bar
 from potstill.study import Study
+from potstill.untrusted import read_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -54,16 +55,17 @@ def print_status(directory: Path, console: Console) -> None:
         run_study(study, directory, progress=witness, until="answer", peek=True)
     except NotFresh as exc:
         waiting = str(exc)
-    table = Table(title=f"{study.name} in {directory}", title_justify="left", box=None)
+    table = Table(title=literal(f"{study.name} in {directory}"), title_justify="left", box=None)
     for head in ("stage", "state", "holds"):
         table.add_column(head)
     for name, note in witness.rows:
-        table.add_row(name, "[green]fresh[/green]", note)
+        table.add_row(literal(name), "[green]fresh[/green]", literal(note))
     report = (directory / "report" / "index.html").exists()
     if waiting:
-        table.add_row("", "[yellow]to do[/yellow]", waiting)
+        table.add_row("", "[yellow]to do[/yellow]", literal(waiting))
     elif report:
-        table.add_row("report", "[green]there[/green]", str(directory / "report" / "index.html"))
+        page = literal(directory / "report" / "index.html")
+        table.add_row("report", "[green]there[/green]", page)
     console.print(table)
     with Ledger.open(directory / "ledger.sqlite", readonly=True) as ledger:
         spends = ledger.spend(("stage", "model"))
@@ -81,7 +83,7 @@ def print_status(directory: Path, console: Console) -> None:
     for spend in spends:
         usd = f"${spend.cost_usd:,.2f}" if not spend.unpriced else "no price"
         counts = (spend.calls, spend.retries, spend.tokens_in, spend.tokens_out)
-        money.add_row(*spend.group, *(f"{count:,}" for count in counts), usd)
+        money.add_row(*map(literal, spend.group), *(f"{count:,}" for count in counts), usd)
     console.print(money)
     if waiting:
         console.print("\nGo on with the command that started it: potstill run STUDY --out DIR.")
@@ -91,7 +93,7 @@ def study_of(directory: Path) -> Study:
     """The study that a directory was made by. Raises StoreError where it is none."""
     path = directory / "study.json"
     try:
-        return Study.model_validate(json.loads(path.read_text("utf-8")), strict=False)
+        return Study.model_validate(read_json(path), strict=False)
     except FileNotFoundError as exc:
         raise StoreError(
             f"{directory} is no study directory (no study.json); name one that potstill run made."

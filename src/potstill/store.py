@@ -21,12 +21,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from potstill.errors import StoreError
 from potstill.records import content_hash
+from potstill.typed import make
+from potstill.untrusted import DOCUMENT_BYTES, parse_json, refuse_links, stays_inside
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = [
     "FORMAT_VERSION",
+    "OWN",
     "Cell",
     "Manifest",
     "Store",
@@ -40,6 +43,8 @@ __all__ = [
 ]
 
 FORMAT_VERSION = 1
+# What a study directory holds: none of it may be a link that leads out of it.
+OWN = ("cells", "report", "exports", "diagnosis", "ledger.*", "*.json", "*.jsonl")
 # the packages whose versions a manifest holds
 _MAKERS = ("potstill", "torch", "transformers", "peft", "math-verify")
 
@@ -93,18 +98,17 @@ class Store:
         """The manifest of a finished cell."""
         raw = self._read_json(self._path(cell, "manifest.json"))
         try:
-            return Manifest(
-                raw["stage"],
-                raw["key"],
-                raw["files"],
-                raw["rows"],
-                raw["summary"],
-                raw["versions"],
-            )
-        except (KeyError, TypeError) as exc:
+            body = {k: v for k, v in raw.items() if k != "format_version"}
+            manifest = make(Manifest, body)
+            if (manifest.stage, manifest.key) != (cell.stage, cell.key):
+                raise ValueError("it is another cell's")
+            if not all(stays_inside(name) for name in manifest.files):
+                raise ValueError("it names a file outside its folder")
+            return manifest
+        except (ValueError, AttributeError) as exc:
             raise StoreError(
-                f"{self._path(cell, 'manifest.json')} is not a manifest; delete its folder and run "
-                "the study again."
+                f"{self._path(cell, 'manifest.json')} is not a manifest ({exc}); delete its folder "
+                "and run the study again."
             ) from exc
 
     def write(
@@ -156,9 +160,18 @@ class Store:
         data = self._checked(cell, name)
         try:
             loaded = pq.read_table(pa.BufferReader(data))
-        except pa.ArrowInvalid as exc:
+            _check_columns(loaded, record)
+            return from_rows(record, loaded.to_pylist(maps_as_pydicts="strict"))
+        except (pa.ArrowException, OSError, ValueError, TypeError, KeyError) as exc:
             raise self._damaged(cell, name) from exc
-        return from_rows(record, loaded.to_pylist(maps_as_pydicts="strict"))
+
+    def check_ids(
+        self, cell: Cell, table: str, ids: Iterable[str], known: Iterable[str], every: bool = False
+    ) -> None:
+        """Nothing; raises StoreError where a table's ids are not among ``known``, or not every."""
+        here, there = set(ids), set(known)
+        if not here <= there or (every and here != there):
+            raise self._damaged(cell, f"{table}.parquet")
 
     def digest(self, cell: Cell) -> str:
         """The sha256 of a finished cell's manifest, which holds those of the cell's files."""
@@ -182,6 +195,11 @@ class Store:
             data: bytes = self._fs.cat_file(self._path(cell, name))
         except FileNotFoundError as exc:
             raise self._damaged(cell, name) from exc
+        except OSError as exc:
+            raise StoreError(
+                f"{self._path(cell, name)} cannot be read ({exc.strerror}); check the disk and who "
+                "owns the file, then run again."
+            ) from exc
         if expected is None or hashlib.sha256(data).hexdigest() != expected:
             raise self._damaged(cell, name)
         return data
@@ -221,7 +239,7 @@ class Store:
 
     def _read_json(self, path: str) -> Any:
         try:
-            return json.loads(self._fs.cat_file(path))
+            return parse_json(self._fs.cat_file(path, end=DOCUMENT_BYTES))
         except FileNotFoundError as exc:
             raise StoreError(f"{path} is missing; run the study again to make it.") from exc
         except ValueError as exc:
@@ -230,10 +248,15 @@ class Store:
             ) from exc
 
     def _check_format(self, create: bool) -> None:
+        if self._local:
+            refuse_links(Path(self._root), OWN)
         marker = posixpath.join(self._root, "potstill.json")
         if self._fs.exists(marker):
-            found = self._read_json(marker).get("format_version", 0)
-            if not isinstance(found, int) or found > FORMAT_VERSION:
+            body = self._read_json(marker)
+            found = body.get("format_version") if isinstance(body, dict) else None
+            if type(found) is not int:
+                raise StoreError(f"{marker} names no format; put back the file that was there.")
+            if found > FORMAT_VERSION:
                 raise StoreError(
                     f"{self._root} was written by a newer Potstill (format {found}, this one knows "
                     f"{FORMAT_VERSION}); upgrade with pip install -U potstill, or choose another "
@@ -313,6 +336,27 @@ def from_rows(record: type[R], rows: Iterable[Mapping[str, Any]]) -> list[R]:
     return [record(**{k: _from_plain(v, hints[k]) for k, v in row.items()}) for row in rows]
 
 
+def _check_columns(table: pa.Table, record: type) -> None:
+    """Nothing; raises ValueError where a column is unknown, of another type, or holds a blank."""
+    wanted = {field.name: field.type for field in arrow_schema(record)}
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        if wanted.get(name) != column.type:
+            raise ValueError(f"the column {name} is unknown or of another type")
+        if any(_has_blank(chunk) for chunk in column.chunks):
+            raise ValueError(f"the column {name} has a blank")
+        del wanted[name]
+
+
+def _has_blank(values: Any) -> bool:
+    import pyarrow as pa
+
+    if values.null_count:
+        return True
+    if isinstance(values, pa.MapArray):
+        return _has_blank(values.items)
+    return isinstance(values, pa.ListArray) and _has_blank(values.values)
+
+
 def _to_parquet(record: type, items: Iterable[Any]) -> tuple[bytes, int]:
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -359,9 +403,11 @@ def _from_plain(value: Any, hint: Any) -> Any:
     if typing.get_origin(hint) is tuple:
         return tuple(_from_plain(item, typing.get_args(hint)[0]) for item in value)
     for member in _record_members(hint):
-        body = json.loads(value) if isinstance(value, str) else value
-        if body.get("") == member.__name__:
-            return member(**{k: v for k, v in body.items() if k})
+        body = parse_json(value) if isinstance(value, str) else value
+        if isinstance(body, dict) and body.get("") == member.__name__:
+            return make(member, {k: v for k, v in body.items() if k})
+    if _record_members(hint):
+        raise ValueError("a value that is no record of its kind")
     return value
 
 

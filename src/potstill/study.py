@@ -7,14 +7,11 @@ their own (``Options``, found by entry point); those are checked just as strictl
 from __future__ import annotations
 
 import difflib
-import os
-import re
 from collections.abc import Iterable, Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from potstill.errors import StudyError
@@ -24,6 +21,7 @@ from potstill.lessons.quality import GateOptions
 from potstill.lessons.recorded import Options as RecordedLevels
 from potstill.lessons.split import SplitOptions
 from potstill.records import Level, Sampling
+from potstill.study_text import expand, read_study
 from potstill.training.levers import Levers
 from potstill.training.recipe import PRESETS, Recipe
 
@@ -218,7 +216,7 @@ class Study(_Strict):
         if not isinstance(training, dict) or "preset" not in training:
             return value
         name = training["preset"]
-        if name not in PRESETS:
+        if not isinstance(name, str) or name not in PRESETS:
             raise ValueError(
                 f"training.preset: there is no {name!r}; the presets are {', '.join(PRESETS)}"
             )
@@ -282,7 +280,7 @@ def load_study(path: Path) -> Study:
     Relative paths start at the file. Raises StudyError naming the file, the key and the nearest
     known one.
     """
-    raw = _expand(read_study(path), path, "")
+    raw = expand(read_study(path), path)
     try:
         study = Study.model_validate(raw, strict=False)
     except ValidationError as exc:
@@ -290,26 +288,6 @@ def load_study(path: Path) -> Study:
     _refuse_coercion(raw, study.model_dump(mode="json"), path, "")
     _check_plugins(study, path)
     return study
-
-
-def read_study(path: Path) -> Mapping[str, Any]:
-    """What stands in a study file, unchecked. Raises StudyError where it is no YAML mapping."""
-    try:
-        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_OnceLoader)
-    except FileNotFoundError as exc:
-        raise StudyError(
-            f"{path} does not exist; write one with potstill init NAME, or check the path."
-        ) from exc
-    except (OSError, UnicodeDecodeError) as exc:
-        raise StudyError(f"{path} cannot be read as UTF-8 text: {exc}.") from exc
-    except yaml.YAMLError as exc:
-        where = getattr(exc, "problem_mark", None)
-        line = f" line {where.line + 1}" if where else ""
-        what = getattr(exc, "problem", None) or "cannot be read"
-        raise StudyError(f"{path}{line}: not valid YAML ({what}); mend that line.") from exc
-    if not isinstance(raw, dict):
-        raise StudyError(f"{path} holds no study (a mapping with name:, problems:, teacher: ...).")
-    return raw
 
 
 def plugin(group: str, name: str) -> Any:
@@ -347,49 +325,6 @@ def _check(path: Path, where: str, group: str, name: str, section: _WithOptions)
         load_options(group, name, section.options, type(section).model_fields)
     except StudyError as exc:
         raise StudyError(f"{path}: {where}: {exc}") from exc
-
-
-class _OnceLoader(yaml.SafeLoader):
-    """YAML's safe loader, refusing a key that stands twice in one mapping."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
-            if isinstance(key, str) and key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} stands twice", key_node.start_mark
-                )
-            seen.add(key if isinstance(key, str) else str(key))
-        return super().construct_mapping(node, deep)
-
-
-_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-
-
-def _expand(value: Any, path: Path, where: str) -> Any:
-    """``${NAME}`` in any string, from the environment; relative paths start at the study file."""
-    if isinstance(value, dict):
-        return {k: _expand(v, path, f"{where}.{k}".lstrip(".")) for k, v in value.items()}
-    if isinstance(value, list):
-        return [_expand(v, path, f"{where}[{i}]") for i, v in enumerate(value)]
-    if not isinstance(value, str):
-        return value
-
-    def look_up(match: re.Match[str]) -> str:
-        found = os.environ.get(match[1])
-        if found is None:
-            raise StudyError(
-                f"{path}: {where} needs the environment variable {match[1]}, which is not set; "
-                f"export {match[1]}=... and run again."
-            )
-        return found
-
-    expanded = _VARIABLE.sub(look_up, value)
-    is_path = where.rpartition(".")[2] in ("path", "file")
-    if is_path and expanded and not Path(expanded).is_absolute():
-        return str((path.parent / expanded).resolve())
-    return expanded
 
 
 def _refuse_coercion(raw: Any, resolved: Any, path: Path, where: str) -> None:

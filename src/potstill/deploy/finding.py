@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,11 +10,23 @@ from typing import Any
 
 from potstill.cells import base_path_of
 from potstill.errors import InputError, StoreError
-from potstill.records import Condition, Level, Problem, Response, Role, Sampling, Split, Student
+from potstill.records import (
+    Condition,
+    Level,
+    Problem,
+    Response,
+    Role,
+    Sampling,
+    Score,
+    Split,
+    Student,
+)
 from potstill.store import Cell, Store
 from potstill.students import MIX
 from potstill.study import Study
 from potstill.training.student_folder import read_student
+from potstill.typed import make
+from potstill.untrusted import read_json
 
 __all__ = ["Answer", "FoundStudent", "base_path_of", "find_ladder", "find_student"]
 
@@ -126,11 +137,21 @@ def find_ladder(directory: Path, mixed: bool = False) -> list[FoundStudent]:
 def _read_report(directory: Path) -> Mapping[str, Any]:
     path = directory / "report" / "report.json"
     try:
-        report: Mapping[str, Any] = json.loads(path.read_text("utf-8"))
+        report: Mapping[str, Any] = read_json(path)
+        for row in report["scores"]:
+            # the figures of a row without an accuracy (no answer counts) stand there as null
+            missing = row["accuracy"] is None
+            make(Score, {k: 0.0 if missing and v is None else v for k, v in row.items()})
+        for row in report["conditions"]:
+            make(Condition, {k: v for k, v in row.items() if k != "condition_id"})
+            if not isinstance(row["condition_id"], str):
+                raise ValueError("a condition without a name")
     except FileNotFoundError:
         return {"scores": [], "conditions": []}
-    except (OSError, ValueError) as exc:
-        raise StoreError(f"{path} is damaged; run the study again to write it anew.") from exc
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as exc:
+        raise StoreError(
+            f"{path} is damaged ({exc}); run the study again to write it anew."
+        ) from exc
     return report
 
 

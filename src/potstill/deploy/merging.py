@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from potstill.errors import InputError, StoreError
-from potstill.training.adapters import ADAPTER_CONFIG, ADAPTER_WEIGHTS
+from potstill.training.adapter_config import read_adapter_config
+from potstill.training.adapters import ADAPTER_WEIGHTS
 
 if TYPE_CHECKING:
     import torch
@@ -63,8 +64,8 @@ def read_delta(adapter: Path) -> Delta:
     """
     from safetensors.torch import load_file
 
+    config = read_adapter_config(adapter)
     try:
-        config = json.loads((adapter / ADAPTER_CONFIG).read_text("utf-8"))
         weights = load_file(adapter / ADAPTER_WEIGHTS)
     except Exception as exc:  # missing, torn, or not safetensors
         raise InputError(
@@ -78,14 +79,17 @@ def read_delta(adapter: Path) -> Delta:
         }
         for part in (".lora_A.weight", ".lora_B.weight")
     )
-    patterned = config.get("rank_pattern") or config.get("alpha_pattern")
-    if len(a) + len(b) != len(weights) or a.keys() != b.keys() or patterned:
+    whole = len(a) + len(b) == len(weights) and a.keys() == b.keys()
+    if not whole or not all(_is_pair(a[name], b[name], config.rank) for name in a):
         raise InputError(
             f"The adapter in {adapter} is more than LoRA of one rank and cannot be merged here; "
             "export it with --to peft and merge it with peft."
         )
-    root = config["r"] ** (0.5 if config.get("use_rslora") else 1)
-    return Delta(config["lora_alpha"] / root, a, b)
+    return Delta(config.scale, a, b)
+
+
+def _is_pair(a: torch.Tensor, b: torch.Tensor, rank: int) -> bool:
+    return a.ndim == b.ndim == 2 and a.shape[0] == b.shape[1] == rank
 
 
 def check_fits(student: Student, delta: Delta, base: Path, *, quantised_study: bool) -> None:

@@ -16,7 +16,15 @@ from typing import Any
 from potstill.deploy.merging import check_shapes, read_delta
 from potstill.deploy.placing import new_folder, refuse_taken
 from potstill.errors import InputError
-from potstill.training.adapters import ADAPTER_CONFIG
+from potstill.training.adapter_config import (
+    ADAPTER_CONFIG,
+    CONFIG_BYTES,
+    LARGEST_RANK,
+    SMALLEST_SCALE,
+    number,
+    read_adapter_config,
+)
+from potstill.untrusted import read_json
 
 __all__ = ["FORMS", "convert_adapter", "write_mlx_adapter", "write_peft_adapter"]
 
@@ -59,15 +67,15 @@ def write_mlx_adapter(adapter: Path, out: Path, base: Path) -> None:
     from safetensors.torch import save_file
 
     delta = read_delta(adapter)
-    peft = json.loads((adapter / ADAPTER_CONFIG).read_text("utf-8"))
+    read = read_adapter_config(adapter)
     count, keys = _scope(delta.a, _depth(base), adapter)
     config: dict[str, Any] = {
         "fine_tune_type": "lora",
         "num_layers": count,
         "lora_parameters": {
-            "rank": peft["r"],
+            "rank": read.rank,
             "scale": delta.scale,
-            "dropout": peft.get("lora_dropout", 0.0),
+            "dropout": read.dropout,
             "keys": keys,
         },
     }
@@ -93,10 +101,12 @@ def write_peft_adapter(adapter: Path, out: Path, base: Path) -> None:
     from potstill.training.recipe import Recipe
 
     try:
-        mlx = json.loads((adapter / ADAPTER_CONFIG).read_text("utf-8"))
+        mlx = read_json(adapter / ADAPTER_CONFIG, CONFIG_BYTES)
         weights = load_file(adapter / _WEIGHTS)
         kind, given = mlx.get("fine_tune_type", "lora"), mlx["lora_parameters"]
-        rank, scale, dropout = given["rank"], float(given["scale"]), given.get("dropout", 0.0)
+        rank = int(number(given, "rank", 1, LARGEST_RANK, whole=True))
+        scale = number(given, "scale", SMALLEST_SCALE, 1e6)
+        dropout = number({"dropout": 0.0} | given, "dropout", 0, 0.999)
     except Exception as exc:  # missing, torn, or not mlx-lm's
         raise InputError(
             f"{adapter} holds no readable mlx-lm adapter ({exc}); give the folder that "

@@ -57,9 +57,12 @@ def reask(found: FoundStudent, form: str, out: Path, base: str, count: int) -> R
     An adapter whose base cannot run on this machine is not asked; a whole model that was written
     and cannot be loaded raises InputError.
     """
-    answers = _slice(found.answers(), count)
+    from potstill.grading.plugins import runs_code
+
+    # grading code runs it, and what a study directory holds may be a stranger's
+    answers = _slice([a for a in found.answers() if not runs_code(a.problem)], count)
     if not answers:
-        why = "none was wanted." if count == 0 else "the study has no held-out answers yet."
+        why = "none was wanted." if count == 0 else "the study has no held-out answers to ask for."
         return Reasked(why_not=why)
     if form == "mlx" and find_spec("mlx_lm") is None:
         return Reasked(why_not="mlx-lm is not installed (pip install 'potstill[mlx]').")

@@ -18,6 +18,7 @@ from potstill.deploy.level_answering import LevelAnswering
 from potstill.deploy.serving import run_until_told
 from potstill.deploy.tutor_texts import TutorTexts, compare_own, grade_text, read_texts
 from potstill.errors import InputError, PotstillError
+from potstill.grading.plugins import runs_code
 from potstill.lessons.ladder import count_words
 from potstill.records import Finish, Problem
 from potstill.solvers.server import BadRequest, error_body, event_bytes, listen, lost, read_body
@@ -200,7 +201,8 @@ async def _events(
                 text, finish, tokens = part.text, part.finish, part.tokens_out
         seconds = time.monotonic() - started
         verdict = None
-        if asked.problem is not None:
+        # what a study directory holds may be a stranger's: nothing of it is run
+        if asked.problem is not None and not runs_code(asked.problem):
             verdict = await run_in_threadpool(grade_text, pool, asked.problem, text, finish)
     except PotstillError as exc:  # the stream has begun: its error is an event too
         yield event_bytes({"error": str(exc)})

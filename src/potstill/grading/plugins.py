@@ -12,7 +12,15 @@ from potstill.errors import InputError
 from potstill.grading.comparison import Comparison, KeyUnreadable
 from potstill.records import Finish, NumberGold, Problem, RubricGold, TestsGold, TextGold, Verdict
 
-__all__ = ["GROUP", "KindPlugin", "grade_with_plugin", "is_for_plugin", "kind_names", "load_kind"]
+__all__ = [
+    "GROUP",
+    "KindPlugin",
+    "grade_with_plugin",
+    "is_for_plugin",
+    "kind_names",
+    "load_kind",
+    "runs_code",
+]
 
 GROUP = "potstill.kinds"
 
@@ -75,6 +83,11 @@ def kind_of(problem: Problem) -> str:
         case RubricGold():
             return "judge"
     return problem.kind
+
+
+def runs_code(problem: Problem) -> bool:
+    """Whether grading an answer to this problem runs Python: the answer's and the problem's own."""
+    return kind_of(problem) == "code"
 
 
 def grade_with_plugin(

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from potstill.errors import InputError, StoreError
+from potstill.literal import literal
 from potstill.records import Problem, Verdict, content_hash
+from potstill.untrusted import lines_of, parse_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -52,25 +54,14 @@ class Rulings:
         found: dict[str, Ruling] = {}
         if not file.exists():
             return cls(file)
-        with file.open(encoding="utf-8") as lines:
-            for number, line in enumerate(lines, 1):
-                if not line.strip():
-                    continue
-                try:
-                    row = json.loads(line)
-                    ruling = Ruling(
-                        key=str(row["key"]),
-                        correct=_truth(row["correct"]),
-                        note=str(row.get("note", "")),
-                        problem_id=str(row.get("problem_id", "")),
-                        at=str(row.get("at", "")),
-                    )
-                except (ValueError, KeyError, TypeError) as error:
-                    raise InputError(
-                        f"{file}, line {number}, is not a ruling ({error}); "
-                        "correct or delete that line."
-                    ) from error
+        try:
+            for number, line in lines_of(file):
+                ruling = _ruling(line, f"{file}, line {number},")
                 found[ruling.key] = ruling
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(
+                f"{file} cannot be read as UTF-8 text ({error}); restore it from a copy."
+            ) from error
         return cls(file, found)
 
     @property
@@ -107,6 +98,22 @@ class Rulings:
         self._rulings[ruling.key] = ruling
 
 
+def _ruling(line: str, where: str) -> Ruling:
+    try:
+        row = parse_json(line)
+        return Ruling(
+            key=str(row["key"]),
+            correct=_truth(row["correct"]),
+            note=str(row.get("note", "")),
+            problem_id=str(row.get("problem_id", "")),
+            at=str(row.get("at", "")),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{where} is not a ruling ({error}); correct or delete that line."
+        ) from error
+
+
 def _truth(value: object) -> bool:
     if not isinstance(value, bool):
         raise TypeError("correct must be true or false")
@@ -131,7 +138,6 @@ def review(
     over. The person answers c (correct), w (wrong), s (skip) or q (quit), and may add a note.
     """
     from rich.console import Console as RichConsole
-    from rich.markup import escape
     from rich.panel import Panel
     from rich.prompt import Prompt
 
@@ -140,12 +146,12 @@ def review(
     waiting = [row for row in disagreements if rulings.find(row[0], row[1]) is None]
     for number, (problem, text, verdict) in enumerate(waiting, 1):
         screen.print(
-            Panel(escape(problem.text), title=f"{number} of {len(waiting)}: {escape(problem.id)}")
+            Panel(literal(problem.text), title=f"{number} of {len(waiting)}: {literal(problem.id)}")
         )
-        screen.print(f"[bold]key[/]       {escape(problem.gold_text)}")
-        screen.print(f"[bold]answer[/]    {escape(verdict.extracted or text[-400:])}")
-        screen.print(f"[bold]symbolic[/]  {verdict.symbolic}: {escape(verdict.symbolic_why)}")
-        screen.print(f"[bold]judge[/]     {verdict.judge}: {escape(verdict.judge_why)}")
+        screen.print(f"[bold]key[/]       {literal(problem.gold_text)}")
+        screen.print(f"[bold]answer[/]    {literal(verdict.extracted or text[-400:])}")
+        screen.print(f"[bold]symbolic[/]  {verdict.symbolic}: {literal(verdict.symbolic_why)}")
+        screen.print(f"[bold]judge[/]     {verdict.judge}: {literal(verdict.judge_why)}")
         try:
             choice = Prompt.ask(
                 "correct, wrong, skip or quit", choices=["c", "w", "s", "q"], console=screen
@@ -161,5 +167,5 @@ def review(
         now = datetime.now(UTC).isoformat(timespec="seconds")
         rulings.append(Ruling(key, choice == "c", note, problem.id, now))
         made += 1
-    screen.print(f"{made} rulings written to {escape(str(rulings.path))}")
+    screen.print(f"{made} rulings written to {literal(str(rulings.path))}")
     return made

@@ -20,6 +20,7 @@ from potstill.grading.panel import verify
 from potstill.grading.pool import GradingPool
 from potstill.records import Finish, Problem, Response, TextGold, Verdict
 from potstill.solvers import Solver
+from potstill.untrusted import LINE_CHARACTERS, lines_of, parse_json
 
 __all__ = ["ADDED", "grade_table"]
 
@@ -160,7 +161,7 @@ def _read(path: Path) -> tuple[list[str], Iterator[tuple[int, dict[str, Any]]]]:
 
 def _read_csv(path: Path) -> tuple[list[str], Iterator[tuple[int, dict[str, Any]]]]:
     # Traces are longer than the csv module's default of 128 KB a field.
-    csv.field_size_limit(2**31 - 1)
+    csv.field_size_limit(LINE_CHARACTERS)
     with path.open(encoding="utf-8-sig", newline="") as file:
         try:
             header = next(csv.reader(file), [])
@@ -192,49 +193,32 @@ def _read_jsonl(path: Path) -> tuple[list[str], Iterator[tuple[int, dict[str, An
 
 
 def _json_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    number = 0
-    with path.open(encoding="utf-8-sig", errors="strict") as file:
-        try:
-            for line_number, line in enumerate(file, 1):
-                if not line.strip():
-                    continue
-                try:
-                    row = json.loads(line)
-                except ValueError as error:
-                    raise InputError(
-                        f"{path}, line {line_number}, is not JSON: {error}. Mend or delete it."
-                    ) from error
-                if not isinstance(row, dict):
-                    raise InputError(f"{path}, line {line_number}, is not a JSON object.")
-                number += 1
-                yield number, row
-        except UnicodeDecodeError as error:
-            raise InputError(f"{path} is not UTF-8: {error}.") from error
+    try:
+        for number, (line_number, line) in enumerate(lines_of(path), 1):
+            try:
+                row = parse_json(line)
+            except ValueError as error:
+                raise InputError(
+                    f"{path}, line {line_number}, is not JSON: {error}. Mend or delete it."
+                ) from error
+            if not isinstance(row, dict):
+                raise InputError(f"{path}, line {line_number}, is not a JSON object.")
+            yield number, row
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8: {error}.") from error
 
 
 def _read_parquet(path: Path) -> tuple[list[str], Iterator[tuple[int, dict[str, Any]]]]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    from potstill.problems.rows import parquet_rows
 
-    try:
-        file = pq.ParquetFile(path)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise InputError(f"{path} is not a Parquet file: {error}.") from error
-
-    def rows() -> Iterator[tuple[int, dict[str, Any]]]:
-        number = 0
-        for batch in file.iter_batches(batch_size=CHUNK):
-            for row in batch.to_pylist():
-                number += 1
-                yield number, row
-
-    return list(file.schema_arrow.names), rows()
+    columns, rows = parquet_rows(path)
+    return list(columns), rows
 
 
 def _write(target: str, columns: list[str], rows: Iterable[dict[str, Any]]) -> None:
     if target == "-":
         for row in rows:
-            sys.stdout.write(json.dumps(row, ensure_ascii=False, default=str) + "\n")
+            sys.stdout.write(_line(row))
         sys.stdout.flush()
         return
     path = Path(target)
@@ -245,7 +229,7 @@ def _write(target: str, columns: list[str], rows: Iterable[dict[str, Any]]) -> N
         raise StoreError(f"{path} cannot be written: {error}.") from error
     temporary = Path(name)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+        with os.fdopen(handle, "w", encoding="utf-8", errors="replace", newline="") as file:
             _write_rows(_ending(path), file, temporary, columns, rows)
         umask = os.umask(0)
         os.umask(umask)
@@ -262,7 +246,7 @@ def _write_rows(
 ) -> None:
     if ending == ".jsonl":
         for row in rows:
-            file.write(json.dumps(row, ensure_ascii=False, default=str) + "\n")
+            file.write(_line(row))
     elif ending == ".csv":
         writer = csv.DictWriter(file, columns, restval="", extrasaction="ignore")
         writer.writeheader()
@@ -272,6 +256,18 @@ def _write_rows(
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        table = pa.Table.from_pylist([{n: row.get(n) for n in columns} for row in rows])
-        pq.write_table(table if table.num_columns else pa.table({n: [] for n in columns}), path)
+        try:
+            table = pa.Table.from_pylist([{n: row.get(n) for n in columns} for row in rows])
+            pq.write_table(table if table.num_columns else pa.table({n: [] for n in columns}), path)
+        except (pa.ArrowException, OverflowError, TypeError, UnicodeEncodeError) as error:
+            raise InputError(
+                f"The rows cannot be written to {path} ({error}): a Parquet column holds values of "
+                "one kind; write .jsonl or .csv instead."
+            ) from error
     file.flush()
+
+
+def _line(row: dict[str, Any]) -> str:
+    """A row as a line of JSON; half a character, which no file holds, becomes a question mark."""
+    text = json.dumps(row, ensure_ascii=False, default=str)
+    return text.encode("utf-8", "replace").decode() + "\n"

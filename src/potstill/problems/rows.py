@@ -10,11 +10,19 @@ from pathlib import Path
 from typing import Any
 
 from potstill.errors import InputError
+from potstill.untrusted import LINE_CHARACTERS, TABLE_BYTES, lines_of, parse_json, read_bytes
 
-__all__ = ["SUFFIXES", "as_text", "column", "load_json", "read_columns", "read_rows"]
+__all__ = [
+    "SUFFIXES",
+    "as_text",
+    "column",
+    "load_json",
+    "parquet_rows",
+    "read_columns",
+    "read_rows",
+]
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
-_FIELD_LIMIT = 1 << 27  # one cell may hold a whole reasoning trace; csv stops at 128 KiB unasked
 
 
 def read_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
@@ -32,7 +40,7 @@ def read_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
         if suffix in (".csv", ".tsv"):
             yield from _csv_rows(path, "\t" if suffix == ".tsv" else ",")
         elif suffix == ".parquet":
-            yield from _parquet_rows(path)
+            yield from parquet_rows(path)[1]
         elif suffix == ".json":
             yield from _json_rows(path)
         else:
@@ -48,7 +56,7 @@ def read_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
 def read_columns(path: Path) -> tuple[str, ...]:
     """The names of a table's columns (of a JSON file: the keys of its first row)."""
     if path.suffix.lower() == ".parquet" and path.is_file():
-        return tuple(_parquet(path).schema_arrow.names)
+        return parquet_rows(path)[0]
     for _, row in read_rows(path):
         return tuple(row)
     if path.suffix.lower() in (".csv", ".tsv"):
@@ -90,7 +98,7 @@ def as_text(cell: Any) -> str:
 def load_json(path: Path) -> Any:
     """The value of a JSON file. Raises InputError naming the file, the line and what is wrong."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_bytes(path, TABLE_BYTES).decode("utf-8-sig")
     except FileNotFoundError as exc:
         raise InputError(f"{path} does not exist; check the path.") from exc
     except UnicodeDecodeError as exc:
@@ -105,8 +113,9 @@ def load_json(path: Path) -> Any:
         raise InputError(
             f"{path} has the key {exc.key!r} twice in one object; rename one of the two."
         ) from exc
-    except RecursionError as exc:
-        raise InputError(f"{path} is nested too deep to be a file of problems.") from exc
+    except (RecursionError, ValueError) as exc:
+        what = "nested too deep" if isinstance(exc, RecursionError) else exc
+        raise InputError(f"{path} is no file of problems: {what}.") from exc
 
 
 class _Repeated(ValueError):
@@ -131,7 +140,7 @@ def _json_complaint(file: str, line: int, exc: json.JSONDecodeError, text: str) 
 
 
 def _csv_rows(path: Path, delimiter: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    csv.field_size_limit(_FIELD_LIMIT)
+    csv.field_size_limit(LINE_CHARACTERS)
     with path.open(encoding="utf-8-sig", newline="") as handle:
         reader = csv.reader(handle, delimiter=delimiter, strict=True)
         try:
@@ -158,15 +167,14 @@ def _csv_rows(path: Path, delimiter: str) -> Iterator[tuple[int, Mapping[str, An
 
 
 def _jsonl_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    with path.open(encoding="utf-8-sig") as handle:
-        for number, line in enumerate(handle, 1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError as exc:
-                raise InputError(_json_complaint(str(path), number, exc, line)) from exc
-            yield number, _object(row, f"{path} line {number}")
+    for number, line in lines_of(path):
+        try:
+            row = parse_json(line)
+        except json.JSONDecodeError as exc:
+            raise InputError(_json_complaint(str(path), number, exc, line)) from exc
+        except ValueError as exc:
+            raise InputError(f"{path} line {number}: not valid JSON ({exc}); mend it.") from exc
+        yield number, _object(row, f"{path} line {number}")
 
 
 def _json_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
@@ -183,19 +191,34 @@ def _object(row: Any, where: str) -> Mapping[str, Any]:
     raise InputError(f"{where}: {type(row).__name__} instead of an object with named columns.")
 
 
-def _parquet(path: Path) -> Any:
+def parquet_rows(path: Path) -> tuple[tuple[str, ...], Iterator[tuple[int, dict[str, Any]]]]:
+    """The columns and the numbered rows of a Parquet file. Raises InputError for a damaged one."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    def damaged(exc: Exception) -> InputError:
+        return InputError(
+            f"{path} is not a Parquet file, or not a whole one ({exc}); fetch or write it again."
+        )
+
+    # Arrow lets Python's own errors through for a text that is none, a date beyond the calendar
+    refusals = (pa.ArrowException, OSError, ValueError, OverflowError, TypeError, KeyError)
     try:
-        return pq.ParquetFile(path)
-    except (pa.ArrowException, OSError) as exc:
-        raise InputError(f"{path} is not a whole Parquet file: {exc}.") from exc
+        file = pq.ParquetFile(path)
+        columns = tuple(str(name) for name in file.schema_arrow.names)
+    except refusals as exc:
+        raise damaged(exc) from exc
+    if len(set(columns)) < len(columns):
+        raise InputError(f"{path} names a column twice; rename one of the two.")
 
+    def rows() -> Iterator[tuple[int, dict[str, Any]]]:
+        number = 0
+        try:
+            for batch in file.iter_batches(batch_size=4096):
+                for row in batch.to_pylist():
+                    number += 1
+                    yield number, row
+        except refusals as exc:
+            raise damaged(exc) from exc
 
-def _parquet_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    number = 0
-    for batch in _parquet(path).iter_batches(batch_size=4096):
-        for row in batch.to_pylist():
-            number += 1
-            yield number, row
+    return columns, rows()

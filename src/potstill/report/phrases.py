@@ -6,6 +6,8 @@ import math
 import re
 from collections.abc import Sequence
 
+from potstill.literal import plain, shown
+
 __all__ = [
     "about",
     "clip",
@@ -29,18 +31,6 @@ MINUS = "\N{MINUS SIGN}"
 LONGEST = 2_000  # characters of one model text on the page; report.json holds all of it
 
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>|#~&!])")
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f]")
-_SURROGATE = re.compile("[\ud800-\udfff]")
-
-
-def plain(text: str) -> str:
-    """The text as valid Unicode: a lone surrogate, which no file can hold, becomes U+FFFD."""
-    return _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
-
-
-def shown(text: str) -> str:
-    """The text with control characters made visible, for a page or a terminal."""
-    return _CONTROL.sub(lambda m: chr(0x2400 + (0x21 if m[0] == "\x7f" else ord(m[0]))), text)
 
 
 def clip(text: str) -> str:

@@ -25,6 +25,7 @@ _FINISHES = {
     "length": Finish.LENGTH,
     "content_filter": Finish.FILTERED,
 }
+_MOST_TOKENS = 1 << 40
 # The provider gave up on its own account: nothing was answered, the ask is worth repeating.
 _BROKEN_FINISHES = {"insufficient_system_resource", "error"}
 
@@ -98,7 +99,8 @@ def _text(value: Any) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, list):  # content parts, as some servers send them
-        return "".join(p.get("text") or "" for p in value if isinstance(p, Mapping))
+        texts = [part.get("text") for part in value if isinstance(part, Mapping)]
+        return "".join(text for text in texts if isinstance(text, str))
     return ""
 
 
@@ -135,7 +137,8 @@ def _detail(usage: Mapping[str, Any], group: str, name: str) -> int:
 
 
 def _count(value: Any) -> int:
-    return value if isinstance(value, int) and value > 0 else 0
+    """A count of tokens; 0 for what is none, or is more than any reply can have."""
+    return value if type(value) is int and 0 < value < _MOST_TOKENS else 0
 
 
 def completion_bytes(
@@ -189,7 +192,7 @@ class Assembly:
     """
 
     def __init__(self) -> None:
-        self._pending = b""
+        self._pending: list[bytes] = []  # the beginning of a line, in the pieces it came in
         self._head: dict[str, Any] = {}
         self._text: list[str] = []
         self._reasoning: list[str] = []
@@ -201,10 +204,12 @@ class Assembly:
 
     def feed(self, data: bytes) -> None:
         """Nothing; takes the next bytes of the body, however they were cut."""
-        lines = (self._pending + data).split(b"\n")
-        self._pending = lines.pop()
+        *lines, rest = data.split(b"\n")
         for line in lines:
-            self._line(line.rstrip(b"\r"))
+            self._line(b"".join([*self._pending, line]).rstrip(b"\r"))
+            self._pending = []
+        if rest:
+            self._pending.append(rest)
 
     def raw(self) -> bytes:
         """The assembled body. Raises NotAReply where the stream ended before it was whole."""

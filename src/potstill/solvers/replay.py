@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from potstill.errors import InputError
 from potstill.ledger import NO_RECORD, Entry, Event, Ledger, key_of_request, now_utc, request_json
+from potstill.literal import literal
 from potstill.problems.rows import SUFFIXES
 from potstill.solvers import Ask, Completion, Solver, Unanswered, never
 from potstill.solvers.api import ApiSolver, PriceOptions, completion_from
@@ -34,6 +35,7 @@ from potstill.solvers.server import (
     run,
     serve,
 )
+from potstill.untrusted import parse_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -158,13 +160,28 @@ class Recording:
                     parsed = parse_completion(entry.raw)
                 except NotAReply:
                     continue
-                asked = json.loads(entry.request)
-                seed = wire_seed(asked["sampling"]["seed"], asked["sample"], asked["attempt"])
+                messages, seed = _asked(entry, path)
                 finish = _WIRE_FINISH.get(parsed.finish.value, "stop")
                 counts = (parsed.tokens_in, parsed.tokens_out)
                 reply = ChatReply(parsed.text, parsed.reasoning, finish, *counts)
-                self._exact[entry.model, _chat_key(asked["messages"], seed)] = reply
-                self._add(entry.model, _last_user(asked["messages"]), reply)
+                self._exact[entry.model, _chat_key(messages, seed)] = reply
+                self._add(entry.model, _last_user(messages), reply)
+
+
+def _asked(entry: Entry, path: Path) -> tuple[list[Mapping[str, Any]], int]:
+    """The messages of a ledger's entry and the seed that went over the wire."""
+    try:
+        asked = parse_json(entry.request)
+        messages: list[Mapping[str, Any]] = [dict(turn) for turn in asked["messages"]]
+        drawn = (asked["sampling"]["seed"], asked["sample"], asked["attempt"])
+        if not all(type(number) is int for number in drawn):
+            raise ValueError("a seed that is no number")
+    except (ValueError, KeyError, TypeError) as exc:
+        raise InputError(
+            f"{path}: the request of the reply {entry.key[:16]} cannot be read ({exc}); give a "
+            "ledger that potstill wrote."
+        ) from exc
+    return messages, wire_seed(*drawn)
 
 
 class _Questions:
@@ -354,14 +371,16 @@ def serve_file(
     if file.suffix.lower() in SUFFIXES:
         table = _table_of(file, given)
         told = {k: v for k, v in table.model_dump().items() if v and k not in ("path", "model")}
-        console.print(f"[dim]{file} read as {told}[/dim]", highlight=False, soft_wrap=True)
+        console.print(
+            f"[dim]{literal(f'{file} read as {told}')}[/dim]", highlight=False, soft_wrap=True
+        )
         recording = Recording.read([table])
     else:
         recording = Recording.read(_files_of(file))
 
     def ready(base_url: str) -> None:
         console.print(
-            f"{recording.size:,} replies of {', '.join(recording.models)} at {base_url}"
+            f"{recording.size:,} replies of {literal(', '.join(recording.models))} at {base_url}"
             " (Ctrl-C ends it)",
             highlight=False,
             soft_wrap=True,

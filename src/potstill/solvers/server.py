@@ -46,6 +46,8 @@ __all__ = [
 ]
 
 _BODY_MAX_BYTES = 8 << 20
+_LARGEST = 2**63
+_HOSTS = ("127.0.0.1", "localhost")
 _PIECE = 400  # characters of one streamed delta
 
 
@@ -124,8 +126,14 @@ def create_app(
 
 
 def chat_app(chat: Callable[[Request], Awaitable[Response]], models: Sequence[str]) -> Starlette:
-    """An ASGI app with the two paths of the chat completions API; ``chat`` answers the chats."""
+    """An ASGI app with the two paths of the chat completions API; ``chat`` answers the chats.
+
+    The request's Host must be a name of this machine: a page of another site that has its own name
+    point here cannot read what is served.
+    """
     from starlette.applications import Starlette
+    from starlette.middleware import Middleware
+    from starlette.middleware.trustedhost import TrustedHostMiddleware
     from starlette.responses import JSONResponse
     from starlette.routing import Route
 
@@ -139,6 +147,7 @@ def chat_app(chat: Callable[[Request], Awaitable[Response]], models: Sequence[st
             Route("/v1/models", listing, methods=["GET"]),
         ],
         exception_handlers={404: lost, 405: lost},
+        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=list(_HOSTS))],
     )
 
 
@@ -215,7 +224,8 @@ def _messages(value: Any) -> tuple[dict[str, str], ...]:
 def _number(kind: type[Any], value: Any, name: str) -> Any:
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or kind(value) != value:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not -_LARGEST < value < _LARGEST or kind(value) != value:
         raise BadRequest(400, "invalid_field", f"{name} must be a number")
     return kind(value)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import email.utils
-import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from urllib.parse import urlsplit
 
 from potstill.errors import EndpointError
 from potstill.solvers.parse import Assembly, NotAReply
+from potstill.untrusted import REPLY_BYTES, parse_json
 
 if TYPE_CHECKING:
     import aiohttp
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["Failure", "Fetched", "NoRecord", "Refused", "Transport", "retry_after_s"]
 
 _RETRIED = {408, 409, 425, 429}
-_BODY_MAX_BYTES = 64 << 20
 _WAIT_MAX_S = 600.0
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
@@ -68,8 +67,11 @@ def retry_after_s(headers: Mapping[str, str]) -> float:
         except ValueError:
             continue
         return seconds if 0 < seconds < float("inf") else 0.0
-    parsed = email.utils.parsedate_tz(headers.get("retry-after", ""))
-    return max(0.0, email.utils.mktime_tz(parsed) - time.time()) if parsed else 0.0
+    try:
+        parsed = email.utils.parsedate_tz(headers.get("retry-after", ""))
+        return max(0.0, email.utils.mktime_tz(parsed) - time.time()) if parsed else 0.0
+    except (ValueError, OverflowError):  # a day that no calendar has
+        return 0.0
 
 
 class Transport:
@@ -195,7 +197,7 @@ async def _assembled(stream: Any) -> tuple[bytes, float]:
     async for data in stream.iter_any():
         first = first or time.monotonic()
         size += len(data)
-        if size > _BODY_MAX_BYTES:
+        if size > REPLY_BYTES:
             raise NotAReply("a reply of more than 64 MiB")
         assembly.feed(data)
         if assembly.done:
@@ -210,18 +212,23 @@ async def _drain(stream: Any) -> None:
 
     with contextlib.suppress(TimeoutError, aiohttp.ClientError):
         async with asyncio.timeout(1.0):
-            await stream.read()
+            await stream.read(1 << 20)
 
 
 async def _whole(response: aiohttp.ClientResponse) -> bytes:
-    if (response.content_length or 0) > _BODY_MAX_BYTES:
-        raise NotAReply("a reply of more than 64 MiB")
-    return await response.read()
+    parts = []
+    size = 0
+    async for data in response.content.iter_any():  # what a packed body unpacks to counts
+        size += len(data)
+        if size > REPLY_BYTES:
+            raise NotAReply("a reply of more than 64 MiB")
+        parts.append(data)
+    return b"".join(parts)
 
 
 def _error_of(text: str) -> tuple[str, str]:
     try:
-        error = json.loads(text)["error"]
+        error = parse_json(text)["error"]
     except (ValueError, KeyError, TypeError):
         return "", "" if "<" in text[:64] else text
     if isinstance(error, Mapping):

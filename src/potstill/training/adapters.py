@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from potstill.errors import InputError
+from potstill.training.adapter_config import ADAPTER_CONFIG, read_adapter_config
 from potstill.training.base import Base
 from potstill.training.models import LanguageModel
 from potstill.training.recipe import Recipe
@@ -38,7 +39,6 @@ __all__ = [
     "write_config",
 ]
 
-ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 
 
@@ -150,7 +150,8 @@ def hash_adapter(folder: Path) -> str:
     digest = hashlib.sha256()
     for name in (ADAPTER_CONFIG, ADAPTER_WEIGHTS):
         try:
-            digest.update(hashlib.sha256((folder / name).read_bytes()).digest())
+            with (folder / name).open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
         except OSError as exc:
             raise InputError(
                 f"{folder} holds no adapter ({name} cannot be read); give a folder that training "
@@ -172,11 +173,14 @@ def mounted(base: Base, adapter: Path | None) -> Iterator[None]:
         return
     from peft import PeftModel
 
-    hash_adapter(adapter)
+    hash_adapter(adapter)  # peft would take pickled weights where these are not there
+    config = _inference_config(adapter)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
-            peft_model: Any = PeftModel.from_pretrained(base.model, str(adapter))
+            warnings.filterwarnings("ignore", "Found missing adapter keys")  # refused below
+            peft_model: Any = PeftModel.from_pretrained(base.model, str(adapter), config=config)
+        _check_names(peft_model, adapter)
     except Exception as exc:  # wrong shapes, torn files, another architecture
         _take_off(base.model)
         first = (str(exc).strip().splitlines() or [type(exc).__name__])[0]
@@ -202,6 +206,35 @@ def mounted(base: Base, adapter: Path | None) -> Iterator[None]:
                 linear.weight = weight
     finally:
         peft_model.unload()
+
+
+def _inference_config(adapter: Path) -> Any:
+    from peft import LoraConfig
+
+    read = read_adapter_config(adapter)
+    return LoraConfig(
+        task_type="CAUSAL_LM",
+        r=read.rank,
+        lora_alpha=read.alpha,  # type: ignore[arg-type]
+        target_modules=list(read.target_modules),
+        layers_to_transform=list(read.layers) if read.layers is not None else None,
+        use_rslora=read.rank_stabilised,
+        fan_in_fan_out=read.fan_in_fan_out,
+        bias="none",
+        inference_mode=True,
+    )
+
+
+def _check_names(peft_model: Any, adapter: Path) -> None:
+    """Nothing; raises ValueError where the file lacks weights or holds others; peft is silent."""
+    from peft import get_peft_model_state_dict
+    from safetensors import safe_open
+
+    wanted = set(get_peft_model_state_dict(peft_model, save_embedding_layers=False))
+    with safe_open(adapter / ADAPTER_WEIGHTS, framework="pt") as file:
+        differing = wanted.symmetric_difference(file.keys())
+    if differing:
+        raise ValueError(f"{len(differing)} weights are missing or foreign, as {min(differing)}")
 
 
 def lora_layers(peft_model: Any) -> list[tuple[str, Any]]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import sys
 import threading
@@ -18,6 +16,7 @@ import psutil
 import torch
 
 from potstill.errors import InputError
+from potstill.training.model_folder import find_model_folder, hash_model_folder
 from potstill.training.models import Lender
 
 if TYPE_CHECKING:
@@ -43,9 +42,6 @@ __all__ = [
     "refuse_logit_changes",
 ]
 
-# What decides a model's words: weights, shape, end tokens, tokenizer and template. Never pickles.
-_MODEL_FILES = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model")
-_TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
 # Configuration keys under which a model changes its logits after the head; the gathered head of
 # training and the decoder here would silently leave that out.
 _LOGIT_CHANGES = ("final_logit_softcapping", "logits_scaling", "logit_scale")
@@ -161,13 +157,6 @@ def hash_base(path_or_id: str | Path) -> str:
     return hash_model_folder(find_model_folder(path_or_id))
 
 
-def find_model_folder(path_or_id: str | Path) -> Path:
-    """The folder of a model that is a folder or a hub id. Raises InputError for what it lacks."""
-    folder = _model_folder(path_or_id)
-    _check_model_folder(folder, path_or_id)
-    return folder
-
-
 def refuse_logit_changes(config: Any, folder: Path) -> None:
     """Nothing; raises InputError for a model whose logits change after the head."""
     for key in _LOGIT_CHANGES:
@@ -176,19 +165,6 @@ def refuse_logit_changes(config: Any, folder: Path) -> None:
                 f"{folder} changes its logits after the head ({key}), which Potstill does not "
                 "compute; choose a model of another family, such as Qwen2 or Llama."
             )
-
-
-def hash_model_folder(folder: Path) -> str:
-    """The sha256 hex digest over names and contents of all that decides a model's words.
-
-    Configuration, weights, tokenizer and chat template count; a README does not.
-    """
-    digest = hashlib.sha256()
-    for path in sorted({path for pattern in _MODEL_FILES for path in folder.glob(pattern)}):
-        with path.open("rb") as file:
-            content = hashlib.file_digest(file, "sha256").hexdigest()
-        digest.update(f"{path.name}\0{content}\n".encode())
-    return digest.hexdigest()
 
 
 def choose_device(wanted: str = "auto") -> str:
@@ -255,48 +231,6 @@ def is_out_of_memory(exc: BaseException) -> bool:
     return isinstance(exc, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(
         exc
     )
-
-
-def _model_folder(path_or_id: str | Path) -> Path:
-    path = Path(path_or_id).expanduser()
-    if path.is_dir():
-        return path
-    text = str(path_or_id)
-    looks_like_path = isinstance(path_or_id, Path) or text[:1] in "./~" or text.count("/") != 1
-    if looks_like_path or path.exists():
-        raise InputError(
-            f"There is no model folder at {path}; give a folder with config.json and safetensors "
-            "files, or a hub id such as Qwen/Qwen2.5-0.5B-Instruct."
-        )
-    from huggingface_hub import snapshot_download
-
-    try:
-        return Path(snapshot_download(text, allow_patterns=list(_MODEL_FILES)))
-    except Exception as exc:  # the hub client's many errors, all of which mean: not to be had
-        raise InputError(
-            f"The model {text} is neither a folder here nor to be had from the hub "
-            f"({type(exc).__name__}); check the name, the network, or give a folder."
-        ) from exc
-
-
-def _check_model_folder(folder: Path, path_or_id: str | Path) -> None:
-    config = folder / "config.json"
-    if not config.is_file():
-        raise InputError(f"{folder} has no config.json; give the folder that a model was saved to.")
-    try:
-        json.loads(config.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as exc:
-        raise InputError(f"{config} is not readable JSON ({exc}); fetch the model again.") from exc
-    if not any(folder.glob("*.safetensors")):
-        raise InputError(
-            f"{folder} has no weights (*.safetensors); fetch {path_or_id} again, or convert its "
-            "weights to safetensors: pickled ones are not loaded."
-        )
-    if not any((folder / name).is_file() for name in _TOKENIZER_FILES):
-        raise InputError(
-            f"{folder} has no tokenizer (tokenizer.json); copy the tokenizer files of its model "
-            "into it."
-        )
 
 
 def load_tokenizer(folder: Path) -> Any:

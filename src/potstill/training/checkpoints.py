@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from potstill.errors import InputError, StoreError
+from potstill.typed import make
+from potstill.untrusted import read_json
 
 __all__ = ["Checkpoint", "Checkpoints"]
 
@@ -85,16 +87,18 @@ class Checkpoints:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _read(self, path: Path) -> Checkpoint | None:
+        from safetensors import SafetensorError
         from safetensors.numpy import load
 
         try:
-            manifest = json.loads(path.read_text("utf-8"))
+            manifest = read_json(path)
             tensors = path.with_suffix(".safetensors").read_bytes()
             if hashlib.sha256(tensors).hexdigest() != manifest["sha256"]:
                 return None
-            identity = manifest["identity"]
-            found = Checkpoint(manifest["step"], manifest["values"], load(tensors))
-        except (OSError, ValueError, KeyError, TypeError):
+            identity = dict(manifest["identity"])
+            plain = {"step": manifest["step"], "values": manifest["values"]}
+            found = make(Checkpoint, plain | {"arrays": load(tensors)})
+        except (OSError, ValueError, KeyError, TypeError, SafetensorError):
             return None
         changed = [k for k in self._identity if identity.get(k) != self._identity[k]]
         if changed:

@@ -11,6 +11,8 @@ import numpy as np
 
 from potstill.errors import InputError
 from potstill.training.recipe import Recipe
+from potstill.typed import make
+from potstill.untrusted import read_json
 
 __all__ = ["DIAGNOSIS_FILE", "Diagnosis", "diagnose", "read_diagnosis", "resolve_iterations"]
 
@@ -83,15 +85,18 @@ def read_diagnosis(folder: Path) -> Diagnosis:
     """The diagnosis in a study's directory. Raises InputError where there is none to be read."""
     path = folder / DIAGNOSIS_FILE
     try:
-        content = json.loads(path.read_text("utf-8"))
+        content = read_json(path)
         if content.pop("format_version") > FORMAT_VERSION:
             raise InputError(f"{path} was written by a newer Potstill; upgrade to read it.")
-        return Diagnosis(**content)
+        found = make(Diagnosis, content)
+        if found.iterations < 1:
+            raise ValueError("it names no step")
+        return found
     except FileNotFoundError as exc:
         raise InputError(
             f"iterations: auto needs {path}; make it with potstill train STUDY --diagnose."
         ) from exc
-    except (OSError, ValueError, KeyError, TypeError) as exc:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as exc:
         raise InputError(f"{path} cannot be read ({exc}); diagnose the study again.") from exc
 
 

@@ -6,7 +6,6 @@ moves no bit, so an adapter goes both ways exactly.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -115,22 +114,22 @@ def mounted(base: MlxBase, adapter: Path | None) -> Iterator[None]:
         return
     from safetensors.numpy import load_file
 
-    from potstill.training.adapters import ADAPTER_CONFIG, ADAPTER_WEIGHTS, hash_adapter
+    from potstill.training.adapter_config import read_adapter_config
+    from potstill.training.adapters import ADAPTER_WEIGHTS, hash_adapter
 
     hash_adapter(adapter)
+    config = read_adapter_config(adapter)
     try:
-        config = json.loads((adapter / ADAPTER_CONFIG).read_text("utf-8"))
         weights = load_file(str(adapter / ADAPTER_WEIGHTS))
         depth = len(base.model.layers)
-        layers = config.get("layers_to_transform") or list(range(depth))
+        layers = config.layers or range(depth)
         if sorted(layers) != list(range(depth - len(layers), depth)):
             raise KeyError("its layers are not the top ones")
         leaves = {
             name.rpartition(".")[2]: name for name, _ in base.model.layers[-1].named_modules()
         }
-        keys = {leaves[target] for target in config["target_modules"]}
-        scale = config["lora_alpha"] / config["r"]
-        _put_on(base.model, len(layers), keys, config["r"], scale, 0.0)
+        keys = {leaves[target] for target in config.target_modules}
+        _put_on(base.model, len(layers), keys, config.rank, config.scale, 0.0)
         set_weights(base.model, weights)
     except Exception as exc:  # a torn file, wrong shapes, another architecture
         detach(base.model)

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from potstill.errors import InputError
+from potstill.errors import InputError, one_line
 from potstill.training.models import Lender
 
 if TYPE_CHECKING:
@@ -107,12 +107,17 @@ def load_mlx_base(path_or_id: str | Path, precision: str = "float32") -> MlxBase
 
     folder = torch_base.find_model_folder(path_or_id)
     tokenizer = torch_base.load_tokenizer(folder)
-    torch_base.refuse_logit_changes(AutoConfig.from_pretrained(str(folder)), folder)
+    try:
+        own = AutoConfig.from_pretrained(str(folder), trust_remote_code=False)
+    except Exception as exc:  # an unknown architecture, one that brings code of its own
+        raise InputError(f"{folder} cannot be loaded ({one_line(exc, 200)}).") from exc
+    torch_base.refuse_logit_changes(own, folder)
     try:
         model, config = load_model(folder, model_config=_rope(folder))
     except Exception as exc:  # a torn file, an unknown architecture, wrong shapes
-        first = (str(exc).strip().splitlines() or [type(exc).__name__])[0]
-        raise InputError(f"mlx-lm cannot load {folder} ({first}); fetch it again.") from exc
+        raise InputError(
+            f"mlx-lm cannot load {folder} ({one_line(exc, 200)}); fetch it again."
+        ) from exc
     quantised = config.get("quantization")
     if quantised:
         precision = f"q{quantised['bits']}"

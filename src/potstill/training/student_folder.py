@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 from potstill.errors import InputError, StoreError
 from potstill.records import Student
 from potstill.training.recipe import Recipe
+from potstill.typed import make
+from potstill.untrusted import is_plain_name, read_json
 
 if TYPE_CHECKING:
     from potstill.training.loop import HistoryPoint, TrainedCell
@@ -72,7 +74,12 @@ def read_student(folder: Path) -> Student:
 
     Raises InputError where there is none, or one of a newer format.
     """
-    student: Student = _read(folder, lambda content: Student(**content["student"]))
+    student: Student = _read(folder, lambda content: make(Student, content["student"]))
+    if not is_plain_name(student.id):  # folders are named after it
+        raise InputError(
+            f"{folder / STUDENT_FILE} gives the student a name that is none ({student.id!r}); "
+            "train it again."
+        )
     return student
 
 
@@ -81,7 +88,7 @@ def read_history(folder: Path) -> tuple[HistoryPoint, ...]:
     from potstill.training.loop import HistoryPoint
 
     history: tuple[HistoryPoint, ...] = _read(
-        folder, lambda content: tuple(HistoryPoint(**point) for point in content["history"])
+        folder, lambda content: tuple(make(HistoryPoint, point) for point in content["history"])
     )
     return history
 
@@ -89,7 +96,7 @@ def read_history(folder: Path) -> tuple[HistoryPoint, ...]:
 def _read(folder: Path, take: Callable[[Any], Any]) -> Any:
     path = folder / STUDENT_FILE
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         if content["format_version"] > FORMAT_VERSION:
             raise InputError(f"{path} was written by a newer Potstill; upgrade to read it.")
         return take(content)
