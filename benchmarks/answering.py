@@ -35,11 +35,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from training import SHAPES, VOCABULARY
 
 ONE_BY_ONE = 8
 SYSTEM = "Think through the problem step by step, then state the answer clearly."
 POCKET_LIMIT = 320
+MLX_FIGURE = "answering_mlx_vs_one_by_one"
 
 # After each unit of its work a contestant says what it has answered: tokens by request number.
 Contestant = Iterator[dict[int, tuple[int, ...]]]
@@ -129,6 +131,12 @@ def race(
     return seconds, answers
 
 
+def lengths_of(contestant: Contestant) -> list[int]:
+    """How many tokens each answer has, by request number."""
+    seen = {number: len(tokens) for done in contestant for number, tokens in done.items()}
+    return [seen[number] for number in sorted(seen)]
+
+
 def at_quantiles(lengths: Sequence[int]) -> list[int]:
     """Eight requests at even quantiles of the length, the longest neither first nor last."""
     by_length = sorted(range(len(lengths)), key=lambda n: lengths[n])
@@ -146,10 +154,8 @@ def compare(job: Job, base: Any, args: argparse.Namespace) -> dict[str, Any]:
     warm = dataclasses.replace(job, prompts=job.prompts[:4], limits=[4] * 4)
     list(generate(warm, base, range(4), 4))
     list(ours(warm, TorchDecoder(base, 4)))
-    lengths = job.limits
-    if job.stops:  # how long the answers are shows an untimed pass
-        seen = dict(pair for d in ours(job, TorchDecoder(base, job.batch)) for pair in d.items())
-        lengths = [len(seen[n]) for n in numbers]
+    # where the model stops by itself, an untimed pass shows how long the answers are
+    lengths = lengths_of(ours(job, TorchDecoder(base, job.batch))) if job.stops else job.limits
     few = at_quantiles(lengths)
     seconds: dict[str, float] = {}
     alike = len(numbers)
@@ -181,7 +187,7 @@ def compare(job: Job, base: Any, args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def compare_mlx(job: Job, path: Path, lengths: Sequence[int], rounds: int) -> dict[str, float]:
+def compare_mlx(job: Job, path: str, rounds: int) -> dict[str, float]:
     """Our MLX decoder beside mlx-lm, one by one."""
     from mlx_lm.tokenizer_utils import TokenizerWrapper
 
@@ -190,6 +196,9 @@ def compare_mlx(job: Job, path: Path, lengths: Sequence[int], rounds: int) -> di
 
     base = load_mlx_base(path)
     tokenizer = TokenizerWrapper(base.tokenizer, eos_token_ids=sorted(base.stop_tokens))
+    decoder = MlxDecoder(base, job.batch)
+    lengths = lengths_of(ours(job, decoder))
+    decoder.close()
     few = at_quantiles(lengths)
     list(mlx_one_by_one(job, base, tokenizer, few[:1]))
     seconds: dict[str, float] = {}
@@ -205,7 +214,7 @@ def compare_mlx(job: Job, path: Path, lengths: Sequence[int], rounds: int) -> di
         decoder.close()
         seconds = {name: seconds.get(name, 0.0) + s for name, s in taken.items()}
     scale = sum(lengths) / sum(lengths[n] for n in few)
-    return {"answering_mlx_vs_one_by_one": seconds["one_by_one"] * scale / seconds["ours"]}
+    return {MLX_FIGURE: seconds["one_by_one"] * scale / seconds["ours"]}
 
 
 def questions(count: int) -> tuple[list[list[dict[str, str]]], str]:
@@ -297,15 +306,25 @@ def main() -> None:
     from potstill.training.base import idle_threads
 
     logging.set_verbosity_error()
+    logging.disable_progress_bar()
     found: dict[str, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory() as scratch:
         for name in args.models:
             torch.set_num_threads(1 if name == "pocket" else args.threads or idle_threads())
-            make = pocket_job(args) if name == "pocket" else random_job(args, Path(scratch, "m"))
-            job, base, source = make
+            if name == "pocket":
+                job, base, source = pocket_job(args)
+            else:
+                job, base, source = random_job(args, Path(scratch, "model"))
             key = "pocket" if name == "pocket" else args.shape
             found[key] = {"prompts": source, **compare(job, base, args)}
+            if name == "pocket" and find_spec("mlx_lm"):
+                found[key] |= compare_mlx(job, base.path, args.rounds)
     print(json.dumps({**found, **conditions(args)}, indent=1))
+    for key, one in found.items():
+        if MLX_FIGURE in one:
+            print(
+                f"figure answering_mlx_vs_one_by_one_{key} {one['answering_mlx_vs_one_by_one']:.2f}"
+            )
     for figure in ("answering_vs_generate", "answering_vs_one_by_one"):
         for key, one in found.items():
             print(f"figure {figure}_{key} {one[figure]:.2f}")

@@ -1,3 +1,4 @@
+# ruff: noqa: N806 (axes are suffixes of tensor names)
 """The first tokens that prompts have in common: their keys and values computed once and kept.
 
 A causal model's key and value of a token depend on that token and those before it, and on nothing

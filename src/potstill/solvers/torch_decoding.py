@@ -10,7 +10,7 @@ head's width, V the vocabulary.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -145,6 +145,12 @@ class TorchDecoder:
     def under_way(self) -> dict[int, Sequence[int]]:
         """The tokens so far of every unfinished sequence, by its request's key."""
         return {running.request.key: running.tokens for running in self._running}
+
+    def drop(self, keys: Collection[int]) -> None:
+        """Nothing; the unfinished sequences of these requests leave, and their slots are free."""
+        running = enumerate(self._running)
+        with torch.inference_mode():
+            self._compact([slot for slot, run in running if run.request.key not in keys])
 
     def _prefill_logits(self, requests: Sequence[Request], shared: int) -> torch.Tensor:
         """Logits after each prompt; the prompts' keys and values go into the next free slots.
