@@ -80,7 +80,8 @@ class Answering:
     ) -> AsyncGenerator[Piece | Ended, None]:
         """Yield an answer's text as it comes, and its end.
 
-        Who closes this before its end gives back the place in the batch. Raises PotstillError where the decoder has failed.
+        Who closes it before its end gives back the place in the batch. Raises PotstillError where
+        the decoder has failed.
         """
         if not self.alive:
             raise PotstillError(f"The decoder has stopped ({self._failed}); start again.")
