@@ -30,6 +30,8 @@ _PREFILL_TOKENS = 8192
 _PREFILL_TOKENS_CPU = 1024
 # Of these so many may be padding: about what another pass over the weights costs.
 _PREFILL_PADDING = 64
+# With the shared prefix, of which every row holds a copy meanwhile, so many times as many tokens.
+_PREFILL_CONTEXT = 8
 # Columns are added this many at a time at least, so that growing the cache stays rare.
 _GROWTH_TOKENS = 64
 # The share of free memory that keys and values may take.
@@ -254,8 +256,9 @@ def _prefill_groups(fresh: Sequence[Request], shared: int, most_tokens: int) -> 
     tokens = 0
     for request in sorted(fresh, key=lambda request: len(request.prompt)):
         width = len(request.prompt) - shared
-        padded = width * (len(groups[-1]) + 1) if groups else 0
-        if groups and padded <= most_tokens and padded - tokens - width <= _PREFILL_PADDING:
+        rows = len(groups[-1]) + 1 if groups else 0
+        few = max(rows * width, rows * len(request.prompt) // _PREFILL_CONTEXT) <= most_tokens
+        if rows and few and rows * width - tokens - width <= _PREFILL_PADDING:
             groups[-1].append(request)
             tokens += width
         else:
