@@ -93,6 +93,7 @@ def served() -> Iterator[Served]:
         serve(create_app(engine, answering, condition, ["s"])) as url,
     ):
         yield Served(url, decoder)
+        decoder.running = {}  # whatever was never dropped ends with its test
 
 
 @pytest.mark.parametrize("stream", [True, False])
