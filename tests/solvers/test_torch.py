@@ -14,9 +14,10 @@ from potstill.pocket import STUDENT_PATH
 from potstill.pocket.problems import generate
 from potstill.records import Condition, Finish, Problem, Sampling, TextGold
 from potstill.solvers import Ask, Completion, Message, Solver, solve
+from potstill.solvers.decoding import Request, decode_all
 from potstill.solvers.local import LocalSolver
 from potstill.solvers.torch import Options, open_solver
-from potstill.solvers.torch_decoding import draw_tokens, slots_that_fit
+from potstill.solvers.torch_decoding import TorchDecoder, draw_tokens, slots_that_fit
 from potstill.training.adapters import mounted
 from potstill.training.base import Base, load_base
 from potstill.training.examples import Example, prompt_tokens
@@ -244,8 +245,6 @@ def test_bfloat16_runs_with_the_adapter_beside_the_weights(base, adapter, tmp_pa
 
 
 def test_out_of_memory_names_the_setting_to_lower(base, ledger, monkeypatch) -> None:
-    from potstill.solvers.torch_decoding import TorchDecoder
-
     def hungry(*_: object) -> None:
         torch.empty(2**60)
 
@@ -295,3 +294,26 @@ def test_the_pocket_student_answers_as_one_by_one(ledger) -> None:
     for asked in asks:
         one = got[asked.tag, 0]
         assert (one.text, one.finish, one.tokens_out) == one_by_one(pocket, asked)
+
+
+def test_dropped_sequences_leave_and_the_others_answer_as_before(base) -> None:
+    def requests() -> list[Request]:
+        return [
+            Request(k, tuple(prompt_tokens(base.tokenizer, ask(k).messages)), DRAWN, f"{k}")
+            for k in range(20)
+        ]
+
+    told = {one.key: one.tokens for one in decode_all(TorchDecoder(base, 20), requests())}
+    decoder = TorchDecoder(base, 12)
+    got = decoder.step(requests()[:12])
+    got += decoder.step([])
+    gone = {1, 2, 7, 11, 500}
+    decoder.drop(gone)
+    assert decoder.active == len(decoder.under_way()) == 8
+    assert not gone & decoder.under_way().keys()
+    got += decoder.step(requests()[12:16])
+    decoder.drop(set())
+    while decoder.active:
+        got += decoder.step([])
+    assert {one.key for one in got} == set(range(16)) - gone
+    assert all(one.tokens == told[one.key] for one in got)

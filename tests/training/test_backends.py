@@ -16,10 +16,11 @@ from potstill.ledger import Ledger
 from potstill.pocket import STUDENT_PATH, generate
 from potstill.records import Sampling
 from potstill.solvers import Ask, Completion, Message
+from potstill.solvers.decoding import Request, decode_all
 from potstill.solvers.local import LocalSolver
 from potstill.training.base import load_base
 from potstill.training.batches import Batch, BatchStream
-from potstill.training.examples import Example, encode_examples
+from potstill.training.examples import Example, encode_examples, prompt_tokens
 from potstill.training.loop import Trainee
 from potstill.training.recipe import Recipe
 
@@ -171,6 +172,34 @@ def test_sampled_answers_do_not_hang_on_the_batch(pockets: dict[str, Any], tmp_p
             found.append({tag: r.text for tag, r in done.items()})
     assert found[0] == found[1]
     assert len(set(found[0].values())) > 5
+
+
+@pytest.mark.parametrize("backend", ["torch", "mlx"])
+def test_dropped_sequences_leave_and_the_others_answer_as_before(
+    pockets: dict[str, Any], backend: str
+) -> None:
+    base = pockets[backend]
+    requests = [
+        Request(
+            key,
+            tuple(prompt_tokens(base.tokenizer, (Message("user", problem.text),))),
+            Sampling(max_tokens=40),
+            "",
+        )
+        for key, problem in enumerate(generate("valid", 12, 0))
+    ]
+    with base.open_decoder(None, 200, 12) as decoder:
+        told = {done.key: done.tokens for done in decode_all(decoder, requests)}
+    with base.open_decoder(None, 200, 6) as decoder:
+        got = decoder.step(requests[:6]) + decoder.step([])
+        gone = sorted(decoder.under_way())[::2]
+        assert len(gone) > 1
+        decoder.drop(gone)
+        assert not set(gone) & decoder.under_way().keys()
+        got += decode_all(decoder, requests[6:])
+    assert {done.key: done.tokens for done in got} == {
+        key: tokens for key, tokens in told.items() if key not in gone
+    }
 
 
 def test_a_quantised_base_trains_and_answers_with_its_adapter(

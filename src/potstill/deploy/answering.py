@@ -9,7 +9,7 @@ import asyncio
 import itertools
 import queue
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -48,6 +48,7 @@ class _Asker:
     events: asyncio.Queue[Piece | Ended | BaseException]
     pieces: Pieces
     tokens_sent: int = 0
+    left: bool = False
     sent: list[str] = field(default_factory=list)
 
 
@@ -74,10 +75,13 @@ class Answering:
         """Whether the decoder still runs."""
         return self._thread.is_alive() and self._failed is None
 
-    async def answer(self, prompt: list[int], sampling: Sampling) -> AsyncIterator[Piece | Ended]:
+    async def answer(
+        self, prompt: list[int], sampling: Sampling
+    ) -> AsyncGenerator[Piece | Ended, None]:
         """Yield an answer's text as it comes, and its end.
 
-        Raises PotstillError where the decoder has failed.
+        Who closes it before its end gives back the place in the batch. Raises PotstillError where
+        the decoder has failed.
         """
         if not self.alive:
             raise PotstillError(f"The decoder has stopped ({self._failed}); start again.")
@@ -86,13 +90,17 @@ class Answering:
         loop = asyncio.get_running_loop()
         asker = _Asker(request, loop, asyncio.Queue(), self._engine.pieces())
         self._entering.put(asker)
-        while True:
-            event = await asker.events.get()
-            if isinstance(event, BaseException):
-                raise PotstillError(f"The decoder has stopped ({event}); start again.") from event
-            yield event
-            if isinstance(event, Ended):
-                return
+        try:
+            while True:
+                event = await asker.events.get()
+                if isinstance(event, BaseException):
+                    told = f"The decoder has stopped ({event}); start again."
+                    raise PotstillError(told) from event
+                yield event
+                if isinstance(event, Ended):
+                    return
+        finally:
+            asker.left = True
 
     def _run(self) -> None:
         askers: dict[int, _Asker] = {}
@@ -111,6 +119,7 @@ class Answering:
     def _turn(self, askers: dict[int, _Asker]) -> bool:
         """One step of the decoder; False once it is to end."""
         decoder = self._engine.decoder
+        self._let_go(askers)
         fresh: list[Request] = []
         while len(fresh) < decoder.wanted:
             idle = not fresh and not decoder.active
@@ -120,6 +129,8 @@ class Answering:
                 break
             if asker is None:
                 return False
+            if asker.left:
+                continue
             askers[asker.request.key] = asker
             fresh.append(asker.request)
         finished = decoder.step(fresh)
@@ -128,6 +139,14 @@ class Answering:
         for done in finished:
             self._end(askers.pop(done.key), done)
         return True
+
+    def _let_go(self, askers: dict[int, _Asker]) -> None:
+        """Take those who hung up out of the batch."""
+        gone = {key for key, asker in askers.items() if asker.left}
+        if gone:
+            self._engine.decoder.drop(gone)
+            for key in gone:
+                del askers[key]
 
     def _send(self, asker: _Asker, tokens: object) -> None:
         text = ""

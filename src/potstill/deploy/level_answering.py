@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import ExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import ExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -32,7 +32,6 @@ class _Mounted:
     engine: Engine
     answering: Answering
     stack: ExitStack
-    unfinished: int = 0
 
 
 class LevelAnswering:
@@ -66,7 +65,7 @@ class LevelAnswering:
         self._take_down()
         self._lent.close()
 
-    async def answer(self, level: str, problem: str) -> AsyncIterator[Piece | Ended]:
+    async def answer(self, level: str, problem: str) -> AsyncGenerator[Piece | Ended, None]:
         """Yield the text of that level's student as it comes, and its end.
 
         Raises InputError for a problem that is empty or leaves no room in the context, and
@@ -83,11 +82,10 @@ class LevelAnswering:
                     f"The problem takes {len(prompt):,} tokens and {found.student.base} holds "
                     f"{engine.context_tokens:,}; ask a shorter one."
                 )
-            mounted.unfinished += 1
-            async for event in mounted.answering.answer(prompt, found.condition.sampling):
-                if isinstance(event, Ended):
-                    mounted.unfinished -= 1
-                yield event
+            answers = mounted.answering.answer(prompt, found.condition.sampling)
+            async with aclosing(answers) as events:
+                async for event in events:
+                    yield event
 
     @asynccontextmanager
     async def _use(self, found: FoundStudent) -> AsyncIterator[_Mounted]:
@@ -109,9 +107,8 @@ class LevelAnswering:
                 self._idle.set()
 
     def _serves(self, mounted: _Mounted, found: FoundStudent) -> bool:
-        """Whether that student is mounted, alive, and not busy with what no one waits for."""
-        left_over = mounted.unfinished and not self._asking
-        return mounted.found.folder == found.folder and mounted.answering.alive and not left_over
+        """Whether that student is mounted and alive."""
+        return mounted.found.folder == found.folder and mounted.answering.alive
 
     def _mount(self, found: FoundStudent) -> _Mounted:
         self._take_down()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -90,6 +90,11 @@ class LlamaDecoder:
     def under_way(self) -> dict[int, Sequence[int]]:
         """The tokens so far of the sequence under way, by its request's key."""
         return {self._request.key: self._tokens} if self._request else {}
+
+    def drop(self, keys: Collection[int]) -> None:
+        """Nothing; the sequence under way leaves, where it is one of these requests'."""
+        if self._request is not None and self._request.key in keys:
+            self._request = None
 
     def _admit(self, request: Request) -> None:
         self._request, self._tokens = request, []

@@ -8,9 +8,11 @@ answered before the process ends, which those servers do not do.
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +53,7 @@ __all__ = [
 ]
 
 _HOST = "127.0.0.1"
+_HUNG_UP = 499  # nginx's number for a client that closed its request; only logs see it
 
 
 class Gate:
@@ -144,9 +147,11 @@ def create_app(
         try:
             if asked.call.stream:
                 return StreamingResponse(_events(asked, answering), media_type="text/event-stream")
-            ended = await _whole(asked, answering)
+            ended = await _unless_gone(request, _whole(asked, answering))
         except PotstillError as exc:
             return JSONResponse(error_body(str(exc), "decoder_failed"), 500)
+        if ended is None:
+            return Response(status_code=_HUNG_UP)
         counts = (len(asked.prompt), ended.tokens_out)
         body = completion_bytes(asked.call.chat.model, ended.text, "", _word(ended), *counts)
         return Response(body, media_type="application/json")
@@ -202,6 +207,18 @@ def _asked(call: Call, engine: Engine, condition: Condition, models: Sequence[st
     return _Asked(call, prompt, drawn)
 
 
+async def _unless_gone(request: Request, doing: Coroutine[Any, Any, Ended]) -> Ended | None:
+    """What is done for a request; None, and no more is done, once its client has hung up."""
+    answer = asyncio.ensure_future(doing)
+    gone = asyncio.ensure_future(request.receive())  # its body was read: what comes is the end
+    try:
+        await asyncio.wait({answer, gone}, return_when=asyncio.FIRST_COMPLETED)
+        return await answer if answer.done() else None
+    finally:
+        answer.cancel()
+        gone.cancel()
+
+
 async def _whole(asked: _Asked, answering: Answering) -> Ended:
     async for event in answering.answer(asked.prompt, asked.sampling):
         if isinstance(event, Ended):
@@ -218,14 +235,15 @@ async def _events(asked: _Asked, answering: Answering) -> AsyncIterator[bytes]:
 
     yield event({"role": "assistant", "content": ""})
     try:
-        async for part in answering.answer(asked.prompt, asked.sampling):
-            if isinstance(part, Piece):
-                yield event({"content": part.text})
-                continue
-            yield event({}, _word(part))
-            if asked.call.include_usage:
-                usage = usage_of(len(asked.prompt), part.tokens_out)
-                yield event_bytes(head | {"choices": [], "usage": usage})
+        async with aclosing(answering.answer(asked.prompt, asked.sampling)) as parts:
+            async for part in parts:
+                if isinstance(part, Piece):
+                    yield event({"content": part.text})
+                    continue
+                yield event({}, _word(part))
+                if asked.call.include_usage:
+                    usage = usage_of(len(asked.prompt), part.tokens_out)
+                    yield event_bytes(head | {"choices": [], "usage": usage})
     except PotstillError as exc:  # the stream has begun: its error is an event too
         yield event_bytes(error_body(str(exc), "decoder_failed"))
     yield b"data: [DONE]\n\n"

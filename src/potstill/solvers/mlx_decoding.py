@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -71,6 +71,13 @@ class MlxDecoder:
     def under_way(self) -> dict[int, Sequence[int]]:
         """The tokens so far of every unfinished sequence, by its request's key."""
         return {running.request.key: running.tokens for running in self._running.values()}
+
+    def drop(self, keys: Collection[int]) -> None:
+        """Nothing; the unfinished sequences of these requests leave, and their slots are free."""
+        uids = [uid for uid, running in self._running.items() if running.request.key in keys]
+        self._generator.remove(uids)
+        for uid in uids:
+            del self._running[uid]
 
     def close(self) -> None:
         """Nothing; the generator's hold on memory is given back."""

@@ -2,14 +2,15 @@
 """Batched decoding with continuous refill: every sequence in a slot of its own, leaving at its end.
 
 Sequences are stored from column 0, so nothing is padded on the left: a slot's key and value for
-token t lie at column t, and a step looks at each slot only as far as its own length. Axes: B the
-active slots, T columns, K key-value heads, D the head's width, V the vocabulary.
+token t lie at column t, and a step looks at each slot only as far as its own length. What prompts
+have in common is computed once. Axes: B the active slots, T columns, K key-value heads, D the
+head's width, V the vocabulary.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,13 +19,19 @@ import torch
 
 from potstill.records import Finish, Sampling
 from potstill.solvers.decoding import Finished, Request
+from potstill.solvers.shared_prefix import SharedPrefix
 from potstill.training.base import Base
 
 __all__ = ["TorchDecoder", "draw_tokens", "slots_that_fit"]
 
 _MAX_SLOTS = 256
-# A prefill reads at most this many padded prompt tokens at once.
+# A prefill reads at most this many padded prompt tokens at once: on a CPU, what its caches hold.
 _PREFILL_TOKENS = 8192
+_PREFILL_TOKENS_CPU = 1024
+# Of these so many may be padding: about what another pass over the weights costs.
+_PREFILL_PADDING = 64
+# With the shared prefix, of which every row holds a copy meanwhile, so many times as many tokens.
+_PREFILL_CONTEXT = 8
 # Columns are added this many at a time at least, so that growing the cache stays rare.
 _GROWTH_TOKENS = 64
 # The share of free memory that keys and values may take.
@@ -110,6 +117,8 @@ class TorchDecoder:
         self._cache = _SlotCache(slots)
         self._running: list[_Running] = []
         self._stop = base.stop_tokens
+        self._prefix = SharedPrefix(base.body, base.device)
+        self._prefill_tokens = _PREFILL_TOKENS_CPU if base.device == "cpu" else _PREFILL_TOKENS
 
     @property
     def active(self) -> int:
@@ -129,28 +138,41 @@ class TorchDecoder:
         """What finished, after ``fresh`` was admitted and every sequence got its next token."""
         with torch.inference_mode():
             finished = self._advance(self._decode_logits(), 0) if self._running else []
-            for group in _prefill_groups(fresh):
+            shared = self._prefix.cover([request.prompt for request in fresh]) if fresh else 0
+            for group in _prefill_groups(fresh, shared, self._prefill_tokens):
                 first = self.active
-                finished += self._advance(self._prefill_logits(group), first)
+                finished += self._advance(self._prefill_logits(group, shared), first)
             return finished
 
     def under_way(self) -> dict[int, Sequence[int]]:
         """The tokens so far of every unfinished sequence, by its request's key."""
         return {running.request.key: running.tokens for running in self._running}
 
-    def _prefill_logits(self, requests: Sequence[Request]) -> torch.Tensor:
-        """Logits after each prompt; the prompts' keys and values go into the next free slots."""
+    def drop(self, keys: Collection[int]) -> None:
+        """Nothing; the unfinished sequences of these requests leave, and their slots are free."""
+        running = enumerate(self._running)
+        with torch.inference_mode():
+            self._compact([slot for slot, run in running if run.request.key not in keys])
+
+    def _prefill_logits(self, requests: Sequence[Request], shared: int) -> torch.Tensor:
+        """Logits after each prompt; the prompts' keys and values go into the next free slots.
+
+        The first ``shared`` tokens of all of them are not run but taken from the kept prefix.
+        """
         width = max(len(request.prompt) for request in requests)
         tokens_BT = torch.tensor(
-            [request.prompt + (0,) * (width - len(request.prompt)) for request in requests],
+            [r.prompt[shared:] + (0,) * (width - len(r.prompt)) for r in requests],
             device=self._base.device,
         )
         # Padding stands on the right, where no real token looks under the causal mask.
-        output = self._base.body(input_ids=tokens_BT, use_cache=True)
-        last_B = torch.tensor([len(r.prompt) - 1 for r in requests], device=tokens_BT.device)
+        past = self._prefix.cache(shared, len(requests))
+        output = self._base.body(input_ids=tokens_BT, past_key_values=past, use_cache=True)
+        last_B = torch.tensor([len(r.prompt) - 1 - shared for r in requests])
         hidden_BD = output.last_hidden_state[torch.arange(len(requests)), last_B]
         self._cache.reserve(width)
         self._cache.admit(self.active, output.past_key_values)
+        if len(requests) == 1:  # who comes next, and alone too, may begin like this one
+            self._prefix.keep(requests[0].prompt, output.past_key_values)
         context = self._base.context_tokens
         self._running += [
             _Running(
@@ -225,14 +247,23 @@ class TorchDecoder:
         del self._running[len(keep) :]
 
 
-def _prefill_groups(fresh: Sequence[Request]) -> list[list[Request]]:
-    """The requests in groups of like length, none of more than a prefill's padded tokens."""
+def _prefill_groups(fresh: Sequence[Request], shared: int, most_tokens: int) -> list[list[Request]]:
+    """The requests in groups of like length, of few enough tokens and little enough padding.
+
+    The first ``shared`` tokens of every prompt are not run and do not count.
+    """
     groups: list[list[Request]] = []
+    tokens = 0
     for request in sorted(fresh, key=lambda request: len(request.prompt)):
-        if groups and len(request.prompt) * (len(groups[-1]) + 1) <= _PREFILL_TOKENS:
+        width = len(request.prompt) - shared
+        rows = len(groups[-1]) + 1 if groups else 0
+        few = max(rows * width, rows * len(request.prompt) // _PREFILL_CONTEXT) <= most_tokens
+        if rows and few and rows * width - tokens - width <= _PREFILL_PADDING:
             groups[-1].append(request)
+            tokens += width
         else:
             groups.append([request])
+            tokens = width
     return groups
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -43,6 +43,10 @@ class Decoder(Protocol):
 
     def under_way(self) -> dict[int, Sequence[int]]:
         """The tokens so far of every unfinished sequence, by its request's key; only to be read."""
+        ...
+
+    def drop(self, keys: Collection[int]) -> None:
+        """Nothing; the unfinished sequences of these requests leave, and their slots are free."""
         ...
 
 

@@ -1,0 +1,348 @@
+"""How fast a student answers: our decoder beside transformers' own ``generate``, in one run.
+
+    python benchmarks/answering.py [--models random pocket] [--shape 0.5B] [--answers N] [--batch N]
+
+256 greedy answers of mixed lengths: by our decoder (continuous batching, the shared prompt prefix
+once), by ``generate`` in batches of the same size in the order given, and by ``generate`` one by
+one, of which 8 at even quantiles of the length are timed and scaled by tokens to all.
+
+- random: a Qwen2.5 shape (see benchmarks/training.py) with random weights. Such a model does not
+  stop, so each answer has a length of its own, drawn once (lognormal) and the same for all;
+  ``generate`` goes on until the longest of its batch is done, as it does for a user. The prompts
+  are the paper's (its system text, its problems) where POSTSTILL_DATA is set, else pocket problems.
+- pocket: the pocket student on its held-out problems, with its own stops; and where mlx-lm is
+  installed, our MLX decoder beside mlx-lm one by one.
+
+Contestants take turns: next is who has the smallest share of its answers done, so that a noisy
+machine hits all alike. They share one loaded model and one number of threads. Loading and
+tokenizing are in no figure.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from training import SHAPES, VOCABULARY
+
+ONE_BY_ONE = 8
+SYSTEM = "Think through the problem step by step, then state the answer clearly."
+POCKET_LIMIT = 320
+MLX_FIGURE = "answering_mlx_vs_one_by_one"
+
+# After each unit of its work a contestant says what it has answered: tokens by request number.
+Contestant = Iterator[dict[int, tuple[int, ...]]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """Prompts to continue, each up to its own limit or to a stop token."""
+
+    name: str
+    prompts: list[tuple[int, ...]]
+    limits: list[int]
+    stops: frozenset[int]
+    batch: int
+
+    def cut(self, number: int, tokens: Sequence[int]) -> tuple[int, ...]:
+        """A continuation up to its limit or its stop token, which is left out."""
+        kept = list(tokens[: self.limits[number]])
+        ends = [k for k, token in enumerate(kept) if token in self.stops]
+        return tuple(kept[: ends[0]] if ends else kept)
+
+
+def ours(job: Job, decoder: Any) -> Contestant:
+    """A decoder of Potstill's, torch or MLX."""
+    from potstill.records import Sampling
+    from potstill.solvers.decoding import Request, decode_all
+
+    requests = [
+        Request(number, prompt, Sampling(max_tokens=limit), "")
+        for number, (prompt, limit) in enumerate(zip(job.prompts, job.limits, strict=True))
+    ]
+    for finished in decode_all(decoder, requests):
+        yield {finished.key: finished.tokens}
+
+
+def generate(job: Job, base: Any, numbers: Sequence[int], batch: int) -> Contestant:
+    """transformers' ``generate``: left padding, until the longest answer of a batch is done."""
+    import torch
+
+    pad = base.tokenizer.pad_token_id
+    for start in range(0, len(numbers), batch):
+        chosen = numbers[start : start + batch]
+        width = max(len(job.prompts[n]) for n in chosen)
+        rows = [(pad,) * (width - len(job.prompts[n])) + job.prompts[n] for n in chosen]
+        mask = [[0] * (width - len(job.prompts[n])) + [1] * len(job.prompts[n]) for n in chosen]
+        out = base.model.generate(
+            torch.tensor(rows, device=base.device),
+            attention_mask=torch.tensor(mask, device=base.device),
+            max_new_tokens=max(job.limits[n] for n in chosen),
+            do_sample=False,
+            pad_token_id=pad,
+        )
+        said = out[:, width:].tolist()
+        yield {n: job.cut(n, tokens) for n, tokens in zip(chosen, said, strict=True)}
+
+
+def mlx_one_by_one(job: Job, base: Any, tokenizer: Any, numbers: Sequence[int]) -> Contestant:
+    """mlx-lm's own ``stream_generate``."""
+    from mlx_lm import stream_generate
+
+    for n in numbers:
+        pieces = stream_generate(
+            base.model, tokenizer, list(job.prompts[n]), max_tokens=job.limits[n]
+        )
+        yield {n: job.cut(n, [piece.token for piece in pieces])}
+
+
+def race(
+    contestants: Mapping[str, Contestant], counts: Mapping[str, int]
+) -> tuple[dict[str, float], dict[str, dict[int, tuple[int, ...]]]]:
+    """Seconds and answers of each, taking turns by the share of their answers that is done."""
+    seconds = dict.fromkeys(contestants, 0.0)
+    answers: dict[str, dict[int, tuple[int, ...]]] = {name: {} for name in contestants}
+    running = set(contestants)
+    while running:
+        name = min(sorted(running), key=lambda name: len(answers[name]) / counts[name])
+        started = time.perf_counter()
+        done = next(contestants[name], None)
+        seconds[name] += time.perf_counter() - started
+        if done is None:
+            running.remove(name)
+            continue
+        before = len(answers[name])
+        answers[name] |= done
+        if len(answers[name]) * 8 // counts[name] > before * 8 // counts[name]:
+            print(f"{name} {len(answers[name])}: {seconds[name]:.1f} s", file=sys.stderr)
+    return seconds, answers
+
+
+def lengths_of(contestant: Contestant) -> list[int]:
+    """How many tokens each answer has, by request number."""
+    seen = {number: len(tokens) for done in contestant for number, tokens in done.items()}
+    return [seen[number] for number in sorted(seen)]
+
+
+def at_quantiles(lengths: Sequence[int]) -> list[int]:
+    """Eight requests at even quantiles of the length, the longest neither first nor last."""
+    by_length = sorted(range(len(lengths)), key=lambda n: lengths[n])
+    chosen = [by_length[int((k + 0.5) / ONE_BY_ONE * len(lengths))] for k in range(ONE_BY_ONE)]
+    return [chosen[k] for k in np.random.default_rng(0).permutation(ONE_BY_ONE)]
+
+
+def compare(job: Job, base: Any, args: argparse.Namespace) -> dict[str, Any]:
+    """The three on torch."""
+    import torch
+
+    from potstill.solvers.torch_decoding import TorchDecoder
+
+    numbers = list(range(len(job.prompts)))
+    warm = dataclasses.replace(job, prompts=job.prompts[:4], limits=[4] * 4)
+    list(generate(warm, base, range(4), 4))
+    list(ours(warm, TorchDecoder(base, 4)))
+    # where the model stops by itself, an untimed pass shows how long the answers are
+    lengths = lengths_of(ours(job, TorchDecoder(base, job.batch))) if job.stops else job.limits
+    few = at_quantiles(lengths)
+    seconds: dict[str, float] = {}
+    alike = len(numbers)
+    for _ in range(args.rounds if job.name == "pocket" else 1):
+        taken, answers = race(
+            {
+                "ours": ours(job, TorchDecoder(base, job.batch)),
+                "generate": generate(job, base, numbers, job.batch),
+                "one_by_one": generate(job, base, few, 1),
+            },
+            {"ours": len(numbers), "generate": len(numbers), "one_by_one": len(few)},
+        )
+        seconds = {name: seconds.get(name, 0.0) + s for name, s in taken.items()}
+        alike = min(alike, sum(answers["ours"][n] == answers["generate"][n] for n in numbers))
+    scale = sum(lengths) / sum(lengths[n] for n in few)
+    return {
+        "answering_vs_generate": seconds["generate"] / seconds["ours"],
+        "answering_vs_one_by_one": seconds["one_by_one"] * scale / seconds["ours"],
+        "seconds": seconds,
+        "one_by_one_scaled_by": scale,
+        "same_answers_as_generate": alike,
+        "mean_prompt_tokens": float(np.mean([len(prompt) for prompt in job.prompts])),
+        "answer_tokens_mean_median_max": [
+            float(np.mean(lengths)),
+            float(np.median(lengths)),
+            max(lengths),
+        ],
+        "threads": torch.get_num_threads(),
+    }
+
+
+def compare_mlx(job: Job, path: str, rounds: int) -> dict[str, float]:
+    """Our MLX decoder beside mlx-lm, one by one."""
+    from mlx_lm.tokenizer_utils import TokenizerWrapper
+
+    from potstill.solvers.mlx_decoding import MlxDecoder
+    from potstill.training.mlx_base import load_mlx_base
+
+    base = load_mlx_base(path)
+    tokenizer = TokenizerWrapper(base.tokenizer, eos_token_ids=sorted(base.stop_tokens))
+    decoder = MlxDecoder(base, job.batch)
+    lengths = lengths_of(ours(job, decoder))
+    decoder.close()
+    few = at_quantiles(lengths)
+    list(mlx_one_by_one(job, base, tokenizer, few[:1]))
+    seconds: dict[str, float] = {}
+    for _ in range(rounds):
+        decoder = MlxDecoder(base, job.batch)
+        taken, _ = race(
+            {
+                "ours": ours(job, decoder),
+                "one_by_one": mlx_one_by_one(job, base, tokenizer, few),
+            },
+            {"ours": len(job.prompts), "one_by_one": len(few)},
+        )
+        decoder.close()
+        seconds = {name: seconds.get(name, 0.0) + s for name, s in taken.items()}
+    scale = sum(lengths) / sum(lengths[n] for n in few)
+    return {MLX_FIGURE: seconds["one_by_one"] * scale / seconds["ours"]}
+
+
+def questions(count: int) -> tuple[list[list[dict[str, str]]], str]:
+    """Chats of a system text and a problem, and where they are from."""
+    data = os.environ.get("POTSTILL_DATA")
+    if data:
+        lines = (Path(data) / "recorded" / "distilled_train.jsonl").read_text("utf-8").splitlines()
+        chats = [json.loads(line)["messages"][:2] for line in lines[:count]]
+        return chats, "the paper's system text and problems"
+    from potstill.pocket.problems import generate as generate_problems
+
+    system = {"role": "system", "content": SYSTEM}
+    problems = generate_problems("heldout", count)
+    return [[system, {"role": "user", "content": p.text}] for p in problems], "pocket problems"
+
+
+def random_job(args: argparse.Namespace, folder: Path) -> tuple[Job, Any, str]:
+    """A model of the shape with random weights, and lengths drawn for its answers."""
+    from potstill.training.base import load_base
+    from potstill.training.examples import prompt_tokens
+    from potstill.training.random_model import write_random_model
+
+    chats, source = questions(args.answers)
+    hidden, layers, heads, key_value_heads, feed_forward = SHAPES[args.shape]
+    write_random_model(
+        folder,
+        [message["content"] for chat in chats for message in chat],
+        vocabulary=VOCABULARY,
+        tokenizer_vocabulary=8192,
+        hidden=hidden,
+        layers=layers,
+        heads=heads,
+        key_value_heads=key_value_heads,
+        feed_forward=feed_forward,
+        context_tokens=32768,
+        spread=0.02,
+        precision=args.precision,
+    )
+    base = load_base(folder, args.precision, args.device)
+    base.model.generation_config.eos_token_id = None
+    prompts = [tuple(prompt_tokens(base.tokenizer, as_messages(chat))) for chat in chats]
+    drawn = np.random.default_rng(0).lognormal(np.log(args.median), args.sigma, len(prompts))
+    limits = drawn.round().astype(int).clip(2, 1024).tolist()
+    job = Job("random", prompts, limits, frozenset(), args.batch)
+    return job, dataclasses.replace(base, stop_tokens=frozenset()), source
+
+
+def pocket_job(args: argparse.Namespace) -> tuple[Job, Any, str]:
+    """The pocket student and its held-out problems."""
+    from potstill.pocket import STUDENT_PATH
+    from potstill.pocket.problems import generate as generate_problems
+    from potstill.training.base import load_base
+    from potstill.training.examples import prompt_tokens
+
+    base = load_base(STUDENT_PATH, "float32", args.device)
+    chats = [
+        [{"role": "user", "content": problem.text}]
+        for problem in generate_problems("heldout", args.answers)
+    ]
+    prompts = [tuple(prompt_tokens(base.tokenizer, as_messages(chat))) for chat in chats]
+    limits = [POCKET_LIMIT] * len(prompts)
+    return Job("pocket", prompts, limits, base.stop_tokens, args.batch), base, "pocket held-out"
+
+
+def as_messages(chat: Sequence[Mapping[str, str]]) -> tuple[Any, ...]:
+    from potstill.solvers import Message
+
+    return tuple(Message(turn["role"], turn["content"]) for turn in chat)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--models", nargs="+", choices=["random", "pocket"], default=["random", "pocket"]
+    )
+    parser.add_argument("--shape", choices=list(SHAPES), default="0.5B")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
+    parser.add_argument("--answers", type=int, default=256)
+    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--median", type=float, default=40, help="tokens of a random answer")
+    parser.add_argument("--sigma", type=float, default=0.7, help="of the logarithm of its tokens")
+    parser.add_argument("--rounds", type=int, default=3, help="of the pocket student's race")
+    parser.add_argument("--threads", type=int, default=0, help="0: those idle; pocket takes one")
+    args = parser.parse_args()
+    import torch
+    from transformers.utils import logging
+
+    from potstill.training.base import idle_threads
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    found: dict[str, dict[str, Any]] = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        for name in args.models:
+            torch.set_num_threads(1 if name == "pocket" else args.threads or idle_threads())
+            if name == "pocket":
+                job, base, source = pocket_job(args)
+            else:
+                job, base, source = random_job(args, Path(scratch, "model"))
+            key = "pocket" if name == "pocket" else args.shape
+            found[key] = {"prompts": source, **compare(job, base, args)}
+            if name == "pocket" and find_spec("mlx_lm"):
+                found[key] |= compare_mlx(job, base.path, args.rounds)
+    print(json.dumps({**found, **conditions(args)}, indent=1))
+    for key, one in found.items():
+        if MLX_FIGURE in one:
+            print(
+                f"figure answering_mlx_vs_one_by_one_{key} {one['answering_mlx_vs_one_by_one']:.2f}"
+            )
+    for figure in ("answering_vs_generate", "answering_vs_one_by_one"):
+        for key, one in found.items():
+            print(f"figure {figure}_{key} {one[figure]:.2f}")
+        print(f"figure {figure} {min(one[figure] for one in found.values()):.2f}")
+
+
+def conditions(args: argparse.Namespace) -> dict[str, Any]:
+    """Everything that a figure needs beside it."""
+    return {
+        "answers": args.answers,
+        "batch": args.batch,
+        "precision": args.precision,
+        "device": args.device,
+        "random_lengths": f"lognormal, median {args.median}, sigma {args.sigma}",
+        "machine": platform.processor() or platform.machine(),
+        "versions": {name: version(name) for name in ("torch", "transformers")},
+    }
+
+
+if __name__ == "__main__":
+    main()
