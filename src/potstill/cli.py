@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from potstill.cli_checks import CHECKS
+from potstill.cli_data import DATA
+from potstill.cli_deploy import DEPLOY
+from potstill.cli_options import JsonFile, StudyDir, StudyFile, terminal
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from potstill.study import Study
 
 __all__ = ["app", "main"]
@@ -25,23 +26,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-for check in CHECKS:
-    app.command()(check)
-
-StudyFile = Annotated[Path, typer.Argument(help="The study file (YAML).", show_default=False)]
-StudyDir = Annotated[
-    Path, typer.Argument(help="The study directory that potstill run made.", show_default=False)
-]
-
-JsonFile = Annotated[
-    Path | None, typer.Option("--json", help="Write all of it to this file too, as JSON.")
-]
-BestStudent = Annotated[
-    str, typer.Option(help="A student's id, or its level and seed.  [default: the best]")
-]
-EngineName = Annotated[str, typer.Option(help="auto, transformers, mlx or llama.")]
-BasePath = Annotated[str, typer.Option(help="Where the base model is, if it has moved.")]
 
 
 _STOPPED = 130  # 128 + SIGINT, as a shell tells it
@@ -76,7 +60,7 @@ def init(
     from potstill.templates import write_study
 
     path = write_study(name, Path.cwd())
-    _console().print(f"Wrote {path}. Read it, change it, then: potstill run {path}")
+    terminal().print(f"Wrote {path}. Read it, change it, then: potstill run {path}")
 
 
 @app.command()
@@ -96,7 +80,7 @@ def run(
     if dry_run:
         from potstill.plan import print_plan
 
-        print_plan(study, out or Path("runs") / load_study(study).name, _console())
+        print_plan(study, out or Path("runs") / load_study(study).name, terminal())
         return
     loaded = load_study(study)
     _run(loaded, out or Path("runs") / loaded.name, until)
@@ -122,7 +106,7 @@ def train(
     from potstill.study import load_study
 
     loaded = load_study(study)
-    directory, console = out or Path("runs") / loaded.name, _console()
+    directory, console = out or Path("runs") / loaded.name, terminal()
     if diagnose:
         found, path = rehearsal.diagnose_study(
             loaded, directory, iterations, TerminalProgress(console)
@@ -151,7 +135,7 @@ def status(directory: StudyDir) -> None:
     """Show a study's stages: which are fresh, what they hold, what was spent."""
     from potstill.status import print_status
 
-    print_status(directory, _console())
+    print_status(directory, terminal())
 
 
 @app.command()
@@ -173,7 +157,7 @@ def ledger(
     """Show what was bought by stage, model and day; check it, move it, merge it."""
     from potstill import ledger_view
 
-    console = _console()
+    console = terminal()
     if export is not None:
         count = ledger_view.export_ledger(directory, export)
         console.print(f"{count:,} replies written to {export}.", highlight=False)
@@ -207,171 +191,11 @@ def inspect(
     wanted = inspecting.Wanted(side, flag, level)
     found = inspecting.look(directory)
     if problem:
-        inspecting.print_problem(found, problem, level, _console())
+        inspecting.print_problem(found, problem, level, terminal())
     elif gates:
-        inspecting.print_gates(found, wanted, _console())
+        inspecting.print_gates(found, wanted, terminal())
     else:
-        inspecting.print_problems(found, wanted, _console())
-
-
-@app.command()
-def problems(
-    file: Annotated[
-        Path, typer.Argument(help="A study file, a data file or a folder of problems.")
-    ],
-    aside: Annotated[bool, typer.Option("--aside", help="Only those set aside.")] = False,
-) -> None:
-    """Show every problem, its inferred answer kind, and why any is set aside. Asks no model."""
-    from potstill.plan import print_problems
-
-    print_problems(file, _console(), only_aside=aside)
-
-
-@app.command()
-def overlap(
-    a: Annotated[Path, typer.Argument(help="A file or folder of problems, or a study file.")],
-    b: Annotated[Path | None, typer.Argument(help="Another one.  [default: A with itself]")] = None,
-    threshold: Annotated[
-        float, typer.Option(help="The share of characters that two near problems have in common.")
-    ] = 0.9,
-    out: Annotated[
-        Path | None, typer.Option(help="Write all pairs here too (csv or jsonl).")
-    ] = None,
-) -> None:
-    """Show which problems of two files are the same, or nearly the same, problem."""
-    from potstill.overlap_view import print_overlap
-
-    print_overlap(a, b, threshold, out, _console())
-
-
-@app.command()
-def replay(
-    file: Annotated[
-        Path,
-        typer.Argument(
-            help="A csv, jsonl or parquet of replies, a ledger.sqlite, or a study file."
-        ),
-    ],
-    port: Annotated[int, typer.Option(help="The port on 127.0.0.1; 0 takes a free one.")] = 8011,
-    model: Annotated[str, typer.Option(help="The model it answers for.  [default: any]")] = "",
-    question: Annotated[str, typer.Option(help="A table's column of questions.")] = "",
-    text: Annotated[str, typer.Option(help="A table's column of replies.")] = "",
-    reasoning: Annotated[str, typer.Option(help="A table's column of reasoning.")] = "",
-    finish: Annotated[str, typer.Option(help="A table's column of finish reasons.")] = "",
-) -> None:
-    """Serve recorded replies as an OpenAI-compatible endpoint on this machine."""
-    from potstill.solvers.replay import serve_file
-
-    columns = {
-        "model": model,
-        "question": question,
-        "text": text,
-        "reasoning": reasoning,
-        "finish": finish,
-    }
-    serve_file(file, port, _console(), columns=columns)
-
-
-@app.command()
-def grade(
-    file: Annotated[Path, typer.Argument(help="A csv, jsonl or parquet file of answers.")],
-    gold: Annotated[str, typer.Option(help="The column of keys.")],
-    response: Annotated[str, typer.Option(help="The column of responses.")],
-    out: Annotated[str, typer.Option(help="Where the rows go: csv, jsonl, parquet, or -.")],
-    problem: Annotated[str | None, typer.Option(help="The column of problem texts.")] = None,
-    id_: Annotated[str | None, typer.Option("--id", help="The column of ids.")] = None,
-    kind: Annotated[str | None, typer.Option(help="One answer kind for every row.")] = None,
-    judge: Annotated[str | None, typer.Option(help="A model asked where it is undecided.")] = None,
-    base_url: Annotated[
-        str, typer.Option(help="The judge's OpenAI-compatible endpoint.")
-    ] = "https://api.openai.com/v1",
-    api_key_env: Annotated[
-        str, typer.Option(help="The environment variable that holds the judge's key.")
-    ] = "OPENAI_API_KEY",
-) -> None:
-    """Grade a file of answers against its keys; print how many had which outcome."""
-    from contextlib import ExitStack
-
-    from potstill.grading import grade_table
-
-    with ExitStack() as stack:
-        asked = None
-        if judge is not None:
-            from potstill.ledger import Ledger
-            from potstill.solvers import api
-
-            ledger = stack.enter_context(Ledger.open(file.with_suffix(".judge.sqlite")))
-            options = api.Options(model=judge, base_url=base_url, api_key_env=api_key_env)
-            asked = stack.enter_context(api.open_solver(options, ledger))
-        counts = grade_table(
-            file,
-            gold=gold,
-            response=response,
-            problem=problem,
-            id=id_,
-            kind=kind,
-            judge=asked,
-            out=out,
-        )
-    listed = ", ".join(f"{n:,} {name}" for name, n in counts.most_common())
-    # standard output holds the rows where --out is -
-    print(
-        f"{sum(counts.values()):,} graded: {listed}", file=sys.stderr if out == "-" else sys.stdout
-    )
-
-
-@app.command()
-def equal(
-    a: Annotated[str, typer.Argument(help="The key.")],
-    b: Annotated[str, typer.Argument(help="The answer.")],
-    kind: Annotated[str, typer.Option(help="The answer kind; inferred from the key.")] = "",
-) -> None:
-    """Say whether two answers are equal, and why; exit 0 if they are, 1 if not."""
-    from potstill.grading import GradingPool, KeyUnreadable, infer_kind
-    from potstill.records import Opinion
-
-    with GradingPool(workers=1) as pool:
-        try:
-            found = pool.equal(a, b, kind or infer_kind(a))
-        except KeyUnreadable as exc:
-            print(f"different ({exc})")
-            raise typer.Exit(1) from exc
-    same = found.opinion is Opinion.EQUAL
-    print(("equal" if same else "different") + (f" ({found.why})" if found.why else ""))
-    raise typer.Exit(0 if same else 1)
-
-
-@app.command()
-def corpus(
-    directory: StudyDir,
-    to: Annotated[
-        Literal["dataset", "messages"],
-        typer.Option(help="A Hugging Face dataset, or chats as JSONL (mlx-lm, TRL, Axolotl, ...)."),
-    ],
-    out: Annotated[Path, typer.Option(help="The folder to write; new, or empty.")],
-    level: Annotated[
-        list[str] | None, typer.Option(help="Only this level; may be given again.  [default: all]")
-    ] = None,
-) -> None:
-    """Write a study's verified lessons for others to train on, with a card. Buys nothing."""
-    from potstill.deploy.corpus import export_corpus
-
-    exported = export_corpus(directory, out, to, level or ())
-    for name, counts in exported.lessons.items():
-        print(f"{name}: " + ", ".join(f"{n:,} {split}" for split, n in counts.items()))
-    print(f"Written: {exported.folder}")
-
-
-@app.command("log")
-def log_(
-    directory: StudyDir,
-    to: Annotated[Literal["inspect"], typer.Option(help="The format: Inspect's .eval files.")],
-    out: Annotated[Path, typer.Option(help="The folder to write; new, or empty.")],
-) -> None:
-    """Write every response and verdict as logs that inspect view opens. Buys nothing."""
-    from potstill.deploy.inspect_log import export_logs, print_logs
-
-    print_logs(export_logs(directory, out), _console())
+        inspecting.print_problems(found, wanted, terminal())
 
 
 @app.command()
@@ -379,95 +203,7 @@ def review(directory: StudyDir) -> None:
     """Rule on the answers the two graders disagree on; the next run obeys the rulings."""
     from potstill.reviewing import review_study
 
-    review_study(directory, _console())
-
-
-@app.command()
-def export(
-    directory: StudyDir,
-    student: Annotated[str, typer.Option(help="A student's id, or its level and seed (R3-s0).")],
-    to: Annotated[str, typer.Option(help="peft, mlx, merged, gguf or ollama.")],
-    out: Annotated[Path | None, typer.Option(help="[default: STUDY/exports/ID-FORM]")] = None,
-    base: BasePath = "",
-    dtype: Annotated[str, typer.Option(help="A merged model's dtype, if not the base's.")] = "",
-    quantise: Annotated[str, typer.Option(help="A GGUF file's weights: f16 or q8_0.")] = "f16",
-    reask: Annotated[int, typer.Option(min=0, help="How many problems it is asked again.")] = 50,
-) -> None:
-    """Write a student for peft, mlx-lm, transformers, llama.cpp or Ollama, and ask it again."""
-    from potstill.deploy.exporting import Export, export_student
-    from potstill.deploy.finding import find_student
-
-    found = find_student(directory, student)
-    place = out or directory / "exports" / f"{found.student.id}-{to}"
-    reasked = export_student(found, Export(to, place, base, dtype, quantise, reask))
-    _console().print(f"{place}\n{reasked.sentence}", highlight=False, markup=False, soft_wrap=True)
-
-
-@app.command()
-def convert(
-    adapter: Annotated[Path, typer.Argument(help="An adapter's folder.", show_default=False)],
-    to: Annotated[str, typer.Option(help="peft (from mlx-lm's layout) or mlx (from PEFT's).")],
-    base: Annotated[Path, typer.Option(help="The base model's folder, at full precision.")],
-    out: Annotated[Path, typer.Option(help="A new folder.")],
-) -> None:
-    """Turn any LoRA adapter from mlx-lm's layout into PEFT's or back, to the bit."""
-    from potstill.deploy.mlx_adapter import convert_adapter
-
-    convert_adapter(adapter, to, base, out)
-    print(f"Written: {out}")
-
-
-@app.command()
-def serve(
-    directory: StudyDir,
-    student: BestStudent = "",
-    port: Annotated[int, typer.Option(help="The port on 127.0.0.1; 0 takes a free one.")] = 8012,
-    engine: EngineName = "auto",
-    base: BasePath = "",
-) -> None:
-    """Serve a student as an OpenAI-compatible endpoint on this machine, with the study's prompt."""
-    from potstill.deploy.finding import find_student
-    from potstill.deploy.serving import serve_student
-
-    serve_student(find_student(directory, student), engine, base, port, _console())
-
-
-@app.command()
-def ask(
-    directory: StudyDir,
-    problem: Annotated[str, typer.Argument(help="The problem, in quotes.", show_default=False)],
-    student: BestStudent = "",
-    level: Annotated[str, typer.Option(help="The level, such as R3.")] = "",
-    engine: EngineName = "auto",
-    base: BasePath = "",
-) -> None:
-    """Have a student answer a problem here, and say how sure the study is of it."""
-    from potstill.deploy.asking import print_answer
-    from potstill.deploy.engines import open_engine
-    from potstill.deploy.finding import find_student
-
-    found = find_student(directory, student or level)
-    with open_engine(found, engine, base, batch_size=1) as opened:
-        print_answer(found, opened, problem, _console())
-
-
-@app.command()
-def tutor(
-    directory: StudyDir,
-    port: Annotated[int, typer.Option(help="The port; 0 takes a free one.")] = 8013,
-    host: Annotated[
-        str, typer.Option(help="Where it listens; anywhere but here asks for a token.")
-    ] = "127.0.0.1",
-    mix: Annotated[
-        bool, typer.Option("--mix", help="Ask the mixed student, at each of its levels.")
-    ] = False,
-    engine: Annotated[str, typer.Option(help="auto, transformers or mlx.")] = "auto",
-    base: BasePath = "",
-) -> None:
-    """Serve a page on which the students solve problems at any level, beside their teacher."""
-    from potstill.deploy.tutor import serve_tutor
-
-    serve_tutor(directory, _console(), port=port, host=host, mixed=mix, engine=engine, base=base)
+    review_study(directory, terminal())
 
 
 @app.command()
@@ -479,7 +215,7 @@ def compare(
     """Set two finished studies side by side, paired where problems and conditions are the same."""
     from potstill.comparing_view import show_comparison
 
-    show_comparison(study_a, study_b, json_, _console())
+    show_comparison(study_a, study_b, json_, terminal())
 
 
 @app.command()
@@ -507,7 +243,7 @@ def gap(
     """
     from potstill.gap import show_gap
 
-    show_gap(study, out, (sample, seed), _console(), dry_run=dry_run, json_file=json_)
+    show_gap(study, out, (sample, seed), terminal(), dry_run=dry_run, json_file=json_)
 
 
 def _run(study: Study, directory: Path, until: str) -> None:
@@ -515,7 +251,7 @@ def _run(study: Study, directory: Path, until: str) -> None:
     from potstill.progress import TerminalProgress
     from potstill.report.terminal import print_table
 
-    console = _console()
+    console = terminal()
     report = run_study(study, directory, progress=TerminalProgress(console), until=until)
     if report is None:
         console.print(f"Stopped after {until}. Go on with the same command without --until.")
@@ -525,7 +261,5 @@ def _run(study: Study, directory: Path, until: str) -> None:
     console.print(f"Report: {page}", highlight=False, soft_wrap=True)
 
 
-def _console() -> Console:
-    from rich.console import Console
-
-    return Console()
+for command in (*DATA, *DEPLOY, *CHECKS):
+    app.command(command.__name__.rstrip("_"))(command)

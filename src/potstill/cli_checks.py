@@ -7,21 +7,17 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["CHECKS"]
+from potstill.cli_options import BasePath, StudyDir, terminal
 
-StudyDir = Annotated[
-    Path, typer.Argument(help="The study directory that potstill run made.", show_default=False)
-]
+__all__ = ["CHECKS"]
 
 
 def verify(directory: StudyDir) -> None:
     """Derive every hash of a study again and say what is damaged; exit 2 if anything is."""
-    from rich.console import Console
-
     from potstill.verifying import print_verified, verify_study
 
     found = verify_study(directory)
-    print_verified(found, directory, Console())
+    print_verified(found, directory, terminal())
     if found.damaged:
         raise typer.Exit(2)
 
@@ -31,18 +27,16 @@ def reproduce(
     out: Annotated[
         Path | None, typer.Option(help="A new study directory.  [default: DIR-reproduced]")
     ] = None,
-    base: Annotated[str, typer.Option(help="Where the base model is, if it has moved.")] = "",
+    base: BasePath = "",
     again: Annotated[
         bool, typer.Option("--again", help="Local models answer anew, not from the ledger.")
     ] = False,
 ) -> None:
     """Run a study again from its ledger, buying nothing; say which numbers differ (exit 1)."""
-    from rich.console import Console
-
     from potstill.progress import TerminalProgress
     from potstill.reproducing import print_reproduced, reproduce_study
 
-    console = Console()
+    console = terminal()
     whole = directory.resolve()
     place = out or whole.with_name(f"{whole.name}-reproduced")
     found = reproduce_study(
@@ -59,11 +53,9 @@ def doctor(
     ] = None,
 ) -> None:
     """Say what this machine can do: backends, memory, which student fits; and what to install."""
-    from rich.console import Console
-
     from potstill.doctor import print_examination
 
-    print_examination(study, Console())
+    print_examination(study, terminal())
 
 
 CHECKS = (verify, reproduce, doctor)
