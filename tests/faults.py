@@ -307,7 +307,7 @@ class Driver:
                 # what a new directory buys anew is no reply bought twice
                 self.counting.sold.clear()
                 self.in_flight = 0
-        elif code == -signal.SIGKILL:
+        elif code in (-signal.SIGKILL, -signal.SIGINT):
             self.ended["killed"] += 1
         else:
             self.ended["stopped with a sentence"] += 1
@@ -315,7 +315,7 @@ class Driver:
     def _sentence(self, kind: str, code: int, said: str) -> None:
         """An end that is no success is one sentence, and its advice is followed."""
         assert "Traceback" not in said, f"{kind}: {said}"
-        if code in (0, -signal.SIGKILL):
+        if code in (0, -signal.SIGKILL, -signal.SIGINT):
             return
         last = [line for line in said.splitlines() if line.startswith("potstill: ")]
         assert code in (1, 2, 130), f"{kind}: exit code {code}: {said[-800:]}"
@@ -323,8 +323,8 @@ class Driver:
         advised = re.search(r"delete the folder (\S+) and run again", last[0])
         if advised:
             shutil.rmtree(advised[1].rstrip("/"))
-        advised = re.search(r"delete (\S+) and run again", last[0])
-        if advised and Path(advised[1]).is_file():
+        advised = re.search(r"delete the file (\S+) and run again", last[0])
+        if advised:
             Path(advised[1]).unlink()
 
     def _compare(self, kind: str) -> None:

@@ -109,3 +109,15 @@ def test_works_on_any_fsspec_url() -> None:
     assert [m.stage for m in store.cells()] == ["test"]
     with pytest.raises(StoreError, match="is not a local folder"):
         store.folder(cell)
+
+
+def test_a_damaged_mark_never_advises_to_delete_the_study(tmp_path: Path) -> None:
+    Store(tmp_path)
+    marker = tmp_path / "potstill.json"
+    for damaged in ("{", "[]", '{"format_version": "1"}'):
+        marker.write_text(damaged)
+        with pytest.raises(StoreError, match=r"delete the file .*potstill\.json and run again"):
+            Store(tmp_path)
+    marker.unlink()
+    Store(tmp_path)
+    assert json.loads(marker.read_text()) == {"format_version": 1}

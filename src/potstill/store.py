@@ -247,15 +247,22 @@ class Store:
                 f"{path} is not whole JSON; delete its folder and run the study again."
             ) from exc
 
+    def _read_marker(self, path: str) -> Any:
+        """The mark of a study directory. Its folder holds the ledger: no advice may delete that."""
+        try:
+            return parse_json(self._fs.cat_file(path, end=DOCUMENT_BYTES))
+        except ValueError as exc:
+            raise _damaged_marker(path) from exc
+
     def _check_format(self, create: bool) -> None:
         if self._local:
             refuse_links(Path(self._root), OWN)
         marker = posixpath.join(self._root, "potstill.json")
         if self._fs.exists(marker):
-            body = self._read_json(marker)
+            body = self._read_marker(marker)
             found = body.get("format_version") if isinstance(body, dict) else None
             if type(found) is not int:
-                raise StoreError(f"{marker} names no format; put back the file that was there.")
+                raise _damaged_marker(marker)
             if found > FORMAT_VERSION:
                 raise StoreError(
                     f"{self._root} was written by a newer Potstill (format {found}, this one knows "
@@ -270,6 +277,13 @@ class Store:
             )
         with self._writing():
             self._put(marker, json.dumps({"format_version": FORMAT_VERSION}).encode())
+
+
+def _damaged_marker(path: str) -> StoreError:
+    return StoreError(
+        f"{path} is damaged; delete the file {path} and run again: it is written anew, and all "
+        "else is kept."
+    )
 
 
 class Writing:
