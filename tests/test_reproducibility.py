@@ -236,13 +236,6 @@ DAMAGES: dict[str, tuple[Callable[[Path], Any], str]] = {
         ),
         "manifest.json is not the one that the report stands on",
     ),
-    "a link that leads out": (
-        lambda d: (
-            (link := first(d, "cells/student/*/tokenizer.json")).unlink(),
-            link.symlink_to("/etc/hostname"),
-        ),
-        "leads out of the study and was not read",
-    ),
     "a changed report": (
         lambda d: (d / "report/report.md").write_text("R1 answers everything."),
         "report/report.md is not as it was written",
@@ -286,6 +279,14 @@ def test_every_damage_is_one_sentence(study: Path, damage: str) -> None:
     sentence = only_complaint(study)
     assert says in sentence
     assert ": " in sentence or "; " in sentence  # what to do follows
+
+
+def test_a_link_that_leads_out_is_not_followed(study: Path) -> None:
+    link = first(study, "cells/student/*/tokenizer.json")
+    link.unlink()
+    link.symlink_to("/etc/hostname")
+    with pytest.raises(StoreError, match="is a link that leads out of"):
+        verify_study(study)
 
 
 def test_damage_ends_the_command_with_code_2(
