@@ -20,7 +20,9 @@ lint: .venv/.tested
 bench: .venv/.tested
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
+# llama-cpp-python builds from source, in some minutes
 soak: .venv/.tested
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[llama]'
 	$(BIN)/pytest -m soak --timeout 3600
 
 # pip-audit in an environment of its own, so that what it brings is not what is audited
