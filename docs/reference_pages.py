@@ -1,4 +1,4 @@
-"""The two pages of reference, made from the code when mkdocs builds the site (mkdocs.yml: hooks)."""
+"""The two pages of reference, made from the code when mkdocs builds the site (a hook of it)."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def _table(model: type[BaseModel], titles: Mapping[type[BaseModel], str]) -> str
     rows = ["| field | type | default | what it is |", "|---|---|---|---|"]
     for name, field in model.model_fields.items():
         if name == "options" and model.__name__ in _PLUGINS:
-            group, key = _PLUGINS[model.__name__]
+            _, key = _PLUGINS[model.__name__]
             rows.append(f"| *others* | | | Those of the `{key}`, below. |")
             continue
         kind = _type(field)
@@ -161,7 +161,13 @@ def _type_of(annotation: Any) -> str:
         return " \\| ".join(f"`{each.value}`" for each in annotation) if few else "names below"
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return "section"
-    plain = {str: "text", bool: "true \\| false", int: "whole number", float: "number", Path: "path"}
+    plain = {
+        str: "text",
+        bool: "true \\| false",
+        int: "whole number",
+        float: "number",
+        Path: "path",
+    }
     return plain.get(annotation, "any value")
 
 

@@ -1,8 +1,8 @@
 """The fenced blocks of a page of documentation, with what each one needs.
 
 A block of ``sh`` is run by a test unless the line above it says why it cannot be:
-``<!-- needs: network -->`` (or an API key, a GPU, a Mac, ollama, minutes ...) or ``<!-- serves -->``
-for a command that goes on until it is stopped. A block with a ``title`` is a file.
+``<!-- needs: network -->`` (or an API key, a GPU, a Mac, minutes ...), or ``<!-- serves -->`` for a
+command that goes on until it is stopped. A block with a ``title`` is a file.
 """
 
 from __future__ import annotations
@@ -49,9 +49,11 @@ def blocks_of(page: Path) -> list[Block]:
         line = text.count("\n", 0, match.start("language")) + 1
         needs = mark.removeprefix("needs:").strip() if mark.startswith("needs:") else ""
         if mark and not needs and mark != "serves":
-            raise ValueError(f"{page.name} line {line}: the mark {mark!r} is neither needs nor serves")
+            raise ValueError(
+                f"{page.name} line {line}: the mark {mark!r} is neither needs nor serves"
+            )
         title = _TITLE.search(match["rest"])
-        name = page.relative_to(DOCS).as_posix()
+        name = page.relative_to(DOCS.parent).as_posix()
         found.append(
             Block(
                 name,

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 pytest.importorskip("mkdocs", reason="pip install 'potstill[docs]'")
 sys.path.insert(0, str(DOCS))
 
-import reference_pages  # noqa: E402
+import reference_pages
 
 ROOT = DOCS.parent
 
@@ -41,7 +41,9 @@ def test_site_builds_and_links_lead_somewhere(tmp_path: Path) -> None:
 def test_nothing_on_a_page_is_fetched_from_elsewhere(tmp_path: Path) -> None:
     assert build(tmp_path / "site").returncode == 0
     for page in (tmp_path / "site").rglob("*.html"):
-        found = re.findall(r"<(?:script|link|img)[^>]+(?:src|href)=\"?(https?://[^\" >]+)", page.read_text())
+        found = re.findall(
+            r"<(?:script|link|img)[^>]+(?:src|href)=\"?(https?://[^\" >]+)", page.read_text()
+        )
         assert [url for url in found if "canonical" not in url] == [], page
 
 
