@@ -54,7 +54,8 @@ def test_options_are_those_of_the_command_line(page: Path) -> None:
         if block.language != "sh":
             continue
         subprocess.run(["bash", "-n"], input=block.text.encode(), check=True)
-        assert max(map(len, block.text.splitlines())) <= 80, f"{page.name} line {block.line}"
+        if page != README:
+            assert max(map(len, block.text.splitlines())) <= 80, f"{page.name} line {block.line}"
         for command in block.commands():
             words = words_of(command)
             if words[0] == "potstill":
