@@ -23,9 +23,9 @@ OTHERS = [page for page in pages() if page != TUTORIAL]
 README = DOCS.parent / "README.md"
 # The study that potstill init writes, as it is run here: every stage, fewer problems and steps.
 SMALL = {
-    "problems": [{"source": "pocket", "train": 40, "valid": 10, "heldout": 24}],
-    "levels": ["R1", "R3"],
-    "training": {"preset": "pocket", "iterations": 10, "validate_every": 5},
+    "problems": [{"source": "pocket", "train": 30, "valid": 8, "heldout": 16}],
+    "levels": ["R3"],
+    "training": {"preset": "pocket", "iterations": 6, "validate_every": 3},
 }
 
 
