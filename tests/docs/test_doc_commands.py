@@ -17,6 +17,7 @@ import yaml
 from doc_blocks import DOCS, Block, blocks_of, pages, words_of
 
 from potstill.cli import app, main
+from potstill.study import load_study
 
 TUTORIAL = DOCS / "tutorial.md"
 OTHERS = [page for page in pages() if page != TUTORIAL]
@@ -83,6 +84,8 @@ def follow(page: Path, place: Path) -> None:
             file = place / block.title
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(block.text, encoding="utf-8")
+        if block.title.endswith(".yaml"):
+            load_study(place / block.title)
         if block.language != "sh" or block.needs:
             continue
         for command in block.commands():
