@@ -2,9 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # mlx runs on Apple Silicon and on Linux; elsewhere its tests are skipped
-EXTRAS := $(shell case "$$(uname -sm)" in (Linux\ x86_64|Linux\ aarch64) echo dev,mlx;; (*) echo dev;; esac)
+EXTRAS := $(shell case "$$(uname -sm)" in (Linux\ x86_64|Linux\ aarch64) echo dev,docs,mlx;; (*) echo dev,docs;; esac)
 
-.PHONY: demo test lint bench soak audit clean
+.PHONY: demo test lint bench soak audit docs clean
 
 demo: .venv/.installed
 	$(BIN)/potstill demo --out runs/demo
@@ -29,8 +29,12 @@ soak: .venv/.tested
 audit: .venv/.audit/.installed
 	.venv/.audit/bin/python tools/audit.py constraints.txt
 
+# into site/; a link that leads nowhere stops it
+docs: .venv/.tested
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 clean:
-	rm -rf .venv runs build dist
+	rm -rf .venv runs build dist site
 
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Potstill needs Python 3.11 or newer; set PYTHON=")'

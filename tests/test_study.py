@@ -111,3 +111,9 @@ def test_relative_paths_start_at_the_study_file(tmp_path: Path) -> None:
 def test_a_preset_can_be_changed_in_part(tmp_path: Path) -> None:
     loaded = load_study(study(tmp_path, training={"preset": "paper", "iterations": 7}))
     assert (loaded.training.rank, loaded.training.iterations) == (8, 7)
+
+
+def test_a_key_that_yaml_takes_for_false_is_text(tmp_path: Path) -> None:
+    path = study(tmp_path)
+    path.write_text(path.read_text() + "gates: {off: [false equation]}\n")
+    assert [gate.value for gate in load_study(path).gates.off] == ["false equation"]

@@ -10,9 +10,9 @@ import difflib
 from collections.abc import Iterable, Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from potstill.errors import StudyError
 from potstill.lessons.controls import expand_controls
@@ -20,17 +20,24 @@ from potstill.lessons.difficulty import DifficultyOptions
 from potstill.lessons.quality import GateOptions
 from potstill.lessons.recorded import Options as RecordedLevels
 from potstill.lessons.split import SplitOptions
-from potstill.records import Level, Sampling
+from potstill.records import Level
+from potstill.study_sections import (
+    Agent,
+    Evaluation,
+    PublishedFigure,
+    Section,
+    Source,
+    StudentBase,
+    WithOptions,
+)
 from potstill.study_text import expand, read_study
 from potstill.training.levers import Levers
 from potstill.training.recipe import PRESETS, Recipe
 
-if TYPE_CHECKING:
-    from potstill.solvers.cut import WhenCut
-
 __all__ = [
     "Agent",
     "Evaluation",
+    "PublishedFigure",
     "Source",
     "StudentBase",
     "Study",
@@ -40,174 +47,96 @@ __all__ = [
     "read_study",
 ]
 
-SOLVE_PROMPT = (
-    "{problem}\n\nPlease reason step by step, and put your final answer within \\boxed{}."
-)
 
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class _WithOptions(_Strict):
-    """A section of which some keys are ours and the rest belong to a plugin."""
-
-    options: dict[str, Any] = Field(default_factory=dict)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _gather(cls, value: Any) -> Any:
-        if not isinstance(value, dict) or "options" in value:
-            return value
-        own = {k: v for k, v in value.items() if k in cls.model_fields}
-        return own | {"options": {k: v for k, v in value.items() if k not in cls.model_fields}}
-
-
-class Source(_WithOptions):
-    """Where problems come from; ``use: heldout`` keeps all of a source from training."""
-
-    source: str
-    name: str = ""
-    use: Literal["split", "heldout"] = "split"
-
-    @property
-    def label(self) -> str:
-        """The name of the set in tables."""
-        return self.name or self.source
-
-
-class Agent(_WithOptions):
-    """A model in a role: the teacher, the verifier or the condenser.
-
-    ``samples`` is the teacher's: how often it is asked each problem it is to teach. Where the first
-    answer is wrong, undecided or disputed, a later one that is right takes its place. ``when_cut``
-    is what becomes of an answer that reaches ``max_tokens``: it is kept and counted as cut, asked
-    ``again`` once with ``cut_max_tokens`` (0: twice as many), or made to ``continue`` once by that
-    many (0: as many again).
-    """
-
-    solver: str
-    system: str = ""
-    prompt: str = SOLVE_PROMPT
-    temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
-    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
-    max_tokens: Annotated[int, Field(gt=0)] = 8192
-    seed: int = 0
-    samples: Annotated[int, Field(ge=1, le=64)] = 1
-    when_cut: Literal["keep", "again", "continue"] = "keep"
-    cut_max_tokens: Annotated[int, Field(ge=0)] = 0
-
-    @model_validator(mode="after")
-    def _larger(self) -> Agent:
-        if self.when_cut == "again" and 0 < self.cut_max_tokens <= self.max_tokens:
-            raise ValueError(
-                f"cut_max_tokens ({self.cut_max_tokens}) must be more than max_tokens "
-                f"({self.max_tokens}) for an answer to be asked again"
-            )
-        return self
-
-    @property
-    def past_cut(self) -> WhenCut | None:
-        """How this agent is asked past a cut; None where cut answers are kept as they are."""
-        from potstill.solvers.cut import WhenCut
-
-        if self.when_cut == "keep":
-            return None
-        usual = self.max_tokens * (2 if self.when_cut == "again" else 1)
-        return WhenCut(self.when_cut, self.cut_max_tokens or usual)
-
-    @property
-    def sampling(self) -> Sampling:
-        """How this agent's tokens are drawn."""
-        return Sampling(self.temperature, self.top_p, self.seed, self.max_tokens)
-
-
-class StudentBase(_Strict):
-    """The compact model that learns: ``base`` is ``pocket``, a folder, or a hub id.
-
-    ``precision: nf4`` holds the base in 4 bits and trains the adapter on it (QLoRA; CUDA only).
-    """
-
-    base: str = "pocket"
-    backend: Literal["torch", "mlx"] = "torch"
-    precision: Literal["float32", "bfloat16", "nf4"] = "float32"
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-
-
-class Evaluation(_Strict):
-    """The one condition under which base and students answer.
-
-    ``seen: report`` has them answer the problems they trained on too, which are scored apart from
-    the held-out ones; otherwise a problem that stood in a training set is never scored.
-    ``level_prompt`` asks for one level: of the mixed student, of the base beside it, and of the
-    base at the lengths of ``base_at``, so that length and training can be told apart.
-    """
-
-    system: str = ""
-    prompt: str = SOLVE_PROMPT
-    temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
-    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
-    max_tokens: Annotated[int, Field(gt=0)] = 2048
-    seed: int = 0
-    batch_size: Annotated[int, Field(ge=0)] = 0
-    seen: Literal["refuse", "report"] = "refuse"
-    base_at: list[Level] = []
-    level_prompt: str = "{prompt}\n\nLevel {level}: reason in about {words} words."
-
-    @property
-    def sampling(self) -> Sampling:
-        """How base and students draw their tokens."""
-        return Sampling(self.temperature, self.top_p, self.seed, self.max_tokens)
-
-
-class PublishedFigure(_Strict):
-    """A count that others published, set beside this study's own of ``who`` (a level, base ...)."""
-
-    table: str
-    label: str
-    correct: Annotated[int, Field(ge=0)]
-    n: Annotated[int, Field(gt=0)]
-    seen: Annotated[int, Field(ge=0)] = 0
-    chosen: str = ""
-    spread: float | None = None
-    who: str = ""
-
-    @model_validator(mode="after")
-    def _of_n(self) -> PublishedFigure:
-        if max(self.correct, self.seen) > self.n:
-            raise ValueError(f"{self.label}: correct and seen are counts of the n problems")
-        return self
-
-
-class Study(_Strict):
+class Study(Section):
     """A whole study, as the file says it."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-    about: str = ""
-    problems: Annotated[list[Source], Field(min_length=1)]
-    split: SplitOptions = Field(default_factory=SplitOptions)
-    teacher: Agent
-    verifier: Agent | None = None
-    verify: Literal["symbolic", "undecided", "both"] = "undecided"
-    forms: Literal["note", "strict"] = "note"
-    condenser: Agent | None = None
-    difficulty: DifficultyOptions | None = None
-    rater: Agent | None = None
-    recorded: RecordedLevels | None = None
-    gates: GateOptions = Field(default_factory=GateOptions)
-    levels: Annotated[list[Level], Field(min_length=1)] = [Level(f"R{i}") for i in range(1, 7)]
-    require: Literal["all", "own"] = "all"
-    controls: list[str] = []
-    mix: list[Level] = []
-    student: StudentBase = Field(default_factory=StudentBase)
-    training: Recipe = Field(default_factory=lambda: Recipe.preset("default"))
-    levers: Levers = Field(default_factory=Levers)
-    training_log: list[Literal["trackio", "wandb"]] = []
-    primary: tuple[str, str] | None = Field(default=None, strict=False)
-    published: list[PublishedFigure] = []
-    budget_usd: Annotated[float, Field(ge=0)] | None = None
-    seeds: Annotated[list[int], Field(min_length=1)] = [0]
-    evaluation: Evaluation = Field(default_factory=Evaluation)
+    name: Annotated[
+        str,
+        Field(
+            pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+            description="Names the run's directory, runs/NAME.",
+        ),
+    ]
+    about: str = Field(default="", description="A paragraph under the report's title.")
+    problems: Annotated[list[Source], Field(min_length=1, description="Where problems come from.")]
+    split: SplitOptions = Field(
+        default_factory=SplitOptions,
+        description="Which problems are trained on, validated on and held out.",
+    )
+    teacher: Agent = Field(description="Who solves the problems.")
+    verifier: Agent | None = Field(
+        default=None, description="The second agent: the judge of answers."
+    )
+    verify: Literal["symbolic", "undecided", "both"] = Field(
+        default="undecided",
+        description="The judge is asked never, where the symbolic check cannot decide, or always.",
+    )
+    forms: Literal["note", "strict"] = Field(
+        default="note",
+        description="A right value in another form than was asked for: noted, or (strict) wrong.",
+    )
+    condenser: Agent | None = Field(
+        default=None, description="Who writes the levels; this or recorded."
+    )
+    difficulty: DifficultyOptions | None = Field(
+        default=None, description="Rates every problem 1 to 10."
+    )
+    rater: Agent | None = Field(
+        default=None, description="Who rates difficulty, where it is by: model."
+    )
+    recorded: RecordedLevels | None = Field(
+        default=None, description="Levels read from files, in place of a condenser."
+    )
+    gates: GateOptions = Field(
+        default_factory=GateOptions, description="Which checks keep a lesson from training."
+    )
+    levels: list[Level] = Field(
+        default=[Level(f"R{i}") for i in range(1, 7)],
+        min_length=1,
+        description="R1 (whole) to R6 (a line): a student is trained on each.",
+    )
+    require: Literal["all", "own"] = Field(
+        default="all",
+        description="Trained on: what passed at every level, or at each level its own.",
+    )
+    controls: list[str] = Field(
+        default=[],
+        description="Students beside the ladder: truncate (R1 cut to a level's length) ...",
+    )
+    mix: list[Level] = Field(
+        default=[], description="The levels that one mixed student is trained on together."
+    )
+    student: StudentBase = Field(
+        default_factory=StudentBase, description="The compact model that learns."
+    )
+    training: Recipe = Field(
+        default_factory=lambda: Recipe.preset("default"),
+        description="The recipe; preset: names one to start from.",
+    )
+    levers: Levers = Field(default_factory=Levers, description="Speed-ups of the torch backend.")
+    training_log: list[Literal["trackio", "wandb"]] = Field(
+        default=[], description="Where the training figures are sent too."
+    )
+    primary: tuple[str, str] | None = Field(
+        default=None,
+        strict=False,
+        description="The comparison that is declared, such as [R1, base]; not corrected.",
+    )
+    published: list[PublishedFigure] = Field(
+        default=[], description="Others' figures, set beside this study's."
+    )
+    budget_usd: Annotated[float, Field(ge=0)] | None = Field(
+        default=None,
+        description="A hard stop on paid calls, over all runs of the study; none sets no bound.",
+    )
+    seeds: list[int] = Field(
+        default=[0], min_length=1, description="Every variant is trained once per seed."
+    )
+    evaluation: Evaluation = Field(
+        default_factory=Evaluation,
+        description="The condition under which base and students answer.",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -320,7 +249,7 @@ def _check_plugins(study: Study, path: Path) -> None:
         _check(path, role, "potstill.solvers", agent.solver, agent)
 
 
-def _check(path: Path, where: str, group: str, name: str, section: _WithOptions) -> None:
+def _check(path: Path, where: str, group: str, name: str, section: WithOptions) -> None:
     try:
         load_options(group, name, section.options, type(section).model_fields)
     except StudyError as exc:

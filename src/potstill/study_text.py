@@ -61,11 +61,16 @@ def expand(raw: Mapping[str, Any], path: Path) -> dict[str, Any]:
 
 
 class _OnceLoader(yaml.SafeLoader):
-    """YAML's safe loader, refusing a key that stands twice in one mapping."""
+    """YAML's safe loader, refusing a key that stands twice in one mapping.
+
+    A key is text: ``off`` is the gates' setting and not YAML 1.1's false.
+    """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
         for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:bool":
+                key_node.tag = "tag:yaml.org,2002:str"
             key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
             if isinstance(key, str) and key in seen:
                 raise yaml.constructor.ConstructorError(

@@ -66,6 +66,17 @@ def settings(base_url: str, **more: object) -> Options:
     return Options(**(plain | more))
 
 
+def test_a_short_key_for_a_local_server_leaves_replies_whole(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOCAL_KEY", "x")
+    with serve(create_app(Teacher().reply, ["m"])) as url:
+        solver = ApiSolver(settings(url, api_key_env="LOCAL_KEY"), ledger)
+        (reply,) = solver.complete([ask("\\boxed{x}")], "teach")
+    assert isinstance(reply, Completion)
+    assert reply.text == "answer \\boxed{x}"
+
+
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
 def test_asks_are_answered_kept_and_never_bought_twice(ledger: Ledger, stream: bool) -> None:
     teacher = Teacher()

@@ -59,10 +59,26 @@ class GateOptions(BaseModel):
     advisory: tuple[Gate, ...] = Field(
         default=_ADVISORY, description="gates that are counted and leave nothing out"
     )
-    repeat_times: Annotated[int, Field(ge=2)] = 4
-    foreign_letters: Annotated[float, Field(ge=0, le=1)] = 0.01
-    own_numbers: Annotated[float, Field(ge=0, le=1)] = 0.15
-    least_words_r1: Annotated[int, Field(ge=0)] = 5
+    repeat_times: Annotated[
+        int, Field(ge=2, description="How often a passage comes before it is a loop.")
+    ] = 4
+    foreign_letters: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1,
+            description="The share of letters of a script that the problem does not use.",
+        ),
+    ] = 0.01
+    own_numbers: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1,
+            description="The least share of the problem's numbers that its reasoning names.",
+        ),
+    ] = 0.15
+    least_words_r1: Annotated[int, Field(ge=0, description="Fewer words at R1 are too short.")] = 5
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ class RecordedFile(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    path: Path
+    path: Path = Field(description="The table of lessons.")
     levels: dict[Level, str] = Field(description="level: column ('messages' for a chat file)")
     id: tuple[str, ...] = ()
     question: str = ""
@@ -63,8 +63,8 @@ class Options(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    files: tuple[RecordedFile, ...] = Field(min_length=1)
-    made_by: str = "recorded"
+    files: tuple[RecordedFile, ...] = Field(min_length=1, description="The files of levels.")
+    made_by: str = Field(default="recorded", description="Who made them, for the report.")
 
 
 @dataclass(frozen=True, slots=True)

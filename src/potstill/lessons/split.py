@@ -35,7 +35,7 @@ class SplitOptions(BaseModel):
     heldout: tuple[str, ...] = ()
     heldout_share: Annotated[float, Field(gt=0, lt=1)] = 0.2
     valid_share: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    seed: int = 0
+    seed: int = Field(default=0, description="Draws the shares.")
 
     @model_validator(mode="before")
     @classmethod

@@ -32,12 +32,14 @@ class Options(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    model: Literal["pocket-teacher", "pocket-verifier", "pocket-condenser"]
+    model: Literal["pocket-teacher", "pocket-verifier", "pocket-condenser"] = Field(
+        description="Which of the three roles it plays."
+    )
     seed: int = 0
     problem_seed: int = 0
     problems: Annotated[int, Field(gt=0)] = 700
     latency_s: Annotated[float, Field(ge=0)] = 0.0
-    concurrency: Annotated[int, Field(gt=0)] = 32
+    concurrency: Annotated[int, Field(gt=0, description="Calls in flight.")] = 32
 
     def identity(self) -> dict[str, Any]:
         """What decides the answers."""

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from potstill.errors import InputError
 from potstill.problems.raw import RawProblem
 from potstill.problems.table import Columns, raw_problem
@@ -19,10 +21,10 @@ __all__ = ["Options", "load_split", "read"]
 class Options(Columns):
     """A dataset's name (or a folder written by ``save_to_disk``), configuration, split, columns."""
 
-    dataset: str
-    config: str | None = None
-    split: str = "test"
-    revision: str | None = None
+    dataset: str = Field(description="The dataset's id, or a folder.")
+    config: str | None = Field(default=None, description="Its configuration.")
+    split: str = Field(default="test", description="Its split.")
+    revision: str | None = Field(default=None, description="A branch, tag or commit.")
 
 
 def read(options: Options) -> Iterator[RawProblem]:

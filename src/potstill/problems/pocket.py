@@ -18,10 +18,10 @@ __all__ = ["Options", "read"]
 class Options(SourceOptions):
     """How many problems of each split, and the seed they are drawn with."""
 
-    train: Annotated[int, Field(ge=0)] = 300
-    valid: Annotated[int, Field(ge=0)] = 60
-    heldout: Annotated[int, Field(ge=0)] = 330
-    seed: int = 0
+    train: Annotated[int, Field(ge=0, description="How many to train on.")] = 300
+    valid: Annotated[int, Field(ge=0, description="How many to validate on.")] = 60
+    heldout: Annotated[int, Field(ge=0, description="How many are held out.")] = 330
+    seed: int = Field(default=0, description="Draws the problems.")
 
 
 def read(options: Options) -> Iterator[RawProblem]:

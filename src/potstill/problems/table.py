@@ -22,19 +22,23 @@ __all__ = ["Columns", "Options", "raw_problem", "read"]
 class Columns(SourceOptions):
     """Which column is what. ``key_is`` says how a key is checked; ``tolerance`` is absolute."""
 
-    text: str = "problem"
-    key: str = "answer"
-    id: str | None = None
-    kind: str | None = None
+    text: str = Field(default="problem", description="The column of problem texts.")
+    key: str = Field(default="answer", description="The column of keys.")
+    id: str | None = Field(default=None, description="The column of ids.")
+    kind: str | None = Field(
+        default=None, description="The column of answer kinds; inferred where none."
+    )
     groups: dict[str, str] = Field(default_factory=dict, description="group name: column")
-    key_is: Literal["text", "number", "tests", "rubric"] = "text"
-    tolerance: Annotated[float, Field(ge=0)] = 0.0
+    key_is: Literal["text", "number", "tests", "rubric"] = Field(
+        default="text", description="What the key is, and so how it is checked."
+    )
+    tolerance: Annotated[float, Field(ge=0, description="Of key_is: number, absolute.")] = 0.0
 
 
 class Options(Columns):
     """A table file and its columns. Rows without an id column are called FILE/LINE."""
 
-    path: Path
+    path: Path = Field(description="The csv, tsv, jsonl, json or parquet file.")
 
 
 def read(options: Options) -> Iterator[RawProblem]:

@@ -30,8 +30,8 @@ class PriceOptions(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
-    input: float = Field(ge=0)
-    output: float = Field(ge=0)
+    input: float = Field(ge=0, description="Of a token sent.")
+    output: float = Field(ge=0, description="Of a token received.")
     cached: float = Field(default=-1.0, ge=-1.0, description="as input where it is not given")
 
 
@@ -40,24 +40,40 @@ class Options(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
-    model: str = Field(min_length=1)
-    base_url: str
-    provider: str = Field(default="openai-compatible", min_length=1)
-    api_key_env: str = "OPENAI_API_KEY"
-    api_key_file: str = ""
-    concurrency: int = Field(default=32, ge=1, le=10_000)
-    requests_per_minute: float = Field(default=0, ge=0)
-    tokens_per_minute: float = Field(default=0, ge=0)
-    timeout_connect_s: Seconds = 10.0
-    timeout_read_s: Seconds = 300.0
-    timeout_total_s: Seconds = 3600.0
-    stream: bool = True
-    retries: int = Field(default=6, ge=0, le=100)
-    backoff_s: Seconds = 0.5
-    backoff_max_s: Seconds = 30.0
-    limit_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
-    extra_body: dict[str, JsonValue] = Field(default_factory=dict)
-    price: PriceOptions | None = None
+    model: str = Field(min_length=1, description="The model's name at the endpoint.")
+    base_url: str = Field(description="Where it answers, like https://host/v1.")
+    provider: str = Field(
+        default="openai-compatible",
+        min_length=1,
+        description="Part of a reply's identity in the ledger; the address is not.",
+    )
+    api_key_env: str = Field(
+        default="OPENAI_API_KEY", description="The environment variable that holds the key."
+    )
+    api_key_file: str = Field(default="", description="A file that holds the key, in its place.")
+    concurrency: int = Field(default=32, ge=1, le=10_000, description="Calls in flight.")
+    requests_per_minute: float = Field(
+        default=0, ge=0, description="A bound of our own; 0 sets none."
+    )
+    tokens_per_minute: float = Field(
+        default=0, ge=0, description="A bound of our own; 0 sets none."
+    )
+    timeout_connect_s: Seconds = Field(default=10.0, description="Seconds to connect.")
+    timeout_read_s: Seconds = Field(default=300.0, description="Seconds without a byte.")
+    timeout_total_s: Seconds = Field(default=3600.0, description="Seconds for the whole reply.")
+    stream: bool = Field(default=True, description="Replies come piece by piece.")
+    retries: int = Field(
+        default=6, ge=0, le=100, description="Further tries of a call that failed in passing."
+    )
+    backoff_s: Seconds = Field(default=0.5, description="Seconds before the first of them.")
+    backoff_max_s: Seconds = Field(default=30.0, description="Seconds at most between two.")
+    limit_field: Literal["max_tokens", "max_completion_tokens"] = Field(
+        default="max_tokens", description="What the provider calls the token limit."
+    )
+    extra_body: dict[str, JsonValue] = Field(
+        default_factory=dict, description="Further fields of the request, part of its identity."
+    )
+    price: PriceOptions | None = Field(default=None, description="In place of the shipped table.")
 
     def identity(self) -> dict[str, JsonValue]:
         """What decides the answers: who is asked and with what, never where or how fast."""

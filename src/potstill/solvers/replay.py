@@ -61,12 +61,12 @@ class ReplayFile(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
-    path: str = Field(min_length=1)
+    path: str = Field(min_length=1, description="The table or ledger.")
     model: str = ""
-    question: str = "question"
+    question: str = Field(default="question", description="The column of questions.")
     text: str = ""
-    reasoning: str = ""
-    finish: str = ""
+    reasoning: str = Field(default="", description="The column of reasoning.")
+    finish: str = Field(default="", description="The column of finish reasons.")
     messages: str = ""
     answer: str = ""
     blank_is_cut: bool = False
@@ -83,10 +83,12 @@ class Options(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
-    model: str = Field(min_length=1)
-    files: list[ReplayFile] = Field(min_length=1)
-    http: bool = True
-    concurrency: int = Field(default=32, ge=1)
+    model: str = Field(min_length=1, description="The model it plays.")
+    files: list[ReplayFile] = Field(min_length=1, description="The recorded replies.")
+    http: bool = Field(
+        default=True, description="Whether they are asked for over HTTP, as an endpoint's."
+    )
+    concurrency: int = Field(default=32, ge=1, description="Calls in flight.")
 
     def identity(self) -> dict[str, JsonValue]:
         """What decides the answers: the model and the files with their columns."""

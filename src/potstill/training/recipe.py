@@ -32,31 +32,42 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    rank: int = Field(16, ge=1)
+    rank: int = Field(16, ge=1, description="The rank of the adapter.")
     alpha: float = Field(32.0, gt=0, description="The adapter's scale is alpha / rank.")
-    dropout: float = Field(0.0, ge=0, lt=1)
-    target_modules: tuple[str, ...] = Field(SEVEN_PROJECTIONS, strict=False, min_length=1)
+    dropout: float = Field(0.0, ge=0, lt=1, description="On the adapter's input.")
+    target_modules: tuple[str, ...] = Field(
+        SEVEN_PROJECTIONS,
+        strict=False,
+        min_length=1,
+        description="The projections that are adapted.",
+    )
     layers: int | Literal["all"] = Field("all", description="How many of the top layers to adapt.")
     # Ten times full fine-tuning's 5e-5: Qwen of 0.5B to 72B wants that within about a tenth, Llama
     # less (Schulman et al. 2025, LoRA Without Regret; tinker-cookbook: x (2000 / hidden)^0.0775).
-    learning_rate: float = Field(5e-4, gt=0)
-    schedule: Literal["constant", "cosine", "linear"] = "cosine"
-    warmup_steps: int = Field(10, ge=0)
+    learning_rate: float = Field(5e-4, gt=0, description="At its highest.")
+    schedule: Literal["constant", "cosine", "linear"] = Field(
+        default="cosine", description="How it falls after the warm-up."
+    )
+    warmup_steps: int = Field(10, ge=0, description="Steps of linear rise.")
     batch_size: int = Field(8, ge=1)
-    accumulation: int = Field(1, ge=1)
+    accumulation: int = Field(1, ge=1, description="Batches to a step.")
     iterations: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
         200, description="auto takes it from the study's diagnosis.json"
     )
-    optimizer: Literal["adamw", "adam_no_bias_correction"] = "adamw"
-    weight_decay: float = Field(0.0, ge=0)
-    betas: tuple[float, float] = Field((0.9, 0.999), strict=False)
+    optimizer: Literal["adamw", "adam_no_bias_correction"] = Field(
+        default="adamw", description="adam_no_bias_correction is mlx-lm's default Adam."
+    )
+    weight_decay: float = Field(0.0, ge=0, description="Of adamw.")
+    betas: tuple[float, float] = Field(
+        (0.9, 0.999), strict=False, description="The optimizer's two decay rates."
+    )
     clip_norm: float = Field(1.0, ge=0, description="0 turns clipping off.")
-    validate_every: int = Field(25, ge=1)
+    validate_every: int = Field(25, ge=1, description="Steps between validations.")
     select_by: Literal["loss", "accuracy"] = Field(
         "loss", description="Which checkpoint is kept: by validation loss, or problems right."
     )
     patience: int = Field(0, ge=0, description="Validations without a better one; 0 is off.")
-    max_sequence_tokens: int = Field(2048, ge=2)
+    max_sequence_tokens: int = Field(2048, ge=2, description="Longer examples are left out.")
     threads: int = Field(0, ge=0, description="CPU threads; 0 is one fewer than there are cores.")
 
     @model_validator(mode="after")
