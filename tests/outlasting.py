@@ -72,4 +72,6 @@ def replies(directory: Path) -> dict[str, str]:
     if not (directory / "ledger.sqlite").exists():
         return {}
     with sqlite3.connect(f"file:{directory}/ledger.sqlite?mode=ro", uri=True) as db:
-        return dict(db.execute("select key, sha256 from replies").fetchall())
+        # a run killed at its very beginning leaves a file without a table
+        made = db.execute("select 1 from sqlite_master where name = 'replies'").fetchone()
+        return dict(db.execute("select key, sha256 from replies").fetchall()) if made else {}

@@ -37,8 +37,9 @@ def drive(folder: Path, kinds: list[str], seed: int, monkeypatch: pytest.MonkeyP
     return driver
 
 
+@pytest.mark.timeout(900)
 def test_some_faults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    driver = drive(tmp_path, ["kill", "flip_ledger", "tear", "two_at_once"], 1, monkeypatch)
+    driver = drive(tmp_path, ["kill", "flip_ledger", "tear"], 1, monkeypatch)
     assert driver.finished
 
 
