@@ -33,7 +33,7 @@ __all__ = [
 FOLDER = "shards"
 # The first piece, before anyone knows how long answers take, and the least that the rest is cut to.
 _LEAST_ASKS = 16
-# A piece is at most so many times the largest one that was timed.
+# A piece is at most so many times the last one that was timed.
 _GROWTH = 4
 # Towards the end every worker still gets so many pieces, so that none is waited for long.
 _LAST_PIECES = 2
@@ -135,12 +135,13 @@ class Pace:
     shard_s: float
     workers: int = 1
     _asks_per_s: dict[str, float] = field(default_factory=dict)
-    _largest: dict[str, int] = field(default_factory=dict)
+    _timed_asks: dict[str, int] = field(default_factory=dict)
 
     def learn(self, solver_id: str, asks: int, seconds: float) -> None:
         """Nothing; a piece of so many asks took one worker so long."""
-        if asks >= self._largest.get(solver_id, 1):  # leftovers say little of a full piece
-            self._largest[solver_id] = asks
+        # leftovers say little of a full piece
+        if asks >= _LEAST_ASKS or solver_id not in self._timed_asks:
+            self._timed_asks[solver_id] = asks
             self._asks_per_s[solver_id] = asks / max(seconds, 1e-3)
 
     def size(self, solver_id: str, left: int) -> int:
@@ -149,8 +150,8 @@ class Pace:
         return max(1, min(self._full(solver_id), max(share, _LEAST_ASKS)))
 
     def _full(self, solver_id: str) -> int:
-        if solver_id in self._largest:
-            rate, timed = self._asks_per_s[solver_id], self._largest[solver_id]
+        if solver_id in self._timed_asks:
+            rate, timed = self._asks_per_s[solver_id], self._timed_asks[solver_id]
         else:  # the slowest solver so far is a careful guess for a new one
             rate, timed = min(self._asks_per_s.values(), default=0.0), _LEAST_ASKS
         return max(1, min(round(rate * self.shard_s), timed * _GROWTH)) if rate else _LEAST_ASKS
