@@ -1,9 +1,10 @@
-"""What the cluster's tests share: questions, a crew without Ray that loses shards, a worker that ends."""
+"""What the cluster's tests share: questions, a crew that loses shards, workers that end."""
 
 from __future__ import annotations
 
 import os
 import random
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -95,3 +96,31 @@ def busy_workers(method: str) -> list[psutil.Process]:
         if title.startswith("ray::") and title.endswith(f".{method}"):
             found.append(process)
     return found
+
+
+class Killer:
+    """Ends a worker at its work once ``ready``, up to ``times``, ``every_s``; a context manager."""
+
+    def __init__(
+        self, methods: str, ready: Callable[[], bool], times: int = 1, every_s: float = 0.02
+    ) -> None:
+        self._methods, self._ready = methods.split(), ready
+        self._times, self._every_s = times, every_s
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._kill)
+        self.killed = 0
+
+    def _kill(self) -> None:
+        while self.killed < self._times and not self._over.wait(self._every_s):
+            busy = [x for m in self._methods for x in busy_workers(m)] if self._ready() else []
+            if busy:
+                busy[self.killed % len(busy)].kill()
+                self.killed += 1
+
+    def __enter__(self) -> Killer:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._over.set()
+        self._thread.join()

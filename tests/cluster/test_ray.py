@@ -1,16 +1,18 @@
-"""Real Ray on this machine: two workers of one thread each, some of which are killed at their work."""
+"""Real Ray on this machine: two workers of one thread each, some killed at their work."""
 
 from __future__ import annotations
 
-import threading
-import time
+import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
-from crews import POISON, Fragile, asks, busy_workers, poisoned
+from crews import POISON, Fragile, Killer, asks, poisoned
 
 from potstill.cluster.answers import Answering, ClusterSolver
 from potstill.cluster.crew import Crew
@@ -18,7 +20,7 @@ from potstill.cluster.grid import train_on
 from potstill.cluster.options import ClusterOptions
 from potstill.cluster.session import joined, places
 from potstill.cluster.worker import BaseSpec
-from potstill.errors import InputError, PotstillError
+from potstill.errors import InputError
 from potstill.ledger import Ledger
 from potstill.records import Finish
 from potstill.solvers.local import LocalSolver
@@ -61,32 +63,6 @@ def crew(
     crew.close()
 
 
-class Killer:
-    """Ends a worker that is in a method, once ``ready``; a context manager."""
-
-    def __init__(self, method: str, ready: Callable[[], bool]) -> None:
-        self._method, self._ready = method, ready
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._kill)
-        self.killed = 0
-
-    def _kill(self) -> None:
-        while not self._over.wait(0.02):
-            busy = busy_workers(self._method) if self._ready() else []
-            if busy:
-                busy[0].kill()
-                self.killed += 1
-                return
-
-    def __enter__(self) -> Killer:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-
 def answering(ledger: Ledger, directory: Path, crew: Crew, base: Base) -> Answering:
     return Answering(
         ledger,
@@ -105,7 +81,9 @@ def test_a_worker_killed_at_answering_costs_no_answer(
 ) -> None:
     asked = asks(400, max_tokens=100)
     with Ledger.open(tmp_path / "alone.sqlite") as other:
-        alone = {x.tag: x for x in LocalSolver(base, None, other, solver_id="b").complete(asked, "")}
+        alone = {
+            x.tag: x for x in LocalSolver(base, None, other, solver_id="b").complete(asked, "")
+        }
     bought: list[str] = []
     honest = ledger.put_many
     ledger.put_many = lambda x: bought.extend(e.key for e in x) or honest(x)  # type: ignore
@@ -129,11 +107,14 @@ def test_a_worker_killed_at_training_leaves_no_trace(
         for k in range(3)
     ]
     steps: list[tuple[int, int]] = []
-    watch = lambda report: steps.append((report.cell.seed, report.point.step))  # noqa: E731
     with Killer("train", lambda: len(steps) > 5) as killer:
-        far = dict(train_on(crew, jobs, retries=2, on_step=watch))
+        trained = train_on(
+            crew, jobs, retries=2, on_step=lambda x: steps.append((x.cell.seed, x.point.step))
+        )
+        far = dict(trained)
     assert killer.killed == 1
-    near = train_cells(base, [Job(j.cell, *j_data(j), tmp_path / j.out.name, "data") for j in jobs])
+    alone = [replace(job, out=tmp_path / job.out.name) for job in jobs]
+    near = train_cells(base, alone, workers=1)
     assert {job.cell: done.student.adapter_hash for job, done in near} == {
         job.cell: done.student.adapter_hash for job, done in far.items()
     }
@@ -141,10 +122,7 @@ def test_a_worker_killed_at_training_leaves_no_trace(
     assert all((job.out / "student.json").is_file() for job in jobs)
 
 
-def j_data(job: Job) -> tuple[Any, Any, Recipe]:
-    return job.train, job.valid, job.recipe
-
-
+@pytest.mark.soak
 def test_a_question_that_ends_its_workers_is_told(
     crew: Crew, base: Base, ledger: Ledger, directory: Path
 ) -> None:
@@ -181,4 +159,57 @@ def test_ray_listens_to_this_machine_alone(ray: Any) -> None:
         and socket.laddr.ip not in ("127.0.0.1", "::1", "::ffff:127.0.0.1")
     ]
     assert outside == []
-    assert PotstillError
+
+
+@pytest.mark.soak
+def test_a_machine_lost_at_answering_costs_no_answer(
+    base: Base, spec_in: Callable[[Path], BaseSpec], ledger: Ledger, tmp_path: Path
+) -> None:
+    """Two machines of one worker each, both of them here; one goes while it answers."""
+    script = _TWO_MACHINES.format(spec=spec_in(tmp_path / "study"), here=str(Path(__file__).parent))
+    command = [sys.executable, "-c", script, str(tmp_path / "study")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout.splitlines()[-1])
+    solver = LocalSolver(base, None, ledger, solver_id="base")
+    alone = {x.tag: x.text for x in solver.complete(asks(600, max_tokens=100), "answer")}
+    assert told["answers"] == alone
+    assert told["removed"]
+    assert any("was lost" in note for note in told["notes"])
+
+
+_TWO_MACHINES = """
+import json, os, sys, threading, time
+from pathlib import Path, PosixPath
+os.environ |= {{"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0"}}
+sys.path.insert(0, {here!r})
+from crews import asks
+from ray.cluster_utils import Cluster
+from potstill.cluster.answers import Answering, ClusterSolver
+from potstill.cluster.crew import open_crew
+from potstill.cluster.options import ClusterOptions
+from potstill.cluster.worker import BaseSpec
+from potstill.ledger import Ledger
+
+spec, directory, notes, removed = {spec}, Path(sys.argv[1]), [], []
+cluster = Cluster(initialize_head=True, head_node_args={{"num_cpus": 0}})
+nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
+options = ClusterOptions(shard_s=2.0)
+
+def remove(ledger):
+    while not any(ledger.entries()):
+        time.sleep(0.05)
+    cluster.remove_node(nodes[0], allow_graceful=False)
+    removed.append(1)
+
+with Ledger.open(directory / "ledger.sqlite") as ledger:
+    with open_crew("ray://" + cluster.address, spec, options, notes.append) as crew:
+        assert crew.size == 2, crew.size
+        threading.Thread(target=remove, args=(ledger,), daemon=True).start()
+        made = Answering(ledger, directory, lambda: crew, options, base_hash=spec.base_hash,
+                         precision="float32", batch_size=8, note=notes.append)
+        solver = ClusterSolver(made, None, "base")
+        found = {{x.tag: x.text for x in solver.complete(asks(600, 100), "answer")}}
+cluster.shutdown()
+print(json.dumps({{"answers": found, "removed": bool(removed), "notes": notes}}))
+"""

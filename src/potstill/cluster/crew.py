@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -93,6 +94,15 @@ class Crew:
                 if task is not None:
                     yield task, outcome
 
+    def wait(self) -> None:
+        """Nothing; every worker has loaded the base. Raises as ``work`` does."""
+        while loading := [hand for hand in self._hands if hand.loading]:
+            ended, _ = self._ray.wait([hand.call for hand in loading], timeout=_START_LIMIT_S)
+            if not ended:
+                self._check_patience(math.inf)
+            for hand in [hand for hand in loading if hand.call in ended]:
+                self._outcome(hand)
+
     def close(self) -> None:
         """Nothing; the workers are ended."""
         for hand in self._hands:
@@ -155,10 +165,10 @@ class Crew:
                 watch(report)
 
     def _check_patience(self, waited_s: float) -> None:
-        if waited_s > _START_LIMIT_S:
+        if waited_s >= _START_LIMIT_S:
             raise PotstillError(
-                f"No worker came to life in {waited_s:.0f} seconds; look at the cluster with ray "
-                "status, and run again."
+                f"No worker came to life in {_START_LIMIT_S:.0f} seconds; look at the cluster with "
+                "ray status, and run again."
             )
 
 
