@@ -50,7 +50,10 @@ class Fragile(Worker):
 
 
 class LossyCrew:
-    """A crew of one worker in this process, which seeded chance ends within its shards."""
+    """A crew of one worker in this process, which seeded chance ends within its shards.
+
+    The first shard is always lost, unless ``loss`` is 0.
+    """
 
     size = 3
 
@@ -68,7 +71,8 @@ class LossyCrew:
         while (shard := take()) is not None:
             self.sizes.append(len(shard.asked))
             poisoned = [k for k, asked in enumerate(shard.asked) if asked.ask.tag == POISON]
-            if not poisoned and self._draw.random() >= self._loss:
+            spared = self._draw.random() >= self._loss and (self.losses or not self._loss)
+            if spared and not poisoned:
                 yield shard, getattr(self._worker, method)(shard)
                 continue
             self.losses += 1

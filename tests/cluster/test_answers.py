@@ -133,21 +133,22 @@ def test_what_a_killed_run_left_is_not_made_again(
     with pytest.raises(Killed):
         answers(solver, asks(40))
     recover_replies(tmp_path, ledger)
-    assert len(list(ledger.entries())) == 16
+    assert len(list(ledger.entries())) == 32
     assert not list((tmp_path / "shards").iterdir())
 
 
 def test_shards_are_sized_by_time() -> None:
     pace = Pace(60.0, workers=4)
-    assert pace.size("R1", 10_000) == 16
-    pace.learn("R1", 16, 8.0)
-    assert pace.size("R1", 10_000) == 64, "not more than four times what was timed"
-    pace.learn("R1", 64, 16.0)
+    assert pace.size("R1", 10_000) == 64
+    pace.learn("R1", 64, 8.0)
+    assert pace.size("R1", 10_000) == 256, "not more than four times what was timed"
+    pace.learn("R1", 256, 64.0)
     assert pace.size("R1", 10_000) == 240, "four a second for a minute"
     assert pace.size("R1", 400) == 50, "the last are shared out"
-    assert pace.size("R1", 3) == 16
-    assert pace.size("R6", 10_000) == 64, "the slowest known solver is the guess for a new one"
+    assert pace.size("R1", 3) == 32, "as many as there are, at that size"
+    assert pace.size("R6", 10_000) == 240, "the slowest known solver is the guess for a new one"
     pace.learn("R6", 1, 30.0)
+    assert pace.size("R6", 10_000) == 2
     pace.learn("R1", 3, 9.0)
     assert pace.size("R1", 10_000) == 240, "leftovers say little"
 

@@ -31,8 +31,11 @@ __all__ = [
 ]
 
 FOLDER = "shards"
-# The first piece, before anyone knows how long answers take, and the least that the rest is cut to.
-_LEAST_ASKS = 16
+# The first piece, before anyone knows how long answers take. Many, for a batch of few sequences
+# takes about as long as one of many.
+_FIRST_ASKS = 64
+# The least that the rest is cut to, and the least that tells how long answers take.
+_LEAST_ASKS = 32
 # A piece is at most so many times the last one that was timed.
 _GROWTH = 4
 # Towards the end every worker still gets so many pieces, so that none is waited for long.
@@ -150,8 +153,10 @@ class Pace:
         return max(1, min(self._full(solver_id), max(share, _LEAST_ASKS)))
 
     def _full(self, solver_id: str) -> int:
-        if solver_id in self._timed_asks:
-            rate, timed = self._asks_per_s[solver_id], self._timed_asks[solver_id]
-        else:  # the slowest solver so far is a careful guess for a new one
-            rate, timed = min(self._asks_per_s.values(), default=0.0), _LEAST_ASKS
-        return max(1, min(round(rate * self.shard_s), timed * _GROWTH)) if rate else _LEAST_ASKS
+        rates = self._asks_per_s
+        if not rates:
+            return _FIRST_ASKS
+        # the slowest solver so far is a careful guess for a new one
+        rate = rates.get(solver_id, min(rates.values()))
+        timed = self._timed_asks.get(solver_id, _FIRST_ASKS)
+        return max(1, min(round(rate * self.shard_s), timed * _GROWTH))
