@@ -63,7 +63,8 @@ def test_whatever_is_lost_the_answers_are_those_of_one_process(
         alone = answers(LocalSolver(base, None, other, solver_id="base"), asks(120))
     crew = LossyCrew(spec_in(tmp_path), seed, loss=0.4)
     counts = bought(ledger, monkeypatch)
-    solver = ClusterSolver(answering(ledger, tmp_path, lambda: crew, base), None, "base")
+    made = answering(ledger, tmp_path, lambda: crew, base, retries=8)
+    solver = ClusterSolver(made, None, "base")
     assert answers(solver, asks(120)) == alone
     assert crew.losses > 0
     assert set(counts.values()) == {1}
@@ -139,18 +140,19 @@ def test_what_a_killed_run_left_is_not_made_again(
 
 def test_shards_are_sized_by_time() -> None:
     pace = Pace(60.0, workers=4)
-    assert pace.size("R1", 10_000) == 64
+    assert pace.size("R1", 10_000, 0) == 64
     pace.learn("R1", 64, 8.0)
-    assert pace.size("R1", 10_000) == 256, "not more than four times what was timed"
+    assert pace.size("R1", 10_000, 0) == 256, "not more than four times what was timed"
     pace.learn("R1", 256, 64.0)
-    assert pace.size("R1", 10_000) == 240, "four a second for a minute"
-    assert pace.size("R1", 400) == 50, "the last are shared out"
-    assert pace.size("R1", 3) == 32, "as many as there are, at that size"
-    assert pace.size("R6", 10_000) == 240, "the slowest known solver is the guess for a new one"
+    assert pace.size("R1", 10_000, 0) == 240, "four a second for a minute"
+    assert pace.size("R1", 300, 500) == 100, "two pieces a worker towards the end"
+    assert pace.size("R1", 100, 200) == 60, "but none of less than fifteen seconds"
+    assert pace.size("R1", 0, 160) == 40, "unless less is left for each"
+    assert pace.size("R6", 10_000, 0) == 240, "the slowest known solver is the guess for a new one"
     pace.learn("R6", 1, 30.0)
-    assert pace.size("R6", 10_000) == 2
+    assert pace.size("R6", 10_000, 0) == 2
     pace.learn("R1", 3, 9.0)
-    assert pace.size("R1", 10_000) == 240, "leftovers say little"
+    assert pace.size("R1", 10_000, 0) == 240, "leftovers say little"
 
 
 def test_a_worker_refuses_another_base_and_a_directory_it_does_not_see(

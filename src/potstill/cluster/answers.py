@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -102,17 +102,22 @@ class Answering:
         queues = deque(_Queue(q, self._missing(q, told), q.count) for q in asked)
         again: deque[Shard] = deque()
         pace = Pace(self._options.shard_s)
-        first = self._cut(queues, stage, pace)
+        first = self._cut(queues, stage, pace, {})
         if first is None:
             return
         again.append(first)
         crew = self._crew()
         pace.workers = crew.size
+        under_way: dict[Path, int] = {}
 
         def take() -> Shard | None:
-            return again.popleft() if again else self._cut(queues, stage, pace)
+            shard = again.popleft() if again else self._cut(queues, stage, pace, under_way)
+            if shard is not None:
+                under_way[shard.replies] = len(shard.asked)
+            return shard
 
         for shard, outcome in crew.work("answer", take):
+            del under_way[shard.replies]
             keys = commit_replies(shard.replies, self._ledger)
             if isinstance(outcome, Lost):
                 rest = tuple(x for x in shard.asked if x.key not in keys)
@@ -134,12 +139,14 @@ class Answering:
             else:
                 told(1)
 
-    def _cut(self, queues: deque[_Queue], stage: str, pace: Pace) -> Shard | None:
+    def _cut(
+        self, queues: deque[_Queue], stage: str, pace: Pace, under_way: Mapping[Path, int]
+    ) -> Shard | None:
         """The next piece of what is left, all of one solver; None where nothing is left."""
         while queues:
             queue = queues[0]
             name = queue.questions.solver_id
-            size = pace.size(name, sum(q.left for q in queues))
+            size = pace.size(name, sum(q.left for q in queues), sum(under_way.values()))
             asked = tuple(islice(queue.missing, size))
             queue.left -= len(asked)
             if asked:

@@ -38,8 +38,10 @@ _FIRST_ASKS = 64
 _LEAST_ASKS = 32
 # A piece is at most so many times the last one that was timed.
 _GROWTH = 4
-# Towards the end every worker still gets so many pieces, so that none is waited for long.
+# Towards the end every worker gets about so many pieces, so that none is waited for long, but none
+# of less than this share of ``shard_s``: the last sequences of a piece run in a batch half empty.
 _LAST_PIECES = 2
+_LEAST_SHARE = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,10 +149,12 @@ class Pace:
             self._timed_asks[solver_id] = asks
             self._asks_per_s[solver_id] = asks / max(seconds, 1e-3)
 
-    def size(self, solver_id: str, left: int) -> int:
-        """How many asks the next piece takes, where ``left`` are still to be handed out in all."""
-        share = math.ceil(left / (self.workers * _LAST_PIECES))
-        return max(1, min(self._full(solver_id), max(share, _LEAST_ASKS)))
+    def size(self, solver_id: str, left: int, under_way: int) -> int:
+        """How many asks the next piece takes, of ``left`` that no worker has yet."""
+        full = self._full(solver_id)
+        each = math.ceil((left + under_way) / self.workers)
+        least = max(_LEAST_ASKS, round(full * _LEAST_SHARE))
+        return max(1, min(full, max(each // _LAST_PIECES, min(each, least))))
 
     def _full(self, solver_id: str) -> int:
         rates = self._asks_per_s
