@@ -141,7 +141,7 @@ def main() -> None:
     parser.add_argument("--problems", type=int, default=1000)
     parser.add_argument("--cells", type=int, default=8)
     parser.add_argument("--iterations", type=int, default=50)
-    parser.add_argument("--shard-s", type=float, default=20.0)
+    parser.add_argument("--shard-s", type=float, default=60.0)
     args = parser.parse_args()
     took: dict[int, list[tuple[Took, Took]]] = {n: [] for n in args.workers}
     with joined("ray") as ray, tempfile.TemporaryDirectory() as folder:

@@ -102,6 +102,29 @@ def test_a_prompt_beyond_the_context_is_told_and_not_handed_out_twice(
     assert sum(crew.sizes) == handed_out
 
 
+def test_a_reply_that_was_changed_on_its_way_is_made_again(
+    base: Base, spec_in: SpecIn, ledger: Ledger, tmp_path: Path
+) -> None:
+    with Ledger.open(tmp_path / "alone.sqlite") as other:
+        alone = answers(LocalSolver(base, None, other, solver_id="base"), asks(40))
+    crew = LossyCrew(spec_in(tmp_path), 1, loss=0.0)
+    honest, changed = crew.work, []
+
+    def work(*args: Any) -> Any:
+        for shard, outcome in honest(*args):
+            data = shard.replies.read_bytes()
+            if not changed:
+                changed.append(data.replace(b'content\\": \\"', b'content\\": \\"?', 3))
+                assert changed[0] != data
+                shard.replies.write_bytes(changed[0])
+            yield shard, outcome
+
+    crew.work = work  # type: ignore[method-assign]
+    solver = ClusterSolver(answering(ledger, tmp_path, lambda: crew, base), None, "base")
+    assert answers(solver, asks(40)) == alone
+    assert 3 in crew.sizes
+
+
 def test_no_worker_is_called_for_what_the_ledger_holds(
     base: Base, ledger: Ledger, tmp_path: Path
 ) -> None:

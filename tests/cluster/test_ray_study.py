@@ -66,6 +66,18 @@ def test_a_place_that_is_none_is_said(on: str, said: str, tmp_path: Path) -> Non
     assert not (tmp_path / "out").exists()
 
 
+@needs_ray
+def test_an_address_where_no_cluster_is_is_said_at_once() -> None:
+    from potstill.cluster.session import joined
+
+    for address in ("127.0.0.1:1", "127.0.0.1:port"):
+        with (
+            pytest.raises(InputError, match=f"No connection to the Ray cluster at {address}"),
+            joined(f"ray://{address}"),
+        ):
+            pass
+
+
 def test_a_missing_package_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("potstill.cluster.session.find_spec", lambda name: None)
     study = load_study(write_small_study(tmp_path))

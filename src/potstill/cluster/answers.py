@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 
 from potstill.cluster.crew import Crew, Lost
 from potstill.cluster.options import ClusterOptions
-from potstill.cluster.shards import FOLDER, Asked, Pace, Shard, commit_replies
+from potstill.cluster.shards import FOLDER, Asked, Pace, Shard, ShardDone, commit_replies
+from potstill.errors import PotstillError
 from potstill.ledger import key_of
 from potstill.records import Finish
 from potstill.solvers import Ask, Completion
@@ -44,7 +45,7 @@ class Questions:
 
 @dataclass(slots=True)
 class _Queue:
-    """What is still to be handed out of one solver's questions."""
+    """What is still to be handed out of one solver's questions; ``left`` of them are not drawn."""
 
     questions: Questions
     missing: Iterator[Asked]
@@ -99,7 +100,7 @@ class Answering:
         PotstillError as the workers do.
         """
         told = on_done or (lambda number: None)
-        queues = deque(_Queue(q, self._missing(q, told), q.count) for q in asked)
+        queues = deque(self._queue(questions, told) for questions in asked)
         again: deque[Shard] = deque()
         pace = Pace(self._options.shard_s)
         first = self._cut(queues, stage, pace, {})
@@ -118,26 +119,37 @@ class Answering:
 
         for shard, outcome in crew.work("answer", take):
             del under_way[shard.replies]
-            keys = commit_replies(shard.replies, self._ledger)
-            if isinstance(outcome, Lost):
-                rest = tuple(x for x in shard.asked if x.key not in keys)
-                again.extendleft(self._lose(shard, rest, outcome))
-                told(len(shard.asked) - len(rest))
-                continue
-            self._settled |= {x.ledger_key: x for x in outcome.refused}
-            pace.learn(shard.solver_id, len(shard.asked), outcome.seconds)
-            told(len(shard.asked))
+            rest = self._unanswered(shard, outcome)
+            told(len(shard.asked) - len(rest))
+            if rest:
+                lost = outcome if isinstance(outcome, Lost) else Lost("its replies did not arrive")
+                again.extendleft(self._lose(shard, rest, lost))
+            else:
+                pace.learn(shard.solver_id, len(shard.asked), outcome.seconds)
         with suppress(OSError):  # not empty, or never made
             self._folder.rmdir()
 
-    def _missing(self, questions: Questions, told: Callable[[int], None]) -> Iterator[Asked]:
+    def _unanswered(self, shard: Shard, outcome: ShardDone | Lost) -> tuple[Asked, ...]:
+        """What a shard leaves open, after its replies are in the ledger."""
+        keys = commit_replies(shard.replies, self._ledger)
+        if isinstance(outcome, ShardDone):
+            self._settled |= {x.ledger_key: x for x in outcome.refused}
+        return tuple(x for x in shard.asked if x.key not in keys and x.key not in self._settled)
+
+    def _queue(self, questions: Questions, told: Callable[[int], None]) -> _Queue:
         model = self.model(questions.adapter)
-        for ask in questions.asks:
-            key = key_of(PROVIDER, model, ask.messages, ask.sampling, ask.sample, ask.attempt)
-            if self.find(ask, key) is None:
-                yield Asked(ask, key)
-            else:
-                told(1)
+
+        def missing() -> Iterator[Asked]:
+            for ask in questions.asks:
+                queue.left -= 1
+                key = key_of(PROVIDER, model, ask.messages, ask.sampling, ask.sample, ask.attempt)
+                if self.find(ask, key) is None:
+                    yield Asked(ask, key)
+                else:
+                    told(1)
+
+        queue = _Queue(questions, missing(), questions.count)
+        return queue
 
     def _cut(
         self, queues: deque[_Queue], stage: str, pace: Pace, under_way: Mapping[Path, int]
@@ -148,7 +160,6 @@ class Answering:
             name = queue.questions.solver_id
             size = pace.size(name, sum(q.left for q in queues), sum(under_way.values()))
             asked = tuple(islice(queue.missing, size))
-            queue.left -= len(asked)
             if asked:
                 return self._shard(asked, queue.questions.adapter, name, stage)
             queues.popleft()
@@ -164,8 +175,6 @@ class Answering:
 
     def _lose(self, shard: Shard, rest: tuple[Asked, ...], lost: Lost) -> Iterator[Shard]:
         """What is to be done with the rest of a lost shard: again, in halves, or given up."""
-        if not rest:
-            return
         got_on = len(rest) < len(shard.asked)
         losses = 1 if got_on else shard.losses + 1
         parts = [(rest, losses)]
@@ -218,5 +227,6 @@ class ClusterSolver:
             for ask in block:
                 key = key_of(PROVIDER, model, ask.messages, ask.sampling, ask.sample, ask.attempt)
                 found = self._answering.find(ask, key)
-                if found is not None:
-                    yield found
+                if found is None:
+                    raise PotstillError(f"{self._id} has no answer to {ask.tag}; run again.")
+                yield found

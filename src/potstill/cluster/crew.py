@@ -80,6 +80,15 @@ class Crew:
         report meanwhile. Raises what a worker raises of ours, and PotstillError where no worker
         comes to life.
         """
+        try:
+            yield from self._work(method, take, watch)
+        finally:  # what is under way is of no use to anyone if the caller stops here
+            for hand in [hand for hand in self._hands if hand.task is not None]:
+                self._renew(hand)
+
+    def _work(
+        self, method: str, take: Callable[[], T | None], watch: Callable[[Any], None] | None
+    ) -> Iterator[tuple[T, Any]]:
         quiet_since = time.monotonic()
         while self._hand_out(method, take):
             calls = [hand.call for hand in self._hands if hand.call is not None]
@@ -145,7 +154,10 @@ class Crew:
                 "likely for want of memory; raise cluster.memory_gb or lower cluster.workers."
             )
         self._note("A worker was lost; another one takes its place.")
-        self._ray.kill(hand.actor)  # one that is only out of reach must not go on
+        self._renew(hand)  # one that is only out of reach must not go on
+
+    def _renew(self, hand: _Hand) -> None:
+        self._ray.kill(hand.actor)
         self._hands[self._hands.index(hand)] = self._hire()
 
     def _hire(self) -> _Hand:

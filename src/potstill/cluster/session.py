@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -41,6 +42,7 @@ def joined(on: str) -> Iterator[Any]:
     Raises InputError where there is no cluster at the address.
     """
     address = check_place(on)
+    _knock(address)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     if not address:
         _keep_to_this_machine()
@@ -59,11 +61,7 @@ def joined(on: str) -> Iterator[Any]:
                 **quiet,
             )
     except (ConnectionError, RuntimeError, ValueError) as exc:
-        where = f"to the Ray cluster at {address}" if address else "to Ray on this machine"
-        raise InputError(
-            f"No connection {where} ({_first_line(exc)}); check the address, and that this machine "
-            "has joined the cluster (ray start --address=...)."
-        ) from exc
+        raise _no_cluster(address, _first_line(exc)) from exc
     try:
         yield ray
     finally:
@@ -88,6 +86,25 @@ def places(ray: Any, options: ClusterOptions) -> int:
 
 def _fit(resources: Mapping[str, float], wanted: Mapping[str, float]) -> int:
     return int(min(resources.get(k, 0.0) // amount for k, amount in wanted.items() if amount))
+
+
+def _knock(address: str) -> None:
+    """Nothing, if something listens at HOST:PORT; Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if not host:  # ray, or ray://auto
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+    except (OSError, ValueError) as exc:
+        raise _no_cluster(address, _first_line(exc)) from exc
+
+
+def _no_cluster(address: str, why: str) -> InputError:
+    where = f"to the Ray cluster at {address}" if address else "to Ray on this machine"
+    return InputError(
+        f"No connection {where} ({why}); check the address, and that this machine has joined the "
+        "cluster (ray start --address=...)."
+    )
 
 
 def _keep_to_this_machine() -> None:

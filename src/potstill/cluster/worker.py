@@ -63,6 +63,11 @@ class Worker:
                 f"The base {spec.path} on the machine {here} is another one than on the machine "
                 "that runs the study; copy the same files to both."
             )
+        if base.precision != spec.precision:
+            raise InputError(
+                f"The base {spec.path} is held as {base.precision}, not {spec.precision}; a "
+                "quantised base runs without --on ray."
+            )
         self._base: LanguageModel = base
         self._cpus = spec.cpus
         return here
