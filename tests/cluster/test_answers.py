@@ -20,7 +20,11 @@ from potstill.ledger import Ledger
 from potstill.records import Finish, Sampling
 from potstill.solvers import Ask, Completion, Message
 from potstill.solvers.local import LocalSolver
+from potstill.training import grid, trunk
 from potstill.training.base import Base
+from potstill.training.examples import Example
+from potstill.training.loop import Cell
+from potstill.training.recipe import Recipe
 
 SpecIn = Callable[[Path], BaseSpec]
 
@@ -186,3 +190,27 @@ def test_a_worker_refuses_another_base_and_a_directory_it_does_not_see(
         Worker().load(replace(spec, base_hash="0" * 64))
     with pytest.raises(StoreError, match="does not see the study's directory"):
         Worker().load(replace(spec, directory=tmp_path / "elsewhere"))
+
+
+def test_a_worker_trains_a_cell_as_its_grid_would(
+    base: Base, spec_in: SpecIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the grid shares a trunk that one cell alone would not be worth."""
+    monkeypatch.setattr(grid, "is_small", lambda base: False)
+    lessons = tuple(Example(x.tag, x.messages, f"It is {len(x.tag)}.") for x in asks(16))
+    recipe = Recipe(layers=1, iterations=12, validate_every=6, threads=1)
+    jobs = [
+        grid.Job(Cell("R1", k), lessons[:12], lessons[12:], recipe, tmp_path / f"{k}", "data")
+        for k in range(2)
+    ]
+    uses = (12 * recipe.batch_size + 3 * 4) / 16
+    monkeypatch.setattr(trunk, "_FEWEST_USES", 1.5 * uses)
+    notes: list[str] = []
+    together = dict(grid.train_cells(base, jobs, workers=1, on_note=notes.append))
+    assert notes
+    worker = Worker()
+    worker.load(spec_in(tmp_path / "study"))
+    far = replace(jobs[1], out=tmp_path / "far")
+    student = worker.train(far, jobs).student
+    assert student.adapter_hash == together[jobs[1]].student.adapter_hash
+    assert [report.point.step for report in worker.reports()] == list(range(13))

@@ -72,25 +72,31 @@ class Crew:
         method: str,
         take: Callable[[], T | None],
         watch: Callable[[Any], None] | None = None,
+        shared: Any = None,
     ) -> Iterator[tuple[T, Any]]:
         """Each task with what the worker's ``method`` made of it, or :class:`Lost`, as they end.
 
         ``take`` gives the next task, or None where there is none just now; it is asked again after
-        every yield, so that a lost task can be handed out anew. ``watch`` is told what the workers
-        report meanwhile. Raises what a worker raises of ours, and PotstillError where no worker
-        comes to life.
+        every yield, so that a lost task can be handed out anew. ``shared``, if given, goes to every
+        call beside its task. ``watch`` is told what the workers report meanwhile. Raises what a
+        worker raises of ours, and PotstillError where no worker comes to life.
         """
+        beside = () if shared is None else (self._ray.put(shared),)
         try:
-            yield from self._work(method, take, watch)
+            yield from self._work(lambda actor: getattr(actor, method), take, watch, beside)
         finally:  # what is under way is of no use to anyone if the caller stops here
             for hand in [hand for hand in self._hands if hand.task is not None]:
                 self._renew(hand)
 
     def _work(
-        self, method: str, take: Callable[[], T | None], watch: Callable[[Any], None] | None
+        self,
+        method: Callable[[Any], Any],
+        take: Callable[[], T | None],
+        watch: Callable[[Any], None] | None,
+        beside: tuple[Any, ...],
     ) -> Iterator[tuple[T, Any]]:
         quiet_since = time.monotonic()
-        while self._hand_out(method, take):
+        while self._hand_out(method, take, beside):
             calls = [hand.call for hand in self._hands if hand.call is not None]
             ended, _ = self._ray.wait(calls, num_returns=1, timeout=_POLL_S)
             if watch is not None:
@@ -117,14 +123,16 @@ class Crew:
         for hand in self._hands:
             self._ray.kill(hand.actor)
 
-    def _hand_out(self, method: str, take: Callable[[], Any]) -> bool:
+    def _hand_out(
+        self, method: Callable[[Any], Any], take: Callable[[], Any], beside: tuple[Any, ...]
+    ) -> bool:
         """Whether anything is left to wait for, after every idle worker was given a task."""
         for hand in self._hands:
             if hand.call is None:
                 task = take()
                 if task is None:
                     return any(hand.task is not None for hand in self._hands)
-                hand.task, hand.call = task, getattr(hand.actor, method).remote(task)
+                hand.task, hand.call = task, method(hand.actor).remote(task, *beside)
         return True
 
     def _outcome(self, hand: _Hand) -> Any:

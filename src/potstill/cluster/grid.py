@@ -18,9 +18,14 @@ __all__ = ["train_on"]
 
 
 def train_on(
-    crew: Crew, jobs: Sequence[Job], *, retries: int, on_step: Callable[[StepReport], None]
+    crew: Crew,
+    jobs: Sequence[Job],
+    *,
+    retries: int,
+    on_step: Callable[[StepReport], None],
+    grid: Sequence[Job] = (),
 ) -> Iterator[tuple[Job, TrainedCell]]:
-    """Each job with its trained cell, in the order they finish.
+    """Each job with its trained cell, in the order they finish, to the bits of ``train_cells``.
 
     A cell whose worker was lost goes on from its checkpoint on another one. Raises PotstillError,
     after all the others are trained, for those whose workers were lost more than ``retries`` times,
@@ -40,7 +45,7 @@ def train_on(
     def take() -> Job | None:
         return waiting.popleft() if waiting else None
 
-    for job, outcome in crew.work("train", take, watch):
+    for job, outcome in crew.work("train", take, watch, shared=tuple(grid or jobs)):
         if not isinstance(outcome, Lost):
             yield job, outcome
             continue

@@ -8,6 +8,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -93,13 +94,18 @@ class Worker:
             ]
         return ShardDone(time.monotonic() - started, tuple(refused))
 
-    def train(self, job: Job) -> TrainedCell:
-        """The trained cell, after its student is in its folder; it goes on from a checkpoint."""
-        from potstill.training.grid import is_small, train_cells
+    def train(self, job: Job, grid: Sequence[Job]) -> TrainedCell:
+        """The trained cell, after its student is in its folder; it goes on from a checkpoint.
 
-        if not job.recipe.threads and not is_small(self._base):
+        Trained as :func:`~potstill.training.grid.train_cells` would train it among its ``grid``.
+        """
+        from potstill.training.grid import is_small, train_cells, train_job, with_one_thread
+
+        if is_small(self._base):
+            return train_job(self._base, with_one_thread(job), self._report)
+        if not job.recipe.threads:
             job = replace(job, recipe=job.recipe.model_copy(update={"threads": self._cpus}))
-        [(_, trained)] = train_cells(self._base, [job], workers=1, on_step=self._report)
+        [(_, trained)] = train_cells(self._base, [job], on_step=self._report, grid=grid)
         return trained
 
     def reports(self) -> list[StepReport]:
