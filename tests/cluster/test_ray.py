@@ -79,7 +79,7 @@ def answering(ledger: Ledger, directory: Path, crew: Crew, base: Base) -> Answer
 def test_a_worker_killed_at_answering_costs_no_answer(
     crew: Crew, base: Base, ledger: Ledger, directory: Path, tmp_path: Path, notes: list[str]
 ) -> None:
-    asked = asks(400, max_tokens=100)
+    asked = asks(240, max_tokens=60)
     with Ledger.open(tmp_path / "alone.sqlite") as other:
         alone = {
             x.tag: x for x in LocalSolver(base, None, other, solver_id="b").complete(asked, "")
@@ -93,7 +93,7 @@ def test_a_worker_killed_at_answering_costs_no_answer(
     assert killer.killed == 1
     assert any("was lost" in note for note in notes)
     assert got == alone
-    assert len(bought) == len(set(bought)) == 400
+    assert len(bought) == len(set(bought)) == 240
 
 
 def test_a_worker_killed_at_training_leaves_no_trace(
