@@ -12,11 +12,11 @@ __all__ = ["ClusterOptions"]
 class ClusterOptions(BaseModel):
     """What one worker is given, and how work is cut up. Nothing here decides a result.
 
-    ``workers`` 0 starts as many as fit. ``cpus`` are a worker's cores and threads; ``gpus`` may be a
-    share (0.5: two workers on one GPU).
-    ``memory_gb`` is set aside for a worker's place and not enforced; 0 sets none aside. ``shard_s``
-    is how many seconds of answering one piece of work is to take: what a lost worker may cost.
-    ``retries`` is how often a piece is tried again whole after its worker was lost.
+    ``workers`` 0 starts as many as fit. ``cpus`` are a worker's cores and threads. ``gpus`` may be
+    a share (0.5: two workers on one GPU). ``memory_gb`` is set aside for a worker's place and not
+    enforced; 0 sets none aside. ``shard_s`` is how many seconds of answering one piece of work is
+    to take: what a lost worker may cost. ``retries`` is how often a piece is tried again whole
+    after its worker was lost.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
