@@ -140,15 +140,23 @@ def test_until_stops_and_a_further_run_goes_on(tmp_path: Path) -> None:
     )
 
 
-def kill_and_resume(path: Path, directory: Path, kills: int, seed: int) -> tuple[int, Report]:
+def kill_and_resume(
+    path: Path,
+    directory: Path,
+    kills: int,
+    seed: int,
+    *options: str,
+    between: tuple[float, float] = (0.3, 9.0),
+) -> tuple[int, Report]:
     """The kills that hit, and the report, of a run killed at random moments until it ends."""
     command = [sys.executable, "-m", "potstill", "run", str(path), "--out", str(directory)]
+    command += options
     draw = random.Random(seed)
     hits = 0
     committed: set[str] = set()
     while True:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        deadline = time.monotonic() + (draw.uniform(0.3, 9.0) if hits < kills else 280)
+        deadline = time.monotonic() + (draw.uniform(*between) if hits < kills else 280)
         while process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.02)
         finished = process.poll() is not None

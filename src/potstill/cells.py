@@ -21,6 +21,8 @@ from potstill.store import Cell, Manifest, Store
 from potstill.study import Agent, Study, load_options, plugin
 
 if TYPE_CHECKING:
+    from potstill.cluster.answers import Answering
+    from potstill.cluster.crew import Crew
     from potstill.grading import GradingPool
     from potstill.ledger import Ledger
     from potstill.solvers import Solver
@@ -55,6 +57,7 @@ class Run:
     peek: bool = False
     only_ledger: bool = False
     base_at: str = ""
+    on: str = ""
     used: list[Cell] = field(default_factory=list)
     _pool: list[GradingPool] = field(default_factory=list)
     _base: list[LanguageModel] = field(default_factory=list)
@@ -62,6 +65,8 @@ class Run:
     _tokenizer: list[Any] = field(default_factory=list)
     _solvers: dict[str, Solver] = field(default_factory=dict)
     _budget: list[Budget] = field(default_factory=list)
+    _crew: list[Crew] = field(default_factory=list)
+    _answering: list[Answering] = field(default_factory=list)
 
     def cell(
         self, cell: Cell, name: str, make: Callable[[], tuple[Tables, Mapping[str, Any]]]
@@ -99,15 +104,13 @@ class Run:
     def base(self) -> LanguageModel:
         """The student's base model, loaded at the first need."""
         if not self._base:
+            from potstill.training.models import load_language_model
+
             student = self.study.student
-            if student.backend == "mlx":
-                from potstill.training.mlx_base import load_mlx_base
-
-                self._base.append(load_mlx_base(self.base_path, student.precision))
-            else:
-                from potstill.training.base import load_base
-
-                self._base.append(load_base(self.base_path, student.precision, student.device))
+            loaded = load_language_model(
+                self.base_path, student.precision, student.device, student.backend
+            )
+            self._base.append(loaded)
         return self._base[0]
 
     @property
@@ -137,6 +140,10 @@ class Run:
 
     def local_solver(self, adapter: Path | None, name: str) -> Solver:
         """The base model, with a student's adapter if one is given, as a solver."""
+        if self.on:
+            from potstill.cluster.answers import ClusterSolver
+
+            return ClusterSolver(self.answering(), adapter, name)
         from potstill.solvers.local import LocalSolver
 
         return LocalSolver(
@@ -146,6 +153,44 @@ class Run:
             solver_id=name,
             batch_size=self.study.evaluation.batch_size,
         )
+
+    def crew(self) -> Crew:
+        """The workers on the cluster that the run is on, called for at the first need."""
+        if not self._crew:
+            from potstill.cluster.crew import open_crew
+            from potstill.cluster.worker import BaseSpec
+
+            student, options = self.study.student, self.study.cluster
+            spec = BaseSpec(
+                self.base_path,
+                student.precision,
+                student.device,
+                student.backend,
+                self.base_hash,
+                self.directory.resolve(),
+                options.cpus,
+            )
+            crew = open_crew(self.on, spec, options, self.progress.note)
+            self._crew.append(self.stack.enter_context(crew))
+        return self._crew[0]
+
+    def answering(self) -> Answering:
+        """Answers of base and students on the cluster that the run is on."""
+        if not self._answering:
+            from potstill.cluster.answers import Answering
+
+            answering = Answering(
+                self.ledger,
+                self.directory,
+                self.crew,
+                self.study.cluster,
+                base_hash=self.base_hash,
+                precision=self.study.student.precision,
+                batch_size=self.study.evaluation.batch_size,
+                note=self.progress.note,
+            )
+            self._answering.append(answering)
+        return self._answering[0]
 
     def budget(self) -> Budget:
         """What the study may spend. Raises StudyError where it could not be kept to."""

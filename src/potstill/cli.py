@@ -73,6 +73,7 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Validate, print every setting and the calls; stop.")
     ] = False,
+    on: Annotated[str, typer.Option(help="ray, or ray://HOST:PORT.  [default: this process]")] = "",
 ) -> None:
     """Run every part of a study that is not fresh; run it again to go on after a stop."""
     from potstill.study import load_study
@@ -83,7 +84,7 @@ def run(
         print_plan(study, out or Path("runs") / load_study(study).name, terminal())
         return
     loaded = load_study(study)
-    _run(loaded, out or Path("runs") / loaded.name, until)
+    _run(loaded, out or Path("runs") / loaded.name, until, on)
 
 
 @app.command()
@@ -246,13 +247,14 @@ def gap(
     show_gap(study, out, (sample, seed), terminal(), dry_run=dry_run, json_file=json_)
 
 
-def _run(study: Study, directory: Path, until: str) -> None:
+def _run(study: Study, directory: Path, until: str, on: str = "") -> None:
     from potstill.pipeline import run_study
     from potstill.progress import TerminalProgress
     from potstill.report.terminal import print_table
 
     console = terminal()
-    report = run_study(study, directory, progress=TerminalProgress(console), until=until)
+    progress = TerminalProgress(console)
+    report = run_study(study, directory, progress=progress, until=until, on=on)
     if report is None:
         console.print(f"Stopped after {until}. Go on with the same command without --until.")
         return

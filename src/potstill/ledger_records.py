@@ -28,6 +28,7 @@ __all__ = [
     "key_of",
     "key_of_request",
     "now_utc",
+    "read_line",
     "read_lines",
     "request_json",
 ]
@@ -203,13 +204,14 @@ def read_lines(path: Path) -> Iterator[Entry]:
     """Every entry of an exported ledger. Raises InputError naming the line that is not one."""
     try:
         for number, line in lines_of(path):
-            yield _entry_of(line, f"{path}, line {number}")
+            yield read_line(line, f"{path}, line {number}")
     except (OSError, UnicodeDecodeError) as exc:
         reason = exc.strerror if isinstance(exc, OSError) else "it is not UTF-8 text"
         raise InputError(f"{path} cannot be read ({reason}); name an exported ledger.") from exc
 
 
-def _entry_of(line: str, where: str) -> Entry:
+def read_line(line: str, where: str) -> Entry:
+    """The entry in a line of :func:`entry_line`. Raises InputError naming ``where`` for another."""
     try:
         fields = parse_json(line)
         sha256 = fields.pop("sha256")

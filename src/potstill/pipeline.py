@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from potstill.cells import NotFresh, Run
+from potstill.cluster.shards import recover_replies
 from potstill.errors import InputError
 from potstill.evaluation import refuse_seen
 from potstill.lessons.controls import is_control, make_controls
@@ -31,7 +32,14 @@ from potstill.stages import (
     split_up,
 )
 from potstill.store import Store
-from potstill.students import MIX, StudentCell, levels_to_ask, train_students
+from potstill.students import (
+    MIX,
+    StudentCell,
+    Who,
+    answer_ahead,
+    levels_to_ask,
+    train_students,
+)
 from potstill.study import Study
 
 __all__ = [
@@ -81,15 +89,17 @@ def run_study(
     progress: Progress = quiet,
     until: str = "",
     peek: bool = False,
+    on: str = "",
 ) -> dict[str, Any] | None:
     """The report of a study as plain data, once every stage is fresh; None if stopped before.
 
-    Raises InputError for a stage that does not exist, and what the stages raise.
+    ``on`` names the cluster that trains and answers (``ray``, ``ray://HOST:PORT``); empty, this
+    process does. Raises InputError for a stage that does not exist, and what the stages raise.
     """
     if until and until not in STAGES:
         raise InputError(f"there is no stage {until!r}; the stages are {', '.join(STAGES)}.")
     with ExitStack() as stack:
-        return carry_out(open_run(study, directory, progress, stack, peek=peek), until)
+        return carry_out(open_run(study, directory, progress, stack, peek=peek, on=on), until)
 
 
 def carry_out(run: Run, until: str = "") -> dict[str, Any] | None:
@@ -107,16 +117,27 @@ def carry_out(run: Run, until: str = "") -> dict[str, Any] | None:
 
 
 def open_run(
-    study: Study, directory: Path, progress: Progress, stack: ExitStack, *, peek: bool = False
+    study: Study,
+    directory: Path,
+    progress: Progress,
+    stack: ExitStack,
+    *,
+    peek: bool = False,
+    on: str = "",
 ) -> Run:
     """A run over a study's directory, closed with the stack; its only writer unless it peeks."""
     from potstill.ledger import Ledger
 
+    if on:
+        from potstill.cluster.session import check_place
+
+        check_place(on)
     store = Store(directory, create=not peek)
     ledger = stack.enter_context(Ledger.open(directory / "ledger.sqlite", readonly=peek))
     if not peek:
+        recover_replies(directory, ledger)
         _write_snapshot(study, store, directory)
-    return Run(study, directory, store, ledger, progress, stack, peek)
+    return Run(study, directory, store, ledger, progress, stack, peek, on=on)
 
 
 def read_lessons(run: Run) -> Made:
@@ -197,22 +218,25 @@ def evaluate(
     mixed = [x for x in students if x.student.variant == MIX]
     found: list[Answers] = []
     missing = 0
-    for source in run.study.problems:
-        problems = [p for p in asked if p.source == source.label]
+    who: list[Who] = [(x, None) for x in (None, *single)]
+    who += [
+        (x, level)
+        for level in levels
+        for x in (None, *(mixed if level.level in run.study.mix else ()))
+    ]
+    sets = {s.label: [p for p in asked if p.source == s.label] for s in run.study.problems}
+    if run.on and not run.peek:
+        answer_ahead(run, who, sets.values())
+    for name, problems in sets.items():
         if not problems:
             continue
-        label = source.label if split is Split.HELDOUT else f"{source.label} ({split.value})"
+        label = name if split is Split.HELDOUT else f"{name} ({split.value})"
         makers: list[Callable[[], Answers]] = [partial(ask_teacher, run, problems, label)]
-        makers += [partial(ask_student, run, x, problems, label) for x in (None, *single)]
-        makers += [
-            partial(ask_student, run, x, problems, label, level)
-            for level in levels
-            for x in (None, *(mixed if level.level in run.study.mix else ()))
-        ]
+        makers += [partial(ask_student, run, x, problems, label, level) for x, level in who]
         for make in makers:
             try:
                 made = judge(run, make(), problems)
-                found.append(replace(made, set=source.label, split=split))
+                found.append(replace(made, set=name, split=split))
             except NotFresh:
                 missing += 1
     if missing:

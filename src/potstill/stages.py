@@ -51,6 +51,7 @@ __all__ = [
     "make_lessons",
     "problems_cell",
     "split_up",
+    "student_answers",
     "student_condition",
     "teacher_condition",
 ]
@@ -171,7 +172,8 @@ def ask_teacher(run: Run, problems: Sequence[Problem], which: str, *, samples: i
     condition = teacher_condition(run.study, problems)
     blank = Answers("teacher", Role.TEACHER, "", 0, which, condition, (), ())
     identity = {**agent_identity(agent), "samples": samples}
-    return _ask(run, blank, problems, identity, f"teacher · {which}", samples=samples)
+    cell = _answers_cell(blank, problems, identity)
+    return _ask(run, cell, blank, problems, f"teacher · {which}", samples=samples)
 
 
 def teacher_condition(study: Study, problems: Sequence[Problem]) -> Condition:
@@ -333,6 +335,18 @@ def ask_student(
 
     ``asked`` for a level, the mixed student and the base answer under a condition of their own.
     """
+    cell, blank = student_answers(run, student, problems, label, asked)
+    return _ask(run, cell, blank, problems, f"{_short(blank)}", student)
+
+
+def student_answers(
+    run: Run,
+    student: StudentCell | None,
+    problems: Sequence[Problem],
+    label: str,
+    asked: AskedLevel | None = None,
+) -> tuple[Cell, Answers]:
+    """The cell of what :func:`ask_student` asks, and the answers before there are any."""
     condition = student_condition(run.study, _set_hash(problems), asked)
     if student is None:
         level = f"base-{asked.level}" if asked else ""
@@ -349,19 +363,11 @@ def ask_student(
             "adapter": trained.adapter_hash,
             "backend": backend,
         }
-    return _ask(run, blank, problems, weights, f"{_short(blank)}", student)
+    return _answers_cell(blank, problems, weights), blank
 
 
-def _ask(
-    run: Run,
-    blank: Answers,
-    problems: Sequence[Problem],
-    identity: Mapping[str, Any],
-    name: str,
-    student: StudentCell | None = None,
-    samples: int = 1,
-) -> Answers:
-    cell = Cell.of(
+def _answers_cell(blank: Answers, problems: Sequence[Problem], identity: Mapping[str, Any]) -> Cell:
+    return Cell.of(
         "answers",
         # two students with the same bits are still two
         name=blank.name,
@@ -370,6 +376,17 @@ def _ask(
         problems=content_hash(list(problems)),
         version=VERSION["answers"],
     )
+
+
+def _ask(
+    run: Run,
+    cell: Cell,
+    blank: Answers,
+    problems: Sequence[Problem],
+    name: str,
+    student: StudentCell | None = None,
+    samples: int = 1,
+) -> Answers:
     order = {p.id: i for i, p in enumerate(problems)}
 
     def make() -> Any:

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from potstill.cells import NotFresh, Run
 from potstill.records import Lesson, Level, Problem, Split, Student, content_hash
-from potstill.solvers import render_messages
-from potstill.stages import VERSION, AskedLevel, student_condition
+from potstill.solvers import render_asks, render_messages
+from potstill.stages import VERSION, AskedLevel, student_answers, student_condition
 from potstill.store import Cell
 from potstill.study import Study
 from potstill.training.examples import Example
@@ -19,14 +19,25 @@ from potstill.training.examples import Example
 if TYPE_CHECKING:
     from potstill.progress import Bar
     from potstill.training.exam import Exam
-    from potstill.training.grid import Job
-    from potstill.training.loop import HistoryPoint, StepReport
+    from potstill.training.grid import Job, OnStep
+    from potstill.training.loop import HistoryPoint, StepReport, TrainedCell
 
-__all__ = ["MIX", "StudentCell", "examples", "levels_to_ask", "plan_grid", "train_students"]
+__all__ = [
+    "MIX",
+    "StudentCell",
+    "Who",
+    "answer_ahead",
+    "examples",
+    "levels_to_ask",
+    "plan_grid",
+    "train_students",
+]
 
 MIX = "mix"
 
 Sides = Mapping[Split, Sequence[Problem]]
+# A student, or None for the base, and the level it is asked for by name.
+Who: TypeAlias = "tuple[StudentCell | None, AskedLevel | None]"
 _Sets = tuple[tuple[Example, ...], tuple[Example, ...]]
 
 
@@ -84,6 +95,28 @@ def levels_to_ask(
         AskedLevel(level.value, round(mean([x.words for x in chosen[level]] or [0])))
         for level in levels
     ]
+
+
+def answer_ahead(run: Run, who: Sequence[Who], sets: Iterable[Sequence[Problem]]) -> None:
+    """Nothing; a cluster's workers have answered all that base and students will be asked.
+
+    All at once, so that no worker waits for the last answer of each student.
+    """
+    from potstill.cluster.answers import Questions
+
+    questions = []
+    for problems in sets:
+        for student, asked in who:
+            cell, blank = student_answers(run, student, problems, "", asked)
+            if problems and not run.store.exists(cell):
+                asks = render_asks(problems, blank.condition)
+                folder = student.folder if student else None
+                questions.append(Questions(blank.name, folder, asks, len(problems)))
+    if not questions:
+        return
+    total = sum(x.count for x in questions)
+    with run.progress.stage(f"answer · {len(questions)} times", total, "answers") as bar:
+        run.answering().fill(questions, "answer", bar.advance)
 
 
 def examples(
@@ -189,7 +222,6 @@ class _Told:
 
 def _train(run: Run, missing: Sequence[tuple[Cell, Job]], grid: Sequence[Job]) -> None:
     """Train the missing cells of the grid, each kept as soon as it is done."""
-    from potstill.training.grid import train_cells
     from potstill.training.metrics import check_trackers
 
     check_trackers(run.study.training_log)
@@ -199,13 +231,7 @@ def _train(run: Run, missing: Sequence[tuple[Cell, Job]], grid: Sequence[Job]) -
     with run.progress.stage(name, steps, "steps") as bar:
         told = _Told(bar)
         jobs = [job for _, job in missing]
-        for job, trained in train_cells(
-            run.base(),
-            jobs,
-            on_step=told.step,
-            on_note=run.progress.note,
-            grid=grid,
-        ):
+        for job, trained in _trained(run, jobs, grid, told.step):
             summary = {
                 "chosen step": trained.student.chosen_step,
                 "too long": len(trained.too_long),
@@ -216,3 +242,17 @@ def _train(run: Run, missing: Sequence[tuple[Cell, Job]], grid: Sequence[Job]) -
                     f"{job.cell}: {len(trained.too_long)} examples longer than "
                     f"{job.recipe.max_sequence_tokens} tokens were set aside"
                 )
+
+
+def _trained(
+    run: Run, jobs: Sequence[Job], grid: Sequence[Job], on_step: OnStep
+) -> Iterator[tuple[Job, TrainedCell]]:
+    """Each job of the grid with its trained cell: on the cluster that the run is on, or here."""
+    if run.on:
+        from potstill.cluster.grid import train_on
+
+        retries = run.study.cluster.retries
+        return train_on(run.crew(), jobs, grid=grid, retries=retries, on_step=on_step)
+    from potstill.training.grid import train_cells
+
+    return train_cells(run.base(), jobs, on_step=on_step, on_note=run.progress.note, grid=grid)

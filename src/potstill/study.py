@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
+from potstill.cluster.options import ClusterOptions
 from potstill.errors import StudyError
 from potstill.lessons.controls import expand_controls
 from potstill.lessons.difficulty import DifficultyOptions
@@ -136,6 +137,10 @@ class Study(Section):
     evaluation: Evaluation = Field(
         default_factory=Evaluation,
         description="The condition under which base and students answer.",
+    )
+    cluster: ClusterOptions = Field(
+        default_factory=ClusterOptions,
+        description="What one worker is given with --on ray; decides no result.",
     )
 
     @model_validator(mode="before")

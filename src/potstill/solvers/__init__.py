@@ -23,6 +23,7 @@ __all__ = [
     "Solver",
     "Unanswered",
     "never",
+    "render_asks",
     "render_messages",
     "solve",
 ]
@@ -108,6 +109,16 @@ def render_messages(problem: Problem, condition: Condition) -> tuple[Message, ..
     return (Message("system", condition.system), user) if condition.system else (user,)
 
 
+def render_asks(
+    problems: Iterable[Problem], condition: Condition, samples: int = 1, attempt: int = 0
+) -> Iterator[Ask]:
+    """One ask per problem and sample, tagged with the problem's id."""
+    for problem in problems:
+        for sample in range(samples):
+            messages = render_messages(problem, condition)
+            yield Ask(problem.id, messages, condition.sampling, sample, attempt)
+
+
 def solve(
     solver: Solver,
     problems: Iterable[Problem],
@@ -125,11 +136,7 @@ def solve(
     """
     from potstill.solvers.cut import ask_past_cuts
 
-    asks = (
-        Ask(problem.id, render_messages(problem, condition), condition.sampling, sample, attempt)
-        for problem in problems
-        for sample in range(samples)
-    )
+    asks = render_asks(problems, condition, samples, attempt)
     results = (
         ask_past_cuts(solver, asks, stage, when_cut) if when_cut else solver.complete(asks, stage)
     )

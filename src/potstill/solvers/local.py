@@ -8,10 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from potstill.errors import PotstillError
-from potstill.ledger import Entry, Ledger, key_of_request, request_json
+from potstill.ledger import Entry, Reply, key_of_request, request_json
 from potstill.records import Finish
 from potstill.solvers import Ask, Completion, Unanswered
 from potstill.solvers.decoding import Finished, Request
@@ -20,7 +20,7 @@ from potstill.solvers.parse import completion_bytes, parse_completion
 if TYPE_CHECKING:
     from potstill.training.models import Decoder, LanguageModel
 
-__all__ = ["PROVIDER", "LocalSolver"]
+__all__ = ["PROVIDER", "LocalSolver", "Replies", "completion_of", "local_model"]
 
 PROVIDER = "local"
 # Finished replies are committed together: at this many, or after this long.
@@ -39,6 +39,14 @@ class _Pending:
     started: float
 
 
+class Replies(Protocol):
+    """Where replies are looked up and committed: the ledger, or what stands in for it."""
+
+    def get(self, key: str) -> Reply | None: ...
+
+    def put(self, entry: Entry) -> None: ...
+
+
 class LocalSolver:
     """A base, or a student on it, that completes chats on this machine.
 
@@ -51,7 +59,7 @@ class LocalSolver:
         self,
         base: LanguageModel,
         adapter: Path | None,
-        ledger: Ledger,
+        ledger: Replies,
         *,
         solver_id: str,
         batch_size: int = 0,
@@ -60,15 +68,12 @@ class LocalSolver:
 
         Raises InputError where ``adapter`` is no adapter's folder.
         """
-        from potstill.training.adapters import hash_adapter
-
         self._base = base
         self._adapter = adapter
         self._ledger = ledger
         self._id = solver_id
         self._batch_size = batch_size
-        parts = [base.base_hash[:16]] + ([hash_adapter(adapter)[:16]] if adapter else [])
-        self._model = "+".join(parts) + f"@{base.precision}"
+        self._model = local_model(base.base_hash, adapter, base.precision)
 
     @property
     def id(self) -> str:
@@ -132,7 +137,7 @@ class LocalSolver:
         key = key_of_request(request)
         reply = self._ledger.get(key)
         if reply is not None:
-            return _completion(ask, key, reply.raw)
+            return completion_of(ask, key, reply.raw)
         prompt = tuple(prompt_tokens(self._base.tokenizer, ask.messages))
         context = self._base.context_tokens
         if len(prompt) >= context:
@@ -195,11 +200,24 @@ class LocalSolver:
         with ThreadPoolExecutor(len(entries)) as pool:
             list(pool.map(self._ledger.put, entries))
         return [
-            _completion(ask, entry.key, entry.raw) for ask, entry in zip(asks, entries, strict=True)
+            completion_of(ask, entry.key, entry.raw)
+            for ask, entry in zip(asks, entries, strict=True)
         ]
 
 
-def _completion(ask: Ask, key: str, raw: bytes) -> Completion:
+def local_model(base_hash: str, adapter: Path | None, precision: str) -> str:
+    """The name in the ledger of a base, or of a student on it.
+
+    Raises InputError where ``adapter`` is no adapter's folder.
+    """
+    from potstill.training.adapters import hash_adapter
+
+    parts = [base_hash[:16]] + ([hash_adapter(adapter)[:16]] if adapter else [])
+    return "+".join(parts) + f"@{precision}"
+
+
+def completion_of(ask: Ask, key: str, raw: bytes) -> Completion:
+    """The completion that a local model's recorded reply holds."""
     parsed = parse_completion(raw)
     return Completion(
         tag=ask.tag,

@@ -208,12 +208,16 @@ def core_count() -> int:
 def idle_threads() -> int:
     """How many threads find a core that no one else uses just now, at most one fewer than cores.
 
-    Looks at the machine for a tenth of a second. For work whose bits need not repeat: training
-    takes a fixed number.
+    At most OMP_NUM_THREADS where that is set, as it is for a worker that shares its machine. Looks
+    at the machine for a tenth of a second. For work whose bits need not repeat: training takes a
+    fixed number.
     """
-    cores = core_count()
+    cores, given = core_count(), os.environ.get("OMP_NUM_THREADS", "")
+    most = min(cores - 1, int(given) if given.isdigit() else cores)
+    if most <= 1:
+        return 1
     busy = psutil.cpu_percent(interval=0.1) / 100 * (psutil.cpu_count() or cores)
-    return max(1, min(cores - 1, round(cores - busy)))
+    return max(1, min(most, round(cores - busy)))
 
 
 def peak_memory_bytes() -> int:

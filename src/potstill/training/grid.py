@@ -31,7 +31,7 @@ from potstill.training.recipe import Recipe
 if TYPE_CHECKING:
     from potstill.training.models import LanguageModel
 
-__all__ = ["Job", "is_small", "train_cells", "usual_workers", "with_one_thread"]
+__all__ = ["Job", "is_small", "train_cells", "train_job", "usual_workers", "with_one_thread"]
 
 # Up to this many parameters a CPU process is best given one thread (pocket student: 1.8M).
 _SMALL_PARAMETERS = 20_000_000
@@ -83,7 +83,7 @@ def train_cells(
         return
     with _shared_trunk(base, jobs, grid or jobs, on_note or _ignore):
         for job in jobs:
-            yield job, _train(base, job, on_step)
+            yield job, train_job(base, job, on_step)
 
 
 @contextmanager
@@ -153,7 +153,8 @@ def usual_workers(base: LanguageModel) -> int:
     return max(1, core_count() - 1) if is_small(base) else 1
 
 
-def _train(base: LanguageModel, job: Job, on_step: OnStep | None) -> TrainedCell:
+def train_job(base: LanguageModel, job: Job, on_step: OnStep | None) -> TrainedCell:
+    """The trained cell of one job, on no trunk but one that is shared already."""
     return train_cell(
         base,
         job.cell,
@@ -233,7 +234,7 @@ def _work(job: Job) -> TrainedCell:
             raise PotstillError(f"Cell {job.cell} was stopped because another one failed.")
         _Worker.reports.put(step)
 
-    return _train(_Worker.base, job, report)
+    return train_job(_Worker.base, job, report)
 
 
 def with_one_thread(job: Job) -> Job:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from potstill.training.loop import Trainee
     from potstill.training.recipe import Recipe
 
-__all__ = ["Decoder", "LanguageModel", "Lender"]
+__all__ = ["Decoder", "LanguageModel", "Lender", "load_language_model"]
 
 
 class Decoder(Protocol):
@@ -114,3 +114,14 @@ class Lender:
             yield
         finally:
             self._lock.release()
+
+
+def load_language_model(path: str, precision: str, device: str, backend: str) -> LanguageModel:
+    """The base in a folder or of a hub id on a backend (torch, mlx). Raises as their loaders do."""
+    if backend == "mlx":
+        from potstill.training.mlx_base import load_mlx_base
+
+        return load_mlx_base(path, precision)
+    from potstill.training.base import load_base
+
+    return load_base(path, precision, device)

@@ -1,0 +1,185 @@
+"""Answering and training on 1, 2 and 4 workers of one thread each, side by side in one run.
+
+    pip install 'potstill[ray]'
+    python benchmarks/scaling.py [--workers 1 2 4] [--rounds N] [--problems N] [--cells N]
+
+Pocket students are trained on R1 lessons, and the first of them answers held-out pocket problems,
+by real Ray workers on this machine; every round measures all numbers of workers in turn, so that a
+busy machine hits all alike. Workers have loaded the base before the clock starts. Beside the wall
+clock stand the CPU seconds of the workers, which neighbours on the machine disturb less: what the
+work costs on N workers against one. The last line is JSON: medians over the rounds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import psutil
+
+from potstill.cluster.answers import Answering, Questions
+from potstill.cluster.crew import Crew
+from potstill.cluster.grid import train_on
+from potstill.cluster.options import ClusterOptions
+from potstill.cluster.session import joined, places
+from potstill.cluster.worker import BaseSpec
+from potstill.ledger import Ledger
+from potstill.pocket import STUDENT_PATH
+from potstill.pocket.problems import generate
+from potstill.pocket.render import render
+from potstill.records import Sampling
+from potstill.solvers import Ask, Message
+from potstill.store import Store
+from potstill.training.base import hash_base
+from potstill.training.examples import Example
+from potstill.training.grid import Job
+from potstill.training.loop import Cell
+from potstill.training.recipe import Recipe
+
+Took = tuple[float, float]
+
+
+def lessons(count: int) -> tuple[Example, ...]:
+    """R1 lessons of the pocket world's training problems."""
+    return tuple(
+        Example(p.key, (Message("user", p.text),), render(p, "R1"))
+        for p in generate("train", count)
+    )
+
+
+def timed(work: Callable[[], None]) -> Took:
+    """Wall seconds, and CPU seconds of this process's Ray workers."""
+    started, cpu_before = time.monotonic(), worker_cpu_s()
+    work()
+    return time.monotonic() - started, worker_cpu_s() - cpu_before
+
+
+def worker_cpu_s() -> float:
+    """CPU seconds that the workers alive now have used."""
+    total = 0.0
+    for process in psutil.Process().children(recursive=True):
+        try:
+            if process.cmdline()[0].startswith("ray::Worker"):
+                times = process.cpu_times()
+                total += times.user + times.system
+        except (psutil.Error, IndexError):
+            continue
+    return total
+
+
+class Bench:
+    """One Ray, one base, and fresh folders for every measurement."""
+
+    def __init__(self, ray: Any, folder: Path, args: argparse.Namespace) -> None:
+        self._ray, self._folder, self._args = ray, folder, args
+        self._train, self._valid = lessons(300)[:240], lessons(300)[240:]
+        self._asks = [
+            Ask(p.key, (Message("user", p.text),), Sampling(max_tokens=320))
+            for p in generate("heldout", args.problems)
+        ]
+        self._base_hash = hash_base(STUDENT_PATH)
+        self._count = 0
+        self._student: Path | None = None
+
+    def measure(self, workers: int) -> tuple[Took, Took]:
+        """How long training and answering took on so many workers."""
+        self._count += 1
+        directory = self._folder / str(self._count)
+        Store(directory)
+        options = ClusterOptions(workers=workers, shard_s=self._args.shard_s)
+        spec = BaseSpec(str(STUDENT_PATH), "float32", "cpu", "torch", self._base_hash, directory, 1)
+        crew = Crew(self._ray, places(self._ray, options), spec, options, print)
+        try:
+            crew.wait()
+            training = timed(lambda: self._train_cells(crew, directory))
+            answering = timed(lambda: self._answer(crew, directory, options))
+        finally:
+            crew.close()
+        return training, answering
+
+    def _train_cells(self, crew: Crew, directory: Path) -> None:
+        recipe = Recipe.preset("pocket").model_copy(
+            update={"iterations": self._args.iterations, "validate_every": 50}
+        )
+        jobs = [
+            Job(Cell("R1", k), self._train, self._valid, recipe, directory / f"R1-{k}", "bench")
+            for k in range(self._args.cells)
+        ]
+        for _ in train_on(crew, jobs, retries=0, on_step=lambda report: None):
+            pass
+        self._student = self._student or jobs[0].out
+
+    def _answer(self, crew: Crew, directory: Path, options: ClusterOptions) -> None:
+        with Ledger.open(directory / "ledger.sqlite") as ledger:
+            answering = Answering(
+                ledger,
+                directory,
+                lambda: crew,
+                options,
+                base_hash=self._base_hash,
+                precision="float32",
+                batch_size=0,
+                note=print,
+            )
+            asked = Questions("R1", self._student, self._asks, len(self._asks))
+            answering.fill([asked], "answer")
+            assert sum(1 for _ in ledger.entries()) == len(self._asks)
+
+
+def main() -> None:
+    """Nothing; prints a line per measurement, a table, and one line of JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--problems", type=int, default=1000)
+    parser.add_argument("--cells", type=int, default=8)
+    parser.add_argument("--iterations", type=int, default=50)
+    parser.add_argument("--shard-s", type=float, default=60.0)
+    args = parser.parse_args()
+    took: dict[int, list[tuple[Took, Took]]] = {n: [] for n in args.workers}
+    with joined("ray") as ray, tempfile.TemporaryDirectory() as folder:
+        bench = Bench(ray, Path(folder), args)
+        for round_number in range(args.rounds):
+            for n in args.workers:
+                took[n].append(bench.measure(n))
+                (train_s, train_cpu_s), (answer_s, answer_cpu_s) = took[n][-1]
+                load = os.getloadavg()[0]
+                print(
+                    f"round {round_number + 1}, {n} workers: training {train_s:.1f} s "
+                    f"({train_cpu_s:.1f} CPU), answering {answer_s:.1f} s ({answer_cpu_s:.1f} CPU),"
+                    f" load {load:.1f}",
+                    flush=True,
+                )
+    print(json.dumps(summary(took, args.workers[0], args)))
+
+
+def summary(
+    took: dict[int, list[tuple[Took, Took]]], one: int, args: argparse.Namespace
+) -> dict[str, Any]:
+    """Medians by number of workers, and what they are to the first number's."""
+    found: dict[str, Any] = {"cores": os.cpu_count()}
+    for place, (what, items) in enumerate((("training", args.cells), ("answering", args.problems))):
+        wall = {n: median(row[place][0] for row in rows) for n, rows in took.items()}
+        cpu = {n: median(row[place][1] for row in rows) for n, rows in took.items()}
+        found[what] = {
+            n: {
+                "wall_s": round(wall[n], 1),
+                "per_hour": round(items / wall[n] * 3600),
+                "speed_up": round(wall[one] / wall[n], 2),
+                "cpu_s": round(cpu[n], 1),
+                "cpu_to_one": round(cpu[n] / cpu[one], 2),
+            }
+            for n in took
+        }
+    return found
+
+
+if __name__ == "__main__":
+    main()

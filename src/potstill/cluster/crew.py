@@ -1,0 +1,218 @@
+"""The workers of a run: started, given work, replaced when they are lost."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from potstill.cluster.options import ClusterOptions
+from potstill.cluster.session import joined, places
+from potstill.cluster.worker import BaseSpec, Worker
+from potstill.errors import PotstillError
+
+__all__ = ["Crew", "Lost", "open_crew"]
+
+T = TypeVar("T")
+
+# How long the driver waits at a time; between, it asks the workers how far they are.
+_POLL_S = 0.5
+# A worker that is not there after so long, with nothing else under way, will not come.
+_START_LIMIT_S = 900.0
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """What came of work whose worker ended, or failed in a way that is not its own to tell."""
+
+    why: str
+
+
+@dataclass(eq=False, slots=True)
+class _Hand:
+    """A worker, and the call under way: its loading, or a task."""
+
+    actor: Any
+    call: Any
+    task: Any = None
+    loading: bool = True
+
+
+class Crew:
+    """Workers on a cluster, each with the base loaded once. Open it with :func:`open_crew`."""
+
+    def __init__(
+        self,
+        ray: Any,
+        size: int,
+        spec: BaseSpec,
+        options: ClusterOptions,
+        note: Callable[[str], None],
+        actor: type[Worker] = Worker,
+    ) -> None:
+        self.size = size
+        self._ray = ray
+        self._spec = ray.put(spec)
+        self._note = note
+        self._retries = options.retries
+        self._lost_loading = 0
+        self._actor = ray.remote(actor).options(
+            num_cpus=options.cpus,
+            num_gpus=options.gpus,
+            memory=int(options.memory_gb * 2**30) or None,
+            max_concurrency=2,  # it trains, and tells how far it is
+        )
+        self._hands = [self._hire() for _ in range(size)]
+
+    def work(
+        self,
+        method: str,
+        take: Callable[[], T | None],
+        watch: Callable[[Any], None] | None = None,
+        shared: Any = None,
+    ) -> Iterator[tuple[T, Any]]:
+        """Each task with what the worker's ``method`` made of it, or :class:`Lost`, as they end.
+
+        ``take`` gives the next task, or None where there is none just now; it is asked again after
+        every yield, so that a lost task can be handed out anew. ``shared``, if given, goes to every
+        call beside its task. ``watch`` is told what the workers report meanwhile. Raises what a
+        worker raises of ours, and PotstillError where no worker comes to life.
+        """
+        beside = () if shared is None else (self._ray.put(shared),)
+        try:
+            yield from self._work(lambda actor: getattr(actor, method), take, watch, beside)
+        finally:  # what is under way is of no use to anyone if the caller stops here
+            for hand in [hand for hand in self._hands if hand.task is not None]:
+                self._renew(hand)
+
+    def _work(
+        self,
+        method: Callable[[Any], Any],
+        take: Callable[[], T | None],
+        watch: Callable[[Any], None] | None,
+        beside: tuple[Any, ...],
+    ) -> Iterator[tuple[T, Any]]:
+        quiet_since = time.monotonic()
+        while self._hand_out(method, take, beside):
+            calls = [hand.call for hand in self._hands if hand.call is not None]
+            ended, _ = self._ray.wait(calls, num_returns=1, timeout=_POLL_S)
+            if watch is not None:
+                self._tell(watch)
+            busy = any(hand.task is not None for hand in self._hands)
+            quiet_since = time.monotonic() if busy or ended else quiet_since
+            self._check_patience(time.monotonic() - quiet_since)
+            for hand in [hand for hand in self._hands if hand.call in ended]:
+                task, outcome = hand.task, self._outcome(hand)
+                if task is not None:
+                    yield task, outcome
+
+    def wait(self) -> None:
+        """Nothing; every worker has loaded the base. Raises as ``work`` does."""
+        while loading := [hand for hand in self._hands if hand.loading]:
+            ended, _ = self._ray.wait([hand.call for hand in loading], timeout=_START_LIMIT_S)
+            if not ended:
+                self._check_patience(math.inf)
+            for hand in [hand for hand in loading if hand.call in ended]:
+                self._outcome(hand)
+
+    def close(self) -> None:
+        """Nothing; the workers are ended."""
+        for hand in self._hands:
+            self._ray.kill(hand.actor)
+
+    def _hand_out(
+        self, method: Callable[[Any], Any], take: Callable[[], Any], beside: tuple[Any, ...]
+    ) -> bool:
+        """Whether anything is left to wait for, after every idle worker was given a task."""
+        for hand in self._hands:
+            if hand.call is None:
+                task = take()
+                if task is None:
+                    return any(hand.task is not None for hand in self._hands)
+                hand.task, hand.call = task, method(hand.actor).remote(task, *beside)
+        return True
+
+    def _outcome(self, hand: _Hand) -> Any:
+        """What the call that ended came to; the hand is idle, or a new one is in its place."""
+        errors = self._ray.exceptions
+        was_loading, call = hand.loading, hand.call
+        hand.call, hand.task, hand.loading = None, None, False
+        try:
+            result = self._ray.get(call)
+        except errors.RayTaskError as exc:
+            if isinstance(exc.cause, PotstillError):
+                raise exc.cause from exc
+            if was_loading:
+                raise PotstillError(f"A worker could not start: {_told(exc.cause)}.") from exc
+            return Lost(_told(exc.cause))
+        except errors.RayError as exc:
+            self._replace(hand, was_loading)
+            return Lost(f"its worker was lost ({type(exc).__name__})")
+        self._lost_loading = 0
+        return result
+
+    def _replace(self, hand: _Hand, was_loading: bool) -> None:
+        self._lost_loading += was_loading
+        if self._lost_loading > self._retries * self.size:
+            raise PotstillError(
+                f"{self._lost_loading} workers in a row ended while they loaded the base, most "
+                "likely for want of memory; raise cluster.memory_gb or lower cluster.workers."
+            )
+        self._note("A worker was lost; another one takes its place.")
+        self._renew(hand)  # one that is only out of reach must not go on
+
+    def _renew(self, hand: _Hand) -> None:
+        self._ray.kill(hand.actor)
+        self._hands[self._hands.index(hand)] = self._hire()
+
+    def _hire(self) -> _Hand:
+        actor = self._actor.remote()
+        return _Hand(actor, actor.load.remote(self._spec))
+
+    def _tell(self, watch: Callable[[Any], None]) -> None:
+        """Pass on what the busy workers report; one that does not answer is passed over."""
+        asked = [hand.actor.reports.remote() for hand in self._hands if not hand.loading]
+        answered, _ = self._ray.wait(asked, num_returns=len(asked), timeout=5) if asked else ([], 0)
+        for call in answered:
+            try:
+                reports = self._ray.get(call)
+            except self._ray.exceptions.RayError:
+                continue
+            for report in reports:
+                watch(report)
+
+    def _check_patience(self, waited_s: float) -> None:
+        if waited_s >= _START_LIMIT_S:
+            raise PotstillError(
+                f"No worker came to life in {_START_LIMIT_S:.0f} seconds; look at the cluster with "
+                "ray status, and run again."
+            )
+
+
+@contextmanager
+def open_crew(
+    on: str,
+    spec: BaseSpec,
+    options: ClusterOptions,
+    note: Callable[[str], None],
+    actor: type[Worker] = Worker,
+) -> Iterator[Crew]:
+    """The workers that fit on the cluster ``on`` names, ended with the ``with``.
+
+    Raises InputError where there is no such cluster or no room on it.
+    """
+    with joined(on) as ray:
+        crew = Crew(ray, places(ray, options), spec, options, note, actor)
+        note(f"Ray: {crew.size} workers of {options.described}.")
+        try:
+            yield crew
+        finally:
+            crew.close()
+
+
+def _told(exc: BaseException) -> str:
+    lines = str(exc).strip().splitlines() or [""]
+    return f"{type(exc).__name__}: {lines[0]}"[:300]

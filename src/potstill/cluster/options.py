@@ -1,0 +1,39 @@
+"""What a study file says of the machines it may run on (``--on ray``)."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["ClusterOptions"]
+
+
+class ClusterOptions(BaseModel):
+    """What one worker is given, and how work is cut up. Nothing here decides a result.
+
+    ``workers`` 0 starts as many as fit. ``cpus`` are a worker's cores and threads. ``gpus`` may be
+    a share (0.5: two workers on one GPU). ``memory_gb`` is set aside for a worker's place and not
+    enforced; 0 sets none aside. ``shard_s`` is how many seconds of answering one piece of work is
+    to take: what a lost worker may cost. ``retries`` is how often a piece is tried again whole
+    after its worker was lost.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    workers: Annotated[int, Field(ge=0)] = 0
+    cpus: Annotated[int, Field(ge=1)] = 1
+    gpus: Annotated[float, Field(ge=0)] = 0.0
+    memory_gb: Annotated[float, Field(ge=0)] = 0.0
+    shard_s: Annotated[float, Field(gt=0)] = 60.0
+    retries: Annotated[int, Field(ge=0, le=20)] = 2
+
+    @property
+    def described(self) -> str:
+        """What one worker asks for, in words."""
+        asked = [f"{self.cpus} CPU" + "s" * (self.cpus > 1)]
+        if self.gpus:
+            asked.append(f"{self.gpus:g} GPU" + "s" * (self.gpus > 1))
+        if self.memory_gb:
+            asked.append(f"{self.memory_gb:g} GB of memory")
+        return ", ".join(asked)

@@ -1,0 +1,120 @@
+"""Ray itself: joining a cluster or starting one on this machine, and what fits on it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import Any
+
+from potstill.cluster.options import ClusterOptions
+from potstill.errors import InputError
+
+__all__ = ["check_place", "joined", "places"]
+
+# Only references travel through Ray, so its shared memory stays at the least that it takes.
+_OBJECT_STORE_BYTES = 80 * 2**20
+
+
+def check_place(on: str) -> str:
+    """The address in ``ray://ADDRESS``; empty for ``ray``, a cluster of this machine alone.
+
+    Raises InputError for anything else, and where the package ray is not installed.
+    """
+    scheme, _, address = on.partition("://")
+    if scheme != "ray" or (on != "ray" and not address):
+        raise InputError(
+            f"--on {on} is not a place to run on; give ray (workers on this machine) or "
+            "ray://HOST:6379 (a running Ray cluster that this machine belongs to)."
+        )
+    if find_spec("ray") is None:
+        raise InputError("--on ray needs Ray, which is not installed: pip install 'potstill[ray]'.")
+    return address
+
+
+@contextmanager
+def joined(on: str) -> Iterator[Any]:
+    """The module ray, connected to a cluster or to one of this machine that ends with the ``with``.
+
+    Raises InputError where there is no cluster at the address.
+    """
+    address = check_place(on)
+    _knock(address)
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if not address:
+        _keep_to_this_machine()
+    import ray
+
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    try:
+        if address:
+            ray.init(address=address, **quiet)
+        else:
+            ray.init(
+                address="local",
+                num_cpus=os.cpu_count(),
+                include_dashboard=False,
+                object_store_memory=_OBJECT_STORE_BYTES,
+                **quiet,
+            )
+    except (ConnectionError, RuntimeError, ValueError) as exc:
+        raise _no_cluster(address, _first_line(exc)) from exc
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+def places(ray: Any, options: ClusterOptions) -> int:
+    """How many workers fit on the machines that are there now, at most as many as are wanted.
+
+    Raises InputError where none fits.
+    """
+    wanted = {"CPU": options.cpus, "GPU": options.gpus, "memory": options.memory_gb * 2**30}
+    alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    fit = sum(_fit(node, wanted) for node in alive)
+    if not fit:
+        raise InputError(
+            f"None of the cluster's {len(alive)} machines has room for a worker of "
+            f"{options.described}; ask for less under cluster: in the study, or add machines."
+        )
+    return min(fit, options.workers or fit)
+
+
+def _fit(resources: Mapping[str, float], wanted: Mapping[str, float]) -> int:
+    return int(min(resources.get(k, 0.0) // amount for k, amount in wanted.items() if amount))
+
+
+def _knock(address: str) -> None:
+    """Nothing, if something listens at HOST:PORT; Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if not host:  # ray, or ray://auto
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+    except (OSError, ValueError) as exc:
+        raise _no_cluster(address, _first_line(exc)) from exc
+
+
+def _no_cluster(address: str, why: str) -> InputError:
+    where = f"to the Ray cluster at {address}" if address else "to Ray on this machine"
+    return InputError(
+        f"No connection {where} ({why}); check the address, and that this machine has joined the "
+        "cluster (ray start --address=...)."
+    )
+
+
+def _keep_to_this_machine() -> None:
+    """Have a cluster of our own listen on 127.0.0.1 alone and answer only to a token of its own."""
+    # The name is Ray's, and it holds on Linux too: off, a node takes the loopback address.
+    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+    if "RAY_AUTH_MODE" not in os.environ:
+        os.environ["RAY_AUTH_MODE"] = "token"
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+
+
+def _first_line(exc: BaseException) -> str:
+    return (str(exc).strip().splitlines() or [type(exc).__name__])[0].rstrip(".")

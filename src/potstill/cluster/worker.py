@@ -1,0 +1,119 @@
+"""What runs on a worker: one base, loaded once, that answers shards and trains cells.
+
+Nothing here imports Ray: it makes an actor of :class:`Worker`.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from potstill.cluster.shards import ReplyFile, Shard, ShardDone
+from potstill.errors import InputError, StoreError
+
+if TYPE_CHECKING:
+    from potstill.training.grid import Job
+    from potstill.training.loop import StepReport, TrainedCell
+    from potstill.training.models import LanguageModel
+
+__all__ = ["BaseSpec", "Worker"]
+
+
+@dataclass(frozen=True, slots=True)
+class BaseSpec:
+    """The base that every worker loads, and the study's directory that every worker must see."""
+
+    path: str
+    precision: str
+    device: str
+    backend: str
+    base_hash: str
+    directory: Path
+    cpus: int
+
+
+class Worker:
+    """A base in a process of its own."""
+
+    def __init__(self) -> None:
+        self._reports: list[StepReport] = []
+        self._reporting = threading.Lock()
+
+    def load(self, spec: BaseSpec) -> str:
+        """The machine's name, once the base is loaded.
+
+        Raises StoreError where this machine does not see the study's directory, InputError where
+        its base is another one.
+        """
+        from potstill.training.models import load_language_model
+
+        here = socket.gethostname()
+        if not (spec.directory / "potstill.json").is_file():
+            raise StoreError(
+                f"The machine {here} does not see the study's directory {spec.directory}; share it "
+                "with every machine at the same path (NFS, say), and run again."
+            )
+        base = load_language_model(spec.path, spec.precision, spec.device, spec.backend)
+        if base.base_hash != spec.base_hash:
+            raise InputError(
+                f"The base {spec.path} on the machine {here} is another one than on the machine "
+                "that runs the study; copy the same files to both."
+            )
+        if base.precision != spec.precision:
+            raise InputError(
+                f"The base {spec.path} is held as {base.precision}, not {spec.precision}; a "
+                "quantised base runs without --on ray."
+            )
+        self._base: LanguageModel = base
+        self._cpus = spec.cpus
+        return here
+
+    def answer(self, shard: Shard) -> ShardDone:
+        """How a shard went, after every reply is in its file."""
+        from potstill.solvers import Completion
+        from potstill.solvers.local import LocalSolver
+
+        started = time.monotonic()
+        with ReplyFile(shard.replies) as replies:
+            solver = LocalSolver(
+                self._base,
+                shard.adapter,
+                replies,
+                solver_id=shard.solver_id,
+                batch_size=shard.batch_size,
+            )
+            refused = [
+                result
+                for result in solver.complete((x.ask for x in shard.asked), shard.stage)
+                if isinstance(result, Completion) and result.error
+            ]
+        return ShardDone(time.monotonic() - started, tuple(refused))
+
+    def train(self, job: Job, grid: Sequence[Job]) -> TrainedCell:
+        """The trained cell, after its student is in its folder; it goes on from a checkpoint.
+
+        Trained as :func:`~potstill.training.grid.train_cells` would train it among its ``grid``.
+        """
+        from potstill.training.grid import is_small, train_cells, train_job, with_one_thread
+
+        if is_small(self._base):
+            return train_job(self._base, with_one_thread(job), self._report)
+        if not job.recipe.threads:
+            job = replace(job, recipe=job.recipe.model_copy(update={"threads": self._cpus}))
+        [(_, trained)] = train_cells(self._base, [job], on_step=self._report, grid=grid)
+        return trained
+
+    def reports(self) -> list[StepReport]:
+        """The steps trained since the last call."""
+        with self._reporting:
+            told, self._reports = self._reports, []
+        return told
+
+    def _report(self, step: StepReport) -> None:
+        with self._reporting:
+            self._reports.append(step)

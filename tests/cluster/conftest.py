@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from potstill.cluster.worker import BaseSpec
+from potstill.ledger import Ledger
+from potstill.store import Store
+from potstill.training.base import Base, load_base
+from potstill.training.random_model import write_random_model
+
+
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    texts = [f"What is {k} and {k * k} of {k % 7} things?" for k in range(50)]
+    return write_random_model(tmp_path_factory.mktemp("models") / "tiny", texts, context_tokens=200)
+
+
+@pytest.fixture(scope="session")
+def base(model_folder: Path) -> Base:
+    return load_base(model_folder, device="cpu")
+
+
+@pytest.fixture(scope="session")
+def spec_in(model_folder: Path, base: Base) -> Callable[[Path], BaseSpec]:
+    """The tiny base as workers load it for a study in a directory, which is made."""
+
+    def make(directory: Path) -> BaseSpec:
+        Store(directory)
+        path = str(model_folder)
+        return BaseSpec(path, "float32", "cpu", "torch", base.base_hash, directory, 1)
+
+    return make
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    with Ledger.open(tmp_path / "ledger.sqlite") as opened:
+        yield opened

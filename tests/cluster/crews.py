@@ -1,0 +1,130 @@
+"""What the cluster's tests share: questions, a crew that loses shards, workers that end."""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from potstill.cluster.crew import Lost
+from potstill.cluster.shards import Shard, ShardDone
+from potstill.cluster.worker import BaseSpec, Worker
+from potstill.records import Sampling
+from potstill.solvers import Ask, Message
+
+POISON = "poison"
+
+
+def asks(count: int, max_tokens: int = 12) -> list[Ask]:
+    """Questions of varied length, none twice."""
+    return [
+        Ask(
+            f"p{number}",
+            (Message("user", f"What is {number}" + " and then some" * (number % 6) + "?"),),
+            Sampling(max_tokens=max_tokens),
+        )
+        for number in range(count)
+    ]
+
+
+def poisoned(count: int) -> list[Ask]:
+    """The same, with one in the middle that ends every worker."""
+    found = asks(count)
+    found[count // 2] = replace(found[count // 2], tag=POISON)
+    return found
+
+
+class Fragile(Worker):
+    """A worker whose process ends at a poisoned question."""
+
+    def answer(self, shard: Shard) -> ShardDone:
+        if any(asked.ask.tag == POISON for asked in shard.asked):
+            os._exit(1)
+        return super().answer(shard)
+
+
+class LossyCrew:
+    """A crew of one worker in this process, which seeded chance ends within its shards.
+
+    The first shard is always lost, unless ``loss`` is 0.
+    """
+
+    size = 3
+
+    def __init__(self, spec: BaseSpec, seed: int, loss: float) -> None:
+        self._worker = Worker()
+        self._worker.load(spec)
+        self._draw = random.Random(seed)
+        self._loss = loss
+        self.losses = 0
+        self.sizes: list[int] = []
+
+    def work(
+        self, method: str, take: Callable[[], Shard | None], watch: object = None
+    ) -> Iterator[tuple[Shard, Any]]:
+        while (shard := take()) is not None:
+            self.sizes.append(len(shard.asked))
+            poisoned = [k for k, asked in enumerate(shard.asked) if asked.ask.tag == POISON]
+            spared = self._draw.random() >= self._loss and (self.losses or not self._loss)
+            if spared and not poisoned:
+                yield shard, getattr(self._worker, method)(shard)
+                continue
+            self.losses += 1
+            reached = poisoned[0] if poisoned else self._draw.randrange(len(shard.asked))
+            self._worker.answer(replace(shard, asked=shard.asked[:reached]))
+            tear(shard.replies, self._draw)
+            yield shard, Lost("its worker was lost")
+
+
+def tear(path: Path, draw: random.Random) -> None:
+    """A line cut in two at the end of the file, now and then."""
+    data = path.read_bytes()
+    if data and draw.random() < 0.5:
+        path.write_bytes(data[: -draw.randrange(1, 60)])
+
+
+def busy_workers(method: str) -> list[psutil.Process]:
+    """The processes of this test's Ray workers that are in a method."""
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        try:
+            title = process.cmdline()[0]
+        except (psutil.Error, IndexError):
+            continue
+        if title.startswith("ray::") and title.endswith(f".{method}"):
+            found.append(process)
+    return found
+
+
+class Killer:
+    """Ends a worker at its work once ``ready``, up to ``times``, ``every_s``; a context manager."""
+
+    def __init__(
+        self, methods: str, ready: Callable[[], bool], times: int = 1, every_s: float = 0.02
+    ) -> None:
+        self._methods, self._ready = methods.split(), ready
+        self._times, self._every_s = times, every_s
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._kill)
+        self.killed = 0
+
+    def _kill(self) -> None:
+        while self.killed < self._times and not self._over.wait(self._every_s):
+            busy = [x for m in self._methods for x in busy_workers(m)] if self._ready() else []
+            if busy:
+                busy[self.killed % len(busy)].kill()
+                self.killed += 1
+
+    def __enter__(self) -> Killer:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._over.set()
+        self._thread.join()

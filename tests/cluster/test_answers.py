@@ -1,0 +1,216 @@
+"""Shards, their loss and their bisection, with a crew that needs no Ray."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from crews import POISON, LossyCrew, asks, poisoned
+
+from potstill.cluster.answers import Answering, ClusterSolver
+from potstill.cluster.options import ClusterOptions
+from potstill.cluster.shards import Pace, recover_replies
+from potstill.cluster.worker import BaseSpec, Worker
+from potstill.errors import InputError, StoreError
+from potstill.ledger import Ledger
+from potstill.records import Finish, Sampling
+from potstill.solvers import Ask, Completion, Message
+from potstill.solvers.local import LocalSolver
+from potstill.training import grid, trunk
+from potstill.training.base import Base
+from potstill.training.examples import Example
+from potstill.training.loop import Cell
+from potstill.training.recipe import Recipe
+
+SpecIn = Callable[[Path], BaseSpec]
+
+
+def answering(ledger: Ledger, directory: Path, crew: Any, base: Base, **options: Any) -> Answering:
+    return Answering(
+        ledger,
+        directory,
+        crew,
+        ClusterOptions(**options),
+        base_hash=base.base_hash,
+        precision="float32",
+        batch_size=8,
+        note=lambda text: None,
+    )
+
+
+def answers(solver: Any, asked: list[Ask]) -> dict[str, Completion]:
+    return {x.tag: x for x in solver.complete(iter(asked), "answer")}
+
+
+def bought(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How often each reply is put into the ledger from now on."""
+    counts: Counter[str] = Counter()
+    honest = ledger.put_many
+
+    def counting(entries: Any) -> None:
+        counts.update(entry.key for entry in entries)
+        honest(entries)
+
+    monkeypatch.setattr(ledger, "put_many", counting)
+    return counts
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_whatever_is_lost_the_answers_are_those_of_one_process(
+    seed: int, base: Base, spec_in: SpecIn, ledger: Ledger, tmp_path: Path, monkeypatch: Any
+) -> None:
+    with Ledger.open(tmp_path / "alone.sqlite") as other:
+        alone = answers(LocalSolver(base, None, other, solver_id="base"), asks(120))
+    crew = LossyCrew(spec_in(tmp_path), seed, loss=0.4)
+    counts = bought(ledger, monkeypatch)
+    made = answering(ledger, tmp_path, lambda: crew, base, retries=8)
+    solver = ClusterSolver(made, None, "base")
+    assert answers(solver, asks(120)) == alone
+    assert crew.losses > 0
+    assert set(counts.values()) == {1}
+    assert len(counts) == 120
+    assert not (tmp_path / "shards").exists()
+
+
+def test_a_poisoned_question_is_found_and_all_others_are_answered(
+    base: Base, spec_in: SpecIn, ledger: Ledger, tmp_path: Path
+) -> None:
+    crew = LossyCrew(spec_in(tmp_path), 1, loss=0.0)
+    solver = ClusterSolver(answering(ledger, tmp_path, lambda: crew, base), None, "base")
+    asked = poisoned(90)
+    got = answers(solver, asked)
+    assert got[POISON].finish is Finish.ERROR
+    assert "3 workers failed on this question alone" in got[POISON].error
+    assert [x.tag for x in got.values() if x.error] == [POISON]
+    assert len(got) == 90
+    before = crew.losses
+    assert answers(solver, asked) == got
+    assert crew.losses == before, "what was given up was tried again in the same run"
+
+
+def test_a_prompt_beyond_the_context_is_told_and_not_handed_out_twice(
+    base: Base, spec_in: SpecIn, ledger: Ledger, tmp_path: Path
+) -> None:
+    crew = LossyCrew(spec_in(tmp_path), 1, loss=0.0)
+    solver = ClusterSolver(answering(ledger, tmp_path, lambda: crew, base), None, "base")
+    long = Ask("long", (Message("user", "more " * 300),), Sampling(max_tokens=5))
+    again = replace(long, tag="the same")
+    got = answers(solver, [*asks(3), long])
+    assert "leaves no room" in got["long"].error
+    handed_out = sum(crew.sizes)
+    assert answers(solver, [again])["the same"].error == got["long"].error
+    assert sum(crew.sizes) == handed_out
+
+
+def test_a_reply_that_was_changed_on_its_way_is_made_again(
+    base: Base, spec_in: SpecIn, ledger: Ledger, tmp_path: Path
+) -> None:
+    with Ledger.open(tmp_path / "alone.sqlite") as other:
+        alone = answers(LocalSolver(base, None, other, solver_id="base"), asks(40))
+    crew = LossyCrew(spec_in(tmp_path), 1, loss=0.0)
+    honest, changed = crew.work, []
+
+    def work(*args: Any) -> Any:
+        for shard, outcome in honest(*args):
+            data = shard.replies.read_bytes()
+            if not changed:
+                changed.append(data.replace(b'content\\": \\"', b'content\\": \\"?', 3))
+                assert changed[0] != data
+                shard.replies.write_bytes(changed[0])
+            yield shard, outcome
+
+    crew.work = work  # type: ignore[method-assign]
+    solver = ClusterSolver(answering(ledger, tmp_path, lambda: crew, base), None, "base")
+    assert answers(solver, asks(40)) == alone
+    assert 3 in crew.sizes
+
+
+def test_no_worker_is_called_for_what_the_ledger_holds(
+    base: Base, ledger: Ledger, tmp_path: Path
+) -> None:
+    local = answers(LocalSolver(base, None, ledger, solver_id="base"), asks(20))
+
+    def crew() -> Any:
+        raise AssertionError("a crew was called for")
+
+    solver = ClusterSolver(answering(ledger, tmp_path, crew, base), None, "base")
+    assert answers(solver, asks(20)) == local
+
+
+def test_what_a_killed_run_left_is_not_made_again(
+    base: Base, spec_in: SpecIn, ledger: Ledger, tmp_path: Path
+) -> None:
+    class Killed(Exception):
+        pass
+
+    crew = LossyCrew(spec_in(tmp_path), 1, loss=0.0)
+    honest = crew.work
+
+    def work(*args: Any) -> Any:
+        for shard, _ in honest(*args):
+            with shard.replies.open("ab") as file:
+                file.write(b'{"key": "torn')
+            raise Killed
+
+    crew.work = work  # type: ignore[method-assign]
+    solver = ClusterSolver(answering(ledger, tmp_path, lambda: crew, base), None, "base")
+    with pytest.raises(Killed):
+        answers(solver, asks(40))
+    recover_replies(tmp_path, ledger)
+    assert len(list(ledger.entries())) == 32
+    assert not list((tmp_path / "shards").iterdir())
+
+
+def test_shards_are_sized_by_time() -> None:
+    pace = Pace(60.0, workers=4)
+    assert pace.size("R1", 10_000, 0) == 64
+    pace.learn("R1", 64, 8.0)
+    assert pace.size("R1", 10_000, 0) == 256, "not more than four times what was timed"
+    pace.learn("R1", 256, 64.0)
+    assert pace.size("R1", 10_000, 0) == 240, "four a second for a minute"
+    assert pace.size("R1", 300, 500) == 100, "two pieces a worker towards the end"
+    assert pace.size("R1", 100, 200) == 60, "but none of less than fifteen seconds"
+    assert pace.size("R1", 0, 160) == 40, "unless less is left for each"
+    assert pace.size("R6", 10_000, 0) == 240, "the slowest known solver is the guess for a new one"
+    pace.learn("R6", 1, 30.0)
+    assert pace.size("R6", 10_000, 0) == 2
+    pace.learn("R1", 3, 9.0)
+    assert pace.size("R1", 10_000, 0) == 240, "leftovers say little"
+
+
+def test_a_worker_refuses_another_base_and_a_directory_it_does_not_see(
+    spec_in: SpecIn, tmp_path: Path
+) -> None:
+    spec = spec_in(tmp_path)
+    with pytest.raises(InputError, match="is another one than on the machine"):
+        Worker().load(replace(spec, base_hash="0" * 64))
+    with pytest.raises(StoreError, match="does not see the study's directory"):
+        Worker().load(replace(spec, directory=tmp_path / "elsewhere"))
+
+
+def test_a_worker_trains_a_cell_as_its_grid_would(
+    base: Base, spec_in: SpecIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the grid shares a trunk that one cell alone would not be worth."""
+    monkeypatch.setattr(grid, "is_small", lambda base: False)
+    lessons = tuple(Example(x.tag, x.messages, f"It is {len(x.tag)}.") for x in asks(16))
+    recipe = Recipe(layers=1, iterations=12, validate_every=6, threads=1)
+    jobs = [
+        grid.Job(Cell("R1", k), lessons[:12], lessons[12:], recipe, tmp_path / f"{k}", "data")
+        for k in range(2)
+    ]
+    uses = (12 * recipe.batch_size + 3 * 4) / 16
+    monkeypatch.setattr(trunk, "_FEWEST_USES", 1.5 * uses)
+    notes: list[str] = []
+    together = dict(grid.train_cells(base, jobs, workers=1, on_note=notes.append))
+    assert notes
+    worker = Worker()
+    worker.load(spec_in(tmp_path / "study"))
+    far = replace(jobs[1], out=tmp_path / "far")
+    student = worker.train(far, jobs).student
+    assert student.adapter_hash == together[jobs[1]].student.adapter_hash
+    assert [report.point.step for report in worker.reports()] == list(range(13))

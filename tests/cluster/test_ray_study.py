@@ -1,0 +1,132 @@
+"""Whole studies on Ray, undisturbed and not: the report is that of a run without it."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections import Counter
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+from crews import Killer
+
+import potstill
+from potstill.errors import InputError
+from potstill.ledger import Ledger
+from potstill.pipeline import run_study
+from potstill.study import load_study
+from test_pipeline import Report, keys_in, kill_and_resume, without_times, write_small_study
+
+needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed")
+STUDY = {
+    "problems": [{"source": "pocket", "train": 24, "valid": 8, "heldout": 100}],
+    "training": {"preset": "pocket", "iterations": 60, "validate_every": 20},
+    "evaluation": {"prompt": "{problem}", "max_tokens": 200},
+    "cluster": {"workers": 2, "shard_s": 5.0, "retries": 6},
+}
+
+
+def test_only_one_module_imports_ray_and_only_when_asked() -> None:
+    importing = []
+    for path in Path(potstill.__path__[0]).rglob("*.py"):
+        tree = ast.parse(path.read_text("utf-8"))
+        for node in ast.walk(tree):
+            names = [x.name for x in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            if any(name.split(".")[0] == "ray" for name in names):
+                importing.append((path.name, node in tree.body))
+    assert importing == [("session.py", False)]
+
+
+def test_a_run_without_it_never_loads_ray(tmp_path: Path) -> None:
+    path = write_small_study(tmp_path)
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom potstill.pipeline import run_study\n"
+        "from potstill.study import load_study\n"
+        "run_study(load_study(Path(sys.argv[1])), Path(sys.argv[2]), until='split')\n"
+        "assert 'ray' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code, str(path), str(tmp_path / "out")], check=True)
+
+
+@pytest.mark.parametrize(
+    ("on", "said"),
+    [
+        ("spark", "--on spark is not a place to run on; give ray"),
+        ("ray://", "--on ray:// is not a place to run on; give ray"),
+    ],
+)
+def test_a_place_that_is_none_is_said(on: str, said: str, tmp_path: Path) -> None:
+    study = load_study(write_small_study(tmp_path))
+    with pytest.raises(InputError, match=said):
+        run_study(study, tmp_path / "out", on=on)
+    assert not (tmp_path / "out").exists()
+
+
+@needs_ray
+def test_an_address_where_no_cluster_is_is_said_at_once() -> None:
+    from potstill.cluster.session import joined
+
+    for address in ("127.0.0.1:1", "127.0.0.1:port"):
+        with (
+            pytest.raises(InputError, match=f"No connection to the Ray cluster at {address}"),
+            joined(f"ray://{address}"),
+        ):
+            pass
+
+
+def test_a_missing_package_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("potstill.cluster.session.find_spec", lambda name: None)
+    study = load_study(write_small_study(tmp_path))
+    with pytest.raises(InputError, match=r"pip install 'potstill\[ray\]'"):
+        run_study(study, tmp_path / "out", on="ray")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Report]:
+    """A study finished without Ray: its file, its directory, its report."""
+    folder = tmp_path_factory.mktemp("alone")
+    path = write_small_study(folder, **STUDY)
+    report = run_study(load_study(path), folder / "out")
+    assert report is not None
+    return path, folder / "out", dict(report)
+
+
+@needs_ray
+@pytest.mark.soak
+def test_with_workers_killed_all_along_the_report_is_the_same(
+    alone: tuple[Path, Path, Report], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, directory, report = alone
+    bought: Counter[str] = Counter()
+    honest = Ledger.put_many
+
+    def counting(self: Ledger, entries: Any) -> None:
+        bought.update(entry.key for entry in entries)
+        honest(self, entries)
+
+    monkeypatch.setattr(Ledger, "put_many", counting)
+    with Killer("answer train", lambda: True, times=6, every_s=3.0) as killer:
+        disturbed = run_study(load_study(path), tmp_path / "out", on="ray")
+    assert killer.killed >= 3
+    assert disturbed is not None
+    assert without_times(dict(disturbed)) == without_times(report)
+    assert keys_in(tmp_path / "out") == keys_in(directory)
+    assert set(bought.values()) == {1}
+    assert len(bought) == 100 * 3
+
+
+@needs_ray
+@pytest.mark.soak
+def test_the_run_itself_killed_and_resumed_on_ray_ends_with_the_same_report(
+    alone: tuple[Path, Path, Report], tmp_path: Path
+) -> None:
+    path, directory, report = alone
+    hits, resumed = kill_and_resume(path, tmp_path / "out", 3, 3, "--on", "ray", between=(12, 40))
+    assert hits == 3
+    assert without_times(resumed) == without_times(report)
+    assert keys_in(tmp_path / "out") == keys_in(directory)
