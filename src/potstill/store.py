@@ -243,8 +243,9 @@ class Store:
         except FileNotFoundError as exc:
             raise StoreError(f"{path} is missing; run the study again to make it.") from exc
         except ValueError as exc:
+            folder = posixpath.dirname(path)
             raise StoreError(
-                f"{path} is not whole JSON; delete its folder and run the study again."
+                f"{path} is not whole JSON; delete the folder {folder} and run again to make it anew."
             ) from exc
 
     def _read_marker(self, path: str) -> Any:
