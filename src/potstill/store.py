@@ -245,7 +245,8 @@ class Store:
         except ValueError as exc:
             folder = posixpath.dirname(path)
             raise StoreError(
-                f"{path} is not whole JSON; delete the folder {folder} and run again to make it anew."
+                f"{path} is not whole JSON; delete the folder {folder} and run again to make it "
+                "anew."
             ) from exc
 
     def _read_marker(self, path: str) -> Any:
