@@ -9,7 +9,7 @@ one, of which 8 at even quantiles of the length are timed and scaled by tokens t
 - random: a Qwen2.5 shape (see benchmarks/training.py) with random weights. Such a model does not
   stop, so each answer has a length of its own, drawn once (lognormal) and the same for all;
   ``generate`` goes on until the longest of its batch is done, as it does for a user. The prompts
-  are the paper's (its system text, its problems) where POSTSTILL_DATA is set, else pocket problems.
+  are the paper's (its system text, its problems) where POTSTILL_DATA is set, else pocket problems.
 - pocket: the pocket student on its held-out problems, with its own stops; and where mlx-lm is
   installed, our MLX decoder beside mlx-lm one by one.
 
