@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from potstill.records import Level, Problem, Role, Split
-from potstill.report.cases import Case, CaseLesson, Said
+from potstill.records import Level, Problem, Split
+from potstill.report.cases import Case, CaseLesson, Said, solver_order
 
 if TYPE_CHECKING:
     from potstill.pipeline import Made
@@ -38,7 +38,7 @@ def make_cases(made: Made, problems: Sequence[Problem]) -> tuple[Case, ...]:
             key=p.gold_text,
             kind=p.kind,
             groups=p.groups,
-            said=tuple(sorted(said[p.id], key=_order)),
+            said=tuple(sorted(said[p.id], key=lambda x: (solver_order(x.who), x.seed, x.sample))),
             lessons=tuple(sorted(lessons[p.id], key=lambda x: x.level)),
         )
         for side in _SIDES
@@ -67,9 +67,3 @@ def _said(cell: Answers) -> Iterator[tuple[str, Said]]:
                 tokens=r.tokens_out,
             ),
         )
-
-
-def _order(said: Said) -> tuple[int, str, int, int]:
-    """The base, the students in the ladder's order, the teacher."""
-    rank = {Role.BASE.value: 0, Role.TEACHER.value: 2}.get(said.who, 1)
-    return rank, said.who, said.seed, said.sample

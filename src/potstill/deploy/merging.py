@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from potstill.errors import InputError, StoreError
-from potstill.training.adapter_config import read_adapter_config
+from potstill.training.adapter_config import PEFT_PREFIX, read_adapter_config
 from potstill.training.adapters import ADAPTER_WEIGHTS
 
 if TYPE_CHECKING:
@@ -36,7 +36,6 @@ __all__ = [
 
 DTYPES = ("float32", "bfloat16", "float16")
 _BYTES = {"F64": 8, "F32": 4, "BF16": 2, "F16": 2, "I64": 8, "I32": 4, "U8": 1, "I8": 1, "BOOL": 1}
-_PREFIX = "base_model.model."  # what PEFT puts before a module's own name
 _INDEX = "model.safetensors.index.json"
 # What a model folder holds beside its weights.
 _BESIDE = ("*.json", "*.jinja", "*.txt", "*.model")
@@ -73,7 +72,7 @@ def read_delta(adapter: Path) -> Delta:
         ) from exc
     a, b = (
         {
-            name.removeprefix(_PREFIX).replace(part, ".weight"): tensor.float()
+            name.removeprefix(PEFT_PREFIX).replace(part, ".weight"): tensor.float()
             for name, tensor in weights.items()
             if name.endswith(part)
         }

@@ -20,6 +20,7 @@ from potstill.training.adapter_config import (
     ADAPTER_CONFIG,
     CONFIG_BYTES,
     LARGEST_RANK,
+    PEFT_PREFIX,
     SMALLEST_SCALE,
     number,
     read_adapter_config,
@@ -31,7 +32,6 @@ __all__ = ["FORMS", "convert_adapter", "write_mlx_adapter", "write_peft_adapter"
 FORMS = ("peft", "mlx")
 
 _WEIGHTS = "adapters.safetensors"
-_PREFIX = "base_model.model."  # what PEFT puts before a module's own name
 _MLX_NAME = re.compile(r"(?P<module>.+)\.lora_(?P<which>[ab])")
 _NAME = re.compile(r"(?P<module>model\.layers\.(?P<layer>\d+)\.(?P<key>.+))\.weight")
 
@@ -119,11 +119,11 @@ def write_peft_adapter(adapter: Path, out: Path, base: Path) -> None:
             "which PEFT's LoRA cannot say; fuse it with mlx_lm.fuse and use the fused model."
         )
     found = {
-        f"{_PREFIX}{part['module']}.lora_{part['which'].upper()}.weight": weights[name]
+        f"{PEFT_PREFIX}{part['module']}.lora_{part['which'].upper()}.weight": weights[name]
         for name, part in named.items()
         if part is not None
     }
-    modules = [name.removeprefix(_PREFIX).replace(".lora_A", "") for name in found]
+    modules = [name.removeprefix(PEFT_PREFIX).replace(".lora_A", "") for name in found]
     depth = _depth(base)
     count, keys = _scope([x for x in modules if ".lora_B" not in x], depth, adapter)
     recipe = Recipe.preset(

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from potstill.errors import StoreError
+from potstill.training.student_folder import sync
 
 __all__ = ["new_folder", "refuse_taken"]
 
@@ -32,9 +33,9 @@ def new_folder(out: Path) -> Iterator[Path]:
         partial.mkdir(parents=True)
         yield partial
         for path in partial.iterdir():
-            _sync(path)
+            sync(path)
         os.replace(partial, out)
-        _sync(out.parent)
+        sync(out.parent)
     except OSError as exc:
         shutil.rmtree(partial, ignore_errors=True)
         raise StoreError(
@@ -44,11 +45,3 @@ def new_folder(out: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

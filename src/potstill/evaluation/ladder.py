@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from potstill.evaluation.scores import Answered, by_group, level_order, right_by_seed
+from potstill.evaluation.scores import Answered, level_order, right_by_seed
 from potstill.evaluation.trends import Interaction, Trend, interactions, trend
 from potstill.records import Level, Outcome, Role, Split
 
@@ -80,8 +80,8 @@ def shared_errors(answers: Sequence[Answered]) -> tuple[SharedErrors, ...]:
         if not any(r.role is Role.TEACHER for r in rows):
             continue
         others = [r for r in rows if r.role is not Role.TEACHER]
-        order = ["", *level_order(r.level for r in others if r.level)]
-        for role, level in [(Role.BASE, ""), *((Role.STUDENT, x) for x in order if x)]:
+        students = level_order(r.level for r in others if r.role is Role.STUDENT)
+        for role, level in [(Role.BASE, ""), *((Role.STUDENT, x) for x in students)]:
             own = [r for r in others if (r.role, r.level) == (role, level)]
             wrong = [r for r in own if r.outcome is Outcome.WRONG]
             both = [r for r in wrong if r.problem_id in missed]
@@ -100,7 +100,7 @@ def _by_set(answers: Sequence[Answered]) -> list[tuple[str, list[Answered]]]:
 def _groupings(rows: Sequence[Answered], ids: Sequence[str]) -> dict[str, list[str]]:
     """By grouping (section, year, ...), the group of every problem; those that not all have not."""
     groups = {row.problem_id: row.groups for row in rows}
-    names = {x.partition("=")[0] for x in by_group(rows) if x != "all"}
+    names = {name for row in rows for name in row.groups}
     return {
         name: [groups[i][name] for i in ids]
         for name in sorted(names)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from potstill.records import Outcome
-from potstill.report.cases import Case, Said
+from potstill.report.cases import Case, Said, solver_order
 from potstill.report.phrases import plain
 
 __all__ = ["BROWSER_FILE", "Browser", "pack", "write_cases"]
@@ -97,9 +97,8 @@ def _chunks(cases: Sequence[Case], cut: int, limit: int) -> list[str]:
 
 def _index(cases: Sequence[Case]) -> dict[str, Any]:
     """What is searched and filtered: a row a problem, an outcome's number for every solver."""
-    solvers = list(dict.fromkeys(said.who for case in cases for said in case.said))
     return {
-        "solvers": sorted(solvers, key=_solver_order),
+        "solvers": sorted({said.who for case in cases for said in case.said}, key=solver_order),
         "outcomes": _OUTCOMES,
         "chunk": _CHUNK_PROBLEMS,
         "rows": [
@@ -162,10 +161,6 @@ def _first(case: Case) -> Iterator[Said]:
         if said.who not in seen:
             seen.add(said.who)
             yield said
-
-
-def _solver_order(who: str) -> tuple[int, str]:
-    return {"base": 0, "teacher": 2}.get(who, 1), who
 
 
 def _cut(text: str, cut: int) -> str:

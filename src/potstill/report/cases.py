@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-__all__ = ["Case", "CaseLesson", "Said"]
+from potstill.records import Role
+
+__all__ = ["Case", "CaseLesson", "Said", "solver_order"]
+
+
+def solver_order(who: str) -> tuple[int, str]:
+    """Sorts solvers: the base, the students in the ladder's order, the teacher."""
+    return {Role.BASE.value: 0, Role.TEACHER.value: 2}.get(who, 1), who
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ __all__ = [
     "ADAPTER_CONFIG",
     "CONFIG_BYTES",
     "LARGEST_RANK",
+    "PEFT_PREFIX",
     "SMALLEST_SCALE",
     "AdapterConfig",
     "number",
@@ -26,6 +27,8 @@ __all__ = [
 ]
 
 ADAPTER_CONFIG = "adapter_config.json"
+PEFT_PREFIX = "base_model.model."
+"""What PEFT puts before a module's own name."""
 CONFIG_BYTES = 1 << 20
 LARGEST_RANK = 4_096
 SMALLEST_SCALE = 1e-9

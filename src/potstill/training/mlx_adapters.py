@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from potstill.errors import InputError
+from potstill.training.adapter_config import PEFT_PREFIX, read_adapter_config
 
 if TYPE_CHECKING:
     from potstill.training.mlx_base import MlxBase
     from potstill.training.recipe import Recipe
 
 __all__ = ["attach", "detach", "lora_modules", "mounted", "peft_weights", "set_weights"]
-
-_PREFIX = "base_model.model."  # what PEFT puts before a module's own name
 
 
 def attach(base: MlxBase, recipe: Recipe) -> None:
@@ -86,7 +85,9 @@ def peft_weights(model: Any) -> dict[str, Any]:
     for name, module in lora_modules(model):
         for ours, theirs in (("lora_a", "lora_A"), ("lora_b", "lora_B")):
             transposed = module[ours].T.astype(mx.float32)
-            found[f"{_PREFIX}{name}.{theirs}.weight"] = np.ascontiguousarray(np.array(transposed))
+            found[f"{PEFT_PREFIX}{name}.{theirs}.weight"] = np.ascontiguousarray(
+                np.array(transposed)
+            )
     return found
 
 
@@ -96,7 +97,7 @@ def set_weights(model: Any, weights: Mapping[str, Any]) -> None:
 
     for name, module in lora_modules(model):
         for ours, theirs in (("lora_a", "lora_A"), ("lora_b", "lora_B")):
-            values = weights[f"{_PREFIX}{name}.{theirs}.weight"]
+            values = weights[f"{PEFT_PREFIX}{name}.{theirs}.weight"]
             if tuple(values.shape[::-1]) != tuple(module[ours].shape):
                 raise KeyError(f"{name} has another shape")
             module[ours] = mx.array(np.ascontiguousarray(values.T))
@@ -114,7 +115,6 @@ def mounted(base: MlxBase, adapter: Path | None) -> Iterator[None]:
         return
     from safetensors.numpy import load_file
 
-    from potstill.training.adapter_config import read_adapter_config
     from potstill.training.adapters import ADAPTER_WEIGHTS, hash_adapter
 
     hash_adapter(adapter)

@@ -26,7 +26,14 @@ if TYPE_CHECKING:
     from potstill.training.loop import HistoryPoint, TrainedCell
     from potstill.training.models import LanguageModel
 
-__all__ = ["FORMAT_VERSION", "STUDENT_FILE", "read_history", "read_student", "write_student"]
+__all__ = [
+    "FORMAT_VERSION",
+    "STUDENT_FILE",
+    "read_history",
+    "read_student",
+    "sync",
+    "write_student",
+]
 
 FORMAT_VERSION = 1
 STUDENT_FILE = "student.json"
@@ -124,13 +131,13 @@ def _versions() -> dict[str, str]:
 
 def _rename_into_place(partial: Path, out: Path) -> None:
     for path in partial.iterdir():
-        _sync(path)
-    _sync(partial)
+        sync(path)
+    sync(partial)
     replaced = out.parent / f".{out.name}.replaced-{os.getpid()}"
     if out.exists():
         os.replace(out, replaced)
     os.replace(partial, out)
-    _sync(out.parent)
+    sync(out.parent)
     shutil.rmtree(replaced, ignore_errors=True)
 
 
@@ -141,7 +148,8 @@ def _sweep(out: Path) -> None:
             shutil.rmtree(left, ignore_errors=True)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Nothing; a file or folder is on the disk itself."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
