@@ -18,6 +18,7 @@ import jsonschema
 import pytest
 import yaml
 
+from potstill import store as stores
 from potstill.errors import StudyError
 from potstill.pipeline import run_study
 from potstill.report.schema import SCHEMA_FILE
@@ -103,6 +104,22 @@ def test_a_student_folder_is_pefts_own_layout(done: tuple[Path, Path, Report]) -
         names = {path.name for path in folder.iterdir()}
         assert {"adapter_config.json", "adapter_model.safetensors", "student.json"} <= names
         assert "tokenizer.json" in names
+
+
+def test_tables_too_large_for_memory_give_the_same_report(
+    done: tuple[Path, Path, Report], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, directory, report = done
+    monkeypatch.setattr(stores, "HELD_BYTES", 0)
+    again = run_study(load_study(path), tmp_path / "out")
+    assert again is not None
+    assert without_times(dict(again)) == without_times(report)
+    for name in ("gates.csv", "problems.jsonl"):
+        (then,), (now,) = directory.rglob(name), (tmp_path / "out").rglob(name)
+        assert now.read_bytes() == then.read_bytes()
+    assert {m.key for m in Store(tmp_path / "out").cells()} == {
+        m.key for m in Store(directory).cells()
+    }
 
 
 def test_a_second_run_does_nothing_and_says_the_same(done: tuple[Path, Path, Report]) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import platform
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +41,7 @@ from potstill.report.data import (
     ReportData,
     Reproduction,
 )
+from potstill.tables import beside
 
 if TYPE_CHECKING:
     from potstill.cells import Run
@@ -77,12 +78,11 @@ def report_data(run: Run, result: Made) -> ReportData:
     """Every number and sentence of the report."""
     problems = scored_groups(run.study, result.problems)
     answers = answered(result.answers, problems)
-    gates = gate_rows(
-        result.problems,
-        result.taught.responses,
-        result.taught.verdicts,
-        result.lessons,
-        run.study.gates,
+    taught = result.taught
+    gates = tuple(
+        gate_rows(
+            result.problems, taught.responses, taught.verdicts, result.lessons, run.study.gates
+        )
     )
     primary = run.study.primary or (run.study.levels[0].value, "base")
     conditions = {a.condition.condition_id: a.condition for a in (result.taught, *result.answers)}
@@ -97,12 +97,13 @@ def report_data(run: Run, result: Made) -> ReportData:
         causes=tuple(_causes(result, problems)),
         grader=_grader(result),
         overlap=_overlap(result),
-        gates=tuple(gate_totals(gates, result.taught.responses, result.lessons)),
-        gate_rows=tuple(gates),
+        gates=tuple(gate_totals(gates, taught.responses, result.lessons)),
+        gate_rows=gates,
         notes=_notes(result),
         description=run.study.about,
         published=tuple((x.who, _published(x)) for x in run.study.published),
         cases=make_cases(result, problems),
+        cases_of=len(result.problems),
     )
 
 
@@ -110,11 +111,11 @@ def _published(x: PublishedFigure) -> Published:
     return Published(x.table, x.label, x.correct, x.n, x.seen, x.chosen, x.spread)
 
 
-def scored_groups(study: Study, problems: Iterable[Problem]) -> list[Problem]:
+def scored_groups(study: Study, problems: Sequence[Problem]) -> Sequence[Problem]:
     """The problems without the group that only says on which side they stand."""
     options = study.split
     if options.by != "given":
-        return list(problems)
+        return problems
     return [
         replace(p, groups={k: v for k, v in p.groups.items() if k != options.group})
         for p in problems
@@ -123,8 +124,16 @@ def scored_groups(study: Study, problems: Iterable[Problem]) -> list[Problem]:
 
 def answered(cells: Iterable[Answers], problems: Sequence[Problem]) -> list[Answered]:
     """Every answer of the cells with its verdict, under the groups of these problems."""
+    groups: dict[tuple[tuple[str, str], ...], Mapping[str, str]] = {}
+    ids: dict[str, str] = {}
+    # a row of every solver and problem: what rows have in common is there once
     return [
-        row
+        replace(
+            row,
+            problem_id=ids.setdefault(row.problem_id, row.problem_id),
+            condition_id=cell.condition.condition_id,
+            groups=groups.setdefault(tuple(row.groups.items()), row.groups),
+        )
         for cell in cells
         for row in join(
             cell.responses,
@@ -140,7 +149,6 @@ def answered(cells: Iterable[Answers], problems: Sequence[Problem]) -> list[Answ
 
 
 def _corpus(result: Made) -> Corpus:
-    chosen = {x.problem_id for lessons in result.chosen.values() for x in lessons}
     not_asked = Counter(
         x.solver for cell in (result.taught, *result.answers) for x in cell.not_asked
     )
@@ -151,19 +159,19 @@ def _corpus(result: Made) -> Corpus:
         teacher_outcomes=_counts(v.outcome.value for v in result.taught.verdicts),
         not_asked=dict(not_asked),
         lessons=lesson_counts(result),
-        trained=len(chosen),
+        trained=len(result.trained_ids()),
         samples=_samples(result.taught),
     )
 
 
 def _samples(taught: Answers) -> tuple[AtK, ...]:
     """pass@k and majority@k of the teacher's replies, where each problem got several."""
-    verdicts = {v.response_id: v for v in taught.verdicts}
+    if all(response.sample == 0 for response in taught.responses):
+        return ()
     read: dict[str, list[str]] = {}
     right: dict[str, list[bool]] = {}
-    for response in taught.responses:
-        verdict = verdicts.get(response.response_id)
-        if verdict and verdict.outcome is not Outcome.BAD_KEY and response.attempt == 0:
+    for response, verdict in taught.judged():
+        if verdict.outcome is not Outcome.BAD_KEY and response.attempt == 0:
             read.setdefault(response.problem_id, []).append(verdict.extracted)
             right.setdefault(response.problem_id, []).append(verdict.outcome is Outcome.CORRECT)
     return at_k(list(read.values()), list(right.values()))
@@ -178,22 +186,48 @@ def _control_counts(chosen: Mapping[str, Sequence[Lesson]]) -> Iterable[LessonCo
     """The lessons of the controls: none of them can fail a gate, and none is of the ladder."""
     for name, lessons in chosen.items():
         if is_control(name):
-            words, tokens = (_mean([getattr(x, of) for x in lessons]) for of in ("words", "tokens"))
-            yield LessonCount(name, len(lessons), {}, words, tokens, 0)
+            yield _LevelCount.of(lessons).told(name, 0)
 
 
-def _lesson_counts(lessons: Sequence[Lesson]) -> Iterable[LessonCount]:
+def _lesson_counts(lessons: Iterable[Lesson]) -> Iterable[LessonCount]:
     longer = {row.level: row.longer for row in inversions(lessons)}
-    for level in sorted({lesson.level for lesson in lessons}):
-        own = [lesson for lesson in lessons if lesson.level == level]
-        kept = [lesson for lesson in own if not lesson.flags]
-        yield LessonCount(
+    levels: defaultdict[str, _LevelCount] = defaultdict(_LevelCount)
+    for lesson in lessons:
+        levels[lesson.level].add(lesson)
+    return [levels[level].told(level, longer.get(level, 0)) for level in sorted(levels)]
+
+
+@dataclass(slots=True)
+class _LevelCount:
+    """The lessons of one level, counted one by one."""
+
+    kept: int = 0
+    words: int = 0
+    tokens: int = 0
+    flagged: Counter[str] = field(default_factory=Counter)
+
+    @staticmethod
+    def of(lessons: Iterable[Lesson]) -> _LevelCount:
+        count = _LevelCount()
+        for lesson in lessons:
+            count.add(lesson)
+        return count
+
+    def add(self, lesson: Lesson) -> None:
+        self.flagged.update(lesson.flags)
+        if not lesson.flags:
+            self.kept += 1
+            self.words += lesson.words
+            self.tokens += lesson.tokens
+
+    def told(self, level: str, inverted: int) -> LessonCount:
+        return LessonCount(
             level=level,
-            kept=len(kept),
-            flagged=_counts(flag for lesson in own for flag in lesson.flags),
-            mean_words=_mean([lesson.words for lesson in kept]),
-            mean_tokens=_mean([lesson.tokens for lesson in kept]),
-            inversions=longer.get(level, 0),
+            kept=self.kept,
+            flagged=dict(sorted(self.flagged.items())),
+            mean_words=self.words / self.kept if self.kept else 0.0,
+            mean_tokens=self.tokens / self.kept if self.kept else 0.0,
+            inversions=inverted,
         )
 
 
@@ -223,35 +257,36 @@ def call_counts(ledger: Ledger) -> tuple[CallCount, ...]:
     )
 
 
-def _causes(result: Made, problems: Iterable[Problem]) -> Iterable[CauseCount]:
+def _causes(result: Made, problems: Sequence[Problem]) -> Iterable[CauseCount]:
     """Why answers were not right, by solver and group."""
-    groups = {p.id: ["all", *(f"{k}={v}" for k, v in p.groups.items())] for p in problems}
-    found: dict[tuple[str, Split, str, str], list[Cause]] = {}
+    answers: Counter[tuple[str, Split, str, str]] = Counter()
+    causes: defaultdict[tuple[str, Split, str, str], Counter[str]] = defaultdict(Counter)
     for cell in result.answers:
         who = cell.level or cell.role.value
-        for verdict in cell.verdicts:
-            for group in groups[verdict.problem_id]:
-                found.setdefault((cell.set, cell.split, who, group), []).append(verdict.cause)
-    for (set_, split, who, group), causes in found.items():
-        counts = _counts(cause.value for cause in causes if cause is not Cause.NONE)
-        yield CauseCount(set_, split, who, group, len(causes), counts)
+        for problem, verdict in beside(problems, cell.verdicts):
+            for group in ("all", *(f"{k}={v}" for k, v in problem.groups.items())):
+                of = (cell.set, cell.split, who, group)
+                answers[of] += 1
+                if verdict.cause is not Cause.NONE:
+                    causes[of][verdict.cause.value] += 1
+    for of, count in answers.items():
+        yield CauseCount(*of, count, dict(sorted(causes[of].items())))
 
 
 def _grader(result: Made) -> Grader:
-    texts = {p.id: p for p in result.problems}
     decided: Counter[str] = Counter()
     disagreements: list[Disagreement] = []
     unparseable = undecided = 0
     for cell in (result.taught, *result.answers):
-        for verdict in cell.verdicts:
+        for problem, verdict in beside(result.problems, cell.verdicts):
             decided[verdict.decided_by.value] += 1
             undecided += verdict.outcome is Outcome.UNDECIDED
             unparseable += verdict.judge is Opinion.UNDECIDED
             if verdict.disagreed:
                 disagreements.append(
                     Disagreement(
-                        problem_id=verdict.problem_id,
-                        key=texts[verdict.problem_id].gold_text,
+                        problem_id=problem.id,
+                        key=problem.gold_text,
                         answer=verdict.extracted,
                         symbolic=verdict.symbolic.value,
                         symbolic_why=verdict.symbolic_why,
@@ -287,7 +322,7 @@ def _reproduction(run: Run, result: Made) -> Reproduction:
         versions={"python": platform.python_version()} | {name: version(name) for name in names},
         hashes={
             "study": content_hash(run.study.model_dump(mode="json")),
-            "problems": content_hash(list(result.problems)),
+            "problems": content_hash(result.problems),
             "base": run.base_hash,
         },
         seeds=tuple(run.study.seeds),
@@ -305,20 +340,22 @@ def _notes(result: Made) -> tuple[str, ...]:
             "distillation."
         )
     for cell in (result.taught, *result.answers):
-        if cell.not_asked:
+        if len(cell.not_asked):
             notes.append(
                 f"{cell.name} was not asked {len(cell.not_asked)} of the "
                 f"{len(cell.not_asked) + len(cell.responses)} {cell.set} problems (no record of "
                 "them); they are counted apart and in no accuracy."
             )
-        again = [r for r in cell.responses if r.attempt > 0]
-        if again:
-            still = sum(r.finish is Finish.LENGTH for r in again)
+        again: Counter[Finish] = Counter()
+        errored = 0
+        for response in cell.responses:
+            errored += response.finish is Finish.ERROR
+            again[response.finish] += response.attempt > 0
+        if again.total():
             notes.append(
-                f"{len(again)} answers of {cell.name} on {cell.set} reached its token limit and "
-                f"were {cell.condition.when_cut}; {still} of them were cut again."
+                f"{again.total()} answers of {cell.name} on {cell.set} reached its token limit and "
+                f"were {cell.condition.when_cut}; {again[Finish.LENGTH]} of them were cut again."
             )
-        errored = sum(r.finish is Finish.ERROR for r in cell.responses)
         if errored:
             notes.append(
                 f"{errored} calls to {cell.name} on {cell.set} failed; run the study again and "
@@ -342,7 +379,3 @@ def _notes(result: Made) -> tuple[str, ...]:
 
 def _counts(values: Iterable[str]) -> dict[str, int]:
     return dict(sorted(Counter(values).items()))
-
-
-def _mean(values: Sequence[int]) -> float:
-    return sum(values) / len(values) if values else 0.0

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import islice
@@ -17,7 +17,7 @@ from potstill.budget import Budget, unpriced_models
 from potstill.errors import InputError, PotstillError
 from potstill.progress import Bar, Progress
 from potstill.solvers import never
-from potstill.store import Cell, Manifest, Store
+from potstill.store import Cell, Filling, Manifest, Store
 from potstill.study import Agent, Study, load_options, plugin
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ __all__ = ["NotFresh", "Run", "agent_identity", "base_path_of", "fingerprint"]
 
 R = TypeVar("R")
 _MOST_FILES = 20_000
-Tables = Mapping[str, tuple[type, Iterable[Any]]]
 
 
 class NotFresh(PotstillError):
@@ -69,9 +68,9 @@ class Run:
     _answering: list[Answering] = field(default_factory=list)
 
     def cell(
-        self, cell: Cell, name: str, make: Callable[[], tuple[Tables, Mapping[str, Any]]]
+        self, cell: Cell, name: str, tables: Mapping[str, type], make: Callable[[Filling], None]
     ) -> Manifest:
-        """The manifest of a finished cell, made now if it was not there."""
+        """The manifest of a finished cell, its tables (name: record type) made if not there."""
         self.used.append(cell)
         if self.store.exists(cell):
             manifest = self.store.manifest(cell)
@@ -79,19 +78,18 @@ class Run:
             return manifest
         if self.peek:
             raise NotFresh(f"{name} is not finished.")
-        tables, summary = make()
-        self.budget().settle(name)
-        return self.store.write(cell, tables, summary=summary)
+        with self.store.filling(cell, tables) as filling:
+            make(filling)
+            self.budget().settle(name)
+        return self.store.manifest(cell)
 
-    def counted(self, name: str, total: int, unit: str, items: Iterable[R]) -> list[R]:
-        """All items, each counted on the stage's bar as it comes, with the spend so far."""
-        done: list[R] = []
+    def counted(self, name: str, total: int | None, unit: str, items: Iterable[R]) -> Iterator[R]:
+        """Yield the items, each counted on the stage's bar as it comes, with the spend so far."""
         with self.progress.stage(name, total, unit) as bar:
             before = self.ledger.spent_usd
             for item in items:
-                done.append(item)
                 _tick(bar, self.ledger.spent_usd - before)
-        return done
+                yield item
 
     def pool(self) -> GradingPool:
         """The grading workers, started at the first need."""

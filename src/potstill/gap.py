@@ -186,7 +186,7 @@ def _lot(problem_id: str, seed: int) -> bytes:
     return hashlib.sha256(f"gap|{seed}|{problem_id}".encode("utf-8", "surrogatepass")).digest()
 
 
-def _asked(run: Run, drawn: Sequence[Problem]) -> tuple[list[Problem], list[Answers]]:
+def _asked(run: Run, drawn: Sequence[Problem]) -> tuple[Sequence[Problem], list[Answers]]:
     """The sample with its difficulty, where the study has it, and the answers of both solvers."""
     from potstill.rating import rate
 
@@ -194,7 +194,7 @@ def _asked(run: Run, drawn: Sequence[Problem]) -> tuple[list[Problem], list[Answ
     return rated, evaluate(run, (), (), rated, Split.TRAIN)
 
 
-def _kept(run: Run, drawn: Sequence[Problem]) -> tuple[list[Problem], list[Answers]] | None:
+def _kept(run: Run, drawn: Sequence[Problem]) -> tuple[Sequence[Problem], list[Answers]] | None:
     """The sample's answers where an earlier run finished all of them without an error."""
     try:
         asked, cells = _asked(replace(run, peek=True, progress=quiet), drawn)

@@ -36,9 +36,10 @@ class Found(Made):
     def gates(self) -> list[GateRow]:
         """Every gate that fired, on the teacher's replies and on the lessons."""
         taught = self.taught
-        return gate_rows(
+        rows = gate_rows(
             self.problems, taught.responses, taught.verdicts, self.lessons, self.study.gates
         )
+        return list(rows)
 
     def lessons_by_problem(self) -> dict[str, dict[str, Lesson]]:
         """The lessons of each problem, by level."""

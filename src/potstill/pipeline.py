@@ -16,7 +16,6 @@ from potstill.errors import InputError
 from potstill.evaluation import refuse_seen
 from potstill.lessons.controls import is_control, make_controls
 from potstill.lessons.overlap import Pair
-from potstill.lessons.select import LeftOut
 from potstill.progress import Progress, quiet
 from potstill.rating import rate, worth_teaching
 from potstill.records import Lesson, Problem, SetAside, Split
@@ -41,6 +40,7 @@ from potstill.students import (
     train_students,
 )
 from potstill.study import Study
+from potstill.tables import part
 
 __all__ = [
     "STAGES",
@@ -69,15 +69,19 @@ class Made:
     taught: Answers = UNASKED
     lessons: Sequence[Lesson] = ()
     chosen: Mapping[str, Sequence[Lesson]] = field(default_factory=dict)
-    left_out: Sequence[LeftOut] = ()
     students: Sequence[StudentCell] = ()
     answers: Sequence[Answers] = ()
 
-    def on_side(self, side: Split) -> list[Problem]:
-        """The problems that stand on one side."""
-        return [p for p in self.problems if self.splits[p.id] is side]
+    def on_side(self, *sides: Split) -> Sequence[Problem]:
+        """The problems that stand on one side, or on any of several."""
+        placed = enumerate(self.splits.values())
+        return part(self.problems, [i for i, side in placed if side in sides])
 
-    def by_split(self) -> dict[Split, list[Problem]]:
+    def trained_ids(self) -> set[str]:
+        """The problems that some lesson chosen to train on is of."""
+        return {lesson.problem_id for lessons in self.chosen.values() for lesson in lessons}
+
+    def by_split(self) -> dict[Split, Sequence[Problem]]:
         """The problems of every side."""
         return {side: self.on_side(side) for side in Split}
 
@@ -172,12 +176,12 @@ def go_through(run: Run, made: Made) -> Iterator[str]:
     yield "split"
     made.problems = rate(run, made.problems)
     yield "rate"
-    asked = worth_teaching(study, made.on_side(Split.TRAIN) + made.on_side(Split.VALID))
+    asked = worth_teaching(study, made.on_side(Split.TRAIN, Split.VALID))
     made.taught = ask_teacher(run, asked, "train", samples=study.teacher.samples)
     yield "teach"
     made.taught = judge(run, made.taught, asked)
     yield "verify"
-    made.lessons, chosen, made.left_out = make_lessons(run, made.taught, asked)
+    made.lessons, chosen = make_lessons(run, made.taught, asked)
     controls = [x for x in study.variants if is_control(x)]
     made.chosen = {**chosen, **make_controls(chosen, controls, asked, run.count_tokens)}
     yield "condense"
@@ -187,7 +191,7 @@ def go_through(run: Run, made: Made) -> Iterator[str]:
     levels = levels_to_ask(made.chosen, at)
     made.answers = evaluate(run, made.students, levels, made.on_side(Split.HELDOUT))
     if study.evaluation.seen == "report":
-        trained = {lesson.problem_id for lessons in made.chosen.values() for lesson in lessons}
+        trained = made.trained_ids()
         seen = [p for p in made.on_side(Split.TRAIN) if p.id in trained]
         again = evaluate(run, made.students, levels, seen, Split.TRAIN)
         made.answers = [*made.answers, *again]
@@ -196,10 +200,9 @@ def go_through(run: Run, made: Made) -> Iterator[str]:
 
 def train(run: Run, made: Made) -> list[StudentCell]:
     """One student for every level and seed: the grid."""
-    heldout = {p.id for p in made.on_side(Split.HELDOUT)}
-    lesson_ids = {lesson.problem_id for lessons in made.chosen.values() for lesson in lessons}
-    leaks = [xy for p in made.pairs if p.leaks for xy in ((p.a_id, p.b_id), (p.b_id, p.a_id))]
-    refuse_seen(heldout, lesson_ids, leaks)
+    heldout = (i for i, side in made.splits.items() if side is Split.HELDOUT)
+    leaks = (xy for p in made.pairs if p.leaks for xy in ((p.a_id, p.b_id), (p.b_id, p.a_id)))
+    refuse_seen(heldout, made.trained_ids(), leaks)
     return train_students(run, made.chosen, made.by_split())
 
 
@@ -224,11 +227,15 @@ def evaluate(
         for level in levels
         for x in (None, *(mixed if level.level in run.study.mix else ()))
     ]
-    sets = {s.label: [p for p in asked if p.source == s.label] for s in run.study.problems}
+    labels = [p.source for p in asked]
+    sets = {
+        s.label: part(asked, [i for i, label in enumerate(labels) if label == s.label])
+        for s in run.study.problems
+    }
     if run.on and not run.peek:
         answer_ahead(run, who, sets.values())
     for name, problems in sets.items():
-        if not problems:
+        if not len(problems):
             continue
         label = name if split is Split.HELDOUT else f"{name} ({split.value})"
         makers: list[Callable[[], Answers]] = [partial(ask_teacher, run, problems, label)]

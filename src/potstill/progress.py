@@ -31,7 +31,9 @@ class Bar(Protocol):
 class Progress(Protocol):
     """Where the pipeline tells what it is doing."""
 
-    def stage(self, name: str, total: int, unit: str = "items") -> AbstractContextManager[Bar]:
+    def stage(
+        self, name: str, total: int | None, unit: str = "items"
+    ) -> AbstractContextManager[Bar]:
         """A bar for a stage that has work to do."""
 
     def fresh(self, name: str, note: str) -> None:
@@ -54,7 +56,7 @@ class _NoBar:
 
 class _Quiet:
     @contextmanager
-    def stage(self, name: str, total: int, unit: str = "items") -> Iterator[Bar]:
+    def stage(self, name: str, total: int | None, unit: str = "items") -> Iterator[Bar]:
         yield _NoBar()
 
     def fresh(self, name: str, note: str) -> None:
@@ -74,7 +76,7 @@ class TerminalProgress:
         self._console = console
 
     @contextmanager
-    def stage(self, name: str, total: int, unit: str = "items") -> Iterator[Bar]:
+    def stage(self, name: str, total: int | None, unit: str = "items") -> Iterator[Bar]:
         """A bar while the stage runs, and one line that stays once it has ended."""
         from rich.progress import (
             BarColumn,

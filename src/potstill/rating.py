@@ -4,25 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from potstill.cells import Run, agent_identity
 from potstill.errors import StudyError
 from potstill.lessons.difficulty import Rating, rate_by_failures, rate_by_model
 from potstill.records import Problem, Split, content_hash
 from potstill.stages import VERSION, ask_teacher, judge
-from potstill.store import Cell
+from potstill.store import Cell, Filling
 from potstill.study import Study
 
 __all__ = ["outside_difficulty", "rate", "worth_teaching"]
 
 
-def rate(run: Run, problems: Sequence[Problem]) -> list[Problem]:
+def rate(run: Run, problems: Sequence[Problem]) -> Sequence[Problem]:
     """The problems with their difficulty as a group, where the study has them rated."""
     study = run.study
     options = study.difficulty
     if options is None:
-        return list(problems)
+        return problems
     own = next((p.id for p in problems if "difficulty" in p.groups), "")
     if own:
         raise StudyError(
@@ -38,33 +37,34 @@ def rate(run: Run, problems: Sequence[Problem]) -> list[Problem]:
         by=options.by,
         problems=content_hash([[p.id, p.text] for p in problems]),
         rater=agent_identity(study.rater) if study.rater else "",
-        verdicts=content_hash(list(answers.verdicts)) if answers else "",
+        verdicts=content_hash(answers.verdicts) if answers else "",
         version=VERSION["ratings"],
     )
 
-    def make() -> Any:
+    def make(out: Filling) -> None:
         if answers is not None:
             ratings = rate_by_failures(problems, answers.verdicts)
         else:
             stream = rate_by_model(run.agent("rater"), problems, "rate")
-            ratings = run.counted("rate", len(problems), "ratings", stream)
+            ratings = list(run.counted("rate", len(problems), "ratings", stream))
         order = {p.id: i for i, p in enumerate(problems)}
-        ratings.sort(key=lambda x: order[x.problem_id])
-        return {"ratings": (Rating, ratings)}, {"errored": sum(x.failed for x in ratings)}
+        for rating in sorted(ratings, key=lambda x: order[x.problem_id]):
+            out.add("ratings", rating)
+        out.summary["errored"] = sum(x.failed for x in ratings)
 
     if run.store.exists(cell) and run.store.manifest(cell).summary.get("errored") and not run.peek:
         run.progress.note("rate: some calls failed before; they are asked again.")
         run.store.discard(cell)
-    run.cell(cell, "rate", make)
+    run.cell(cell, "rate", {"ratings": Rating}, make)
     rated = {x.problem_id: x.group for x in run.store.read(cell, "ratings", Rating)}
     run.store.check_ids(cell, "ratings", rated, (p.id for p in problems), every=True)
     return [replace(p, groups={**p.groups, "difficulty": rated[p.id]}) for p in problems]
 
 
-def worth_teaching(study: Study, problems: Sequence[Problem]) -> list[Problem]:
+def worth_teaching(study: Study, problems: Sequence[Problem]) -> Sequence[Problem]:
     """Those of the problems whose difficulty is trained on; an unrated one only where all are."""
     if study.difficulty is None or study.difficulty.train == (1, 10):
-        return list(problems)
+        return problems
     low, high = study.difficulty.train
     rated = [(p, p.groups["difficulty"]) for p in problems]
     return [p for p, rating in rated if rating.isdigit() and low <= int(rating) <= high]

@@ -6,8 +6,10 @@ makes anew exactly what hangs on it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby, tee
 from typing import TYPE_CHECKING, Any
 
 from potstill.cells import Run, agent_identity, fingerprint
@@ -16,7 +18,7 @@ from potstill.lessons.condense import condense
 from potstill.lessons.ladder import LADDER
 from potstill.lessons.overlap import Pair
 from potstill.lessons.recorded import Unmatched, read_recorded
-from potstill.lessons.select import LeftOut, select
+from potstill.lessons.select import select
 from potstill.records import (
     Condition,
     Finish,
@@ -31,10 +33,12 @@ from potstill.records import (
     Split,
     Verdict,
     content_hash,
+    hash_items,
 )
 from potstill.solvers import solve
-from potstill.store import Cell
+from potstill.store import Cell, Filling
 from potstill.study import Study
+from potstill.tables import beside, in_batches, part
 
 if TYPE_CHECKING:
     from potstill.students import StudentCell
@@ -66,6 +70,8 @@ VERSION = {
     "lessons": 1,
     "student": 1,
 }
+# so many go down the ladder together: enough to keep any endpoint busy, and few to hold in memory
+_CONDENSED_TOGETHER = 4_096
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,35 +100,35 @@ class Answers:
     seed: int
     set: str
     condition: Condition
-    responses: tuple[Response, ...]
-    not_asked: tuple[NotAsked, ...]
-    verdicts: tuple[Verdict, ...] = ()
+    responses: Sequence[Response]
+    not_asked: Sequence[NotAsked]
+    verdicts: Sequence[Verdict] = ()
     split: Split = Split.HELDOUT
+
+    def judged(self) -> Iterator[tuple[Response, Verdict]]:
+        """Yield every response with its verdict, in the order of the study's problems."""
+        return zip(self.responses, self.verdicts, strict=True)
 
 
 UNASKED = Answers("", Role.TEACHER, "", 0, "", Condition("", "", "", Sampling(), ""), (), ())
 
 
-def bring_in(run: Run) -> tuple[list[Problem], list[SetAside]]:
+def bring_in(run: Run) -> tuple[Sequence[Problem], Sequence[SetAside]]:
     """Every problem of every source: those that may be asked, and those set aside."""
-    from potstill.problems import load_problems
+    from potstill.problems import read_problems
 
     cell = problems_cell(run.study)
+    tables = {"problems": Problem, "set_aside": SetAside}
 
-    def make() -> Any:
-        sources = run.study.problems
-        with run.progress.stage("problems", len(sources), "sources") as bar:
-            imported = load_problems(sources)
-            bar.advance(len(sources))
-        tables = {
-            "problems": (Problem, imported.problems),
-            "set_aside": (SetAside, imported.set_aside),
-        }
-        return tables, {}
+    def make(out: Filling) -> None:
+        with run.progress.stage("problems", None, "problems") as bar:
+            for found in read_problems(run.study.problems):
+                out.add("problems" if isinstance(found, Problem) else "set_aside", found)
+                bar.advance()
 
-    run.cell(cell, "problems", make)
-    problems = run.store.read(cell, "problems", Problem)
-    return problems, run.store.read(cell, "set_aside", SetAside)
+    run.cell(cell, "problems", tables, make)
+    problems = run.store.rows(cell, "problems", Problem)
+    return problems, run.store.rows(cell, "set_aside", SetAside)
 
 
 def problems_cell(study: Study) -> Cell:
@@ -131,8 +137,8 @@ def problems_cell(study: Study) -> Cell:
     return Cell.of("problems", sources=sources, version=VERSION["problems"])
 
 
-def split_up(run: Run, problems: Sequence[Problem]) -> tuple[dict[str, Split], list[Pair]]:
-    """The side of every problem, and the pairs that say the same, kept on one side."""
+def split_up(run: Run, problems: Sequence[Problem]) -> tuple[dict[str, Split], Sequence[Pair]]:
+    """The side of every problem, in their order, and the pairs that say the same, on one side."""
     from potstill.lessons.overlap import find_pairs
     from potstill.lessons.split import split
 
@@ -140,29 +146,28 @@ def split_up(run: Run, problems: Sequence[Problem]) -> tuple[dict[str, Split], l
     use = {source.label: source.use for source in study.problems}
     cell = Cell.of(
         "split",
-        problems=content_hash(list(problems)),
+        problems=content_hash(problems),
         options=study.split.model_dump(mode="json"),
         use=use,
         version=VERSION["split"],
     )
 
-    def make() -> Any:
+    def make(out: Filling) -> None:
         with run.progress.stage("overlap and split", len(problems), "problems") as bar:
             pairs = find_pairs(problems)
             sides = split(problems, study.split, pairs, use)
             bar.advance(len(problems))
-        tables = {
-            "sides": (Side, [Side(p.id, sides[p.id]) for p in problems]),
-            "pairs": (Pair, pairs),
-        }
-        return tables, {}
+        for problem in problems:
+            out.add("sides", Side(problem.id, sides[problem.id]))
+        for pair in pairs:
+            out.add("pairs", pair)
 
-    run.cell(cell, "overlap and split", make)
-    sides = {side.problem_id: side.split for side in run.store.read(cell, "sides", Side)}
-    pairs = run.store.read(cell, "pairs", Pair)
-    ids = [p.id for p in problems]
-    run.store.check_ids(cell, "sides", sides, ids, every=True)
-    run.store.check_ids(cell, "pairs", (x for p in pairs for x in (p.a_id, p.b_id)), ids)
+    run.cell(cell, "overlap and split", {"sides": Side, "pairs": Pair}, make)
+    rows = run.store.rows(cell, "sides", Side)
+    run.store.check_same(cell, "sides", (x.problem_id for x in rows), (p.id for p in problems))
+    sides = {side.problem_id: side.split for side in rows}
+    pairs = run.store.rows(cell, "pairs", Pair)
+    run.store.check_ids(cell, "pairs", (x for p in pairs for x in (p.a_id, p.b_id)), sides)
     return sides, pairs
 
 
@@ -199,8 +204,8 @@ def judge(run: Run, answers: Answers, problems: Sequence[Problem]) -> Answers:
     rulings = Rulings.load(run.directory / "rulings.jsonl")
     cell = Cell.of(
         "verdicts",
-        responses=content_hash(list(answers.responses)),
-        problems=content_hash(list(problems)),
+        responses=content_hash(answers.responses),
+        problems=content_hash(problems),
         mode=study.verify,
         forms=study.forms,
         verifier=agent_identity(agent) if agent else "",
@@ -209,43 +214,37 @@ def judge(run: Run, answers: Answers, problems: Sequence[Problem]) -> Answers:
     )
     name = f"verify · {_short(answers)}"
 
-    def make() -> Any:
-        by_id = {p.id: p for p in problems}
-        pairs = [(by_id[r.problem_id], r) for r in answers.responses]
-        verdicts = run.counted(
-            name,
-            len(pairs),
-            "verdicts",
-            verify(
-                pairs,
-                pool=run.pool(),
-                judge=run.agent("verifier") if agent else None,
-                mode=study.verify,
-                stage="verify",
-                rulings=rulings,
-                forms=study.forms,
-            ),
+    def make(out: Filling) -> None:
+        pairs, again = tee(beside(problems, answers.responses))
+        verdicts = verify(
+            pairs,
+            pool=run.pool(),
+            judge=run.agent("verifier") if agent else None,
+            mode=study.verify,
+            stage="verify",
+            rulings=rulings,
+            forms=study.forms,
         )
-        told = [
-            with_cause(problem, f"{response.reasoning}\n\n{response.text}".strip(), verdict)
-            for (problem, response), verdict in zip(pairs, verdicts, strict=True)
-        ]
-        return {"verdicts": (Verdict, told)}, {}
+        counted = run.counted(name, len(answers.responses), "verdicts", verdicts)
+        for verdict, (problem, response) in zip(counted, again, strict=True):
+            trace = f"{response.reasoning}\n\n{response.text}".strip()
+            out.add("verdicts", with_cause(problem, trace, verdict))
 
-    run.cell(cell, name, make)
-    verdicts = run.store.read(cell, "verdicts", Verdict)
-    ids = (r.response_id for r in answers.responses)
-    run.store.check_ids(cell, "verdicts", (v.response_id for v in verdicts), ids, every=True)
-    run.store.check_ids(
-        cell, "verdicts", (v.problem_id for v in verdicts), [p.id for p in problems]
+    run.cell(cell, name, {"verdicts": Verdict}, make)
+    verdicts = run.store.rows(cell, "verdicts", Verdict)
+    run.store.check_same(
+        cell,
+        "verdicts",
+        ((v.response_id, v.problem_id) for v in verdicts),
+        ((r.response_id, r.problem_id) for r in answers.responses),
     )
-    return replace(answers, verdicts=tuple(verdicts))
+    return replace(answers, verdicts=verdicts)
 
 
 def make_lessons(
     run: Run, taught: Answers, problems: Sequence[Problem]
-) -> tuple[list[Lesson], Mapping[str, tuple[Lesson, ...]], tuple[LeftOut, ...]]:
-    """Every lesson with its flags, those chosen to train on by level, and those left out."""
+) -> tuple[Sequence[Lesson], Mapping[str, Sequence[Lesson]]]:
+    """Every lesson with its flags, by problem and level, and those chosen to train on by level."""
     study = run.study
     parents = _verified(taught)
     source: Any = fingerprint(study.recorded.model_dump(mode="json")) if study.recorded else ""
@@ -254,7 +253,7 @@ def make_lessons(
     cell = Cell.of(
         "lessons",
         source=source,
-        problems=content_hash(list(problems)),
+        problems=content_hash(problems),
         levels=list(study.levels),
         ladder=content_hash(list(LADDER)),
         gates=study.gates.model_dump(mode="json"),
@@ -262,56 +261,60 @@ def make_lessons(
         version=VERSION["lessons"],
     )
 
-    def make() -> Any:
-        lessons, unmatched = _lessons(run, parents, problems)
-        order = {p.id: i for i, p in enumerate(problems)}
-        lessons.sort(key=lambda x: (order[x.problem_id], x.level))
-        return {"lessons": (Lesson, lessons), "unmatched": (Unmatched, unmatched)}, {}
+    def make(out: Filling) -> None:
+        for found in _lessons(run, parents, problems):
+            out.add("lessons" if isinstance(found, Lesson) else "unmatched", found)
 
-    run.cell(cell, "condense", make)
-    lessons = run.store.read(cell, "lessons", Lesson)
-    run.store.check_ids(cell, "lessons", (x.problem_id for x in lessons), [p.id for p in problems])
-    compared = [lesson for lesson in lessons if lesson.level in study.levels]
-    selected = select(compared, study.levels, study.require)
-    return lessons, selected.by_level, selected.left_out
+    run.cell(cell, "condense", {"lessons": Lesson, "unmatched": Unmatched}, make)
+    lessons = run.store.rows(cell, "lessons", Lesson)
+    run.store.check_ids(cell, "lessons", (x.problem_id for x in lessons), (p.id for p in problems))
+    return lessons, select(lessons, study.levels, study.require).by_level
 
 
-def _verified(taught: Answers) -> list[Response]:
+def _verified(taught: Answers) -> Sequence[Response]:
     """One right answer per problem: the first that nobody disputes, else the first."""
-    verdicts = {v.response_id: v for v in taught.verdicts}
-    first: dict[str, Response] = {}
-    for disputed in (False, True):
-        for response in taught.responses:
-            verdict = verdicts[response.response_id]
-            if verdict.outcome is Outcome.CORRECT and verdict.disagreed is disputed:
-                first.setdefault(response.problem_id, response)
-    return [r for r in taught.responses if first.get(r.problem_id) is r]
+    places = []
+    rows = enumerate(taught.judged())
+    for _, samples in groupby(rows, key=lambda row: row[1][0].problem_id):
+        right = [
+            (verdict.disagreed, place)
+            for place, (_, verdict) in samples
+            if verdict.outcome is Outcome.CORRECT
+        ]
+        places += [min(right)[1]] if right else []
+    return part(taught.responses, places)
 
 
 def _lessons(
     run: Run, parents: Sequence[Response], problems: Sequence[Problem]
-) -> tuple[list[Lesson], list[Unmatched]]:
+) -> Iterator[Lesson | Unmatched]:
+    """Yield the lessons by problem and level."""
     study = run.study
-    by_id = {p.id: p for p in problems}
     if study.recorded:
-        with run.progress.stage("recorded levels", len(problems), "problems") as bar:
-            found = read_recorded(
-                study.recorded,
-                problems,
-                grade=run.pool().grade,
-                count_tokens=run.count_tokens,
-                gates=study.gates,
-            )
-            bar.advance(len(problems))
-        return list(found.lessons), list(found.unmatched)
+        recorded = read_recorded(
+            study.recorded,
+            problems,
+            grade=run.pool().grade,
+            count_tokens=run.count_tokens,
+            gates=study.gates,
+        )
+        yield from run.counted("recorded levels", None, "lessons", recorded)
+        return
     if study.condenser is None:
         raise InputError("the study has neither a condenser nor recorded levels; add one of them.")
-    lessons = run.counted(
-        "condense",
-        len(parents) * (1 + len(study.levels)),
-        "lessons",
-        condense(
-            [(by_id[r.problem_id], r) for r in parents],
+    total = len(parents) * (1 + len(study.levels))
+    yield from run.counted("condense", total, "lessons", _condensed(run, parents, problems))
+
+
+def _condensed(
+    run: Run, parents: Sequence[Response], problems: Sequence[Problem]
+) -> Iterator[Lesson]:
+    """Yield the lessons that a condenser makes, some thousands of problems at a time."""
+    study = run.study
+    assert study.condenser is not None
+    for pairs in in_batches(beside(problems, parents), _CONDENSED_TOGETHER):
+        lessons = condense(
+            pairs,
             condenser=run.agent("condenser"),
             levels=study.levels,
             grade=run.pool().grade,
@@ -319,9 +322,9 @@ def _lessons(
             stage="condense",
             sampling=study.condenser.sampling,
             options=study.gates,
-        ),
-    )
-    return lessons, []
+        )
+        order = {problem.id: i for i, (problem, _) in enumerate(pairs)}
+        yield from sorted(lessons, key=lambda x: (order[x.problem_id], x.level))
 
 
 def ask_student(
@@ -373,7 +376,7 @@ def _answers_cell(blank: Answers, problems: Sequence[Problem], identity: Mapping
         name=blank.name,
         identity=identity,
         condition=blank.condition,
-        problems=content_hash(list(problems)),
+        problems=content_hash(problems),
         version=VERSION["answers"],
     )
 
@@ -387,9 +390,7 @@ def _ask(
     student: StudentCell | None = None,
     samples: int = 1,
 ) -> Answers:
-    order = {p.id: i for i, p in enumerate(problems)}
-
-    def make() -> Any:
+    def make(out: Filling) -> None:
         if blank.role is Role.TEACHER:
             solver = run.agent("teacher")
         else:
@@ -402,32 +403,53 @@ def _ask(
             samples=samples,
             when_cut=past_cut,
         )
-        results = run.counted(name, len(problems) * samples, "answers", stream)
-        results.sort(key=lambda r: (order[r.problem_id], getattr(r, "sample", 0)))
-        tables = {
-            "responses": (Response, [r for r in results if isinstance(r, Response)]),
-            "not_asked": (NotAsked, [r for r in results if isinstance(r, NotAsked)]),
-        }
-        failed = [r for r in results if isinstance(r, Response) and r.finish is Finish.ERROR]
-        if failed and len(failed) == len(results):
+        counted = run.counted(name, len(problems) * samples, "answers", stream)
+        counts: Counter[str] = Counter()
+        first_failed = None
+        for result in in_order(counted, problems, samples):
+            if isinstance(result, NotAsked):
+                out.add("not_asked", result)
+                counts["not asked"] += 1
+                continue
+            out.add("responses", result)
+            failed = result.finish is Finish.ERROR
+            counts.update(answered=not failed, errored=failed, again=result.attempt > 0)
+            first_failed = first_failed or (result if failed else None)
+        if first_failed and not counts["answered"] and not counts["not asked"]:
             raise EndpointError(
-                f"{solver.id} answered none of {len(failed)} problems ({failed[0].problem_id}: "
-                f"{failed[0].error}); mend that and run again: nothing was kept as an answer."
+                f"{solver.id} answered none of {counts['errored']} problems "
+                f"({first_failed.problem_id}: {first_failed.error}); mend that and run again: "
+                "nothing was kept as an answer."
             )
-        again = sum(isinstance(r, Response) and r.attempt > 0 for r in results)
-        return tables, {"errored": len(failed), "asked past a cut": again}
+        out.summary |= {"errored": counts["errored"], "asked past a cut": counts["again"]}
 
     if run.store.exists(cell) and run.store.manifest(cell).summary.get("errored") and not run.peek:
         run.progress.note(f"{name}: some calls failed before; they are asked again.")
         run.store.discard(cell)
-    run.cell(cell, name, make)
-    responses = run.store.read(cell, "responses", Response)
-    run.store.check_ids(cell, "responses", (r.problem_id for r in responses), order)
-    return replace(
-        blank,
-        responses=tuple(responses),
-        not_asked=tuple(run.store.read(cell, "not_asked", NotAsked)),
+    run.cell(cell, name, {"responses": Response, "not_asked": NotAsked}, make)
+    responses = run.store.rows(cell, "responses", Response)
+    run.store.check_ids(
+        cell, "responses", (r.problem_id for r in responses), (p.id for p in problems)
     )
+    not_asked = run.store.rows(cell, "not_asked", NotAsked)
+    return replace(blank, responses=responses, not_asked=not_asked)
+
+
+def in_order(
+    results: Iterable[Response | NotAsked], problems: Iterable[Problem], samples: int = 1
+) -> Iterator[Response | NotAsked]:
+    """Yield the results of each problem, sample by sample, in the order of the problems.
+
+    Those that come early wait: as many are in memory as are ahead of the slowest.
+    """
+    early: defaultdict[str, list[Response | NotAsked]] = defaultdict(list)
+    coming = iter(results)
+    for problem in problems:
+        while len(early[problem.id]) < samples:
+            result = next(coming)
+            early[result.problem_id].append(result)
+        yield from sorted(early.pop(problem.id), key=lambda x: getattr(x, "sample", 0))
+    yield from coming  # none; but what is counted must end
 
 
 def student_condition(study: Study, problem_set: str, asked: AskedLevel | None = None) -> Condition:
@@ -453,7 +475,7 @@ def student_condition(study: Study, problem_set: str, asked: AskedLevel | None =
 
 
 def _set_hash(problems: Iterable[Problem]) -> str:
-    return content_hash([[p.id, p.text] for p in problems])[:16]
+    return hash_items([p.id, p.text] for p in problems)[:16]
 
 
 def _short(answers: Answers) -> str:

@@ -27,7 +27,7 @@ class _Witness:
         self.rows: list[tuple[str, str]] = []
 
     @contextmanager
-    def stage(self, name: str, total: int, unit: str = "items") -> Iterator[Bar]:
+    def stage(self, name: str, total: int | None, unit: str = "items") -> Iterator[Bar]:
         raise NotFresh(f"{name} is not finished.")
         yield  # a context manager that never enters
 

@@ -10,33 +10,30 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 import posixpath
-import types
-import typing
-from collections.abc import Iterable, Mapping
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from enum import Enum
+from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from potstill.errors import StoreError
 from potstill.records import content_hash
+from potstill.tables import Rows, TableWriter
 from potstill.typed import make
 from potstill.untrusted import DOCUMENT_BYTES, parse_json, refuse_links, stays_inside
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 __all__ = [
     "FORMAT_VERSION",
     "OWN",
     "Cell",
+    "Filling",
     "Manifest",
     "Store",
     "Writing",
-    "arrow_schema",
-    "from_rows",
-    "to_rows",
     "versions_of",
     "write_atomically",
     "write_json",
@@ -47,6 +44,9 @@ FORMAT_VERSION = 1
 OWN = ("cells", "report", "exports", "diagnosis", "ledger.*", "*.json", "*.jsonl")
 # the packages whose versions a manifest holds
 _MAKERS = ("potstill", "torch", "transformers", "peft", "math-verify")
+
+# a table of fewer bytes (uncompressed) is read into a list
+HELD_BYTES = 8 << 20
 
 R = TypeVar("R")
 
@@ -119,15 +119,43 @@ class Store:
         summary: Mapping[str, Any] | None = None,
     ) -> Manifest:
         """The manifest of a cell just written: each table is a record type and its records."""
-        files: dict[str, str] = {}
-        rows: dict[str, int] = {}
-        with self._writing():
-            for name, (record, items) in tables.items():
-                data, count = _to_parquet(record, items)
-                files[f"{name}.parquet"] = hashlib.sha256(data).hexdigest()
-                rows[name] = count
-                self._put(self._path(cell, f"{name}.parquet"), data)
-            return self._finish(cell, files, rows, summary or {})
+        with self.filling(cell, {name: record for name, (record, _) in tables.items()}) as filling:
+            for name, (_, items) in tables.items():
+                for item in items:
+                    filling.add(name, item)
+            filling.summary |= dict(summary or {})
+        return self.manifest(cell)
+
+    @contextmanager
+    def filling(self, cell: Cell, tables: Mapping[str, type]) -> Iterator[Filling]:
+        """The tables (name: record type) of a cell, to add rows to; at the end it is finished.
+
+        Where the block raises, nothing of it is left.
+        """
+        folder = self._path(cell, "")
+        with ExitStack() as stack:
+            with self._writing():
+                self._fs.makedirs(folder, exist_ok=True)
+                if self._local:
+                    _sweep(Path(folder), tables)
+                sinks = {
+                    name: stack.enter_context(
+                        _Sink(self._fs, self._local, folder + f"{name}.parquet")
+                    )
+                    for name in tables
+                }
+                writers = {name: TableWriter(tables[name], sinks[name].file) for name in tables}
+            for writer in writers.values():
+                stack.callback(writer.abandon)
+            filling = Filling(writers, self._writing())
+            yield filling
+            with self._writing():
+                for name, writer in writers.items():
+                    writer.close()
+                    sinks[name].commit()
+                files = {f"{name}.parquet": sink.digest for name, sink in sinks.items()}
+                rows = {name: writer.rows for name, writer in writers.items()}
+                self._finish(cell, files, rows, filling.summary)
 
     def adopt(self, cell: Cell, *, summary: Mapping[str, Any] | None = None) -> Manifest:
         """The manifest of a cell whose files someone else wrote into :meth:`folder`."""
@@ -153,17 +181,21 @@ class Store:
 
     def read(self, cell: Cell, table: str, record: type[R]) -> list[R]:
         """The records of one table of a finished cell, checked against the manifest's sha256."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
+        return list(self._open_rows(cell, table, record))
 
+    def rows(self, cell: Cell, table: str, record: type[R]) -> Sequence[R]:
+        """As :meth:`read`, but where the table is large, records are decoded as they are come to.
+
+        What cannot be decoded then raises StoreError while the sequence is used.
+        """
+        rows = self._open_rows(cell, table, record)
+        return list(rows) if rows.bytes <= HELD_BYTES else rows
+
+    def _open_rows(self, cell: Cell, table: str, record: type[R]) -> Rows[R]:
         name = f"{table}.parquet"
-        data = self._checked(cell, name)
-        try:
-            loaded = pq.read_table(pa.BufferReader(data))
-            _check_columns(loaded, record)
-            return from_rows(record, loaded.to_pylist(maps_as_pydicts="strict"))
-        except (pa.ArrowException, OSError, ValueError, TypeError, KeyError) as exc:
-            raise self._damaged(cell, name) from exc
+        self._check(cell, name)
+        path = self._path(cell, name)
+        return Rows(record, lambda: self._fs.open(path, "rb"), lambda: self._damaged(cell, name))
 
     def check_ids(
         self, cell: Cell, table: str, ids: Iterable[str], known: Iterable[str], every: bool = False
@@ -171,6 +203,13 @@ class Store:
         """Nothing; raises StoreError where a table's ids are not among ``known``, or not every."""
         here, there = set(ids), set(known)
         if not here <= there or (every and here != there):
+            raise self._damaged(cell, f"{table}.parquet")
+
+    def check_same(
+        self, cell: Cell, table: str, found: Iterable[Any], expected: Iterable[Any]
+    ) -> None:
+        """Nothing; raises StoreError where a table's rows are not those expected, in order."""
+        if not all(a == b for a, b in zip_longest(found, expected)):
             raise self._damaged(cell, f"{table}.parquet")
 
     def digest(self, cell: Cell) -> str:
@@ -181,7 +220,7 @@ class Store:
     def verify(self, cell: Cell) -> None:
         """Nothing, if every file of the cell still has the sha256 of its manifest."""
         for name in self.manifest(cell).files:
-            self._checked(cell, name)
+            self._check(cell, name)
 
     def cells(self) -> list[Manifest]:
         """The manifests of all finished cells, by stage and key."""
@@ -189,10 +228,11 @@ class Store:
         found = sorted(str(path) for path in self._fs.glob(pattern))
         return [self.manifest(Cell(*path.split("/")[-3:-1])) for path in found]
 
-    def _checked(self, cell: Cell, name: str) -> bytes:
+    def _check(self, cell: Cell, name: str) -> None:
         expected = self.manifest(cell).files.get(name)
         try:
-            data: bytes = self._fs.cat_file(self._path(cell, name))
+            with self._fs.open(self._path(cell, name), "rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
         except FileNotFoundError as exc:
             raise self._damaged(cell, name) from exc
         except OSError as exc:
@@ -200,9 +240,8 @@ class Store:
                 f"{self._path(cell, name)} cannot be read ({exc.strerror}); check the disk and who "
                 "owns the file, then run again."
             ) from exc
-        if expected is None or hashlib.sha256(data).hexdigest() != expected:
+        if found != expected:
             raise self._damaged(cell, name)
-        return data
 
     def _damaged(self, cell: Cell, name: str) -> StoreError:
         return StoreError(
@@ -305,11 +344,59 @@ class Writing:
             ) from exc
 
 
+class Filling:
+    """The tables of a cell while they are written, and the ``summary`` it will have for people."""
+
+    def __init__(self, writers: Mapping[str, TableWriter], writing: Writing) -> None:
+        self.summary: dict[str, Any] = {}
+        self._writers, self._writing = writers, writing
+
+    def add(self, table: str, item: Any) -> None:
+        """Nothing; the record is a row of the table. Raises StoreError if the disk refuses."""
+        with self._writing:
+            self._writers[table].add(item)
+
+
+class _Sink:
+    """A file written beside its place, on this machine; ``commit`` puts it there whole."""
+
+    def __init__(self, fs: Any, local: bool, path: str) -> None:
+        self._fs, self._local, self._path = fs, local, path
+        self.digest = ""
+
+    def __enter__(self) -> _Sink:
+        folder, name = posixpath.split(self._path)
+        handle, self._temporary = tempfile.mkstemp(
+            dir=folder if self._local else None, prefix=f".{name}."
+        )
+        self.file = os.fdopen(handle, "w+b")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with suppress(OSError):  # a full disk refuses what was still to be written
+            self.file.close()
+        Path(self._temporary).unlink(missing_ok=True)
+
+    def commit(self) -> None:
+        self.file.flush()
+        os.fsync(self.file.fileno())
+        self.file.seek(0)
+        self.digest = hashlib.file_digest(self.file, "sha256").hexdigest()
+        if self._local:
+            os.replace(self._temporary, self._path)
+        else:
+            self._fs.put_file(self._temporary, self._path)
+
+
+def _sweep(folder: Path, tables: Iterable[str]) -> None:
+    """Nothing; what a killed run was writing there is gone (a study has one writer)."""
+    for name in tables:
+        for left in folder.glob(f".{name}.parquet.*"):
+            left.unlink()
+
+
 def write_atomically(path: Path, data: bytes) -> None:
     """Nothing; ``path`` holds the old file or the whole new one, whenever the power goes."""
-    import os
-    import tempfile
-
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -328,113 +415,6 @@ def write_json(path: Path, value: Any) -> None:
     text = json.dumps(value, indent=1, ensure_ascii=False) + "\n"
     with Writing(str(path.parent)):
         write_atomically(path, text.encode("utf-8", "replace"))
-
-
-def arrow_schema(record: type) -> pa.Schema:
-    """The Arrow schema of a record type: enums as strings, unions of records as tagged JSON."""
-    import pyarrow as pa
-
-    hints = typing.get_type_hints(record)
-    return pa.schema(
-        [pa.field(f.name, _arrow_type(hints[f.name])) for f in dataclasses.fields(record)]
-    )
-
-
-def to_rows(record: type, items: Iterable[Any]) -> list[dict[str, Any]]:
-    """Plain dictionaries of records, fit for :func:`arrow_schema`."""
-    names = [f.name for f in dataclasses.fields(record)]
-    return [{name: _to_plain(getattr(item, name)) for name in names} for item in items]
-
-
-def from_rows(record: type[R], rows: Iterable[Mapping[str, Any]]) -> list[R]:
-    """The records that :func:`to_rows` made plain."""
-    hints = typing.get_type_hints(record)
-    return [record(**{k: _from_plain(v, hints[k]) for k, v in row.items()}) for row in rows]
-
-
-def _check_columns(table: pa.Table, record: type) -> None:
-    """Nothing; raises ValueError where a column is unknown, of another type, or holds a blank."""
-    wanted = {field.name: field.type for field in arrow_schema(record)}
-    for name, column in zip(table.column_names, table.columns, strict=True):
-        if wanted.get(name) != column.type:
-            raise ValueError(f"the column {name} is unknown or of another type")
-        if any(_has_blank(chunk) for chunk in column.chunks):
-            raise ValueError(f"the column {name} has a blank")
-        del wanted[name]
-
-
-def _has_blank(values: Any) -> bool:
-    import pyarrow as pa
-
-    if values.null_count:
-        return True
-    if isinstance(values, pa.MapArray):
-        return _has_blank(values.items)
-    return isinstance(values, pa.ListArray) and _has_blank(values.values)
-
-
-def _to_parquet(record: type, items: Iterable[Any]) -> tuple[bytes, int]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    table = pa.Table.from_pylist(to_rows(record, items), schema=arrow_schema(record))
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd")
-    return sink.getvalue().to_pybytes(), table.num_rows
-
-
-def _arrow_type(hint: Any) -> pa.DataType:
-    import pyarrow as pa
-
-    plain = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
-    if hint in plain:
-        return plain[hint]
-    if isinstance(hint, type) and issubclass(hint, Enum):
-        return pa.string()
-    if typing.get_origin(hint) is tuple:
-        return pa.list_(_arrow_type(typing.get_args(hint)[0]))
-    if typing.get_origin(hint) is Mapping or _origin_name(hint) == "Mapping":
-        return pa.map_(pa.string(), _arrow_type(typing.get_args(hint)[1]))
-    return pa.string()
-
-
-def _to_plain(value: Any) -> Any:
-    if isinstance(value, Enum):
-        return value.value
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return json.dumps({"": type(value).__name__} | dataclasses.asdict(value))
-    if isinstance(value, tuple):
-        return [_to_plain(item) for item in value]
-    if isinstance(value, Mapping):
-        return dict(value)
-    if isinstance(value, str):
-        # a lone surrogate (from broken model output) has no UTF-8, so Arrow could not hold it
-        return value.encode("utf-8", "replace").decode()
-    return value
-
-
-def _from_plain(value: Any, hint: Any) -> Any:
-    if isinstance(hint, type) and issubclass(hint, Enum):
-        return hint(value)
-    if typing.get_origin(hint) is tuple:
-        return tuple(_from_plain(item, typing.get_args(hint)[0]) for item in value)
-    for member in _record_members(hint):
-        body = parse_json(value) if isinstance(value, str) else value
-        if isinstance(body, dict) and body.get("") == member.__name__:
-            return make(member, {k: v for k, v in body.items() if k})
-    if _record_members(hint):
-        raise ValueError("a value that is no record of its kind")
-    return value
-
-
-def _record_members(hint: Any) -> list[type]:
-    is_union = typing.get_origin(hint) in (typing.Union, types.UnionType)
-    members = typing.get_args(hint) if is_union else (hint,)
-    return [m for m in members if isinstance(m, type) and dataclasses.is_dataclass(m)]
-
-
-def _origin_name(hint: Any) -> str:
-    return getattr(typing.get_origin(hint), "__name__", "")
 
 
 def _protocols(fs: Any) -> tuple[str, ...]:

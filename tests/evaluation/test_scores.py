@@ -146,12 +146,15 @@ def verdict(of: Response, outcome: Outcome) -> Verdict:
 def test_join_takes_the_last_attempt() -> None:
     problem = Problem("p0", "1 + 1?", TextGold("2"), "integer", "here", {"year": "2017"})
     first, second = response("", 0), response("it is two", 1)
-    verdicts = [verdict(first, Outcome.ERRORED), verdict(second, Outcome.CORRECT)]
+    verdicts = [verdict(second, Outcome.CORRECT), verdict(first, Outcome.ERRORED)]
     cell = {"role": Role.STUDENT, "set": "s", "split": Split.HELDOUT, "level": "R1"}
     (found,) = join([second, first], verdicts, [problem], **cell)  # type: ignore[arg-type]
     assert (found.outcome, found.words, found.tokens) == (Outcome.CORRECT, 3, 7)
     assert found.groups == {"year": "2017"}
     with pytest.raises(StudyError, match="has no verdict; grade it"):
         join([first], [], [problem], **cell)  # type: ignore[arg-type]
+    other = response("x", problem="p7")
     with pytest.raises(StudyError, match="answered p7, which is not a problem of s"):
-        join([response("x", problem="p7")], [], [problem], **cell)  # type: ignore[arg-type]
+        join([other], [verdict(other, Outcome.WRONG)], [problem], **cell)  # type: ignore[arg-type]
+    with pytest.raises(StudyError, match="the verdict on p0 is on no response"):
+        join([second], verdicts, [problem], **cell)  # type: ignore[arg-type]

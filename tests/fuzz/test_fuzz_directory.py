@@ -13,6 +13,7 @@ from fuzzing import Target, fuzzed
 from hypothesis import strategies as st
 from mutations import HOSTILE_VALUES, mangled, mangled_json, spoiled_bytes
 
+from potstill.arrow import arrow_schema, to_rows
 from potstill.deploy.asking import how_sure
 from potstill.deploy.finding import find_student
 from potstill.grading.rulings import Rulings
@@ -35,7 +36,7 @@ from potstill.solvers import Message
 from potstill.solvers.parse import completion_bytes
 from potstill.solvers.replay import Recording, ReplayFile
 from potstill.status import study_of
-from potstill.store import Cell, Store, arrow_schema, to_rows
+from potstill.store import Cell, Store
 from potstill.study import load_study
 from potstill.templates import DEMO_STUDY
 from potstill.training.checkpoints import Checkpoint, Checkpoints

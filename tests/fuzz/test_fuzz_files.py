@@ -16,6 +16,7 @@ from fuzzing import Target, fuzzed
 from hypothesis import strategies as st
 from mutations import HOSTILE_VALUES, mangled, mangled_json, spoiled_bytes
 
+from potstill.arrow import to_rows
 from potstill.errors import InputError
 from potstill.grading import grade
 from potstill.lessons.recorded import Options as RecordedOptions
@@ -25,7 +26,6 @@ from potstill.problems.rows import read_columns
 from potstill.records import Problem, Response, TextGold, Verdict
 from potstill.solvers.replay import Recording, ReplayFile
 from potstill.solvers.server import ChatRequest, UnknownQuestion
-from potstill.store import to_rows
 from potstill.study import Study, load_study
 from potstill.templates import DEMO_STUDY
 
@@ -107,7 +107,7 @@ def _levels(data: bytes, folder: Path) -> None:
         {"files": [{"path": path, "levels": {"R1": "messages"}}]}, strict=False
     )
     problems = [Problem("p", "Q?", TextGold("A"), "word", "test")]
-    read_recorded(options, problems, grade=_graded, count_tokens=len)
+    list(read_recorded(options, problems, grade=_graded, count_tokens=len))
 
 
 def _graded(pairs: Iterable[tuple[Problem, Response]]) -> Iterator[Verdict]:

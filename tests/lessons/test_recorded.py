@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +16,33 @@ from potstill.errors import InputError
 from potstill.lessons.quality import Gate, GateOptions
 from potstill.lessons.recorded import (
     Options,
-    Recorded,
+    Unmatched,
     inversions,
     inverted_problems,
     read_recorded,
 )
 from potstill.problems import guess_source, load_problems
-from potstill.records import Problem
+from potstill.records import Lesson, Problem
 
 NO_EQUATIONS = GateOptions(off=(Gate.FALSE_EQUATION,))
 
 
+@dataclass
+class Recorded:
+    """What was read: lessons, and texts without a place."""
+
+    lessons: list[Lesson]
+    unmatched: list[Unmatched]
+
+
 def read(problems: list[Problem], *files: dict[str, Any]) -> Recorded:
     options = Options.model_validate({"files": list(files)}, strict=False)
-    return read_recorded(options, problems, grade=grade, count_tokens=len, gates=NO_EQUATIONS)
+    found = list(
+        read_recorded(options, problems, grade=grade, count_tokens=len, gates=NO_EQUATIONS)
+    )
+    return Recorded(
+        [x for x in found if isinstance(x, Lesson)], [x for x in found if isinstance(x, Unmatched)]
+    )
 
 
 @pytest.fixture

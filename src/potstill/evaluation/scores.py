@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 
 from potstill.errors import StudyError
 from potstill.evaluation.seeds import across_seeds
@@ -108,49 +109,49 @@ def join(
     level: str = "",
     seed: int = 0,
 ) -> list[Answered]:
-    """One :class:`Answered` per problem answered, in the order of the responses.
+    """One :class:`Answered` per problem and sample, in the order of the responses.
 
-    Where a problem was attempted again, the last attempt counts. Raises StudyError for a response
-    without a verdict or without its problem.
+    Responses are in the order of the problems, verdicts in that of the responses. Where a problem
+    was attempted again, the last attempt counts. Raises StudyError for a response without a
+    verdict or without its problem.
     """
-    judged = {v.response_id: v for v in verdicts}
-    known = {p.id: p for p in problems}
-    last: dict[tuple[str, str, str, int], Response] = {}
-    for response in responses:
+    rows: dict[tuple[str, str, str, int], tuple[int, Answered]] = {}
+    following, problem = iter(problems), None
+    for response, verdict in zip_longest(responses, verdicts):
+        if response is None or verdict is None or verdict.response_id != response.response_id:
+            raise StudyError(
+                f"response {response.response_id} of {response.solver} to {response.problem_id} "
+                "has no verdict; grade it before scoring."
+                if response
+                else f"the verdict on {verdict.problem_id} is on no response; grade {set} again."
+            )
+        while problem is None or problem.id != response.problem_id:
+            problem = next(following, None)
+            if problem is None:
+                raise StudyError(
+                    f"{response.solver} answered {response.problem_id}, which is not a problem of "
+                    f"{set}; score it with the problems it was asked."
+                )
         key = (response.solver, response.problem_id, response.condition_id, response.sample)
-        if key not in last or response.attempt >= last[key].attempt:
-            last[key] = response
-    rows = []
-    for response in last.values():
-        problem, verdict = known.get(response.problem_id), judged.get(response.response_id)
-        if problem is None:
-            raise StudyError(
-                f"{response.solver} answered {response.problem_id}, which is not a problem of "
-                f"{set}; score it with the problems it was asked."
-            )
-        if verdict is None:
-            raise StudyError(
-                f"response {response.response_id} of {response.solver} to {problem.id} has no "
-                "verdict; grade it before scoring."
-            )
-        rows.append(
-            Answered(
-                solver=response.solver,
-                role=role,
-                level=level,
-                seed=seed,
-                set=set,
-                split=split,
-                problem_id=problem.id,
-                groups=problem.groups,
-                condition_id=response.condition_id,
-                outcome=verdict.outcome,
-                words=response_words(response),
-                tokens=response.tokens_out,
-                read=verdict.extracted,
-            )
+        if key in rows and rows[key][0] > response.attempt:
+            continue
+        row = Answered(
+            solver=response.solver,
+            role=role,
+            level=level,
+            seed=seed,
+            set=set,
+            split=split,
+            problem_id=problem.id,
+            groups=problem.groups,
+            condition_id=response.condition_id,
+            outcome=verdict.outcome,
+            words=response_words(response),
+            tokens=response.tokens_out,
+            read=verdict.extracted,
         )
-    return rows
+        rows[key] = (response.attempt, row)
+    return [row for _, row in rows.values()]
 
 
 def refuse_seen(

@@ -163,6 +163,8 @@ def repeats(text: str, *, times: int = 4, least_words: int = 4) -> str:
 
     Word groups of up to 30 words, or a line that comes twice as often and makes a quarter of all.
     """
+    import numpy as np
+
     lines = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
     counts = Counter(line for line in lines if len(line.split()) >= least_words)
     if counts:
@@ -171,11 +173,16 @@ def repeats(text: str, *, times: int = 4, least_words: int = 4) -> str:
         if count >= 2 * times and count >= 0.25 * len(lines):
             return line
     words = _TOKEN.findall(text)
+    numbers: dict[str, int] = {}
+    codes = np.array([numbers.setdefault(word, len(numbers)) for word in words])
     for size in range(1, 31):
+        least = max(size * (times - 1), least_words * 2)
+        if np.count_nonzero(codes[size:] == codes[:-size]) < least:  # too few, even if in a row
+            continue
         run = 0
         for k in range(size, len(words)):
             run = run + 1 if words[k] == words[k - size] else 0
-            if run >= size * (times - 1) and run >= least_words * 2:
+            if run >= least:
                 phrase = " ".join(words[k - size + 1 : k + 1])
                 if re.search(r"[^\W\d_]{2}|\d{2}", phrase):  # rows of dashes are a table
                     return phrase

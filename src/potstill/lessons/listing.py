@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby, zip_longest
+from typing import TypeVar
 
 from potstill.lessons.quality import Finding, GateOptions, findings
 from potstill.records import Lesson, Level, Problem, Response, Verdict
+
+T = TypeVar("T")
 
 __all__ = ["GateRow", "GateTotal", "gate_rows", "gate_totals"]
 
@@ -39,42 +43,46 @@ class GateTotal:
 
 def gate_rows(
     problems: Iterable[Problem],
-    responses: Sequence[Response],
-    verdicts: Sequence[Verdict],
-    lessons: Sequence[Lesson],
+    responses: Iterable[Response],
+    verdicts: Iterable[Verdict],
+    lessons: Iterable[Lesson],
     options: GateOptions,
-) -> list[GateRow]:
-    """A row for every gate that fires on a teacher's reply or a lesson, by problem and level.
+) -> Iterator[GateRow]:
+    """Yield a row for every gate that fires on a teacher's reply or a lesson, by problem and level.
 
-    A reply is looked at with its verdict, so that wrong, cut and blank ones are listed too. A
-    lesson's flags are those it was given; the details are looked at again.
+    A reply is looked at with its verdict (where there are verdicts yet), so that wrong, cut and
+    blank ones are listed too. A lesson's flags are those it was given; the details are looked at
+    again. All come in the order of the problems, and verdicts in that of the responses.
     """
-    by_id = {p.id: p for p in problems}
-    judged = {v.response_id: v for v in verdicts}
-    rows = [
-        _row(response.problem_id, Level.R0.value, found)
-        for response in responses
-        for found in findings(
-            by_id[response.problem_id],
-            response,
-            judged.get(response.response_id),
-            level=Level.R0,
-            options=options,
-        )
-    ]
-    own: dict[str, dict[str, Lesson]] = {}
-    for lesson in lessons:
-        if lesson.level != Level.R0:
-            own.setdefault(lesson.problem_id, {})[lesson.level] = lesson
-    for problem_id, levels in own.items():
-        for lesson in levels.values():
-            rows += _of_lesson(by_id[problem_id], lesson, levels, options)
-    order = {problem_id: i for i, problem_id in enumerate(by_id)}
-    return sorted(rows, key=lambda row: (order[row.problem_id], row.level))
+    replies = _by_problem(zip_longest(responses, verdicts), lambda row: row[0].problem_id)
+    ladders = _by_problem(lessons, lambda lesson: lesson.problem_id)
+    for problem in problems:
+        for response, verdict in replies(problem.id):
+            found = findings(problem, response, verdict, level=Level.R0, options=options)
+            yield from (_row(problem.id, Level.R0.value, x) for x in found)
+        levels = {x.level: x for x in ladders(problem.id) if x.level != Level.R0}
+        for level in sorted(levels):
+            yield from _of_lesson(problem, levels[level], levels, options)
+
+
+def _by_problem(rows: Iterable[T], id_of: Callable[[T], str]) -> Callable[[str], list[T]]:
+    """What gives the rows of one problem after the other, in their order; none of one without."""
+    groups = groupby(rows, key=id_of)
+    held = next(groups, None)
+
+    def of(problem_id: str) -> list[T]:
+        nonlocal held
+        if held is None or held[0] != problem_id:
+            return []
+        found = list(held[1])
+        held = next(groups, None)
+        return found
+
+    return of
 
 
 def gate_totals(
-    rows: Iterable[GateRow], responses: Sequence[Response], lessons: Sequence[Lesson]
+    rows: Iterable[GateRow], responses: Sequence[Response], lessons: Iterable[Lesson]
 ) -> list[GateTotal]:
     """One total per level and gate that fired, by level, the commonest first."""
     texts = Counter(x.level for x in lessons if x.level != Level.R0)

@@ -6,9 +6,13 @@ messages file: ``{"messages": [{"role": "user", ...}, {"role": "assistant", ...}
 
 from __future__ import annotations
 
+import sqlite3
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
-from itertools import pairwise
+from functools import cached_property
+from itertools import combinations, groupby, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +22,23 @@ from potstill.errors import InputError
 from potstill.lessons.condense import GradePairs
 from potstill.lessons.ladder import count_words
 from potstill.lessons.quality import GateOptions, check
-from potstill.problems.raw import normalise
+from potstill.problems.raw import normalise, text_key
 from potstill.problems.rows import as_text, column, read_rows
 from potstill.records import Finish, Lesson, Level, Problem, Response, Verdict
+from potstill.tables import in_batches
 
 __all__ = [
     "Inversion",
     "Options",
-    "Recorded",
     "RecordedFile",
     "Unmatched",
     "inversions",
     "inverted_problems",
     "read_recorded",
 ]
+
+
+_CHECKED_TOGETHER = 2_048
 
 
 class RecordedFile(BaseModel):
@@ -78,14 +85,6 @@ class Unmatched:
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
-    """The lessons read from a record, checked, and the texts that could not be placed."""
-
-    lessons: tuple[Lesson, ...]
-    unmatched: tuple[Unmatched, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Inversion:
     """How many problems have ``level`` longer in words than the level ``above``, of how many."""
 
@@ -102,108 +101,148 @@ def read_recorded(
     grade: GradePairs,
     count_tokens: Callable[[str], int],
     gates: GateOptions | None = None,
-) -> Recorded:
-    """The recorded lessons of ``problems``, as they stand, with the flags of every gate.
+) -> Iterator[Lesson | Unmatched]:
+    """Yield the texts that could not be placed, then the lessons by problem and level.
 
-    Each must end in the right answer and be no longer than the nearest level above it in the
-    record. Raises InputError for a file or a column that is not there.
+    Lessons are as recorded, with the flags of every gate: each must end in the right answer and be
+    no longer than the nearest level above it in the record. Raises InputError for a file or a
+    column that is not there.
     """
-    unmatched: list[Unmatched] = []
-    texts: dict[str, dict[str, str]] = {}
-    for file in options.files:
-        for problem_id, level, text, where in _texts(file, problems, unmatched):
-            own = texts.setdefault(problem_id, {})
-            if level in own:
-                unmatched.append(Unmatched(where, level, problem_id, "a second text of this level"))
-            else:
-                own[level] = text
-    by_id = {p.id: p for p in problems}
-    verdicts = _verdicts(texts, by_id, options.made_by, grade)
-    lessons = []
-    for problem_id in (p.id for p in problems if p.id in texts):
-        own = texts[problem_id]
-        words = {level: count_words(text) for level, text in own.items()}
-        above = ""
-        for level in sorted(own):
-            flags = check(
-                by_id[problem_id],
-                own[level],
-                verdicts[problem_id, level],
-                level=level,
-                options=gates,
-                words_above=words.get(above),
-                words_r1=words.get(Level.R1),
-            )
-            lessons.append(
-                Lesson(
-                    problem_id=problem_id,
-                    level=level,
-                    parent=above,
-                    text=own[level],
-                    words=words[level],
-                    tokens=count_tokens(own[level]),
-                    made_by=options.made_by,
-                    flags=flags,
-                )
-            )
-            above = level
-    return Recorded(tuple(lessons), tuple(unmatched))
+    with closing(sqlite3.connect("")) as texts:  # on disk once it is large, and gone when closed
+        texts.execute("CREATE TABLE texts (place, level, text, UNIQUE (place, level))")
+        finder = _Finder(problems)
+        for file in options.files:
+            yield from _keep_texts(file, finder, texts)
+        found = texts.execute("SELECT place, level, text FROM texts ORDER BY place, level")
+        for batch in in_batches(_with_texts(problems, found), _CHECKED_TOGETHER):
+            yield from _checked(batch, options.made_by, grade, count_tokens, gates)
 
 
-def inversions(lessons: Iterable[Lesson]) -> tuple[Inversion, ...]:
-    """A row for each two neighbouring levels that some problem has both of."""
-    table = _words(lessons)
-    levels = sorted({level for own in table.values() for level in own})
-    rows = []
-    for above, level in pairwise(levels):
-        both = [own for own in table.values() if above in own and level in own]
-        longer = sum(own[level] > own[above] for own in both)
-        rows.append(Inversion(above, level, longer, len(both)))
-    return tuple(rows)
+class _Finder:
+    """Where a problem stands among all, by its id or its text."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self._problems = problems
+
+    @cached_property
+    def by_id(self) -> Mapping[str, int]:
+        return {p.id: i for i, p in enumerate(self._problems)}
+
+    @cached_property
+    def by_text(self) -> Mapping[bytes, int]:
+        return {text_key(normalise(p.text)): i for i, p in enumerate(self._problems)}
 
 
-def inverted_problems(lessons: Iterable[Lesson], levels: Sequence[str]) -> tuple[int, int]:
-    """How many problems have any of ``levels`` longer than the one before it, and of how many."""
-    wanted = sorted(str(level) for level in levels)
-    whole = [o for o in _words(lessons).values() if all(level in o for level in wanted)]
-    inverted = sum(any(o[b] > o[a] for a, b in pairwise(wanted)) for o in whole)
-    return inverted, len(whole)
-
-
-def _words(lessons: Iterable[Lesson]) -> Mapping[str, Mapping[str, int]]:
-    table: dict[str, dict[str, int]] = {}
-    for lesson in lessons:
-        table.setdefault(lesson.problem_id, {})[str(lesson.level)] = lesson.words
-    return table
-
-
-def _texts(
-    file: RecordedFile, problems: Sequence[Problem], unmatched: list[Unmatched]
-) -> Iterator[tuple[str, str, str, str]]:
-    """Yield problem id, level, text and place; what fits no problem is noted."""
-    ids = {p.id for p in problems}
-    by_text = {normalise(p.text): p.id for p in problems}
+def _keep_texts(
+    file: RecordedFile, finder: _Finder, texts: sqlite3.Connection
+) -> Iterator[Unmatched]:
+    """Yield what fits no problem; the rest is kept."""
     for number, row in read_rows(file.path):
         where = f"{file.path} line {number}"
         if file.id:
             name = "/".join(as_text(column(row, c, where)) for c in file.id)
-            problem_id = name if name in ids else None
+            place = finder.by_id.get(name)
         else:
             question = (
                 column(row, file.question, where) if file.question else _turn(row, "user", where)
             )
             name = as_text(question)
-            problem_id = by_text.get(normalise(name))
+            place = finder.by_text.get(text_key(normalise(name)))
         for level, source in sorted(file.levels.items()):
-            if problem_id is None:
+            if place is None:
                 why = "no problem of the study has this id or text (it may have been set aside)"
-                unmatched.append(Unmatched(where, level.value, name, why))
+                yield Unmatched(where, level.value, name, why)
                 continue
             is_chat = source == "messages"
             text = (
                 _turn(row, "assistant", where) if is_chat else as_text(column(row, source, where))
             )
-            yield problem_id, level.value, text.strip(), where
+            kept = texts.execute(
+                "INSERT OR IGNORE INTO texts VALUES (?, ?, ?)",
+                (place, level.value, text.strip().encode("utf-8", "surrogatepass")),
+            )
+            if not kept.rowcount:
+                yield Unmatched(where, level.value, name, "a second text of this level")
+
+
+def _with_texts(
+    problems: Iterable[Problem], found: Iterable[tuple[int, str, bytes]]
+) -> Iterator[tuple[Problem, dict[str, str]]]:
+    """Yield every problem that has texts, with them by level."""
+    numbered = enumerate(problems)
+    for place, rows in groupby(found, key=lambda row: row[0]):
+        problem = next(p for i, p in numbered if i == place)
+        yield problem, {level: text.decode("utf-8", "surrogatepass") for _, level, text in rows}
+
+
+def _checked(
+    batch: Sequence[tuple[Problem, dict[str, str]]],
+    made_by: str,
+    grade: GradePairs,
+    count_tokens: Callable[[str], int],
+    gates: GateOptions | None,
+) -> Iterator[Lesson]:
+    verdicts = _verdicts(batch, made_by, grade)
+    for problem, own in batch:
+        words = {level: count_words(text) for level, text in own.items()}
+        above = ""
+        for level in sorted(own):
+            flags = check(
+                problem,
+                own[level],
+                verdicts[problem.id, level],
+                level=level,
+                options=gates,
+                words_above=words.get(above),
+                words_r1=words.get(Level.R1),
+            )
+            yield Lesson(
+                problem_id=problem.id,
+                level=level,
+                parent=above,
+                text=own[level],
+                words=words[level],
+                tokens=count_tokens(own[level]),
+                made_by=made_by,
+                flags=flags,
+            )
+            above = level
+
+
+def inversions(lessons: Iterable[Lesson]) -> tuple[Inversion, ...]:
+    """A row for each two neighbouring levels that some problem has both of.
+
+    Lessons of one problem stand together.
+    """
+    levels: set[str] = set()
+    longer: Counter[tuple[str, str]] = Counter()
+    both: Counter[tuple[str, str]] = Counter()
+    for own in _words(lessons):
+        levels |= set(own)
+        for pair in combinations(sorted(own), 2):
+            both[pair] += 1
+            longer[pair] += own[pair[1]] > own[pair[0]]
+    return tuple(Inversion(*pair, longer[pair], both[pair]) for pair in pairwise(sorted(levels)))
+
+
+def inverted_problems(lessons: Iterable[Lesson], levels: Sequence[str]) -> tuple[int, int]:
+    """How many problems have any of ``levels`` longer than the one before it, and of how many.
+
+    Lessons of one problem stand together.
+    """
+    wanted = sorted(str(level) for level in levels)
+    inverted = whole = 0
+    for own in _words(lessons):
+        if all(level in own for level in wanted):
+            whole += 1
+            inverted += any(own[b] > own[a] for a, b in pairwise(wanted))
+    return inverted, whole
+
+
+def _words(lessons: Iterable[Lesson]) -> Iterator[Mapping[str, int]]:
+    """Yield each problem's words by level."""
+    for _, own in groupby(lessons, key=lambda lesson: lesson.problem_id):
+        yield {str(lesson.level): lesson.words for lesson in own}
 
 
 def _turn(row: Mapping[str, Any], role: str, where: str) -> str:
@@ -220,19 +259,16 @@ def _turn(row: Mapping[str, Any], role: str, where: str) -> str:
 
 
 def _verdicts(
-    texts: Mapping[str, Mapping[str, str]],
-    problems: Mapping[str, Problem],
-    made_by: str,
-    grade: GradePairs,
+    batch: Sequence[tuple[Problem, dict[str, str]]], made_by: str, grade: GradePairs
 ) -> Mapping[tuple[str, str], Verdict]:
     names: dict[str, tuple[str, str]] = {}
 
     def pairs() -> Iterator[tuple[Problem, Response]]:
-        for problem_id, own in texts.items():
+        for problem, own in batch:
             for level, text in own.items():
                 response = Response(
                     solver=made_by,
-                    problem_id=problem_id,
+                    problem_id=problem.id,
                     condition_id=f"recorded/{level}",
                     sample=0,
                     attempt=0,
@@ -243,7 +279,7 @@ def _verdicts(
                     tokens_out=0,
                     ledger_key="",
                 )
-                names[response.response_id] = (problem_id, level)
-                yield problems[problem_id], response
+                names[response.response_id] = (problem.id, level)
+                yield problem, response
 
     return {names[verdict.response_id]: verdict for verdict in grade(pairs())}

@@ -7,6 +7,7 @@ from potstill.problems.intake import (
     SourceConfig,
     describe,
     load_problems,
+    read_problems,
     source_module,
     source_names,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "guess_source",
     "load_problems",
     "normalise",
+    "read_problems",
     "source_module",
     "source_names",
 ]

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.metadata import entry_points
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 from pydantic import ValidationError
 
 from potstill.errors import InputError
-from potstill.problems.raw import RawProblem, SourceLike, SourceModule, normalise
+from potstill.problems.raw import RawProblem, SourceLike, SourceModule, normalise, text_key
 from potstill.problems.rows import nearest
 from potstill.records import (
     Gold,
@@ -31,6 +31,7 @@ __all__ = [
     "SourceConfig",
     "describe",
     "load_problems",
+    "read_problems",
     "source_module",
     "source_names",
 ]
@@ -104,11 +105,62 @@ def load_problems(
 ) -> Imported:
     """The problems of all sources, and those set aside with the reason for each.
 
+    As :func:`read_problems`, in memory.
+    """
+    found = list(read_problems(sources, infer=infer))
+    return Imported(
+        tuple(x for x in found if isinstance(x, Problem)),
+        tuple(x for x in found if isinstance(x, SetAside)),
+    )
+
+
+def read_problems(
+    sources: Sequence[SourceLike], *, infer: Callable[[str, str], str] | None = None
+) -> Iterator[Problem | SetAside]:
+    """Yield every problem of all sources, and those set aside with the reason for each.
+
     ``infer`` names the kind of an answer from key and text (``potstill.grading.infer_kind`` unless
     given). The first of several equal texts is kept. Raises InputError for a source that cannot be
     read, and where one id names two different texts.
     """
-    return _sort_out(_read(sources), infer or _infer_kind)
+    infer = infer or _infer_kind
+    seen = _Seen()
+    for source, raw in _read(sources):
+        if not raw.id.strip():
+            raise InputError(f"{source}: a problem has no id ({raw.text[:60]!r}...); give it one.")
+        normal = normalise(raw.text)
+        if not seen.notes(raw.id, normal):
+            _refuse_two_texts(sources, source, raw.id, normal)
+        reason, detail = _why_set_aside(raw, normal, seen)
+        if reason is not None:
+            yield SetAside(raw.id, raw.text, raw.key, source, reason, detail, raw.groups)
+            continue
+        gold = raw.gold or TextGold(raw.key.strip())
+        kind = raw.kind or _kind(gold, raw.text, infer)
+        problem = Problem(raw.id, raw.text.strip(), gold, kind, source, raw.groups)
+        seen.keeps(normal, problem)
+        yield problem
+
+
+class _Seen:
+    """The ids and texts that came so far, in a hundred or two bytes each."""
+
+    def __init__(self) -> None:
+        self._texts: dict[str, bytes] = {}  # of every id
+        self._kept: dict[bytes, tuple[str, str]] = {}  # id and key, by text
+
+    def notes(self, problem_id: str, normal: str) -> bool:
+        """Whether the id is new, or came with the same text."""
+        digest = text_key(normal)
+        return self._texts.setdefault(problem_id, digest) == digest
+
+    def keeps(self, normal: str, problem: Problem) -> None:
+        """Nothing; later problems of this text are duplicates of the problem."""
+        self._kept[text_key(normal)] = (problem.id, problem.gold_text)
+
+    def twin(self, normal: str) -> tuple[str, str] | None:
+        """Id and key of the problem of this text that was kept, if one was."""
+        return self._kept.get(text_key(normal))
 
 
 def describe(imported: Imported) -> tuple[ProblemRow, ...]:
@@ -140,39 +192,14 @@ def _read(sources: Sequence[SourceLike]) -> Iterator[tuple[str, RawProblem]]:
             yield config.label, raw
 
 
-def _sort_out(raws: Iterable[tuple[str, RawProblem]], infer: Callable[[str, str], str]) -> Imported:
-    problems: list[Problem] = []
-    set_aside: list[SetAside] = []
-    by_id: dict[str, tuple[str, str]] = {}  # id -> normalised text, source
-    by_text: dict[str, Problem] = {}
-    for source, raw in raws:
-        normal = normalise(raw.text)
-        _refuse_two_texts(raw, source, normal, by_id)
-        reason, detail = _why_set_aside(raw, normal, by_text)
-        if reason is not None:
-            set_aside.append(
-                SetAside(raw.id, raw.text, raw.key, source, reason, detail, raw.groups)
-            )
-            continue
-        gold = raw.gold or TextGold(raw.key.strip())
-        kind = raw.kind or _kind(gold, raw.text, infer)
-        problem = Problem(raw.id, raw.text.strip(), gold, kind, source, raw.groups)
-        problems.append(problem)
-        by_text[normal] = problem
-    return Imported(tuple(problems), tuple(set_aside))
-
-
 def _refuse_two_texts(
-    raw: RawProblem, source: str, normal: str, by_id: dict[str, tuple[str, str]]
-) -> None:
-    if not raw.id.strip():
-        raise InputError(f"{source}: a problem has no id ({raw.text[:60]!r}...); give it one.")
-    first = by_id.setdefault(raw.id, (normal, source))
-    if first[0] != normal:
-        raise InputError(
-            f"the id {raw.id!r} names two problems: {first[0][:60]!r} (source {first[1]}) and "
-            f"{normal[:60]!r} (source {source}); give each its own id."
-        )
+    sources: Sequence[SourceLike], source: str, problem_id: str, normal: str
+) -> NoReturn:
+    first_source, first = next((x, raw) for x, raw in _read(sources) if raw.id == problem_id)
+    raise InputError(
+        f"the id {problem_id!r} names two problems: {normalise(first.text)[:60]!r} (source "
+        f"{first_source}) and {normal[:60]!r} (source {source}); give each its own id."
+    )
 
 
 _HEADING = re.compile(r"^\W*(?:question|problem|exercise|no\.?|#)?\s*\d*\s*[:.)\-]*\s*", re.I)
@@ -188,9 +215,7 @@ _NOT_VISIBLE = re.compile(
 )
 
 
-def _why_set_aside(
-    raw: RawProblem, normal: str, by_text: Mapping[str, Problem]
-) -> tuple[SetAsideReason | None, str]:
+def _why_set_aside(raw: RawProblem, normal: str, seen: _Seen) -> tuple[SetAsideReason | None, str]:
     body = _HEADING.sub("", raw.text.strip(), count=1).strip()
     if not normal or (not body and not re.search(r"\d\s*[-+*/=]", raw.text)):
         return SetAsideReason.NO_TEXT, "" if not normal else f"only {raw.text.strip()!r}"
@@ -198,11 +223,12 @@ def _why_set_aside(
         return SetAsideReason.NOT_VISIBLE, raw.text.strip()
     if raw.gold is None and not raw.key.strip():
         return SetAsideReason.NO_KEY, ""
-    twin = by_text.get(normal)
+    twin = seen.twin(normal)
     if twin is not None:
-        same = raw.gold is not None or normalise(twin.gold_text) == normalise(raw.key)
-        keys = "" if same else f"; the keys differ: {twin.gold_text!r} and {raw.key.strip()!r}"
-        return SetAsideReason.DUPLICATE, f"same text as {twin.id}{keys}"
+        twin_id, key = twin
+        same = raw.gold is not None or normalise(key) == normalise(raw.key)
+        keys = "" if same else f"; the keys differ: {key!r} and {raw.key.strip()!r}"
+        return SetAsideReason.DUPLICATE, f"same text as {twin_id}{keys}"
     return None, ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping
@@ -83,3 +84,8 @@ def normalise(text: str) -> str:
     text = _LOOSE_SPACE.sub(r"\1", text)
     text = _POWER_BRACES.sub(r"^\1", text)
     return " ".join(text.split()).strip(" .?!:;")
+
+
+def text_key(normal: str) -> bytes:
+    """Sixteen bytes that stand for a normalised text where many must be told apart."""
+    return hashlib.sha256(normal.encode("utf-8", "surrogatepass")).digest()[:16]

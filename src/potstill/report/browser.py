@@ -36,17 +36,20 @@ _OUTCOMES = [outcome.value for outcome in Outcome]
 @dataclass(frozen=True, slots=True)
 class Browser:
     """What the page embeds: packed text by packed text. ``shown`` of ``total`` problems are there,
-    each text up to ``cut`` characters."""
+    each text up to ``cut`` characters; ``filed`` are in the file beside it."""
 
     index: str
     chunks: tuple[str, ...]
     shown: int
+    filed: int
     total: int
     cut: int
 
 
-def pack(cases: Sequence[Case], limit: int = _LIMIT) -> Browser | None:
+def pack(cases: Sequence[Case], limit: int = _LIMIT, of: int = 0) -> Browser | None:
     """The browser of some problems within ``limit`` bytes; None where there are no problems.
+
+    ``of`` is how many problems there are in all, where not all are among ``cases``.
 
     Texts are cut shorter until all problems fit; where that does not do, the last are left out.
     """
@@ -61,11 +64,13 @@ def pack(cases: Sequence[Case], limit: int = _LIMIT) -> Browser | None:
         if len(chunks) * _CHUNK_PROBLEMS >= len(cases):
             break
     shown = cases[: len(chunks) * _CHUNK_PROBLEMS]
-    return Browser(_packed(_index(shown)), tuple(chunks), len(shown), len(cases), cut)
+    return Browser(
+        _packed(_index(shown)), tuple(chunks), len(shown), len(cases), max(of, len(cases)), cut
+    )
 
 
 def write_cases(cases: Sequence[Case], path: Path) -> None:
-    """Nothing; writes every problem with all its texts, one line of JSON each."""
+    """Nothing; writes every case with all its texts, one line of JSON each."""
     with path.open("w", encoding="utf-8", newline="\n") as file:
         for case in cases:
             file.write(plain(json.dumps(asdict(case), ensure_ascii=False)) + "\n")

@@ -38,7 +38,7 @@ def build_report(data: ReportData, out: Path) -> Path:
         ) as room:
             fresh = Path(room, "report")
             fresh.mkdir()
-            render_report(numbers, fresh, pack(data.cases))
+            render_report(numbers, fresh, pack(data.cases, of=data.cases_of))
             write_cases(data.cases, fresh / BROWSER_FILE)
             write_gates(data.gate_rows, fresh / "tables")
             if place.exists():

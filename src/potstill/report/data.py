@@ -161,6 +161,7 @@ class ReportData:
     """Everything a report says, as numbers and plain sentences; nothing is computed from files.
 
     ``published`` are others' figures, each with whose own figure stands beside it, or empty.
+    ``cases`` are the problems that a person can look at, of ``cases_of`` in all.
     """
 
     study: str
@@ -180,6 +181,7 @@ class ReportData:
     notes: tuple[str, ...] = ()
     description: str = ""
     cases: tuple[Case, ...] = ()
+    cases_of: int = 0
     ladders: tuple[Ladder, ...] = ()
     shared: tuple[SharedErrors, ...] = ()
     published: tuple[tuple[str, Published], ...] = ()
@@ -203,6 +205,7 @@ class ReportData:
         notes: tuple[str, ...] = (),
         description: str = "",
         cases: tuple[Case, ...] = (),
+        cases_of: int = 0,
         published: tuple[tuple[str, Published], ...] = (),
     ) -> ReportData:
         """The report data of an evaluation, its scores, levels and comparisons filled in."""
@@ -224,6 +227,7 @@ class ReportData:
             notes=notes,
             description=description,
             cases=cases,
+            cases_of=cases_of,
             published=published,
             ladders=evaluation.ladders,
             shared=evaluation.shared,
