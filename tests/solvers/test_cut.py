@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -93,3 +94,24 @@ def test_cut_twice_it_stays_cut_and_is_not_asked_a_third_time(ledger: Ledger, do
 def test_where_no_second_reply_is_on_record_the_cut_one_stays(ledger: Ledger) -> None:
     found = told(ledger, Storyteller(), WhenCut("again", 64), text="gone")
     assert (found.finish, found.attempt) == (Finish.LENGTH, 0)
+
+
+def test_many_cut_replies_are_each_asked_again_once_and_soon(ledger: Ledger) -> None:
+    teller = Storyteller()
+    problems = [
+        Problem(f"p{i}", f"tell {i}", TextGold("1"), AnswerKind.INTEGER, "test") for i in range(60)
+    ]
+    with serve(create_app(teller.reply, ["m"])) as url:
+        price = PriceOptions(input=1, output=1)
+        options = Options(model="m", base_url=url, api_key_env="", price=price, concurrency=2)
+        stream = solve(
+            *(ApiSolver(options, ledger), problems, CONDITION),
+            stage="teach",
+            when_cut=WhenCut("again", 64),
+        )
+        found = list(stream)
+    assert sorted(x.problem_id for x in found) == sorted(p.id for p in problems)
+    assert {(x.finish, x.attempt) for x in found if isinstance(x, Response)} == {(Finish.STOP, 1)}
+    limits = [request.max_tokens for request in teller.asked]
+    assert Counter(limits) == {10: 60, 64: 60}
+    assert 64 in limits[:20], "second attempts waited for all the first ones"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -35,36 +36,52 @@ def ask_past_cuts(
     stage: str,
     when_cut: WhenCut,
 ) -> Iterator[Completion | Unanswered]:
-    """One result per ask: those that were cut come last, as their second attempt left them.
+    """One result per ask; a cut one is asked again soon after, and comes as that left it.
 
     A second attempt that fails comes back as the error it is, and the next run makes it again; one
     that nobody has a record of leaves the cut reply as it was. Never asks a third time.
     """
     chats: dict[tuple[str, int], Ask] = {}
+    cut: dict[tuple[str, int], Completion] = {}
+    seconds: deque[Ask] = deque()
 
-    def noted() -> Iterator[Ask]:
-        for ask in asks:
+    def drawn(firsts: Iterable[Ask]) -> Iterator[Ask]:
+        for ask in firsts:
+            while seconds:
+                yield seconds.popleft()
             chats[ask.tag, ask.sample] = ask
             yield ask
+        while seconds:
+            yield seconds.popleft()
 
-    cut: dict[tuple[str, int], Completion] = {}
-    for result in solver.complete(noted(), stage):
-        who = (result.tag, result.sample)
-        ask = chats.pop(who)
-        if isinstance(result, Completion) and result.finish is Finish.LENGTH:
-            cut[who] = result
-            chats[who] = ask
-        else:
-            yield result
-    again = [_second(chats[who], first, when_cut) for who, first in cut.items()]
-    for result in solver.complete(again, stage) if again else ():
-        first = cut[result.tag, result.sample]
-        if isinstance(result, Unanswered):
-            yield first
-        elif when_cut.do == "again" or result.finish is Finish.ERROR:
-            yield result
-        else:
-            yield _joined(first, result)
+    def answered(firsts: Iterable[Ask]) -> Iterator[Completion | Unanswered]:
+        for result in solver.complete(drawn(firsts), stage):
+            who = (result.tag, result.sample)
+            first = cut.pop(who, None)
+            if first is not None:
+                yield _settled(first, result, when_cut)
+                continue
+            ask = chats.pop(who)
+            if isinstance(result, Completion) and result.finish is Finish.LENGTH:
+                cut[who] = result
+                seconds.append(_second(ask, result, when_cut))
+            else:
+                yield result
+
+    yield from answered(asks)
+    if seconds:  # of the last ones, for which no ask came any more
+        yield from answered(())
+
+
+def _settled(
+    first: Completion, second: Completion | Unanswered, when_cut: WhenCut
+) -> Completion | Unanswered:
+    """What is made of a cut reply and what its second attempt brought."""
+    if isinstance(second, Unanswered):
+        return first
+    if when_cut.do == "again" or second.finish is Finish.ERROR:
+        return second
+    return _joined(first, second)
 
 
 def _second(ask: Ask, first: Completion, when_cut: WhenCut) -> Ask:
