@@ -200,7 +200,7 @@ def _bring_problems(run: Run, directory: Path, lock: Mapping[str, Any]) -> None:
         raise StoreError(f"{LOCK_FILE} names no problems; put {missing[0]} where the study had it.")
     kept = Cell("problems", keys[0])
     tables = {"problems": Problem, "set_aside": SetAside}
-    run.store.write(cell, {n: (record, old.read(kept, n, record)) for n, record in tables.items()})
+    run.store.write(cell, {n: (record, old.rows(kept, n, record)) for n, record in tables.items()})
     run.progress.note(
         f"{missing[0]} is not on this machine; the problems are the study's own copy of them."
     )

@@ -20,26 +20,33 @@ def disagreements(store: Store) -> list[tuple[Problem, str, Verdict]]:
     That is where the symbolic check and the judge said opposite things, or neither could say.
     """
     cells = [Cell(m.stage, m.key) for m in store.cells()]
-    problems = {
-        p.id: p for c in cells if c.stage == "problems" for p in store.read(c, "problems", Problem)
-    }
-    responses = {
-        r.response_id: r
-        for c in cells
-        if c.stage == "answers"
-        for r in store.read(c, "responses", Response)
-    }
-    found: dict[str, tuple[Problem, str, Verdict]] = {}
+    open_: dict[str, Verdict] = {}
     for cell in cells:
-        if cell.stage != "verdicts":
-            continue
-        for verdict in store.read(cell, "verdicts", Verdict):
-            open_ = verdict.outcome is Outcome.UNDECIDED and verdict.judge is not Opinion.NOT_ASKED
-            known = verdict.response_id in responses and verdict.problem_id in problems
-            if known and (verdict.disagreed or open_):
-                text = responses[verdict.response_id].text
-                found[verdict.response_id] = (problems[verdict.problem_id], text, verdict)
-    return list(found.values())
+        if cell.stage == "verdicts":
+            found = store.rows(cell, "verdicts", Verdict)
+            open_ |= {v.response_id: v for v in found if _needs_a_person(v)}
+    texts: dict[str, str] = {}
+    for cell in cells:
+        if cell.stage == "answers" and open_:
+            for response in store.rows(cell, "responses", Response):
+                if response.response_id in open_:
+                    texts[response.response_id] = response.text
+    wanted = {verdict.problem_id for verdict in open_.values()}
+    problems: dict[str, Problem] = {}
+    for cell in cells:
+        if cell.stage == "problems" and wanted:
+            rows = store.rows(cell, "problems", Problem)
+            problems |= {p.id: p for p in rows if p.id in wanted}
+    return [
+        (problems[verdict.problem_id], texts[response_id], verdict)
+        for response_id, verdict in open_.items()
+        if response_id in texts and verdict.problem_id in problems
+    ]
+
+
+def _needs_a_person(verdict: Verdict) -> bool:
+    asked = verdict.judge is not Opinion.NOT_ASKED
+    return verdict.disagreed or (asked and verdict.outcome is Outcome.UNDECIDED)
 
 
 def review_study(directory: Path, console: Console) -> int:

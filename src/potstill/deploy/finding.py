@@ -72,16 +72,18 @@ class FoundStudent:
         """What it said to the held-out problems in the study, in the study's order."""
         store = Store(self.directory, create=False)
         heldout = {score["condition_id"] for score in self.scores}
-        problems: dict[str, Problem] = {}
+        cells = [Cell(m.stage, m.key) for m in store.cells()]
         responses: dict[str, Response] = {}
-        for manifest in store.cells():
-            cell = Cell(manifest.stage, manifest.key)
-            if manifest.stage == "problems":
-                problems |= {p.id: p for p in store.read(cell, "problems", Problem)}
-            elif manifest.stage == "answers":
-                for response in store.read(cell, "responses", Response):
+        for cell in cells:
+            if cell.stage == "answers":
+                for response in store.rows(cell, "responses", Response):
                     if response.solver == self.student.id and response.condition_id in heldout:
                         responses.setdefault(response.problem_id, response)
+        problems: dict[str, Problem] = {}
+        for cell in cells:
+            if cell.stage == "problems":
+                rows = store.rows(cell, "problems", Problem)
+                problems |= {p.id: p for p in rows if p.id in responses}
         return [Answer(problems[i], r) for i, r in responses.items() if i in problems]
 
 
