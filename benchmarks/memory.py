@@ -2,7 +2,7 @@
 
     python benchmarks/memory.py [--problems 1000 10000 100000 1000000] [--folder DIR]
 
-Synthetic problems go through import, overlap and split, the recording of a teacher's answers (2,000
+Synthetic problems go through import, overlap and split, the recording of a teacher's answers (1,000
 characters each), grading, recorded lessons at two levels with their gates, the answers of a base on
 the held-out fifth, scoring and the report: all that a study does but asking models and training. A
 tenth are near or exact copies, have no text, are answered wrongly or not at all. Every size has a
@@ -41,7 +41,7 @@ from potstill.stages import ask_teacher, bring_in, judge, make_lessons, split_up
 from potstill.store import Store
 from potstill.study import load_study
 
-TRACE_WORDS = 330
+TRACE_WORDS = 160
 _draw = random.Random(0)
 WORDS = ["".join(_draw.choices(string.ascii_lowercase, k=_draw.randint(2, 9))) for _ in range(4000)]
 ROOT_WEIGHTS = [1 / (i + 1) for i in range(len(WORDS))]
@@ -154,7 +154,7 @@ def write_inputs(folder: Path, count: int) -> Path:
             row = {"id": f"p{number}", "problem": text_of(number), "answer": str(key_of(number))}
             row |= {"year": str(2000 + number % 20)}
             problems.write(json.dumps(row) + "\n")
-            lesson = {"id": row["id"], "long": prose(number, 90), "short": prose(number, 15)}
+            lesson = {"id": row["id"], "long": prose(number, 60), "short": prose(number, 15)}
             levels.write(json.dumps(lesson) + "\n")
     table = {"path": "problems.jsonl", "id": "id", "groups": {"year": "year"}}
     record = {"path": "levels.jsonl", "id": ["id"], "levels": {"R1": "long", "R4": "short"}}

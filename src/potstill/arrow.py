@@ -17,7 +17,7 @@ from potstill.untrusted import parse_json
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["arrow_schema", "check_columns", "from_rows", "to_rows"]
+__all__ = ["arrow_schema", "from_batch", "to_rows"]
 
 R = TypeVar("R")
 
@@ -38,28 +38,39 @@ def to_rows(record: type, items: Iterable[Any]) -> list[dict[str, Any]]:
     return [{name: _to_plain(getattr(item, name)) for name in names} for item in items]
 
 
-def from_rows(record: type[R], rows: Iterable[Mapping[str, Any]]) -> list[R]:
-    """The records that :func:`to_rows` made plain."""
+def from_batch(record: type[R], batch: pa.RecordBatch) -> list[R]:
+    """The records that :func:`to_rows` made plain. Raises ValueError or KeyError where it did not.
+
+    Columns that a record has since got may be missing, if it has a default for them.
+    """
+    _check_columns(batch, record)
     kind: Any = record
-    readers = _readers(kind)
-    return [
-        record(**{k: v if (read := readers[k]) is None else read(v) for k, v in row.items()})
-        for row in rows
+    readers, names = _readers(kind), batch.schema.names
+    columns = [
+        column if (read := readers[name]) is None else list(map(read, column))
+        for name, column in zip(
+            names, (c.to_pylist(maps_as_pydicts="strict") for c in batch.columns), strict=True
+        )
     ]
+    if names == list(readers):
+        return list(map(record, *columns))
+    return [record(**dict(zip(names, row, strict=True))) for row in zip(*columns, strict=True)]
 
 
 @cache
 def _readers(record: Any) -> dict[str, Callable[[Any], Any] | None]:
     """By field, what makes its value of a plain one; None where it is the plain one."""
     hints = typing.get_type_hints(record)
-    plain = (str, int, float, bool)
-    return {
-        f.name: None if hints[f.name] in plain else partial(_from_plain, hint=hints[f.name])
-        for f in dataclasses.fields(record)
-    }
+    return {f.name: _reader(hints[f.name]) for f in dataclasses.fields(record)}
 
 
-def check_columns(batch: pa.RecordBatch, record: type) -> None:
+def _reader(hint: Any) -> Callable[[Any], Any] | None:
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return {member.value: member for member in hint}.__getitem__
+    return None if hint in (str, int, float, bool) else partial(_from_plain, hint=hint)
+
+
+def _check_columns(batch: pa.RecordBatch, record: type) -> None:
     """Nothing; raises ValueError where a column is unknown, of another type, or holds a blank."""
     wanted = {field.name: field.type for field in arrow_schema(record)}
     for name, column in zip(batch.schema.names, batch.columns, strict=True):

@@ -13,7 +13,7 @@ from contextlib import suppress
 from itertools import accumulate, islice
 from typing import IO, TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
-from potstill.arrow import arrow_schema, check_columns, from_rows, to_rows
+from potstill.arrow import arrow_schema, from_batch, to_rows
 from potstill.errors import StoreError
 from potstill.records import Problem, hash_items
 
@@ -145,8 +145,7 @@ class Rows(Lazy[R]):
 
     def _decoded(self, file: pq.ParquetFile, groups: list[int] | None) -> Iterator[R]:
         for batch in file.iter_batches(BATCH_ROWS, row_groups=groups):
-            check_columns(batch, self._record)
-            yield from from_rows(self._record, batch.to_pylist(maps_as_pydicts="strict"))
+            yield from from_batch(self._record, batch)
 
     def _file(self) -> _Reading:
         return _Reading(self._open, self._damaged)
