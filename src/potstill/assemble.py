@@ -340,7 +340,7 @@ def _notes(result: Made) -> tuple[str, ...]:
             "distillation."
         )
     for cell in (result.taught, *result.answers):
-        if len(cell.not_asked):
+        if cell.not_asked:
             notes.append(
                 f"{cell.name} was not asked {len(cell.not_asked)} of the "
                 f"{len(cell.not_asked) + len(cell.responses)} {cell.set} problems (no record of "

@@ -235,7 +235,7 @@ def evaluate(
     if run.on and not run.peek:
         answer_ahead(run, who, sets.values())
     for name, problems in sets.items():
-        if not len(problems):
+        if not problems:
             continue
         label = name if split is Split.HELDOUT else f"{name} ({split.value})"
         makers: list[Callable[[], Answers]] = [partial(ask_teacher, run, problems, label)]

@@ -276,9 +276,14 @@ class Store:
     def _path(self, cell: Cell, name: str) -> str:
         return posixpath.join(self._root, "cells", cell.stage, cell.key, name)
 
+    def _document(self, path: str) -> bytes:
+        """A file, or as much of it as any document of ours has."""
+        data: bytes = self._fs.cat_file(path, end=min(self._fs.size(path), DOCUMENT_BYTES))
+        return data
+
     def _read_json(self, path: str) -> Any:
         try:
-            return parse_json(self._fs.cat_file(path, end=DOCUMENT_BYTES))
+            return parse_json(self._document(path))
         except FileNotFoundError as exc:
             raise StoreError(f"{path} is missing; run the study again to make it.") from exc
         except ValueError as exc:
@@ -291,7 +296,7 @@ class Store:
     def _read_marker(self, path: str) -> Any:
         """The mark of a study directory. Its folder holds the ledger: no advice may delete that."""
         try:
-            return parse_json(self._fs.cat_file(path, end=DOCUMENT_BYTES))
+            return parse_json(self._document(path))
         except ValueError as exc:
             raise _damaged_marker(path) from exc
 
