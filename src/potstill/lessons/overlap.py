@@ -18,8 +18,8 @@ __all__ = ["Pair", "find_pairs", "mask_numbers", "numbers_of", "split_numbers"]
 
 How = Literal["exact", "near", "masked numbers"]
 
-_DENSE_PAIRS = 30_000_000  # below this comparing all with all takes seconds
-_MINHASH_FROM = 100_000  # problems
+_DENSE_PAIRS = 30_000_000  # up to here comparing all with all takes seconds
+_MANY = 100_000  # problems that are no longer held as objects
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ def find_pairs(
     if not 0.5 < threshold <= 1:
         raise InputError(f"the overlap threshold is {threshold:g}; give one above 0.5 and up to 1.")
     other = a if b is None else b
-    if len(a) * len(other) > _DENSE_PAIRS or max(len(a), len(other)) >= _MINHASH_FROM:
+    if len(a) * len(other) > _DENSE_PAIRS or max(len(a), len(other)) >= _MANY:
         return find_among_many(a, b, threshold)
     left = [_text(p) for p in a]
     right = left if b is None else [_text(p) for p in b]
