@@ -42,7 +42,8 @@ def find_among_many(
     it together: of more than ``CROWD`` equal problems each is paired with the first alone, and of
     more than ``CROWD`` that near pairs already join no further pair is sought. Once there are as
     many pairs of a kind as problems, any two are a crowd. A near pair can be missed where a tenth
-    of the text is changed; a partner with other numbers is the one most alike by its sketch.
+    or more of the text is changed; a partner with other numbers is the one most alike by its
+    sketch.
     """
     search = _Search(Columns(a, b or ()), within=b is None, threshold=threshold)
     found = [search.exact(), search.near(), search.masked()]
@@ -227,7 +228,10 @@ class _Search:
         copied = (sizes[found.i] > 1) | (sizes[found.j] > 1)
         pairs, scores = array("q"), array("d")
         for i, j, score in zip(*(column[copied].tolist() for column in found[1:]), strict=True):
-            for one, other in _between(copies(i), copies(j), self._crowd(len(scores))):
+            left, right, crowd = copies(i), copies(j), self._crowd(len(scores))
+            if self._within and len(left) + len(right) > crowd:
+                left, right = left[:1], right[:1]  # the other copies hang on these already
+            for one, other in _between(left, right, crowd):
                 pairs.extend((min(one, other), max(one, other)))
                 scores.append(score)
         once = _Found("near", found.i[~copied], found.j[~copied], found.score[~copied])

@@ -20,6 +20,7 @@ How = Literal["exact", "near", "masked numbers"]
 
 _DENSE_PAIRS = 30_000_000  # up to here comparing all with all takes seconds
 _MANY = 100_000  # problems that are no longer held as objects
+_ALIKE_PAIRS = 2_000_000  # beyond, all with all takes long after all: copies, one template
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +56,10 @@ def find_pairs(
     masked numbers: as much, once numbers are masked, but the numbers differ; of these, only the
     best partner of each problem of ``b`` is listed.
 
-    Up to 30 million comparisons every problem is compared with every other; above, ``a`` and ``b``
-    are gone through once and only those that may be alike are compared, and of crowds not every
-    pair is listed: :mod:`potstill.lessons.neighbours` says what that leaves out. Raises InputError
-    for a threshold outside (0.5, 1].
+    Up to 30 million comparisons every problem is compared with every other. Above, and where more
+    than 2 million are alike, only neighbours are compared and of crowds not every pair is listed:
+    :mod:`potstill.lessons.neighbours` says what that leaves out. ``a`` and ``b`` are gone through,
+    never indexed. Raises InputError for a threshold outside (0.5, 1].
     """
     from potstill.lessons.neighbours import find_among_many
 
@@ -71,9 +72,9 @@ def find_pairs(
     right = left if b is None else [_text(p) for p in b]
     pairs: list[Pair] = []
     masked: dict[str, Pair] = {}
-    for i, j in _by_all(left, right, threshold):
-        if b is None and i >= j:
-            continue
+    for count, (i, j) in enumerate(_by_all(left, right, threshold, within=b is None)):
+        if count == _ALIKE_PAIRS:
+            return find_among_many(a, b, threshold)
         pair = _compare(left[i], right[j], threshold)
         if pair is None:
             continue
@@ -126,8 +127,13 @@ def _compare(a: _Text, b: _Text, threshold: float) -> Pair | None:
     return Pair(a.id, b.id, score, "masked numbers") if score else None
 
 
-def _by_all(a: Sequence[_Text], b: Sequence[_Text], threshold: float) -> Iterator[tuple[int, int]]:
-    """Every pair whose masked texts are alike enough. Masking moves a ratio by a few points."""
+def _by_all(
+    a: Sequence[_Text], b: Sequence[_Text], threshold: float, *, within: bool
+) -> Iterator[tuple[int, int]]:
+    """Every pair of places (i < j within one set) whose masked texts are alike enough.
+
+    Masking moves a ratio by a few points.
+    """
     import numpy as np
     from rapidfuzz import fuzz, process
 
@@ -143,4 +149,5 @@ def _by_all(a: Sequence[_Text], b: Sequence[_Text], threshold: float) -> Iterato
             workers=-1,
         )
         for i, j in np.argwhere(scores > 0).tolist():
-            yield start + i, j
+            if not within or start + i < j:
+                yield start + i, j
