@@ -30,7 +30,7 @@ FORMAT_VERSION = 1
 _PACKAGES = (
     *("potstill", "torch", "transformers", "peft", "accelerate", "tokenizers", "safetensors"),
     *("mlx", "mlx-lm", "bitsandbytes", "numpy", "scipy", "sympy", "math-verify", "rapidfuzz"),
-    *("datasketch", "pyarrow"),
+    "pyarrow",
 )
 # parts of a study that decide nothing of its result, or that the lock tells in another form
 _TOLD_APART = {

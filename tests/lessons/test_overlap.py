@@ -106,14 +106,12 @@ def _planted(count: int) -> tuple[list[Problem], set[tuple[str, str]]]:
     return problems, planted
 
 
-@pytest.mark.parametrize("way", ["all", "rare words", "minhash"])
+@pytest.mark.parametrize("way", ["all", "neighbours"])
 def test_every_way_of_looking_finds_what_was_planted(
     monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
     if way != "all":
         monkeypatch.setattr(overlap, "_DENSE_PAIRS", 0)
-    if way == "minhash":
-        monkeypatch.setattr(overlap, "_MINHASH_FROM", 0)
     problems, planted = _planted(1000)
     pairs = find_pairs(problems)
     assert {(p.a_id, p.b_id) for p in pairs} == planted
@@ -127,6 +125,13 @@ def test_twelve_hundred_against_as_many_take_seconds() -> None:
     start = time.perf_counter()
     find_pairs(problems[:1200], problems)
     assert time.perf_counter() - start < 10
+
+
+def test_very_many_copies_are_not_all_paired() -> None:
+    start = time.perf_counter()
+    pairs = find_pairs(texts(*["What is the sum of 2 and 3?"] * 2500))
+    assert kinds(pairs) == [("p0", p, "exact") for p in sorted(f"p{k}" for k in range(1, 2500))]
+    assert time.perf_counter() - start < 20
 
 
 def test_pocket_splits_share_templates_and_no_problem() -> None:

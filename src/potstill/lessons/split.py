@@ -59,7 +59,7 @@ def split(
     pairs: Iterable[Pair] = (),
     use: Mapping[str, str] | None = None,
 ) -> Mapping[str, Split]:
-    """The side of every problem by its id.
+    """The side of every problem by its id. ``problems`` are gone through, never indexed or copied.
 
     ``pairs`` are near-duplicates: exact and near ones end on one side, the held-out one where any
     of them is held out; those that share only their masked text may part. ``use`` maps a source to
@@ -148,29 +148,36 @@ def _refuse_unknown_values(
 ) -> None:
     if options.by == "share":
         return
-    divided = [p for p in problems if use.get(p.source) != "heldout"]
-    groups = Counter(name for p in divided for name in p.groups)
-    if divided and options.group not in groups:
+    names: dict[str, None] = {}  # of groups, in their order
+    values: set[str] = set()  # of the group that divides
+    divided = False
+    for problem in problems:
+        if use.get(problem.source) == "heldout":
+            continue
+        divided = True
+        names.update(dict.fromkeys(problem.groups))
+        if options.group in problem.groups:
+            values.add(problem.groups[options.group])
+    if divided and options.group not in names:
         raise StudyError(
-            f"split: no problem has the group {options.group!r}{nearest(options.group, groups)}."
+            f"split: no problem has the group {options.group!r}{nearest(options.group, names)}."
         )
     if options.by == "group":
-        values = sorted({p.groups[options.group] for p in divided if options.group in p.groups})
         for wanted in options.heldout:
             if wanted not in values:
-                raise StudyError(
-                    f"split: no problem has {options.group} {wanted!r}{nearest(wanted, values)}."
-                )
+                known = nearest(wanted, sorted(values))
+                raise StudyError(f"split: no problem has {options.group} {wanted!r}{known}.")
 
 
 def _keep_some_validation(
     sides: dict[str, Split], options: SplitOptions, together_with: Sequence[Sequence[str]]
 ) -> None:
     """A small set may draw no validation problem at all; training cannot choose without one."""
+    if options.by == "given" or options.valid_share == 0 or Split.VALID in sides.values():
+        return
     paired = {member for members in together_with for member in members}
     alone = [i for i, side in sides.items() if side is Split.TRAIN and i not in paired]
-    none_drawn = options.by != "given" and Split.VALID not in sides.values()
-    if none_drawn and options.valid_share > 0 and len(alone) > 1:
+    if len(alone) > 1:
         sides[min(alone, key=lambda item: _draw(item, options.seed, "valid"))] = Split.VALID
 
 
