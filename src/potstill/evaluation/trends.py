@@ -109,7 +109,7 @@ def interactions(
     as far as it moves them alike. Groups of under ``least`` problems, in or out, are left out.
     """
     import numpy as np
-    from scipy.stats import ttest_ind
+    from scipy.stats import ttest_ind_from_stats
 
     lost = np.asarray(longer, dtype=np.float64).mean(axis=0)
     lost = lost - np.asarray(shorter, dtype=np.float64).mean(axis=0)
@@ -126,7 +126,8 @@ def interactions(
         if np.ptp(inside) == 0 and np.ptp(outside) == 0:
             p = 1.0  # nothing varies: no test has a standard error
         else:
-            p = float(ttest_ind(inside, outside, equal_var=False).pvalue)
+            sides = [x for side in (inside, outside) for x in _mean_sd_n(side)]
+            p = float(ttest_ind_from_stats(*sides, equal_var=False).pvalue)
         found.append(
             Interaction(
                 group=group,
@@ -142,6 +143,10 @@ def interactions(
     corrected = holm([x.p for x in found])
     done = [replace(x, p_holm=p) for x, p in zip(found, corrected, strict=True)]
     return tuple(sorted(done, key=lambda x: -x.beyond))
+
+
+def _mean_sd_n(values: Array) -> tuple[float, float, int]:
+    return float(values.mean()), float(values.std(ddof=1)), len(values)
 
 
 def _within_problems(values: Array, steps: Array) -> float:
