@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,3 +43,18 @@ def data() -> Path:
     if not (folder / "competition").is_dir():
         pytest.skip(f"the real data is not at {folder}; set POTSTILL_DATA to its folder")
     return folder
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """One headless Chromium for a file."""
+    chromium = os.environ.get("POTSTILL_CHROMIUM") or shutil.which("chromium")
+    if not chromium:
+        pytest.skip("chromium is not installed (Debian: apt-get install chromium)")
+    sync = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    flags += ["--disable-component-update", "--disable-sync"]
+    with sync.sync_playwright() as play:
+        launched = play.chromium.launch(executable_path=chromium, args=flags)
+        yield launched
+        launched.close()

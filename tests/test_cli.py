@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 import urllib.error
 import urllib.request
@@ -21,6 +20,7 @@ import yaml
 
 from potstill.cli import main
 from potstill.templates import DEMO_STUDY
+from raw_server import endpoint
 
 KEY = "sk-marked-0123456789abcdef"
 
@@ -58,37 +58,6 @@ def api_study(folder: Path, base_url: str, **agent: object) -> Path:
     path = folder / "study.yaml"
     path.write_text(yaml.safe_dump(raw))
     return path
-
-
-@contextmanager
-def endpoint(reply: bytes) -> Iterator[str]:
-    """A server on loopback that answers everything with these very bytes and hangs up."""
-    listener = socket.create_server(("127.0.0.1", 0))
-
-    def serve() -> None:
-        while True:
-            try:
-                connection, _ = listener.accept()
-            except OSError:
-                return
-            with connection:
-                connection.settimeout(5)
-                data = b""
-                while b"\r\n\r\n" not in data:
-                    data += connection.recv(65536)
-                head, _, body = data.partition(b"\r\n\r\n")
-                sizes = [
-                    int(h[15:]) for h in head.lower().split(b"\r\n") if h[:15] == b"content-length:"
-                ]
-                while sizes and len(body) < sizes[0]:
-                    body += connection.recv(65536)
-                connection.sendall(reply)
-
-    threading.Thread(target=serve, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
-    finally:
-        listener.close()
 
 
 def http(status: str, body: bytes, kind: str = "application/json", length: int = -1) -> bytes:

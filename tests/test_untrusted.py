@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
-import socket
 import sqlite3
-import threading
 import time
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -29,6 +25,7 @@ from potstill.solvers.transport import retry_after_s
 from potstill.store import Store
 from potstill.study import load_study
 from potstill.templates import DEMO_STUDY
+from raw_server import endpoint
 from test_cli import run_cli
 
 MARKUP = "\x1b]0;owned\x07[/red][bold]m\x9b31m"
@@ -104,29 +101,8 @@ def test_what_is_wrong_with_a_table_is_never_more_than_a_line(tmp_path: Path) ->
 # --- replies ------------------------------------------------------------------------------------
 
 
-@contextmanager
-def endpoint(head: str, body: bytes) -> Iterator[str]:
-    """A server that answers every request with one head and body."""
-    listener = socket.create_server(("127.0.0.1", 0))
-
-    def run() -> None:
-        while True:
-            try:
-                connection, _ = listener.accept()
-            except OSError:
-                return
-            with connection:
-                try:
-                    connection.recv(1 << 16)
-                    connection.sendall(f"HTTP/1.1 200 OK\r\n{head}\r\n\r\n".encode() + body)
-                except OSError:
-                    continue
-
-    threading.Thread(target=run, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
-    finally:
-        listener.close()
+def _reply(head: str, body: bytes) -> bytes:
+    return f"HTTP/1.1 200 OK\r\n{head}\r\n\r\n".encode() + body
 
 
 def _ask(base_url: str, folder: Path) -> Completion:
@@ -146,7 +122,7 @@ def test_a_reply_that_unpacks_to_gigabytes_is_not_unpacked(tmp_path: Path) -> No
         f"Content-Type: application/json\r\nContent-Encoding: gzip\r\nContent-Length: {len(packed)}"
     )
     before = psutil.Process().memory_info().rss
-    with endpoint(head, packed) as base_url:
+    with endpoint(_reply(head, packed)) as base_url:
         result = _ask(base_url, tmp_path)
     assert "more than 64 MiB" in result.error
     assert psutil.Process().memory_info().rss - before < 200 << 20
@@ -177,7 +153,7 @@ def test_a_day_that_no_calendar_has_is_no_time_to_wait() -> None:
 @pytest.mark.parametrize("error", [b'{"error": ' + b"[" * 9_000, b"[" * 9_000])
 def test_an_error_nested_too_deep_is_an_error(error: bytes, tmp_path: Path) -> None:
     head = f"Content-Type: application/json\r\nContent-Length: {len(error)}"
-    with endpoint(head, error) as base_url:
+    with endpoint(_reply(head, error)) as base_url:
         assert _ask(base_url, tmp_path).error
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,8 +19,6 @@ from potstill.grading import GradingPool
 from potstill.records import Finish, Problem, Response, Split, TextGold
 from potstill.solvers.server import serve
 
-CHROMIUM = os.environ.get("POTSTILL_CHROMIUM") or shutil.which("chromium")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 HOSTILE = (
     "<script>alert(1)</script><img src=x onerror=alert(2)> ]]> \u202eabc \x00\x07 ${7*7}$ "
     "$\\href{javascript:alert(3)}{x}$ $\\includegraphics{http://evil.example/a.png}$ "
@@ -30,20 +26,6 @@ HOSTILE = (
     "\\boxed{ $\\def\\a{\\a\\a}\\a$ $\\rule{9000em}{9000em}$ $\\text{<b>bold</b>}$ $x^2$ "
     "</div></body> costs $5 and $7 " + "W" * 3000
 )
-
-pytestmark = pytest.mark.skipif(
-    not CHROMIUM, reason="chromium is not installed (Debian: apt-get install chromium)"
-)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """One headless Chromium for the file."""
-    sync = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with sync.sync_playwright() as play:
-        chromium = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="module")

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 import random
-import shutil
 from base64 import b64decode
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,16 +17,12 @@ from potstill.report import build_report
 from potstill.report.browser import BROWSER_FILE, pack, write_cases
 from potstill.report.cases import Case, CaseLesson, Said
 
-CHROMIUM = os.environ.get("POTSTILL_CHROMIUM") or shutil.which("chromium")
 HOSTILE = (
     "<script>alert(1)</script><img src=x onerror=alert(2)> ]]> </script> \u202eabc \x00\x07 "
     "$\\href{javascript:alert(3)}{x}$ \\(\\frac{1}{\\) \\[\\undefined{x}\\] \\boxed{ "
     "</div></dialog></body> \ud800 " + "W" * 3000
 )
 SOLVERS = ("base", "R1", "R2", "teacher")
-needs_chromium = pytest.mark.skipif(
-    not CHROMIUM, reason="chromium is not installed (Debian: apt-get install chromium)"
-)
 
 
 def said(who: str, right: bool, text: str, seed: int = 0) -> Said:
@@ -107,16 +100,6 @@ def test_the_file_beside_the_page_holds_every_text_whole(tmp_path: Path) -> None
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    sync = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    with sync.sync_playwright() as play:
-        chromium = play.chromium.launch(executable_path=CHROMIUM, args=flags)
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A report whose problems can be counted, as a file address."""
     data = replace(report_data(), cases=make_cases())
@@ -159,7 +142,6 @@ def listed(page: Any) -> list[str]:
     return about
 
 
-@needs_chromium
 def test_filters_show_what_they_say(browser: Any, address: str) -> None:
     cases = make_cases()
     page = opened(browser, address)
@@ -179,7 +161,6 @@ def test_filters_show_what_they_say(browser: Any, address: str) -> None:
     page.close()
 
 
-@needs_chromium
 def test_a_problem_is_opened_and_left_by_keyboard(browser: Any, address: str) -> None:
     page = opened(browser, address)
     page.focus("#cases li:nth-child(2) button")
@@ -199,7 +180,6 @@ def test_a_problem_is_opened_and_left_by_keyboard(browser: Any, address: str) ->
     page.close()
 
 
-@needs_chromium
 @pytest.mark.parametrize("width", [360, 1100])
 def test_no_text_is_markup_and_nothing_is_too_wide(browser: Any, hostile: str, width: int) -> None:
     page = opened(browser, hostile, width)
@@ -217,7 +197,6 @@ def test_no_text_is_markup_and_nothing_is_too_wide(browser: Any, hostile: str, w
     page.close()
 
 
-@needs_chromium
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing(browser: Any, address: str, scheme: str) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
@@ -230,7 +209,6 @@ def test_axe_finds_nothing(browser: Any, address: str, scheme: str) -> None:
     page.close()
 
 
-@needs_chromium
 def test_without_scripts_the_page_says_where_the_problems_are(browser: Any, address: str) -> None:
     page = browser.new_page(java_script_enabled=False)
     page.goto(address)
