@@ -91,7 +91,7 @@ def print_problems(found: Found, wanted: Wanted, console: Console) -> None:
     }
     table = _table(("problem", "side", "key", "teacher", *levels), right=levels)
     listed = 0
-    by_problem = found.lessons_by_problem()
+    by_problem, outcomes = found.lessons_by_problem(), _teacher_outcomes(found)
     for problem in found.problems:
         own = by_problem.get(problem.id, {})
         side = found.splits[problem.id].value if found.splits else ""
@@ -104,7 +104,7 @@ def print_problems(found: Found, wanted: Wanted, console: Console) -> None:
             continue
         listed += 1
         words = [f"{own[x].words}{'!' if own[x].flags else ''}" if x in own else "" for x in levels]
-        cells = (problem.id, side, problem.gold_text, _outcome(found, problem.id), *words)
+        cells = (problem.id, side, problem.gold_text, outcomes.get(problem.id, ""), *words)
         table.add_row(*(Text(shown(" ".join(cell.split()))) for cell in cells))
     console.print(table)
     console.print(
@@ -262,13 +262,14 @@ def _body(console: Console, text: str) -> None:
         console.print(Padding(Text(lines), (0, 0, 0, 2)))
 
 
-def _outcome(found: Found, problem_id: str) -> str:
+def _teacher_outcomes(found: Found) -> dict[str, str]:
+    """By problem, what became of the teacher's first answer."""
+    outcomes: dict[str, str] = {}
     for cell in (found.taught, *found.answers):
         if cell.name == "teacher":
             for verdict in cell.verdicts:
-                if verdict.problem_id == problem_id:
-                    return verdict.outcome.value.lower()
-    return ""
+                outcomes.setdefault(verdict.problem_id, verdict.outcome.value.lower())
+    return outcomes
 
 
 def _print_missing(found: Found, console: Console) -> None:
