@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scripted import problem
 
@@ -76,6 +76,7 @@ def test_threshold_outside_its_range_is_refused() -> None:
             find_pairs([], threshold=threshold)
 
 
+@settings(deadline=None)  # the first example imports numpy
 @given(st.lists(st.text("abcdefgh 12", min_size=5, max_size=60), max_size=12))
 def test_equal_texts_are_always_found_and_every_pair_is_over_the_threshold(
     found: list[str],

