@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 import tracemalloc
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -136,7 +135,6 @@ def test_any_texts_give_true_pairs_and_every_equal_one(texts: list[str], thresho
 
 def test_a_crowd_of_copies_hangs_on_its_first() -> None:
     copies = named(["What is the sum of 2 and 3?"] * 5000)
-    start = time.perf_counter()
     pairs = find_among_many(copies, None, 0.9)
     assert [(p.a_id, p.b_id, p.how) for p in pairs] == [
         ("p00000", p.id, "exact") for p in copies[1:]
@@ -146,7 +144,6 @@ def test_a_crowd_of_copies_hangs_on_its_first() -> None:
     assert {p.a_id for p in across} | {p.b_id for p in across} == {
         f"{side}{k:05d}" for side in "pq" for k in range(5000)
     }
-    assert time.perf_counter() - start < 20
 
 
 def test_few_copies_are_paired_with_each_other_and_with_what_is_near() -> None:
