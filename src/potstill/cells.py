@@ -98,9 +98,12 @@ class Run:
     def pool(self) -> GradingPool:
         """The grading workers, started at the first need."""
         if not self._pool:
+            from potstill.cluster.grading import ClusterPool
             from potstill.grading import GradingPool
 
-            self._pool.append(self.stack.enter_context(GradingPool()))
+            retries = self.study.cluster.retries
+            pool = ClusterPool(self.crew, retries) if self.on else GradingPool()
+            self._pool.append(self.stack.enter_context(pool))
         return self._pool[0]
 
     def base(self) -> LanguageModel:

@@ -48,7 +48,8 @@ class OneWorker:
 
     def __init__(self, spec: BaseSpec, storage: Storage, lost: tuple[int, ...] = ()) -> None:
         self.worker = Worker()
-        self.worker.load(replace(spec, directory=Path(), storage=storage.spec))
+        self.worker.join(replace(spec, directory=Path(), storage=storage.spec))
+        self.worker.load()
         self._lost = lost
         self.sent: list[bytes] = []
 
@@ -324,4 +325,4 @@ def test_a_worker_that_sees_another_place_says_so(
 ) -> None:
     elsewhere = StorageSpec(f"{storage.spec.url}-elsewhere", storage.spec.key)
     with pytest.raises(StoreError, match="does not see the study's storage s3://"):
-        Worker().load(replace(spec_in(tmp_path), storage=elsewhere))
+        Worker().join(replace(spec_in(tmp_path), storage=elsewhere))

@@ -1,4 +1,4 @@
-"""What runs on a worker: one base, loaded once, that answers shards and trains cells.
+"""What runs on a worker: one base, loaded once, that answers shards and trains cells; a grader.
 
 Nothing here imports Ray: it makes an actor of :class:`Worker`.
 """
@@ -18,7 +18,9 @@ from potstill.cluster.storage import StorageSpec
 from potstill.errors import InputError
 
 if TYPE_CHECKING:
+    from potstill.cluster.grading import Chunk, Graded
     from potstill.cluster.handover import Place
+    from potstill.grading import GradingPool
     from potstill.training.grid import Job, OnStep
     from potstill.training.loop import StepReport, TrainedCell
     from potstill.training.models import LanguageModel
@@ -49,20 +51,26 @@ class Worker:
     def __init__(self) -> None:
         self._reports: list[StepReport] = []
         self._reporting = threading.Lock()
+        self._pool: GradingPool | None = None
         self._place: Place
 
-    def load(self, spec: BaseSpec) -> str:
-        """The machine's name, once the base is loaded.
+    def join(self, spec: BaseSpec) -> str:
+        """The machine's name.
 
-        Raises StoreError where this machine does not see the study's directory or storage,
-        InputError where its base is another one.
+        Raises StoreError where it does not see the study's directory or storage.
         """
         from potstill.cluster.handover import open_place
-        from potstill.training.models import load_language_model
 
-        here = socket.gethostname()
+        self._spec = spec
         self._place = open_place(spec)
         self._place.check()
+        return socket.gethostname()
+
+    def load(self) -> None:
+        """Nothing; the base is loaded. Raises InputError where it is another one."""
+        from potstill.training.models import load_language_model
+
+        spec, here = self._spec, socket.gethostname()
         base = load_language_model(spec.path, spec.precision, spec.device, spec.backend)
         if base.base_hash != spec.base_hash:
             raise InputError(
@@ -75,8 +83,6 @@ class Worker:
                 "quantised base runs without --on ray."
             )
         self._base: LanguageModel = base
-        self._cpus = spec.cpus
-        return here
 
     def answer(self, shard: Shard) -> ShardDone:
         """How a shard went, after every reply is in its file or the storage."""
@@ -119,9 +125,21 @@ class Worker:
         if is_small(self._base):
             return train_job(self._base, with_one_thread(job), on_step)
         if not job.recipe.threads:
-            job = replace(job, recipe=job.recipe.model_copy(update={"threads": self._cpus}))
+            job = replace(job, recipe=job.recipe.model_copy(update={"threads": self._spec.cpus}))
         [(_, trained)] = train_cells(self._base, [job], on_step=on_step, grid=grid)
         return trained
+
+    def grade(self, chunk: Chunk) -> Graded:
+        """The verdicts on a chunk of answers, from a pool of as many processes as it has cores."""
+        from potstill.cluster.grading import Graded
+        from potstill.grading import GradingPool
+
+        if self._pool is None:
+            self._pool = GradingPool(workers=self._spec.cpus)
+            self._pool.start()
+        started = time.monotonic()
+        verdicts = tuple(self._pool.grade(chunk.pairs))
+        return Graded(verdicts, time.monotonic() - started)
 
     def reports(self) -> list[StepReport]:
         """The steps trained since the last call."""
