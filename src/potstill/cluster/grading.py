@@ -22,9 +22,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Chunk", "ClusterPool", "Graded"]
 
-# So many answers are graded here first, and for so long: what calling workers takes about.
+# So many answers are graded here first, and for so long over all calls: what calling workers takes
+# about. Once they were called, a call is theirs after fewer.
 _FEWEST_HERE = 2_000
 _SECONDS_HERE = 5.0
+_FEWEST_LATER = 256
 # A chunk is to take a worker so long; the first one, before anyone knows how long answers take.
 _CHUNK_S = 1.0
 _FIRST_ANSWERS = 128
@@ -62,6 +64,8 @@ class ClusterPool(GradingPool):
         super().__init__()
         self._crew = crew
         self._retries = retries
+        self._waited_s = 0.0  # for verdicts, and not for pairs
+        self._fewest = _FEWEST_HERE
 
     def grade(self, pairs: Iterable[tuple[Problem, Response]]) -> Iterator[Verdict]:
         """Yield one symbolic verdict per pair, in the order of the input.
@@ -77,14 +81,13 @@ class ClusterPool(GradingPool):
 
     def _here(self, source: Iterator[tuple[Problem, Response]]) -> Iterator[Verdict]:
         """The verdicts on the first pairs: all there are, or as many as are not worth a worker."""
-        drawn, waited_s = 0, 0.0  # for verdicts, and not for pairs
 
         def first() -> Iterator[tuple[Problem, Response]]:
-            nonlocal drawn, waited_s
-            while drawn < _FEWEST_HERE or waited_s < _SECONDS_HERE:
+            drawn = 0
+            while drawn < self._fewest or self._waited_s < _SECONDS_HERE:
                 asked = time.monotonic()
                 pair = next(source, None)
-                waited_s -= time.monotonic() - asked
+                self._waited_s -= time.monotonic() - asked
                 if pair is None:
                     return
                 drawn += 1
@@ -94,13 +97,14 @@ class ClusterPool(GradingPool):
         while True:
             asked = time.monotonic()
             verdict = next(graded, None)
-            waited_s += time.monotonic() - asked
+            self._waited_s += time.monotonic() - asked
             if verdict is None:
                 return
             yield verdict
 
     def _there(self, source: Iterator[tuple[Problem, Response]]) -> Iterator[Verdict]:
         crew = self._crew()
+        self._fewest = min(self._fewest, _FEWEST_LATER)
         cut = _Cutter(source, max(_LEAST_ANSWERS, _HELD_ANSWERS // (2 * crew.size)))
         order: deque[Chunk] = deque()  # in the order of the input
         again: deque[Chunk] = deque()
