@@ -98,8 +98,8 @@ def run_study(
 ) -> dict[str, Any] | None:
     """The report of a study as plain data, once every stage is fresh; None if stopped before.
 
-    ``on`` names the cluster that trains and answers (``ray``, ``ray://HOST:PORT``); empty, this
-    process does. Raises InputError for a stage that does not exist, and what the stages raise.
+    ``on`` names the cluster that trains, answers and grades (``ray``, ``ray://HOST:PORT``); empty,
+    this process does. Raises InputError for a stage that does not exist, and what the stages raise.
     """
     if until and until not in STAGES:
         raise InputError(f"there is no stage {until!r}; the stages are {', '.join(STAGES)}.")
