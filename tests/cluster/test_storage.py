@@ -163,16 +163,17 @@ def test_a_study_keeps_its_place_and_its_key(bucket: str, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("url", "said"),
     [
-        ("bucket/folder", "is no URL of a folder; give one such as s3://bucket/folder"),
+        ("bucket/folder", "it is no URL of a folder; give one such as s3://bucket/folder"),
         ("s3://", "is no URL of a folder"),
         ("simplecache::s3://bucket", "is no URL of a folder"),
-        ("s3://name:key@bucket/x", "credentials are for the environment"),
+        ("s3://name:a/key@bucket/x", "credentials are for the environment"),
     ],
 )
 def test_what_is_no_place_is_said_with_the_study(url: str, said: str, tmp_path: Path) -> None:
     path = write_small_study(tmp_path, cluster={"storage": url})
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=said) as raised:
         load_study(path)
+    assert "key@" not in str(raised.value)
 
 
 def test_what_cannot_be_reached_is_one_sentence(

@@ -6,6 +6,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from potstill.untrusted import holds_login
+
 __all__ = ["ClusterOptions"]
 
 
@@ -34,13 +36,13 @@ class ClusterOptions(BaseModel):
     @classmethod
     def _is_url(cls, url: str) -> str:
         scheme, _, rest = url.partition("://")
+        if holds_login(url):
+            raise ValueError("a URL with a key in it; credentials are for the environment")
         if url and (not scheme.isalnum() or not rest.strip("/") or "::" in url):
             raise ValueError(
-                f"{url!r} is no URL of a folder; give one such as s3://bucket/folder, or nothing "
-                "where every machine sees the study's directory at the same path"
+                "it is no URL of a folder; give one such as s3://bucket/folder, or nothing where "
+                "every machine sees the study's directory at the same path"
             )
-        if "@" in rest.partition("/")[0]:
-            raise ValueError("a URL with a name or key in it; credentials are for the environment")
         return url
 
     @property
