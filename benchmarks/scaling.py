@@ -1,13 +1,15 @@
-"""Answering and training on 1, 2 and 4 workers of one thread each, side by side in one run.
+"""Training, answering and grading on 1, 2 and 4 workers of one thread each, side by side.
 
     pip install 'potstill[ray]'
     python benchmarks/scaling.py [--workers 1 2 4] [--rounds N] [--problems N] [--cells N]
+                                 [--graded N]
 
 Pocket students are trained on R1 lessons, and the first of them answers held-out pocket problems,
-by real Ray workers on this machine; every round measures all numbers of workers in turn, so that a
-busy machine hits all alike. Workers have loaded the base before the clock starts. Beside the wall
-clock stand the CPU seconds of the workers, which neighbours on the machine disturb less: what the
-work costs on N workers against one. The last line is JSON: medians over the rounds.
+by real Ray workers on this machine; what is graded are made-up answers in five forms, each to a key
+of its own. Every round measures all numbers of workers in turn, so that a busy machine hits all
+alike. Workers have loaded the base and started their graders before the clock starts. Beside the
+wall clock stand the CPU seconds of the workers, which neighbours on the machine disturb less: what
+the work costs on N workers against one. The last line is JSON: medians over the rounds.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import json
 import os
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
@@ -24,17 +27,20 @@ from typing import Any
 
 import psutil
 
+from potstill.cluster import grading
 from potstill.cluster.answers import Answering, Questions
 from potstill.cluster.crew import Crew
+from potstill.cluster.grading import ClusterPool
 from potstill.cluster.grid import train_on
 from potstill.cluster.options import ClusterOptions
 from potstill.cluster.session import joined, places
 from potstill.cluster.worker import BaseSpec
+from potstill.grading import infer_kind
 from potstill.ledger import Ledger
 from potstill.pocket import STUDENT_PATH
 from potstill.pocket.problems import generate
 from potstill.pocket.render import render
-from potstill.records import Sampling
+from potstill.records import Finish, Outcome, Problem, Response, Sampling, TextGold
 from potstill.solvers import Ask, Message
 from potstill.store import Store
 from potstill.training.base import hash_base
@@ -44,6 +50,7 @@ from potstill.training.loop import Cell
 from potstill.training.recipe import Recipe
 
 Took = tuple[float, float]
+WORK = ("training", "answering", "grading")
 
 
 def lessons(count: int) -> tuple[Example, ...]:
@@ -54,6 +61,24 @@ def lessons(count: int) -> tuple[Example, ...]:
     )
 
 
+def answers(count: int) -> list[tuple[Problem, Response]]:
+    """Answers in prose, no two alike: equal to their key in another form, or near it."""
+    found = []
+    for k in range(1, count + 1):
+        key, said = (
+            (f"\\frac{{{k}}}{{{k + 1}}}", f"\\frac{{{2 * k}}}{{{2 * k + 2}}}"),
+            (f"{k}", f"{k + 1}"),
+            (f"{k}\\sqrt{{2}}", f"\\sqrt{{{2 * k * k}}}"),
+            (f"({k}, {k + 1})", f"x = {k}, y = {k + 1}"),
+            (f"{k}.5", f"\\frac{{{2 * k + 1}}}{{2}}"),
+        )[k % 5]
+        text = "We go step by step. " * 40 + f"So the answer is $\\boxed{{{said}}}$."
+        problem = Problem(f"p{k}", f"Question {k}?", TextGold(key), infer_kind(key), "bench")
+        response = Response("R1", f"p{k}", "c", 0, 0, "", text, Finish.STOP, 0, 0, "")
+        found.append((problem, response))
+    return found
+
+
 def timed(work: Callable[[], None]) -> Took:
     """Wall seconds, and CPU seconds of this process's Ray workers."""
     started, cpu_before = time.monotonic(), worker_cpu_s()
@@ -62,11 +87,14 @@ def timed(work: Callable[[], None]) -> Took:
 
 
 def worker_cpu_s() -> float:
-    """CPU seconds that the workers alive now have used."""
+    """CPU seconds that the workers alive now, and their graders, have used."""
     total = 0.0
     for process in psutil.Process().children(recursive=True):
         try:
-            if process.cmdline()[0].startswith("ray::Worker"):
+            line = process.cmdline()
+            parent = process.parent()
+            of_worker = parent is not None and parent.cmdline()[0].startswith("ray::Worker")
+            if line[0].startswith("ray::Worker") or of_worker:
                 times = process.cpu_times()
                 total += times.user + times.system
         except (psutil.Error, IndexError):
@@ -84,12 +112,13 @@ class Bench:
             Ask(p.key, (Message("user", p.text),), Sampling(max_tokens=320))
             for p in generate("heldout", args.problems)
         ]
+        self._to_grade = answers(args.graded)
         self._base_hash = hash_base(STUDENT_PATH)
         self._count = 0
         self._student: Path | None = None
 
-    def measure(self, workers: int) -> tuple[Took, Took]:
-        """How long training and answering took on so many workers."""
+    def measure(self, workers: int) -> tuple[Took, ...]:
+        """How long training, answering and grading took on so many workers."""
         self._count += 1
         directory = self._folder / str(self._count)
         Store(directory)
@@ -100,9 +129,16 @@ class Bench:
             crew.wait()
             training = timed(lambda: self._train_cells(crew, directory))
             answering = timed(lambda: self._answer(crew, directory, options))
+            with ClusterPool(lambda: crew, retries=0) as pool:
+                list(pool.grade(self._to_grade[:500]))  # workers start their graders
+                graded = timed(lambda: self._grade(pool))
         finally:
             crew.close()
-        return training, answering
+        return training, answering, graded
+
+    def _grade(self, pool: ClusterPool) -> None:
+        outcomes = Counter(verdict.outcome for verdict in pool.grade(self._to_grade))
+        assert outcomes[Outcome.CORRECT] == round(len(self._to_grade) * 0.8), outcomes
 
     def _train_cells(self, crew: Crew, directory: Path) -> None:
         recipe = Recipe.preset("pocket").model_copy(
@@ -141,31 +177,33 @@ def main() -> None:
     parser.add_argument("--problems", type=int, default=1000)
     parser.add_argument("--cells", type=int, default=8)
     parser.add_argument("--iterations", type=int, default=50)
+    parser.add_argument("--graded", type=int, default=100_000)
     parser.add_argument("--shard-s", type=float, default=60.0)
     args = parser.parse_args()
-    took: dict[int, list[tuple[Took, Took]]] = {n: [] for n in args.workers}
+    # all on the workers, as it is where there is much
+    grading._FEWEST_HERE, grading._SECONDS_HERE = 0, 0.0
+    took: dict[int, list[tuple[Took, ...]]] = {n: [] for n in args.workers}
     with joined("ray") as ray, tempfile.TemporaryDirectory() as folder:
         bench = Bench(ray, Path(folder), args)
         for round_number in range(args.rounds):
             for n in args.workers:
                 took[n].append(bench.measure(n))
-                (train_s, train_cpu_s), (answer_s, answer_cpu_s) = took[n][-1]
-                load = os.getloadavg()[0]
-                print(
-                    f"round {round_number + 1}, {n} workers: training {train_s:.1f} s "
-                    f"({train_cpu_s:.1f} CPU), answering {answer_s:.1f} s ({answer_cpu_s:.1f} CPU),"
-                    f" load {load:.1f}",
-                    flush=True,
+                told = ", ".join(
+                    f"{what} {wall_s:.1f} s ({cpu_s:.1f} CPU)"
+                    for what, (wall_s, cpu_s) in zip(WORK, took[n][-1], strict=True)
                 )
+                load = os.getloadavg()[0]
+                print(f"round {round_number + 1}, {n} workers: {told}, load {load:.1f}", flush=True)
     print(json.dumps(summary(took, args.workers[0], args)))
 
 
 def summary(
-    took: dict[int, list[tuple[Took, Took]]], one: int, args: argparse.Namespace
+    took: dict[int, list[tuple[Took, ...]]], one: int, args: argparse.Namespace
 ) -> dict[str, Any]:
     """Medians by number of workers, and what they are to the first number's."""
     found: dict[str, Any] = {"cores": os.cpu_count()}
-    for place, (what, items) in enumerate((("training", args.cells), ("answering", args.problems))):
+    items_of = (args.cells, args.problems, args.graded)
+    for place, (what, items) in enumerate(zip(WORK, items_of, strict=True)):
         wall = {n: median(row[place][0] for row in rows) for n, rows in took.items()}
         cpu = {n: median(row[place][1] for row in rows) for n, rows in took.items()}
         found[what] = {

@@ -23,6 +23,7 @@ from potstill.study import Agent, Study, load_options, plugin
 if TYPE_CHECKING:
     from potstill.cluster.answers import Answering
     from potstill.cluster.crew import Crew
+    from potstill.cluster.storage import Storage
     from potstill.grading import GradingPool
     from potstill.ledger import Ledger
     from potstill.solvers import Solver
@@ -45,6 +46,8 @@ class Run:
 
     ``only_ledger`` buys nothing: what the ledger lacks is an error. ``base_at`` is where the base
     model is, if not where the study has it. ``used`` are the cells that were made or found fresh.
+    ``storage`` is where the workers of the cluster that the run is ``on`` put what they make, if
+    not into the directory.
     """
 
     study: Study
@@ -57,6 +60,7 @@ class Run:
     only_ledger: bool = False
     base_at: str = ""
     on: str = ""
+    storage: Storage | None = None
     used: list[Cell] = field(default_factory=list)
     _pool: list[GradingPool] = field(default_factory=list)
     _base: list[LanguageModel] = field(default_factory=list)
@@ -94,9 +98,12 @@ class Run:
     def pool(self) -> GradingPool:
         """The grading workers, started at the first need."""
         if not self._pool:
+            from potstill.cluster.grading import ClusterPool
             from potstill.grading import GradingPool
 
-            self._pool.append(self.stack.enter_context(GradingPool()))
+            retries = self.study.cluster.retries
+            pool = ClusterPool(self.crew, retries) if self.on else GradingPool()
+            self._pool.append(self.stack.enter_context(pool))
         return self._pool[0]
 
     def base(self) -> LanguageModel:
@@ -165,8 +172,9 @@ class Run:
                 student.device,
                 student.backend,
                 self.base_hash,
-                self.directory.resolve(),
+                Path() if self.storage else self.directory.resolve(),
                 options.cpus,
+                self.storage.spec if self.storage else None,
             )
             crew = open_crew(self.on, spec, options, self.progress.note)
             self._crew.append(self.stack.enter_context(crew))
@@ -186,6 +194,7 @@ class Run:
                 precision=self.study.student.precision,
                 batch_size=self.study.evaluation.batch_size,
                 note=self.progress.note,
+                storage=self.storage,
             )
             self._answering.append(answering)
         return self._answering[0]

@@ -28,6 +28,7 @@ _OPTIONAL = {
     "gguf": ("students as GGUF files", "gguf"),
     "llama-cpp-python": ("students answered by llama.cpp", "llama"),
     "ray": ("one study on more than one machine", "ray"),
+    "s3fs": ("a cluster's storage in a bucket", "s3"),
 }
 Row = tuple[str, bool | None, str]
 

@@ -35,7 +35,7 @@ _PACKAGES = (
 # parts of a study that decide nothing of its result, or that the lock tells in another form
 _TOLD_APART = {
     *("problems", "teacher", "verifier", "condenser", "rater", "recorded", "student", "training"),
-    *("budget_usd", "training_log"),
+    *("budget_usd", "training_log", "cluster"),
 }
 
 

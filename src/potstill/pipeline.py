@@ -12,6 +12,7 @@ from typing import Any
 
 from potstill.cells import NotFresh, Run
 from potstill.cluster.shards import recover_replies
+from potstill.cluster.storage import check_storage, open_storage
 from potstill.errors import InputError
 from potstill.evaluation import refuse_seen
 from potstill.lessons.controls import is_control, make_controls
@@ -97,8 +98,8 @@ def run_study(
 ) -> dict[str, Any] | None:
     """The report of a study as plain data, once every stage is fresh; None if stopped before.
 
-    ``on`` names the cluster that trains and answers (``ray``, ``ray://HOST:PORT``); empty, this
-    process does. Raises InputError for a stage that does not exist, and what the stages raise.
+    ``on`` names the cluster that trains, answers and grades (``ray``, ``ray://HOST:PORT``); empty,
+    this process does. Raises InputError for a stage that does not exist, and what the stages raise.
     """
     if until and until not in STAGES:
         raise InputError(f"there is no stage {until!r}; the stages are {', '.join(STAGES)}.")
@@ -136,12 +137,15 @@ def open_run(
         from potstill.cluster.session import check_place
 
         check_place(on)
+        check_storage(study.cluster)
     store = Store(directory, create=not peek)
     ledger = stack.enter_context(Ledger.open(directory / "ledger.sqlite", readonly=peek))
+    storage = None
     if not peek:
-        recover_replies(directory, ledger)
+        storage = open_storage(study.cluster, directory) if on else None
+        recover_replies(directory, ledger, storage)
         _write_snapshot(study, store, directory)
-    return Run(study, directory, store, ledger, progress, stack, peek, on=on)
+    return Run(study, directory, store, ledger, progress, stack, peek, on=on, storage=storage)
 
 
 def read_lessons(run: Run) -> Made:

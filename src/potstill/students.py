@@ -251,8 +251,14 @@ def _trained(
     if run.on:
         from potstill.cluster.grid import train_on
 
-        retries = run.study.cluster.retries
-        return train_on(run.crew(), jobs, grid=grid, retries=retries, on_step=on_step)
+        return train_on(
+            run.crew(),
+            jobs,
+            grid=grid,
+            retries=run.study.cluster.retries,
+            on_step=on_step,
+            storage=run.storage,
+        )
     from potstill.training.grid import train_cells
 
     return train_cells(run.base(), jobs, on_step=on_step, on_note=run.progress.note, grid=grid)

@@ -34,6 +34,7 @@ from potstill.study_sections import (
 from potstill.study_text import expand, read_study
 from potstill.training.levers import Levers
 from potstill.training.recipe import PRESETS, Recipe
+from potstill.untrusted import holds_login
 
 __all__ = [
     "Agent",
@@ -289,7 +290,9 @@ def _first_complaint(exc: ValidationError, known: Iterable[str] = ()) -> str:
     if error["type"] == "missing":
         return f"the key {where!r} is missing; add it (potstill init shows a commented example)."
     message = error["msg"].removeprefix("Value error, ")
-    shown = f" (found {error['input']!r})" if isinstance(error["input"], str | int | float) else ""
+    found = error["input"]
+    is_plain = isinstance(found, str | int | float) and not holds_login(str(found))
+    shown = f" (found {found!r})" if is_plain else ""
     subject = f"{where!r}: " if where else ""
     return f"{subject}{message[:1].lower()}{message[1:]}{shown}."
 

@@ -23,6 +23,7 @@ __all__ = [
     "REPLY_BYTES",
     "STUDY_BYTES",
     "TABLE_BYTES",
+    "holds_login",
     "is_plain_name",
     "lines_of",
     "parse_json",
@@ -38,6 +39,7 @@ TABLE_BYTES = 1 << 30  # a table in one piece of JSON, which is read whole
 LINE_CHARACTERS = 256 << 20  # a line of JSON Lines, a cell of a csv: a whole trace and more
 REPLY_BYTES = 64 << 20  # one reply of a model
 
+_LOGIN = re.compile(r"://[^@\s]*:[^@\s]*@")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,199}")
 
 
@@ -87,6 +89,11 @@ def lines_of(path: Path) -> Iterator[tuple[int, str]]:
                 )
             if line.strip():
                 yield number, line
+
+
+def holds_login(text: str) -> bool:
+    """Whether a text holds a URL with a password or key in it, which is not to be shown."""
+    return _LOGIN.search(text) is not None
 
 
 def is_plain_name(name: object) -> bool:

@@ -289,7 +289,8 @@ def _decided(study: Study, directory: Path, locked: Mapping[str, Any], found: Ve
     except PotstillError as exc:
         found.damaged.append(str(exc))
         return
-    then = dict(flat(locked))
+    # an older lock holds the cluster too, which decides nothing
+    then = {name: x for name, x in flat(locked) if not name.startswith("cluster.")}
     found.looked_at.append(("settings", f"{len(then):,}, with prompts, inputs and base"))
     if not base_hash:
         found.notes.append(f"the base {study.student.base} is not here; it was not looked at.")

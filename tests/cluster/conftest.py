@@ -3,8 +3,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import fsspec
 import pytest
 
+from potstill.cluster.options import ClusterOptions
+from potstill.cluster.storage import Storage, open_storage
 from potstill.cluster.worker import BaseSpec
 from potstill.ledger import Ledger
 from potstill.store import Store
@@ -33,6 +36,30 @@ def spec_in(model_folder: Path, base: Base) -> Callable[[Path], BaseSpec]:
         return BaseSpec(path, "float32", "cpu", "torch", base.base_hash, directory, 1)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def bucket() -> Iterator[str]:
+    """The URL of a new bucket on an S3 server on loopback, to which this process has the keys."""
+    server = pytest.importorskip("moto.server").ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        patch.setenv("AWS_ACCESS_KEY_ID", "potstill")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "potstill-secret")
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        fsspec.filesystem("s3").mkdir("students")
+        yield "s3://students"
+    server.stop()
+
+
+@pytest.fixture
+def storage(bucket: str, tmp_path: Path) -> Storage:
+    """The storage in the bucket of a study in a directory of the test's own."""
+    opened = open_storage(ClusterOptions(storage=f"{bucket}/runs"), tmp_path)
+    assert opened is not None
+    return opened
 
 
 @pytest.fixture

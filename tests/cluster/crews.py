@@ -59,7 +59,8 @@ class LossyCrew:
 
     def __init__(self, spec: BaseSpec, seed: int, loss: float) -> None:
         self._worker = Worker()
-        self._worker.load(spec)
+        self._worker.join(spec)
+        self._worker.load()
         self._draw = random.Random(seed)
         self._loss = loss
         self.losses = 0

@@ -186,10 +186,12 @@ def test_a_worker_refuses_another_base_and_a_directory_it_does_not_see(
     spec_in: SpecIn, tmp_path: Path
 ) -> None:
     spec = spec_in(tmp_path)
+    worker = Worker()
+    worker.join(replace(spec, base_hash="0" * 64))
     with pytest.raises(InputError, match="is another one than on the machine"):
-        Worker().load(replace(spec, base_hash="0" * 64))
+        worker.load()
     with pytest.raises(StoreError, match="does not see the study's directory"):
-        Worker().load(replace(spec, directory=tmp_path / "elsewhere"))
+        Worker().join(replace(spec, directory=tmp_path / "elsewhere"))
 
 
 def test_a_worker_trains_a_cell_as_its_grid_would(
@@ -209,7 +211,8 @@ def test_a_worker_trains_a_cell_as_its_grid_would(
     together = dict(grid.train_cells(base, jobs, workers=1, on_note=notes.append))
     assert notes
     worker = Worker()
-    worker.load(spec_in(tmp_path / "study"))
+    worker.join(spec_in(tmp_path / "study"))
+    worker.load()
     far = replace(jobs[1], out=tmp_path / "far")
     student = worker.train(far, jobs).student
     assert student.adapter_hash == together[jobs[1]].student.adapter_hash

@@ -14,9 +14,12 @@ import pytest
 from crews import Killer
 
 import potstill
+from potstill.cluster import grading
+from potstill.cluster.crew import Crew
 from potstill.errors import InputError
 from potstill.ledger import Ledger
 from potstill.pipeline import run_study
+from potstill.store import Cell, Store
 from potstill.study import load_study
 from test_pipeline import Report, keys_in, kill_and_resume, without_times, write_small_study
 
@@ -94,6 +97,33 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Report]
     report = run_study(load_study(path), folder / "out")
     assert report is not None
     return path, folder / "out", dict(report)
+
+
+@needs_ray
+def test_verifying_and_condensing_grade_on_the_workers_and_ask_from_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where there is much, which a small study has by decree here."""
+    study = load_study(write_small_study(tmp_path, **STUDY))
+    run_study(study, tmp_path / "alone", until="condense")
+    monkeypatch.setattr(grading, "_FEWEST_HERE", 0)
+    monkeypatch.setattr(grading, "_SECONDS_HERE", 0.0)
+    graded: list[str] = []
+    honest = Crew.work
+
+    def work(self: Crew, method: str, *rest: Any, **named: Any) -> Any:
+        graded.append(method)
+        return honest(self, method, *rest, **named)
+
+    monkeypatch.setattr(Crew, "work", work)
+    run_study(study, tmp_path / "far", until="condense", on="ray")
+    assert len(graded) >= 1 + len(study.levels)
+    assert set(graded) == {"grade"}
+    near, far = (Store(tmp_path / name) for name in ("alone", "far"))
+    tables = [(Cell(m.stage, m.key), m.files) for m in near.cells()]
+    assert [(Cell(m.stage, m.key), m.files) for m in far.cells()] == tables
+    assert {cell.stage for cell, _ in tables} >= {"verdicts", "lessons"}
+    assert keys_in(tmp_path / "far") == keys_in(tmp_path / "alone")
 
 
 @needs_ray

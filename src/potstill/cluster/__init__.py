@@ -1,8 +1,9 @@
-"""A study's work on more than one machine: training cells and answers on Ray's workers.
+"""A study's work on more than one machine: training, answering and grading on Ray's workers.
 
 The process that runs the study keeps the ledger and hands out work; each worker loads the base
-once, writes what it makes into the study's directory, which all machines see at the same path, and
-answers with where it lies. Ray is imported only where a run asks for it (``--on ray``).
+once, writes what it makes into the study's directory, which all machines see at the same path, or
+into its storage, and answers with where it lies. Ray is imported only where a run asks for it
+(``--on ray``).
 """
 
 from __future__ import annotations

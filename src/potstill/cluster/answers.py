@@ -1,7 +1,7 @@
 """Answers of base and students, made by the workers; the ledger gets them all, from here alone.
 
-What the ledger holds is not made again. Replies come back in files of the study's directory, and
-those that a lost worker had finished count.
+What the ledger holds is not made again. Replies come back in files of the study's directory, or of
+its storage, and those that a lost worker had finished count.
 """
 
 from __future__ import annotations
@@ -17,7 +17,16 @@ from typing import TYPE_CHECKING
 
 from potstill.cluster.crew import Crew, Lost
 from potstill.cluster.options import ClusterOptions
-from potstill.cluster.shards import FOLDER, Asked, Pace, Shard, ShardDone, commit_replies
+from potstill.cluster.shards import (
+    FOLDER,
+    Asked,
+    Pace,
+    Shard,
+    ShardDone,
+    commit_replies,
+    commit_stored,
+)
+from potstill.cluster.storage import ADAPTERS, Storage
 from potstill.errors import PotstillError
 from potstill.ledger import key_of
 from potstill.records import Finish
@@ -50,6 +59,20 @@ class _Queue:
     questions: Questions
     missing: Iterator[Asked]
     left: int
+    _adapter: Path | None = None
+
+    def adapter(self, storage: Storage | None) -> Path | None:
+        """Where workers find the adapter: its folder, or its hash, under which it is stored now."""
+        from potstill.training.adapters import ADAPTER_CONFIG, ADAPTER_WEIGHTS, hash_adapter
+
+        folder = self.questions.adapter
+        if folder is None or storage is None:
+            return folder and folder.resolve()
+        if self._adapter is None:
+            self._adapter = Path(hash_adapter(folder))
+            files = (ADAPTER_CONFIG, ADAPTER_WEIGHTS)
+            storage.push(f"{ADAPTERS}/{self._adapter}", folder, files)
+        return self._adapter
 
 
 class Answering:
@@ -66,10 +89,13 @@ class Answering:
         precision: str,
         batch_size: int,
         note: Callable[[str], None],
+        storage: Storage | None = None,
     ) -> None:
         self.precision = precision
         self._ledger = ledger
-        self._folder = (directory / FOLDER).resolve()
+        self._storage = storage
+        # workers that put their replies into a storage are told no path of the study
+        self._folder = Path() if storage else (directory / FOLDER).resolve()
         self._crew = crew
         self._options = options
         self._base_hash = base_hash
@@ -126,12 +152,18 @@ class Answering:
                 again.extendleft(self._lose(shard, rest, lost))
             else:
                 pace.learn(shard.solver_id, len(shard.asked), outcome.seconds)
+        if self._storage is not None:
+            self._storage.remove(ADAPTERS)
+            return
         with suppress(OSError):  # not empty, or never made
             self._folder.rmdir()
 
     def _unanswered(self, shard: Shard, outcome: ShardDone | Lost) -> tuple[Asked, ...]:
         """What a shard leaves open, after its replies are in the ledger."""
-        keys = commit_replies(shard.replies, self._ledger)
+        if self._storage is not None:
+            keys = commit_stored(self._storage, shard.replies.stem, self._ledger)
+        else:
+            keys = commit_replies(shard.replies, self._ledger)
         if isinstance(outcome, ShardDone):
             self._settled |= {x.ledger_key: x for x in outcome.refused}
         return tuple(x for x in shard.asked if x.key not in keys and x.key not in self._settled)
@@ -161,7 +193,7 @@ class Answering:
             size = pace.size(name, sum(q.left for q in queues), sum(under_way.values()))
             asked = tuple(islice(queue.missing, size))
             if asked:
-                return self._shard(asked, queue.questions.adapter, name, stage)
+                return self._shard(asked, queue.adapter(self._storage), name, stage)
             queues.popleft()
         return None
 
@@ -170,7 +202,6 @@ class Answering:
     ) -> Shard:
         self._shards += 1
         replies = self._folder / f"{self._run}-{self._shards:06}.jsonl"
-        adapter = adapter and adapter.resolve()
         return Shard(asked, adapter, name, stage, self._batch_size, replies, losses)
 
     def _lose(self, shard: Shard, rest: tuple[Asked, ...], lost: Lost) -> Iterator[Shard]:

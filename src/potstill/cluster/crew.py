@@ -33,16 +33,21 @@ class Lost:
 
 @dataclass(eq=False, slots=True)
 class _Hand:
-    """A worker, and the call under way: its loading, or a task."""
+    """A worker, and the call under way: its joining, its loading of the base, or a task."""
 
     actor: Any
     call: Any
     task: Any = None
-    loading: bool = True
+    starting: bool = True
+    joined: bool = False
+    loaded: bool = False
 
 
 class Crew:
-    """Workers on a cluster, each with the base loaded once. Open it with :func:`open_crew`."""
+    """Workers on a cluster, each of which loads the base once, when it is first needed.
+
+    Open it with :func:`open_crew`.
+    """
 
     def __init__(
         self,
@@ -73,17 +78,19 @@ class Crew:
         take: Callable[[], T | None],
         watch: Callable[[Any], None] | None = None,
         shared: Any = None,
+        base: bool = True,
     ) -> Iterator[tuple[T, Any]]:
         """Each task with what the worker's ``method`` made of it, or :class:`Lost`, as they end.
 
         ``take`` gives the next task, or None where there is none just now; it is asked again after
         every yield, so that a lost task can be handed out anew. ``shared``, if given, goes to every
-        call beside its task. ``watch`` is told what the workers report meanwhile. Raises what a
-        worker raises of ours, and PotstillError where no worker comes to life.
+        call beside its task. ``watch`` is told what the workers report meanwhile. Workers load the
+        base first, unless the method does without (``base`` False). Raises what a worker raises of
+        ours, and PotstillError where no worker comes to life.
         """
         beside = () if shared is None else (self._ray.put(shared),)
         try:
-            yield from self._work(lambda actor: getattr(actor, method), take, watch, beside)
+            yield from self._work(lambda actor: getattr(actor, method), take, watch, beside, base)
         finally:  # what is under way is of no use to anyone if the caller stops here
             for hand in [hand for hand in self._hands if hand.task is not None]:
                 self._renew(hand)
@@ -94,9 +101,10 @@ class Crew:
         take: Callable[[], T | None],
         watch: Callable[[Any], None] | None,
         beside: tuple[Any, ...],
+        base: bool,
     ) -> Iterator[tuple[T, Any]]:
         quiet_since = time.monotonic()
-        while self._hand_out(method, take, beside):
+        while self._hand_out(method, take, beside, base):
             calls = [hand.call for hand in self._hands if hand.call is not None]
             ended, _ = self._ray.wait(calls, num_returns=1, timeout=_POLL_S)
             if watch is not None:
@@ -111,11 +119,14 @@ class Crew:
 
     def wait(self) -> None:
         """Nothing; every worker has loaded the base. Raises as ``work`` does."""
-        while loading := [hand for hand in self._hands if hand.loading]:
-            ended, _ = self._ray.wait([hand.call for hand in loading], timeout=_START_LIMIT_S)
+        while waiting := [hand for hand in self._hands if not hand.loaded]:
+            for hand in waiting:
+                if hand.call is None:
+                    self._load(hand)
+            ended, _ = self._ray.wait([hand.call for hand in waiting], timeout=_START_LIMIT_S)
             if not ended:
                 self._check_patience(math.inf)
-            for hand in [hand for hand in loading if hand.call in ended]:
+            for hand in [hand for hand in waiting if hand.call in ended]:
                 self._outcome(hand)
 
     def close(self) -> None:
@@ -124,11 +135,17 @@ class Crew:
             self._ray.kill(hand.actor)
 
     def _hand_out(
-        self, method: Callable[[Any], Any], take: Callable[[], Any], beside: tuple[Any, ...]
+        self,
+        method: Callable[[Any], Any],
+        take: Callable[[], Any],
+        beside: tuple[Any, ...],
+        base: bool,
     ) -> bool:
         """Whether anything is left to wait for, after every idle worker was given a task."""
         for hand in self._hands:
-            if hand.call is None:
+            if hand.call is None and base and not hand.loaded:
+                self._load(hand)
+            elif hand.call is None:
                 task = take()
                 if task is None:
                     return any(hand.task is not None for hand in self._hands)
@@ -138,24 +155,30 @@ class Crew:
     def _outcome(self, hand: _Hand) -> Any:
         """What the call that ended came to; the hand is idle, or a new one is in its place."""
         errors = self._ray.exceptions
-        was_loading, call = hand.loading, hand.call
-        hand.call, hand.task, hand.loading = None, None, False
+        was_starting, call = hand.starting, hand.call
+        hand.call, hand.task, hand.starting = None, None, False
         try:
             result = self._ray.get(call)
         except errors.RayTaskError as exc:
             if isinstance(exc.cause, PotstillError):
                 raise exc.cause from exc
-            if was_loading:
+            if was_starting:
                 raise PotstillError(f"A worker could not start: {_told(exc.cause)}.") from exc
             return Lost(_told(exc.cause))
         except errors.RayError as exc:
-            self._replace(hand, was_loading)
+            self._replace(hand, was_starting)
             return Lost(f"its worker was lost ({type(exc).__name__})")
-        self._lost_loading = 0
+        if was_starting:
+            hand.joined, hand.loaded = True, hand.joined
+        if hand.loaded or not was_starting:
+            self._lost_loading = 0
         return result
 
-    def _replace(self, hand: _Hand, was_loading: bool) -> None:
-        self._lost_loading += was_loading
+    def _load(self, hand: _Hand) -> None:
+        hand.call, hand.starting = hand.actor.load.remote(), True
+
+    def _replace(self, hand: _Hand, was_starting: bool) -> None:
+        self._lost_loading += was_starting
         if self._lost_loading > self._retries * self.size:
             raise PotstillError(
                 f"{self._lost_loading} workers in a row ended while they loaded the base, most "
@@ -170,11 +193,11 @@ class Crew:
 
     def _hire(self) -> _Hand:
         actor = self._actor.remote()
-        return _Hand(actor, actor.load.remote(self._spec))
+        return _Hand(actor, actor.join.remote(self._spec))
 
     def _tell(self, watch: Callable[[Any], None]) -> None:
         """Pass on what the busy workers report; one that does not answer is passed over."""
-        asked = [hand.actor.reports.remote() for hand in self._hands if not hand.loading]
+        asked = [hand.actor.reports.remote() for hand in self._hands if hand.joined]
         answered, _ = self._ray.wait(asked, num_returns=len(asked), timeout=5) if asked else ([], 0)
         for call in answered:
             try:

@@ -1,14 +1,19 @@
-"""The cells of a grid trained by the workers, each into its folder of the study's directory."""
+"""The cells of a grid trained by the workers, each into its folder of the study's directory.
+
+Or into the study's storage, from where it is fetched into that folder.
+"""
 
 from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from potstill.cluster.crew import Crew, Lost
-from potstill.errors import PotstillError
+from potstill.cluster.storage import STUDENTS, Storage
+from potstill.errors import InputError, PotstillError
 
 if TYPE_CHECKING:
     from potstill.training.grid import Job
@@ -24,14 +29,34 @@ def train_on(
     retries: int,
     on_step: Callable[[StepReport], None],
     grid: Sequence[Job] = (),
+    storage: Storage | None = None,
 ) -> Iterator[tuple[Job, TrainedCell]]:
     """Each job with its trained cell, in the order they finish, to the bits of ``train_cells``.
 
-    A cell whose worker was lost goes on from its checkpoint on another one. Raises PotstillError,
-    after all the others are trained, for those whose workers were lost more than ``retries`` times,
-    and what a worker raises of ours at once.
+    A cell whose worker was lost goes on from its checkpoint on another one; one that lies finished
+    in the storage is not trained again. Raises PotstillError, after all the others are trained, for
+    those whose workers were lost more than ``retries`` times, and what a worker raises of ours at
+    once.
     """
-    waiting = deque(jobs)
+    waiting: deque[Job] = deque()
+    for job in jobs:
+        found = storage and _fetched(storage, job)
+        if found:
+            yield from _handed_over(job, found, storage)
+        else:
+            waiting.append(job)
+    yield from _train(crew, waiting, retries, on_step, grid or jobs, storage)
+
+
+def _train(
+    crew: Crew,
+    waiting: deque[Job],
+    retries: int,
+    on_step: Callable[[StepReport], None],
+    grid: Sequence[Job],
+    storage: Storage | None,
+) -> Iterator[tuple[Job, TrainedCell]]:
+    place = {job.out.name: job for job in waiting}
     losses: Counter[Path] = Counter()
     told: dict[Cell, int] = {}
     given_up: list[str] = []
@@ -43,11 +68,19 @@ def train_on(
             on_step(report)
 
     def take() -> Job | None:
-        return waiting.popleft() if waiting else None
+        return sent(waiting.popleft()) if waiting else None
 
-    for job, outcome in crew.work("train", take, watch, shared=tuple(grid or jobs)):
+    def sent(job: Job) -> Job:
+        # workers that put students into a storage are told no path of the study
+        return replace(job, out=Path(job.out.name)) if storage else job
+
+    shared = tuple(sent(job) for job in grid)
+    for task, outcome in crew.work("train", take, watch, shared=shared):
+        job = place[task.out.name]
+        if storage and not isinstance(outcome, Lost):
+            outcome = _fetched(storage, job) or Lost("its student did not arrive whole")
         if not isinstance(outcome, Lost):
-            yield job, outcome
+            yield from _handed_over(job, outcome, storage)
             continue
         losses[job.out] += 1
         if losses[job.out] <= retries:
@@ -60,3 +93,32 @@ def train_on(
             f"{'; '.join(given_up)}. The other students are kept; raise cluster.memory_gb, or look "
             "at the machines, and run again."
         )
+
+
+def _handed_over(
+    job: Job, trained: TrainedCell, storage: Storage | None
+) -> Iterator[tuple[Job, TrainedCell]]:
+    yield job, trained  # and whoever took it has kept it
+    if storage:
+        storage.remove(f"{STUDENTS}/{job.out.name}")
+
+
+def _fetched(storage: Storage, job: Job) -> TrainedCell | None:
+    """The trained cell, its student from the storage in its folder; None where it is not there."""
+    from potstill.training.adapters import hash_adapter
+    from potstill.training.student_folder import read_trained
+
+    if not storage.pull(f"{STUDENTS}/{job.out.name}", job.out):
+        return None
+    try:
+        trained = read_trained(job.out)
+    except InputError:  # of another Potstill
+        return None
+    student = trained.student
+    is_this = (student.variant, student.seed, student.data_hash, student.adapter_hash) == (
+        job.cell.variant,
+        job.cell.seed,
+        job.data_hash,
+        hash_adapter(job.out),
+    )
+    return trained if is_this else None

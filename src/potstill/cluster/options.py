@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from potstill.untrusted import holds_login
 
 __all__ = ["ClusterOptions"]
 
@@ -16,7 +18,8 @@ class ClusterOptions(BaseModel):
     a share (0.5: two workers on one GPU). ``memory_gb`` is set aside for a worker's place and not
     enforced; 0 sets none aside. ``shard_s`` is how many seconds of answering one piece of work is
     to take: what a lost worker may cost. ``retries`` is how often a piece is tried again whole
-    after its worker was lost.
+    after its worker was lost. ``storage`` is where workers put what they make, where they do not
+    see the study's directory: a folder behind an fsspec URL (``s3://bucket/folder``).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -27,6 +30,20 @@ class ClusterOptions(BaseModel):
     memory_gb: Annotated[float, Field(ge=0)] = 0.0
     shard_s: Annotated[float, Field(gt=0)] = 60.0
     retries: Annotated[int, Field(ge=0, le=20)] = 2
+    storage: str = ""
+
+    @field_validator("storage")
+    @classmethod
+    def _is_url(cls, url: str) -> str:
+        scheme, _, rest = url.partition("://")
+        if holds_login(url):
+            raise ValueError("a URL with a key in it; credentials are for the environment")
+        if url and (not scheme.isalnum() or not rest.strip("/") or "::" in url):
+            raise ValueError(
+                "it is no URL of a folder; give one such as s3://bucket/folder, or nothing where "
+                "every machine sees the study's directory at the same path"
+            )
+        return url
 
     @property
     def described(self) -> str:

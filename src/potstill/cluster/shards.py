@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import threading
-from collections.abc import Iterator
+import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +16,7 @@ from potstill.ledger_records import Entry, Reply, entry_line, read_line
 from potstill.store import Writing
 
 if TYPE_CHECKING:
+    from potstill.cluster.storage import Storage
     from potstill.ledger import Ledger
     from potstill.solvers import Ask, Completion
 
@@ -26,11 +27,15 @@ __all__ = [
     "ReplyFile",
     "Shard",
     "ShardDone",
+    "StoredReplies",
     "commit_replies",
+    "commit_stored",
     "recover_replies",
 ]
 
 FOLDER = "shards"
+# A worker's replies are put into the storage this often: what its loss may cost.
+_PART_S = 5.0
 # The first piece, before anyone knows how long answers take. Many, for a batch of few sequences
 # takes about as long as one of many.
 _FIRST_ASKS = 64
@@ -54,7 +59,10 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """Asks to one solver (the base, or an adapter on it), and the file for their replies."""
+    """Asks to one solver (the base, or an adapter on it), and the file for their replies.
+
+    With a storage, ``adapter`` is the hash under which it lies there, and ``replies`` a bare name.
+    """
 
     asked: tuple[Asked, ...]
     adapter: Path | None
@@ -102,35 +110,90 @@ class ReplyFile:
 
     def put(self, entry: Entry) -> None:
         """Nothing; the entry's line is in the file, should this process end now."""
-        line = entry_line(entry).encode("utf-8", "replace")
+        line = _line_of(entry)
         with self._lock, Writing(str(self._path)):
             self._file.write(line)
             self._file.flush()
 
 
+class StoredReplies:
+    """Where a worker's solver commits to in a study's storage: parts of some seconds each."""
+
+    def __init__(self, storage: Storage, name: str, every_s: float = _PART_S) -> None:
+        self._storage = storage
+        self._folder = f"{FOLDER}/{name}"
+        self._every_s = every_s
+        self._parts = 0
+        self._lines: list[bytes] = []
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        self._sent_at = time.monotonic()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        with self._lock:
+            self._send()
+
+    def get(self, key: str) -> Reply | None:
+        """None: what the ledger holds was not handed out."""
+        return None
+
+    def put(self, entry: Entry) -> None:
+        """Nothing; the entry is in the storage, at the latest with the first after ``every_s``."""
+        with self._lock:
+            self._lines.append(_line_of(entry))
+            if time.monotonic() - self._sent_at >= self._every_s:
+                self._send()
+
+    def _send(self) -> None:
+        if self._lines:
+            self._parts += 1
+            self._storage.put(f"{self._folder}/{self._parts:06}", b"".join(self._lines))
+        self._lines, self._sent_at = [], time.monotonic()
+
+
 def commit_replies(path: Path, ledger: Ledger) -> set[str]:
     """The keys of the replies in a worker's file, which are in the ledger now; the file is gone."""
-    entries = list(_read_replies(path))
-    ledger.put_many([x for x in entries if ledger.get(x.key) is None])
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return set()
+    keys = _commit(data, str(path), ledger)
     path.unlink(missing_ok=True)
-    return {entry.key for entry in entries}
+    return keys
 
 
-def recover_replies(directory: Path, ledger: Ledger) -> None:
+def commit_stored(storage: Storage, name: str, ledger: Ledger) -> set[str]:
+    """The keys of a shard's replies in the storage, which are in the ledger and gone from there."""
+    folder = f"{FOLDER}/{name}"
+    parts = [storage.get(f"{folder}/{part}") for part in storage.names(folder)]
+    keys = _commit(b"".join(part or b"" for part in parts), name, ledger)
+    storage.remove(folder)
+    return keys
+
+
+def recover_replies(directory: Path, ledger: Ledger, storage: Storage | None = None) -> None:
     """Nothing; what workers had written when a study's last run was killed is in its ledger."""
     for path in sorted((directory / FOLDER).glob("*.jsonl")):
         commit_replies(path, ledger)
+    if storage:
+        for name in storage.names(FOLDER):
+            commit_stored(storage, name, ledger)
 
 
-def _read_replies(path: Path) -> Iterator[Entry]:
-    """The sound entries of a file that may be missing, or torn where its writer ended."""
-    try:
-        lines = path.read_bytes().splitlines()
-    except FileNotFoundError:
-        return
-    for line in lines:
+def _line_of(entry: Entry) -> bytes:
+    return entry_line(entry).encode("utf-8", "replace")
+
+
+def _commit(data: bytes, where: str, ledger: Ledger) -> set[str]:
+    """The keys of the sound entries in a worker's lines, torn perhaps where it ended."""
+    entries = []
+    for line in data.splitlines():
         with suppress(InputError, UnicodeDecodeError):  # such an answer is made again
-            yield read_line(line.decode("utf-8"), str(path))
+            entries.append(read_line(line.decode("utf-8"), where))
+    ledger.put_many([x for x in entries if ledger.get(x.key) is None])
+    return {entry.key for entry in entries}
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""What runs on a worker: one base, loaded once, that answers shards and trains cells.
+"""What runs on a worker: one base, loaded once, that answers shards and trains cells; a grader.
 
 Nothing here imports Ray: it makes an actor of :class:`Worker`.
 """
@@ -13,11 +13,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from potstill.cluster.shards import ReplyFile, Shard, ShardDone
-from potstill.errors import InputError, StoreError
+from potstill.cluster.shards import Shard, ShardDone
+from potstill.cluster.storage import StorageSpec
+from potstill.errors import InputError
 
 if TYPE_CHECKING:
-    from potstill.training.grid import Job
+    from potstill.cluster.grading import Chunk, Graded
+    from potstill.cluster.handover import Place
+    from potstill.grading import GradingPool
+    from potstill.training.grid import Job, OnStep
     from potstill.training.loop import StepReport, TrainedCell
     from potstill.training.models import LanguageModel
 
@@ -26,7 +30,10 @@ __all__ = ["BaseSpec", "Worker"]
 
 @dataclass(frozen=True, slots=True)
 class BaseSpec:
-    """The base that every worker loads, and the study's directory that every worker must see."""
+    """The base that every worker loads, and where it puts what it makes.
+
+    That is the study's directory, or its storage: then the directory is not looked at.
+    """
 
     path: str
     precision: str
@@ -35,6 +42,7 @@ class BaseSpec:
     base_hash: str
     directory: Path
     cpus: int
+    storage: StorageSpec | None = None
 
 
 class Worker:
@@ -43,21 +51,26 @@ class Worker:
     def __init__(self) -> None:
         self._reports: list[StepReport] = []
         self._reporting = threading.Lock()
+        self._pool: GradingPool | None = None
+        self._place: Place
 
-    def load(self, spec: BaseSpec) -> str:
-        """The machine's name, once the base is loaded.
+    def join(self, spec: BaseSpec) -> str:
+        """The machine's name.
 
-        Raises StoreError where this machine does not see the study's directory, InputError where
-        its base is another one.
+        Raises StoreError where it does not see the study's directory or storage.
         """
+        from potstill.cluster.handover import open_place
+
+        self._spec = spec
+        self._place = open_place(spec)
+        self._place.check()
+        return socket.gethostname()
+
+    def load(self) -> None:
+        """Nothing; the base is loaded. Raises InputError where it is another one."""
         from potstill.training.models import load_language_model
 
-        here = socket.gethostname()
-        if not (spec.directory / "potstill.json").is_file():
-            raise StoreError(
-                f"The machine {here} does not see the study's directory {spec.directory}; share it "
-                "with every machine at the same path (NFS, say), and run again."
-            )
+        spec, here = self._spec, socket.gethostname()
         base = load_language_model(spec.path, spec.precision, spec.device, spec.backend)
         if base.base_hash != spec.base_hash:
             raise InputError(
@@ -70,19 +83,18 @@ class Worker:
                 "quantised base runs without --on ray."
             )
         self._base: LanguageModel = base
-        self._cpus = spec.cpus
-        return here
 
     def answer(self, shard: Shard) -> ShardDone:
-        """How a shard went, after every reply is in its file."""
+        """How a shard went, after every reply is in its file or the storage."""
         from potstill.solvers import Completion
         from potstill.solvers.local import LocalSolver
 
         started = time.monotonic()
-        with ReplyFile(shard.replies) as replies:
+        adapter = shard.adapter and self._place.adapter(shard.adapter)
+        with self._place.replies(shard.replies) as replies:
             solver = LocalSolver(
                 self._base,
-                shard.adapter,
+                adapter,
                 replies,
                 solver_id=shard.solver_id,
                 batch_size=shard.batch_size,
@@ -95,18 +107,39 @@ class Worker:
         return ShardDone(time.monotonic() - started, tuple(refused))
 
     def train(self, job: Job, grid: Sequence[Job]) -> TrainedCell:
-        """The trained cell, after its student is in its folder; it goes on from a checkpoint.
+        """The trained cell, after its student is in its place; it goes on from a checkpoint.
 
         Trained as :func:`~potstill.training.grid.train_cells` would train it among its ``grid``.
         """
+        with self._place.training(job) as (here, keep):
+
+            def told(step: StepReport) -> None:
+                self._report(step)
+                keep()
+
+            return self._train(here, grid, told)
+
+    def _train(self, job: Job, grid: Sequence[Job], on_step: OnStep) -> TrainedCell:
         from potstill.training.grid import is_small, train_cells, train_job, with_one_thread
 
         if is_small(self._base):
-            return train_job(self._base, with_one_thread(job), self._report)
+            return train_job(self._base, with_one_thread(job), on_step)
         if not job.recipe.threads:
-            job = replace(job, recipe=job.recipe.model_copy(update={"threads": self._cpus}))
-        [(_, trained)] = train_cells(self._base, [job], on_step=self._report, grid=grid)
+            job = replace(job, recipe=job.recipe.model_copy(update={"threads": self._spec.cpus}))
+        [(_, trained)] = train_cells(self._base, [job], on_step=on_step, grid=grid)
         return trained
+
+    def grade(self, chunk: Chunk) -> Graded:
+        """The verdicts on a chunk of answers, from a pool of as many processes as it has cores."""
+        from potstill.cluster.grading import Graded
+        from potstill.grading import GradingPool
+
+        if self._pool is None:
+            self._pool = GradingPool(workers=self._spec.cpus)
+            self._pool.start()
+        started = time.monotonic()
+        verdicts = tuple(self._pool.grade(chunk.pairs))
+        return Graded(verdicts, time.monotonic() - started)
 
     def reports(self) -> list[StepReport]:
         """The steps trained since the last call."""

@@ -8,7 +8,9 @@ for :func:`~potstill.grading.rulings.review`.
 from __future__ import annotations
 
 import dataclasses
+from collections import deque
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Literal
 
 from potstill.errors import InputError
@@ -43,33 +45,39 @@ def verify(
     decide; "both" asks it for every answer that was graded. Blank, truncated, errored and filtered
     responses and bad keys never reach a judge; a person's ruling is obeyed without asking. With
     ``forms`` "strict" a right value in another form than was asked for is WRONG. Pairs are drawn
-    in chunks of some hundreds. Raises InputError for an unknown mode.
+    as the pool draws them, and judged in chunks of some hundreds. Raises InputError for an unknown
+    mode.
     """
     if mode not in ("symbolic", "undecided", "both") or forms not in ("note", "strict"):
         raise InputError(
             f"verify is {mode!r} and forms is {forms!r}; verify is one of symbolic, undecided, "
             "both, and forms one of note, strict."
         )
-    chunk: list[tuple[Problem, Response]] = []
+    waiting: deque[tuple[Problem, Response]] = deque()
+    graded = pool.grade(_noted(pairs, waiting))
+    while verdicts := list(islice(graded, CHUNK)):
+        chunk = [waiting.popleft() for _ in verdicts]
+        yield from _verify_chunk(chunk, verdicts, judge, mode, stage, rulings, forms)
+
+
+def _noted(
+    pairs: Iterable[tuple[Problem, Response]], waiting: deque[tuple[Problem, Response]]
+) -> Iterator[tuple[Problem, Response]]:
+    """The pairs, each put among those whose verdict is waited for."""
     for pair in pairs:
-        chunk.append(pair)
-        if len(chunk) == CHUNK:
-            yield from _verify_chunk(chunk, pool, judge, mode, stage, rulings, forms)
-            chunk = []
-    if chunk:
-        yield from _verify_chunk(chunk, pool, judge, mode, stage, rulings, forms)
+        waiting.append(pair)
+        yield pair
 
 
 def _verify_chunk(
     chunk: list[tuple[Problem, Response]],
-    pool: GradingPool,
+    verdicts: list[Verdict],
     judge: Solver | None,
     mode: Mode,
     stage: str,
     rulings: Rulings | None,
     forms: Forms,
 ) -> Iterator[Verdict]:
-    verdicts = list(pool.grade(chunk))
     ruled = [
         rulings.find(problem, response.text) if rulings is not None else None
         for problem, response in chunk

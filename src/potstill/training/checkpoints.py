@@ -19,7 +19,7 @@ from potstill.errors import InputError, StoreError
 from potstill.typed import make
 from potstill.untrusted import read_json
 
-__all__ = ["Checkpoint", "Checkpoints"]
+__all__ = ["Checkpoint", "Checkpoints", "checkpoint_folder"]
 
 FORMAT_VERSION = 1
 _KEPT = 2
@@ -32,6 +32,11 @@ class Checkpoint:
     step: int
     values: Mapping[str, Any]
     arrays: Mapping[str, Any]
+
+
+def checkpoint_folder(out: Path) -> Path:
+    """Where the checkpoints of a cell that is trained into ``out`` are: beside it."""
+    return out.parent / f".{out.name}.checkpoint"
 
 
 class Checkpoints:

@@ -19,7 +19,7 @@ import numpy as np
 from potstill.errors import InputError, PotstillError
 from potstill.records import Student, content_hash
 from potstill.training.batches import Batch, BatchStream, validation_batches
-from potstill.training.checkpoints import Checkpoint, Checkpoints
+from potstill.training.checkpoints import Checkpoint, Checkpoints, checkpoint_folder
 from potstill.training.exam import Exam, Examiner, open_examiner
 from potstill.training.examples import EncodedSet, Example, encode_examples
 from potstill.training.metrics import Metrics
@@ -202,7 +202,7 @@ def train_cell(
             "variant": cell.variant,
             "seed": cell.seed,
         }
-        checkpoints = Checkpoints(out.parent / f".{out.name}.checkpoint", identity)
+        checkpoints = Checkpoints(checkpoint_folder(out), identity)
         metrics = Metrics(
             checkpoints.folder / "metrics.jsonl",
             trackers,

@@ -31,6 +31,9 @@ __all__ = [
     "STUDENT_FILE",
     "read_history",
     "read_student",
+    "read_trained",
+    "rename_into_place",
+    "sweep",
     "sync",
     "write_student",
 ]
@@ -55,7 +58,7 @@ def write_student(
 
     partial = out.parent / f".{out.name}.partial-{os.getpid()}"
     try:
-        _sweep(out)
+        sweep(out)
         partial.mkdir(parents=True)
         save_adapter(partial)
         base.tokenizer.save_pretrained(str(partial))
@@ -63,7 +66,7 @@ def write_student(
         result = dataclasses.replace(result, student=student)
         text = json.dumps(_plain(result, recipe), indent=1, ensure_ascii=False, allow_nan=False)
         (partial / STUDENT_FILE).write_text(text + "\n", encoding="utf-8")
-        _rename_into_place(partial, out)
+        rename_into_place(partial, out)
     except OSError as exc:
         shutil.rmtree(partial, ignore_errors=True)
         raise StoreError(
@@ -100,6 +103,17 @@ def read_history(folder: Path) -> tuple[HistoryPoint, ...]:
     return history
 
 
+def read_trained(folder: Path) -> TrainedCell:
+    """All that a folder says of how its student was trained. Raises as read_student does."""
+    from potstill.training.loop import TrainedCell
+
+    names = {field.name for field in dataclasses.fields(TrainedCell)} - {"history"}
+    trained: TrainedCell = _read(
+        folder, lambda content: make(TrainedCell, {k: content[k] for k in names} | {"history": ()})
+    )
+    return dataclasses.replace(trained, history=read_history(folder))
+
+
 def _read(folder: Path, take: Callable[[Any], Any]) -> Any:
     path = folder / STUDENT_FILE
     try:
@@ -129,7 +143,8 @@ def _versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {name: version(name) for name in packages}
 
 
-def _rename_into_place(partial: Path, out: Path) -> None:
+def rename_into_place(partial: Path, out: Path) -> None:
+    """Nothing; ``out`` is what ``partial`` was, on the disk itself."""
     for path in partial.iterdir():
         sync(path)
     sync(partial)
@@ -141,8 +156,8 @@ def _rename_into_place(partial: Path, out: Path) -> None:
     shutil.rmtree(replaced, ignore_errors=True)
 
 
-def _sweep(out: Path) -> None:
-    """Remove what a killed run left beside ``out``."""
+def sweep(out: Path) -> None:
+    """Nothing; what a killed run left beside ``out`` is gone."""
     for kind in ("partial", "replaced"):
         for left in out.parent.glob(f".{out.name}.{kind}-*"):
             shutil.rmtree(left, ignore_errors=True)

@@ -1,0 +1,157 @@
+"""Grading by the workers: chunks of answers, each graded by a worker's own killable processes.
+
+What a study has few of is graded here, sooner than workers could start. A judge is no part of it:
+it is asked by the process that runs the study.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from potstill.cluster.crew import Lost
+from potstill.grading.pool import GradingPool
+from potstill.records import Problem, Response, Verdict
+
+if TYPE_CHECKING:
+    from potstill.cluster.crew import Crew
+
+__all__ = ["Chunk", "ClusterPool", "Graded"]
+
+# So many answers are graded here first, and for so long over all calls: what calling workers takes
+# about. Once they were called, a call is theirs after fewer.
+_FEWEST_HERE = 2_000
+_SECONDS_HERE = 5.0
+_FEWEST_LATER = 256
+# A chunk is to take a worker so long; the first one, before anyone knows how long answers take.
+_CHUNK_S = 1.0
+_FIRST_ANSWERS = 128
+_LEAST_ANSWERS = 64
+_CHUNK_CHARACTERS = 2_000_000
+# Answers with the workers or waiting for their turn; a worker has this many chunks at most.
+_HELD_ANSWERS = 4_096
+_CHUNKS_A_WORKER = 3
+
+
+@dataclass(eq=False, slots=True)
+class Chunk:
+    """Answers that one worker grades, and in the end the verdicts on them."""
+
+    pairs: tuple[tuple[Problem, Response], ...]
+    losses: int = 0
+    verdicts: tuple[Verdict, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Graded:
+    """A worker's verdicts on a chunk, and the seconds they took it."""
+
+    verdicts: tuple[Verdict, ...]
+    seconds: float
+
+
+class ClusterPool(GradingPool):
+    """A grading pool on this machine that hands what is much to a cluster's workers.
+
+    A chunk whose workers were lost more than ``retries`` times is graded here.
+    """
+
+    def __init__(self, crew: Callable[[], Crew], retries: int) -> None:
+        super().__init__()
+        self._crew = crew
+        self._retries = retries
+        self._waited_s = 0.0  # for verdicts, and not for pairs
+        self._fewest = _FEWEST_HERE
+
+    def grade(self, pairs: Iterable[tuple[Problem, Response]]) -> Iterator[Verdict]:
+        """Yield one symbolic verdict per pair, in the order of the input.
+
+        ``pairs`` is drawn as results leave: at most some thousands are held at a time. Raises as
+        the crew's ``work`` does.
+        """
+        source = iter(pairs)
+        yield from self._here(source)
+        first = next(source, None)
+        if first is not None:
+            yield from self._there(chain([first], source))
+
+    def _here(self, source: Iterator[tuple[Problem, Response]]) -> Iterator[Verdict]:
+        """The verdicts on the first pairs: all there are, or as many as are not worth a worker."""
+
+        def first() -> Iterator[tuple[Problem, Response]]:
+            drawn = 0
+            while drawn < self._fewest or self._waited_s < _SECONDS_HERE:
+                asked = time.monotonic()
+                pair = next(source, None)
+                self._waited_s -= time.monotonic() - asked
+                if pair is None:
+                    return
+                drawn += 1
+                yield pair
+
+        graded = super().grade(first())
+        while True:
+            asked = time.monotonic()
+            verdict = next(graded, None)
+            self._waited_s += time.monotonic() - asked
+            if verdict is None:
+                return
+            yield verdict
+
+    def _there(self, source: Iterator[tuple[Problem, Response]]) -> Iterator[Verdict]:
+        crew = self._crew()
+        self._fewest = min(self._fewest, _FEWEST_LATER)
+        cut = _Cutter(source, max(_LEAST_ANSWERS, _HELD_ANSWERS // (2 * crew.size)))
+        order: deque[Chunk] = deque()  # in the order of the input
+        again: deque[Chunk] = deque()
+
+        def take() -> Chunk | None:
+            if again:
+                return again.popleft()
+            chunk = cut.next() if len(order) < _CHUNKS_A_WORKER * crew.size else None
+            if chunk is not None:
+                order.append(chunk)
+            return chunk
+
+        for chunk, outcome in crew.work("grade", take, base=False):
+            if not isinstance(outcome, Lost):
+                chunk.verdicts = outcome.verdicts
+                cut.learn(len(chunk.pairs), outcome.seconds)
+            elif chunk.losses < self._retries:
+                chunk.losses += 1
+                again.append(chunk)
+            else:
+                chunk.verdicts = tuple(super().grade(chunk.pairs))
+            while order and order[0].verdicts is not None:
+                yield from order.popleft().verdicts or ()
+
+
+class _Cutter:
+    """Cuts pairs into chunks of about ``_CHUNK_S`` seconds."""
+
+    def __init__(self, source: Iterator[tuple[Problem, Response]], most: int) -> None:
+        self._source = source
+        self._most = most
+        self._size = min(_FIRST_ANSWERS, most)
+
+    def learn(self, answers: int, seconds: float) -> None:
+        """Nothing; so many answers took a worker so long."""
+        if answers >= _LEAST_ANSWERS:
+            size = round(answers / max(seconds, 1e-3) * _CHUNK_S)
+            self._size = max(_LEAST_ANSWERS, min(self._most, size))
+
+    def next(self) -> Chunk | None:
+        """The next chunk; None where no pair is left."""
+        pairs: list[tuple[Problem, Response]] = []
+        characters = 0
+        while len(pairs) < self._size and characters < _CHUNK_CHARACTERS:
+            pair = next(self._source, None)
+            if pair is None:
+                break
+            pairs.append(pair)
+            characters += len(pair[0].text) + len(pair[1].text) + len(pair[1].reasoning)
+        return Chunk(tuple(pairs)) if pairs else None
