@@ -30,6 +30,7 @@ from pathlib import Path
 import psutil
 import yaml
 
+from potstill.asking import ask_teacher
 from potstill.assemble import write_report
 from potstill.cells import Run
 from potstill.ledger import Ledger
@@ -37,7 +38,7 @@ from potstill.pipeline import Made, evaluate
 from potstill.progress import quiet
 from potstill.records import Finish, Split
 from potstill.solvers import Ask, Completion, Solver
-from potstill.stages import ask_teacher, bring_in, judge, make_lessons, split_up
+from potstill.stages import bring_in, judge, make_lessons, split_up
 from potstill.store import Store
 from potstill.study import load_study
 

@@ -229,8 +229,9 @@ def test_a_second_sample_takes_the_place_of_a_wrong_first(tmp_path: Path) -> Non
     )
     assert 0 < right[0] < 104
 
+    from potstill.asking import Answers
     from potstill.records import Condition, Role, Sampling
-    from potstill.stages import Answers, _verified
+    from potstill.stages import _verified
 
     condition = Condition("", "", "", Sampling(), "")
     taught = Answers(

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from potstill import store as stores
+from potstill.asking import in_order
 from potstill.errors import StoreError
 from potstill.records import Finish, NotAsked, Problem, Response, TextGold, content_hash
-from potstill.stages import in_order
 from potstill.store import Cell, Store
 from potstill.tables import BATCH_ROWS, Rows, beside, in_batches, part
 

@@ -44,10 +44,10 @@ from potstill.report.data import (
 from potstill.tables import beside
 
 if TYPE_CHECKING:
+    from potstill.asking import Answers
     from potstill.cells import Run
     from potstill.ledger import Ledger
     from potstill.pipeline import Made
-    from potstill.stages import Answers
     from potstill.students import StudentCell
     from potstill.study import PublishedFigure, Study
 

@@ -11,8 +11,8 @@ from potstill.records import Level, Problem, Split
 from potstill.report.cases import Case, CaseLesson, Said, solver_order
 
 if TYPE_CHECKING:
+    from potstill.asking import Answers
     from potstill.pipeline import Made
-    from potstill.stages import Answers
 
 __all__ = ["make_cases"]
 

@@ -30,7 +30,18 @@ if TYPE_CHECKING:
     from potstill.training.models import LanguageModel
     from potstill.training.recipe import Recipe
 
-__all__ = ["NotFresh", "Run", "agent_identity", "base_path_of", "fingerprint"]
+__all__ = ["VERSION", "NotFresh", "Run", "agent_identity", "base_path_of", "fingerprint"]
+
+# raised when a stage's code changes what it makes of the same inputs
+VERSION = {
+    "problems": 1,
+    "split": 2,
+    "answers": 1,
+    "verdicts": 1,
+    "ratings": 1,
+    "lessons": 1,
+    "student": 1,
+}
 
 R = TypeVar("R")
 _MOST_FILES = 20_000

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from potstill.asking import Answers
 from potstill.cells import NotFresh, Run
 from potstill.errors import InputError
 from potstill.estimate import Call, Estimate, estimate
@@ -18,7 +19,6 @@ from potstill.plan import model_of, print_calls, sides_of
 from potstill.progress import TerminalProgress, quiet
 from potstill.records import Finish, Problem, Split
 from potstill.report.gaps import Gaps, gap_sentences, gaps_everywhere
-from potstill.stages import Answers
 from potstill.status import study_of
 from potstill.study import Study, load_study
 
@@ -217,8 +217,8 @@ def _found(study: Study, of: str, problems: Sequence[Problem], cells: Sequence[A
 
 
 def _price(run: Run, drawn: Sequence[Problem]) -> list[Estimate]:
+    from potstill.asking import teacher_condition
     from potstill.solvers import Ask, render_messages
-    from potstill.stages import teacher_condition
 
     condition = teacher_condition(run.study, drawn)
     key_of = getattr(run.agent("teacher"), "key_of", None)

@@ -46,7 +46,7 @@ def write_lock(run: Run) -> Path:
     stands on and of every file of the report, by their paths in the study's directory; ``ledger``
     the number and digest of its replies; ``sha256`` the hash of all the rest.
     """
-    from potstill.stages import VERSION
+    from potstill.cells import VERSION
     from potstill.store import versions_of, write_json
 
     replies, digest = run.ledger.digest()

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from potstill.asking import UNASKED, Answers, AskedLevel, ask_student, ask_teacher
 from potstill.cells import NotFresh, Run
 from potstill.cluster.shards import recover_replies
 from potstill.cluster.storage import check_storage, open_storage
@@ -20,17 +21,7 @@ from potstill.lessons.overlap import Pair
 from potstill.progress import Progress, quiet
 from potstill.rating import rate, worth_teaching
 from potstill.records import Lesson, Problem, SetAside, Split
-from potstill.stages import (
-    UNASKED,
-    Answers,
-    AskedLevel,
-    ask_student,
-    ask_teacher,
-    bring_in,
-    judge,
-    make_lessons,
-    split_up,
-)
+from potstill.stages import bring_in, judge, make_lessons, split_up
 from potstill.store import Store
 from potstill.students import (
     MIX,

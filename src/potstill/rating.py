@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from potstill.cells import Run, agent_identity
+from potstill.asking import ask_teacher
+from potstill.cells import VERSION, Run, agent_identity
 from potstill.errors import StudyError
 from potstill.lessons.difficulty import Rating, rate_by_failures, rate_by_model
 from potstill.records import Problem, Split, content_hash
-from potstill.stages import VERSION, ask_teacher, judge
+from potstill.stages import judge
 from potstill.store import Cell, Filling
 from potstill.study import Study
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING, TypeAlias
 
-from potstill.cells import NotFresh, Run
+from potstill.asking import AskedLevel, student_answers, student_condition
+from potstill.cells import VERSION, NotFresh, Run
 from potstill.records import Lesson, Level, Problem, Split, Student, content_hash
 from potstill.solvers import render_asks, render_messages
-from potstill.stages import VERSION, AskedLevel, student_answers, student_condition
 from potstill.store import Cell
 from potstill.study import Study
 from potstill.training.examples import Example

@@ -14,6 +14,7 @@ import yaml
 from datasets import load_dataset
 from huggingface_hub import DatasetCard
 
+from potstill.asking import student_condition
 from potstill.deploy import corpus as exporting
 from potstill.deploy.corpus import export_corpus
 from potstill.errors import InputError, StoreError
@@ -22,7 +23,6 @@ from potstill.pipeline import Made, read_curriculum, run_study
 from potstill.records import Split
 from potstill.solvers import render_messages
 from potstill.solvers.server import ChatReply, ChatRequest, create_app, serve
-from potstill.stages import student_condition
 from potstill.study import Study, load_study
 from potstill.templates import DEMO_STUDY
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from potstill.asking import Answers
 from potstill.cli import app, main
 from potstill.deploy import inspect_log
 from potstill.deploy.inspect_log import evaluation_logs, export_logs
@@ -30,7 +31,6 @@ from potstill.records import (
     TextGold,
     Verdict,
 )
-from potstill.stages import Answers
 
 HOSTILE = (
     "<script>alert(1)</script> ]]> attachment://x \x00\x1b \u202e {{7*7}}\r\n\t"
