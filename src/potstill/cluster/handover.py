@@ -6,6 +6,7 @@ folder of its own.
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import socket
@@ -171,4 +172,6 @@ def _own_folder() -> Path:
         pid = left.name.removeprefix(kind).partition("-")[0]
         if pid.isdecimal() and not psutil.pid_exists(int(pid)):
             shutil.rmtree(left, ignore_errors=True)
-    return Path(tempfile.mkdtemp(prefix=f"{kind}{os.getpid()}-"))
+    folder = Path(tempfile.mkdtemp(prefix=f"{kind}{os.getpid()}-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
