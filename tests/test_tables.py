@@ -136,3 +136,20 @@ def test_items_stand_beside_their_problems() -> None:
 
 def test_batches_are_full_but_the_last() -> None:
     assert [len(x) for x in in_batches(PROBLEMS[:7], 3)] == [3, 3, 1]
+
+
+def test_ids_out_of_order_or_unknown_are_damage(tmp_path: Path) -> None:
+    store = Store(tmp_path / "study")
+    known = ["a", "b", "c"]
+    for sound in ([], ["a", "a", "c"], known):
+        store.check_in_order(CELL, "rows", sound, iter(known))
+        store.check_ids(CELL, "rows", sound, known)
+    for wrong in (["b", "a"], ["a", "b", "a"], ["a", "d"]):
+        with pytest.raises(StoreError, match=r"rows\.parquet does not match its manifest"):
+            store.check_in_order(CELL, "rows", wrong, iter(known))
+    with pytest.raises(StoreError, match="does not match"):
+        store.check_ids(CELL, "rows", ["a", "d"], known)
+    store.check_same(CELL, "rows", ["a"], iter(["a"]))
+    for other in (["b"], ["a", "a"], []):
+        with pytest.raises(StoreError, match="does not match"):
+            store.check_same(CELL, "rows", ["a"], other)

@@ -206,7 +206,7 @@ def _ask(
         run.store.discard(cell)
     run.cell(cell, name, {"responses": Response, "not_asked": NotAsked}, make)
     responses = run.store.rows(cell, "responses", Response)
-    run.store.check_ids(
+    run.store.check_in_order(
         cell, "responses", (r.problem_id for r in responses), (p.id for p in problems)
     )
     not_asked = run.store.rows(cell, "not_asked", NotAsked)

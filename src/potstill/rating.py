@@ -58,7 +58,7 @@ def rate(run: Run, problems: Sequence[Problem]) -> Sequence[Problem]:
         run.store.discard(cell)
     run.cell(cell, "rate", {"ratings": Rating}, make)
     rated = {x.problem_id: x.group for x in run.store.read(cell, "ratings", Rating)}
-    run.store.check_ids(cell, "ratings", rated, (p.id for p in problems), every=True)
+    run.store.check_same(cell, "ratings", rated, (p.id for p in problems))
     return [replace(p, groups={**p.groups, "difficulty": rated[p.id]}) for p in problems]
 
 

@@ -181,7 +181,9 @@ def make_lessons(
 
     run.cell(cell, "condense", {"lessons": Lesson, "unmatched": Unmatched}, make)
     lessons = run.store.rows(cell, "lessons", Lesson)
-    run.store.check_ids(cell, "lessons", (x.problem_id for x in lessons), (p.id for p in problems))
+    run.store.check_in_order(
+        cell, "lessons", (x.problem_id for x in lessons), (p.id for p in problems)
+    )
     return lessons, select(lessons, study.levels, study.require).by_level
 
 

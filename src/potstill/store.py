@@ -13,10 +13,10 @@ import json
 import os
 import posixpath
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import groupby, zip_longest
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -197,12 +197,20 @@ class Store:
         path = self._path(cell, name)
         return Rows(record, lambda: self._fs.open(path, "rb"), lambda: self._damaged(cell, name))
 
-    def check_ids(
-        self, cell: Cell, table: str, ids: Iterable[str], known: Iterable[str], every: bool = False
+    def check_ids(self, cell: Cell, table: str, ids: Iterable[str], known: Container[str]) -> None:
+        """Nothing; raises StoreError where one of a table's ids is not ``known``."""
+        if not all(i in known for i in ids):
+            raise self._damaged(cell, f"{table}.parquet")
+
+    def check_in_order(
+        self, cell: Cell, table: str, ids: Iterable[str], known: Iterable[str]
     ) -> None:
-        """Nothing; raises StoreError where a table's ids are not among ``known``, or not every."""
-        here, there = set(ids), set(known)
-        if not here <= there or (every and here != there):
+        """Nothing; raises StoreError where a table's ids do not come in the order of ``known``.
+
+        Any id may come several times in a row, or not at all.
+        """
+        coming = iter(known)
+        if not all(i in coming for i, _ in groupby(ids)):
             raise self._damaged(cell, f"{table}.parquet")
 
     def check_same(
