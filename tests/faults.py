@@ -125,10 +125,16 @@ class Driver:
 
     def go(self, kinds: list[str]) -> None:
         """One fault after another, every finished study compared and begun anew."""
-        for kind in kinds:
+        for number, kind in enumerate(kinds, 1):
+            started = time.monotonic()
             self.done[kind] += 1
             code, said = getattr(self, f"_{kind}")()
             self._look(kind, code, said)
+            print(
+                f"{number}/{len(kinds)} {kind}, {time.monotonic() - started:.1f} s: exit {code}",
+                *(_sentences(said) if code else []),
+                flush=True,
+            )
         for _ in range(12):
             code, said = self._run()
             self._look("at the end", code, said)
@@ -317,7 +323,7 @@ class Driver:
         assert "Traceback" not in said, f"{kind}: {said}"
         if code in (0, -signal.SIGKILL, -signal.SIGINT):
             return
-        last = [line for line in said.splitlines() if line.startswith("potstill: ")]
+        last = _sentences(said)
         assert code in (1, 2, 130), f"{kind}: exit code {code}: {said[-800:]}"
         assert len(last) == 1, f"{kind}: not one sentence: {said[-800:]}"
         advised = re.search(r"delete the folder (\S+) and run again", last[0])
@@ -335,6 +341,10 @@ class Driver:
         )
         twice = self.counting.sold.total() - len(self.counting.sold)
         assert twice <= self.in_flight, f"{kind}: {twice} bought twice, {self.in_flight} in flight"
+
+
+def _sentences(said: str) -> list[str]:
+    return [line for line in said.splitlines() if line.startswith("potstill: ")]
 
 
 class _Reader:
