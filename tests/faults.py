@@ -13,26 +13,27 @@ import re
 import resource
 import shutil
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from cable import Cable
 from outlasting import CONCURRENCY, Counting, artifacts, replies
 
-__all__ = ["KINDS", "Cable", "Driver", "cable"]
+__all__ = ["KINDS", "ON_RAY", "Driver"]
 
 # what a run takes at most before it is given up as hanging
 _LIMIT_S = 240.0
+# they may hit the same file twice, and so end with the same words
+_DAMAGES = {"tear", "flip"}
 _CLOCK = """import random, time
 _time, _draw, _shift = time.time, random.Random({seed}), [0.0]
 def _jumping():
@@ -41,68 +42,6 @@ def _jumping():
     return _time() + _shift[0]
 time.time = _jumping
 """
-
-
-class Cable:
-    """A TCP line to a server that can be cut for a while."""
-
-    def __init__(self, port: int) -> None:
-        self._target = port
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        self._open: set[socket.socket] = set()
-        self._broken = False
-        self.port = self._socket.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def cut(self, seconds: float) -> None:
-        """Every connection is reset, and new ones are, for that long."""
-        self._broken = True
-        for end in list(self._open):
-            self._reset(end)
-        time.sleep(seconds)
-        self._broken = False
-
-    def close(self) -> None:
-        self._socket.close()
-
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                near, _ = self._socket.accept()
-                if self._broken:
-                    self._reset(near)
-                    continue
-                far = socket.create_connection(("127.0.0.1", self._target))
-                self._open |= {near, far}
-                for one, other in ((near, far), (far, near)):
-                    threading.Thread(target=self._carry, args=(one, other), daemon=True).start()
-
-    def _carry(self, one: socket.socket, other: socket.socket) -> None:
-        with suppress(OSError):
-            while data := one.recv(65_536):
-                other.sendall(data)
-        for end in (one, other):
-            with suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-            end.close()
-            self._open.discard(end)
-
-    def _reset(self, end: socket.socket) -> None:
-        with suppress(OSError):
-            end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
-            end.shutdown(socket.SHUT_RDWR)
-            end.close()
-
-
-@contextmanager
-def cable(url: str) -> Iterator[tuple[Cable, str]]:
-    """A line to the server at a base URL, and the base URL at its near end."""
-    port = int(re.search(r":(\d+)/", url)[1])  # type: ignore[index]
-    line = Cable(port)
-    try:
-        yield line, url.replace(f":{port}/", f":{line.port}/")
-    finally:
-        line.close()
 
 
 class Driver:
@@ -115,8 +54,10 @@ class Driver:
         self.draw = random.Random(seed)
         self.calm = report_of(calm)
         self.calm_cells = artifacts(calm)
-        self.done: Counter[str] = Counter()
-        self.ended: Counter[str] = Counter()
+        self.ended: Counter[tuple[str, str]] = Counter()
+        self.stopped = ("", "")
+        # over all finished studies: replies sold, and how many different ones
+        self.sold = self.needed = 0
         self.in_flight = 0
         self.kept: dict[str, str] = {}
         self.finished = 0
@@ -127,7 +68,6 @@ class Driver:
         """One fault after another, every finished study compared and begun anew."""
         for number, kind in enumerate(kinds, 1):
             started = time.monotonic()
-            self.done[kind] += 1
             code, said = getattr(self, f"_{kind}")()
             self._look(kind, code, said)
             print(
@@ -139,8 +79,19 @@ class Driver:
             code, said = self._run()
             self._look("at the end", code, said)
             if code == 0:
+                self._settle()
                 return
         raise AssertionError(f"the study does not finish any more: {said}")
+
+    def table(self) -> str:
+        """How every kind of fault ended, a line each."""
+        ends = sorted({end for _, end in self.ended})
+        lines = []
+        for kind in dict.fromkeys(kind for kind, _ in self.ended):
+            counts = {end: self.ended[kind, end] for end in ends if self.ended[kind, end]}
+            told = ", ".join(f"{count} {end}" for end, count in counts.items())
+            lines.append(f"{kind}: {sum(counts.values())} ({told})")
+        return "\n".join(lines)
 
     # --- the faults -----------------------------------------------------------------------------
 
@@ -158,6 +109,19 @@ class Driver:
                     self.draw.choice(children).kill()
 
         return self._run(after=one_child)
+
+    def _kill_ray_worker(self) -> tuple[int, str]:
+        def one_worker(process: subprocess.Popen[str]) -> None:
+            with suppress(psutil.Error):
+                while process.poll() is None:
+                    children = psutil.Process(process.pid).children(recursive=True)
+                    workers = [x for x in children if x.name().startswith("ray::Worker")]
+                    if workers:
+                        self.draw.choice(workers).kill()
+                        break
+                    time.sleep(0.1)
+
+        return self._run(after=one_worker, on="ray")
 
     def _tear(self) -> tuple[int, str]:
         return self._damaged(lambda data: data[: -self.draw.randint(1, min(400, len(data)))])
@@ -211,7 +175,18 @@ class Driver:
         whole = self.study.read_text()
         changed = whole.replace("max_tokens: 24", "max_tokens: 25").replace("- R6\n", "")
         assert changed != whole
-        outcome = self._run(after=lambda process: self.study.write_text(changed))
+
+        def change(process: subprocess.Popen[str]) -> None:
+            # before the ledger is open, the study may not have been read
+            with suppress(psutil.Error):
+                while not any(
+                    file.path.endswith("ledger.sqlite")
+                    for file in psutil.Process(process.pid).open_files()
+                ):
+                    time.sleep(0.02)
+                self.study.write_text(changed)
+
+        outcome = self._run(after=change)
         self.study.write_text(whole)
         return outcome
 
@@ -227,6 +202,14 @@ class Driver:
         assert code == 2, f"a newer directory was taken as this version's: {said}"
         place.write_text(whole)
         return code, said
+
+    def _older_version(self) -> tuple[int, str]:
+        """The directory as an earlier version would have written it: taken as it is."""
+        self._begun(self.out / "potstill.json")
+        for path in [self.out / "potstill.json", *self.out.glob("cells/*/*/manifest.json")]:
+            written = re.sub(r'("format_version": *)\d+', r"\g<1>0", path.read_text())
+            path.write_text(re.sub(r'("potstill": *)"[^"]*"', r'\g<1>"0.0.1"', written))
+        return self._run()
 
     # --- how a run goes and what is looked at -----------------------------------------------------
 
@@ -248,7 +231,9 @@ class Driver:
         code, said = self._run()
         return code, f"{said} [damaged: {path.relative_to(self.out)}]"
 
-    def _start(self, file_bytes: int = 0, path: Path | None = None) -> subprocess.Popen[str]:
+    def _start(
+        self, file_bytes: int = 0, path: Path | None = None, on: str = ""
+    ) -> subprocess.Popen[str]:
         def limited() -> None:
             if file_bytes:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
@@ -256,8 +241,9 @@ class Driver:
         env = dict(os.environ, OMP_NUM_THREADS="1")
         if path:
             env["PYTHONPATH"] = os.pathsep.join([str(path), env.get("PYTHONPATH", "")])
+        command = [sys.executable, "-m", "potstill", "run", str(self.study), "--out", str(self.out)]
         return subprocess.Popen(
-            [sys.executable, "-m", "potstill", "run", str(self.study), "--out", str(self.out)],
+            [*command, *(["--on", on] if on else [])],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -272,6 +258,7 @@ class Driver:
         costs: bool = False,
         file_bytes: int = 0,
         path: Path | None = None,
+        on: str = "",
     ) -> tuple[int, str]:
         """Run the study; ``after`` is done to the process at some moment of its run.
 
@@ -280,7 +267,7 @@ class Driver:
         if before:
             before()
         started = time.monotonic()
-        process = self._start(file_bytes, path)
+        process = self._start(file_bytes, path, on)
         reader = _Reader(process)
         if after:
             wait_s = self.draw.uniform(0.1, 1.1 * self.typical_s)
@@ -305,18 +292,23 @@ class Driver:
         self._sentence(kind, code, said)
         if code == 0:
             self._compare(kind)
-            self.ended["finished as undisturbed"] += 1
+            self.ended[kind, "finished as undisturbed"] += 1
             self.finished += 1
             if self.draw.random() < 0.6:  # the others go on with a finished study
                 shutil.rmtree(self.out)
                 self.kept = {}
                 # what a new directory buys anew is no reply bought twice
-                self.counting.sold.clear()
+                self._settle()
                 self.in_flight = 0
         elif code in (-signal.SIGKILL, -signal.SIGINT):
-            self.ended["killed"] += 1
+            self.ended[kind, "killed"] += 1
         else:
-            self.ended["stopped with a sentence"] += 1
+            self.ended[kind, "stopped with a sentence"] += 1
+
+    def _settle(self) -> None:
+        self.sold += self.counting.sold.total()
+        self.needed += len(self.counting.sold)
+        self.counting.sold.clear()
 
     def _sentence(self, kind: str, code: int, said: str) -> None:
         """An end that is no success is one sentence, and its advice is followed."""
@@ -326,6 +318,9 @@ class Driver:
         last = _sentences(said)
         assert code in (1, 2, 130), f"{kind}: exit code {code}: {said[-800:]}"
         assert len(last) == 1, f"{kind}: not one sentence: {said[-800:]}"
+        before, self.stopped = self.stopped, (kind, last[0])
+        same = before[1] == last[0] and before[0] != kind and not {before[0], kind} <= _DAMAGES
+        assert not same, f"{kind}: the advice did not help: {last[0]}"
         advised = re.search(r"delete the folder (\S+) and run again", last[0])
         if advised:
             shutil.rmtree(advised[1].rstrip("/"))
@@ -376,5 +371,7 @@ def report_of(directory: Path) -> Any:
 
 KINDS = (
     "kill", "interrupt", "kill_worker", "tear", "flip", "flip_ledger", "disk_full", "clock",
-    "network", "two_at_once", "changed_in_mid_run", "newer_version",
+    "network", "two_at_once", "changed_in_mid_run", "newer_version", "older_version",
 )  # fmt: skip
+# a run on Ray takes half a minute more
+ON_RAY = ("kill_ray_worker",)
