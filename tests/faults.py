@@ -143,10 +143,14 @@ class Driver:
         for _ in range(self.draw.randint(1, 20)):
             data[self.draw.randrange(len(data))] ^= 1 << self.draw.randrange(8)
         ledger.write_bytes(data)
+        before = self.counting.sold.total()
         code, said = self._run(costs=True)
         for path in self.out.glob("ledger.sqlite*"):
             path.unlink()
-        ledger.write_bytes(whole)  # the copy that its owner keeps
+        ledger.write_bytes(
+            whole
+        )  # the copy that its owner keeps, which lacks what was bought since
+        self.in_flight += self.counting.sold.total() - before
         self.kept = replies(self.out)
         return code, said
 
