@@ -112,7 +112,9 @@ class Driver:
         return self._run(after=lambda process: process.send_signal(signal.SIGKILL), costs=True)
 
     def _interrupt(self) -> tuple[int, str]:
-        return self._run(after=lambda process: process.send_signal(signal.SIGINT), costs=True)
+        code, said = self._run(after=lambda p: p.send_signal(signal.SIGINT), costs=True)
+        self.struck = code != 0
+        return code, said
 
     def _kill_worker(self) -> tuple[int, str]:
         return self._run(after=lambda process: self._kill_child(process, ""))
@@ -254,6 +256,7 @@ class Driver:
         self, file_bytes: int = 0, path: Path | None = None, on: str = ""
     ) -> subprocess.Popen[str]:
         def limited() -> None:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # a driver in the background ignores it
             if file_bytes:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
 
