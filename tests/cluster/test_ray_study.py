@@ -115,6 +115,7 @@ def test_with_workers_killed_all_along_the_report_is_the_same(
     monkeypatch.setattr(Ledger, "put_many", counting)
     with Killer("answer train", lambda: True, times=6, every_s=3.0) as killer:
         disturbed = run_study(load_study(path), tmp_path / "out", on="ray")
+    print(f"{killer.killed} workers killed, {bought.total()} replies bought, {len(bought)} needed")
     assert killer.killed >= 3
     assert disturbed is not None
     assert without_times(dict(disturbed)) == without_times(report)
@@ -130,6 +131,7 @@ def test_the_run_itself_killed_and_resumed_on_ray_ends_with_the_same_report(
 ) -> None:
     path, directory, report = alone
     hits, resumed = kill_and_resume(path, tmp_path / "out", 3, 3, "--on", "ray", between=(12, 40))
+    print(f"the run killed {hits} times")
     assert hits == 3
     assert without_times(resumed) == without_times(report)
     assert keys_in(tmp_path / "out") == keys_in(directory)
