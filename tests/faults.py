@@ -6,33 +6,33 @@ of an undisturbed run, or stops with one true sentence, whose advice is then fol
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import re
 import resource
 import shutil
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from outlasting import CONCURRENCY, Counting, artifacts, replies
+from cable import Cable
+from outlasting import CONCURRENCY, Counting, artifacts, replies, report_of
 
-__all__ = ["KINDS", "Cable", "Driver", "cable"]
+__all__ = ["KINDS", "ON_RAY", "Driver"]
 
 # what a run takes at most before it is given up as hanging
 _LIMIT_S = 240.0
+# they may hit the same file twice, and so end with the same words
+_DAMAGES = {"tear", "flip"}
 _CLOCK = """import random, time
 _time, _draw, _shift = time.time, random.Random({seed}), [0.0]
 def _jumping():
@@ -41,68 +41,6 @@ def _jumping():
     return _time() + _shift[0]
 time.time = _jumping
 """
-
-
-class Cable:
-    """A TCP line to a server that can be cut for a while."""
-
-    def __init__(self, port: int) -> None:
-        self._target = port
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        self._open: set[socket.socket] = set()
-        self._broken = False
-        self.port = self._socket.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def cut(self, seconds: float) -> None:
-        """Every connection is reset, and new ones are, for that long."""
-        self._broken = True
-        for end in list(self._open):
-            self._reset(end)
-        time.sleep(seconds)
-        self._broken = False
-
-    def close(self) -> None:
-        self._socket.close()
-
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                near, _ = self._socket.accept()
-                if self._broken:
-                    self._reset(near)
-                    continue
-                far = socket.create_connection(("127.0.0.1", self._target))
-                self._open |= {near, far}
-                for one, other in ((near, far), (far, near)):
-                    threading.Thread(target=self._carry, args=(one, other), daemon=True).start()
-
-    def _carry(self, one: socket.socket, other: socket.socket) -> None:
-        with suppress(OSError):
-            while data := one.recv(65_536):
-                other.sendall(data)
-        for end in (one, other):
-            with suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-            end.close()
-            self._open.discard(end)
-
-    def _reset(self, end: socket.socket) -> None:
-        with suppress(OSError):
-            end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
-            end.shutdown(socket.SHUT_RDWR)
-            end.close()
-
-
-@contextmanager
-def cable(url: str) -> Iterator[tuple[Cable, str]]:
-    """A line to the server at a base URL, and the base URL at its near end."""
-    port = int(re.search(r":(\d+)/", url)[1])  # type: ignore[index]
-    line = Cable(port)
-    try:
-        yield line, url.replace(f":{port}/", f":{line.port}/")
-    finally:
-        line.close()
 
 
 class Driver:
@@ -115,26 +53,57 @@ class Driver:
         self.draw = random.Random(seed)
         self.calm = report_of(calm)
         self.calm_cells = artifacts(calm)
-        self.done: Counter[str] = Counter()
-        self.ended: Counter[str] = Counter()
+        self.ended: Counter[tuple[str, str]] = Counter()
+        self.stopped = ("", "")
+        # over all finished studies: replies sold, and how many different ones
+        self.sold = self.needed = 0
         self.in_flight = 0
         self.kept: dict[str, str] = {}
         self.finished = 0
-        # how long an undisturbed run takes here, so that faults fall within one
-        self.typical_s = 8.0
+        # whether the last fault came before the end of its run, and how many did
+        self.struck = True
+        self.strikes = 0
+        # how long an undisturbed run takes here, of a study without and with a report
+        self.typical_s = {False: 8.0, True: 4.0}
 
     def go(self, kinds: list[str]) -> None:
-        """One fault after another, every finished study compared and begun anew."""
-        for kind in kinds:
-            self.done[kind] += 1
-            code, said = getattr(self, f"_{kind}")()
-            self._look(kind, code, said)
+        """One fault after another, every finished study compared and begun anew.
+
+        One that comes after the end of its run is no fault, and is tried again.
+        """
+        for number, kind in enumerate(kinds, 1):
+            for _ in range(5):
+                started = time.monotonic()
+                self.struck = True
+                code, said = getattr(self, f"_{kind}")()
+                struck = self.struck
+                self._look(kind if struck else f"{kind} too late", code, said)
+                print(
+                    f"{number}/{len(kinds)} {kind}, {time.monotonic() - started:.1f} s:",
+                    f"exit {code}" if struck else "too late",
+                    *(_sentences(said) if code else []),
+                    flush=True,
+                )
+                if struck:
+                    self.strikes += 1
+                    break
         for _ in range(12):
             code, said = self._run()
             self._look("at the end", code, said)
             if code == 0:
+                self._settle()
                 return
         raise AssertionError(f"the study does not finish any more: {said}")
+
+    def table(self) -> str:
+        """How every kind of fault ended, a line each."""
+        ends = sorted({end for _, end in self.ended})
+        lines = []
+        for kind in dict.fromkeys(kind for kind, _ in self.ended):
+            counts = {end: self.ended[kind, end] for end in ends if self.ended[kind, end]}
+            told = ", ".join(f"{count} {end}" for end, count in counts.items())
+            lines.append(f"{kind}: {sum(counts.values())} ({told})")
+        return "\n".join(lines)
 
     # --- the faults -----------------------------------------------------------------------------
 
@@ -142,16 +111,27 @@ class Driver:
         return self._run(after=lambda process: process.send_signal(signal.SIGKILL), costs=True)
 
     def _interrupt(self) -> tuple[int, str]:
-        return self._run(after=lambda process: process.send_signal(signal.SIGINT), costs=True)
+        code, said = self._run(after=lambda p: p.send_signal(signal.SIGINT), costs=True)
+        self.struck = code != 0
+        return code, said
 
     def _kill_worker(self) -> tuple[int, str]:
-        def one_child(process: subprocess.Popen[str]) -> None:
-            with suppress(psutil.Error):
+        return self._run(after=lambda process: self._kill_child(process, ""))
+
+    def _kill_ray_worker(self) -> tuple[int, str]:
+        return self._run(after=lambda process: self._kill_child(process, "ray::Worker"), on="ray")
+
+    def _kill_child(self, process: subprocess.Popen[str], name: str) -> bool:
+        """Whether a process of the run was ended, as soon as there was one of that name."""
+        with suppress(psutil.Error):
+            while process.poll() is None:
                 children = psutil.Process(process.pid).children(recursive=True)
+                children = [child for child in children if child.name().startswith(name)]
                 if children:
                     self.draw.choice(children).kill()
-
-        return self._run(after=one_child)
+                    return True
+                time.sleep(0.02)
+        return False
 
     def _tear(self) -> tuple[int, str]:
         return self._damaged(lambda data: data[: -self.draw.randint(1, min(400, len(data)))])
@@ -173,15 +153,22 @@ class Driver:
         for _ in range(self.draw.randint(1, 20)):
             data[self.draw.randrange(len(data))] ^= 1 << self.draw.randrange(8)
         ledger.write_bytes(data)
+        before = self.counting.sold.total()
         code, said = self._run(costs=True)
         for path in self.out.glob("ledger.sqlite*"):
             path.unlink()
-        ledger.write_bytes(whole)  # the copy that its owner keeps
+        ledger.write_bytes(
+            whole
+        )  # the copy that its owner keeps, which lacks what was bought since
+        self.in_flight += self.counting.sold.total() - before
         self.kept = replies(self.out)
         return code, said
 
     def _disk_full(self) -> tuple[int, str]:
-        return self._run(file_bytes=self.draw.choice([4_096, 40_000, 200_000, 900_000]), costs=True)
+        file_bytes = self.draw.choice([4_096, 40_000, 200_000, 900_000])
+        code, said = self._run(file_bytes=file_bytes, costs=True)
+        self.struck = code != 0
+        return code, said
 
     def _clock(self) -> tuple[int, str]:
         place = self.folder / "clock"
@@ -205,7 +192,20 @@ class Driver:
         whole = self.study.read_text()
         changed = whole.replace("max_tokens: 24", "max_tokens: 25").replace("- R6\n", "")
         assert changed != whole
-        outcome = self._run(after=lambda process: self.study.write_text(changed))
+
+        def change(process: subprocess.Popen[str]) -> bool:
+            # before the ledger is open, the study may not have been read
+            with suppress(psutil.Error):
+                while not any(
+                    file.path.endswith("ledger.sqlite")
+                    for file in psutil.Process(process.pid).open_files()
+                ):
+                    time.sleep(0.02)
+                self.study.write_text(changed)
+                return True
+            return False
+
+        outcome = self._run(after=change)
         self.study.write_text(whole)
         return outcome
 
@@ -222,6 +222,14 @@ class Driver:
         place.write_text(whole)
         return code, said
 
+    def _older_version(self) -> tuple[int, str]:
+        """The directory as an earlier version would have written it: taken as it is."""
+        self._begun(self.out / "potstill.json")
+        for path in [self.out / "potstill.json", *self.out.glob("cells/*/*/manifest.json")]:
+            written = re.sub(r'("format_version": *)\d+', r"\g<1>0", path.read_text())
+            path.write_text(re.sub(r'("potstill": *)"[^"]*"', r'\g<1>"0.0.1"', written))
+        return self._run()
+
     # --- how a run goes and what is looked at -----------------------------------------------------
 
     def _begun(self, path: Path) -> None:
@@ -229,6 +237,7 @@ class Driver:
         while not path.exists():
             code, said = self._kill()
             self._look("a run to begin with", code, said)
+        self.struck = True
 
     def _damaged(self, damage: Any) -> tuple[int, str]:
         self._begun(self.out / "potstill.json")
@@ -238,20 +247,37 @@ class Driver:
             if path.is_file() and "ledger" not in path.name and path.stat().st_size
         ]
         path = self.draw.choice(files)
-        path.write_bytes(damage(path.read_bytes()))
+        damaged = damage(path.read_bytes())
+        path.write_bytes(damaged)
         code, said = self._run()
+        named = "cells" in path.parts and path.name != "manifest.json"
+        if code == 0 and named and path.read_bytes() == damaged:
+            # the report needed no look at it; what looks at everything must name it
+            said = self._verified()
+            name = str(path.relative_to(self.out))
+            assert name in "".join(said.split()), f"verify passes {name} over: {said}"
+            shutil.rmtree(path.parent)
+            code, said = self._run()
         return code, f"{said} [damaged: {path.relative_to(self.out)}]"
 
-    def _start(self, file_bytes: int = 0, path: Path | None = None) -> subprocess.Popen[str]:
+    def _verified(self) -> str:
+        command = [sys.executable, "-m", "potstill", "verify", str(self.out)]
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+
+    def _start(
+        self, file_bytes: int = 0, path: Path | None = None, on: str = ""
+    ) -> subprocess.Popen[str]:
         def limited() -> None:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # a driver in the background ignores it
             if file_bytes:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
 
         env = dict(os.environ, OMP_NUM_THREADS="1")
         if path:
             env["PYTHONPATH"] = os.pathsep.join([str(path), env.get("PYTHONPATH", "")])
+        command = [sys.executable, "-m", "potstill", "run", str(self.study), "--out", str(self.out)]
         return subprocess.Popen(
-            [sys.executable, "-m", "potstill", "run", str(self.study), "--out", str(self.out)],
+            [*command, *(["--on", on] if on else [])],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -266,30 +292,33 @@ class Driver:
         costs: bool = False,
         file_bytes: int = 0,
         path: Path | None = None,
+        on: str = "",
     ) -> tuple[int, str]:
         """Run the study; ``after`` is done to the process at some moment of its run.
 
-        ``costs`` says that the fault may lose the replies in flight, which are then bought again.
+        It returns False where it found nothing to do. ``costs`` says that the fault may lose the
+        replies in flight, which are then bought again.
         """
         if before:
             before()
+        finished = (self.out / "report").exists()
         started = time.monotonic()
-        process = self._start(file_bytes, path)
+        process = self._start(file_bytes, path, on)
         reader = _Reader(process)
         if after:
-            wait_s = self.draw.uniform(0.1, 1.1 * self.typical_s)
+            wait_s = self.draw.uniform(0.1, self.typical_s[finished])
             while process.poll() is None and time.monotonic() - started < wait_s:
                 time.sleep(0.02)
-            if process.poll() is None:
-                after(process)
+            self.struck = process.poll() is None and after(process) is not False
         try:
             code = process.wait(_LIMIT_S)
         except subprocess.TimeoutExpired:
             process.kill()
             raise AssertionError(f"the run hangs: {reader.text()[-500:]}") from None
         self.in_flight += CONCURRENCY if costs else 0
-        if code == 0 and not after and not path:
-            self.typical_s = 0.7 * self.typical_s + 0.3 * (time.monotonic() - started)
+        if code == 0 and not on:
+            took_s = time.monotonic() - started
+            self.typical_s[finished] += 0.3 * (took_s - self.typical_s[finished])
         return code, reader.text()
 
     def _look(self, kind: str, code: int, said: str) -> None:
@@ -299,27 +328,35 @@ class Driver:
         self._sentence(kind, code, said)
         if code == 0:
             self._compare(kind)
-            self.ended["finished as undisturbed"] += 1
+            self.ended[kind, "finished as undisturbed"] += 1
             self.finished += 1
             if self.draw.random() < 0.6:  # the others go on with a finished study
                 shutil.rmtree(self.out)
                 self.kept = {}
                 # what a new directory buys anew is no reply bought twice
-                self.counting.sold.clear()
+                self._settle()
                 self.in_flight = 0
         elif code in (-signal.SIGKILL, -signal.SIGINT):
-            self.ended["killed"] += 1
+            self.ended[kind, "killed"] += 1
         else:
-            self.ended["stopped with a sentence"] += 1
+            self.ended[kind, "stopped with a sentence"] += 1
+
+    def _settle(self) -> None:
+        self.sold += self.counting.sold.total()
+        self.needed += len(self.counting.sold)
+        self.counting.sold.clear()
 
     def _sentence(self, kind: str, code: int, said: str) -> None:
         """An end that is no success is one sentence, and its advice is followed."""
         assert "Traceback" not in said, f"{kind}: {said}"
         if code in (0, -signal.SIGKILL, -signal.SIGINT):
             return
-        last = [line for line in said.splitlines() if line.startswith("potstill: ")]
+        last = _sentences(said)
         assert code in (1, 2, 130), f"{kind}: exit code {code}: {said[-800:]}"
         assert len(last) == 1, f"{kind}: not one sentence: {said[-800:]}"
+        before, self.stopped = self.stopped, (kind, last[0])
+        same = before[1] == last[0] and before[0] != kind and not {before[0], kind} <= _DAMAGES
+        assert not same, f"{kind}: the advice did not help: {last[0]}"
         advised = re.search(r"delete the folder (\S+) and run again", last[0])
         if advised:
             shutil.rmtree(advised[1].rstrip("/"))
@@ -335,6 +372,10 @@ class Driver:
         )
         twice = self.counting.sold.total() - len(self.counting.sold)
         assert twice <= self.in_flight, f"{kind}: {twice} bought twice, {self.in_flight} in flight"
+
+
+def _sentences(said: str) -> list[str]:
+    return [line for line in said.splitlines() if line.startswith("potstill: ")]
 
 
 class _Reader:
@@ -354,17 +395,9 @@ class _Reader:
         return "".join(self._lines)
 
 
-def report_of(directory: Path) -> Any:
-    """The report but for what may differ: calls tried again, the command, the date."""
-    report = json.loads((directory / "report" / "report.json").read_text())
-    for name in ("calls", "spend"):
-        report.pop(name)
-    for name in ("created", "command"):
-        report["reproduction"].pop(name, None)
-    return report
-
-
 KINDS = (
     "kill", "interrupt", "kill_worker", "tear", "flip", "flip_ledger", "disk_full", "clock",
-    "network", "two_at_once", "changed_in_mid_run", "newer_version",
+    "network", "two_at_once", "changed_in_mid_run", "newer_version", "older_version",
 )  # fmt: skip
+# a run on Ray takes half a minute more
+ON_RAY = ("kill_ray_worker",)

@@ -75,3 +75,13 @@ def replies(directory: Path) -> dict[str, str]:
         # a run killed at its very beginning leaves a file without a table
         made = db.execute("select 1 from sqlite_master where name = 'replies'").fetchone()
         return dict(db.execute("select key, sha256 from replies").fetchall()) if made else {}
+
+
+def report_of(directory: Path) -> Any:
+    """The report but for what may differ: calls tried again, the command, the date."""
+    report = json.loads((directory / "report" / "report.json").read_text())
+    for name in ("calls", "spend"):
+        report.pop(name)
+    for name in ("created", "command"):
+        report["reproduction"].pop(name, None)
+    return report

@@ -298,8 +298,9 @@ class Ledger:
             with self._reading:
                 return self._reader.execute(query, values).fetchall()
         except DAMAGE as exc:
+            why = str(exc).split(" with text ")[0]  # which holds the damaged bytes
             raise StoreError(
-                f"{self.path} cannot be read ({exc}); restore it from a copy or move it away"
+                f"{self.path} cannot be read ({why}); restore it from a copy or move it away"
                 " to start anew."
             ) from exc
 

@@ -107,8 +107,8 @@ class Store:
             return manifest
         except (ValueError, AttributeError) as exc:
             raise StoreError(
-                f"{self._path(cell, 'manifest.json')} is not a manifest ({exc}); delete its folder "
-                "and run the study again."
+                f"{self._path(cell, 'manifest.json')} is not a manifest ({exc}); delete the folder "
+                f"{self._path(cell, '')} and run again to make it anew."
             ) from exc
 
     def write(

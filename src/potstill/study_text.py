@@ -44,6 +44,11 @@ def read_study(path: Path) -> Mapping[str, Any]:
     except (ValueError, TypeError, OverflowError, RecursionError) as exc:
         # a date that is none, a number of thousands of digits, thousands of brackets
         raise StudyError(f"{path} holds a value that cannot be read ({exc}); mend it.") from exc
+    except (AttributeError, LookupError) as exc:  # PyYAML's own at "!!timestamp 1", "!!bool 1"
+        raise StudyError(
+            f"{path} holds a value that is not of the kind its !! tag says; mend it, or leave the "
+            "tag out."
+        ) from exc
     if not isinstance(raw, dict):
         raise StudyError(f"{path} holds no study (a mapping with name:, problems:, teacher: ...).")
     _refuse_bomb(raw, path)

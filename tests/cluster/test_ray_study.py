@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import ast
+import json
 import subprocess
 import sys
+import time
 from collections import Counter
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from crews import Killer
 
@@ -142,6 +145,7 @@ def test_with_workers_killed_all_along_the_report_is_the_same(
     monkeypatch.setattr(Ledger, "put_many", counting)
     with Killer("answer train", lambda: True, times=6, every_s=3.0) as killer:
         disturbed = run_study(load_study(path), tmp_path / "out", on="ray")
+    print(f"{killer.killed} workers killed, {bought.total()} replies bought, {len(bought)} needed")
     assert killer.killed >= 3
     assert disturbed is not None
     assert without_times(dict(disturbed)) == without_times(report)
@@ -157,6 +161,29 @@ def test_the_run_itself_killed_and_resumed_on_ray_ends_with_the_same_report(
 ) -> None:
     path, directory, report = alone
     hits, resumed = kill_and_resume(path, tmp_path / "out", 3, 3, "--on", "ray", between=(12, 40))
+    print(f"the run killed {hits} times")
     assert hits == 3
+    assert without_times(resumed) == without_times(report)
+    assert keys_in(tmp_path / "out") == keys_in(directory)
+
+
+@needs_ray
+@pytest.mark.soak
+def test_a_run_whose_ray_is_gone_ends_soon_and_goes_on_without_it(
+    alone: tuple[Path, Path, Report], tmp_path: Path
+) -> None:
+    path, directory, report = alone
+    command = [sys.executable, "-m", "potstill", "run", str(path), "--out", str(tmp_path / "out")]
+    with subprocess.Popen([*command, "--on", "ray"], stderr=subprocess.PIPE, text=True) as process:
+        run = psutil.Process(process.pid)
+        while not any(x.name().startswith("ray::Worker") for x in run.children(recursive=True)):
+            time.sleep(0.05)
+        (raylet,) = [x for x in run.children() if x.name() == "raylet"]
+        raylet.kill()
+        said = process.communicate(timeout=90)[1]
+    # Ray itself may end the process first, with a word of its own
+    assert process.returncode == 1 or "The Ray cluster has no machine left" in said
+    subprocess.run(command, check=True)
+    resumed = json.loads((tmp_path / "out" / "report" / "report.json").read_text())
     assert without_times(resumed) == without_times(report)
     assert keys_in(tmp_path / "out") == keys_in(directory)

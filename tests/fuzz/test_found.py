@@ -41,6 +41,9 @@ def _scores(*rows: Any) -> bytes:
 FOUND: list[tuple[str, Any]] = [
     ("study file", b"training: {preset: [a]}"),
     ("study file", b"a: 2001-99-99"),
+    ("study file", b"!!timestamp 1"),
+    ("study file", b"a: !!bool 1"),
+    ("study file", b"a: !!int ''"),
     ("problems jsonl", b"[" * 100_000),
     ("problems jsonl", b'{"problem": ' + b"9" * 5_000 + b"}"),
     ("problems json", b"[" + b"9" * 5_000 + b"]"),

@@ -141,6 +141,18 @@ def test_a_newer_format_names_both_versions(path: Path) -> None:
             Ledger.open(path, readonly=readonly)
 
 
+def test_a_text_that_is_none_is_told_without_its_bytes(path: Path) -> None:
+    with Ledger.open(path) as ledger:
+        ledger.put(entry(1))
+    with sqlite3.connect(path) as db:
+        db.execute("UPDATE replies SET sha256 = CAST(x'ff285b' AS TEXT)")
+    with (
+        Ledger.open(path) as ledger,
+        pytest.raises(StoreError, match=r"read \(Could not decode to UTF-8 column 'sha256'\); re"),
+    ):
+        ledger.get(entry(1).key)
+
+
 def test_other_files_are_refused(tmp_path: Path) -> None:
     text = tmp_path / "notes.sqlite"
     text.write_text("not a database, certainly not one" * 9)

@@ -22,6 +22,8 @@ T = TypeVar("T")
 _POLL_S = 0.5
 # A worker that is not there after so long, with nothing else under way, will not come.
 _START_LIMIT_S = 900.0
+# when nobody is at work for this long, look whether the cluster is still there
+_NOBODY_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +210,11 @@ class Crew:
                 watch(report)
 
     def _check_patience(self, waited_s: float) -> None:
+        if waited_s >= _NOBODY_S and not any(node["Alive"] for node in self._ray.nodes()):
+            raise PotstillError(
+                "The Ray cluster has no machine left; start it anew if it is yours, and run again: "
+                "all that was finished is kept."
+            )
         if waited_s >= _START_LIMIT_S:
             raise PotstillError(
                 f"No worker came to life in {_START_LIMIT_S:.0f} seconds; look at the cluster with "
