@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,9 @@ from hypothesis import settings
 # a machine may be busy: no test is about time
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+# started in the background it would be ignored, here and in every process that a test starts
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parent.parent
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")

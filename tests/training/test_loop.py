@@ -313,7 +313,7 @@ def test_a_kill_leaves_nothing_half_written(base, tmp_path, monkeypatch) -> None
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(student_folder, "_rename_into_place", killed)
+    monkeypatch.setattr(student_folder, "rename_into_place", killed)
     with pytest.raises(KeyboardInterrupt):
         train(base, tmp_path / "R1", seed=1)
     assert read_student(tmp_path / "R1") == first.student
