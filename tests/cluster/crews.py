@@ -77,7 +77,7 @@ class LossyCrew:
                 yield shard, getattr(self._worker, method)(shard)
                 continue
             self.losses += 1
-            reached = poisoned[0] if poisoned else self._draw.randrange(len(shard.asked))
+            reached = poisoned[0] if poisoned else self._draw.randint(0, len(shard.asked))
             self._worker.answer(replace(shard, asked=shard.asked[:reached]))
             tear(shard.replies, self._draw)
             yield shard, Lost("its worker was lost")

@@ -12,6 +12,7 @@ import pytest
 from crews import POISON, LossyCrew, asks, poisoned
 
 from potstill.cluster.answers import Answering, ClusterSolver
+from potstill.cluster.crew import Lost
 from potstill.cluster.options import ClusterOptions
 from potstill.cluster.shards import Pace, recover_replies
 from potstill.cluster.worker import BaseSpec, Worker
@@ -104,6 +105,24 @@ def test_a_prompt_beyond_the_context_is_told_and_not_handed_out_twice(
     handed_out = sum(crew.sizes)
     assert answers(solver, [again])["the same"].error == got["long"].error
     assert sum(crew.sizes) == handed_out
+
+
+def test_a_worker_that_ends_after_its_last_reply_costs_nothing(
+    base: Base, spec_in: SpecIn, ledger: Ledger, tmp_path: Path
+) -> None:
+    with Ledger.open(tmp_path / "alone.sqlite") as other:
+        alone = answers(LocalSolver(base, None, other, solver_id="base"), asks(40))
+    crew = LossyCrew(spec_in(tmp_path), 1, loss=0.0)
+    honest = crew.work
+
+    def work(*args: Any) -> Any:
+        for shard, _ in honest(*args):
+            yield shard, Lost("its worker was lost")
+
+    crew.work = work  # type: ignore[method-assign]
+    solver = ClusterSolver(answering(ledger, tmp_path, lambda: crew, base), None, "base")
+    assert answers(solver, asks(40)) == alone
+    assert sum(crew.sizes) == 40
 
 
 def test_a_reply_that_was_changed_on_its_way_is_made_again(

@@ -150,7 +150,7 @@ class Answering:
             if rest:
                 lost = outcome if isinstance(outcome, Lost) else Lost("its replies did not arrive")
                 again.extendleft(self._lose(shard, rest, lost))
-            else:
+            elif isinstance(outcome, ShardDone):  # not of a worker that ended after its last reply
                 pace.learn(shard.solver_id, len(shard.asked), outcome.seconds)
         if self._storage is not None:
             self._storage.remove(ADAPTERS)
