@@ -1,14 +1,18 @@
 from __future__ import annotations
 
 import json
-import resource
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from potstill import records
 from potstill.errors import StoreError
-from potstill.store import FORMAT_VERSION, Cell, Store, write_atomically
+from potstill.pocket import STUDENT_PATH
+from potstill.store import FORMAT_VERSION, Cell, Store, disk_errors, write_atomically
+from potstill.training.base import load_tokenizer
+from small_disk import small_disk
 
 PROBLEM = records.Problem(
     "a/1", "What is 1+1?", records.TextGold("2"), "integer", "table", {"year": "2011"}
@@ -75,13 +79,11 @@ def test_a_refused_write_is_one_sentence_and_leaves_nothing_half_written(
     store: Store,
 ) -> None:
     cell = Cell.of("test", x=1)
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (512, hard))  # the system refuses longer files
-    try:
-        with pytest.raises(StoreError, match=r"Cannot write to .*; free some space"):
-            store.write(cell, {"rows": (records.Problem, [PROBLEM])})
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    with (
+        small_disk(512),
+        pytest.raises(StoreError, match=r"Cannot write to .*; free some space"),
+    ):
+        store.write(cell, {"rows": (records.Problem, [PROBLEM])})
     assert not store.exists(cell)
     assert list(store.folder(cell).iterdir()) == []
 
@@ -121,3 +123,17 @@ def test_a_damaged_mark_never_advises_to_delete_the_study(tmp_path: Path) -> Non
     marker.unlink()
     Store(tmp_path)
     assert json.loads(marker.read_text()) == {"format_version": 1}
+
+
+def test_what_rusts_libraries_say_of_a_full_disk_is_an_os_error(tmp_path: Path) -> None:
+    tokenizer = load_tokenizer(STUDENT_PATH)
+    weights = {"a": np.zeros(1000)}
+    with small_disk(512):
+        for write in (
+            lambda: save_file(weights, tmp_path / "a.safetensors"),
+            lambda: tokenizer.save_pretrained(str(tmp_path)),
+        ):
+            with pytest.raises(OSError, match="File too large"), disk_errors():
+                write()
+    with pytest.raises(ValueError, match="another"), disk_errors():
+        raise ValueError("another matter")

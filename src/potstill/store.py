@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import posixpath
+import re
 import tempfile
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -34,6 +35,7 @@ __all__ = [
     "Manifest",
     "Store",
     "Writing",
+    "disk_errors",
     "versions_of",
     "write_atomically",
     "write_json",
@@ -44,6 +46,8 @@ FORMAT_VERSION = 1
 OWN = ("cells", "report", "exports", "diagnosis", "ledger.*", "*.json", "*.jsonl")
 # the packages whose versions a manifest holds
 _MAKERS = ("potstill", "torch", "transformers", "peft", "math-verify")
+
+_RUST_OS_ERROR = re.compile(r"\(os error (\d+)\)")
 
 # a table of fewer bytes (uncompressed) is read into a list
 HELD_BYTES = 8 << 20
@@ -406,6 +410,20 @@ def _sweep(folder: Path, tables: Iterable[str]) -> None:
     for name in tables:
         for left in folder.glob(f".{name}.parquet.*"):
             left.unlink()
+
+
+@contextmanager
+def disk_errors() -> Iterator[None]:
+    """What Rust's libraries (safetensors, tokenizers) say of the disk leaves as an OSError."""
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as exc:
+        found = _RUST_OS_ERROR.search(str(exc))
+        if found is None:
+            raise
+        raise OSError(int(found[1]), os.strerror(int(found[1]))) from exc
 
 
 def write_atomically(path: Path, data: bytes) -> None:

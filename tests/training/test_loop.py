@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import save_file
 from tiny_cell import TEXTS, make_examples, state_of
 
-from potstill.errors import InputError, PotstillError
+from potstill.errors import InputError, PotstillError, StoreError
 from potstill.training import loop, student_folder
 from potstill.training.adapters import attach_adapter, hash_adapter, mounted, seed_adapter
 from potstill.training.base import Base
@@ -17,7 +18,8 @@ from potstill.training.batches import BatchStream
 from potstill.training.examples import Example, encode_examples
 from potstill.training.loop import Cell, TrainedCell, train_cell
 from potstill.training.recipe import Recipe
-from potstill.training.student_folder import read_history, read_student
+from potstill.training.student_folder import read_history, read_student, write_student
+from small_disk import small_disk
 
 SHORT = Recipe(
     rank=4,
@@ -322,6 +324,26 @@ def test_a_kill_leaves_nothing_half_written(base, tmp_path, monkeypatch) -> None
     (tmp_path / ".R1.partial-1").mkdir()  # as SIGKILL leaves it
     again = train(base, tmp_path / "R1", seed=1)
     assert read_student(tmp_path / "R1") == again.student
+    assert [path.name for path in tmp_path.iterdir()] == ["R1"]
+
+
+def test_a_full_disk_is_one_sentence_and_leaves_the_student_before(
+    base: Base, tmp_path: Path
+) -> None:
+    first = train(base, tmp_path / "R1")
+    weights = {"a": np.zeros(1000)}
+    with (
+        small_disk(512),
+        pytest.raises(StoreError, match=r"student could not be written to .*free"),
+    ):
+        write_student(
+            first,
+            Recipe(),
+            base,
+            tmp_path / "R1",
+            lambda x: save_file(weights, x / "a.safetensors"),
+        )
+    assert read_student(tmp_path / "R1") == first.student
     assert [path.name for path in tmp_path.iterdir()] == ["R1"]
 
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from potstill.errors import StoreError
+from potstill.store import disk_errors
 from potstill.training.student_folder import sync
 
 __all__ = ["new_folder", "refuse_taken"]
@@ -31,7 +32,8 @@ def new_folder(out: Path) -> Iterator[Path]:
         for left in out.parent.glob(f".{out.name}.partial-*"):
             shutil.rmtree(left, ignore_errors=True)
         partial.mkdir(parents=True)
-        yield partial
+        with disk_errors():
+            yield partial
         for path in partial.iterdir():
             sync(path)
         os.replace(partial, out)

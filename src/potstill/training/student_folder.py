@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from potstill.errors import InputError, StoreError
 from potstill.records import Student
+from potstill.store import disk_errors
 from potstill.training.recipe import Recipe
 from potstill.typed import make
 from potstill.untrusted import is_plain_name, read_json
@@ -60,8 +61,9 @@ def write_student(
     try:
         sweep(out)
         partial.mkdir(parents=True)
-        save_adapter(partial)
-        base.tokenizer.save_pretrained(str(partial))
+        with disk_errors():
+            save_adapter(partial)
+            base.tokenizer.save_pretrained(str(partial))
         student = dataclasses.replace(result.student, adapter_hash=hash_adapter(partial))
         result = dataclasses.replace(result, student=student)
         text = json.dumps(_plain(result, recipe), indent=1, ensure_ascii=False, allow_nan=False)
