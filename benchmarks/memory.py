@@ -189,6 +189,7 @@ def measure(folder: Path, count: int) -> dict[str, tuple[float, float]]:
             made.lessons, made.chosen = make_lessons(run, made.taught, asked)
         with watch.stage("held out: answers and grading"):
             made.answers = evaluate(run, [], [], made.on_side(Split.HELDOUT))
+        run.end_grading()
         with watch.stage("scoring and report"):
             write_report(run, made)
     return watch.stages

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,9 @@ import yaml
 
 from potstill import store as stores
 from potstill.errors import StudyError
-from potstill.pipeline import run_study
+from potstill.pipeline import open_run, run_study
+from potstill.progress import quiet
+from potstill.records import Opinion
 from potstill.report.schema import SCHEMA_FILE
 from potstill.store import Store
 from potstill.study import load_study
@@ -120,6 +123,19 @@ def test_tables_too_large_for_memory_give_the_same_report(
     assert {m.key for m in Store(tmp_path / "out").cells()} == {
         m.key for m in Store(directory).cells()
     }
+
+
+def test_grading_workers_end_when_told_and_start_again(done: tuple[Path, Path, Report]) -> None:
+    path, directory, _ = done
+    with ExitStack() as stack:
+        run = open_run(load_study(path), directory, quiet, stack, peek=True)
+        assert run.pool().equal("1/2", "0.5").opinion is Opinion.EQUAL
+        (hand, *_) = run.pool()._hands
+        assert hand.process is not None
+        process = hand.process
+        run.end_grading()
+        assert process.poll() is not None
+        assert run.pool().equal("1/2", "0.5").opinion is Opinion.EQUAL
 
 
 def test_a_second_run_does_nothing_and_says_the_same(done: tuple[Path, Path, Report]) -> None:

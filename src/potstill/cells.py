@@ -117,6 +117,11 @@ class Run:
             self._pool.append(self.stack.enter_context(pool))
         return self._pool[0]
 
+    def end_grading(self) -> None:
+        """Nothing; the grading workers have ended, and the next need starts others."""
+        while self._pool:
+            self._pool.pop().close()
+
     def base(self) -> LanguageModel:
         """The student's base model, loaded at the first need."""
         if not self._base:
