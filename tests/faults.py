@@ -196,14 +196,15 @@ class Driver:
         def change(process: subprocess.Popen[str]) -> bool:
             # before the ledger is open, the study may not have been read
             with suppress(psutil.Error):
-                while not any(
+                while process.poll() is None and not any(
                     file.path.endswith("ledger.sqlite")
                     for file in psutil.Process(process.pid).open_files()
                 ):
                     time.sleep(0.02)
-                self.study.write_text(changed)
-                return True
-            return False
+            if process.poll() is not None:
+                return False
+            self.study.write_text(changed)
+            return True
 
         outcome = self._run(after=change)
         self.study.write_text(whole)
