@@ -269,9 +269,7 @@ class Driver:
         self, file_bytes: int = 0, path: Path | None = None, on: str = ""
     ) -> subprocess.Popen[str]:
         def limited() -> None:
-            signal.signal(signal.SIGINT, signal.SIG_DFL)  # a driver in the background ignores it
-            if file_bytes:
-                resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
+            resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
 
         env = dict(os.environ, OMP_NUM_THREADS="1")
         if path:
@@ -283,7 +281,7 @@ class Driver:
             stderr=subprocess.STDOUT,
             text=True,
             env=env,
-            preexec_fn=limited,
+            preexec_fn=limited if file_bytes else None,
         )
 
     def _run(

@@ -125,13 +125,13 @@ def scored_groups(study: Study, problems: Sequence[Problem]) -> Sequence[Problem
 def answered(cells: Iterable[Answers], problems: Sequence[Problem]) -> list[Answered]:
     """Every answer of the cells with its verdict, under the groups of these problems."""
     groups: dict[tuple[tuple[str, str], ...], Mapping[str, str]] = {}
-    ids: dict[str, str] = {}
+    texts: dict[str, str] = {}
     # a row of every solver and problem: what rows have in common is there once
     return [
         replace(
             row,
-            problem_id=ids.setdefault(row.problem_id, row.problem_id),
-            condition_id=cell.condition.condition_id,
+            problem_id=texts.setdefault(row.problem_id, row.problem_id),
+            condition_id=texts.setdefault(row.condition_id, row.condition_id),
             groups=groups.setdefault(tuple(row.groups.items()), row.groups),
         )
         for cell in cells

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from potstill.records import Opinion, Outcome, Problem, Response, Verdict
-from potstill.store import Cell, Store
+from potstill.store import Store
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,24 +19,15 @@ def disagreements(store: Store) -> list[tuple[Problem, str, Verdict]]:
 
     That is where the symbolic check and the judge said opposite things, or neither could say.
     """
-    cells = [Cell(m.stage, m.key) for m in store.cells()]
-    open_: dict[str, Verdict] = {}
-    for cell in cells:
-        if cell.stage == "verdicts":
-            found = store.rows(cell, "verdicts", Verdict)
-            open_ |= {v.response_id: v for v in found if _needs_a_person(v)}
-    texts: dict[str, str] = {}
-    for cell in cells:
-        if cell.stage == "answers" and open_:
-            for response in store.rows(cell, "responses", Response):
-                if response.response_id in open_:
-                    texts[response.response_id] = response.text
+    found = store.rows_of("verdicts", "verdicts", Verdict)
+    open_ = {v.response_id: v for v in found if _needs_a_person(v)}
+    if not open_:
+        return []
+    responses = store.rows_of("answers", "responses", Response)
+    texts = {r.response_id: r.text for r in responses if r.response_id in open_}
     wanted = {verdict.problem_id for verdict in open_.values()}
-    problems: dict[str, Problem] = {}
-    for cell in cells:
-        if cell.stage == "problems" and wanted:
-            rows = store.rows(cell, "problems", Problem)
-            problems |= {p.id: p for p in rows if p.id in wanted}
+    asked = store.rows_of("problems", "problems", Problem)
+    problems = {p.id: p for p in asked if p.id in wanted}
     return [
         (problems[verdict.problem_id], texts[response_id], verdict)
         for response_id, verdict in open_.items()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby, tee
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from potstill.asking import Answers
 from potstill.cells import VERSION, Run, agent_identity, fingerprint
@@ -32,9 +32,6 @@ from potstill.records import (
 from potstill.store import Cell, Filling
 from potstill.study import Study
 from potstill.tables import beside, in_batches, part
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["bring_in", "judge", "make_lessons", "problems_cell", "split_up"]
 

@@ -234,9 +234,14 @@ class Store:
         for name in self.manifest(cell).files:
             self._check(cell, name)
 
-    def cells(self) -> list[Manifest]:
-        """The manifests of all finished cells, by stage and key."""
-        pattern = posixpath.join(self._root, "cells", "*", "*", "manifest.json")
+    def rows_of(self, stage: str, table: str, record: type[R]) -> Iterator[R]:
+        """Yield the records of one table of every finished cell of a stage."""
+        for manifest in self.cells(stage):
+            yield from self.rows(Cell(stage, manifest.key), table, record)
+
+    def cells(self, stage: str = "*") -> list[Manifest]:
+        """The manifests of all finished cells (of one stage), by stage and key."""
+        pattern = posixpath.join(self._root, "cells", stage, "*", "manifest.json")
         found = sorted(str(path) for path in self._fs.glob(pattern))
         return [self.manifest(Cell(*path.split("/")[-3:-1])) for path in found]
 

@@ -38,6 +38,12 @@ def spec_in(model_folder: Path, base: Base) -> Callable[[Path], BaseSpec]:
     return make
 
 
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The study's directory of a file's tests."""
+    return tmp_path_factory.mktemp("study")
+
+
 @pytest.fixture(scope="session")
 def bucket() -> Iterator[str]:
     """The URL of a new bucket on an S3 server on loopback, to which this process has the keys."""

@@ -13,12 +13,19 @@ from typing import Any
 import psutil
 
 from potstill.cluster.crew import Lost
+from potstill.cluster.options import ClusterOptions
 from potstill.cluster.shards import Shard, ShardDone
 from potstill.cluster.worker import BaseSpec, Worker
 from potstill.records import Sampling
 from potstill.solvers import Ask, Message
+from potstill.training.examples import Example
+from potstill.training.grid import Job
+from potstill.training.loop import Cell
+from potstill.training.recipe import Recipe
 
 POISON = "poison"
+OPTIONS = ClusterOptions(workers=2, shard_s=2.0)
+RECIPE = Recipe(rank=4, alpha=8, learning_rate=1e-2, iterations=40, validate_every=4, batch_size=4)
 
 
 def asks(count: int, max_tokens: int = 12) -> list[Ask]:
@@ -38,6 +45,17 @@ def poisoned(count: int) -> list[Ask]:
     found = asks(count)
     found[count // 2] = replace(found[count // 2], tag=POISON)
     return found
+
+
+def jobs_in(directory: Path, count: int = 1) -> list[Job]:
+    """Cells that are trained beneath a directory, of the same few lessons."""
+    lessons = tuple(
+        Example(x.tag, x.messages, f"It is {k * k % 91}.") for k, x in enumerate(asks(24))
+    )
+    return [
+        Job(Cell("R1", k), lessons[:18], lessons[18:], RECIPE, directory / f"R1-{k}", "data")
+        for k in range(count)
+    ]
 
 
 class Fragile(Worker):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from crews import POISON, Fragile, Killer, asks, poisoned
+from crews import OPTIONS, POISON, RECIPE, Fragile, Killer, asks, jobs_in, poisoned
 
 from potstill.cluster.answers import Answering, ClusterSolver
 from potstill.cluster.crew import Crew
@@ -28,16 +28,8 @@ from potstill.training.base import Base
 from potstill.training.examples import Example
 from potstill.training.grid import Job, train_cells
 from potstill.training.loop import Cell
-from potstill.training.recipe import Recipe
 
 pytestmark = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed")
-OPTIONS = ClusterOptions(workers=2, shard_s=2.0)
-RECIPE = Recipe(rank=4, alpha=8, learning_rate=1e-2, iterations=40, validate_every=4, batch_size=4)
-
-
-@pytest.fixture(scope="module")
-def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("study")
 
 
 @pytest.fixture(scope="module")
@@ -99,13 +91,7 @@ def test_a_worker_killed_at_answering_costs_no_answer(
 def test_a_worker_killed_at_training_leaves_no_trace(
     crew: Crew, base: Base, directory: Path, tmp_path: Path
 ) -> None:
-    lessons = tuple(
-        Example(x.tag, x.messages, f"It is {k * k % 91}.") for k, x in enumerate(asks(24))
-    )
-    jobs = [
-        Job(Cell("R1", k), lessons[:18], lessons[18:], RECIPE, directory / f"R1-{k}", "data")
-        for k in range(3)
-    ]
+    jobs = jobs_in(directory, 3)
     steps: list[tuple[int, int]] = []
     with Killer("train", lambda: len(steps) > 5) as killer:
         trained = train_on(

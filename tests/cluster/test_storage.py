@@ -11,7 +11,7 @@ from typing import Any
 
 import fsspec
 import pytest
-from crews import asks
+from crews import asks, jobs_in
 
 from potstill.cluster.answers import Answering, ClusterSolver
 from potstill.cluster.crew import Lost
@@ -27,15 +27,11 @@ from potstill.solvers.local import LocalSolver
 from potstill.study import load_study
 from potstill.training import loop
 from potstill.training.base import Base
-from potstill.training.examples import Example
 from potstill.training.grid import Job, train_cells
-from potstill.training.loop import Cell
-from potstill.training.recipe import Recipe
 from potstill.training.torch_trainee import TorchTrainee
 from test_pipeline import write_small_study
 
 SpecIn = Callable[[Path], BaseSpec]
-RECIPE = Recipe(rank=4, alpha=8, learning_rate=1e-2, iterations=40, validate_every=4, batch_size=4)
 
 
 class OneWorker:
@@ -81,16 +77,6 @@ def answering(
         note=lambda text: None,
         storage=storage,
     )
-
-
-def jobs_in(directory: Path, count: int = 1) -> list[Job]:
-    lessons = tuple(
-        Example(x.tag, x.messages, f"It is {k * k % 91}.") for k, x in enumerate(asks(24))
-    )
-    return [
-        Job(Cell("R1", k), lessons[:18], lessons[18:], RECIPE, directory / f"R1-{k}", "data")
-        for k in range(count)
-    ]
 
 
 def objects(storage: Storage, folder: str) -> list[str]:

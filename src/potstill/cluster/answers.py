@@ -32,6 +32,7 @@ from potstill.ledger import key_of
 from potstill.records import Finish
 from potstill.solvers import Ask, Completion
 from potstill.solvers.local import PROVIDER, completion_of, local_model
+from potstill.tables import in_batches
 
 if TYPE_CHECKING:
     from potstill.ledger import Ledger
@@ -252,8 +253,7 @@ class ClusterSolver:
     def complete(self, asks: Iterable[Ask], stage: str) -> Iterator[Completion]:
         """One completion per ask, in their order, each from the ledger. Raises as ``fill`` does."""
         model = self._answering.model(self._adapter)
-        source = iter(asks)
-        while block := list(islice(source, _BLOCK)):
+        for block in in_batches(asks, _BLOCK):
             self._answering.fill([Questions(self._id, self._adapter, block, len(block))], stage)
             for ask in block:
                 key = key_of(PROVIDER, model, ask.messages, ask.sampling, ask.sample, ask.attempt)

@@ -72,18 +72,12 @@ class FoundStudent:
         """What it said to the held-out problems in the study, in the study's order."""
         store = Store(self.directory, create=False)
         heldout = {score["condition_id"] for score in self.scores}
-        cells = [Cell(m.stage, m.key) for m in store.cells()]
         responses: dict[str, Response] = {}
-        for cell in cells:
-            if cell.stage == "answers":
-                for response in store.rows(cell, "responses", Response):
-                    if response.solver == self.student.id and response.condition_id in heldout:
-                        responses.setdefault(response.problem_id, response)
-        problems: dict[str, Problem] = {}
-        for cell in cells:
-            if cell.stage == "problems":
-                rows = store.rows(cell, "problems", Problem)
-                problems |= {p.id: p for p in rows if p.id in responses}
+        for response in store.rows_of("answers", "responses", Response):
+            if response.solver == self.student.id and response.condition_id in heldout:
+                responses.setdefault(response.problem_id, response)
+        asked = store.rows_of("problems", "problems", Problem)
+        problems = {p.id: p for p in asked if p.id in responses}
         return [Answer(problems[i], r) for i, r in responses.items() if i in problems]
 
 

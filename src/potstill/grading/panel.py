@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 from collections import deque
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from typing import Literal
 
 from potstill.errors import InputError
@@ -19,6 +18,7 @@ from potstill.grading.pool import GradingPool
 from potstill.grading.rulings import Ruling, Rulings
 from potstill.records import DecidedBy, Opinion, Outcome, Problem, Response, Verdict
 from potstill.solvers import Solver
+from potstill.tables import in_batches
 
 __all__ = ["Forms", "Mode", "judge_statistics", "verify"]
 
@@ -55,7 +55,7 @@ def verify(
         )
     waiting: deque[tuple[Problem, Response]] = deque()
     graded = pool.grade(_noted(pairs, waiting))
-    while verdicts := list(islice(graded, CHUNK)):
+    for verdicts in in_batches(graded, CHUNK):
         chunk = [waiting.popleft() for _ in verdicts]
         yield from _verify_chunk(chunk, verdicts, judge, mode, stage, rulings, forms)
 

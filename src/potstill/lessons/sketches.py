@@ -9,12 +9,12 @@ import hashlib
 import random
 from array import array
 from collections.abc import Iterator, Sequence
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from potstill.lessons.overlap import split_numbers
 from potstill.problems.raw import normalise
 from potstill.records import Problem
+from potstill.tables import in_batches
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,8 +70,7 @@ class Columns:
         self.lengths = np.empty(n, np.int32)
         self.sketch = np.empty((n, SKETCH_VALUES), np.uint8)
         for problems in (a, b):
-            rest = iter(problems)
-            while batch := list(islice(rest, _BATCH)):
+            for batch in in_batches(problems, _BATCH):
                 self._add(batch)
 
     def __len__(self) -> int:
