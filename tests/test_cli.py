@@ -387,3 +387,33 @@ def test_ctrl_c_says_that_all_is_kept(tmp_path: Path) -> None:
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
     assert said.strip().endswith("stopped; what was finished is kept, run again to go on.")
+
+
+DROPPED = """
+import sys, time, weakref
+from potstill.cli import app, main
+
+class Thing: pass
+
+def interrupted(_):
+    raise KeyboardInterrupt
+
+@app.command()
+def wait():
+    thing = Thing()
+    watched = weakref.ref(thing, interrupted)
+    del thing
+    time.sleep(60)
+    print("not heard")
+
+sys.argv = ["potstill", "wait"]
+main()
+"""
+
+
+def test_ctrl_c_is_heard_where_python_drops_it() -> None:
+    done = subprocess.run([sys.executable, "-c", DROPPED], capture_output=True, text=True)
+    assert done.returncode == 130
+    assert done.stdout == ""
+    assert done.stderr.startswith("potstill: stopped;")
+    assert len(done.stderr.splitlines()) == 1

@@ -31,6 +31,19 @@ app = typer.Typer(
 _STOPPED = 130  # 128 + SIGINT, as a shell tells it
 
 
+def _again(dropped: sys.UnraisableHookArgs) -> None:
+    """A Ctrl-C that fell where Python drops exceptions (a finalizer, a callback) comes again."""
+    if not isinstance(dropped.exc_value, KeyboardInterrupt):
+        sys.__unraisablehook__(dropped)
+        return
+    import signal
+    import threading
+
+    # later, from outside: here it would be dropped again
+    main_thread = threading.main_thread().ident
+    threading.Timer(0.05, signal.pthread_kill, [main_thread, signal.SIGINT]).start()
+
+
 def main() -> None:
     """Nothing; runs the command line. Potstill's own errors end it with one sentence and code 2."""
     import logging
@@ -39,6 +52,7 @@ def main() -> None:
 
     # asyncio warns of every reply it cannot send to a client that has gone; errors are told below
     logging.getLogger("asyncio").setLevel(logging.ERROR)
+    sys.unraisablehook = _again
     try:
         app()
     except PotstillError as exc:
