@@ -126,7 +126,13 @@ class Driver:
         with suppress(psutil.Error):
             while process.poll() is None:
                 children = psutil.Process(process.pid).children(recursive=True)
-                children = [child for child in children if child.name().startswith(name)]
+                # Python starts its resource tracker anew, which then prints what it knows nothing of
+                children = [
+                    child
+                    for child in children
+                    if child.name().startswith(name)
+                    and not any("resource_tracker" in word for word in child.cmdline())
+                ]
                 if children:
                     self.draw.choice(children).kill()
                     return True

@@ -27,7 +27,7 @@ from potstill.study import load_study
 from test_pipeline import Report, keys_in, kill_and_resume, without_times, write_small_study
 
 needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed")
-STUDY = {
+STUDY: dict[str, Any] = {
     "problems": [{"source": "pocket", "train": 24, "valid": 8, "heldout": 100}],
     "training": {"preset": "pocket", "iterations": 60, "validate_every": 20},
     "evaluation": {"prompt": "{problem}", "max_tokens": 200},
@@ -92,14 +92,17 @@ def test_a_missing_package_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert not (tmp_path / "out").exists()
 
 
-@pytest.fixture(scope="module")
-def alone(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Report]:
+def finished_alone(folder: Path, study: dict[str, Any]) -> tuple[Path, Path, Report]:
     """A study finished without Ray: its file, its directory, its report."""
-    folder = tmp_path_factory.mktemp("alone")
-    path = write_small_study(folder, **STUDY)
+    path = write_small_study(folder, **study)
     report = run_study(load_study(path), folder / "out")
     assert report is not None
     return path, folder / "out", dict(report)
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Report]:
+    return finished_alone(tmp_path_factory.mktemp("alone"), STUDY)
 
 
 @needs_ray
@@ -131,10 +134,12 @@ def test_verifying_and_condensing_grade_on_the_workers_and_ask_from_here(
 
 @needs_ray
 @pytest.mark.soak
+@pytest.mark.parametrize(("every_s", "iterations"), [(3.0, 60), (20.0, 300)])
 def test_with_workers_killed_all_along_the_report_is_the_same(
-    alone: tuple[Path, Path, Report], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    every_s: float, iterations: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path, directory, report = alone
+    training = STUDY["training"] | {"iterations": iterations}
+    path, directory, report = finished_alone(tmp_path, STUDY | {"training": training})
     bought: Counter[str] = Counter()
     honest = Ledger.put_many
 
@@ -143,13 +148,13 @@ def test_with_workers_killed_all_along_the_report_is_the_same(
         honest(self, entries)
 
     monkeypatch.setattr(Ledger, "put_many", counting)
-    with Killer("answer train", lambda: True, times=6, every_s=3.0) as killer:
-        disturbed = run_study(load_study(path), tmp_path / "out", on="ray")
+    with Killer("answer train", lambda: True, times=6, every_s=every_s) as killer:
+        disturbed = run_study(load_study(path), tmp_path / "disturbed", on="ray")
     print(f"{killer.killed} workers killed, {bought.total()} replies bought, {len(bought)} needed")
     assert killer.killed >= 3
     assert disturbed is not None
     assert without_times(dict(disturbed)) == without_times(report)
-    assert keys_in(tmp_path / "out") == keys_in(directory)
+    assert keys_in(tmp_path / "disturbed") == keys_in(directory)
     assert set(bought.values()) == {1}
     assert len(bought) == 100 * 3
 
