@@ -126,7 +126,7 @@ class Driver:
         with suppress(psutil.Error):
             while process.poll() is None:
                 children = psutil.Process(process.pid).children(recursive=True)
-                # Python starts its resource tracker anew, which then prints what it knows nothing of
+                # Python starts its resource tracker anew, which prints what it has never heard of
                 children = [
                     child
                     for child in children
