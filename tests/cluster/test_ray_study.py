@@ -134,12 +134,12 @@ def test_verifying_and_condensing_grade_on_the_workers_and_ask_from_here(
 
 @needs_ray
 @pytest.mark.soak
-@pytest.mark.parametrize(("every_s", "iterations"), [(3.0, 60), (20.0, 300)])
+@pytest.mark.parametrize(("every_s", "heldout"), [(3.0, 100), (20.0, 4_000)])
 def test_with_workers_killed_all_along_the_report_is_the_same(
-    every_s: float, iterations: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    every_s: float, heldout: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    training = STUDY["training"] | {"iterations": iterations}
-    path, directory, report = finished_alone(tmp_path, STUDY | {"training": training})
+    problems = [STUDY["problems"][0] | {"heldout": heldout}]
+    path, directory, report = finished_alone(tmp_path, STUDY | {"problems": problems})
     bought: Counter[str] = Counter()
     honest = Ledger.put_many
 
@@ -156,7 +156,7 @@ def test_with_workers_killed_all_along_the_report_is_the_same(
     assert without_times(dict(disturbed)) == without_times(report)
     assert keys_in(tmp_path / "disturbed") == keys_in(directory)
     assert set(bought.values()) == {1}
-    assert len(bought) == 100 * 3
+    assert len(bought) == heldout * 3
 
 
 @needs_ray

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fault_server import FaultServer, http, running
@@ -18,6 +20,7 @@ from potstill.records import Finish, Sampling
 from potstill.solvers import Ask, Completion, Message, Solver, Unanswered
 from potstill.solvers.api import ApiSolver, Options, PriceOptions, open_solver
 from potstill.solvers.server import ChatReply, ChatRequest, UnknownQuestion, create_app, serve
+from potstill.solvers.transport import Transport
 
 SECRET = "sk-marked-2f9c1e7ab04d"
 
@@ -159,6 +162,28 @@ def test_the_callers_error_ends_the_thread(ledger: Ledger) -> None:
         pytest.raises(RuntimeError, match="own"),
     ):
         list(ApiSolver(settings(server.base_url), ledger).complete(asks(), "t"))
+    assert not [t for t in threading.enumerate() if t.name == "buyer"]
+
+
+@pytest.mark.timeout(60)
+def test_ctrl_c_while_the_thread_starts_ends_it(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = Transport.__init__
+
+    def slow(self: Transport, *rest: Any) -> None:
+        time.sleep(1.0)
+        honest(self, *rest)
+
+    monkeypatch.setattr(Transport, "__init__", slow)
+    main_thread = threading.main_thread().ident
+    assert main_thread is not None
+    ctrl_c = threading.Timer(0.3, signal.pthread_kill, [main_thread, signal.SIGINT])
+    with running(FaultServer(rate=0.0)) as server:
+        results = ApiSolver(settings(server.base_url), ledger).complete([ask("a")], "t")
+        ctrl_c.start()
+        with pytest.raises(KeyboardInterrupt):
+            next(results)
     assert not [t for t in threading.enumerate() if t.name == "buyer"]
 
 

@@ -80,6 +80,7 @@ class Buyer:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._session: _Session | None = None
         self._started = threading.Event()
+        self._closed = False
 
     @property
     def window(self) -> int:
@@ -115,9 +116,11 @@ class Buyer:
         thread, self._thread = self._thread, None
         if thread is None:
             return
+        self._closed = True  # read by a thread that has no session yet: Ctrl-C came as it started
         if self._loop is not None and self._session is not None:
             self._loop.call_soon_threadsafe(self._session.end.set)
-        thread.join()
+        if thread.is_alive():  # not where Ctrl-C came before it was
+            thread.join()
 
     def _run(self) -> None:
         try:
@@ -131,6 +134,8 @@ class Buyer:
         session = _Session(self._terms, self._ledger, self._out.put)
         self._loop = asyncio.get_running_loop()
         self._session = session
+        if self._closed:
+            session.end.set()
         self._started.set()
         try:
             await session.end.wait()
