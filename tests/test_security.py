@@ -26,6 +26,7 @@ from potstill.study import load_study
 from potstill.templates import DEMO_STUDY
 from potstill.training.adapter_config import read_adapter_config
 from potstill.untrusted import read_bytes
+from potstill.verifying import verify_study
 from test_cli import one_sentence, run_cli
 
 SRC = Path(__file__).resolve().parent.parent / "src" / "potstill"
@@ -141,6 +142,8 @@ def test_a_manifest_names_no_file_outside_its_cell(directory: Path, name: str) -
     folder = store.folder(CELL)
     with pytest.raises(StoreError, match=f"not a manifest.* delete the folder {folder}/ and run"):
         store.verify(CELL)
+    damaged = verify_study(directory).damaged
+    assert any("manifest.json names a file outside its folder" in text for text in damaged)
 
 
 @pytest.mark.parametrize("change", [{"key": "../../../../tmp"}, {"stage": "../student"}])

@@ -12,11 +12,12 @@ import json
 import os
 import platform
 from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from potstill.errors import StoreError
 from potstill.records import content_hash
+from potstill.untrusted import stays_inside
 
 if TYPE_CHECKING:
     from potstill.cells import Run
@@ -145,8 +146,7 @@ def _check_shape(lock: Mapping[str, Any]) -> None:
     if not shaped:
         raise ValueError("it holds something else than a lock does")
     for name in artifacts:
-        parts = PurePosixPath(name).parts
-        if parts[:1] not in (("cells",), ("report",)) or ".." in parts:
+        if name.split("/")[0] not in ("cells", "report") or not stays_inside(name):
             raise ValueError(f"{name!r} is no artifact of a study")
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from potstill.errors import PotstillError, StoreError
 from potstill.lock import LOCK_FILE, deciding, file_sha256, read_lock
+from potstill.untrusted import stays_inside
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -135,7 +136,7 @@ def _cells(directory: Path, lock: Mapping[str, Any] | None, found: Verified) -> 
     folders = sorted(path.parent for path in (directory / "cells").glob("*/*/manifest.json"))
     here = {path.relative_to(directory).as_posix() for path in folders}
     for name in sorted(locked):
-        if str(PurePosixPath(name).parent) not in here:
+        if name.rpartition("/")[0] not in here:
             found.damaged.append(
                 f"{name} is missing and the report stands on it: {_ANEW.removeprefix('and ')}."
             )
@@ -183,7 +184,7 @@ def _artifact(
 def _files(artifact: _Artifact, directory: Path) -> Iterator[tuple[Path, str]]:
     """Every file that a manifest names, and what is wrong with it ("" for nothing)."""
     for name, expected in artifact.files.items():
-        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+        if not stays_inside(name):
             yield artifact.folder / "manifest.json", "names a file outside its folder"
         else:
             path = artifact.folder / name
