@@ -8,6 +8,8 @@ import json
 import os
 import pickle
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -28,6 +30,7 @@ from potstill.training.adapter_config import read_adapter_config
 from potstill.untrusted import read_bytes
 from potstill.verifying import verify_study
 from test_cli import one_sentence, run_cli
+from test_pipeline import write_small_study
 
 SRC = Path(__file__).resolve().parent.parent / "src" / "potstill"
 CELL = Cell("problems", "a" * 20)
@@ -349,3 +352,22 @@ def _unsafe(node: ast.AST) -> Iterator[str]:
     loads = name.startswith("Auto") and name.endswith("from_pretrained")
     if loads and told.get("trust_remote_code") != "False":
         yield f"{name} without trust_remote_code=False"
+
+
+# --- modules that lie in the current folder ----------------------------------------------------
+
+
+def test_nothing_is_imported_from_the_current_folder(tmp_path: Path) -> None:
+    """Neither here nor in what is started from here: graders, training processes, probes."""
+    study = write_small_study(tmp_path)
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    for name in ("json", "multiprocessing", "numpy", "potstill", "ray", "sympy", "torch"):
+        (theirs / f"{name}.py").write_text(f"open({str(tmp_path / name)!r}, 'w').close()")
+    potstill = Path(sys.executable).with_name("potstill")
+    env = {k: v for k, v in os.environ.items() if k != "PYTHONSAFEPATH"}
+    for words in (["doctor"], ["run", study, "--out", tmp_path / "out"]):
+        done = subprocess.run([potstill, *words], cwd=theirs, env=env, capture_output=True)
+        assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "report" / "index.html").exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "study.yaml", "theirs"]

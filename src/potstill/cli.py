@@ -47,8 +47,12 @@ def _again(dropped: sys.UnraisableHookArgs) -> None:
 def main() -> None:
     """Nothing; runs the command line. Potstill's own errors end it with one sentence and code 2."""
     import logging
+    import os
 
     from potstill.errors import PotstillError
+
+    # what is started from here imports nothing from the current folder, which may be a stranger's
+    os.environ["PYTHONSAFEPATH"] = "1"
 
     # asyncio warns of every reply it cannot send to a client that has gone; errors are told below
     logging.getLogger("asyncio").setLevel(logging.ERROR)

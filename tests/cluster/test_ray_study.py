@@ -84,6 +84,19 @@ def test_an_address_where_no_cluster_is_is_said_at_once() -> None:
             pass
 
 
+@needs_ray
+def test_workers_import_nothing_from_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from potstill.cluster.session import joined
+
+    monkeypatch.chdir(tmp_path)
+    with joined("ray") as ray:
+        assert Path.cwd() == tmp_path
+        places = ray.get(ray.remote(lambda: sys.path).remote())
+    assert not {str(tmp_path), "", "."} & set(places)
+
+
 def test_a_missing_package_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("potstill.cluster.session.find_spec", lambda name: None)
     study = load_study(write_small_study(tmp_path))

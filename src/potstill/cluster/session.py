@@ -6,8 +6,9 @@ import os
 import secrets
 import socket
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from potstill.cluster.options import ClusterOptions
@@ -50,16 +51,18 @@ def joined(on: str) -> Iterator[Any]:
 
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     try:
-        if address:
-            ray.init(address=address, **quiet)
-        else:
-            ray.init(
-                address="local",
-                num_cpus=os.cpu_count(),
-                include_dashboard=False,
-                object_store_memory=_OBJECT_STORE_BYTES,
-                **quiet,
-            )
+        # Ray has workers import from the folder in which it is begun: never from a stranger's
+        with chdir(Path(__file__).parents[2]):
+            if address:
+                ray.init(address=address, **quiet)
+            else:
+                ray.init(
+                    address="local",
+                    num_cpus=os.cpu_count(),
+                    include_dashboard=False,
+                    object_store_memory=_OBJECT_STORE_BYTES,
+                    **quiet,
+                )
     except (ConnectionError, RuntimeError, ValueError) as exc:
         raise _no_cluster(address, _first_line(exc)) from exc
     try:
