@@ -29,6 +29,9 @@ def run_cli(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: object
 ) -> tuple[int, str, str]:
     monkeypatch.setattr(sys, "argv", ["potstill", *map(str, arguments)])
+    # put back after the test, for main sets them
+    monkeypatch.setenv("PYTHONSAFEPATH", "")
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
     with pytest.raises(SystemExit) as ended:
         main()
     out, err = capsys.readouterr()

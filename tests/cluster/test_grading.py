@@ -208,7 +208,7 @@ def test_a_worker_killed_at_grading_costs_no_verdict(
     with (
         open_crew("ray", spec, options, notes.append) as crew,
         ClusterPool(lambda: crew, options.retries) as pool,
-        Killer("grade", lambda: len(got) > 30) as killer,
+        Killer("grade", lambda: True) as killer,
     ):
         for verdict in verify(asked, pool=pool, mode="symbolic", stage="verify"):
             got.append(verdict)

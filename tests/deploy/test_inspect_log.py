@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from potstill.asking import Answers
-from potstill.cli import app, main
+from potstill.cli import app
 from potstill.deploy import inspect_log
 from potstill.deploy.inspect_log import evaluation_logs, export_logs
 from potstill.errors import InputError, StoreError
@@ -31,6 +31,7 @@ from potstill.records import (
     TextGold,
     Verdict,
 )
+from test_cli import run_cli
 
 HOSTILE = (
     "<script>alert(1)</script> ]]> attachment://x \x00\x1b \u202e {{7*7}}\r\n\t"
@@ -216,11 +217,9 @@ def test_without_inspect_one_sentence_names_the_command(
 ) -> None:
     monkeypatch.setattr(inspect_log, "find_spec", lambda name: None)
     out = tmp_path / "logs"
-    arguments = ["potstill", "log", str(study_directory), "--to", "inspect", "--out", str(out)]
-    monkeypatch.setattr("sys.argv", arguments)
-    with pytest.raises(SystemExit, match="2"):
-        main()
-    said = capsys.readouterr().err
+    words = ("log", study_directory, "--to", "inspect", "--out", out)
+    code, _, said = run_cli(capsys, monkeypatch, *words)
+    assert code == 2
     assert said == (
         "potstill: An Inspect log needs the inspect-ai package, which is not installed; "
         "pip install 'potstill[inspect]'.\n"
