@@ -108,17 +108,24 @@ def tear(path: Path, draw: random.Random) -> None:
         path.write_bytes(data[: -draw.randrange(1, 60)])
 
 
-def busy_workers(method: str) -> list[psutil.Process]:
-    """The processes of this test's Ray workers that are in a method."""
-    found = []
-    for process in psutil.Process().children(recursive=True):
-        try:
-            title = process.cmdline()[0]
-        except (psutil.Error, IndexError):
-            continue
-        if title.startswith("ray::") and title.endswith(f".{method}"):
-            found.append(process)
-    return found
+def workers_here() -> list[psutil.Process]:
+    """The processes of this test's Ray workers, busy or idle."""
+    found = psutil.Process().children(recursive=True)
+    return [process for process in found if _title(process).startswith(("ray::W", "ray::F"))]
+
+
+def _title(process: psutil.Process) -> str:
+    try:
+        return str(process.cmdline()[0])
+    except (psutil.Error, IndexError):
+        return ""
+
+
+def _computes(process: psutil.Process) -> bool:
+    try:
+        return bool(process.cpu_percent(0.05) > 30)
+    except psutil.Error:
+        return False
 
 
 class Killer:
@@ -133,9 +140,17 @@ class Killer:
         self._thread = threading.Thread(target=self._kill)
         self.killed = 0
 
+    def _busy(self) -> list[psutil.Process]:
+        workers = workers_here()
+        busy = [x for x in workers if _title(x).rpartition(".")[2] in self._methods]
+        if busy or "train" not in self._methods:
+            return busy
+        # whoever reports steps while it trains has lost the method in its title
+        return [x for x in workers if _computes(x)]
+
     def _kill(self) -> None:
         while self.killed < self._times and not self._over.wait(self._every_s):
-            busy = [x for m in self._methods for x in busy_workers(m)] if self._ready() else []
+            busy = self._busy() if self._ready() else []
             if busy:
                 busy[self.killed % len(busy)].kill()
                 self.killed += 1
