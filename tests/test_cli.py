@@ -29,9 +29,6 @@ def run_cli(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: object
 ) -> tuple[int, str, str]:
     monkeypatch.setattr(sys, "argv", ["potstill", *map(str, arguments)])
-    # put back after the test, for main sets them
-    monkeypatch.setenv("PYTHONSAFEPATH", "")
-    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
     with pytest.raises(SystemExit) as ended:
         main()
     out, err = capsys.readouterr()
@@ -354,7 +351,7 @@ def test_review_rulings_outlive_a_run(
     assert run_cli(capsys, monkeypatch, *arguments)[0] == 0
     from potstill.records import DecidedBy, Outcome, Verdict
     from potstill.reviewing import disagreements
-    from potstill.store import Cell, Store
+    from potstill.store import Store
 
     store = Store(tmp_path / "out")
     waiting = disagreements(store)
@@ -370,9 +367,7 @@ def test_review_rulings_outlive_a_run(
     assert run_cli(capsys, monkeypatch, *arguments)[0] == 0
     ruled = [
         v
-        for m in store.cells()
-        if m.stage == "verdicts"
-        for v in store.read(Cell(m.stage, m.key), "verdicts", Verdict)
+        for v in store.rows_of("verdicts", "verdicts", Verdict)
         if v.decided_by is DecidedBy.PERSON
     ]
     assert [v.response_id for v in ruled] == [waiting[0][2].response_id]

@@ -236,12 +236,13 @@ class Store:
 
     def rows_of(self, stage: str, table: str, record: type[R]) -> Iterator[R]:
         """Yield the records of one table of every finished cell of a stage."""
-        for manifest in self.cells(stage):
-            yield from self.rows(Cell(stage, manifest.key), table, record)
+        for manifest in self.cells():
+            if manifest.stage == stage:
+                yield from self.rows(Cell(stage, manifest.key), table, record)
 
-    def cells(self, stage: str = "*") -> list[Manifest]:
-        """The manifests of all finished cells (of one stage), by stage and key."""
-        pattern = posixpath.join(self._root, "cells", stage, "*", "manifest.json")
+    def cells(self) -> list[Manifest]:
+        """The manifests of all finished cells, by stage and key."""
+        pattern = posixpath.join(self._root, "cells", "*", "*", "manifest.json")
         found = sorted(str(path) for path in self._fs.glob(pattern))
         return [self.manifest(Cell(*path.split("/")[-3:-1])) for path in found]
 

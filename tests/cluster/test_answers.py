@@ -47,6 +47,12 @@ def answers(solver: Any, asked: list[Ask]) -> dict[str, Completion]:
     return {x.tag: x for x in solver.complete(iter(asked), "answer")}
 
 
+def answers_alone(base: Base, folder: Path, asked: list[Ask]) -> dict[str, Completion]:
+    """What one process answers, without a cluster and into a ledger of its own."""
+    with Ledger.open(folder / "alone.sqlite") as other:
+        return answers(LocalSolver(base, None, other, solver_id="base"), asked)
+
+
 def bought(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """How often each reply is put into the ledger from now on."""
     counts: Counter[str] = Counter()
@@ -64,8 +70,7 @@ def bought(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 def test_whatever_is_lost_the_answers_are_those_of_one_process(
     seed: int, base: Base, spec_in: SpecIn, ledger: Ledger, tmp_path: Path, monkeypatch: Any
 ) -> None:
-    with Ledger.open(tmp_path / "alone.sqlite") as other:
-        alone = answers(LocalSolver(base, None, other, solver_id="base"), asks(120))
+    alone = answers_alone(base, tmp_path, asks(120))
     crew = LossyCrew(spec_in(tmp_path), seed, loss=0.4)
     counts = bought(ledger, monkeypatch)
     made = answering(ledger, tmp_path, lambda: crew, base, retries=8)
@@ -110,8 +115,7 @@ def test_a_prompt_beyond_the_context_is_told_and_not_handed_out_twice(
 def test_a_worker_that_ends_after_its_last_reply_costs_nothing(
     base: Base, spec_in: SpecIn, ledger: Ledger, tmp_path: Path
 ) -> None:
-    with Ledger.open(tmp_path / "alone.sqlite") as other:
-        alone = answers(LocalSolver(base, None, other, solver_id="base"), asks(40))
+    alone = answers_alone(base, tmp_path, asks(40))
     crew = LossyCrew(spec_in(tmp_path), 1, loss=0.0)
     honest = crew.work
 
@@ -128,8 +132,7 @@ def test_a_worker_that_ends_after_its_last_reply_costs_nothing(
 def test_a_reply_that_was_changed_on_its_way_is_made_again(
     base: Base, spec_in: SpecIn, ledger: Ledger, tmp_path: Path
 ) -> None:
-    with Ledger.open(tmp_path / "alone.sqlite") as other:
-        alone = answers(LocalSolver(base, None, other, solver_id="base"), asks(40))
+    alone = answers_alone(base, tmp_path, asks(40))
     crew = LossyCrew(spec_in(tmp_path), 1, loss=0.0)
     honest, changed = crew.work, []
 

@@ -13,7 +13,6 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +34,7 @@ from potstill.solvers.server import (
     run,
     serve,
 )
+from potstill.tables import in_batches
 from potstill.untrusted import parse_json
 
 if TYPE_CHECKING:
@@ -296,8 +296,7 @@ class ReplaySolver:
 
     def complete(self, asks: Iterable[Ask], stage: str) -> Iterator[Completion | Unanswered]:
         """One result per ask; each reply is in the ledger first, as if it had been bought."""
-        todo = iter(asks)
-        while chunk := list(islice(todo, _CHUNK)):
+        for chunk in in_batches(asks, _CHUNK):
             results: list[Completion | Unanswered] = []
             fresh: dict[str, Entry] = {}
             for ask in chunk:
