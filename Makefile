@@ -20,10 +20,10 @@ lint: .venv/.tested
 bench: .venv/.tested
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
-# llama-cpp-python builds from source, in some minutes
+# llama-cpp-python builds from source, in some minutes; -rP shows what was counted
 soak: .venv/.tested
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[llama]'
-	$(BIN)/pytest -m soak --timeout 3600
+	$(BIN)/pytest -m soak --timeout 3600 -n auto --dist worksteal -rP
 
 # pip-audit in an environment of its own, so that what it brings is not what is audited
 audit: .venv/.audit/.installed

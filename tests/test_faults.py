@@ -48,12 +48,15 @@ def test_some_faults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.soak
 @pytest.mark.timeout(4 * 3600)
-def test_three_hundred_faults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    seed = int(os.environ.get("POTSTILL_FAULTS_SEED", "2"))
+@pytest.mark.parametrize("share", range(4))
+def test_three_hundred_faults_in_four_shares(
+    share: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seed = 4 * int(os.environ.get("POTSTILL_FAULTS_SEED", "2")) + share
     print(f"\nseed {seed}")
     draw = random.Random(seed)
-    kinds = [*KINDS * 24, *(ON_RAY * 6 if find_spec("ray") else ())]
+    kinds = [*KINDS * 6, *(ON_RAY * 2 if find_spec("ray") else ())]
     draw.shuffle(kinds)
     driver = drive(tmp_path, kinds, seed, monkeypatch)
-    assert driver.strikes >= 300
-    assert driver.finished >= 30
+    assert driver.strikes >= 75
+    assert driver.finished >= 8
