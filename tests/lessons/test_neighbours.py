@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scripted import problem
 
-from potstill.lessons.neighbours import CROWD, find_among_many
+from potstill.lessons.neighbours import CROWD, Hands, find_among_many
 from potstill.lessons.overlap import Pair, find_pairs, mask_numbers, numbers_of
 from potstill.lessons.sketches import GRAM, SKETCH_VALUES, Columns, sketches
 from potstill.lessons.split import SplitOptions, split
@@ -198,7 +198,7 @@ def test_a_problem_takes_some_hundred_bytes() -> None:
     problems = named([" ".join(prose(random.Random(k), 1)) for k in range(3000)])
     length = sum(len(p.text) for p in problems) / len(problems)
     tracemalloc.start()
-    columns = Columns(Once(problems))
+    columns = Columns(Once(problems), (), Hands())
     held, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert held / len(columns) < 1.2 * length + 200

@@ -1,9 +1,9 @@
 """The pairs of very many problems, in a time of n log n and without comparing crowds with crowds.
 
 Equal texts lie together when their hashes are sorted. Alike texts lie close together in at least
-one of 16 orders: by 8 of a sketch's 64 values, each time others first (an LSH forest: Bawa, Condie,
-Ganesan 2005), and for near pairs among the problems with the same numbers only. Whoever lies within
-a few places and agrees in enough values of the sketch is compared in full.
+one of 16 orders of their sketches (:mod:`potstill.lessons.forest`), and for near pairs among the
+problems with the same numbers only. Whoever lies within a few places and agrees in enough values of
+the sketch is compared in full.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, combinations, product
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from potstill.lessons.forest import ORDERS, Forest, Partners, Seeking, least_agreement, partners
 from potstill.lessons.overlap import How, Pair
-from potstill.lessons.sketches import GRAM, SKETCH_VALUES, Columns, Strings
+from potstill.lessons.sketches import Columns, Sketched, Strings, sketched
 from potstill.records import Problem
 
 if TYPE_CHECKING:
@@ -24,17 +25,29 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
     Floats = NDArray[np.float64]
 
-__all__ = ["CROWD", "find_among_many"]
+__all__ = ["CROWD", "Hands", "find_among_many"]
 
 CROWD = 50  # problems that hang together; of more than these not every pair is listed
-_ORDERS = 16
-_VALUES_A_KEY = 8
-_REACH = 8  # places
 _CHUNK = 50_000  # pairs compared at a time
 
 
+class Hands:
+    """Who does the work that falls into parts: here this process, one part after the other."""
+
+    def sketch(self, batches: Iterable[Sequence[str]]) -> Iterator[Sketched]:
+        """:func:`~potstill.lessons.sketches.sketched` of each batch of texts, in their order."""
+        return map(sketched, batches)
+
+    def partners(self, numbers: Iterable[int], seeking: Seeking) -> Iterator[Partners]:
+        """:func:`~potstill.lessons.forest.partners` in each of those orders."""
+        return (partners(number, seeking) for number in numbers)
+
+
 def find_among_many(
-    a: Sequence[Problem], b: Sequence[Problem] | None, threshold: float
+    a: Sequence[Problem],
+    b: Sequence[Problem] | None,
+    threshold: float,
+    hands: Hands | None = None,
 ) -> list[Pair]:
     """The pairs of :func:`potstill.lessons.overlap.find_pairs`, of sets of any size.
 
@@ -45,10 +58,12 @@ def find_among_many(
     or more of the text is changed; a partner with other numbers is the one most alike by its
     sketch.
     """
-    search = _Search(Columns(a, b or ()), within=b is None, threshold=threshold)
+    hands = hands or Hands()
+    columns = Columns(a, b or (), hands)
+    search = _Search(columns, hands, within=b is None, threshold=threshold)
     found = [search.exact(), search.near(), search.masked()]
-    ids = search.columns.ids
-    del search  # the texts go before the pairs come
+    ids = columns.ids
+    del search, columns  # the texts go before the pairs come
     return _pairs(found, ids)
 
 
@@ -64,10 +79,12 @@ class _Found(NamedTuple):
 class _Search:
     """What is looked for in the columns of ``a`` and ``b``, or within those of ``a``."""
 
-    def __init__(self, columns: Columns, *, within: bool, threshold: float) -> None:
+    def __init__(self, columns: Columns, hands: Hands, *, within: bool, threshold: float) -> None:
         import numpy as np
 
         self.columns = columns
+        self._hands = hands
+        self._forest = Forest(columns.sketch, columns.numbers_hash, columns.of_a, within)
         self._within = within
         self._threshold = threshold
         self._in_b = np.arange(len(columns)) >= columns.of_a
@@ -91,13 +108,13 @@ class _Search:
         """The near pairs: first those of texts that occur once, then those of their copies."""
         import numpy as np
 
-        columns = self.columns
+        columns, forest = self.columns, self._forest
         once = np.unique(self._first)
         together = _Together(len(columns))
         found = _found("near", array("q"))
-        for number in range(_ORDERS):
-            order = once[np.lexsort((_key(columns, once, number), columns.numbers_hash[once]))]
-            for i, j in self._neighbours(order):
+        for number in range(ORDERS):
+            order = once[np.lexsort((forest.key(once, number), columns.numbers_hash[once]))]
+            for i, j in forest.neighbours(order):
                 may = columns.numbers_hash[i] == columns.numbers_hash[j]
                 i, j = i[may], j[may]
                 may = self._of_like_length(i, j)
@@ -106,7 +123,7 @@ class _Search:
                 i, j = i[may], j[may]
                 may = ~np.isin(i * len(columns) + j, found.i * len(columns) + found.j)
                 i, j = i[may], j[may]
-                alike = _agreement(columns, i, j) >= _least_agreement(self._threshold)
+                alike = forest.agreement(i, j) >= least_agreement(self._threshold)
                 new = self._compared("near", i[alike], j[alike])
                 together.join(new.i, new.j)
                 found = _joined([found, new])
@@ -124,16 +141,12 @@ class _Search:
         rest = self._asks & (partner < 0)
         asks = rest & ~is_copy
         rows = np.union1d(targets, np.flatnonzero(asks))
-        best = np.full(len(columns), _least_agreement(self._threshold) - 1)
-        for number in range(_ORDERS):
-            for i, j in self._neighbours(rows[np.argsort(_key(columns, rows, number))]):
-                may = asks[j] & (columns.numbers_hash[i] != columns.numbers_hash[j])
-                i, j = i[may], j[may]
-                agreement = _agreement(columns, i, j)
-                better = np.flatnonzero(agreement > best[j])
-                better = better[np.argsort(agreement[better], kind="stable")]  # the last one stays
-                partner[j[better]] = i[better]
-                best[j[better]] = agreement[better]
+        best = np.zeros(len(columns), np.int64)
+        seeking = Seeking(self._forest, rows, asks, least_agreement(self._threshold))
+        for one in self._hands.partners(range(ORDERS), seeking):
+            better = one.agreement > best[one.j]
+            partner[one.j[better]] = one.i[better]
+            best[one.j[better]] = one.agreement[better]
         j = np.flatnonzero(asks & (partner >= 0))
         alike = self._compared("masked numbers", partner[j], j)
         score = np.zeros(len(columns))
@@ -167,23 +180,6 @@ class _Search:
         partner[order] = found
         firsts = order[starts]
         return partner, firsts[~self._in_b[firsts]]
-
-    def _neighbours(self, order: Ints) -> Iterator[tuple[Ints, Ints]]:
-        """Places in ``a`` and in ``b`` (the later ones, within one set) close by in an order."""
-        import numpy as np
-
-        if self._within:
-            for reach in range(1, _REACH + 1):
-                one, other = order[:-reach], order[reach:]
-                yield np.minimum(one, other), np.maximum(one, other)
-            return
-        in_b = self._in_b[order]
-        a, b = order[~in_b], order[in_b]
-        before = np.cumsum(~in_b)[in_b]
-        for reach in range(_REACH):
-            for at in (before - 1 - reach, before + reach):
-                there = (at >= 0) & (at < len(a))
-                yield a[at[there]], b[there]
 
     def _of_like_length(self, i: Ints, j: Ints) -> NDArray[np.bool_]:
         """Whether lengths allow the threshold t: an indel ratio needs min / max >= t / (2 - t)."""
@@ -299,38 +295,6 @@ def _between(left: Sequence[int], right: Sequence[int], crowd: int) -> Iterable[
     if len(left) + len(right) <= crowd:
         return product(left, right)
     return chain(product(left[:1], right), product(left[1:], right[:1]))
-
-
-def _key(columns: Columns, rows: Ints, number: int) -> NDArray[np.uint64]:
-    """Eight values of each row's sketch as one number; the first four are in no other key's."""
-    import numpy as np
-
-    step = SKETCH_VALUES // _ORDERS
-    values = (step * number + np.arange(_VALUES_A_KEY)) % SKETCH_VALUES
-    return columns.sketch[np.ix_(rows, values)].view(">u8")[:, 0].astype(np.uint64)
-
-
-def _agreement(columns: Columns, i: Ints, j: Ints) -> Ints:
-    """In how many of its 64 values each pair's sketches agree."""
-    import numpy as np
-
-    found = np.empty(len(i), np.int64)
-    for start in range(0, len(i), _CHUNK):
-        part = slice(start, start + _CHUNK)
-        found[part] = (columns.sketch[i[part]] == columns.sketch[j[part]]).sum(1)
-    return found
-
-
-def _least_agreement(threshold: float) -> int:
-    """The values of a sketch in which texts of this ratio agree, three standard deviations below.
-
-    Of a text with a share e of its characters replaced here and there, (1 - e)^5 of the 5-grams
-    remain, and the two ratios are 1 - e alike.
-    """
-    remain = threshold**GRAM
-    share = remain / (2 - remain)
-    spread = (SKETCH_VALUES * share * (1 - share)) ** 0.5
-    return max(2, int(SKETCH_VALUES * share - 3 * spread))
 
 
 def _found(how: How, pairs: array[int], scores: array[float] | None = None) -> _Found:

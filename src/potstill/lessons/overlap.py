@@ -8,11 +8,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from potstill.errors import InputError
 from potstill.problems.raw import normalise
 from potstill.records import Problem
+
+if TYPE_CHECKING:
+    from potstill.lessons.neighbours import Hands
 
 __all__ = ["Pair", "find_pairs", "mask_numbers", "numbers_of", "split_numbers"]
 
@@ -47,7 +50,11 @@ class _Text:
 
 
 def find_pairs(
-    a: Sequence[Problem], b: Sequence[Problem] | None = None, *, threshold: float = 0.9
+    a: Sequence[Problem],
+    b: Sequence[Problem] | None = None,
+    *,
+    threshold: float = 0.9,
+    hands: Hands | None = None,
 ) -> list[Pair]:
     """The pairs between ``a`` and ``b`` (within ``a`` where ``b`` is None), the surest first.
 
@@ -58,8 +65,9 @@ def find_pairs(
 
     Up to 30 million comparisons every problem is compared with every other. Above, and where more
     than 2 million are alike, only neighbours are compared and of crowds not every pair is listed:
-    :mod:`potstill.lessons.neighbours` says what that leaves out. ``a`` and ``b`` are gone through,
-    never indexed. Raises InputError for a threshold outside (0.5, 1].
+    :mod:`potstill.lessons.neighbours` says what that leaves out; ``hands`` may share it out.
+    ``a`` and ``b`` are gone through, never indexed. Raises InputError for a threshold outside
+    (0.5, 1].
     """
     from potstill.lessons.neighbours import find_among_many
 
@@ -67,14 +75,14 @@ def find_pairs(
         raise InputError(f"the overlap threshold is {threshold:g}; give one above 0.5 and up to 1.")
     other = a if b is None else b
     if len(a) * len(other) > _DENSE_PAIRS or max(len(a), len(other)) >= _MANY:
-        return find_among_many(a, b, threshold)
+        return find_among_many(a, b, threshold, hands)
     left = [_text(p) for p in a]
     right = left if b is None else [_text(p) for p in b]
     pairs: list[Pair] = []
     masked: dict[str, Pair] = {}
     for count, (i, j) in enumerate(_by_all(left, right, threshold, within=b is None)):
         if count == _ALIKE_PAIRS:
-            return find_among_many(a, b, threshold)
+            return find_among_many(a, b, threshold, hands)
         pair = _compare(left[i], right[j], threshold)
         if pair is None:
             continue

@@ -8,8 +8,9 @@ from __future__ import annotations
 import hashlib
 import random
 from array import array
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 from potstill.lessons.overlap import split_numbers
 from potstill.problems.raw import normalise
@@ -20,11 +21,21 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["GRAM", "SKETCH_VALUES", "Columns", "Strings", "sketches"]
+__all__ = [
+    "GRAM",
+    "SKETCH_VALUES",
+    "Columns",
+    "Sketched",
+    "Sketcher",
+    "Strings",
+    "sketched",
+    "sketches",
+]
 
 SKETCH_VALUES = 64
 GRAM = 5  # characters
-_BATCH = 500  # problems
+_BATCH = 5_000  # problems, some tenths of a second
+_AT_ONCE = 500  # texts, whose grams stay in a core's cache
 _DRAW = random.Random(1)
 _FACTORS = [_DRAW.getrandbits(32) | 1 for _ in range(SKETCH_VALUES)]  # odd: each a permutation
 
@@ -51,6 +62,42 @@ class Strings:
         return len(self._ends) - 1
 
 
+@dataclass(frozen=True, slots=True)
+class Sketched:
+    """What a batch of texts brings into :class:`Columns`, under the same names."""
+
+    normals: list[str]
+    normal_hash: NDArray[np.uint64]
+    masked_hash: NDArray[np.uint64]
+    numbers_hash: NDArray[np.uint64]
+    lengths: NDArray[np.int32]
+    sketch: NDArray[np.uint8]
+
+
+class Sketcher(Protocol):
+    """Who sketches: :func:`sketched` of every batch, in their order."""
+
+    def sketch(self, batches: Iterable[Sequence[str]]) -> Iterator[Sketched]: ...
+
+
+def sketched(texts: Sequence[str]) -> Sketched:
+    """The texts normalised, hashed and sketched."""
+    import numpy as np
+
+    normals = [normalise(text) for text in texts]
+    split = [split_numbers(normal) for normal in normals]
+    masked = [text for text, _ in split]
+    parts = [sketches(masked[k : k + _AT_ONCE]) for k in range(0, len(masked), _AT_ONCE)]
+    return Sketched(
+        normals,
+        _hashes(normals),
+        _hashes(masked),
+        _hashes("\0".join(numbers) for _, numbers in split),
+        np.fromiter(map(len, normals), np.int32, len(normals)),
+        np.concatenate(parts),
+    )
+
+
 class Columns:
     """The problems of ``a`` and then of ``b``, n in all; each is gone through once, in its order.
 
@@ -60,7 +107,7 @@ class Columns:
     bytes of the masked text's MinHash.
     """
 
-    def __init__(self, a: Sequence[Problem], b: Sequence[Problem] = ()) -> None:
+    def __init__(self, a: Sequence[Problem], b: Sequence[Problem], sketcher: Sketcher) -> None:
         import numpy as np
 
         n = len(a) + len(b)
@@ -69,27 +116,24 @@ class Columns:
         self.normal_hash, self.masked_hash, self.numbers_hash = np.empty((3, n), np.uint64)
         self.lengths = np.empty(n, np.int32)
         self.sketch = np.empty((n, SKETCH_VALUES), np.uint8)
-        for problems in (a, b):
+        for batch in sketcher.sketch(self._texts(a, b)):
+            start = len(self.normals)
+            for normal in batch.normals:
+                self.normals.append(normal)
+            part = slice(start, len(self.normals))
+            self.normal_hash[part], self.masked_hash[part] = batch.normal_hash, batch.masked_hash
+            self.numbers_hash[part], self.lengths[part] = batch.numbers_hash, batch.lengths
+            self.sketch[part] = batch.sketch
+
+    def _texts(self, *sides: Sequence[Problem]) -> Iterator[list[str]]:
+        for problems in sides:
             for batch in in_batches(problems, _BATCH):
-                self._add(batch)
+                for problem in batch:
+                    self.ids.append(problem.id)
+                yield [problem.text for problem in batch]
 
     def __len__(self) -> int:
         return len(self.lengths)
-
-    def _add(self, problems: Sequence[Problem]) -> None:
-        start = len(self.ids)
-        masked_texts = []
-        for i, problem in enumerate(problems, start):
-            normal = normalise(problem.text)
-            masked, numbers = split_numbers(normal)
-            self.ids.append(problem.id)
-            self.normals.append(normal)
-            self.normal_hash[i] = _hash64(normal)
-            self.masked_hash[i] = _hash64(masked)
-            self.numbers_hash[i] = _hash64("\0".join(numbers))
-            self.lengths[i] = len(normal)
-            masked_texts.append(masked)
-        self.sketch[start : len(self.ids)] = sketches(masked_texts)
 
     def normal(self, index: int) -> str:
         return self.normals[index]
@@ -98,9 +142,14 @@ class Columns:
         return split_numbers(self.normals[index])[0]
 
 
-def _hash64(text: str) -> int:
-    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    return int.from_bytes(digest, "little")
+def _hashes(texts: Iterable[str]) -> NDArray[np.uint64]:
+    import numpy as np
+
+    digests = (
+        hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+        for text in texts
+    )
+    return np.frombuffer(b"".join(digests), "<u8")
 
 
 def sketches(texts: Sequence[str]) -> NDArray[np.uint8]:
