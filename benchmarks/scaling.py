@@ -1,15 +1,16 @@
-"""Training, answering and grading on 1, 2 and 4 workers of one thread each, side by side.
+"""Training, answering, grading and the overlap audit on 1, 2 and 4 workers of one thread each.
 
     pip install 'potstill[ray]'
     python benchmarks/scaling.py [--workers 1 2 4] [--rounds N] [--problems N] [--cells N]
-                                 [--graded N]
+                                 [--graded N] [--audited N]
 
 Pocket students are trained on R1 lessons, and the first of them answers held-out pocket problems,
 by real Ray workers on this machine; what is graded are made-up answers in five forms, each to a key
-of its own. Every round measures all numbers of workers in turn, so that a busy machine hits all
-alike. Workers have loaded the base and started their graders before the clock starts. Beside the
-wall clock stand the CPU seconds of the workers, which neighbours on the machine disturb less: what
-the work costs on N workers against one. The last line is JSON: medians over the rounds.
+of its own, and what is audited the ``mixed`` problems of benchmarks/overlap.py. Every round
+measures all numbers of workers in turn, so that a busy machine hits all alike. Workers have loaded
+the base and started their graders before the clock starts. Beside the wall clock stand the CPU
+seconds of the workers, which neighbours on the machine disturb less: what the work costs on N
+workers against one. The last line is JSON: medians over the rounds.
 """
 
 from __future__ import annotations
@@ -27,16 +28,19 @@ from typing import Any
 
 import psutil
 
+from overlap import Made
 from potstill.cluster import grading
 from potstill.cluster.answers import Answering, Questions
 from potstill.cluster.crew import Crew
 from potstill.cluster.grading import ClusterPool
 from potstill.cluster.grid import train_on
 from potstill.cluster.options import ClusterOptions
+from potstill.cluster.overlap import ClusterHands
 from potstill.cluster.session import joined, places
 from potstill.cluster.worker import BaseSpec
 from potstill.grading import infer_kind
 from potstill.ledger import Ledger
+from potstill.lessons.neighbours import find_among_many
 from potstill.pocket import STUDENT_PATH
 from potstill.pocket.problems import generate
 from potstill.pocket.render import render
@@ -50,7 +54,7 @@ from potstill.training.loop import Cell
 from potstill.training.recipe import Recipe
 
 Took = tuple[float, float]
-WORK = ("training", "answering", "grading")
+WORK = ("training", "answering", "grading", "overlap")
 
 
 def lessons(count: int) -> tuple[Example, ...]:
@@ -113,12 +117,13 @@ class Bench:
             for p in generate("heldout", args.problems)
         ]
         self._to_grade = answers(args.graded)
+        self._to_audit = list(Made(args.audited))
         self._base_hash = hash_base(STUDENT_PATH)
         self._count = 0
         self._student: Path | None = None
 
     def measure(self, workers: int) -> tuple[Took, ...]:
-        """How long training, answering and grading took on so many workers."""
+        """How long each kind of work took on so many workers."""
         self._count += 1
         directory = self._folder / str(self._count)
         Store(directory)
@@ -132,13 +137,18 @@ class Bench:
             with ClusterPool(lambda: crew, retries=0) as pool:
                 list(pool.grade(self._to_grade[:500]))  # workers start their graders
                 graded = timed(lambda: self._grade(pool))
+            audited = timed(lambda: self._audit(crew))
         finally:
             crew.close()
-        return training, answering, graded
+        return training, answering, graded, audited
 
     def _grade(self, pool: ClusterPool) -> None:
         outcomes = Counter(verdict.outcome for verdict in pool.grade(self._to_grade))
         assert outcomes[Outcome.CORRECT] == round(len(self._to_grade) * 0.8), outcomes
+
+    def _audit(self, crew: Crew) -> None:
+        hands = ClusterHands(lambda: crew, retries=0)
+        assert find_among_many(self._to_audit, None, 0.9, hands)
 
     def _train_cells(self, crew: Crew, directory: Path) -> None:
         recipe = Recipe.preset("pocket").model_copy(
@@ -178,6 +188,7 @@ def main() -> None:
     parser.add_argument("--cells", type=int, default=8)
     parser.add_argument("--iterations", type=int, default=50)
     parser.add_argument("--graded", type=int, default=100_000)
+    parser.add_argument("--audited", type=int, default=300_000)
     parser.add_argument("--shard-s", type=float, default=60.0)
     args = parser.parse_args()
     # all on the workers, as it is where there is much
@@ -202,7 +213,7 @@ def summary(
 ) -> dict[str, Any]:
     """Medians by number of workers, and what they are to the first number's."""
     found: dict[str, Any] = {"cores": os.cpu_count()}
-    items_of = (args.cells, args.problems, args.graded)
+    items_of = (args.cells, args.problems, args.graded, args.audited)
     for place, (what, items) in enumerate(zip(WORK, items_of, strict=True)):
         wall = {n: median(row[place][0] for row in rows) for n, rows in took.items()}
         cpu = {n: median(row[place][1] for row in rows) for n, rows in took.items()}

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from potstill.cluster.storage import Storage
     from potstill.grading import GradingPool
     from potstill.ledger import Ledger
+    from potstill.lessons.neighbours import Hands
     from potstill.solvers import Solver
     from potstill.training.models import LanguageModel
     from potstill.training.recipe import Recipe
@@ -116,6 +117,15 @@ class Run:
             pool = ClusterPool(self.crew, retries) if self.on else GradingPool()
             self._pool.append(self.stack.enter_context(pool))
         return self._pool[0]
+
+    def hands(self, problems: int) -> Hands:
+        """Who audits the overlap of so many problems: the workers, where they gain by it."""
+        from potstill.cluster.overlap import FEWEST, ClusterHands
+        from potstill.lessons.neighbours import Hands
+
+        if not self.on or problems < FEWEST:
+            return Hands()
+        return ClusterHands(self.crew, self.study.cluster.retries)
 
     def end_grading(self) -> None:
         """Nothing; the grading workers have ended, and the next need starts others."""

@@ -101,6 +101,39 @@ class LossyCrew:
             yield shard, Lost("its worker was lost")
 
 
+class LosingCrew:
+    """A crew of three in this process, ended by seeded chance; its parts end in any order."""
+
+    size = 3
+
+    def __init__(self, spec: BaseSpec, loss: float) -> None:
+        self._worker = Worker()
+        self._worker.join(spec)
+        self._draw = random.Random(7)
+        self._loss = loss
+        self.parts = 0
+        self.losses = 0
+
+    def work(
+        self, method: str, take: Callable[[], Any], shared: Any = None, base: bool = True
+    ) -> Iterator[tuple[Any, Any]]:
+        assert not base, "none of this work needs one"
+        beside = () if shared is None else (shared,)
+        under_way: list[Any] = []
+        while True:
+            while len(under_way) < self.size and (task := take()) is not None:
+                under_way.append(task)
+            if not under_way:
+                return
+            task = under_way.pop(self._draw.randrange(len(under_way)))
+            self.parts += 1
+            if self._draw.random() < self._loss:
+                self.losses += 1
+                yield task, Lost("its worker was lost")
+            else:
+                yield task, getattr(self._worker, method)(task, *beside)
+
+
 def tear(path: Path, draw: random.Random) -> None:
     """A line cut in two at the end of the file, now and then."""
     data = path.read_bytes()

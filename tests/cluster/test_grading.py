@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -11,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from crews import Killer
+from crews import Killer, LosingCrew
 
 from potstill.cluster import grading
-from potstill.cluster.crew import Lost, open_crew
+from potstill.cluster.crew import open_crew
 from potstill.cluster.grading import ClusterPool
 from potstill.cluster.options import ClusterOptions
-from potstill.cluster.worker import BaseSpec, Worker
+from potstill.cluster.worker import BaseSpec
 from potstill.grading import GradingPool, verify
 from potstill.pipeline import open_run
 from potstill.progress import quiet
@@ -82,38 +81,6 @@ def far(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(grading, "_HELD_ANSWERS", 96)
 
 
-class LosingCrew:
-    """A crew of three in this process, ended by seeded chance; its chunks end in any order."""
-
-    size = 3
-
-    def __init__(self, spec: BaseSpec, loss: float) -> None:
-        self._worker = Worker()
-        self._worker.join(spec)
-        self._draw = random.Random(7)
-        self._loss = loss
-        self.chunks = 0
-        self.losses = 0
-
-    def work(
-        self, method: str, take: Callable[[], Any], base: bool = True
-    ) -> Iterator[tuple[Any, Any]]:
-        assert not base, "grading needs no base"
-        under_way: list[Any] = []
-        while True:
-            while len(under_way) < self.size and (task := take()) is not None:
-                under_way.append(task)
-            if not under_way:
-                return
-            task = under_way.pop(self._draw.randrange(len(under_way)))
-            self.chunks += 1
-            if self._draw.random() < self._loss:
-                self.losses += 1
-                yield task, Lost("its worker was lost")
-            else:
-                yield task, getattr(self._worker, method)(task)
-
-
 @pytest.mark.usefixtures("far")
 @pytest.mark.parametrize("loss", [0.0, 0.4, 1.0])
 def test_whatever_is_lost_the_verdicts_are_those_of_one_machine(
@@ -127,7 +94,7 @@ def test_whatever_is_lost_the_verdicts_are_those_of_one_machine(
     with ClusterPool(lambda: crew, retries=2) as pool:
         assert list(pool.grade(asked)) == alone
         assert pool.equal("1/2", "0.5").opinion is Opinion.EQUAL
-    assert crew.chunks >= 590 / 16
+    assert crew.parts >= 590 / 16
     assert (crew.losses > 0) == (loss > 0)
 
 

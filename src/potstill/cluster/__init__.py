@@ -1,4 +1,4 @@
-"""A study's work on more than one machine: training, answering and grading on Ray's workers.
+"""A study's work on more than one machine, by Ray's workers.
 
 The process that runs the study keeps the ledger and hands out work; each worker loads the base
 once, writes what it makes into the study's directory, which all machines see at the same path, or

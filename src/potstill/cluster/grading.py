@@ -7,13 +7,12 @@ it is asked by the process that runs the study.
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from potstill.cluster.crew import Lost
+from potstill.cluster.parts import in_order
 from potstill.grading.pool import GradingPool
 from potstill.records import Problem, Response, Verdict
 
@@ -21,6 +20,8 @@ if TYPE_CHECKING:
     from potstill.cluster.crew import Crew
 
 __all__ = ["Chunk", "ClusterPool", "Graded"]
+
+Chunk = tuple[tuple[Problem, Response], ...]  # that one worker grades
 
 # So many answers are graded here first, and for so long over all calls: what calling workers takes
 # about. Once they were called, a call is theirs after fewer.
@@ -32,18 +33,8 @@ _CHUNK_S = 1.0
 _FIRST_ANSWERS = 128
 _LEAST_ANSWERS = 64
 _CHUNK_CHARACTERS = 2_000_000
-# Answers with the workers or waiting for their turn; a worker has this many chunks at most.
+# Answers with the workers or waiting for their turn.
 _HELD_ANSWERS = 4_096
-_CHUNKS_A_WORKER = 3
-
-
-@dataclass(eq=False, slots=True)
-class Chunk:
-    """Answers that one worker grades, and in the end the verdicts on them."""
-
-    pairs: tuple[tuple[Problem, Response], ...]
-    losses: int = 0
-    verdicts: tuple[Verdict, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,28 +97,14 @@ class ClusterPool(GradingPool):
         crew = self._crew()
         self._fewest = min(self._fewest, _FEWEST_LATER)
         cut = _Cutter(source, max(_LEAST_ANSWERS, _HELD_ANSWERS // (2 * crew.size)))
-        order: deque[Chunk] = deque()  # in the order of the input
-        again: deque[Chunk] = deque()
+        for graded in in_order(crew, "grade", iter(cut.next, ()), self._graded, self._retries):
+            cut.learn(len(graded.verdicts), graded.seconds)
+            yield from graded.verdicts
 
-        def take() -> Chunk | None:
-            if again:
-                return again.popleft()
-            chunk = cut.next() if len(order) < _CHUNKS_A_WORKER * crew.size else None
-            if chunk is not None:
-                order.append(chunk)
-            return chunk
-
-        for chunk, outcome in crew.work("grade", take, base=False):
-            if not isinstance(outcome, Lost):
-                chunk.verdicts = outcome.verdicts
-                cut.learn(len(chunk.pairs), outcome.seconds)
-            elif chunk.losses < self._retries:
-                chunk.losses += 1
-                again.append(chunk)
-            else:
-                chunk.verdicts = tuple(super().grade(chunk.pairs))
-            while order and order[0].verdicts is not None:
-                yield from order.popleft().verdicts or ()
+    def _graded(self, chunk: Chunk) -> Graded:
+        started = time.monotonic()
+        verdicts = tuple(super().grade(chunk))
+        return Graded(verdicts, time.monotonic() - started)
 
 
 class _Cutter:
@@ -144,8 +121,8 @@ class _Cutter:
             size = round(answers / max(seconds, 1e-3) * _CHUNK_S)
             self._size = max(_LEAST_ANSWERS, min(self._most, size))
 
-    def next(self) -> Chunk | None:
-        """The next chunk; None where no pair is left."""
+    def next(self) -> Chunk:
+        """The next chunk; empty where no pair is left."""
         pairs: list[tuple[Problem, Response]] = []
         characters = 0
         while len(pairs) < self._size and characters < _CHUNK_CHARACTERS:
@@ -154,4 +131,4 @@ class _Cutter:
                 break
             pairs.append(pair)
             characters += len(pair[0].text) + len(pair[1].text) + len(pair[1].reasoning)
-        return Chunk(tuple(pairs)) if pairs else None
+        return tuple(pairs)

@@ -1,4 +1,4 @@
-"""What runs on a worker: one base, loaded once, that answers shards and trains cells; a grader.
+"""What runs on a worker: one base, loaded once, to answer shards and train cells; work without it.
 
 Nothing here imports Ray: it makes an actor of :class:`Worker`.
 """
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from potstill.cluster.grading import Chunk, Graded
     from potstill.cluster.handover import Place
     from potstill.grading import GradingPool
+    from potstill.lessons.forest import Partners, Seeking
+    from potstill.lessons.sketches import Sketched
     from potstill.training.grid import Job, OnStep
     from potstill.training.loop import StepReport, TrainedCell
     from potstill.training.models import LanguageModel
@@ -138,8 +140,20 @@ class Worker:
             self._pool = GradingPool(workers=self._spec.cpus)
             self._pool.start()
         started = time.monotonic()
-        verdicts = tuple(self._pool.grade(chunk.pairs))
+        verdicts = tuple(self._pool.grade(chunk))
         return Graded(verdicts, time.monotonic() - started)
+
+    def sketch(self, texts: Sequence[str]) -> Sketched:
+        """A batch of problems' texts for the overlap audit."""
+        from potstill.lessons.sketches import sketched
+
+        return sketched(texts)
+
+    def partners(self, number: int, seeking: Seeking) -> Partners:
+        """The partners that the overlap audit finds in one order."""
+        from potstill.lessons.forest import partners
+
+        return partners(number, seeking)
 
     def reports(self) -> list[StepReport]:
         """The steps trained since the last call."""
