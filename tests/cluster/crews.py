@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import random
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from potstill.cluster.crew import Lost
 from potstill.cluster.options import ClusterOptions
 from potstill.cluster.shards import Shard, ShardDone
 from potstill.cluster.worker import BaseSpec, Worker
+from potstill.lessons.forest import Partners, Seeking
+from potstill.lessons.sketches import Sketched
 from potstill.records import Sampling
 from potstill.solvers import Ask, Message
 from potstill.training.examples import Example
@@ -65,6 +68,23 @@ class Fragile(Worker):
         if any(asked.ask.tag == POISON for asked in shard.asked):
             os._exit(1)
         return super().answer(shard)
+
+
+class Mortal(Worker):
+    """A worker whose process ends at the study's first batch to sketch, and at its first order."""
+
+    def sketch(self, texts: Sequence[str]) -> Sketched:
+        self._end_at_first("sketch")
+        return super().sketch(texts)
+
+    def partners(self, number: int, seeking: Seeking) -> Partners:
+        self._end_at_first("partners")
+        return super().partners(number, seeking)
+
+    def _end_at_first(self, work: str) -> None:
+        with suppress(FileExistsError):
+            (self._spec.directory / work).touch(exist_ok=False)
+            os._exit(1)
 
 
 class LossyCrew:

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from crews import Killer, LosingCrew
+from crews import LosingCrew, Mortal
 
 from potstill.cells import Run
 from potstill.cluster import overlap as on_workers
-from potstill.cluster.crew import open_crew
+from potstill.cluster.crew import Crew
 from potstill.cluster.options import ClusterOptions
 from potstill.cluster.overlap import ClusterHands
+from potstill.cluster.session import joined
 from potstill.cluster.worker import BaseSpec
 from potstill.lessons import overlap, sketches
 from potstill.lessons.neighbours import find_among_many
@@ -122,20 +123,20 @@ def test_a_run_on_a_cluster_hands_out_the_audit_of_many_problems(
 
 
 @needs_ray
-def test_a_worker_killed_at_the_audit_costs_no_pair(
+def test_workers_that_end_at_the_audit_cost_no_pair(
     audited: list[Problem],
     alone: list[Pair],
     spec_in: Callable[[Path], BaseSpec],
     tmp_path: Path,
 ) -> None:
+    import crews
+
     spec = replace(spec_in(tmp_path), path="/no/base")
     notes: list[str] = []
     options = ClusterOptions(workers=2)
-    with (
-        open_crew("ray", spec, options, notes.append) as crew,
-        Killer("sketch partners", lambda: True) as killer,
-    ):
+    with joined("ray") as ray:
+        ray.cloudpickle.register_pickle_by_value(crews)
+        crew = Crew(ray, 2, spec, options, notes.append, Mortal)
         hands = ClusterHands(lambda: crew, options.retries)
         assert find_among_many(audited, None, 0.9, hands) == alone
-    assert killer.killed == 1
-    assert any("was lost" in note for note in notes)
+    assert sum("was lost" in note for note in notes) == 2
