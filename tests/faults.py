@@ -27,7 +27,7 @@ import psutil
 from cable import Cable
 from outlasting import CONCURRENCY, Counting, artifacts, replies, report_of
 
-__all__ = ["KINDS", "ON_RAY", "Driver"]
+__all__ = ["KINDS", "ON_RAY", "Driver", "table"]
 
 # what a run takes at most before it is given up as hanging
 _LIMIT_S = 240.0
@@ -78,8 +78,9 @@ class Driver:
                 code, said = getattr(self, f"_{kind}")()
                 struck = self.struck
                 self._look(kind if struck else f"{kind} too late", code, said)
+                took_s = time.monotonic() - started
                 print(
-                    f"{number}/{len(kinds)} {kind}, {time.monotonic() - started:.1f} s:",
+                    f"{self.folder.name}: {number}/{len(kinds)} {kind}, {took_s:.1f} s:",
                     f"exit {code}" if struck else "too late",
                     *(_sentences(said) if code else []),
                     flush=True,
@@ -94,16 +95,6 @@ class Driver:
                 self._settle()
                 return
         raise AssertionError(f"the study does not finish any more: {said}")
-
-    def table(self) -> str:
-        """How every kind of fault ended, a line each."""
-        ends = sorted({end for _, end in self.ended})
-        lines = []
-        for kind in dict.fromkeys(kind for kind, _ in self.ended):
-            counts = {end: self.ended[kind, end] for end in ends if self.ended[kind, end]}
-            told = ", ".join(f"{count} {end}" for end, count in counts.items())
-            lines.append(f"{kind}: {sum(counts.values())} ({told})")
-        return "\n".join(lines)
 
     # --- the faults -----------------------------------------------------------------------------
 
@@ -377,6 +368,17 @@ class Driver:
         )
         twice = self.counting.sold.total() - len(self.counting.sold)
         assert twice <= self.in_flight, f"{kind}: {twice} bought twice, {self.in_flight} in flight"
+
+
+def table(ended: Counter[tuple[str, str]]) -> str:
+    """How every kind of fault ended, a line each."""
+    ends = sorted({end for _, end in ended})
+    lines = []
+    for kind in dict.fromkeys(kind for kind, _ in ended):
+        counts = {end: ended[kind, end] for end in ends if ended[kind, end]}
+        told = ", ".join(f"{count} {end}" for end, count in counts.items())
+        lines.append(f"{kind}: {sum(counts.values())} ({told})")
+    return "\n".join(lines)
 
 
 def _sentences(said: str) -> list[str]:

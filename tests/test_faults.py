@@ -6,6 +6,9 @@ import os
 import random
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,7 +16,7 @@ import pytest
 
 import outlasting
 from cable import cable
-from faults import KINDS, ON_RAY, Driver
+from faults import KINDS, ON_RAY, Driver, table
 from outlasting import agents, write_study
 
 TRAIN = 12
@@ -25,8 +28,7 @@ SMALL = {
 }
 
 
-def drive(folder: Path, kinds: list[str], seed: int, monkeypatch: pytest.MonkeyPatch) -> Driver:
-    monkeypatch.setattr(outlasting, "VALID", 4)
+def drive(folder: Path, kinds: list[str], seed: int) -> Driver:
     with agents(TRAIN, latency_s=0.03) as (counting, url), cable(url) as (line, near):
         study = write_study(folder, near, TRAIN, **SMALL)
         calm = folder / "calm"
@@ -35,28 +37,47 @@ def drive(folder: Path, kinds: list[str], seed: int, monkeypatch: pytest.MonkeyP
         counting.sold.clear()
         driver = Driver(study, calm, counting, line, seed)
         driver.go(kinds)
-    print(f"\n{driver.strikes} faults; {driver.finished} runs finished")
-    print(f"{driver.table()}\nreplies sold: {driver.sold}, needed: {driver.needed}")
-    return driver
+        return driver
+
+
+def tell(drivers: Sequence[Driver]) -> None:
+    ended = sum((driver.ended for driver in drivers), Counter[tuple[str, str]]())
+    strikes, finished, sold, needed = (
+        sum(getattr(driver, what) for driver in drivers)
+        for what in ("strikes", "finished", "sold", "needed")
+    )
+    print(f"\n{strikes} faults; {finished} runs finished")
+    print(f"{table(ended)}\nreplies sold: {sold}, needed: {needed}")
+
+
+@pytest.fixture(autouse=True)
+def _few_to_validate(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outlasting, "VALID", 4)
 
 
 @pytest.mark.timeout(900)
-def test_some_faults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    driver = drive(tmp_path, ["kill", "flip_ledger", "tear"], 1, monkeypatch)
+def test_some_faults(tmp_path: Path) -> None:
+    driver = drive(tmp_path, ["kill", "flip_ledger", "tear"], 1)
+    tell([driver])
     assert driver.finished
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(4 * 3600)
-@pytest.mark.parametrize("share", range(4))
-def test_three_hundred_faults_in_four_shares(
-    share: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seed = 4 * int(os.environ.get("POTSTILL_FAULTS_SEED", "2")) + share
+def test_three_hundred_faults(tmp_path: Path) -> None:
+    """Dealt out to four studies side by side."""
+    seed = int(os.environ.get("POTSTILL_FAULTS_SEED", "2"))
     print(f"\nseed {seed}")
-    draw = random.Random(seed)
-    kinds = [*KINDS * 6, *(ON_RAY * 2 if find_spec("ray") else ())]
-    draw.shuffle(kinds)
-    driver = drive(tmp_path, kinds, seed, monkeypatch)
-    assert driver.strikes >= 75
-    assert driver.finished >= 8
+    kinds = [*KINDS * 24, *(ON_RAY * 6 if find_spec("ray") else ())]
+    random.Random(seed).shuffle(kinds)
+
+    def share(number: int) -> Driver:
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        return drive(folder, kinds[number::4], 4 * seed + number)
+
+    with ThreadPoolExecutor(4) as pool:
+        drivers = list(pool.map(share, range(4)))
+    tell(drivers)
+    assert sum(driver.strikes for driver in drivers) >= 300
+    assert sum(driver.finished for driver in drivers) >= 30
