@@ -102,6 +102,7 @@ def test_texts_are_drawn_as_workers_take_them(
     assert most <= 3 * 3
 
 
+@needs_ray
 def test_a_run_on_a_cluster_hands_out_the_audit_of_many_problems(
     audited: list[Problem],
     alone: list[Pair],
