@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from importlib.util import find_spec
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from potstill.errors import InputError
+from potstill.store import write_atomically
 
 __all__ = ["TRACKERS", "Metrics", "check_trackers"]
 
@@ -42,11 +44,13 @@ class Metrics:
             tracker.init(project="potstill", name=name, config=dict(config))
 
     def back_to(self, step: int) -> None:
-        """Nothing; what stands beyond ``step``, which will be run again, is taken out."""
+        """Nothing; what stands beyond ``step``, which will be run again, is taken out.
+
+        So is a line that cannot be read: whatever damaged it, the run goes by its checkpoint.
+        """
         if self.path.exists():
-            lines = self.path.read_text("utf-8").splitlines(keepends=True)
-            kept = [x for x in lines if x.endswith("\n") and json.loads(x)["step"] <= step]
-            self.path.write_text("".join(kept), "utf-8")
+            lines = self.path.read_bytes().splitlines(keepends=True)
+            write_atomically(self.path, b"".join(x for x in lines if _step_of(x) <= step))
 
     def log(self, step: int, values: Mapping[str, Any]) -> None:
         """Nothing; one line more, and every tracker told."""
@@ -60,3 +64,12 @@ class Metrics:
         """Nothing; the trackers' runs are finished."""
         for tracker in self._trackers:
             tracker.finish()
+
+
+def _step_of(line: bytes) -> float:
+    """The step of a whole line; infinity for any other."""
+    try:
+        step = json.loads(line)["step"] if line.endswith(b"\n") else None
+    except (ValueError, LookupError, TypeError, RecursionError):
+        step = None
+    return step if isinstance(step, int) else math.inf
