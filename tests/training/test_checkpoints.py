@@ -6,11 +6,14 @@ import json
 import random
 import subprocess
 import sys
+import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tiny_cell import make_examples
 from training_process import RECIPE
 
@@ -128,6 +131,22 @@ def test_two_checkpoints_are_kept_and_damage_to_both_is_no_checkpoint(tmp_path: 
     flipped[-1] ^= 1
     (tmp_path / "c/00000002.safetensors").write_bytes(flipped)
     assert checkpoints.newest() is None
+
+
+@given(data=st.data())
+def test_a_flipped_bit_anywhere_in_a_checkpoint_is_no_checkpoint(data: st.DataObject) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoints = Checkpoints(Path(folder), {"data": "d", "seed": 3})
+        arrays = {"a": np.arange(3, dtype=np.float32)}
+        values = {"best_loss": 1.5, "history": [{"step": 4, "train_loss": 2.25}]}
+        checkpoints.save(Checkpoint(7, values, arrays))
+        path = data.draw(st.sampled_from(sorted(Path(folder).iterdir())))
+        whole = path.read_bytes()
+        at, bit = data.draw(st.integers(0, len(whole) - 1)), data.draw(st.integers(0, 7))
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ (1 << bit)]) + whole[at + 1 :])
+        found = checkpoints.newest()
+        if found is not None:  # white space, or the case of an escape
+            assert json.loads(path.read_bytes()) == json.loads(whole)
 
 
 def test_a_tracker_that_is_not_there_names_what_to_install() -> None:

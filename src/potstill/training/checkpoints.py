@@ -1,7 +1,7 @@
 """A training run on disk: killed at any step, it goes on from its last checkpoint, bit for bit.
 
-A checkpoint is a safetensors file and, written last, a manifest with its sha256. The two newest are
-kept: a torn or damaged one is passed over for the one before.
+A checkpoint is a safetensors file and, written last, a manifest with the sha256 of both. The two
+newest are kept: a torn or damaged one is passed over for the one before.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from potstill.errors import InputError, StoreError
 from potstill.typed import make
 from potstill.untrusted import read_json
 
-__all__ = ["Checkpoint", "Checkpoints", "checkpoint_folder"]
+__all__ = ["Checkpoint", "Checkpoints", "checkpoint_folder", "digest"]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _KEPT = 2
 
 
@@ -59,9 +59,10 @@ class Checkpoints:
             "format_version": FORMAT_VERSION,
             "step": checkpoint.step,
             "identity": self._identity,
-            "sha256": hashlib.sha256(tensors).hexdigest(),
             "values": checkpoint.values,
         }
+        manifest = json.loads(json.dumps(manifest))  # as it will be read
+        manifest["sha256"] = digest(manifest, tensors)
         name = f"{checkpoint.step:08}"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -98,12 +99,12 @@ class Checkpoints:
         try:
             manifest = read_json(path)
             tensors = path.with_suffix(".safetensors").read_bytes()
-            if hashlib.sha256(tensors).hexdigest() != manifest["sha256"]:
+            if digest(manifest, tensors) != manifest["sha256"]:
                 return None
             identity = dict(manifest["identity"])
             plain = {"step": manifest["step"], "values": manifest["values"]}
             found = make(Checkpoint, plain | {"arrays": load(tensors)})
-        except (OSError, ValueError, KeyError, TypeError, SafetensorError):
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, SafetensorError):
             return None
         changed = [k for k in self._identity if identity.get(k) != self._identity[k]]
         if changed:
@@ -112,6 +113,14 @@ class Checkpoints:
                 "delete that folder to train anew, or put back what was changed."
             )
         return found
+
+
+def digest(manifest: Mapping[str, Any], tensors: bytes) -> str:
+    """The sha256 of a checkpoint: of its manifest, this value left out, and of its tensors."""
+    plain = {name: value for name, value in manifest.items() if name != "sha256"}
+    found = hashlib.sha256(json.dumps(plain, sort_keys=True).encode())
+    found.update(tensors)
+    return found.hexdigest()
 
 
 def _put(path: Path, data: bytes) -> None:
