@@ -4,13 +4,15 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 from tiny_cell import make_examples
 
-from potstill.errors import InputError
+from potstill.errors import InputError, PotstillError
 from potstill.training.base import Base
 from potstill.training.grid import Job, train_cells
 from potstill.training.loop import Cell, StepReport
@@ -52,6 +54,46 @@ def test_a_job_that_fails_ends_the_others(base: Base, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="top 9 layers"):
         list(train_cells(base, [job(0, tmp_path, long), job(1, tmp_path, wrong)], workers=2))
     assert not [path for path in tmp_path.iterdir() if not path.name.startswith(".")]
+
+
+@pytest.mark.parametrize("when", ["starting", "training"])
+@pytest.mark.parametrize("which", [0, -1])
+def test_a_worker_that_is_killed_ends_the_others_and_is_told(
+    base: Base, tmp_path: Path, which: int, when: str
+) -> None:
+    long = RECIPE.model_copy(update={"iterations": 100_000})
+    training = threading.Event()
+    told: list[StepReport] = []
+
+    def on_step(report: StepReport) -> None:
+        told.append(report)
+        training.set()
+
+    def kill() -> None:
+        if when == "training":
+            training.wait()
+        while len(started := _spawned()) < 2:
+            time.sleep(0.01)
+        started[which].kill()
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    jobs = [job(k, tmp_path, long) for k in range(2)]
+    with pytest.raises(PotstillError, match="process of 2 was ended from outside"):
+        list(train_cells(base, jobs, workers=2, on_step=on_step))
+    killer.join()
+    assert not _spawned()
+    assert when == "starting" or told
+
+
+def _spawned() -> list[psutil.Process]:
+    """The processes that this one has spawned and that live, in their order."""
+    children = psutil.Process().children()
+    there = [x for x in children if x.status() != psutil.STATUS_ZOMBIE]
+    return sorted(
+        (x for x in there if any("spawn_main" in word for word in x.cmdline())),
+        key=lambda x: x.create_time(),
+    )
 
 
 _ENDLESS = """

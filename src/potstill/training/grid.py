@@ -175,14 +175,19 @@ def _side_by_side(
 ) -> Iterator[tuple[Job, TrainedCell]]:
     # Not fork: torch's threads do not survive one.
     context = multiprocessing.get_context("spawn")
-    reports: Any = context.SimpleQueue()
-    stop = context.Event()
-    listener = threading.Thread(target=_listen, args=(reports, on_step), daemon=True)
+    # No lock is shared with the workers: one that is killed while it holds it would hold it for
+    # ever. A report is shorter than any PIPE_BUF (512 bytes), so a pipe takes it in one piece.
+    reader, reports = context.Pipe(duplex=False)
+    stop = context.RawValue("b", 0)
+    listener = threading.Thread(target=_listen, args=(reader, on_step), daemon=True)
     listener.start()
     arguments = (base.path, base.precision, reports, stop)
     pool = ProcessPoolExecutor(workers, context, initializer=_open_worker, initargs=arguments)
     try:
         running: dict[Future[TrainedCell], Job] = {pool.submit(_work, job): job for job in jobs}
+        # A pool looks after the processes that were there when something was last submitted, or
+        # done: it would not notice the end of the one it started for the last job.
+        pool.submit(_nothing)
         for future in as_completed(running):
             yield running[future], future.result()
     except BrokenProcessPool as exc:
@@ -191,14 +196,16 @@ def _side_by_side(
             "memory; run again with fewer workers."
         ) from exc
     finally:
-        stop.set()
+        stop.value = 1
         pool.shutdown(wait=True, cancel_futures=True)
-        reports.put(None)
+        reports.send(None)
         listener.join()
+        reader.close()
+        reports.close()
 
 
 def _listen(reports: Any, on_step: OnStep) -> None:
-    while (report := reports.get()) is not None:
+    while (report := reports.recv()) is not None:
         on_step(report)
 
 
@@ -230,11 +237,15 @@ def _end_with_parent() -> None:
 
 def _work(job: Job) -> TrainedCell:
     def report(step: StepReport) -> None:
-        if _Worker.stop.is_set():
+        if _Worker.stop.value:
             raise PotstillError(f"Cell {job.cell} was stopped because another one failed.")
-        _Worker.reports.put(step)
+        _Worker.reports.send(step)
 
     return train_job(_Worker.base, job, report)
+
+
+def _nothing() -> None:
+    return
 
 
 def with_one_thread(job: Job) -> Job:
