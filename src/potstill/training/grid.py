@@ -182,6 +182,7 @@ def _side_by_side(
     listener = threading.Thread(target=_listen, args=(reader, on_step), daemon=True)
     listener.start()
     arguments = (base.path, base.precision, reports, stop)
+    others = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(workers, context, initializer=_open_worker, initargs=arguments)
     try:
         running: dict[Future[TrainedCell], Job] = {pool.submit(_work, job): job for job in jobs}
@@ -191,6 +192,9 @@ def _side_by_side(
         for future in as_completed(running):
             yield running[future], future.result()
     except BrokenProcessPool as exc:
+        # the pool may overlook one that it was just starting, which waits for a lock for ever
+        for process in set(multiprocessing.active_children()) - others:
+            process.kill()
         raise PotstillError(
             f"A training process of {workers} was ended from outside, most likely for want of "
             "memory; run again with fewer workers."
