@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -88,12 +89,12 @@ def test_a_worker_that_is_killed_ends_the_others_and_is_told(
 
 def _spawned() -> list[psutil.Process]:
     """The processes that this one has spawned and that live, in their order."""
-    children = psutil.Process().children()
-    there = [x for x in children if x.status() != psutil.STATUS_ZOMBIE]
-    return sorted(
-        (x for x in there if any("spawn_main" in word for word in x.cmdline())),
-        key=lambda x: x.create_time(),
-    )
+    found = []
+    for child in psutil.Process().children():
+        with suppress(psutil.Error):
+            if any("spawn_main" in word for word in child.cmdline()):
+                found.append((child.create_time(), child.pid, child))
+    return [child for *_, child in sorted(found)]
 
 
 _ENDLESS = """

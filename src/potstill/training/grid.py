@@ -185,10 +185,7 @@ def _side_by_side(
     others = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(workers, context, initializer=_open_worker, initargs=arguments)
     try:
-        running: dict[Future[TrainedCell], Job] = {pool.submit(_work, job): job for job in jobs}
-        # A pool looks after the processes that were there when something was last submitted, or
-        # done: it would not notice the end of the one it started for the last job.
-        pool.submit(_nothing)
+        running = _submitted(pool, jobs)
         for future in as_completed(running):
             yield running[future], future.result()
     except BrokenProcessPool as exc:
@@ -206,6 +203,17 @@ def _side_by_side(
         listener.join()
         reader.close()
         reports.close()
+
+
+def _submitted(pool: ProcessPoolExecutor, jobs: Sequence[Job]) -> dict[Future[TrainedCell], Job]:
+    try:
+        running = {pool.submit(_work, job): job for job in jobs}
+        # A pool looks after the processes that were there when something was last submitted, or
+        # done: it would not notice the end of the one it started for the last job.
+        pool.submit(_nothing)
+    except (OSError, ValueError) as exc:  # it broke while it started one, or could start none
+        raise BrokenProcessPool(str(exc)) from exc
+    return running
 
 
 def _listen(reports: Any, on_step: OnStep) -> None:
