@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import fsspec
@@ -36,6 +37,12 @@ def spec_in(model_folder: Path, base: Base) -> Callable[[Path], BaseSpec]:
         return BaseSpec(path, "float32", "cpu", "torch", base.base_hash, directory, 1)
 
     return make
+
+
+@pytest.fixture
+def baseless(spec_in: Callable[[Path], BaseSpec], tmp_path: Path) -> BaseSpec:
+    """What workers are told for a study in the test's directory whose base is not there."""
+    return replace(spec_in(tmp_path), path="/no/base")
 
 
 @pytest.fixture(scope="module")

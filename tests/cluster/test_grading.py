@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -164,16 +163,14 @@ def test_a_run_on_a_cluster_hands_out_its_grading_and_one_here_does_not(tmp_path
 def test_a_worker_killed_at_grading_costs_no_verdict(
     asked: list[Pair],
     alone: list[Verdict],
-    spec_in: Callable[[Path], BaseSpec],
-    tmp_path: Path,
+    baseless: BaseSpec,
 ) -> None:
     """Through the panel, as a study grades; no worker loads a base for it."""
-    spec = replace(spec_in(tmp_path), path="/no/base")
     notes: list[str] = []
     options = ClusterOptions(workers=2)
     got: list[Verdict] = []
     with (
-        open_crew("ray", spec, options, notes.append) as crew,
+        open_crew("ray", baseless, options, notes.append) as crew,
         ClusterPool(lambda: crew, options.retries) as pool,
         Killer("grade", lambda: True) as killer,
     ):

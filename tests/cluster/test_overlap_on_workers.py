@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -127,17 +126,15 @@ def test_a_run_on_a_cluster_hands_out_the_audit_of_many_problems(
 def test_workers_that_end_at_the_audit_cost_no_pair(
     audited: list[Problem],
     alone: list[Pair],
-    spec_in: Callable[[Path], BaseSpec],
-    tmp_path: Path,
+    baseless: BaseSpec,
 ) -> None:
     import crews
 
-    spec = replace(spec_in(tmp_path), path="/no/base")
     notes: list[str] = []
     options = ClusterOptions(workers=2)
     with joined("ray") as ray:
         ray.cloudpickle.register_pickle_by_value(crews)
-        crew = Crew(ray, 2, spec, options, notes.append, Mortal)
+        crew = Crew(ray, 2, baseless, options, notes.append, Mortal)
         hands = ClusterHands(lambda: crew, options.retries)
         assert find_among_many(audited, None, 0.9, hands) == alone
     assert sum("was lost" in note for note in notes) == 2

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from potstill.records import Problem, Response, Verdict
 if TYPE_CHECKING:
     from potstill.cluster.crew import Crew
 
-__all__ = ["Chunk", "ClusterPool", "Graded"]
+__all__ = ["Chunk", "ClusterPool", "Graded", "graded"]
 
 Chunk = tuple[tuple[Problem, Response], ...]  # that one worker grades
 
@@ -43,6 +44,13 @@ class Graded:
 
     verdicts: tuple[Verdict, ...]
     seconds: float
+
+
+def graded(pool: GradingPool, chunk: Chunk) -> Graded:
+    """A chunk graded by the processes of a pool on this machine."""
+    started = time.monotonic()
+    verdicts = tuple(GradingPool.grade(pool, chunk))
+    return Graded(verdicts, time.monotonic() - started)
 
 
 class ClusterPool(GradingPool):
@@ -97,14 +105,10 @@ class ClusterPool(GradingPool):
         crew = self._crew()
         self._fewest = min(self._fewest, _FEWEST_LATER)
         cut = _Cutter(source, max(_LEAST_ANSWERS, _HELD_ANSWERS // (2 * crew.size)))
-        for graded in in_order(crew, "grade", iter(cut.next, ()), self._graded, self._retries):
-            cut.learn(len(graded.verdicts), graded.seconds)
-            yield from graded.verdicts
-
-    def _graded(self, chunk: Chunk) -> Graded:
-        started = time.monotonic()
-        verdicts = tuple(super().grade(chunk))
-        return Graded(verdicts, time.monotonic() - started)
+        here = partial(graded, self)
+        for done in in_order(crew, "grade", iter(cut.next, ()), here, self._retries):
+            cut.learn(len(done.verdicts), done.seconds)
+            yield from done.verdicts
 
 
 class _Cutter:

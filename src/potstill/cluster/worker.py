@@ -133,15 +133,13 @@ class Worker:
 
     def grade(self, chunk: Chunk) -> Graded:
         """The verdicts on a chunk of answers, from a pool of as many processes as it has cores."""
-        from potstill.cluster.grading import Graded
+        from potstill.cluster.grading import graded
         from potstill.grading import GradingPool
 
         if self._pool is None:
             self._pool = GradingPool(workers=self._spec.cpus)
             self._pool.start()
-        started = time.monotonic()
-        verdicts = tuple(self._pool.grade(chunk))
-        return Graded(verdicts, time.monotonic() - started)
+        return graded(self._pool, chunk)
 
     def sketch(self, texts: Sequence[str]) -> Sketched:
         """A batch of problems' texts for the overlap audit."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from potstill.errors import InputError
 from potstill.store import write_atomically
+from potstill.untrusted import parse_json
 
 __all__ = ["TRACKERS", "Metrics", "check_trackers"]
 
@@ -69,7 +70,7 @@ class Metrics:
 def _step_of(line: bytes) -> float:
     """The step of a whole line; infinity for any other."""
     try:
-        step = json.loads(line)["step"] if line.endswith(b"\n") else None
-    except (ValueError, LookupError, TypeError, RecursionError):
+        step = parse_json(line)["step"] if line.endswith(b"\n") else None
+    except (ValueError, LookupError, TypeError):
         step = None
     return step if isinstance(step, int) else math.inf
