@@ -30,6 +30,7 @@ __all__ = [
     "Opinion",
     "Outcome",
     "Problem",
+    "Reading",
     "Response",
     "Role",
     "RubricGold",
@@ -82,6 +83,22 @@ class DecidedBy(StrEnum):
     JUDGE = "judge"
     BOTH = "both"
     PERSON = "person"
+
+
+class Reading(StrEnum):
+    """How an answer was read from a response, so that format is told apart from reasoning.
+
+    BOX from a ``\\boxed{}``, STATED from a sentence, line, tag or a text that is the answer alone
+    (also where a judge or a person read it), UNREAD where nothing could be read or told, CUT at the
+    token limit before an answer, NONE where there was nothing to read (blank, filtered, errored, a
+    bad key).
+    """
+
+    BOX = "box"
+    STATED = "stated"
+    UNREAD = "unread"
+    CUT = "cut"
+    NONE = "none"
 
 
 class Opinion(StrEnum):
@@ -328,6 +345,17 @@ class Verdict:
     judge: Opinion = Opinion.NOT_ASKED
     symbolic_why: str = ""
     judge_why: str = ""
+
+    @property
+    def reading(self) -> Reading:
+        """How the answer was read."""
+        if self.outcome is Outcome.TRUNCATED:
+            return Reading.CUT
+        if self.outcome in (Outcome.UNPARSED, Outcome.UNDECIDED):
+            return Reading.UNREAD
+        if self.outcome in (Outcome.CORRECT, Outcome.WRONG):
+            return Reading.BOX if self.rule.startswith("boxed") else Reading.STATED
+        return Reading.NONE
 
     @property
     def disagreed(self) -> bool:
