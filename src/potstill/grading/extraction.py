@@ -9,7 +9,7 @@ import re
 from collections import deque
 from dataclasses import dataclass
 
-from potstill.grading.reading.statements import LONG, answer_stated, end_of_answer, is_numeric
+from potstill.grading.reading.statements import LONG, answer_stated, end_of_answer
 from potstill.records import AnswerKind
 
 __all__ = ["Extraction", "boxed_values", "extract", "has_open_box"]
@@ -46,6 +46,7 @@ _PROSE = re.compile(
 _WORDS = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{3,}")
 # A short text that works something out is no bare answer.
 _WORKED_OUT = re.compile(r"[→⇒;]|\\(?:Right|right)arrow|\\implies|[\d)}]\.\s+[A-Z]|:\s.*=")
+_WORDED = (AnswerKind.WORD, AnswerKind.DATE, AnswerKind.TIME, AnswerKind.WORD_NUMBER)
 _LISTS = (AnswerKind.SET, AnswerKind.LIST, AnswerKind.TUPLE)
 _JOINTS = re.compile(
     r"(?i)^[\s$\\()\[\].,;:!]*(?:(?:and|or|,|;|\\text\s?\{\s*(?:and|or)\s*\}|as well as|"
@@ -220,6 +221,6 @@ def _is_bare(text: str, kind: str) -> bool:
     """Whether a text is the answer itself and no sentence about it."""
     if len(text) > BARE_LENGTH or "\n" in text.strip("`\n") or len(_PROSE.findall(text)) > 1:
         return False
-    if is_numeric(kind) and len(_WORDS.findall(text)) > 3:
+    if kind not in _WORDED and (len(_WORDS.findall(text)) > 3 or text.count("=") > 1):
         return False
     return not _WORKED_OUT.search(text) and text.count("=") < 4

@@ -13,7 +13,7 @@ _SHORT_FRACTION = re.compile(r"\\[dtc]?frac\s?(\d)\s?(\d)(?!\d)")
 _PLAIN_COMMANDS = {
     "\\times": "×", "\\cdot": "×", "\\div": "÷", "\\approx": "≈", "\\left": "", "\\right": "",
     "\\quad": " ", "\\qquad": " ", "\\%": "%", "\\!": "", "\\,": " ", "\\;": " ", "\\:": " ", "\\ ": " ",
-    "{,}": ",", "\\Rightarrow": "⇒", "\\implies": "⇒", "\\rightarrow": "⇒", "\\to": "⇒", "\\\\": " ", "&": " ",
+    "{,}": ",", "\\Rightarrow": "⇒", "\\implies": "⇒", "\\rightarrow": "⇒", "\\to": "⇒", "&": " ",
     "\\therefore": "∴", "\\ldots": "...", "\\dots": "...", "^\\circ": "°", "^{\\circ}": "°", "\\#": "#",
 }  # fmt: skip
 _PLAIN_PATTERN = re.compile(
@@ -23,10 +23,14 @@ _PLAIN_PATTERN = re.compile(
     )
 )
 _ENVIRONMENT = re.compile(r"\\(?:begin|end)\s?\{[a-z*]+\}")
-_ARITHMETIC = re.compile(r"[^\\^_\ue000]*")
+_ARITHMETIC = re.compile(r"[^\\^_\ue000¶]*")
 _SIDES = re.compile(
     r"(?<![<>!≤≥])[=≈]|⇒|\\(?:Right|right|Longright)arrow|\\implies|\\approx|\\equiv"
 )
+# The rows of an aligned formula follow from one another; those of a matrix do not.
+_ROWS = re.compile(r"\\\\(?:\[[^\]]{0,8}\])?(?![A-Za-z])|¶")
+_MODULO = re.compile(r"\\p?mod\s*(?:\{[^{}]*\}|\d+)|\\bmod\s*\d+")
+_MATRIX = re.compile(r"\\begin\s?\{(?:[pbvBV]?matrix|array|cases|smallmatrix)")
 _NAME = re.compile(r"[A-Za-z](?:_\w)?")
 _LETTER = re.compile(r"(?<![\\A-Za-z])[A-Za-z](?![A-Za-z])")
 _COMMAND = re.compile(r"\\[A-Za-z]+")
@@ -43,25 +47,40 @@ def set_apart(text: str) -> tuple[str, list[str]]:
     # A formula set apart stands in its sentence as marks around its number in the list.
     def replaced(match: re.Match[str]) -> str:
         inside = next(group for group in match.groups() if group is not None)
+        if _MATRIX.search(inside):
+            apart.append(inside)
+            return f" \ue000{len(apart) - 1}\ue001 "
         plain = _made_plain(inside)
         if _is_plain(plain):
             return f" {plain} "
-        sides = [side.strip() for side in _SIDES.split(plain)]
-        last = sides[-1]
-        name = ""
-        if len(sides) == 2 and free_letters(sides[0]):
-            name = sides[0] if _NAME.fullmatch(sides[0]) else "f"
+        sides = _sides(plain)
+        if len(sides) > 1 and _NAME.fullmatch(sides[-1]):
+            sides = [sides[-1], *sides[:-1]]  # "17 = x"
+        first, last = sides[0], sides[-1]
+        name = "f"
+        if len(sides) > 1 and len(first) <= 24 and "\\" not in first and free_letters(first):
+            name = first
+        # A chain of sides is a calculation, one side of an equation is not.
+        equals = "" if len(sides) == 1 else f"{name} = " if len(sides) == 2 else "= "
         if len(sides) > 1 and _is_plain(last):
-            return f" {name} = {last} "
-        whole = _made_tidy(inside)
-        apart.append(_SIDES.split(whole)[-1].strip() if len(sides) > 1 else whole)
-        equals = f"{name} = " if len(sides) > 1 else ""
+            return f" {equals}{last} "
+        if len(sides) == 1:
+            last = _made_tidy(inside)
+        apart.append(last)
         return f" {equals}\ue000{len(apart) - 1}\ue001 "
 
     if "\\" not in text and "$" not in text:
         return text, apart
     text = _SEGMENT.sub(replaced, text)
     return _PLAIN_PATTERN.sub(lambda found: _PLAIN_COMMANDS[found.group()], text), apart
+
+
+def _sides(formula: str) -> list[str]:
+    """The sides of a chain of equations, row by row, without what ends them."""
+    formula = _MODULO.sub(" ", formula)
+    rows = [formula] if _MATRIX.search(formula) else _ROWS.split(formula)
+    sides = [side.strip(" &").rstrip(".,; ") for row in rows for side in _SIDES.split(row)]
+    return [side for side in sides if side] or [formula]
 
 
 def free_letters(formula: str) -> bool:
@@ -76,9 +95,11 @@ def _made_plain(formula: str) -> str:
         plain, count = _WORDING.subn(r" \1 ", plain)
         if not count:
             break
+    plain = _ROWS.sub(" ¶ ", plain)
     plain = re.sub(r"\\f?boxed\s?\{([^{}]*)\}", r"\1", plain)
-    plain = _FRACTION.sub(r"\1/\2", plain)
-    plain = _SHORT_FRACTION.sub(r"\1/\2", plain)
+    # The space keeps 1\frac{4}{5} a mixed number.
+    plain = _FRACTION.sub(r" \1/\2", plain)
+    plain = _SHORT_FRACTION.sub(r" \1/\2", plain)
     plain = _PLAIN_PATTERN.sub(lambda found: _PLAIN_COMMANDS[found.group()], plain)
     return (
         " ".join(plain.replace("{", " ").replace("}", " ").split()) if "\\" not in plain else plain
@@ -101,7 +122,7 @@ _VARIABLE = re.compile(
 
 _COPULA = re.compile(
     r"(?i)\b(?:is|are|was|be|equals?|becomes?|gives?|gets?|get|yields?|have|obtain|find|namely|simplifies to|"
-    r"written as|expressed as|reduces to|evaluates to|comes out to)\b:?\s*(?:then\s+|therefore\s+|thus\s+|"
+    r"written as|expressed as|reduces to|evaluates to|comes out to|factors? (?:as|into)|simplified to)\b:?\s*(?:then\s+|therefore\s+|thus\s+|"
     r"simply\s+|equal\s+to\s+|given\s+by\s+|exactly\s+|just\s+|all\s+|the\s+(?:set|interval|point|"
     r"matrix|vector|ordered pair|expression|equation|polynomial)\s+)*|:\s+|(?<![<>!])=\s*"
 )
@@ -112,11 +133,15 @@ _TAIL = re.compile(
     r"(?i),?\s+(?:since|because|where|which|as\s+(?:desired|required|claimed|we)|by\s+the|for\s+(?:all|any|some|"
     r"every|integers?)|when|if|with|so)\b"
 )
+_FOLLOWS = re.compile(
+    r"(?i)(?:^|[,;.]?\s)(?:so|thus|hence|therefore|which\s+(?:gives|implies|means|simplifies\s+to)|then|giving|yields|"
+    r"we\s+(?:get|find|have|obtain|see))\b"
+)
 _JOIN = frozenset("and or pi sqrt infinity units unit square cubic degrees radians".split())
 _PROSE_WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}")
 
 
-def formula_stated(text: str, grouped: bool) -> tuple[str, bool]:
+def formula_stated(text: str, grouped: bool, problem_text: str = "") -> tuple[str, bool]:
     """Return the formula that a sentence states, and whether it states several.
 
     ``grouped`` says that the answer sought holds several parts, so that what is joined by commas
@@ -145,6 +170,15 @@ def formula_stated(text: str, grouped: bool) -> tuple[str, bool]:
         inside = [s for s in segments if s[0] >= cue.end() and s[1] <= cue.end() + len(rest)]
         if len(inside) == 1:
             return _last_side(inside[0][2], grouped), False
+    if len(segments) > 1 and problem_text:
+        # What the problem says already is no answer to it.
+        told = problem_text.replace(" ", "")
+        segments = [s for s in segments if s[2].replace(" ", "") not in told] or segments
+    if len(segments) > 1:
+        segments = [s for s in segments if len(s[2]) > 1] or segments
+        begins = [m.end() for m in _FOLLOWS.finditer(text)]
+        if begins:
+            segments = [s for s in segments if s[0] >= begins[-1]] or segments
     if len(segments) == 1:
         return _last_side(segments[0][2], grouped), False
     if len(segments) > 1:
@@ -173,6 +207,14 @@ def _without_marks(phrase: str, grouped: bool) -> str:
 def _last_side(formula: str, grouped: bool) -> str:
     """The end of a chain of equations, unless the answer sought may hold equations itself."""
     formula = " ".join(formula.split()).rstrip(".,;").strip()
-    if grouped or formula.count("=") == 0:
-        return formula
-    return _SIDES.split(formula)[-1].strip()
+    if grouped and not _ROWS.search(formula):
+        return _named_group(formula)
+    return _sides(formula)[-1]
+
+
+def _named_group(formula: str) -> str:
+    """The values of ``(x, y) = (8, -2)`` without the names, and the end of a chain of groups."""
+    sides = [side.strip() for side in _SIDES.split(formula)]
+    if len(sides) > 1 and re.match(r"(?:\\left)?[(\[]|\\begin|\\\{|\\left\\\{", sides[-1]):
+        return sides[-1]
+    return formula

@@ -20,7 +20,7 @@ from potstill.grading.units import asked_units, split_unit, unit_dimension
 __all__ = ["ANSWER_WORD", "Statement", "number_stated", "statement_score"]
 
 ANSWER_WORD = re.compile(
-    r"(?i)\b(?:final|correct|right|exact)?\s*\b(?:answer|result)\b(?!\s+(?:choice|key|sheet))[^.,;=:?!]{0,60}?"
+    r"(?i)\b\b(?:answer|final\s+result)\b(?!\s+(?:choice|key|sheet))[^.,;=:?!]{0,60}?"
     r"(?:\b(?:is|are|was|equals|will be|would be|should be|must be|comes out)\b|[:=])"
 )
 _CONCLUDES = re.compile(
@@ -37,7 +37,7 @@ _CONNECTIVE = re.compile(
 _PLANS = re.compile(
     r"(?i)^(?:(?:first|next|now|then|finally|second|third|lastly)\w*,?\s+)?(?:to\s+(?:find|determine|calculate|"
     r"solve|get|know|figure|compute|verify|check)|we\s+(?:need|must|can|have\s+to|should|know|are given)|"
-    r"let'?s|let\s+(?:me|us)|i\s+(?:need|will|could|can|have to)|you\s+(?:need|can))\b"
+    r"let'?s|let\s+(?:me|us|the|\(?\\?\(?\s?[a-z]\b)|i\s+(?:need|will|could|can|have to)|you\s+(?:need|can))\b"
 )
 _EXPLAINS = re.compile(
     r"(?i)^(?:this|that|it|which)\s+is\s+(?:because|since|due\s+to|based\s+on|calculated|obtained)\b"
@@ -47,6 +47,8 @@ _SUPPOSES = re.compile(
     r"suppose|hypothetical\w*|could be|may be|not sure|alternatively|would have been|if it were|"
     r"let'?s say)\b"
 )
+# "If A, then B" states B where the problem has A.
+_IF_THEN = re.compile(r"(?i)if\b(?!.*\b(?:would|could|might|were|had)\b)[^?]{3,300},")
 _REMARK = re.compile(r"\([^()]{0,120}\)|\[[^\[\]]{0,120}\]")
 # Where the main clause of a sentence ends and what it adds begins.
 _ADDS = re.compile(
@@ -99,7 +101,7 @@ def statement_score(text: str, question: Question) -> float:
     elif _SO.search(text):
         score += 1.0
     if _SUPPOSES.search(text):
-        score -= 3.0
+        score -= 1.0 if _IF_THEN.match(text) else 3.0
     if _PLANS.search(_CONNECTIVE.sub("", text)) and "=" not in text:
         score -= 2.0
     if _EXPLAINS.search(text):
@@ -190,9 +192,12 @@ def _counts(text: str, numeral: Numeral, question: Question) -> float:
     if (among := _AMONG.match(following)) is not None:
         following = following[among.end() :]
     behind = re.match(r"[^.,;:()=\d]{0,60}", following)
-    words = [stem(w) for w in re.findall(r"[A-Za-z']+", behind.group() if behind else "")][:5]
+    words = [stem(w) for w in re.findall(r"[A-Za-z']+", behind.group() if behind else "")][:6]
     for distance, word in enumerate(words):
         if word in question.counted:
+            if question.counted_of and words[distance + 1 : distance + 2] == ["of"]:
+                if not question.counted_of & set(words[distance + 2 :]):
+                    return 0.0
             return 3.0 if distance < 3 else 2.0
     return 0.0
 
@@ -208,7 +213,8 @@ def _rating(text: str, numeral: Numeral, question: Question, problem_text: str) 
         score += 2.0
     elif numeral.value in question.words and numeral.role is not NumeralRole.RESULT:
         score -= 1.5
-    if numeral.start >= _main_end(text) or _in_remark(text, numeral.start):
+    follows = not text.startswith(clause) and bool(_THEN.match(clause))
+    if (numeral.start >= _main_end(text) and not follows) or _in_remark(text, numeral.start):
         score -= 1.0
     if numeral.start < _main_start(text):
         score -= 1.5
@@ -224,9 +230,11 @@ def _rating(text: str, numeral: Numeral, question: Question, problem_text: str) 
         score += 1.5 if question.difference else -1.5
     if _EACH.search(before[-40:]):
         score -= 1.0
-    if question.names and (said := frozenset(re.findall(r"[A-Z][a-z]+", clause))):
-        if not said & question.names and said & question.other_names:
-            score -= 2.0
+    score += _by_name(text, numeral, clause, question)
+    if follows and numeral.role in _COMPUTED:
+        score += 2.5
+    if (named := _LEFT_SIDE.search(before[-28:])) and question.asked_formulas:
+        score += 2.5 if "".join(named.group(1).split()) in question.asked_formulas else 0.0
     if _WOULD.search(clause) and not question.would:
         score -= 1.5
     if question.later:
@@ -235,6 +243,20 @@ def _rating(text: str, numeral: Numeral, question: Question, problem_text: str) 
         score -= 4.0
     score += _by_unit(text, numeral, problem_text)
     return score + 2.5 * question.share(frozenset(words_of(clause)))
+
+
+def _by_name(text: str, numeral: Numeral, clause: str, question: Question) -> float:
+    """What the names near a number tell: it may be another person's, or another day's."""
+    if not question.names:
+        return 0.0
+    local = re.match(r"[^\d,;:]{0,60}", text[numeral.end :])
+    for where in (local.group() if local else "", clause):
+        said = frozenset(re.findall(r"[A-Z][a-z]+", where))
+        if said & question.names:
+            return 1.0 if where is not clause else 0.0
+        if said & question.other_names:
+            return -2.0
+    return 0.0
 
 
 def _by_unit(text: str, numeral: Numeral, problem_text: str) -> float:
@@ -271,6 +293,13 @@ _COMPOUND = re.compile(
     r"(?i)\d\s*(?:hours?|hrs?|minutes?|mins?|feet|foot|ft|pounds?|lbs?|dollars?|weeks?|days?|years?|months?)"
     r"\s*(?:,|and)?\s*(?:and\s*)?$"
 )
+_COMPUTED = (NumeralRole.RESULT, NumeralRole.NAMED, NumeralRole.PLAIN)
+# A clause that follows from the one before it.
+_THEN = re.compile(
+    r"(?i)\s*(?:and\s+)?(?:so|thus|hence|therefore|which\s+(?:implies|means|gives|yields|simplifies|we\s+can\s+solve)|"
+    r"giving|yielding|we\s+(?:get|find|have|obtain|see))\b"
+)
+_LEFT_SIDE = re.compile(r"(?:^|[\s,])([A-Za-z][^\s=,]*(?:\s?[-+*]\s?[A-Za-z0-9]+){0,4})\s*=\s*$")
 _DENIED = re.compile(
     r"(?i)\b(?:not|instead of|rather than|isn't|never|minus the|excluding)\s+(?:the\s+|a\s+)?$"
 )
@@ -284,8 +313,8 @@ _NOW = re.compile(
     r"(?i)\b(?:now|currently|today|at present|right now|originally|initially|at first)\b"
 )
 _CLAUSE_START = re.compile(
-    r"(?i)[;:]|,(?=\s+(?:and|but|so|while|which|leaving|with|not|then|that|or|because|since|after|in|the|he|she|it|"
-    r"they|for)\b)|\s(?=(?:and|but|while|so)\s+[A-Za-z])"
+    r"(?i)[;:]|,(?=\s+(?:and|but|so|thus|hence|therefore|giving|we|while|which|leaving|with|not|then|that|or|because|since|after|in|the|he|she|it|"
+    r"they|for)\b)|\s(?=(?:and|but|while|so|which|giving)\s+[A-Za-z])"
 )
 
 

@@ -60,13 +60,13 @@ FORMULA = re.compile("\ue000(\\d+)\ue001")
 _BETWEEN = re.compile(
     r"^\s*(?P<unit>(?:(?!(?:and|or|then|so|but|we|to|which|that)\b)[A-Za-z°'²³./-]+\s*|\([^()]{0,40}\)\s*|[\])}]\s*){0,6}?)"
     r"(?P<sign>[-+−–*×⋅·÷/=≈<>^]|\bx\b|\btimes\b(?!\s+(?:as|more|the|a|per|in)\b)|\bplus\b|\bminus\b|"
-    r"\b(?:divided|multiplied)\s+by\b|\bequals\b|\bis\s+equal\s+to\b)\s*[-(\[{=]*\s*$",
+    r"\b(?:divided|multiplied)\s+by\b|\bequals\b|\bis\s+equal\s+to\b)\s*[-(\[{]*\s*$",
     re.IGNORECASE,
 )
 _SIGN = re.compile(r"(?i)[-+−–*×⋅·÷/=≈<>^]|\bx\b|times|plus|minus|divided|multiplied|equal")
 _EQUALS = ("=", "≈", "equals", "is equal to")
 _LEADING_SIGN = re.compile(r"(?:[=≈]|\bequals\b|\bis\s+equal\s+to\b)\s*[-(\[{]*\s*$", re.IGNORECASE)
-_VARIABLE_BEFORE = re.compile(r"(?<![A-Za-z])[A-Za-z](?:_\w)?\s*=\s*$")
+_VARIABLE_BEFORE = re.compile(r"(?:(?<![A-Za-z])[A-Za-z](?:_\w)?|[A-Za-z)]\))\s*=\s*$")
 _SIGN_BEHIND = re.compile(r"^\s*(?:[+*×⋅·÷^]|[-−–]\s|/\s?[A-Za-z(\\]|=)")
 _LABEL = re.compile(
     r"(?:\b(?:step|grade|option|part|equation|case|method|figure|chapter|line|problem|question|example|"
@@ -81,6 +81,9 @@ _BOUND_BEHIND = re.compile(
     r"[a-zA-Z](?<![gmshLlJaAI])(?![A-Za-z'&])|\s[yznk](?![A-Za-z'&])|\((?=[a-zA-Z])"
 )
 _BOUND_BEFORE = re.compile(r"(?:(?<![A-Za-z])[a-zA-Z]|\))/$")
+_BELOW_ZERO = re.compile(
+    r"\s?(?:degrees?|°\s?[CF]?)?(?:\s(?:celsius|fahrenheit))?\s+below\s+zero\b", re.I
+)
 _SIGN_BEFORE = re.compile(r"(?:[)\]A-Za-z]\s*[×*÷+/]|[)\]]\s+x)\s*$")
 
 
@@ -184,12 +187,15 @@ def _digits(text: str, match: re.Match[str]) -> Numeral | None:
             value *= _SCALES[word]
             number = str(value)
             end = scale.end()
-    sign = "-" if match.group("sign") or match.group("minus") else ""
+    below = _BELOW_ZERO.match(text, end)
+    sign = "-" if match.group("sign") or match.group("minus") or below else ""
     money = (match.group("money") or "").strip()
     percent = bool(match.group("percent"))
     shown = f"{sign}{money}{number}{'%' if percent else ''}"
     role = NumeralRole.PLAIN
-    if _BOUND_BEHIND.match(text[end : end + 4]) or _BOUND_BEFORE.search(
+    if text.startswith("...", end):
+        role = NumeralRole.LABEL
+    elif _BOUND_BEHIND.match(text[end : end + 4]) or _BOUND_BEFORE.search(
         text[max(0, match.start() - 3) : match.start()]
     ):
         role = NumeralRole.FACTOR

@@ -27,8 +27,9 @@ _ASKS = re.compile(
 )
 _COUNTED = re.compile(
     r"(?i)\bhow\s+many\s+(?P<noun>(?:(?!(?:of|do|does|did|will|would|is|are|was|were|can|could|should|has|have|"
-    r"had|must|in|on|at|if|to|for|per|from)\b)[A-Za-z'-]+\s*){1,6})"
+    r"had|must|in|on|at|if|to|for|per|from)\b)[A-Za-z'-]+\s*){1,6})(?:of\s+(?P<of>[A-Za-z'-]+(?:\s[a-z'-]+)?))?"
 )
+_ASKED_FORMULA = re.compile(r"\\\((.{1,80}?)\\\)|\\\[(.{1,80}?)\\\]")
 # "Give the number of full boxes." says which of two questions counts.
 _ONLY = re.compile(
     r"(?i)^(?:give|answer|state|report|write|find)\b.*?\b(?:number|count) of ([a-z' -]{2,40})"
@@ -58,6 +59,7 @@ class Question:
 
     words: frozenset[str]
     counted: frozenset[str]
+    counted_of: frozenset[str]
     numbers: frozenset[str]
     all_words: frozenset[str]
     money: bool
@@ -67,6 +69,7 @@ class Question:
     would: bool
     later: bool
     asked: str
+    asked_formulas: frozenset[str]
     names: frozenset[str]
     other_names: frozenset[str]
     facts: tuple[frozenset[str], ...]
@@ -91,8 +94,10 @@ def question_of(problem_text: str) -> Question:
     text = money_marked(problem_text[-6_000:])
     asked = _asked_sentence(text)
     counted: set[str] = set()
+    counted_of: set[str] = set()
     for match in _COUNTED.finditer(asked):
         counted = {word for word in words_of(match.group("noun")) if word not in _COMMON}
+        counted_of = {w for w in words_of(match.group("of") or "") if w not in _COMMON}
     in_money = bool(counted & _MONEY_NOUNS)
     if in_money:
         counted = set()
@@ -104,10 +109,12 @@ def question_of(problem_text: str) -> Question:
     return Question(
         words=words,
         counted=frozenset(counted),
+        counted_of=frozenset(counted_of),
         numbers=frozenset(numeral.value for numeral in numerals_in(text)),
         all_words=frozenset(words_of(text)),
         money=in_money or (priced and not counted and bool(_MONEY_ASKED.search(asked))),
         asked=asked,
+        asked_formulas=_formulas_asked(asked),
         names=names,
         other_names=_names_in(text) - names,
         facts=facts,
@@ -129,6 +136,13 @@ def _weight(word: str, facts: tuple[frozenset[str], ...]) -> float:
     if word[0].isdigit():
         return 1.5
     return 0.5 if any(word in fact for fact in facts) else 1.0
+
+
+def _formulas_asked(asked: str) -> frozenset[str]:
+    """The variables and expressions whose value a question asks for, without spaces."""
+    found = [m.group(1) or m.group(2) for m in _ASKED_FORMULA.finditer(asked)]
+    found += re.findall(r"\b(?:[Ff]ind|of|for|is)\s+([a-zA-Z])\b(?!')", asked)
+    return frozenset("".join(formula.split()).rstrip(".,?") for formula in found)
 
 
 def _names_in(text: str) -> frozenset[str]:

@@ -22,11 +22,18 @@ _TITLES = frozenset(
 _UNITS = frozenset("a.m p.m ft in lb lbs oz hr hrs min mins cm mm km kg g m yd yds mi etc".split())
 _END = re.compile(
     r"[.!?]['\")\]*_]{0,4}(?=\s)|[.!?](?=[A-Z][a-z]+\s[a-z])|[.!?]['\")\]*_]{0,4}$|[。！？]"
-    r"|(?<=[\d\])}])\s?\\{1,2}(?=\s[A-Z])"
+    r"|\\\](?=\s*[A-Z][a-z]|\s*$)"
 )
 _LAST_WORD = re.compile(r"([A-Za-z][A-Za-z.]*)$")
 _NAME_BEFORE = re.compile(r"(?:[A-Z][a-z]+|[A-Z]\.)\s?$")
-_DISPLAY = re.compile(r"\\\[.{0,2000}?\\\]|\$\$.{0,2000}?\$\$", re.S)
+_DISPLAY = re.compile(r"\\\[.{0,3000}?\\\]|\$\$.{0,3000}?\$\$", re.S)
+# Displayed formulas that stand without brackets, and drawings, which say nothing.
+_ENVIRONMENT = re.compile(
+    r"(?<!\\\[)(?<!\\\[\s)(?<!\$\$)\\begin\{(?P<name>align|aligned|gather|gathered|equation|eqnarray|multline|split)"
+    r"\*?\}(?P<inside>.{0,4000}?)\\end\{(?P=name)\*?\}",
+    re.S,
+)
+_DRAWING = re.compile(r"\[asy\].{0,8000}?(?:\[/asy\]|\Z)", re.S)
 _FORMULA = re.compile(
     r"\\\[(?P<a>.{1,2000}?)\\\]|\\\((?P<b>.{1,600}?)\\\)|\$\$(?P<c>[^$]{1,2000})\$\$"
     # A dollar pair is TeX where neither mark has a space inside and no digit follows (as in Pandoc).
@@ -94,6 +101,9 @@ def _ends_none(line: str, match: re.Match[str], begin: int) -> bool:
     """Whether a full stop belongs to an abbreviation, an initial or a number."""
     if match.group()[0] != ".":
         return False
+    opened = line.rfind("\\[", begin, match.start())
+    if opened >= 0 and line.find("\\]", opened, match.start()) < 0:
+        return True  # within a displayed formula
     before = _LAST_WORD.search(line, max(begin, match.start() - 12), match.start())
     if before is None:
         return False
@@ -125,7 +135,11 @@ def money_marked(text: str) -> str:
     """
     if "&" in text:
         text = html.unescape(text)
-    if "$" not in text:
+    if "[asy]" in text:
+        text = _DRAWING.sub(" ", text)
+    if "\\begin" in text:
+        text = _ENVIRONMENT.sub(lambda m: f"\\[{m.group('inside')}\\]", text)
+    if "$" not in text and "\\(" not in text and "\\[" not in text:
         return text
     text = text.replace("\\$", MONEY)
     kept: list[str] = []
@@ -135,7 +149,15 @@ def money_marked(text: str) -> str:
         if match.group("d") is not None and _PROSE.search(_IN_TEXT.sub(" ", inside)):
             continue
         kept.append(_money(text[at : match.start()]))
-        kept.append(f"\\({inside}\\)")
+        marks = "()" if match.group("d") is not None or match.group("b") is not None else "[]"
+        # What ends a formula ends its clause or sentence too.
+        bare = inside.rstrip()
+        end = (
+            bare[-1]
+            if bare[-1:] in (".", ",", ";") and not bare.endswith(("..", "\\,", "\\;"))
+            else ""
+        )
+        kept.append(f"\\{marks[0]}{bare[:-1] if end else inside}\\{marks[1]}{end}")
         at = match.end()
     kept.append(_money(text[at:]))
     return "".join(kept)

@@ -13,7 +13,7 @@ from potstill.grading.reading.numbers import ANSWER_WORD, Statement, number_stat
 from potstill.grading.reading.words import letter_stated, word_stated
 from potstill.records import AnswerKind
 
-__all__ = ["LONG", "Stated", "answer_stated", "end_of_answer", "is_numeric"]
+__all__ = ["LONG", "Stated", "answer_stated", "end_of_answer"]
 
 TAIL_CHARACTERS = 24_000
 # A response this long that ends in the middle of a sentence was cut there, whatever its server says.
@@ -48,7 +48,7 @@ _HEADING = re.compile(
 )
 _MARKED = re.compile(
     r"(?i)^(?:so,?\s+|thus,?\s+|therefore,?\s+|hence,?\s+)?(?:the\s+|my\s+|our\s+)?(?:final\s+|correct\s+)?"
-    r"(?:answer|ans|result)\b(?:\s*\([a-z ]{1,20}\))?\s{0,2}(?:is\s{0,2}:|[:=.]|(?=\d))\s*(?P<rest>.*)$",
+    r"(?:answer|ans|result)\b(?:\s*\([a-z ]{1,20}\))?\s{0,2}(?:is\s{0,2}:|\.?\s?[:=]|\.|(?=\d))\s*(?P<rest>.*)$",
     re.S,
 )
 _HASHES = re.compile(
@@ -100,11 +100,6 @@ class _Claim:
     stated: Statement
     rule: str
     words: str
-
-
-def is_numeric(kind: str) -> bool:
-    """Return whether answers of a kind are single numbers, so that prose is read for a number."""
-    return kind in _NUMERIC
 
 
 def end_of_answer(text: str, start: int = 0) -> int:
@@ -307,7 +302,7 @@ def _value_of(
         if marked and len(text.split()) <= 6:
             word = word if word.lower() in ("yes", "no") else text.rstrip(".")
         return Statement(word, word.lower()) if word else None
-    formula, several = formula_stated(text, kind in _GROUPED)
+    formula, several = formula_stated(text, kind in _GROUPED, problem_text)
     if formula and not (kind in _GROUPED and re.fullmatch(r"[A-Za-z]", formula)):
         return Statement(formula, formula)
     if several:
@@ -362,7 +357,7 @@ def _chosen(claims: list[_Claim], count: int, thought: bool, broken: bool) -> _C
         agreed = [c for c in strong if c.stated.value in best.stated.several]
         return agreed[-1] if agreed else best
     if broken:
-        return _said_most(claims, strong, top, thought)
+        return _said_most(claims, strong, top)
     values = {claim.stated.value for claim in strong if not claim.stated.several}
     if len(values) > 1:
         said = {value: _said(value, claims, top) for value in values}
@@ -377,18 +372,13 @@ def _chosen(claims: list[_Claim], count: int, thought: bool, broken: bool) -> _C
     return best
 
 
-def _said_most(
-    claims: list[_Claim], strong: list[_Claim], top: float, thought: bool
-) -> _Claim | None:
+def _said_most(claims: list[_Claim], strong: list[_Claim], top: float) -> _Claim:
     """The claim that a text which is cut makes most, or the several that it wavers between."""
-    among = claims if thought else strong
-    values = {c.stated.value for c in among if not c.stated.several and c.score > top - 2.0}
+    values = {claim.stated.value for claim in strong if not claim.stated.several}
     said = sorted(((_said(value, claims, top), value) for value in values), reverse=True)
     if not said:
         return strong[-1]
-    best = next((c for c in reversed(strong) if c.stated.value == said[0][1]), None)
-    if best is None:
-        return None
+    best = next(c for c in reversed(strong) if c.stated.value == said[0][1])
     rivals = [value for weight, value in said[1:] if weight > 0.6 * said[0][0]]
     if rivals:
         return _Claim(

@@ -108,6 +108,11 @@ def word_stated(text: str, question: Question, asked: str) -> str:
         return yes_no.group(1)
     if (offered := _offered(text, asked)) is not None:
         return offered
+    if re.match(r"(?i)(?:who|whose|which)\b", asked):
+        known = question.names | question.other_names
+        named = [name for name in dict.fromkeys(re.findall(r"[A-Z][a-z]+", text)) if name in known]
+        if len(named) == 1:
+            return named[0]
     sides = [side.strip(" ,:") for side in _COPULA.split(text, maxsplit=1)]
     if len(sides) == 2 and all(sides):
         one, two = (_left_over(side, question) for side in sides)
