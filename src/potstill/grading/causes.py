@@ -113,9 +113,11 @@ def _of_value(case: _Case) -> Cause:
 
 def _of_working(case: _Case) -> Cause:
     """The cause as the sums of the trace show it."""
+    if _slipped(case):
+        return Cause.ARITHMETIC
     if _reached(case):
         return Cause.ASKED
-    if _slipped(case) or _false(case.text):
+    if _false(case.text):
         return Cause.ARITHMETIC
     results = {*case.trace.results, *(step.result for step in case.trace.steps)}
     if case.given in case.asked and case.given not in results:

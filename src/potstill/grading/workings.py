@@ -56,7 +56,7 @@ _OF = re.compile(r"(?<=\))\s?of\s+(?:the\s+)?(?=[\d(])|(?<=\d/\d)\s+of\s+(?=[\d(
 _HALF_OF = re.compile(r"\bhalf\s+(?:of\s+|the\s+)?(?=\d)", re.IGNORECASE)
 # A unit behind a number: words, a "per" or a slash between them; "and" and the like are no units.
 _OPERATOR_WORDS = (
-    "multiplied|times|plus|minus|divided|equals|equal|is|are|was|be|gives|give|makes|and|so|then|"
+    "mod|multiplied|times|plus|minus|divided|equals|equal|is|are|was|be|gives|give|makes|and|so|then|"
     "which|that|of|x|results?|resulting|totals?|totaling|leaves|leaving|to|from|or|more|less|if|we|"
     "but|get|for|will"
 )
@@ -83,7 +83,9 @@ _IS = re.compile(
     r"(?:a total of\s|us\s|about\s|approximately\s)?(?=[-(]?\d)",
     re.IGNORECASE,
 )
-_SIDE = rf"(?:[-+*/^() \d]|\.(?=\d)){{1,{MAX_SIDE}}}"
+_SIDE = rf"(?:[-+*/^() \d]|\.(?=\d)|mod(?= )){{1,{MAX_SIDE}}}"
+_REMAINDER = re.compile(r"(.*[\d)])\s*mod\s+(\d{1,9})\s*")
+_PRODUCT = re.compile(r"\([^()]*\)|[\d.]+(?:\s*\*\s*[\d.]+)*")
 _CHAIN = re.compile(rf"{_SIDE}(?:={_SIDE})+")
 _RESULT = re.compile(
     r"=\s?(-?\d+(?:\.\d+)?)(?:/(\d+))?(?!\d|\.\d|[a-zA-Z]|\s?[-+*/^(](?!\s?[A-Za-z]))"
@@ -92,7 +94,7 @@ _DECIMAL = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?![\w])")
 _QUOTIENT = re.compile(r"(?<!\d)(\d++)\s?/\s?([1-9]\d*+)")
 _TOUCHED = re.compile(
     r"(?:(?<=[-+*/^=(])|(?<=[-+*/^=(] ))\.?\d[\d.]*+"
-    r"|(?<![\d.])\.?\d[\d.]*+(?=\s?[-+*/^=])"
+    r"|(?<![\d.])\.?\d[\d.]*+(?=\s?(?:[-+*/^=]|mod\b))|(?<=mod )\d+"
 )
 _BROKEN = re.compile(r"[ \t]*\n\s{0,20}(?=&?\s?=)")  # a chain that goes on on the next line
 _OPERATORS = frozenset("+-*/^")
@@ -222,9 +224,12 @@ def _goes_on(after: str, side: str) -> bool:
 def _step(one: str, two: str) -> tuple[Step, ...]:
     """The step that two neighbouring sides make, where the first has an operation to do."""
     one, two = _balanced(one), _balanced(two)
-    if not _OPERATORS & set(one.lstrip("-")):
+    remainder = _REMAINDER.fullmatch(one)
+    if remainder is None and not _OPERATORS & set(one.lstrip("-")):
         return ()
-    left, right = _read(one), _read(two)
+    if remainder is not None and not _PRODUCT.fullmatch(remainder[1].strip()):
+        return ()
+    left, right = _read(remainder[1].strip() if remainder else one), _read(two)
     if left is None or right is None:
         return ()
     try:
@@ -234,7 +239,11 @@ def _step(one: str, two: str) -> tuple[Step, ...]:
     if value is None or result is None:
         return ()
     operands = tuple(_fraction(number) for number in re.findall(r"\d+(?:\.\d+)?|\.\d+", one))
-    true = holds((left, one), (right, two), False) or _rounds(value, result)
+    if remainder is not None:
+        divisor = int(remainder[2])
+        true = divisor > 0 and value % divisor == result
+    else:
+        true = holds((left, one), (right, two), False) or _rounds(value, result)
     return (Step(operands, result, true, f"{one} = {two}"),)
 
 
