@@ -17,6 +17,7 @@ __all__ = ["cause_of", "with_cause"]
 
 SMALL = 12  # values that turn up by chance
 CHANCE = 10  # below it, two numbers of a trace differ by it too often to mean a sum
+MOST_TOLD = 24
 LATE = 3  # the last steps, whose result is the trace's own
 LOOP = 6_000  # characters at the end of a text in which it is looked for repetition
 PERIODS = 60  # places at which a repeated passage may begin again
@@ -28,6 +29,7 @@ _GAVE_UP = re.compile(
     r"(?:problem|question) is (?:missing|incomplete|not (?:provided|visible)))\b",
     re.IGNORECASE,
 )
+_EQUATION = re.compile(r"\d\s?[a-z]\b[^=\n]{0,40}=|=[^=\n]{0,40}\d\s?[a-z]\b")
 _SKIPPED = (Outcome.CORRECT, Outcome.BAD_KEY, Outcome.ERRORED, Outcome.FILTERED)
 
 
@@ -39,7 +41,8 @@ class _Case:
     wanted: Fraction
     given: Fraction
     asked: Counter[Fraction]
-    percents: frozenset[Fraction]
+    digits: AbstractSet[Fraction]
+    percents: AbstractSet[Fraction]
     trace: Workings
     solution: Workings
 
@@ -66,8 +69,16 @@ def cause_of(problem: Problem, response_text: str, verdict: Verdict, solution: s
     trace = read_workings(response_text)
     if wanted is None or given is None or wanted == given:
         return _of_form(problem, response_text, verdict, trace)
-    asked, percents = numbers_in(problem.text), percents_in(problem.text)
-    case = _Case(response_text, wanted, given, asked, percents, trace, read_workings(solution))
+    case = _Case(
+        text=response_text,
+        wanted=wanted,
+        given=given,
+        asked=numbers_in(problem.text),
+        digits=numbers_in(problem.text, words=False).keys(),
+        percents=percents_in(problem.text),
+        trace=trace,
+        solution=read_workings(solution),
+    )
     found = _of_value(case)
     if found is not Cause.NONE:
         return found
@@ -99,16 +110,34 @@ def _of_value(case: _Case) -> Cause:
     turned = turned_over(case.wanted, case.given)
     if turned is not Cause.NONE:
         return turned
-    if case.trace.steps or len(case.trace.results) > 1:
+    if case.trace.steps or len(case.trace.results) > 1 or _algebra(case.text):
         return _of_working(case)
-    if case.given in case.asked:
+    if case.given in case.asked and case.given != 1:
         return Cause.COPIED
     if case.given in _on_the_way(case):
         return Cause.INTERMEDIATE
     numbers = {*case.asked, *_on_the_way(case)}
-    if not case.trace.results and other_operation(numbers, case.wanted, case.given):
+    if _bare(case.text) and other_operation(numbers, case.wanted, case.given):
         return Cause.OPERATION
-    return relation(case.wanted, case.given)
+    return Cause.OPERATION if _told_in_words(case) else relation(case.wanted, case.given)
+
+
+def _told_in_words(case: _Case) -> bool:
+    """Whether a trace without a sum names values that each come of two earlier ones.
+
+    "He works 50 hours, so he earns 500 dollars, with the bonus 800": the sums hold, unwritten.
+    """
+    known = list(case.asked)
+    fresh = [number for number in case.trace.named if number not in case.asked]
+    if len(fresh) < 2 or case.given not in fresh or len(case.trace.named) > MOST_TOLD:
+        return False
+    for number in fresh:
+        if not any(
+            number in (a + b, a - b, a * b, a / b if b else None) for a in known for b in known
+        ):
+            return False
+        known.append(number)
+    return True
 
 
 def _of_working(case: _Case) -> Cause:
@@ -137,6 +166,11 @@ def _nearly_right(case: _Case) -> bool:
         return True
     steps = case.trace.steps
     return abs(case.wanted - case.given) == 1 and bool(steps) and "/" in steps[-1].text
+
+
+def _algebra(text: str) -> bool:
+    """Whether a trace works with a variable: two equations with a letter beside a number."""
+    return len(_EQUATION.findall(text[-MAX_TEXT:])) > 1
 
 
 def _reached(case: _Case) -> bool:
@@ -185,11 +219,12 @@ def _stopped_early(case: _Case) -> bool:
 
 def _left_out(case: _Case) -> bool:
     """Whether a number of the question that is needed enters none of the trace's sums."""
-    needed = set(case.asked) - {Fraction(1)}
     if not case.solution.steps:
+        # "One" and "two" as words are seldom a quantity, and the number 1 changes no product.
+        needed = {x for x in case.asked if x > 2 or (x != 1 and x in case.digits)}
         return any(not _takes(case.trace, number, case) for number in needed)
     takes, taken = case.solution.taken, case.trace.taken
-    for number in needed:
+    for number in case.asked:
         if _takes(case.solution, number, case) and not _takes(case.trace, number, case):
             return True
         # A number that stands twice and is needed twice: "3 sprints, 3 times a week".
@@ -207,7 +242,7 @@ def _takes(trace: Workings, number: Fraction, case: _Case) -> bool:
         return True
     if number < CHANCE:
         return False
-    found = trace.named - set(case.asked)  # "earns 30 dollars and a bonus of 15, together 45"
+    found = set(trace.named) - set(case.asked)  # "earns 30 dollars and a bonus of 15, together 45"
     return any({a + number, a - number, number - a, a * number} & found for a in trace.named)
 
 

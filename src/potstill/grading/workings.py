@@ -17,6 +17,7 @@ from functools import lru_cache
 
 from potstill.grading.equations import holds
 from potstill.grading.grammar import Apply, Number, Unreadable, read_expression
+from potstill.grading.programs import Printed, printed
 from potstill.grading.values import TooBig, Undefined, exact
 
 __all__ = ["Step", "Workings", "numbers_in", "percents_in", "read_workings"]
@@ -117,7 +118,7 @@ class Workings:
     steps: tuple[Step, ...]
     results: tuple[Fraction, ...]
     used: frozenset[Fraction]
-    named: frozenset[Fraction]
+    named: tuple[Fraction, ...]
 
     @property
     def slips(self) -> tuple[Step, ...]:
@@ -141,7 +142,7 @@ def read_workings(text: str) -> Workings:
     steps: list[Step] = []
     results: list[Fraction] = []
     used: set[Fraction] = set()
-    named: set[Fraction] = set()
+    named: dict[Fraction, None] = {}
     for line in lines:
         if len(steps) < MAX_STEPS:
             steps += _steps(line)
@@ -150,13 +151,24 @@ def read_workings(text: str) -> Workings:
         used.update(_fraction(number) for number in _TOUCHED.findall(line))
         used.update(Fraction(int(a[:40]), int(b[:40])) for a, b in _QUOTIENT.findall(line))
         if len(named) < MAX_NAMED:
-            named.update(_fraction(number) for number in _DECIMAL.findall(line))
-    return Workings(tuple(steps), tuple(results), frozenset(used), frozenset(named))
+            named.update((_fraction(number), None) for number in _DECIMAL.findall(line))
+    for program in printed(text[-MAX_TEXT:]):
+        steps.append(_of_program(program))
+        used.update(program.numbers)
+    return Workings(tuple(steps), tuple(results), frozenset(used), tuple(named))
 
 
-def numbers_in(text: str) -> Counter[Fraction]:
-    """Return the numbers of a problem's text, written in digits or as words, with their counts."""
-    text = _WORD.sub(lambda word: str(WORDS[word.group().lower()]), _GROUPED.sub("", text))
+def _of_program(program: Printed) -> Step:
+    """A program as one step: its numbers, and what the trace says that it printed."""
+    near = abs(program.value - program.said) <= max(abs(program.value), Fraction(1)) / 1_000
+    return Step(program.numbers, program.said, near, "a program")
+
+
+def numbers_in(text: str, *, words: bool = True) -> Counter[Fraction]:
+    """Return the numbers of a problem's text, in digits and as ``words``, with their counts."""
+    text = _GROUPED.sub("", text)
+    if words:
+        text = _WORD.sub(lambda word: str(WORDS[word.group().lower()]), text)
     found: Counter[Fraction] = Counter()
     for match in _NUMBER.finditer(text[:MAX_TEXT].replace("$", " ")):
         above, _, below = match.group().partition("/")
