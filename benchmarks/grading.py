@@ -10,8 +10,9 @@ here. math-verify runs as its users run it: one process, ``parse`` and ``verify`
 defaults, the key in dollars. The two take turns, and the median round counts; no round begins
 after ROUNDS_S. The pool's start-up is stated apart and is also given with it included.
 
-Then errors on the open answers, beside other graders (``open_answers.py``), and one long response of
-every shape (``hostile_lengths.py``). All of it ends within ten minutes on two cores.
+Then wrong refusals and acceptances on the open answers beside other graders (each asked for a
+minute at most), and one long response of every shape. All of it ends within ten minutes on two
+cores; what was cut for it is said.
 """
 
 from __future__ import annotations
@@ -28,20 +29,18 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-import hostile_lengths
-import open_answers
-
+from graders import hostile_lengths, open_answers
 from potstill.grading import GradingPool, infer_kind
 from potstill.records import Finish, Problem, Response, TextGold, Verdict
 
 ROOT = Path(__file__).resolve().parent.parent
-ROUNDS_S = 200.0
+ROUNDS_S = 150.0
 Pairs = list[tuple[Problem, Response]]
 
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """Median seconds on one set: the pool's start, ours, math-verify's; and both sides' verdicts."""
+    """Median seconds on one set (the pool's start, ours, math-verify's), and the verdicts."""
 
     count: int
     start_s: float
@@ -102,7 +101,7 @@ def run_math_verify(pairs: list[tuple[Problem, Response]]) -> tuple[float, list[
 
 
 def of_its_own(pairs: Pairs) -> Pairs:
-    """Give every problem a text that no other has; in letters, for a number would be the question's."""
+    """Give every problem a text that no other has, by letters: a number might be an answer."""
     named = []
     for problem, response in pairs:
         letters = "".join(chr(ord("k") + int(digit)) for digit in problem.id)

@@ -9,6 +9,7 @@ import pytest
 
 from potstill.grading import false_equations, grade
 from potstill.grading.causes import cause_of, with_cause
+from potstill.grading.programs import printed
 from potstill.grading.workings import numbers_in, plain, read_workings
 from potstill.records import Cause, DecidedBy, Finish, Outcome, Problem, TextGold, Verdict
 
@@ -108,6 +109,52 @@ def test_a_reader_would_name_this_cause(
     question: str, key: str, answer: str, text: str, expected: Cause
 ) -> None:
     assert cause(question, key, answer, text) is expected
+
+
+PROGRAM = """```python
+boxes = 18
+tiles = boxes * 12
+whole = tiles - tiles * 0.25
+print(whole)
+```
+```output
+{}
+```
+So \\boxed{{{}}}."""
+
+
+@pytest.mark.parametrize(
+    ("text", "answer", "expected"),
+    [
+        (PROGRAM.format("172.0", "172"), "172", Cause.ARITHMETIC),
+        (PROGRAM.format("162.0", "163"), "163", Cause.ASKED),
+        (PROGRAM.replace("0.25", "0.75").format("54.0", "54"), "54", Cause.OPERATION),
+        ("She has 216 tiles, of these 54 break, so 270 tiles are whole.", "270", Cause.OPERATION),
+        ("Let 4x = 18 and 12x = 54, so x = 13.", "13", Cause.LEFT_OUT),
+        ("Let 4x = 18 and 12x = 54 with 25x = 9, so it is 13.", "13", Cause.OPERATION),
+    ],
+)
+def test_programs_words_and_letters_are_workings_too(
+    text: str, answer: str, expected: Cause
+) -> None:
+    assert cause(SHELF, "162", answer, text) is expected
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "import os\nprint(1)",
+        "x = [1]\nprint(x)",
+        "print(2 ** 999)",
+        "x = 9\nwhile x:\n    x = x - 1\nprint(x)",
+        "x = 10 / 0\nprint(x)",
+        "print(",
+        "x = True\nprint(x)",
+        "print(" + "(" * 900 + "1" + ")" * 900 + ")",
+    ],
+)
+def test_no_program_is_run_that_is_more_than_sums(program: str) -> None:
+    assert printed(f"```python\n{program}\n```\n```output\n5\n```") == []
 
 
 VANS_SOLVED = "There are 6 x 9 = 54 pupils. They pay 54 x 4 = 216 dollars."

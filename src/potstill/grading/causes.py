@@ -133,7 +133,9 @@ def _told_in_words(case: _Case) -> bool:
         return False
     for number in fresh:
         if not any(
-            number in (a + b, a - b, a * b, a / b if b else None) for a in known for b in known
+            number in (a + b, a - b, a * b, a * b / 100, a / b if b else None)
+            for a in known
+            for b in known
         ):
             return False
         known.append(number)
@@ -185,9 +187,11 @@ def _reached(case: _Case) -> bool:
 
 
 def _false(text: str) -> bool:
-    """Whether the strict reader of equations, which knows roots and brackets too, refutes one."""
-    lines = dict.fromkeys(text[-MAX_TEXT:].split("\n"))
-    return bool(false_equations("\n".join(lines)))
+    """Whether an equation with a root is false: only the strict reader of equations knows roots."""
+    end = text[-MAX_TEXT:]
+    if "√" not in end and "sqrt" not in end:
+        return False
+    return bool(false_equations("\n".join(dict.fromkeys(end.split("\n")))))
 
 
 def _slipped(case: _Case) -> bool:

@@ -95,9 +95,11 @@ _DECIMAL = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?![\w])")
 _QUOTIENT = re.compile(r"(?<!\d)(\d++)\s?/\s?([1-9]\d*+)")
 _TOUCHED = re.compile(
     r"(?:(?<=[-+*/^=(])|(?<=[-+*/^=(] ))\.?\d[\d.]*+"
-    r"|(?<![\d.])\.?\d[\d.]*+(?=\s?(?:[-+*/^=]|mod\b))|(?<=mod )\d+"
+    r"|(?<![\d.])\.?\d[\d.]*+(?=\s?(?:[-+*/^=]|mod\b)|[a-z]\b)|(?<=mod )\d+"
 )
-_BROKEN = re.compile(r"[ \t]*\n\s{0,20}(?=&?\s?=)")  # a chain that goes on on the next line
+_PLAIN = re.compile(r"\d+(?:\.\d+)?")
+# A chain that goes on on the next line.
+_BROKEN = re.compile(r"(?<![ \t])[ \t]*+\n\s{0,20}(?=&?\s?=)")
 _OPERATORS = frozenset("+-*/^")
 
 
@@ -275,6 +277,8 @@ def _balanced(side: str) -> str:
 
 
 def _read(side: str) -> Number | Apply | None:
+    if _PLAIN.fullmatch(side):
+        return Number(_fraction(side), "." in side)
     if not side or re.search(r"\d\s+\d|\.\s|\.\.", side):
         return None
     try:

@@ -1,7 +1,5 @@
 """Wrong refusals and wrong acceptances on real answers that were each ruled on by reading.
 
-    python benchmarks/open_answers.py [--data FOLDER] [--lighteval PYTHON]
-
 A row is a problem, its key, a whole response and a ruling: CORRECT, INCORRECT, or NONE where the
 text commits to no answer. Refused wrongly is a CORRECT one that is not accepted; accepted wrongly
 is any other that is. Rows with a doubtful key or a borderline ruling are counted apart. Every
@@ -10,23 +8,17 @@ response counts as whole (``Finish.STOP``): what is asked is what a grader makes
 
 from __future__ import annotations
 
-import argparse
 import json
-import logging
-import os
 import random
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rivals import find_rivals, run
-
+from graders.rivals import find_rivals, run
 from potstill.grading import GradingPool, infer_kind
 from potstill.records import Finish, Outcome, Problem, Response, TextGold
 
-ROOT = Path(__file__).resolve().parent.parent
-LIMIT_S = 75.0  # for each of the others
+LIMIT_S = 60.0  # for each of the others
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,22 +109,3 @@ def _line(name: str, rows: Sequence[Row], accepted: Sequence[bool], seconds: str
     short = "".join(c if c.isalnum() else "_" for c in name.casefold()).strip("_")
     print(f"figure open_refused_{short} {clear.refused}")
     print(f"figure open_accepted_{short} {clear.accepted}")
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    default = os.environ.get("POTSTILL_DATA", str(ROOT.parent / "shared" / "data"))
-    parser.add_argument("--data", type=Path, default=Path(default))
-    parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--lighteval", default="", help="a python that has lighteval")
-    options = parser.parse_args()
-    if not (options.data / "answers").is_dir():
-        print(f"The real data is not at {options.data}; name its folder with --data.")
-        return 2
-    logging.disable(logging.WARNING)
-    report(options.data, options.workers, options.lighteval)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,22 +1,19 @@
 """Other graders of answers, each as its users run it, behind one function.
 
-    python benchmarks/rivals.py [--lighteval PYTHON]
-
-Run alone it says which of them are here. lighteval cannot be installed beside our own pins (its
-latex2sympy2_extended is another than math-verify's), so it runs under an interpreter of its own.
+lighteval cannot be installed beside our own pins (its latex2sympy2_extended is another than
+math-verify's), so it runs under an interpreter of its own. Inspect's ``answer("line")`` reads the
+"ANSWER: ..." line that its prompts ask for; the open answers were never asked for one.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import subprocess
-import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 Pair = tuple[str, str]
 Accepts = Callable[[Sequence[Pair]], list[bool]]
@@ -42,7 +39,7 @@ for line in sys.stdin:
 
 @dataclass(frozen=True, slots=True)
 class Rival:
-    """Another grader: its name, and what it accepts of (key, response) pairs; or why it is not here."""
+    """Another grader: what it accepts of (key, response) pairs, or why it is not here."""
 
     name: str
     accepts: Accepts | None
@@ -74,10 +71,12 @@ def run(rival: Rival, pairs: Sequence[Pair], limit_s: float) -> Run:
         return Run([], 0.0)
     began = time.perf_counter()
     accepted: list[bool] = []
-    for chunk in _chunks(pairs):
-        accepted += rival.accepts(chunk)
-        if time.perf_counter() - began > limit_s:
-            break
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for chunk in _chunks(pairs):
+            accepted += rival.accepts(chunk)
+            if time.perf_counter() - began > limit_s:
+                break
     return Run(accepted, time.perf_counter() - began)
 
 
@@ -165,16 +164,3 @@ def _lighteval_rival(python: str) -> Rival:
         return [bool(json.loads(line)) for line in done.stdout.splitlines()]
 
     return Rival(name, accepts)
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--lighteval", default="", help="a python that has lighteval")
-    for rival in find_rivals(parser.parse_args().lighteval):
-        print(f"{rival.name:28}", "here" if rival.accepts else f"absent: {rival.absent}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).parent))
-    sys.exit(main())

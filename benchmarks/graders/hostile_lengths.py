@@ -1,15 +1,12 @@
 """How long one long response takes to grade, by shape and length: is it linear, and how fast.
 
-    python benchmarks/hostile_lengths.py
-
 Each shape is a text that a rule may stumble over. Times are those of ``grade`` in this process, the
-least of three; and of telling why, were it read as a wrong answer. Needs no data.
+least of three (of one from a second on); and of telling why, were it read as a wrong answer.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,7 +18,7 @@ from potstill.records import Outcome, Problem, TextGold
 
 LENGTHS = (10_000, 100_000, 400_000)
 LIMIT_MS = 50  # for LENGTHS[1]
-GIVE_UP_S = 5.0
+GIVE_UP_S = 2.0
 QUESTION = "A shop sells 12 boxes of 7 cups for $3 each. How many dollars does it take in?"
 
 
@@ -97,7 +94,7 @@ def _least_ms(work: Callable[[], object]) -> float:
         began = time.perf_counter()
         work()
         least = min(least, 1_000 * (time.perf_counter() - began))
-        if least > 1_000 * GIVE_UP_S:
+        if least > 1_000:
             break
     return least
 
@@ -121,12 +118,3 @@ def report() -> None:
     print(f"figure grade_growth_worst {max(timed.growth for timed in found.values()):.2f}")
     causes_ms = [ms for timed in found.values() for ms in timed.cause_ms if ms is not None]
     print(f"figure cause_ms_worst {max(causes_ms):.2f}")
-
-
-def main() -> int:
-    report()
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
