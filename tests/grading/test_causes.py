@@ -271,3 +271,21 @@ def test_verified_lessons_hold_few_false_equations(data: Path) -> None:
     for line in lines:
         found += bool(false_equations(json.loads(line)["messages"][-1]["content"]))
     assert found <= len(lines) * 0.02
+
+
+def test_few_real_wrong_answers_are_left_without_a_cause(data: Path) -> None:
+    """Of the answers that a reader ruled wrong and that were read, not one in ten is "other"."""
+    import json
+
+    if not (data / "answers").is_dir():
+        pytest.skip("the open answers are not here")
+    causes: list[Cause] = []
+    for path in sorted((data / "answers").glob("*.jsonl")):
+        for line in path.read_text("utf-8").splitlines():
+            row = json.loads(line)
+            problem = Problem("p", row["problem"], TextGold(row["key"]), "integer", "test")
+            if row["ruling"] == "INCORRECT":
+                causes.append(cause_of(problem, row["response"], grade(problem, row["response"])))
+    told = [x for x in causes if x not in (Cause.NONE, Cause.EXTRACTION)]
+    assert len(told) > 250
+    assert told.count(Cause.OTHER) < 0.1 * len(told)
