@@ -15,6 +15,7 @@ from potstill.records import AnswerKind
 __all__ = ["Extraction", "boxed_values", "extract", "has_open_box"]
 
 BARE_LENGTH = 120
+MOST_BOXES = 64
 _BOX = re.compile(
     r"(?:\\|(?<![A-Za-z\\]))f?boxed\s*(?=\{)|\\f?boxed\s*(?=[^\s{A-Za-z])|\\f?boxed\s+(?=[A-Za-z])"
 )
@@ -164,7 +165,8 @@ def boxed_values(text: str) -> list[tuple[str, int, int]]:
     Side by side are boxes with nothing but "and", commas or a variable's name between them.
     """
     found: list[tuple[str, int, int]] = []
-    for match in _BOX.finditer(text):
+    # The last ones count; a text of nothing but open boxes must not cost more.
+    for match in deque(_BOX.finditer(text), maxlen=MOST_BOXES):
         start = match.end()
         if text[start] == "{":
             end = _closing(text, start)

@@ -18,6 +18,7 @@ __all__ = ["LONG", "Stated", "answer_stated", "end_of_answer"]
 TAIL_CHARACTERS = 24_000
 # A response this long that ends in the middle of a sentence was cut there, whatever its server says.
 LONG = 1_000
+LONGEST = 1_200
 _NUMERIC = frozenset(
     {
         "", AnswerKind.INTEGER, AnswerKind.DECIMAL, AnswerKind.FRACTION, AnswerKind.MONEY,
@@ -193,8 +194,9 @@ class _Reader:
         """Return what a draft states, or None where it states nothing."""
         key = (draft.text, draft.marked)
         if key not in self.known:
+            # The end of a sentence that never ends holds what it comes to.
             self.known[key] = _value_of(
-                draft.text, self.kind, self.problem_text, self.question, draft.marked
+                draft.text[-LONGEST:], self.kind, self.problem_text, self.question, draft.marked
             )
         return self.known[key]
 
