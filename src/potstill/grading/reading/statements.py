@@ -18,7 +18,7 @@ __all__ = ["LONG", "Stated", "answer_stated", "end_of_answer"]
 TAIL_CHARACTERS = 24_000
 # A response this long that ends in the middle of a sentence was cut there, whatever its server says.
 LONG = 1_000
-LONGEST = 1_200
+LONGEST = 600
 _NUMERIC = frozenset(
     {
         "", AnswerKind.INTEGER, AnswerKind.DECIMAL, AnswerKind.FRACTION, AnswerKind.MONEY,
@@ -67,6 +67,11 @@ _MAY_WITHDRAW = re.compile(
 _CORRECTS = re.compile(
     r"(?i)^(?:(?:oh|oops|hmm|ah)[,.! ]+)?(?:wait|actually|no|correction|sorry|on second thought|"
     r"rather)\b|\b(?:it|answer|total|result|that)\s+should\s+(?:actually\s+|really\s+|instead\s+)?be\b"
+)
+_RECHECKS = re.compile(
+    r"(?i)\blet(?:'s| me| us)\s+(?:just\s+|also\s+|quickly\s+)?(?:double[- ]?check|verify|check|confirm|re-?check|"
+    r"make\s+sure|go\s+(?:over|through)|re-?read|see\s+if|think\s+again|validate)|\bto\s+(?:double-?check|verify|make\s+sure|"
+    r"be\s+(?:sure|safe))\b|^(?:another way|alternatively|just to)\b"
 )
 _AFFIRMS = re.compile(
     r"(?i)\b(?:seems?|looks?|sounds?|is|that's|am)\s+(?:\w+\s+)?(?:correct|right|reasonable|good|confident|"
@@ -141,6 +146,8 @@ def answer_stated(
     reader = _Reader(kind, problem_text, question_of(problem_text), thought)
     drafts = _drafts(sentences, reader)
     sentences, drafts = _without_next_task(text, sentences, drafts)
+    if broken:
+        drafts = _without_last_check(sentences, drafts)
     claims = _claims(drafts, _taken_back(sentences, drafts, reader), reader)
     best = _chosen(claims, len(sentences), thought, broken) if claims else None
     if best is None:
@@ -219,6 +226,8 @@ def _drafts(sentences: list[Sentence], reader: _Reader) -> list[_Draft]:
             drafts[-1].score += 1.5 if _AFFIRMS.search(sentence.text) else 0.0
         if reader.kind in _NUMERIC and not (_HAS_DIGIT.search(text) or spells_number(text)):
             continue
+        if len(text) > 15 and "".join(text.split()) in reader.question.squeezed:
+            continue  # the problem, said again
         if sentence.text not in known:
             known[sentence.text] = _base_score(sentence, text, marked is not None, reader)
         score = known[sentence.text]
@@ -238,7 +247,7 @@ def _base_score(sentence: Sentence, text: str, marked: bool, reader: _Reader) ->
     score = statement_score(text, reader.question)
     if reader.thought:
         return score + (2.0 if _AFFIRMS.search(text) else 0.0)
-    return score + (2.0 if score >= 0 and _CORRECTS.search(sentence.text) else 0.0)
+    return score + (3.0 if score >= 0 and _CORRECTS.search(sentence.text) else 0.0)
 
 
 def _is_phrase(text: str) -> bool:
@@ -282,7 +291,7 @@ def _rule(claim: _Claim) -> str:
 def _in_scope(fresh: bool, alone: bool, text: str, question: Question) -> float:
     """What a sentence behind "Answer:" gains by it: all, unless a retelling goes on from there."""
     if fresh:
-        return 4.0 if alone or question.share(frozenset(words_of(text))) >= 0.5 else 2.0
+        return 4.0 if alone or question.share(frozenset(words_of(text))) >= 0.6 else 2.0
     return 3.0 if alone else 1.0
 
 
@@ -327,6 +336,16 @@ def _without_next_task(
             inside = [s for s in sentences if s.start < match.start()]
             return inside, [d for d in drafts if d.place < len(inside)]
     return sentences, drafts
+
+
+def _without_last_check(sentences: list[Sentence], drafts: list[_Draft]) -> list[_Draft]:
+    """The drafts before the check that a text was cut in, where it checks what it had stated."""
+    for place in range(len(sentences) - 1, 0, -1):
+        if _RECHECKS.search(sentences[place].text):
+            before = [draft for draft in drafts if draft.place < place]
+            if any(d.score >= _LEAST_BROKEN and d.place >= place - 3 for d in before):
+                return before
+    return drafts
 
 
 def _taken_back(sentences: list[Sentence], drafts: list[_Draft], reader: _Reader) -> dict[str, int]:
