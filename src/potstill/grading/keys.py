@@ -35,7 +35,7 @@ def compact(text: str) -> str:
     Those between digits stay, and the one that makes a pair of ``12, 345``.
     """
     text = re.sub(r"(?<=\d), +(?=\d{3}(?!\d))", ",\N{OPEN BOX}", text)
-    return re.sub(r"(?<!\d) +| +(?![\d\\])", "", text).strip().rstrip(".")
+    return re.sub(r"(?<!\.)\.$", "", re.sub(r"(?<!\d) +| +(?![\d\\])", "", text).strip())
 
 
 @lru_cache(maxsize=4096)

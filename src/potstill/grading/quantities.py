@@ -6,7 +6,7 @@ import re
 from fractions import Fraction
 
 from potstill.grading.comparison import Comparison, different, equal_with, undecided
-from potstill.grading.grammar import Apply, Number, names_in
+from potstill.grading.grammar import Apply, Name, Number, names_in
 from potstill.grading.scalars import Scalar
 from potstill.grading.units import (
     asked_units,
@@ -26,13 +26,28 @@ _COUNTED = re.compile(
 
 def compare_units(key: Scalar, answer: Scalar, problem_text: str) -> Comparison | None:
     """A verdict where the units decide it, or None where they agree or one is missing."""
-    if key.unit == answer.unit or not answer.unit:
+    if key.unit == answer.unit:
+        return None
+    if _as_angles(key, answer):
+        return equal_with("the same angle", "another unit for an angle")
+    if not answer.unit:
         return None
     if key.unit:
         return _compare_both(key, answer)
     if answer.unit == "percent" or "unit" in unit_factors(answer.unit):
         return None
     return _beside_a_bare_key(answer.unit, problem_text) if problem_text else None
+
+
+def _as_angles(key: Scalar, answer: Scalar) -> bool:
+    """Whether one side is in degrees, the other in radians, and both are the same angle."""
+    degrees, other = (key, answer) if key.unit == "degree" else (answer, key)
+    if degrees.unit != "degree" or other.unit not in ("", "radian"):
+        return False
+    if not other.unit and not re.search(r"π|\barc|\ba(?:sin|cos|tan)\b|\^\{?-1", other.text):
+        return False
+    turned = Apply("*", (degrees.node, Apply("/", (Name("π"), Number(Fraction(180))))))
+    return same(turned, other.node) is True
 
 
 def _compare_both(key: Scalar, answer: Scalar) -> Comparison | None:

@@ -25,6 +25,12 @@ _LEAD = re.compile(
 _SO = re.compile(
     r"^(?:so|thus|therefore|hence)\b,?\s+(?=[-\d\\(\[{⦃√π$]|[A-Za-z]\s?=)", re.IGNORECASE
 )
+# "The total number of apples is 5": a subject of words alone, then its value.
+_SUBJECT = re.compile(
+    r"^(?:the|its|their|his|her|our)\s+(?:[A-Za-z'-]+\s+){1,10}(?:is|are|equals)\s+(?:equal\s+to\s+)?"
+    r"(?=[-\d\\(\[{⦃√π＄])",
+    re.IGNORECASE,
+)
 _REASONS = (
     r"since|because|as\s+(?:desired|required|expected|needed|claimed|wanted|asked|stated|given|"
     r"before|shown|above)|not\s|and\s+not|rather\s+than|instead\s+of|reject|discard|ignor|exclud|"
@@ -55,6 +61,7 @@ def without_remarks(text: str) -> str:
     bare = text
     for _ in range(3):
         shorter = _SO.sub("", _LEAD.sub("", bare, count=1), count=1).strip()
+        shorter = _SUBJECT.sub("", shorter, count=1)
         shorter = re.sub(r"^\*+\s*|\s*\*+$", "", shorter)
         shorter = _without_tail(_ASIDE.sub("", shorter) or shorter)
         if shorter == bare or not shorter:

@@ -15,7 +15,9 @@ __all__ = ["Scalar", "forms_of", "read_scalar"]
 
 _NAMED = re.compile(
     r"^(?:[A-Za-z][A-Za-z' ]{0,40}|[A-Za-zθαβγδλμφωσρτε]'?(?:_\{?\w{1,4}\}?)?(?:\([^()=]{1,12}\))?"
-    r"|\|[A-Za-z]+\||\\?[A-Za-z]+\{?[A-Z]{2,3}\}?)\s*$"
+    r"|\|[A-Za-z]+\||\\?[A-Za-z]+\s?\{?[A-Z]{2,3}\}?|m?\s?(?:\\angle|∠)\s?[A-Z1-9]{1,3}"
+    r"|(?:Pr|P|E|Var|[A-Za-z]'{1,2})\s?\([^()]{1,30}\)"
+    r"|\\frac\s?\{\s?d\^?\{?\d?\}?\s?[a-z]?\s?\}\s?\{\s?d\s?[a-z]\^?\{?\d?\}?\s?\})\s*$"
 )
 _LETTER = re.compile(r"[A-Za-zθαβγδλφωσρτε](?:_\{?\w{1,4}\}?)?")
 _HEDGE = re.compile(
@@ -67,12 +69,23 @@ def forms_of(text: str) -> list[str]:
 
 def _unnamed(text: str) -> list[str]:
     """The values of ``x = 3/4 = 0.75`` and of ``5 = x``, without the name."""
-    parts = [part.strip() for part in re.split(r"(?<![<>!])[=≈]", text)]
+    parts = _sides(text)
     if len(parts) > 1 and (not parts[0] or _NAMED.match(parts[0])):
         parts = parts[1:]
     elif len(parts) > 1 and _LETTER.fullmatch(parts[-1]):
         parts = parts[:-1]
     return [part for part in parts if part]
+
+
+def _sides(text: str) -> list[str]:
+    """The sides of a chain of equations; an equation in brackets is none of them."""
+    sides, start, depth = [], 0, 0
+    for index, character in enumerate(text):
+        depth += {"(": 1, "{": 1, "[": 1, ")": -1, "}": -1, "]": -1}.get(character, 0)
+        if character in "=≈" and depth <= 0 and text[index - 1 : index] not in ("<", ">", "!"):
+            sides.append(text[start:index].strip())
+            start = index + 1
+    return [*sides, text[start:].strip()]
 
 
 def _plain(text: str) -> str:

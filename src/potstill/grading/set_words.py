@@ -10,6 +10,8 @@ __all__ = [
     "SIGNED",
     "SIGNED_REALS",
     "counted_set",
+    "names_a_set",
+    "says_endless",
     "says_nothing",
     "says_undefined",
 ]
@@ -26,6 +28,11 @@ _EMPTY = re.compile(
 _ABSENT = re.compile(
     r"^(?:the\s+limit\s+)?(?:does\s+not\s+exist|doesn't\s+exist|dne|undefined|not\s+defined|"
     r"nonexistent)$",
+    re.IGNORECASE,
+)
+_ENDLESS = re.compile(
+    r"^(?:there\s+are\s+)?(?:infinite|infinitely\s+many|an\s+infinite\s+number)"
+    r"(?:\s+(?:of\s+)?(?:solutions?|values?|roots?|numbers?|answers?))?$",
     re.IGNORECASE,
 )
 ALL_REALS = re.compile(
@@ -52,7 +59,7 @@ RAISED_LINE = {
 }  # fmt: skip
 _COUNTED = {
     "ℤ": r"(?:all\s+|the\s+|set of\s+)*integers",
-    "ℕ": r"(?:all\s+|the\s+)*(?:natural numbers|positive integers)",
+    "ℕ": r"ℤ\s?[\^_]\s?\{?(?:\+|>0)\}?|(?:all\s+|the\s+)*(?:natural numbers|positive integers)",
     "ℚ": r"(?:all\s+|the\s+)*rationals?(?: numbers)?",
     "ℂ": r"(?:all\s+|the\s+)*complex numbers",
 }
@@ -61,6 +68,16 @@ _COUNTED = {
 def says_nothing(text: str) -> bool:
     """Whether a tidied text is the empty set or says that there is no solution."""
     return _EMPTY.match(text.strip().rstrip(".!").strip()) is not None
+
+
+def says_endless(text: str) -> bool:
+    """Whether a tidied text says that there are infinitely many."""
+    return _ENDLESS.match(text.strip().rstrip(".!").strip()) is not None
+
+
+def names_a_set(text: str) -> bool:
+    """Whether a tidied text is a set of numbers in words."""
+    return bool(ALL_REALS.match(text) or SIGNED_REALS.match(text) or counted_set(text))
 
 
 def says_undefined(text: str) -> bool:

@@ -198,10 +198,16 @@ def _prefixed() -> dict[str, tuple[str, str, Fraction]]:
     return found
 
 
+# Symbols side by side without a sign between them.
+_JOINED = {
+    "Nm": "meter*newton", "kNm": "kilonewton*meter", "kWh": "hour*kilowatt", "Wh": "hour*watt",
+    "MWh": "hour*megawatt", "Ah": "ampere*hour", "mAh": "hour*milliampere", "Js": "joule*second",
+    "Pas": "pascal*second", "mps": "meter/second", "fps": "foot/second",
+}  # fmt: skip
 _made = _prefixed()
 UNIT: dict[str, str] = {spelling: unit for spelling, (unit, _, _) in _made.items()}
 UNIT |= _spelled(_OTHERS) | {s: u for u, names in _LANGUAGES.items() for s in names.split()}
-UNIT |= _spelled(_COMMON)
+UNIT |= _spelled(_COMMON) | _JOINED
 DIMENSION: dict[str, str] = {unit: dimension for unit, dimension, _ in _made.values()}
 DIMENSION |= {
     unit: name for table in (_OTHERS, _COMMON) for name, us in table.items() for unit in us
