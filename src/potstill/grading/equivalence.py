@@ -58,6 +58,10 @@ _POINT = re.compile(
     re.IGNORECASE,
 )
 _ONE_NAMED = re.compile(r"^([a-z])\s*=\s*[^=,;]+$")
+# A value, a derivative or a member, where a function or a sequence is asked for.
+_OF_A_FUNCTION = re.compile(
+    r"^[A-Za-z]'{0,3}\s?\([^)]*\)\s*=|^\\frac\s?\{\s?d|^[A-Za-z]_\s?\{?\s?\w+\s?\}?\s*="
+)
 _BEST = (Opinion.DIFFERENT, Opinion.UNDECIDED, Opinion.EQUAL)
 
 
@@ -216,7 +220,7 @@ def _compare_statements(one: Statement, two: Statement, kind: str, problem_text:
     if one.args:
         kind = infer_kind(key, "")
         if not two.args:
-            if re.match(r"^[A-Za-z]'{0,3}\s?\([^)]*\)\s*=|^\\frac\s?\{\s?d", body):
+            if _OF_A_FUNCTION.match(body):
                 return different("a value or a derivative of a function for the function")
             if "y" not in one.args:
                 body = re.sub(rf"^(?:y|{re.escape(one.function)})\s*=\s*(?=[^=]+$)", "", body)

@@ -26,6 +26,7 @@ log ln lg exp sqrt cbrt abs floor ceil cis
 FUNCTIONS = frozenset(_FUNCTION_NAMES.split())
 _INVERTIBLE = frozenset(["sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh"])
 _GREEK = "θαβγδλμφωσρτεηψξκνχΔΓΦΨΣΘΛΩ"
+_LETTER_CONSTANTS = frozenset({"e", "i"})
 _SPELLED = {
     "pi": "π",
     "infinity": "∞",
@@ -360,7 +361,7 @@ class _Parser:
             if place >= 0 and self.are_letters(text[:place], text[place + len(function) :]):
                 return self.split(text, place, place + len(function))
         if (self.letters is None and len(text) <= 3) or (
-            self.letters and set(text) <= self.letters
+            self.letters and set(text) <= self.letters | _LETTER_CONSTANTS
         ):
             return self.split(text, 1, len(text))
         raise Unreadable(f"{text!r} is a word")

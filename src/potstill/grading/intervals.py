@@ -30,11 +30,13 @@ from potstill.grading.reals import (
     same_set,
     solve,
 )
+from potstill.grading.relations import compare_relations, read_relations
 from potstill.grading.set_words import (
     ALL_REALS,
     RAISED_LINE,
     SIGNED,
     SIGNED_REALS,
+    WORDED_SIGNS,
     counted_set,
     says_nothing,
 )
@@ -85,6 +87,8 @@ def compare_intervals(key: str, answer: str) -> Comparison:
             if counted_set(answer) == counted
             else different("another set")
         )
+    if (several := _by_relations(key, answer)) is not None:
+        return several
     try:
         one = _read(key)
         if same_set(one.found, one.found) is not True:
@@ -105,11 +109,28 @@ def compare_intervals(key: str, answer: str) -> Comparison:
     return equal_with("the same set of numbers") if equal else different("another set of numbers")
 
 
+def _by_relations(key: str, answer: str) -> Comparison | None:
+    """A comparison of inequalities in several variables, or None where the key is in one."""
+    try:
+        variables = {name for one in read_relations(key) for name in names_in(one.difference)}
+        if len(variables) < 2 or reads_as_set(key):
+            return None
+    except (Unreadable, Undefined, TooBig):
+        return None
+    try:
+        return compare_relations(key, answer)
+    except (Unreadable, Undefined, TooBig) as error:
+        return unreadable(f"the answer cannot be read as inequalities: {error}")
+
+
 @lru_cache(maxsize=4096)
 def _read(text: str) -> _Read:
     text = text.strip().rstrip(".,;").strip()
     text = re.sub(r"(?<=[)\]⦄}])\s*(?:U|u|or|and|union)\s*(?=[(\[⦃{])", "∪", text)
-    text = text.replace("\\ldots", "")
+    for words, sign in WORDED_SIGNS:
+        if "than" in text or "at " in text or "equal" in text:
+            text = re.sub(words, f" {sign} ", text, flags=re.IGNORECASE)
+    text = re.sub(r"^(?:all|any|every)\s+(?=[A-Za-z]\s*[<>≤≥≠])", "", text)
     name = ""
     if (named := _NAMED.match(text)) is not None:
         # "A = (0, 1)" calls the set a name; "x ∈ (0, 1)" is said of x.

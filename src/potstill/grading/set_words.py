@@ -9,6 +9,7 @@ __all__ = [
     "RAISED_LINE",
     "SIGNED",
     "SIGNED_REALS",
+    "WORDED_SIGNS",
     "counted_set",
     "names_a_set",
     "says_endless",
@@ -57,6 +58,13 @@ RAISED_LINE = {
     "ℝ^+": ">", "ℝ^{+}": ">", "ℝ_+": ">", "ℝ_{+}": ">", "ℝ_{>0}": ">", "ℝ^-": "<", "ℝ^{-}": "<",
     "ℝ^*": "≠", "ℝ^{*}": "≠", "ℝ_{≥0}": "≥", "ℝ^{+}_{0}": "≥",
 }  # fmt: skip
+WORDED_SIGNS = (
+    (r"(?:is\s+)?(?:greater\s+than\s+or\s+equal\s+to|at\s+least|not?\s+less\s+than)", "≥"),
+    (r"(?:is\s+)?(?:less\s+than\s+or\s+equal\s+to|at\s+most|not?\s+more\s+than)", "≤"),
+    (r"(?:is\s+)?(?:strictly\s+)?(?:greater|more|larger)\s+than", ">"),
+    (r"(?:is\s+)?(?:strictly\s+)?(?:less|smaller)\s+than", "<"),
+    (r"(?:is\s+)?not\s+equal\s+to", "≠"),
+)
 _COUNTED = {
     "ℤ": r"(?:all\s+|the\s+|set of\s+)*integers",
     "ℕ": r"ℤ\s?[\^_]\s?\{?(?:\+|>0)\}?|(?:all\s+|the\s+)*(?:natural numbers|positive integers)",

@@ -88,8 +88,7 @@ def unit_dimension(unit: str) -> str:
     for base, power in unit_factors(unit).items():
         for name, by in unit_factors(DIMENSION.get(base, base).replace(" ", "_")).items():
             factors[name] = factors.get(name, 0) + by * power
-    spelled = _spelled({name: power for name, power in factors.items() if power})
-    return {"length^3": "volume"}.get(spelled, spelled)
+    return _spelled({name: power for name, power in factors.items() if power})
 
 
 @lru_cache(maxsize=2048)

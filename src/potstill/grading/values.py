@@ -13,7 +13,17 @@ from typing import Any
 from potstill.grading.grammar import Apply, Name, Node, Number, names_in
 from potstill.grading.rationals import TooBig, Undefined, exact
 
-__all__ = ["TooBig", "Undefined", "exact", "numeric", "real_value", "same", "sign_of_difference"]
+__all__ = [
+    "TooBig",
+    "Undefined",
+    "exact",
+    "numeric",
+    "positive_ratio",
+    "ratio_is_constant",
+    "real_value",
+    "same",
+    "sign_of_difference",
+]
 
 DIGITS = 90
 AGREE_DIGITS = 50
@@ -293,11 +303,20 @@ def sign_of_difference(left: Node, right: Node) -> int:
     return -1 if one < two else 1
 
 
+def positive_ratio(left: Node, right: Node) -> bool | None:
+    """Whether the quotient of two trees is one constant above zero at every sample point."""
+    return _constant_ratio(left, right, positive=True)
+
+
 def ratio_is_constant(left: Node, right: Node) -> bool | None:
     """Whether the quotient of two trees is one nonzero constant at every sample point.
 
     None where there are too few points at which both have a value.
     """
+    return _constant_ratio(left, right, positive=False)
+
+
+def _constant_ratio(left: Node, right: Node, *, positive: bool) -> bool | None:
     names = sorted(names_in(left) | names_in(right))
     ratios: list[Any] = []
     for point in _points(names):
@@ -310,4 +329,6 @@ def ratio_is_constant(left: Node, right: Node) -> bool | None:
         ratios.append(one / two)
     if len(ratios) < 3:
         return None
+    if positive and not context().re(ratios[0]) > 0:
+        return False
     return all(_agree(ratios[0], ratio) for ratio in ratios[1:])

@@ -28,8 +28,8 @@ _LETTER = re.compile(
 )
 # Words of any sentence. What a problem calls its things is taken from its own text.
 _FILLERS = """
-the a an is are it its it's this that these those answer final therefore so thus hence of on in at
-to by for with per each average expected expects he she they we i will would be
+all the a an is are it its it's this that these those answer final therefore so thus hence of
+on in at to by for with per each average expected expects he she they we i will would be
 been was were must does do day statement true correct option choice word name result there just
 only simply
 """
@@ -125,7 +125,9 @@ def _compact(text: str) -> str:
 
 
 def _content(words: str, keep: str) -> list[str]:
-    kept = set(keep.split())
+    """The words that say something; fillers too where the key has no others."""
+    only_fillers = all(word in _FILLER for word in keep.split())
+    kept = set(keep.split()) if only_fillers else set()
     found = [word.strip(".,;:!'()") for word in words.split()]
     return [word for word in found if word and (word not in _FILLER or word in kept)]
 
