@@ -105,24 +105,34 @@ def _worded(plain: str, text: str) -> AnswerKind | None:
         return AnswerKind.BASE
     if names_a_set(plain):
         return None
-    if words and not re.search(r"[\d=+*/^<>≤≥√π∞\\|]", plain) and _is_word(plain, words):
+    if words and not re.search(r"[\d=+*/^<>≤≥√π∞\\|]", plain) and _is_word(plain, words, text):
         return AnswerKind.WORD
     if re.fullmatch(rf"[A-Za-z]{{3,}}(?: [A-Za-z]+)*,? {MONEY}?-?[\d.,/]+\.?", plain):
         return AnswerKind.WORD_NUMBER
     return None
 
 
-def _is_word(plain: str, words: list[str]) -> bool:
+def _is_word(plain: str, words: list[str], text: str) -> bool:
     if "," in plain or re.search(r"[(\[⦃{]", plain):
         return False
     if len(words) == 1 and words[0] in ("pi", "e", "i", "x", "infinity", "inf"):
         return False
+    if len(words) == 1 and len(plain) > 2 and _is_named(plain, text):
+        return True
     try:
         read_expression(plain)
     except Unreadable:
         return bool(re.fullmatch(r"[A-Za-z' .-]+", plain)) and len(max(words, key=len)) > 1
     # Capitals side by side name something ("CA", "ON"); small letters are a product.
     return bool(re.fullmatch(r"[A-Z]{2,}|No|Yes|On|None", plain)) or plain in ("no", "yes")
+
+
+def _is_named(plain: str, text: str) -> bool:
+    """Whether "Ben" or "red" is no product: a name, or a word of the problem's prose."""
+    if re.fullmatch(r"[A-Z][a-z]{2,}", plain):
+        return True
+    prose = re.sub(r"\$[^$]*\$", " ", text)
+    return re.search(rf"(?<!\w){re.escape(plain)}(?!\w)", prose) is not None
 
 
 def _is_base(plain: str, text: str) -> bool:

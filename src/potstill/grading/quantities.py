@@ -23,6 +23,13 @@ _COUNTED = re.compile(
     r"\bhow many (?:more |fewer |less |other |total |of the )?([a-z]+)", re.IGNORECASE
 )
 
+_MONEY_ASKED = re.compile(
+    r"how much (?:more |total )?money|how much (?:does|do|did|will|would|should|must|is|was) "
+    r"[^?.]{0,60}\b(?:cost|pay|paid|earn|spend|owe|price)\b[^.]{0,60}\?",
+    re.IGNORECASE,
+)
+_MEASURES = frozenset(["time", "length", "mass", "length^3", "length^2", "percent"])
+
 
 def compare_units(key: Scalar, answer: Scalar, problem_text: str) -> Comparison | None:
     """A verdict where the units decide it, or None where they agree or one is missing."""
@@ -74,6 +81,8 @@ def _beside_a_bare_key(unit: str, problem_text: str) -> Comparison | None:
     asked = asked_units(problem_text)
     if unit in asked:
         return None
+    if _MONEY_ASKED.search(problem_text) and unit_dimension(unit) in _MEASURES:
+        return different(f"{unit} where the problem asks for money")
     dimension = unit_dimension(unit)
     rivals = {one for one in asked if unit_dimension(one) == dimension}
     if rivals:
