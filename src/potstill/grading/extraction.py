@@ -124,7 +124,7 @@ def _found(text: str, kind: str, problem_text: str, cut: bool, long: bool) -> Ex
     musing = len(text) > 2_000 and len(_MUSING.findall(text[-6_000:])) >= 3
     stated = answer_stated(text, kind, problem_text, cut=cut, thought=musing, long=long)
     if stated is None:
-        short = 0 < len(stripped) <= BARE_LENGTH and "\n" not in stripped and not cut
+        short = 0 < len(stripped) <= BARE_LENGTH and "\n" not in stripped and not (cut or long)
         return Extraction(stripped, "bare") if short and len(_PROSE.findall(stripped)) < 2 else None
     return Extraction(stated.text, stated.rule, stated.several, stated.cut)
 

@@ -22,6 +22,7 @@ __all__ = ["ANSWER_WORD", "Statement", "number_stated", "statement_score"]
 ANSWER_WORD = re.compile(
     r"(?i)\b\b(?:answer|final\s+result)\b(?!\s+(?:choice|key|sheet))[^.,;=:?!]{0,60}?"
     r"(?:\b(?:is|are|was|equals|will be|would be|should be|must be|comes out)\b|[:=])"
+    r"|\d[\d,.]*(?:\s\w+){0,3}\s(?:is|as|must be|should be)\s(?:the|my|our)\s(?:\w+\s)?answer\b"
 )
 _CONCLUDES = re.compile(
     r"(?i)^(?:and\s+)?(?:therefore|thus|hence|consequently|accordingly|in conclusion|to conclude|in total|"

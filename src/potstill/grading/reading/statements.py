@@ -61,6 +61,7 @@ _WITHDRAWS = re.compile(
     r"(?:make sense|work|match|fit|add up)|i(?:'ve| have)?\s+(?:made\s+(?:a|an|some|the)\s+(?:\w+\s+)?(?:mistake|"
     r"error)|forgot|miscalculated|misread|overlooked)|(?:that|this|it|which)\s+can(?:'t|not)\s+be(?!\s+(?:done|seen))|correction|scratch that)\b"
 )
+_UNSURE = re.compile(r"(?i)\b(?:maybe|perhaps|if|might|unless|suppose|whether)\b")
 _MAY_WITHDRAW = re.compile(
     r"wrong|rror|mist|orrec|righ|possible|true|n['o]t |forgot|miscal|misr|overl|scratch"
 )
@@ -108,6 +109,7 @@ class _Claim:
     score: float
     stated: Statement
     scope: bool
+    firm: bool
     words: str
 
 
@@ -185,6 +187,7 @@ class _Draft:
     marked: bool
     score: float
     scope: bool
+    firm: bool
 
 
 @dataclass(slots=True)
@@ -223,7 +226,9 @@ def _drafts(sentences: list[Sentence], reader: _Reader) -> list[_Draft]:
         if drafts and _POINTS_BACK.match(sentence.text):
             drafts[-1].score += 2.0
         if reader.thought and drafts and drafts[-1].place == place - 1:
-            drafts[-1].score += 1.5 if _AFFIRMS.search(sentence.text) else 0.0
+            if _AFFIRMS.search(sentence.text):
+                drafts[-1].score += 1.5
+                drafts[-1].firm = True
         if reader.kind in _NUMERIC and not (_HAS_DIGIT.search(text) or spells_number(text)):
             continue
         if len(text) > 15 and "".join(text.split()) in reader.question.squeezed:
@@ -237,8 +242,13 @@ def _drafts(sentences: list[Sentence], reader: _Reader) -> list[_Draft]:
             alone = place + 1 == len(sentences) or sentences[place + 1].line != sentence.line
             score += _in_scope(fresh, alone, text, reader.question)
             fresh = False
-        drafts.append(_Draft(place, text, marked is not None, score, scope))
+        drafts.append(_Draft(place, text, marked is not None, score, scope, _firm(scope, text)))
     return drafts
+
+
+def _firm(scope: bool, text: str) -> bool:
+    """Whether a sentence commits itself: it speaks of an answer, or says that it is right."""
+    return scope or bool(ANSWER_WORD.search(text) or _AFFIRMS.search(text))
 
 
 def _base_score(sentence: Sentence, text: str, marked: bool, reader: _Reader) -> float:
@@ -268,7 +278,7 @@ def _claims(drafts: list[_Draft], taken_back: dict[str, int], reader: _Reader) -
             continue
         score = draft.score + _by_value(draft, stated, reader.question)
         best = max(best, score)
-        claims.append(_Claim(draft.place, score, stated, draft.scope, draft.text))
+        claims.append(_Claim(draft.place, score, stated, draft.scope, draft.firm, draft.text))
     claims.sort(key=lambda claim: claim.place)
     return claims
 
@@ -344,7 +354,7 @@ def _without_last_check(sentences: list[Sentence], drafts: list[_Draft]) -> list
         if _RECHECKS.search(sentences[place].text):
             before = [draft for draft in drafts if draft.place < place]
             if any(d.score >= _LEAST_BROKEN and d.place >= place - 3 for d in before):
-                return before
+                return [d for d in drafts if d.place < place or d.firm]
     return drafts
 
 
@@ -354,7 +364,8 @@ def _taken_back(sentences: list[Sentence], drafts: list[_Draft], reader: _Reader
     if not any(_MAY_WITHDRAW.search(sentence.text) for sentence in sentences):
         return found
     for place, sentence in enumerate(sentences):
-        if not _WITHDRAWS.search(sentence.text) or sentence.text.endswith("?"):
+        text = sentence.text
+        if not _WITHDRAWS.search(text) or text.endswith("?") or _UNSURE.search(text):
             continue
         meant = next((d for d in reversed(drafts) if d.place < place and d.score >= 1.0), None)
         if meant is not None and meant.place >= place - 3 and (stated := reader.stated(meant)):
@@ -380,6 +391,13 @@ def _chosen(claims: list[_Claim], count: int, thought: bool, broken: bool) -> _C
         agreed = [c for c in strong if c.stated.value in best.stated.several]
         return agreed[-1] if agreed else best
     if broken:
+        if thought:
+            # What is mused on the way to a cut is no statement.
+            firm = [claim for claim in claims if claim.firm and claim.score >= _LEAST_THOUGHT - 1.0]
+            twice = [c for c in strong if _said(c.stated.value, claims, top) >= 2.5]
+            if not firm and not twice:
+                return None
+            strong = firm or strong
         return _said_most(claims, strong, top)
     values = {claim.stated.value for claim in strong if not claim.stated.several}
     if len(values) > 1:
@@ -405,7 +423,12 @@ def _said_most(claims: list[_Claim], strong: list[_Claim], top: float) -> _Claim
     rivals = [value for weight, value in said[1:] if weight > 0.6 * said[0][0]]
     if rivals:
         return _Claim(
-            best.place, top, Statement("", "", (said[0][1], *rivals)), best.scope, best.words
+            best.place,
+            top,
+            Statement("", "", (said[0][1], *rivals)),
+            best.scope,
+            best.firm,
+            best.words,
         )
     return best
 
