@@ -50,9 +50,9 @@ class Comparison:
     where nothing is tested. ``p_holm`` is it after Holm's correction over the same set's
     exploratory comparisons against the same ``b``. ``needed`` is how many problems the difference
     seen would need (80 % power), ``detectable`` the smallest difference this ``n`` shows.
-    ``differs`` names what differs in the two conditions, ``format`` holds what other readings of the
-    answers make of the difference. While ``blocked`` responses are ERRORED,
-    nothing is claimed and ``next_step`` says what to do.
+    ``differs`` names what differs in the two conditions, ``format`` holds what other readings of
+    the answers make of the difference. While ``blocked`` responses are ERRORED, nothing is claimed
+    and ``next_step`` says what to do.
     """
 
     a: str
@@ -126,8 +126,8 @@ def compare(
     differs = _differs(a[0], b[0], conditions)
     if differs and not teacher:
         raise StudyError(
-            f"{side_name(a[0])} and {side_name(b[0])} on {a[0].set} cannot be compared: their conditions "
-            f"differ in {', '.join(differs)}. Ask both under one condition."
+            f"{side_name(a[0])} and {side_name(b[0])} on {a[0].set} cannot be compared: their "
+            f"conditions differ in {', '.join(differs)}. Ask both under one condition."
         )
     errored = sum(row.outcome is Outcome.ERRORED for row in (*a, *b))
     paired = pair_up(a, b, shared_only=teacher)

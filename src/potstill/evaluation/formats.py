@@ -51,7 +51,7 @@ class FormatBounds:
     p_holm: float | None = None
 
     def survives(self, difference: float) -> bool:
-        """Whether ``difference`` keeps its sign beyond chance at the bound that counts against it."""
+        """Whether ``difference`` is beyond chance at the bound that counts against it too."""
         p = self.p if self.p_holm is None else self.p_holm
         if p is None or p >= 0.05:
             return False

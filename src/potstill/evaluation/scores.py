@@ -93,9 +93,10 @@ class Answered:
 class LevelScore:
     """How base, teacher or all seeds of one level did together on one group of one set.
 
-    ``n`` counts problems with a readable key, ``responses`` everything answered (``outcomes`` and
-    ``readings`` each sum to it; ``readings_right`` is how many of each reading were CORRECT). ``accuracy`` is the mean over ``seeds``, ``sd`` their spread (None for one seed);
-    ``low`` and ``high`` count problems and seeds at 95 %.
+    ``n`` counts problems with a readable key, ``responses`` everything answered: ``outcomes`` and
+    ``readings`` each sum to it, ``readings_right`` is how many of each reading were CORRECT.
+    ``accuracy`` is the mean over ``seeds``, ``sd`` their spread (None for one seed); ``low`` and
+    ``high`` count problems and seeds at 95 %.
     """
 
     role: Role

@@ -149,7 +149,8 @@ def _control(pair: Row) -> str:
     """Whether a level teaches more than R1 cut to its length does."""
     if pair["blocked"]:
         return _blocked(pair)
-    return f"{pair['a']} beside R1 cut to its length: {_difference(pair, 'that control')}{format_clause(pair)}."
+    text = _difference(pair, "that control") + format_clause(pair)
+    return f"{pair['a']} beside R1 cut to its length: {text}."
 
 
 def _teacher(teacher: Row, others: list[Row], named: str) -> str:

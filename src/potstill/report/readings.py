@@ -6,6 +6,7 @@ and nobody knows how many of them are.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from potstill.evaluation.formats import MANY_UNREAD
@@ -72,13 +73,14 @@ def format_rows(numbers: Row, place: Place) -> list[Row]:
     return found
 
 
-def unread_sentence(row: Row) -> str:
-    """Whose answers could not be read, how many, and how far that may make their accuracy low."""
+def unread_sentence(row: Mapping[str, Any]) -> str:
+    """Whose answers could not be read, how many, and what follows for the figures."""
     whose = _whose(row["who"], count(row["responses"]))
-    share = row["unread"] / row["responses"]
+    share = percent(row["unread"] / row["responses"])
     return (
-        f"{count(row['unread'])} of {whose} answers on {row['set']} ({percent(share)} %) {_UNREAD}. "
-        f"They count as not right: up to {points(share)} points of its accuracy may be missing."
+        f"{count(row['unread'])} of {whose} answers on {row['set']} ({share} %) {_UNREAD}. They "
+        "count as not right, so its accuracy may be too low, and a difference between it and "
+        "another may be format."
     )
 
 
@@ -166,8 +168,8 @@ def _undecided(pair: Row) -> str:
     ends = pair["format"]
     return (
         f"; it lies between {points(ends['least'], sign=True)} and "
-        f"{points(ends['most'], sign=True)} points as the answers that {_UNREAD} are right or wrong "
-        f"({listed(told)})"
+        f"{points(ends['most'], sign=True)} points as the answers that {_UNREAD} are right or "
+        f"wrong ({listed(told)})"
     )
 
 
