@@ -26,7 +26,7 @@ class Paired:
         counts_a: Callable[[Answered], bool] = lambda answer: answer.right,
         counts_b: Callable[[Answered], bool] = lambda answer: answer.right,
     ) -> tuple[Table, Table]:
-        """Which answers of each side count, by seed and problem; those that are right if left out."""
+        """Which answers of each side count, by seed and problem; by default those right."""
         return (
             [[counts_a(answer) for answer in row] for row in self.a],
             [[counts_b(answer) for answer in row] for row in self.b],
