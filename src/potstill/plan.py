@@ -111,7 +111,7 @@ def planned_calls(study: Study, imported: Imported) -> tuple[dict[str, int], lis
 
 def _verify_why(study: Study) -> str:
     if study.verify == "both":
-        return "every answer that was graded, of the teacher, the base and every student"
+        return "at most: every graded answer, of the teacher, the base and every student"
     return (
         "at most: the answers that the symbolic check can neither read nor decide, of the teacher, "
         "the base and every student"
