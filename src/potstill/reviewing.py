@@ -1,4 +1,4 @@
-"""A person's turn: answers nobody could read, then what the two agents of the panel disagreed on."""
+"""A person's turn: answers nobody could read, then what the two agents disagreed on."""
 
 from __future__ import annotations
 
@@ -62,14 +62,8 @@ def disagreements(store: Store) -> list[Row]:
     open_ = {v.response_id: v for v in found if _needs_a_person(v)}
     if not open_:
         return []
-    known = {
-        response.response_id: pair for pair in _answered(store, open_) for response in pair[:1]
-    }
-    return [
-        (known[response_id][1], known[response_id][0].text, verdict)
-        for response_id, verdict in open_.items()
-        if response_id in known
-    ]
+    known = {r.response_id: (problem, r.text) for r, problem in _answered(store, open_)}
+    return [(*known[i], verdict) for i, verdict in open_.items() if i in known]
 
 
 def review_study(directory: Path, console: Console) -> int:

@@ -137,7 +137,8 @@ def review(
     """The number of rulings a person made in the terminal; each on disk before the next is shown.
 
     ``answers`` are problem, response text and verdict; what is ruled on already is passed over. Of
-    an answer that could not be read the end of the response is shown. The person answers c (correct), w (wrong), s (skip) or q (quit), and may add a note.
+    an answer that could not be read the end of the response is shown. The person answers c
+    (correct), w (wrong), s (skip) or q (quit), and may add a note.
     """
     from rich.console import Console as RichConsole
     from rich.panel import Panel
