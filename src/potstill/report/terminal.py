@@ -53,7 +53,7 @@ def print_table(report_json: Row, console: Console) -> None:
         console.print(Text(shown(place.title), style="bold"))
         for table in _fitting(rows, outcomes, console):
             console.print(table)
-        console.print(_reading_table(rows))
+        _print_readings(rows, console)
     for claim in report_json["claims"]:
         if claim["about"] in ("student", "base"):
             console.print(Padding(Text(shown(claim["text"])), (0, 0, 1, 0)))
@@ -140,17 +140,20 @@ def _table(rows: list[Row], *, accuracy: bool, outcomes: list[str], names: dict[
     return table
 
 
-def _reading_table(rows: list[Row]) -> Table:
-    """How the answers of each solver were read, a level's seeds together."""
+def _print_readings(rows: list[Row], console: Console) -> None:
+    """Nothing; prints how the answers of each solver were read, a level's seeds together."""
     from rich.text import Text
 
+    if not any(row["readings"].get(reading) for row in rows for reading in ("stated", "unread")):
+        console.print("Every answer that was given was read from a box.")
+        return
     readings = readings_present(rows)
     table = plain_table("n", *(READING_WORDS[reading] for reading in readings))
     for row in rows:
         if not row["indent"]:
             cells = [count(row["readings"].get(reading, 0)) for reading in readings]
             table.add_row(Text(shown(row["label"])), count(row["responses"]), *cells)
-    return table
+    console.print(table)
 
 
 def _print_unread(warnings: list[Row], console: Console) -> None:
