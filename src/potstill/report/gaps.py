@@ -163,7 +163,7 @@ def _of_format(row: Gap) -> str:
     if row.gap < 0:
         unread, whose = row.unread_teacher, "teacher"
     share, size = unread / row.n, abs(row.gap)
-    if not unread or (share <= MANY_UNREAD and share < size):
+    if not unread or not size or (share <= MANY_UNREAD and share < size):
         return ""
     part = "all" if share >= size else f"up to {points(share)} points"
     return (

@@ -100,7 +100,7 @@ def _context(numbers: Row, figures: list[Figure]) -> Row:
                 "grids": grids(numbers, place),
                 "ladder": ladder,
                 "ladder_rows": ladder_rows(numbers, place),
-                "trend": trend_sentence(ladder) if ladder else "",
+                "trend": trend_sentence(ladder, numbers["unread"]) if ladder else "",
                 "interactions": interaction_rows(ladder) if ladder else [],
                 "shared": shared,
                 "shared_sentence": shared_sentence(shared),
