@@ -60,16 +60,14 @@ def readings_present(rows: list[Row]) -> list[str]:
 def format_rows(numbers: Row, place: Place) -> list[Row]:
     """Each paired difference over a whole set, under other readings of the same answers.
 
-    ``claim`` says what becomes of it: "none" where it is not beyond chance or not tested, "stands"
+    ``claim`` says what becomes of it: "not tested", "none" where it is not beyond chance, "stands"
     where it is so however the unread answers are counted, else "may be format".
     """
     found = []
     for c in numbers["comparisons"]:
         if (c["set"], c["split"], c["group"]) == (place.set, place.split, "all"):
-            stands = "stands" if c["survives_format"] else "may be format"
-            claim = stands if c["beyond_chance"] else "none"
-            found.append(c["format"] | {k: c[k] for k in ("a", "b", "difference")})
-            found[-1]["claim"] = claim
+            named = {k: c[k] for k in ("a", "b", "difference")}
+            found.append(c["format"] | named | {"claim": _claim(c)})
     return found
 
 
@@ -123,7 +121,15 @@ def format_sentence(pairs: list[Row]) -> str:
             parts.append(
                 f"{part} of the {points(size)} points of {pair['a']} ({_told_unread(pair)})"
             )
-    return f"Of that may be format: {listed(parts)}." if parts else ""
+    return f"Some of that may be format: {listed(parts)}." if parts else ""
+
+
+def _claim(pair: Row) -> str:
+    if pair["p"] is None:
+        return "not tested"
+    if not pair["beyond_chance"]:
+        return "none"
+    return "stands" if pair["survives_format"] else "may be format"
 
 
 def _matters(pair: Row) -> bool:
