@@ -40,14 +40,14 @@ from potstill.records import Finish, Outcome, Problem, TextGold
         ("Answer: 1\n\nNo, wait.\n\nAnswer: 2", "integer", "2", "answer line"),
         ("Work.\nAnswer:\n\n42", "integer", "42", "answer line"),
         ("We add.\n#### 72", "integer", "72", "answer line"),
-        ("Because of that the final answer is 12.", "integer", "12", "sentence"),
+        ("Because of that the final answer is 12.", "integer", "12", "answer sentence"),
         (
             "We saw that it is so. The answer is $\\frac{3}{4}$.",
             "fraction",
-            "$\\frac{3}{4}$",
-            "sentence",
+            "3/4",
+            "answer sentence",
         ),
-        ("We saw that it is so, and the answer is **(C)**.", "letter", "C", "sentence"),
+        ("We saw that it is so, and the answer is **(C)**.", "letter", "C", "answer sentence"),
         ("We know the sum is odd. Therefore, x = 5.", "integer", "5", "sentence"),
         (
             "<think>The answer is 3 \\boxed{3}</think> So the answer is \\boxed{4}",

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from potstill.cluster.parts import in_order
 from potstill.grading.pool import GradingPool
+from potstill.grading.verdicts import CutRule, counted
 from potstill.records import Problem, Response, Verdict
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class Graded:
 def graded(pool: GradingPool, chunk: Chunk) -> Graded:
     """A chunk graded by the processes of a pool on this machine."""
     started = time.monotonic()
-    verdicts = tuple(GradingPool.grade(pool, chunk))
+    verdicts = tuple(GradingPool.grade(pool, chunk, cut="stated"))
     return Graded(verdicts, time.monotonic() - started)
 
 
@@ -66,19 +67,22 @@ class ClusterPool(GradingPool):
         self._waited_s = 0.0  # for verdicts, and not for pairs
         self._fewest = _FEWEST_HERE
 
-    def grade(self, pairs: Iterable[tuple[Problem, Response]]) -> Iterator[Verdict]:
+    def grade(
+        self, pairs: Iterable[tuple[Problem, Response]], *, cut: CutRule = "truncated"
+    ) -> Iterator[Verdict]:
         """Yield one symbolic verdict per pair, in the order of the input.
 
         ``pairs`` is drawn as results leave: at most some thousands are held at a time. Raises as
         the crew's ``work`` does.
         """
         source = iter(pairs)
-        yield from self._here(source)
+        yield from self._here(source, cut)
         first = next(source, None)
         if first is not None:
-            yield from self._there(chain([first], source))
+            for verdict in self._there(chain([first], source)):
+                yield counted(verdict, cut)
 
-    def _here(self, source: Iterator[tuple[Problem, Response]]) -> Iterator[Verdict]:
+    def _here(self, source: Iterator[tuple[Problem, Response]], cut: CutRule) -> Iterator[Verdict]:
         """The verdicts on the first pairs: all there are, or as many as are not worth a worker."""
 
         def first() -> Iterator[tuple[Problem, Response]]:
@@ -92,7 +96,7 @@ class ClusterPool(GradingPool):
                 drawn += 1
                 yield pair
 
-        graded = super().grade(first())
+        graded = super().grade(first(), cut=cut)
         while True:
             asked = time.monotonic()
             verdict = next(graded, None)

@@ -9,48 +9,44 @@ import re
 from collections import deque
 from dataclasses import dataclass
 
+from potstill.grading.reading.statements import LONG, answer_stated, end_of_answer
 from potstill.records import AnswerKind
 
 __all__ = ["Extraction", "boxed_values", "extract", "has_open_box"]
 
 BARE_LENGTH = 120
-TAIL_LENGTH = 4_000
-_BOX = re.compile(r"\\f?boxed\s*(?=\{)|\\f?boxed\s+(?=[^\s{])")
-_ANSWER_LINE = re.compile(
-    r"(?im)^[\s>#*_\-\[(]{0,12}(?:so,?\s+|thus,?\s+|therefore,?\s+|hence,?\s+)?(?:the\s+|my\s+|our\s+)?"
-    r"(?:final\s+|correct\s+)?(?:answer|result)\**\s{0,3}(?:\([a-z ]{1,20}\)\s?)?(?:is\s{0,3}:|:|=)"
-    r"[\s*_]{0,8}(?P<rest>[^\n]{0,2000})"
+_BOX = re.compile(
+    r"(?:\\|(?<![A-Za-z\\]))f?boxed\s*(?=\{)|\\f?boxed\s*(?=[^\s{A-Za-z])|\\f?boxed\s+(?=[A-Za-z])"
 )
-_HASHES = re.compile(r"(?m)^\s{0,8}####\s{0,4}(?P<rest>[^\n]{1,400})")
-_ANSWER_IS = re.compile(
-    r"(?i)\b(?:final\s+|correct\s+)?answer\**\s{0,3}(?:\([a-z ]{1,20}\)\s?)?(?:to\s[^.\n]{1,80}?)?"
-    r"(?:is|are|will be|would be|must be|should be|equals|comes out to|:|=)\**\s{0,3}:?\s{0,3}"
-    r"(?:therefore\s|thus\s|simply\s|then\s|just\s)?(?P<rest>[^\n]{1,600})"
+# What a box without braces holds: TeX takes one token, whoever writes it means the value.
+_UNBRACED = re.compile(
+    r"[-+]?\s?(?:\\[dt]?frac\s?(?:\{[^{}]*\}|\d)\s?(?:\{[^{}]*\}|\d)|\\sqrt\s?(?:\{[^{}]*\}|\d)|\\[A-Za-z]+|"
+    r"\d+(?:,\d{3})*(?:\.\d+)?%?|\([^()$\n]{1,60}\)|.)"
 )
-_CONCLUSION = re.compile(
-    r"(?i)\b(?:therefore|thus|hence|so|in conclusion|consequently|finally|"
-    r"we (?:get|find|have|obtain)|"
-    r"this gives|which gives|it follows that)\b[,:]?\s{0,3}(?P<rest>[^\n]{1,400})"
+_TAG = re.compile(
+    r"(?is)<(answer|final|final_answer|result|solution)\b[^<>]{0,40}>\s*(?P<inside>(?:(?!<\1\b).){1,2000}?)\s*</\1\s*>"
 )
-_SENTENCE_END = re.compile(r"(?<![\d.])\.(?:\s|$)|\.(?=\s+[A-Z])|\.\s*$|(?<=[a-z)$}])\.(?=\s|$)")
-_MATH = re.compile(
-    r"\$\$([^$]{1,400})\$\$|\$([^$]{1,400})\$|\\\((.{1,400}?)\\\)|\\\[(.{1,400}?)\\\]", re.S
+_JSON = re.compile(
+    r"(?i)[\"'](?:final[_ ]?)?(?:answer|result)[\"']\s*:\s*(?P<value>\"(?:[^\"\\]|\\.){1,400}\"|'[^'\n]{1,400}'|"
+    r"-?\d[\d,]*(?:\.\d+)?|\[[^\[\]\n]{1,400}\])\s*[,}]"
 )
-_NUMBER = re.compile(r"(?<![\w.])-?\d[\d,]*(?:\.\d+)?(?:\s?/\s?\d+)?%?")
-_LETTER = re.compile(
-    r"(?:\b(?:option|choice|letter|answer(?: is)?)\s*:?\s*\(?([A-H])\b|\(([A-H])\))"
+_THINK_END = re.compile(
+    r"(?i)</(?:think(?:ing)?|thought|reasoning|seed:think)\s*>|<\|end_of_thought\|>"
+)
+_THINK_START = re.compile(
+    r"(?i)<(?:think(?:ing)?|thought|reasoning|seed:think)\s*>|<\|begin_of_thought\|>"
+)
+_MUSING = re.compile(
+    r"(?i)\b(?:wait|hmm|alternatively|let me (?:think|check|verify|see|re)|okay, so)\b"
 )
 _PROSE = re.compile(
     r"(?i)\b(?:therefore|because|since|the|we|is|are|so|thus|hence|please|cannot|problem|"
     r"i|let|that|this|which|would|have)\b"
 )
-_CLAUSE = re.compile(r"[;→⇒]|\\(?:Right|right)arrow|\\implies|,\s+(?=[A-Za-z])|\.\s+(?=[A-Z])")
+_WORDS = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{3,}")
 # A short text that works something out is no bare answer.
 _WORKED_OUT = re.compile(r"[→⇒;]|\\(?:Right|right)arrow|\\implies|[\d)}]\.\s+[A-Z]|:\s.*=")
-_STATED = re.compile(
-    r"\b(?:is|are|equals|gives|yields|be)\s+(?:exactly\s+|approximately\s+)?(\S[^,;]*)$"
-)
-_THINK_END = re.compile(r"</think(?:ing)?>")
+_WORDED = (AnswerKind.WORD, AnswerKind.DATE, AnswerKind.TIME, AnswerKind.WORD_NUMBER)
 _LISTS = (AnswerKind.SET, AnswerKind.LIST, AnswerKind.TUPLE)
 _JOINTS = re.compile(
     r"(?i)^[\s$\\()\[\].,;:!]*(?:(?:and|or|,|;|\\text\s?\{\s*(?:and|or)\s*\}|as well as|"
@@ -60,32 +56,106 @@ _JOINTS = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Extraction:
-    """An answer as text and the rule that found it; both empty where none was found."""
+    """An answer as text and the rule that found it; both empty where none was found.
+
+    ``several`` holds the values that a statement leaves open; ``cut`` says that the answer was
+    stated in what goes on after it and is then cut.
+    """
 
     text: str
     rule: str
+    several: tuple[str, ...] = ()
+    cut: bool = False
 
 
-def extract(text: str, kind: str = "") -> Extraction:
-    """The final answer of a response.
+def extract(text: str, kind: str = "", problem_text: str = "", *, cut: bool = False) -> Extraction:
+    """Return the final answer of a response.
 
-    In this order: the last ``\\boxed{}`` (several side by side where the kind is a list), the last
-    "Answer:" line, a text short enough to be the answer itself, the answer's own sentence.
+    In this order: the last ``\\boxed{}`` (several side by side where the kind is a list), a tag or a
+    field of JSON named answer, a text short enough to be the answer itself, the sentence that
+    states it. What stands behind the end of the reasoning comes before the reasoning. ``cut`` says
+    that the response ended at its token limit.
     """
-    if (end := _last(_THINK_END, text)) is not None and text[end.end() :].strip():
-        text = text[end.end() :]
-    if "boxed" in text:
-        values = boxed_values(text)
-        if values:
-            if kind in _LISTS and len(values) > 1:
-                return Extraction(", ".join(dict.fromkeys(v for v, _, _ in values)), "boxed list")
-            return Extraction(values[-1][0], "boxed")
+    thought, visible = _parted(text)
+    if (
+        visible.strip()
+        and (found := _found(visible, kind, problem_text, cut, len(text) > LONG)) is not None
+    ):
+        # A write-up that is cut has only steps to show, unless it speaks of its answer.
+        if not found.cut or not thought or found.rule != "sentence":
+            return found
+    closed = bool(visible.strip())
+    if thought and (found := _found_in_thought(thought, kind, problem_text, closed)) is not None:
+        return found
+    return Extraction("", "")
+
+
+def _parted(text: str) -> tuple[str, str]:
+    """The reasoning of a response, where it is marked or plainly is one, and what stands behind it."""
+    if (end := _last(_THINK_END, text)) is not None:
+        return text[: end.start()], text[end.end() :]
+    start = _THINK_START.search(text)
+    if start is not None and not text[: start.start()].strip():
+        return text[start.end() :], ""
+    return "", text
+
+
+def _found(text: str, kind: str, problem_text: str, cut: bool, long: bool) -> Extraction | None:
+    if "boxed" in text and (values := _boxes_before_next_task(text)):
+        if kind in _LISTS and len(values) > 1:
+            return Extraction(", ".join(dict.fromkeys(v for v, _, _ in values)), "boxed list")
+        return Extraction(values[-1][0], "boxed")
+    if (tagged := _tagged(text)) is not None:
+        if len(_WORDS.findall(tagged)) > 2:
+            stated = answer_stated(tagged, kind, problem_text)
+            if stated is not None:
+                return Extraction(stated.text, "tag", stated.several)
+        return Extraction(tagged, "tag")
     stripped = text.strip()
-    if (line := _answer_line(stripped)) is not None:
-        return Extraction(line, "answer line")
-    if _is_bare(stripped):
-        return Extraction(stripped, "bare")
-    return _from_sentence(stripped[-TAIL_LENGTH:], kind)
+    if _is_bare(stripped, kind):
+        return Extraction(_unfenced(stripped), "bare")
+    musing = len(text) > 2_000 and len(_MUSING.findall(text[-6_000:])) >= 3
+    stated = answer_stated(text, kind, problem_text, cut=cut, thought=musing, long=long)
+    if stated is None:
+        return None
+    return Extraction(stated.text, stated.rule, stated.several, stated.cut)
+
+
+def _found_in_thought(text: str, kind: str, problem_text: str, closed: bool) -> Extraction | None:
+    """The answer that a reasoning came to before what follows it was cut."""
+    if "boxed" in text and (values := boxed_values(text)):
+        return Extraction(values[-1][0], "boxed in reasoning", (), True)
+    stated = answer_stated(text, kind, problem_text, cut=not closed, thought=not closed)
+    if stated is None:
+        return None
+    return Extraction(stated.text, f"{stated.rule} in reasoning", stated.several, True)
+
+
+def _boxes_before_next_task(text: str) -> list[tuple[str, int, int]]:
+    """The last boxes of the answer to the asked question, not to one that the text invents."""
+    values = boxed_values(text)
+    first = _BOX.search(text)
+    if values and first is not None:
+        end = end_of_answer(text, first.end())
+        if end < values[-1][1]:
+            return boxed_values(text[:end]) or values
+    return values
+
+
+def _tagged(text: str) -> str | None:
+    """The value of an answer tag, or of a field named answer of a text that is JSON."""
+    if "<" in text and (match := _last(_TAG, text)) is not None:
+        inside = _unfenced(match.group("inside").strip())
+        if inside and len(inside) <= 400:
+            return inside
+    if "{" in text and (match := _last(_JSON, text)) is not None:
+        return match.group("value").strip("\"'")
+    return None
+
+
+def _unfenced(text: str) -> str:
+    match = re.fullmatch(r"```\w*\s*\n?(.*?)\n?\s*```", text, re.S)
+    return match.group(1).strip() if match else text
 
 
 def boxed_values(text: str) -> list[tuple[str, int, int]]:
@@ -96,11 +166,14 @@ def boxed_values(text: str) -> list[tuple[str, int, int]]:
     found: list[tuple[str, int, int]] = []
     for match in _BOX.finditer(text):
         start = match.end()
-        end = _closing(text, start) if text[start] == "{" else min(start + 1, len(text))
-        if end is None:
-            continue
-        value = text[start + 1 : end - 1] if text[start] == "{" else text[start:end]
-        if value.strip() and not (found and match.start() < found[-1][2]):
+        if text[start] == "{":
+            end = _closing(text, start)
+            value = text[start + 1 : end - 1] if end is not None else ""
+        else:
+            inside = _UNBRACED.match(text, start)
+            end = inside.end() if inside else None
+            value = inside.group() if inside else ""
+        if end is not None and value.strip() and not (found and match.start() < found[-1][2]):
             found.append((value.strip(), match.start(), end))
     group: list[tuple[str, int, int]] = []
     for box in reversed(found):
@@ -144,101 +217,10 @@ def _last(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
     return found[0] if found else None
 
 
-def _answer_line(text: str) -> str | None:
-    """The value behind the last "Answer:", on the same line or on the next that is not blank."""
-    candidates = [m for m in (_last(_ANSWER_LINE, text), _last(_HASHES, text)) if m is not None]
-    if not candidates:
-        return None
-    match = max(candidates, key=lambda found: found.start())
-    rest = _trimmed(match.group("rest"))
-    if not rest:
-        following = text[match.end() : match.end() + 2_000].split("\n")
-        rest = next((_trimmed(line) for line in following if _trimmed(line)), "")
-        if rest in ("\\[", "$$", "\\("):
-            rest = _trimmed(" ".join(following))
-    return _phrase(rest) or None
-
-
-def _trimmed(text: str) -> str:
-    return text.strip().strip("*_").strip()
-
-
-def _phrase(text: str) -> str:
-    """An answer's own words without the sentence that goes on after them."""
-    text = _trimmed(text)
-    end = _SENTENCE_END.search(text)
-    if end is not None and end.start() > 0:
-        text = text[: end.start()]
-    maths = [next(g for g in m.groups() if g is not None) for m in _MATH.finditer(text)]
-    if maths and _PROSE.search(_MATH.sub(" ", text)):
-        return maths[-1].strip() if len(maths) == 1 else text
-    return _trimmed(text)
-
-
-def _is_bare(text: str) -> bool:
-    if len(text) > BARE_LENGTH or "\n" in text or len(_PROSE.findall(text)) > 1:
+def _is_bare(text: str, kind: str) -> bool:
+    """Whether a text is the answer itself and no sentence about it."""
+    if len(text) > BARE_LENGTH or "\n" in text.strip("`\n") or len(_PROSE.findall(text)) > 1:
+        return False
+    if kind not in _WORDED and (len(_WORDS.findall(text)) > 3 or text.count("=") > 1):
         return False
     return not _WORKED_OUT.search(text) and text.count("=") < 4
-
-
-def _from_sentence(text: str, kind: str) -> Extraction:
-    if (match := _last(_ANSWER_IS, text)) is not None:
-        phrase = _phrase(match.group("rest"))
-        value = _value_in(phrase, kind)
-        if value:
-            return Extraction(value, "sentence")
-    tail = [line for line in text.split("\n") if line.strip()]
-    if not tail:
-        return Extraction("", "")
-    last = tail[-1].strip()[-600:]
-    if (match := _last(_CONCLUSION, last)) is not None:
-        last = match.group("rest")
-    value = _conclusion_value(last, kind)
-    return Extraction(value, "sentence") if value else Extraction("", "")
-
-
-def _value_in(phrase: str, kind: str) -> str:
-    """The value of "is 12 square feet" or "is option (C)"; the phrase itself where it is short."""
-    if kind == AnswerKind.LETTER and (match := _LETTER.search(phrase)):
-        return match.group(1) or match.group(2)
-    if len(phrase) <= 60 and not _PROSE.search(phrase):
-        return phrase
-    return _conclusion_value(phrase, kind)
-
-
-def _conclusion_value(sentence: str, kind: str) -> str:
-    """The one value a sentence states; nothing where it states several."""
-    if kind == AnswerKind.LETTER:
-        letters = {m.group(1) or m.group(2) for m in _LETTER.finditer(sentence)}
-        return letters.pop() if len(letters) == 1 else ""
-    if kind in (AnswerKind.WORD, AnswerKind.DATE, AnswerKind.TIME, AnswerKind.WORD_NUMBER):
-        words = re.sub(r"^.*\b(?:is|are|be|was)\b", "", sentence).strip(" .*")
-        return words if 0 < len(words) <= 60 else ""
-    maths = [next(g for g in m.groups() if g is not None) for m in _MATH.finditer(sentence)]
-    if len(maths) == 1:
-        return _last_side(maths[0])
-    if maths:
-        return ""
-    if kind in _LISTS or kind in (AnswerKind.INTERVAL, AnswerKind.MATRIX, AnswerKind.EQUATION):
-        groups = re.findall(r"[(\[{][^()\[\]{}]{1,200}[)\]}]", sentence)
-        return groups[0] if len(groups) == 1 else ""
-    sentence = _last_clause(sentence)
-    if "=" in sentence:
-        after = sentence.rsplit("=", 1)[1].strip(" .*")
-        return after if len(after) <= 60 else ""
-    stated = _STATED.search(sentence)
-    if stated is not None and len(stated.group(1)) <= 40 and re.search(r"[\d√π]", stated.group(1)):
-        return stated.group(1).strip(" .*")
-    numbers = {m.group() for m in _NUMBER.finditer(sentence)}
-    return numbers.pop() if len(numbers) == 1 else ""
-
-
-def _last_side(maths: str) -> str:
-    """The end of a chain of equations and implications."""
-    return re.split(r"=|→|⇒|\\(?:Right|right)arrow|\\implies", maths)[-1].strip()
-
-
-def _last_clause(sentence: str) -> str:
-    """What a sentence comes to: its part after the last arrow, semicolon or comma before words."""
-    clauses = [clause for clause in _CLAUSE.split(sentence) if re.search(r"[\d√π]", clause)]
-    return clauses[-1] if clauses else sentence

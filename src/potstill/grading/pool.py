@@ -22,10 +22,17 @@ import psutil
 from potstill.errors import PotstillError
 from potstill.grading.comparison import Comparison, KeyUnreadable, equal_with
 from potstill.grading.equivalence import is_simple
-from potstill.grading.extraction import Extraction, extract
+from potstill.grading.extraction import Extraction
 from potstill.grading.plugins import is_for_plugin
-from potstill.grading.verdicts import Settled, settle, verdict_of, verdict_of_state
-from potstill.records import Opinion, Outcome, Problem, Response, TextGold, Verdict
+from potstill.grading.verdicts import (
+    CutRule,
+    Settled,
+    counted,
+    read,
+    verdict_of,
+    verdict_of_state,
+)
+from potstill.records import Finish, Opinion, Outcome, Problem, Response, TextGold, Verdict
 
 __all__ = ["GradingPool", "grade_responses"]
 
@@ -36,9 +43,10 @@ WATCH_MEMORY_AFTER_S = 0.05
 BATCH_JOBS = 16
 BATCH_CHARACTERS = 200_000
 REMEMBERED = 100_000
-# Longer texts, and those with very many boxes, are taken apart in a worker.
+# Short texts and those with a box are read here; prose, and very many boxes, in a worker.
 EXTRACT_HERE_CHARACTERS = 20_000
 EXTRACT_HERE_BOXES = 40
+EXTRACT_HERE_SHORT = 60
 # A worker that dies at one answer so often, unasked, dies of it.
 _DEATHS = 3
 
@@ -121,12 +129,19 @@ class GradingPool:
         for hand in self._hands:
             hand.started.wait(START_LIMIT_S)
 
-    def grade(self, pairs: Iterable[tuple[Problem, Response]]) -> Iterator[Verdict]:
+    def grade(
+        self, pairs: Iterable[tuple[Problem, Response]], *, cut: CutRule = "truncated"
+    ) -> Iterator[Verdict]:
         """Yield one symbolic verdict per pair, in the order of the input.
 
         ``pairs`` is drawn as results leave: at most some hundreds are held at a time. Identical
-        answers to the same key are compared once.
+        answers to the same key are compared once. ``cut`` says how an answer counts that is stated
+        before the token limit, but not in a box.
         """
+        for verdict in self._graded(pairs):
+            yield counted(verdict, cut)
+
+    def _graded(self, pairs: Iterable[tuple[Problem, Response]]) -> Iterator[Verdict]:
         window = max(64, 48 * self.workers)
         slots: deque[_Slot] = deque()
         for problem, response in pairs:
@@ -155,25 +170,30 @@ class GradingPool:
         if is_for_plugin(problem) or not isinstance(problem.gold, TextGold):
             slot.future = self._submit_plugin(problem, response)
             return slot
-        key, text = problem.gold.text, response.text
-        if len(text) > EXTRACT_HERE_CHARACTERS or text.count("boxed") > EXTRACT_HERE_BOXES:
-            slot.settled = settle("-", response.finish, response.error) if not text else None
+        key, text = problem.gold.text, _whole(response)
+        if not text.strip() or response.finish in (Finish.ERROR, Finish.FILTERED):
+            found: Extraction | Settled = read(text, response.finish, "", "", response.error)
+        elif _is_quick(text):
+            found = read(text, response.finish, problem.kind, problem.text, response.error)
+        else:
+            found = Extraction("", "", ("unread",))
+        if isinstance(found, Extraction) and found.several:
             slot.future = self._ask(
                 key, problem.kind, problem.text, text=text, finish=str(response.finish)
             )
             return slot
-        slot.settled = settle(text, response.finish, response.error)
-        if slot.settled is not None:
+        if isinstance(found, Settled):
+            slot.settled = found
             if is_simple(key):
-                slot.verdict = verdict_of_state(problem, slot.response_id, slot.settled)
+                slot.verdict = verdict_of_state(problem, slot.response_id, found)
             else:
                 slot.future = self._ask(key, problem.kind, problem.text, answer="0")
             return slot
-        slot.found = extract(text, problem.kind)
-        if is_simple(key) and slot.found.text == key:
+        slot.found = found
+        if is_simple(key) and found.text == key:
             slot.verdict = self._verdict(slot, equal_with("the same text"))
             return slot
-        slot.future = self._ask(key, problem.kind, problem.text, answer=slot.found.text)
+        slot.future = self._ask(key, problem.kind, problem.text, answer=found.text)
         return slot
 
     def _ready(self, slot: _Slot) -> bool:
@@ -196,7 +216,12 @@ class GradingPool:
             settled = Settled(Outcome(reply["outcome"]), str(reply["why"]))
             return verdict_of_state(slot.problem, slot.response_id, settled)
         if slot.found is None:
-            slot.found = Extraction(str(reply.get("extracted", "")), str(reply.get("rule", "")))
+            slot.found = Extraction(
+                str(reply.get("extracted", "")),
+                str(reply.get("rule", "")),
+                tuple(reply.get("several", ())),
+                bool(reply.get("cut")),
+            )
         return self._verdict(slot, _comparison(reply))
 
     def _verdict(self, slot: _Slot, result: Comparison) -> Verdict:
@@ -435,6 +460,20 @@ class _Hand:
             except OSError:
                 pass
         return process.wait()
+
+
+def _whole(response: Response) -> str:
+    """The text of a response; of one that was cut, with the reasoning that may state its answer."""
+    if response.finish is not Finish.LENGTH or not response.reasoning:
+        return response.text
+    return f"<think>{response.reasoning}</think>{response.text}"
+
+
+def _is_quick(text: str) -> bool:
+    """Whether finding the answer of a text takes less than sending it to a worker."""
+    if len(text) > EXTRACT_HERE_CHARACTERS:
+        return False
+    return 0 < text.count("boxed{") <= EXTRACT_HERE_BOXES or len(text) < EXTRACT_HERE_SHORT
 
 
 def _cores() -> int:

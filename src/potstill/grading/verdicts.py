@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
-from potstill.grading.comparison import Comparison, KeyUnreadable
+from potstill.grading.comparison import Comparison, KeyUnreadable, undecided
 from potstill.grading.equivalence import equal, key_problem
 from potstill.grading.extraction import Extraction, boxed_values, extract, has_open_box
 from potstill.grading.normalise import tidy
@@ -18,9 +19,23 @@ from potstill.records import (
     Verdict,
 )
 
-__all__ = ["CUT_NOTE", "Settled", "grade", "settle", "verdict_of"]
+__all__ = [
+    "CUT_NOTE",
+    "LIMIT_NOTE",
+    "STATED_NOTE",
+    "CutRule",
+    "Settled",
+    "counted",
+    "grade",
+    "read",
+    "settle",
+]
 
+# How an answer counts that a response states before it is cut at its token limit.
+CutRule = Literal["truncated", "stated"]
 CUT_NOTE = "cut after the answer"
+STATED_NOTE = "stated, then cut"
+LIMIT_NOTE = "stated, then cut at the token limit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +47,18 @@ class Settled:
 
 
 def grade(
-    problem: Problem, text: str, *, finish: Finish = Finish.STOP, response_id: str = ""
+    problem: Problem,
+    text: str,
+    *,
+    finish: Finish = Finish.STOP,
+    response_id: str = "",
+    cut: CutRule = "truncated",
 ) -> Verdict:
-    """The symbolic verdict on one response to one problem.
+    """Return the symbolic verdict on one response to one problem.
 
     Runs in this process and without limits: for text you do not trust use a
     :class:`~potstill.grading.pool.GradingPool`. Golds other than text go to their kind's plugin.
+    ``cut`` says how an answer counts that is stated before the token limit, but not in a box.
     """
     from potstill.grading.plugins import grade_with_plugin, is_for_plugin
 
@@ -45,35 +66,77 @@ def grade(
         return grade_with_plugin(problem, text, finish=finish, response_id=response_id)
     key = problem.gold.text
     bad = key_problem(key, problem.kind, problem.text)
-    settled = Settled(Outcome.BAD_KEY, bad) if bad is not None else settle(text, finish)
-    if settled is not None:
-        return verdict_of_state(problem, response_id, settled)
-    found = extract(text, problem.kind)
+    if bad is not None:
+        return verdict_of_state(problem, response_id, Settled(Outcome.BAD_KEY, bad))
+    found = read(text, finish, problem.kind, problem.text)
+    if isinstance(found, Settled):
+        return verdict_of_state(problem, response_id, found)
     try:
         result = compare_extracted(key, found, problem.kind, problem.text)
     except KeyUnreadable as error:
         return verdict_of_state(problem, response_id, Settled(Outcome.BAD_KEY, str(error)))
-    return verdict_of(problem, response_id, found, result, finish)
+    return counted(verdict_of(problem, response_id, found, result, finish), cut)
 
 
 def settle(text: str, finish: Finish, error: str = "") -> Settled | None:
-    """The outcome of a response that never reaches a comparison, or None.
+    """Return the outcome of a response that never reaches a comparison, or None.
 
     ERRORED and FILTERED, then TRUNCATED (unless a complete boxed answer stands), then BLANK.
     """
+    if finish is Finish.LENGTH and (has_open_box(text) or not boxed_values(text)):
+        return _TRUNCATED
+    return _settled_by_state(text, finish, error)
+
+
+def _settled_by_state(text: str, finish: Finish, error: str) -> Settled | None:
     if finish is Finish.ERROR:
         return Settled(Outcome.ERRORED, error or "the generation failed")
     if finish is Finish.FILTERED:
         return Settled(Outcome.FILTERED, error or "the endpoint filtered the answer")
-    if finish is Finish.LENGTH and (has_open_box(text) or not boxed_values(text)):
-        return Settled(Outcome.TRUNCATED, "cut at the token limit before a final answer")
     if not text.strip() or (not tidy(text[:2_000]) and not tidy(text)):
-        return Settled(Outcome.BLANK, "the response has no text")
+        blank = Settled(Outcome.BLANK, "the response has no text")
+        return _TRUNCATED if finish is Finish.LENGTH else blank
     return None
+
+
+_TRUNCATED = Settled(Outcome.TRUNCATED, "cut at the token limit before a final answer")
+
+
+def read(
+    text: str, finish: Finish, kind: str, problem_text: str, error: str = ""
+) -> Extraction | Settled:
+    """Return what a response states as its answer, or what its state says of it.
+
+    What reached its limit before it stated anything is TRUNCATED here; how a statement counts that
+    was cut off behind is for :func:`counted`.
+    """
+    if (settled := _settled_by_state(text, finish, error)) is not None:
+        return settled
+    found = extract(text, kind, problem_text, cut=finish is Finish.LENGTH)
+    if finish is not Finish.LENGTH:
+        return found
+    if found.rule.startswith("boxed") and not found.cut and not has_open_box(text):
+        return found
+    if not found.text and not found.several:
+        return _TRUNCATED
+    return replace(found, cut=True)
+
+
+def counted(verdict: Verdict, cut: CutRule) -> Verdict:
+    """Return a verdict with what was stated before a token limit counted by a study's rule."""
+    if cut == "stated" or LIMIT_NOTE not in verdict.form:
+        return verdict
+    return replace(
+        verdict, outcome=Outcome.TRUNCATED, why="cut at the token limit behind its statement"
+    )
 
 
 def compare_extracted(key: str, found: Extraction, kind: str, problem_text: str) -> Comparison:
     """The comparison of an extracted answer; unreadable where nothing was extracted."""
+    if found.several:
+        return undecided(
+            f"the statement leaves several values open: {', '.join(found.several[:6])}"
+        )
     if not found.text:
         return Comparison(Opinion.UNDECIDED, "no answer was found in the text", readable=False)
     return equal(key, found.text, kind, problem_text)
@@ -107,9 +170,10 @@ def verdict_of(
             outcome = Outcome.WRONG
         case _:
             outcome = Outcome.UNDECIDED if result.readable else Outcome.UNPARSED
-    form = result.form
-    if finish is Finish.LENGTH:
-        form = f"{form}; {CUT_NOTE}" if form else CUT_NOTE
+    note = CUT_NOTE if finish is Finish.LENGTH else ""
+    if found.cut:
+        note = LIMIT_NOTE if finish is Finish.LENGTH else STATED_NOTE
+    form = "; ".join(part for part in (result.form, note) if part)
     return Verdict(
         response_id=response_id,
         problem_id=problem.id,

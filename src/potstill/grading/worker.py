@@ -41,8 +41,8 @@ def answer(job: dict[str, Any]) -> dict[str, Any]:
     """The result of one job as plain JSON: what was extracted and how it compares."""
     from potstill.grading.comparison import KeyUnreadable
     from potstill.grading.equivalence import key_problem
-    from potstill.grading.extraction import Extraction, extract
-    from potstill.grading.verdicts import compare_extracted, settle
+    from potstill.grading.extraction import Extraction
+    from potstill.grading.verdicts import Settled, compare_extracted, read
     from potstill.records import Finish
 
     key, kind, problem_text = job["key"], job["kind"], job["problem"]
@@ -52,10 +52,10 @@ def answer(job: dict[str, Any]) -> dict[str, Any]:
         if "answer" in job:
             found = Extraction(job["answer"], "")
         else:
-            settled = settle(job["text"], Finish(job["finish"]))
-            if settled is not None:
-                return {"outcome": str(settled.outcome), "why": settled.why}
-            found = extract(job["text"], kind)
+            read_ = read(job["text"], Finish(job["finish"]), kind, problem_text)
+            if isinstance(read_, Settled):
+                return {"outcome": str(read_.outcome), "why": read_.why}
+            found = read_
         result = compare_extracted(key, found, kind, problem_text)
     except KeyUnreadable as error:
         return {"bad": str(error)}
@@ -67,6 +67,8 @@ def answer(job: dict[str, Any]) -> dict[str, Any]:
     return {
         "extracted": found.text,
         "rule": found.rule,
+        "several": list(found.several),
+        "cut": found.cut,
         "opinion": str(result.opinion),
         "why": result.why,
         "form": result.form,

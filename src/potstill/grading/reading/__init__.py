@@ -1,0 +1,1 @@
+"""Reading prose: from the sentences of a response to the answer that they state."""

@@ -1,0 +1,361 @@
+"""Where a response states its answer in prose, and which number of the statement it is.
+
+A statement is a sentence. Which one counts is decided by how it commits itself (it speaks of an
+answer, it concludes) and by how much of the question it repeats; which number it states, by what
+the question counts and by what the sentence does with its numbers. Several that remain are told as
+several, never guessed at.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+from potstill.grading.reading.numerals import Numeral, NumeralRole, numerals_in
+from potstill.grading.reading.question import Question, question_of
+from potstill.grading.reading.sentences import stem, words_of
+from potstill.grading.units import asked_units, split_unit, unit_dimension
+
+__all__ = ["ANSWER_WORD", "Statement", "number_stated", "statement_score"]
+
+ANSWER_WORD = re.compile(
+    r"(?i)\b\b(?:answer|final\s+result)\b(?!\s+(?:choice|key|sheet))[^.,;=:?!]{0,60}?"
+    r"(?:\b(?:is|are|was|equals|will be|would be|should be|must be|comes out)\b|[:=])"
+)
+_CONCLUDES = re.compile(
+    r"(?i)^(?:and\s+)?(?:therefore|thus|hence|consequently|accordingly|in conclusion|to conclude|in total|"
+    r"in all|altogether|overall|as a result|finally|in summary|to summarize|to sum up|this means|"
+    r"that means|this gives|it follows|we conclude|we find|i conclude)\b"
+)
+_SO = re.compile(
+    r"(?i)^(?:so|then|which means|that's|that is|now|∴|⇒|=>)\b|\b(?:therefore|thus|hence|so)\b[, ]"
+)
+_CONNECTIVE = re.compile(
+    r"(?i)^(?:therefore|thus|hence|so|in conclusion|in summary|to summarize|finally|overall|consequently)\b,?\s*"
+)
+_PLANS = re.compile(
+    r"(?i)^(?:(?:first|next|now|then|finally|second|third|lastly)\w*,?\s+)?(?:to\s+(?:find|determine|calculate|"
+    r"solve|get|know|figure|compute|verify|check)|we\s+(?:need|must|can|have\s+to|should|know|are given)|"
+    r"let'?s|let\s+(?:me|us|the|\(?\\?\(?\s?[a-z]\b)|i\s+(?:need|will|could|can|have to)|you\s+(?:need|can))\b"
+)
+_EXPLAINS = re.compile(
+    r"(?i)^(?:this|that|it|which)\s+is\s+(?:because|since|due\s+to|based\s+on|calculated|obtained)\b"
+)
+_SUPPOSES = re.compile(
+    r"(?i)^(?:if|suppose|assume|assuming|unless|what if|say)\b|\b(?:in that case|maybe|perhaps|might|"
+    r"suppose|hypothetical\w*|could be|may be|not sure|alternatively|would have been|if it were|"
+    r"let'?s say)\b"
+)
+# "If A, then B" states B where the problem has A.
+_IF_THEN = re.compile(r"(?i)if\b(?!.*\b(?:would|could|might|were|had)\b)[^?]{3,300},")
+_REMARK = re.compile(r"\([^()]{0,120}\)|\[[^\[\]]{0,120}\]")
+# Where the main clause of a sentence ends and what it adds begins.
+_ADDS = re.compile(
+    r"(?i)(?:,\s*|\s)(?:which|since|because|where|when|after|before|if|while|whereas|leaving|given|"
+    r"considering|assuming|including|as|so that|with|by|to|for|per|at|in order|out of|from|than|of|"
+    r"over|during|within|on|in|among|between|using|based|instead|rather|compared|provided|until|and|"
+    r"not|but)\b(?=[^.]*$)"
+)
+_ASIDE = re.compile(
+    r"(?i)(?:which|since|because|where|given|considering|assuming|including|as|with|by|for|per|at|out of|"
+    r"from|than|of|after|before|over|during|within|every|each|another|other|both|first|among|all|not|"
+    r"when|if|on|across|between|the|these|those|her|his|their|to|in|into|until|reach|have|has|had|"
+    r"using|only|additional|extra)\s+(?:the\s+|a\s+|an\s+|his\s+|her\s+|their\s+|these\s+|those\s+|all\s+|just\s+|"
+    r"only\s+|about\s+|each\s+|every\s+|another\s+|other\s+|first\s+|next\s+|last\s+|full\s+|original\s+|"
+    r"remaining\s+|total\s+of\s+|additional\s+|extra\s+)*$"
+)
+_CUE = re.compile(
+    r"(?i)(?:\b(?:is|are|was|were|be|equals?|total(?:s|ed)?|totall?ing|of|approximately|about|exactly|"
+    r"roughly|around|simply|just|indeed|therefore|then|so|thus|hence|now|currently|still|only|costs?|has|have|had|"
+    r"needs?|gets?|makes?|made|earns?|earned|pays?|paid|spends?|spent|owes?|saves?|saved|took|takes?|"
+    r"left|will|gives?|becomes?|remain(?:s|ing)?|buy|bought|sold|sells?|read|reads|ate|eats?)|[:=≈])"
+    r"\s*(?:a total of\s*|a\s*|an\s*|the\s*|exactly\s*|approximately\s*|about\s*|only\s*|also\s*)?$"
+)
+_COMES_TO = re.compile(
+    r"(?i)(?:\b(?:gives?|gave|giving|leaves?|leaving|makes?|making|yields?|brings?|brought|bringing)\b(?:\s+(?:us|you|me|him|her|"
+    r"them|it))?(?:\s+with)?|\b(?:results?\s+in|comes?\s+(?:out\s+)?to|adds?\s+up\s+to|totall?ing|for\s+a\s+total\s+of|"
+    r"which\s+(?:equals|totals|amounts\s+to)))\s*(?:a\s+total\s+of\s*|the\s+answer\s*)?$"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What a sentence states: its value as text, or the several that cannot be told apart."""
+
+    text: str
+    value: str
+    several: tuple[str, ...] = ()
+    rating: float = 2.0
+
+
+def statement_score(text: str, question: Question) -> float:
+    """Return how far a sentence commits itself to an answer to the question; none below 0."""
+    if text.rstrip(" *_\"'").endswith("?"):
+        return -1.0
+    score = 2.5 * question.share(frozenset(words_of(text)))
+    if ANSWER_WORD.search(text):
+        score += 4.0
+    if _CONCLUDES.search(text):
+        score += 1.5
+    elif _SO.search(text):
+        score += 1.0
+    if _SUPPOSES.search(text):
+        score -= 1.0 if _IF_THEN.match(text) else 3.0
+    if _PLANS.search(_CONNECTIVE.sub("", text)) and "=" not in text:
+        score -= 2.0
+    if _EXPLAINS.search(text):
+        score -= 2.5
+    return score
+
+
+@dataclass(slots=True)
+class _Rated:
+    numeral: Numeral
+    score: float
+
+
+def number_stated(text: str, problem_text: str, formulas: tuple[str, ...] = ()) -> Statement | None:
+    """Return the number that a sentence states in answer to a problem; None where it names none.
+
+    ``formulas`` are those set apart of the sentence that may be answers too.
+    """
+    question = question_of(problem_text)
+    numerals = numerals_in(text, formulas) + _none_of(text, question)
+    if not numerals:
+        return None
+    offered = [n for n in numerals if n.role not in (NumeralRole.OPERAND, NumeralRole.FACTOR)] or []
+    digits = [n for n in offered if not n.spelled]
+    plain = [n for n in digits if n.role not in (NumeralRole.LABEL, NumeralRole.ORDINAL)]
+    spelled = [n for n in offered if n.spelled and n.value not in ("1", "0")]
+    ordinal = [n for n in offered if n.role is NumeralRole.ORDINAL]
+    if question.place and ordinal:
+        plain = ordinal
+    candidates = plain or spelled or ordinal or digits or [n for n in offered if n.spelled]
+    if plain and spelled and question.counted:
+        candidates = plain + [n for n in spelled if _counts(text, n, question) > 0]
+        candidates.sort(key=lambda n: n.start)
+    if not candidates:
+        return None
+    rated = [_Rated(n, _rating(text, n, question, problem_text)) for n in candidates]
+    best: dict[str, _Rated] = {}
+    for one in rated:
+        held = best.get(one.numeral.value)
+        if held is None or one.score > held.score:
+            best[one.numeral.value] = one
+    order = sorted(best.values(), key=lambda r: -r.score)
+    top = order[0]
+    if len(order) > 1 and order[1].score > top.score - 1.0:
+        close = [r for r in order if r.score > top.score - 1.0]
+        close.sort(key=lambda r: r.numeral.start)
+        return Statement("", "", tuple(r.numeral.value for r in close), top.score)
+    return Statement(_with_unit(text, top.numeral, question), top.numeral.value, (), top.score)
+
+
+def _none_of(text: str, question: Question) -> list[Numeral]:
+    """ "No pencils", where pencils are counted, as the number that it is."""
+    found = re.search(
+        r"(?i)\b(?:has|have|had|are|is|be|with|leaves?|left)\s+no\s+(?:more\s+)?([a-z]+)", text
+    )
+    if found is None or stem(found.group(1)) not in question.counted:
+        return []
+    start = found.start(1) - 1
+    return [Numeral("0", "0", start, start, False, False, False, NumeralRole.PLAIN)]
+
+
+def _with_unit(text: str, numeral: Numeral, question: Question) -> str:
+    """The number with the unit of measurement behind it, which may make it another quantity."""
+    if numeral.money or numeral.percent:
+        return numeral.text
+    behind = re.match(
+        r"\s?-?((?:square |cubic )?[A-Za-z°¢]+(?:\s+per\s+[a-z]+|/[a-z]+)?)", text[numeral.end :]
+    )
+    if behind is None:
+        return numeral.text
+    words = behind.group(1)
+    if words.lower() == "dozen":
+        if "dozen" in question.counted:
+            return numeral.text
+        return str(12 * int(numeral.value)) if numeral.value.isdigit() else numeral.text
+    unit = words.lower() if len(words) > 2 else words
+    if unit in ("in", "m", "s", "h", "a", "an") and text[numeral.end] == " ":
+        return numeral.text
+    return f"{numeral.text} {words}" if split_unit(f"5 {unit}").unit else numeral.text
+
+
+def _counts(text: str, numeral: Numeral, question: Question) -> float:
+    """How well the words behind a number name what the question counts."""
+    if not question.counted:
+        return 0.0
+    following = text[numeral.end :]
+    # "21 of the 28 bulbs" counts bulbs twice.
+    if (among := _AMONG.match(following)) is not None:
+        following = following[among.end() :]
+    behind = re.match(r"[^.,;:()=\d]{0,60}", following)
+    words = [stem(w) for w in re.findall(r"[A-Za-z']+", behind.group() if behind else "")][:6]
+    for distance, word in enumerate(words):
+        if word in question.counted:
+            if question.counted_of and words[distance + 1 : distance + 2] == ["of"]:
+                if not question.counted_of & set(words[distance + 2 :]):
+                    return 0.0
+            return 3.0 if distance < 3 else 2.0
+    return 0.0
+
+
+_AMONG = re.compile(r"(?i)\s*(?:out\s+)?of\s+(?:the|his|her|their|these|those|all|its)?\s*\d[\d,]*")
+
+
+def _rating(text: str, numeral: Numeral, question: Question, problem_text: str) -> float:
+    """How likely a number of a sentence is what the sentence answers to the question."""
+    before, clause = text[: numeral.start], _clause(text, numeral)
+    score = _counts(text, numeral, question) + _by_role(numeral, question)
+    if numeral.value not in question.numbers and not _copied(numeral, problem_text):
+        score += 2.0
+    elif numeral.value in question.words and numeral.role is not NumeralRole.RESULT:
+        score -= 1.5
+    follows = not text.startswith(clause) and bool(_THEN.match(clause))
+    if (numeral.start >= _main_end(text) and not follows) or _in_remark(text, numeral.start):
+        score -= 1.0
+    if numeral.start < _main_start(text):
+        score -= 1.5
+    if _COMES_TO.search(before[-48:]):
+        score += 1.5
+    elif _CUE.search(before[-48:]):
+        score += 1.0
+    elif _ASIDE.search(before[-48:]):
+        score -= 1.5
+    if _DENIED.search(before[-30:]):
+        score -= 4.0
+    if _COMPARED.match(text[numeral.end : numeral.end + 40]):
+        score += 1.5 if question.difference else -1.5
+    if _EACH.search(before[-40:]):
+        score -= 1.0
+    score += _by_name(text, numeral, clause, question)
+    if follows and numeral.role in _COMPUTED:
+        score += 2.5
+    if (named := _LEFT_SIDE.search(before[-28:])) and question.asked_formulas:
+        score += 2.5 if "".join(named.group(1).split()) in question.asked_formulas else 0.0
+    if _WOULD.search(clause) and not question.would:
+        score -= 1.5
+    if question.later:
+        score -= 1.0 if _NOW.search(clause) else -0.5 if re.search(r"\bwill\b", clause) else 0.0
+    if _COMPOUND.search(before[-30:]):
+        score -= 4.0
+    score += _by_unit(text, numeral, problem_text)
+    return score + 2.5 * question.share(frozenset(words_of(clause)))
+
+
+def _by_name(text: str, numeral: Numeral, clause: str, question: Question) -> float:
+    """What the names near a number tell: it may be another person's, or another day's."""
+    if not question.names:
+        return 0.0
+    local = re.match(r"[^\d,;:]{0,60}", text[numeral.end :])
+    for where in (local.group() if local else "", clause):
+        said = frozenset(re.findall(r"[A-Z][a-z]+", where))
+        if said & question.names:
+            return 1.0 if where is not clause else 0.0
+        if said & question.other_names:
+            return -2.0
+    return 0.0
+
+
+def _by_unit(text: str, numeral: Numeral, problem_text: str) -> float:
+    """What the unit of measurement behind a number tells, where the question asks for one."""
+    asked = asked_units(problem_text)
+    if not asked or numeral.money or numeral.percent:
+        return 0.0
+    behind = re.match(r"\s?-?((?:square |cubic )?[A-Za-z]+)", text[numeral.end :])
+    unit = split_unit(f"5 {behind.group(1).lower()}").unit if behind is not None else ""
+    if not unit:
+        return 0.0
+    if unit in asked:
+        return 1.5
+    return -1.5 if any(unit_dimension(one) == unit_dimension(unit) for one in asked) else 0.0
+
+
+def _by_role(numeral: Numeral, question: Question) -> float:
+    """What a number's part in a calculation and its sign of money or percent tell."""
+    score = {NumeralRole.RESULT: 2.5, NumeralRole.NAMED: 1.0, NumeralRole.LABEL: -2.0}.get(
+        numeral.role, 0.0
+    )
+    if question.money:
+        score += 2.0 if numeral.money else -0.5
+    elif numeral.money and question.counted:
+        score -= 2.0
+    if question.percent:
+        score += 2.5 if numeral.percent else -0.5
+    elif numeral.percent:
+        score -= 2.0
+    return score
+
+
+_COMPOUND = re.compile(
+    r"(?i)\d\s*(?:hours?|hrs?|minutes?|mins?|feet|foot|ft|pounds?|lbs?|dollars?|weeks?|days?|years?|months?)"
+    r"\s*(?:,|and)?\s*(?:and\s*)?$"
+)
+_COMPUTED = (NumeralRole.RESULT, NumeralRole.NAMED, NumeralRole.PLAIN)
+# A clause that follows from the one before it.
+_THEN = re.compile(
+    r"(?i)\s*(?:and\s+)?(?:so|thus|hence|therefore|which\s+(?:implies|means|gives|yields|simplifies|we\s+can\s+solve)|"
+    r"giving|yielding|we\s+(?:get|find|have|obtain|see))\b"
+)
+_LEFT_SIDE = re.compile(r"(?:^|[\s,])([A-Za-z][^\s=,]*(?:\s?[-+*]\s?[A-Za-z0-9]+){0,4})\s*=\s*$")
+_DENIED = re.compile(
+    r"(?i)\b(?:not|instead of|rather than|isn't|never|minus the|excluding)\s+(?:the\s+|a\s+)?$"
+)
+_COMPARED = re.compile(
+    r"(?i)\s?(?:[a-z]+\s+){0,2}(?:more|less|fewer|greater|higher|lower|older|younger|taller|shorter|longer|"
+    r"times)\b"
+)
+_EACH = re.compile(r"(?i)\b(?:each|every|apiece)\b[^.,;]{0,24}$")
+_WOULD = re.compile(r"(?i)\b(?:would|could|might|if)\b")
+_NOW = re.compile(
+    r"(?i)\b(?:now|currently|today|at present|right now|originally|initially|at first)\b"
+)
+_CLAUSE_START = re.compile(
+    r"(?i)[;:]|,(?=\s+(?:and|but|so|thus|hence|therefore|giving|we|while|which|leaving|with|not|then|that|or|because|since|after|in|the|he|she|it|"
+    r"they|for)\b)|\s(?=(?:and|but|while|so|which|giving)\s+[A-Za-z])"
+)
+
+
+def _clause(text: str, numeral: Numeral) -> str:
+    """The clause of a sentence that a number stands in, with the word that joins it."""
+    start, end = 0, len(text)
+    for match in _CLAUSE_START.finditer(text):
+        if match.end() <= numeral.start:
+            start = match.end()
+        elif match.start() >= numeral.end:
+            end = match.start()
+            break
+    return text[start:end]
+
+
+def _copied(numeral: Numeral, problem_text: str) -> bool:
+    """Whether a formula stands in the problem as it is."""
+    formula = numeral.value.removeprefix("formula ")
+    return formula != numeral.value and formula.replace(" ", "") in problem_text.replace(" ", "")
+
+
+@lru_cache(maxsize=512)
+def _main_start(text: str) -> int:
+    """Where the main clause of a sentence begins that opens with a reason or a condition."""
+    match = re.match(
+        r"(?i)(?:so,?\s+|and\s+|but\s+)?(?:since|because|as|given|if|when|after|once|although|while)\b[^,]{0,200},",
+        text,
+    )
+    return match.end() if match else 0
+
+
+@lru_cache(maxsize=512)
+def _main_end(text: str) -> int:
+    """Where the main clause of a sentence ends: at the first clause that adds to it."""
+    match = re.search(
+        r"(?i),?\s(?:which|since|because|where|leaving|whereas|given that|considering|assuming|"
+        r"after|based on|compared to|compared with|not|than)\b|(?<=\d):\s|\s[—–]\s",
+        text[12:],
+    )
+    return match.start() + 12 if match else len(text)
+
+
+def _in_remark(text: str, at: int) -> bool:
+    return any(m.start() <= at < m.end() for m in _REMARK.finditer(text))

@@ -1,0 +1,265 @@
+"""The numbers that a sentence names: digits, fractions, money, percentages, number words.
+
+Each knows what it does in the sentence: an operand of a calculation, its result, a label.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from fractions import Fraction
+
+from potstill.grading.normalise import MONEY
+
+__all__ = ["NUMBER_WORDS", "Numeral", "NumeralRole", "numerals_in"]
+
+_DIGITS = re.compile(
+    rf"(?P<sign>(?<![\d)\]}}.%]\s)(?<![\w)\]}}.%])[-−](?=[{MONEY}£€₹¥]?[\d.]))?(?P<money>[{MONEY}£€₹¥]\s?)?(?P<minus>-)?"
+    r"(?P<digits>(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d])(?:\.\d+)?"
+    r"|(?<![\d.,])\d{1,3}(?:[  ]\d{3})+(?!\d|,\d)(?:\.\d+)?|(?<![\d.,])\d+(?:\.\d+)?|(?<![\d.,\w])\.\d+)"
+    r"(?P<mixed>\s\d+\s?/\s?\d+(?![\d/]))?(?P<over>\s?/\s?\d+(?![\d/.]))?"
+    r"(?P<percent>\s?\\?%|\s?per\s?cent\b|-percent\b)?"
+)
+_SMALL = {
+    word: value
+    for value, word in enumerate(
+        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
+        "sixteen seventeen eighteen nineteen".split()
+    )
+}
+_TENS = {
+    word: 10 * value
+    for value, word in enumerate(
+        "twenty thirty forty fifty sixty seventy eighty ninety".split(), start=2
+    )
+}
+_SCALES = {"hundred": 100, "thousand": 1_000, "million": 10**6, "billion": 10**9}
+NUMBER_WORDS = (*_SMALL, *_TENS, *_SCALES)
+_spelled = "|".join([*_SMALL, *_TENS, *_SCALES])
+_ORDINALS = {
+    word: value
+    for value, word in enumerate(
+        "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth "
+        "fourteenth fifteenth sixteenth seventeenth eighteenth nineteenth twentieth".split(),
+        start=1,
+    )
+}
+_PART_NAMES = {"half": 2, "halve": 2, "quarter": 4} | {
+    word: value for word, value in _ORDINALS.items() if value > 2
+}
+_PARTS = re.compile(
+    rf"(?i)[\s-]+((?:{'|'.join(_PART_NAMES)})s?)\b(?!\s+(?:place|position|grade|day|row|floor))"
+)
+_WORDS = re.compile(
+    rf"(?i)\b(?:(?:{_spelled})(?:(?:[\s-]+and)?[\s-]+(?:{_spelled}))*|{'|'.join(_ORDINALS)})\b"
+)
+_SCALE_BEHIND = re.compile(r"\s?(hundred|thousand|million|billion|dozen)\b", re.IGNORECASE)
+# What stands between two numbers of one calculation: a unit in a word or two, then a sign.
+FORMULA = re.compile("\ue000(\\d+)\ue001")
+_BETWEEN = re.compile(
+    r"^\s*(?P<unit>(?:(?!(?:and|or|then|so|but|we|to|which|that)\b)[A-Za-z°'²³./-]+\s*|\([^()]{0,40}\)\s*|[\])}]\s*){0,6}?)"
+    r"(?P<sign>[-+−–*×⋅·÷/=≈<>^]|\bx\b|\btimes\b(?!\s+(?:as|more|the|a|per|in)\b)|\bplus\b|\bminus\b|"
+    r"\b(?:divided|multiplied)\s+by\b|\bequals\b|\bis\s+equal\s+to\b)\s*[-(\[{]*\s*$",
+    re.IGNORECASE,
+)
+_SIGN = re.compile(r"(?i)[-+−–*×⋅·÷/=≈<>^]|\bx\b|times|plus|minus|divided|multiplied|equal")
+_EQUALS = ("=", "≈", "equals", "is equal to")
+_LEADING_SIGN = re.compile(r"(?:[=≈]|\bequals\b|\bis\s+equal\s+to\b)\s*[-(\[{]*\s*$", re.IGNORECASE)
+_VARIABLE_BEFORE = re.compile(r"(?:(?<![A-Za-z])[A-Za-z](?:_\w)?|[A-Za-z)]\))\s*=\s*$")
+_SIGN_BEHIND = re.compile(r"^\s*(?:[+*×⋅·÷^]|[-−–]\s|/\s?[A-Za-z(\\]|=)")
+_LABEL = re.compile(
+    r"(?:\b(?:step|grade|option|part|equation|case|method|figure|chapter|line|problem|question|example|"
+    r"number|no|day|week|room|level|stage|phase|table|rule|year|class|section|item|route|highway)\.?\s*#?"
+    r"|#)$",
+    re.IGNORECASE,
+)
+
+
+# A number that multiplies a letter or divides it is no value of its own.
+_BOUND_BEHIND = re.compile(
+    r"[a-zA-Z](?<![gmshLlJaAI])(?![A-Za-z'&])|\s[yznk](?![A-Za-z'&])|\((?=[a-zA-Z])"
+)
+_BOUND_BEFORE = re.compile(r"(?:(?<![A-Za-z])[a-zA-Z]|\))/$")
+_BELOW_ZERO = re.compile(
+    r"\s?(?:degrees?|°\s?[CF]?)?(?:\s(?:celsius|fahrenheit))?\s+below\s+zero\b", re.I
+)
+_SIGN_BEFORE = re.compile(r"(?:[)\]A-Za-z]\s*[×*÷+/]|[)\]]\s+x)\s*$")
+
+
+class NumeralRole(StrEnum):
+    """What a number does in its sentence."""
+
+    PLAIN = "plain"
+    OPERAND = "operand"
+    RESULT = "result"
+    LABEL = "label"
+    ORDINAL = "ordinal"
+    FACTOR = "factor"
+    NAMED = "named"
+
+
+@dataclass(frozen=True, slots=True)
+class Numeral:
+    """A number in a sentence: ``text`` as an answer, ``value`` exact, where it stands, what it does."""
+
+    text: str
+    value: str
+    start: int
+    end: int
+    money: bool
+    percent: bool
+    spelled: bool
+    role: NumeralRole
+
+
+def numerals_in(text: str, formulas: tuple[str, ...] = ()) -> list[Numeral]:
+    """Return the numbers of a text in order, at most 200.
+
+    ``formulas`` are those set apart, of which the text holds the marks; they count as numbers.
+    """
+    found: list[Numeral] = [
+        Numeral(formula, f"formula {formula}", m.start(), m.end(), False, False, False, _P)
+        for m in FORMULA.finditer(text)
+        if (formula := formulas[int(m.group(1))] if int(m.group(1)) < len(formulas) else "")
+    ]
+    for match in _DIGITS.finditer(text):
+        if text[match.start() - 1 : match.start()] == "\ue000":
+            continue
+        numeral = _digits(text, match)
+        if numeral is not None:
+            found.append(numeral)
+        if len(found) >= 200:
+            break
+    taken = [(numeral.start, numeral.end) for numeral in found]
+    for match in _WORDS.finditer(text):
+        if not any(a <= match.start() < b for a, b in taken):
+            found.append(_spelled(text, match))
+    found.sort(key=lambda numeral: numeral.start)
+    return _with_roles(text, found[:200])
+
+
+_P = NumeralRole.PLAIN
+
+
+def _spelled(text: str, match: re.Match[str]) -> Numeral:
+    """A number word, an ordinal word, or a fraction in words ("three eighths")."""
+    words = match.group()
+    value: Fraction = Fraction(_spelled_value(words))
+    end, role = match.end(), NumeralRole.PLAIN
+    parts = _PARTS.match(text, end)
+    if parts is not None:
+        name = parts.group(1).lower()
+        value /= _PART_NAMES.get(name) or _PART_NAMES[name.removesuffix("s")]
+        end = parts.end()
+    elif words.lower() in _ORDINALS:
+        value, role = Fraction(_ORDINALS[words.lower()]), NumeralRole.ORDINAL
+    return Numeral(str(value), str(value), match.start(), end, False, False, True, role)
+
+
+def _digits(text: str, match: re.Match[str]) -> Numeral | None:
+    end = match.end()
+    following = text[end : end + 1]
+    if following in ("_",) or text[max(0, match.start() - 1) : match.start()] in ("_", "^"):
+        return None
+    number = re.sub(r"[,\s ]", "", match.group("digits"))
+    value = Fraction(number if number[0] != "." else "0" + number)
+    over = match.group("over") or ""
+    if mixed := match.group("mixed"):
+        top, _, bottom = mixed.partition("/")
+        if int(bottom) == 0:
+            return None
+        value += Fraction(int(top), int(bottom))
+        number = f"{number} {top.strip()}/{bottom.strip()}"
+        over = ""
+    elif over:
+        bottom = over.strip(" /")
+        if int(bottom) == 0:
+            return None
+        value /= int(bottom)
+        number = f"{number}/{bottom}"
+    scale = _SCALE_BEHIND.match(text, end)
+    if scale is not None:
+        word = scale.group(1).lower()
+        if word == "dozen":
+            pass
+        else:
+            value *= _SCALES[word]
+            number = str(value)
+            end = scale.end()
+    below = _BELOW_ZERO.match(text, end)
+    sign = "-" if match.group("sign") or match.group("minus") or below else ""
+    money = (match.group("money") or "").strip()
+    percent = bool(match.group("percent"))
+    shown = f"{sign}{money}{number}{'%' if percent else ''}"
+    role = NumeralRole.PLAIN
+    if text.startswith("...", end):
+        role = NumeralRole.LABEL
+    elif _BOUND_BEHIND.match(text[end : end + 4]) or _BOUND_BEFORE.search(
+        text[max(0, match.start() - 3) : match.start()]
+    ):
+        role = NumeralRole.FACTOR
+    elif re.match(r"(?:\^?\{?\s?)(?:st|nd|rd|th)\b", text[end : end + 8]):
+        role = NumeralRole.ORDINAL
+    elif re.match(r"-[A-Za-z]{2,}", text[end : end + 12]):
+        role = NumeralRole.LABEL
+    start = match.start()
+    if not money and _LABEL.search(text[max(0, start - 14) : start].rstrip()):
+        role = NumeralRole.LABEL
+    return Numeral(
+        shown, str(-value if sign else value), start, end, bool(money), percent, False, role
+    )
+
+
+def _spelled_value(text: str) -> int:
+    """The value of number words: "two hundred and five" is 205."""
+    total = part = 0
+    for word in re.split(r"[\s-]+", text.lower()):
+        if word in _SCALES:
+            part = max(part, 1) * _SCALES[word]
+            if _SCALES[word] > 100:
+                total, part = total + part, 0
+        elif word != "and":
+            part += _SMALL.get(word, _TENS.get(word, 0))
+    return total + part
+
+
+def _joined(between: str) -> re.Match[str] | None:
+    """How the text between two numbers joins them into one calculation, if it does."""
+    if len(between) > 120 or not _SIGN.search(between):
+        return None
+    return _BETWEEN.match(between)
+
+
+def _with_roles(text: str, numerals: list[Numeral]) -> list[Numeral]:
+    """The numbers, each an operand or a result where signs of a calculation join them."""
+    import dataclasses
+
+    roles = [numeral.role for numeral in numerals]
+    for index, numeral in enumerate(numerals):
+        before = text[numerals[index - 1].end if index else 0 : numeral.start][-90:]
+        if numeral.role is NumeralRole.FACTOR:
+            continue
+        if _LEADING_SIGN.search(before) and not numeral.spelled:
+            named = index == 0 or not _joined(text[numerals[index - 1].end : numeral.start])
+            alone = named and _VARIABLE_BEFORE.search(before)
+            roles[index] = NumeralRole.NAMED if alone else NumeralRole.RESULT
+        if index == 0:
+            continue
+        joined = _joined(text[numerals[index - 1].end : numeral.start])
+        if joined is None or len(joined.group("unit").split()) > 4:
+            continue
+        if roles[index - 1] is not NumeralRole.LABEL:
+            roles[index - 1] = NumeralRole.OPERAND
+        sign = " ".join(joined.group("sign").lower().split())
+        if not numeral.spelled or sign not in _EQUALS:
+            roles[index] = NumeralRole.RESULT if sign in _EQUALS else NumeralRole.OPERAND
+    for index, numeral in enumerate(numerals):
+        if _SIGN_BEFORE.search(text[max(0, numeral.start - 6) : numeral.start]):
+            roles[index] = NumeralRole.OPERAND
+        if _SIGN_BEHIND.match(text[numeral.end : numeral.end + 12]) and not numeral.spelled:
+            roles[index] = NumeralRole.OPERAND
+    return [
+        numeral if role is numeral.role else dataclasses.replace(numeral, role=role)
+        for numeral, role in zip(numerals, roles, strict=True)
+    ]

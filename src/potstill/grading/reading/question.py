@@ -1,0 +1,174 @@
+"""What a problem asks for: the words of its question, the thing counted, the kind of quantity."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+from potstill.grading.reading.numerals import numerals_in
+from potstill.grading.reading.sentences import money_marked, sentences_of, stem, words_of
+
+__all__ = ["Question", "question_of"]
+
+_COMMON = frozenset(
+    stem(word)
+    for word in (
+        "a an the of to in on at by for with from as and or but if then than that this these those it its "
+        "is are was were be been being do does did doing has have had having will would can could should "
+        "shall may might must there here what which who whom whose how many much when where why he she they "
+        "him her them his their you your we our us me my i not no so such one ones each every all any some "
+        "get gets got give find calculate determine compute answer question please total number amount"
+    ).split()
+)
+_ASKS = re.compile(
+    r"(?i)\b(?:how\s+(?:many|much|old|long|far|fast|tall|big|heavy|high|often|deep|wide)|what|which|who|"
+    r"calculate|find|determine|compute|evaluate|express|simplify|solve|how)\b"
+)
+_COUNTED = re.compile(
+    r"(?i)\bhow\s+many\s+(?P<noun>(?:(?!(?:of|do|does|did|will|would|is|are|was|were|can|could|should|has|have|"
+    r"had|must|in|on|at|if|to|for|per|from)\b)[A-Za-z'-]+\s*){1,6})(?:of\s+(?P<of>[A-Za-z'-]+(?:\s[a-z'-]+)?))?"
+)
+_ASKED_FORMULA = re.compile(r"\\\((.{1,80}?)\\\)|\\\[(.{1,80}?)\\\]")
+# "Give the number of full boxes." says which of two questions counts.
+_ONLY = re.compile(
+    r"(?i)^(?:give|answer|state|report|write|find)\b.*?\b(?:number|count) of ([a-z' -]{2,40})"
+)
+_MONEY_ASKED = re.compile(
+    r"(?i)\bhow\s+much\b.*\b(?:money|cost|costs|pay|paid|pays|spend|spent|spends|earn|earned|earns|owe|owes|"
+    r"owed|save|saved|saves|charge|charged|price|change|worth|profit|make|makes|made|bill|salary|budget|"
+    r"refund|raise|raised|need|left|give|interest|loss|lose|have|has|savings|pocket|get|value|receive|tip)\b"
+    r"|\b(?:cost|price|profit|salary|revenue|dollars|income|bill|fee|budget|value|earnings|"
+    r"amount of money|expenses?|savings|wage|debt|balance)\b"
+)
+_DIFFERENCE_ASKED = re.compile(
+    r"(?i)\b(?:more|less|fewer|difference|longer|older|younger|taller|shorter|higher|lower|greater|farther|"
+    r"further|earlier|later|faster|slower|heavier|times|cheaper|left)\b"
+)
+_MONEY_NOUNS = frozenset({stem("dollars"), stem("cents"), stem("euros"), stem("rupees")})
+_PERCENT_ASKED = re.compile(r"(?i)\bpercent(?:age)?\b|%")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked: ``words`` and ``counted`` are stems, ``numbers`` all that the problem states.
+
+    ``money``, ``percent``, ``place`` (an ordinal) and ``difference`` say what the answer may be, as
+    far as the question tells; ``would`` that it supposes, ``later`` that it asks for another time.
+    """
+
+    words: frozenset[str]
+    counted: frozenset[str]
+    counted_of: frozenset[str]
+    numbers: frozenset[str]
+    all_words: frozenset[str]
+    money: bool
+    percent: bool
+    place: bool
+    difference: bool
+    would: bool
+    later: bool
+    asked: str
+    asked_formulas: frozenset[str]
+    names: frozenset[str]
+    other_names: frozenset[str]
+    facts: tuple[frozenset[str], ...]
+    weights: dict[str, float]
+    weight: float
+
+    def restated(self, text_words: frozenset[str]) -> bool:
+        """Return whether a text says again what one sentence of the problem says."""
+        return len(text_words) > 2 and any(
+            len(text_words & fact) >= 0.75 * len(text_words) for fact in self.facts
+        )
+
+    def share(self, text_words: frozenset[str]) -> float:
+        """Return the part of the question's words that a text repeats, in [0, 1]."""
+        weights = self.weights
+        return sum(w for word, w in weights.items() if word in text_words) / self.weight
+
+
+@lru_cache(maxsize=2048)
+def question_of(problem_text: str) -> Question:
+    """Return what the last question of a problem asks for; empty where the problem has no text."""
+    text = money_marked(problem_text[-6_000:])
+    asked = _asked_sentence(text)
+    counted: set[str] = set()
+    counted_of: set[str] = set()
+    for match in _COUNTED.finditer(asked):
+        counted = {word for word in words_of(match.group("noun")) if word not in _COMMON}
+        counted_of = {w for w in words_of(match.group("of") or "") if w not in _COMMON}
+    in_money = bool(counted & _MONEY_NOUNS)
+    if in_money:
+        counted = set()
+    words = frozenset(word for word in words_of(asked) if word not in _COMMON)
+    names = _names_in(asked)
+    priced = bool(re.search(r"[＄£€₹]|\bdollars?\b|\bcents?\b", text))
+    facts = _facts(text, asked)
+    weights = {word: _weight(word, facts) for word in words}
+    return Question(
+        words=words,
+        counted=frozenset(counted),
+        counted_of=frozenset(counted_of),
+        numbers=frozenset(numeral.value for numeral in numerals_in(text)),
+        all_words=frozenset(words_of(text)),
+        money=in_money or (priced and not counted and bool(_MONEY_ASKED.search(asked))),
+        asked=asked,
+        asked_formulas=_formulas_asked(asked),
+        names=names,
+        other_names=_names_in(text) - names,
+        facts=facts,
+        weights=weights,
+        weight=sum(weights.values()) or 1.0,
+        percent=bool(_PERCENT_ASKED.search(asked)) and not counted,
+        place=bool(
+            re.search(r"(?i)\b(?:what|which)\s+(?:place|position|rank|floor|grade|day)\b", asked)
+        ),
+        difference=bool(_DIFFERENCE_ASKED.search(asked)),
+        would=bool(re.search(r"(?i)\b(?:would|could|might|if)\b", asked)),
+        later=bool(re.search(r"(?i)\b(?:will|in \d+|after)\b", asked)),
+    )
+
+
+def _weight(word: str, facts: tuple[frozenset[str], ...]) -> float:
+    """What a word of the question tells: less where the problem speaks of it all along, and a
+    number ("in 4 years") more."""
+    if word[0].isdigit():
+        return 1.5
+    return 0.5 if any(word in fact for fact in facts) else 1.0
+
+
+def _formulas_asked(asked: str) -> frozenset[str]:
+    """The variables and expressions whose value a question asks for, without spaces."""
+    found = [m.group(1) or m.group(2) for m in _ASKED_FORMULA.finditer(asked)]
+    found += re.findall(r"\b(?:[Ff]ind|of|for|is)\s+([a-zA-Z])\b(?!')", asked)
+    return frozenset("".join(formula.split()).rstrip(".,?") for formula in found)
+
+
+def _names_in(text: str) -> frozenset[str]:
+    """The names of a text: capitalised words that no sentence begins with, or that come twice."""
+    inside = re.findall(r"(?<=[a-z,;'] )[A-Z][a-z]+", text)
+    begins = re.findall(
+        r"(?:^|[.?!]\s+)([A-Z][a-z]+)(?='s|\s(?:is|has|had|was|can|will|[a-z]+(?:s|ed)\b))", text
+    )
+    return frozenset(word for word in (*inside, *begins) if stem(word) not in _COMMON)
+
+
+def _facts(text: str, asked: str) -> tuple[frozenset[str], ...]:
+    """The words of each sentence of a problem but the one that asks."""
+    told = [sentence.text for sentence in sentences_of(text)]
+    return tuple(frozenset(words_of(s)) for s in told if asked not in s)[:40]
+
+
+def _asked_sentence(text: str) -> str:
+    """The sentence that asks, from its question word on."""
+    sentences = [sentence.text for sentence in sentences_of(text)]
+    if not sentences:
+        return ""
+    asking = [s for s in sentences if s.endswith("?")] or [s for s in sentences if _ASKS.search(s)]
+    sentence = asking[-1] if asking else sentences[-1]
+    last = sentences[-1]
+    if last != sentence and (only := _ONLY.search(last)) is not None:
+        return f"how many {only.group(1)}"
+    found = list(_ASKS.finditer(sentence))
+    return sentence[found[0].start() :] if found else sentence

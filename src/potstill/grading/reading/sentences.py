@@ -1,0 +1,206 @@
+"""A response as the sentences that a reader sees: lines, sentence ends, money and formulas told apart.
+
+Every function is linear in the length of its text.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+from potstill.grading.normalise import MONEY
+
+__all__ = ["Sentence", "money_marked", "sentences_of", "stem", "words_of"]
+
+# A full stop behind one of these ends no sentence, whatever follows.
+_TITLES = frozenset(
+    "mr mrs ms dr st prof sr jr mt fig eq no nos vs e.g i.e cf approx ca inc ltd vol ch sec ex".split()
+)
+# Behind one of these it ends one only where a capital follows.
+_UNITS = frozenset("a.m p.m ft in lb lbs oz hr hrs min mins cm mm km kg g m yd yds mi etc".split())
+_END = re.compile(
+    r"[.!?]['\")\]*_]{0,4}(?=\s)|[.!?](?=[A-Z][a-z]+\s[a-z])|[.!?]['\")\]*_]{0,4}$|[。！？]"
+    r"|\\\](?=\s*[A-Z][a-z]|\s*$)"
+)
+_LAST_WORD = re.compile(r"([A-Za-z][A-Za-z.]*)$")
+_NAME_BEFORE = re.compile(r"(?:[A-Z][a-z]+|[A-Z]\.)\s?$")
+_DISPLAY = re.compile(r"\\\[.{0,3000}?\\\]|\$\$.{0,3000}?\$\$", re.S)
+# Displayed formulas that stand without brackets, and drawings, which say nothing.
+_ENVIRONMENT = re.compile(
+    r"(?<!\\\[)(?<!\\\[\s)(?<!\$\$)\\begin\{(?P<name>align|aligned|gather|gathered|equation|eqnarray|multline|split)"
+    r"\*?\}(?P<inside>.{0,4000}?)\\end\{(?P=name)\*?\}",
+    re.S,
+)
+_DRAWING = re.compile(r"\[asy\].{0,8000}?(?:\[/asy\]|\Z)", re.S)
+_FORMULA = re.compile(
+    r"\\\[(?P<a>.{1,2000}?)\\\]|\\\((?P<b>.{1,600}?)\\\)|\$\$(?P<c>[^$]{1,2000})\$\$"
+    # A dollar pair is TeX where neither mark has a space inside and no digit follows (as in Pandoc).
+    r"|(?<![\\$\d])\$(?P<d>[^\s$](?:[^$\n]{0,400}[^\s$\\])?)\$(?!\d)",
+    re.S,
+)
+_PROSE = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{3,}(?![A-Za-z])")
+_IN_TEXT = re.compile(r"\\(?:text|mathrm|mbox|textbf|operatorname)\s?\{[^{}]*\}|\\[A-Za-z]+")
+_MARKUP = re.compile(r"\*\*|__|(?<![\w*])\*(?=\S)|(?<=\S)\*(?![\w*])|`|^\s{0,3}#{1,6}\s+|^\s*>\s?")
+_ITEM = re.compile(r"^\s*(?:[-*•–]\s+|\(?\d{1,3}[.)]\s+|(?:step\s+\d+\s*[:.)-]\s*))", re.IGNORECASE)
+_WORD = re.compile(r"[A-Za-z][A-Za-z']*|\d+(?:,\d{3})*(?:\.\d+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """One sentence: its text without markup, where it starts, whether it ends and begins a line.
+
+    ``line`` numbers the line it stands in, ``item`` says that the line is an item of a list, and
+    ``ended`` whether a full stop, a bracket or a new line closes it.
+    """
+
+    text: str
+    start: int
+    line: int
+    item: bool
+    ended: bool
+    opens: bool
+
+
+def sentences_of(text: str) -> list[Sentence]:
+    """Return the sentences of a text in order, displayed formulas within their sentence."""
+    text = _DISPLAY.sub(lambda found: found.group().replace("\n", " "), text)
+    found: list[Sentence] = []
+    start = 0
+    for number, line in enumerate(text.split("\n")):
+        found += _in_line(line, start, number)
+        start += len(line) + 1
+    if found and not text[-1:].isspace() and not _is_ended(found[-1].text):
+        last = found[-1]
+        found[-1] = Sentence(last.text, last.start, last.line, last.item, False, last.opens)
+    return found
+
+
+def _in_line(line: str, offset: int, number: int) -> list[Sentence]:
+    if not line.strip():
+        return []
+    item = _ITEM.match(line)
+    begin = item.end() if item else 0
+    pieces: list[tuple[int, int]] = []
+    for match in _END.finditer(line, begin):
+        if _ends_none(line, match, begin):
+            continue
+        pieces.append((begin, match.end()))
+        begin = match.end()
+    if line[begin:].strip():
+        pieces.append((begin, len(line)))
+    return [
+        Sentence(_plain(line[a:b]), offset + a, number, item is not None, True, index == 0)
+        for index, (a, b) in enumerate(pieces)
+        if _plain(line[a:b])
+    ]
+
+
+def _ends_none(line: str, match: re.Match[str], begin: int) -> bool:
+    """Whether a full stop belongs to an abbreviation, an initial or a number."""
+    if match.group()[0] != ".":
+        return False
+    opened = line.rfind("\\[", begin, match.start())
+    if opened >= 0 and line.find("\\]", opened, match.start()) < 0:
+        return True  # within a displayed formula
+    before = _LAST_WORD.search(line, max(begin, match.start() - 12), match.start())
+    if before is None:
+        return False
+    word = before.group(1).lower()
+    after = line[match.end() : match.end() + 12].lstrip(" *_\"'(")
+    if before.start() > begin and line[before.start() - 1] not in " (*_\"'[":
+        return False
+    if word in _TITLES:
+        return word != "no" or after[:1].isdigit()
+    if len(word) == 1 and before.group(1).isupper() and after[:1].isupper():
+        # "Ann B. Cole" and "J. Cole"; but "A, B and C. So" ends.
+        return before.start() == begin or bool(_NAME_BEFORE.search(line[: before.start()][-24:]))
+    return word in _UNITS and not after[:1].isupper()
+
+
+def _plain(text: str) -> str:
+    return _MARKUP.sub("", text).strip()
+
+
+def _is_ended(text: str) -> bool:
+    return text.rstrip(" *_`\"'")[-1:] in tuple(".!?:;)]}$|。！？＞>")
+
+
+def money_marked(text: str) -> str:
+    """Return a text in which every dollar sign that means money is :data:`MONEY`.
+
+    A dollar sign is TeX where two of them pair around something without prose; elsewhere, and where
+    it is escaped, it is money where a digit follows and is dropped where none does.
+    """
+    if "&" in text:
+        text = html.unescape(text)
+    if "[asy]" in text:
+        text = _DRAWING.sub(" ", text)
+    if "\\begin" in text:
+        text = _ENVIRONMENT.sub(lambda m: f"\\[{m.group('inside')}\\]", text)
+    if "$" not in text and "\\(" not in text and "\\[" not in text:
+        return text
+    text = text.replace("\\$", MONEY)
+    kept: list[str] = []
+    at = 0
+    for match in _FORMULA.finditer(text):
+        inside = next(group for group in match.groups() if group is not None)
+        if match.group("d") is not None and _PROSE.search(_IN_TEXT.sub(" ", inside)):
+            continue
+        kept.append(_money(text[at : match.start()]))
+        marks = "()" if match.group("d") is not None or match.group("b") is not None else "[]"
+        # What ends a formula ends its clause or sentence too.
+        bare = inside.rstrip()
+        end = (
+            bare[-1]
+            if bare[-1:] in (".", ",", ";") and not bare.endswith(("..", "\\,", "\\;"))
+            else ""
+        )
+        kept.append(f"\\{marks[0]}{bare[:-1] if end else inside}\\{marks[1]}{end}")
+        at = match.end()
+    kept.append(_money(text[at:]))
+    return "".join(kept)
+
+
+def _money(text: str) -> str:
+    return re.sub(r"\$(?=\s?-?\s?[\d.])", MONEY, text).replace("$", " ")
+
+
+# Verbs of word problems whose past does not end in "ed".
+_PASTS = {
+    past: verb
+    for verb, pasts in {
+        "win": "won", "buy": "bought", "sell": "sold", "spend": "spent", "pay": "paid", "make": "made",
+        "eat": "ate eaten", "leave": "left", "give": "gave given", "take": "took taken", "get": "got gotten",
+        "run": "ran", "drive": "drove driven", "find": "found", "grow": "grew grown", "read": "read",
+        "lose": "lost", "see": "saw seen", "write": "wrote written", "cost": "cost", "bring": "brought",
+        "hold": "held", "keep": "kept", "have": "had has", "do": "did done", "go": "went gone", "be": "was",
+        "sleep": "slept", "swim": "swam", "catch": "caught", "build": "built", "drink": "drank drunk",
+        "feed": "fed", "fly": "flew flown", "ride": "rode", "sing": "sang sung", "ring": "rang rung", "throw": "threw thrown",
+        "choose": "chose chosen", "draw": "drew drawn", "break": "broke broken", "weigh": "weight",
+        "child": "children", "person": "people", "foot": "feet", "man": "men", "woman": "women",
+        "day": "daily", "week": "weekly", "month": "monthly", "year": "yearly annual annually",
+    }.items()
+    for past in pasts.split()
+}  # fmt: skip
+
+
+@lru_cache(maxsize=16_384)
+def stem(word: str) -> str:
+    """Return a word without the endings that number and tense give it."""
+    word = word.lower().removesuffix("'s").removesuffix("'")
+    word = _PASTS.get(word, word)
+    if word.endswith("ies") and len(word) > 4:
+        return word[:-3] + "y"
+    for ending in ("ing", "ed", "es", "s", "e"):
+        if word.endswith(ending) and len(word) - len(ending) > 2 and not word.endswith("ss"):
+            return word[: -len(ending)]
+    return word
+
+
+def words_of(text: str) -> list[str]:
+    """Return the words and numbers of a text as stems, in order."""
+    return [
+        stem(word) if word[0].isalpha() else word.replace(",", "") for word in _WORD.findall(text)
+    ]

@@ -1,0 +1,396 @@
+"""The answer that the prose of a response commits itself to, and whether it is then cut or withdrawn."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from potstill.grading.reading.formulas import formula_stated, free_letters, set_apart
+from potstill.grading.reading.numerals import NUMBER_WORDS
+from potstill.grading.reading.question import Question, question_of
+from potstill.grading.reading.sentences import Sentence, money_marked, sentences_of, words_of
+from potstill.grading.reading.numbers import ANSWER_WORD, Statement, number_stated, statement_score
+from potstill.grading.reading.words import letter_stated, word_stated
+from potstill.records import AnswerKind
+
+__all__ = ["LONG", "Stated", "answer_stated", "end_of_answer"]
+
+TAIL_CHARACTERS = 24_000
+# A response this long that ends in the middle of a sentence was cut there, whatever its server says.
+LONG = 1_000
+_NUMERIC = frozenset(
+    {
+        "", AnswerKind.INTEGER, AnswerKind.DECIMAL, AnswerKind.FRACTION, AnswerKind.MONEY,
+        AnswerKind.PERCENT, AnswerKind.DEGREE, AnswerKind.QUANTITY,
+    }
+)  # fmt: skip
+_GROUPED = frozenset(
+    {
+        AnswerKind.SET, AnswerKind.LIST, AnswerKind.TUPLE, AnswerKind.EQUATION, AnswerKind.INTERVAL,
+    }
+)  # fmt: skip
+_WORDED = frozenset(
+    {
+        AnswerKind.WORD, AnswerKind.DATE, AnswerKind.TIME, AnswerKind.WORD_NUMBER,
+    }
+)  # fmt: skip
+_NEXT_TASK = re.compile(
+    r"(?im)^[\s>#*_]{0,8}(?:(?:next\s+|new\s+|another\s+|follow-?up\s+|similar\s+)?(?:question|problem|exercise|"
+    r"example|task|instructions?|prompt|input)\s{0,3}\d{0,3}\s{0,3}[:.]|(?:q|human|user|student)\s?\d{0,3}\s?:|"
+    r"<\|?(?:im_start|user|human|endoftext|eot)|\[INST\]|###\s*(?:instruction|question|problem|human|user))"
+    r"|(?i:\byou are an? (?:ai|assistant|helpful|language|expert|teacher|student|chat)|\byou will be given\b|"
+    r"\bthe user (?:asks|wants|has asked)|\ba chat between\b|\bas an ai (?:language )?model\b|"
+    r"\b(?:write|create|generate) an? (?:\w+\s){0,3}(?:question|story|problem|program|function|essay|"
+    r"article|python)\b)"
+)
+_HEADING = re.compile(
+    r"(?i)^(?:the\s+|my\s+|our\s+)?(?:final\s+|correct\s+)?(?:answers?|result|ans|conclusion)\s*[:.=]?$"
+)
+_MARKED = re.compile(
+    r"(?i)^(?:so,?\s+|thus,?\s+|therefore,?\s+|hence,?\s+)?(?:the\s+|my\s+|our\s+)?(?:final\s+|correct\s+)?"
+    r"(?:answer|ans|result)\b(?:\s*\([a-z ]{1,20}\))?\s{0,2}(?:is\s{0,2}:|\.?\s?[:=]|\.|(?=\d))\s*(?P<rest>.*)$",
+    re.S,
+)
+_HASHES = re.compile(
+    r"(?m)^[ \t]{0,8}####[ \t]*(?!\s*(?:step|part|case|solution)\b)(?P<rest>[^\n]*)$", re.I
+)
+_WITHDRAWS = re.compile(
+    r"(?i)\b(?:(?:that|this|it|which)(?:'s| is| was| seems| must be)?\s+(?:\w+\s+)?(?:wrong|incorrect|"
+    r"not\s+(?:right|correct|possible|true)|a\s+mistake|an\s+error|impossible)|(?:does|did)(?:n't| not)\s+"
+    r"(?:make sense|work|match|fit|add up)|i(?:'ve| have)?\s+(?:made\s+(?:a|an|some|the)\s+(?:\w+\s+)?(?:mistake|"
+    r"error)|forgot|miscalculated|misread|overlooked)|(?:that|this|it|which)\s+can(?:'t|not)\s+be(?!\s+(?:done|seen))|correction|scratch that)\b"
+)
+_CORRECTS = re.compile(
+    r"(?i)^(?:(?:oh|oops|hmm|ah)[,.! ]+)?(?:wait|actually|no|correction|sorry|on second thought|"
+    r"rather)\b|\b(?:it|answer|total|result|that)\s+should\s+(?:actually\s+|really\s+|instead\s+)?be\b"
+)
+_AFFIRMS = re.compile(
+    r"(?i)\b(?:seems?|looks?|sounds?|is|that's|am)\s+(?:\w+\s+)?(?:correct|right|reasonable|good|confident|"
+    r"the answer)\b|\bmakes sense\b|\bmatches\b|\bchecks out\b|\bsame (?:result|answer)\b"
+)
+_POINTS_BACK = re.compile(
+    r"(?i)(?:this|that|which|so this|so that)\s+is\s+(?:the|our|my)\s+(?:final\s+|correct\s+)?answer\b"
+)
+_HAS_VALUE = re.compile(r"(?i)\d|\\\w|\bno\s|" + "|".join(rf"\b{word}" for word in NUMBER_WORDS))
+_VERB = re.compile(r"(?i)\s(?:is|are|was|were|has|have|had|will)\s|^(?:no|yes)\b,")
+_PLAIN_WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}")
+_WINDOW = 1.0
+_LEAST = 1.0
+_LEAST_BROKEN = 2.0
+_LEAST_THOUGHT = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """An answer that prose states: its text, or the several that remain; ``cut`` where talk follows
+    it that ends in the middle. ``rule`` says what kind of sentence stated it."""
+
+    text: str
+    rule: str
+    several: tuple[str, ...] = ()
+    cut: bool = False
+
+
+@dataclass(slots=True)
+class _Claim:
+    """A sentence that states a value, how strongly, and where."""
+
+    place: int
+    score: float
+    stated: Statement
+    rule: str
+    words: str
+
+
+def end_of_answer(text: str, start: int = 0) -> int:
+    """Return where an invented next task or leaked instructions begin, else the text's length."""
+    for match in _NEXT_TASK.finditer(text, start):
+        if match.start() > start and text[start : match.start()].strip():
+            return match.start()
+    return len(text)
+
+
+def answer_stated(
+    text: str,
+    kind: str,
+    problem_text: str,
+    *,
+    cut: bool = False,
+    thought: bool = False,
+    long: bool = False,
+) -> Stated | None:
+    """Return the answer that a text states, or None where it states none.
+
+    ``cut`` says that the text ends at a limit; ``thought`` that it is reasoning, where more is
+    supposed than stated; ``long`` that it belongs to a response of some length, which no server cut
+    for being complete.
+    """
+    long = long or len(text) > LONG
+    text = money_marked(_tail(_hashes_named(text)))
+    sentences = sentences_of(text)
+    if not sentences:
+        return None
+    opened = text.count("\\[") > text.count("\\]")
+    broken = cut or (long and (opened or not sentences[-1].ended))
+    if broken and (opened or not sentences[-1].ended):
+        sentences.pop()
+    reader = _Reader(kind, problem_text, question_of(problem_text), thought)
+    drafts = _drafts(sentences, reader)
+    sentences, drafts = _without_next_task(text, sentences, drafts)
+    claims = _claims(drafts, _taken_back(sentences, drafts, reader), reader)
+    best = _chosen(claims, len(sentences), thought, broken) if claims else None
+    if best is None:
+        return None
+    if best.stated.several:
+        return Stated("", best.rule, best.stated.several, broken)
+    return Stated(best.stated.text, best.rule, (), broken)
+
+
+def _tail(text: str) -> str:
+    if len(text) <= TAIL_CHARACTERS:
+        return text
+    start = text.find("\n", len(text) - TAIL_CHARACTERS)
+    return text[start if 0 <= start < len(text) - TAIL_CHARACTERS // 2 else -TAIL_CHARACTERS :]
+
+
+def _hashes_named(text: str) -> str:
+    """GSM8K's ``####`` as the word that it stands for."""
+    if "####" not in text:
+        return text
+    return _HASHES.sub(
+        lambda found: (
+            "Answer: " + found.group("rest")
+            if not found.group("rest").rstrip().endswith(":")
+            else found.group()
+        ),
+        text,
+    )
+
+
+@dataclass(slots=True)
+class _Draft:
+    """A sentence that may state the answer: how strongly it says so, before its value is read."""
+
+    place: int
+    text: str
+    marked: bool
+    score: float
+    rule: str
+
+
+@dataclass(slots=True)
+class _Reader:
+    """What sentences are read for; each is read once, however often a loop repeats it."""
+
+    kind: str
+    problem_text: str
+    question: Question
+    thought: bool
+    known: dict[tuple[str, bool], Statement | None] = field(default_factory=dict)
+
+    def stated(self, draft: _Draft) -> Statement | None:
+        """Return what a draft states, or None where it states nothing."""
+        key = (draft.text, draft.marked)
+        if key not in self.known:
+            self.known[key] = _value_of(
+                draft.text, self.kind, self.problem_text, self.question, draft.marked
+            )
+        return self.known[key]
+
+
+def _drafts(sentences: list[Sentence], reader: _Reader) -> list[_Draft]:
+    drafts: list[_Draft] = []
+    scope, fresh = False, False
+    known: dict[str, float] = {}
+    for place, sentence in enumerate(sentences):
+        marked = _MARKED.match(sentence.text)
+        text = marked.group("rest").strip() if marked is not None else sentence.text
+        if _HEADING.match(sentence.text) or (marked is not None and not text):
+            scope, fresh = True, True
+            continue
+        if marked is not None:
+            scope, fresh = True, True
+        if drafts and _POINTS_BACK.match(sentence.text):
+            drafts[-1].score += 2.0
+        if reader.thought and drafts and drafts[-1].place == place - 1:
+            drafts[-1].score += 1.5 if _AFFIRMS.search(sentence.text) else 0.0
+        if reader.kind in _NUMERIC and not _HAS_VALUE.search(text):
+            continue
+        if sentence.text not in known:
+            known[sentence.text] = _base_score(sentence, text, marked is not None, reader)
+        score = known[sentence.text]
+        if score < 0 and not reader.thought:
+            continue
+        rule = _rule(scope, sentence)
+        if scope:
+            alone = place + 1 == len(sentences) or sentences[place + 1].line != sentence.line
+            score += _in_scope(fresh, alone, text, reader.question)
+            fresh = False
+        drafts.append(_Draft(place, text, marked is not None, score, rule))
+    return drafts
+
+
+def _base_score(sentence: Sentence, text: str, marked: bool, reader: _Reader) -> float:
+    if marked and _is_phrase(text):
+        return 3.0
+    score = statement_score(text, reader.question)
+    if reader.thought:
+        return score + (2.0 if _AFFIRMS.search(text) else 0.0)
+    return score + (2.0 if score >= 0 and _CORRECTS.search(sentence.text) else 0.0)
+
+
+def _is_phrase(text: str) -> bool:
+    """Whether what stands behind "Answer:" is a value and no sentence."""
+    return len(_PLAIN_WORD.findall(text)) <= 2 and not _VERB.search(text)
+
+
+def _claims(drafts: list[_Draft], taken_back: dict[str, int], reader: _Reader) -> list[_Claim]:
+    """What the drafts state that can still matter, in the order of the text."""
+    claims: list[_Claim] = []
+    best = 0.0
+    last = drafts[-1].place if drafts else 0
+    for draft in sorted(drafts, key=lambda draft: -draft.score):
+        if draft.score + 4.0 < best and draft.place != last:
+            continue
+        stated = reader.stated(draft)
+        if stated is None or draft.place < taken_back.get(stated.value, -1):
+            continue
+        score = draft.score + _by_value(draft, stated, reader.question)
+        best = max(best, score)
+        claims.append(_Claim(draft.place, score, stated, draft.rule, draft.text))
+    claims.sort(key=lambda claim: claim.place)
+    return claims
+
+
+def _by_value(draft: _Draft, stated: Statement, question: Question) -> float:
+    """What a value adds to the strength of the sentence that states it."""
+    score = max(-2.0, min(0.5 * (stated.rating - 2.0), 1.0))
+    if stated.value in question.numbers:
+        score -= 2.5 if question.restated(frozenset(words_of(draft.text))) else 0.75
+    return score - (1.0 if stated.several else 0.0)
+
+
+def _rule(scope: bool, sentence: Sentence) -> str:
+    """By what name a sentence was found: behind "Answer:", speaking of an answer, or neither."""
+    if scope:
+        return "answer line"
+    return "answer sentence" if ANSWER_WORD.search(sentence.text) else "sentence"
+
+
+def _in_scope(fresh: bool, alone: bool, text: str, question: Question) -> float:
+    """What a sentence behind "Answer:" gains by it: all, unless a retelling goes on from there."""
+    if fresh:
+        return 4.0 if alone or question.share(frozenset(words_of(text))) >= 0.5 else 2.0
+    return 3.0 if alone else 1.0
+
+
+def _value_of(
+    text: str, kind: str, problem_text: str, question: Question, marked: bool
+) -> Statement | None:
+    if marked and _is_phrase(text):
+        phrase = text.strip().rstrip(".").strip()
+        return Statement(phrase, phrase)
+    if kind in _NUMERIC:
+        plain, apart = set_apart(text)
+        offered = tuple(formula if _may_answer(formula, kind) else "" for formula in apart)
+        return number_stated(plain, problem_text, offered)
+    if kind == AnswerKind.LETTER:
+        letter, open_ = letter_stated(text, problem_text)
+        return Statement(letter, letter, open_) if letter or open_ else None
+    if kind in _WORDED:
+        word = word_stated(text, question, question.asked)
+        if marked and len(text.split()) <= 6:
+            word = word if word.lower() in ("yes", "no") else text.rstrip(".")
+        return Statement(word, word.lower()) if word else None
+    formula, several = formula_stated(text, kind in _GROUPED, problem_text)
+    if formula and not (kind in _GROUPED and re.fullmatch(r"[A-Za-z]", formula)):
+        return Statement(formula, formula)
+    if several:
+        return Statement("", "", ("several formulas",))
+    plain, apart = set_apart(text)
+    return None if apart or kind in _GROUPED else number_stated(plain, problem_text)
+
+
+def _may_answer(formula: str, kind: str) -> bool:
+    """Whether a formula can be the answer sought: one with variables is no number."""
+    return bool(formula.strip()) and (kind not in _NUMERIC or not free_letters(formula))
+
+
+def _without_next_task(
+    text: str, sentences: list[Sentence], drafts: list[_Draft]
+) -> tuple[list[Sentence], list[_Draft]]:
+    """What stands before an invented next task, where an answer was stated before it."""
+    for match in _NEXT_TASK.finditer(text):
+        if any(sentences[d.place].start < match.start() and d.score >= _LEAST for d in drafts):
+            inside = [s for s in sentences if s.start < match.start()]
+            return inside, [d for d in drafts if d.place < len(inside)]
+    return sentences, drafts
+
+
+def _taken_back(sentences: list[Sentence], drafts: list[_Draft], reader: _Reader) -> dict[str, int]:
+    """The values that a later sentence takes back, and where it does."""
+    found: dict[str, int] = {}
+    for place, sentence in enumerate(sentences):
+        if not _WITHDRAWS.search(sentence.text) or sentence.text.endswith("?"):
+            continue
+        meant = next((d for d in reversed(drafts) if d.place < place and d.score >= 1.0), None)
+        if meant is not None and meant.place >= place - 3 and (stated := reader.stated(meant)):
+            found[stated.value] = place
+    return found
+
+
+def _chosen(claims: list[_Claim], count: int, thought: bool, broken: bool) -> _Claim | None:
+    """The claim that a text commits itself to: the last of the strongest.
+
+    Where another of the strongest is said again behind it, that one; in a text that is cut, where
+    the end proves nothing, the one that is said most.
+    """
+    concluded = any(claim.score >= 3.0 for claim in claims[:-1])
+    if claims[-1].place == count - 1 and not broken and not concluded:
+        claims[-1].score += 1.0
+    top = max(claim.score for claim in claims)
+    if top < (_LEAST_THOUGHT if thought else _LEAST_BROKEN if broken else _LEAST):
+        return None
+    strong = [claim for claim in claims if claim.score >= top - _WINDOW]
+    best = strong[-1]
+    if best.stated.several:
+        agreed = [c for c in strong if c.stated.value in best.stated.several]
+        return agreed[-1] if agreed else best
+    if broken:
+        return _said_most(claims, strong, top)
+    values = {claim.stated.value for claim in strong if not claim.stated.several}
+    if len(values) > 1:
+        said = {value: _said(value, claims, top) for value in values}
+        behind = {
+            claim.stated.value
+            for claim in claims
+            if claim.place > best.place and claim.score >= top - 3.0
+        }
+        other = max(values, key=lambda value: said[value])
+        if other in behind and said[other] > 1.3 * said[best.stated.value]:
+            return next(c for c in reversed(strong) if c.stated.value == other)
+    return best
+
+
+def _said_most(claims: list[_Claim], strong: list[_Claim], top: float) -> _Claim:
+    """The claim that a text which is cut makes most, or the several that it wavers between."""
+    values = {claim.stated.value for claim in strong if not claim.stated.several}
+    said = sorted(((_said(value, claims, top), value) for value in values), reverse=True)
+    if not said:
+        return strong[-1]
+    best = next(c for c in reversed(strong) if c.stated.value == said[0][1])
+    rivals = [value for weight, value in said[1:] if weight > 0.6 * said[0][0]]
+    if rivals:
+        return _Claim(
+            best.place, top, Statement("", "", (said[0][1], *rivals)), best.rule, best.words
+        )
+    return best
+
+
+def _said(value: str, claims: list[_Claim], top: float) -> float:
+    """How often, and how strongly, a value is stated in other words."""
+    weights: dict[str, float] = {}
+    for claim in claims:
+        if claim.stated.value == value and claim.score > top - 2.0:
+            weights[claim.words] = max(weights.get(claim.words, 0.0), claim.score - top + 2.0)
+    return sum(weights.values())

@@ -1,0 +1,146 @@
+"""Answers that are words: a name, yes or no, one of the words offered, the letter of a choice."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from potstill.grading.reading.question import Question
+from potstill.grading.reading.sentences import stem
+
+__all__ = ["choices_of", "letter_stated", "word_stated"]
+
+_CONNECTIVE = re.compile(
+    r"(?i)^(?:(?:so|thus|therefore|hence|consequently|finally|in conclusion|overall|then|and|now)\b,?\s*)+"
+)
+_SUBORDINATE = re.compile(
+    r"(?i),?\s+(?:since|because|as|where|which|while|so that|although|with)\b"
+)
+_COPULA = re.compile(r"(?i)\s(?:is|are|was|were|be|will be|must be|would be|equals|[:=])\s+|:\s+")
+_OFFERED = re.compile(
+    r"(?i)\b((?:[A-Za-z-]+(?:\s[a-z-]+)?,\s+){0,6}[A-Za-z-]+,?\s+or\s+[A-Za-z-]+)\b"
+)
+_YES_NO = re.compile(r"(?i)^(?:is|are|was|were|do|does|did|can|could|will|would|has|have|should)\b")
+_NEGATED = re.compile(
+    r"(?i)\b(?:not|never|neither|nor|isn't|aren't|no longer)\s+(?:the\s+|a\s+|an\s+)?$"
+)
+_FILLERS = frozenset(
+    stem(word)
+    for word in (
+        "the a an is are was were be been it its this that they he she there of on in at to for by and or "
+        "will would must can could so thus therefore hence then answer final correct option choice only "
+        "both called named person one"
+    ).split()
+)
+_CHOICE = re.compile(
+    r"(?:^|[\s$\\({])\(?\\?(?:text(?:bf)?\s?\{)?\(?(?P<letter>[A-J])[).:]\s?\}?\)?[\s~\\]*(?P<text>.{1,160}?)"
+    r"(?=\s*(?:\n|$|[\s$\\({]\(?\\?(?:text(?:bf)?\s?\{)?\(?[A-J][).:]))",
+    re.S,
+)
+_LETTER = re.compile(
+    r"(?:\b(?:option|choice|letter|answers?|statements?|alternative)\b(?:\s+(?:is|are|should be|must be))?\s*:?\s*"
+    r"|\b(?:is|are|be|choose|pick|select)\s+)"
+    r"(?:option\s+|choice\s+|letter\s+)?[(\[]?(?P<a>[A-J])\b(?![a-z'’])|\((?P<b>[A-J])\)|(?<![A-Za-z])(?P<c>[A-J])"
+    r"(?=\s+(?:is|are)\s+(?:the\s+|an?\s+)?(?:correct|right|true|only|best|answer|prime|larg|small|great))"
+    r"|^\W*(?P<d>[A-J])(?:\W*$|[).:]\s)"
+)
+_LETTERS = re.compile(r"\b[A-J](?:\s*(?:,|and|&|,\s*and)\s*[A-J]\b)+")
+
+
+@lru_cache(maxsize=1024)
+def choices_of(problem_text: str) -> dict[str, str]:
+    """Return the choices that a problem offers, by letter; empty where it offers fewer than two."""
+    found = {
+        m.group("letter"): m.group("text").strip(" $.,;") for m in _CHOICE.finditer(problem_text)
+    }
+    return found if len(found) > 1 and "A" in found and "B" in found else {}
+
+
+def letter_stated(text: str, problem_text: str) -> tuple[str, tuple[str, ...]]:
+    """Return the letter that a sentence chooses, and the several that it leaves open."""
+    text = _CONNECTIVE.sub("", text)
+    if (several := _LETTERS.search(text)) is not None and not re.search(
+        r"(?i)\bnot\b", text[: several.start()]
+    ):
+        return several.group(), ()
+    main = text
+    if (tail := _SUBORDINATE.search(text)) is not None and tail.start() > 8:
+        main = text[: tail.start()]
+    for part in dict.fromkeys((main, text)):
+        letters = {
+            letter: None
+            for match in _LETTER.finditer(part)
+            if (letter := next(g for g in match.groups() if g)) is not None
+            and not _NEGATED.search(part[: match.start()])
+            and not re.match(
+                r"\)?\s+(?:is|are)\s+(?:not|wrong|false|incorrect)", part[match.end() :]
+            )
+        }
+        if len(letters) == 1:
+            return next(iter(letters)), ()
+        if len(letters) > 1:
+            return "", tuple(letters)
+    return _by_value(main, problem_text), ()
+
+
+def _by_value(text: str, problem_text: str) -> str:
+    """The letter of the one choice whose text a sentence repeats."""
+    low = " ".join(re.sub(r"[$\\{}]", " ", text.lower()).split())
+    named = [
+        letter
+        for letter, choice in choices_of(problem_text).items()
+        if (plain := " ".join(re.sub(r"[$\\{}]|text(?:bf)?", " ", choice.lower()).split()))
+        and re.search(rf"(?<![\w.]){re.escape(plain)}(?![\w]|\.\d)", low)
+    ]
+    return named[0] if len(named) == 1 else ""
+
+
+def word_stated(text: str, question: Question, asked: str) -> str:
+    """Return the words that a sentence answers to a question; empty where it answers none."""
+    text = _CONNECTIVE.sub("", text).strip().rstrip(".!")
+    if (tail := _SUBORDINATE.search(text)) is not None and tail.start() > 8:
+        text = text[: tail.start()]
+    if (
+        yes_no := re.search(
+            r"(?i)(?:^|\b(?:is|answer:?|:)\s*)(yes|no)\b(?!\s+\w+\s+(?:of|more))", text
+        )
+    ) and (_YES_NO.match(asked) or re.search(r"(?i)\byes\b", asked)):
+        return yes_no.group(1)
+    if (offered := _offered(text, asked)) is not None:
+        return offered
+    if re.match(r"(?i)(?:who|whose|which)\b", asked):
+        known = question.names | question.other_names
+        named = [name for name in dict.fromkeys(re.findall(r"[A-Z][a-z]+", text)) if name in known]
+        if len(named) == 1:
+            return named[0]
+    sides = [side.strip(" ,:") for side in _COPULA.split(text, maxsplit=1)]
+    if len(sides) == 2 and all(sides):
+        one, two = (_left_over(side, question) for side in sides)
+        chosen = sides[1] if two or not one else sides[0]
+        return chosen if 0 < len(chosen) <= 60 else ""
+    rest = _left_over(text, question)
+    return " ".join(rest) if 0 < len(rest) <= 4 else ""
+
+
+def _offered(text: str, asked: str) -> str | None:
+    """The one word of "a, b or c" in the question that a sentence names and does not deny."""
+    match = None
+    for match in _OFFERED.finditer(asked):
+        pass
+    if match is None:
+        return None
+    words = [w.strip() for w in re.split(r",\s*(?:or\s+)?|\s+or\s+", match.group(1)) if w.strip()]
+    words = [word.split()[-1] if index == 0 else word for index, word in enumerate(words)]
+    named = [
+        word
+        for word in words
+        if (found := re.search(rf"(?i)\b{re.escape(word)}\b", text)) is not None
+        and not _NEGATED.search(text[: found.start()])
+    ]
+    return named[0] if len(named) == 1 else None
+
+
+def _left_over(text: str, question: Question) -> list[str]:
+    """The words of a text that neither the question has nor any sentence needs."""
+    words = re.findall(r"[A-Za-z][\w'’-]*|\d+(?:\.\d+)?", text)
+    return [w for w in words if stem(w) not in question.words and stem(w) not in _FILLERS]
