@@ -106,8 +106,8 @@ def test_the_ladder_says_whose_places_may_be_format() -> None:
     rows += answered(Role.STUDENT, "R2", BASE)
     texts = [c["text"] for c in claims(numbers_of(rows)) if c["about"] == "ladder"]
     assert texts[1] == (
-        "R2 stands below R1 beyond chance. Some of that may be format: up to 9.0 of the 12.0 points of "
-        "R2 (27 of R2's 300 answers could not be read or decided)."
+        "R2 stands below R1 beyond chance. Some of that may be format: up to 9.0 of the 12.0 "
+        "points of R2 (27 of R2's 300 answers could not be read or decided)."
     )
 
 

@@ -112,7 +112,7 @@ def _question(tag: str, problem: Problem, response: Response, verdict: Verdict) 
     read = verdict.outcome is not Outcome.UNPARSED or verdict.rule.startswith("boxed")
     if verdict.extracted and (read or verdict.extracted == response.text.strip()):
         return Question(tag, problem, verdict.extracted)
-    return Question(tag, problem, response.text, whole=True)
+    return Question(tag, problem, response.text.strip() or response.reasoning, whole=True)
 
 
 def _with_judge(verdict: Verdict, judged: Judged) -> Verdict:
