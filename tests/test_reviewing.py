@@ -109,7 +109,7 @@ def test_a_person_sees_how_an_unread_answer_ends(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO("q\n"))
-    console = Console(file=io.StringIO(), width=200)
+    console = Console(file=io.StringIO(), width=1_000)
     rows = unread_sample(store, none(tmp_path), 1)
     assert review(rows, none(tmp_path), console=console) == 0
     shown = console.file.getvalue()  # type: ignore[attr-defined]

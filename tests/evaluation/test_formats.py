@@ -10,10 +10,21 @@ from hypothesis import strategies as st
 
 from marks import CONDITIONS, LETTERS, answered
 from potstill.errors import StudyError
-from potstill.evaluation import compare, evaluate, score, summarise
+from potstill.evaluation import compare, evaluate, join, score, summarise
 from potstill.evaluation.scores import check_readings
 from potstill.evaluation.side_by_side import side_by_side
-from potstill.records import Reading, Role
+from potstill.records import (
+    DecidedBy,
+    Finish,
+    Outcome,
+    Problem,
+    Reading,
+    Response,
+    Role,
+    Split,
+    TextGold,
+    Verdict,
+)
 
 # ten problems: the base talks, the student boxes; the last has no readable key
 BASE, STUDENT = "SSSUUDbbCK", "BBBBBBBbCK"
@@ -178,3 +189,19 @@ def test_readings_that_contradict_the_outcomes_are_refused() -> None:
     with pytest.raises(StudyError, match="told of 4 and not of 3"):
         check_readings(found.outcomes, found.readings, right, "base")
     assert dataclasses.replace(found, readings={}, readings_right={}).n == 10
+
+
+def test_the_rule_of_a_verdict_says_how_its_answer_was_read() -> None:
+    problems = [Problem(f"p{i}", "?", TextGold("5"), "integer", "s") for i in range(3)]
+    responses = [
+        Response("base", p.id, "c", 0, 0, "", "It is 5.", Finish.STOP, 1, 1, "k") for p in problems
+    ]
+    rules = (("boxed", Outcome.CORRECT), ("sentence", Outcome.CORRECT), ("", Outcome.UNPARSED))
+    verdicts = [
+        Verdict(r.response_id, r.problem_id, outcome, "5", rule, DecidedBy.SYMBOLIC)
+        for r, (rule, outcome) in zip(responses, rules, strict=True)
+    ]
+    rows = join(responses, verdicts, problems, role=Role.BASE, set="s", split=Split.HELDOUT)
+    assert [x.reading for x in rows] == [Reading.BOX, Reading.STATED, Reading.UNREAD]
+    assert [x.right_in_a_box for x in rows] == [True, False, False]
+    assert [x.unread for x in rows] == [False, False, True]
