@@ -1,42 +1,64 @@
 """Answers graded per second on all cores, beside plain math-verify on the same real responses.
 
-    python benchmarks/grading.py [--data FOLDER] [--workers N] [--rounds N]
+    python benchmarks/grading.py [--data FOLDER] [--workers N] [--rounds N] [--lighteval PYTHON]
 
-The responses are the 864 recorded answers and, as full prose, the 500 solutions of MATH-500 and the
-recorded reasonings with their answer in a box behind them. Each stands under a problem text of its
-own, so that grading identical answers once wins nothing here. math-verify runs as its users run it:
-one process, ``parse`` and ``verify`` with their defaults, the key in dollars. The two take turns,
-and the median round counts. The pool's start-up is stated apart and is also given with it included.
+Two sets of responses, each timed alone and both together. *Recorded* are the 864 recorded answers
+and, as full prose, the 500 solutions of MATH-500 and the recorded reasonings with their answer in a
+box behind them. *Open* are 2,406 whole responses of base, reasoning and mixed models, as they came.
+Each stands under a problem text of its own, so that grading identical answers once wins nothing
+here. math-verify runs as its users run it: one process, ``parse`` and ``verify`` with their
+defaults, the key in dollars. The two take turns, and the median round counts; no round begins
+after ROUNDS_S. The pool's start-up is stated apart and is also given with it included.
+
+Then wrong refusals and acceptances on the open answers beside other graders (each asked for a
+minute at most), and one long response of every shape. All of it ends within ten minutes on two
+cores; what was cut for it is said.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import dataclasses
 import logging
 import os
 import statistics
 import sys
 import time
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
+from graders import hostile_lengths, open_answers
 from potstill.grading import GradingPool, infer_kind
 from potstill.records import Finish, Problem, Response, TextGold, Verdict
 
 ROOT = Path(__file__).resolve().parent.parent
+ROUNDS_S = 150.0
+Pairs = list[tuple[Problem, Response]]
 
 
-def read_pairs(data: Path) -> list[tuple[Problem, Response]]:
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Median seconds on one set (the pool's start, ours, math-verify's), and the verdicts."""
+
+    count: int
+    start_s: float
+    ours_s: float
+    theirs_s: float
+    verdicts: list[Verdict]
+    accepted: list[bool]
+
+
+def read_recorded(data: Path) -> Pairs:
     """Every recorded answer, and every solution and reasoning as a full response."""
     csv.field_size_limit(10**9)
-    pairs: list[tuple[Problem, Response]] = []
+    pairs: Pairs = []
 
     def add(key: str, question: str, text: str) -> None:
         name = str(len(pairs))
-        text_of_its_own = f"{question}\n\n(Response {name}.)"
         kind = infer_kind(key, question)
-        problem = Problem(name, text_of_its_own, TextGold(key), kind, "benchmark")
+        problem = Problem(name, question, TextGold(key), kind, "benchmark")
         pairs.append(
             (problem, Response("recorded", name, "c", 0, 0, "", text, Finish.STOP, 0, 0, ""))
         )
@@ -78,40 +100,76 @@ def run_math_verify(pairs: list[tuple[Problem, Response]]) -> tuple[float, list[
     return time.perf_counter() - began, accepted
 
 
+def of_its_own(pairs: Pairs) -> Pairs:
+    """Give every problem a text that no other has, by letters: a number might be an answer."""
+    named = []
+    for problem, response in pairs:
+        letters = "".join(chr(ord("k") + int(digit)) for digit in problem.id)
+        text = f"{problem.text}\n\n(Response {letters}.)"
+        named.append((dataclasses.replace(problem, text=text), response))
+    return named
+
+
+def measure(pairs: Pairs, workers: int, rounds: int, until: float) -> Times:
+    """Time both graders in turns; the medians, and the verdicts of the last round."""
+    starts, ours, theirs = [], [], []
+    for _ in range(rounds):
+        start_s, ours_s, verdicts = run_ours(pairs, workers)
+        theirs_s, accepted = run_math_verify(pairs)
+        starts.append(start_s)
+        ours.append(ours_s)
+        theirs.append(theirs_s)
+        if time.perf_counter() > until:
+            break
+    if len(ours) < rounds:
+        print(f"out of time: {len(ours)} of {rounds} rounds")
+    middle = statistics.median
+    return Times(len(pairs), middle(starts), middle(ours), middle(theirs), verdicts, accepted)
+
+
+def show(name: str, times: Times) -> None:
+    """Print the speed of both on one set."""
+    count, ours_s, start_s = times.count, times.ours_s, times.start_s
+    print(f"{name}: {count} responses")
+    print(f"  potstill     {count / ours_s:10,.0f} answers/s  ({ours_s:.2f} s)")
+    with_start = count / (ours_s + start_s)
+    print(f"    start-up   {start_s:10.2f} s   with it {with_start:,.0f} answers/s")
+    print(f"  math-verify  {count / times.theirs_s:10,.0f} answers/s  ({times.theirs_s:.2f} s)")
+    print("  outcomes", dict(Counter(str(v.outcome) for v in times.verdicts)))
+    print(f"  math-verify accepts {sum(times.accepted)}")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     default = os.environ.get("POTSTILL_DATA", str(ROOT.parent / "shared" / "data"))
     parser.add_argument("--data", type=Path, default=Path(default))
     parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--lighteval", default="", help="a python that has lighteval")
     options = parser.parse_args()
-    if not (options.data / "recorded").is_dir():
+    if not all((options.data / name).is_dir() for name in ("recorded", "answers")):
         print(f"The real data is not at {options.data}; name its folder with --data.")
         return 2
     logging.disable(logging.WARNING)
-    pairs = read_pairs(options.data)
+    recorded = of_its_own(read_recorded(options.data))
+    opened = of_its_own(open_answers.pairs_of(open_answers.read_rows(options.data), len(recorded)))
     # Both sides import their libraries before any clock runs.
-    run_math_verify(pairs[:20])
-    starts, ours, theirs = [], [], []
-    verdicts: list[Verdict] = []
-    accepted: list[bool] = []
-    for _ in range(options.rounds):
-        start_s, ours_s, verdicts = run_ours(pairs, options.workers)
-        theirs_s, accepted = run_math_verify(pairs)
-        starts.append(start_s)
-        ours.append(ours_s)
-        theirs.append(theirs_s)
-    start_s, ours_s = statistics.median(starts), statistics.median(ours)
-    theirs_s = statistics.median(theirs)
-    count = len(pairs)
-    print(f"cores {options.workers}  responses {count}  rounds {options.rounds}  repeats none")
-    print(f"potstill     {count / ours_s:10,.0f} answers/s  ({ours_s:.2f} s)")
-    print(f"  start-up   {start_s:10.2f} s   with it {count / (ours_s + start_s):,.0f} answers/s")
-    print(f"math-verify  {count / theirs_s:10,.0f} answers/s  ({theirs_s:.2f} s, one process)")
-    print("outcomes", dict(Counter(str(v.outcome) for v in verdicts)))
-    print(f"math-verify accepts {sum(accepted)}")
+    run_math_verify(recorded[:20])
+    print(f"cores {options.workers}  rounds {options.rounds}  repeats none")
+    until = time.perf_counter() + ROUNDS_S
+    sets = {}
+    for name, pairs in (("recorded", recorded), ("open", opened)):
+        sets[name] = measure(pairs, options.workers, options.rounds, until)
+        show(name, sets[name])
+    ours_s, theirs_s = (sum(getattr(x, s) for x in sets.values()) for s in ("ours_s", "theirs_s"))
+    start_s = statistics.median(x.start_s for x in sets.values())
+    for name, times in sets.items():
+        print(f"figure grading_vs_math_verify_{name} {times.theirs_s / times.ours_s:.2f}")
     print(f"figure grading_vs_math_verify_with_start {theirs_s / (ours_s + start_s):.2f}")
-    print(f"figure grading_vs_math_verify {theirs_s / ours_s:.2f}")
+    print(f"figure grading_vs_math_verify {theirs_s / ours_s:.2f}", flush=True)
+    open_answers.report(options.data, options.workers, options.lighteval)
+    print()
+    hostile_lengths.report()
     return 0
 
 

@@ -23,7 +23,7 @@ from potstill import store as stores
 from potstill.errors import StudyError
 from potstill.pipeline import open_run, run_study
 from potstill.progress import quiet
-from potstill.records import Opinion
+from potstill.records import Finish, Opinion, Problem, Response, TextGold
 from potstill.report.schema import SCHEMA_FILE
 from potstill.store import Store
 from potstill.study import load_study
@@ -226,7 +226,7 @@ def test_killed_at_ten_moments(done: tuple[Path, Path, Report], tmp_path: Path) 
 
 
 def test_a_second_sample_takes_the_place_of_a_wrong_first(tmp_path: Path) -> None:
-    from potstill.records import Outcome, Response, Verdict
+    from potstill.records import Outcome, Verdict
     from potstill.store import Cell
 
     raw = yaml.safe_load(DEMO_STUDY.read_text())
@@ -398,3 +398,26 @@ def test_difficulty_is_a_group_of_every_table_and_chooses_what_is_taught(tmp_pat
     calls = {c["stage"]: c["calls"] for c in report["calls"]}
     assert calls["teach"] == 2 * 98, "an answer was bought twice, or not at all"
     assert int(note.split()[0]) == outside / 2
+
+
+def test_every_answer_meets_the_teachers_solution_of_its_problem() -> None:
+    """Several samples of a problem, a problem nobody solved, and one that was not asked."""
+    from potstill.stages import _solution_of_each
+
+    problems = [Problem(x, "?", TextGold("1"), "integer", "test") for x in "abcd"]
+
+    def said(problem: str, text: str) -> Response:
+        return Response("s", problem, "c", 0, 0, "", text, Finish.STOP, 0, 0, "")
+
+    solutions = [said("a", "1 + 0 = 1"), said("b", "2 - 1 = 1"), said("d", "1 * 1 = 1")]
+    answers = [said("a", "first"), said("a", "second"), said("c", "third"), said("d", "fourth")]
+    by_id = {p.id: p for p in problems}
+    pairs = [(by_id[x.problem_id], x) for x in answers]
+    met = [(r.text, s) for _, r, s in _solution_of_each(pairs, problems, solutions)]
+    assert met == [
+        ("first", "1 + 0 = 1"),
+        ("second", "1 + 0 = 1"),
+        ("third", ""),
+        ("fourth", "1 * 1 = 1"),
+    ]
+    assert [s for _, _, s in _solution_of_each(pairs, problems, [])] == [""] * 4

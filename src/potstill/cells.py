@@ -38,7 +38,7 @@ VERSION = {
     "problems": 1,
     "split": 2,
     "answers": 1,
-    "verdicts": 1,
+    "verdicts": 2,
     "ratings": 1,
     "lessons": 1,
     "student": 1,

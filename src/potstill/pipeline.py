@@ -20,8 +20,8 @@ from potstill.lessons.controls import is_control, make_controls
 from potstill.lessons.overlap import Pair
 from potstill.progress import Progress, quiet
 from potstill.rating import rate, worth_teaching
-from potstill.records import Lesson, Problem, SetAside, Split
-from potstill.stages import bring_in, judge, make_lessons, split_up
+from potstill.records import Lesson, Problem, Role, SetAside, Split
+from potstill.stages import UNSOLVED, bring_in, judge, make_lessons, solved, split_up
 from potstill.store import Store
 from potstill.students import (
     MIX,
@@ -236,9 +236,12 @@ def evaluate(
         label = name if split is Split.HELDOUT else f"{name} ({split.value})"
         makers: list[Callable[[], Answers]] = [partial(ask_teacher, run, problems, label)]
         makers += [partial(ask_student, run, x, problems, label, level) for x, level in who]
+        solutions = UNSOLVED  # the teacher comes first
         for make in makers:
             try:
-                made = judge(run, make(), problems)
+                made = judge(run, make(), problems, solutions)
+                if made.role is Role.TEACHER:
+                    solutions = solved(made)
                 found.append(replace(made, set=name, split=split))
             except NotFresh:
                 missing += 1

@@ -180,7 +180,12 @@ class Cause(StrEnum):
     """Why a wrong answer is wrong, where it can be told."""
 
     NONE = ""
+    OPERATION = "wrong operation"
     ARITHMETIC = "arithmetic slip"
+    LEFT_OUT = "part of the question left out"
+    INTERMEDIATE = "intermediate result"
+    ASKED = "another quantity than asked"
+    COPIED = "copied from the question"
     NEAR_MISS = "near miss"
     SIGN = "sign"
     RECIPROCAL = "reciprocal"
@@ -190,6 +195,7 @@ class Cause(StrEnum):
     TRUNCATED = "truncated"
     GAVE_UP = "gave up"
     REPEATED = "repeated itself"
+    NO_WORKING = "no working shown"
     OTHER = "other"
 
 

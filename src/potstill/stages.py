@@ -6,7 +6,7 @@ makes anew exactly what hangs on it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby, tee
 from typing import Any
@@ -33,7 +33,16 @@ from potstill.store import Cell, Filling
 from potstill.study import Study
 from potstill.tables import beside, in_batches, part
 
-__all__ = ["bring_in", "judge", "make_lessons", "problems_cell", "split_up"]
+__all__ = [
+    "UNSOLVED",
+    "Solved",
+    "bring_in",
+    "judge",
+    "make_lessons",
+    "problems_cell",
+    "solved",
+    "split_up",
+]
 
 # so many go down the ladder together: enough to keep any endpoint busy, and few to hold in memory
 _CONDENSED_TOGETHER = 4_096
@@ -45,6 +54,17 @@ class Side:
 
     problem_id: str
     split: Split
+
+
+@dataclass(frozen=True, slots=True)
+class Solved:
+    """Right solutions of some problems, in the problems' order, and the hash of all of them."""
+
+    responses: Sequence[Response]
+    hash: str
+
+
+UNSOLVED = Solved((), "")
 
 
 def bring_in(run: Run) -> tuple[Sequence[Problem], Sequence[SetAside]]:
@@ -105,8 +125,19 @@ def split_up(run: Run, problems: Sequence[Problem]) -> tuple[dict[str, Split], S
     return sides, pairs
 
 
-def judge(run: Run, answers: Answers, problems: Sequence[Problem]) -> Answers:
-    """The same answers with a verdict on each: the symbolic check, and the verifier model."""
+def solved(answers: Answers) -> Solved:
+    """Return the right ones of a teacher's answers: what tells why a student's are wrong."""
+    right = _verified(answers)
+    return Solved(right, content_hash(right))
+
+
+def judge(
+    run: Run, answers: Answers, problems: Sequence[Problem], solutions: Solved = UNSOLVED
+) -> Answers:
+    """The same answers with a verdict on each: the symbolic check, and the verifier model.
+
+    ``solutions`` tell no right answer from a wrong one, only the cause of a wrong one.
+    """
     from potstill.grading import Rulings, verify
     from potstill.grading.causes import with_cause
 
@@ -121,6 +152,7 @@ def judge(run: Run, answers: Answers, problems: Sequence[Problem]) -> Answers:
         forms=study.forms,
         verifier=agent_identity(agent) if agent else "",
         rulings=rulings.digest,
+        solutions=solutions.hash,
         version=VERSION["verdicts"],
     )
     name = f"verify · {answers.label}"
@@ -137,9 +169,9 @@ def judge(run: Run, answers: Answers, problems: Sequence[Problem]) -> Answers:
             forms=study.forms,
         )
         counted = run.counted(name, len(answers.responses), "verdicts", verdicts)
-        for verdict, (problem, response) in zip(counted, again, strict=True):
-            trace = f"{response.reasoning}\n\n{response.text}".strip()
-            out.add("verdicts", with_cause(problem, trace, verdict))
+        right = _solution_of_each(again, problems, solutions.responses)
+        for verdict, (problem, response, solution) in zip(counted, right, strict=True):
+            out.add("verdicts", with_cause(problem, _trace(response), verdict, solution))
 
     run.cell(cell, name, {"verdicts": Verdict}, make)
     verdicts = run.store.rows(cell, "verdicts", Verdict)
@@ -150,6 +182,26 @@ def judge(run: Run, answers: Answers, problems: Sequence[Problem]) -> Answers:
         ((r.response_id, r.problem_id) for r in answers.responses),
     )
     return replace(answers, verdicts=verdicts)
+
+
+def _solution_of_each(
+    pairs: Iterable[tuple[Problem, Response]],
+    problems: Iterable[Problem],
+    solutions: Iterable[Response],
+) -> Iterator[tuple[Problem, Response, str]]:
+    """Yield each answer with a right solution of its problem, empty where there is none."""
+    following, ahead = iter(problems), iter(solutions)
+    solution, current, text = next(ahead, None), "", ""
+    for problem, response in pairs:
+        while current != problem.id:
+            current, text = next(following).id, ""
+            if solution is not None and solution.problem_id == current:
+                text, solution = _trace(solution), next(ahead, None)
+        yield problem, response, text
+
+
+def _trace(response: Response) -> str:
+    return f"{response.reasoning}\n\n{response.text}".strip()
 
 
 def make_lessons(

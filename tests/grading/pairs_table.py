@@ -1,14 +1,16 @@
-"""The table of pairs as rows: kind, problem text, key, answer, whether they are equal."""
+"""The tables of pairs as rows: kind, problem text, key, answer, whether they are equal."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
+TABLES = ("pairs.txt", "pairs_reported.txt")
+
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    line: int
+    place: str
     kind: str
     problem: str
     key: str
@@ -17,10 +19,14 @@ class Pair:
 
 
 def read_pairs() -> list[Pair]:
-    """The pairs of ``pairs.txt`` in their order."""
+    """The pairs of every table in their order."""
+    return [pair for table in TABLES for pair in _pairs_of(table)]
+
+
+def _pairs_of(table: str) -> list[Pair]:
     pairs: list[Pair] = []
     kind = problem = ""
-    text = (Path(__file__).parent / "pairs.txt").read_text(encoding="utf-8")
+    text = (Path(__file__).parent / table).read_text(encoding="utf-8")
     for number, line in enumerate(text.split("\n"), 1):
         if line.startswith("@"):
             head, _, problem = line[1:].partition("::")
@@ -28,5 +34,6 @@ def read_pairs() -> list[Pair]:
         elif line and not line.startswith("# "):
             sign = " == " if " == " in line else " != "
             key, _, answer = line.partition(sign)
-            pairs.append(Pair(number, kind, problem, key, answer, sign == " == "))
+            place = f"{table}:{number}"
+            pairs.append(Pair(place, kind, problem, key, answer, sign == " == "))
     return pairs

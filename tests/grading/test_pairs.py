@@ -1,4 +1,4 @@
-"""The table of pairs: what is the same answer and what is not."""
+"""The tables of pairs: what is the same answer and what is not."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from pairs_table import Pair, read_pairs
+from pairs_table import TABLES, Pair, read_pairs
 
 from potstill.grading import GradingPool, KeyUnreadable, equal
 from potstill.records import AnswerKind, Opinion
@@ -23,7 +23,7 @@ TRAPS = [
 ]
 
 
-@pytest.mark.parametrize("pair", PAIRS, ids=lambda p: f"line {p.line}")
+@pytest.mark.parametrize("pair", PAIRS, ids=lambda p: p.place)
 def test_pair(pair: Pair) -> None:
     try:
         found = equal(pair.key, pair.answer, pair.kind, pair.problem)
@@ -58,5 +58,5 @@ def test_a_pair_in_a_worker_is_judged_as_in_this_process() -> None:
             assert (found.opinion is Opinion.EQUAL) == pair.equal, pair
 
 
-def test_the_table_is_where_it_says() -> None:
-    assert (Path(__file__).parent / "pairs.txt").is_file()
+def test_the_tables_are_where_they_say() -> None:
+    assert all((Path(__file__).parent / table).is_file() for table in TABLES)

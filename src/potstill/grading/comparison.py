@@ -10,20 +10,29 @@ __all__ = ["Comparison", "KeyUnreadable", "different", "equal_with", "undecided"
 
 
 class KeyUnreadable(Exception):
-    """The key itself cannot be read as an answer of its kind."""
+    """The key itself cannot be read as an answer of its kind.
+
+    ``hollow`` where it was read and has no value or contradicts itself.
+    """
+
+    def __init__(self, why: str, *, hollow: bool = False) -> None:
+        super().__init__(why)
+        self.hollow = hollow
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """Whether two answers are equal and why; ``form`` notes what is right but asked for otherwise.
 
-    ``readable`` is false where the answer could not be read as one of its kind at all.
+    ``readable`` is false where the answer could not be read as one of its kind at all, ``hollow``
+    true where it was read and has no value.
     """
 
     opinion: Opinion
     why: str
     form: str = ""
     readable: bool = True
+    hollow: bool = False
 
 
 def equal_with(why: str, *notes: str) -> Comparison:
@@ -41,6 +50,6 @@ def undecided(why: str) -> Comparison:
     return Comparison(Opinion.UNDECIDED, why)
 
 
-def unreadable(why: str) -> Comparison:
-    """UNDECIDED because the answer cannot be read as one of the key's kind."""
-    return Comparison(Opinion.UNDECIDED, why, readable=False)
+def unreadable(why: str, *, hollow: bool = False) -> Comparison:
+    """UNDECIDED because the answer cannot be read as one of the key's kind, or has no value."""
+    return Comparison(Opinion.UNDECIDED, why, readable=False, hollow=hollow)

@@ -1,9 +1,7 @@
-"""Equality of intervals and of equations."""
+"""Equality of equations."""
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
 from fractions import Fraction
 
 from potstill.grading.comparison import (
@@ -15,161 +13,10 @@ from potstill.grading.comparison import (
     unreadable,
 )
 from potstill.grading.grammar import Apply, Name, Node, Unreadable, names_in, read_expression
-from potstill.grading.groups import split_top
-from potstill.grading.values import TooBig, Undefined, same, sign_of_difference
+from potstill.grading.reals import replace_name
+from potstill.grading.values import TooBig, Undefined, same
 
-__all__ = ["compare_equations", "compare_intervals"]
-
-_INFINITE = {"∞", "+∞", "-∞", "- ∞", "+ ∞"}
-_PIECE = re.compile(r"^([(\[])(.*)([)\]])$", re.DOTALL)
-_CHAIN = re.compile(r"^(.+?)\s*(<|≤|<=)\s*([A-Za-zθ])\s*(<|≤|<=)\s*(.+)$")
-_CHAIN_DOWN = re.compile(r"^(.+?)\s*(>|≥|>=)\s*([A-Za-zθ])\s*(>|≥|>=)\s*(.+)$")
-_HALF = re.compile(r"^([A-Za-zθ])\s*(<=|>=|<|>|≤|≥)\s*(.+)$")
-_HALF_TURNED = re.compile(r"^(.+?)\s*(<=|>=|<|>|≤|≥)\s*([A-Za-zθ])$")
-_TURNED = {"<": ">", ">": "<", "≤": "≥", "≥": "≤", "<=": ">=", ">=": "<="}
-
-
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    left_closed: bool
-    low: str
-    high: str
-    right_closed: bool
-
-
-def compare_intervals(key: str, answer: str) -> Comparison:
-    """Whether two intervals or unions of them are the same; inequalities are read as intervals."""
-    try:
-        one = _pieces(key)
-    except Unreadable as error:
-        raise KeyUnreadable(f"the key cannot be read as an interval: {error}") from error
-    try:
-        two = _pieces(answer)
-    except Unreadable as error:
-        if re.match(r"^\s*⦃.*⦄\s*$", answer):
-            return different("a set for an interval")
-        return unreadable(f"the answer cannot be read as an interval: {error}")
-    if not one:
-        return equal_with("both empty") if not two else different("not empty")
-    for piece in one:
-        _order([piece, piece])
-    if len(one) != len(two):
-        return different(f"{len(two)} intervals for {len(one)}")
-    try:
-        pairs = zip(_order(one), _order(two), strict=True)
-        for k, a in pairs:
-            if (k.left_closed, k.right_closed) != (a.left_closed, a.right_closed):
-                return different("an end is open in one and closed in the other")
-            if not (_same_end(k.low, a.low) and _same_end(k.high, a.high)):
-                return different("other ends")
-    except (TooBig, Undefined, Unreadable) as error:
-        return unreadable(f"the answer's ends cannot be read: {error}")
-    return equal_with("the same intervals")
-
-
-def _pieces(text: str) -> list[_Piece]:
-    text = text.strip().rstrip(".,;").strip()
-    text = re.sub(r"^[A-Za-zθ](?:\([a-z]\))?\s*(?:∈|\bin\b|=)\s*", "", text)
-    text = re.sub(r"(?<=[)\]])\s*(?:U|u|or|and|union)\s*(?=[(\[])", "∪", text)
-    if text in ("∅", "⦃⦄", "{}"):
-        return []
-    if text.lower() in ("all real numbers", "\\mathbb{r}", "ℝ", "r", "all reals", "all real x"):
-        return [_Piece(False, "-∞", "∞", False)]
-    if set_builder := re.match(r"^[{⦃]\s*[A-Za-z]\s*[|:]\s*(.*)[}⦄]$", text):
-        text = set_builder.group(1)
-    if "∪" in text:
-        return [_interval(piece) for piece in split_top(text, "∪")]
-    if re.search(r"[<>≤≥]", text):
-        parts = re.split(r"\s*(?:,|\bor\b|∪)\s*", text)
-        if " and " in text:
-            parts = [_joined(text)]
-        return [_inequality(part) for part in parts if part]
-    return [_interval(text)]
-
-
-def _joined(text: str) -> str:
-    """``x > 2 and x < 5`` as one chain."""
-    bounds = [_inequality(part) for part in text.split(" and ")]
-    if len(bounds) != 2:
-        raise Unreadable("more than two bounds")
-    low = next((b for b in bounds if b.low != "-∞"), None)
-    high = next((b for b in bounds if b.high != "∞"), None)
-    if low is None or high is None or low is high:
-        raise Unreadable("bounds on one side only")
-    first, second = "≤" if low.left_closed else "<", "≤" if high.right_closed else "<"
-    return f"{low.low} {first} x {second} {high.high}"
-
-
-def _interval(text: str) -> _Piece:
-    match = _PIECE.match(text.strip())
-    if match is None:
-        if re.search(r"[<>≤≥]", text):
-            return _inequality(text)
-        if single := re.match(r"^[⦃{]([^,]+)[⦄}]$", text.strip()):
-            return _Piece(True, single.group(1), single.group(1), True)
-        raise Unreadable("no brackets")
-    ends = split_top(match.group(2))
-    if len(ends) != 2 or not all(ends):
-        raise Unreadable("not two ends")
-    return _checked(_Piece(match.group(1) == "[", ends[0], ends[1], match.group(3) == "]"))
-
-
-def _inequality(text: str) -> _Piece:
-    text = text.strip()
-    if match := _CHAIN.match(text):
-        low, first, _, second, high = match.groups()
-        return _checked(_Piece(first != "<", low, high, second != "<"))
-    if match := _CHAIN_DOWN.match(text):
-        high, first, _, second, low = match.groups()
-        return _checked(_Piece(second != ">", low, high, first != ">"))
-    if match := _HALF.match(text):
-        _, sign, bound = match.groups()
-    elif match := _HALF_TURNED.match(text):
-        bound, sign, _ = match.groups()
-        sign = _TURNED[sign]
-    else:
-        raise Unreadable("not an inequality in one variable")
-    if sign in ("<", "≤", "<="):
-        return _checked(_Piece(False, "-∞", bound, sign != "<"))
-    return _checked(_Piece(sign != ">", bound, "∞", False))
-
-
-def _checked(piece: _Piece) -> _Piece:
-    for end in (piece.low, piece.high):
-        if end.strip() not in _INFINITE:
-            read_expression(end)
-    return piece
-
-
-def _infinity(text: str) -> int:
-    text = text.replace(" ", "")
-    return {"∞": 1, "+∞": 1, "-∞": -1}.get(text, 0)
-
-
-def _same_end(one: str, two: str) -> bool:
-    if _infinity(one) or _infinity(two):
-        return _infinity(one) == _infinity(two)
-    return same(read_expression(one), read_expression(two)) is True
-
-
-def _order(pieces: list[_Piece]) -> list[_Piece]:
-    """The pieces from left to right, where their ends are constants."""
-
-    def before(one: _Piece, two: _Piece) -> bool:
-        if _infinity(one.low) or _infinity(two.low):
-            return _infinity(one.low) < _infinity(two.low)
-        return sign_of_difference(read_expression(one.low), read_expression(two.low)) < 0
-
-    ordered: list[_Piece] = []
-    for piece in pieces[:60]:
-        place = len(ordered)
-        try:
-            while place > 0 and before(piece, ordered[place - 1]):
-                place -= 1
-        except Undefined:
-            return pieces
-        ordered.insert(place, piece)
-    return ordered
+__all__ = ["compare_equations"]
 
 
 def compare_equations(key: str, answer: str) -> Comparison:
@@ -245,7 +92,7 @@ def _substituted(solved: tuple[Node, Node], other: Node) -> bool | None:
     name, value = solved
     if not isinstance(name, Name) or name.name in names_in(value):
         return None
-    replaced = _replace(other, name.name, value)
+    replaced = replace_name(other, name.name, value)
     return same(replaced, Apply("*", (replaced, Apply("neg", (_one(),)))))
 
 
@@ -253,15 +100,6 @@ def _one() -> Node:
     from potstill.grading.grammar import Number
 
     return Number(Fraction(1))
-
-
-def _replace(node: Node, name: str, value: Node) -> Node:
-    match node:
-        case Name(found) if found == name:
-            return value
-        case Apply(op, args):
-            return Apply(op, tuple(_replace(arg, name, value) for arg in args))
-    return node
 
 
 def _plain_polynomial(node: Node) -> bool:

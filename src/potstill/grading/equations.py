@@ -15,12 +15,13 @@ from potstill.grading.grammar import Apply, Number, Unreadable, read_expression
 from potstill.grading.normalise import tidy
 from potstill.grading.values import TooBig, Undefined, exact, numeric, real_value
 
-__all__ = ["false_equations", "numeric_equations"]
+__all__ = ["false_equations", "holds", "numeric_equations"]
 
 MAX_TEXT = 400_000
 MAX_LINE = 20_000
 MAX_SIDE = 160
 MAX_EQUATIONS = 2_000
+MAX_CHAIN = 60
 _OPEN_ENDS = ("+", "-", "*", "/", "^", "(", "[", "{", "√", "×", "·", "⋅", "÷", "−", "–", ",")
 # One side of an equation: digits, operators, brackets, roots, fractions; letters only in commands.
 _SIDE = (
@@ -159,7 +160,7 @@ def _segments(line: str) -> list[str]:
 
 
 def _checked(before: str, chain: str, after: str) -> list[NumericEquation]:
-    pieces = _SPLIT.split(chain)
+    pieces = _SPLIT.split(chain)[: 2 * MAX_CHAIN + 1]
     sides, signs = pieces[0::2], pieces[1::2]
     values = [_value(side) for side in sides]
     if _open_left(before, sides[0]):
@@ -172,7 +173,7 @@ def _checked(before: str, chain: str, after: str) -> list[NumericEquation]:
         if one is None or two is None or not _claims(one, two, index, len(sides)):
             continue
         text = f"{sides[index].strip()} {'=' if sign == '=' else '≈'} {sides[index + 1].strip()}"
-        found.append(NumericEquation(text, _holds(one, two, sign != "=")))
+        found.append(NumericEquation(text, holds(one, two, sign != "=")))
     return found
 
 
@@ -230,8 +231,8 @@ def _value(side: str) -> tuple[Number | Apply, str] | None:
     return (node, plain) if isinstance(node, Number | Apply) else None
 
 
-def _holds(one: tuple[Number | Apply, str], two: tuple[Number | Apply, str], near: bool) -> bool:
-    """Whether two sides are equal, or one a rounding of the other; where in doubt they are."""
+def holds(one: tuple[Number | Apply, str], two: tuple[Number | Apply, str], near: bool) -> bool:
+    """Return whether two sides are equal or one rounds the other; where in doubt they are."""
     try:
         left, right = _number(one[0]), _number(two[0])
     except (Undefined, TooBig):

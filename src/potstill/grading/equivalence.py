@@ -5,8 +5,16 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from potstill.grading.comparison import Comparison, KeyUnreadable, equal_with, unreadable
-from potstill.grading.curves import compare_equations, compare_intervals
+from potstill.grading.choices import Choice, choices_in, read_choice, read_letters
+from potstill.grading.comparison import (
+    Comparison,
+    KeyUnreadable,
+    different,
+    equal_with,
+    undecided,
+    unreadable,
+)
+from potstill.grading.curves import compare_equations
 from potstill.grading.grammar import Unreadable
 from potstill.grading.groups import (
     compare_matrices,
@@ -14,11 +22,22 @@ from potstill.grading.groups import (
     compare_ratios,
     compare_sets,
     read_group,
-    without_order_remark,
+)
+from potstill.grading.intervals import compare_intervals, is_relation, reads_as_set
+from potstill.grading.keys import (
+    alternatives,
+    compact,
+    is_simple,
+    is_whole,
+    plain_answer,
+    plain_key,
 )
 from potstill.grading.kinds import infer_kind
-from potstill.grading.normalise import tidy
+from potstill.grading.naming import compare_named
 from potstill.grading.numbers import compare_scalars
+from potstill.grading.residues import compare_residues
+from potstill.grading.set_words import says_nothing, says_undefined
+from potstill.grading.statements import Statement, read_statement, renamed, renamings
 from potstill.grading.values import TooBig, Undefined
 from potstill.grading.wording import (
     compare_bases,
@@ -27,14 +46,19 @@ from potstill.grading.wording import (
     compare_times,
     compare_word_numbers,
     compare_words,
+    read_letter,
 )
 from potstill.records import AnswerKind, Opinion
 
 __all__ = ["MAX_ANSWER", "compact", "equal", "is_simple", "key_problem"]
 
 MAX_ANSWER = 2_000
-_SIMPLE = re.compile(r"-?\d{1,15}(?:\.\d{1,15})?")
-_GROUPS = (AnswerKind.SET, AnswerKind.LIST, AnswerKind.TUPLE)
+_VERBAL = (AnswerKind.LETTER, AnswerKind.WORD, AnswerKind.TIME, AnswerKind.DATE, AnswerKind.BASE)
+_POINT = re.compile(
+    r"ordered (?:pair|triple)|coordinates|\bpoints?\b|vector|midpoint|\bpair\b|vertex",
+    re.IGNORECASE,
+)
+_BEST = (Opinion.DIFFERENT, Opinion.UNDECIDED, Opinion.EQUAL)
 
 
 def equal(key: str, answer: str, kind: str = "", problem_text: str = "") -> Comparison:
@@ -44,64 +68,87 @@ def equal(key: str, answer: str, kind: str = "", problem_text: str = "") -> Comp
     Bounded, but not in time: hostile text belongs into a
     :class:`~potstill.grading.pool.GradingPool`.
     """
-    kind = kind or infer_kind(key, problem_text)
     if len(answer) > MAX_ANSWER:
         return unreadable(f"an answer of {len(answer)} characters")
-    if is_simple(key) and is_simple(answer) and key == answer:
+    if is_simple(key) and key == answer:
         return equal_with("the same text")
+    forms = alternatives(key)
+    if len(forms) > 1 or forms[0] != key:
+        return _any_of(forms, answer, kind, problem_text)
+    kind = kind or infer_kind(key, problem_text)
     if (problem := key_problem(key, kind, problem_text)) is not None:
         raise KeyUnreadable(problem)
-    one, two = tidy(without_order_remark(key)), tidy(answer)
+    one, two = plain_key(key), plain_answer(answer)
     if not two:
         return unreadable("the answer is empty")
     if compact(one) == compact(two):
         return equal_with("the same text")
+    by_choice = _by_choice(one, two, kind, problem_text)
+    if by_choice is not None and (kind == AnswerKind.LETTER or by_choice.opinion is Opinion.EQUAL):
+        return by_choice
     try:
         result = _compare(one, two, kind, problem_text)
     except KeyUnreadable as error:
-        # The key compared well with itself above: what cannot be read is the answer beside it.
+        # The key is its own text at least: what cannot be read beside it is the answer.
         result = unreadable(f"the answer cannot be read: {error}")
     if not result.readable:
         return _by_library(key, answer) or result
     return result
 
 
-def is_simple(text: str) -> bool:
-    """Whether a text is a plain integer or decimal, which needs no parser."""
-    return _SIMPLE.fullmatch(text) is not None
-
-
-def compact(text: str) -> str:
-    """A tidied text without the spaces that separate nothing (those between digits stay)."""
-    return re.sub(r"(?<!\d) +| +(?![\d\\])", "", text).strip().rstrip(".")
+def _any_of(forms: tuple[str, ...], answer: str, kind: str, problem_text: str) -> Comparison:
+    """The best that any of a key's alternatives says."""
+    results: list[Comparison] = []
+    problem = ""
+    for form in forms:
+        try:
+            # Each form has its own kind; the kind of the list is that of none of them.
+            results.append(equal(form, answer, "", problem_text))
+        except KeyUnreadable as error:
+            problem = str(error)
+    if not results:
+        raise KeyUnreadable(problem)
+    return max(results, key=lambda result: _BEST.index(result.opinion))
 
 
 @lru_cache(maxsize=4096)
 def key_problem(key: str, kind: str, problem_text: str = "") -> str | None:
-    """Why a key cannot be read as an answer of its kind, or None where it can."""
+    """Why a key cannot be read as an answer, or None where it can.
+
+    A key that is beyond the grammar is no bad key: its own text is its answer. Bad are keys that
+    are empty, say that there is none, are cut off, contradict themselves or have no value.
+    """
     if is_simple(key):
         return None
     if len(key) > MAX_ANSWER:
         return "the key is too long"
-    plain = tidy(without_order_remark(key))
+    plain = plain_key(key)
     if not re.search(r"[\w∅∞π]", plain):
         return "the key is empty"
     if re.fullmatch(r"(?i)n/?a|none given|unknown|\?+|tbd|see .*|.*not visible.*|nan|null", plain):
         return "the key says that there is none"
+    forms = alternatives(key)
+    if len(forms) > 1 or forms[0] != key:
+        problems = [
+            key_problem(form, infer_kind(form, problem_text), problem_text) for form in forms
+        ]
+        return problems[0] if None not in problems else None
     try:
         result = _compare(plain, plain, kind, problem_text)
     except KeyUnreadable as error:
-        return str(error)
-    if result.opinion is not Opinion.EQUAL:
-        return f"the key cannot be read: {result.why}"
-    return None
+        return str(error) if error.hollow or not is_whole(plain) else None
+    if result.opinion is Opinion.EQUAL or (is_whole(plain) and not result.hollow):
+        return None
+    return f"the key cannot be read: {result.why}"
 
 
 def _compare(key: str, answer: str, kind: str, problem_text: str) -> Comparison:
     try:
-        return _by_kind(key, answer, kind, problem_text)
-    except (Unreadable, TooBig, Undefined, RecursionError, ValueError) as error:
+        return _by_meaning(key, answer, kind, problem_text)
+    except (Unreadable, RecursionError, ValueError) as error:
         return unreadable(f"the answer cannot be read: {error}")
+    except (TooBig, Undefined) as error:
+        return unreadable(f"the answer has no value: {error}", hollow=True)
 
 
 def _by_library(key: str, answer: str) -> Comparison | None:
@@ -111,6 +158,112 @@ def _by_library(key: str, answer: str) -> Comparison | None:
     if may_be_needed(key, answer) and library_says_equal(key, answer):
         return equal_with("equal by math-verify")
     return None
+
+
+def _by_meaning(key: str, answer: str, kind: str, problem_text: str) -> Comparison:
+    """What holds for every kind, then the rule of the kind: emptiness, statements, names."""
+    for says in (says_nothing, says_undefined):
+        if says(key):
+            return equal_with("none of them has a value") if says(answer) else _not_nothing(answer)
+    if (letters := read_letters(key)) is not None:
+        return _compare_letter_sets(letters, answer)
+    glued = kind == AnswerKind.WORD and re.fullmatch(r"[A-J]{2,6}", key)
+    if glued and (letters := read_letters(answer)) is not None:
+        return _compare_letter_sets(letters, key)
+    if kind in _VERBAL:
+        return _by_kind(key, answer, kind, problem_text)
+    if (residues := compare_residues(key, answer)) is not None:
+        return residues
+    one, two = read_statement(key), read_statement(answer)
+    if one.args or one.bound or two.bound or two.args or one.domain or two.domain:
+        return _compare_statements(one, two, kind, problem_text)
+    return _by_names(one.body, two.body, kind, problem_text)
+
+
+def _not_nothing(answer: str) -> Comparison:
+    if re.search(r"[A-Za-z]{3}", answer) and not re.search(r"\d|∅|ℝ", answer):
+        return unreadable("words where the key says that there is none")
+    return different("a value where the key says that there is none")
+
+
+def _by_names(key: str, answer: str, kind: str, problem_text: str) -> Comparison:
+    named = compare_named(key, answer, kind, problem_text)
+    return named or _by_kind(key, answer, kind, problem_text)
+
+
+def _compare_statements(one: Statement, two: Statement, kind: str, problem_text: str) -> Comparison:
+    """Definitions and quantified answers: equal under one way to call the bound letters."""
+    if one.domain and two.domain and one.domain != two.domain:
+        return undecided(f"the key is for {one.domain}, the answer for {two.domain}")
+    if one.function and two.function and one.function != two.function:
+        return undecided(f"the key defines {one.function}, the answer {two.function}")
+    key, body = one.body, two.body
+    if one.args:
+        kind = infer_kind(key, "")
+        if not two.args:
+            if re.match(r"^[A-Za-z]\s?\([^)]*\)\s*=", body):
+                return different("a value of a function for the function")
+            body = re.sub(r"^(?:y|[A-Za-z])\s*=\s*(?=[^=]+$)", "", body)
+    elif two.args and (given := re.match(r"^y\s*=\s*([^=]+)$", key)) is not None:
+        key, kind = given.group(1), infer_kind(given.group(1), "")
+    best: Comparison | None = None
+    for way in renamings(one, two):
+        result = _by_names(key, renamed(body, way), kind, problem_text)
+        if best is None or _BEST.index(result.opinion) > _BEST.index(best.opinion):
+            best = result
+    return best or different("other arguments")
+
+
+def _compare_letter_sets(key: frozenset[str], answer: str) -> Comparison:
+    given = read_letters(answer)
+    if given is None and re.fullmatch(r"[A-J]{1,10}", answer.strip().rstrip(".")):
+        given = frozenset(answer.strip().rstrip("."))
+    if given is None:
+        return unreadable("the answer names no letters")
+    return equal_with("the same letters") if given == key else different("other letters")
+
+
+def _by_choice(key: str, answer: str, kind: str, problem_text: str) -> Comparison | None:
+    """A comparison by letter and value where key or problem say which value a letter has."""
+    chosen = _choice_of_key(key, kind, problem_text)
+    if chosen is None:
+        return None
+    given = read_choice(answer) or Choice(read_letter(answer) or "", "")
+    value = given.value or ("" if given.letter else answer)
+    if given.letter and given.letter != chosen.letter:
+        return different("another choice")
+    if not value:
+        return equal_with("the same choice")
+    if _same_text(chosen.value, value):
+        return equal_with("the value of the choice")
+    others = [text for letter, text in choices_in(problem_text).items() if letter != chosen.letter]
+    if any(_same_text(other, value) for other in others):
+        return different("the value of another choice")
+    if not given.letter:
+        return None
+    if re.search(r"\d", value) and not re.search(r"[A-Za-z]{2}", re.sub(r"\\[A-Za-z]+", "", value)):
+        return different("another value beside the letter")
+    return equal_with("the same choice")
+
+
+def _same_text(value: str, answer: str) -> bool:
+    """Whether the text of a choice and an answer are the same value."""
+    try:
+        return equal(value, answer).opinion is Opinion.EQUAL
+    except KeyUnreadable:
+        return False
+
+
+def _choice_of_key(key: str, kind: str, problem_text: str) -> Choice | None:
+    """The letter and the value that a key stands for, as far as key or problem say."""
+    if (own := read_choice(key)) is not None and kind in (AnswerKind.LETTER, ""):
+        return own
+    offered = choices_in(problem_text) if problem_text else {}
+    if kind == AnswerKind.LETTER:
+        letter = read_letter(key) or ""
+        return Choice(letter, offered[letter]) if offered.get(letter) else None
+    letters = [letter for letter, value in offered.items() if compact(value) == compact(key)]
+    return Choice(letters[0], key) if len(letters) == 1 else None
 
 
 def _by_kind(key: str, answer: str, kind: str, problem_text: str) -> Comparison:
@@ -130,8 +283,12 @@ def _by_kind(key: str, answer: str, kind: str, problem_text: str) -> Comparison:
         case AnswerKind.RATIO:
             return compare_ratios(key, answer, problem_text)
         case AnswerKind.SET:
+            if re.search(r"[∪∩∖]", answer):
+                return compare_intervals(key, answer)
             return compare_sets(key, answer, problem_text)
         case AnswerKind.LIST | AnswerKind.TUPLE:
+            if _meant_as_interval(key, answer, problem_text):
+                return compare_intervals(key, answer)
             return compare_ordered(key, answer, kind, problem_text)
         case AnswerKind.MATRIX:
             return compare_matrices(key, answer, problem_text)
@@ -140,6 +297,16 @@ def _by_kind(key: str, answer: str, kind: str, problem_text: str) -> Comparison:
         case AnswerKind.EQUATION:
             return compare_equations(key, answer)
     return _compare_single(key, answer, kind, problem_text)
+
+
+def _meant_as_interval(key: str, answer: str, problem_text: str) -> bool:
+    """Whether ``(0, 2)`` is the interval: beside an inequality, a union or a half-open bracket."""
+    if not re.match(r"^\(.*\)$", key) or len(read_group(key).items) != 2:
+        return False
+    half_open = re.match(r"^[(\[\]].*[)\]\[]$", answer) and (answer[0], answer[-1]) != ("(", ")")
+    if half_open and _POINT.search(problem_text):
+        return (answer[0], answer[-1]) != ("[", "]")
+    return bool(half_open or (is_relation(answer) and reads_as_set(answer)))
 
 
 def _compare_single(key: str, answer: str, kind: str, problem_text: str) -> Comparison:

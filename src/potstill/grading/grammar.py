@@ -16,36 +16,15 @@ MAX_TOKENS = 600
 MAX_DEPTH = 40
 MAX_DIGITS = 2_000
 
-FUNCTIONS = frozenset(
-    [
-        "sin",
-        "cos",
-        "tan",
-        "cot",
-        "sec",
-        "csc",
-        "arcsin",
-        "arccos",
-        "arctan",
-        "asin",
-        "acos",
-        "atan",
-        "sinh",
-        "cosh",
-        "tanh",
-        "log",
-        "ln",
-        "lg",
-        "exp",
-        "sqrt",
-        "cbrt",
-        "abs",
-        "floor",
-        "ceil",
-    ]
-)
+_FUNCTION_NAMES = """
+sin cos tan cot sec csc arcsin arccos arctan arccot arcsec arccsc asin acos atan acot asec acsc
+sinh cosh tanh coth sech csch arsinh arcosh artanh arcsinh arccosh arctanh asinh acosh atanh
+log ln lg exp sqrt cbrt abs floor ceil cis
+"""
+FUNCTIONS = frozenset(_FUNCTION_NAMES.split())
+_INVERTIBLE = frozenset(["sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh"])
 CONSTANTS = frozenset({"π", "e", "i", "∞"})
-_GREEK = "θαβγδλμφωσρτε"
+_GREEK = "θαβγδλμφωσρτεηψξκνχΔΓΦΨΣΘΛΩ"
 _SPELLED = {
     "pi": "π",
     "infinity": "∞",
@@ -157,6 +136,13 @@ def _tokens(text: str) -> list[_Token]:
     if not tokens:
         raise Unreadable("nothing to read")
     return tokens
+
+
+def _plain_name(function: str) -> str:
+    """One name for arcsin and asin, for arsinh, arcsinh and asinh."""
+    if function.startswith("arc"):
+        return "a" + function[3:]
+    return "a" + function[2:] if function.startswith("ar") else function
 
 
 def _decimal(digits: str, repeating: str = "") -> Fraction:
@@ -277,7 +263,9 @@ class _Parser:
     def postfix(self, node: Node) -> Node:
         while True:
             if self.accept("!"):
-                node = Apply("!", (node,))
+                # "5!!" is the double factorial; "(5!)!" is written with its brackets.
+                double = self.peek().text == "!" and not self.peek().spaced and self.accept("!")
+                node = Apply("!!" if double else "!", (node,))
             elif self.accept("°"):
                 node = Apply("*", (node, Apply("/", (Name("π"), Number(Fraction(180))))))
             elif self.accept("%"):
@@ -413,13 +401,18 @@ class _Parser:
             return self.subscripted(text)
         for function in ("sqrt", "sin", "cos", "tan", "cot", "sec", "csc", "log", "ln", "pi"):
             place = text.find(function)
-            if place >= 0:
+            if place >= 0 and self.are_letters(text[:place], text[place + len(function) :]):
                 return self.split(text, place, place + len(function))
         if (self.letters is None and len(text) <= 3) or (
             self.letters and set(text) <= self.letters
         ):
             return self.split(text, 1, len(text))
         raise Unreadable(f"{text!r} is a word")
+
+    def are_letters(self, *pieces: str) -> bool:
+        """Whether what is glued to a function are variables: "2pir" is, "pupils" is not."""
+        known = self.letters or frozenset()
+        return all(len(piece) <= 1 or set(piece) <= known for piece in pieces)
 
     def split(self, text: str, start: int, end: int) -> Node:
         """Put a run of letters back as the pieces it is a product of, and read the first."""
@@ -460,9 +453,9 @@ class _Parser:
         if self.accept("^"):
             exponent = self.exponent()
         argument = self.function_argument()
-        if exponent == Apply("neg", (Number(Fraction(1)),)) and name in ("sin", "cos", "tan"):
+        if exponent == Apply("neg", (Number(Fraction(1)),)) and name in _INVERTIBLE:
             return Apply("a" + name, (argument,))
-        node: Node = Apply(name.replace("arc", "a"), (argument,))
+        node: Node = Apply(_plain_name(name), (argument,))
         if name in ("log", "lg"):
             node = Apply("log", (argument, base or Number(Fraction(10))))
         return Apply("^", (node, exponent)) if exponent is not None else node
@@ -516,12 +509,4 @@ class _Parser:
             case "\\binom":
                 top = self.argument()
                 return Apply("binom", (top, self.argument()))
-            case "\\lfloor":
-                node = self.sum()
-                self.expect("\\rfloor")
-                return Apply("floor", (node,))
-            case "\\lceil":
-                node = self.sum()
-                self.expect("\\rceil")
-                return Apply("ceil", (node,))
         raise Unreadable(f"{token.text} is not part of the grammar")

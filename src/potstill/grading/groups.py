@@ -22,18 +22,23 @@ __all__ = [
     "compare_matrices",
     "compare_ordered",
     "compare_sets",
+    "has_items",
     "read_group",
     "split_top",
+    "without_order_remark",
 ]
 
 MAX_ITEMS = 60
 _OPENING = {"(": ")", "[": "]", "{": "}", "⦃": "⦄", "⟨": "⟩"}
 _CLOSING = frozenset(_OPENING.values())
+# Not vmatrix: a determinant is a number.
 _ENVIRONMENT = re.compile(
-    r"^\\begin\s?\{(?:[pbvBV]?matrix|smallmatrix|array)\}(?:\s?\{[lcr| ]*\})?(.*)"
-    r"\\end\s?\{(?:[pbvBV]?matrix|smallmatrix|array)\}$",
+    r"^\\begin\s?\{(?:[pbB]?matrix|smallmatrix|array)\}(?:\s?\{[lcr| ]*\})?(.*)"
+    r"\\end\s?\{(?:[pbB]?matrix|smallmatrix|array)\}$",
     re.DOTALL,
 )
+_IN_BRACKETS = re.compile(r"^[(\[]\s*(\\begin.*\\end\s?\{[a-z]+\})\s*[)\]]$", re.DOTALL)
+_SCALED = re.compile(r"^(?!\\begin)([^&=]{1,40}?)\s*\*?\s*([(\[]?\s*\\begin.*)$", re.DOTALL)
 _NAMED_GROUP = re.compile(
     r"^[^=∈(\[⦃{⟨]{0,20}(?:\([A-Za-z, θφr]{1,20}\))?\s*(?:=|∈)\s*(?=[(\[⦃{⟨\\])"
 )
@@ -46,11 +51,15 @@ _ANY_ORDER = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Values side by side: how they are enclosed ("" for bare ones) and, of a matrix, in rows."""
+    """Values side by side: how they are enclosed ("" for bare ones) and, of a matrix, in rows.
+
+    ``line`` says of a matrix of one line whether it is a "row" or a "column".
+    """
 
     bracket: str
     items: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...] = ()
+    line: str = ""
 
 
 def split_top(text: str, separators: str = ",") -> list[str]:
@@ -91,12 +100,19 @@ def read_group(text: str) -> Group:
     """The values of a tidied text, taken out of their brackets; bare ones are split at commas."""
     text = text.strip().rstrip(".;").strip()
     text = _NAMED_GROUP.sub("", text, count=1)
+    factor = ""
+    if "\\begin" in text:
+        if (scaled := _SCALED.match(text)) is not None and scaled.group(1).strip("([ "):
+            factor, text = scaled.group(1).strip(), scaled.group(2).strip()
+        text = _IN_BRACKETS.sub(r"\1", text)
     if match := _ENVIRONMENT.match(text):
         rows = tuple(
             tuple(cell.strip() for cell in row.split("&"))
             for row in re.split(r"\\\\|\\cr", match.group(1))
             if row.strip()
         )
+        if factor:
+            rows = tuple(tuple(f"({factor})*({cell})" for cell in row) for row in rows)
         return _matrix(rows)
     if text == "∅":
         return Group("⦃", ())
@@ -119,9 +135,15 @@ def read_group(text: str) -> Group:
     return Group("", _expanded(_bare(text)))
 
 
+def has_items(group: Group, count: int) -> bool:
+    """Whether a group holds so many values and no rows."""
+    return len(group.items) == count and not group.rows
+
+
 def _matrix(rows: tuple[tuple[str, ...], ...]) -> Group:
     if len(rows) == 1 or all(len(row) == 1 for row in rows):
-        return Group("(", tuple(cell for row in rows for cell in row))
+        line = "row" if len(rows) == 1 else "column"
+        return Group("(", tuple(cell for row in rows for cell in row), line=line)
     return Group("[", tuple(cell for row in rows for cell in row), rows)
 
 
@@ -278,6 +300,8 @@ def compare_matrices(key: str, answer: str, problem_text: str = "") -> Compariso
     one, two = read_group(key), read_group(answer)
     if one.rows and not two.rows:
         return different("not a matrix of the same shape")
+    if one.line and two.line and one.line != two.line and len(one.items) > 1:
+        return different(f"a {two.line} for a {one.line}")
     if one.rows and tuple(map(len, one.rows)) != tuple(map(len, two.rows)):
         return different("a matrix of another shape")
     return compare_ordered(key, answer, "matrix", problem_text)

@@ -5,11 +5,15 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from potstill.grading.choices import read_choice, read_letters
 from potstill.grading.forms import asked_form, shape
 from potstill.grading.grammar import Name, Node, Unreadable, names_in, read_expression
 from potstill.grading.groups import read_group, split_top, without_order_remark
+from potstill.grading.keys import plain_key
 from potstill.grading.normalise import MONEY, tidy
-from potstill.grading.numbers import read_scalar
+from potstill.grading.scalars import read_scalar
+from potstill.grading.set_words import says_nothing
+from potstill.grading.statements import read_statement
 from potstill.grading.wording import WEEKDAYS, read_base, read_time
 from potstill.records import AnswerKind
 
@@ -59,10 +63,11 @@ def infer_kind(key: str, text: str = "") -> str:
     Never raises: a key that reads as nothing else is an expression, and grading calls it BAD_KEY
     if it cannot be read as that either.
     """
-    plain = tidy(without_order_remark(key)).strip().rstrip(".").strip()
+    plain = read_statement(plain_key(key).strip().rstrip(".").strip()).body
+    free = without_order_remark(tidy(key)) != tidy(key)
     return str(
         _worded(plain, text)
-        or _grouped(plain, text, free=plain != tidy(key).strip().rstrip(".").strip())
+        or _grouped(plain, text, free=free)
         or _single(plain, text)
         or AnswerKind.EXPRESSION
     )
@@ -70,6 +75,8 @@ def infer_kind(key: str, text: str = "") -> str:
 
 def _worded(plain: str, text: str) -> AnswerKind | None:
     low = plain.lower()
+    if read_choice(plain) is not None and not re.search(r"[=<>≤≥]", plain):
+        return AnswerKind.LETTER
     if read_time(plain) is not None and (
         re.search(r"[ap]\.?m\b|noon|midnight|o'?clock", low) or not asked_form(text).ratio
     ):
@@ -124,7 +131,11 @@ def _is_base(plain: str, text: str) -> bool:
 def _grouped(plain: str, text: str, free: bool) -> AnswerKind | None:
     if "\\begin" in plain or plain.startswith("[["):
         return AnswerKind.MATRIX
-    if re.search(r"∪|[<>≤≥]|∈", plain) or ("∞" in plain and re.match(r"^[(\[].*[)\]]$", plain)):
+    if read_letters(plain) is not None or (says_nothing(plain) and plain[0] in "∅⦃{"):
+        return AnswerKind.SET
+    if re.search(r"[∪∩∖<>≤≥≠ℝℤℕℚℂ∈]|\breal numbers?\b|\breals\b", plain) or (
+        "∞" in plain and re.match(r"^[(\[].*[)\]]$", plain)
+    ):
         return AnswerKind.INTERVAL
     ratio = split_top(plain, ":")
     if len(ratio) > 1 and all(ratio):
@@ -196,7 +207,7 @@ def _equation(plain: str) -> AnswerKind | None:
 
 def _single(plain: str, text: str) -> AnswerKind | None:
     try:
-        scalar = read_scalar(plain.split(" or ")[0])
+        scalar = read_scalar(re.split(r" or |=", plain)[0].strip())
     except Unreadable:
         try:
             scalar = read_scalar(re.split(r"=", plain)[-1].strip())

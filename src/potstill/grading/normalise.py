@@ -6,207 +6,57 @@ The result keeps a handful of symbols (``√ π ∞ ∪ ≤ ° ±``) and command
 
 from __future__ import annotations
 
+import html
 import re
+
+from potstill.grading.symbols import COMMANDS, MONEY, SYMBOLS
 
 __all__ = ["MONEY", "tidy", "tidy_words"]
 
-# Stands for a currency dollar, so that a "$" around mathematics can be dropped.
-MONEY = "＄"
-
-_SYMBOLS = {
-    "−": "-",
-    "–": "-",
-    "—": "-",
-    "‐": "-",
-    "‑": "-",
-    "‒": "-",
-    "﹣": "-",
-    "－": "-",
-    "＋": "+",
-    "×": "*",
-    "·": "*",
-    "⋅": "*",
-    "∙": "*",
-    "∗": "*",
-    "⁎": "*",
-    "÷": "/",
-    "∕": "/",
-    "⁄": "/",
-    "／": "/",
-    "∶": ":",
-    "：": ":",
-    "，": ",",
-    "、": ",",
-    "（": "(",
-    "）": ")",
-    "＝": "=",
-    "º": "°",
-    "˚": "°",
-    "∘": "°",
-    "⩽": "≤",
-    "⩾": "≥",
-    "≦": "≤",
-    "≧": "≥",
-    "⟨": "⟨",
-    "〈": "⟨",
-    "〉": "⟩",
-    "Ø": "∅",
-    "⋃": "∪",
-    "𝜋": "π",
-    "П": "π",
-    "ℼ": "π",
-    "𝑒": "e",
-    "ℯ": "e",
-    "𝑖": "i",
-    "ⅈ": "i",
-    "𝑥": "x",
-    "𝑦": "y",
-    "％": "%",
-    "…": "...",
-    "⋯": "...",
-    "’": "'",
-    "‘": "'",
-    "“": '"',
-    "”": '"',
-    "′": "'",
-    "\u00a0": " ",
-    "\u2009": " ",
-    "\u202f": " ",
-    "\u2002": " ",
-    "\u2003": " ",
-    "\u200a": " ",
-    "\u3000": " ",
-    "\t": " ",
-    "\r": "\n",
-    "∛": "\\sqrt[3]",
-    "∜": "\\sqrt[4]",
-    "½": "\\frac{1}{2}",
-    "⅓": "\\frac{1}{3}",
-    "⅔": "\\frac{2}{3}",
-    "¼": "\\frac{1}{4}",
-    "¾": "\\frac{3}{4}",
-    "⅕": "\\frac{1}{5}",
-    "⅖": "\\frac{2}{5}",
-    "⅗": "\\frac{3}{5}",
-    "⅘": "\\frac{4}{5}",
-    "⅙": "\\frac{1}{6}",
-    "⅚": "\\frac{5}{6}",
-    "⅐": "\\frac{1}{7}",
-    "⅛": "\\frac{1}{8}",
-    "⅜": "\\frac{3}{8}",
-    "⅝": "\\frac{5}{8}",
-    "⅞": "\\frac{7}{8}",
-    "⅑": "\\frac{1}{9}",
-    "⅒": "\\frac{1}{10}",
-    "＄": MONEY,
-}
 _INVISIBLE = re.compile(
     "[\u0000-\u0008\u000b-\u001f\u007f\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufe0e\ufe0f]"
 )
-_TRANSLATION = str.maketrans(_SYMBOLS)
+_TRANSLATION = str.maketrans(SYMBOLS)
 
 _SUPER = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ⁿⁱᵃᵇᶜᵈᵉᵏᵐᵖᵗˣʸᶻ", "0123456789+-=()niabcdekmptxyz")
 _SUB = str.maketrans("₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎ₐₑₓₙₖ", "0123456789+-=()aexnk")
 _SUPER_RUN = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ⁿⁱᵃᵇᶜᵈᵉᵏᵐᵖᵗˣʸᶻ]+")
 _SUB_RUN = re.compile("[₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎ₐₑₓₙₖ]+")
 
-_COMMANDS = {
-    "cdot": "*",
-    "times": "*",
-    "ast": "*",
-    "div": "/",
-    "pm": "±",
-    "mp": "∓",
-    "infty": "∞",
-    "pi": "π",
-    "cup": "∪",
-    "bigcup": "∪",
-    "cap": "∩",
-    "leq": "≤",
-    "le": "≤",
-    "leqslant": "≤",
-    "geq": "≥",
-    "ge": "≥",
-    "geqslant": "≥",
-    "neq": "≠",
-    "ne": "≠",
-    "lt": "<",
-    "gt": ">",
-    "approx": "≈",
-    "in": "∈",
-    "langle": "⟨",
-    "rangle": "⟩",
-    "emptyset": "∅",
-    "varnothing": "∅",
-    "degree": "°",
-    "circ": "°",
-    "lbrace": "⦃",
-    "rbrace": "⦄",
-    "lbrack": "[",
-    "rbrack": "]",
-    "lvert": "|",
-    "rvert": "|",
-    "vert": "|",
-    "mid": "|",
-    "imath": "i",
-    "ldots": "...",
-    "dots": "...",
-    "cdots": "...",
-    "colon": ":",
-    "lnot": "not ",
-    "dfrac": "\\frac",
-    "tfrac": "\\frac",
-    "cfrac": "\\frac",
-    "dbinom": "\\binom",
-    "tbinom": "\\binom",
-    "euro": "€",
-    "pounds": "£",
-    "percent": "%",
-    "textdollar": MONEY,
-    "quad": " ",
-    "qquad": " ",
-    "left": "",
-    "right": "",
-    "big": "",
-    "Big": "",
-    "bigg": "",
-    "Bigg": "",
-    "bigl": "",
-    "bigr": "",
-    "Bigl": "",
-    "Bigr": "",
-    "displaystyle": "",
-    "textstyle": "",
-    "limits": "",
-    "nolimits": "",
-    "strut": "",
-    "hfill": "",
-    "theta": "θ",
-    "alpha": "α",
-    "beta": "β",
-    "gamma": "γ",
-    "delta": "δ",
-    "lambda": "λ",
-    "mu": "μ",
-    "phi": "φ",
-    "varphi": "φ",
-    "omega": "ω",
-    "sigma": "σ",
-    "rho": "ρ",
-    "tau": "τ",
-    "epsilon": "ε",
-    "varepsilon": "ε",
-}
 _COMMAND = re.compile(r"\\([A-Za-z]+)(?![A-Za-z])")
 _WRAPPED = re.compile(
     r"\\(?:text|mbox|hbox|mathrm|textbf|mathbf|textit|mathit|textrm|textup|mathsf|mathbb|mathcal|"
-    r"operatorname\*?|rm|bf|it|bold|boldsymbol|texttt|textsf|emph|ensuremath|fbox)\s?\{([^{}]*)\}"
+    r"operatorname\*?|rm|bf|it|bold|boldsymbol|texttt|textsf|textnormal|textsc|emph|ensuremath|"
+    r"fbox|hat|widehat|vec|mathop|underline|unit|si|qty|textsuperscript)\s?\{([^{}]*)\}"
 )
+_NUMBER_SET = re.compile(
+    r"\\(?:mathbb|Bbb|mathds)\s?(?:\{\s?([RZNQC])\s?\}|\s?([RZNQC])\b)|\\mathbf\s?\{([RZ])\}"
+)
+_NUMBER_SETS = dict(zip("RZNQC", "ℝℤℕℚℂ", strict=True))
+_ENTITY = re.compile(r"&(?:[A-Za-z]{2,8}\d{0,2}|#\d{2,6}|#x[0-9A-Fa-f]{2,5});")
+_TAG = re.compile(
+    r"</?(?:b|i|u|p|strong|em|span|div|code|br|mark|font|math|tt|answer|final|result)"
+    r"(?:\s[^<>]{0,60})?/?>",
+    re.IGNORECASE,
+)
+_RAISED = re.compile(r"<(sup|sub)>([^<>]{1,20})</\1>", re.IGNORECASE)
+_BOLD = re.compile(r"(?<![\w)}\]*])\*\*(?=\S)([^*\n]{1,400}?)(?<=\S)\*\*(?![\w({*])")
+_DOTTED = re.compile(r"(\.\d*)\\dot\s?\{?(\d)\}?(?:(\d*)\\dot\s?\{?(\d)\}?)?")
+_REPEATING = re.compile(r"(?<![\d.])(\d+\.\d*)\((\d{1,20})\)(?![\d^!])")
+_RAISED_ORDINAL = re.compile(r"(?<=\d)\s?\^\s?\{?\s?(st|nd|rd|th)\b\s?\}?")
+_TIMES_TEN = re.compile(r"(?<=\d)\s?[xX]\s?(?=10\s?\^)")
+_WORDED_DEGREE = re.compile(r"(?<=\d)\s?degrees?\s?(?=[)}\]])")
+_CHOSEN = re.compile(
+    r"(?:\{\}|(?<![\w)}]))[_^]\s?\{?(\w{1,9})\}?\s?C\s?_\s?\{?(\w{1,9})\}?"
+    r"|(?<![\w\\])C\((\w{1,9}),\s?(\w{1,9})\)|(?<![\w\\])(\d{1,4})C(\d{1,4})(?!\w)"
+)
+_STACKED = re.compile(r"\\(over|choose)(?![A-Za-z])")
 _WRAPPER = re.compile(
     r"\s*(?:\$\s*)?\\(?:f?boxed|text|textbf|mathbf|mathrm|mbox|textrm|displaystyle)\s?\{"
 )
 _FUNCTION = re.compile(
-    r"\\(sin|cos|tan|cot|sec|csc|arcsin|arccos|arctan|sinh|cosh|tanh|log|ln|lg|exp|det|max|min|gcd)"
+    r"\\(sin|cos|tan|cot|sec|csc|arc(?:sin|cos|tan|cot|sec|csc)|sinh|cosh|tanh|coth|sech|csch|log|"
+    r"ln|lg|exp|det|max|min|gcd|lcm)"
     r"(?![A-Za-z])"
 )
 _GROUPED = re.compile(r"(?<![\d.])(\d{1,3}(?:(?:,\\!|\\!,|\{,\}|\\,|,\s?\\!)\s?\d{3})+)(?!\d)")
@@ -221,16 +71,60 @@ def tidy(text: str) -> str:
     Linear in the length of the text. Newlines survive as single spaces.
     """
     text = _INVISIBLE.sub("", text)
-    if text.isascii() and text.isalnum():
-        return text
+    if text.isascii():
+        if text.isalnum():
+            return text
+    else:
+        text = _ascii_digits(text)
+    if "&" in text:
+        text = _ENTITY.sub(lambda found: html.unescape(found.group()), text)
+    if "<" in text:
+        text = _TAG.sub(" ", _RAISED.sub(_raised, text))
     text = text.translate(_TRANSLATION)
     text = _SUPER_RUN.sub(lambda run: "^{" + run.group().translate(_SUPER) + "}", text)
     text = _SUB_RUN.sub(lambda run: "_{" + run.group().translate(_SUB) + "}", text)
     if "\\" in text:
         text = _without_latex(text)
-    text = _without_dollars(text.replace("{,}", ","))
+    text = re.sub(r"\{([,:])\}", r"\1", text)
+    text = _without_dollars(text)
     text = _without_marks(text)
-    return " ".join(text.split())
+    text = " ".join(text.split())
+    return _one_way(text)
+
+
+def _ascii_digits(text: str) -> str:
+    """Digits of any script as ASCII ones: full-width, Arabic-Indic, Devanagari."""
+    return "".join(str(int(c)) if not c.isascii() and c.isdecimal() else c for c in text)
+
+
+def _raised(found: re.Match[str]) -> str:
+    return ("^{" if found.group(1).lower() == "sup" else "_{") + found.group(2) + "}"
+
+
+def _one_way(text: str) -> str:
+    """Ordinals, repeating decimals, powers of ten, choices and infinity written in one way."""
+    if "^" in text:
+        text = _RAISED_ORDINAL.sub(r"\1", text)
+        text = _TIMES_TEN.sub("*", text)
+    if "(" in text:
+        text = _REPEATING.sub(r"\1\\overline{\2}", text)
+    if "C" in text:
+        text = _CHOSEN.sub(_chosen, text)
+    if "inf" in text.lower():
+        text = re.sub(r"(?i)(?<![A-Za-z\\])infinity(?![A-Za-z])", "∞", text)
+        text = re.sub(r"(?<=[,;(\[+-])\s?inf(?=\s?[,;)\]])", "∞", text)
+    if "oo" in text:
+        text = re.sub(r"(?<=[,;(\[+-])\s?oo(?=\s?[,;)\]])", "∞", text)
+    if "!=" in text:
+        text = re.sub(r"(?<=\s)!=", "≠", text)
+    if "degree" in text:
+        text = _WORDED_DEGREE.sub("°", text)
+    return text
+
+
+def _chosen(found: re.Match[str]) -> str:
+    groups = [group for group in found.groups() if group is not None]
+    return f"\\binom{{{groups[0]}}}{{{groups[1]}}}"
 
 
 def tidy_words(text: str) -> str:
@@ -242,6 +136,13 @@ def tidy_words(text: str) -> str:
 def _without_latex(text: str) -> str:
     text = text.replace("\\$", MONEY).replace("\\%", "%").replace("\\#", "#")
     text = _unwrapped(text)
+    if "over" in text or "choose" in text:
+        text = _unstacked(text)
+    text = re.sub(r"\\(?:left|right)\s?\.", " ", text)
+    text = _DOTTED.sub(_dotted, text)
+    text = _NUMBER_SET.sub(
+        lambda found: f" {_NUMBER_SETS[found.group(found.lastindex or 1)]} ", text
+    )
     text = _GROUPED.sub(lambda run: re.sub(r"[^\d]", "", run.group(1)), text)
     text = text.replace("\\!", "").replace("\\(", "").replace("\\)", "")
     text = re.sub(r"\\\\\[[^\]]{0,8}\]", r"\\\\", text)
@@ -253,10 +154,48 @@ def _without_latex(text: str) -> str:
     text = text.replace("\\{", "⦃").replace("\\}", "⦄").replace("\\|", "|")
     # A row break of a matrix is not a spacing command.
     text = re.sub(r"(?<!\\)\\[,;:> ]", " ", text)
-    text = text.replace("~", " ")
+    text = re.sub(r"(?<=\d)\s?~|~\s?(?=[A-Za-z\\])|(?<=[A-Za-z}])\s?~", " ", text)
     text = _FUNCTION.sub(r" \1 ", text)
     text = _COMMAND.sub(lambda found: _command(found.group(1)), text)
     return re.sub(r"\^\s?\{\s?°\s?\}|\^\s?°", "°", text)
+
+
+def _dotted(found: re.Match[str]) -> str:
+    """``0.1\\dot{6}`` and ``0.\\dot{1}4\\dot{2}`` with a bar over the digits that repeat."""
+    head, first, between, last = found.groups()
+    return f"{head}\\overline{{{first}{between or ''}{last or ''}}}"
+
+
+def _unstacked(text: str) -> str:
+    """``{a \\over b}`` as ``\\frac{a}{b}`` and ``{n \\choose k}`` as ``\\binom{n}{k}``."""
+    for _ in range(6):
+        match = _STACKED.search(text)
+        if match is None:
+            break
+        start, end = _group_around(text, match.start(), match.end())
+        command = "frac" if match.group(1) == "over" else "binom"
+        top, bottom = text[start : match.start()].strip(), text[match.end() : end].strip()
+        if text[start - 1 : start] == "{" and text[end : end + 1] == "}":
+            start, end = start - 1, end + 1
+        text = f"{text[:start]}\\{command}{{{top}}}{{{bottom}}}{text[end:]}"
+    return text
+
+
+def _group_around(text: str, left: int, right: int) -> tuple[int, int]:
+    """Where the brace group around a command begins and ends, without its braces."""
+    depth, start = 0, left
+    while start > 0:
+        depth += {"}": 1, "{": -1}.get(text[start - 1], 0)
+        if depth < 0 or (depth == 0 and text[start - 1] == "$"):
+            break
+        start -= 1
+    depth, end = 0, right
+    while end < len(text):
+        depth += {"{": 1, "}": -1}.get(text[end], 0)
+        if depth < 0 or (depth == 0 and text[end] == "$"):
+            break
+        end += 1
+    return start, end
 
 
 def _unwrapped(text: str) -> str:
@@ -275,7 +214,7 @@ def _unwrapped(text: str) -> str:
 
 
 def _command(name: str) -> str:
-    replacement = _COMMANDS.get(name)
+    replacement = COMMANDS.get(name)
     if replacement is None:
         return "\\" + name
     # A letter that follows a symbol must not be glued to it ("\\pir" cannot occur, "\\pi r" can).
@@ -294,7 +233,7 @@ def _without_dollars(text: str) -> str:
 
 
 def _without_marks(text: str) -> str:
-    stripped = text.strip()
+    stripped = _BOLD.sub(r"\1", text.strip()) if "**" in text else text.strip()
     for mark in ("**", "__", "`", '"', "*"):
         while len(stripped) > 2 * len(mark) and stripped.startswith(mark):
             if not stripped.rstrip(" .").endswith(mark):

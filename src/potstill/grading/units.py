@@ -1,87 +1,52 @@
-"""Units of measurement, their spellings, and which of them a problem asks for."""
+"""The unit of an answer, and which units a problem asks for and names."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import lru_cache
 
-from potstill.grading.normalise import MONEY
+from potstill.grading.symbols import MONEY
+from potstill.grading.unit_table import DIMENSION, PROSE, SCALE, UNIT
 
-__all__ = ["Measured", "asked_units", "mentioned_units", "split_unit", "unit_dimension"]
+__all__ = [
+    "Measured",
+    "asked_units",
+    "mentioned_units",
+    "size_of",
+    "split_unit",
+    "unit_dimension",
+    "unit_factors",
+]
 
-_SPELLINGS: dict[str, dict[str, str]] = {
-    "length": {
-        "inch": "inch inches in",
-        "foot": "foot feet ft",
-        "yard": "yard yards yd yds",
-        "mile": "mile miles mi",
-        "millimeter": "millimeter millimeters millimetre millimetres mm",
-        "centimeter": "centimeter centimeters centimetre centimetres cm cms",
-        "meter": "meter meters metre metres m",
-        "kilometer": "kilometer kilometers kilometre kilometres km kms",
-        "unit": "unit units",
-    },
-    "time": {
-        "second": "second seconds sec secs s",
-        "minute": "minute minutes min mins",
-        "hour": "hour hours hr hrs h",
-        "day": "day days",
-        "week": "week weeks",
-        "month": "month months",
-        "year": "year years yr yrs",
-    },
-    "mass": {
-        "milligram": "milligram milligrams mg",
-        "gram": "gram grams g",
-        "kilogram": "kilogram kilograms kg",
-        "ton": "ton tons tonne tonnes",
-        "ounce": "ounce ounces oz",
-        "pound": "pound pounds lb lbs",
-    },
-    "volume": {
-        "milliliter": "milliliter milliliters millilitre millilitres ml mL",
-        "liter": "liter liters litre litres L",
-        "gallon": "gallon gallons gal",
-        "quart": "quart quarts qt",
-        "pint": "pint pints",
-        "cup": "cup cups",
-    },
-    "money": {
-        "dollar": f"dollar dollars usd bucks {MONEY}",
-        "cent": "cent cents ¢",
-        "euro": "euro euros €",
-        "sterling": "£",
-        "rupee": "rupee rupees ₹",
-        "yen": "yen ¥",
-    },
-    "angle": {
-        "degree": "degree degrees deg °",
-        "radian": "radian radians rad rads",
-        "revolution": "revolution revolutions",
-    },
-    "percent": {"percent": "percent percentage % pct", "percentage point": ""},
-    "speed": {"mile/hour": "mph", "kilometer/hour": "kph kmh"},
-    "energy": {"joule": "joule joules J", "calorie": "calorie calories"},
-    "temperature": {"celsius": "°C celsius", "fahrenheit": "°F fahrenheit"},
-}
-_UNIT = {
-    spelling: unit
-    for units in _SPELLINGS.values()
-    for unit, spellings in units.items()
-    for spelling in spellings.split()
-}
-_DIMENSION = {unit: name for name, units in _SPELLINGS.items() for unit in units}
-# A lone letter or "in" is a unit only next to a number; a problem's prose is full of them.
-_TOO_SHORT_FOR_PROSE = frozenset(["in", "m", "s", "h", "g", "L", "J", "ft", "min", "mi", "rad"])
-
-_word = "|".join(sorted((re.escape(s) for s in _UNIT), key=len, reverse=True))
-_ENDING = re.compile(
-    rf"(?P<shape>(?:square|sq\.?|cubic|cu\.?)\s+)?(?P<unit>{_word})\.?"
-    r"(?P<power>\s*\^\s*\{?\s*[23]\s*\}?|\s+(?:squared|cubed))?"
-    rf"(?:\s*(?:/|per|an?)\s*(?P<per>{_word})\.?(?P<perpower>\s*\^\s*\{{?\s*[23]\s*\}}?|\s+squared)?)?"
-    r"\s*\.?\s*$"
+TAIL = 100
+# Glued to a number these are units; "5m" may be five times m.
+_GLUED_NAMES = """
+mm cm km cms kms kg kgs mg ml mL cl min mins hr hrs sec secs ft yd lb lbs oz mph kmh kph nm mol kJ
+kW Hz kHz MHz GHz eV keV MeV kPa Pa USD °C °F
+"""
+_GLUED = frozenset(_GLUED_NAMES.split())
+_WORD = re.compile(
+    r"°\s?[CF](?![A-Za-z])|[A-Za-zÀ-ɏμΩа-я]+|[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af]+|[%¢€£¥₹°ÅΩ"
+    + MONEY
+    + "]"
 )
+_SHAPE = re.compile(r"(square|sq\.?|cubic|cu\.?|平方|立方)\s*(?=[A-Za-z米厘毫千公])", re.IGNORECASE)
+_POWER = re.compile(
+    r"\s?\^\s?\{?\s?([-+]?\s?\d)\s?\}?|\s+(squared|cubed)\b|(?<=[a-z])(-?[123])(?![\d.])"
+)
+_JOINT = re.compile(r"\s*(/|\bper\b|\beach\b|每|\*|\ba(?:n)?\b(?=\s)|-)\s*|\s+")
+_START = re.compile(
+    r"(?<=[\d)}\].π!%°])\s?[-*~]?\s?(?=[A-Za-zÀ-ɏμΩÅа-я°%¢€£¥₹" + MONEY + r"\u3040-\uffdc])"
+)
+_LEADING = re.compile(rf"(-?)\s*([{MONEY}€£₹¥]|(?:US|USD|Rs\.?|EUR)\s?(?=\d))\s*(?=[-.\d(\\])")
+_OF_FUNCTION = re.compile(r"(?<![a-z])(?:sin|cos|tan|cot|sec|csc|cis)[^)]*$")
+_DEGREES_OF = re.compile(
+    r"(?<=[\d}])\s?(?:degrees?|°)\s?(c|f)(?:elsius|ahrenheit)?(?![a-z])", re.IGNORECASE
+)
+_MICRO = re.compile(r"(?<=μ)\s+(?=(?:m|s|g|L|l|A|F|C|V|W|J|N|Ω|mol|Pa)(?![A-Za-z]))")
+_RATE = re.compile(r"^([-\d.,]+)\s*(?:/|per|an?)\s*([A-Za-z].*)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,74 +57,149 @@ class Measured:
     unit: str
 
 
+def unit_factors(unit: str) -> dict[str, int]:
+    """The powers of a unit in its one spelling: ``meter/second^2`` is meter 1, second -2."""
+    factors: dict[str, int] = {}
+    for place, side in enumerate(unit.split("/")):
+        for part in side.split("*") if side else []:
+            base, _, power = part.partition("^")
+            if base:
+                factors[base] = factors.get(base, 0) + int(power or 1) * (-1 if place else 1)
+    return factors
+
+
+def _spelled(factors: dict[str, int]) -> str:
+    def raised(base: str) -> str:
+        power = abs(factors[base])
+        return base if power == 1 else f"{base}^{power}"
+
+    top = "*".join(raised(b) for b in sorted(factors) if factors[b] > 0)
+    return top + "".join(f"/{raised(b)}" for b in sorted(factors) if factors[b] < 0)
+
+
+@lru_cache(maxsize=2048)
 def unit_dimension(unit: str) -> str:
     """What a unit measures ("length", "length^2", "length/time"), so that units can be compared."""
-    top, _, bottom = unit.partition("/")
-    base, _, power = top.partition("^")
-    name = _DIMENSION.get(base, base) + (f"^{power}" if power else "")
-    if bottom:
-        under, _, power = bottom.partition("^")
-        name += "/" + _DIMENSION.get(under, under) + (f"^{power}" if power else "")
-    return {"length^3": "volume"}.get(name, name)
+    factors: dict[str, int] = {}
+    for base, power in unit_factors(unit).items():
+        for name, by in unit_factors(DIMENSION.get(base, base).replace(" ", "_")).items():
+            factors[name] = factors.get(name, 0) + by * power
+    spelled = _spelled({name: power for name, power in factors.items() if power})
+    return {"length^3": "volume"}.get(spelled, spelled)
+
+
+@lru_cache(maxsize=2048)
+def size_of(unit: str) -> Fraction | None:
+    """How large a unit is beside others of its dimension, or None where the table does not say."""
+    size = Fraction(1)
+    for base, power in unit_factors(unit).items():
+        if base not in SCALE or abs(power) > 6:
+            return None
+        size *= SCALE[base] ** power
+    return size
 
 
 @lru_cache(maxsize=4096)
 def split_unit(text: str) -> Measured:
-    """The number and the unit of a tidied answer such as ``5 ft``, ``＄18.90`` or ``15 cm^2``."""
-    text = text.strip()
-    sign = ""
-    leading = re.match(rf"(-?)\s*([{MONEY}€£₹¥])\s*(?=[-.\d(\\])", text)
+    """The number and the unit of a tidied answer such as ``5 ft`` or ``3 J/(kg K)``."""
+    text = _DEGREES_OF.sub(lambda found: f" °{found.group(1).upper()}", text.strip())
+    text = _MICRO.sub("", text)
+    leading = _LEADING.match(text)
     if leading:
         sign = leading.group(1)
+        unit = UNIT.get(leading.group(2).strip().rstrip("."), "dollar")
+        rate = _RATE.match(text[leading.end() :])
+        if rate is not None and (per := _read_unit(rate.group(2), glued=False)) is not None:
+            return Measured(sign + rate.group(1), f"{unit}/{per}")
         rest = split_unit(text[leading.end() :])
-        unit = _UNIT[leading.group(2)]
         if rest.unit in ("", unit):
             return Measured(sign + rest.body, unit)
         if rest.unit.startswith("hour") or "/" in rest.unit:
             return Measured(sign + rest.body, unit + rest.unit)
         return Measured(text, "")
     # Only the tail can be a unit; long texts are not scanned from the start.
-    offset = max(0, len(text) - 80)
-    for match in _ENDING.finditer(text, offset):
-        body = text[: match.start()].rstrip()
-        if not _ends_like_a_number(body, text, match):
-            continue
-        if body.endswith("-"):
-            body = body[:-1].rstrip()
-        return Measured(body, _canonical(match))
+    offset = max(0, len(text) - TAIL)
+    for match in _START.finditer(text, offset):
+        body, tail = text[: match.start()].rstrip(), text[match.end() :]
+        glued = match.group() == ""
+        found = _read_unit(tail, glued)
+        if found is not None and body and not _is_angle_of_function(body, found):
+            return Measured(body, found)
     return Measured(text, "")
 
 
-def _ends_like_a_number(body: str, text: str, match: re.Match[str]) -> bool:
-    if not body or not (body[-1].isdigit() or body[-1] in ")}.]π-½" or body[-1] in "!"):
-        return False
-    if body.endswith("-") and not body[:-1].rstrip()[-1:].isdigit():
-        return False
-    symbol = match.group("unit")
-    if symbol in ("m", "s", "h", "g", "L", "J", "in") and not match.group("shape"):
-        # "5m" may be five times m: a glued letter is not taken for a unit.
-        return text[match.start() - 1 : match.start()] == " "
-    return True
+def _is_angle_of_function(body: str, unit: str) -> bool:
+    """Whether ``sin 30°`` is the sine of an angle, not an angle."""
+    return unit == "degree" and _OF_FUNCTION.search(body) is not None
 
 
-def _canonical(match: re.Match[str]) -> str:
-    unit = _UNIT[match.group("unit")]
-    shape = (match.group("shape") or "").strip().rstrip(".")
-    power = match.group("power") or ""
-    if shape in ("square", "sq") or "2" in power or "squared" in power:
-        unit += "^2"
-    elif shape in ("cubic", "cu") or "3" in power or "cubed" in power:
-        unit += "^3"
-    if match.group("per"):
-        unit += "/" + _UNIT[match.group("per")]
-        if match.group("perpower"):
-            unit += "^2"
-    return unit
+def _read_unit(text: str, glued: bool) -> str | None:
+    """The one spelling of a text that is a unit and nothing else, or None."""
+    text = text.strip()
+    text = text if UNIT.get(text) else text.rstrip(".").strip()
+    factors: dict[str, int] = {}
+    position, side, depth, fresh = 0, 1, 0, True
+    after_slash = False
+    for _ in range(16):
+        while position < len(text) and text[position] in "({":
+            depth, position = depth + 1, position + 1
+        shape = _SHAPE.match(text, position)
+        if shape is not None:
+            position = shape.end()
+        word = _WORD.match(text, position)
+        unit = _known(word.group(), glued and fresh, text) if word else None
+        if word is None or unit is None:
+            return None
+        position = word.end()
+        if text[position : position + 1] == "." and text[position + 1 : position + 2] in " /":
+            position += 1
+        power = 1
+        if (raised := _POWER.match(text, position)) is not None:
+            position = raised.end()
+            named = {"squared": 2, "cubed": 3}.get(raised.group(2) or "")
+            power = named or int((raised.group(1) or raised.group(3)).replace(" ", ""))
+        if shape is not None:
+            power *= 2 if shape.group(1)[0] in "sS平" else 3
+        for base, by in unit_factors(unit).items():
+            factors[base] = factors.get(base, 0) + by * power * side
+        fresh = False
+        while depth and text[position : position + 1] in (")", "}"):
+            depth, position = depth - 1, position + 1
+            after_slash = False
+        if position >= len(text):
+            break
+        joint = _JOINT.match(text, position)
+        if joint is None or joint.end() >= len(text):
+            return None
+        if (sign := joint.group(1)) in ("/", "per", "each", "每", "a", "an"):
+            side, after_slash = -1, True
+        elif sign == "*" or sign is None:
+            # What follows "J/kg" without a second slash stands below the line too.
+            side = -1 if after_slash else side if depth else 1
+        position = joint.end()
+    else:
+        return None
+    if depth or not any(factors.values()):
+        return None
+    return _spelled({base: power for base, power in factors.items() if power})
 
 
+def _known(word: str, glued: bool, whole: str) -> str | None:
+    """The unit of a spelling, where it may stand so."""
+    word = word.replace(" ", "")
+    unit = UNIT.get(word) or (UNIT.get(word.lower()) if len(word) > 3 else None)
+    if unit is None or not glued:
+        return unit
+    # Glued to a number only what cannot be a product of letters is a unit.
+    if word in _GLUED or len(word) > 3 or not (word.isascii() and word.isalpha()):
+        return unit
+    return unit if re.search(r"[/^]|\bper\b", whole) and len(word) > 1 else None
+
+
+_TOO_SHORT_FOR_PROSE = frozenset(["in", "m", "s", "h", "g", "L", "J", "ft", "min", "mi", "rad"])
 _prose = "|".join(
     sorted(
-        (re.escape(s) for s in _UNIT if s not in _TOO_SHORT_FOR_PROSE and len(s) > 1),
+        (re.escape(s) for s in PROSE if s not in _TOO_SHORT_FOR_PROSE and len(s) > 1),
         key=len,
         reverse=True,
     )
@@ -177,6 +217,9 @@ _ASKED = re.compile(
     re.IGNORECASE,
 )
 _MENTIONED = re.compile(r"(?<![A-Za-z])" + _PROSE_UNIT, re.IGNORECASE)
+_SYMBOLIC = re.compile(
+    r"(?<=\d)\s?(mm|cm|km|m|ft|in|kg|mg|g|lb|lbs|oz|mL|ml|L|min|hr|hrs|sec|s|h|mi|mph)\b"
+)
 
 
 @lru_cache(maxsize=2048)
@@ -189,7 +232,9 @@ def asked_units(problem_text: str) -> frozenset[str]:
 @lru_cache(maxsize=2048)
 def mentioned_units(problem_text: str) -> frozenset[str]:
     """Every unit that the problem's text names."""
-    found = {_lowered(match) for match in _MENTIONED.finditer(problem_text[-4000:])}
+    text = problem_text[-4000:]
+    found = {_lowered(match) for match in _MENTIONED.finditer(text)}
+    found |= {UNIT[match.group(1)] for match in _SYMBOLIC.finditer(text)}
     for symbol, unit in (("°", "degree"), ("\\circ", "degree"), ("$", "dollar"), ("%", "percent")):
         if symbol in problem_text:
             found.add(unit)
@@ -197,7 +242,7 @@ def mentioned_units(problem_text: str) -> frozenset[str]:
 
 
 def _lowered(match: re.Match[str]) -> str:
-    unit = _UNIT.get(match.group("unit")) or _UNIT.get(match.group("unit").lower(), "")
+    unit = PROSE.get(match.group("unit")) or PROSE.get(match.group("unit").lower(), "")
     shape = (match.group("shape") or "").strip().lower()
     power = match.group("power") or ""
     if shape == "square" or "2" in power:
@@ -205,5 +250,5 @@ def _lowered(match: re.Match[str]) -> str:
     elif shape == "cubic" or "3" in power:
         unit += "^3"
     if match.group("per"):
-        unit += "/" + (_UNIT.get(match.group("per").lower()) or match.group("per"))
+        unit += "/" + (PROSE.get(match.group("per").lower()) or match.group("per"))
     return unit

@@ -7,6 +7,7 @@ real; a difference at one point decides. Powers and factorials are bounded befor
 
 from __future__ import annotations
 
+import math
 import threading
 from fractions import Fraction
 from typing import Any
@@ -82,19 +83,25 @@ def _combine(op: str, values: list[Fraction]) -> Fraction | None:
                 return None
             if first > 3_000:
                 raise TooBig("a factorial too large")
-            import math
-
             return Fraction(math.factorial(int(first)))
+        case "!!":
+            return _double_factorial(first)
         case "binom":
             n, k = values
             if n.denominator != 1 or k.denominator != 1 or n < 0 or k < 0:
                 return None
             if n > 20_000:
                 raise TooBig("a binomial too large")
-            import math
-
             return Fraction(math.comb(int(n), int(k)))
     return None
+
+
+def _double_factorial(value: Fraction) -> Fraction | None:
+    if value.denominator != 1 or value < 0:
+        return None
+    if value > 3_000:
+        raise TooBig("a factorial too large")
+    return Fraction(math.prod(range(int(value), 0, -2)))
 
 
 def _power(base: Fraction, exponent: Fraction) -> Fraction | None:
@@ -179,13 +186,15 @@ def _numeric(node: Node, at: dict[str, Fraction], mp: Any) -> Any:
         case Name(name):
             value = at[name]
             return mp.mpf(value.numerator) / value.denominator
-        case Apply("!" | "binom", args):
+        case Apply("!" | "!!" | "binom", args):
             # Through the exact branch, so that 99999999! is refused before it is begun.
             inner = exact(node)
             if inner is None:
                 values = [_numeric(arg, at, mp) for arg in args]
                 if any(abs(v) > 10_000 for v in values):
                     raise TooBig("a factorial too large")
+                if node.op == "!!":
+                    return mp.fac2(*values)
                 return mp.factorial(*values) if len(values) == 1 else mp.binomial(*values)
             return mp.mpf(inner.numerator) / inner.denominator
         case Apply(op, args):
@@ -225,15 +234,33 @@ def _apply(op: str, values: list[Any], mp: Any) -> Any:
             return _numeric_power(+mp.e, first, mp)
         case "floor" | "ceil":
             return (mp.floor if op == "floor" else mp.ceil)(first)
-        case "sinh" | "cosh" | "tanh" | "sin" | "cos" | "tan" | "cot" | "sec" | "csc":
+        case "cis":
+            return mp.cos(first) + mp.mpc(0, 1) * mp.sin(first)
+        case (
+            "sinh"
+            | "cosh"
+            | "tanh"
+            | "coth"
+            | "sech"
+            | "csch"
+            | "sin"
+            | "cos"
+            | "tan"
+            | "cot"
+            | "sec"
+            | "csc"
+        ):
             if abs(first) > 1e9:
                 raise TooBig("an angle too large")
             value = getattr(mp, op)(first)
             if abs(value) > mp.mpf(10) ** (DIGITS // 2):
                 raise Undefined("a pole")
             return value
-        case "asin" | "acos" | "atan":
+        case "asin" | "acos" | "atan" | "asec" | "acsc" | "asinh" | "acosh" | "atanh":
             return getattr(mp, op)(first)
+        case "acot":
+            # The branch of textbooks, from 0 to π; mpmath's jumps at 0.
+            return mp.pi / 2 - mp.atan(first)
     raise Undefined(f"no value for {op}")
 
 
@@ -322,7 +349,13 @@ def same(left: Node, right: Node) -> bool | None:
 
 
 def _agree(one: Any, two: Any) -> bool:
-    return bool(abs(one - two) <= _tolerance(max(abs(one), abs(two))))
+    """Whether two values are equal to 50 digits; of tiny ones the digits count, not the size."""
+    mp = context()
+    size = max(abs(one), abs(two))
+    if size < mp.mpf(10) ** -(DIGITS - 10) and min(abs(one), abs(two)) == 0:
+        # What is left of a sum that is zero is as small as the last digits of its terms.
+        return bool(size == 0 or size > mp.mpf(10) ** -(DIGITS + 20))
+    return bool(abs(one - two) <= mp.mpf(10) ** -AGREE_DIGITS * size)
 
 
 def _same_everywhere(left: Node, right: Node, names: list[str]) -> bool | None:

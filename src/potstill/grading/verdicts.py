@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -93,12 +94,13 @@ def _settled_by_state(text: str, finish: Finish, error: str) -> Settled | None:
         return Settled(Outcome.ERRORED, error or "the generation failed")
     if finish is Finish.FILTERED:
         return Settled(Outcome.FILTERED, error or "the endpoint filtered the answer")
-    if not text.strip() or (not tidy(text[:2_000]) and not tidy(text)):
+    if not _WORD_CHARACTER.search(text) and not tidy(text):
         blank = Settled(Outcome.BLANK, "the response has no text")
         return _TRUNCATED if finish is Finish.LENGTH else blank
     return None
 
 
+_WORD_CHARACTER = re.compile(r"\w")
 _TRUNCATED = Settled(Outcome.TRUNCATED, "cut at the token limit before a final answer")
 
 

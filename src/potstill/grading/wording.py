@@ -14,6 +14,8 @@ from potstill.grading.comparison import (
 )
 from potstill.grading.forms import asked_form
 from potstill.grading.normalise import MONEY, tidy, tidy_words
+from potstill.grading.number_words import spelled_number
+from potstill.records import Opinion
 
 __all__ = [
     "WEEKDAYS",
@@ -165,7 +167,19 @@ def compare_letters(key: str, answer: str) -> Comparison:
 
 
 def compare_words(key: str, answer: str, problem_text: str = "") -> Comparison:
-    """Whether two answers are the same word or name, case and filler words aside."""
+    """Whether two answers are the same word or name, case and filler words aside.
+
+    A key of two forms ("color or colour") is either.
+    """
+    forms = re.split(r"\s+or\s+", key)
+    if len(forms) > 1 and all(form.strip() for form in forms):
+        results = [_compare_word(form, answer, problem_text) for form in (key, *forms)]
+        equal = next((r for r in results if r.opinion is Opinion.EQUAL), None)
+        return equal or results[0]
+    return _compare_word(key, answer, problem_text)
+
+
+def _compare_word(key: str, answer: str, problem_text: str) -> Comparison:
     one, two = tidy_words(key), tidy_words(answer)
     if not any(character.isalnum() for character in one):
         raise KeyUnreadable("the key holds no word")
@@ -245,7 +259,7 @@ def _word_and_number(text: str) -> tuple[tuple[str, ...], str | None]:
 
 def read_time(text: str) -> tuple[int, int, int, str] | None:
     """Hour, minute, second and "a", "p" or "" of the one time of day in a text, or None."""
-    low = tidy(text).lower()
+    low = _worded_time(tidy(text).lower())
     if re.search(r"\bnoon\b", low) and not re.search(r"\d", low.replace("12", "")):
         return 12, 0, 0, "p"
     if "midnight" in low and not re.search(r"\d", low.replace("12", "")):
@@ -266,6 +280,21 @@ def read_time(text: str) -> tuple[int, int, int, str] | None:
         half = "p" if 12 < hour < 24 else "a"
         hour = hour - 12 if 12 < hour < 24 else 12
     return hour, minute, second, half
+
+
+def _worded_time(low: str) -> str:
+    """``half past three`` and ``3.30 pm`` as a clock shows them."""
+    low = re.sub(r"\b(\d{1,2})\.(\d{2})(?=\s*[ap]\.?\s?m\b)", r"\1:\2", low)
+    spoken = re.search(r"\b(half|quarter|a quarter)\s+(past|to)\s+([a-z]+|\d{1,2})\b", low)
+    if spoken is None:
+        return low
+    digits = spoken.group(3) if spoken.group(3).isdigit() else spelled_number(spoken.group(3))
+    if digits is None or not digits.isdigit() or not 1 <= int(digits) <= 12:
+        return low
+    hour, past = int(digits), spoken.group(2) == "past"
+    minute = 30 if spoken.group(1) == "half" else 15 if past else 45
+    hour = hour if past else (hour - 2) % 12 + 1
+    return f"{low[: spoken.start()]}{hour}:{minute:02}{low[spoken.end() :]}"
 
 
 def compare_times(key: str, answer: str) -> Comparison:
@@ -364,7 +393,7 @@ def compare_bases(key: str, answer: str, problem_text: str = "") -> Comparison:
 def _not_in_a_base(key: tuple[str, int | None], answer: str) -> Comparison:
     """An answer that is a value without being digits (30/7) is another answer."""
     from potstill.grading.grammar import Unreadable
-    from potstill.grading.numbers import read_scalar
+    from potstill.grading.scalars import read_scalar
     from potstill.grading.values import TooBig, Undefined, exact
 
     try:

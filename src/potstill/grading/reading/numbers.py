@@ -93,18 +93,19 @@ def statement_score(text: str, question: Question) -> float:
     """Return how far a sentence commits itself to an answer to the question; none below 0."""
     if text.rstrip(" *_\"'").endswith("?"):
         return -1.0
+    low = text.lower()
     score = 2.5 * question.share(frozenset(words_of(text)))
-    if ANSWER_WORD.search(text):
+    if ("answer" in low or "result" in low) and ANSWER_WORD.search(text):
         score += 4.0
-    if _CONCLUDES.search(text):
+    if _CONCLUDES.match(text):
         score += 1.5
     elif _SO.search(text):
         score += 1.0
     if _SUPPOSES.search(text):
         score -= 1.0 if _IF_THEN.match(text) else 3.0
-    if _PLANS.search(_CONNECTIVE.sub("", text)) and "=" not in text:
+    if "=" not in text and _PLANS.match(_CONNECTIVE.sub("", text)):
         score -= 2.0
-    if _EXPLAINS.search(text):
+    if _EXPLAINS.match(text):
         score -= 2.5
     return score
 

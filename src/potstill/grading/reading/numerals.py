@@ -12,7 +12,7 @@ from fractions import Fraction
 
 from potstill.grading.normalise import MONEY
 
-__all__ = ["NUMBER_WORDS", "Numeral", "NumeralRole", "numerals_in"]
+__all__ = ["Numeral", "NumeralRole", "numerals_in", "spells_number"]
 
 _DIGITS = re.compile(
     rf"(?P<sign>(?<![\d)\]}}.%]\s)(?<![\w)\]}}.%])[-−](?=[{MONEY}£€₹¥]?[\d.]))?(?P<money>[{MONEY}£€₹¥]\s?)?(?P<minus>-)?"
@@ -35,7 +35,6 @@ _TENS = {
     )
 }
 _SCALES = {"hundred": 100, "thousand": 1_000, "million": 10**6, "billion": 10**9}
-NUMBER_WORDS = (*_SMALL, *_TENS, *_SCALES)
 _spelled = "|".join([*_SMALL, *_TENS, *_SCALES])
 _ORDINALS = {
     word: value
@@ -54,7 +53,9 @@ _PARTS = re.compile(
 _WORDS = re.compile(
     rf"(?i)\b(?:(?:{_spelled})(?:(?:[\s-]+and)?[\s-]+(?:{_spelled}))*|{'|'.join(_ORDINALS)})\b"
 )
-_SCALE_BEHIND = re.compile(r"\s?(hundred|thousand|million|billion|dozen)\b", re.IGNORECASE)
+_VOCABULARY = frozenset({*_SMALL, *_TENS, *_SCALES, *_ORDINALS})
+_LETTERS = re.compile("[a-z]+")
+_SCALE_BEHIND = re.compile(r"\s?(hundred|thousand|million|billion)\b", re.IGNORECASE)
 # What stands between two numbers of one calculation: a unit in a word or two, then a sign.
 FORMULA = re.compile("\ue000(\\d+)\ue001")
 _BETWEEN = re.compile(
@@ -131,15 +132,23 @@ def numerals_in(text: str, formulas: tuple[str, ...] = ()) -> list[Numeral]:
             found.append(numeral)
         if len(found) >= 200:
             break
-    taken = [(numeral.start, numeral.end) for numeral in found]
-    for match in _WORDS.finditer(text):
-        if not any(a <= match.start() < b for a, b in taken):
-            found.append(_spelled(text, match))
-    found.sort(key=lambda numeral: numeral.start)
+    # Few sentences spell a number; looking for all the words at once is dear.
+    if spells_number(text):
+        taken = [(numeral.start, numeral.end) for numeral in found]
+        for match in _WORDS.finditer(text):
+            if not any(a <= match.start() < b for a, b in taken):
+                found.append(_spelled(text, match))
+    if len(found) > 1:
+        found.sort(key=lambda numeral: numeral.start)
     return _with_roles(text, found[:200])
 
 
 _P = NumeralRole.PLAIN
+
+
+def spells_number(text: str) -> bool:
+    """Return whether a text holds a number word."""
+    return not _VOCABULARY.isdisjoint(_LETTERS.findall(text.lower()))
 
 
 def _spelled(text: str, match: re.Match[str]) -> Numeral:
@@ -162,8 +171,10 @@ def _digits(text: str, match: re.Match[str]) -> Numeral | None:
     following = text[end : end + 1]
     if following in ("_",) or text[max(0, match.start() - 1) : match.start()] in ("_", "^"):
         return None
-    number = re.sub(r"[,\s ]", "", match.group("digits"))
-    value = Fraction(number if number[0] != "." else "0" + number)
+    number = match.group("digits")
+    if not number.isdigit():
+        number = re.sub(r"[,\s ]", "", number)
+    value: Fraction | int = int(number) if number.isdigit() else Fraction(number)
     over = match.group("over") or ""
     if mixed := match.group("mixed"):
         top, _, bottom = mixed.partition("/")
@@ -176,17 +187,13 @@ def _digits(text: str, match: re.Match[str]) -> Numeral | None:
         bottom = over.strip(" /")
         if int(bottom) == 0:
             return None
-        value /= int(bottom)
+        value = Fraction(value) / int(bottom)
         number = f"{number}/{bottom}"
     scale = _SCALE_BEHIND.match(text, end)
     if scale is not None:
-        word = scale.group(1).lower()
-        if word == "dozen":
-            pass
-        else:
-            value *= _SCALES[word]
-            number = str(value)
-            end = scale.end()
+        value *= _SCALES[scale.group(1).lower()]
+        number = str(value)
+        end = scale.end()
     below = _BELOW_ZERO.match(text, end)
     sign = "-" if match.group("sign") or match.group("minus") or below else ""
     money = (match.group("money") or "").strip()

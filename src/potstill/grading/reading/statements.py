@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 
 from potstill.grading.reading.formulas import formula_stated, free_letters, set_apart
-from potstill.grading.reading.numerals import NUMBER_WORDS
+from potstill.grading.reading.numerals import spells_number
 from potstill.grading.reading.question import Question, question_of
 from potstill.grading.reading.sentences import Sentence, money_marked, sentences_of, words_of
 from potstill.grading.reading.numbers import ANSWER_WORD, Statement, number_stated, statement_score
@@ -60,6 +60,9 @@ _WITHDRAWS = re.compile(
     r"(?:make sense|work|match|fit|add up)|i(?:'ve| have)?\s+(?:made\s+(?:a|an|some|the)\s+(?:\w+\s+)?(?:mistake|"
     r"error)|forgot|miscalculated|misread|overlooked)|(?:that|this|it|which)\s+can(?:'t|not)\s+be(?!\s+(?:done|seen))|correction|scratch that)\b"
 )
+_MAY_WITHDRAW = re.compile(
+    r"wrong|rror|mist|orrec|righ|possible|true|n['o]t |forgot|miscal|misr|overl|scratch"
+)
 _CORRECTS = re.compile(
     r"(?i)^(?:(?:oh|oops|hmm|ah)[,.! ]+)?(?:wait|actually|no|correction|sorry|on second thought|"
     r"rather)\b|\b(?:it|answer|total|result|that)\s+should\s+(?:actually\s+|really\s+|instead\s+)?be\b"
@@ -71,7 +74,7 @@ _AFFIRMS = re.compile(
 _POINTS_BACK = re.compile(
     r"(?i)(?:this|that|which|so this|so that)\s+is\s+(?:the|our|my)\s+(?:final\s+|correct\s+)?answer\b"
 )
-_HAS_VALUE = re.compile(r"(?i)\d|\\\w|\bno\s|" + "|".join(rf"\b{word}" for word in NUMBER_WORDS))
+_HAS_DIGIT = re.compile(r"[\d\\]|\b[Nn]o\s")
 _VERB = re.compile(r"(?i)\s(?:is|are|was|were|has|have|had|will)\s|^(?:no|yes)\b,")
 _PLAIN_WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}")
 _WINDOW = 1.0
@@ -98,7 +101,7 @@ class _Claim:
     place: int
     score: float
     stated: Statement
-    rule: str
+    scope: bool
     words: str
 
 
@@ -141,9 +144,7 @@ def answer_stated(
     best = _chosen(claims, len(sentences), thought, broken) if claims else None
     if best is None:
         return None
-    if best.stated.several:
-        return Stated("", best.rule, best.stated.several, broken)
-    return Stated(best.stated.text, best.rule, (), broken)
+    return Stated(best.stated.text, _rule(best), best.stated.several, broken)
 
 
 def _tail(text: str) -> str:
@@ -175,7 +176,7 @@ class _Draft:
     text: str
     marked: bool
     score: float
-    rule: str
+    scope: bool
 
 
 @dataclass(slots=True)
@@ -214,19 +215,18 @@ def _drafts(sentences: list[Sentence], reader: _Reader) -> list[_Draft]:
             drafts[-1].score += 2.0
         if reader.thought and drafts and drafts[-1].place == place - 1:
             drafts[-1].score += 1.5 if _AFFIRMS.search(sentence.text) else 0.0
-        if reader.kind in _NUMERIC and not _HAS_VALUE.search(text):
+        if reader.kind in _NUMERIC and not (_HAS_DIGIT.search(text) or spells_number(text)):
             continue
         if sentence.text not in known:
             known[sentence.text] = _base_score(sentence, text, marked is not None, reader)
         score = known[sentence.text]
         if score < 0 and not reader.thought:
             continue
-        rule = _rule(scope, sentence)
         if scope:
             alone = place + 1 == len(sentences) or sentences[place + 1].line != sentence.line
             score += _in_scope(fresh, alone, text, reader.question)
             fresh = False
-        drafts.append(_Draft(place, text, marked is not None, score, rule))
+        drafts.append(_Draft(place, text, marked is not None, score, scope))
     return drafts
 
 
@@ -250,14 +250,14 @@ def _claims(drafts: list[_Draft], taken_back: dict[str, int], reader: _Reader) -
     best = 0.0
     last = drafts[-1].place if drafts else 0
     for draft in sorted(drafts, key=lambda draft: -draft.score):
-        if draft.score + 4.0 < best and draft.place != last:
+        if draft.score + 3.0 < best and draft.place != last:
             continue
         stated = reader.stated(draft)
         if stated is None or draft.place < taken_back.get(stated.value, -1):
             continue
         score = draft.score + _by_value(draft, stated, reader.question)
         best = max(best, score)
-        claims.append(_Claim(draft.place, score, stated, draft.rule, draft.text))
+        claims.append(_Claim(draft.place, score, stated, draft.scope, draft.text))
     claims.sort(key=lambda claim: claim.place)
     return claims
 
@@ -270,11 +270,11 @@ def _by_value(draft: _Draft, stated: Statement, question: Question) -> float:
     return score - (1.0 if stated.several else 0.0)
 
 
-def _rule(scope: bool, sentence: Sentence) -> str:
-    """By what name a sentence was found: behind "Answer:", speaking of an answer, or neither."""
-    if scope:
+def _rule(claim: _Claim) -> str:
+    """By what name a statement was found: behind "Answer:", speaking of an answer, or neither."""
+    if claim.scope:
         return "answer line"
-    return "answer sentence" if ANSWER_WORD.search(sentence.text) else "sentence"
+    return "answer sentence" if ANSWER_WORD.search(claim.words) else "sentence"
 
 
 def _in_scope(fresh: bool, alone: bool, text: str, question: Question) -> float:
@@ -330,6 +330,8 @@ def _without_next_task(
 def _taken_back(sentences: list[Sentence], drafts: list[_Draft], reader: _Reader) -> dict[str, int]:
     """The values that a later sentence takes back, and where it does."""
     found: dict[str, int] = {}
+    if not any(_MAY_WITHDRAW.search(sentence.text) for sentence in sentences):
+        return found
     for place, sentence in enumerate(sentences):
         if not _WITHDRAWS.search(sentence.text) or sentence.text.endswith("?"):
             continue
@@ -364,7 +366,7 @@ def _chosen(claims: list[_Claim], count: int, thought: bool, broken: bool) -> _C
         behind = {
             claim.stated.value
             for claim in claims
-            if claim.place > best.place and claim.score >= top - 3.0
+            if claim.place > best.place and claim.score >= top - 2.0
         }
         other = max(values, key=lambda value: said[value])
         if other in behind and said[other] > 1.3 * said[best.stated.value]:
@@ -382,7 +384,7 @@ def _said_most(claims: list[_Claim], strong: list[_Claim], top: float) -> _Claim
     rivals = [value for weight, value in said[1:] if weight > 0.6 * said[0][0]]
     if rivals:
         return _Claim(
-            best.place, top, Statement("", "", (said[0][1], *rivals)), best.rule, best.words
+            best.place, top, Statement("", "", (said[0][1], *rivals)), best.scope, best.words
         )
     return best
 

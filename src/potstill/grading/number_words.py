@@ -1,0 +1,118 @@
+"""Numbers in words: "two hundred and five", "three and a half", "two thirds", "twenty-first"."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from functools import lru_cache
+
+__all__ = ["spelled_number"]
+
+MAX_WORDS = 24
+_UNITS = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen "
+    "fifteen sixteen seventeen eighteen nineteen"
+)
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
+_SMALL = {word: n for n, word in enumerate(_UNITS.split())}
+_SMALL |= {word: 10 * n for n, word in enumerate(_TENS.split(), 2)}
+_SMALL |= {"fourty": 40, "dozen": 12}
+_LARGE = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+_ORDINALS = {
+    "first": 1, "second": 2, "third": 3, "fifth": 5, "eighth": 8, "ninth": 9, "twelfth": 12,
+}  # fmt: skip
+_ORDINALS |= {
+    word + "th": n
+    for word, n in _SMALL.items()
+    if word not in ("zero", "one", "two", "three", "five", "eight", "nine", "twelve", "dozen")
+}
+_ORDINALS |= {word[:-1] + "ieth": n for word, n in _SMALL.items() if word.endswith("ty")}
+_PARTS = {"half": 2, "halves": 2, "quarter": 4, "quarters": 4, "third": 3, "thirds": 3}
+_PARTS |= {word: n for word, n in _ORDINALS.items() if n > 2}
+_PARTS |= {word + "s": n for word, n in _ORDINALS.items() if n > 2}
+
+
+@lru_cache(maxsize=4096)
+def spelled_number(text: str) -> str | None:
+    """The digits, or the fraction, that a text of number words stands for; None for any other."""
+    if not text or len(text) > 200 or not text[0].isalpha():
+        return None
+    words = [word for word in re.split(r"[\s,-]+", text.strip().lower().rstrip(".")) if word]
+    if not words or len(words) > MAX_WORDS:
+        return None
+    negative = words[0] in ("negative", "minus")
+    value = _value(words[1:] if negative else words)
+    if value is None:
+        return None
+    value = -value if negative else value
+    return (
+        str(value.numerator) if value.denominator == 1 else f"{value.numerator}/{value.denominator}"
+    )
+
+
+def _value(words: list[str]) -> Fraction | None:
+    if not words:
+        return None
+    if words in (["a", "dozen"], ["dozen"]):
+        return Fraction(12)
+    if words[-1] in _PARTS:
+        return _with_part(words)
+    if words[-1] in _ORDINALS:
+        cardinal = _whole(words[:-1]) if len(words) > 1 else 0
+        last = _ORDINALS[words[-1]]
+        if cardinal is None or (cardinal and (cardinal % 100 < 20 or last > 9) and cardinal % 100):
+            return None
+        return Fraction(cardinal + last)
+    whole = _whole(words)
+    return None if whole is None else Fraction(whole)
+
+
+def _with_part(words: list[str]) -> Fraction | None:
+    """``three and a half``, ``two thirds``, ``one half``; a lone ``third`` is an ordinal."""
+    size = _PARTS[words[-1]]
+    if len(words) == 1:
+        return Fraction(1, 2) if words[0] == "half" else _lone(words[0])
+    if "and" in words:
+        place = len(words) - 1 - words[::-1].index("and")
+        whole, count = _whole(words[:place]), _count(words[place + 1 : -1])
+        if whole is not None and count is not None and count < size:
+            return whole + Fraction(count, size)
+    count = _count(words[:-1])
+    return None if count is None else Fraction(count, size)
+
+
+def _lone(word: str) -> Fraction | None:
+    return Fraction(_ORDINALS[word]) if word in _ORDINALS else None
+
+
+def _count(words: list[str]) -> int | None:
+    return 1 if words in (["a"], ["an"]) else _whole(words)
+
+
+def _whole(words: list[str]) -> int | None:
+    """A cardinal: groups of hundreds, each with its thousand or million, from large to small."""
+    if words[:1] in (["a"], ["an"]) and len(words) > 1 and words[1] in ("hundred", *_LARGE):
+        words = ["one", *words[1:]]
+    total, group, last_large, last_small = 0, 0, 10**15, 10**3
+    seen = False
+    for index, word in enumerate(words):
+        if word == "and":
+            if not seen or index + 1 == len(words):
+                return None
+        elif word in _SMALL and word != "dozen":
+            value = _SMALL[word]
+            if value >= last_small or (value == 0 and len(words) > 1):
+                return None
+            if last_small <= 100 and last_small % 10 == 0 and last_small < 100 and value > 9:
+                return None
+            group, last_small, seen = group + value, (value if value >= 20 else 1), True
+        elif word == "hundred" and 0 < group < 100:
+            group, last_small = group * 100, 100
+        elif word in _LARGE and 0 < group < 1000 and _LARGE[word] < last_large:
+            last_large = _LARGE[word]
+            total, group, last_small = total + group * last_large, 0, 10**3
+        elif word == "dozen" and 0 < group < 100 and index == len(words) - 1:
+            group *= 12
+        else:
+            return None
+    return total + group if seen else None
