@@ -62,3 +62,29 @@ def test_a_model_without_a_price_is_not_free(tmp_path: Path, url: str) -> None:
     assert found["teach"].usd is None
     assert found["verify"].usd == 0.0, "the pocket verifier is scripted"
     assert found["condense"].tokens_out > 0
+
+
+def test_a_second_readers_calls_are_counted_for_base_and_students_alike(
+    tmp_path: Path, url: str
+) -> None:
+    path = write_study(tmp_path, url)
+    raw = yaml.safe_load(path.read_text())
+    heldout = {"levels": ["R1", "R6"], "controls": [], "seeds": [0, 1, 2]}
+    raw["teacher"]["samples"] = 3
+    raw.pop("verify", None)
+    path.write_text(yaml.safe_dump(raw | heldout))
+    study = load_study(path)
+    assert study.verify == "undecided"
+    imported = load_problems(study.problems)
+    sides, calls = planned_calls(study, imported)
+    (verify,) = [c for c in calls if c.stage == "verify"]
+    taught = sides["train"] + sides["valid"]
+    # each reply of the teacher, and held out the teacher, the base and two levels of three seeds
+    assert verify.calls == taught * 3 + sides["heldout"] * (1 + 1 + 2 * 3)
+    assert "the base and every student" in verify.why
+    both = study.model_copy(update={"verify": "both"})
+    (reads,) = estimate(study, [verify], imported.problems, None)
+    (judges,) = estimate(both, [verify], imported.problems, None)
+    # a whole response is shown where no answer was read: up to 6,000 characters, 4 a token
+    trace = min(5_980, 6_000) / 4
+    assert reads.tokens_in - judges.tokens_in == pytest.approx(verify.calls * trace, abs=2)

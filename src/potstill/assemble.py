@@ -42,6 +42,7 @@ from potstill.report.data import (
     Reproduction,
 )
 from potstill.tables import beside
+from potstill.unread import unread_solvers
 
 if TYPE_CHECKING:
     from potstill.asking import Answers
@@ -95,6 +96,7 @@ def report_data(run: Run, result: Made) -> ReportData:
         training=tuple(_curve(cell) for cell in result.students),
         calls=call_counts(run.ledger),
         causes=tuple(_causes(result, problems)),
+        unread=unread_solvers(result.answers),
         grader=_grader(result),
         overlap=_overlap(result),
         gates=tuple(gate_totals(gates, taught.responses, result.lessons)),

@@ -219,7 +219,7 @@ def inspect(
 
 @app.command()
 def review(directory: StudyDir) -> None:
-    """Rule on the answers the two graders disagree on; the next run obeys the rulings."""
+    """Rule on answers that could not be read, then on disagreements; the next run obeys."""
     from potstill.reviewing import review_study
 
     review_study(directory, terminal())

@@ -103,9 +103,7 @@ class TwoStudies:
                 "a": _told(self.a),
                 "b": _told(self.b),
                 "sets": [
-                    values(found)
-                    | {"rows": [values(x) | {"beyond_chance": x.beyond_chance} for x in found.rows]}
-                    for found in self.sets
+                    values(found) | {"rows": [_row(x) for x in found.rows]} for found in self.sets
                 ],
                 "alone": self.alone,
                 "settings": self.settings,
@@ -243,6 +241,11 @@ def _settings(finished: Finished) -> dict[str, str]:
         "the base's weights (hash)": finished.base_hash[:12],
         "rulings by a person": str(finished.rulings),
     }
+
+
+def _row(row: Beside) -> dict[str, Any]:
+    said = {"beyond_chance": row.beyond_chance, "survives_format": row.survives_format}
+    return values(row) | said
 
 
 def _told(finished: Finished) -> dict[str, Any]:

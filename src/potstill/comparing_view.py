@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from potstill.report.phrases import (
     shown,
     words,
 )
+from potstill.report.readings import format_sentence
 from potstill.report.terminal import plain_table
 from potstill.report.views import Place
 
@@ -95,6 +97,7 @@ def set_sentences(beside: SetBeside) -> list[str]:
             f"With one seed a side that is said of these students ({listed(lucky)}), not of how "
             "they were trained: another seed may differ as much."
         )
+    made += _may_be_format(judged)
     if level:
         made.append(f"Cannot be told apart: {listed([x.who for x in level])}{_would_show(level)}.")
     if same:
@@ -115,6 +118,29 @@ def set_sentences(beside: SetBeside) -> list[str]:
             "counted as different."
         )
     return made
+
+
+def _may_be_format(rows: Sequence[Beside]) -> list[str]:
+    """Which differences may be format, not reasoning: in a sentence, or none."""
+    pairs = []
+    for row in rows:
+        if row.format and row.a and row.b:
+            pairs.append(
+                {
+                    # a report's comparisons are of a over b, these of B over A
+                    "a": f"{row.who} of B",
+                    "b": f"{row.who} of A",
+                    "n": row.n,
+                    "difference": row.difference,
+                    "seeds_a": row.b.seeds,
+                    "seeds_b": row.a.seeds,
+                    "format": asdict(row.format.turned()),
+                    "beyond_chance": row.beyond_chance,
+                    "survives_format": row.survives_format,
+                }
+            )
+    sentence = format_sentence(pairs)
+    return [sentence] if sentence else []
 
 
 def _one_seed(row: Beside) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from potstill.grading.judge import MAX_ANSWER
 from potstill.lessons.ladder import LADDER, condense_messages
 from potstill.prices import Price, price_of
 from potstill.records import Condition, Problem
@@ -105,7 +106,10 @@ def _assumed(study: Study, call: Call, problems: Sequence[Problem]) -> tuple[flo
     if not some:
         return 0.0, 0.0
     if call.stage == "verify":
-        return _JUDGE_PROMPT_TOKENS + _tokens(p.text for p in some) / len(some), _VERDICT_TOKENS
+        asked = _JUDGE_PROMPT_TOKENS + _tokens(p.text for p in some) / len(some)
+        # an answer that could not be read is shown as the whole response, or as much of its end
+        read = 0.0 if study.verify == "both" else min(trace, MAX_ANSWER / _CHARS_PER_TOKEN)
+        return asked + read, _VERDICT_TOKENS
     if call.stage == "condense":
         return _condensing(study.levels, some)
     agent = study.agents()[call.role]

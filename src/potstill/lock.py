@@ -177,7 +177,7 @@ def _asked(agent: Agent) -> dict[str, Any]:
 
 def _prompts() -> dict[str, Any]:
     """The prompts that no study file holds."""
-    from potstill.grading.judge import JUDGE_SYSTEM, REMINDER, RUBRIC_NOTE
+    from potstill.grading.judge import JUDGE_SYSTEM, READING_NOTE, REMINDER, RUBRIC_NOTE
     from potstill.lessons.difficulty import RATING_SYSTEM
     from potstill.lessons.ladder import LADDER, SYSTEM
     from potstill.solvers.cut import CONTINUE_PROMPT
@@ -186,6 +186,7 @@ def _prompts() -> dict[str, Any]:
         "judge": JUDGE_SYSTEM,
         "judge again": REMINDER,
         "judge by rubric": RUBRIC_NOTE,
+        "judge of a whole response": READING_NOTE,
         "condense": SYSTEM,
         "ladder": {rung.level.value: dataclasses.asdict(rung) for rung in LADDER},
         "rate": RATING_SYSTEM,

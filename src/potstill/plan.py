@@ -92,12 +92,11 @@ def planned_calls(study: Study, imported: Imported) -> tuple[dict[str, int], lis
     if study.rater:
         why = "each problem once, and again where the reply cannot be read"
         calls.insert(0, Call("rate", "rater", names["rater"], lessons + heldout, why))
+    seen = sides[Split.TRAIN] if study.evaluation.seen == "report" else 0
+    local = (heldout + seen) * solvers
     if study.verifier and study.verify != "symbolic":
-        most = lessons + heldout * (1 + solvers)
-        why = "every answer" if study.verify == "both" else "answers the symbolic check leaves open"
-        calls.append(
-            Call("verify", "verifier", names["verifier"], most, f"at most: {why}, local ones too")
-        )
+        most = lessons * samples + heldout + local
+        calls.append(Call("verify", "verifier", names["verifier"], most, _verify_why(study)))
     if study.condenser:
         most = lessons * len(study.levels)
         calls.append(
@@ -106,9 +105,17 @@ def planned_calls(study: Study, imported: Imported) -> tuple[dict[str, int], lis
                 "at most, and again where one is refused",
             )
         )
-    local = heldout * solvers
     calls.append(Call("answer", "", study.student.base, local, "on this machine, the base too"))
     return {side.value: sides[side] for side in Split}, calls
+
+
+def _verify_why(study: Study) -> str:
+    if study.verify == "both":
+        return "at most: every graded answer, of the teacher, the base and every student"
+    return (
+        "at most: the answers that the symbolic check can neither read nor decide, of the teacher, "
+        "the base and every student"
+    )
 
 
 def print_plan(path: Path, directory: Path, console: Console) -> None:
@@ -143,6 +150,12 @@ def print_plan(path: Path, directory: Path, console: Console) -> None:
     total = _several([*product(variants, study.seeds)], "student")
     console.print(f"{total}: {grid} x {_several(study.seeds, 'seed')}\n", highlight=False)
     print_calls(study, _estimates(study, calls, imported, directory), console)
+    if study.verifier is None or study.verify == "symbolic":
+        console.print(
+            "No second reader: an answer that the symbolic check cannot read counts as not right. "
+            "A verifier reads such answers; potstill review shows some of them to a person.",
+            highlight=False,
+        )
     console.print("\nNothing was sent.")
 
 

@@ -46,6 +46,7 @@ __all__ = [
     "canonical_json",
     "content_hash",
     "hash_items",
+    "reading_of",
 ]
 
 
@@ -355,13 +356,7 @@ class Verdict:
     @property
     def reading(self) -> Reading:
         """How the answer was read."""
-        if self.outcome is Outcome.TRUNCATED:
-            return Reading.CUT
-        if self.outcome in (Outcome.UNPARSED, Outcome.UNDECIDED):
-            return Reading.UNREAD
-        if self.outcome in (Outcome.CORRECT, Outcome.WRONG):
-            return Reading.BOX if self.rule.startswith("boxed") else Reading.STATED
-        return Reading.NONE
+        return reading_of(self.outcome, self.rule)
 
     @property
     def disagreed(self) -> bool:
@@ -411,7 +406,9 @@ class Score:
 
     ``outcomes`` counts every outcome and sums to ``n``; ``accuracy`` is CORRECT over ``n`` less
     BAD_KEY, in [0, 1]; ``low`` and ``high`` bound it at 95 % (Wilson); ``words`` and ``tokens`` are
-    means over the responses.
+    means over the responses. ``readings`` counts how each answer was read (:class:`Reading`) and
+    sums to ``n`` too; ``readings_right`` is how many of each were CORRECT. Both are empty in a
+    report from before they were counted.
     """
 
     solver: str
@@ -429,6 +426,19 @@ class Score:
     high: float
     words: float
     tokens: float
+    readings: Mapping[str, int] = field(default_factory=dict)
+    readings_right: Mapping[str, int] = field(default_factory=dict)
+
+
+def reading_of(outcome: Outcome, rule: str) -> Reading:
+    """How an answer with this outcome was read by the rule of this name."""
+    if outcome is Outcome.TRUNCATED:
+        return Reading.CUT
+    if outcome in (Outcome.UNPARSED, Outcome.UNDECIDED):
+        return Reading.UNREAD
+    if outcome in (Outcome.CORRECT, Outcome.WRONG):
+        return Reading.BOX if rule.startswith("boxed") else Reading.STATED
+    return Reading.NONE
 
 
 def canonical_json(value: Any) -> str:

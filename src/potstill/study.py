@@ -72,7 +72,8 @@ class Study(Section):
     )
     verify: Literal["symbolic", "undecided", "both"] = Field(
         default="undecided",
-        description="The judge is asked never, where the symbolic check cannot decide, or always.",
+        description="The judge is asked never, where the symbolic check can neither read nor "
+        "decide an answer (of teacher, base and students alike), or always.",
     )
     forms: Literal["note", "strict"] = Field(
         default="note",

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from potstill.deploy.asking import how_sure
+from potstill.deploy.card import model_card
 from potstill.deploy.finding import FoundStudent, find_student
+from potstill.deploy.reasking import Reasked
 from potstill.errors import InputError, StoreError
 
 
@@ -82,3 +85,49 @@ def test_how_sure_is_the_reports_own_figure(study_directory: Path, found: FoundS
     said = how_sure(found)
     assert f"right on {figures[0]} % of 60 unseen problems of pocket" in said
     assert f"(95 % {figures[1]} to {figures[2]})" in said
+
+
+def test_a_report_from_before_readings_were_counted_is_read(
+    study_directory: Path, tmp_path: Path
+) -> None:
+    directory = tmp_path / "older"
+    shutil.copytree(study_directory, directory)
+    path = directory / "report" / "report.json"
+    report = json.loads(path.read_text())
+    del report["unread"]
+    for row in (*report["scores"], *report["levels"]):
+        del row["readings"], row["readings_right"]
+    for row in report["comparisons"]:
+        del row["format"], row["survives_format"]
+    path.write_text(json.dumps(report))
+    found = find_student(directory, "R4")
+    assert found.scores
+    assert found.unread == ()
+
+
+def test_the_card_warns_of_a_base_that_could_not_be_read(
+    study_directory: Path, tmp_path: Path
+) -> None:
+    directory = tmp_path / "talks"
+    shutil.copytree(study_directory, directory)
+    path = directory / "report" / "report.json"
+    report = json.loads(path.read_text())
+    examples = [
+        {"problem_id": f"p{i}", "end": f"<script>{i}</script>\n# It is {i}", "why": "none found"}
+        for i in range(3)
+    ]
+    of = {"set": "pocket", "split": "heldout", "responses": 60, "unread": 6, "examples": examples}
+    named = (("base", "base"), ("R1", "student"), ("R4", "student"), ("teacher", "teacher"))
+    report["unread"] = [of | {"who": who, "role": role} for who, role in named]
+    path.write_text(json.dumps(report))
+    found = find_student(directory, "R4")
+    assert [row["who"] for row in found.unread] == ["base", "R4"]
+    card = model_card(found, "peft", "", Reasked())
+    assert "**Warning.** 6 of the base's 60 answers on pocket (10.0 %) could not be read" in card
+    assert "**Warning.** 6 of R4's 60 answers" in card
+    assert card.count("ends with: &lt;script") == 6
+    assert "<script" not in card
+    report["unread"][0]["examples"][0]["end"] = 5
+    path.write_text(json.dumps(report))
+    with pytest.raises(StoreError, match="is damaged"):
+        find_student(directory, "R4")

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from mutations import HOSTILE_TEXTS, json_bytes, mangled, mangled_json, spoiled_bytes
 
 from potstill.errors import EndpointError
-from potstill.grading.judge import ask_judge, judge_messages
+from potstill.grading.judge import Question, ask_judge, judge_messages
 from potstill.ledger import Ledger
 from potstill.records import Finish, Opinion, Problem, RubricGold, Sampling, TextGold
 from potstill.solvers import Ask, Completion, Message, Unanswered
@@ -213,7 +213,7 @@ VERDICTS = st.tuples(
 
 
 def _verdict(said: tuple[str, Finish], folder: Path) -> None:
-    (judged,) = ask_judge(Saying(said), [("p", PROBLEM, said[0])], "verify")
+    (judged,) = ask_judge(Saying(said), [Question("p", PROBLEM, said[0])], "verify")
     assert isinstance(judged.opinion, Opinion)
     if judged.opinion is Opinion.EQUAL:
         assert "correct" in said[0].lower().replace("incorrect", "")

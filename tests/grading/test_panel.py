@@ -9,7 +9,7 @@ import pytest
 
 from potstill.errors import InputError
 from potstill.grading import GradingPool, Ruling, Rulings, verify
-from potstill.grading.judge import judge_messages, parse_reply
+from potstill.grading.judge import READING_NOTE, judge_messages, parse_reply
 from potstill.grading.rulings import ruling_key
 from potstill.records import (
     DecidedBy,
@@ -17,6 +17,7 @@ from potstill.records import (
     Opinion,
     Outcome,
     Problem,
+    Reading,
     Response,
     TextGold,
     Verdict,
@@ -137,6 +138,33 @@ def test_modes(pool: GradingPool) -> None:
     assert judge.asked == []
     with pytest.raises(InputError, match="one of symbolic, undecided, both"):
         one(pool, pair("5", "5"), mode="all")
+
+
+def test_a_second_reader_gets_the_whole_response_that_no_rule_could_read(
+    pool: GradingPool,
+) -> None:
+    judge = ScriptedJudge(lambda ask: "It says five.\nVerdict: CORRECT")
+    said = "It is as many as one hand has fingers, as one can see."
+    verdict = one(pool, pair("5", said), judge=judge)
+    (asked,) = judge.asked
+    assert f"<answer>\n{said}\n</answer>" in asked.messages[-1].content
+    assert asked.messages[-1].content.startswith(READING_NOTE)
+    assert (verdict.outcome, verdict.decided_by) == (Outcome.CORRECT, DecidedBy.JUDGE)
+    assert verdict.reading is Reading.STATED
+    # what stands in a box is the answer, however much talk is around it
+    boxed = one(pool, pair("5", f"{said} \\boxed{{\\text{{a hand}} @ 7}}"), judge=judge)
+    chat = judge.asked[-1].messages[-1].content
+    assert "fingers" not in chat
+    assert READING_NOTE not in chat
+    assert boxed.reading is Reading.BOX
+
+
+def test_without_a_second_reader_it_stays_unread(pool: GradingPool) -> None:
+    item = pair("5", "It is as many as one hand has fingers, as one can see.")
+    judge = ScriptedJudge(lambda ask: "Verdict: CORRECT")
+    assert one(pool, item).reading is Reading.UNREAD
+    assert one(pool, item, judge=judge, mode="symbolic").reading is Reading.UNREAD
+    assert one(pool, item, judge=ScriptedJudge(lambda ask: "Hm")).reading is Reading.UNREAD
 
 
 def test_a_judge_without_a_record_counts_as_not_asked(pool: GradingPool) -> None:

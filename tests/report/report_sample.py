@@ -19,6 +19,8 @@ from potstill.report import (
     OverlapPair,
     ReportData,
     Reproduction,
+    Unread,
+    UnreadExample,
 )
 
 HERE = Condition("set-1a2b", "", "{problem}", Sampling(max_tokens=256), "float32")
@@ -100,10 +102,22 @@ def _causes(x: LevelScore) -> dict[str, int]:
     return {"other": wrong - wrong // 3, "sign": wrong // 3, "truncated": x.outcomes["TRUNCATED"]}
 
 
+def unread(hostile: str = "") -> tuple[Unread, ...]:
+    """A base that was warned of, with ``hostile`` in what it said."""
+    examples = tuple(
+        UnreadExample(f"p000{i}{hostile}", f"so it is {i}{hostile}", f"no answer{hostile}")
+        for i in (1, 2, 3)
+    )
+    return (Unread("pocket", Split.HELDOUT, "base", Role.BASE, 330, 31, examples),)
+
+
 def report_data(
     evaluation: Evaluation | None = None, seeds: int = 1, hostile: str = "", **others: object
 ) -> ReportData:
-    """A whole report's data; ``hostile`` stands in every field that a model or a person fills."""
+    """A whole report's data; ``hostile`` stands in every field that a model or a person fills.
+
+    Only then is there a warning of unread answers, which these answers do not bear out.
+    """
     evaluation = evaluation or evaluate(answers(seeds=seeds), CONDITIONS)
     teacher = [s.outcomes for s in evaluation.scores if s.role is Role.TEACHER]
     disagreement = Disagreement(
@@ -141,6 +155,7 @@ def report_data(
             CauseCount(x.set, x.split, x.level or x.role.value, x.group, x.responses, _causes(x))
             for x in evaluation.levels
         ),
+        "unread": unread(hostile) if hostile else (),
         "grader": Grader({"both": 300, "symbolic": 2_400}, (disagreement,), 5, 2),
         "overlap": (OverlapPair("p0009", "t0101", "near-duplicate", 0.93, "removed"),),
         "reproduction": Reproduction(

@@ -58,6 +58,7 @@ FILES = {
             "corpus",
             "causes",
             "interactions",
+            "unread",
             "shared",
         )
     ),

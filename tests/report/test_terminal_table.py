@@ -29,7 +29,12 @@ def test_every_row_on_one_line_and_adding_up(width: int, seeds: int) -> None:
     lines = printed(report_numbers(report_data(seeds=seeds)), width)
     assert max(map(len, lines)) <= width
     assert not any("…" in line for line in lines)
+    assert " ".join(lines).count("not read") == 1
     for name in ("base", "R1", "R6", "teacher"):
+        read = [x for x in lines if re.match(rf" {name} +\d", x)][-1]
+        n, *readings = [int(x.replace(",", "")) for x in read.split()[1:]]
+        assert (n, len(readings)) == (sum(readings), 4)
+        lines.remove(read)
         (row,) = [x for x in lines if re.match(rf" {name} +\d", x)]
         n, *outcomes = [int(x.replace(",", "")) for x in row.split()[-4:]]
         assert n == sum(outcomes) == (330 * seeds if name.startswith("R") else 330)
@@ -50,7 +55,7 @@ def test_many_outcomes_go_below_where_they_do_not_fit() -> None:
     numbers = report_numbers(report_data(evaluate(rows, CONDITIONS)))
     narrow = printed(numbers, 80)
     assert max(map(len, narrow)) <= 80
-    assert sum(bool(re.match(r" base +\d", x)) for x in narrow) == 2
+    assert sum(bool(re.match(r" base +\d", x)) for x in narrow) == 3
     heading = next(x for x in narrow if "unp." in x)
     assert heading.split() == [
         "n",

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from potstill.deploy.card_head import card_head
-from potstill.report.phrases import percent, shown
+from potstill.report.phrases import markdown, percent, shown
+from potstill.report.readings import unread_sentence
 
 if TYPE_CHECKING:
     from potstill.deploy.finding import FoundStudent
@@ -45,6 +46,7 @@ def model_card(found: FoundStudent, form: str, note: str, reasked: Reasked) -> s
         _about(found),
         "## How well it does",
         "\n".join(_figures(found)),
+        *_unread(found),
         reasked.sentence,
         "## How it is asked",
         _asked(found),
@@ -80,6 +82,16 @@ def _figures(found: FoundStudent) -> Iterator[str]:
         yield (
             f"| {row['level']} | {row['set']} | {row['n']:,} | {percent(row['accuracy'])} % | "
             f"{percent(row['low'])} to {percent(row['high'])} % | {base} | {row['condition_id']} |"
+        )
+
+
+def _unread(found: FoundStudent) -> Iterator[str]:
+    """A warning where many answers of the student or its base could not be read; a few of them."""
+    for row in found.unread:
+        yield f"**Warning.** {markdown(unread_sentence(row))}"
+        yield "\n".join(
+            f"- {markdown(x['problem_id'])}, ends with: {markdown(x['end'])}"
+            for x in row["examples"]
         )
 
 

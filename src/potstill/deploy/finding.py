@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from potstill.records import (
     Split,
     Student,
 )
+from potstill.report.data import Unread, UnreadExample
 from potstill.store import Cell, Store
 from potstill.students import MIX
 from potstill.study import Study
@@ -47,7 +48,8 @@ class FoundStudent:
 
     ``condition`` is how it was asked; ``scores`` are the rows of report.json on it over whole
     held-out sets, empty where the study has no report yet. ``level`` is its variant, or the level
-    that the mixed student is to be asked for (``mix-R3``). ``base_scores`` are the base's rows.
+    that the mixed student is to be asked for (``mix-R3``). ``base_scores`` are the base's rows,
+    ``unread`` those of the two of whose answers many could not be read.
     """
 
     directory: Path
@@ -58,6 +60,7 @@ class FoundStudent:
     condition: Condition
     scores: tuple[Mapping[str, Any], ...]
     base_scores: tuple[Mapping[str, Any], ...]
+    unread: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def name(self) -> str:
@@ -106,7 +109,10 @@ def find_student(directory: Path, wanted: str = "") -> FoundStudent:
     )
     condition = _condition(study, report, scores, level)
     base_scores = tuple(_heldout(report, Role.BASE))
-    return FoundStudent(directory, study, student, folder, level, condition, scores, base_scores)
+    unread = tuple(_unread(report, {row["level"] for row in scores}))
+    return FoundStudent(
+        directory, study, student, folder, level, condition, scores, base_scores, unread
+    )
 
 
 def find_ladder(directory: Path, mixed: bool = False) -> list[FoundStudent]:
@@ -138,6 +144,9 @@ def _read_report(directory: Path) -> Mapping[str, Any]:
             # the figures of a row without an accuracy (no answer counts) stand there as null
             missing = row["accuracy"] is None
             make(Score, {k: 0.0 if missing and v is None else v for k, v in row.items()})
+        for row in report.get("unread", ()):  # a report from before they were counted has none
+            for example in make(Unread, row).examples:
+                make(UnreadExample, example)
         for row in report["conditions"]:
             make(Condition, {k: v for k, v in row.items() if k != "condition_id"})
             if not isinstance(row["condition_id"], str):
@@ -169,6 +178,13 @@ def _heldout(report: Mapping[str, Any], role: Role) -> list[Mapping[str, Any]]:
         for row in report["scores"]
         if row["role"] == role and row["split"] == Split.HELDOUT and row["group"] == "all"
     ]
+
+
+def _unread(report: Mapping[str, Any], levels: Container[str]) -> Iterator[Mapping[str, Any]]:
+    """Which of the base and the student's levels have many unread answers to held-out problems."""
+    for row in report.get("unread", ()):
+        if row["split"] == Split.HELDOUT and (row["role"] == Role.BASE or row["who"] in levels):
+            yield row
 
 
 def _best(report: Mapping[str, Any], known: Mapping[Path, Student]) -> str:

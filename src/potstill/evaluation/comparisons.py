@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from potstill.errors import StudyError
+from potstill.evaluation.formats import FormatBounds, correct_format, format_bounds
 from potstill.evaluation.ladder import Ladder, SharedErrors, ladders, shared_errors
+from potstill.evaluation.pairing import pair_up, side_name
 from potstill.evaluation.scores import (
     Answered,
     LevelScore,
     by_group,
     level_order,
-    right_by_seed,
     score,
     summarise,
 )
@@ -26,7 +27,7 @@ from potstill.evaluation.statistics import (
 )
 from potstill.records import Condition, Level, Outcome, Role, Score, Split
 
-__all__ = ["Comparison", "Evaluation", "Kind", "compare", "differing", "evaluate", "paired_tables"]
+__all__ = ["Comparison", "Evaluation", "Kind", "compare", "differing", "evaluate"]
 
 _BASE = Role.BASE.value
 _AGAIN = "Run the study again: they are asked again."
@@ -49,8 +50,9 @@ class Comparison:
     where nothing is tested. ``p_holm`` is it after Holm's correction over the same set's
     exploratory comparisons against the same ``b``. ``needed`` is how many problems the difference
     seen would need (80 % power), ``detectable`` the smallest difference this ``n`` shows.
-    ``differs`` names what differs in the two conditions. While ``blocked`` responses are ERRORED,
-    nothing is claimed and ``next_step`` says what to do.
+    ``differs`` names what differs in the two conditions, ``format`` holds what other readings of
+    the answers make of the difference. While ``blocked`` responses are ERRORED, nothing is claimed
+    and ``next_step`` says what to do.
     """
 
     a: str
@@ -76,6 +78,7 @@ class Comparison:
     p_holm: float | None
     needed: int | None
     detectable: float | None
+    format: FormatBounds
     blocked: int
     next_step: str
 
@@ -85,6 +88,11 @@ class Comparison:
         p = self.p if self.p_holm is None else self.p_holm
         outside = not self.low <= 0.0 <= self.high
         return p is not None and p < 0.05 and outside and not self.blocked
+
+    @property
+    def survives_format(self) -> bool:
+        """Whether it is beyond chance however the unread answers of either side are counted."""
+        return self.beyond_chance and self.format.survives(self.difference)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,17 +126,18 @@ def compare(
     differs = _differs(a[0], b[0], conditions)
     if differs and not teacher:
         raise StudyError(
-            f"{_name(a[0])} and {_name(b[0])} on {a[0].set} cannot be compared: their conditions "
-            f"differ in {', '.join(differs)}. Ask both under one condition."
+            f"{side_name(a[0])} and {side_name(b[0])} on {a[0].set} cannot be compared: their "
+            f"conditions differ in {', '.join(differs)}. Ask both under one condition."
         )
     errored = sum(row.outcome is Outcome.ERRORED for row in (*a, *b))
-    ids, table_a, table_b = paired_tables(a, b, shared_only=teacher)
+    paired = pair_up(a, b, shared_only=teacher)
+    n, (table_a, table_b) = len(paired.ids), paired.tables()
     found = paired_difference_seeds(table_a, table_b)
     tested = not teacher
     discordance = min(1.0, max(found.discordance, abs(found.difference)))
     return Comparison(
-        a=_name(a[0]),
-        b=_name(b[0]),
+        a=side_name(a[0]),
+        b=side_name(b[0]),
         kind=Kind.DESCRIPTIVE if teacher else kind,
         set=a[0].set,
         split=a[0].split,
@@ -138,7 +147,7 @@ def compare(
         differs=tuple(differs),
         seeds_a=_seeds(a),
         seeds_b=_seeds(b),
-        n=len(ids),
+        n=n,
         accuracy_a=_share(table_a),
         accuracy_b=_share(table_b),
         difference=found.difference,
@@ -149,7 +158,8 @@ def compare(
         p=found.p if tested else None,
         p_holm=None,
         needed=problems_needed(found.difference, discordance) if tested else None,
-        detectable=minimum_detectable_difference(len(ids), discordance) if tested else None,
+        detectable=minimum_detectable_difference(n, discordance) if tested else None,
+        format=format_bounds(paired, found, tested=tested),
         blocked=errored,
         next_step=_AGAIN if errored else "",
     )
@@ -220,7 +230,7 @@ def evaluate(
             comparisons += [compare(x, teacher, conditions) for x in students.values()]
             plain = [r for r in rows if r.role is Role.BASE and not r.level]
             comparisons += _base_and_teacher(plain, teacher, conditions) if plain else []
-    there = {_name(r) for r in answers if (r.set, r.split) == (chosen_set, Split.HELDOUT)}
+    there = {side_name(r) for r in answers if (r.set, r.split) == (chosen_set, Split.HELDOUT)}
     made = any(c.kind is Kind.PRIMARY for c in comparisons)
     if primary and {*primary} <= there and not made:
         raise StudyError(
@@ -289,8 +299,14 @@ def _kind(primary: bool) -> Kind:
 def _corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
     tested = [c for c in comparisons if c.kind is Kind.EXPLORATORY and c.p is not None]
     adjusted = holm([c.p for c in tested if c.p is not None])
-    by_name = {c.a: p for c, p in zip(tested, adjusted, strict=True)}
-    return [dataclasses.replace(c, p_holm=by_name.get(c.a)) for c in comparisons]
+    bounds = correct_format([c.format for c in tested])
+    by_name = {c.a: (p, bound) for c, p, bound in zip(tested, adjusted, bounds, strict=True)}
+    return [
+        dataclasses.replace(c, p_holm=by_name[c.a][0], format=by_name[c.a][1])
+        if c.a in by_name
+        else c
+        for c in comparisons
+    ]
 
 
 def _one_cell(rows: Sequence[Answered]) -> None:
@@ -300,7 +316,7 @@ def _one_cell(rows: Sequence[Answered]) -> None:
     if len(cells) > 1:
         found = sorted({r.condition_id for r in rows})
         raise StudyError(
-            f"{_name(rows[0])} on {rows[0].set} answered under {len(found)} conditions "
+            f"{side_name(rows[0])} on {rows[0].set} answered under {len(found)} conditions "
             f"({', '.join(found)}); compare it under one of them."
         )
 
@@ -317,32 +333,6 @@ def _differs(a: Answered, b: Answered, conditions: Mapping[str, Condition]) -> l
     return differing(conditions[a.condition_id], conditions[b.condition_id])
 
 
-def paired_tables(
-    a: Sequence[Answered], b: Sequence[Answered], *, shared_only: bool
-) -> tuple[list[str], list[list[bool]], list[list[bool]]]:
-    """The ids of the problems that both answered, and right or wrong by seed and problem of each.
-
-    Raises StudyError where they answered different problems, unless ``shared_only``.
-    """
-    ids_a, table_a = right_by_seed(a)
-    ids_b, table_b = right_by_seed(b)
-    shared = set(ids_a) & set(ids_b)
-    apart = sorted(set(ids_a) ^ set(ids_b))
-    if apart and not shared_only:
-        raise StudyError(
-            f"{_name(a[0])} and {_name(b[0])} did not answer the same problems of {a[0].set} "
-            f"({len(apart)} differ, {apart[0]} first); run the study again: they are asked."
-        )
-    ids = [i for i in ids_a if i in shared]
-    place_a = {i: k for k, i in enumerate(ids_a)}
-    place_b = {i: k for k, i in enumerate(ids_b)}
-    return (
-        ids,
-        [[row[place_a[i]] for i in ids] for row in table_a],
-        [[row[place_b[i]] for i in ids] for row in table_b],
-    )
-
-
 def _share(table: Sequence[Sequence[bool]]) -> float:
     cells = sum(len(row) for row in table)
     return sum(sum(row) for row in table) / cells if cells else 0.0
@@ -350,7 +340,3 @@ def _share(table: Sequence[Sequence[bool]]) -> float:
 
 def _seeds(rows: Sequence[Answered]) -> tuple[int, ...]:
     return tuple(dict.fromkeys(row.seed for row in rows))
-
-
-def _name(row: Answered) -> str:
-    return row.level or row.role.value

@@ -16,18 +16,22 @@ from potstill.records import (
     Level,
     Outcome,
     Problem,
+    Reading,
     Response,
     Role,
     Score,
     Split,
     Verdict,
+    reading_of,
 )
 
 __all__ = [
     "Answered",
     "LevelScore",
     "by_group",
+    "by_seed",
     "check_counts",
+    "check_readings",
     "join",
     "level_order",
     "refuse_seen",
@@ -46,7 +50,7 @@ class Answered:
 
     ``level`` is the student's variant (R1..R6, mix, ...) and empty for base and teacher; ``seed``
     is the training seed and 0 for them. ``set`` names the problem set, ``read`` is the answer that
-    was read from the response.
+    was read from the response and ``rule`` the rule that read it.
     """
 
     solver: str
@@ -62,15 +66,37 @@ class Answered:
     words: int
     tokens: int
     read: str = ""
+    rule: str = ""
+
+    @property
+    def reading(self) -> Reading:
+        """How the answer was read."""
+        return reading_of(self.outcome, self.rule)
+
+    @property
+    def right(self) -> bool:
+        """Whether it is CORRECT."""
+        return self.outcome is Outcome.CORRECT
+
+    @property
+    def right_in_a_box(self) -> bool:
+        """Whether it is CORRECT and was read from a box: what a strict reading counts."""
+        return self.right and self.reading is Reading.BOX
+
+    @property
+    def unread(self) -> bool:
+        """Whether nobody could tell right from wrong: UNPARSED or UNDECIDED."""
+        return self.reading is Reading.UNREAD
 
 
 @dataclass(frozen=True, slots=True)
 class LevelScore:
     """How base, teacher or all seeds of one level did together on one group of one set.
 
-    ``n`` counts problems with a readable key, ``responses`` everything answered (``outcomes`` sums
-    to it). ``accuracy`` is the mean over ``seeds``, ``sd`` their spread (None for one seed);
-    ``low`` and ``high`` count problems and seeds at 95 %.
+    ``n`` counts problems with a readable key, ``responses`` everything answered: ``outcomes`` and
+    ``readings`` each sum to it, ``readings_right`` is how many of each reading were CORRECT.
+    ``accuracy`` is the mean over ``seeds``, ``sd`` their spread (None for one seed); ``low`` and
+    ``high`` count problems and seeds at 95 %.
     """
 
     role: Role
@@ -91,6 +117,8 @@ class LevelScore:
     words: float
     tokens: float
     accuracy_by_seed: tuple[float, ...] = field(default=())
+    readings: Mapping[str, int] = field(default_factory=dict)
+    readings_right: Mapping[str, int] = field(default_factory=dict)
 
 
 def response_words(response: Response) -> int:
@@ -149,6 +177,7 @@ def join(
             words=response_words(response),
             tokens=response.tokens_out,
             read=verdict.extracted,
+            rule=verdict.rule,
         )
         rows[key] = (response.attempt, row)
     return [row for _, row in rows.values()]
@@ -188,6 +217,26 @@ def check_counts(n: int, outcomes: Mapping[str, int], whose: str) -> None:
             f"the outcome counts of {whose} sum to {sum(outcomes.values())}, not to its {n} "
             "responses; grade the study again."
         )
+
+
+def check_readings(
+    outcomes: Mapping[str, int], readings: Mapping[str, int], right: Mapping[str, int], whose: str
+) -> None:
+    """None, where the readings agree with the outcomes; StudyError otherwise.
+
+    They name every reading, sum to as many answers, and are right as often. Counts that are both
+    empty are from before readings were counted.
+    """
+    if not readings and not right:
+        return
+    names = {r.value for r in Reading}
+    totals = sum(outcomes.values()), outcomes[Outcome.CORRECT]
+    for counts, total in zip((readings, right), totals, strict=True):
+        if set(counts) != names or sum(counts.values()) != total:
+            raise StudyError(
+                f"how the answers of {whose} were read is told of {sum(counts.values())} and not "
+                f"of {total}; grade the study again."
+            )
 
 
 def level_order(levels: Iterable[str]) -> list[str]:
@@ -233,12 +282,21 @@ def right_by_seed(answers: Sequence[Answered]) -> tuple[list[str], list[list[boo
 
     Raises StudyError where two seeds did not answer the same problems.
     """
-    by_solver: dict[str, dict[str, Outcome]] = {}
+    ids, table = by_seed(answers)
+    return ids, [[answer.right for answer in row] for row in table]
+
+
+def by_seed(answers: Sequence[Answered]) -> tuple[list[str], list[list[Answered]]]:
+    """The problem ids with a readable key, and the answers by seed (rows) and problem.
+
+    Raises StudyError where two seeds did not answer the same problems.
+    """
+    by_solver: dict[str, dict[str, Answered]] = {}
     for answer in answers:
         cell = by_solver.setdefault(answer.solver, {})
         if answer.problem_id in cell:
             _refuse_twice([a for a in answers if a.solver == answer.solver])
-        cell[answer.problem_id] = answer.outcome
+        cell[answer.problem_id] = answer
     if not by_solver:
         return [], []
     first, *others = by_solver
@@ -249,9 +307,14 @@ def right_by_seed(answers: Sequence[Answered]) -> tuple[list[str], list[list[boo
                 f"{first} and {other} did not answer the same problems ({_ids(sorted(lacking))}); "
                 "run the study again: what is missing is asked."
             )
-    bad = {i for cell in by_solver.values() for i, o in cell.items() if o is Outcome.BAD_KEY}
+    bad = {
+        i
+        for cell in by_solver.values()
+        for i, answer in cell.items()
+        if answer.outcome is Outcome.BAD_KEY
+    }
     ids = [i for i in by_solver[first] if i not in bad]
-    return ids, [[cell[i] is Outcome.CORRECT for i in ids] for cell in by_solver.values()]
+    return ids, [[cell[i] for i in ids] for cell in by_solver.values()]
 
 
 def by_group(rows: Sequence[Answered]) -> dict[str, list[Answered]]:
@@ -265,8 +328,10 @@ def by_group(rows: Sequence[Answered]) -> dict[str, list[Answered]]:
 
 def _score(rows: list[Answered], group: str) -> Score:
     head, n = rows[0], len(rows)
-    outcomes = _outcomes(rows)
-    check_counts(n, outcomes, f"{head.solver} on {head.set} ({group})")
+    outcomes, (readings, right) = _outcomes(rows), _readings(rows)
+    whose = f"{head.solver} on {head.set} ({group})"
+    check_counts(n, outcomes, whose)
+    check_readings(outcomes, readings, right, whose)
     readable, correct = n - outcomes[Outcome.BAD_KEY], outcomes[Outcome.CORRECT]
     interval = wilson(correct, readable)
     return Score(
@@ -285,13 +350,17 @@ def _score(rows: list[Answered], group: str) -> Score:
         high=interval.high,
         words=_mean([r.words for r in rows]),
         tokens=_mean([r.tokens for r in rows]),
+        readings=readings,
+        readings_right=right,
     )
 
 
 def _level_score(rows: list[Answered], group: str) -> LevelScore:
     head = rows[0]
-    outcomes = _outcomes(rows)
-    check_counts(len(rows), outcomes, f"{head.level or head.role.value} on {head.set} ({group})")
+    outcomes, (readings, right) = _outcomes(rows), _readings(rows)
+    whose = f"{head.level or head.role.value} on {head.set} ({group})"
+    check_counts(len(rows), outcomes, whose)
+    check_readings(outcomes, readings, right, whose)
     ids, table = right_by_seed(rows)
     estimate = across_seeds(table)
     solvers = {row.solver: row.seed for row in rows}
@@ -314,6 +383,8 @@ def _level_score(rows: list[Answered], group: str) -> LevelScore:
         words=_mean([r.words for r in rows]),
         tokens=_mean([r.tokens for r in rows]),
         accuracy_by_seed=tuple(sum(row) / len(row) if row else 0.0 for row in table),
+        readings=readings,
+        readings_right=right,
     )
 
 
@@ -322,6 +393,16 @@ def _outcomes(rows: Iterable[Answered]) -> dict[str, int]:
     for row in rows:
         counts[row.outcome.value] += 1
     return counts
+
+
+def _readings(rows: Iterable[Answered]) -> tuple[dict[str, int], dict[str, int]]:
+    """How many answers were read how, and how many of those were right."""
+    counts = {reading.value: 0 for reading in Reading}
+    right = dict(counts)
+    for row in rows:
+        counts[row.reading.value] += 1
+        right[row.reading.value] += row.right
+    return counts, right
 
 
 def _refuse_twice(rows: Iterable[Answered]) -> None:

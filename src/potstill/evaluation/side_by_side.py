@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from potstill.evaluation.comparisons import differing, paired_tables
+from potstill.evaluation.comparisons import differing
+from potstill.evaluation.formats import FormatBounds, correct_format, format_bounds
+from potstill.evaluation.pairing import pair_up
 from potstill.evaluation.samples import paired_bootstrap
 from potstill.evaluation.scores import Answered, LevelScore, level_order, right_by_seed, summarise
 from potstill.evaluation.seeds import across_seeds, paired_difference_seeds
@@ -36,7 +38,8 @@ class Beside:
     :func:`~potstill.evaluation.seeds.paired_difference_seeds`; ``p_holm`` is it after Holm's
     correction over the set's rows. ``needed`` and ``detectable`` (problems for the difference seen,
     least difference that ``n`` show, 80 % power) are known for one seed a side: more problems do
-    not make up for few seeds. While ``blocked`` responses are ERRORED, nothing is claimed.
+    not make up for few seeds. ``format`` holds what other readings of the answers make of a paired
+    difference. While ``blocked`` responses are ERRORED, nothing is claimed.
     """
 
     who: str
@@ -57,6 +60,7 @@ class Beside:
     needed: int | None = None
     detectable: float | None = None
     blocked: int = 0
+    format: FormatBounds | None = None
 
     @property
     def beyond_chance(self) -> bool:
@@ -64,6 +68,13 @@ class Beside:
         if self.p_holm is None or self.low is None or self.high is None or self.blocked:
             return False
         return self.p_holm < 0.05 and not self.low <= 0.0 <= self.high
+
+    @property
+    def survives_format(self) -> bool:
+        """Whether it is beyond chance however the unread answers of either study are counted."""
+        if self.format is None or self.difference is None:
+            return False
+        return self.beyond_chance and self.format.survives(self.difference)
 
 
 def side_by_side(
@@ -84,7 +95,11 @@ def side_by_side(
         for who in _ordered([*cells_a, *cells_b])
     ]
     corrected = iter(holm([row.p for row in rows if row.p is not None]))
-    return [row if row.p is None else replace(row, p_holm=next(corrected)) for row in rows]
+    bounds = iter(correct_format([row.format for row in rows if row.format is not None]))
+    return [
+        row if row.format is None else replace(row, p_holm=next(corrected), format=next(bounds))
+        for row in rows
+    ]
 
 
 def _cells(rows: Sequence[Answered]) -> dict[_Who, list[Answered]]:
@@ -138,18 +153,19 @@ def _why_not(
 
 
 def _paired(row: Beside, a: Sequence[Answered], b: Sequence[Answered]) -> Beside:
-    ids, table_a, table_b = paired_tables(a, b, shared_only=True)
+    paired = pair_up(b, a, shared_only=True)  # B less A
+    n, (table_b, table_a) = len(paired.ids), paired.tables()
     found = paired_difference_seeds(table_b, table_a)
     if found.pairs == 1:
         row = replace(
             row,
             needed=problems_needed(found.difference, found.discordance),
-            detectable=minimum_detectable_difference(len(ids), found.discordance),
+            detectable=minimum_detectable_difference(n, found.discordance),
         )
     return replace(
         row,
         paired=True,
-        n=len(ids),
+        n=n,
         difference=found.difference,
         low=found.low,
         high=found.high,
@@ -157,6 +173,7 @@ def _paired(row: Beside, a: Sequence[Answered], b: Sequence[Answered]) -> Beside
         only_a=found.only_b,
         only_b=found.only_a,
         p=found.p,
+        format=format_bounds(paired, found, tested=True).turned(),
     )
 
 

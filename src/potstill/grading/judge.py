@@ -9,7 +9,15 @@ from dataclasses import dataclass
 from potstill.records import Finish, Opinion, Problem, RubricGold, Sampling
 from potstill.solvers import Ask, Completion, Message, Solver, Unanswered
 
-__all__ = ["JUDGE_SYSTEM", "Judged", "ask_judge", "judge_messages", "parse_reply"]
+__all__ = [
+    "JUDGE_SYSTEM",
+    "READING_NOTE",
+    "Judged",
+    "Question",
+    "ask_judge",
+    "judge_messages",
+    "parse_reply",
+]
 
 JUDGE_SYSTEM = (
     "You compare a student's final answer with the answer key of a problem. Judge only whether the "
@@ -24,6 +32,11 @@ JUDGE_SYSTEM = (
     "Verdict: INCORRECT"
 )
 RUBRIC_NOTE = "The key is a rubric: the answer is correct if it meets every point of it.\n"
+READING_NOTE = (
+    "The answer below is a whole response in which no final answer could be found by rule. Find "
+    "the answer it gives to the problem and judge that one alone: not a step on the way, not an "
+    "answer it takes back, not one to another question. A response that gives none is incorrect.\n"
+)
 REMINDER = (
     "Your reply could not be read. Answer again with one sentence, and end with a last line that "
     "is exactly `Verdict: CORRECT` or `Verdict: INCORRECT`."
@@ -38,6 +51,16 @@ _WHOLE = re.compile(r"[\s*_`\"]*(correct|incorrect)\s*[*_`\"]*\s*\.?\s*[*_`\"]*"
 
 
 @dataclass(frozen=True, slots=True)
+class Question:
+    """One answer to put to a judge; ``whole`` is a response whose answer is still to be found."""
+
+    tag: str
+    problem: Problem
+    answer: str
+    whole: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Judged:
     """What the judge made of one answer. ``calls`` counts the replies that were bought for it."""
 
@@ -47,9 +70,16 @@ class Judged:
     calls: int
 
 
-def judge_messages(problem: Problem, answer: str, attempt: int = 0) -> tuple[Message, ...]:
-    """The chat that puts one answer to a judge; the same up to ``<problem>`` for every answer."""
-    note = RUBRIC_NOTE if isinstance(problem.gold, RubricGold) else ""
+def judge_messages(
+    problem: Problem, answer: str, attempt: int = 0, *, whole: bool = False
+) -> tuple[Message, ...]:
+    """The chat that puts one answer, or a ``whole`` response that holds it, to a judge.
+
+    It is the same up to ``<problem>`` for every answer of a kind.
+    """
+    note = READING_NOTE if whole else ""
+    if isinstance(problem.gold, RubricGold):
+        note = RUBRIC_NOTE
     shown = answer.strip()
     if len(shown) > MAX_ANSWER:
         shown = "[...]\n" + shown[-MAX_ANSWER:]
@@ -79,21 +109,19 @@ def parse_reply(text: str) -> Opinion:
     return Opinion.EQUAL if match.group(1).lower() == "correct" else Opinion.DIFFERENT
 
 
-def ask_judge(
-    judge: Solver, questions: Iterable[tuple[str, Problem, str]], stage: str
-) -> Iterator[Judged]:
-    """Yield the judge's opinion on (tag, problem, answer) triples, in the order they come.
+def ask_judge(judge: Solver, questions: Iterable[Question], stage: str) -> Iterator[Judged]:
+    """Yield the judge's opinion on each question, in the order they come.
 
     A reply that cannot be read is asked for once more; after that it is UNDECIDED. What a replay
     has no record of is NOT_ASKED. A failed call is UNDECIDED with its error.
     """
-    again: list[tuple[str, Problem, str]] = []
+    again: list[Question] = []
     held = {}
 
     def asks() -> Iterator[Ask]:
-        for tag, problem, answer in questions:
-            held[tag] = (tag, problem, answer)
-            yield Ask(tag, judge_messages(problem, answer), JUDGE_SAMPLING)
+        for question in questions:
+            held[question.tag] = question
+            yield _ask(question, 0)
 
     for result in judge.complete(asks(), stage):
         judged = _judged(result, 1)
@@ -104,10 +132,7 @@ def ask_judge(
             yield judged
     if not again:
         return
-    repeats = [
-        Ask(tag, judge_messages(problem, answer, 1), JUDGE_SAMPLING, attempt=1)
-        for tag, problem, answer in again
-    ]
+    repeats = [_ask(question, 1) for question in again]
     for result in judge.complete(repeats, stage):
         judged = _judged(result, 2)
         if judged is None:
@@ -115,6 +140,11 @@ def ask_judge(
         elif judged.opinion is Opinion.NOT_ASKED:
             judged = Judged(result.tag, Opinion.UNDECIDED, "the judge's reply cannot be read", 1)
         yield judged
+
+
+def _ask(question: Question, attempt: int) -> Ask:
+    chat = judge_messages(question.problem, question.answer, attempt, whole=question.whole)
+    return Ask(question.tag, chat, JUDGE_SAMPLING, attempt=attempt)
 
 
 def _judged(result: Completion | Unanswered, calls: int) -> Judged | None:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from typing import Literal
 
 from potstill.errors import InputError
-from potstill.grading.judge import Judged, ask_judge
+from potstill.grading.judge import Judged, Question, ask_judge
 from potstill.grading.pool import GradingPool
 from potstill.grading.rulings import Ruling, Rulings
 from potstill.records import DecidedBy, Opinion, Outcome, Problem, Response, Verdict
@@ -41,12 +41,12 @@ def verify(
 ) -> Iterator[Verdict]:
     """Yield one verdict per pair, in the order of the input.
 
-    ``mode`` "symbolic" asks no judge; "undecided" asks it for what the symbolic check cannot
-    decide; "both" asks it for every answer that was graded. Blank, truncated, errored and filtered
-    responses and bad keys never reach a judge; a person's ruling is obeyed without asking. With
-    ``forms`` "strict" a right value in another form than was asked for is WRONG. Pairs are drawn
-    as the pool draws them, and judged in chunks of some hundreds. Raises InputError for an unknown
-    mode.
+    ``mode`` "symbolic" asks no judge; "undecided" asks it for what the symbolic check cannot read
+    or decide, showing it the whole response where no answer was read; "both" asks it for every
+    answer that was graded. Blank, truncated, errored and filtered responses and bad keys never
+    reach a judge; a person's ruling is obeyed without asking. With ``forms`` "strict" a right value
+    in another form than was asked for is WRONG. Pairs are drawn as the pool draws them, and judged
+    in chunks of some hundreds. Raises InputError for an unknown mode.
     """
     if mode not in ("symbolic", "undecided", "both") or forms not in ("note", "strict"):
         raise InputError(
@@ -87,7 +87,7 @@ def _verify_chunk(
         wanted = _GRADED if mode == "both" else _OPEN
         # The place in the chunk is the tag: two samples of one problem must not be mixed up.
         questions = [
-            (str(place), problem, verdict.extracted or response.text)
+            _question(str(place), problem, response, verdict)
             for place, ((problem, response), verdict) in enumerate(
                 zip(chunk, verdicts, strict=True)
             )
@@ -102,6 +102,17 @@ def _verify_chunk(
         if (ruling := ruled[place]) is not None and verdict.outcome is not Outcome.BAD_KEY:
             verdict = _ruled(verdict, ruling)
         yield verdict
+
+
+def _question(tag: str, problem: Problem, response: Response, verdict: Verdict) -> Question:
+    """What a judge is shown: the answer that was read, the whole response where none could be.
+
+    What stands in a box is the answer, readable or not.
+    """
+    read = verdict.outcome is not Outcome.UNPARSED or verdict.rule.startswith("boxed")
+    if verdict.extracted and (read or verdict.extracted == response.text.strip()):
+        return Question(tag, problem, verdict.extracted)
+    return Question(tag, problem, response.text.strip() or response.reasoning, whole=True)
 
 
 def _with_judge(verdict: Verdict, judged: Judged) -> Verdict:

@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING
 
 from potstill.errors import InputError, StoreError
 from potstill.literal import literal
-from potstill.records import Problem, Verdict, content_hash
+from potstill.records import Problem, Reading, Verdict, content_hash
 from potstill.untrusted import lines_of, parse_json
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 __all__ = ["Ruling", "Rulings", "review", "ruling_key"]
+
+_END = 600  # characters of an unread response that a person is shown
 
 
 def ruling_key(problem_text: str, key: str, response_text: str) -> str:
@@ -127,15 +129,16 @@ def _ends_in_newline(path: Path) -> bool:
 
 
 def review(
-    disagreements: Iterable[tuple[Problem, str, Verdict]],
+    answers: Iterable[tuple[Problem, str, Verdict]],
     rulings: Rulings,
     *,
     console: Console | None = None,
 ) -> int:
     """The number of rulings a person made in the terminal; each on disk before the next is shown.
 
-    ``disagreements`` are problem, response text and verdict; what is ruled on already is passed
-    over. The person answers c (correct), w (wrong), s (skip) or q (quit), and may add a note.
+    ``answers`` are problem, response text and verdict; what is ruled on already is passed over. Of
+    an answer that could not be read the end of the response is shown. The person answers c
+    (correct), w (wrong), s (skip) or q (quit), and may add a note.
     """
     from rich.console import Console as RichConsole
     from rich.panel import Panel
@@ -143,13 +146,13 @@ def review(
 
     screen = console or RichConsole()
     made = 0
-    waiting = [row for row in disagreements if rulings.find(row[0], row[1]) is None]
+    waiting = [row for row in answers if rulings.find(row[0], row[1]) is None]
     for number, (problem, text, verdict) in enumerate(waiting, 1):
         screen.print(
             Panel(literal(problem.text), title=f"{number} of {len(waiting)}: {literal(problem.id)}")
         )
         screen.print(f"[bold]key[/]       {literal(problem.gold_text)}")
-        screen.print(f"[bold]answer[/]    {literal(verdict.extracted or text[-400:])}")
+        screen.print(f"[bold]answer[/]    {literal(_answer(text, verdict))}")
         screen.print(f"[bold]symbolic[/]  {verdict.symbolic}: {literal(verdict.symbolic_why)}")
         screen.print(f"[bold]judge[/]     {verdict.judge}: {literal(verdict.judge_why)}")
         try:
@@ -169,3 +172,10 @@ def review(
         made += 1
     screen.print(f"{made} rulings written to {literal(str(rulings.path))}")
     return made
+
+
+def _answer(text: str, verdict: Verdict) -> str:
+    """What a person has to rule on: the answer that was read, or how an unread response ends."""
+    if verdict.extracted and verdict.reading is not Reading.UNREAD:
+        return verdict.extracted
+    return f"… {text[-_END:]}" if len(text) > _END else text

@@ -13,6 +13,8 @@ from potstill.report.data import (
     OverlapPair,
     ReportData,
     Reproduction,
+    Unread,
+    UnreadExample,
 )
 from potstill.report.terminal import print_table
 
@@ -28,6 +30,8 @@ __all__ = [
     "OverlapPair",
     "ReportData",
     "Reproduction",
+    "Unread",
+    "UnreadExample",
     "build_report",
     "print_table",
 ]

@@ -15,6 +15,7 @@ from potstill.report.phrases import (
     span,
     words,
 )
+from potstill.report.readings import format_clause, format_sentence
 
 __all__ = ["claims"]
 
@@ -84,7 +85,7 @@ def _student(top: Row, base: Row | None, pair: Row | None, named: str) -> str:
         return f"{first}."
     if pair["blocked"]:
         return f"{first}; the base {_short(base)}. {_blocked(pair)}"
-    return f"{first}; the base {_short(base)}; {_difference(pair)}."
+    return f"{first}; the base {_short(base)}; {_difference(pair)}{format_clause(pair)}."
 
 
 def _difference(pair: Row, other: str = "the base") -> str:
@@ -134,7 +135,9 @@ def _ladder(top: Row, students: list[Row], pairs: list[Row]) -> list[str]:
     if level:
         parts.append(f"{listed(level)} cannot be told from {top['level']}")
     if parts:
-        texts.append(f"{'; '.join(parts)}{_corrected(len(judged))}.")
+        may_be = format_sentence(judged)
+        text = f"{'; '.join(parts)}{_corrected(len(judged))}."
+        texts.append(f"{text} {may_be}" if may_be else text)
     return texts
 
 
@@ -146,7 +149,8 @@ def _control(pair: Row) -> str:
     """Whether a level teaches more than R1 cut to its length does."""
     if pair["blocked"]:
         return _blocked(pair)
-    return f"{pair['a']} beside R1 cut to its length: {_difference(pair, 'that control')}."
+    text = _difference(pair, "that control") + format_clause(pair)
+    return f"{pair['a']} beside R1 cut to its length: {text}."
 
 
 def _teacher(teacher: Row, others: list[Row], named: str) -> str:

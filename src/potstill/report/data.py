@@ -11,7 +11,7 @@ from potstill.evaluation.published import Published
 from potstill.evaluation.samples import AtK
 from potstill.evaluation.scores import LevelScore
 from potstill.lessons.listing import GateRow, GateTotal
-from potstill.records import Condition, Score, Split
+from potstill.records import Condition, Role, Score, Split
 from potstill.report.cases import Case
 
 __all__ = [
@@ -26,6 +26,8 @@ __all__ = [
     "OverlapPair",
     "ReportData",
     "Reproduction",
+    "Unread",
+    "UnreadExample",
 ]
 
 
@@ -125,6 +127,31 @@ class CauseCount:
 
 
 @dataclass(frozen=True, slots=True)
+class UnreadExample:
+    """One answer that could not be read or decided: how it ends, and why it was left."""
+
+    problem_id: str
+    end: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A solver of whose answers to a set more than 2 % could not be read or decided.
+
+    ``who`` is a level, "base" or "teacher"; a level's seeds are counted together.
+    """
+
+    set: str
+    split: Split
+    who: str
+    role: Role
+    responses: int
+    unread: int
+    examples: tuple[UnreadExample, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Grader:
     """Who decided the verdicts, and where the two agents disagreed or said nothing usable."""
 
@@ -174,6 +201,7 @@ class ReportData:
     training: tuple[LossCurve, ...] = ()
     calls: tuple[CallCount, ...] = ()
     causes: tuple[CauseCount, ...] = ()
+    unread: tuple[Unread, ...] = ()
     grader: Grader | None = None
     overlap: tuple[OverlapPair, ...] = ()
     gates: tuple[GateTotal, ...] = ()
@@ -198,6 +226,7 @@ class ReportData:
         training: tuple[LossCurve, ...] = (),
         calls: tuple[CallCount, ...] = (),
         causes: tuple[CauseCount, ...] = (),
+        unread: tuple[Unread, ...] = (),
         grader: Grader | None = None,
         overlap: tuple[OverlapPair, ...] = (),
         gates: tuple[GateTotal, ...] = (),
@@ -220,6 +249,7 @@ class ReportData:
             training=training,
             calls=calls,
             causes=causes,
+            unread=unread,
             grader=grader,
             overlap=overlap,
             gates=gates,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from potstill.report.phrases import count, p_value, points, several, span
+from potstill.report.phrases import count, listed, p_value, points, several, span
 from potstill.report.views import Place, solver_rows
 
 __all__ = ["interaction_rows", "ladder_rows", "shared_rows", "shared_sentence", "trend_sentence"]
@@ -28,16 +29,24 @@ def ladder_rows(numbers: Row, place: Place) -> list[Row]:
     return rows
 
 
-def trend_sentence(ladder: Row) -> str:
-    """Whether accuracy falls along the ladder, and by how much a level."""
+def trend_sentence(ladder: Row, unread: Sequence[Row] = ()) -> str:
+    """Whether accuracy falls along the ladder, and by how much a level.
+
+    ``unread`` are the solvers with many unread answers: a trend over such a level may be format.
+    """
     trend = ladder["trend"]
     first, last = trend["levels"][0], trend["levels"][-1]
     ends = f"(95 % {span(trend['low'], trend['high'])}, {p_value(trend['p'])})"
     slope = f"{points(trend['slope'], sign=True)} points a level {ends}"
     over = f"From {first} to {last}, over {several(trend['n'], 'problem')},"
     if trend["p"] >= 0.05 or trend["low"] <= 0 <= trend["high"]:
-        return f"{over} no trend can be told: {slope}."
-    return f"{over} accuracy {'falls' if trend['slope'] < 0 else 'rises'}: {slope}."
+        text = f"{over} no trend can be told: {slope}."
+    else:
+        text = f"{over} accuracy {'falls' if trend['slope'] < 0 else 'rises'}: {slope}."
+    here = (x for x in unread if (x["set"], x["split"]) == (ladder["set"], "heldout"))
+    if found := [x["who"] for x in here if x["who"] in trend["levels"]]:
+        text += f" Answers of {listed(found)} that could not be read count in it as not right."
+    return text
 
 
 def interaction_rows(ladder: Row) -> list[Row]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from potstill.evaluation.formats import MANY_UNREAD
 from potstill.evaluation.statistics import (
     holm,
     mcnemar_exact,
@@ -40,9 +41,11 @@ class Gap:
     ``gap`` is teacher less base, ``low`` to ``high`` its 95 % interval, paired, and ``share`` the
     group's part of all problems, all of them shares. ``gain`` is gap times share: what the accuracy
     over all problems gains where a student comes up to the teacher on this group, and ``at_most``
-    what it gains where it also keeps all that the base alone has right. ``detectable`` is the least
-    gap that ``n`` problems show (80 % power, at 5 % over the number of groups), None where they
-    show none, and ``needed`` how many problems of the group the gap seen needs, None for no gap.
+    what it gains where it also keeps all that the base alone has right. ``unread_base`` and
+    ``unread_teacher`` count the answers that could not be read or decided: they count as not right.
+    ``detectable`` is the least gap that ``n`` problems show (80 % power, at 5 % over the number of
+    groups), None where they show none, and ``needed`` how many problems of the group the gap seen
+    needs, None for no gap.
     """
 
     group: str
@@ -55,6 +58,8 @@ class Gap:
     high: float
     gain: float
     at_most: float
+    unread_base: int
+    unread_teacher: int
     detectable: float | None
     needed: int | None
     tells: Tells
@@ -114,7 +119,7 @@ def gap_sentences(found: Gaps) -> list[str]:
     first = (
         f"The teacher answers {percent(whole.teacher)} % of {several(whole.n, 'problem')}, the "
         f"base {percent(whole.base)} %: a gap of {points(whole.gap)} points (95 % "
-        f"{span(whole.low, whole.high)})."
+        f"{span(whole.low, whole.high)}){_of_format(whole)}."
     )
     if whole.tells is Tells.AHEAD:
         return [f"{first} The base stands above the teacher: there is nothing to distil."]
@@ -152,6 +157,21 @@ def gap_sentences(found: Gaps) -> list[str]:
     return made
 
 
+def _of_format(row: Gap) -> str:
+    """How much of a gap may be format, as a clause; "" where the lower side's answers were read."""
+    unread, whose = row.unread_base, "base"
+    if row.gap < 0:
+        unread, whose = row.unread_teacher, "teacher"
+    share, size = unread / row.n, abs(row.gap)
+    if not unread or not size or (share <= MANY_UNREAD and share < size):
+        return ""
+    part = "all" if share >= size else f"up to {points(share)} points"
+    return (
+        f", of which {part} may be format: {count(unread)} of the {whose}'s {count(row.n)} "
+        "answers could not be read or decided"
+    )
+
+
 def _p(c: Row) -> float:
     return mcnemar_exact(c["only_a"], c["only_b"])
 
@@ -172,6 +192,8 @@ def _gap(c: Row, whole: Row, p: float, groups: int) -> Gap:
         high=-c["low"],
         gain=gap * share,
         at_most=c["only_b"] / whole["n"],
+        unread_base=c["format"]["unread_a"],
+        unread_teacher=c["format"]["unread_b"],
         detectable=detectable,
         needed=_needed(whole, gap, groups),
         tells=_tells(c, p, detectable, -whole["difference"]),

@@ -13,7 +13,7 @@ from typing import Any
 from potstill.errors import StoreError, StudyError
 from potstill.evaluation.comparisons import Kind
 from potstill.evaluation.published import Published, limits_of
-from potstill.evaluation.scores import check_counts
+from potstill.evaluation.scores import check_counts, check_readings
 from potstill.records import Level
 from potstill.report.claims import claims
 from potstill.report.data import ReportData
@@ -33,7 +33,9 @@ def report_numbers(data: ReportData) -> Numbers:
     """
     known = {condition.condition_id for condition in data.conditions}
     for score in data.scores:
-        check_counts(score.n, score.outcomes, f"{score.solver} on {score.set} ({score.group})")
+        whose = f"{score.solver} on {score.set} ({score.group})"
+        check_counts(score.n, score.outcomes, whose)
+        check_readings(score.outcomes, score.readings, score.readings_right, whose)
         if score.condition_id not in known:
             raise StudyError(
                 f"the condition {score.condition_id} of {score.solver} is not in the report; give "
@@ -46,7 +48,10 @@ def report_numbers(data: ReportData) -> Numbers:
         "claims": [],
         "scores": data.scores,
         "levels": data.levels,
-        "comparisons": [values(c) | {"beyond_chance": c.beyond_chance} for c in data.comparisons],
+        "comparisons": [
+            values(c) | {"beyond_chance": c.beyond_chance, "survives_format": c.survives_format}
+            for c in data.comparisons
+        ],
         "training": data.training,
         "corpus": data.corpus,
         "calls": data.calls,
@@ -54,6 +59,7 @@ def report_numbers(data: ReportData) -> Numbers:
         "ladders": data.ladders,
         "shared": data.shared,
         "published": _published(data),
+        "unread": data.unread,
         "causes": data.causes,
         "grader": data.grader,
         "overlap": data.overlap,

@@ -19,6 +19,14 @@ from potstill.report.findings import (
     trend_sentence,
 )
 from potstill.report.gaps import gap_sentences, gaps_everywhere
+from potstill.report.readings import (
+    READING_WORDS,
+    format_rows,
+    reading_rows,
+    readings_present,
+    unread_advice,
+    unread_sentence,
+)
 from potstill.report.views import (
     OUTCOME_WORDS,
     cause_table,
@@ -85,11 +93,14 @@ def _context(numbers: Row, figures: list[Figure]) -> Row:
                 "place": place,
                 "rows": rows,
                 "outcomes": outcomes_present(rows),
+                "reading_rows": reading_rows(rows),
+                "readings": readings_present(rows),
+                "formats": format_rows(numbers, place),
                 "causes": cause_table(numbers, place),
                 "grids": grids(numbers, place),
                 "ladder": ladder,
                 "ladder_rows": ladder_rows(numbers, place),
-                "trend": trend_sentence(ladder) if ladder else "",
+                "trend": trend_sentence(ladder, numbers["unread"]) if ladder else "",
                 "interactions": interaction_rows(ladder) if ladder else [],
                 "shared": shared,
                 "shared_sentence": shared_sentence(shared),
@@ -108,6 +119,9 @@ def _context(numbers: Row, figures: list[Figure]) -> Row:
         "colour": lambda level: colour_class(level, levels),
         "conditions": _conditions(numbers),
         "outcome_words": OUTCOME_WORDS,
+        "reading_words": READING_WORDS,
+        "unread_sentence": unread_sentence,
+        "unread_advice": unread_advice(),
         "agents": {
             "symbolic": "by the symbolic check",
             "judge": "by the judge",

@@ -20,7 +20,7 @@ from potstill.evaluation.ladder import Ladder, SharedErrors
 from potstill.evaluation.published import Published
 from potstill.evaluation.scores import LevelScore
 from potstill.lessons.listing import GateTotal
-from potstill.records import Condition, Outcome, Score
+from potstill.records import Condition, Outcome, Reading, Score
 from potstill.report.data import (
     CallCount,
     CauseCount,
@@ -29,6 +29,7 @@ from potstill.report.data import (
     LossCurve,
     OverlapPair,
     Reproduction,
+    Unread,
 )
 
 __all__ = ["SCHEMA_FILE", "report_schema"]
@@ -41,7 +42,11 @@ _ADDED: dict[str, dict[str, Any]] = {
         "beyond_chance": {
             "type": "boolean",
             "description": "whether p, corrected where it is, and interval both exclude zero",
-        }
+        },
+        "survives_format": {
+            "type": "boolean",
+            "description": "whether it is beyond chance however the unread answers are counted",
+        },
     },
     "Condition": {"condition_id": {"type": "string", "pattern": "^[0-9a-f]{16}$"}},
     "Published": {
@@ -117,6 +122,7 @@ class Report:
     ladders: Annotated[list[Ladder], _said("per held-out set: the trend, and who loses most")]
     shared: Annotated[list[SharedErrors], _said("wrong answers that solver and teacher share")]
     published: list[PublishedTable]
+    unread: Annotated[list[Unread], _said("solvers with more than 2 % unread answers")]
     causes: Annotated[list[CauseCount], _said("why answers are not right, where it can be told")]
     grader: Grader | None
     overlap: Annotated[list[OverlapPair], _said("held-out problems that repeat a training one")]
@@ -140,6 +146,8 @@ def report_schema() -> dict[str, Any]:
         _bound(kinds[name], ("accuracy", "low", "high"), 0)
     _bound(kinds["Comparison"], ("accuracy_a", "accuracy_b"), 0)
     _bound(kinds["Comparison"], ("difference", "low", "high"), -1)
+    _bound(kinds["FormatBounds"], ("boxed_a", "boxed_b"), 0)
+    _bound(kinds["FormatBounds"], ("boxed", "least", "most", "low", "high"), -1)
     return {"$schema": _DIALECT, "title": "report.json of Potstill", **made}
 
 
@@ -165,6 +173,8 @@ def _tidy(part: dict[str, Any]) -> None:
         part["additionalProperties"] = False
         if "outcomes" in named:
             named["outcomes"]["propertyNames"] = {"enum": [o.value for o in Outcome]}
+        for name in {"readings", "readings_right"} & set(named):
+            named[name]["propertyNames"] = {"enum": [r.value for r in Reading]}
 
 
 def _prose(docstring: str) -> str:

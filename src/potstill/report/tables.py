@@ -25,6 +25,7 @@ def write_tables(numbers: Row, folder: Path) -> None:
     _write(folder / "interactions.csv", _interactions(numbers["ladders"]))
     _write(folder / "shared.csv", (_flat(x) for x in numbers["shared"]))
     _write(folder / "causes.csv", _causes(numbers["causes"]))
+    _write(folder / "unread.csv", _unread(numbers["unread"]))
     _write(folder / "calls.csv", (_flat(x) for x in numbers["calls"]))
     _write(folder / "losses.csv", _losses(numbers["training"]))
     _write(folder / "lessons.csv", _lessons(numbers["corpus"]["lessons"]))
@@ -46,6 +47,8 @@ def _flat(x: Row) -> Row:
     for name, value in x.items():
         if name == "outcomes":
             row |= {o.value: value[o.value] for o in Outcome}
+        elif isinstance(value, dict):
+            row |= {f"{name}_{k}": v for k, v in value.items()}
         elif isinstance(value, list):
             row[name] = " ".join(str(v) for v in value)
         else:
@@ -84,6 +87,12 @@ def _causes(causes: list[Row]) -> Iterable[Row]:
                 "cause": cause,
                 "count": count,
             }
+
+
+def _unread(rows: list[Row]) -> Iterable[Row]:
+    for x in rows:
+        for example in x["examples"]:
+            yield {k: v for k, v in x.items() if k != "examples"} | example
 
 
 def _corpus(corpus: Row) -> Iterable[Row]:

@@ -5,6 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from potstill.report.phrases import count, p_short, percent, points, shown, words
+from potstill.report.readings import (
+    READING_WORDS,
+    readings_present,
+    unread_advice,
+    unread_sentence,
+)
 from potstill.report.views import OUTCOME_WORDS, outcomes_present, places, solver_rows
 
 if TYPE_CHECKING:
@@ -16,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["gap_table", "plain_table", "print_table"]
 
 _GROUPS_SHOWN = 60
+_END_SHOWN = 120  # characters of the end of an answer that could not be read
 
 Row = dict[str, Any]
 
@@ -33,7 +40,8 @@ _SHORT = {
 def print_table(report_json: Row, console: Console) -> None:
     """None; prints one table per set and split: base, students by level and seed, teacher.
 
-    Outcomes stand in the same table where the console is wide enough, else in one below it.
+    Outcomes stand in the same table where the console is wide enough, else in one below it; how
+    answers were read is a table of its own. Solvers with many unread answers are warned of last.
     """
     from rich.padding import Padding
     from rich.text import Text
@@ -45,9 +53,11 @@ def print_table(report_json: Row, console: Console) -> None:
         console.print(Text(shown(place.title), style="bold"))
         for table in _fitting(rows, outcomes, console):
             console.print(table)
+        _print_readings(rows, console)
     for claim in report_json["claims"]:
         if claim["about"] in ("student", "base"):
             console.print(Padding(Text(shown(claim["text"])), (0, 0, 1, 0)))
+    _print_unread(report_json["unread"], console)
 
 
 def plain_table(*heads: str) -> Table:
@@ -128,6 +138,37 @@ def _table(rows: list[Row], *, accuracy: bool, outcomes: list[str], names: dict[
         label = Text("  " * row["indent"] + shown(row["label"]))
         table.add_row(label, *cells, style="dim" if row["indent"] else "")
     return table
+
+
+def _print_readings(rows: list[Row], console: Console) -> None:
+    """Nothing; prints how the answers of each solver were read, a level's seeds together."""
+    from rich.text import Text
+
+    if not any(row["readings"].get(reading) for row in rows for reading in ("stated", "unread")):
+        console.print("Every answer that was given was read from a box.")
+        return
+    readings = readings_present(rows)
+    table = plain_table("n", *(READING_WORDS[reading] for reading in readings))
+    for row in rows:
+        if not row["indent"]:
+            cells = [count(row["readings"].get(reading, 0)) for reading in readings]
+            table.add_row(Text(shown(row["label"])), count(row["responses"]), *cells)
+    console.print(table)
+
+
+def _print_unread(warnings: list[Row], console: Console) -> None:
+    """Nothing; prints whose answers could not be read, with some of them, and what can be done."""
+    from rich.padding import Padding
+    from rich.text import Text
+
+    for row in warnings:
+        console.print(Text(f"Warning: {shown(unread_sentence(row))}", style="yellow"))
+        for example in row["examples"]:
+            end = " ".join(shown(example["end"]).split())[-_END_SHOWN:]
+            said = Text(f"{shown(example['problem_id'])}: … {end}", style="dim")
+            console.print(Padding(said, (0, 0, 0, 2)))
+    if warnings:
+        console.print(Padding(Text(unread_advice()), (0, 0, 1, 0)))
 
 
 def _accuracy(row: Row) -> list[str]:

@@ -196,6 +196,8 @@ def _row(x: Row, label: str, indent: int, n: int, responses: int, against: Row |
         "n": n,
         "responses": responses,
         "outcomes": x["outcomes"],
+        "readings": x["readings"],
+        "readings_right": x["readings_right"],
         "accuracy": x["accuracy"] if n else None,
         "low": x["low"],
         "high": x["high"],
