@@ -221,6 +221,8 @@ def _graded_otherwise(a: Study, b: Study) -> list[str]:
         fingerprint(agent_identity(x.verifier)) if x.verifier and x.verify != "symbolic" else None
         for x in (a, b)
     )
+    if a.evaluation.cut != b.evaluation.cut:
+        names.append("evaluation.cut")
     return names + (["verifier"] if one != two else [])
 
 

@@ -24,6 +24,7 @@ from potstill.records import (
     Outcome,
     Problem,
     Response,
+    Role,
     SetAside,
     Split,
     Verdict,
@@ -143,6 +144,8 @@ def judge(
 
     study = run.study
     agent = study.verifier if study.verify != "symbolic" else None
+    # A teacher's trace that is cut is never whole, whatever it stated.
+    cut: CutRule = "truncated" if answers.role is Role.TEACHER else study.evaluation.cut
     rulings = Rulings.load(run.directory / "rulings.jsonl")
     cell = Cell.of(
         "verdicts",
@@ -150,6 +153,7 @@ def judge(
         problems=content_hash(problems),
         mode=study.verify,
         forms=study.forms,
+        cut=cut,
         verifier=agent_identity(agent) if agent else "",
         rulings=rulings.digest,
         solutions=solutions.hash,
@@ -167,6 +171,7 @@ def judge(
             stage="verify",
             rulings=rulings,
             forms=study.forms,
+            cut=cut,
         )
         counted = run.counted(name, len(answers.responses), "verdicts", verdicts)
         right = _solution_of_each(again, problems, solutions.responses)

@@ -133,6 +133,8 @@ class Evaluation(Section):
 
     ``seen: report`` has them answer the problems they trained on too, which are scored apart from
     the held-out ones; otherwise a problem that stood in a training set is never scored.
+    ``cut: stated`` counts an answer that a response states before it reaches ``max_tokens`` ("So the
+    answer is 84. Let me verify"); by default that is TRUNCATED, unless the answer stands in a box.
     ``level_prompt`` asks for one level: of the mixed student, of the base beside it, and of the
     base at the lengths of ``base_at``, so that length and training can be told apart.
     """
@@ -150,6 +152,7 @@ class Evaluation(Section):
     batch_size: Annotated[
         int, Field(ge=0, description="Answers in flight; 0 takes as many as memory holds.")
     ] = 0
+    cut: Literal["truncated", "stated"] = "truncated"
     seen: Literal["refuse", "report"] = "refuse"
     base_at: list[Level] = Field(default=[])
     level_prompt: str = "{prompt}\n\nLevel {level}: reason in about {words} words."

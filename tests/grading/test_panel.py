@@ -203,3 +203,15 @@ def test_a_broken_line_of_rulings_is_named(tmp_path: Path) -> None:
     path.write_text('{"key": "k", "correct": true}\n{"key": "k", "correct": "yes"}\n')
     with pytest.raises(InputError, match="line 2, is not a ruling"):
         Rulings.load(path)
+
+
+@pytest.mark.parametrize(
+    ("cut", "outcome"), [("truncated", Outcome.TRUNCATED), ("stated", Outcome.CORRECT)]
+)
+def test_what_reasoning_stated_before_a_cut_counts_as_asked(cut: str, outcome: Outcome) -> None:
+    problem = Problem("p", "How many hats are left?", TextGold("56"), "integer", "test")
+    reasoning = "84 - 28 = 56. So the answer is 56 hats. Let me verify: 56 plus 28"
+    response = Response("s", "p", "c", 0, 0, reasoning, "", Finish.LENGTH, 1, 9, "")
+    with GradingPool(workers=1) as pool:
+        [verdict] = verify([(problem, response)], pool=pool, stage="verify", cut=cut)
+    assert (verdict.outcome, verdict.extracted) == (outcome, "56")

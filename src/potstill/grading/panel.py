@@ -16,6 +16,7 @@ from potstill.errors import InputError
 from potstill.grading.judge import Judged, Question, ask_judge
 from potstill.grading.pool import GradingPool
 from potstill.grading.rulings import Ruling, Rulings
+from potstill.grading.verdicts import CutRule
 from potstill.records import DecidedBy, Opinion, Outcome, Problem, Response, Verdict
 from potstill.solvers import Solver
 from potstill.tables import in_batches
@@ -38,6 +39,7 @@ def verify(
     stage: str,
     rulings: Rulings | None = None,
     forms: Forms = "note",
+    cut: CutRule = "truncated",
 ) -> Iterator[Verdict]:
     """Yield one verdict per pair, in the order of the input.
 
@@ -45,7 +47,8 @@ def verify(
     or decide, showing it the whole response where no answer was read; "both" asks it for every
     answer that was graded. Blank, truncated, errored and filtered responses and bad keys never
     reach a judge; a person's ruling is obeyed without asking. With ``forms`` "strict" a right value
-    in another form than was asked for is WRONG. Pairs are drawn as the pool draws them, and judged
+    in another form than was asked for is WRONG. ``cut`` says how an answer counts that is stated
+    before the token limit, but not in a box. Pairs are drawn as the pool draws them, and judged
     in chunks of some hundreds. Raises InputError for an unknown mode.
     """
     if mode not in ("symbolic", "undecided", "both") or forms not in ("note", "strict"):
@@ -54,7 +57,7 @@ def verify(
             "both, and forms one of note, strict."
         )
     waiting: deque[tuple[Problem, Response]] = deque()
-    graded = pool.grade(_noted(pairs, waiting))
+    graded = pool.grade(_noted(pairs, waiting), cut=cut)
     for verdicts in in_batches(graded, CHUNK):
         chunk = [waiting.popleft() for _ in verdicts]
         yield from _verify_chunk(chunk, verdicts, judge, mode, stage, rulings, forms)
