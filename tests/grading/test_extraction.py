@@ -106,3 +106,20 @@ def test_a_key_that_cannot_be_read_is_never_correct(key: str) -> None:
 def test_an_answer_never_makes_a_key_bad() -> None:
     problem = Problem("p", "", TextGold("6:7"), "ratio", "test")
     assert grade(problem, "lambda: (yield)").outcome is Outcome.UNPARSED
+
+
+@pytest.mark.parametrize(
+    ("key", "other"),
+    [
+        ("\\triangle ABC \\sim \\triangle DEF", "\\triangle ABC \\cong \\triangle DEF"),
+        ("f(2) < f(1) < f(4)", "f(1) < f(2) < f(4)"),
+        ("O(n \\log n)", "O(n)"),
+        ("1, 2, \\ldots, n", "1, 3, \\ldots, n"),
+    ],
+)
+def test_a_key_beyond_the_grammar_is_its_own_text(key: str, other: str) -> None:
+    from potstill.grading import infer_kind
+
+    problem = Problem("p", "", TextGold(key), infer_kind(key), "test")
+    assert grade(problem, f"So \\boxed{{{key}}}").outcome is Outcome.CORRECT
+    assert grade(problem, f"So \\boxed{{{other}}}").outcome in (Outcome.UNPARSED, Outcome.WRONG)

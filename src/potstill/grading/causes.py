@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from potstill.grading.equations import false_equations
-from potstill.grading.relations import other_operation, relation, turned_over, value_of
+from potstill.grading.slips import other_operation, relation, turned_over, value_of
 from potstill.grading.workings import MAX_TEXT, Workings, numbers_in, percents_in, read_workings
 from potstill.records import Cause, Outcome, Problem, Verdict
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from potstill.grading.bases import compare_bases
 from potstill.grading.choices import Choice, choices_in, read_choice, read_letters
+from potstill.grading.clock import compare_dates, compare_times
 from potstill.grading.comparison import (
     Comparison,
     KeyUnreadable,
@@ -36,14 +38,11 @@ from potstill.grading.kinds import infer_kind
 from potstill.grading.naming import compare_named
 from potstill.grading.numbers import compare_scalars
 from potstill.grading.residues import compare_residues
-from potstill.grading.set_words import says_nothing, says_undefined
+from potstill.grading.set_words import says_endless, says_nothing, says_undefined
 from potstill.grading.statements import Statement, read_statement, renamed, renamings
 from potstill.grading.values import TooBig, Undefined
 from potstill.grading.wording import (
-    compare_bases,
-    compare_dates,
     compare_letters,
-    compare_times,
     compare_word_numbers,
     compare_words,
     read_letter,
@@ -57,6 +56,11 @@ _VERBAL = (AnswerKind.LETTER, AnswerKind.WORD, AnswerKind.TIME, AnswerKind.DATE,
 _POINT = re.compile(
     r"ordered (?:pair|triple)|coordinates|\bpoints?\b|vector|midpoint|\bpair\b|vertex",
     re.IGNORECASE,
+)
+_ONE_NAMED = re.compile(r"^([a-z])\s*=\s*[^=,;]+$")
+# A value, a derivative or a member, where a function or a sequence is asked for.
+_OF_A_FUNCTION = re.compile(
+    r"^[A-Za-z]'{0,3}\s?\([^)]*\)\s*=|^\\frac\s?\{\s?d|^[A-Za-z]_\s?\{?\s?\w+\s?\}?\s*="
 )
 _BEST = (Opinion.DIFFERENT, Opinion.UNDECIDED, Opinion.EQUAL)
 
@@ -162,7 +166,7 @@ def _by_library(key: str, answer: str) -> Comparison | None:
 
 def _by_meaning(key: str, answer: str, kind: str, problem_text: str) -> Comparison:
     """What holds for every kind, then the rule of the kind: emptiness, statements, names."""
-    for says in (says_nothing, says_undefined):
+    for says in (says_nothing, says_undefined, says_endless):
         if says(key):
             return equal_with("none of them has a value") if says(answer) else _not_nothing(answer)
     if (letters := read_letters(key)) is not None:
@@ -188,7 +192,22 @@ def _not_nothing(answer: str) -> Comparison:
 
 def _by_names(key: str, answer: str, kind: str, problem_text: str) -> Comparison:
     named = compare_named(key, answer, kind, problem_text)
+    if named is None and _says_it_otherwise(key, answer):
+        return equal_with("the same equation", "asked for a value")
     return named or _by_kind(key, answer, kind, problem_text)
+
+
+def _says_it_otherwise(key: str, answer: str) -> bool:
+    """Whether ``x - 2 = 0`` says what ``x = 2`` says."""
+    solved = _ONE_NAMED.match(key)
+    if solved is None or "=" not in answer or _ONE_NAMED.match(answer):
+        return False
+    if solved.group(1) not in answer:
+        return False
+    try:
+        return compare_equations(key, answer).opinion is Opinion.EQUAL
+    except KeyUnreadable:
+        return False
 
 
 def _compare_statements(one: Statement, two: Statement, kind: str, problem_text: str) -> Comparison:
@@ -201,9 +220,10 @@ def _compare_statements(one: Statement, two: Statement, kind: str, problem_text:
     if one.args:
         kind = infer_kind(key, "")
         if not two.args:
-            if re.match(r"^[A-Za-z]\s?\([^)]*\)\s*=", body):
-                return different("a value of a function for the function")
-            body = re.sub(r"^(?:y|[A-Za-z])\s*=\s*(?=[^=]+$)", "", body)
+            if _OF_A_FUNCTION.match(body):
+                return different("a value or a derivative of a function for the function")
+            if "y" not in one.args:
+                body = re.sub(rf"^(?:y|{re.escape(one.function)})\s*=\s*(?=[^=]+$)", "", body)
     elif two.args and (given := re.match(r"^y\s*=\s*([^=]+)$", key)) is not None:
         key, kind = given.group(1), infer_kind(given.group(1), "")
     best: Comparison | None = None

@@ -15,6 +15,7 @@ from potstill.records import AnswerKind
 __all__ = ["Extraction", "boxed_values", "extract", "has_open_box"]
 
 BARE_LENGTH = 120
+MOST_BOXES = 64
 _BOX = re.compile(
     r"(?:\\|(?<![A-Za-z\\]))f?boxed\s*(?=\{)|\\f?boxed\s*(?=[^\s{A-Za-z])|\\f?boxed\s+(?=[A-Za-z])"
 )
@@ -46,6 +47,12 @@ _PROSE = re.compile(
 _WORDS = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{3,}")
 # A short text that works something out is no bare answer.
 _WORKED_OUT = re.compile(r"[→⇒;]|\\(?:Right|right)arrow|\\implies|[\d)}]\.\s+[A-Z]|:\s.*=")
+# What a value begins with; a name or a verb before it makes a sentence.
+_BEGINS_BARE = re.compile(
+    r"(?i)\W*(?:(?:about|approximately|approx\.?|exactly|roughly|around|negative|minus|[a-z]\s?=)\s*)?"
+    r"(?:[-+−$£€(\[{|\\√π∞\d.]|[a-zA-Z](?![A-Za-z])|(?:zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|"
+    r"twelve|\w+teen|\w+ty|hundred)\b|(?:pi|sqrt|infinity|all|no|none|empty|real|undefined|true|false)\b)"
+)
 _WORDED = (AnswerKind.WORD, AnswerKind.DATE, AnswerKind.TIME, AnswerKind.WORD_NUMBER)
 _LISTS = (AnswerKind.SET, AnswerKind.LIST, AnswerKind.TUPLE)
 _JOINTS = re.compile(
@@ -117,7 +124,8 @@ def _found(text: str, kind: str, problem_text: str, cut: bool, long: bool) -> Ex
     musing = len(text) > 2_000 and len(_MUSING.findall(text[-6_000:])) >= 3
     stated = answer_stated(text, kind, problem_text, cut=cut, thought=musing, long=long)
     if stated is None:
-        return None
+        short = 0 < len(stripped) <= BARE_LENGTH and "\n" not in stripped and not (cut or long)
+        return Extraction(stripped, "bare") if short and len(_PROSE.findall(stripped)) < 2 else None
     return Extraction(stated.text, stated.rule, stated.several, stated.cut)
 
 
@@ -164,7 +172,8 @@ def boxed_values(text: str) -> list[tuple[str, int, int]]:
     Side by side are boxes with nothing but "and", commas or a variable's name between them.
     """
     found: list[tuple[str, int, int]] = []
-    for match in _BOX.finditer(text):
+    # The last ones count; a text of nothing but open boxes must not cost more.
+    for match in deque(_BOX.finditer(text), maxlen=MOST_BOXES):
         start = match.end()
         if text[start] == "{":
             end = _closing(text, start)
@@ -221,6 +230,8 @@ def _is_bare(text: str, kind: str) -> bool:
     """Whether a text is the answer itself and no sentence about it."""
     if len(text) > BARE_LENGTH or "\n" in text.strip("`\n") or len(_PROSE.findall(text)) > 1:
         return False
-    if kind not in _WORDED and (len(_WORDS.findall(text)) > 3 or text.count("=") > 1):
-        return False
+    if kind not in _WORDED and kind != AnswerKind.LETTER:
+        words = len(_WORDS.findall(text))
+        if words > 3 or text.count("=") > 1 or (words and not _BEGINS_BARE.match(text)):
+            return False
     return not _WORKED_OUT.search(text) and text.count("=") < 4

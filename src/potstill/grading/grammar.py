@@ -10,6 +10,8 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 
+from potstill.grading.trees import Apply, Name, Node, Number, Unreadable, names_in
+
 __all__ = ["Apply", "Name", "Node", "Number", "Unreadable", "names_in", "read_expression"]
 
 MAX_TOKENS = 600
@@ -23,8 +25,8 @@ log ln lg exp sqrt cbrt abs floor ceil cis
 """
 FUNCTIONS = frozenset(_FUNCTION_NAMES.split())
 _INVERTIBLE = frozenset(["sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh"])
-CONSTANTS = frozenset({"π", "e", "i", "∞"})
 _GREEK = "θαβγδλμφωσρτεηψξκνχΔΓΦΨΣΘΛΩ"
+_LETTER_CONSTANTS = frozenset({"e", "i"})
 _SPELLED = {
     "pi": "π",
     "infinity": "∞",
@@ -48,36 +50,6 @@ _TOKEN = re.compile(
 )
 
 
-class Unreadable(Exception):
-    """The text is not an expression of this grammar."""
-
-
-@dataclass(frozen=True, slots=True)
-class Number:
-    """A rational constant. ``decimal`` where it was written with a point."""
-
-    value: Fraction
-    decimal: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Name:
-    """A variable or one of the constants π, e, i, ∞."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Apply:
-    """An operation on its arguments: + * / ^ neg or a function's name."""
-
-    op: str
-    args: tuple[Node, ...]
-
-
-Node = Number | Name | Apply
-
-
 @dataclass(frozen=True, slots=True)
 class _Token:
     kind: str
@@ -98,21 +70,6 @@ def read_expression(
     node = parser.sum()
     parser.expect_end()
     return node
-
-
-def names_in(node: Node) -> frozenset[str]:
-    """The variables of a tree, without the constants."""
-    found: set[str] = set()
-    stack = [node]
-    while stack:
-        match stack.pop():
-            case Name(name) if name not in CONSTANTS:
-                found.add(name)
-            case Apply(_, args):
-                stack.extend(args)
-            case _:
-                pass
-    return frozenset(found)
 
 
 def _tokens(text: str) -> list[_Token]:
@@ -404,7 +361,7 @@ class _Parser:
             if place >= 0 and self.are_letters(text[:place], text[place + len(function) :]):
                 return self.split(text, place, place + len(function))
         if (self.letters is None and len(text) <= 3) or (
-            self.letters and set(text) <= self.letters
+            self.letters and set(text) <= self.letters | _LETTER_CONSTANTS
         ):
             return self.split(text, 1, len(text))
         raise Unreadable(f"{text!r} is a word")

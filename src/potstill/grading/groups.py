@@ -42,6 +42,7 @@ _SCALED = re.compile(r"^(?!\\begin)([^&=]{1,40}?)\s*\*?\s*([(\[]?\s*\\begin.*)$"
 _NAMED_GROUP = re.compile(
     r"^[^=∈(\[⦃{⟨]{0,20}(?:\([A-Za-z, θφr]{1,20}\))?\s*(?:=|∈)\s*(?=[(\[⦃{⟨\\])"
 )
+_THOUSANDS = re.compile(r"(?<![\d.,])[1-9]\d{0,2}(?:,\d{3})+(?![\d,])")
 _ANY_ORDER = re.compile(
     r"[\s,;(]*\(?\s*(?:answers?\s+)?(?:in\s+)?(?:any|either)\s+order\s*(?:is\s+)?"
     r"(?:accepted|ok|acceptable|allowed|fine)?\s*\)?[\s.]*$",
@@ -154,6 +155,9 @@ def _cells(row: str) -> list[str]:
 
 
 def _bare(text: str) -> list[str]:
+    if "," in text:
+        # The commas of 1,000 part nothing; those of "3, 500" and of "3,500,7" do.
+        text = _THOUSANDS.sub(lambda run: run.group().replace(",", ""), text)
     spaced = re.sub(r",?\s+(?:and|or|&)\s+", " , ", text)
     # A list of points in words: "(1,2) and (3,4)"; of values: "1, 2 and 3"; ";" also parts.
     pieces = split_top(spaced, ",;") if ";" not in spaced else split_top(spaced, ";")

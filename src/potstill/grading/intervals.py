@@ -30,11 +30,13 @@ from potstill.grading.reals import (
     same_set,
     solve,
 )
+from potstill.grading.relations import compare_relations, read_relations
 from potstill.grading.set_words import (
     ALL_REALS,
     RAISED_LINE,
     SIGNED,
     SIGNED_REALS,
+    WORDED_SIGNS,
     counted_set,
     says_nothing,
 )
@@ -85,6 +87,8 @@ def compare_intervals(key: str, answer: str) -> Comparison:
             if counted_set(answer) == counted
             else different("another set")
         )
+    if (several := _by_relations(key, answer)) is not None:
+        return several
     try:
         one = _read(key)
         if same_set(one.found, one.found) is not True:
@@ -105,11 +109,28 @@ def compare_intervals(key: str, answer: str) -> Comparison:
     return equal_with("the same set of numbers") if equal else different("another set of numbers")
 
 
+def _by_relations(key: str, answer: str) -> Comparison | None:
+    """A comparison of inequalities in several variables, or None where the key is in one."""
+    try:
+        variables = {name for one in read_relations(key) for name in names_in(one.difference)}
+        if len(variables) < 2 or reads_as_set(key):
+            return None
+    except (Unreadable, Undefined, TooBig):
+        return None
+    try:
+        return compare_relations(key, answer)
+    except (Unreadable, Undefined, TooBig) as error:
+        return unreadable(f"the answer cannot be read as inequalities: {error}")
+
+
 @lru_cache(maxsize=4096)
 def _read(text: str) -> _Read:
     text = text.strip().rstrip(".,;").strip()
     text = re.sub(r"(?<=[)\]⦄}])\s*(?:U|u|or|and|union)\s*(?=[(\[⦃{])", "∪", text)
-    text = text.replace("\\ldots", "")
+    for words, sign in WORDED_SIGNS:
+        if "than" in text or "at " in text or "equal" in text:
+            text = re.sub(words, f" {sign} ", text, flags=re.IGNORECASE)
+    text = re.sub(r"^(?:all|any|every)\s+(?=[A-Za-z]\s*[<>≤≥≠])", "", text)
     name = ""
     if (named := _NAMED.match(text)) is not None:
         # "A = (0, 1)" calls the set a name; "x ∈ (0, 1)" is said of x.
@@ -119,7 +140,9 @@ def _read(text: str) -> _Read:
     found = _set(text, names, 0)
     for piece in pieces_of(found):
         _ordered(piece)
-    return _Read(found, names.pop() if len(names) == 1 else "")
+    if len(names) > 1:
+        raise Unreadable("a set in more than one variable")
+    return _Read(found, names.pop() if names else "")
 
 
 def _ordered(piece: Piece) -> None:
@@ -210,13 +233,21 @@ def _difference(text: str, names: set[str], depth: int) -> RealSet | None:
 
 def _relations(text: str, names: set[str], depth: int) -> RealSet:
     """Inequalities joined by words and commas, or one chain of them."""
+    if depth > MAX_DEPTH:
+        raise Unreadable("nested too deeply")
+    if (member := re.match(r"^\s*([A-Za-zθ])\s*∈\s*([^,]+)$", text)) is not None:
+        names.add(member.group(1))
+        return _set(member.group(2), names, depth + 1)
     for words, made in ((r"\s+or\s+|;", Either), (r"\s+and\s+|\s*&\s*", Both)):
         parts = [p for p in re.split(words, text) if p.strip(" ,")]
         if len(parts) > 1:
             return made(tuple(_set(p.strip(" ,"), names, depth + 1) for p in _with_subject(parts)))
     parts = split_top(text)
     if len(parts) > 1 and all(parts):
-        read = tuple(_relations(part, names, depth + 1) for part in _with_subject(parts))
+        read = tuple(
+            (_relations if _SIGN.search(part) else _set)(part, names, depth + 1)
+            for part in _with_subject(parts)
+        )
         joined = Both(read)
         # "x < 2, x > 5" can only be meant as the one or the other.
         return Either(read) if is_empty(joined) else joined
@@ -227,8 +258,8 @@ def _with_subject(parts: list[str]) -> list[str]:
     """``x ≠ 1, 2`` with its subject written out: ``x ≠ 1``, ``x ≠ 2``."""
     found: list[str] = []
     for part in parts:
-        if found and not re.search(r"[<>≤≥≠=∪∈(\[]", part):
-            subject = re.match(r"^\s*([A-Za-zθ])\s*(≠|=)", found[0])
+        if found and not re.search(r"[<>≤≥≠=∪∈ℝ(\[]", part):
+            subject = re.match(r"^\s*([A-Za-zθ])\s*(≠|=)", found[-1])
             if subject is None:
                 raise Unreadable("a number beside an inequality")
             part = f"{subject.group(1)} {subject.group(2)} {part}"
@@ -242,8 +273,8 @@ def _chain(text: str, names: set[str]) -> RealSet:
     sides = [side.strip() for side in re.split(r"[<>≤≥≠=]", text)]
     if not signs or len(signs) > 2 or not all(sides):
         raise Unreadable("not an inequality")
-    if "∈" in text:
-        raise Unreadable("a condition beside an inequality")
+    if "∈" in text or re.search(r"[A-Za-z]\s?\(\s?-?\d", text):
+        raise Unreadable("more than an inequality in one variable")
     if "±" in text and len(signs) == 1 and signs[0] in "=≠":
         kept = _points(sides[1])
         return kept if signs[0] == "=" else Without(LINE, kept)

@@ -21,6 +21,7 @@ _OR = re.compile(
     r"(?<=[\d)}\]⦄π∞%a-z])\s+(?:oder|ou|o|bzw\.?|или|либо|أو|या)\s+(?=[-+\d(\\\[{⦃√π∞.a-z])"
     r"|(?<=[\d)}\]⦄π∞%a-z])\s*(?:或者|或|または|또는)\s*(?=[-+\d(\\\[{⦃√π∞.a-z])"
 )
+_BAR = re.compile(r"(?<=⦃)([^⦃⦄{}|:]{1,30})\|")
 _OPENING = {"(": ")", "[": "]", "{": "}", "⦃": "⦄"}
 
 
@@ -35,7 +36,7 @@ def compact(text: str) -> str:
     Those between digits stay, and the one that makes a pair of ``12, 345``.
     """
     text = re.sub(r"(?<=\d), +(?=\d{3}(?!\d))", ",\N{OPEN BOX}", text)
-    return re.sub(r"(?<!\d) +| +(?![\d\\])", "", text).strip().rstrip(".")
+    return re.sub(r"(?<!\.)\.$", "", re.sub(r"(?<!\d) +| +(?![\d\\])", "", text).strip())
 
 
 @lru_cache(maxsize=4096)
@@ -62,6 +63,8 @@ def plain_key(key: str) -> str:
 def plain_answer(text: str) -> str:
     """An answer in the one notation, without the words around it."""
     text = without_remarks(tidy(text))
+    if "⦃" in text:
+        text = _BAR.sub(r"\1:", text)
     if not text.isascii() or " o" in text:
         text = _OR.sub(" or ", text)
     return text

@@ -5,16 +5,17 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from potstill.grading.bases import read_base
 from potstill.grading.choices import read_choice, read_letters
+from potstill.grading.clock import WEEKDAYS, read_time
 from potstill.grading.forms import asked_form, shape
 from potstill.grading.grammar import Name, Node, Unreadable, names_in, read_expression
 from potstill.grading.groups import read_group, split_top, without_order_remark
 from potstill.grading.keys import plain_key
 from potstill.grading.normalise import MONEY, tidy
 from potstill.grading.scalars import read_scalar
-from potstill.grading.set_words import says_nothing
+from potstill.grading.set_words import names_a_set, says_nothing
 from potstill.grading.statements import read_statement
-from potstill.grading.wording import WEEKDAYS, read_base, read_time
 from potstill.records import AnswerKind
 
 __all__ = ["infer_kind"]
@@ -50,6 +51,11 @@ _BASE_ASKED = re.compile(
     r"(?:express|answer|write|give|convert|equivalent|represent|equal to what|what is)[^.?]{0,90}"
     r"\bbase[\s$-]*(?:\d|\\?\w)",
     re.IGNORECASE,
+)
+# What a value is called: a segment, an angle, a derivative, a probability.
+_DESIGNATION = re.compile(
+    r"[A-Z]{2,3}|\|[A-Z]{2}\||\\overline\s?\{[A-Z]{2}\}|m?\s?(?:\\angle|∠)\s?[A-Z1-9]{1,3}|"
+    r"\\frac\s?\{\s?d\s?[a-z]\s?\}\s?\{\s?d\s?[a-z]\s?\}|[a-zA-Z]'{1,2}\s?\([a-z]\)"
 )
 _TIME_WORDS = re.compile(
     r"clock|\ba\.?m\b|\bp\.?m\b|what time|time of day|noon|midnight", re.IGNORECASE
@@ -91,28 +97,42 @@ def _worded(plain: str, text: str) -> AnswerKind | None:
         if plain.isupper() and f"${plain}$" not in text:
             return AnswerKind.LETTER
     words = re.findall(r"[A-Za-z]+", low)
+    if re.fullmatch(r"(?:1\d|20)\d\d-[01]\d-[0-3]\d", plain):
+        return AnswerKind.DATE
     if low in _DAYS or (_MONTH.search(plain) and re.search(r"\d", plain)):
         return AnswerKind.DATE if low not in _DAYS else AnswerKind.WORD
     if _is_base(plain, text):
         return AnswerKind.BASE
-    if words and not re.search(r"[\d=+*/^<>≤≥√π∞\\|]", plain) and _is_word(plain, words):
+    if names_a_set(plain):
+        return None
+    if words and not re.search(r"[\d=+*/^<>≤≥√π∞\\|]", plain) and _is_word(plain, words, text):
         return AnswerKind.WORD
     if re.fullmatch(rf"[A-Za-z]{{3,}}(?: [A-Za-z]+)*,? {MONEY}?-?[\d.,/]+\.?", plain):
         return AnswerKind.WORD_NUMBER
     return None
 
 
-def _is_word(plain: str, words: list[str]) -> bool:
+def _is_word(plain: str, words: list[str], text: str) -> bool:
     if "," in plain or re.search(r"[(\[⦃{]", plain):
         return False
     if len(words) == 1 and words[0] in ("pi", "e", "i", "x", "infinity", "inf"):
         return False
+    if len(words) == 1 and len(plain) > 2 and _is_named(plain, text):
+        return True
     try:
         read_expression(plain)
     except Unreadable:
         return bool(re.fullmatch(r"[A-Za-z' .-]+", plain)) and len(max(words, key=len)) > 1
     # Capitals side by side name something ("CA", "ON"); small letters are a product.
     return bool(re.fullmatch(r"[A-Z]{2,}|No|Yes|On|None", plain)) or plain in ("no", "yes")
+
+
+def _is_named(plain: str, text: str) -> bool:
+    """Whether "Ben" or "red" is no product: a name, or a word of the problem's prose."""
+    if re.fullmatch(r"[A-Z][a-z]{2,}", plain):
+        return True
+    prose = re.sub(r"\$[^$]*\$", " ", text)
+    return re.search(rf"(?<!\w){re.escape(plain)}(?!\w)", prose) is not None
 
 
 def _is_base(plain: str, text: str) -> bool:
@@ -133,9 +153,9 @@ def _grouped(plain: str, text: str, free: bool) -> AnswerKind | None:
         return AnswerKind.MATRIX
     if read_letters(plain) is not None or (says_nothing(plain) and plain[0] in "∅⦃{"):
         return AnswerKind.SET
-    if re.search(r"[∪∩∖<>≤≥≠ℝℤℕℚℂ∈]|\breal numbers?\b|\breals\b", plain) or (
-        "∞" in plain and re.match(r"^[(\[].*[)\]]$", plain)
-    ):
+    if names_a_set(plain) or re.search(r"[∪∩∖<>≤≥≠ℝℤℕℚℂ∈]|\breals?\b", plain):
+        return AnswerKind.INTERVAL
+    if "∞" in plain and re.match(r"^[(\[].*[)\]]$", plain):
         return AnswerKind.INTERVAL
     ratio = split_top(plain, ":")
     if len(ratio) > 1 and all(ratio):
@@ -190,7 +210,7 @@ def _list_or_set(text: str, free: bool, items: tuple[str, ...]) -> AnswerKind:
 
 def _equation(plain: str) -> AnswerKind | None:
     sides = [side.strip() for side in plain.split("=")]
-    if len(sides) < 2:
+    if len(sides) < 2 or _DESIGNATION.fullmatch(sides[0]):
         return None
     if len(sides) > 2 or "," in plain:
         return None

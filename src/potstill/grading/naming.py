@@ -25,7 +25,11 @@ __all__ = ["Named", "compare_named", "read_named"]
 
 MAX_RECORDS = 30
 _NAME = r"[A-Za-zθαβγδλμφωσρτΔ](?:_\{?\w{1,3}\}?)?'?"
-_ITEM = re.compile(rf"^\(?\s*({_NAME})\s*\)?\s*=\s*(?!=)(\S.*)$", re.DOTALL)
+_FUNCTION = r"[A-Za-z]'?\s?\(\s?[a-zA-Z]\s?\)"
+_CALLED = r"(?:\\?angle\s*)?[A-Z]{2,3}|[A-Za-z]{2,16}(?:\s[a-z]{2,16}){0,2}"
+_ITEM = re.compile(
+    rf"^(?:\(?\s*({_NAME})\s*\)?|({_FUNCTION}|{_CALLED}))\s*=\s*(?!=)(\S.*)$", re.DOTALL
+)
 _VALUE = re.compile(r"^[-+±∓\d.√π\\({⦃⟨a-z]")
 _TUPLE = re.compile(
     rf"^[(⟨]?\s*({_NAME}(?:\s*,\s*{_NAME}){{1,7}})\s*[)⟩]?\s*(?:=|∈|\bin\b|\bis\b|:)\s*(\S.*)$",
@@ -113,8 +117,8 @@ def _from_items(text: str) -> tuple[tuple[tuple[str, str], ...], ...]:
             continue
         for item in _pieces(side):
             match = _ITEM.match(item)
-            if match is not None and _VALUE.match(match.group(2)):
-                last, value = match.group(1), match.group(2).strip()
+            if match is not None and _VALUE.match(match.group(3)):
+                last, value = match.group(1) or match.group(2), match.group(3).strip()
             elif last and "=" not in item and _VALUE.match(item):
                 value = item
             elif records and not current and len(records[-1]) == 1 and "=" not in item:
@@ -218,6 +222,8 @@ def _compare_to_bare(key: str, two: Named, kind: str, problem_text: str) -> Comp
     order = _order(two.names, problem_text)
     group = read_group(key)
     if kind == AnswerKind.SET and not all(item.startswith("(") for item in group.items):
+        if len({name[0] for name in two.names}) > 1:
+            return undecided("names where the key has none")
         values = ", ".join(value for _, value in two.records[0])
         return compare_sets(key, values, problem_text) if len(two.records) == 1 else None
     bare = two.tuples(order)

@@ -6,7 +6,7 @@ import re
 from fractions import Fraction
 
 from potstill.grading.comparison import Comparison, different, equal_with, undecided
-from potstill.grading.grammar import Apply, Number, names_in
+from potstill.grading.grammar import Apply, Name, Number, names_in
 from potstill.grading.scalars import Scalar
 from potstill.grading.units import (
     asked_units,
@@ -23,16 +23,38 @@ _COUNTED = re.compile(
     r"\bhow many (?:more |fewer |less |other |total |of the )?([a-z]+)", re.IGNORECASE
 )
 
+_MONEY_ASKED = re.compile(
+    r"how much (?:more |total )?money|how much (?:does|do|did|will|would|should|must|is|was) "
+    r"[^?.]{0,60}\b(?:cost|pay|paid|earn|spend|owe|price)\b[^.]{0,60}\?",
+    re.IGNORECASE,
+)
+_MEASURES = frozenset(["time", "length", "mass", "length^3", "length^2", "percent"])
+
 
 def compare_units(key: Scalar, answer: Scalar, problem_text: str) -> Comparison | None:
     """A verdict where the units decide it, or None where they agree or one is missing."""
-    if key.unit == answer.unit or not answer.unit:
+    if key.unit == answer.unit:
+        return None
+    if _as_angles(key, answer):
+        return equal_with("the same angle", "another unit for an angle")
+    if not answer.unit:
         return None
     if key.unit:
         return _compare_both(key, answer)
     if answer.unit == "percent" or "unit" in unit_factors(answer.unit):
         return None
     return _beside_a_bare_key(answer.unit, problem_text) if problem_text else None
+
+
+def _as_angles(key: Scalar, answer: Scalar) -> bool:
+    """Whether one side is in degrees, the other in radians, and both are the same angle."""
+    degrees, other = (key, answer) if key.unit == "degree" else (answer, key)
+    if degrees.unit != "degree" or other.unit not in ("", "radian"):
+        return False
+    if not other.unit and not re.search(r"π|\barc|\ba(?:sin|cos|tan)\b|\^\{?-1", other.text):
+        return False
+    turned = Apply("*", (degrees.node, Apply("/", (Name("π"), Number(Fraction(180))))))
+    return same(turned, other.node) is True
 
 
 def _compare_both(key: Scalar, answer: Scalar) -> Comparison | None:
@@ -59,6 +81,8 @@ def _beside_a_bare_key(unit: str, problem_text: str) -> Comparison | None:
     asked = asked_units(problem_text)
     if unit in asked:
         return None
+    if _MONEY_ASKED.search(problem_text) and unit_dimension(unit) in _MEASURES:
+        return different(f"{unit} where the problem asks for money")
     dimension = unit_dimension(unit)
     rivals = {one for one in asked if unit_dimension(one) == dimension}
     if rivals:

@@ -1,98 +1,68 @@
-"""How a wrong value relates to the right one and to the numbers of the question."""
+"""Inequalities in several variables: ``x + y > 2``, ``x > 0, y > 0``, ``a < b < c``."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
-from fractions import Fraction
-from itertools import permutations
+import re
+from dataclasses import dataclass
 
-from potstill.grading.grammar import Unreadable
-from potstill.grading.normalise import tidy
-from potstill.grading.numbers import read_scalar
-from potstill.grading.values import TooBig, Undefined, exact, real_value
-from potstill.records import Cause
+from potstill.grading.comparison import Comparison, different, equal_with, unreadable
+from potstill.grading.grammar import read_expression
+from potstill.grading.groups import split_top
+from potstill.grading.trees import Apply, Node, Unreadable, names_in
+from potstill.grading.values import positive_ratio
 
-__all__ = ["other_operation", "relation", "turned_over", "value_of"]
+__all__ = ["Relation", "compare_relations", "read_relations"]
 
-CLOSE = Fraction(1, 500)
-FACTORS = (2, 3, 4, 8, 10, 60, 100, 1_000)
-MOST_NUMBERS = 12
-_OPERATIONS: Mapping[str, Callable[[Fraction, Fraction], Fraction | None]] = {
-    "+": lambda a, b: a + b,
-    "-": lambda a, b: a - b,
-    "*": lambda a, b: a * b,
-    "/": lambda a, b: a / b if b else None,
-    "mod": lambda a, b: a % b if b > 0 and a.denominator == b.denominator == 1 else None,
-    "%": lambda a, b: a * b / 100,
-}
+MAX_RELATIONS = 12
+_SIGNS = re.compile(r"[<>≤≥]")
 
 
-def value_of(text: str) -> Fraction | None:
-    """Return the number that a key or an answer is, to 20 digits; None where it is none."""
-    try:
-        node = read_scalar(tidy(text)).node
-        value = exact(node)
-        if value is not None:
-            return value
-        real = real_value(node)
-    except (Unreadable, Undefined, TooBig, ValueError):
-        return None
-    if real is None or abs(real) > 10**30:
-        return None
-    return Fraction(str(real)).limit_denominator(10**20)
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """``larger - smaller`` is above zero, or not below it where ``strict`` is false."""
+
+    difference: Node
+    strict: bool
 
 
-def turned_over(wanted: Fraction, given: Fraction) -> Cause:
-    """Return SIGN or RECIPROCAL where the value is the right one turned over, else NONE."""
-    if wanted == given:
-        return Cause.NONE
-    if given == -wanted:
-        return Cause.SIGN
-    return Cause.RECIPROCAL if given * wanted == 1 else Cause.NONE
+def read_relations(text: str) -> list[Relation]:
+    """The inequalities of a tidied text that all hold. Raises Unreadable."""
+    text = text.replace("<=", "≤").replace(">=", "≥")
+    found: list[Relation] = []
+    for part in split_top(re.sub(r"\s+and\s+", ",", text)):
+        signs, sides = _SIGNS.findall(part), _SIGNS.split(part)
+        if not signs or len(found) + len(signs) > MAX_RELATIONS or "=" in part:
+            raise Unreadable("not an inequality")
+        if re.search(r"[A-Za-z]\s?\(\s?-?\d", part):
+            raise Unreadable("values of a function")
+        nodes = [read_expression(side) for side in sides]
+        for index, sign in enumerate(signs):
+            small, large = nodes[index], nodes[index + 1]
+            if sign in ">≥":
+                small, large = large, small
+            difference = Apply("+", (large, Apply("neg", (small,))))
+            if not names_in(difference):
+                raise Unreadable("an inequality without variables")
+            found.append(Relation(difference, sign in "<>"))
+    return found
 
 
-def relation(wanted: Fraction, given: Fraction) -> Cause:
-    """Return how a wrong value lies to the right one: NEAR_MISS, FACTOR or NONE.
+def compare_relations(key: str, answer: str) -> Comparison:
+    """Whether two texts state the same inequalities, in any order and any multiple.
 
-    Near are a rounding, one off, a tenth off, a carry forgotten and, from three digits on, one
-    digit wrong. Each is two to four times as frequent as between a key and the answer to another
-    problem of its family (students of the pocket world that answer without working).
+    Raises Unreadable, Undefined and TooBig.
     """
-    if wanted == given or not wanted or not given:
-        return Cause.NONE
-    ratio = given / wanted
-    whole = wanted.denominator == given.denominator == 1
-    if abs(ratio - 1) <= CLOSE and (not whole or abs(wanted) >= 1_000):
-        return Cause.NEAR_MISS
-    if whole and _nearly(int(wanted), int(given)):
-        return Cause.NEAR_MISS
-    if any(abs(ratio) in (Fraction(n), Fraction(1, n)) for n in FACTORS):
-        return Cause.FACTOR
-    return Cause.NONE
+    one, two = read_relations(key), read_relations(answer)
+    left = list(two)
+    for relation in one:
+        hit = next((i for i, other in enumerate(left) if _same(relation, other)), None)
+        if hit is None:
+            return unreadable("not the key's inequalities") if left else different("too few")
+        del left[hit]
+    return different("an inequality too much") if left else equal_with("the same inequalities")
 
 
-def _nearly(wanted: int, given: int) -> bool:
-    off = abs(wanted - given)
-    if off == 1:
-        return abs(wanted) > 3
-    if 10 * off <= abs(wanted):
-        return True
-    if off in (10, 100):  # a carry
-        return 2 * off <= abs(wanted)
-    one, two = str(wanted), str(given)
-    same = sum(a == b for a, b in zip(one, two, strict=False))
-    return len(one) == len(two) >= 3 and same == len(one) - 1
-
-
-def other_operation(numbers: Collection[Fraction], wanted: Fraction, given: Fraction) -> bool:
-    """Return whether two of the numbers make the right value, and by another operation the wrong.
-
-    7 and 6 make 42 as a product and 13 as a sum: who answers 13 added.
-    """
-    if len(numbers) > MOST_NUMBERS:
+def _same(one: Relation, two: Relation) -> bool:
+    if one.strict != two.strict or names_in(one.difference) != names_in(two.difference):
         return False
-    for a, b in permutations(numbers, 2):
-        made = {operate(a, b) for operate in _OPERATIONS.values()}
-        if wanted in made and given in made:
-            return True
-    return False
+    return positive_ratio(one.difference, two.difference) is True

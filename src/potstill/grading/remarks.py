@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from potstill.grading.number_words import spelled_number
+
 __all__ = ["without_remarks"]
 
 _ANSWER = (
@@ -25,6 +27,18 @@ _LEAD = re.compile(
 _SO = re.compile(
     r"^(?:so|thus|therefore|hence)\b,?\s+(?=[-\d\\(\[{⦃√π$]|[A-Za-z]\s?=)", re.IGNORECASE
 )
+# "The total number of apples is 5": a subject of words alone, then its value.
+_SUBJECT = re.compile(
+    r"^(?:the|its|their|his|her|our)\s+(?:[A-Za-z'-]+\s+){1,10}(?:is|are|equals)\s+(?:equal\s+to\s+)?"
+    r"(?=[-\d\\(\[{⦃√π＄])",
+    re.IGNORECASE,
+)
+_THERE = re.compile(
+    r"^(?:there\s+(?:is|are|were|will\s+be)|it\s+is|it's|we\s+(?:get|have|find|need|obtain))\s+"
+    r"(?:exactly\s+|only\s+|a\s+total\s+of\s+)?(?=\d|[-\\√π⦃(]|[a-z-]+\b)",
+    re.IGNORECASE,
+)
+_NUMBER_FIRST = re.compile(r"^[-\d\\√π⦃(]")
 _REASONS = (
     r"since|because|as\s+(?:desired|required|expected|needed|claimed|wanted|asked|stated|given|"
     r"before|shown|above)|not\s|and\s+not|rather\s+than|instead\s+of|reject|discard|ignor|exclud|"
@@ -55,6 +69,10 @@ def without_remarks(text: str) -> str:
     bare = text
     for _ in range(3):
         shorter = _SO.sub("", _LEAD.sub("", bare, count=1), count=1).strip()
+        shorter = _SUBJECT.sub("", shorter, count=1)
+        there = _THERE.sub("", shorter, count=1)
+        if _NUMBER_FIRST.match(there) or spelled_number(there.split(" ")[0]) is not None:
+            shorter = there
         shorter = re.sub(r"^\*+\s*|\s*\*+$", "", shorter)
         shorter = _without_tail(_ASIDE.sub("", shorter) or shorter)
         if shorter == bare or not shorter:

@@ -15,7 +15,9 @@ __all__ = ["Scalar", "forms_of", "read_scalar"]
 
 _NAMED = re.compile(
     r"^(?:[A-Za-z][A-Za-z' ]{0,40}|[A-Za-zθαβγδλμφωσρτε]'?(?:_\{?\w{1,4}\}?)?(?:\([^()=]{1,12}\))?"
-    r"|\|[A-Za-z]+\||\\?[A-Za-z]+\{?[A-Z]{2,3}\}?)\s*$"
+    r"|\|[A-Za-z]+\||\\?[A-Za-z]+\s?\{?[A-Z]{2,3}\}?|m?\s?(?:\\angle|∠)\s?[A-Z1-9]{1,3}"
+    r"|(?:Pr|P|E|Var|[A-Za-z]'{1,2})\s?\([^()]{1,30}\)"
+    r"|\\frac\s?\{\s?d\^?\{?\d?\}?\s?[a-z]?\s?\}\s?\{\s?d\s?[a-z]\^?\{?\d?\}?\s?\})\s*$"
 )
 _LETTER = re.compile(r"[A-Za-zθαβγδλφωσρτε](?:_\{?\w{1,4}\}?)?")
 _HEDGE = re.compile(
@@ -26,8 +28,12 @@ _SPACED_THOUSANDS = re.compile(r"(?<![\w.,/^}])(?<!\d )\d{1,3}(?: \d{3})+(?=$|\.
 _SCIENTIFIC = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)\s?[eE]([-+]?\d{1,3})(?=$|\s)")
 _MULTIPLIER = re.compile(r"^(.*\d)\s*(hundred|thousand|million|billion|trillion)\b\s*(.*)$")
 _POWERS = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
+_CJK_POWERS = {"百": 2, "千": 3, "万": 4, "萬": 4, "亿": 8, "億": 8, "만": 4, "억": 8}
+_CJK_MULTIPLIER = re.compile(r"^(-?\d+(?:\.\d+)?)\s?([百千万萬亿億만억])(?![克米卡瓦])")
 _AND_A_HALF = re.compile(r"(?<=\d)\s+and\s+(?:a|one)\s+half\b")
-_NOUNS = re.compile(r"^(.*?[\d)}π%])(?:st|nd|rd|th)?\s+([A-Za-z][A-Za-z' /()-]{1,80})\.?$")
+_NOUNS = re.compile(
+    r"^(.*?[\d)}π%])(?:st|nd|rd|th)?\s+([A-Za-zÀ-ɏа-яА-Я][A-Za-zÀ-ɏа-яА-Я' /()-]{1,80})\.?$"
+)
 _COUNTER = re.compile(r"^(.*?[\d)}])\s*([\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af]{1,6})$")
 _ORDINAL = re.compile(r"^(-?\d+)\s?(?:st|nd|rd|th)$")
 _PART = re.compile(r"(-?\d+(?:\.\d+)?(?:\s?/\s?\d+)?)\s?([A-Za-z]+\.?)\s*(?:,\s*and\b|,|and\b)?\s*")
@@ -67,12 +73,23 @@ def forms_of(text: str) -> list[str]:
 
 def _unnamed(text: str) -> list[str]:
     """The values of ``x = 3/4 = 0.75`` and of ``5 = x``, without the name."""
-    parts = [part.strip() for part in re.split(r"(?<![<>!])[=≈]", text)]
+    parts = _sides(text)
     if len(parts) > 1 and (not parts[0] or _NAMED.match(parts[0])):
         parts = parts[1:]
     elif len(parts) > 1 and _LETTER.fullmatch(parts[-1]):
         parts = parts[:-1]
     return [part for part in parts if part]
+
+
+def _sides(text: str) -> list[str]:
+    """The sides of a chain of equations; an equation in brackets is none of them."""
+    sides, start, depth = [], 0, 0
+    for index, character in enumerate(text):
+        depth += {"(": 1, "{": 1, "[": 1, ")": -1, "}": -1, "]": -1}.get(character, 0)
+        if character in "=≈" and depth <= 0 and text[index - 1 : index] not in ("<", ">", "!"):
+            sides.append(text[start:index].strip())
+            start = index + 1
+    return [*sides, text[start:].strip()]
 
 
 def _plain(text: str) -> str:
@@ -86,6 +103,7 @@ def _plain(text: str) -> str:
     if (spelled := spelled_number(text)) is not None:
         return spelled
     text = _AND_A_HALF.sub(" 1/2", text)
+    text = _CJK_MULTIPLIER.sub(lambda m: f"{m.group(1)}*10^{_CJK_POWERS[m.group(2)]}", text)
     if match := _MULTIPLIER.match(text):
         head, power, rest = match.groups()
         text = f"{head}*10^{{{_POWERS[power]}}} {rest}".strip()
@@ -130,7 +148,7 @@ def _without_nouns(text: str) -> tuple[str, str]:
     if (counted := _COUNTER.match(text)) is not None:
         return counted.group(1), counted.group(2)
     match = _NOUNS.match(text)
-    words = re.findall(r"[a-z']+", match.group(2).lower()) if match else []
+    words = re.findall(r"[a-zà-ɏа-я']+", match.group(2).lower()) if match else []
     if match is None or not words or words[0] in _NEVER_FIRST or len(words[0]) < 2:
         raise Unreadable("words that are no noun")
     if _NEVER_NOUNS & set(words):

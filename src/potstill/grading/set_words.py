@@ -9,7 +9,10 @@ __all__ = [
     "RAISED_LINE",
     "SIGNED",
     "SIGNED_REALS",
+    "WORDED_SIGNS",
     "counted_set",
+    "names_a_set",
+    "says_endless",
     "says_nothing",
     "says_undefined",
 ]
@@ -26,6 +29,11 @@ _EMPTY = re.compile(
 _ABSENT = re.compile(
     r"^(?:the\s+limit\s+)?(?:does\s+not\s+exist|doesn't\s+exist|dne|undefined|not\s+defined|"
     r"nonexistent)$",
+    re.IGNORECASE,
+)
+_ENDLESS = re.compile(
+    r"^(?:there\s+are\s+)?(?:infinite|infinitely\s+many|an\s+infinite\s+number)"
+    r"(?:\s+(?:of\s+)?(?:solutions?|values?|roots?|numbers?|answers?))?$",
     re.IGNORECASE,
 )
 ALL_REALS = re.compile(
@@ -50,9 +58,16 @@ RAISED_LINE = {
     "ℝ^+": ">", "ℝ^{+}": ">", "ℝ_+": ">", "ℝ_{+}": ">", "ℝ_{>0}": ">", "ℝ^-": "<", "ℝ^{-}": "<",
     "ℝ^*": "≠", "ℝ^{*}": "≠", "ℝ_{≥0}": "≥", "ℝ^{+}_{0}": "≥",
 }  # fmt: skip
+WORDED_SIGNS = (
+    (r"(?:is\s+)?(?:greater\s+than\s+or\s+equal\s+to|at\s+least|not?\s+less\s+than)", "≥"),
+    (r"(?:is\s+)?(?:less\s+than\s+or\s+equal\s+to|at\s+most|not?\s+more\s+than)", "≤"),
+    (r"(?:is\s+)?(?:strictly\s+)?(?:greater|more|larger)\s+than", ">"),
+    (r"(?:is\s+)?(?:strictly\s+)?(?:less|smaller)\s+than", "<"),
+    (r"(?:is\s+)?not\s+equal\s+to", "≠"),
+)
 _COUNTED = {
     "ℤ": r"(?:all\s+|the\s+|set of\s+)*integers",
-    "ℕ": r"(?:all\s+|the\s+)*(?:natural numbers|positive integers)",
+    "ℕ": r"ℤ\s?[\^_]\s?\{?(?:\+|>0)\}?|(?:all\s+|the\s+)*(?:natural numbers|positive integers)",
     "ℚ": r"(?:all\s+|the\s+)*rationals?(?: numbers)?",
     "ℂ": r"(?:all\s+|the\s+)*complex numbers",
 }
@@ -61,6 +76,16 @@ _COUNTED = {
 def says_nothing(text: str) -> bool:
     """Whether a tidied text is the empty set or says that there is no solution."""
     return _EMPTY.match(text.strip().rstrip(".!").strip()) is not None
+
+
+def says_endless(text: str) -> bool:
+    """Whether a tidied text says that there are infinitely many."""
+    return _ENDLESS.match(text.strip().rstrip(".!").strip()) is not None
+
+
+def names_a_set(text: str) -> bool:
+    """Whether a tidied text is a set of numbers in words."""
+    return bool(ALL_REALS.match(text) or SIGNED_REALS.match(text) or counted_set(text))
 
 
 def says_undefined(text: str) -> bool:

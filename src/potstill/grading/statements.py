@@ -37,8 +37,12 @@ _TAIL = re.compile(
     r")",
 )
 _CONDITION = re.compile(rf"\s*[,;(]\s*({_LETTER})\s*(?:≥|>|≤|<|=\s*\d+,)\s*[^=]*$")
+_SEQUENCE = re.compile(r"^([A-Za-z])_\s?\{?\s?([a-z])\s?\}?\s*=\s*(?=\S)")
+_BUILT = re.compile(
+    r"^[⦃{]\s*((?![A-Za-z]\s*[:|∈])[^⦃⦄:|]+?)\s*[:|]\s*([A-Za-z]\s*∈\s*[ℤℕℚℝ][^⦃⦄]*)[⦄}]$"
+)
 _DEFINED = re.compile(
-    rf"^([A-Za-z](?:_\{{?\w{{1,3}}\}}?)?)\s?\(\s*({_LETTER}(?:\s*,\s*{_LETTER}){{0,3}})\s*\)\s*(?:=|≡)\s*(?=\S)"
+    rf"^([A-Za-z](?:_\{{?\w{{1,3}}\}}?)?(?:\s?\^\s?\{{?\s?-1\s?\}}?|'{{1,3}})?)\s?\(\s*({_LETTER}(?:\s*,\s*{_LETTER}){{0,3}})\s*\)\s*(?:=|≡)\s*(?=\S)"
 )
 _RELATION = re.compile(r"[<>≤≥≠∈∪]")
 _WORDS_BEFORE = re.compile(
@@ -63,6 +67,7 @@ class Statement:
 def read_statement(text: str) -> Statement:
     """A tidied answer taken apart into definition, body and quantifier tail."""
     text = _WORDS_BEFORE.sub("", text, count=1)
+    text = _BUILT.sub(r"\1, \2", text)
     body, tail = _split_tail(text)
     definition = _DEFINED.match(body)
     function = ""
@@ -71,6 +76,9 @@ def read_statement(text: str) -> Statement:
         function = definition.group(1)
         args = tuple(re.split(r"\s*,\s*", definition.group(2)))
         body = body[definition.end() :].strip()
+    elif (sequence := _SEQUENCE.match(body)) is not None and "=" not in body[sequence.end() :]:
+        function, args = sequence.group(1), (sequence.group(2),)
+        body = body[sequence.end() :].strip()
     bound = tuple(dict.fromkeys(re.findall(r"(?<![A-Za-z\\])[A-Za-z](?![A-Za-z])", tail)))
     used = [
         letter

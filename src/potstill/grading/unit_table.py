@@ -42,7 +42,7 @@ _COMMON: dict[str, dict[str, str]] = {
         "ounce": "ounce ounces oz",
         "pound": "pound pounds lb lbs",
     },
-    "volume": {
+    "length^3": {
         "milliliter": "milliliter milliliters millilitre millilitres ml mL",
         "liter": "liter liters litre litres L",
         "gallon": "gallon gallons gal",
@@ -64,8 +64,8 @@ _COMMON: dict[str, dict[str, str]] = {
         "revolution": "revolution revolutions",
     },
     "percent": {"percent": "percent percentage % pct", "percentage point": ""},
-    "speed": {"mile/hour": "mph", "kilometer/hour": "kph kmh kmph"},
-    "energy": {"joule": "joule joules J", "calorie": "calorie calories"},
+    "length/time": {"mile/hour": "mph", "kilometer/hour": "kph kmh kmph"},
+    "calorie energy": {"calorie": "calorie calories"},
     "temperature": {"celsius": "°C celsius Celsius", "fahrenheit": "°F fahrenheit Fahrenheit"},
 }
 # Units of the sciences: bases that take prefixes, by symbol and name.
@@ -73,16 +73,16 @@ _BASES: dict[str, tuple[str, str, str]] = {
     "meter": ("length", "m", "meter metre"),
     "gram": ("mass", "g", "gram gramme"),
     "second": ("time", "s", "second"),
-    "liter": ("volume", "L l", "liter litre"),
+    "liter": ("length^3", "L l", "liter litre"),
     "mole": ("amount", "mol", "mole"),
-    "joule": ("energy", "J", "joule"),
-    "newton": ("force", "N", "newton"),
-    "watt": ("power", "W", "watt"),
+    "joule": ("mass*length^2/time^2", "J", "joule"),
+    "newton": ("mass*length/time^2", "N", "newton"),
+    "watt": ("mass*length^2/time^3", "W", "watt"),
     "volt": ("voltage", "V", "volt"),
     "ampere": ("current", "A", "ampere amp"),
     "kelvin": ("temperature", "K", "kelvin"),
-    "pascal": ("pressure", "Pa", "pascal"),
-    "hertz": ("frequency", "Hz", "hertz"),
+    "pascal": ("mass/length/time^2", "Pa", "pascal"),
+    "hertz": ("/time", "Hz", "hertz"),
     "coulomb": ("charge", "C", "coulomb"),
     "farad": ("capacitance", "F", "farad"),
     "ohm": ("resistance", "Ω", "ohm"),
@@ -101,6 +101,10 @@ _PREFIXES = {
     "pico": ("p", -12), "nano": ("n", -9), "micro": ("μ", -6), "milli": ("m", -3),
     "centi": ("c", -2), "deci": ("d", -1), "hecto": ("h", 2), "kilo": ("k", 3),
     "mega": ("M", 6), "giga": ("G", 9), "tera": ("T", 12),
+}  # fmt: skip
+# The size of a base beside gram, meter and second, where it is made of them.
+_BASE_SIZES: dict[str, int | Fraction] = {
+    "joule": 1000, "newton": 1000, "watt": 1000, "pascal": 1000, "liter": Fraction(1, 1000),
 }  # fmt: skip
 # Symbols that would be read for something else: a time of day, a product, a word.
 _NOT_SYMBOLS = """
@@ -165,7 +169,7 @@ _SIZES = {
     "inch": "0.0254", "foot": "0.3048", "yard": "0.9144", "mile": "1609.344", "meter": "1",
     "second": "1", "minute": "60", "hour": "3600", "day": "86400", "week": "604800",
     "gram": "1", "ounce": "28.349523125", "pound": "453.59237",
-    "liter": "1", "gallon": "3.785411784", "quart": "0.946352946", "pint": "0.473176473",
+    "gallon": "0.003785411784", "quart": "0.000946352946", "pint": "0.000473176473",
     "dollar": "100", "cent": "1",
 }  # fmt: skip
 
@@ -183,13 +187,14 @@ def _prefixed() -> dict[str, tuple[str, str, Fraction]]:
     """Spelling to unit, dimension and size of every base with every prefix."""
     found: dict[str, tuple[str, str, Fraction]] = {}
     for base, (dimension, symbols, names) in _BASES.items():
-        found |= {s: (base, dimension, Fraction(1)) for s in symbols.split()}
+        one = Fraction(_BASE_SIZES.get(base, 1))
+        found |= dict.fromkeys(symbols.split(), (base, dimension, one))
         for name in names.split():
-            found[name] = found[name + "s"] = (base, dimension, Fraction(1))
-        for prefix, (letter, power) in _PREFIXES.items():
-            size = Fraction(10) ** power
-            letters = (letter, "u") if letter == "μ" else (letter,)
-            symbol_list = [one + s for one in letters for s in symbols.split()]
+            found[name] = found[name + "s"] = (base, dimension, one)
+        for prefix, (sign, power) in _PREFIXES.items():
+            size = one * Fraction(10) ** power
+            letters = (sign, "u") if sign == "μ" else (sign,)
+            symbol_list = [letter + s for letter in letters for s in symbols.split()]
             for spelling in symbol_list + [prefix + n for n in names.split()]:
                 if spelling not in _NEVER and not (spelling[0] == "u" and len(spelling) < 2):
                     found[spelling] = (prefix + base, dimension, size)
@@ -198,10 +203,16 @@ def _prefixed() -> dict[str, tuple[str, str, Fraction]]:
     return found
 
 
+# Symbols side by side without a sign between them.
+_JOINED = {
+    "Nm": "meter*newton", "kNm": "kilonewton*meter", "kWh": "hour*kilowatt", "Wh": "hour*watt",
+    "MWh": "hour*megawatt", "Ah": "ampere*hour", "mAh": "hour*milliampere", "Js": "joule*second",
+    "Pas": "pascal*second", "mps": "meter/second", "fps": "foot/second",
+}  # fmt: skip
 _made = _prefixed()
 UNIT: dict[str, str] = {spelling: unit for spelling, (unit, _, _) in _made.items()}
 UNIT |= _spelled(_OTHERS) | {s: u for u, names in _LANGUAGES.items() for s in names.split()}
-UNIT |= _spelled(_COMMON)
+UNIT |= _spelled(_COMMON) | _JOINED
 DIMENSION: dict[str, str] = {unit: dimension for unit, dimension, _ in _made.values()}
 DIMENSION |= {
     unit: name for table in (_OTHERS, _COMMON) for name, us in table.items() for unit in us

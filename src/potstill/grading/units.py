@@ -34,7 +34,7 @@ _WORD = re.compile(
 )
 _SHAPE = re.compile(r"(square|sq\.?|cubic|cu\.?|平方|立方)\s*(?=[A-Za-z米厘毫千公])", re.IGNORECASE)
 _POWER = re.compile(
-    r"\s?\^\s?\{?\s?([-+]?\s?\d)\s?\}?|\s+(squared|cubed)\b|(?<=[a-z])(-?[123])(?![\d.])"
+    r"\s?\^\s?\{?\s?([-+]?\s?\d)(?:\s?\})?|\s+(squared|cubed)\b|(?<=[a-z])(-?[123])(?![\d.])"
 )
 _JOINT = re.compile(r"\s*(/|\bper\b|\beach\b|每|\*|\ba(?:n)?\b(?=\s)|-)\s*|\s+")
 _START = re.compile(
@@ -46,6 +46,10 @@ _DEGREES_OF = re.compile(
     r"(?<=[\d}])\s?(?:degrees?|°)\s?(c|f)(?:elsius|ahrenheit)?(?![a-z])", re.IGNORECASE
 )
 _MICRO = re.compile(r"(?<=μ)\s+(?=(?:m|s|g|L|l|A|F|C|V|W|J|N|Ω|mol|Pa)(?![A-Za-z]))")
+_STACKED = re.compile(
+    r"^([-\d.,*^{}()/ ]*[\d})])\s*\\frac\s?\{\s?([A-Za-z][^{}\\]{0,20})\}"
+    r"\s?\{\s?([A-Za-z](?:[^{}\\]|\{[-\d ]{1,4}\}){0,20})\}$"
+)
 _RATE = re.compile(r"^([-\d.,]+)\s*(?:/|per|an?)\s*([A-Za-z].*)$")
 
 
@@ -84,8 +88,7 @@ def unit_dimension(unit: str) -> str:
     for base, power in unit_factors(unit).items():
         for name, by in unit_factors(DIMENSION.get(base, base).replace(" ", "_")).items():
             factors[name] = factors.get(name, 0) + by * power
-    spelled = _spelled({name: power for name, power in factors.items() if power})
-    return {"length^3": "volume"}.get(spelled, spelled)
+    return _spelled({name: power for name, power in factors.items() if power})
 
 
 @lru_cache(maxsize=2048)
@@ -117,6 +120,10 @@ def split_unit(text: str) -> Measured:
         if rest.unit.startswith("hour") or "/" in rest.unit:
             return Measured(sign + rest.body, unit + rest.unit)
         return Measured(text, "")
+    if (stacked := _STACKED.match(text)) is not None:
+        over, under = (_read_unit(stacked.group(side), glued=False) for side in (2, 3))
+        if over is not None and under is not None:
+            return Measured(stacked.group(1), _quotient(over, under))
     # Only the tail can be a unit; long texts are not scanned from the start.
     offset = max(0, len(text) - TAIL)
     for match in _START.finditer(text, offset):
@@ -128,6 +135,13 @@ def split_unit(text: str) -> Measured:
     return Measured(text, "")
 
 
+def _quotient(over: str, under: str) -> str:
+    factors = unit_factors(over)
+    for base, power in unit_factors(under).items():
+        factors[base] = factors.get(base, 0) - power
+    return _spelled({base: power for base, power in factors.items() if power})
+
+
 def _is_angle_of_function(body: str, unit: str) -> bool:
     """Whether ``sin 30°`` is the sine of an angle, not an angle."""
     return unit == "degree" and _OF_FUNCTION.search(body) is not None
@@ -136,6 +150,7 @@ def _is_angle_of_function(body: str, unit: str) -> bool:
 def _read_unit(text: str, glued: bool) -> str | None:
     """The one spelling of a text that is a unit and nothing else, or None."""
     text = text.strip()
+    text = re.sub(r"(?<![A-Za-z])ms(?=\s?\^\s?\{?\s?-)", "m s", text)
     text = text if UNIT.get(text) else text.rstrip(".").strip()
     factors: dict[str, int] = {}
     position, side, depth, fresh = 0, 1, 0, True

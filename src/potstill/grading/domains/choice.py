@@ -1,13 +1,14 @@
-"""Kind ``choice``: one letter of a multiple-choice question."""
+"""Kind ``choice``: the letters of a multiple-choice question, or the value of a choice."""
 
 from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
 from potstill.grading.comparison import Comparison, different, unreadable
+from potstill.grading.equivalence import equal
 from potstill.grading.extraction import Extraction
 from potstill.grading.extraction import extract as extract_answer
-from potstill.grading.wording import compare_letters, read_letter
+from potstill.grading.wording import read_letter
 from potstill.records import AnswerKind, Problem
 
 __all__ = ["Options", "compare", "extract"]
@@ -27,11 +28,11 @@ def extract(problem: Problem, text: str) -> Extraction:
 
 
 def compare(problem: Problem, text: str, options: Options) -> Comparison:
-    """Whether the response chooses the key's letter."""
+    """Whether the response chooses the key's letters, by letter or by a choice's value."""
     found = extract(problem, text)
     if not found.text:
         return unreadable("no choice was found in the text")
     letter = read_letter(found.text)
     if letter is not None and letter not in options.letters.upper():
         return different(f"{letter} is not one of the choices")
-    return compare_letters(problem.gold_text, found.text)
+    return equal(problem.gold_text, found.text, AnswerKind.LETTER, problem.text)

@@ -161,7 +161,7 @@ def formula_stated(text: str, grouped: bool, problem_text: str = "") -> tuple[st
         tail = _outside(_TAIL, text, segments, cue.end())
         if tail is not None:
             rest = text[cue.end() : tail]
-        if not re.search(r"[\d\\∅∞π√]|\([a-z]", rest):
+        if not re.search(r"[\d\\∅∞π√]|\([a-z]|\b[A-J](?:\s?,|\s+and)\s+[A-J]\b", rest):
             continue
         bare = _SEGMENT.sub(" ", rest)
         prose = [w for w in _PROSE_WORD.findall(bare) if w.lower() not in _JOIN]

@@ -22,6 +22,7 @@ __all__ = ["ANSWER_WORD", "Statement", "number_stated", "statement_score"]
 ANSWER_WORD = re.compile(
     r"(?i)\b\b(?:answer|final\s+result)\b(?!\s+(?:choice|key|sheet))[^.,;=:?!]{0,60}?"
     r"(?:\b(?:is|are|was|equals|will be|would be|should be|must be|comes out)\b|[:=])"
+    r"|\d[\d,.]*(?:\s\w+){0,3}\s(?:is|as|must be|should be)\s(?:the|my|our)\s(?:\w+\s)?answer\b"
 )
 _CONCLUDES = re.compile(
     r"(?i)^(?:and\s+)?(?:therefore|thus|hence|consequently|accordingly|in conclusion|to conclude|in total|"
@@ -219,7 +220,9 @@ def _rating(text: str, numeral: Numeral, question: Question, problem_text: str) 
         score -= 1.0
     if numeral.start < _main_start(text):
         score -= 1.5
-    if _COMES_TO.search(before[-48:]):
+    if _OUT_OF.search(before[-30:]):
+        score -= 2.0
+    elif _COMES_TO.search(before[-48:]):
         score += 1.5
     elif _CUE.search(before[-48:]):
         score += 1.0
@@ -234,15 +237,15 @@ def _rating(text: str, numeral: Numeral, question: Question, problem_text: str) 
     score += _by_name(text, numeral, clause, question)
     if follows and numeral.role in _COMPUTED:
         score += 2.5
-    if (named := _LEFT_SIDE.search(before[-28:])) and question.asked_formulas:
-        score += 2.5 if "".join(named.group(1).split()) in question.asked_formulas else 0.0
+    if (named := _LEFT_SIDE.search(before[-28:])) is not None:
+        score += _by_left_side("".join(named.group(1).split()), numeral, question)
     if _WOULD.search(clause) and not question.would:
         score -= 1.5
     if question.later:
         score -= 1.0 if _NOW.search(clause) else -0.5 if re.search(r"\bwill\b", clause) else 0.0
     if _COMPOUND.search(before[-30:]):
         score -= 4.0
-    score += _by_unit(text, numeral, problem_text)
+    score += _by_unit(text, numeral, question, problem_text)
     return score + 2.5 * question.share(frozenset(words_of(clause)))
 
 
@@ -260,9 +263,18 @@ def _by_name(text: str, numeral: Numeral, clause: str, question: Question) -> fl
     return 0.0
 
 
-def _by_unit(text: str, numeral: Numeral, problem_text: str) -> float:
+def _by_left_side(name: str, numeral: Numeral, question: Question) -> float:
+    """What the left side of an equation tells: the thing asked for, or another unknown."""
+    if name in question.asked_formulas:
+        return 2.5
+    if numeral.role is not NumeralRole.NAMED or name == "f" or name in question.words:
+        return 0.0
+    return -2.5 if question.words and not question.solving else 0.0
+
+
+def _by_unit(text: str, numeral: Numeral, question: Question, problem_text: str) -> float:
     """What the unit of measurement behind a number tells, where the question asks for one."""
-    asked = asked_units(problem_text)
+    asked = asked_units(problem_text) or question.units
     if not asked or numeral.money or numeral.percent:
         return 0.0
     behind = re.match(r"\s?-?((?:square |cubic )?[A-Za-z]+)", text[numeral.end :])
@@ -301,6 +313,7 @@ _THEN = re.compile(
     r"giving|yielding|we\s+(?:get|find|have|obtain|see))\b"
 )
 _LEFT_SIDE = re.compile(r"(?:^|[\s,])([A-Za-z][^\s=,]*(?:\s?[-+*]\s?[A-Za-z0-9]+){0,4})\s*=\s*$")
+_OUT_OF = re.compile(r"(?i)\d\s+(?:out\s+)?of\s+(?:the|his|her|their|these|those|all|its)?\s*$")
 _DENIED = re.compile(
     r"(?i)\b(?:not|instead of|rather than|isn't|never|minus the|excluding)\s+(?:the\s+|a\s+)?$"
 )

@@ -6,8 +6,9 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from potstill.grading.reading.numerals import numerals_in
+from potstill.grading.reading.numerals import NumeralRole, numerals_in
 from potstill.grading.reading.sentences import money_marked, sentences_of, stem, words_of
+from potstill.grading.units import split_unit
 
 __all__ = ["Question", "question_of"]
 
@@ -53,7 +54,8 @@ _PERCENT_ASKED = re.compile(r"(?i)\bpercent(?:age)?\b|%")
 class Question:
     """What is asked: ``words`` and ``counted`` are stems, ``numbers`` all that the problem states.
 
-    ``money``, ``percent``, ``place`` (an ordinal) and ``difference`` say what the answer may be, as
+    ``money``, ``percent``, ``place`` (an ordinal), ``solving``
+    (an equation) and ``difference`` say what the answer may be, as
     far as the question tells; ``would`` that it supposes, ``later`` that it asks for another time.
     """
 
@@ -65,16 +67,19 @@ class Question:
     money: bool
     percent: bool
     place: bool
+    solving: bool
     difference: bool
     would: bool
     later: bool
     asked: str
     asked_formulas: frozenset[str]
+    units: frozenset[str]
     names: frozenset[str]
     other_names: frozenset[str]
     facts: tuple[frozenset[str], ...]
     weights: dict[str, float]
     weight: float
+    squeezed: str
 
     def restated(self, text_words: frozenset[str]) -> bool:
         """Return whether a text says again what one sentence of the problem says."""
@@ -85,6 +90,8 @@ class Question:
     def share(self, text_words: frozenset[str]) -> float:
         """Return the part of the question's words that a text repeats, in [0, 1]."""
         weights = self.weights
+        if not weights:
+            return 0.5
         return sum(w for word, w in weights.items() if word in text_words) / self.weight
 
 
@@ -101,7 +108,12 @@ def question_of(problem_text: str) -> Question:
     in_money = bool(counted & _MONEY_NOUNS)
     if in_money:
         counted = set()
-    words = frozenset(word for word in words_of(asked) if word not in _COMMON)
+    # Of the formulas of a question only a lone variable is a word that an answer repeats.
+    prose = _ASKED_FORMULA.sub(
+        lambda m: f" {inside} " if len(inside := (m.group(1) or m.group(2)).strip()) == 1 else " ",
+        asked,
+    )
+    words = frozenset(word for word in words_of(prose) if word not in _COMMON)
     names = _names_in(asked)
     priced = bool(re.search(r"[＄£€₹]|\bdollars?\b|\bcents?\b", text))
     facts = _facts(text, asked)
@@ -110,20 +122,29 @@ def question_of(problem_text: str) -> Question:
         words=words,
         counted=frozenset(counted),
         counted_of=frozenset(counted_of),
-        numbers=frozenset(numeral.value for numeral in numerals_in(text)),
+        numbers=frozenset(
+            numeral.value for numeral in numerals_in(text) if numeral.role is not NumeralRole.FACTOR
+        ),
         all_words=frozenset(words_of(text)),
         money=in_money or (priced and not counted and bool(_MONEY_ASKED.search(asked))),
         asked=asked,
         asked_formulas=_formulas_asked(asked),
+        units=frozenset(
+            unit
+            for word in re.findall(r"\bin\s+([a-z]+)", asked)
+            if (unit := split_unit(f"5 {word}").unit)
+        ),
         names=names,
         other_names=_names_in(text) - names,
         facts=facts,
         weights=weights,
         weight=sum(weights.values()) or 1.0,
+        squeezed="".join(text.split()),
         percent=bool(_PERCENT_ASKED.search(asked)) and not counted,
         place=bool(
             re.search(r"(?i)\b(?:what|which)\s+(?:place|position|rank|floor|grade|day)\b", asked)
         ),
+        solving=bool(re.search(r"(?i)\b(?:solve|solution of|root of|values? of)\b", asked)),
         difference=bool(_DIFFERENCE_ASKED.search(asked)),
         would=bool(re.search(r"(?i)\b(?:would|could|might|if)\b", asked)),
         later=bool(re.search(r"(?i)\b(?:will|in \d+|after)\b", asked)),

@@ -18,6 +18,7 @@ __all__ = ["LONG", "Stated", "answer_stated", "end_of_answer"]
 TAIL_CHARACTERS = 24_000
 # A response this long that ends in the middle of a sentence was cut there, whatever its server says.
 LONG = 1_000
+LONGEST = 600
 _NUMERIC = frozenset(
     {
         "", AnswerKind.INTEGER, AnswerKind.DECIMAL, AnswerKind.FRACTION, AnswerKind.MONEY,
@@ -60,12 +61,18 @@ _WITHDRAWS = re.compile(
     r"(?:make sense|work|match|fit|add up)|i(?:'ve| have)?\s+(?:made\s+(?:a|an|some|the)\s+(?:\w+\s+)?(?:mistake|"
     r"error)|forgot|miscalculated|misread|overlooked)|(?:that|this|it|which)\s+can(?:'t|not)\s+be(?!\s+(?:done|seen))|correction|scratch that)\b"
 )
+_UNSURE = re.compile(r"(?i)\b(?:maybe|perhaps|if|might|unless|suppose|whether)\b")
 _MAY_WITHDRAW = re.compile(
     r"wrong|rror|mist|orrec|righ|possible|true|n['o]t |forgot|miscal|misr|overl|scratch"
 )
 _CORRECTS = re.compile(
     r"(?i)^(?:(?:oh|oops|hmm|ah)[,.! ]+)?(?:wait|actually|no|correction|sorry|on second thought|"
     r"rather)\b|\b(?:it|answer|total|result|that)\s+should\s+(?:actually\s+|really\s+|instead\s+)?be\b"
+)
+_RECHECKS = re.compile(
+    r"(?i)\blet(?:'s| me| us)\s+(?:just\s+|also\s+|quickly\s+)?(?:double[- ]?check|verify|check|confirm|re-?check|"
+    r"make\s+sure|go\s+(?:over|through)|re-?read|see\s+if|think\s+again|validate)|\bto\s+(?:double-?check|verify|make\s+sure|"
+    r"be\s+(?:sure|safe))\b|^(?:another way|alternatively|just to)\b"
 )
 _AFFIRMS = re.compile(
     r"(?i)\b(?:seems?|looks?|sounds?|is|that's|am)\s+(?:\w+\s+)?(?:correct|right|reasonable|good|confident|"
@@ -102,6 +109,7 @@ class _Claim:
     score: float
     stated: Statement
     scope: bool
+    firm: bool
     words: str
 
 
@@ -140,6 +148,8 @@ def answer_stated(
     reader = _Reader(kind, problem_text, question_of(problem_text), thought)
     drafts = _drafts(sentences, reader)
     sentences, drafts = _without_next_task(text, sentences, drafts)
+    if broken:
+        drafts = _without_last_check(sentences, drafts)
     claims = _claims(drafts, _taken_back(sentences, drafts, reader), reader)
     best = _chosen(claims, len(sentences), thought, broken) if claims else None
     if best is None:
@@ -177,6 +187,7 @@ class _Draft:
     marked: bool
     score: float
     scope: bool
+    firm: bool
 
 
 @dataclass(slots=True)
@@ -193,8 +204,9 @@ class _Reader:
         """Return what a draft states, or None where it states nothing."""
         key = (draft.text, draft.marked)
         if key not in self.known:
+            # The end of a sentence that never ends holds what it comes to.
             self.known[key] = _value_of(
-                draft.text, self.kind, self.problem_text, self.question, draft.marked
+                draft.text[-LONGEST:], self.kind, self.problem_text, self.question, draft.marked
             )
         return self.known[key]
 
@@ -214,9 +226,13 @@ def _drafts(sentences: list[Sentence], reader: _Reader) -> list[_Draft]:
         if drafts and _POINTS_BACK.match(sentence.text):
             drafts[-1].score += 2.0
         if reader.thought and drafts and drafts[-1].place == place - 1:
-            drafts[-1].score += 1.5 if _AFFIRMS.search(sentence.text) else 0.0
+            if _AFFIRMS.search(sentence.text):
+                drafts[-1].score += 1.5
+                drafts[-1].firm = True
         if reader.kind in _NUMERIC and not (_HAS_DIGIT.search(text) or spells_number(text)):
             continue
+        if len(text) > 15 and "".join(text.split()) in reader.question.squeezed:
+            continue  # the problem, said again
         if sentence.text not in known:
             known[sentence.text] = _base_score(sentence, text, marked is not None, reader)
         score = known[sentence.text]
@@ -226,8 +242,13 @@ def _drafts(sentences: list[Sentence], reader: _Reader) -> list[_Draft]:
             alone = place + 1 == len(sentences) or sentences[place + 1].line != sentence.line
             score += _in_scope(fresh, alone, text, reader.question)
             fresh = False
-        drafts.append(_Draft(place, text, marked is not None, score, scope))
+        drafts.append(_Draft(place, text, marked is not None, score, scope, _firm(scope, text)))
     return drafts
+
+
+def _firm(scope: bool, text: str) -> bool:
+    """Whether a sentence commits itself: it speaks of an answer, or says that it is right."""
+    return scope or bool(ANSWER_WORD.search(text) or _AFFIRMS.search(text))
 
 
 def _base_score(sentence: Sentence, text: str, marked: bool, reader: _Reader) -> float:
@@ -236,7 +257,7 @@ def _base_score(sentence: Sentence, text: str, marked: bool, reader: _Reader) ->
     score = statement_score(text, reader.question)
     if reader.thought:
         return score + (2.0 if _AFFIRMS.search(text) else 0.0)
-    return score + (2.0 if score >= 0 and _CORRECTS.search(sentence.text) else 0.0)
+    return score + (3.0 if score >= 0 and _CORRECTS.search(sentence.text) else 0.0)
 
 
 def _is_phrase(text: str) -> bool:
@@ -257,7 +278,7 @@ def _claims(drafts: list[_Draft], taken_back: dict[str, int], reader: _Reader) -
             continue
         score = draft.score + _by_value(draft, stated, reader.question)
         best = max(best, score)
-        claims.append(_Claim(draft.place, score, stated, draft.scope, draft.text))
+        claims.append(_Claim(draft.place, score, stated, draft.scope, draft.firm, draft.text))
     claims.sort(key=lambda claim: claim.place)
     return claims
 
@@ -280,7 +301,7 @@ def _rule(claim: _Claim) -> str:
 def _in_scope(fresh: bool, alone: bool, text: str, question: Question) -> float:
     """What a sentence behind "Answer:" gains by it: all, unless a retelling goes on from there."""
     if fresh:
-        return 4.0 if alone or question.share(frozenset(words_of(text))) >= 0.5 else 2.0
+        return 4.0 if alone or question.share(frozenset(words_of(text))) >= 0.6 else 2.0
     return 3.0 if alone else 1.0
 
 
@@ -327,13 +348,24 @@ def _without_next_task(
     return sentences, drafts
 
 
+def _without_last_check(sentences: list[Sentence], drafts: list[_Draft]) -> list[_Draft]:
+    """The drafts before the check that a text was cut in, where it checks what it had stated."""
+    for place in range(len(sentences) - 1, 0, -1):
+        if _RECHECKS.search(sentences[place].text):
+            before = [draft for draft in drafts if draft.place < place]
+            if any(d.score >= _LEAST_BROKEN and d.place >= place - 3 for d in before):
+                return [d for d in drafts if d.place < place or d.firm]
+    return drafts
+
+
 def _taken_back(sentences: list[Sentence], drafts: list[_Draft], reader: _Reader) -> dict[str, int]:
     """The values that a later sentence takes back, and where it does."""
     found: dict[str, int] = {}
     if not any(_MAY_WITHDRAW.search(sentence.text) for sentence in sentences):
         return found
     for place, sentence in enumerate(sentences):
-        if not _WITHDRAWS.search(sentence.text) or sentence.text.endswith("?"):
+        text = sentence.text
+        if not _WITHDRAWS.search(text) or text.endswith("?") or _UNSURE.search(text):
             continue
         meant = next((d for d in reversed(drafts) if d.place < place and d.score >= 1.0), None)
         if meant is not None and meant.place >= place - 3 and (stated := reader.stated(meant)):
@@ -359,6 +391,13 @@ def _chosen(claims: list[_Claim], count: int, thought: bool, broken: bool) -> _C
         agreed = [c for c in strong if c.stated.value in best.stated.several]
         return agreed[-1] if agreed else best
     if broken:
+        if thought:
+            # What is mused on the way to a cut is no statement.
+            firm = [claim for claim in claims if claim.firm and claim.score >= _LEAST_THOUGHT - 1.0]
+            twice = [c for c in strong if _said(c.stated.value, claims, top) >= 2.5]
+            if not firm and not twice:
+                return None
+            strong = firm or strong
         return _said_most(claims, strong, top)
     values = {claim.stated.value for claim in strong if not claim.stated.several}
     if len(values) > 1:
@@ -384,7 +423,12 @@ def _said_most(claims: list[_Claim], strong: list[_Claim], top: float) -> _Claim
     rivals = [value for weight, value in said[1:] if weight > 0.6 * said[0][0]]
     if rivals:
         return _Claim(
-            best.place, top, Statement("", "", (said[0][1], *rivals)), best.scope, best.words
+            best.place,
+            top,
+            Statement("", "", (said[0][1], *rivals)),
+            best.scope,
+            best.firm,
+            best.words,
         )
     return best
 
