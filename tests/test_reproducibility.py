@@ -396,6 +396,19 @@ def test_a_damaged_adapter_is_never_used(bought: tuple[Path, Path], study: Path)
         run_study(load_study(bought[0]), study)
 
 
+def test_a_lock_from_before_a_prompt_was_there_is_no_damage(study: Path) -> None:
+    lock = read_lock(study)
+    assert lock is not None
+    older = {name: value for name, value in lock.items() if name != "sha256"}
+    del older["decides"]["prompts"]["judge of a whole response"]
+    (study / LOCK_FILE).write_text(json.dumps(older | {"sha256": content_hash(older)}))
+    found = verify_study(study)
+    assert found.damaged == []
+    assert "prompts.judge of a whole response was not there when the report was made" in (
+        " ".join(found.notes)
+    )
+
+
 def test_an_unfinished_study_is_sound_as_far_as_it_is(tmp_path: Path) -> None:
     run_study(load_study(write_small_study(tmp_path)), tmp_path / "out", until="verify")
     found = verify_study(tmp_path / "out")

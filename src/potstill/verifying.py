@@ -301,7 +301,8 @@ def _decided(study: Study, directory: Path, locked: Mapping[str, Any], found: Ve
         if _hashed(then.get(name)) and not _hashed(now.get(name)):
             found.notes.append(f"{name} ({now.get(name)}) is not here; it was not looked at.")
             continue
-        if _hashed(now.get(name)) and not _hashed(then.get(name)):
+        unknown_then = name not in then and name.startswith("prompts.")
+        if unknown_then or (_hashed(now.get(name)) and not _hashed(then.get(name))):
             found.notes.append(f"{name} was not there when the report was made; not compared.")
             continue
         found.damaged.append(
