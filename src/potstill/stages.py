@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby, tee
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from potstill.asking import Answers
 from potstill.cells import VERSION, Run, agent_identity, fingerprint
@@ -33,6 +33,9 @@ from potstill.records import (
 from potstill.store import Cell, Filling
 from potstill.study import Study
 from potstill.tables import beside, in_batches, part
+
+if TYPE_CHECKING:
+    from potstill.grading.verdicts import CutRule
 
 __all__ = [
     "UNSOLVED",

@@ -133,8 +133,8 @@ class Evaluation(Section):
 
     ``seen: report`` has them answer the problems they trained on too, which are scored apart from
     the held-out ones; otherwise a problem that stood in a training set is never scored.
-    ``cut: stated`` counts an answer that a response states before it reaches ``max_tokens`` ("So the
-    answer is 84. Let me verify"); by default that is TRUNCATED, unless the answer stands in a box.
+    ``cut: stated`` counts an answer that a response states before it reaches ``max_tokens`` ("So
+    the answer is 84. Let me verify"); by default it is TRUNCATED, unless it stands in a box.
     ``level_prompt`` asks for one level: of the mixed student, of the base beside it, and of the
     base at the lengths of ``base_at``, so that length and training can be told apart.
     """

@@ -21,14 +21,17 @@ _BOX = re.compile(
 )
 # What a box without braces holds: TeX takes one token, whoever writes it means the value.
 _UNBRACED = re.compile(
-    r"[-+]?\s?(?:\\[dt]?frac\s?(?:\{[^{}]*\}|\d)\s?(?:\{[^{}]*\}|\d)|\\sqrt\s?(?:\{[^{}]*\}|\d)|\\[A-Za-z]+|"
+    r"[-+]?\s?(?:\\[dt]?frac\s?(?:\{[^{}]*\}|\d)\s?(?:\{[^{}]*\}|\d)|\\sqrt\s?(?:\{[^{}]*\}|\d)|"
+    r"\\[A-Za-z]+|"
     r"\d+(?:,\d{3})*(?:\.\d+)?%?|\([^()$\n]{1,60}\)|.)"
 )
 _TAG = re.compile(
-    r"(?is)<(answer|final|final_answer|result|solution)\b[^<>]{0,40}>\s*(?P<inside>(?:(?!<\1\b).){1,2000}?)\s*</\1\s*>"
+    r"(?is)<(answer|final|final_answer|result|"
+    r"solution)\b[^<>]{0,40}>\s*(?P<inside>(?:(?!<\1\b).){1,2000}?)\s*</\1\s*>"
 )
 _JSON = re.compile(
-    r"(?i)[\"'](?:final[_ ]?)?(?:answer|result)[\"']\s*:\s*(?P<value>\"(?:[^\"\\]|\\.){1,400}\"|'[^'\n]{1,400}'|"
+    r"(?i)[\"'](?:final[_ ]?)?(?:answer|result)[\"']\s*:\s*(?P<value>\"(?:[^\"\\]|\\.){1,400}\"|"
+    r"'[^'\n]{1,400}'|"
     r"-?\d[\d,]*(?:\.\d+)?|\[[^\[\]\n]{1,400}\])\s*[,}]"
 )
 _THINK_END = re.compile(
@@ -49,9 +52,12 @@ _WORDS = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{3,}")
 _WORKED_OUT = re.compile(r"[→⇒;]|\\(?:Right|right)arrow|\\implies|[\d)}]\.\s+[A-Z]|:\s.*=")
 # What a value begins with; a name or a verb before it makes a sentence.
 _BEGINS_BARE = re.compile(
-    r"(?i)\W*(?:(?:about|approximately|approx\.?|exactly|roughly|around|negative|minus|[a-z]\s?=)\s*)?"
-    r"(?:[-+−$£€(\[{|\\√π∞\d.]|[a-zA-Z](?![A-Za-z])|(?:zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|"
-    r"twelve|\w+teen|\w+ty|hundred)\b|(?:pi|sqrt|infinity|all|no|none|empty|real|undefined|true|false)\b)"
+    r"(?i)\W*(?:(?:about|approximately|approx\.?|exactly|roughly|around|negative|minus|"
+    r"[a-z]\s?=)\s*)?"
+    r"(?:[-+−$£€(\[{|\\√π∞\d.]|[a-zA-Z](?![A-Za-z])|(?:zero|one|two|three|four|five|six|seven|"
+    r"eight|nine|ten|eleven|"
+    r"twelve|\w+teen|\w+ty|hundred)\b|(?:pi|sqrt|infinity|all|no|none|empty|real|undefined|true|"
+    r"false)\b)"
 )
 _WORDED = (AnswerKind.WORD, AnswerKind.DATE, AnswerKind.TIME, AnswerKind.WORD_NUMBER)
 _LISTS = (AnswerKind.SET, AnswerKind.LIST, AnswerKind.TUPLE)
@@ -78,27 +84,24 @@ class Extraction:
 def extract(text: str, kind: str = "", problem_text: str = "", *, cut: bool = False) -> Extraction:
     """Return the final answer of a response.
 
-    In this order: the last ``\\boxed{}`` (several side by side where the kind is a list), a tag or a
-    field of JSON named answer, a text short enough to be the answer itself, the sentence that
+    In this order: the last ``\\boxed{}`` (several side by side where the kind is a list), a tag or
+    a field of JSON named answer, a text short enough to be the answer itself, the sentence that
     states it. What stands behind the end of the reasoning comes before the reasoning. ``cut`` says
     that the response ended at its token limit.
     """
     thought, visible = _parted(text)
-    if (
-        visible.strip()
-        and (found := _found(visible, kind, problem_text, cut, len(text) > LONG)) is not None
-    ):
-        # A write-up that is cut has only steps to show, unless it speaks of its answer.
-        if not found.cut or not thought or found.rule != "sentence":
-            return found
     closed = bool(visible.strip())
+    found = _found(visible, kind, problem_text, cut, len(text) > LONG) if closed else None
+    # A write-up that is cut has only steps to show, unless it speaks of its answer.
+    if found is not None and (not found.cut or not thought or found.rule != "sentence"):
+        return found
     if thought and (found := _found_in_thought(thought, kind, problem_text, closed)) is not None:
         return found
     return Extraction("", "")
 
 
 def _parted(text: str) -> tuple[str, str]:
-    """The reasoning of a response, where it is marked or plainly is one, and what stands behind it."""
+    """The reasoning of a response, where it is marked as such, and what stands behind it."""
     if (end := _last(_THINK_END, text)) is not None:
         return text[: end.start()], text[end.end() :]
     start = _THINK_START.search(text)

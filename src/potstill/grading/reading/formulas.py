@@ -12,9 +12,10 @@ _FRACTION = re.compile(r"\\[dtc]?frac\s?\{\s*(-?[\d,.]+)\s*\}\s?\{\s*([\d,.]+)\s
 _SHORT_FRACTION = re.compile(r"\\[dtc]?frac\s?(\d)\s?(\d)(?!\d)")
 _PLAIN_COMMANDS = {
     "\\times": "×", "\\cdot": "×", "\\div": "÷", "\\approx": "≈", "\\left": "", "\\right": "",
-    "\\quad": " ", "\\qquad": " ", "\\%": "%", "\\!": "", "\\,": " ", "\\;": " ", "\\:": " ", "\\ ": " ",
+    "\\quad": " ", "\\qquad": " ", "\\%": "%", "\\!": "", "\\,": " ", "\\;": " ", "\\:": " ",
+    "\\ ": " ", "\\#": "#",
     "{,}": ",", "\\Rightarrow": "⇒", "\\implies": "⇒", "\\rightarrow": "⇒", "\\to": "⇒", "&": " ",
-    "\\therefore": "∴", "\\ldots": "...", "\\dots": "...", "^\\circ": "°", "^{\\circ}": "°", "\\#": "#",
+    "\\therefore": "∴", "\\ldots": "...", "\\dots": "...", "^\\circ": "°", "^{\\circ}": "°",
 }  # fmt: skip
 _PLAIN_PATTERN = re.compile(
     "|".join(
@@ -121,8 +122,10 @@ _VARIABLE = re.compile(
 )
 
 _COPULA = re.compile(
-    r"(?i)\b(?:is|are|was|be|equals?|becomes?|gives?|gets?|get|yields?|have|obtain|find|namely|simplifies to|"
-    r"written as|expressed as|reduces to|evaluates to|comes out to|factors? (?:as|into)|simplified to)\b:?\s*(?:then\s+|therefore\s+|thus\s+|"
+    r"(?i)\b(?:is|are|was|be|equals?|becomes?|gives?|gets?|get|yields?|have|obtain|find|namely|"
+    r"simplifies to|"
+    r"written as|expressed as|reduces to|evaluates to|comes out to|factors? (?:as|into)|"
+    r"simplified to)\b:?\s*(?:then\s+|therefore\s+|thus\s+|"
     r"simply\s+|equal\s+to\s+|given\s+by\s+|exactly\s+|just\s+|all\s+|the\s+(?:set|interval|point|"
     r"matrix|vector|ordered pair|expression|equation|polynomial)\s+)*|:\s+|(?<![<>!])=\s*"
 )
@@ -130,14 +133,30 @@ _NAMED_VALUE = re.compile(
     r"(?<![A-Za-z])([A-Za-z])\s?=\s?([^,;=]{1,40}?)(?=\s*(?:,|;|\band\b|\.?$))"
 )
 _TAIL = re.compile(
-    r"(?i),?\s+(?:since|because|where|which|as\s+(?:desired|required|claimed|we)|by\s+the|for\s+(?:all|any|some|"
+    r"(?i),?\s+(?:since|because|where|which|as\s+(?:desired|required|claimed|we)|by\s+the|"
+    r"for\s+(?:all|any|some|"
     r"every|integers?)|when|if|with|so)\b"
 )
 _FOLLOWS = re.compile(
-    r"(?i)(?:^|[,;.]?\s)(?:so|thus|hence|therefore|which\s+(?:gives|implies|means|simplifies\s+to)|then|giving|yields|"
+    r"(?i)(?:^|[,;.]?\s)(?:so|thus|hence|therefore|which\s+(?:gives|implies|means|"
+    r"simplifies\s+to)|then|giving|yields|"
     r"we\s+(?:get|find|have|obtain|see))\b"
 )
-_JOIN = frozenset("and or pi sqrt infinity units unit square cubic degrees radians".split())
+_JOIN = frozenset(
+    {
+        "and",
+        "or",
+        "pi",
+        "sqrt",
+        "infinity",
+        "units",
+        "unit",
+        "square",
+        "cubic",
+        "degrees",
+        "radians",
+    }
+)
 _PROSE_WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}")
 
 

@@ -25,7 +25,8 @@ ANSWER_WORD = re.compile(
     r"|\d[\d,.]*(?:\s\w+){0,3}\s(?:is|as|must be|should be)\s(?:the|my|our)\s(?:\w+\s)?answer\b"
 )
 _CONCLUDES = re.compile(
-    r"(?i)^(?:and\s+)?(?:therefore|thus|hence|consequently|accordingly|in conclusion|to conclude|in total|"
+    r"(?i)^(?:and\s+)?(?:therefore|thus|hence|consequently|accordingly|in conclusion|to conclude|"
+    r"in total|"
     r"in all|altogether|overall|as a result|finally|in summary|to summarize|to sum up|this means|"
     r"that means|this gives|it follows|we conclude|we find|i conclude)\b"
 )
@@ -33,18 +34,24 @@ _SO = re.compile(
     r"(?i)^(?:so|then|which means|that's|that is|now|∴|⇒|=>)\b|\b(?:therefore|thus|hence|so)\b[, ]"
 )
 _CONNECTIVE = re.compile(
-    r"(?i)^(?:therefore|thus|hence|so|in conclusion|in summary|to summarize|finally|overall|consequently)\b,?\s*"
+    r"(?i)^(?:therefore|thus|hence|so|in conclusion|in summary|to summarize|finally|overall|"
+    r"consequently)\b,?\s*"
 )
 _PLANS = re.compile(
-    r"(?i)^(?:(?:first|next|now|then|finally|second|third|lastly)\w*,?\s+)?(?:to\s+(?:find|determine|calculate|"
-    r"solve|get|know|figure|compute|verify|check)|we\s+(?:need|must|can|have\s+to|should|know|are given)|"
-    r"let'?s|let\s+(?:me|us|the|\(?\\?\(?\s?[a-z]\b)|i\s+(?:need|will|could|can|have to)|you\s+(?:need|can))\b"
+    r"(?i)^(?:(?:first|next|now|then|finally|second|third|lastly)\w*,?\s+)?(?:to\s+(?:find|"
+    r"determine|calculate|"
+    r"solve|get|know|figure|compute|verify|check)|we\s+(?:need|must|can|have\s+to|should|know|"
+    r"are given)|"
+    r"let'?s|let\s+(?:me|us|the|\(?\\?\(?\s?[a-z]\b)|i\s+(?:need|will|could|can|have to)|"
+    r"you\s+(?:need|can))\b"
 )
 _EXPLAINS = re.compile(
-    r"(?i)^(?:this|that|it|which)\s+is\s+(?:because|since|due\s+to|based\s+on|calculated|obtained)\b"
+    r"(?i)^(?:this|that|it|which)\s+is\s+(?:because|since|due\s+to|based\s+on|calculated|"
+    r"obtained)\b"
 )
 _SUPPOSES = re.compile(
-    r"(?i)^(?:if|suppose|assume|assuming|unless|what if|say)\b|\b(?:in that case|maybe|perhaps|might|"
+    r"(?i)^(?:if|suppose|assume|assuming|unless|what if|say)\b|\b(?:in that case|maybe|perhaps|"
+    r"might|"
     r"suppose|hypothetical\w*|could be|may be|not sure|alternatively|would have been|if it were|"
     r"let'?s say)\b"
 )
@@ -55,27 +62,38 @@ _REMARK = re.compile(r"\([^()]{0,120}\)|\[[^\[\]]{0,120}\]")
 _ADDS = re.compile(
     r"(?i)(?:,\s*|\s)(?:which|since|because|where|when|after|before|if|while|whereas|leaving|given|"
     r"considering|assuming|including|as|so that|with|by|to|for|per|at|in order|out of|from|than|of|"
-    r"over|during|within|on|in|among|between|using|based|instead|rather|compared|provided|until|and|"
+    r"over|during|within|on|in|among|between|using|based|instead|rather|compared|provided|until|"
+    r"and|"
     r"not|but)\b(?=[^.]*$)"
 )
 _ASIDE = re.compile(
-    r"(?i)(?:which|since|because|where|given|considering|assuming|including|as|with|by|for|per|at|out of|"
-    r"from|than|of|after|before|over|during|within|every|each|another|other|both|first|among|all|not|"
+    r"(?i)(?:which|since|because|where|given|considering|assuming|including|as|with|by|for|per|"
+    r"at|out of|"
+    r"from|than|of|after|before|over|during|within|every|each|another|other|both|first|among|all|"
+    r"not|"
     r"when|if|on|across|between|the|these|those|her|his|their|to|in|into|until|reach|have|has|had|"
-    r"using|only|additional|extra)\s+(?:the\s+|a\s+|an\s+|his\s+|her\s+|their\s+|these\s+|those\s+|all\s+|just\s+|"
-    r"only\s+|about\s+|each\s+|every\s+|another\s+|other\s+|first\s+|next\s+|last\s+|full\s+|original\s+|"
+    r"using|only|additional|extra)\s+(?:the\s+|a\s+|an\s+|his\s+|her\s+|their\s+|these\s+|"
+    r"those\s+|all\s+|just\s+|"
+    r"only\s+|about\s+|each\s+|every\s+|another\s+|other\s+|first\s+|next\s+|last\s+|full\s+|"
+    r"original\s+|"
     r"remaining\s+|total\s+of\s+|additional\s+|extra\s+)*$"
 )
 _CUE = re.compile(
-    r"(?i)(?:\b(?:is|are|was|were|be|equals?|total(?:s|ed)?|totall?ing|of|approximately|about|exactly|"
-    r"roughly|around|simply|just|indeed|therefore|then|so|thus|hence|now|currently|still|only|costs?|has|have|had|"
-    r"needs?|gets?|makes?|made|earns?|earned|pays?|paid|spends?|spent|owes?|saves?|saved|took|takes?|"
-    r"left|will|gives?|becomes?|remain(?:s|ing)?|buy|bought|sold|sells?|read|reads|ate|eats?)|[:=≈])"
+    r"(?i)(?:\b(?:is|are|was|were|be|equals?|total(?:s|ed)?|totall?ing|of|approximately|about|"
+    r"exactly|"
+    r"roughly|around|simply|just|indeed|therefore|then|so|thus|hence|now|currently|still|only|"
+    r"costs?|has|have|had|"
+    r"needs?|gets?|makes?|made|earns?|earned|pays?|paid|spends?|spent|owes?|saves?|saved|took|"
+    r"takes?|"
+    r"left|will|gives?|becomes?|remain(?:s|ing)?|buy|bought|sold|sells?|read|reads|ate|eats?)|"
+    r"[:=≈])"
     r"\s*(?:a total of\s*|a\s*|an\s*|the\s*|exactly\s*|approximately\s*|about\s*|only\s*|also\s*)?$"
 )
 _COMES_TO = re.compile(
-    r"(?i)(?:\b(?:gives?|gave|giving|leaves?|leaving|makes?|making|yields?|brings?|brought|bringing)\b(?:\s+(?:us|you|me|him|her|"
-    r"them|it))?(?:\s+with)?|\b(?:results?\s+in|comes?\s+(?:out\s+)?to|adds?\s+up\s+to|totall?ing|for\s+a\s+total\s+of|"
+    r"(?i)(?:\b(?:gives?|gave|giving|leaves?|leaving|makes?|making|yields?|brings?|brought|"
+    r"bringing)\b(?:\s+(?:us|you|me|him|her|"
+    r"them|it))?(?:\s+with)?|\b(?:results?\s+in|comes?\s+(?:out\s+)?to|adds?\s+up\s+to|"
+    r"totall?ing|for\s+a\s+total\s+of|"
     r"which\s+(?:equals|totals|amounts\s+to)))\s*(?:a\s+total\s+of\s*|the\s+answer\s*)?$"
 )
 
@@ -197,9 +215,13 @@ def _counts(text: str, numeral: Numeral, question: Question) -> float:
     words = [stem(w) for w in re.findall(r"[A-Za-z']+", behind.group() if behind else "")][:6]
     for distance, word in enumerate(words):
         if word in question.counted:
-            if question.counted_of and words[distance + 1 : distance + 2] == ["of"]:
-                if not question.counted_of & set(words[distance + 2 :]):
-                    return 0.0
+            of_what = (
+                set(words[distance + 2 :])
+                if words[distance + 1 : distance + 2] == ["of"]
+                else set()
+            )
+            if of_what and question.counted_of and not question.counted_of & of_what:
+                return 0.0
             return 3.0 if distance < 3 else 2.0
     return 0.0
 
@@ -303,13 +325,15 @@ def _by_role(numeral: Numeral, question: Question) -> float:
 
 
 _COMPOUND = re.compile(
-    r"(?i)\d\s*(?:hours?|hrs?|minutes?|mins?|feet|foot|ft|pounds?|lbs?|dollars?|weeks?|days?|years?|months?)"
+    r"(?i)\d\s*(?:hours?|hrs?|minutes?|mins?|feet|foot|ft|pounds?|lbs?|dollars?|weeks?|days?|"
+    r"years?|months?)"
     r"\s*(?:,|and)?\s*(?:and\s*)?$"
 )
 _COMPUTED = (NumeralRole.RESULT, NumeralRole.NAMED, NumeralRole.PLAIN)
 # A clause that follows from the one before it.
 _THEN = re.compile(
-    r"(?i)\s*(?:and\s+)?(?:so|thus|hence|therefore|which\s+(?:implies|means|gives|yields|simplifies|we\s+can\s+solve)|"
+    r"(?i)\s*(?:and\s+)?(?:so|thus|hence|therefore|which\s+(?:implies|means|gives|yields|"
+    r"simplifies|we\s+can\s+solve)|"
     r"giving|yielding|we\s+(?:get|find|have|obtain|see))\b"
 )
 _LEFT_SIDE = re.compile(r"(?:^|[\s,])([A-Za-z][^\s=,]*(?:\s?[-+*]\s?[A-Za-z0-9]+){0,4})\s*=\s*$")
@@ -318,7 +342,8 @@ _DENIED = re.compile(
     r"(?i)\b(?:not|instead of|rather than|isn't|never|minus the|excluding)\s+(?:the\s+|a\s+)?$"
 )
 _COMPARED = re.compile(
-    r"(?i)\s?(?:[a-z]+\s+){0,2}(?:more|less|fewer|greater|higher|lower|older|younger|taller|shorter|longer|"
+    r"(?i)\s?(?:[a-z]+\s+){0,2}(?:more|less|fewer|greater|higher|lower|older|younger|taller|"
+    r"shorter|longer|"
     r"times)\b"
 )
 _EACH = re.compile(r"(?i)\b(?:each|every|apiece)\b[^.,;]{0,24}$")
@@ -327,7 +352,8 @@ _NOW = re.compile(
     r"(?i)\b(?:now|currently|today|at present|right now|originally|initially|at first)\b"
 )
 _CLAUSE_START = re.compile(
-    r"(?i)[;:]|,(?=\s+(?:and|but|so|thus|hence|therefore|giving|we|while|which|leaving|with|not|then|that|or|because|since|after|in|the|he|she|it|"
+    r"(?i)[;:]|,(?=\s+(?:and|but|so|thus|hence|therefore|giving|we|while|which|leaving|with|not|"
+    r"then|that|or|because|since|after|in|the|he|she|it|"
     r"they|for)\b)|\s(?=(?:and|but|while|so|which|giving)\s+[A-Za-z])"
 )
 
@@ -354,7 +380,8 @@ def _copied(numeral: Numeral, problem_text: str) -> bool:
 def _main_start(text: str) -> int:
     """Where the main clause of a sentence begins that opens with a reason or a condition."""
     match = re.match(
-        r"(?i)(?:so,?\s+|and\s+|but\s+)?(?:since|because|as|given|if|when|after|once|although|while)\b[^,]{0,200},",
+        r"(?i)(?:so,?\s+|and\s+|but\s+)?(?:since|because|as|given|if|when|after|once|although|"
+        r"while)\b[^,]{0,200},",
         text,
     )
     return match.end() if match else 0

@@ -11,56 +11,38 @@ from enum import StrEnum
 from fractions import Fraction
 
 from potstill.grading.normalise import MONEY
+from potstill.grading.reading.vocabulary import ORDINALS, SCALES, SMALL_NUMBERS, TENS
 
 __all__ = ["Numeral", "NumeralRole", "numerals_in", "spells_number"]
 
 _DIGITS = re.compile(
     rf"(?P<sign>(?<![\d)\]}}.%]\s)(?<![\w)\]}}.%])[-−](?=[{MONEY}£€₹¥]?[\d.]))?(?P<money>[{MONEY}£€₹¥]\s?)?(?P<minus>-)?"
     r"(?P<digits>(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d])(?:\.\d+)?"
-    r"|(?<![\d.,])\d{1,3}(?:[  ]\d{3})+(?!\d|,\d)(?:\.\d+)?|(?<![\d.,])\d+(?:\.\d+)?|(?<![\d.,\w])\.\d+)"
+    r"|(?<![\d.,])\d{1,3}(?:[  ]\d{3})+(?!\d|,\d)(?:\.\d+)?|(?<![\d.,])\d+(?:\.\d+)?|"
+    r"(?<![\d.,\w])\.\d+)"
     r"(?P<mixed>\s\d+\s?/\s?\d+(?![\d/]))?(?P<over>\s?/\s?\d+(?![\d/.]))?"
     r"(?P<percent>\s?\\?%|\s?per\s?cent\b|-percent\b)?"
 )
-_SMALL = {
-    word: value
-    for value, word in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
-        "sixteen seventeen eighteen nineteen".split()
-    )
-}
-_TENS = {
-    word: 10 * value
-    for value, word in enumerate(
-        "twenty thirty forty fifty sixty seventy eighty ninety".split(), start=2
-    )
-}
-_SCALES = {"hundred": 100, "thousand": 1_000, "million": 10**6, "billion": 10**9}
-_spelled = "|".join([*_SMALL, *_TENS, *_SCALES])
-_ORDINALS = {
-    word: value
-    for value, word in enumerate(
-        "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth "
-        "fourteenth fifteenth sixteenth seventeenth eighteenth nineteenth twentieth".split(),
-        start=1,
-    )
-}
+_any_word = "|".join([*SMALL_NUMBERS, *TENS, *SCALES])
 _PART_NAMES = {"half": 2, "halve": 2, "quarter": 4} | {
-    word: value for word, value in _ORDINALS.items() if value > 2
+    word: value for word, value in ORDINALS.items() if value > 2
 }
 _PARTS = re.compile(
     rf"(?i)[\s-]+((?:{'|'.join(_PART_NAMES)})s?)\b(?!\s+(?:place|position|grade|day|row|floor))"
 )
 _WORDS = re.compile(
-    rf"(?i)\b(?:(?:{_spelled})(?:(?:[\s-]+and)?[\s-]+(?:{_spelled}))*|{'|'.join(_ORDINALS)})\b"
+    rf"(?i)\b(?:(?:{_any_word})(?:(?:[\s-]+and)?[\s-]+(?:{_any_word}))*|{'|'.join(ORDINALS)})\b"
 )
-_VOCABULARY = frozenset({*_SMALL, *_TENS, *_SCALES, *_ORDINALS})
+_VOCABULARY = frozenset({*SMALL_NUMBERS, *TENS, *SCALES, *ORDINALS})
 _LETTERS = re.compile("[a-z]+")
 _SCALE_BEHIND = re.compile(r"\s?(hundred|thousand|million|billion)\b", re.IGNORECASE)
 # What stands between two numbers of one calculation: a unit in a word or two, then a sign.
 FORMULA = re.compile("\ue000(\\d+)\ue001")
 _BETWEEN = re.compile(
-    r"^\s*(?P<unit>(?:(?!(?:and|or|then|so|but|we|to|which|that)\b)[A-Za-z°'²³./-]+\s*|\([^()]{0,40}\)\s*|[\])}]\s*){0,6}?)"
-    r"(?P<sign>[-+−–*×⋅·÷/=≈<>^]|\bx\b|\btimes\b(?!\s+(?:as|more|the|a|per|in)\b)|\bplus\b|\bminus\b|"
+    r"^\s*(?P<unit>(?:(?!(?:and|or|then|so|but|we|to|which|that)\b)[A-Za-z°'²³./-]+\s*|"
+    r"\([^()]{0,40}\)\s*|[\])}]\s*){0,6}?)"
+    r"(?P<sign>[-+−–*×⋅·÷/=≈<>^]|\bx\b|\btimes\b(?!\s+(?:as|more|the|a|per|in)\b)|\bplus\b|"
+    r"\bminus\b|"
     r"\b(?:divided|multiplied)\s+by\b|\bequals\b|\bis\s+equal\s+to\b)\s*[-(\[{]*\s*$",
     re.IGNORECASE,
 )
@@ -70,8 +52,10 @@ _LEADING_SIGN = re.compile(r"(?:[=≈]|\bequals\b|\bis\s+equal\s+to\b)\s*[-(\[{]
 _VARIABLE_BEFORE = re.compile(r"(?:(?<![A-Za-z])[A-Za-z](?:_\w)?|[A-Za-z)]\))\s*=\s*$")
 _SIGN_BEHIND = re.compile(r"^\s*(?:[+*×⋅·÷^]|[-−–]\s|/\s?[A-Za-z(\\]|=)")
 _LABEL = re.compile(
-    r"(?:\b(?:step|grade|option|part|equation|case|method|figure|chapter|line|problem|question|example|"
-    r"number|no|day|week|room|level|stage|phase|table|rule|year|class|section|item|route|highway)\.?\s*#?"
+    r"(?:\b(?:step|grade|option|part|equation|case|method|figure|chapter|line|problem|question|"
+    r"example|"
+    r"number|no|day|week|room|level|stage|phase|table|rule|year|class|section|item|route|"
+    r"highway)\.?\s*#?"
     r"|#)$",
     re.IGNORECASE,
 )
@@ -102,7 +86,7 @@ class NumeralRole(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Numeral:
-    """A number in a sentence: ``text`` as an answer, ``value`` exact, where it stands, what it does."""
+    """A number in a sentence: as an answer, exactly, where it stands, and what it does there."""
 
     text: str
     value: str
@@ -161,8 +145,8 @@ def _spelled(text: str, match: re.Match[str]) -> Numeral:
         name = parts.group(1).lower()
         value /= _PART_NAMES.get(name) or _PART_NAMES[name.removesuffix("s")]
         end = parts.end()
-    elif words.lower() in _ORDINALS:
-        value, role = Fraction(_ORDINALS[words.lower()]), NumeralRole.ORDINAL
+    elif words.lower() in ORDINALS:
+        value, role = Fraction(ORDINALS[words.lower()]), NumeralRole.ORDINAL
     return Numeral(str(value), str(value), match.start(), end, False, False, True, role)
 
 
@@ -191,7 +175,7 @@ def _digits(text: str, match: re.Match[str]) -> Numeral | None:
         number = f"{number}/{bottom}"
     scale = _SCALE_BEHIND.match(text, end)
     if scale is not None:
-        value *= _SCALES[scale.group(1).lower()]
+        value *= SCALES[scale.group(1).lower()]
         number = str(value)
         end = scale.end()
     below = _BELOW_ZERO.match(text, end)
@@ -222,12 +206,12 @@ def _spelled_value(text: str) -> int:
     """The value of number words: "two hundred and five" is 205."""
     total = part = 0
     for word in re.split(r"[\s-]+", text.lower()):
-        if word in _SCALES:
-            part = max(part, 1) * _SCALES[word]
-            if _SCALES[word] > 100:
+        if word in SCALES:
+            part = max(part, 1) * SCALES[word]
+            if SCALES[word] > 100:
                 total, part = total + part, 0
         elif word != "and":
-            part += _SMALL.get(word, _TENS.get(word, 0))
+            part += SMALL_NUMBERS.get(word, TENS.get(word, 0))
     return total + part
 
 

@@ -8,27 +8,22 @@ from functools import lru_cache
 
 from potstill.grading.reading.numerals import NumeralRole, numerals_in
 from potstill.grading.reading.sentences import money_marked, sentences_of, stem, words_of
+from potstill.grading.reading.vocabulary import COMMON
 from potstill.grading.units import split_unit
 
 __all__ = ["Question", "question_of"]
 
-_COMMON = frozenset(
-    stem(word)
-    for word in (
-        "a an the of to in on at by for with from as and or but if then than that this these those it its "
-        "is are was were be been being do does did doing has have had having will would can could should "
-        "shall may might must there here what which who whom whose how many much when where why he she they "
-        "him her them his their you your we our us me my i not no so such one ones each every all any some "
-        "get gets got give find calculate determine compute answer question please total number amount"
-    ).split()
-)
+_COMMON = frozenset(map(stem, COMMON))
 _ASKS = re.compile(
-    r"(?i)\b(?:how\s+(?:many|much|old|long|far|fast|tall|big|heavy|high|often|deep|wide)|what|which|who|"
+    r"(?i)\b(?:how\s+(?:many|much|old|long|far|fast|tall|big|heavy|high|often|deep|wide)|what|"
+    r"which|who|"
     r"calculate|find|determine|compute|evaluate|express|simplify|solve|how)\b"
 )
 _COUNTED = re.compile(
-    r"(?i)\bhow\s+many\s+(?P<noun>(?:(?!(?:of|do|does|did|will|would|is|are|was|were|can|could|should|has|have|"
-    r"had|must|in|on|at|if|to|for|per|from)\b)[A-Za-z'-]+\s*){1,6})(?:of\s+(?P<of>[A-Za-z'-]+(?:\s[a-z'-]+)?))?"
+    r"(?i)\bhow\s+many\s+(?P<noun>(?:(?!(?:of|do|does|did|will|would|is|are|was|were|can|could|"
+    r"should|has|have|"
+    r"had|must|in|on|at|if|to|for|per|"
+    r"from)\b)[A-Za-z'-]+\s*){1,6})(?:of\s+(?P<of>[A-Za-z'-]+(?:\s[a-z'-]+)?))?"
 )
 _ASKED_FORMULA = re.compile(r"\\\((.{1,80}?)\\\)|\\\[(.{1,80}?)\\\]")
 # "Give the number of full boxes." says which of two questions counts.
@@ -36,14 +31,18 @@ _ONLY = re.compile(
     r"(?i)^(?:give|answer|state|report|write|find)\b.*?\b(?:number|count) of ([a-z' -]{2,40})"
 )
 _MONEY_ASKED = re.compile(
-    r"(?i)\bhow\s+much\b.*\b(?:money|cost|costs|pay|paid|pays|spend|spent|spends|earn|earned|earns|owe|owes|"
-    r"owed|save|saved|saves|charge|charged|price|change|worth|profit|make|makes|made|bill|salary|budget|"
-    r"refund|raise|raised|need|left|give|interest|loss|lose|have|has|savings|pocket|get|value|receive|tip)\b"
+    r"(?i)\bhow\s+much\b.*\b(?:money|cost|costs|pay|paid|pays|spend|spent|spends|earn|earned|"
+    r"earns|owe|owes|"
+    r"owed|save|saved|saves|charge|charged|price|change|worth|profit|make|makes|made|bill|salary|"
+    r"budget|"
+    r"refund|raise|raised|need|left|give|interest|loss|lose|have|has|savings|pocket|get|value|"
+    r"receive|tip)\b"
     r"|\b(?:cost|price|profit|salary|revenue|dollars|income|bill|fee|budget|value|earnings|"
     r"amount of money|expenses?|savings|wage|debt|balance)\b"
 )
 _DIFFERENCE_ASKED = re.compile(
-    r"(?i)\b(?:more|less|fewer|difference|longer|older|younger|taller|shorter|higher|lower|greater|farther|"
+    r"(?i)\b(?:more|less|fewer|difference|longer|older|younger|taller|shorter|higher|lower|"
+    r"greater|farther|"
     r"further|earlier|later|faster|slower|heavier|times|cheaper|left)\b"
 )
 _MONEY_NOUNS = frozenset({stem("dollars"), stem("cents"), stem("euros"), stem("rupees")})

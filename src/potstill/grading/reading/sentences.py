@@ -1,4 +1,4 @@
-"""A response as the sentences that a reader sees: lines, sentence ends, money and formulas told apart.
+"""A response as the sentences that a reader sees: lines, ends, money and formulas told apart.
 
 Every function is linear in the length of its text.
 """
@@ -11,15 +11,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from potstill.grading.normalise import MONEY
+from potstill.grading.reading.vocabulary import ABBREVIATIONS, PASTS, UNIT_ABBREVIATIONS
 
 __all__ = ["Sentence", "money_marked", "sentences_of", "stem", "words_of"]
 
-# A full stop behind one of these ends no sentence, whatever follows.
-_TITLES = frozenset(
-    "mr mrs ms dr st prof sr jr mt fig eq no nos vs e.g i.e cf approx ca inc ltd vol ch sec ex".split()
-)
-# Behind one of these it ends one only where a capital follows.
-_UNITS = frozenset("a.m p.m ft in lb lbs oz hr hrs min mins cm mm km kg g m yd yds mi etc".split())
+
 _END = re.compile(
     r"[.!?]['\")\]*_]{0,4}(?=\s)|[.!?](?=[A-Z][a-z]+\s[a-z])|[.!?]['\")\]*_]{0,4}$|[。！？]"
     r"|\\\](?=\s*[A-Z][a-z]|\s*$)"
@@ -29,14 +25,15 @@ _NAME_BEFORE = re.compile(r"(?:[A-Z][a-z]+|[A-Z]\.)\s?$")
 _DISPLAY = re.compile(r"\\\[.{0,3000}?\\\]|\$\$.{0,3000}?\$\$", re.S)
 # Displayed formulas that stand without brackets, and drawings, which say nothing.
 _ENVIRONMENT = re.compile(
-    r"(?<!\\\[)(?<!\\\[\s)(?<!\$\$)\\begin\{(?P<name>align|aligned|gather|gathered|equation|eqnarray|multline|split)"
+    r"(?<!\\\[)(?<!\\\[\s)(?<!\$\$)\\begin\{(?P<name>align|aligned|gather|gathered|equation|"
+    r"eqnarray|multline|split)"
     r"\*?\}(?P<inside>.{0,4000}?)\\end\{(?P=name)\*?\}",
     re.S,
 )
 _DRAWING = re.compile(r"\[asy\].{0,8000}?(?:\[/asy\]|\Z)", re.S)
 _FORMULA = re.compile(
     r"\\\[(?P<a>.{1,2000}?)\\\]|\\\((?P<b>.{1,600}?)\\\)|\$\$(?P<c>[^$]{1,2000})\$\$"
-    # A dollar pair is TeX where neither mark has a space inside and no digit follows (as in Pandoc).
+    # A dollar pair is TeX where no mark has a space inside and no digit follows, as in Pandoc.
     r"|(?<![\\$\d])\$(?P<d>[^\s$](?:[^$\n]{0,400}[^\s$\\])?)\$(?!\d)",
     re.S,
 )
@@ -111,12 +108,12 @@ def _ends_none(line: str, match: re.Match[str], begin: int) -> bool:
     after = line[match.end() : match.end() + 12].lstrip(" *_\"'(")
     if before.start() > begin and line[before.start() - 1] not in " (*_\"'[":
         return False
-    if word in _TITLES:
+    if word in ABBREVIATIONS:
         return word != "no" or after[:1].isdigit()
     if len(word) == 1 and before.group(1).isupper() and after[:1].isupper():
         # "Ann B. Cole" and "J. Cole"; but "A, B and C. So" ends.
         return before.start() == begin or bool(_NAME_BEFORE.search(line[: before.start()][-24:]))
-    return word in _UNITS and not after[:1].isupper()
+    return word in UNIT_ABBREVIATIONS and not after[:1].isupper()
 
 
 def _plain(text: str) -> str:
@@ -167,30 +164,11 @@ def _money(text: str) -> str:
     return re.sub(r"\$(?=\s?-?\s?[\d.])", MONEY, text).replace("$", " ")
 
 
-# Verbs of word problems whose past does not end in "ed".
-_PASTS = {
-    past: verb
-    for verb, pasts in {
-        "win": "won", "buy": "bought", "sell": "sold", "spend": "spent", "pay": "paid", "make": "made",
-        "eat": "ate eaten", "leave": "left", "give": "gave given", "take": "took taken", "get": "got gotten",
-        "run": "ran", "drive": "drove driven", "find": "found", "grow": "grew grown", "read": "read",
-        "lose": "lost", "see": "saw seen", "write": "wrote written", "cost": "cost", "bring": "brought",
-        "hold": "held", "keep": "kept", "have": "had has", "do": "did done", "go": "went gone", "be": "was",
-        "sleep": "slept", "swim": "swam", "catch": "caught", "build": "built", "drink": "drank drunk",
-        "feed": "fed", "fly": "flew flown", "ride": "rode", "sing": "sang sung", "ring": "rang rung", "throw": "threw thrown",
-        "choose": "chose chosen", "draw": "drew drawn", "break": "broke broken", "weigh": "weight",
-        "child": "children", "person": "people", "foot": "feet", "man": "men", "woman": "women",
-        "day": "daily", "week": "weekly", "month": "monthly", "year": "yearly annual annually",
-    }.items()
-    for past in pasts.split()
-}  # fmt: skip
-
-
 @lru_cache(maxsize=16_384)
 def stem(word: str) -> str:
     """Return a word without the endings that number and tense give it."""
     word = word.lower().removesuffix("'s").removesuffix("'")
-    word = _PASTS.get(word, word)
+    word = PASTS.get(word, word)
     if word.endswith("ies") and len(word) > 4:
         return word[:-3] + "y"
     for ending in ("ing", "ed", "es", "s", "e"):

@@ -1,4 +1,4 @@
-"""The answer that the prose of a response commits itself to, and whether it is then cut or withdrawn."""
+"""The answer that the prose of a response commits itself to, where it is not withdrawn or cut."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import re
 from dataclasses import dataclass, field
 
 from potstill.grading.reading.formulas import formula_stated, free_letters, set_apart
+from potstill.grading.reading.numbers import ANSWER_WORD, Statement, number_stated, statement_score
 from potstill.grading.reading.numerals import spells_number
 from potstill.grading.reading.question import Question, question_of
 from potstill.grading.reading.sentences import Sentence, money_marked, sentences_of, words_of
-from potstill.grading.reading.numbers import ANSWER_WORD, Statement, number_stated, statement_score
 from potstill.grading.reading.words import letter_stated, word_stated
 from potstill.records import AnswerKind
 
 __all__ = ["LONG", "Stated", "answer_stated", "end_of_answer"]
 
 TAIL_CHARACTERS = 24_000
-# A response this long that ends in the middle of a sentence was cut there, whatever its server says.
+# A response this long that ends within a sentence was cut there, whatever its server says.
 LONG = 1_000
 LONGEST = 600
 _NUMERIC = frozenset(
@@ -36,30 +36,42 @@ _WORDED = frozenset(
     }
 )  # fmt: skip
 _NEXT_TASK = re.compile(
-    r"(?im)^[\s>#*_]{0,8}(?:(?:next\s+|new\s+|another\s+|follow-?up\s+|similar\s+)?(?:question|problem|exercise|"
-    r"example|task|instructions?|prompt|input)\s{0,3}\d{0,3}\s{0,3}[:.]|(?:q|human|user|student)\s?\d{0,3}\s?:|"
-    r"<\|?(?:im_start|user|human|endoftext|eot)|\[INST\]|###\s*(?:instruction|question|problem|human|user))"
-    r"|(?i:\byou are an? (?:ai|assistant|helpful|language|expert|teacher|student|chat)|\byou will be given\b|"
+    r"(?im)^[\s>#*_]{0,8}(?:(?:next\s+|new\s+|another\s+|follow-?up\s+|similar\s+)?(?:question|"
+    r"problem|exercise|"
+    r"example|task|instructions?|prompt|input)\s{0,3}\d{0,3}\s{0,3}[:.]|(?:q|human|user|"
+    r"student)\s?\d{0,3}\s?:|"
+    r"<\|?(?:im_start|user|human|endoftext|eot)|\[INST\]|###\s*(?:instruction|question|problem|"
+    r"human|user))"
+    r"|(?i:\byou are an? (?:ai|assistant|helpful|language|expert|teacher|student|chat)|"
+    r"\byou will be given\b|"
     r"\bthe user (?:asks|wants|has asked)|\ba chat between\b|\bas an ai (?:language )?model\b|"
-    r"\b(?:write|create|generate) an? (?:\w+\s){0,3}(?:question|story|problem|program|function|essay|"
+    r"\b(?:write|create|generate) an? (?:\w+\s){0,3}(?:question|story|problem|program|function|"
+    r"essay|"
     r"article|python)\b)"
 )
 _HEADING = re.compile(
-    r"(?i)^(?:the\s+|my\s+|our\s+)?(?:final\s+|correct\s+)?(?:answers?|result|ans|conclusion)\s*[:.=]?$"
+    r"(?i)^(?:the\s+|my\s+|our\s+)?(?:final\s+|correct\s+)?(?:answers?|result|ans|"
+    r"conclusion)\s*[:.=]?$"
 )
 _MARKED = re.compile(
-    r"(?i)^(?:so,?\s+|thus,?\s+|therefore,?\s+|hence,?\s+)?(?:the\s+|my\s+|our\s+)?(?:final\s+|correct\s+)?"
-    r"(?:answer|ans|result)\b(?:\s*\([a-z ]{1,20}\))?\s{0,2}(?:is\s{0,2}:|\.?\s?[:=]|\.|(?=\d))\s*(?P<rest>.*)$",
+    r"(?i)^(?:so,?\s+|thus,?\s+|therefore,?\s+|hence,?\s+)?(?:the\s+|my\s+|our\s+)?(?:final\s+|"
+    r"correct\s+)?"
+    r"(?:answer|ans|result)\b(?:\s*\([a-z ]{1,20}\))?\s{0,2}(?:is\s{0,2}:|\.?\s?[:=]|\.|"
+    r"(?=\d))\s*(?P<rest>.*)$",
     re.S,
 )
 _HASHES = re.compile(
     r"(?m)^[ \t]{0,8}####[ \t]*(?!\s*(?:step|part|case|solution)\b)(?P<rest>[^\n]*)$", re.I
 )
 _WITHDRAWS = re.compile(
-    r"(?i)\b(?:(?:that|this|it|which)(?:'s| is| was| seems| must be)?\s+(?:\w+\s+)?(?:wrong|incorrect|"
-    r"not\s+(?:right|correct|possible|true)|a\s+mistake|an\s+error|impossible)|(?:does|did)(?:n't| not)\s+"
-    r"(?:make sense|work|match|fit|add up)|i(?:'ve| have)?\s+(?:made\s+(?:a|an|some|the)\s+(?:\w+\s+)?(?:mistake|"
-    r"error)|forgot|miscalculated|misread|overlooked)|(?:that|this|it|which)\s+can(?:'t|not)\s+be(?!\s+(?:done|seen))|correction|scratch that)\b"
+    r"(?i)\b(?:(?:that|this|it|which)(?:'s| is| was| seems| must be)?\s+(?:\w+\s+)?(?:wrong|"
+    r"incorrect|"
+    r"not\s+(?:right|correct|possible|true)|a\s+mistake|an\s+error|impossible)|(?:does|"
+    r"did)(?:n't| not)\s+"
+    r"(?:make sense|work|match|fit|add up)|i(?:'ve| have)?\s+(?:made\s+(?:a|an|some|"
+    r"the)\s+(?:\w+\s+)?(?:mistake|"
+    r"error)|forgot|miscalculated|misread|overlooked)|(?:that|this|it|which)\s+can(?:'t|"
+    r"not)\s+be(?!\s+(?:done|seen))|correction|scratch that)\b"
 )
 _UNSURE = re.compile(r"(?i)\b(?:maybe|perhaps|if|might|unless|suppose|whether)\b")
 _MAY_WITHDRAW = re.compile(
@@ -67,19 +79,24 @@ _MAY_WITHDRAW = re.compile(
 )
 _CORRECTS = re.compile(
     r"(?i)^(?:(?:oh|oops|hmm|ah)[,.! ]+)?(?:wait|actually|no|correction|sorry|on second thought|"
-    r"rather)\b|\b(?:it|answer|total|result|that)\s+should\s+(?:actually\s+|really\s+|instead\s+)?be\b"
+    r"rather)\b|\b(?:it|answer|total|result|that)\s+should\s+(?:actually\s+|really\s+|"
+    r"instead\s+)?be\b"
 )
 _RECHECKS = re.compile(
-    r"(?i)\blet(?:'s| me| us)\s+(?:just\s+|also\s+|quickly\s+)?(?:double[- ]?check|verify|check|confirm|re-?check|"
-    r"make\s+sure|go\s+(?:over|through)|re-?read|see\s+if|think\s+again|validate)|\bto\s+(?:double-?check|verify|make\s+sure|"
+    r"(?i)\blet(?:'s| me| us)\s+(?:just\s+|also\s+|quickly\s+)?(?:double[- ]?check|verify|check|"
+    r"confirm|re-?check|"
+    r"make\s+sure|go\s+(?:over|through)|re-?read|see\s+if|think\s+again|validate)|"
+    r"\bto\s+(?:double-?check|verify|make\s+sure|"
     r"be\s+(?:sure|safe))\b|^(?:another way|alternatively|just to)\b"
 )
 _AFFIRMS = re.compile(
-    r"(?i)\b(?:seems?|looks?|sounds?|is|that's|am)\s+(?:\w+\s+)?(?:correct|right|reasonable|good|confident|"
+    r"(?i)\b(?:seems?|looks?|sounds?|is|that's|am)\s+(?:\w+\s+)?(?:correct|right|reasonable|good|"
+    r"confident|"
     r"the answer)\b|\bmakes sense\b|\bmatches\b|\bchecks out\b|\bsame (?:result|answer)\b"
 )
 _POINTS_BACK = re.compile(
-    r"(?i)(?:this|that|which|so this|so that)\s+is\s+(?:the|our|my)\s+(?:final\s+|correct\s+)?answer\b"
+    r"(?i)(?:this|that|which|so this|so that)\s+is\s+(?:the|our|my)\s+(?:final\s+|"
+    r"correct\s+)?answer\b"
 )
 _HAS_DIGIT = re.compile(r"[\d\\]|\b[Nn]o\s")
 _VERB = re.compile(r"(?i)\s(?:is|are|was|were|has|have|had|will)\s|^(?:no|yes)\b,")
@@ -225,10 +242,10 @@ def _drafts(sentences: list[Sentence], reader: _Reader) -> list[_Draft]:
             scope, fresh = True, True
         if drafts and _POINTS_BACK.match(sentence.text):
             drafts[-1].score += 2.0
-        if reader.thought and drafts and drafts[-1].place == place - 1:
-            if _AFFIRMS.search(sentence.text):
-                drafts[-1].score += 1.5
-                drafts[-1].firm = True
+        follows = reader.thought and drafts and drafts[-1].place == place - 1
+        if follows and _AFFIRMS.search(sentence.text):
+            drafts[-1].score += 1.5
+            drafts[-1].firm = True
         if reader.kind in _NUMERIC and not (_HAS_DIGIT.search(text) or spells_number(text)):
             continue
         if len(text) > 15 and "".join(text.split()) in reader.question.squeezed:

@@ -7,11 +7,13 @@ from functools import lru_cache
 
 from potstill.grading.reading.question import Question
 from potstill.grading.reading.sentences import stem
+from potstill.grading.reading.vocabulary import COMMON
 
 __all__ = ["choices_of", "letter_stated", "word_stated"]
 
 _CONNECTIVE = re.compile(
-    r"(?i)^(?:(?:so|thus|therefore|hence|consequently|finally|in conclusion|overall|then|and|now)\b,?\s*)+"
+    r"(?i)^(?:(?:so|thus|therefore|hence|consequently|finally|in conclusion|overall|then|and|"
+    r"now)\b,?\s*)+"
 )
 _SUBORDINATE = re.compile(
     r"(?i),?\s+(?:since|because|as|where|which|while|so that|although|with)\b"
@@ -25,23 +27,22 @@ _NEGATED = re.compile(
     r"(?i)\b(?:not|never|neither|nor|isn't|aren't|no longer)\s+(?:the\s+|a\s+|an\s+)?$"
 )
 _FILLERS = frozenset(
-    stem(word)
-    for word in (
-        "the a an is are was were be been it its this that they he she there of on in at to for by and or "
-        "will would must can could so thus therefore hence then answer final correct option choice only "
-        "both called named person one"
-    ).split()
+    map(stem, (*COMMON, "both", "called", "named", "only", "option", "choice", "correct", "final"))
 )
 _CHOICE = re.compile(
-    r"(?:^|[\s$\\({])\(?\\?(?:text(?:bf)?\s?\{)?\(?(?P<letter>[A-J])[).:]\s?\}?\)?[\s~\\]*(?P<text>.{1,160}?)"
+    r"(?:^|"
+    r"[\s$\\({])\(?\\?(?:text(?:bf)?\s?\{)?\(?(?P<letter>[A-J])[).:]\s?\}?\)?[\s~\\]*(?P<text>.{1,160}?)"
     r"(?=\s*(?:\n|$|[\s$\\({]\(?\\?(?:text(?:bf)?\s?\{)?\(?[A-J][).:]))",
     re.S,
 )
 _LETTER = re.compile(
-    r"(?:\b(?:option|choice|letter|answers?|statements?|alternative)\b(?:\s+(?:is|are|should be|must be))?\s*:?\s*"
+    r"(?:\b(?:option|choice|letter|answers?|statements?|alternative)\b(?:\s+(?:is|are|should be|"
+    r"must be))?\s*:?\s*"
     r"|\b(?:is|are|be|choose|pick|select)\s+)"
-    r"(?:option\s+|choice\s+|letter\s+)?[(\[]?(?P<a>[A-J])\b(?![a-z'’])|\((?P<b>[A-J])\)|(?<![A-Za-z])(?P<c>[A-J])"
-    r"(?=\s+(?:is|are)\s+(?:the\s+|an?\s+)?(?:correct|right|true|only|best|answer|prime|larg|small|great))"
+    r"(?:option\s+|choice\s+|letter\s+)?[(\[]?(?P<a>[A-J])\b(?![a-z'’])|\((?P<b>[A-J])\)|"
+    r"(?<![A-Za-z])(?P<c>[A-J])"
+    r"(?=\s+(?:is|are)\s+(?:the\s+|an?\s+)?(?:correct|right|true|only|best|answer|prime|larg|"
+    r"small|great))"
     r"|^\W*(?P<d>[A-J])(?:\W*$|[).:]\s)"
 )
 _LETTERS = re.compile(r"\b[A-J](?:\s*(?:,|and|&|,\s*and)\s*[A-J]\b)+")
@@ -77,7 +78,7 @@ def letter_stated(text: str, problem_text: str) -> tuple[str, tuple[str, ...]]:
             )
         }
         if len(letters) == 1:
-            return next(iter(letters)), ()
+            return str(next(iter(letters))), ()
         if len(letters) > 1:
             return "", tuple(letters)
     return _by_value(main, problem_text), ()
@@ -105,14 +106,14 @@ def word_stated(text: str, question: Question, asked: str) -> str:
             r"(?i)(?:^|\b(?:is|answer:?|:)\s*)(yes|no)\b(?!\s+\w+\s+(?:of|more))", text
         )
     ) and (_YES_NO.match(asked) or re.search(r"(?i)\byes\b", asked)):
-        return yes_no.group(1)
+        return str(yes_no.group(1))
     if (offered := _offered(text, asked)) is not None:
         return offered
     if re.match(r"(?i)(?:who|whose|which)\b", asked):
         known = question.names | question.other_names
         named = [name for name in dict.fromkeys(re.findall(r"[A-Z][a-z]+", text)) if name in known]
         if len(named) == 1:
-            return named[0]
+            return str(named[0])
     sides = [side.strip(" ,:") for side in _COPULA.split(text, maxsplit=1)]
     if len(sides) == 2 and all(sides):
         one, two = (_left_over(side, question) for side in sides)
@@ -124,12 +125,10 @@ def word_stated(text: str, question: Question, asked: str) -> str:
 
 def _offered(text: str, asked: str) -> str | None:
     """The one word of "a, b or c" in the question that a sentence names and does not deny."""
-    match = None
-    for match in _OFFERED.finditer(asked):
-        pass
-    if match is None:
+    offers = _OFFERED.findall(asked)
+    if not offers:
         return None
-    words = [w.strip() for w in re.split(r",\s*(?:or\s+)?|\s+or\s+", match.group(1)) if w.strip()]
+    words = [w.strip() for w in re.split(r",\s*(?:or\s+)?|\s+or\s+", offers[-1]) if w.strip()]
     words = [word.split()[-1] if index == 0 else word for index, word in enumerate(words)]
     named = [
         word
