@@ -129,6 +129,7 @@ _COPULA = re.compile(
     r"simply\s+|equal\s+to\s+|given\s+by\s+|exactly\s+|just\s+|all\s+|the\s+(?:set|interval|point|"
     r"matrix|vector|ordered pair|expression|equation|polynomial)\s+)*|:\s+|(?<![<>!])=\s*"
 )
+_JOINT = re.compile(r"\s*(?:,|and|or|,\s*and|,\s*or)\s*")
 _NAMED_VALUE = re.compile(
     r"(?<![A-Za-z])([A-Za-z])\s?=\s?([^,;=]{1,40}?)(?=\s*(?:,|;|\band\b|\.?$))"
 )
@@ -193,6 +194,8 @@ def formula_stated(text: str, grouped: bool, problem_text: str = "") -> tuple[st
         # What the problem says already is no answer to it.
         told = problem_text.replace(" ", "")
         segments = [s for s in segments if s[2].replace(" ", "") not in told] or segments
+    if grouped and (joined := _joined_values(text, segments)):
+        return joined, False
     if len(segments) > 1:
         segments = [s for s in segments if len(s[2]) > 1] or segments
         begins = [m.end() for m in _FOLLOWS.finditer(text)]
@@ -204,6 +207,16 @@ def formula_stated(text: str, grouped: bool, problem_text: str = "") -> tuple[st
         return "", True
     groups = re.findall(r"[(\[{][^()\[\]{}]{1,200},[^()\[\]{}]{1,200}[)\]}]", text)
     return (groups[0], False) if len(groups) == 1 else ("", len(groups) > 1)
+
+
+def _joined_values(text: str, segments: list[tuple[int, int, str]]) -> str:
+    """The last formulas of a text that only commas, "and" and "or" stand between, as one list."""
+    joined: list[tuple[int, int, str]] = []
+    for segment in reversed(segments):
+        if joined and not _JOINT.fullmatch(text[segment[1] : joined[-1][0]]):
+            break
+        joined.append(segment)
+    return ", ".join(segment[2] for segment in reversed(joined)) if len(joined) > 1 else ""
 
 
 def _outside(

@@ -24,6 +24,11 @@ ANSWER_WORD = re.compile(
     r"(?:\b(?:is|are|was|equals|will be|would be|should be|must be|comes out)\b|[:=])"
     r"|\d[\d,.]*(?:\s\w+){0,3}\s(?:is|as|must be|should be)\s(?:the|my|our)\s(?:\w+\s)?answer\b"
 )
+# An answer that is somebody else's, or was one's own.
+_OTHERS_ANSWER = re.compile(
+    r"(?i)\b(?:wrong|incorrect|common|textbook|book|first|initial|original|earlier|previous|tempting|naive|student\s+\w+|"
+    r"someone|somebody|some\s+(?:people|argue|say)|many)\b(?:'s)?[^.]{0,40}?\banswers?\b"
+)
 _CONCLUDES = re.compile(
     r"(?i)^(?:and\s+)?(?:therefore|thus|hence|consequently|accordingly|in conclusion|to conclude|"
     r"in total|"
@@ -100,12 +105,17 @@ _COMES_TO = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """What a sentence states: its value as text, or the several that cannot be told apart."""
+    """What a sentence states: its value as text, or the several that cannot be told apart.
+
+    ``rating`` says how surely it is this number, ``of_unknown`` that it is a side of an equation in
+    an unknown, or repeats the other side.
+    """
 
     text: str
     value: str
     several: tuple[str, ...] = ()
     rating: float = 2.0
+    of_unknown: bool = False
 
 
 def statement_score(text: str, question: Question) -> float:
@@ -116,6 +126,10 @@ def statement_score(text: str, question: Question) -> float:
     score = 2.5 * question.share(frozenset(words_of(text)))
     if ("answer" in low or "result" in low) and ANSWER_WORD.search(text):
         score += 4.0
+    if "answer" in low and _OTHERS_ANSWER.search(text):
+        score -= 8.0
+    if question.later and _NOW.search(text):
+        score -= 1.0
     if _CONCLUDES.match(text):
         score += 1.5
     elif _SO.search(text):
@@ -155,6 +169,7 @@ def number_stated(text: str, problem_text: str, formulas: tuple[str, ...] = ()) 
     if plain and spelled and question.counted:
         candidates = plain + [n for n in spelled if _counts(text, n, question) > 0]
         candidates.sort(key=lambda n: n.start)
+    candidates = [n for n in candidates if not _denied(text, n, question)]
     if not candidates:
         return None
     rated = [_Rated(n, _rating(text, n, question, problem_text)) for n in candidates]
@@ -169,7 +184,31 @@ def number_stated(text: str, problem_text: str, formulas: tuple[str, ...] = ()) 
         close = [r for r in order if r.score > top.score - 1.0]
         close.sort(key=lambda r: r.numeral.start)
         return Statement("", "", tuple(r.numeral.value for r in close), top.score)
-    return Statement(_with_unit(text, top.numeral, question), top.numeral.value, (), top.score)
+    if (part := _compound_of(text, top.numeral)) is not None:
+        return Statement("", "", (top.numeral.value, part), top.score)
+    if top.score < _LEAST_RATING:
+        return None
+    shown = _with_unit(text, top.numeral, question)
+    return Statement(
+        shown, top.numeral.value, (), top.score, _of_unknown(text, top.numeral, numerals)
+    )
+
+
+def _compound_of(text: str, numeral: Numeral) -> str | None:
+    """The other part of "1 hour and 57 minutes", where a number is a part of it."""
+    if _COMPOUND.search(text[max(0, numeral.start - 30) : numeral.start]):
+        return "with a larger unit"
+    behind = _COMPOUND_BEHIND.match(text[numeral.end : numeral.end + 40])
+    return behind.group(1) if behind else None
+
+
+def _of_unknown(text: str, numeral: Numeral, numerals: list[Numeral]) -> bool:
+    """Whether a number only equals an unknown, or itself ("48 calories = 48 calories")."""
+    if numeral.role is NumeralRole.NAMED:
+        return True
+    left, equals, right = text.partition("=")
+    same = bool(equals) and left.split() == right.rstrip(" .").split()
+    return same and numeral in numerals
 
 
 def _none_of(text: str, question: Question) -> list[Numeral]:
@@ -229,6 +268,14 @@ def _counts(text: str, numeral: Numeral, question: Question) -> float:
 _AMONG = re.compile(r"(?i)\s*(?:out\s+)?of\s+(?:the|his|her|their|these|those|all|its)?\s*\d[\d,]*")
 
 
+def _denied(text: str, numeral: Numeral, question: Question) -> bool:
+    """Whether a sentence denies a number, or only compares with it."""
+    if _DENIED.search(text[max(0, numeral.start - 40) : numeral.start]):
+        return not (question.difference and numeral.role is NumeralRole.RESULT)
+    behind = text[numeral.end : numeral.end + 60]
+    return not question.difference and bool(_MORE_THAN.match(behind))
+
+
 def _rating(text: str, numeral: Numeral, question: Question, problem_text: str) -> float:
     """How likely a number of a sentence is what the sentence answers to the question."""
     before, clause = text[: numeral.start], _clause(text, numeral)
@@ -250,17 +297,19 @@ def _rating(text: str, numeral: Numeral, question: Question, problem_text: str) 
         score += 1.0
     elif _ASIDE.search(before[-48:]):
         score -= 1.5
-    if _DENIED.search(before[-30:]):
-        score -= 4.0
     if _COMPARED.match(text[numeral.end : numeral.end + 40]):
         score += 1.5 if question.difference else -1.5
     if _EACH.search(before[-40:]):
         score -= 1.0
+    if not question.rate and _RATE.match(text[numeral.end : numeral.end + 40]):
+        score -= 2.0
     score += _by_name(text, numeral, clause, question)
     if follows and numeral.role in _COMPUTED:
         score += 2.5
     if (named := _LEFT_SIDE.search(before[-28:])) is not None:
         score += _by_left_side("".join(named.group(1).split()), numeral, question)
+    if _NOT.search(clause):
+        score += 1.5 if question.negated else -1.5
     if _WOULD.search(clause) and not question.would:
         score -= 1.5
     if question.later:
@@ -276,7 +325,8 @@ def _by_name(text: str, numeral: Numeral, clause: str, question: Question) -> fl
     if not question.names:
         return 0.0
     local = re.match(r"[^\d,;:]{0,60}", text[numeral.end :])
-    for where in (local.group() if local else "", clause):
+    ahead = re.search(r"[^\d;:.]{0,40}$", text[: numeral.start])
+    for where in (local.group() if local else "", ahead.group() if ahead else "", clause):
         said = frozenset(re.findall(r"[A-Z][a-z]+", where))
         if said & question.names:
             return 1.0 if where is not clause else 0.0
@@ -289,9 +339,18 @@ def _by_left_side(name: str, numeral: Numeral, question: Question) -> float:
     """What the left side of an equation tells: the thing asked for, or another unknown."""
     if name in question.asked_formulas:
         return 2.5
+    if name != "f" and any(_rivals(name, asked) for asked in question.asked_formulas):
+        return -6.0
     if numeral.role is not NumeralRole.NAMED or name == "f" or name in question.words:
         return 0.0
     return -2.5 if question.words and not question.solving else 0.0
+
+
+def _rivals(name: str, asked: str) -> bool:
+    """Whether the left side of an equation is another unknown than the one asked for."""
+    if len(asked) == 1:
+        return bool(re.fullmatch(r"\d*[A-Za-z]", name))
+    return "(" in asked and "(" in name and asked[0] == name[0]
 
 
 def _by_unit(text: str, numeral: Numeral, question: Question, problem_text: str) -> float:
@@ -336,17 +395,32 @@ _THEN = re.compile(
     r"simplifies|we\s+can\s+solve)|"
     r"giving|yielding|we\s+(?:get|find|have|obtain|see))\b"
 )
-_LEFT_SIDE = re.compile(r"(?:^|[\s,])([A-Za-z][^\s=,]*(?:\s?[-+*]\s?[A-Za-z0-9]+){0,4})\s*=\s*$")
+_LEFT_SIDE = re.compile(r"(?:^|[\s,])(\d*[A-Za-z][^\s=,]*(?:\s?[-+*]\s?[A-Za-z0-9]+){0,4})\s*=\s*$")
+_COMPOUND_BEHIND = re.compile(
+    r"(?i)\s*(?:hours?|hrs?|minutes?|feet|foot|ft|pounds?|lbs?|dollars?|weeks?|days?|years?)\s*(?:,|and)?\s*(?:and\s*)?"
+    r"(\d+)\s*(?:minutes?|mins?|seconds?|secs?|inches|inch|in|ounces?|oz|cents?|days?|hours?|months?|weeks?)\b"
+)
+_LEAST_RATING = -1.0
 _OUT_OF = re.compile(r"(?i)\d\s+(?:out\s+)?of\s+(?:the|his|her|their|these|those|all|its)?\s*$")
+# A number behind one of these is denied, a bound, or a part of another: no value that is stated.
 _DENIED = re.compile(
-    r"(?i)\b(?:not|instead of|rather than|isn't|never|minus the|excluding)\s+(?:the\s+|a\s+)?$"
+    r"(?i)\b(?:not|never|neither|isn't|aren't|wasn't|cannot\s+be|can't\s+be|instead\s+of|"
+    r"rather\s+than|excluding|unlike|whether)\s+(?:equal\s+to\s+|the\s+|a\s+|just\s+|only\s+)?$"
+    r"|\b(?:more|less|fewer|greater|larger|higher|lower|smaller|bigger)\s+than\s+$"
+    r"|\bis\s+(?:twice|half(?:\s+of)?|double|triple|a\s+multiple\s+of)\s+$"
+    r"|\bbetween\s+(?:\S+\s+and\s+)?$|\b(?:some|half|a\s+quarter|a\s+third)\s+of\s+(?:the\s+)?$"
 )
 _COMPARED = re.compile(
     r"(?i)\s?(?:[a-z]+\s+){0,2}(?:more|less|fewer|greater|higher|lower|older|younger|taller|"
     r"shorter|longer|"
     r"times)\b"
 )
+_MORE_THAN = re.compile(
+    r"(?i)\s?(?:[a-z]+\s+){0,1}(?:more|less|fewer|greater|higher|lower|older|younger|taller|longer)\b[^.,;\d]{0,40}\bthan\b"
+)
+_RATE = re.compile(r"(?i)(?:\s[a-z]+){0,2}(?:\s+(?:per|each|apiece|every)\b|/[a-z])")
 _EACH = re.compile(r"(?i)\b(?:each|every|apiece)\b[^.,;]{0,24}$")
+_NOT = re.compile(r"(?i)\b(?:do|does|did|is|are|was|were|will|has|have)(?:\s+not|n't)\b")
 _WOULD = re.compile(r"(?i)\b(?:would|could|might|if)\b")
 _NOW = re.compile(
     r"(?i)\b(?:now|currently|today|at present|right now|originally|initially|at first)\b"

@@ -66,6 +66,7 @@ _BOUND_BEHIND = re.compile(
     r"[a-zA-Z](?<![gmshLlJaAI])(?![A-Za-z'&])|\s[yznk](?![A-Za-z'&])|\((?=[a-zA-Z])"
 )
 _BOUND_BEFORE = re.compile(r"(?:(?<![A-Za-z])[a-zA-Z]|\))/$")
+_AND_A_HALF = re.compile(r"\s+and\s+(?:a|one)[\s-]+(half|quarter|third)\b(?!\s+of)", re.I)
 _BELOW_ZERO = re.compile(
     r"\s?(?:degrees?|°\s?[CF]?)?(?:\s(?:celsius|fahrenheit))?\s+below\s+zero\b", re.I
 )
@@ -140,8 +141,12 @@ def _spelled(text: str, match: re.Match[str]) -> Numeral:
     words = match.group()
     value: Fraction = Fraction(_spelled_value(words))
     end, role = match.end(), NumeralRole.PLAIN
+    half = _AND_A_HALF.match(text, end)
     parts = _PARTS.match(text, end)
-    if parts is not None:
+    if half is not None:
+        value += Fraction(1, _PART_NAMES[half.group(1).lower()])
+        end = half.end()
+    elif parts is not None:
         name = parts.group(1).lower()
         value /= _PART_NAMES.get(name) or _PART_NAMES[name.removesuffix("s")]
         end = parts.end()
@@ -173,6 +178,10 @@ def _digits(text: str, match: re.Match[str]) -> Numeral | None:
             return None
         value = Fraction(value) / int(bottom)
         number = f"{number}/{bottom}"
+    half = _AND_A_HALF.match(text, end)
+    if half is not None:
+        value += Fraction(1, _PART_NAMES[half.group(1).lower()])
+        number, end = str(value), half.end()
     scale = _SCALE_BEHIND.match(text, end)
     if scale is not None:
         value *= SCALES[scale.group(1).lower()]

@@ -55,7 +55,8 @@ class Question:
 
     ``money``, ``percent``, ``place`` (an ordinal), ``solving``
     (an equation) and ``difference`` say what the answer may be, as
-    far as the question tells; ``would`` that it supposes, ``later`` that it asks for another time.
+    far as the question tells; ``would`` that it supposes, ``rate`` that it asks for so much of one, ``negated`` for those that
+    are not, ``later`` for another time.
     """
 
     words: frozenset[str]
@@ -69,6 +70,8 @@ class Question:
     solving: bool
     difference: bool
     would: bool
+    rate: bool
+    negated: bool
     later: bool
     asked: str
     asked_formulas: frozenset[str]
@@ -146,6 +149,8 @@ def question_of(problem_text: str) -> Question:
         solving=bool(re.search(r"(?i)\b(?:solve|solution of|root of|values? of)\b", asked)),
         difference=bool(_DIFFERENCE_ASKED.search(asked)),
         would=bool(re.search(r"(?i)\b(?:would|could|might|if)\b", asked)),
+        rate=bool(re.search(r"(?i)\b(?:per|each|every|average|rate|speed|a|an)\b", asked)),
+        negated=bool(re.search(r"(?i)\b(?:not|never|without)\b|n't\b", asked)),
         later=bool(re.search(r"(?i)\b(?:will|in \d+|after)\b", asked)),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass, field
 
 from potstill.grading.reading.formulas import formula_stated, free_letters, set_apart
@@ -42,7 +43,7 @@ _NEXT_TASK = re.compile(
     r"student)\s?\d{0,3}\s?:|"
     r"<\|?(?:im_start|user|human|endoftext|eot)|\[INST\]|###\s*(?:instruction|question|problem|"
     r"human|user))"
-    r"|(?i:\byou are an? (?:ai|assistant|helpful|language|expert|teacher|student|chat)|"
+    r"|(?i:\bnow,?\s+try\b|\btry\s+this\b|\bfor\s+practice\b|\bpractice\s+problem|\byou are an? (?:ai|assistant|helpful|language|expert|teacher|student|chat)|"
     r"\byou will be given\b|"
     r"\bthe user (?:asks|wants|has asked)|\ba chat between\b|\bas an ai (?:language )?model\b|"
     r"\b(?:write|create|generate) an? (?:\w+\s){0,3}(?:question|story|problem|program|function|"
@@ -71,11 +72,11 @@ _WITHDRAWS = re.compile(
     r"(?:make sense|work|match|fit|add up)|i(?:'ve| have)?\s+(?:made\s+(?:a|an|some|"
     r"the)\s+(?:\w+\s+)?(?:mistake|"
     r"error)|forgot|miscalculated|misread|overlooked)|(?:that|this|it|which)\s+can(?:'t|"
-    r"not)\s+be(?!\s+(?:done|seen))|correction|scratch that)\b"
+    r"not)\s+be(?!\s+(?:done|seen))|correction|scratch that|double[- ]counted|oops)\b"
 )
 _UNSURE = re.compile(r"(?i)\b(?:maybe|perhaps|if|might|unless|suppose|whether)\b")
 _MAY_WITHDRAW = re.compile(
-    r"wrong|rror|mist|orrec|righ|possible|true|n['o]t |forgot|miscal|misr|overl|scratch"
+    r"wrong|rror|mist|orrec|oubl|ops|righ|possible|true|n['o]t |forgot|miscal|misr|overl|scratch"
 )
 _CORRECTS = re.compile(
     r"(?i)^(?:(?:oh|oops|hmm|ah)[,.! ]+)?(?:wait|actually|no|correction|sorry|on second thought|"
@@ -164,10 +165,13 @@ def answer_stated(
         sentences.pop()
     reader = _Reader(kind, problem_text, question_of(problem_text), thought)
     drafts = _drafts(sentences, reader)
-    sentences, drafts = _without_next_task(text, sentences, drafts)
+    sentences, drafts = _without_next_task(text, reader.question.squeezed, sentences, drafts)
     if broken:
         drafts = _without_last_check(sentences, drafts)
     claims = _claims(drafts, _taken_back(sentences, drafts, reader), reader)
+    if broken:
+        # What is still being worked out where a text is cut states nothing yet.
+        claims = [claim for claim in claims if not claim.stated.of_unknown]
     best = _chosen(claims, len(sentences), thought, broken) if claims else None
     if best is None:
         return None
@@ -355,10 +359,16 @@ def _may_answer(formula: str, kind: str) -> bool:
 
 
 def _without_next_task(
-    text: str, sentences: list[Sentence], drafts: list[_Draft]
+    text: str, problem: str, sentences: list[Sentence], drafts: list[_Draft]
 ) -> tuple[list[Sentence], list[_Draft]]:
     """What stands before an invented next task, where an answer was stated before it."""
     for match in _NEXT_TASK.finditer(text):
+        if len(problem) > 30 and problem[:40] in "".join(
+            text[match.end() : match.end() + 300].split()
+        ):
+            # Examples stand before the question that was asked.
+            drafts = [d for d in drafts if sentences[d.place].start > match.start()]
+            continue
         if any(sentences[d.place].start < match.start() and d.score >= _LEAST for d in drafts):
             inside = [s for s in sentences if s.start < match.start()]
             return inside, [d for d in drafts if d.place < len(inside)]
@@ -437,7 +447,13 @@ def _said_most(claims: list[_Claim], strong: list[_Claim], top: float) -> _Claim
     if not said:
         return strong[-1]
     best = next(c for c in reversed(strong) if c.stated.value == said[0][1])
-    rivals = [value for weight, value in said[1:] if weight > 0.6 * said[0][0]]
+    times = Counter(claim.stated.value for claim in strong)
+    most = times[said[0][1]]
+    rivals = [
+        value
+        for weight, value in said[1:]
+        if weight > (0.3 if times[value] > 2 and times[value] > most / 3 else 0.6) * said[0][0]
+    ]
     if rivals:
         return _Claim(
             best.place,
