@@ -249,6 +249,8 @@ def _by_choice(key: str, answer: str, kind: str, problem_text: str) -> Compariso
     if chosen is None:
         return None
     given = read_choice(answer) or Choice(read_letter(answer) or "", "")
+    if kind != AnswerKind.LETTER and re.fullmatch(r"[a-z]", answer):
+        return None  # a variable, where the key is no letter
     value = given.value or ("" if given.letter else answer)
     if given.letter and given.letter != chosen.letter:
         return different("another choice")

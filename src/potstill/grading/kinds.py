@@ -13,7 +13,7 @@ from potstill.grading.grammar import Name, Node, Unreadable, names_in, read_expr
 from potstill.grading.groups import read_group, split_top, without_order_remark
 from potstill.grading.keys import plain_key
 from potstill.grading.normalise import MONEY, tidy
-from potstill.grading.scalars import read_scalar
+from potstill.grading.scalars import forms_of, read_scalar
 from potstill.grading.set_words import names_a_set, says_nothing
 from potstill.grading.statements import read_statement
 from potstill.records import AnswerKind
@@ -227,7 +227,7 @@ def _equation(plain: str) -> AnswerKind | None:
 
 def _single(plain: str, text: str) -> AnswerKind | None:
     try:
-        scalar = read_scalar(re.split(r" or |=", plain)[0].strip())
+        scalar = read_scalar(next(iter(forms_of(plain)), ""))
     except Unreadable:
         try:
             scalar = read_scalar(re.split(r"=", plain)[-1].strip())
