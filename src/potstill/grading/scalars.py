@@ -11,7 +11,7 @@ from potstill.grading.grammar import Node, Number, Unreadable, read_expression
 from potstill.grading.number_words import spelled_number
 from potstill.grading.units import size_of, split_unit, unit_dimension
 
-__all__ = ["Scalar", "forms_of", "read_scalar"]
+__all__ = ["Scalar", "forms_of", "read_compound", "read_scalar"]
 
 _NAMED = re.compile(
     r"^(?:[A-Za-z][A-Za-z' ]{0,40}|[A-Za-zθαβγδλμφωσρτε]'?(?:_\{?\w{1,4}\}?)?(?:\([^()=]{1,12}\))?"
@@ -128,7 +128,7 @@ def _digits_first(text: str) -> str:
 def read_scalar(text: str, letters: frozenset[str] | None = None) -> Scalar:
     """One tidied value, read. ``letters`` are the variables the key has. Raises Unreadable."""
     text = _digits_first(_plain(text))
-    if (compound := _compound(text)) is not None:
+    if (compound := read_compound(text)) is not None:
         return compound
     measured = split_unit(text)
     body, unit, nouns = _plain(measured.body), measured.unit, ""
@@ -156,8 +156,8 @@ def _without_nouns(text: str) -> tuple[str, str]:
     return match.group(1), match.group(2).strip().lower()
 
 
-def _compound(text: str) -> Scalar | None:
-    """``2 hours 30 minutes`` and ``5 ft 6 in``: parts of one dimension, from large to small."""
+def read_compound(text: str) -> Scalar | None:
+    """``2 hours 30 minutes`` and ``5 ft 6 in``: parts of one dimension, or None."""
     if len(text) > 80 or not _IN_PARTS.match(text):
         return None
     total, first, last, position = Fraction(0), "", "", 0
