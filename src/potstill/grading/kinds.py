@@ -166,9 +166,7 @@ def _grouped(plain: str, text: str, free: bool) -> AnswerKind | None:
         return AnswerKind.INTERVAL
     if "∞" in plain and re.match(r"^[(\[].*[)\]]$", plain):
         return AnswerKind.INTERVAL
-    if re.match(
-        r"^[A-Za-zθ] is (?:at (?:least|most)|(?:strictly )?(?:greater|less|more))\b", plain
-    ):
+    if _WORDED_BOUND.match(plain):
         return AnswerKind.INTERVAL
     if re.fullmatch(r"\d+ to \d+(?: to \d+)*", plain):
         return AnswerKind.RATIO
@@ -184,10 +182,7 @@ def _grouped(plain: str, text: str, free: bool) -> AnswerKind | None:
     if read_compound(plain) is not None:
         return None
     group = read_group(plain)
-    if (
-        re.match(r"^\(.*\]$|^\[.*\)$|^\].*[\]\[]$|^\[.*\[$", plain)
-        and len(split_top(plain[1:-1])) == 2
-    ):
+    if _HALF_OPEN.match(plain) and len(split_top(plain[1:-1])) == 2:
         return AnswerKind.INTERVAL
     if group.rows:
         return AnswerKind.MATRIX

@@ -35,8 +35,11 @@ _TUPLE = re.compile(
     rf"^[(⟨]?\s*({_NAME}(?:\s*,\s*{_NAME}){{1,7}})\s*[)⟩]?\s*(?:=|∈|\bin\b|\bis\b|:)\s*(\S.*)$",
     re.DOTALL,
 )
+_COLONS = re.compile(rf"^{_NAME}\s*[:→]\s*[-+\d][^:→,=]*(?:,\s*{_NAME}\s*[:→]\s*[-+\d][^:→,=]*)+$")
+# A new line, or a wide space, before the next name.
+_BROKEN = re.compile(rf"\s*\\\\\s*(?={_NAME}\s?=)|(?<=[\d}})])\s+(?={_NAME}\s?=)")
 _CASES = re.compile(
-    r"^\\begin\s?\{(?:cases|aligned|align\*?|array|gathered|system)\}(?:\s?\{[lcr| ]*\})?(.*)"
+    r"^⦃?\s*\\begin\s?\{(?:cases|aligned|align\*?|array|gathered|system)\}(?:\s?\{[lcr| ]*\})?(.*)"
     r"\\end\s?\{(?:cases|aligned|align\*?|array|gathered|system)\}$",
     re.DOTALL,
 )
@@ -75,12 +78,19 @@ class Named:
 @lru_cache(maxsize=4096)
 def read_named(text: str) -> Named | None:
     """The named values of a tidied answer, or None where it is not made of them alone."""
-    if ("=" not in text and "∈" not in text) or len(text) > 1_000:
+    if len(text) > 1_000:
         return None
     text = text.strip().rstrip(".;,").strip()
+    if _COLONS.match(text):
+        text = re.sub(r"[:→]", "=", text)
+    if "=" not in text and "∈" not in text:
+        return None
+    if (braced := re.match(r"^⦃([^⦃⦄|:∈]*=[^⦃⦄|:∈]*)⦄$", text)) is not None:
+        text = braced.group(1).strip()
     if (cases := _CASES.match(text)) is not None:
         rows = [row.replace("&", " ").strip(" ,") for row in re.split(r"\\\\", cases.group(1))]
         text = ", ".join(" ".join(row.split()) for row in rows if row.strip())
+    text = _BROKEN.sub(", ", text)
     tuples = _from_tuples(text)
     records = tuples or _from_items(text)
     if not records or len(records) > MAX_RECORDS:

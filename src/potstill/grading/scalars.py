@@ -30,6 +30,7 @@ _MULTIPLIER = re.compile(r"^(.*\d)\s*(hundred|thousand|million|billion|trillion)
 _POWERS = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
 _CJK_POWERS = {"百": 2, "千": 3, "万": 4, "萬": 4, "亿": 8, "億": 8, "만": 4, "억": 8}
 _CJK_MULTIPLIER = re.compile(r"^(-?\d+(?:\.\d+)?)\s?([百千万萬亿億만억])(?![克米卡瓦])")
+_OVER = re.compile(r"^(-?\d+)\s+over\s+(\d+)$")
 _AND_A_HALF = re.compile(r"(?<=\d)\s+and\s+(?:a|one)\s+half\b")
 _NOUNS = re.compile(
     r"^(.*?[\d)}π%])(?:st|nd|rd|th)?\s+([A-Za-zÀ-ɏа-яА-Я][A-Za-zÀ-ɏа-яА-Я' /()-]{1,80})\.?$"
@@ -104,6 +105,7 @@ def _plain(text: str) -> str:
         return spelled
     text = _AND_A_HALF.sub(" 1/2", text)
     text = _CJK_MULTIPLIER.sub(lambda m: f"{m.group(1)}*10^{_CJK_POWERS[m.group(2)]}", text)
+    text = _OVER.sub(r"\1/\2", text)
     if match := _MULTIPLIER.match(text):
         head, power, rest = match.groups()
         text = f"{head}*10^{{{_POWERS[power]}}} {rest}".strip()
