@@ -29,7 +29,8 @@ _SO = re.compile(
 )
 # "The total number of apples is 5": a subject of words alone, then its value.
 _SUBJECT = re.compile(
-    r"^(?:the|its|their|his|her|our)\s+(?:[A-Za-z'-]+\s+){1,10}(?:is|are|equals)\s+(?:equal\s+to\s+)?"
+    r"^(?:the|its|their|his|her|our)\s+"
+    r"(?:(?!(?:wrong|incorrect|other|former|previous|false|initial|not|never)\b)[A-Za-z'-]+\s+){1,10}(?:is|are|equals)\s+(?:equal\s+to\s+)?"
     r"(?=[-\d\\(\[{⦃√π＄])",
     re.IGNORECASE,
 )

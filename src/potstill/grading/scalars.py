@@ -153,7 +153,7 @@ def _without_nouns(text: str) -> tuple[str, str]:
     words = re.findall(r"[a-zà-ɏа-я']+", match.group(2).lower()) if match else []
     if match is None or not words or words[0] in _NEVER_FIRST or len(words[0]) < 2:
         raise Unreadable("words that are no noun")
-    if _NEVER_NOUNS & set(words):
+    if _NEVER_NOUNS & set(words) or any(spelled_number(word) is not None for word in words):
         raise Unreadable("words that make another number of it")
     return match.group(1), match.group(2).strip().lower()
 
