@@ -6,7 +6,7 @@ import re
 from functools import lru_cache
 
 from potstill.grading.bases import compare_bases
-from potstill.grading.choices import Choice, choices_in, read_choice, read_letters
+from potstill.grading.choices import Choice, choices_in, names_several, read_choice, read_letters
 from potstill.grading.clock import compare_dates, compare_times
 from potstill.grading.comparison import (
     Comparison,
@@ -247,6 +247,8 @@ def _compare_letter_sets(key: frozenset[str], answer: str) -> Comparison:
 def _by_choice(key: str, answer: str, kind: str, problem_text: str) -> Comparison | None:
     """A comparison by letter and value where key or problem say which value a letter has."""
     chosen = _choice_of_key(key, kind, problem_text)
+    if names_several(answer):
+        return None
     if chosen is None:
         return _labelled(key, answer, kind)
     given = read_choice(answer) or Choice(read_letter(answer) or "", "")
