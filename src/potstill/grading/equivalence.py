@@ -322,6 +322,8 @@ def _by_kind(key: str, answer: str, kind: str, problem_text: str) -> Comparison:
         case AnswerKind.LIST | AnswerKind.TUPLE:
             if _meant_as_interval(key, answer, problem_text):
                 return compare_intervals(key, answer)
+            if re.match(r"^[A-Za-z]\s*∈\s*[(\[]", answer):
+                return different("an interval for values")
             return compare_ordered(key, answer, kind, problem_text)
         case AnswerKind.MATRIX:
             return compare_matrices(key, answer, problem_text)

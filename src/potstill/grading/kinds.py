@@ -191,7 +191,7 @@ def _grouped(plain: str, text: str, free: bool) -> AnswerKind | None:
             return None
         if re.fullmatch(r"-?[\d/]+,\d{3}", plain):
             return None
-        return _list_or_set(text, free or "±" in plain, group.items)
+        return _list_or_set(text, free or "±" in plain or " or " in plain, group.items)
     if len(group.items) > 1:
         return _bracketed(group.bracket, group.items, text)
     return None
