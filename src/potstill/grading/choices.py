@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from potstill.grading.normalise import tidy
 
-__all__ = ["Choice", "choices_in", "read_choice", "read_letters"]
+__all__ = ["Choice", "choices_in", "names_several", "read_choice", "read_letters"]
 
 _MARK = re.compile(
     r"(?:\\(?:text(?:bf|rm|it|sf)?|math(?:rm|bf)|mbox|bf)\s?\{?\s*|\*\*)?"
@@ -22,6 +22,10 @@ _LABELLED = re.compile(
 _LETTERS = re.compile(
     r"^(?:(?:options?|choices?|letters?|answers?)\s*:?\s*)?\(?\s*([A-J])\s*\)?"
     r"((?:\s*(?:,|;|&|\band\b)+\s*(?:\band\b\s*)?\(?\s*[A-J]\s*\)?)+)\.?$"
+)
+_SEVERAL = re.compile(
+    r"^\W*(?:(?:options?|choices?|letters?|answers?)\W*)?[A-Ja-j]\s?[)\].:]?\s*"
+    r"(?:,|;|&|/|\band\b|\bor\b|\bnor\b)\s*(?:or\s|and\s)?[(\[]?\s*[A-J](?![A-Za-z])"
 )
 MAX_VALUE = 200
 
@@ -37,10 +41,15 @@ class Choice:
 def read_choice(text: str) -> Choice | None:
     """A tidied answer such as ``(B) 12`` or ``B. Mars``; None where no value follows a letter."""
     match = _LABELLED.match(text)
-    if match is None:
+    if match is None or names_several(text):
         return None
     letter = match.group("round") or match.group("square") or match.group("bare")
     return Choice(letter.upper(), match.group("value").strip().rstrip("."))
+
+
+def names_several(text: str) -> bool:
+    """Whether a second letter stands beside the first: ``(A), (C)``, ``B or C``."""
+    return _SEVERAL.match(text) is not None
 
 
 def read_letters(text: str) -> frozenset[str] | None:

@@ -6,7 +6,7 @@ import re
 from functools import lru_cache
 
 from potstill.grading.bases import compare_bases
-from potstill.grading.choices import Choice, choices_in, read_choice, read_letters
+from potstill.grading.choices import Choice, choices_in, names_several, read_choice, read_letters
 from potstill.grading.clock import compare_dates, compare_times
 from potstill.grading.comparison import (
     Comparison,
@@ -36,6 +36,7 @@ from potstill.grading.keys import (
 )
 from potstill.grading.kinds import infer_kind
 from potstill.grading.naming import compare_named
+from potstill.grading.number_words import spelled_number
 from potstill.grading.numbers import compare_scalars
 from potstill.grading.residues import compare_residues
 from potstill.grading.set_words import says_endless, says_nothing, says_undefined
@@ -127,7 +128,7 @@ def key_problem(key: str, kind: str, problem_text: str = "") -> str | None:
     if len(key) > MAX_ANSWER:
         return "the key is too long"
     plain = plain_key(key)
-    if not re.search(r"[\w∅∞π]", plain):
+    if not re.search(r"[\w∅∞π]", plain) and not says_nothing(plain):
         return "the key is empty"
     if re.fullmatch(r"(?i)n/?a|none given|unknown|\?+|tbd|see .*|.*not visible.*|nan|null", plain):
         return "the key says that there is none"
@@ -246,9 +247,13 @@ def _compare_letter_sets(key: frozenset[str], answer: str) -> Comparison:
 def _by_choice(key: str, answer: str, kind: str, problem_text: str) -> Comparison | None:
     """A comparison by letter and value where key or problem say which value a letter has."""
     chosen = _choice_of_key(key, kind, problem_text)
-    if chosen is None:
+    if names_several(answer):
         return None
+    if chosen is None:
+        return _labelled(key, answer, kind)
     given = read_choice(answer) or Choice(read_letter(answer) or "", "")
+    if kind != AnswerKind.LETTER and re.fullmatch(r"[a-z]", answer):
+        return None  # a variable, where the key is no letter
     value = given.value or ("" if given.letter else answer)
     if given.letter and given.letter != chosen.letter:
         return different("another choice")
@@ -264,6 +269,14 @@ def _by_choice(key: str, answer: str, kind: str, problem_text: str) -> Compariso
     if re.search(r"\d", value) and not re.search(r"[A-Za-z]{2}", re.sub(r"\\[A-Za-z]+", "", value)):
         return different("another value beside the letter")
     return equal_with("the same choice")
+
+
+def _labelled(key: str, answer: str, kind: str) -> Comparison | None:
+    """EQUAL where an answer is the key's value behind a letter that nothing contradicts."""
+    given = read_choice(answer) if kind != AnswerKind.LETTER else None
+    if given is None or read_choice(key) is not None or not answer.lstrip("([")[:1].isupper():
+        return None
+    return equal_with("the value of a choice") if _same_text(key, given.value) else None
 
 
 def _same_text(value: str, answer: str) -> bool:
@@ -291,7 +304,7 @@ def _by_kind(key: str, answer: str, kind: str, problem_text: str) -> Comparison:
         case AnswerKind.LETTER:
             return compare_letters(key, answer)
         case AnswerKind.WORD:
-            return compare_words(key, answer, problem_text)
+            return _compare_words_or_numbers(key, answer, problem_text)
         case AnswerKind.WORD_NUMBER:
             return compare_word_numbers(key, answer, problem_text)
         case AnswerKind.TIME:
@@ -309,6 +322,8 @@ def _by_kind(key: str, answer: str, kind: str, problem_text: str) -> Comparison:
         case AnswerKind.LIST | AnswerKind.TUPLE:
             if _meant_as_interval(key, answer, problem_text):
                 return compare_intervals(key, answer)
+            if re.match(r"^[A-Za-z]\s*∈\s*[(\[]", answer):
+                return different("an interval for values")
             return compare_ordered(key, answer, kind, problem_text)
         case AnswerKind.MATRIX:
             return compare_matrices(key, answer, problem_text)
@@ -317,6 +332,14 @@ def _by_kind(key: str, answer: str, kind: str, problem_text: str) -> Comparison:
         case AnswerKind.EQUATION:
             return compare_equations(key, answer)
     return _compare_single(key, answer, kind, problem_text)
+
+
+def _compare_words_or_numbers(key: str, answer: str, problem_text: str) -> Comparison:
+    """Words by their letters, and a key that is a number in words also by its value."""
+    result = compare_words(key, answer, problem_text)
+    if result.opinion is Opinion.EQUAL or spelled_number(key) is None:
+        return result
+    return compare_scalars(key, answer, AnswerKind.INTEGER, problem_text)
 
 
 def _meant_as_interval(key: str, answer: str, problem_text: str) -> bool:

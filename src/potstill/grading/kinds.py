@@ -9,18 +9,24 @@ from potstill.grading.bases import read_base
 from potstill.grading.choices import read_choice, read_letters
 from potstill.grading.clock import WEEKDAYS, read_time
 from potstill.grading.forms import asked_form, shape
-from potstill.grading.grammar import Name, Node, Unreadable, names_in, read_expression
+from potstill.grading.grammar import FUNCTIONS, Name, Node, Unreadable, names_in, read_expression
 from potstill.grading.groups import read_group, split_top, without_order_remark
 from potstill.grading.keys import plain_key
 from potstill.grading.normalise import MONEY, tidy
-from potstill.grading.scalars import read_scalar
+from potstill.grading.scalars import forms_of, read_compound, read_scalar
 from potstill.grading.set_words import names_a_set, says_nothing
 from potstill.grading.statements import read_statement
 from potstill.records import AnswerKind
 
 __all__ = ["infer_kind"]
 
+_WORDED_BOUND = re.compile(
+    r"^[A-Za-zθ] is (?:at (?:least|most)|(?:strictly )?(?:greater|less|more))\b"
+)
+# In the French way too: ]1, 2].
+_HALF_OPEN = re.compile(r"^\(.*\]$|^\[.*\)$|^\].*[\]\[]$|^\[.*\[$")
 _DAYS = set(WEEKDAYS)
+_HEDGES = frozenset(["approximately", "about", "around", "roughly", "exactly", "root", "mod"])
 _MONTH = re.compile(
     r"\b(?:january|february|march|april|june|july|august|september|october|november|december|"
     r"jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec|may\s+\d)\b",
@@ -91,6 +97,8 @@ def _worded(plain: str, text: str) -> AnswerKind | None:
         if not re.fullmatch(r"\d{1,2}:\d{2}", plain) or _TIME_WORDS.search(text) or not text:
             return AnswerKind.TIME
         return AnswerKind.TIME if int(plain.partition(":")[0]) <= 12 else None
+    if re.fullmatch(r"(?i:option|choice)\s*:?\s*\(?[A-J]\)?", plain):
+        return AnswerKind.LETTER
     if re.fullmatch(r"\(?[A-Z]\)?|[a-z]\)|\([a-z]\)", plain):
         if _CHOICES.search(text) or "letter" in text.lower() or not text or plain[0] == "(":
             return AnswerKind.LETTER
@@ -107,7 +115,8 @@ def _worded(plain: str, text: str) -> AnswerKind | None:
         return None
     if words and not re.search(r"[\d=+*/^<>≤≥√π∞\\|]", plain) and _is_word(plain, words, text):
         return AnswerKind.WORD
-    if re.fullmatch(rf"[A-Za-z]{{3,}}(?: [A-Za-z]+)*,? {MONEY}?-?[\d.,/]+\.?", plain):
+    word_number = re.fullmatch(rf"([A-Za-z]{{3,}})(?: [A-Za-z]+)*,? {MONEY}?-?[\d.,/]+\.?", plain)
+    if word_number and word_number.group(1).lower() not in FUNCTIONS | _HEDGES:
         return AnswerKind.WORD_NUMBER
     return None
 
@@ -157,6 +166,10 @@ def _grouped(plain: str, text: str, free: bool) -> AnswerKind | None:
         return AnswerKind.INTERVAL
     if "∞" in plain and re.match(r"^[(\[].*[)\]]$", plain):
         return AnswerKind.INTERVAL
+    if _WORDED_BOUND.match(plain):
+        return AnswerKind.INTERVAL
+    if re.fullmatch(r"\d+ to \d+(?: to \d+)*", plain):
+        return AnswerKind.RATIO
     ratio = split_top(plain, ":")
     if len(ratio) > 1 and all(ratio):
         return AnswerKind.RATIO
@@ -166,8 +179,10 @@ def _grouped(plain: str, text: str, free: bool) -> AnswerKind | None:
         return named
     if re.fullmatch(r"-?\d{1,3}(?:,\d{3})+(?:\.\d+)?%?", plain) or MONEY in plain:
         return None
+    if read_compound(plain) is not None:
+        return None
     group = read_group(plain)
-    if re.match(r"^\(.*\]$|^\[.*\)$", plain) and len(split_top(plain[1:-1])) == 2:
+    if _HALF_OPEN.match(plain) and len(split_top(plain[1:-1])) == 2:
         return AnswerKind.INTERVAL
     if group.rows:
         return AnswerKind.MATRIX
@@ -176,7 +191,7 @@ def _grouped(plain: str, text: str, free: bool) -> AnswerKind | None:
             return None
         if re.fullmatch(r"-?[\d/]+,\d{3}", plain):
             return None
-        return _list_or_set(text, free or "±" in plain, group.items)
+        return _list_or_set(text, free or "±" in plain or " or " in plain, group.items)
     if len(group.items) > 1:
         return _bracketed(group.bracket, group.items, text)
     return None
@@ -227,7 +242,7 @@ def _equation(plain: str) -> AnswerKind | None:
 
 def _single(plain: str, text: str) -> AnswerKind | None:
     try:
-        scalar = read_scalar(re.split(r" or |=", plain)[0].strip())
+        scalar = read_scalar(next(iter(forms_of(plain)), ""))
     except Unreadable:
         try:
             scalar = read_scalar(re.split(r"=", plain)[-1].strip())

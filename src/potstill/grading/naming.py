@@ -35,8 +35,11 @@ _TUPLE = re.compile(
     rf"^[(⟨]?\s*({_NAME}(?:\s*,\s*{_NAME}){{1,7}})\s*[)⟩]?\s*(?:=|∈|\bin\b|\bis\b|:)\s*(\S.*)$",
     re.DOTALL,
 )
+_COLONS = re.compile(rf"^{_NAME}\s*[:→]\s*[-+\d][^:→,=]*(?:,\s*{_NAME}\s*[:→]\s*[-+\d][^:→,=]*)+$")
+# A new line, or a wide space, before the next name.
+_BROKEN = re.compile(rf"\s*\\\\\s*(?={_NAME}\s?=)|(?<=[\d}})])\s+(?={_NAME}\s?=)")
 _CASES = re.compile(
-    r"^\\begin\s?\{(?:cases|aligned|align\*?|array|gathered|system)\}(?:\s?\{[lcr| ]*\})?(.*)"
+    r"^⦃?\s*\\begin\s?\{(?:cases|aligned|align\*?|array|gathered|system)\}(?:\s?\{[lcr| ]*\})?(.*)"
     r"\\end\s?\{(?:cases|aligned|align\*?|array|gathered|system)\}$",
     re.DOTALL,
 )
@@ -44,9 +47,13 @@ _CASES = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """Solutions side by side, each a mapping from name to value in the order it was written."""
+    """Solutions side by side, each a mapping from name to value in the order it was written.
+
+    ``ordered`` where the names stand in a tuple, whose order is then that of the values.
+    """
 
     records: tuple[tuple[tuple[str, str], ...], ...]
+    ordered: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -71,20 +78,28 @@ class Named:
 @lru_cache(maxsize=4096)
 def read_named(text: str) -> Named | None:
     """The named values of a tidied answer, or None where it is not made of them alone."""
-    if ("=" not in text and "∈" not in text) or len(text) > 1_000:
+    if len(text) > 1_000:
         return None
     text = text.strip().rstrip(".;,").strip()
+    if _COLONS.match(text):
+        text = re.sub(r"[:→]", "=", text)
+    if "=" not in text and "∈" not in text:
+        return None
+    if (braced := re.match(r"^⦃([^⦃⦄|:∈]*=[^⦃⦄|:∈]*)⦄$", text)) is not None:
+        text = braced.group(1).strip()
     if (cases := _CASES.match(text)) is not None:
         rows = [row.replace("&", " ").strip(" ,") for row in re.split(r"\\\\", cases.group(1))]
         text = ", ".join(" ".join(row.split()) for row in rows if row.strip())
-    records = _from_tuples(text) or _from_items(text)
+    text = _BROKEN.sub(", ", text)
+    tuples = _from_tuples(text)
+    records = tuples or _from_items(text)
     if not records or len(records) > MAX_RECORDS:
         return None
     names = sorted(name for name, _ in records[0])
     if any(sorted(name for name, _ in record) != names for record in records):
         # x = 5 or y = 3: not one kind of solution, but each still goes by its name.
         return Named(records) if all(len(record) == 1 for record in records) else None
-    return Named(records)
+    return Named(records, bool(tuples))
 
 
 def _from_tuples(text: str) -> tuple[tuple[tuple[str, str], ...], ...]:
@@ -202,14 +217,14 @@ def _same_value(one: str, two: str, problem_text: str) -> bool:
 
 
 def _compare_bare(one: Named, answer: str, problem_text: str) -> Comparison | None:
-    """Names in the key alone: the answer gives the values in the key's order."""
+    """Names in the key alone: the answer gives the values in the key's or the usual order."""
     if one.single:
         if len(one.records) == 1:
             return None
         if len({record[0][0] for record in one.records}) > 1:
             return undecided("the answer does not say which value is which")
         return compare_sets(one.tuples(one.names), answer, problem_text)
-    bare = one.tuples(one.names)
+    bare = one.tuples(one.names if one.ordered else _order(one.names, problem_text))
     if len(one.records) > 1:
         return compare_sets(bare, answer, problem_text)
     return compare_ordered(bare, answer, AnswerKind.TUPLE, problem_text)

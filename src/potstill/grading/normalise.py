@@ -135,6 +135,8 @@ def tidy_words(text: str) -> str:
 
 def _without_latex(text: str) -> str:
     text = text.replace("\\$", MONEY).replace("\\%", "%").replace("\\#", "#")
+    if "color" in text:
+        text = re.sub(r"\\(?:text)?color\s?\{[A-Za-z!0-9]{1,20}\}", "", text)
     text = _unwrapped(text)
     if "over" in text or "choose" in text:
         text = _unstacked(text)

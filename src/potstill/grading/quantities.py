@@ -61,7 +61,10 @@ def _compare_both(key: Scalar, answer: Scalar) -> Comparison | None:
     if "percent" in (key.unit, answer.unit):
         return different(f"{answer.unit} for {key.unit}")
     if "unit" in unit_factors(key.unit) or "unit" in unit_factors(answer.unit):
-        return None
+        # "Units" are lengths that have no name, and squares of them areas.
+        if unit_dimension(key.unit) == unit_dimension(answer.unit):
+            return None
+        return different(f"{answer.unit} for {key.unit}")
     one, two = size_of(key.unit), size_of(answer.unit)
     if (
         one is None

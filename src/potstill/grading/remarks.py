@@ -29,7 +29,8 @@ _SO = re.compile(
 )
 # "The total number of apples is 5": a subject of words alone, then its value.
 _SUBJECT = re.compile(
-    r"^(?:the|its|their|his|her|our)\s+(?:[A-Za-z'-]+\s+){1,10}(?:is|are|equals)\s+(?:equal\s+to\s+)?"
+    r"^(?:the|its|their|his|her|our)\s+"
+    r"(?:(?!(?:wrong|incorrect|other|former|previous|false|initial|not|never)\b)[A-Za-z'-]+\s+){1,10}(?:is|are|equals)\s+(?:equal\s+to\s+)?"
     r"(?=[-\d\\(\[{⦃√π＄])",
     re.IGNORECASE,
 )
@@ -53,7 +54,7 @@ _ASIDE = re.compile(
 _TAIL = re.compile(
     r"\s*(?:[,;.]?\s+(?:since|because)\s.*|[,;.]?\s*\bas\s+(?:desired|required|expected|needed|"
     r"claimed|wanted|asked|stated)|,?\s+(?:(?:and\s+)?not|rather\s+than|instead\s+of)\s+\S.*|"
-    r"[,;]\s*(?:reject|discard|ignor|exclud)\w*\s.*|[,.]?\s+q\.?e\.?d\.?)\s*[.!]?$",
+    r"[,;]\s*(?:which|reject\w*|discard\w*|ignor\w*|exclud\w*)\s.*|[,.]?\s+q\.?e\.?d\.?)\s*[.!]?$",
     re.IGNORECASE | re.DOTALL,
 )
 
@@ -73,7 +74,7 @@ def without_remarks(text: str) -> str:
         there = _THERE.sub("", shorter, count=1)
         if _NUMBER_FIRST.match(there) or spelled_number(there.split(" ")[0]) is not None:
             shorter = there
-        shorter = re.sub(r"^\*+\s*|\s*\*+$", "", shorter)
+        shorter = re.sub(r"^\*+\s*|(?<!\^)\s*(?<![\^*])\*+$", "", shorter)
         shorter = _without_tail(_ASIDE.sub("", shorter) or shorter)
         if shorter == bare or not shorter:
             break

@@ -11,7 +11,7 @@ from potstill.grading.grammar import Node, Number, Unreadable, read_expression
 from potstill.grading.number_words import spelled_number
 from potstill.grading.units import size_of, split_unit, unit_dimension
 
-__all__ = ["Scalar", "forms_of", "read_scalar"]
+__all__ = ["Scalar", "forms_of", "read_compound", "read_scalar"]
 
 _NAMED = re.compile(
     r"^(?:[A-Za-z][A-Za-z' ]{0,40}|[A-Za-zθαβγδλμφωσρτε]'?(?:_\{?\w{1,4}\}?)?(?:\([^()=]{1,12}\))?"
@@ -30,6 +30,7 @@ _MULTIPLIER = re.compile(r"^(.*\d)\s*(hundred|thousand|million|billion|trillion)
 _POWERS = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
 _CJK_POWERS = {"百": 2, "千": 3, "万": 4, "萬": 4, "亿": 8, "億": 8, "만": 4, "억": 8}
 _CJK_MULTIPLIER = re.compile(r"^(-?\d+(?:\.\d+)?)\s?([百千万萬亿億만억])(?![克米卡瓦])")
+_OVER = re.compile(r"^(-?\d+)\s+over\s+(\d+)$")
 _AND_A_HALF = re.compile(r"(?<=\d)\s+and\s+(?:a|one)\s+half\b")
 _NOUNS = re.compile(
     r"^(.*?[\d)}π%])(?:st|nd|rd|th)?\s+([A-Za-zÀ-ɏа-яА-Я][A-Za-zÀ-ɏа-яА-Я' /()-]{1,80})\.?$"
@@ -104,6 +105,7 @@ def _plain(text: str) -> str:
         return spelled
     text = _AND_A_HALF.sub(" 1/2", text)
     text = _CJK_MULTIPLIER.sub(lambda m: f"{m.group(1)}*10^{_CJK_POWERS[m.group(2)]}", text)
+    text = _OVER.sub(r"\1/\2", text)
     if match := _MULTIPLIER.match(text):
         head, power, rest = match.groups()
         text = f"{head}*10^{{{_POWERS[power]}}} {rest}".strip()
@@ -128,7 +130,7 @@ def _digits_first(text: str) -> str:
 def read_scalar(text: str, letters: frozenset[str] | None = None) -> Scalar:
     """One tidied value, read. ``letters`` are the variables the key has. Raises Unreadable."""
     text = _digits_first(_plain(text))
-    if (compound := _compound(text)) is not None:
+    if (compound := read_compound(text)) is not None:
         return compound
     measured = split_unit(text)
     body, unit, nouns = _plain(measured.body), measured.unit, ""
@@ -151,13 +153,13 @@ def _without_nouns(text: str) -> tuple[str, str]:
     words = re.findall(r"[a-zà-ɏа-я']+", match.group(2).lower()) if match else []
     if match is None or not words or words[0] in _NEVER_FIRST or len(words[0]) < 2:
         raise Unreadable("words that are no noun")
-    if _NEVER_NOUNS & set(words):
+    if _NEVER_NOUNS & set(words) or any(spelled_number(word) is not None for word in words):
         raise Unreadable("words that make another number of it")
     return match.group(1), match.group(2).strip().lower()
 
 
-def _compound(text: str) -> Scalar | None:
-    """``2 hours 30 minutes`` and ``5 ft 6 in``: parts of one dimension, from large to small."""
+def read_compound(text: str) -> Scalar | None:
+    """``2 hours 30 minutes`` and ``5 ft 6 in``: parts of one dimension, or None."""
     if len(text) > 80 or not _IN_PARTS.match(text):
         return None
     total, first, last, position = Fraction(0), "", "", 0

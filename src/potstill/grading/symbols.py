@@ -50,6 +50,7 @@ COMMANDS = {
     "sigma": "σ", "rho": "ρ", "tau": "τ", "epsilon": "ε", "varepsilon": "ε",
 }  # fmt: skip
 COMMANDS |= {
+    "large": "", "Large": "", "LARGE": "", "huge": "", "small": "", "normalsize": "", "bm": "",
     "lfloor": "⌊", "rfloor": "⌋", "lceil": "⌈", "rceil": "⌉",
     "setminus": "∖", "smallsetminus": "∖", "backslash": "∖", "forall": "∀", "equiv": "≡",
     "notin": "∉", "Omega": "Ω", "ohm": "Ω", "nicefrac": "\\frac", "sfrac": "\\frac",

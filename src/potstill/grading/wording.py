@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from potstill.grading.choices import names_several
 from potstill.grading.clock import WEEKDAYS
 from potstill.grading.comparison import (
     Comparison,
@@ -65,7 +66,8 @@ def compare_letters(key: str, answer: str) -> Comparison:
         if re.fullmatch(r"[A-Za-z]{2,4}", bare):
             return different("more than one letter")
         return unreadable("the answer names no letter")
-    if re.match(r"\s*(?:,|and\b|or\b|&)\s*\(?[A-Za-z]\)?\s*$", match.group("rest")):
+    rest = match.group("rest")
+    if names_several(tidy(answer)) or re.match(r"\s*(?:,|and\b|or\b|&)\s*\(?[A-Za-z]\)?\s*$", rest):
         return different("more than one letter")
     two = match.group("letter").upper()
     return equal_with("the same letter") if one == two else different("another letter")
