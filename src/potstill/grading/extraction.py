@@ -9,7 +9,14 @@ import re
 from collections import deque
 from dataclasses import dataclass
 
-from potstill.grading.reading.statements import LONG, answer_stated, end_of_answer
+from potstill.grading.reading.statements import (
+    LONG,
+    answer_stated,
+    end_of_answer,
+    is_numeric,
+    names_answer,
+    takes_back,
+)
 from potstill.records import AnswerKind
 
 __all__ = ["Extraction", "boxed_values", "extract", "has_open_box"]
@@ -24,6 +31,10 @@ _UNBRACED = re.compile(
     r"[-+]?\s?(?:\\[dt]?frac\s?(?:\{[^{}]*\}|\d)\s?(?:\{[^{}]*\}|\d)|\\sqrt\s?(?:\{[^{}]*\}|\d)|"
     r"\\[A-Za-z]+|"
     r"\d+(?:,\d{3})*(?:\.\d+)?%?|\([^()$\n]{1,60}\)|.)"
+)
+_SAMPLE_BOX = re.compile(
+    r"(?i)(?:\b(?:box,?\s+)?(?:like|such\s+as|e\.g\.|for\s+example|as\s+in|format|form)\b[^.\n]{0,12}|\(if\b[^.\n)]*|"
+    r"\bwhereas\b[^.\n]*)$"
 )
 _TAG = re.compile(
     r"(?is)<(answer|final|final_answer|result|"
@@ -114,7 +125,8 @@ def _found(text: str, kind: str, problem_text: str, cut: bool, long: bool) -> Ex
     if "boxed" in text and (values := _boxes_before_next_task(text)):
         if kind in _LISTS and len(values) > 1:
             return Extraction(", ".join(dict.fromkeys(v for v, _, _ in values)), "boxed list")
-        return Extraction(values[-1][0], "boxed")
+        behind = text[values[-1][2] :]
+        return _taken_back(behind, kind, problem_text, cut) or Extraction(values[-1][0], "boxed")
     if (tagged := _tagged(text)) is not None:
         if len(_WORDS.findall(tagged)) > 2:
             stated = answer_stated(tagged, kind, problem_text)
@@ -132,10 +144,24 @@ def _found(text: str, kind: str, problem_text: str, cut: bool, long: bool) -> Ex
     return Extraction(stated.text, stated.rule, stated.several, stated.cut)
 
 
+def _taken_back(behind: str, kind: str, problem_text: str, cut: bool) -> Extraction | None:
+    """What the text behind a box states in its place, or that nothing is; None where it stands."""
+    if not is_numeric(kind) or len(behind.strip()) < 12:
+        return None
+    withdrawn = takes_back(behind[:600])
+    if not withdrawn and not names_answer(behind[:2_000]):
+        return None
+    stated = answer_stated(behind, kind, problem_text, cut=cut)
+    if stated is not None and (withdrawn or stated.rule.startswith("answer")):
+        return Extraction(stated.text, stated.rule, stated.several, stated.cut)
+    return Extraction("", "") if withdrawn else None
+
+
 def _found_in_thought(text: str, kind: str, problem_text: str, closed: bool) -> Extraction | None:
     """The answer that a reasoning came to before what follows it was cut."""
     if "boxed" in text and (values := boxed_values(text)):
-        return Extraction(values[-1][0], "boxed in reasoning", (), True)
+        back = _taken_back(text[values[-1][2] :], kind, problem_text, not closed)
+        return back or Extraction(values[-1][0], "boxed in reasoning", (), True)
     stated = answer_stated(text, kind, problem_text, cut=not closed, thought=not closed)
     if stated is None:
         return None
@@ -149,7 +175,10 @@ def _boxes_before_next_task(text: str) -> list[tuple[str, int, int]]:
     if values and first is not None:
         end = end_of_answer(text, first.end())
         if end < values[-1][1]:
-            return boxed_values(text[:end]) or values
+            values = boxed_values(text[:end]) or values
+    while values and _SAMPLE_BOX.search(text[max(0, values[-1][1] - 60) : values[-1][1]]):
+        # "like \\boxed{20}" shows the form, "(if there were none, \\boxed{20})" another case.
+        values = boxed_values(text[: values[0][1]])
     return values
 
 

@@ -108,7 +108,7 @@ class Statement:
     """What a sentence states: its value as text, or the several that cannot be told apart.
 
     ``rating`` says how surely it is this number, ``of_unknown`` that it is a side of an equation in
-    an unknown, or repeats the other side.
+    an unknown, or repeats the other side, ``computed`` that it ends a calculation.
     """
 
     text: str
@@ -116,6 +116,7 @@ class Statement:
     several: tuple[str, ...] = ()
     rating: float = 2.0
     of_unknown: bool = False
+    computed: bool = False
 
 
 def statement_score(text: str, question: Question) -> float:
@@ -190,7 +191,12 @@ def number_stated(text: str, problem_text: str, formulas: tuple[str, ...] = ()) 
         return None
     shown = _with_unit(text, top.numeral, question)
     return Statement(
-        shown, top.numeral.value, (), top.score, _of_unknown(text, top.numeral, numerals)
+        shown,
+        top.numeral.value,
+        (),
+        top.score,
+        _of_unknown(text, top.numeral, numerals),
+        top.numeral.role is NumeralRole.RESULT,
     )
 
 

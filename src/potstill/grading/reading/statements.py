@@ -14,7 +14,15 @@ from potstill.grading.reading.sentences import Sentence, money_marked, sentences
 from potstill.grading.reading.words import letter_stated, word_stated
 from potstill.records import AnswerKind
 
-__all__ = ["LONG", "Stated", "answer_stated", "end_of_answer"]
+__all__ = [
+    "LONG",
+    "Stated",
+    "answer_stated",
+    "end_of_answer",
+    "is_numeric",
+    "names_answer",
+    "takes_back",
+]
 
 TAIL_CHARACTERS = 24_000
 # A response this long that ends within a sentence was cut there, whatever its server says.
@@ -90,6 +98,10 @@ _RECHECKS = re.compile(
     r"\bto\s+(?:double-?check|verify|make\s+sure|"
     r"be\s+(?:sure|safe))\b|^(?:another way|alternatively|just to)\b"
 )
+_REMARKS = re.compile(
+    r"(?i)\b(?:verif\w+|check\w*|confirm\w*|note|remark|average|if|would|could|had|alternatively|another|similarly|also|"
+    r"fun|example|because)\b"
+)
 _AFFIRMS = re.compile(
     r"(?i)\b(?:seems?|looks?|sounds?|is|that's|am)\s+(?:\w+\s+)?(?:correct|right|reasonable|good|"
     r"confident|"
@@ -129,6 +141,26 @@ class _Claim:
     scope: bool
     firm: bool
     words: str
+
+
+def is_numeric(kind: str) -> bool:
+    """Return whether answers of a kind are single numbers."""
+    return kind in _NUMERIC
+
+
+def takes_back(text: str) -> bool:
+    """Return whether a text takes back what was stated before it."""
+    return any(
+        _WITHDRAWS.search(sentence.text)
+        and not _UNSURE.search(sentence.text)
+        and not sentence.text.endswith("?")
+        for sentence in sentences_of(text)
+    )
+
+
+def names_answer(text: str) -> bool:
+    """Return whether a text calls something its answer."""
+    return "answer" in text.lower() and bool(ANSWER_WORD.search(text))
 
 
 def end_of_answer(text: str, start: int = 0) -> int:
@@ -172,7 +204,7 @@ def answer_stated(
     if broken:
         # What is still being worked out where a text is cut states nothing yet.
         claims = [claim for claim in claims if not claim.stated.of_unknown]
-    best = _chosen(claims, len(sentences), thought, broken) if claims else None
+    best = _chosen(claims, sentences, thought, broken) if claims else None
     if best is None:
         return None
     return Stated(best.stated.text, _rule(best), best.stated.several, broken)
@@ -234,16 +266,19 @@ class _Reader:
 
 def _drafts(sentences: list[Sentence], reader: _Reader) -> list[_Draft]:
     drafts: list[_Draft] = []
-    scope, fresh = False, False
+    # The line that stands behind "Answer:", -1 where the next one will.
+    scope, fresh, answer_line = False, False, -1
     known: dict[str, float] = {}
     for place, sentence in enumerate(sentences):
         marked = _MARKED.match(sentence.text)
         text = marked.group("rest").strip() if marked is not None else sentence.text
         if _HEADING.match(sentence.text) or (marked is not None and not text):
-            scope, fresh = True, True
+            scope, fresh, answer_line = True, True, -1
             continue
         if marked is not None:
-            scope, fresh = True, True
+            scope, fresh, answer_line = True, True, sentence.line
+        elif scope and answer_line < 0:
+            answer_line = sentence.line
         if drafts and _POINTS_BACK.match(sentence.text):
             drafts[-1].score += 2.0
         follows = reader.thought and drafts and drafts[-1].place == place - 1
@@ -261,7 +296,8 @@ def _drafts(sentences: list[Sentence], reader: _Reader) -> list[_Draft]:
             continue
         if scope:
             alone = place + 1 == len(sentences) or sentences[place + 1].line != sentence.line
-            score += _in_scope(fresh, alone, text, reader.question)
+            near = sentence.line == answer_line
+            score += _in_scope(fresh, alone, text, reader.question) if near else 1.0
             fresh = False
         drafts.append(_Draft(place, text, marked is not None, score, scope, _firm(scope, text)))
     return drafts
@@ -400,12 +436,15 @@ def _taken_back(sentences: list[Sentence], drafts: list[_Draft], reader: _Reader
     return found
 
 
-def _chosen(claims: list[_Claim], count: int, thought: bool, broken: bool) -> _Claim | None:
+def _chosen(
+    claims: list[_Claim], sentences: list[Sentence], thought: bool, broken: bool
+) -> _Claim | None:
     """The claim that a text commits itself to: the last of the strongest.
 
     Where another of the strongest is said again behind it, that one; in a text that is cut, where
     the end proves nothing, the one that is said most.
     """
+    count = len(sentences)
     concluded = any(claim.score >= 3.0 for claim in claims[:-1])
     if claims[-1].place == count - 1 and not broken and not concluded:
         claims[-1].score += 1.0
@@ -427,6 +466,8 @@ def _chosen(claims: list[_Claim], count: int, thought: bool, broken: bool) -> _C
             strong = firm or strong
         return _said_most(claims, strong, top)
     values = {claim.stated.value for claim in strong if not claim.stated.several}
+    if _works_on(best, claims[-1], count, sentences):
+        return claims[-1]
     if len(values) > 1:
         said = {value: _said(value, claims, top) for value in values}
         behind = {
@@ -438,6 +479,23 @@ def _chosen(claims: list[_Claim], count: int, thought: bool, broken: bool) -> _C
         if other in behind and said[other] > 1.3 * said[best.stated.value]:
             return next(c for c in reversed(strong) if c.stated.value == other)
     return best
+
+
+def _works_on(best: _Claim, last: _Claim, count: int, sentences: list[Sentence]) -> bool:
+    """Whether a text ends in a calculation that goes on from its strongest statement.
+
+    What a step states in the question's words ("she has 6 muffins left") is no answer where a terse
+    last line computes a value that was not named before; what a check or a remark computes is none.
+    """
+    if last.place <= best.place or last.place != count - 1 or not last.stated.computed:
+        return False
+    if len(_PLAIN_WORD.findall(last.words)) > 6 or last.stated.value == best.stated.value:
+        return False
+    between = [sentence.text for sentence in sentences[best.place + 1 :]]
+    if any(_RECHECKS.search(text) or _REMARKS.search(text) for text in between):
+        return False
+    told = " ".join(s.text for s in sentences[: best.place + 1]).replace(",", "")
+    return re.search(rf"(?<![\d.]){re.escape(last.stated.value)}(?![\d.]*\d)", told) is None
 
 
 def _said_most(claims: list[_Claim], strong: list[_Claim], top: float) -> _Claim:
