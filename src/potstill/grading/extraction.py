@@ -41,7 +41,7 @@ _TAG = re.compile(
     r"solution)\b[^<>]{0,40}>\s*(?P<inside>(?:(?!<\1\b).){1,2000}?)\s*</\1\s*>"
 )
 _JSON = re.compile(
-    r"(?i)[\"'](?:final[_ ]?)?(?:answer|result)[\"']\s*:\s*(?P<value>\"(?:[^\"\\]|\\.){1,400}\"|"
+    r"(?i)[\"'](?P<name>(?:final[_ ]?)?(?:answer|result))[\"']\s*:\s*(?P<value>\"(?:[^\"\\]|\\.){1,400}\"|"
     r"'[^'\n]{1,400}'|"
     r"-?\d[\d,]*(?:\.\d+)?|\[[^\[\]\n]{1,400}\])\s*[,}]"
 )
@@ -188,8 +188,9 @@ def _tagged(text: str) -> str | None:
         inside = _unfenced(match.group("inside").strip())
         if inside and len(inside) <= 400:
             return inside
-    if "{" in text and (match := _last(_JSON, text)) is not None:
-        return match.group("value").strip("\"'")
+    if "{" in text and (fields := list(_JSON.finditer(text))):
+        named = [f for f in fields if "answer" in f.group("name").lower()] or fields
+        return str(named[-1].group("value").strip("\"'"))
     return None
 
 
@@ -261,6 +262,8 @@ def _last(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
 def _is_bare(text: str, kind: str) -> bool:
     """Whether a text is the answer itself and no sentence about it."""
     if len(text) > BARE_LENGTH or "\n" in text.strip("`\n") or len(_PROSE.findall(text)) > 1:
+        return False
+    if is_numeric(kind) and re.search(r"\d[^=]*=", text):
         return False
     if kind not in _WORDED and kind != AnswerKind.LETTER:
         words = len(_WORDS.findall(text))

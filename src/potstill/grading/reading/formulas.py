@@ -32,6 +32,9 @@ _SIDES = re.compile(
 _ROWS = re.compile(r"\\\\(?:\[[^\]]{0,8}\])?(?![A-Za-z])|¶")
 _MODULO = re.compile(r"\\p?mod\s*(?:\{[^{}]*\}|\d+)|\\bmod\s*\d+")
 _MATRIX = re.compile(r"\\begin\s?\{(?:[pbvBV]?matrix|array|cases|smallmatrix)")
+_PAIR_NAMED = re.compile(
+    r"\\\(\s*\(\s*([a-z])\s*,\s*([a-z])\s*\)\s*=\s*\(([^,()]{1,40}),([^,()]{1,40})\)\s*\\\)"
+)
 _NAME = re.compile(r"[A-Za-z](?:_\w)?")
 _LETTER = re.compile(r"(?<![\\A-Za-z])[A-Za-z](?![A-Za-z])")
 _COMMAND = re.compile(r"\\[A-Za-z]+")
@@ -72,6 +75,7 @@ def set_apart(text: str) -> tuple[str, list[str]]:
 
     if "\\" not in text and "$" not in text:
         return text, apart
+    text = _PAIR_NAMED.sub(r"\\(\1 = \3\\), \\(\2 = \4\\)", text)
     text = _SEGMENT.sub(replaced, text)
     return _PLAIN_PATTERN.sub(lambda found: _PLAIN_COMMANDS[found.group()], text), apart
 
@@ -129,6 +133,11 @@ _COPULA = re.compile(
     r"simply\s+|equal\s+to\s+|given\s+by\s+|exactly\s+|just\s+|all\s+|the\s+(?:set|interval|point|"
     r"matrix|vector|ordered pair|expression|equation|polynomial)\s+)*|:\s+|(?<![<>!])=\s*"
 )
+# A formula behind one of these is denied, or only something of it is meant.
+_ASIDE = re.compile(
+    r"(?i)\b(?:not|unlike|whereas|instead\s+of|rather\s+than|(?:image|reflection|quarter|half|third|multiple|inverse|reciprocal|"
+    r"interior|closure|negative)\s+of|than|note\s+that|the\s+(?:open|closed)\s+interval)\s+$"
+)
 _JOINT = re.compile(r"\s*(?:,|and|or|,\s*and|,\s*or)\s*")
 _NAMED_VALUE = re.compile(
     r"(?<![A-Za-z])([A-Za-z])\s?=\s?([^,;=]{1,40}?)(?=\s*(?:,|;|\band\b|\.?$))"
@@ -171,6 +180,9 @@ def formula_stated(text: str, grouped: bool, problem_text: str = "") -> tuple[st
         (m.start(), m.end(), next(g for g in m.groups() if g is not None).strip().strip(".,;"))
         for m in _SEGMENT.finditer(text)
     ]
+    segments = [
+        s for s in segments if not _ASIDE.search(text[max(0, s[0] - 40) : s[0]])
+    ] or segments
     if grouped and not segments and len(named := _NAMED_VALUE.findall(text)) > 1:
         return ", ".join(f"{name} = {value.strip()}" for name, value in named), False
     cues = list(_COPULA.finditer(text))

@@ -22,6 +22,7 @@ __all__ = ["ANSWER_WORD", "Statement", "number_stated", "statement_score"]
 ANSWER_WORD = re.compile(
     r"(?i)\b\b(?:answer|final\s+result)\b(?!\s+(?:choice|key|sheet))[^.,;=:?!]{0,60}?"
     r"(?:\b(?:is|are|was|equals|will be|would be|should be|must be|comes out)\b|[:=])"
+    r"|\bcorrect\s+(?:value|number|amount|total|one|result)\s+is\b"
     r"|\d[\d,.]*(?:\s\w+){0,3}\s(?:is|as|must be|should be)\s(?:the|my|our)\s(?:\w+\s)?answer\b"
 )
 # An answer that is somebody else's, or was one's own.
@@ -57,7 +58,7 @@ _EXPLAINS = re.compile(
 _SUPPOSES = re.compile(
     r"(?i)^(?:if|suppose|assume|assuming|unless|what if|say)\b|\b(?:in that case|maybe|perhaps|"
     r"might|"
-    r"suppose|hypothetical\w*|could be|may be|not sure|alternatively|would have been|if it were|"
+    r"suppose|hypothetical\w*|could be|may be|not sure|alternatively|would have been|if it were|one would|it'd be|had\s+\w+\s+not|"
     r"let'?s say)\b"
 )
 # "If A, then B" states B where the problem has A.
@@ -135,6 +136,8 @@ def statement_score(text: str, question: Question) -> float:
         score += 1.5
     elif _SO.search(text):
         score += 1.0
+    if text.startswith("(") and text.rstrip(".").endswith(")"):
+        score -= 2.0
     if _SUPPOSES.search(text):
         score -= 1.0 if _IF_THEN.match(text) else 3.0
     if "=" not in text and _PLANS.match(_CONNECTIVE.sub("", text)):
@@ -314,8 +317,8 @@ def _rating(text: str, numeral: Numeral, question: Question, problem_text: str) 
         score += 2.5
     if (named := _LEFT_SIDE.search(before[-28:])) is not None:
         score += _by_left_side("".join(named.group(1).split()), numeral, question)
-    if _NOT.search(clause):
-        score += 1.5 if question.negated else -1.5
+    if bool(_NOT.search(clause)) is not question.negated:
+        score -= 1.5
     if _WOULD.search(clause) and not question.would:
         score -= 1.5
     if question.later:
@@ -426,7 +429,7 @@ _MORE_THAN = re.compile(
 )
 _RATE = re.compile(r"(?i)(?:\s[a-z]+){0,2}(?:\s+(?:per|each|apiece|every)\b|/[a-z])")
 _EACH = re.compile(r"(?i)\b(?:each|every|apiece)\b[^.,;]{0,24}$")
-_NOT = re.compile(r"(?i)\b(?:do|does|did|is|are|was|were|will|has|have)(?:\s+not|n't)\b")
+_NOT = re.compile(r"(?i)\b(?:not|without)\b(?!\s+only)|n't\b")
 _WOULD = re.compile(r"(?i)\b(?:would|could|might|if)\b")
 _NOW = re.compile(
     r"(?i)\b(?:now|currently|today|at present|right now|originally|initially|at first)\b"

@@ -69,6 +69,12 @@ _MARKED = re.compile(
     r"(?=\d))\s*(?P<rest>.*)$",
     re.S,
 )
+_STRUCK = re.compile(r"~~[^~\n]{1,80}~~")
+_PROGRAM = re.compile(
+    r"```(?:python3?|py|js|javascript|typescript|java|c|cpp|c\+\+|r|matlab|sympy|julia|ruby|go|rust|bash|sh)\b[^\n]*\n"
+    r".{0,8000}?(?:```|\Z)",
+    re.S | re.I,
+)
 _HASHES = re.compile(
     r"(?m)^[ \t]{0,8}####[ \t]*(?!\s*(?:step|part|case|solution)\b)(?P<rest>[^\n]*)$", re.I
 )
@@ -85,6 +91,11 @@ _WITHDRAWS = re.compile(
 _UNSURE = re.compile(r"(?i)\b(?:maybe|perhaps|if|might|unless|suppose|whether)\b")
 _MAY_WITHDRAW = re.compile(
     r"wrong|rror|mist|orrec|oubl|ops|righ|possible|true|n['o]t |forgot|miscal|misr|overl|scratch"
+)
+# "No, 18." puts another value in the place of the one before.
+_REPLACES = re.compile(
+    r"(?i)(?:no|actually(?:,?\s+no)?|correction|oops|sorry|wait,?\s+no|on second thought)\b[,:.!—–-]{1,2}\s*(?:[^.?]{0,60}\b(?:is|be|are)\s+)?"
+    r"[＄$]?\d[\d,.]*\W*$"
 )
 _CORRECTS = re.compile(
     r"(?i)^(?:(?:oh|oops|hmm|ah)[,.! ]+)?(?:wait|actually|no|correction|sorry|on second thought|"
@@ -112,6 +123,7 @@ _POINTS_BACK = re.compile(
     r"correct\s+)?answer\b"
 )
 _HAS_DIGIT = re.compile(r"[\d\\]|\b[Nn]o\s")
+_JOINED = re.compile(r"[;=]|,\s|\bi\.e|\bor\b")
 _VERB = re.compile(r"(?i)\s(?:is|are|was|were|has|have|had|will)\s|^(?:no|yes)\b,")
 _PLAIN_WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}")
 _WINDOW = 1.0
@@ -187,7 +199,7 @@ def answer_stated(
     for being complete.
     """
     long = long or len(text) > LONG
-    text = money_marked(_tail(_hashes_named(text)))
+    text = money_marked(_without_struck(_tail(_hashes_named(text))))
     sentences = sentences_of(text)
     if not sentences:
         return None
@@ -204,7 +216,7 @@ def answer_stated(
     if broken:
         # What is still being worked out where a text is cut states nothing yet.
         claims = [claim for claim in claims if not claim.stated.of_unknown]
-    best = _chosen(claims, sentences, thought, broken) if claims else None
+    best = _chosen(claims, sentences, reader.question, thought, broken) if claims else None
     if best is None:
         return None
     return Stated(best.stated.text, _rule(best), best.stated.several, broken)
@@ -215,6 +227,13 @@ def _tail(text: str) -> str:
         return text
     start = text.find("\n", len(text) - TAIL_CHARACTERS)
     return text[start if 0 <= start < len(text) - TAIL_CHARACTERS // 2 else -TAIL_CHARACTERS :]
+
+
+def _without_struck(text: str) -> str:
+    """A text without what it strikes out and without its programs, which state nothing."""
+    if "~~" in text:
+        text = _STRUCK.sub(" ", text)
+    return _PROGRAM.sub(" ", text) if "```" in text else text
 
 
 def _hashes_named(text: str) -> str:
@@ -289,14 +308,15 @@ def _drafts(sentences: list[Sentence], reader: _Reader) -> list[_Draft]:
             continue
         if len(text) > 15 and "".join(text.split()) in reader.question.squeezed:
             continue  # the problem, said again
+        near = scope and sentence.line == answer_line
         if sentence.text not in known:
-            known[sentence.text] = _base_score(sentence, text, marked is not None, reader)
+            phrase = marked is not None or (near and fresh)
+            known[sentence.text] = _base_score(sentence, text, phrase, reader)
         score = known[sentence.text]
         if score < 0 and not reader.thought:
             continue
         if scope:
             alone = place + 1 == len(sentences) or sentences[place + 1].line != sentence.line
-            near = sentence.line == answer_line
             score += _in_scope(fresh, alone, text, reader.question) if near else 1.0
             fresh = False
         drafts.append(_Draft(place, text, marked is not None, score, scope, _firm(scope, text)))
@@ -308,8 +328,8 @@ def _firm(scope: bool, text: str) -> bool:
     return scope or bool(ANSWER_WORD.search(text) or _AFFIRMS.search(text))
 
 
-def _base_score(sentence: Sentence, text: str, marked: bool, reader: _Reader) -> float:
-    if marked and _is_phrase(text):
+def _base_score(sentence: Sentence, text: str, phrase: bool, reader: _Reader) -> float:
+    if phrase and _is_phrase(text):
         return 3.0
     score = statement_score(text, reader.question)
     if reader.thought:
@@ -367,7 +387,8 @@ def _value_of(
 ) -> Statement | None:
     if marked and _is_phrase(text):
         phrase = text.strip().rstrip(".").strip()
-        return Statement(phrase, phrase)
+        if kind not in _NUMERIC or not _JOINED.search(phrase):
+            return Statement(phrase, phrase)
     if kind in _NUMERIC:
         plain, apart = set_apart(text)
         offered = tuple(formula if _may_answer(formula, kind) else "" for formula in apart)
@@ -424,10 +445,18 @@ def _without_last_check(sentences: list[Sentence], drafts: list[_Draft]) -> list
 def _taken_back(sentences: list[Sentence], drafts: list[_Draft], reader: _Reader) -> dict[str, int]:
     """The values that a later sentence takes back, and where it does."""
     found: dict[str, int] = {}
-    if not any(_MAY_WITHDRAW.search(sentence.text) for sentence in sentences):
+    if not any(
+        _MAY_WITHDRAW.search(sentence.text) or _REPLACES.match(sentence.text)
+        for sentence in sentences
+    ):
         return found
     for place, sentence in enumerate(sentences):
         text = sentence.text
+        if not reader.thought and _REPLACES.match(text):
+            meant = next((d for d in reversed(drafts) if d.place < place), None)
+            if meant is not None and (stated := reader.stated(meant)):
+                found[stated.value] = place
+            continue
         if not _WITHDRAWS.search(text) or text.endswith("?") or _UNSURE.search(text):
             continue
         meant = next((d for d in reversed(drafts) if d.place < place and d.score >= 1.0), None)
@@ -437,7 +466,11 @@ def _taken_back(sentences: list[Sentence], drafts: list[_Draft], reader: _Reader
 
 
 def _chosen(
-    claims: list[_Claim], sentences: list[Sentence], thought: bool, broken: bool
+    claims: list[_Claim],
+    sentences: list[Sentence],
+    question: Question,
+    thought: bool,
+    broken: bool,
 ) -> _Claim | None:
     """The claim that a text commits itself to: the last of the strongest.
 
@@ -466,7 +499,7 @@ def _chosen(
             strong = firm or strong
         return _said_most(claims, strong, top)
     values = {claim.stated.value for claim in strong if not claim.stated.several}
-    if _works_on(best, claims[-1], count, sentences):
+    if _works_on(best, claims[-1], sentences, question):
         return claims[-1]
     if len(values) > 1:
         said = {value: _said(value, claims, top) for value in values}
@@ -481,15 +514,19 @@ def _chosen(
     return best
 
 
-def _works_on(best: _Claim, last: _Claim, count: int, sentences: list[Sentence]) -> bool:
+def _works_on(
+    best: _Claim, last: _Claim, sentences: list[Sentence], question: Question
+) -> bool:
     """Whether a text ends in a calculation that goes on from its strongest statement.
 
     What a step states in the question's words ("she has 6 muffins left") is no answer where a terse
     last line computes a value that was not named before; what a check or a remark computes is none.
     """
-    if last.place <= best.place or last.place != count - 1 or not last.stated.computed:
+    if last.place <= best.place or last.place != len(sentences) - 1 or not last.stated.computed:
         return False
-    if len(_PLAIN_WORD.findall(last.words)) > 6 or last.stated.value == best.stated.value:
+    terse = len(_PLAIN_WORD.findall(last.words)) <= 6
+    shares = [question.share(frozenset(words_of(claim.words))) for claim in (best, last)]
+    if last.stated.value == best.stated.value or not (terse or shares[1] >= shares[0]):
         return False
     between = [sentence.text for sentence in sentences[best.place + 1 :]]
     if any(_RECHECKS.search(text) or _REMARKS.search(text) for text in between):
