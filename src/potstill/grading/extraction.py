@@ -9,14 +9,9 @@ import re
 from collections import deque
 from dataclasses import dataclass
 
-from potstill.grading.reading.statements import (
-    LONG,
-    answer_stated,
-    end_of_answer,
-    is_numeric,
-    names_answer,
-    takes_back,
-)
+from potstill.grading.reading.claims import is_numeric
+from potstill.grading.reading.cues import end_of_answer, names_answer, takes_back
+from potstill.grading.reading.statements import LONG, answer_stated
 from potstill.records import AnswerKind
 
 __all__ = ["Extraction", "boxed_values", "extract", "has_open_box"]
@@ -33,7 +28,8 @@ _UNBRACED = re.compile(
     r"\d+(?:,\d{3})*(?:\.\d+)?%?|\([^()$\n]{1,60}\)|.)"
 )
 _SAMPLE_BOX = re.compile(
-    r"(?i)(?:\b(?:box,?\s+)?(?:like|such\s+as|e\.g\.|for\s+example|as\s+in|format|form)\b[^.\n]{0,12}|\(if\b[^.\n)]*|"
+    r"(?i)(?:\b(?:box,?\s+)?(?:like|such\s+as|e\.g\.|for\s+example|as\s+in|format|"
+    r"form)\b[^.\n]{0,12}|\(if\b[^.\n)]*|"
     r"\bwhereas\b[^.\n]*)$"
 )
 _TAG = re.compile(
@@ -41,7 +37,8 @@ _TAG = re.compile(
     r"solution)\b[^<>]{0,40}>\s*(?P<inside>(?:(?!<\1\b).){1,2000}?)\s*</\1\s*>"
 )
 _JSON = re.compile(
-    r"(?i)[\"'](?P<name>(?:final[_ ]?)?(?:answer|result))[\"']\s*:\s*(?P<value>\"(?:[^\"\\]|\\.){1,400}\"|"
+    r"(?i)[\"'](?P<name>(?:final[_ ]?)?(?:answer|result))[\"']\s*:\s*(?P<value>\"(?:[^\"\\]|"
+    r"\\.){1,400}\"|"
     r"'[^'\n]{1,400}'|"
     r"-?\d[\d,]*(?:\.\d+)?|\[[^\[\]\n]{1,400}\])\s*[,}]"
 )

@@ -135,7 +135,8 @@ _COPULA = re.compile(
 )
 # A formula behind one of these is denied, or only something of it is meant.
 _ASIDE = re.compile(
-    r"(?i)\b(?:not|unlike|whereas|instead\s+of|rather\s+than|(?:image|reflection|quarter|half|third|multiple|inverse|reciprocal|"
+    r"(?i)\b(?:not|unlike|whereas|instead\s+of|rather\s+than|(?:image|reflection|quarter|half|"
+    r"third|multiple|inverse|reciprocal|"
     r"interior|closure|negative)\s+of|than|note\s+that|the\s+(?:open|closed)\s+interval)\s+$"
 )
 _JOINT = re.compile(r"\s*(?:,|and|or|,\s*and|,\s*or)\s*")

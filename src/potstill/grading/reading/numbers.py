@@ -1,9 +1,6 @@
-"""Where a response states its answer in prose, and which number of the statement it is.
+"""Which number of a sentence answers the question: by what it counts, its unit, its names.
 
-A statement is a sentence. Which one counts is decided by how it commits itself (it speaks of an
-answer, it concludes) and by how much of the question it repeats; which number it states, by what
-the question counts and by what the sentence does with its numbers. Several that remain are told as
-several, never guessed at.
+Several that remain are told as several, never guessed at.
 """
 
 from __future__ import annotations
@@ -12,57 +9,14 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
+from potstill.grading.reading.cues import NOW
 from potstill.grading.reading.numerals import Numeral, NumeralRole, numerals_in
 from potstill.grading.reading.question import Question, question_of
 from potstill.grading.reading.sentences import stem, words_of
 from potstill.grading.units import asked_units, split_unit, unit_dimension
 
-__all__ = ["ANSWER_WORD", "Statement", "number_stated", "statement_score"]
+__all__ = ["Statement", "number_stated"]
 
-ANSWER_WORD = re.compile(
-    r"(?i)\b\b(?:answer|final\s+result)\b(?!\s+(?:choice|key|sheet))[^.,;=:?!]{0,60}?"
-    r"(?:\b(?:is|are|was|equals|will be|would be|should be|must be|comes out)\b|[:=])"
-    r"|\bcorrect\s+(?:value|number|amount|total|one|result)\s+is\b"
-    r"|\d[\d,.]*(?:\s\w+){0,3}\s(?:is|as|must be|should be)\s(?:the|my|our)\s(?:\w+\s)?answer\b"
-)
-# An answer that is somebody else's, or was one's own.
-_OTHERS_ANSWER = re.compile(
-    r"(?i)\b(?:wrong|incorrect|common|textbook|book|first|initial|original|earlier|previous|tempting|naive|student\s+\w+|"
-    r"someone|somebody|some\s+(?:people|argue|say)|many)\b(?:'s)?[^.]{0,40}?\banswers?\b"
-)
-_CONCLUDES = re.compile(
-    r"(?i)^(?:and\s+)?(?:therefore|thus|hence|consequently|accordingly|in conclusion|to conclude|"
-    r"in total|"
-    r"in all|altogether|overall|as a result|finally|in summary|to summarize|to sum up|this means|"
-    r"that means|this gives|it follows|we conclude|we find|i conclude)\b"
-)
-_SO = re.compile(
-    r"(?i)^(?:so|then|which means|that's|that is|now|∴|⇒|=>)\b|\b(?:therefore|thus|hence|so)\b[, ]"
-)
-_CONNECTIVE = re.compile(
-    r"(?i)^(?:therefore|thus|hence|so|in conclusion|in summary|to summarize|finally|overall|"
-    r"consequently)\b,?\s*"
-)
-_PLANS = re.compile(
-    r"(?i)^(?:(?:first|next|now|then|finally|second|third|lastly)\w*,?\s+)?(?:to\s+(?:find|"
-    r"determine|calculate|"
-    r"solve|get|know|figure|compute|verify|check)|we\s+(?:need|must|can|have\s+to|should|know|"
-    r"are given)|"
-    r"let'?s|let\s+(?:me|us|the|\(?\\?\(?\s?[a-z]\b)|i\s+(?:need|will|could|can|have to)|"
-    r"you\s+(?:need|can))\b"
-)
-_EXPLAINS = re.compile(
-    r"(?i)^(?:this|that|it|which)\s+is\s+(?:because|since|due\s+to|based\s+on|calculated|"
-    r"obtained)\b"
-)
-_SUPPOSES = re.compile(
-    r"(?i)^(?:if|suppose|assume|assuming|unless|what if|say)\b|\b(?:in that case|maybe|perhaps|"
-    r"might|"
-    r"suppose|hypothetical\w*|could be|may be|not sure|alternatively|would have been|if it were|one would|it'd be|had\s+\w+\s+not|"
-    r"let'?s say)\b"
-)
-# "If A, then B" states B where the problem has A.
-_IF_THEN = re.compile(r"(?i)if\b(?!.*\b(?:would|could|might|were|had)\b)[^?]{3,300},")
 _REMARK = re.compile(r"\([^()]{0,120}\)|\[[^\[\]]{0,120}\]")
 # Where the main clause of a sentence ends and what it adds begins.
 _ADDS = re.compile(
@@ -118,33 +72,6 @@ class Statement:
     rating: float = 2.0
     of_unknown: bool = False
     computed: bool = False
-
-
-def statement_score(text: str, question: Question) -> float:
-    """Return how far a sentence commits itself to an answer to the question; none below 0."""
-    if text.rstrip(" *_\"'").endswith("?"):
-        return -1.0
-    low = text.lower()
-    score = 2.5 * question.share(frozenset(words_of(text)))
-    if ("answer" in low or "result" in low) and ANSWER_WORD.search(text):
-        score += 4.0
-    if "answer" in low and _OTHERS_ANSWER.search(text):
-        score -= 8.0
-    if question.later and _NOW.search(text):
-        score -= 1.0
-    if _CONCLUDES.match(text):
-        score += 1.5
-    elif _SO.search(text):
-        score += 1.0
-    if text.startswith("(") and text.rstrip(".").endswith(")"):
-        score -= 2.0
-    if _SUPPOSES.search(text):
-        score -= 1.0 if _IF_THEN.match(text) else 3.0
-    if "=" not in text and _PLANS.match(_CONNECTIVE.sub("", text)):
-        score -= 2.0
-    if _EXPLAINS.match(text):
-        score -= 2.5
-    return score
 
 
 @dataclass(slots=True)
@@ -322,7 +249,7 @@ def _rating(text: str, numeral: Numeral, question: Question, problem_text: str) 
     if _WOULD.search(clause) and not question.would:
         score -= 1.5
     if question.later:
-        score -= 1.0 if _NOW.search(clause) else -0.5 if re.search(r"\bwill\b", clause) else 0.0
+        score -= 1.0 if NOW.search(clause) else -0.5 if re.search(r"\bwill\b", clause) else 0.0
     if _COMPOUND.search(before[-30:]):
         score -= 4.0
     score += _by_unit(text, numeral, question, problem_text)
@@ -406,8 +333,10 @@ _THEN = re.compile(
 )
 _LEFT_SIDE = re.compile(r"(?:^|[\s,])(\d*[A-Za-z][^\s=,]*(?:\s?[-+*]\s?[A-Za-z0-9]+){0,4})\s*=\s*$")
 _COMPOUND_BEHIND = re.compile(
-    r"(?i)\s*(?:hours?|hrs?|minutes?|feet|foot|ft|pounds?|lbs?|dollars?|weeks?|days?|years?)\s*(?:,|and)?\s*(?:and\s*)?"
-    r"(\d+)\s*(?:minutes?|mins?|seconds?|secs?|inches|inch|in|ounces?|oz|cents?|days?|hours?|months?|weeks?)\b"
+    r"(?i)\s*(?:hours?|hrs?|minutes?|feet|foot|ft|pounds?|lbs?|dollars?|weeks?|days?|"
+    r"years?)\s*(?:,|and)?\s*(?:and\s*)?"
+    r"(\d+)\s*(?:minutes?|mins?|seconds?|secs?|inches|inch|in|ounces?|oz|cents?|days?|hours?|"
+    r"months?|weeks?)\b"
 )
 _LEAST_RATING = -1.0
 _OUT_OF = re.compile(r"(?i)\d\s+(?:out\s+)?of\s+(?:the|his|her|their|these|those|all|its)?\s*$")
@@ -425,15 +354,13 @@ _COMPARED = re.compile(
     r"times)\b"
 )
 _MORE_THAN = re.compile(
-    r"(?i)\s?(?:[a-z]+\s+){0,1}(?:more|less|fewer|greater|higher|lower|older|younger|taller|longer)\b[^.,;\d]{0,40}\bthan\b"
+    r"(?i)\s?(?:[a-z]+\s+){0,1}(?:more|less|fewer|greater|higher|lower|older|younger|taller|"
+    r"longer)\b[^.,;\d]{0,40}\bthan\b"
 )
 _RATE = re.compile(r"(?i)(?:\s[a-z]+){0,2}(?:\s+(?:per|each|apiece|every)\b|/[a-z])")
 _EACH = re.compile(r"(?i)\b(?:each|every|apiece)\b[^.,;]{0,24}$")
 _NOT = re.compile(r"(?i)\b(?:not|without)\b(?!\s+only)|n't\b")
 _WOULD = re.compile(r"(?i)\b(?:would|could|might|if)\b")
-_NOW = re.compile(
-    r"(?i)\b(?:now|currently|today|at present|right now|originally|initially|at first)\b"
-)
 _CLAUSE_START = re.compile(
     r"(?i)[;:]|,(?=\s+(?:and|but|so|thus|hence|therefore|giving|we|while|which|leaving|with|not|"
     r"then|that|or|because|since|after|in|the|he|she|it|"

@@ -53,10 +53,9 @@ _PERCENT_ASKED = re.compile(r"(?i)\bpercent(?:age)?\b|%")
 class Question:
     """What is asked: ``words`` and ``counted`` are stems, ``numbers`` all that the problem states.
 
-    ``money``, ``percent``, ``place`` (an ordinal), ``solving``
-    (an equation) and ``difference`` say what the answer may be, as
-    far as the question tells; ``would`` that it supposes, ``rate`` that it asks for so much of one, ``negated`` for those that
-    are not, ``later`` for another time.
+    ``money``, ``percent``, ``place`` (an ordinal), ``solving`` (an equation) and ``difference`` say
+    what the answer may be, as far as the question tells; ``would`` that it supposes, ``rate`` that
+    it asks for so much of one, ``negated`` for those that are not, ``later`` for another time.
     """
 
     words: frozenset[str]

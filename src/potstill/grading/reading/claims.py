@@ -1,0 +1,276 @@
+"""The sentences of a text that state a value: how strongly each does, and what is taken back."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from potstill.grading.reading.choosing import LEAST, LEAST_BROKEN, PLAIN_WORD, Claim
+from potstill.grading.reading.cues import (
+    AFFIRMS,
+    ANSWER_WORD,
+    CORRECTS,
+    HEADING,
+    MARKED,
+    MAY_WITHDRAW,
+    NEXT_TASK,
+    POINTS_BACK,
+    RECHECKS,
+    REPLACES,
+    UNSURE,
+    WITHDRAWS,
+    statement_score,
+)
+from potstill.grading.reading.formulas import formula_stated, free_letters, set_apart
+from potstill.grading.reading.numbers import Statement, number_stated
+from potstill.grading.reading.numerals import spells_number
+from potstill.grading.reading.question import Question
+from potstill.grading.reading.sentences import Sentence, words_of
+from potstill.grading.reading.words import letter_stated, word_stated
+from potstill.records import AnswerKind
+
+__all__ = [
+    "Reader",
+    "claims_of",
+    "drafts_of",
+    "is_numeric",
+    "values_taken_back",
+    "without_last_check",
+    "without_next_task",
+]
+
+LONGEST = 600
+_NUMERIC = frozenset(
+    {
+        "", AnswerKind.INTEGER, AnswerKind.DECIMAL, AnswerKind.FRACTION, AnswerKind.MONEY,
+        AnswerKind.PERCENT, AnswerKind.DEGREE, AnswerKind.QUANTITY,
+    }
+)  # fmt: skip
+_GROUPED = frozenset(
+    {
+        AnswerKind.SET, AnswerKind.LIST, AnswerKind.TUPLE, AnswerKind.EQUATION, AnswerKind.INTERVAL,
+    }
+)  # fmt: skip
+_WORDED = frozenset(
+    {
+        AnswerKind.WORD, AnswerKind.DATE, AnswerKind.TIME, AnswerKind.WORD_NUMBER,
+    }
+)  # fmt: skip
+_HAS_DIGIT = re.compile(r"[\d\\]|\b[Nn]o\s")
+_JOINED = re.compile(r"[;=]|,\s|\bi\.e|\bor\b")
+_VERB = re.compile(r"(?i)\s(?:is|are|was|were|has|have|had|will)\s|^(?:no|yes)\b,")
+
+
+def is_numeric(kind: str) -> bool:
+    """Return whether answers of a kind are single numbers."""
+    return kind in _NUMERIC
+
+
+@dataclass(slots=True)
+class Draft:
+    """A sentence that may state the answer: how strongly it says so, before its value is read."""
+
+    place: int
+    text: str
+    marked: bool
+    score: float
+    scope: bool
+    firm: bool
+
+
+@dataclass(slots=True)
+class Reader:
+    """What sentences are read for; each is read once, however often a loop repeats it."""
+
+    kind: str
+    problem_text: str
+    question: Question
+    thought: bool
+    known: dict[tuple[str, bool], Statement | None] = field(default_factory=dict)
+
+    def stated(self, draft: Draft) -> Statement | None:
+        """Return what a draft states, or None where it states nothing."""
+        key = (draft.text, draft.marked)
+        if key not in self.known:
+            # The end of a sentence that never ends holds what it comes to.
+            self.known[key] = _value_of(
+                draft.text[-LONGEST:], self.kind, self.problem_text, self.question, draft.marked
+            )
+        return self.known[key]
+
+
+def drafts_of(sentences: list[Sentence], reader: Reader) -> list[Draft]:
+    drafts: list[Draft] = []
+    # The line that stands behind "Answer:", -1 where the next one will.
+    scope, fresh, answer_line = False, False, -1
+    known: dict[str, float] = {}
+    for place, sentence in enumerate(sentences):
+        marked = MARKED.match(sentence.text)
+        text = marked.group("rest").strip() if marked is not None else sentence.text
+        if HEADING.match(sentence.text) or (marked is not None and not text):
+            scope, fresh, answer_line = True, True, -1
+            continue
+        if marked is not None:
+            scope, fresh, answer_line = True, True, sentence.line
+        elif scope and answer_line < 0:
+            answer_line = sentence.line
+        if drafts and POINTS_BACK.match(sentence.text):
+            drafts[-1].score += 2.0
+        follows = reader.thought and drafts and drafts[-1].place == place - 1
+        if follows and AFFIRMS.search(sentence.text):
+            drafts[-1].score += 1.5
+            drafts[-1].firm = True
+        if reader.kind in _NUMERIC and not (_HAS_DIGIT.search(text) or spells_number(text)):
+            continue
+        if len(text) > 15 and "".join(text.split()) in reader.question.squeezed:
+            continue  # the problem, said again
+        near = scope and sentence.line == answer_line
+        if sentence.text not in known:
+            phrase = marked is not None or (near and fresh)
+            known[sentence.text] = _base_score(sentence, text, phrase, reader)
+        score = known[sentence.text]
+        if score < 0 and not reader.thought:
+            continue
+        if scope:
+            alone = place + 1 == len(sentences) or sentences[place + 1].line != sentence.line
+            score += _in_scope(fresh, alone, text, reader.question) if near else 1.0
+            fresh = False
+        drafts.append(Draft(place, text, marked is not None, score, scope, _firm(scope, text)))
+    return drafts
+
+
+def _firm(scope: bool, text: str) -> bool:
+    """Whether a sentence commits itself: it speaks of an answer, or says that it is right."""
+    return scope or bool(ANSWER_WORD.search(text) or AFFIRMS.search(text))
+
+
+def _base_score(sentence: Sentence, text: str, phrase: bool, reader: Reader) -> float:
+    if phrase and _is_phrase(text):
+        return 3.0
+    score = statement_score(text, reader.question)
+    if reader.thought:
+        return score + (2.0 if AFFIRMS.search(text) else 0.0)
+    return score + (3.0 if score >= 0 and CORRECTS.search(sentence.text) else 0.0)
+
+
+def _is_phrase(text: str) -> bool:
+    """Whether what stands behind "Answer:" is a value and no sentence."""
+    return len(PLAIN_WORD.findall(text)) <= 2 and not _VERB.search(text)
+
+
+def claims_of(drafts: list[Draft], taken_back: dict[str, int], reader: Reader) -> list[Claim]:
+    """What the drafts state that can still matter, in the order of the text."""
+    claims: list[Claim] = []
+    best = 0.0
+    last = drafts[-1].place if drafts else 0
+    for draft in sorted(drafts, key=lambda draft: -draft.score):
+        if draft.score + 3.0 < best and draft.place != last:
+            continue
+        stated = reader.stated(draft)
+        if stated is None or draft.place < taken_back.get(stated.value, -1):
+            continue
+        score = draft.score + _by_value(draft, stated, reader.question)
+        best = max(best, score)
+        claims.append(Claim(draft.place, score, stated, draft.scope, draft.firm, draft.text))
+    claims.sort(key=lambda claim: claim.place)
+    return claims
+
+
+def _by_value(draft: Draft, stated: Statement, question: Question) -> float:
+    """What a value adds to the strength of the sentence that states it."""
+    score = max(-2.0, min(0.5 * (stated.rating - 2.0), 1.0))
+    if stated.value in question.numbers:
+        score -= 2.5 if question.restated(frozenset(words_of(draft.text))) else 0.75
+    return score - (1.0 if stated.several else 0.0)
+
+
+def _in_scope(fresh: bool, alone: bool, text: str, question: Question) -> float:
+    """What a sentence behind "Answer:" gains by it: all, unless a retelling goes on from there."""
+    if fresh:
+        return 4.0 if alone or question.share(frozenset(words_of(text))) >= 0.6 else 2.0
+    return 3.0 if alone else 1.0
+
+
+def _value_of(
+    text: str, kind: str, problem_text: str, question: Question, marked: bool
+) -> Statement | None:
+    if marked and _is_phrase(text):
+        phrase = text.strip().rstrip(".").strip()
+        if kind not in _NUMERIC or not _JOINED.search(phrase):
+            return Statement(phrase, phrase)
+    if kind in _NUMERIC:
+        plain, apart = set_apart(text)
+        offered = tuple(formula if _may_answer(formula, kind) else "" for formula in apart)
+        return number_stated(plain, problem_text, offered)
+    if kind == AnswerKind.LETTER:
+        letter, open_ = letter_stated(text, problem_text)
+        return Statement(letter, letter, open_) if letter or open_ else None
+    if kind in _WORDED:
+        word = word_stated(text, question, question.asked)
+        if marked and len(text.split()) <= 6:
+            word = word if word.lower() in ("yes", "no") else text.rstrip(".")
+        return Statement(word, word.lower()) if word else None
+    formula, several = formula_stated(text, kind in _GROUPED, problem_text)
+    if formula and not (kind in _GROUPED and re.fullmatch(r"[A-Za-z]", formula)):
+        return Statement(formula, formula)
+    if several:
+        return Statement("", "", ("several formulas",))
+    plain, apart = set_apart(text)
+    return None if apart or kind in _GROUPED else number_stated(plain, problem_text)
+
+
+def _may_answer(formula: str, kind: str) -> bool:
+    """Whether a formula can be the answer sought: one with variables is no number."""
+    return bool(formula.strip()) and (kind not in _NUMERIC or not free_letters(formula))
+
+
+def without_next_task(
+    text: str, problem: str, sentences: list[Sentence], drafts: list[Draft]
+) -> tuple[list[Sentence], list[Draft]]:
+    """What stands before an invented next task, where an answer was stated before it."""
+    for match in NEXT_TASK.finditer(text):
+        if len(problem) > 30 and problem[:40] in "".join(
+            text[match.end() : match.end() + 300].split()
+        ):
+            # Examples stand before the question that was asked.
+            drafts = [d for d in drafts if sentences[d.place].start > match.start()]
+            continue
+        if any(sentences[d.place].start < match.start() and d.score >= LEAST for d in drafts):
+            inside = [s for s in sentences if s.start < match.start()]
+            return inside, [d for d in drafts if d.place < len(inside)]
+    return sentences, drafts
+
+
+def without_last_check(sentences: list[Sentence], drafts: list[Draft]) -> list[Draft]:
+    """The drafts before the check that a text was cut in, where it checks what it had stated."""
+    for place in range(len(sentences) - 1, 0, -1):
+        if RECHECKS.search(sentences[place].text):
+            before = [draft for draft in drafts if draft.place < place]
+            if any(d.score >= LEAST_BROKEN and d.place >= place - 3 for d in before):
+                return [d for d in drafts if d.place < place or d.firm]
+    return drafts
+
+
+def values_taken_back(
+    sentences: list[Sentence], drafts: list[Draft], reader: Reader
+) -> dict[str, int]:
+    """The values that a later sentence takes back, and where it does."""
+    found: dict[str, int] = {}
+    if not any(
+        MAY_WITHDRAW.search(sentence.text) or REPLACES.match(sentence.text)
+        for sentence in sentences
+    ):
+        return found
+    for place, sentence in enumerate(sentences):
+        text = sentence.text
+        if not reader.thought and REPLACES.match(text):
+            meant = next((d for d in reversed(drafts) if d.place < place), None)
+            if meant is not None and (stated := reader.stated(meant)):
+                found[stated.value] = place
+            continue
+        if not WITHDRAWS.search(text) or text.endswith("?") or UNSURE.search(text):
+            continue
+        meant = next((d for d in reversed(drafts) if d.place < place and d.score >= 1.0), None)
+        if meant is not None and meant.place >= place - 3 and (stated := reader.stated(meant)):
+            found[stated.value] = place
+    return found

@@ -1,0 +1,201 @@
+"""How sentences commit themselves: what concludes, supposes, corrects, checks or takes back."""
+
+from __future__ import annotations
+
+import re
+
+from potstill.grading.reading.question import Question
+from potstill.grading.reading.sentences import sentences_of, words_of
+
+__all__ = [
+    "AFFIRMS",
+    "ANSWER_WORD",
+    "CORRECTS",
+    "HEADING",
+    "MARKED",
+    "MAY_WITHDRAW",
+    "NEXT_TASK",
+    "NOW",
+    "POINTS_BACK",
+    "RECHECKS",
+    "REMARKS",
+    "REPLACES",
+    "UNSURE",
+    "WITHDRAWS",
+    "end_of_answer",
+    "names_answer",
+    "statement_score",
+    "takes_back",
+]
+
+ANSWER_WORD = re.compile(
+    r"(?i)\b\b(?:answer|final\s+result)\b(?!\s+(?:choice|key|sheet))[^.,;=:?!]{0,60}?"
+    r"(?:\b(?:is|are|was|equals|will be|would be|should be|must be|comes out)\b|[:=])"
+    r"|\bcorrect\s+(?:value|number|amount|total|one|result)\s+is\b"
+    r"|\d[\d,.]*(?:\s\w+){0,3}\s(?:is|as|must be|should be)\s(?:the|my|our)\s(?:\w+\s)?answer\b"
+)
+# An answer that is somebody else's, or was one's own.
+_OTHERS_ANSWER = re.compile(
+    r"(?i)\b(?:wrong|incorrect|common|textbook|book|first|initial|original|earlier|previous|"
+    r"tempting|naive|student\s+\w+|"
+    r"someone|somebody|some\s+(?:people|argue|say)|many)\b(?:'s)?[^.]{0,40}?\banswers?\b"
+)
+_CONCLUDES = re.compile(
+    r"(?i)^(?:and\s+)?(?:therefore|thus|hence|consequently|accordingly|in conclusion|to conclude|"
+    r"in total|"
+    r"in all|altogether|overall|as a result|finally|in summary|to summarize|to sum up|this means|"
+    r"that means|this gives|it follows|we conclude|we find|i conclude)\b"
+)
+_SO = re.compile(
+    r"(?i)^(?:so|then|which means|that's|that is|now|∴|⇒|=>)\b|\b(?:therefore|thus|hence|so)\b[, ]"
+)
+_CONNECTIVE = re.compile(
+    r"(?i)^(?:therefore|thus|hence|so|in conclusion|in summary|to summarize|finally|overall|"
+    r"consequently)\b,?\s*"
+)
+_PLANS = re.compile(
+    r"(?i)^(?:(?:first|next|now|then|finally|second|third|lastly)\w*,?\s+)?(?:to\s+(?:find|"
+    r"determine|calculate|"
+    r"solve|get|know|figure|compute|verify|check)|we\s+(?:need|must|can|have\s+to|should|know|"
+    r"are given)|"
+    r"let'?s|let\s+(?:me|us|the|\(?\\?\(?\s?[a-z]\b)|i\s+(?:need|will|could|can|have to)|"
+    r"you\s+(?:need|can))\b"
+)
+_EXPLAINS = re.compile(
+    r"(?i)^(?:this|that|it|which)\s+is\s+(?:because|since|due\s+to|based\s+on|calculated|"
+    r"obtained)\b"
+)
+_SUPPOSES = re.compile(
+    r"(?i)^(?:if|suppose|assume|assuming|unless|what if|say)\b|\b(?:in that case|maybe|perhaps|"
+    r"might|"
+    r"suppose|hypothetical\w*|could be|may be|not sure|alternatively|would have been|if it were|"
+    r"one would|it'd be|had\s+\w+\s+not|"
+    r"let'?s say)\b"
+)
+# "If A, then B" states B where the problem has A.
+_IF_THEN = re.compile(r"(?i)if\b(?!.*\b(?:would|could|might|were|had)\b)[^?]{3,300},")
+NOW = re.compile(
+    r"(?i)\b(?:now|currently|today|at present|right now|originally|initially|at first)\b"
+)
+NEXT_TASK = re.compile(
+    r"(?im)^[\s>#*_]{0,8}(?:(?:next\s+|new\s+|another\s+|follow-?up\s+|similar\s+)?(?:question|"
+    r"problem|exercise|"
+    r"example|task|instructions?|prompt|input)\s{0,3}\d{0,3}\s{0,3}[:.]|(?:q|human|user|"
+    r"student)\s?\d{0,3}\s?:|"
+    r"<\|?(?:im_start|user|human|endoftext|eot)|\[INST\]|###\s*(?:instruction|question|problem|"
+    r"human|user))"
+    r"|(?i:\bnow,?\s+try\b|\btry\s+this\b|\bfor\s+practice\b|\bpractice\s+problem|"
+    r"\byou are an? (?:ai|assistant|helpful|language|expert|teacher|student|chat)|"
+    r"\byou will be given\b|"
+    r"\bthe user (?:asks|wants|has asked)|\ba chat between\b|\bas an ai (?:language )?model\b|"
+    r"\b(?:write|create|generate) an? (?:\w+\s){0,3}(?:question|story|problem|program|function|"
+    r"essay|"
+    r"article|python)\b)"
+)
+HEADING = re.compile(
+    r"(?i)^(?:the\s+|my\s+|our\s+)?(?:final\s+|correct\s+)?(?:answers?|result|ans|"
+    r"conclusion)\s*[:.=]?$"
+)
+MARKED = re.compile(
+    r"(?i)^(?:so,?\s+|thus,?\s+|therefore,?\s+|hence,?\s+)?(?:the\s+|my\s+|our\s+)?(?:final\s+|"
+    r"correct\s+)?"
+    r"(?:answer|ans|result)\b(?:\s*\([a-z ]{1,20}\))?\s{0,2}(?:is\s{0,2}:|\.?\s?[:=]|\.|"
+    r"(?=\d))\s*(?P<rest>.*)$",
+    re.S,
+)
+WITHDRAWS = re.compile(
+    r"(?i)\b(?:(?:that|this|it|which)(?:'s| is| was| seems| must be)?\s+(?:\w+\s+)?(?:wrong|"
+    r"incorrect|"
+    r"not\s+(?:right|correct|possible|true)|a\s+mistake|an\s+error|impossible)|(?:does|"
+    r"did)(?:n't| not)\s+"
+    r"(?:make sense|work|match|fit|add up)|i(?:'ve| have)?\s+(?:made\s+(?:a|an|some|"
+    r"the)\s+(?:\w+\s+)?(?:mistake|"
+    r"error)|forgot|miscalculated|misread|overlooked)|(?:that|this|it|which)\s+can(?:'t|"
+    r"not)\s+be(?!\s+(?:done|seen))|correction|scratch that|double[- ]counted|oops)\b"
+)
+UNSURE = re.compile(r"(?i)\b(?:maybe|perhaps|if|might|unless|suppose|whether)\b")
+MAY_WITHDRAW = re.compile(
+    r"wrong|rror|mist|orrec|oubl|ops|righ|possible|true|n['o]t |forgot|miscal|misr|overl|scratch"
+)
+# "No, 18." puts another value in the place of the one before.
+REPLACES = re.compile(
+    r"(?i)(?:no|actually(?:,?\s+no)?|correction|oops|sorry|wait,?\s+no|"
+    r"on second thought)\b[,:.!—–-]{1,2}\s*(?:[^.?]{0,60}\b(?:is|be|are)\s+)?"
+    r"[＄$]?\d[\d,.]*\W*$"
+)
+CORRECTS = re.compile(
+    r"(?i)^(?:(?:oh|oops|hmm|ah)[,.! ]+)?(?:wait|actually|no|correction|sorry|on second thought|"
+    r"rather)\b|\b(?:it|answer|total|result|that)\s+should\s+(?:actually\s+|really\s+|"
+    r"instead\s+)?be\b"
+)
+RECHECKS = re.compile(
+    r"(?i)\blet(?:'s| me| us)\s+(?:just\s+|also\s+|quickly\s+)?(?:double[- ]?check|verify|check|"
+    r"confirm|re-?check|"
+    r"make\s+sure|go\s+(?:over|through)|re-?read|see\s+if|think\s+again|validate)|"
+    r"\bto\s+(?:double-?check|verify|make\s+sure|"
+    r"be\s+(?:sure|safe))\b|^(?:another way|alternatively|just to)\b"
+)
+REMARKS = re.compile(
+    r"(?i)\b(?:verif\w+|check\w*|confirm\w*|note|remark|average|if|would|could|had|alternatively|"
+    r"another|similarly|also|"
+    r"fun|example|because)\b"
+)
+AFFIRMS = re.compile(
+    r"(?i)\b(?:seems?|looks?|sounds?|is|that's|am)\s+(?:\w+\s+)?(?:correct|right|reasonable|good|"
+    r"confident|"
+    r"the answer)\b|\bmakes sense\b|\bmatches\b|\bchecks out\b|\bsame (?:result|answer)\b"
+)
+POINTS_BACK = re.compile(
+    r"(?i)(?:this|that|which|so this|so that)\s+is\s+(?:the|our|my)\s+(?:final\s+|"
+    r"correct\s+)?answer\b"
+)
+
+
+def statement_score(text: str, question: Question) -> float:
+    """Return how far a sentence commits itself to an answer to the question; none below 0."""
+    if text.rstrip(" *_\"'").endswith("?"):
+        return -1.0
+    low = text.lower()
+    score = 2.5 * question.share(frozenset(words_of(text)))
+    if ("answer" in low or "result" in low) and ANSWER_WORD.search(text):
+        score += 4.0
+    if "answer" in low and _OTHERS_ANSWER.search(text):
+        score -= 8.0
+    if question.later and NOW.search(text):
+        score -= 1.0
+    if _CONCLUDES.match(text):
+        score += 1.5
+    elif _SO.search(text):
+        score += 1.0
+    if text.startswith("(") and text.rstrip(".").endswith(")"):
+        score -= 2.0
+    if _SUPPOSES.search(text):
+        score -= 1.0 if _IF_THEN.match(text) else 3.0
+    if "=" not in text and _PLANS.match(_CONNECTIVE.sub("", text)):
+        score -= 2.0
+    if _EXPLAINS.match(text):
+        score -= 2.5
+    return score
+
+
+def takes_back(text: str) -> bool:
+    """Return whether a text takes back what was stated before it."""
+    return any(
+        WITHDRAWS.search(sentence.text)
+        and not UNSURE.search(sentence.text)
+        and not sentence.text.endswith("?")
+        for sentence in sentences_of(text)
+    )
+
+
+def names_answer(text: str) -> bool:
+    """Return whether a text calls something its answer."""
+    return "answer" in text.lower() and bool(ANSWER_WORD.search(text))
+
+
+def end_of_answer(text: str, start: int = 0) -> int:
+    """Return where an invented next task or leaked instructions begin, else the text's length."""
+    for match in NEXT_TASK.finditer(text, start):
+        if match.start() > start and text[start : match.start()].strip():
+            return match.start()
+    return len(text)
