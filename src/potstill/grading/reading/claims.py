@@ -23,7 +23,7 @@ from potstill.grading.reading.cues import (
 )
 from potstill.grading.reading.formulas import formula_stated, free_letters, set_apart
 from potstill.grading.reading.numbers import Statement, number_stated
-from potstill.grading.reading.numerals import spells_number
+from potstill.grading.reading.numerals import numerals_in, spells_number
 from potstill.grading.reading.question import Question
 from potstill.grading.reading.sentences import Sentence, words_of
 from potstill.grading.reading.words import letter_stated, word_stated
@@ -197,7 +197,8 @@ def _value_of(
     if marked and _is_phrase(text):
         phrase = text.strip().rstrip(".").strip()
         if kind not in _NUMERIC or not _JOINED.search(phrase):
-            return Statement(phrase, phrase)
+            numbers = {n.value for n in numerals_in(phrase)}
+            return Statement(phrase, numbers.pop() if len(numbers) == 1 else phrase)
     if kind in _NUMERIC:
         plain, apart = set_apart(text)
         offered = tuple(formula if _may_answer(formula, kind) else "" for formula in apart)

@@ -18,14 +18,6 @@ from potstill.grading.units import asked_units, split_unit, unit_dimension
 __all__ = ["Statement", "number_stated"]
 
 _REMARK = re.compile(r"\([^()]{0,120}\)|\[[^\[\]]{0,120}\]")
-# Where the main clause of a sentence ends and what it adds begins.
-_ADDS = re.compile(
-    r"(?i)(?:,\s*|\s)(?:which|since|because|where|when|after|before|if|while|whereas|leaving|given|"
-    r"considering|assuming|including|as|so that|with|by|to|for|per|at|in order|out of|from|than|of|"
-    r"over|during|within|on|in|among|between|using|based|instead|rather|compared|provided|until|"
-    r"and|"
-    r"not|but)\b(?=[^.]*$)"
-)
 _ASIDE = re.compile(
     r"(?i)(?:which|since|because|where|given|considering|assuming|including|as|with|by|for|per|"
     r"at|out of|"

@@ -50,6 +50,8 @@ _SIGN = re.compile(r"(?i)[-+−–*×⋅·÷/=≈<>^]|\bx\b|times|plus|minus|div
 _EQUALS = ("=", "≈", "equals", "is equal to")
 _LEADING_SIGN = re.compile(r"(?:[=≈]|\bequals\b|\bis\s+equal\s+to\b)\s*[-(\[{]*\s*$", re.IGNORECASE)
 _VARIABLE_BEFORE = re.compile(r"(?:(?<![A-Za-z])[A-Za-z](?:_\w)?|[A-Za-z)]\))\s*=\s*$")
+# An unknown on the left side: a letter that is no unit and no article.
+_UNKNOWN = re.compile(r"(?<![A-Za-z'.])[a-cknp-rt-zB-HJ-Z](?![A-Za-z'.])[^=]{0,16}=\s*[＄$]?$")
 _SIGN_BEHIND = re.compile(r"^\s*(?:[+*×⋅·÷^]|[-−–]\s|/\s?[A-Za-z(\\]|=)")
 _LABEL = re.compile(
     r"(?:\b(?:step|grade|option|part|equation|case|method|figure|chapter|line|problem|question|"
@@ -242,7 +244,7 @@ def _with_roles(text: str, numerals: list[Numeral]) -> list[Numeral]:
             continue
         if _LEADING_SIGN.search(before) and not numeral.spelled:
             named = index == 0 or not _joined(text[numerals[index - 1].end : numeral.start])
-            alone = named and _VARIABLE_BEFORE.search(before)
+            alone = (named and _VARIABLE_BEFORE.search(before)) or _UNKNOWN.search(before[-40:])
             roles[index] = NumeralRole.NAMED if alone else NumeralRole.RESULT
         if index == 0:
             continue
