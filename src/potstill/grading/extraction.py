@@ -137,7 +137,8 @@ def _found(text: str, kind: str, problem_text: str, cut: bool, long: bool) -> Ex
     stated = answer_stated(text, kind, problem_text, cut=cut, thought=musing, long=long)
     if stated is None:
         short = 0 < len(stripped) <= BARE_LENGTH and "\n" not in stripped and not (cut or long)
-        return Extraction(stripped, "bare") if short and len(_PROSE.findall(stripped)) < 2 else None
+        terse = len(_WORDS.findall(stripped)) <= 6 and len(_PROSE.findall(stripped)) < 2
+        return Extraction(stripped, "bare") if short and terse else None
     return Extraction(stated.text, stated.rule, stated.several, stated.cut)
 
 

@@ -84,11 +84,11 @@ def number_stated(text: str, problem_text: str, formulas: tuple[str, ...] = ()) 
     offered = [n for n in numerals if n.role not in (NumeralRole.OPERAND, NumeralRole.FACTOR)] or []
     digits = [n for n in offered if not n.spelled]
     plain = [n for n in digits if n.role not in (NumeralRole.LABEL, NumeralRole.ORDINAL)]
-    spelled = [n for n in offered if n.spelled and n.value not in ("1", "0")]
+    spelled = [n for n in offered if n.spelled and _spelled_out(text, n, question)]
     ordinal = [n for n in offered if n.role is NumeralRole.ORDINAL]
     if question.place and ordinal:
         plain = ordinal
-    candidates = plain or spelled or ordinal or digits or [n for n in offered if n.spelled]
+    candidates = plain or spelled or ordinal or digits
     if plain and spelled and question.counted:
         candidates = plain + [n for n in spelled if _counts(text, n, question) > 0]
         candidates.sort(key=lambda n: n.start)
@@ -120,6 +120,14 @@ def number_stated(text: str, problem_text: str, formulas: tuple[str, ...] = ()) 
         _of_unknown(text, top.numeral, numerals),
         top.numeral.role is NumeralRole.RESULT,
     )
+
+
+def _spelled_out(text: str, numeral: Numeral, question: Question) -> bool:
+    """Whether a number word states a value; "the two" and "as one can see" state none."""
+    if _counts(text, numeral, question) > 0 or numeral.role is NumeralRole.ORDINAL:
+        return True
+    before = text[: numeral.start]
+    return bool(_CUE.search(before[-48:])) and not _POINTS.search(before) or len(text.split()) <= 3
 
 
 def _compound_of(text: str, numeral: Numeral) -> str | None:
@@ -331,6 +339,7 @@ _COMPOUND_BEHIND = re.compile(
     r"months?|weeks?)\b"
 )
 _LEAST_RATING = -1.0
+_POINTS = re.compile(r"(?i)\b(?:the|these|those|both|all|other|each|any|every|no|as)\s+$")
 _OUT_OF = re.compile(r"(?i)\d\s+(?:out\s+)?of\s+(?:the|his|her|their|these|those|all|its)?\s*$")
 # A number behind one of these is denied, a bound, or a part of another: no value that is stated.
 _DENIED = re.compile(
