@@ -40,7 +40,7 @@ from potstill.grading.number_words import spelled_number
 from potstill.grading.numbers import compare_scalars
 from potstill.grading.residues import compare_residues
 from potstill.grading.set_words import says_endless, says_nothing, says_undefined
-from potstill.grading.statements import Statement, read_statement, renamed, renamings
+from potstill.grading.answer_text import Statement, read_statement, renamed, renamings
 from potstill.grading.values import TooBig, Undefined
 from potstill.grading.wording import (
     compare_letters,

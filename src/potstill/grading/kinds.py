@@ -15,7 +15,7 @@ from potstill.grading.keys import plain_key
 from potstill.grading.normalise import MONEY, tidy
 from potstill.grading.scalars import forms_of, read_compound, read_scalar
 from potstill.grading.set_words import names_a_set, says_nothing
-from potstill.grading.statements import read_statement
+from potstill.grading.answer_text import read_statement
 from potstill.records import AnswerKind
 
 __all__ = ["infer_kind"]
