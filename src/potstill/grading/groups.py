@@ -105,6 +105,7 @@ def read_group(text: str) -> Group:
     if "\\begin" in text:
         if (scaled := _SCALED.match(text)) is not None and scaled.group(1).strip("([ "):
             factor, text = scaled.group(1).strip(), scaled.group(2).strip()
+            factor = {"-": "-1", "+": "1"}.get(factor, factor)
         text = _IN_BRACKETS.sub(r"\1", text)
     if match := _ENVIRONMENT.match(text):
         rows = tuple(

@@ -35,13 +35,16 @@ _MONTH = re.compile(
 _CHOICES = re.compile(r"(?:^|\s|\(|\{)\(?A\s?[.):}].{0,400}?\(?B\s?[.):}]", re.DOTALL)
 _FREE_ORDER = re.compile(
     r"\ball\b|roots?\b|solutions?\b|zeros?\b|separated by commas|possible values|set of|list\b|"
-    r"any order|solve\b|values of|which of",
+    r"any order|solve\b|values of|which of|"
+    r"(?:find|determine|name|what\s+are|give)\s+(?:the|these|those)\s+"
+    r"(?:(?:two|three|four|five|six|\d)\s+)?(?:(?:real|whole|positive|natural|prime|possible)\s+)?"
+    r"(?:numbers|integers|primes|factors|divisors|multiples)\b(?!\s*(?:\$|[a-z]\b|in\b|next))",
     re.IGNORECASE,
 )
 _FIXED_ORDER = re.compile(
     r"respectively|in order\b|in that order|(?:in|de)creasing order|ascending|descending|"
     r"order from|from (?:least|greatest|smallest|largest)|ordered (?:pair|triple|list|quadruple)|"
-    r"in the order",
+    r"in the order|\bnext\b|sequence|\bfirst\b|\bthe (?:larg|small|great|high|low)\w+est\b",
     re.IGNORECASE,
 )
 _INTERVAL_WORDS = re.compile(

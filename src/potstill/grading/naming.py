@@ -35,7 +35,10 @@ _TUPLE = re.compile(
     rf"^[(⟨]?\s*({_NAME}(?:\s*,\s*{_NAME}){{1,7}})\s*[)⟩]?\s*(?:=|∈|\bin\b|\bis\b|:)\s*(\S.*)$",
     re.DOTALL,
 )
-_COLONS = re.compile(rf"^{_NAME}\s*[:→]\s*[-+\d][^:→,=]*(?:,\s*{_NAME}\s*[:→]\s*[-+\d][^:→,=]*)+$")
+_LABEL = rf"(?:{_NAME}|{_CALLED})"
+_COLONS = re.compile(
+    rf"^{_LABEL}\s*[:→]\s*[-+\d\\√][^:→,;=]*(?:[,;]\s*(?:and\s+)?{_LABEL}\s*[:→]\s*[-+\d\\√][^:→,;=]*)+$"
+)
 # A new line, or a wide space, before the next name.
 _BROKEN = re.compile(rf"\s*\\\\\s*(?={_NAME}\s?=)|(?<=[\d}})])\s+(?={_NAME}\s?=)")
 _CASES = re.compile(

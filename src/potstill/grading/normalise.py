@@ -27,7 +27,12 @@ _COMMAND = re.compile(r"\\([A-Za-z]+)(?![A-Za-z])")
 _WRAPPED = re.compile(
     r"\\(?:text|mbox|hbox|mathrm|textbf|mathbf|textit|mathit|textrm|textup|mathsf|mathbb|mathcal|"
     r"operatorname\*?|rm|bf|it|bold|boldsymbol|texttt|textsf|textnormal|textsc|emph|ensuremath|"
-    r"fbox|hat|widehat|vec|mathop|underline|unit|si|qty|textsuperscript)\s?\{([^{}]*)\}"
+    r"fbox|hat|widehat|vec|mathop|underline|unit|si|qty|textsuperscript)\s?"
+    r"\{((?:[^{}]|(?<=[\^_])\{[-+\w ]{1,6}\})*)\}"
+)
+_COLOUR = re.compile(
+    r"\\(?:fcolorbox\s?\{[^{}]{1,20}\}|(?:text|page)?color(?:box)?)\s?(?:\[[A-Za-z]{1,8}\]\s?)?"
+    r"\{[^{}\\]{1,30}\}"
 )
 _NUMBER_SET = re.compile(
     r"\\(?:mathbb|Bbb|mathds)\s?(?:\{\s?([RZNQC])\s?\}|\s?([RZNQC])\b)|\\mathbf\s?\{([RZ])\}"
@@ -60,6 +65,8 @@ _FUNCTION = re.compile(
     r"(?![A-Za-z])"
 )
 _GROUPED = re.compile(r"(?<![\d.])(\d{1,3}(?:(?:,\\!|\\!,|\{,\}|\\,|,\s?\\!)\s?\d{3})+)(?!\d)")
+# "1{,}5" is a number: with three digits its comma may part thousands, with others only decimals.
+_LATEX_COMMA = re.compile(r"(?<![\d.,}])(\d+)\{,\}(\d{1,2}|\d{4,})(?![\d.,{])")
 _PAIR = re.compile(r"\$\$?([^$]*)\$\$?")
 _LONE_DOLLAR = re.compile(r"\$(?=\s?-?\s?[\d.])")
 _MINUS_DOLLAR = re.compile(r"^-\s?\$(?=\d)")
@@ -85,6 +92,8 @@ def tidy(text: str) -> str:
     text = _SUB_RUN.sub(lambda run: "_{" + run.group().translate(_SUB) + "}", text)
     if "\\" in text:
         text = _without_latex(text)
+    if "{,}" in text:
+        text = _LATEX_COMMA.sub(r"\1.\2", text)
     text = re.sub(r"\{([,:])\}", r"\1", text)
     text = _without_dollars(text)
     text = _without_marks(text)
@@ -136,7 +145,7 @@ def tidy_words(text: str) -> str:
 def _without_latex(text: str) -> str:
     text = text.replace("\\$", MONEY).replace("\\%", "%").replace("\\#", "#")
     if "color" in text:
-        text = re.sub(r"\\(?:text)?color\s?\{[A-Za-z!0-9]{1,20}\}", "", text)
+        text = _COLOUR.sub("", text)
     text = _unwrapped(text)
     if "over" in text or "choose" in text:
         text = _unstacked(text)

@@ -8,7 +8,7 @@ from fractions import Fraction
 from functools import lru_cache
 
 from potstill.grading.symbols import MONEY
-from potstill.grading.unit_table import DIMENSION, PROSE, SCALE, UNIT
+from potstill.grading.unit_table import DIMENSION, JOINED_ONLY, PROSE, SCALE, UNIT
 
 __all__ = [
     "Measured",
@@ -49,6 +49,10 @@ _MICRO = re.compile(r"(?<=μ)\s+(?=(?:m|s|g|L|l|A|F|C|V|W|J|N|Ω|mol|Pa)(?![A-Za
 _STACKED = re.compile(
     r"^([-\d.,*^{}()/ ]*[\d})])\s*\\frac\s?\{\s?([A-Za-z][^{}\\]{0,20})\}"
     r"\s?\{\s?([A-Za-z](?:[^{}\\]|\{[-\d ]{1,4}\}){0,20})\}$"
+)
+# A number over units alone: "7.5e-5/(M*s)".
+_BELOW = re.compile(
+    r"^(-?[\d.,]+(?:[eE][-+]?\d+|\s?\*\s?10\s?\^\s?\{?[-+\d ]+\}?)?)\s?/\s?(\([^()]{3,20}\))$"
 )
 _RATE = re.compile(r"^([-\d.,]+)\s*(?:/|per|an?)\s*([A-Za-z].*)$")
 
@@ -124,6 +128,10 @@ def split_unit(text: str) -> Measured:
         over, under = (_read_unit(stacked.group(side), glued=False) for side in (2, 3))
         if over is not None and under is not None:
             return Measured(stacked.group(1), _quotient(over, under))
+    if (below := _BELOW.match(text)) is not None:
+        under = _read_unit(below.group(2), glued=False)
+        if under is not None and len(unit_factors(under)) > 1:
+            return Measured(below.group(1), _quotient("", under))
     # Only the tail can be a unit; long texts are not scanned from the start.
     offset = max(0, len(text) - TAIL)
     for match in _START.finditer(text, offset):
@@ -194,7 +202,7 @@ def _read_unit(text: str, glued: bool) -> str | None:
         position = joint.end()
     else:
         return None
-    if depth or not any(factors.values()):
+    if depth or not any(factors.values()) or text in JOINED_ONLY:
         return None
     return _spelled({base: power for base, power in factors.items() if power})
 
