@@ -94,7 +94,7 @@ def _node(text: str) -> tuple[Node, bool] | None:
     """The tree of an expression, or of an equation's difference (then True)."""
     if "=" not in text:
         return read_expression(text), False
-    return equation_nodes(text), True
+    return equation_nodes(text)
 
 
 @lru_cache(maxsize=1024)

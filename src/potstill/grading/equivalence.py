@@ -67,6 +67,7 @@ _POINTED = (AnswerKind.TUPLE, AnswerKind.INTERVAL, AnswerKind.LETTER, AnswerKind
 _DASHED = re.compile(
     r"^(\(?[A-J]\)?)\s+-\s+(?=[A-Za-z])(?!.*(?:\b[A-J]\b|\b(?:or|not|maybe|perhaps|no|wrong)\b))"
 )
+_DASHED_VALUE = re.compile(r"^(\(?[A-J]\)?)\s+-\s+(?=[\d\\])")
 _ONE_NAMED = re.compile(r"^([a-z])\s*=\s*[^=,;]+$")
 # A value, a derivative or a member, where a function or a sequence is asked for.
 _OF_A_FUNCTION = re.compile(
@@ -104,6 +105,8 @@ def equal(key: str, answer: str, kind: str = "", problem_text: str = "") -> Comp
         return equal_with("the same text")
     if kind == AnswerKind.LETTER:
         two = _DASHED.sub(r"\1. ", two)
+        if choices_in(problem_text):
+            two = _DASHED_VALUE.sub(r"\1. ", two)
     by_choice = _by_choice(one, two, kind, problem_text)
     if by_choice is not None and (kind == AnswerKind.LETTER or by_choice.opinion is Opinion.EQUAL):
         return by_choice

@@ -36,6 +36,8 @@ _CHOICES = re.compile(r"(?:^|\s|\(|\{)\(?A\s?[.):}].{0,400}?\(?B\s?[.):}]", re.D
 _FREE_ORDER = re.compile(
     r"\ball\b|roots?\b|solutions?\b|zeros?\b|separated by commas|possible values|set of|list\b|"
     r"any order|solve\b|values of|which of|"
+    r"lösungen|nullstellen|\balle\b|\btou(?:te)?s les|soluciones|ra[íi][cz]es|soluzioni|radici|soluções|"
+    r"решени|корни|所有|全部|すべて|모든|"
     r"(?:find|determine|name|what\s+are|give)\s+(?:the|these|those)\s+"
     r"(?:(?:two|three|four|five|six|\d)\s+)?(?:(?:real|whole|positive|natural|prime|possible)\s+)?"
     r"(?:numbers|integers|primes|factors|divisors|multiples)\b(?!\s*(?:\$|[a-z]\b|in\b|next))",

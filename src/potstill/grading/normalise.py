@@ -28,7 +28,7 @@ _WRAPPED = re.compile(
     r"\\(?:text|mbox|hbox|mathrm|textbf|mathbf|textit|mathit|textrm|textup|mathsf|mathbb|mathcal|"
     r"operatorname\*?|rm|bf|it|bold|boldsymbol|texttt|textsf|textnormal|textsc|emph|ensuremath|"
     r"fbox|hat|widehat|vec|mathop|underline|unit|si|qty|textsuperscript)\s?"
-    r"\{((?:[^{}]|(?<=[\^_])\{[-+\w ]{1,6}\})*)\}"
+    r"\{((?:[^{}]|\{[^{}]{0,20}\})*)\}"
 )
 _COLOUR = re.compile(
     r"\\(?:fcolorbox\s?\{[^{}]{1,20}\}|(?:text|page)?color(?:box)?)\s?(?:\[[A-Za-z]{1,8}\]\s?)?"

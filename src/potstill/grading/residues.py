@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from fractions import Fraction
@@ -22,14 +23,16 @@ __all__ = [
 ]
 
 MAX_MODULUS = 10**9
+MAX_COMMON = 5_000
 _RESIDUE = re.compile(
     r"^(?:([A-Za-z])\s*(≡|=)\s*)?([^≡=]+?)\s*,?\s*\(?\s*(?:mod(?:ulo)?)\s*\{?\s*(\w+)\s*\}?\s*\)?\.?$"
 )
 _SAID_OF = r"(?:(?P<of>[a-zA-Z])\s*(?:=|∈|is)\s*)?"
+_SAID_WORDED = r"(?:(?P<of>[b-z])\s*(?:=|∈|\s|is\s)\s*)?"
 _WORDED = re.compile(
-    rf"^{_SAID_OF}(?:the\s+|set\s+of\s+|any\s+|all\s+|every\s+)*(?:an?\s+)?"
+    rf"^{_SAID_WORDED}(?:the\s+|set\s+of\s+|any\s+|all\s+|every\s+)*(?:an?\s+)?"
     r"(?P<sign>positive\s+)?(?:integers?\s+|integral\s+|integer\s+)?(?:"
-    r"multiples?\s+of\s+(?P<multiple>\d{1,9})|(?P<parity>even|odd)\s+(?:integers?|numbers?)"
+    r"multiples?\s+of\s+(?P<multiple>\d{1,9})|(?P<parity>even|odd)(?:\s+(?:integers?|numbers?))?"
     r"|(?:numbers?\s+)?(?:(?:that|which)\s+(?:is|are)\s+)?divisible\s+by\s+(?P<divided>\d{1,9}))$",
     re.IGNORECASE,
 )
@@ -41,7 +44,9 @@ _BOUND = re.compile(
     r"(?P<letter>[a-z])\s*(?:∈\s*(?P<set>[ℤℕ])|(?:is\s+)?(?:an?\s+|any\s+)?(?P<only>integer))"
     r"|(?P<sort>integers?)\s+(?P<called>[a-z]))\s*\)?\s*[⦄}]?$"
 )
-_UNBOUND = re.compile(rf"^{_SAID_OF}(?P<form>\d*\s*\*?\s*[kmnt]\s*(?:[+-]\s*\d+)?)$")
+_UNBOUND = re.compile(
+    rf"^{_SAID_OF}(?P<form>(?:\d+\s*[+-]\s*)?\d*\s*\*?\s*[kmnt]\s*(?:[+-]\s*\d+)?)$"
+)
 _MULTIPLES = re.compile(r"^(\d{1,9})\s*ℤ(?:\s*\+\s*(\d{1,9}))?$")
 
 
@@ -91,7 +96,7 @@ def read_progression(text: str, *, unbound: bool = False) -> Progression | None:
         return _made(int(residue.modulus), int(residue.value), residue.of)
     if (match := _MULTIPLES.match(text)) is not None:
         return _made(int(match.group(1)), int(match.group(2) or 0), "")
-    if (match := _WORDED.match(text)) is not None:
+    if (match := _WORDED.match(text)) is not None and text not in ("even", "odd"):
         step = int(match.group("multiple") or match.group("divided") or 2)
         odd = (match.group("parity") or "").lower() == "odd"
         return _made(step, int(odd), match.group("of") or "", bool(match.group("sign")))
@@ -139,12 +144,68 @@ def _linear(form: str, letter: str, of: str, positive: bool) -> Progression | No
     return _made(abs(int(step)), int(zero), of)
 
 
+_LISTED = re.compile(
+    r"^(?:([A-Za-z])\s*(?:≡|=)\s*)?([-±\d][-±\d\s,]{0,60}?(?:(?:,\s*|\s)(?:or|and)\s+[-±]?\s?\d+)?)\s*,?\s*"
+    r"\(?\s*mod(?:ulo)?\s*\{?\s*(\d{1,6})\s*\}?\s*\)?$"
+)
+
+
+@lru_cache(maxsize=2048)
+def read_classes(text: str) -> tuple[str, int, frozenset[int]] | None:
+    """The letter, modulus and residues of one or several classes side by side, or None."""
+    text = text.strip().rstrip(".").strip()
+    if len(text) > 200:
+        return None
+    if text.count("mod") == 1 and (match := _LISTED.match(text)) is not None:
+        modulus = int(match.group(3))
+        values: set[int] = set()
+        for item in re.split(r"\s*(?:,|\bor\b|\band\b)\s*", match.group(2)):
+            plain = item.replace(" ", "")
+            if not plain:
+                continue
+            if re.fullmatch(r"[-±]?\d{1,9}", plain) is None:
+                return None
+            size = int(plain.lstrip("±"))
+            values |= {size, -size} if plain[0] == "±" else {size}
+        if modulus < 2 or not values:
+            return None
+        return match.group(1) or "", modulus, frozenset(value % modulus for value in values)
+    pieces = re.split(r",?\s+or\s+", text)
+    read = [read_progression(piece) for piece in pieces]
+    if any(one is None or one.positive for one in read):
+        return None
+    known = [one for one in read if one is not None]
+    if len({one.step for one in known}) != 1 or len({one.of for one in known if one.of}) > 1:
+        return None
+    letter = next((one.of for one in known if one.of), "")
+    return letter, known[0].step, frozenset(one.first for one in known)
+
+
+def _compare_classes(key: str, answer: str) -> Comparison | None:
+    """A comparison where either side holds several classes and both can be read."""
+    one, two = read_classes(key), read_classes(answer)
+    if one is None or two is None or max(len(one[2]), len(two[2])) < 2:
+        return None
+    if one[0] and two[0] and one[0] != two[0]:
+        return unreadable("classes of another letter")
+    common = math.lcm(one[1], two[1])
+    if common > MAX_COMMON:
+        return None
+    lifted = [
+        {value for value in range(common) if value % modulus in values}
+        for _, modulus, values in (one, two)
+    ]
+    return equal_with("the same integers") if lifted[0] == lifted[1] else different("other integers")
+
+
 def compare_residues(key: str, answer: str) -> Comparison | None:
     """A comparison where either side names a modulus, or None where neither does.
 
     A bare value beside a residue must be the value that the residue is written with.
     """
     one, two = read_residue(key), read_residue(answer)
+    if (several := _compare_classes(key, answer)) is not None:
+        return several
     if (same_class := compare_progressions(key, answer)) is not None:
         return same_class
     if one is None and two is None:

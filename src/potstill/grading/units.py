@@ -14,6 +14,7 @@ __all__ = [
     "Measured",
     "asked_units",
     "mentioned_units",
+    "raised_units",
     "size_of",
     "split_unit",
     "unit_dimension",
@@ -141,6 +142,14 @@ def split_unit(text: str) -> Measured:
         if found is not None and body and not _is_angle_of_function(body, found):
             return Measured(body, found)
     return Measured(text, "")
+
+
+def raised_units(text: str) -> str:
+    """``0.25/s`` as ``0.25 s^{-1}``, where a unit alone stands below the line."""
+    head, slash, tail = text.rpartition("/")
+    if not slash or not head.strip()[-1:].isdigit() or _read_unit(tail, glued=False) is None:
+        return text
+    return f"{head} {tail}^{{-1}}" if tail.strip().isalpha() else text
 
 
 def _quotient(over: str, under: str) -> str:

@@ -15,7 +15,7 @@ _MAX_TERMS = 3
 def as_tuples(key: str, answer: str) -> tuple[str, str] | None:
     """Both sides as tuples where one at least is a sum of unit vectors and the other a vector.
 
-    None where that is not so. A vector without ``k`` has a third component of 0 beside one of three.
+    None where that is not so. Beside a vector of three a missing ``k`` is a component of 0.
     """
     if not any(letter in key + answer for letter in "jk"):
         return None

@@ -14,7 +14,7 @@ _FENCE = re.compile(r"^\s*```[a-z]{0,10}\s*\n?([^`]{1,1500})```\s*$")
 
 # "D(0,1)", "D = (0,1)", "point D at (0, 1)"; the name and then the coordinates.
 _POINT = re.compile(
-    r"^(?P<head>\s*\$?\s*(?:(?:the\s+)?point\s+)?\$?)(?P<name>[A-Z](?:'|_\{?\d\}?)?)\$?\s*"
+    r"^(?P<head>\s*\$?\s*(?:(?:the\s+)?point\s+)?\$?)(?P<name>[A-Z](?:'|_\{?\d\}?)?)\$?(?:\\[,;: ]|\s)*"
     r"(?:(?:is\s+)?(?:at\s+)|=\s*)?\$?\s*(?:\\left\s*)?(?P<point>\([^()=]{1,60},[^()=]{1,60}\)\s*\$?\s*)$"
 )
 
@@ -54,6 +54,8 @@ def _from_object(text: str) -> str:
     def keep(pairs: list[tuple[str, object]]) -> None:
         found.extend(value for name, value in pairs if name.strip().lower() in _NAMES)
 
+    if '"' not in text:
+        text = text.replace("'", '"')
     try:
         json.loads(text, parse_float=str, parse_int=str, object_pairs_hook=keep)
     except (ValueError, RecursionError):
