@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from potstill.grading.answer_text import Statement, read_statement, renamed, renamings
 from potstill.grading.bases import compare_bases
 from potstill.grading.choices import Choice, choices_in, names_several, read_choice, read_letters
 from potstill.grading.clock import compare_dates, compare_times
@@ -42,7 +43,6 @@ from potstill.grading.number_words import spelled_number
 from potstill.grading.numbers import compare_scalars
 from potstill.grading.residues import compare_progressions, compare_residues
 from potstill.grading.set_words import says_endless, says_nothing, says_undefined
-from potstill.grading.answer_text import Statement, read_statement, renamed, renamings
 from potstill.grading.values import TooBig, Undefined
 from potstill.grading.vectors import as_tuples
 from potstill.grading.wording import (

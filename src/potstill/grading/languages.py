@@ -44,7 +44,7 @@ def uses_decimal_comma(problem_text: str) -> bool:
 
 
 def decimal_point(text: str, problem_text: str) -> str:
-    """A tidied single value with a point for its decimal comma, where the problem's language has it.
+    """A tidied single value with a point for the decimal comma of the problem's language.
 
     Lists keep their commas: where the problem asks for several values nothing is changed.
     """
@@ -64,7 +64,7 @@ _spellings = "|".join(sorted(map(re.escape, _named), key=len, reverse=True))
 _QUESTION = re.compile(
     rf"(?:(?:多少|几|幾|何|몇)\s*(?P<glued>{_spellings})"
     r"|\b(?:wie\s+viele?|combien\s+d[e']|cu[aá]nt[oa]s|quant[oaei]s?|сколько|in|en|em|в)\s?"
-    rf"(?P<word>{_spellings})(?!\w))",
+    rf"(?P<word>{_spellings})n?(?!\w))",
     re.IGNORECASE,
 )
 

@@ -34,6 +34,9 @@ _COLOUR = re.compile(
     r"\\(?:fcolorbox\s?\{[^{}]{1,20}\}|(?:text|page)?color(?:box)?)\s?(?:\[[A-Za-z]{1,8}\]\s?)?"
     r"\{[^{}\\]{1,30}\}"
 )
+_BARE_STYLE = re.compile(
+    r"\\(?:mathbf|mathrm|mathit|boldsymbol|bm|vec|hat|rm|bf)\s+([A-Za-z])(?![A-Za-z])"
+)
 _NUMBER_SET = re.compile(
     r"\\(?:mathbb|Bbb|mathds)\s?(?:\{\s?([RZNQC])\s?\}|\s?([RZNQC])\b)|\\mathbf\s?\{([RZ])\}"
 )
@@ -54,6 +57,9 @@ _WORDED_DEGREE = re.compile(r"(?<=\d)\s?degrees?\s?(?=[)}\]])")
 _CHOSEN = re.compile(
     r"(?:\{\}|(?<![\w)}]))[_^]\s?\{?(\w{1,9})\}?\s?C\s?_\s?\{?(\w{1,9})\}?"
     r"|(?<![\w\\])C\((\w{1,9}),\s?(\w{1,9})\)|(?<![\w\\])(\d{1,4})C(\d{1,4})(?!\w)"
+)
+_COMBINATIONS = re.compile(
+    r"(?<![\w\\}])C\s?_\s?\{?\s?(\d{1,4})\s?\}?\s?\^\s?\{?\s?(\d{1,4})\s?\}?(?!\d)"
 )
 _STACKED = re.compile(r"\\(over|choose)(?![A-Za-z])")
 _WRAPPER = re.compile(
@@ -118,7 +124,7 @@ def _one_way(text: str) -> str:
     if "(" in text:
         text = _REPEATING.sub(r"\1\\overline{\2}", text)
     if "C" in text:
-        text = _CHOSEN.sub(_chosen, text)
+        text = _COMBINATIONS.sub(_combinations, _CHOSEN.sub(_chosen, text))
     if "inf" in text.lower():
         text = re.sub(r"(?i)(?<![A-Za-z\\])infinity(?![A-Za-z])", "∞", text)
         text = re.sub(r"(?<=[,;(\[+-])\s?inf(?=\s?[,;)\]])", "∞", text)
@@ -134,6 +140,12 @@ def _one_way(text: str) -> str:
 def _chosen(found: re.Match[str]) -> str:
     groups = [group for group in found.groups() if group is not None]
     return f"\\binom{{{groups[0]}}}{{{groups[1]}}}"
+
+
+def _combinations(found: re.Match[str]) -> str:
+    """``C_{10}^{3}`` as a binomial coefficient; ``C_1^2`` is the square of a constant."""
+    total, chosen = int(found.group(1)), int(found.group(2))
+    return f"\\binom{{{total}}}{{{chosen}}}" if total >= max(chosen, 3) else found.group()
 
 
 def tidy_words(text: str) -> str:
@@ -162,6 +174,7 @@ def _without_latex(text: str) -> str:
         text, count = _WRAPPED.subn(r" \1 ", text)
         if not count:
             break
+    text = _BARE_STYLE.sub(r" \1 ", text)
     text = text.replace("\\{", "⦃").replace("\\}", "⦄").replace("\\|", "|")
     # A row break of a matrix is not a spacing command.
     text = re.sub(r"(?<!\\)\\[,;:> ]", " ", text)

@@ -195,7 +195,9 @@ def _compare_classes(key: str, answer: str) -> Comparison | None:
         {value for value in range(common) if value % modulus in values}
         for _, modulus, values in (one, two)
     ]
-    return equal_with("the same integers") if lifted[0] == lifted[1] else different("other integers")
+    if lifted[0] == lifted[1]:
+        return equal_with("the same integers")
+    return different("other integers")
 
 
 def compare_residues(key: str, answer: str) -> Comparison | None:
@@ -216,6 +218,8 @@ def compare_residues(key: str, answer: str) -> Comparison | None:
         if one.of and two.of and one.of != two.of:
             return unreadable("a residue of another letter")
         return _compare_values(one.value, two.value, one.modulus if one.of and two.of else "")
+    if one is not None and one.of and re.match(rf"^{one.of}\s*=", answer):
+        return unreadable("one number for a class of them")
     return _compare_values(one.value if one else key, two.value if two else answer, "")
 
 

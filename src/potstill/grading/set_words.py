@@ -71,7 +71,7 @@ WORDED_SIGNS = (
 _COUNTED = {
     "ℤ": r"(?:all\s+|the\s+|set of\s+)*integers",
     "ℕ": r"ℤ\s?[\^_]\s?\{?(?:\+|>0)\}?|(?:all\s+|the\s+)*(?:natural numbers|positive integers)",
-    "ℚ": r"(?:all\s+|the\s+)*rationals?(?: numbers)?",
+    "ℚ": r"(?:all\s+|the\s+|set of\s+)*(?:rationals|rational numbers?)",
     "ℂ": r"(?:all\s+|the\s+)*complex numbers",
 }
 

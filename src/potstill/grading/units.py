@@ -33,7 +33,9 @@ _WORD = re.compile(
     + MONEY
     + "]"
 )
-_SHAPE = re.compile(r"(square|sq\.?|cubic|cu\.?|平方|立方)\s*(?=[A-Za-z米厘毫千公])", re.IGNORECASE)
+_SHAPE = re.compile(
+    r"((?:square|cubic|sq|cu)(?:\.\s*|\s+)|平方|立方)(?=[A-Za-z米厘毫千公])", re.IGNORECASE
+)
 _POWER = re.compile(
     r"\s?\^\s?\{?\s?([-+]?\s?\d)(?:\s?\})?|\s+(squared|cubed)\b|(?<=[a-z])(-?[123])(?![\d.])"
 )
