@@ -16,7 +16,7 @@ from potstill.grading.grammar import Apply, Name, Node, Unreadable, names_in, re
 from potstill.grading.reals import replace_name
 from potstill.grading.values import TooBig, Undefined, same
 
-__all__ = ["compare_equations"]
+__all__ = ["compare_equations", "equation_nodes"]
 
 
 def compare_equations(key: str, answer: str) -> Comparison:
@@ -50,6 +50,12 @@ def compare_equations(key: str, answer: str) -> Comparison:
         return _proportional(key_zero, answer_zero, (left, right), (one, two))
     except (TooBig, Undefined) as error:
         return unreadable(f"the equations are not computed: {error}")
+
+
+def equation_nodes(text: str) -> tuple[Node, bool]:
+    """The difference of an equation's sides, and True. Raises Unreadable."""
+    left, right = _sides(text)
+    return Apply("+", (left, Apply("neg", (right,)))), True
 
 
 def _split_equation(text: str) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from potstill.grading.answer_text import Statement, read_statement, renamed, renamings
 from potstill.grading.bases import compare_bases
 from potstill.grading.choices import Choice, choices_in, names_several, read_choice, read_letters
 from potstill.grading.clock import compare_dates, compare_times
@@ -16,6 +17,7 @@ from potstill.grading.comparison import (
     undecided,
     unreadable,
 )
+from potstill.grading.constants import compare_constants
 from potstill.grading.curves import compare_equations
 from potstill.grading.grammar import Unreadable
 from potstill.grading.groups import (
@@ -35,19 +37,21 @@ from potstill.grading.keys import (
     plain_key,
 )
 from potstill.grading.kinds import infer_kind
+from potstill.grading.languages import decimal_point
 from potstill.grading.naming import compare_named
 from potstill.grading.number_words import spelled_number
 from potstill.grading.numbers import compare_scalars
-from potstill.grading.residues import compare_residues
+from potstill.grading.residues import compare_progressions, compare_residues
 from potstill.grading.set_words import says_endless, says_nothing, says_undefined
-from potstill.grading.statements import Statement, read_statement, renamed, renamings
 from potstill.grading.values import TooBig, Undefined
+from potstill.grading.vectors import as_tuples
 from potstill.grading.wording import (
     compare_letters,
     compare_word_numbers,
     compare_words,
     read_letter,
 )
+from potstill.grading.wrappers import unwrapped_answer, without_point_name
 from potstill.records import AnswerKind, Opinion
 
 __all__ = ["MAX_ANSWER", "compact", "equal", "is_simple", "key_problem"]
@@ -58,6 +62,12 @@ _POINT = re.compile(
     r"ordered (?:pair|triple)|coordinates|\bpoints?\b|vector|midpoint|\bpair\b|vertex",
     re.IGNORECASE,
 )
+_POINTED = (AnswerKind.TUPLE, AnswerKind.INTERVAL, AnswerKind.LETTER, AnswerKind.EXPRESSION)
+# "B - a safe choice": a dash and words, none of them doubt or another letter.
+_DASHED = re.compile(
+    r"^(\(?[A-J]\)?)\s+-\s+(?=[A-Za-z])(?!.*(?:\b[A-J]\b|\b(?:or|not|maybe|perhaps|no|wrong)\b))"
+)
+_DASHED_VALUE = re.compile(r"^(\(?[A-J]\)?)\s+-\s+(?=[\d\\])")
 _ONE_NAMED = re.compile(r"^([a-z])\s*=\s*[^=,;]+$")
 # A value, a derivative or a member, where a function or a sequence is asked for.
 _OF_A_FUNCTION = re.compile(
@@ -77,25 +87,38 @@ def equal(key: str, answer: str, kind: str = "", problem_text: str = "") -> Comp
         return unreadable(f"an answer of {len(answer)} characters")
     if is_simple(key) and key == answer:
         return equal_with("the same text")
+    answer = unwrapped_answer(answer)
     forms = alternatives(key)
     if len(forms) > 1 or forms[0] != key:
         return _any_of(forms, answer, kind, problem_text)
     kind = kind or infer_kind(key, problem_text)
     if (problem := key_problem(key, kind, problem_text)) is not None:
         raise KeyUnreadable(problem)
+    if kind in _POINTED and (points := without_point_name(key, answer)) is not None:
+        key, answer = points
     one, two = plain_key(key), plain_answer(answer)
+    if "," in one + two:
+        one, two = decimal_point(one, problem_text), decimal_point(two, problem_text)
     if not two:
         return unreadable("the answer is empty")
     if compact(one) == compact(two):
         return equal_with("the same text")
+    if kind == AnswerKind.LETTER:
+        two = _DASHED.sub(r"\1. ", two)
+        if choices_in(problem_text):
+            two = _DASHED_VALUE.sub(r"\1. ", two)
     by_choice = _by_choice(one, two, kind, problem_text)
     if by_choice is not None and (kind == AnswerKind.LETTER or by_choice.opinion is Opinion.EQUAL):
         return by_choice
+    if (vectors := as_tuples(one, two)) is not None:
+        one, two, kind = *vectors, AnswerKind.TUPLE
     try:
         result = _compare(one, two, kind, problem_text)
     except KeyUnreadable as error:
         # The key is its own text at least: what cannot be read beside it is the answer.
         result = unreadable(f"the answer cannot be read: {error}")
+    if result.opinion is not Opinion.EQUAL:
+        result = compare_constants(one, two, problem_text) or result
     if not result.readable:
         return _by_library(key, answer) or result
     return result
@@ -175,6 +198,8 @@ def _by_meaning(key: str, answer: str, kind: str, problem_text: str) -> Comparis
     glued = kind == AnswerKind.WORD and re.fullmatch(r"[A-J]{2,6}", key)
     if glued and (letters := read_letters(answer)) is not None:
         return _compare_letter_sets(letters, key)
+    if kind == AnswerKind.WORD and (integers := compare_progressions(key, answer)) is not None:
+        return integers
     if kind in _VERBAL:
         return _by_kind(key, answer, kind, problem_text)
     if (residues := compare_residues(key, answer)) is not None:

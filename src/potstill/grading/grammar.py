@@ -6,55 +6,32 @@ Nothing is evaluated here and nothing is dropped: what the grammar does not know
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
 from fractions import Fraction
 
+from potstill.grading.tokens import (
+    FUNCTIONS,
+    SPELLED,
+    Token,
+    decimal_value,
+    plain_name,
+    tokens_of,
+)
 from potstill.grading.trees import Apply, Name, Node, Number, Unreadable, names_in
 
-__all__ = ["Apply", "Name", "Node", "Number", "Unreadable", "names_in", "read_expression"]
+__all__ = [
+    "FUNCTIONS",
+    "Apply",
+    "Name",
+    "Node",
+    "Number",
+    "Unreadable",
+    "names_in",
+    "read_expression",
+]
 
-MAX_TOKENS = 600
 MAX_DEPTH = 40
-MAX_DIGITS = 2_000
-
-_FUNCTION_NAMES = """
-sin cos tan cot sec csc arcsin arccos arctan arccot arcsec arccsc asin acos atan acot asec acsc
-sinh cosh tanh coth sech csch arsinh arcosh artanh arcsinh arccosh arctanh asinh acosh atanh
-log ln lg exp sqrt cbrt abs floor ceil cis
-"""
-FUNCTIONS = frozenset(_FUNCTION_NAMES.split())
 _INVERTIBLE = frozenset(["sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh"])
-_GREEK = "θαβγδλμφωσρτεηψξκνχΔΓΦΨΣΘΛΩ"
 _LETTER_CONSTANTS = frozenset({"e", "i"})
-_SPELLED = {
-    "pi": "π",
-    "infinity": "∞",
-    "inf": "∞",
-    "oo": "∞",
-    "theta": "θ",
-    "alpha": "α",
-    "beta": "β",
-    "lambda": "λ",
-    "phi": "φ",
-    "omega": "ω",
-}
-_TOKEN = re.compile(
-    r"(?P<space>\s+)"
-    r"|(?P<number>\d+\.\d+|\.\d+|\d+\.(?!\.)|\d+)"
-    r"|(?P<command>\\[A-Za-z]+)"
-    r"|(?P<word>[A-Za-z]+)"
-    rf"|(?P<greek>[{_GREEK}π∞])"
-    r"|(?P<dots>\.\.\.)"
-    r"|(?P<op>[-+*/^_(){}\[\]|!,√°%±<>=]|⌊|⌋|⌈|⌉)"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class _Token:
-    kind: str
-    text: str
-    spaced: bool
 
 
 def read_expression(
@@ -66,52 +43,14 @@ def read_expression(
     longer run of letters may be a product of; without it runs of up to three letters are.
     Raises :class:`Unreadable`.
     """
-    parser = _Parser(_tokens(text), tight, letters)
+    parser = _Parser(tokens_of(text), tight, letters)
     node = parser.sum()
     parser.expect_end()
     return node
 
 
-def _tokens(text: str) -> list[_Token]:
-    tokens: list[_Token] = []
-    position, spaced = 0, False
-    while position < len(text):
-        match = _TOKEN.match(text, position)
-        if match is None:
-            raise Unreadable(f"{text[position]!r} is not part of an expression")
-        position = match.end()
-        kind = match.lastgroup or ""
-        if kind == "space":
-            spaced = True
-            continue
-        if kind == "number" and len(match.group()) > MAX_DIGITS:
-            raise Unreadable("a number of too many digits")
-        tokens.append(_Token(kind, match.group(), spaced))
-        spaced = False
-        if len(tokens) > MAX_TOKENS:
-            raise Unreadable("too long for an answer")
-    if not tokens:
-        raise Unreadable("nothing to read")
-    return tokens
-
-
-def _plain_name(function: str) -> str:
-    """One name for arcsin and asin, for arsinh, arcsinh and asinh."""
-    if function.startswith("arc"):
-        return "a" + function[3:]
-    return "a" + function[2:] if function.startswith("ar") else function
-
-
-def _decimal(digits: str, repeating: str = "") -> Fraction:
-    value = Fraction(digits if digits[-1] != "." else digits[:-1])
-    if repeating:
-        places = len(digits.partition(".")[2])
-        value += Fraction(int(repeating), (10 ** len(repeating) - 1) * 10**places)
-    return value
-
-
 class _Parser:
-    def __init__(self, tokens: list[_Token], tight: bool, letters: frozenset[str] | None) -> None:
+    def __init__(self, tokens: list[Token], tight: bool, letters: frozenset[str] | None) -> None:
         self.tokens = tokens
         self.at = 0
         self.depth = 0
@@ -119,11 +58,11 @@ class _Parser:
         self.letters = letters
         self.bars = 0
 
-    def peek(self, ahead: int = 0) -> _Token:
+    def peek(self, ahead: int = 0) -> Token:
         index = self.at + ahead
-        return self.tokens[index] if index < len(self.tokens) else _Token("end", "", False)
+        return self.tokens[index] if index < len(self.tokens) else Token("end", "", False)
 
-    def take(self) -> _Token:
+    def take(self) -> Token:
         token = self.peek()
         self.at += 1
         return token
@@ -189,14 +128,22 @@ class _Parser:
         node = self.power()
         return Apply("neg", (node,)) if negative else node
 
-    def starts_factor(self, token: _Token) -> bool:
+    def starts_factor(self, token: Token) -> bool:
         if token.kind in ("word", "greek", "command"):
             return True
         if token.kind == "number":
+            if self.is_power_beside(token):
+                return True
             raise Unreadable("two numbers side by side")
         if token.text == "|":
             return self.bars == 0
         return token.text in ("(", "[", "{", "√", "⌊", "⌈")
+
+    def is_power_beside(self, token: Token) -> bool:
+        """Whether a number is the base of a factor of its own: the 6 of ``(-1)^n 6^n``."""
+        before = self.tokens[self.at - 1]
+        apart = token.spaced or before.text in (")", "}")
+        return apart and before.kind != "number" and self.peek(1).text == "^"
 
     def power(self) -> Node:
         node = self.postfix(self.atom())
@@ -280,24 +227,24 @@ class _Parser:
             return self.group(token.text, {"{": "}", "(": ")", "[": "]"}[token.text])
         if token.kind == "number":
             self.take()
-            return Number(_decimal(token.text), "." in token.text)
-        if token.kind == "word" and len(token.text) > 1 and token.text not in _SPELLED:
+            return Number(decimal_value(token.text), "." in token.text)
+        if token.kind == "word" and len(token.text) > 1 and token.text not in SPELLED:
             self.take()
             self.at -= 1
             head, rest = token.text[0], token.text[1:]
-            self.tokens[self.at] = _Token("word", rest, False)
+            self.tokens[self.at] = Token("word", rest, False)
             return Name(head)
         return self.atom()
 
     def number(self) -> Node:
         token = self.take()
-        value = _decimal(token.text)
+        value = decimal_value(token.text)
         decimal = "." in token.text
         after = self.peek()
         if after.text == "\\overline" and decimal:
             self.take()
             repeated = self.braced_digits()
-            return Number(_decimal(token.text, repeated))
+            return Number(decimal_value(token.text, repeated))
         if after.kind == "dots":
             return self.repeating(token.text)
         if not decimal and (mixed := self.mixed(value)) is not None:
@@ -314,7 +261,7 @@ class _Parser:
             block = places[-length:]
             if places.endswith(block * 3):
                 head = places[: len(places) - length]
-                return Number(_decimal(f"{whole}.{head}" if head else f"{whole}.", block))
+                return Number(decimal_value(f"{whole}.{head}" if head else f"{whole}.", block))
         raise Unreadable("dots that show no pattern")
 
     def mixed(self, whole: Fraction) -> Node | None:
@@ -348,8 +295,8 @@ class _Parser:
     def word(self) -> Node:
         token = self.take()
         text = token.text
-        if text in _SPELLED:
-            return self.subscripted(_SPELLED[text])
+        if text in SPELLED:
+            return self.subscripted(SPELLED[text])
         if text.lower() in FUNCTIONS and (text.islower() or text.istitle()):
             return self.function(text.lower())
         if text.lower() == "root":
@@ -379,7 +326,7 @@ class _Parser:
         self.at -= 1
         first = self.tokens[self.at].spaced
         self.tokens[self.at : self.at + 1] = [
-            _Token("word", piece, first and index == 0) for index, piece in enumerate(pieces)
+            Token("word", piece, first and index == 0) for index, piece in enumerate(pieces)
         ]
         return self.postfix_power()
 
@@ -412,7 +359,7 @@ class _Parser:
         argument = self.function_argument()
         if exponent == Apply("neg", (Number(Fraction(1)),)) and name in _INVERTIBLE:
             return Apply("a" + name, (argument,))
-        node: Node = Apply(_plain_name(name), (argument,))
+        node: Node = Apply(plain_name(name), (argument,))
         if name in ("log", "lg"):
             node = Apply("log", (argument, base or Number(Fraction(10))))
         return Apply("^", (node, exponent)) if exponent is not None else node
@@ -441,13 +388,13 @@ class _Parser:
         if token.text == "{":
             return self.group("{", "}")
         if token.kind == "number" and len(token.text) > 1 and token.text.isdigit():
-            self.tokens[self.at] = _Token("number", token.text[1:], False)
+            self.tokens[self.at] = Token("number", token.text[1:], False)
             return Number(Fraction(int(token.text[0])))
         if token.kind == "number":
             self.take()
-            return Number(_decimal(token.text), "." in token.text)
+            return Number(decimal_value(token.text), "." in token.text)
         if token.kind == "word" and len(token.text) > 1:
-            self.tokens[self.at] = _Token("word", token.text[1:], False)
+            self.tokens[self.at] = Token("word", token.text[1:], False)
             return Name(token.text[0])
         return self.atom()
 

@@ -39,6 +39,9 @@ _ENVIRONMENT = re.compile(
 )
 _IN_BRACKETS = re.compile(r"^[(\[]\s*(\\begin.*\\end\s?\{[a-z]+\})\s*[)\]]$", re.DOTALL)
 _SCALED = re.compile(r"^(?!\\begin)([^&=]{1,40}?)\s*\*?\s*([(\[]?\s*\\begin.*)$", re.DOTALL)
+_SCALED_TUPLE = re.compile(
+    r"^(-?\\frac\s?\{\d{1,9}\}\s?\{\d{1,9}\}|[-+]?\d{1,9}(?:/\d{1,9})?|[-+])\s*\*?\s*([(⟨][^()⟨⟩]*,[^()⟨⟩]*[)⟩])$"
+)
 _NAMED_GROUP = re.compile(
     r"^[^=∈(\[⦃{⟨]{0,20}(?:\([A-Za-z, θφr]{1,20}\))?\s*(?:=|∈)\s*(?=[(\[⦃{⟨\\])"
 )
@@ -105,6 +108,7 @@ def read_group(text: str) -> Group:
     if "\\begin" in text:
         if (scaled := _SCALED.match(text)) is not None and scaled.group(1).strip("([ "):
             factor, text = scaled.group(1).strip(), scaled.group(2).strip()
+            factor = {"-": "-1", "+": "1"}.get(factor, factor)
         text = _IN_BRACKETS.sub(r"\1", text)
     if match := _ENVIRONMENT.match(text):
         rows = tuple(
@@ -117,6 +121,9 @@ def read_group(text: str) -> Group:
         return _matrix(rows)
     if text == "∅":
         return Group("⦃", ())
+    if (tuple_ := _SCALED_TUPLE.match(text)) is not None and _enclosed(tuple_.group(2)):
+        size = {"-": "-1", "+": "1"}.get(tuple_.group(1).strip(), tuple_.group(1).strip())
+        return Group("(", tuple(f"({size})*({i})" for i in split_top(tuple_.group(2)[1:-1])))
     if text.startswith("<") and text.endswith(">") and "," in text:
         return Group("(", tuple(split_top(text[1:-1])))
     if text[:1] in _OPENING and _enclosed(text):
@@ -266,7 +273,18 @@ def compare_sets(key: str, answer: str, problem_text: str = "") -> Comparison:
         why = f"{extra} is too much"
     if why:
         return doubt or different(why)
+    repeated = len(one.items) == len(two.items) > len(set(one.items)) and one.bracket == ""
+    if repeated and _counts(one.items, one.items) != _counts(one.items, two.items):
+        return different("a value another number of times")
     return equal_with("the same values", *notes)
+
+
+def _counts(items: tuple[str, ...], others: tuple[str, ...]) -> list[int]:
+    """How many of ``others`` each item equals."""
+    return [
+        sum(_compare_items(item, other, "").opinion is Opinion.EQUAL for other in others)
+        for item in items
+    ]
 
 
 def compare_ratios(key: str, answer: str, problem_text: str = "") -> Comparison:

@@ -21,6 +21,8 @@ _OR = re.compile(
     r"(?<=[\d)}\]⦄π∞%a-z])\s+(?:oder|ou|o|bzw\.?|или|либо|أو|या)\s+(?=[-+\d(\\\[{⦃√π∞.a-z])"
     r"|(?<=[\d)}\]⦄π∞%a-z])\s*(?:或者|或|または|또는)\s*(?=[-+\d(\\\[{⦃√π∞.a-z])"
 )
+# "25 or 25%": a key that leaves the sign to the answer.
+_PERCENT_OR_BARE = re.compile(r"^(-?[\d.]{1,15}) or (\1 ?%)$|^((-?[\d.]{1,15}) ?%) or \4$")
 _BAR = re.compile(r"(?<=⦃)([^⦃⦄{}|:]{1,30})\|")
 _OPENING = {"(": ")", "[": "]", "{": "}", "⦃": "⦄"}
 
@@ -42,6 +44,8 @@ def compact(text: str) -> str:
 @lru_cache(maxsize=4096)
 def alternatives(key: str) -> tuple[str, ...]:
     """The answers that a key lists as quoted texts (``["3/4", "0.75"]``), or the key alone."""
+    if "%" in key and " or " in key and (either := _PERCENT_OR_BARE.match(tidy(key))) is not None:
+        return either.group(1) or either.group(3), either.group(2) or either.group(4)
     if _LISTED.match(key) is None:
         return (key,)
     try:

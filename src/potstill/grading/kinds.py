@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from potstill.grading.answer_text import read_statement
 from potstill.grading.bases import read_base
 from potstill.grading.choices import read_choice, read_letters
 from potstill.grading.clock import WEEKDAYS, read_time
@@ -15,7 +16,6 @@ from potstill.grading.keys import plain_key
 from potstill.grading.normalise import MONEY, tidy
 from potstill.grading.scalars import forms_of, read_compound, read_scalar
 from potstill.grading.set_words import names_a_set, says_nothing
-from potstill.grading.statements import read_statement
 from potstill.records import AnswerKind
 
 __all__ = ["infer_kind"]
@@ -35,13 +35,19 @@ _MONTH = re.compile(
 _CHOICES = re.compile(r"(?:^|\s|\(|\{)\(?A\s?[.):}].{0,400}?\(?B\s?[.):}]", re.DOTALL)
 _FREE_ORDER = re.compile(
     r"\ball\b|roots?\b|solutions?\b|zeros?\b|separated by commas|possible values|set of|list\b|"
-    r"any order|solve\b|values of|which of",
+    r"any order|solve\b|values of|which of|"
+    r"lösungen|nullstellen|\balle\b|\btou(?:te)?s les|soluciones|"
+    r"ra[íi][cz]es|soluzioni|radici|soluções|"
+    r"решени|корни|所有|全部|すべて|모든|"
+    r"(?:find|determine|name|what\s+are|give)\s+(?:the|these|those)\s+"
+    r"(?:(?:two|three|four|five|six|\d)\s+)?(?:(?:real|whole|positive|natural|prime|possible)\s+)?"
+    r"(?:numbers|integers|primes|factors|divisors|multiples)\b(?!\s*(?:\$|[a-z]\b|in\b|next|(?<=numbers)\s?of\b))",
     re.IGNORECASE,
 )
 _FIXED_ORDER = re.compile(
     r"respectively|in order\b|in that order|(?:in|de)creasing order|ascending|descending|"
     r"order from|from (?:least|greatest|smallest|largest)|ordered (?:pair|triple|list|quadruple)|"
-    r"in the order",
+    r"in the order|\bnext\b|sequence|\bfirst\b|\bthe (?:larg|small|great|high|low)\w+est\b",
     re.IGNORECASE,
 )
 _INTERVAL_WORDS = re.compile(

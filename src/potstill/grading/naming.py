@@ -35,7 +35,10 @@ _TUPLE = re.compile(
     rf"^[(⟨]?\s*({_NAME}(?:\s*,\s*{_NAME}){{1,7}})\s*[)⟩]?\s*(?:=|∈|\bin\b|\bis\b|:)\s*(\S.*)$",
     re.DOTALL,
 )
-_COLONS = re.compile(rf"^{_NAME}\s*[:→]\s*[-+\d][^:→,=]*(?:,\s*{_NAME}\s*[:→]\s*[-+\d][^:→,=]*)+$")
+_LABEL = rf"(?:{_NAME}|{_CALLED})"
+_COLONS = re.compile(
+    rf"^{_LABEL}\s*[:→]\s*[-+\d\\√][^:→,;=]*(?:[,;]\s*(?:and\s+)?{_LABEL}\s*[:→]\s*[-+\d\\√][^:→,;=]*)+$"
+)
 # A new line, or a wide space, before the next name.
 _BROKEN = re.compile(rf"\s*\\\\\s*(?={_NAME}\s?=)|(?<=[\d}})])\s+(?={_NAME}\s?=)")
 _CASES = re.compile(
@@ -133,7 +136,7 @@ def _from_items(text: str) -> tuple[tuple[tuple[str, str], ...], ...]:
         for item in _pieces(side):
             match = _ITEM.match(item)
             if match is not None and _VALUE.match(match.group(3)):
-                last, value = match.group(1) or match.group(2), match.group(3).strip()
+                last, value = match.group(1) or _called(match.group(2)), match.group(3).strip()
             elif last and "=" not in item and _VALUE.match(item):
                 value = item
             elif records and not current and len(records[-1]) == 1 and "=" not in item:
@@ -154,6 +157,11 @@ def _from_items(text: str) -> tuple[tuple[tuple[str, str], ...], ...]:
         if current:
             records.append(tuple(current.items()))
     return tuple(records)
+
+
+def _called(name: str) -> str:
+    """A name of several letters, whatever its case; capitals alone are points and stay."""
+    return name if name.isupper() else name.casefold()
 
 
 def _pieces(side: str) -> list[str]:
@@ -224,6 +232,8 @@ def _compare_bare(one: Named, answer: str, problem_text: str) -> Comparison | No
         if len({record[0][0] for record in one.records}) > 1:
             return undecided("the answer does not say which value is which")
         return compare_sets(one.tuples(one.names), answer, problem_text)
+    if any(len(name) > 2 and name.isalpha() and name.islower() for name in one.names):
+        return undecided("the answer does not say which value is which")
     bare = one.tuples(one.names if one.ordered else _order(one.names, problem_text))
     if len(one.records) > 1:
         return compare_sets(bare, answer, problem_text)

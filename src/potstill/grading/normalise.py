@@ -27,7 +27,15 @@ _COMMAND = re.compile(r"\\([A-Za-z]+)(?![A-Za-z])")
 _WRAPPED = re.compile(
     r"\\(?:text|mbox|hbox|mathrm|textbf|mathbf|textit|mathit|textrm|textup|mathsf|mathbb|mathcal|"
     r"operatorname\*?|rm|bf|it|bold|boldsymbol|texttt|textsf|textnormal|textsc|emph|ensuremath|"
-    r"fbox|hat|widehat|vec|mathop|underline|unit|si|qty|textsuperscript)\s?\{([^{}]*)\}"
+    r"fbox|hat|widehat|vec|mathop|underline|unit|si|qty|textsuperscript)\s?"
+    r"\{((?:[^{}]|\{[^{}]{0,20}\})*)\}"
+)
+_COLOUR = re.compile(
+    r"\\(?:fcolorbox\s?\{[^{}]{1,20}\}|(?:text|page)?color(?:box)?)\s?(?:\[[A-Za-z]{1,8}\]\s?)?"
+    r"\{[^{}\\]{1,30}\}"
+)
+_BARE_STYLE = re.compile(
+    r"\\(?:mathbf|mathrm|mathit|boldsymbol|bm|vec|hat|rm|bf)\s+([A-Za-z])(?![A-Za-z])"
 )
 _NUMBER_SET = re.compile(
     r"\\(?:mathbb|Bbb|mathds)\s?(?:\{\s?([RZNQC])\s?\}|\s?([RZNQC])\b)|\\mathbf\s?\{([RZ])\}"
@@ -50,6 +58,9 @@ _CHOSEN = re.compile(
     r"(?:\{\}|(?<![\w)}]))[_^]\s?\{?(\w{1,9})\}?\s?C\s?_\s?\{?(\w{1,9})\}?"
     r"|(?<![\w\\])C\((\w{1,9}),\s?(\w{1,9})\)|(?<![\w\\])(\d{1,4})C(\d{1,4})(?!\w)"
 )
+_COMBINATIONS = re.compile(
+    r"(?<![\w\\}])C\s?_\s?\{?\s?(\d{1,4})\s?\}?\s?\^\s?\{?\s?(\d{1,4})\s?\}?(?!\d)"
+)
 _STACKED = re.compile(r"\\(over|choose)(?![A-Za-z])")
 _WRAPPER = re.compile(
     r"\s*(?:\$\s*)?\\(?:f?boxed|text|textbf|mathbf|mathrm|mbox|textrm|displaystyle)\s?\{"
@@ -60,6 +71,8 @@ _FUNCTION = re.compile(
     r"(?![A-Za-z])"
 )
 _GROUPED = re.compile(r"(?<![\d.])(\d{1,3}(?:(?:,\\!|\\!,|\{,\}|\\,|,\s?\\!)\s?\d{3})+)(?!\d)")
+# "1{,}5" is a number: with three digits its comma may part thousands, with others only decimals.
+_LATEX_COMMA = re.compile(r"(?<![\d.,}])(\d+)\{,\}(\d{1,2}|\d{4,})(?![\d.,{])")
 _PAIR = re.compile(r"\$\$?([^$]*)\$\$?")
 _LONE_DOLLAR = re.compile(r"\$(?=\s?-?\s?[\d.])")
 _MINUS_DOLLAR = re.compile(r"^-\s?\$(?=\d)")
@@ -85,6 +98,8 @@ def tidy(text: str) -> str:
     text = _SUB_RUN.sub(lambda run: "_{" + run.group().translate(_SUB) + "}", text)
     if "\\" in text:
         text = _without_latex(text)
+    if "{,}" in text:
+        text = _LATEX_COMMA.sub(r"\1.\2", text)
     text = re.sub(r"\{([,:])\}", r"\1", text)
     text = _without_dollars(text)
     text = _without_marks(text)
@@ -109,7 +124,7 @@ def _one_way(text: str) -> str:
     if "(" in text:
         text = _REPEATING.sub(r"\1\\overline{\2}", text)
     if "C" in text:
-        text = _CHOSEN.sub(_chosen, text)
+        text = _COMBINATIONS.sub(_combinations, _CHOSEN.sub(_chosen, text))
     if "inf" in text.lower():
         text = re.sub(r"(?i)(?<![A-Za-z\\])infinity(?![A-Za-z])", "∞", text)
         text = re.sub(r"(?<=[,;(\[+-])\s?inf(?=\s?[,;)\]])", "∞", text)
@@ -127,6 +142,12 @@ def _chosen(found: re.Match[str]) -> str:
     return f"\\binom{{{groups[0]}}}{{{groups[1]}}}"
 
 
+def _combinations(found: re.Match[str]) -> str:
+    """``C_{10}^{3}`` as a binomial coefficient; ``C_1^2`` is the square of a constant."""
+    total, chosen = int(found.group(1)), int(found.group(2))
+    return f"\\binom{{{total}}}{{{chosen}}}" if total >= max(chosen, 3) else found.group()
+
+
 def tidy_words(text: str) -> str:
     """The words of an answer in lower case, without mathematics, markup or end punctuation."""
     plain = re.sub(r"[\\{}$*_`\"()\[\]＄⦃⦄]", " ", tidy(text)).casefold()
@@ -136,7 +157,7 @@ def tidy_words(text: str) -> str:
 def _without_latex(text: str) -> str:
     text = text.replace("\\$", MONEY).replace("\\%", "%").replace("\\#", "#")
     if "color" in text:
-        text = re.sub(r"\\(?:text)?color\s?\{[A-Za-z!0-9]{1,20}\}", "", text)
+        text = _COLOUR.sub("", text)
     text = _unwrapped(text)
     if "over" in text or "choose" in text:
         text = _unstacked(text)
@@ -153,6 +174,7 @@ def _without_latex(text: str) -> str:
         text, count = _WRAPPED.subn(r" \1 ", text)
         if not count:
             break
+    text = _BARE_STYLE.sub(r" \1 ", text)
     text = text.replace("\\{", "⦃").replace("\\}", "⦄").replace("\\|", "|")
     # A row break of a matrix is not a spacing command.
     text = re.sub(r"(?<!\\)\\[,;:> ]", " ", text)

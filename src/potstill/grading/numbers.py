@@ -17,6 +17,7 @@ from potstill.grading.forms import Asked, asked_form, decimal_places, misses, ro
 from potstill.grading.grammar import Apply, Node, Number, Unreadable, names_in
 from potstill.grading.quantities import compare_units, names_another_thing
 from potstill.grading.scalars import Scalar, forms_of, read_scalar
+from potstill.grading.units import raised_units, unit_dimension
 from potstill.grading.values import TooBig, Undefined, exact, real_value, same
 
 __all__ = ["compare_scalars", "read_scalar"]
@@ -30,6 +31,10 @@ def compare_scalars(key: str, answer: str, kind: str, problem_text: str = "") ->
     asked = asked_form(problem_text)
     keys = _read_key(key, asked)
     letters = frozenset().union(*(names_in(node) for node in keys[0].readings)) or None
+    if keys[0].unit.startswith("/"):
+        answer = raised_units(answer)
+    if "M" in answer and unit_dimension(keys[0].unit) == "amount/length^3":
+        answer = re.sub(r"(?<=[\d}])\s?M$", " mol/L", answer)
     answers: list[Scalar] = []
     for part in forms_of(answer):
         try:

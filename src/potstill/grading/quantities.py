@@ -7,6 +7,7 @@ from fractions import Fraction
 
 from potstill.grading.comparison import Comparison, different, equal_with, undecided
 from potstill.grading.grammar import Apply, Name, Number, names_in
+from potstill.grading.languages import asked_in_other_languages
 from potstill.grading.scalars import Scalar
 from potstill.grading.units import (
     asked_units,
@@ -82,6 +83,8 @@ def _compare_both(key: Scalar, answer: Scalar) -> Comparison | None:
 def _beside_a_bare_key(unit: str, problem_text: str) -> Comparison | None:
     """The answer alone has a unit: it must not be another than the problem asks for."""
     asked = asked_units(problem_text)
+    if not problem_text.isascii() or not asked:
+        asked |= asked_in_other_languages(problem_text)
     if unit in asked:
         return None
     if _MONEY_ASKED.search(problem_text) and unit_dimension(unit) in _MEASURES:

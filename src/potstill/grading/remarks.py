@@ -24,6 +24,9 @@ _LEAD = re.compile(
     r"|(?:الجواب|الإجابة)\s*(?:هو|هي|[:：=])*|(?:उत्तर)\s*(?:है|[:：=])*)\s*(?!not\b)(?=\S)",
     re.IGNORECASE,
 )
+_IN_ALL = re.compile(
+    r"^(?:a\s+total\s+of|altogether|in\s+(?:total|all)|overall),?\s+(?=[\d$＄])", re.I
+)
 _SO = re.compile(
     r"^(?:so|thus|therefore|hence)\b,?\s+(?=[-\d\\(\[{⦃√π$]|[A-Za-z]\s?=)", re.IGNORECASE
 )
@@ -31,7 +34,7 @@ _SO = re.compile(
 _SUBJECT = re.compile(
     r"^(?:the|its|their|his|her|our)\s+"
     r"(?:(?!(?:wrong|incorrect|other|former|previous|false|initial|not|never)\b)[A-Za-z'-]+\s+){1,10}(?:is|are|equals)\s+(?:equal\s+to\s+)?"
-    r"(?=[-\d\\(\[{⦃√π＄])",
+    r"(?=[-\d\\(\[{⦃√π＄]|[A-Za-z]\s?(?:\([a-z]\)\s?)?=)",
     re.IGNORECASE,
 )
 _THERE = re.compile(
@@ -54,6 +57,7 @@ _ASIDE = re.compile(
 _TAIL = re.compile(
     r"\s*(?:[,;.]?\s+(?:since|because)\s.*|[,;.]?\s*\bas\s+(?:desired|required|expected|needed|"
     r"claimed|wanted|asked|stated)|,?\s+(?:(?:and\s+)?not|rather\s+than|instead\s+of)\s+\S.*|"
+    r",\s*(?:altogether|all\s+told|in\s+(?:total|all)|overall|in\s+the\s+end)|"
     r"[,;]\s*(?:which|reject\w*|discard\w*|ignor\w*|exclud\w*)\s.*|[,.]?\s+q\.?e\.?d\.?)\s*[.!]?$",
     re.IGNORECASE | re.DOTALL,
 )
@@ -71,6 +75,7 @@ def without_remarks(text: str) -> str:
     for _ in range(3):
         shorter = _SO.sub("", _LEAD.sub("", bare, count=1), count=1).strip()
         shorter = _SUBJECT.sub("", shorter, count=1)
+        shorter = _IN_ALL.sub("", shorter, count=1)
         there = _THERE.sub("", shorter, count=1)
         if _NUMBER_FIRST.match(there) or spelled_number(there.split(" ")[0]) is not None:
             shorter = there

@@ -19,7 +19,9 @@ __all__ = [
 
 _EMPTY = re.compile(
     r"^(?:∅|⦃\s*⦄|\{\s*\}|(?:the\s+)?(?:empty|null)(?:\s+set)?|none|"
-    r"(?:there\s+(?:is|are)\s+|has\s+|it\s+has\s+)?(?:no|zero)\s+"
+    r"(?:there\s+(?:is|are|exists?)\s+|(?:(?:it|(?:the|this)\s+(?:given\s+)?(?:linear\s+)?"
+    r"(?:system|equation|inequality|problem)(?:\s+of\s+(?:linear\s+)?equations)?)\s+)?has\s+)?"
+    r"(?:no|zero)\s+"
     r"(?:such\s+|real\s+|possible\s+|valid\s+)*"
     r"(?:solutions?|roots?|values?|numbers?|answers?|[a-z])(?:\s+exists?)?|"
     r"no such [a-z]+(?: exists?)?|(?:solution\s+)does\s+not\s+exist|"
@@ -27,12 +29,13 @@ _EMPTY = re.compile(
     re.IGNORECASE,
 )
 _ABSENT = re.compile(
-    r"^(?:the\s+limit\s+)?(?:does\s+not\s+exist|doesn't\s+exist|dne|undefined|not\s+defined|"
+    r"^(?:the\s+limit\s+|it\s+)?(?:is\s+)?(?:does\s+not\s+exist|doesn't\s+exist|dne|undefined|not\s+defined|"
     r"nonexistent)$",
     re.IGNORECASE,
 )
 _ENDLESS = re.compile(
-    r"^(?:there\s+are\s+)?(?:infinite|infinitely\s+many|an\s+infinite\s+number)"
+    r"^(?:there\s+are\s+|(?:it|(?:the|this)\s+(?:system|equation)(?:\s+of\s+equations)?)\s+has\s+)?"
+    r"(?:infinite|infinitely\s+many|an\s+infinite\s+number)"
     r"(?:\s+(?:of\s+)?(?:solutions?|values?|roots?|numbers?|answers?))?$",
     re.IGNORECASE,
 )
@@ -68,7 +71,7 @@ WORDED_SIGNS = (
 _COUNTED = {
     "ℤ": r"(?:all\s+|the\s+|set of\s+)*integers",
     "ℕ": r"ℤ\s?[\^_]\s?\{?(?:\+|>0)\}?|(?:all\s+|the\s+)*(?:natural numbers|positive integers)",
-    "ℚ": r"(?:all\s+|the\s+)*rationals?(?: numbers)?",
+    "ℚ": r"(?:all\s+|the\s+|set of\s+)*(?:rationals|rational numbers?)",
     "ℂ": r"(?:all\s+|the\s+)*complex numbers",
 }
 

@@ -10,7 +10,7 @@ from fractions import Fraction
 
 from potstill.grading.symbols import MONEY
 
-__all__ = ["DIMENSION", "PROSE", "SCALE", "UNIT"]
+__all__ = ["DIMENSION", "JOINED_ONLY", "LANGUAGES", "PROSE", "SCALE", "UNIT"]
 
 # Units that problems in prose are asked in. Only these are looked for in a problem's text.
 _COMMON: dict[str, dict[str, str]] = {
@@ -128,6 +128,7 @@ _OTHERS: dict[str, dict[str, str]] = {
     "area": {"acre": "acre acres", "hectare": "ha hectare hectares"},
     "knots": {"knot": "knot knots"},
     "turning": {"rpm": "rpm"},
+    "amount/length^3": {"molar": "M", "millimolar": "mM", "micromolar": "μM"},
     "share": {"ppm": "ppm", "ppb": "ppb"},
     "gauss field": {"gauss": "gauss Gauss"},
     "luminance": {"lumen": "lumen lumens", "lux": "lux", "candela": "candela candelas"},
@@ -137,7 +138,7 @@ _OTHERS: dict[str, dict[str, str]] = {
         "ruble": "ruble rubles рублей руб", "franc": "franc francs CHF", "won": "won 원",
     },
 }  # fmt: skip
-_LANGUAGES: dict[str, str] = {
+LANGUAGES: dict[str, str] = {
     "second": "Sekunde Sekunden seconde secondes segundo segundos secondo secondi секунд "
     "секунды 秒 초",
     "minute": "Minute Minuten minuto minutos minuti минут минуты 分钟 分鐘 分 분",
@@ -170,7 +171,7 @@ _SIZES = {
     "second": "1", "minute": "60", "hour": "3600", "day": "86400", "week": "604800",
     "gram": "1", "ounce": "28.349523125", "pound": "453.59237",
     "gallon": "0.003785411784", "quart": "0.000946352946", "pint": "0.000473176473",
-    "dollar": "100", "cent": "1",
+    "dollar": "100", "cent": "1", "molar": "1000", "millimolar": "1", "micromolar": "0.001",
 }  # fmt: skip
 
 
@@ -211,7 +212,7 @@ _JOINED = {
 }  # fmt: skip
 _made = _prefixed()
 UNIT: dict[str, str] = {spelling: unit for spelling, (unit, _, _) in _made.items()}
-UNIT |= _spelled(_OTHERS) | {s: u for u, names in _LANGUAGES.items() for s in names.split()}
+UNIT |= _spelled(_OTHERS) | {s: u for u, names in LANGUAGES.items() for s in names.split()}
 UNIT |= _spelled(_COMMON) | _JOINED
 DIMENSION: dict[str, str] = {unit: dimension for unit, dimension, _ in _made.values()}
 DIMENSION |= {
@@ -219,5 +220,7 @@ DIMENSION |= {
 }
 SCALE: dict[str, Fraction] = {unit: size for unit, _, size in _made.values()}
 SCALE |= {unit: Fraction(size) for unit, size in _SIZES.items()}
+# Symbols that are a unit beside others alone: a lone M may be a million or a letter.
+JOINED_ONLY = frozenset(["M"])
 # What a problem's prose may call a unit; a lone letter or "in" is none there.
 PROSE: dict[str, str] = _spelled(_COMMON)

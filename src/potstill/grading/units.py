@@ -8,12 +8,13 @@ from fractions import Fraction
 from functools import lru_cache
 
 from potstill.grading.symbols import MONEY
-from potstill.grading.unit_table import DIMENSION, PROSE, SCALE, UNIT
+from potstill.grading.unit_table import DIMENSION, JOINED_ONLY, PROSE, SCALE, UNIT
 
 __all__ = [
     "Measured",
     "asked_units",
     "mentioned_units",
+    "raised_units",
     "size_of",
     "split_unit",
     "unit_dimension",
@@ -32,7 +33,9 @@ _WORD = re.compile(
     + MONEY
     + "]"
 )
-_SHAPE = re.compile(r"(square|sq\.?|cubic|cu\.?|平方|立方)\s*(?=[A-Za-z米厘毫千公])", re.IGNORECASE)
+_SHAPE = re.compile(
+    r"((?:square|cubic|sq|cu)(?:\.\s*|\s+)|平方|立方)(?=[A-Za-z米厘毫千公])", re.IGNORECASE
+)
 _POWER = re.compile(
     r"\s?\^\s?\{?\s?([-+]?\s?\d)(?:\s?\})?|\s+(squared|cubed)\b|(?<=[a-z])(-?[123])(?![\d.])"
 )
@@ -49,6 +52,10 @@ _MICRO = re.compile(r"(?<=μ)\s+(?=(?:m|s|g|L|l|A|F|C|V|W|J|N|Ω|mol|Pa)(?![A-Za
 _STACKED = re.compile(
     r"^([-\d.,*^{}()/ ]*[\d})])\s*\\frac\s?\{\s?([A-Za-z][^{}\\]{0,20})\}"
     r"\s?\{\s?([A-Za-z](?:[^{}\\]|\{[-\d ]{1,4}\}){0,20})\}$"
+)
+# A number over units alone: "7.5e-5/(M*s)".
+_BELOW = re.compile(
+    r"^(-?[\d.,]+(?:[eE][-+]?\d+|\s?\*\s?10\s?\^\s?\{?[-+\d ]+\}?)?)\s?/\s?(\([^()]{3,20}\))$"
 )
 _RATE = re.compile(r"^([-\d.,]+)\s*(?:/|per|an?)\s*([A-Za-z].*)$")
 
@@ -124,6 +131,10 @@ def split_unit(text: str) -> Measured:
         over, under = (_read_unit(stacked.group(side), glued=False) for side in (2, 3))
         if over is not None and under is not None:
             return Measured(stacked.group(1), _quotient(over, under))
+    if (below := _BELOW.match(text)) is not None:
+        under = _read_unit(below.group(2), glued=False)
+        if under is not None and len(unit_factors(under)) > 1:
+            return Measured(below.group(1), _quotient("", under))
     # Only the tail can be a unit; long texts are not scanned from the start.
     offset = max(0, len(text) - TAIL)
     for match in _START.finditer(text, offset):
@@ -133,6 +144,14 @@ def split_unit(text: str) -> Measured:
         if found is not None and body and not _is_angle_of_function(body, found):
             return Measured(body, found)
     return Measured(text, "")
+
+
+def raised_units(text: str) -> str:
+    """``0.25/s`` as ``0.25 s^{-1}``, where a unit alone stands below the line."""
+    head, slash, tail = text.rpartition("/")
+    if not slash or not head.strip()[-1:].isdigit() or _read_unit(tail, glued=False) is None:
+        return text
+    return f"{head} {tail}^{{-1}}" if tail.strip().isalpha() else text
 
 
 def _quotient(over: str, under: str) -> str:
@@ -194,7 +213,7 @@ def _read_unit(text: str, glued: bool) -> str | None:
         position = joint.end()
     else:
         return None
-    if depth or not any(factors.values()):
+    if depth or not any(factors.values()) or text in JOINED_ONLY:
         return None
     return _spelled({base: power for base, power in factors.items() if power})
 

@@ -16,6 +16,7 @@ from potstill.grading.rationals import TooBig, Undefined, exact
 __all__ = [
     "TooBig",
     "Undefined",
+    "constant_difference",
     "exact",
     "numeric",
     "positive_ratio",
@@ -259,7 +260,41 @@ def _same_everywhere(left: Node, right: Node, names: list[str]) -> bool | None:
         if not _agree(values[0], values[1]):
             return False
         agreed += 1
+    if agreed < 3 and (counted := _counted(left) | _counted(right)):
+        return _same_at_integers(left, right, names, counted)
     return True if agreed >= 3 else None
+
+
+_WHOLE = (2, 3, 8, 5, 4, 7, 1, 6)
+
+
+def _counted(node: Node) -> frozenset[str]:
+    """The names in the exponents of negative numbers: (-1)^n has a value at integers alone."""
+    match node:
+        case Apply("^", (base, exponent)) if names_in(exponent) and not names_in(base):
+            value = exact(base)
+            return names_in(exponent) if value is not None and value < 0 else frozenset()
+        case Apply(_, args):
+            return frozenset().union(*(_counted(arg) for arg in args))
+    return frozenset()
+
+
+def _same_at_integers(
+    left: Node, right: Node, names: list[str], counted: frozenset[str]
+) -> bool | None:
+    agreed = 0
+    for trial, point in enumerate(_points(names)):
+        for place, name in enumerate(names):
+            if name in counted:
+                point[name] = Fraction(_WHOLE[(trial + 3 * place + trial * place) % len(_WHOLE)])
+        try:
+            values = [_real_throughout(node, point) for node in (left, right)]
+        except Undefined:
+            continue
+        if not _agree(values[0], values[1]):
+            return False
+        agreed += 1
+    return True if agreed >= 6 else None
 
 
 def _real_throughout(node: Node, point: dict[str, Fraction]) -> Any:
@@ -314,6 +349,24 @@ def ratio_is_constant(left: Node, right: Node) -> bool | None:
     None where there are too few points at which both have a value.
     """
     return _constant_ratio(left, right, positive=False)
+
+
+def constant_difference(left: Node, right: Node, name: str) -> bool:
+    """Whether two trees are F + name and F + name + a number, with one F."""
+    names = sorted(names_in(left) | names_in(right))
+    found: list[Any] = []
+    for point in _points(names):
+        moved = point | {name: point[name] + 1}
+        try:
+            values = [_real_throughout(node, at) for at in (point, moved) for node in (left, right)]
+        except Undefined:
+            continue
+        if not all(_agree(values[side] + 1, values[side + 2]) for side in (0, 1)):
+            return False
+        found.append(values[0] - values[1])
+    size = max((abs(value) for value in found), default=0)
+    near = _tolerance(size)
+    return len(found) >= 4 and all(abs(value - found[0]) <= near for value in found)
 
 
 def _constant_ratio(left: Node, right: Node, *, positive: bool) -> bool | None:

@@ -103,6 +103,10 @@ def _compare_word(key: str, answer: str, problem_text: str) -> Comparison:
     wanted, given = _content(one, one), _content(two, one)
     if wanted == given:
         return equal_with("the same word")
+    if given[:-1] == wanted and _names_its_kind(given[-1], problem_text):
+        return equal_with("the same word")
+    if _is_same_list(one, two, problem_text) or _is_said(wanted, two, problem_text):
+        return equal_with("the same word")
     if one in ("yes", "no") and given[:1] and given[0] in ("yes", "no") and "or" not in given:
         return equal_with("the same word") if given[0] == one else different("the other word")
     own = _own_words(problem_text)
@@ -120,6 +124,65 @@ def _compare_word(key: str, answer: str, problem_text: str) -> Comparison:
     if one in WEEKDAYS and len(two.rstrip(".")) <= 5 and one.startswith(two.rstrip(".")):
         return equal_with("the same day") if len(short) == 3 else undecided("too short a name")
     return different("another word")
+
+
+def _names_its_kind(word: str, problem_text: str) -> bool:
+    """Whether a last word adds nothing: "rational number", "Alice wins" of a winner."""
+    if word in ("number", "function", "series", "sequence"):
+        return True
+    return (
+        word == "wins"
+        and re.search(r"(?i)\bwho\b[^.?]{0,40}\bwins?\b|\bwinner\b|winning strategy", problem_text)
+        is not None
+    )
+
+
+_AND = re.compile(r"\s*(?:,\s*(?:and\s+)?|\s+and\s+|\s+&\s+)")
+_ORDERED = re.compile(
+    r"respectively|in order|in that order|order from|\bthen\b|sequence", re.IGNORECASE
+)
+
+
+def _is_same_list(key: str, answer: str, problem_text: str) -> bool:
+    """Whether both join the same names by "and", in whatever order."""
+    if " and " not in key or _OPEN - {"and"} & set(key.split()) or _ORDERED.search(problem_text):
+        return False
+    one, two = (
+        sorted(" ".join(_content(piece, piece)) for piece in _AND.split(side))
+        for side in (key, answer)
+    )
+    return len(one) > 1 and all(one) and one == two
+
+
+_SAID = re.compile(
+    r"^((?:(?:the|this|that|it|its|his|her|their|our|he|she|they|[a-z]|an)\b)(?:\s[\w'-]{1,20}){0,8}?)\s"
+    r"(?:is|are|was|were|will be|must be)\s(?:(?:called|named|an?|the|always)\s)?([\w' -]{1,60})$"
+)
+# A subject that is about another thing than what is asked, or denies it.
+_OTHER_SUBJECT = frozenset(
+    ["wrong", "incorrect", "other", "opposite", "false", "if", "that", "which", "who", "than",
+     "another",
+     "think", "said", "says", "second", "third", "unlike", "first", "initial", "previous", "only"]
+)  # fmt: skip
+
+
+def _is_said(wanted: list[str], answer: str, problem_text: str) -> bool:
+    """Whether a sentence says of its subject what the key says: "The function is even."
+
+    Words of the subject must be the problem's own, where there is a problem.
+    """
+    if len(wanted) == 1 and wanted[0].endswith("s") and answer.endswith(" " + wanted[0]):
+        answer = f"{answer[: -len(wanted[0])]}is {wanted[0]}"
+    match = _SAID.match(answer)
+    if match is None or (_OPEN - set(wanted)) & set(answer.split()):
+        return False
+    subject = set(match.group(1).split()) - _FILLER
+    if subject & _OTHER_SUBJECT or _content(match.group(2), match.group(2)) != wanted:
+        return False
+    low = problem_text.lower()
+    if "win" in low:
+        subject -= {"winner"}
+    return not problem_text or subject <= set(re.findall(r"[\w'-]+", low))
 
 
 def _compact(text: str) -> str:

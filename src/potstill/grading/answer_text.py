@@ -44,6 +44,9 @@ _BUILT = re.compile(
 _DEFINED = re.compile(
     rf"^([A-Za-z](?:_\{{?\w{{1,3}}\}}?)?(?:\s?\^\s?\{{?\s?-1\s?\}}?|'{{1,3}})?)\s?\(\s*({_LETTER}(?:\s*,\s*{_LETTER}){{0,3}})\s*\)\s*(?:=|≡)\s*(?=\S)"
 )
+_MAPS = re.compile(
+    rf"^(?:([A-Za-z])\s*:\s*)?(?:[^,:↦]{{1,40}}→[^,:↦]{{1,40}}[,:]\s*)?({_LETTER})\s*↦\s*(?=\S)"
+)
 _RELATION = re.compile(r"[<>≤≥≠∈∪]")
 _WORDS_BEFORE = re.compile(
     r"^(?:(?:for\s+(?:all|any|every|each|some)|∀|let)\b[^,:]{1,60}[,:]\s*"
@@ -68,6 +71,8 @@ def read_statement(text: str) -> Statement:
     """A tidied answer taken apart into definition, body and quantifier tail."""
     text = _WORDS_BEFORE.sub("", text, count=1)
     text = _BUILT.sub(r"\1, \2", text)
+    if "↦" in text:
+        text = _MAPS.sub(lambda m: f"{m.group(1) or 'f'}({m.group(2)})=", text, count=1)
     body, tail = _split_tail(text)
     definition = _DEFINED.match(body)
     function = ""
