@@ -127,7 +127,9 @@ def _spelled_out(text: str, numeral: Numeral, question: Question) -> bool:
     if _counts(text, numeral, question) > 0 or numeral.role is NumeralRole.ORDINAL:
         return True
     before = text[: numeral.start]
-    return bool(_CUE.search(before[-48:])) and not _POINTS.search(before) or len(text.split()) <= 3
+    return (bool(_CUE.search(before[-48:])) and not _POINTS.search(before)) or len(
+        text.split()
+    ) <= 3
 
 
 def _compound_of(text: str, numeral: Numeral) -> str | None:
