@@ -24,7 +24,7 @@ from potstill.untrusted import LINE_CHARACTERS, lines_of, parse_json
 
 __all__ = ["ADDED", "grade_table"]
 
-ADDED = ("outcome", "extracted", "decided_by", "form", "cause", "why")
+ADDED = ("outcome", "extracted", "rule", "decided_by", "form", "cause", "why")
 FORMATS = (".csv", ".jsonl", ".parquet")
 CHUNK = 2_000
 

@@ -20,7 +20,8 @@ _END = re.compile(
     r"[.!?]['\")\]*_]{0,4}(?=\s)|[.!?](?=[A-Z][a-z]+\s[a-z])|[.!?]['\")\]*_]{0,4}$|[。！？]"
     r"|\\\](?=\s*[A-Z][a-z]|\s*$)"
 )
-_LAST_WORD = re.compile(r"([A-Za-z][A-Za-z.]*)$")
+_LAST_ITEM_NUMBER = re.compile(r"\s*\(?\d{1,3}[.)]\s*")
+_WORD = re.compile(r"([A-Za-z][A-Za-z.]*)$")
 _NAME_BEFORE = re.compile(r"(?:[A-Z][a-z]+|[A-Z]\.)\s?$")
 _DISPLAY = re.compile(r"\\\[.{0,3000}?\\\]|\$\$.{0,3000}?\$\$", re.S)
 # Displayed formulas that stand without brackets, and drawings, which say nothing.
@@ -66,7 +67,9 @@ def sentences_of(text: str) -> list[Sentence]:
     found: list[Sentence] = []
     start = 0
     for number, line in enumerate(text.split("\n")):
-        found += _in_line(line, start, number)
+        # The number of a next item that never came is no sentence.
+        if not (found and found[-1].item and _ITEM_NUMBER.fullmatch(line)):
+            found += _in_line(line, start, number)
         start += len(line) + 1
     if found and not text[-1:].isspace() and not _is_ended(found[-1].text):
         last = found[-1]
