@@ -20,8 +20,8 @@ _END = re.compile(
     r"[.!?]['\")\]*_]{0,4}(?=\s)|[.!?](?=[A-Z][a-z]+\s[a-z])|[.!?]['\")\]*_]{0,4}$|[。！？]"
     r"|\\\](?=\s*[A-Z][a-z]|\s*$)"
 )
-_LAST_ITEM_NUMBER = re.compile(r"\s*\(?\d{1,3}[.)]\s*")
-_WORD = re.compile(r"([A-Za-z][A-Za-z.]*)$")
+_ITEM_NUMBER = re.compile(r"\s*\(?\d{1,3}[.)]\s*")
+_LAST_WORD = re.compile(r"([A-Za-z][A-Za-z.]*)$")
 _NAME_BEFORE = re.compile(r"(?:[A-Z][a-z]+|[A-Z]\.)\s?$")
 _DISPLAY = re.compile(r"\\\[.{0,3000}?\\\]|\$\$.{0,3000}?\$\$", re.S)
 # Displayed formulas that stand without brackets, and drawings, which say nothing.
