@@ -13,12 +13,12 @@ from potstill.grading.reading.cues import (
     HEADING,
     MARKED,
     MAY_WITHDRAW,
-    NEXT_TASK,
     POINTS_BACK,
     RECHECKS,
     REPLACES,
     UNSURE,
     WITHDRAWS,
+    next_tasks,
     statement_score,
 )
 from potstill.grading.reading.formulas import formula_stated, free_letters, set_apart
@@ -75,7 +75,16 @@ class Draft:
     marked: bool
     score: float
     scope: bool
-    firm: bool
+    affirmed: bool = False
+
+    @property
+    def firm(self) -> bool:
+        """Whether it commits itself: it speaks of an answer, or says that it is right."""
+        return (
+            self.scope
+            or self.affirmed
+            or bool(ANSWER_WORD.search(self.text) or AFFIRMS.search(self.text))
+        )
 
 
 @dataclass(slots=True)
@@ -105,21 +114,24 @@ def drafts_of(sentences: list[Sentence], reader: Reader) -> list[Draft]:
     scope, fresh, answer_line = False, False, -1
     known: dict[str, float] = {}
     for place, sentence in enumerate(sentences):
-        marked = MARKED.match(sentence.text)
-        text = marked.group("rest").strip() if marked is not None else sentence.text
-        if HEADING.match(sentence.text) or (marked is not None and not text):
-            scope, fresh, answer_line = True, True, -1
-            continue
+        text, marked = sentence.text, None
+        low = text[:60].lower()
+        if "ans" in low or "result" in low or len(text) < 40:
+            marked = MARKED.match(sentence.text)
+            text = marked.group("rest").strip() if marked is not None else sentence.text
+            if HEADING.match(sentence.text) or (marked is not None and not text):
+                scope, fresh, answer_line = True, True, -1
+                continue
         if marked is not None:
             scope, fresh, answer_line = True, True, sentence.line
         elif scope and answer_line < 0:
             answer_line = sentence.line
-        if drafts and POINTS_BACK.match(sentence.text):
+        if drafts and "answer" in low and POINTS_BACK.match(sentence.text):
             drafts[-1].score += 2.0
         follows = reader.thought and drafts and drafts[-1].place == place - 1
         if follows and AFFIRMS.search(sentence.text):
             drafts[-1].score += 1.5
-            drafts[-1].firm = True
+            drafts[-1].affirmed = True
         if reader.kind in _NUMERIC and not (_HAS_DIGIT.search(text) or spells_number(text)):
             continue
         if len(text) > 15 and "".join(text.split()) in reader.question.squeezed:
@@ -135,13 +147,8 @@ def drafts_of(sentences: list[Sentence], reader: Reader) -> list[Draft]:
             alone = place + 1 == len(sentences) or sentences[place + 1].line != sentence.line
             score += _in_scope(fresh, alone, text, reader.question) if near else 1.0
             fresh = False
-        drafts.append(Draft(place, text, marked is not None, score, scope, _firm(scope, text)))
+        drafts.append(Draft(place, text, marked is not None, score, scope))
     return drafts
-
-
-def _firm(scope: bool, text: str) -> bool:
-    """Whether a sentence commits itself: it speaks of an answer, or says that it is right."""
-    return scope or bool(ANSWER_WORD.search(text) or AFFIRMS.search(text))
 
 
 def _base_score(sentence: Sentence, text: str, phrase: bool, reader: Reader) -> float:
@@ -171,7 +178,11 @@ def claims_of(drafts: list[Draft], taken_back: dict[str, int], reader: Reader) -
             continue
         score = draft.score + _by_value(draft, stated, reader.question)
         best = max(best, score)
-        claims.append(Claim(draft.place, score, stated, draft.scope, draft.firm, draft.text))
+        claims.append(
+            Claim(
+                draft.place, score, stated, draft.scope, reader.thought and draft.firm, draft.text
+            )
+        )
     claims.sort(key=lambda claim: claim.place)
     return claims
 
@@ -229,15 +240,12 @@ def without_next_task(
     text: str, problem: str, sentences: list[Sentence], drafts: list[Draft]
 ) -> tuple[list[Sentence], list[Draft]]:
     """What stands before an invented next task, where an answer was stated before it."""
-    for match in NEXT_TASK.finditer(text):
-        if len(problem) > 30 and problem[:40] in "".join(
-            text[match.end() : match.end() + 300].split()
-        ):
+    for begin, end in next_tasks(text):
+        if len(problem) > 30 and problem[:40] in "".join(text[end : end + 300].split()):
             # Examples stand before the question that was asked.
-            drafts = [d for d in drafts if sentences[d.place].start > match.start()]
-            continue
-        if any(sentences[d.place].start < match.start() and d.score >= LEAST for d in drafts):
-            inside = [s for s in sentences if s.start < match.start()]
+            drafts = [d for d in drafts if sentences[d.place].start > begin]
+        elif any(sentences[d.place].start < begin and d.score >= LEAST for d in drafts):
+            inside = [s for s in sentences if s.start < begin]
             return inside, [d for d in drafts if d.place < len(inside)]
     return sentences, drafts
 
@@ -257,13 +265,10 @@ def values_taken_back(
 ) -> dict[str, int]:
     """The values that a later sentence takes back, and where it does."""
     found: dict[str, int] = {}
-    if not any(
-        MAY_WITHDRAW.search(sentence.text) or REPLACES.match(sentence.text)
-        for sentence in sentences
-    ):
-        return found
     for place, sentence in enumerate(sentences):
         text = sentence.text
+        if not MAY_WITHDRAW.search(text):
+            continue
         if not reader.thought and REPLACES.match(text):
             meant = next((d for d in reversed(drafts) if d.place < place), None)
             if meant is not None and (stated := reader.stated(meant)):

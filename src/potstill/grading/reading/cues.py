@@ -14,7 +14,6 @@ __all__ = [
     "HEADING",
     "MARKED",
     "MAY_WITHDRAW",
-    "NEXT_TASK",
     "NOW",
     "POINTS_BACK",
     "RECHECKS",
@@ -24,6 +23,7 @@ __all__ = [
     "WITHDRAWS",
     "end_of_answer",
     "names_answer",
+    "next_tasks",
     "statement_score",
     "takes_back",
 ]
@@ -77,20 +77,27 @@ _IF_THEN = re.compile(r"(?i)if\b(?!.*\b(?:would|could|might|were|had)\b)[^?]{3,3
 NOW = re.compile(
     r"(?i)\b(?:now|currently|today|at present|right now|originally|initially|at first)\b"
 )
-NEXT_TASK = re.compile(
-    r"(?im)^[\s>#*_]{0,8}(?:(?:next\s+|new\s+|another\s+|follow-?up\s+|similar\s+)?(?:question|"
-    r"problem|exercise|"
-    r"example|task|instructions?|prompt|input)\s{0,3}\d{0,3}\s{0,3}[:.]|(?:q|human|user|"
-    r"student)\s?\d{0,3}\s?:|"
-    r"<\|?(?:im_start|user|human|endoftext|eot)|\[INST\]|###\s*(?:instruction|question|problem|"
-    r"human|user))"
-    r"|(?i:\bnow,?\s+try\b|\btry\s+this\b|\bfor\s+practice\b|\bpractice\s+problem|"
-    r"\byou are an? (?:ai|assistant|helpful|language|expert|teacher|student|chat)|"
-    r"\byou will be given\b|"
-    r"\bthe user (?:asks|wants|has asked)|\ba chat between\b|\bas an ai (?:language )?model\b|"
-    r"\b(?:write|create|generate) an? (?:\w+\s){0,3}(?:question|story|problem|program|function|"
-    r"essay|"
-    r"article|python)\b)"
+_TASK_LINE = re.compile(
+    r"(?i)[\s>#*_]{0,8}(?:(?:next\s+|new\s+|another\s+|follow-?up\s+|similar\s+)?(?:question|problem|"
+    r"exercise|example|task|instructions?|prompt|input)\s{0,3}\d{0,3}\s{0,3}[:.]|"
+    r"(?:q|human|user|student)\s?\d{0,3}\s?:|<\|?(?:im_start|user|human|endoftext|eot)|\[INST\]|"
+    r"(?:instruction|question|problem|human|user)\s*$)"
+)
+_TASK_HEADS = (
+    *("question", "problem", "exercise", "example", "task", "instruction", "prompt", "input", "q"),
+    *("human", "user", "student", "next", "new ", "another", "follow", "similar", "<", "[inst"),
+)
+_TASK_TALK = re.compile(
+    r"(?i)\b(?:now,?\s+try|try\s+this|for\s+practice|practice\s+problem|you will be given|"
+    r"you are an? (?:ai|assistant|helpful|language|expert|teacher|student|chat)|"
+    r"the user (?:asks|wants|has asked)|a chat between|as an ai (?:language )?model|"
+    r"(?:write|create|generate) an? (?:\w+\s){0,3}(?:question|story|problem|program|function|essay|"
+    r"article|python))\b"
+)
+# One of these stands in every match; looking for them first is cheap.
+_TALKS = (
+    *("try", "practice", "you will be given", "you are a", "the user ", "a chat between"),
+    *("as an ai ", "write a", "create a", "generate a"),
 )
 HEADING = re.compile(
     r"(?i)^(?:the\s+|my\s+|our\s+)?(?:final\s+|correct\s+)?(?:answers?|result|ans|"
@@ -116,6 +123,7 @@ WITHDRAWS = re.compile(
 UNSURE = re.compile(r"(?i)\b(?:maybe|perhaps|if|might|unless|suppose|whether)\b")
 MAY_WITHDRAW = re.compile(
     r"wrong|rror|mist|orrec|oubl|ops|righ|possible|true|n['o]t |forgot|miscal|misr|overl|scratch"
+    r"|^(?:[Nn]o|[Aa]ctually|[Ss]orry|[Ww]ait|[Oo]n second)\b"
 )
 # "No, 18." puts another value in the place of the one before.
 REPLACES = re.compile(
@@ -193,9 +201,25 @@ def names_answer(text: str) -> bool:
     return "answer" in text.lower() and bool(ANSWER_WORD.search(text))
 
 
+def next_tasks(text: str, start: int = 0) -> list[tuple[int, int]]:
+    """Return where invented next tasks and leaked instructions begin, from ``start`` on."""
+    found: list[tuple[int, int]] = []
+    at = 0
+    for line in text.split("\n"):
+        if line.lstrip(" \t>#*_")[:12].lower().startswith(_TASK_HEADS):
+            match = _TASK_LINE.match(line)
+            if match is not None and at >= start:
+                found.append((at, at + match.end()))
+        at += len(line) + 1
+    low = text.lower()
+    if any(talk in low for talk in _TALKS):
+        found += [match.span() for match in _TASK_TALK.finditer(text, start)]
+    return sorted(found)
+
+
 def end_of_answer(text: str, start: int = 0) -> int:
     """Return where an invented next task or leaked instructions begin, else the text's length."""
-    for match in NEXT_TASK.finditer(text, start):
-        if match.start() > start and text[start : match.start()].strip():
-            return match.start()
+    for begin, _ in next_tasks(text, start):
+        if begin > start and text[start:begin].strip():
+            return begin
     return len(text)

@@ -237,25 +237,29 @@ def _rating(text: str, numeral: Numeral, question: Question, problem_text: str) 
         score -= 1.5
     if _COMPARED.match(text[numeral.end : numeral.end + 40]):
         score += 1.5 if question.difference else -1.5
-    if _EACH.search(before[-40:]):
-        score -= 1.0
+    if "each" in before[-40:] or "every" in before[-40:] or "apiece" in before[-40:]:
+        score -= 1.0 if _EACH.search(before[-40:]) else 0.0
     if not question.rate and _RATE.match(text[numeral.end : numeral.end + 40]):
         score -= 2.0
     score += _by_name(text, numeral, clause, question)
     if follows and numeral.role in _COMPUTED:
         score += 2.5
-    if (named := _LEFT_SIDE.search(before[-28:])) is not None:
-        score += _by_left_side("".join(named.group(1).split()), numeral, question)
-    if bool(_NOT.search(clause)) is not question.negated:
+    if before[-8:].rstrip(" ＄$(").endswith("="):
+        named = _LEFT_SIDE.search(before[-28:].rstrip("＄$( "))
+        if named is not None:
+            score += _by_left_side("".join(named.group(1).split()), numeral, question)
+    words = frozenset(words_of(clause))
+    low = clause.lower()
+    if ("not" in words or "without" in words or "n't" in low) is not question.negated:
         score -= 1.5
-    if _WOULD.search(clause) and not question.would:
+    if not question.would and not _SUPPOSED.isdisjoint(words):
         score -= 1.5
     if question.later:
-        score -= 1.0 if NOW.search(clause) else -0.5 if re.search(r"\bwill\b", clause) else 0.0
+        score -= 1.0 if NOW.search(clause) else -0.5 if "will" in words else 0.0
     if _COMPOUND.search(before[-30:]):
         score -= 4.0
     score += _by_unit(text, numeral, question, problem_text)
-    return score + 2.5 * question.share(frozenset(words_of(clause)))
+    return score + 2.5 * question.share(words)
 
 
 def _by_name(text: str, numeral: Numeral, clause: str, question: Question) -> float:
@@ -263,7 +267,7 @@ def _by_name(text: str, numeral: Numeral, clause: str, question: Question) -> fl
     if not question.names:
         return 0.0
     local = re.match(r"[^\d,;:]{0,60}", text[numeral.end :])
-    ahead = re.search(r"[^\d;:.]{0,40}$", text[: numeral.start])
+    ahead = re.search(r"[^\d;:.]{0,40}$", text[max(0, numeral.start - 40) : numeral.start])
     for where in (local.group() if local else "", ahead.group() if ahead else "", clause):
         said = frozenset(re.findall(r"[A-Z][a-z]+", where))
         if said & question.names:
@@ -362,8 +366,7 @@ _MORE_THAN = re.compile(
 )
 _RATE = re.compile(r"(?i)(?:\s[a-z]+){0,2}(?:\s+(?:per|each|apiece|every)\b|/[a-z])")
 _EACH = re.compile(r"(?i)\b(?:each|every|apiece)\b[^.,;]{0,24}$")
-_NOT = re.compile(r"(?i)\b(?:not|without)\b(?!\s+only)|n't\b")
-_WOULD = re.compile(r"(?i)\b(?:would|could|might|if)\b")
+_SUPPOSED = frozenset(map(stem, ("would", "could", "might", "if")))
 _CLAUSE_START = re.compile(
     r"(?i)[;:]|,(?=\s+(?:and|but|so|thus|hence|therefore|giving|we|while|which|leaving|with|not|"
     r"then|that|or|because|since|after|in|the|he|she|it|"

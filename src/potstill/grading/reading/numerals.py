@@ -68,6 +68,10 @@ _BOUND_BEHIND = re.compile(
     r"[a-zA-Z](?<![gmshLlJaAI])(?![A-Za-z'&])|\s[yznk](?![A-Za-z'&])|\((?=[a-zA-Z])"
 )
 _BOUND_BEFORE = re.compile(r"(?:(?<![A-Za-z])[a-zA-Z]|\))/$")
+# Words that may belong to a number: a half, a scale, degrees below zero.
+_WORD_BEHIND = re.compile(r"[°\s]\s?(?:[°adhmtbc]|degree|below)", re.I)
+_ORDINAL_BEHIND = re.compile(r"(?:\^?\{?\s?)(?:st|nd|rd|th)\b")
+_HYPHEN_BEHIND = re.compile(r"-[A-Za-z]{2,}")
 _AND_A_HALF = re.compile(r"\s+and\s+(?:a|one)[\s-]+(half|quarter|third)\b(?!\s+of)", re.I)
 _BELOW_ZERO = re.compile(
     r"\s?(?:degrees?|°\s?[CF]?)?(?:\s(?:celsius|fahrenheit))?\s+below\s+zero\b", re.I
@@ -101,18 +105,21 @@ class Numeral:
     role: NumeralRole
 
 
-def numerals_in(text: str, formulas: tuple[str, ...] = ()) -> list[Numeral]:
+def numerals_in(text: str, formulas: tuple[str, ...] = (), *, roles: bool = True) -> list[Numeral]:
     """Return the numbers of a text in order, at most 200.
 
     ``formulas`` are those set apart, of which the text holds the marks; they count as numbers.
+    Without ``roles`` no calculation is looked for.
     """
-    found: list[Numeral] = [
-        Numeral(formula, f"formula {formula}", m.start(), m.end(), False, False, False, _P)
-        for m in FORMULA.finditer(text)
-        if (formula := formulas[int(m.group(1))] if int(m.group(1)) < len(formulas) else "")
-    ]
+    found: list[Numeral] = []
+    if formulas:
+        found = [
+            Numeral(formula, f"formula {formula}", m.start(), m.end(), False, False, False, _P)
+            for m in FORMULA.finditer(text)
+            if (formula := formulas[int(m.group(1))] if int(m.group(1)) < len(formulas) else "")
+        ]
     for match in _DIGITS.finditer(text):
-        if text[match.start() - 1 : match.start()] == "\ue000":
+        if formulas and text[match.start() - 1 : match.start()] == "\ue000":
             continue
         numeral = _digits(text, match)
         if numeral is not None:
@@ -127,7 +134,7 @@ def numerals_in(text: str, formulas: tuple[str, ...] = ()) -> list[Numeral]:
                 found.append(_spelled(text, match))
     if len(found) > 1:
         found.sort(key=lambda numeral: numeral.start)
-    return _with_roles(text, found[:200])
+    return _with_roles(text, found[:200]) if roles else found[:200]
 
 
 _P = NumeralRole.PLAIN
@@ -180,16 +187,15 @@ def _digits(text: str, match: re.Match[str]) -> Numeral | None:
             return None
         value = Fraction(value) / int(bottom)
         number = f"{number}/{bottom}"
-    half = _AND_A_HALF.match(text, end)
-    if half is not None:
-        value += Fraction(1, _PART_NAMES[half.group(1).lower()])
-        number, end = str(value), half.end()
-    scale = _SCALE_BEHIND.match(text, end)
-    if scale is not None:
-        value *= SCALES[scale.group(1).lower()]
-        number = str(value)
-        end = scale.end()
-    below = _BELOW_ZERO.match(text, end)
+    below = None
+    if _WORD_BEHIND.match(text, end):
+        if (half := _AND_A_HALF.match(text, end)) is not None:
+            value += Fraction(1, _PART_NAMES[half.group(1).lower()])
+            number, end = str(value), half.end()
+        if (scale := _SCALE_BEHIND.match(text, end)) is not None:
+            value *= SCALES[scale.group(1).lower()]
+            number, end = str(value), scale.end()
+        below = _BELOW_ZERO.match(text, end)
     sign = "-" if match.group("sign") or match.group("minus") or below else ""
     money = (match.group("money") or "").strip()
     percent = bool(match.group("percent"))
@@ -201,9 +207,9 @@ def _digits(text: str, match: re.Match[str]) -> Numeral | None:
         text[max(0, match.start() - 3) : match.start()]
     ):
         role = NumeralRole.FACTOR
-    elif re.match(r"(?:\^?\{?\s?)(?:st|nd|rd|th)\b", text[end : end + 8]):
+    elif _ORDINAL_BEHIND.match(text, end):
         role = NumeralRole.ORDINAL
-    elif re.match(r"-[A-Za-z]{2,}", text[end : end + 12]):
+    elif _HYPHEN_BEHIND.match(text, end):
         role = NumeralRole.LABEL
     start = match.start()
     if not money and _LABEL.search(text[max(0, start - 14) : start].rstrip()):

@@ -41,7 +41,9 @@ _FORMULA = re.compile(
 _PROSE = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{3,}(?![A-Za-z])")
 _IN_TEXT = re.compile(r"\\(?:text|mathrm|mbox|textbf|operatorname)\s?\{[^{}]*\}|\\[A-Za-z]+")
 _MARKUP = re.compile(r"\*\*|__|(?<![\w*])\*(?=\S)|(?<=\S)\*(?![\w*])|`|^\s{0,3}#{1,6}\s+|^\s*>\s?")
+_MARKED_UP = re.compile("[*_`#>]")
 _ITEM = re.compile(r"^\s*(?:[-*•–]\s+|\(?\d{1,3}[.)]\s+|(?:step\s+\d+\s*[:.)-]\s*))", re.IGNORECASE)
+_ENDS = frozenset(".!?:;)]}$|。！？＞>")
 _WORD = re.compile(r"[A-Za-z][A-Za-z']*|\d+(?:,\d{3})*(?:\.\d+)?")
 
 
@@ -63,7 +65,8 @@ class Sentence:
 
 def sentences_of(text: str) -> list[Sentence]:
     """Return the sentences of a text in order, displayed formulas within their sentence."""
-    text = _DISPLAY.sub(lambda found: found.group().replace("\n", " "), text)
+    if "\\[" in text or "$$" in text:
+        text = _DISPLAY.sub(lambda found: found.group().replace("\n", " "), text)
     found: list[Sentence] = []
     start = 0
     for number, line in enumerate(text.split("\n")):
@@ -91,9 +94,9 @@ def _in_line(line: str, offset: int, number: int) -> list[Sentence]:
     if line[begin:].strip():
         pieces.append((begin, len(line)))
     return [
-        Sentence(_plain(line[a:b]), offset + a, number, item is not None, True, index == 0)
+        Sentence(plain, offset + a, number, item is not None, True, index == 0)
         for index, (a, b) in enumerate(pieces)
-        if _plain(line[a:b])
+        if (plain := _plain(line[a:b]))
     ]
 
 
@@ -120,11 +123,11 @@ def _ends_none(line: str, match: re.Match[str], begin: int) -> bool:
 
 
 def _plain(text: str) -> str:
-    return _MARKUP.sub("", text).strip()
+    return (_MARKUP.sub("", text) if _MARKED_UP.search(text) else text).strip()
 
 
 def _is_ended(text: str) -> bool:
-    return text.rstrip(" *_`\"'")[-1:] in tuple(".!?:;)]}$|。！？＞>")
+    return text.rstrip(" *_`\"'")[-1:] in _ENDS
 
 
 def money_marked(text: str) -> str:
