@@ -13,7 +13,7 @@ from fractions import Fraction
 from potstill.grading.normalise import MONEY
 from potstill.grading.reading.vocabulary import ORDINALS, SCALES, SMALL_NUMBERS, TENS
 
-__all__ = ["Numeral", "NumeralRole", "numerals_in", "spells_number"]
+__all__ = ["Numeral", "NumeralRole", "numerals_in", "spells_number", "values_in"]
 
 _DIGITS = re.compile(
     rf"(?P<sign>(?<![\d)\]}}.%]\s)(?<![\w)\]}}.%])[-−](?=[{MONEY}£€₹¥]?[\d.]))?(?P<money>[{MONEY}£€₹¥]\s?)?(?P<minus>-)?"
@@ -31,22 +31,25 @@ _PARTS = re.compile(
     rf"(?i)[\s-]+((?:{'|'.join(_PART_NAMES)})s?)\b(?!\s+(?:place|position|grade|day|row|floor))"
 )
 _WORDS = re.compile(
-    rf"(?i)\b(?:(?:{_any_word})(?:(?:[\s-]+and)?[\s-]+(?:{_any_word}))*|{'|'.join(ORDINALS)})\b"
+    rf"\b(?:(?:{_any_word})(?:(?:[\s-]+and)?[\s-]+(?:{_any_word}))*|{'|'.join(ORDINALS)})\b"
 )
 _VOCABULARY = frozenset({*SMALL_NUMBERS, *TENS, *SCALES, *ORDINALS})
 _LETTERS = re.compile("[a-z]+")
 _SCALE_BEHIND = re.compile(r"\s?(hundred|thousand|million|billion)\b", re.IGNORECASE)
 # What stands between two numbers of one calculation: a unit in a word or two, then a sign.
 FORMULA = re.compile("\ue000(\\d+)\ue001")
-_BETWEEN = re.compile(
-    r"^\s*(?P<unit>(?:(?!(?:and|or|then|so|but|we|to|which|that)\b)[A-Za-z°'²³./-]+\s*|"
-    r"\([^()]{0,40}\)\s*|[\])}]\s*){0,6}?)"
-    r"(?P<sign>[-+−–*×⋅·÷/=≈<>^]|\bx\b|\btimes\b(?!\s+(?:as|more|the|a|per|in)\b)|\bplus\b|"
-    r"\bminus\b|"
-    r"\b(?:divided|multiplied)\s+by\b|\bequals\b|\bis\s+equal\s+to\b)\s*[-(\[{]*\s*$",
-    re.IGNORECASE,
+_SIGNS = frozenset("-+−–*×⋅·÷/=≈<>^")
+_SIGN_WORDS = re.compile(
+    r"(?:\bx|\btimes|\bplus|\bminus|\b(?:divided|multiplied)\s+by|\bequals|\bis\s+equal\s+to)$"
 )
-_SIGN = re.compile(r"(?i)[-+−–*×⋅·÷/=≈<>^]|\bx\b|times|plus|minus|divided|multiplied|equal")
+# A unit in a few words; "and" or "so" begins something else.
+_UNIT = re.compile(
+    r"\s*(?:(?:(?!(?:and|or|then|so|but|we|to|which|that)\b)[A-Za-z°'²³./-]+|\([^()]{0,40}\)|[\])}])\s*)*",
+    re.I,
+)
+# What a number begins with: looked for first, for the whole pattern is dear at every letter.
+_VALUE = re.compile(r"(?<![\d.,_^])(\d+(?:,\d{3})*(?:\.\d+)?(?:/[1-9]\d*)?)(?![a-zA-Z_]\b)")
+_BEGIN = re.compile(rf"[-−{MONEY}£€₹¥.\d]")
 _EQUALS = ("=", "≈", "equals", "is equal to")
 _LEADING_SIGN = re.compile(r"(?:[=≈]|\bequals\b|\bis\s+equal\s+to\b)\s*[-(\[{]*\s*$", re.IGNORECASE)
 _VARIABLE_BEFORE = re.compile(r"(?:(?<![A-Za-z])[A-Za-z](?:_\w)?|[A-Za-z)]\))\s*=\s*$")
@@ -109,7 +112,6 @@ def numerals_in(text: str, formulas: tuple[str, ...] = (), *, roles: bool = True
     """Return the numbers of a text in order, at most 200.
 
     ``formulas`` are those set apart, of which the text holds the marks; they count as numbers.
-    Without ``roles`` no calculation is looked for.
     """
     found: list[Numeral] = []
     if formulas:
@@ -118,7 +120,12 @@ def numerals_in(text: str, formulas: tuple[str, ...] = (), *, roles: bool = True
             for m in FORMULA.finditer(text)
             if (formula := formulas[int(m.group(1))] if int(m.group(1)) < len(formulas) else "")
         ]
-    for match in _DIGITS.finditer(text):
+    end = 0
+    for begin in _BEGIN.finditer(text):
+        match = _DIGITS.match(text, begin.start()) if begin.start() >= end else None
+        if match is None:
+            continue
+        end = match.end()
         if formulas and text[match.start() - 1 : match.start()] == "\ue000":
             continue
         numeral = _digits(text, match)
@@ -129,12 +136,26 @@ def numerals_in(text: str, formulas: tuple[str, ...] = (), *, roles: bool = True
     # Few sentences spell a number; looking for all the words at once is dear.
     if spells_number(text):
         taken = [(numeral.start, numeral.end) for numeral in found]
-        for match in _WORDS.finditer(text):
+        low = text.lower()
+        for match in _WORDS.finditer(low if len(low) == len(text) else text):
             if not any(a <= match.start() < b for a, b in taken):
                 found.append(_spelled(text, match))
     if len(found) > 1:
         found.sort(key=lambda numeral: numeral.start)
-    return _with_roles(text, found[:200]) if roles else found[:200]
+    return _with_roles(text, found[:200])
+
+
+def values_in(text: str) -> frozenset[str]:
+    """Return the values of the numbers of a text, but for those that only multiply a letter."""
+    found = {
+        str(int(number) if number.isdigit() else Fraction(number.lstrip("0") or "0"))
+        for match in _VALUE.finditer(text)
+        if (number := match.group(1).replace(",", ""))
+    }
+    if spells_number(text):
+        low = text.lower()
+        found |= {_spelled(low, match).value for match in _WORDS.finditer(low)}
+    return frozenset(found)
 
 
 _P = NumeralRole.PLAIN
@@ -232,11 +253,21 @@ def _spelled_value(text: str) -> int:
     return total + part
 
 
-def _joined(between: str) -> re.Match[str] | None:
-    """How the text between two numbers joins them into one calculation, if it does."""
-    if len(between) > 120 or not _SIGN.search(between):
-        return None
-    return _BETWEEN.match(between)
+def _joined(between: str) -> str:
+    """The sign by which the text between two numbers joins them into one calculation, or ""."""
+    if not 0 < len(between) <= 120:
+        return ""
+    before = between.rstrip(" \t([{").removesuffix("-").rstrip() or between.strip()
+    sign = before[-1:] if before[-1:] in _SIGNS else ""
+    if not sign:
+        worded = _SIGN_WORDS.search(before[-16:].lower())
+        if worded is None:
+            return ""
+        sign = " ".join(worded.group().split())
+        unit = before[: len(before) - len(before[-16:]) + worded.start()]
+    else:
+        unit = before[:-1]
+    return sign if len(unit.split()) <= 4 and _UNIT.fullmatch(unit) else ""
 
 
 def _with_roles(text: str, numerals: list[Numeral]) -> list[Numeral]:
@@ -245,21 +276,20 @@ def _with_roles(text: str, numerals: list[Numeral]) -> list[Numeral]:
 
     roles = [numeral.role for numeral in numerals]
     for index, numeral in enumerate(numerals):
-        before = text[numerals[index - 1].end if index else 0 : numeral.start][-90:]
+        between = text[numerals[index - 1].end if index else 0 : numeral.start]
         if numeral.role is NumeralRole.FACTOR:
             continue
-        if _LEADING_SIGN.search(before) and not numeral.spelled:
-            named = index == 0 or not _joined(text[numerals[index - 1].end : numeral.start])
-            alone = (named and _VARIABLE_BEFORE.search(before)) or _UNKNOWN.search(before[-40:])
-            roles[index] = NumeralRole.NAMED if alone else NumeralRole.RESULT
-        if index == 0:
-            continue
-        joined = _joined(text[numerals[index - 1].end : numeral.start])
-        if joined is None or len(joined.group("unit").split()) > 4:
+        sign = _joined(between) if index else ""
+        before = between[-90:]
+        if "=" in before or "≈" in before or "equal" in before:
+            if _LEADING_SIGN.search(before) and not numeral.spelled:
+                unknown = _UNKNOWN.search(before[-40:])
+                alone = (not sign and _VARIABLE_BEFORE.search(before)) or unknown
+                roles[index] = NumeralRole.NAMED if alone else NumeralRole.RESULT
+        if not sign:
             continue
         if roles[index - 1] is not NumeralRole.LABEL:
             roles[index - 1] = NumeralRole.OPERAND
-        sign = " ".join(joined.group("sign").lower().split())
         if not numeral.spelled or sign not in _EQUALS:
             roles[index] = NumeralRole.RESULT if sign in _EQUALS else NumeralRole.OPERAND
     for index, numeral in enumerate(numerals):

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from potstill.grading.reading.numerals import NumeralRole, numerals_in
+from potstill.grading.reading.numerals import values_in
 from potstill.grading.reading.sentences import money_marked, sentences_of, stem, words_of
 from potstill.grading.reading.vocabulary import COMMON
 from potstill.grading.units import split_unit
@@ -123,9 +123,7 @@ def question_of(problem_text: str) -> Question:
         words=words,
         counted=frozenset(counted),
         counted_of=frozenset(counted_of),
-        numbers=frozenset(
-            numeral.value for numeral in numerals_in(text) if numeral.role is not NumeralRole.FACTOR
-        ),
+        numbers=values_in(text),
         all_words=frozenset(words_of(text)),
         money=in_money or (priced and not counted and bool(_MONEY_ASKED.search(asked))),
         asked=asked,
