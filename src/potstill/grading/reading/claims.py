@@ -23,7 +23,7 @@ from potstill.grading.reading.cues import (
 )
 from potstill.grading.reading.formulas import formula_stated, free_letters, set_apart
 from potstill.grading.reading.numbers import Statement, number_stated
-from potstill.grading.reading.numerals import numerals_in, spells_number
+from potstill.grading.reading.numerals import VOCABULARY, numerals_in
 from potstill.grading.reading.question import Question
 from potstill.grading.reading.sentences import Sentence, words_of
 from potstill.grading.reading.words import letter_stated, word_stated
@@ -57,6 +57,11 @@ _WORDED = frozenset(
     }
 )  # fmt: skip
 _HAS_DIGIT = re.compile(r"[\d\\]|\b[Nn]o\s")
+_LETTERS = re.compile("[a-z]+")
+_MARKING = frozenset(["answer", "answers", "ans", "result"])
+_CORRECTING = frozenset(
+    ["wait", "actually", "no", "correction", "sorry", "thought", "rather", "should"]
+)
 _JOINED = re.compile(r"[;=]|,\s|\bi\.e|\bor\b")
 _VERB = re.compile(r"(?i)\s(?:is|are|was|were|has|have|had|will)\s|^(?:no|yes)\b,")
 
@@ -115,8 +120,9 @@ def drafts_of(sentences: list[Sentence], reader: Reader) -> list[Draft]:
     known: dict[str, float] = {}
     for place, sentence in enumerate(sentences):
         text, marked = sentence.text, None
-        low = text[:60].lower()
-        if "ans" in low or "result" in low or len(text) < 40:
+        low = text.lower()
+        letters = frozenset(_LETTERS.findall(low))
+        if len(text) < 40 or not _MARKING.isdisjoint(letters):
             marked = MARKED.match(sentence.text)
             text = marked.group("rest").strip() if marked is not None else sentence.text
             if HEADING.match(sentence.text) or (marked is not None and not text):
@@ -126,20 +132,21 @@ def drafts_of(sentences: list[Sentence], reader: Reader) -> list[Draft]:
             scope, fresh, answer_line = True, True, sentence.line
         elif scope and answer_line < 0:
             answer_line = sentence.line
-        if drafts and "answer" in low and POINTS_BACK.match(sentence.text):
+        if drafts and "answer" in letters and POINTS_BACK.match(sentence.text):
             drafts[-1].score += 2.0
         follows = reader.thought and drafts and drafts[-1].place == place - 1
         if follows and AFFIRMS.search(sentence.text):
             drafts[-1].score += 1.5
             drafts[-1].affirmed = True
-        if reader.kind in _NUMERIC and not (_HAS_DIGIT.search(text) or spells_number(text)):
+        named = _HAS_DIGIT.search(text) or not VOCABULARY.isdisjoint(letters)
+        if reader.kind in _NUMERIC and not named:
             continue
         if len(text) > 15 and "".join(text.split()) in reader.question.squeezed:
             continue  # the problem, said again
         near = scope and sentence.line == answer_line
         if sentence.text not in known:
             phrase = marked is not None or (near and fresh)
-            known[sentence.text] = _base_score(sentence, text, phrase, reader)
+            known[sentence.text] = _base_score(text, phrase, letters, reader)
         score = known[sentence.text]
         if score < 0 and not reader.thought:
             continue
@@ -151,13 +158,14 @@ def drafts_of(sentences: list[Sentence], reader: Reader) -> list[Draft]:
     return drafts
 
 
-def _base_score(sentence: Sentence, text: str, phrase: bool, reader: Reader) -> float:
+def _base_score(text: str, phrase: bool, letters: frozenset[str], reader: Reader) -> float:
     if phrase and _is_phrase(text):
         return 3.0
-    score = statement_score(text, reader.question)
+    score = statement_score(text, reader.question, letters)
     if reader.thought:
         return score + (2.0 if AFFIRMS.search(text) else 0.0)
-    return score + (3.0 if score >= 0 and CORRECTS.search(sentence.text) else 0.0)
+    corrects = score >= 0 and not _CORRECTING.isdisjoint(letters) and CORRECTS.search(text)
+    return score + (3.0 if corrects else 0.0)
 
 
 def _is_phrase(text: str) -> bool:

@@ -159,31 +159,51 @@ POINTS_BACK = re.compile(
 )
 
 
-def statement_score(text: str, question: Question) -> float:
-    """Return how far a sentence commits itself to an answer to the question; none below 0."""
+def statement_score(text: str, question: Question, letters: frozenset[str]) -> float:
+    """Return how far a sentence commits itself to an answer to the question; none below 0.
+
+    ``letters`` are its runs of letters in lower case: looking one up is cheaper than a pattern.
+    """
     if text.rstrip(" *_\"'").endswith("?"):
         return -1.0
-    low = text.lower()
-    score = 2.5 * question.share(frozenset(words_of(text)))
-    if ("answer" in low or "result" in low) and ANSWER_WORD.search(text):
-        score += 4.0
-    if "answer" in low and _OTHERS_ANSWER.search(text):
-        score -= 8.0
+    score = 2.5 * question.share(words_of(text))
+    if "answer" in letters or "result" in letters or "correct" in letters:
+        score += 4.0 if ANSWER_WORD.search(text) else 0.0
+        if not _OTHERS.isdisjoint(letters) and _OTHERS_ANSWER.search(text):
+            score -= 8.0
     if question.later and NOW.search(text):
         score -= 1.0
     if _CONCLUDES.match(text):
         score += 1.5
-    elif _SO.search(text):
-        score += 1.0
+    elif not _SO_WORDS.isdisjoint(letters) or text[:1] in "∴⇒=":
+        score += 1.0 if _SO.search(text) else 0.0
     if text.startswith("(") and text.rstrip(".").endswith(")"):
         score -= 2.0
-    if _SUPPOSES.search(text):
+    if not _SUPPOSING.isdisjoint(letters) and _SUPPOSES.search(text):
         score -= 1.0 if _IF_THEN.match(text) else 3.0
     if "=" not in text and _PLANS.match(_CONNECTIVE.sub("", text)):
         score -= 2.0
     if _EXPLAINS.match(text):
         score -= 2.5
     return score
+
+
+# One of these stands in every match of the pattern that is named after them.
+_SO_WORDS = frozenset(["so", "then", "which", "that", "now", "therefore", "thus", "hence"])
+_OTHERS = frozenset(
+    [
+        *("wrong", "incorrect", "common", "textbook", "book", "first", "initial", "original"),
+        *("earlier", "previous", "tempting", "naive", "student", "someone", "somebody", "some"),
+        "many",
+    ]
+)
+_SUPPOSING = frozenset(
+    [
+        *("if", "suppose", "assume", "assuming", "unless", "what", "say", "case", "maybe"),
+        *("perhaps", "might", "hypothetical", "hypothetically", "could", "may", "sure", "it"),
+        *("alternatively", "would", "let", "had"),
+    ]
+)
 
 
 def takes_back(text: str) -> bool:

@@ -13,7 +13,7 @@ from fractions import Fraction
 from potstill.grading.normalise import MONEY
 from potstill.grading.reading.vocabulary import ORDINALS, SCALES, SMALL_NUMBERS, TENS
 
-__all__ = ["Numeral", "NumeralRole", "numerals_in", "spells_number", "values_in"]
+__all__ = ["VOCABULARY", "Numeral", "NumeralRole", "numerals_in", "spells_number", "values_in"]
 
 _DIGITS = re.compile(
     rf"(?P<sign>(?<![\d)\]}}.%]\s)(?<![\w)\]}}.%])[-−](?=[{MONEY}£€₹¥]?[\d.]))?(?P<money>[{MONEY}£€₹¥]\s?)?(?P<minus>-)?"
@@ -33,7 +33,7 @@ _PARTS = re.compile(
 _WORDS = re.compile(
     rf"\b(?:(?:{_any_word})(?:(?:[\s-]+and)?[\s-]+(?:{_any_word}))*|{'|'.join(ORDINALS)})\b"
 )
-_VOCABULARY = frozenset({*SMALL_NUMBERS, *TENS, *SCALES, *ORDINALS})
+VOCABULARY = frozenset({*SMALL_NUMBERS, *TENS, *SCALES, *ORDINALS})
 _LETTERS = re.compile("[a-z]+")
 _SCALE_BEHIND = re.compile(r"\s?(hundred|thousand|million|billion)\b", re.IGNORECASE)
 # What stands between two numbers of one calculation: a unit in a word or two, then a sign.
@@ -163,7 +163,7 @@ _P = NumeralRole.PLAIN
 
 def spells_number(text: str) -> bool:
     """Return whether a text holds a number word."""
-    return not _VOCABULARY.isdisjoint(_LETTERS.findall(text.lower()))
+    return not VOCABULARY.isdisjoint(_LETTERS.findall(text.lower()))
 
 
 def _spelled(text: str, match: re.Match[str]) -> Numeral:
@@ -281,11 +281,11 @@ def _with_roles(text: str, numerals: list[Numeral]) -> list[Numeral]:
             continue
         sign = _joined(between) if index else ""
         before = between[-90:]
-        if "=" in before or "≈" in before or "equal" in before:
-            if _LEADING_SIGN.search(before) and not numeral.spelled:
-                unknown = _UNKNOWN.search(before[-40:])
-                alone = (not sign and _VARIABLE_BEFORE.search(before)) or unknown
-                roles[index] = NumeralRole.NAMED if alone else NumeralRole.RESULT
+        equated = "=" in before or "≈" in before or "equal" in before
+        if equated and not numeral.spelled and _LEADING_SIGN.search(before):
+            unknown = _UNKNOWN.search(before[-40:])
+            alone = (not sign and _VARIABLE_BEFORE.search(before)) or unknown
+            roles[index] = NumeralRole.NAMED if alone else NumeralRole.RESULT
         if not sign:
             continue
         if roles[index - 1] is not NumeralRole.LABEL:

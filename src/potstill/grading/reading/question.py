@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -88,7 +89,7 @@ class Question:
             len(text_words & fact) >= 0.75 * len(text_words) for fact in self.facts
         )
 
-    def share(self, text_words: frozenset[str]) -> float:
+    def share(self, text_words: Collection[str]) -> float:
         """Return the part of the question's words that a text repeats, in [0, 1]."""
         weights = self.weights
         if not weights:
