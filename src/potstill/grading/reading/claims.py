@@ -34,6 +34,7 @@ __all__ = [
     "claims_of",
     "drafts_of",
     "is_numeric",
+    "last_of_the_strongest",
     "values_taken_back",
     "without_last_check",
     "without_next_task",
@@ -193,6 +194,31 @@ def claims_of(drafts: list[Draft], taken_back: dict[str, int], reader: Reader) -
         )
     claims.sort(key=lambda claim: claim.place)
     return claims
+
+
+def last_of_the_strongest(
+    sentences: list[Sentence], drafts: list[Draft], reader: Reader
+) -> Claim | None:
+    """The last claim, where none before it can be stronger: read alone, since it is the answer.
+
+    Most texts end in their answer, and reading what every sentence before it states is most of the
+    work. None where the others have to be read to tell.
+    """
+    for at in range(len(drafts) - 1, -1, -1):
+        draft = drafts[at]
+        stated = reader.stated(draft)
+        if stated is None:
+            continue
+        score = draft.score + _by_value(draft, stated, reader.question)
+        if stated.several or score < LEAST:
+            return None
+        # A value adds one at most, and the strongest are those within one of the top.
+        if any(other.score > score for other in drafts[:at]):
+            return None
+        if any(MAY_WITHDRAW.search(sentence.text) for sentence in sentences[draft.place + 1 :]):
+            return None
+        return Claim(draft.place, score, stated, draft.scope, False, draft.text)
+    return None
 
 
 def _by_value(draft: Draft, stated: Statement, question: Question) -> float:

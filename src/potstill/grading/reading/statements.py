@@ -10,6 +10,7 @@ from potstill.grading.reading.claims import (
     Reader,
     claims_of,
     drafts_of,
+    last_of_the_strongest,
     values_taken_back,
     without_last_check,
     without_next_task,
@@ -73,6 +74,10 @@ def answer_stated(
     reader = Reader(kind, problem_text, question_of(problem_text), thought)
     drafts = drafts_of(sentences, reader)
     sentences, drafts = without_next_task(text, reader.question.squeezed, sentences, drafts)
+    if not (broken or thought):
+        last = last_of_the_strongest(sentences, drafts, reader)
+        if last is not None:
+            return Stated(last.stated.text, _rule(last))
     if broken:
         drafts = without_last_check(sentences, drafts)
     claims = claims_of(drafts, values_taken_back(sentences, drafts, reader), reader)
