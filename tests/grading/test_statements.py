@@ -231,3 +231,16 @@ def test_a_number_at_a_cut_is_no_answer(key: str) -> None:
     for rule in ("truncated", "stated"):
         found = grade(problem, text, finish=Finish.LENGTH, cut=rule)
         assert found.outcome is Outcome.TRUNCATED
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["12 muffins each = 12 muffins each\n", "$3 * (1/2)x = $12\n\n"],
+    ids=["itself", "unknown"],
+)
+@pytest.mark.parametrize("end", ["", "12 muffins each = ", "$"])
+def test_a_loop_that_ends_in_the_middle_of_an_equation_states_nothing(line: str, end: str) -> None:
+    problem = Problem("p", "How many muffins?", TextGold("12"), "integer", "test")
+    loop = f"To solve this, we set up an equation.\n{line * 80}{end}"
+    outcome = grade(problem, loop if end else loop.rstrip() + " =").outcome
+    assert outcome is not Outcome.CORRECT

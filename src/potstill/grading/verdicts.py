@@ -94,7 +94,7 @@ def _settled_by_state(text: str, finish: Finish, error: str) -> Settled | None:
         return Settled(Outcome.ERRORED, error or "the generation failed")
     if finish is Finish.FILTERED:
         return Settled(Outcome.FILTERED, error or "the endpoint filtered the answer")
-    if not _WORD_CHARACTER.search(text) and not tidy(text):
+    if not _WORD_CHARACTER.search(text) and not tidy(text.strip("$ \n")):
         blank = Settled(Outcome.BLANK, "the response has no text")
         return _TRUNCATED if finish is Finish.LENGTH else blank
     return None

@@ -13,7 +13,7 @@ from functools import lru_cache
 from potstill.grading.normalise import MONEY
 from potstill.grading.reading.vocabulary import ABBREVIATIONS, PASTS, UNIT_ABBREVIATIONS
 
-__all__ = ["Sentence", "money_marked", "sentences_of", "stem", "words_of"]
+__all__ = ["Sentence", "hangs", "money_marked", "sentences_of", "stem", "words_of"]
 
 
 _END = re.compile(
@@ -44,10 +44,11 @@ _MARKUP = re.compile(r"\*\*|__|(?<![\w*])\*(?=\S)|(?<=\S)\*(?![\w*])|`|^\s{0,3}#
 _MARKED_UP = re.compile("[*_`#>]")
 _ITEM = re.compile(r"^\s*(?:[-*•–]\s+|\(?\d{1,3}[.)]\s+|(?:step\s+\d+\s*[:.)-]\s*))", re.IGNORECASE)
 _ENDS = frozenset(".!?:;)]}$|。！？＞>")
+_HANGS = re.compile(r"(?:[=+(/,]|(?:\A|\s)\$)\s*\Z")
 _WORD = re.compile(r"[A-Za-z][A-Za-z']*|\d+(?:,\d{3})*(?:\.\d+)?")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Sentence:
     """One sentence: its text without markup, where it starts, whether it ends and begins a line.
 
@@ -74,10 +75,15 @@ def sentences_of(text: str) -> list[Sentence]:
         if not (found and found[-1].item and _ITEM_NUMBER.fullmatch(line)):
             found += _in_line(line, start, number)
         start += len(line) + 1
-    if found and not text[-1:].isspace() and not _is_ended(found[-1].text):
+    if found and not _is_ended(found[-1].text) and (hangs(text) or not text[-1:].isspace()):
         last = found[-1]
         found[-1] = Sentence(last.text, last.start, last.line, last.item, False, last.opens)
     return found
+
+
+def hangs(text: str) -> bool:
+    """Return whether a text ends before something that has to follow: "84 =", "and (", a lone $."""
+    return _HANGS.search(text[-40:]) is not None
 
 
 def _in_line(line: str, offset: int, number: int) -> list[Sentence]:

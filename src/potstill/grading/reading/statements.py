@@ -17,11 +17,11 @@ from potstill.grading.reading.claims import (
 )
 from potstill.grading.reading.cues import ANSWER_WORD
 from potstill.grading.reading.question import question_of
-from potstill.grading.reading.sentences import money_marked, sentences_of
+from potstill.grading.reading.sentences import hangs, money_marked, sentences_of
 
 __all__ = ["LONG", "Stated", "answer_stated"]
 
-TAIL_CHARACTERS = 24_000
+TAIL_CHARACTERS = 16_000
 # A response this long that ends within a sentence was cut there, whatever its server says.
 LONG = 1_000
 _STRUCK = re.compile(r"~~[^~\n]{1,80}~~")
@@ -63,12 +63,13 @@ def answer_stated(
     for being complete.
     """
     long = long or len(text) > LONG
+    open_end = hangs(text)
     text = money_marked(_without_struck(_tail(_hashes_named(text))))
     sentences = sentences_of(text)
     if not sentences:
         return None
     opened = text.count("\\[") > text.count("\\]")
-    broken = cut or (long and (opened or not sentences[-1].ended))
+    broken = cut or (long and (opened or open_end or not sentences[-1].ended))
     if broken and (opened or not sentences[-1].ended):
         sentences.pop()
     reader = Reader(kind, problem_text, question_of(problem_text), thought)
