@@ -6,7 +6,7 @@ import re
 from fractions import Fraction
 from functools import lru_cache
 
-__all__ = ["spelled_number"]
+__all__ = ["SMALL_NUMBERS", "TENS", "spelled_number"]
 
 MAX_WORDS = 24
 _UNITS = (
@@ -14,9 +14,9 @@ _UNITS = (
     "fifteen sixteen seventeen eighteen nineteen"
 )
 _TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
-_SMALL = {word: n for n, word in enumerate(_UNITS.split())}
-_SMALL |= {word: 10 * n for n, word in enumerate(_TENS.split(), 2)}
-_SMALL |= {"fourty": 40, "dozen": 12}
+SMALL_NUMBERS = {word: n for n, word in enumerate(_UNITS.split())}
+TENS = {word: 10 * n for n, word in enumerate(_TENS.split(), 2)}
+_SMALL = SMALL_NUMBERS | TENS | {"fourty": 40, "dozen": 12}
 _LARGE = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _ORDINALS = {
     "first": 1, "second": 2, "third": 3, "fifth": 5, "eighth": 8, "ninth": 9, "twelfth": 12,

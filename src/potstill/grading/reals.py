@@ -41,7 +41,6 @@ __all__ = [
 MAX_PIECES = 60
 INFINITY = Name("∞")
 MINUS_INFINITY = Apply("neg", (INFINITY,))
-_ONE = Number(Fraction(1))
 
 
 @dataclass(frozen=True, slots=True)

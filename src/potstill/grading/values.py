@@ -28,7 +28,6 @@ __all__ = [
 
 DIGITS = 90
 AGREE_DIGITS = 50
-MAX_EXPONENT = 4_000
 _local = threading.local()
 
 

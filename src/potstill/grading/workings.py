@@ -17,6 +17,7 @@ from functools import lru_cache
 
 from potstill.grading.equations import holds
 from potstill.grading.grammar import Apply, Number, Unreadable, read_expression
+from potstill.grading.number_words import SMALL_NUMBERS, TENS
 from potstill.grading.programs import Printed, printed
 from potstill.grading.values import TooBig, Undefined, exact
 
@@ -26,19 +27,9 @@ MAX_TEXT = 20_000
 MAX_SIDE = 120
 MAX_STEPS = 400
 MAX_NAMED = 80
-_ONES = (
-    *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"),
-    *("eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen"),
-    *("nineteen", "twenty"),
+WORDS = (
+    SMALL_NUMBERS | {word: n for word, n in TENS.items() if n <= 60} | {"dozen": 12, "hundred": 100}
 )
-WORDS = {name: value for value, name in enumerate(_ONES)} | {
-    "thirty": 30,
-    "forty": 40,
-    "fifty": 50,
-    "sixty": 60,
-    "dozen": 12,
-    "hundred": 100,
-}
 _WORD = re.compile(rf"\b(?:{'|'.join(WORDS)})\b", re.IGNORECASE)
 _NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?:\s?/\s?\d+(?![\d.]))?|(?<![\w.])\.\d+")
 _GROUPED = re.compile(r"(?<=\d)(?:,|\\,|\\!|\{,\}|,\\!)+(?=\d{3}(?!\d))")

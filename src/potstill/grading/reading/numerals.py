@@ -6,12 +6,13 @@ Each knows what it does in the sentence: an operand of a calculation, its result
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from fractions import Fraction
 
 from potstill.grading.normalise import MONEY
-from potstill.grading.reading.vocabulary import ORDINALS, SCALES, SMALL_NUMBERS, TENS
+from potstill.grading.number_words import SMALL_NUMBERS, TENS
+from potstill.grading.reading.vocabulary import ORDINALS, SCALES
 
 __all__ = ["VOCABULARY", "Numeral", "NumeralRole", "numerals_in", "spells_number", "values_in"]
 
@@ -272,8 +273,6 @@ def _joined(between: str) -> str:
 
 def _with_roles(text: str, numerals: list[Numeral]) -> list[Numeral]:
     """The numbers, each an operand or a result where signs of a calculation join them."""
-    import dataclasses
-
     roles = [numeral.role for numeral in numerals]
     for index, numeral in enumerate(numerals):
         between = text[numerals[index - 1].end if index else 0 : numeral.start]
@@ -298,6 +297,6 @@ def _with_roles(text: str, numerals: list[Numeral]) -> list[Numeral]:
         if _SIGN_BEHIND.match(text[numeral.end : numeral.end + 12]) and not numeral.spelled:
             roles[index] = NumeralRole.OPERAND
     return [
-        numeral if role is numeral.role else dataclasses.replace(numeral, role=role)
+        numeral if role is numeral.role else replace(numeral, role=role)
         for numeral, role in zip(numerals, roles, strict=True)
     ]

@@ -8,8 +8,6 @@ __all__ = [
     "ORDINALS",
     "PASTS",
     "SCALES",
-    "SMALL_NUMBERS",
-    "TENS",
     "UNIT_ABBREVIATIONS",
 ]
 
@@ -41,23 +39,6 @@ COMMON = _listed(
     answer question please total number amount
     """
 )
-SMALL_NUMBERS = {
-    word: value
-    for value, word in enumerate(
-        _listed(
-            """
-            zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen
-            fifteen sixteen seventeen eighteen nineteen
-            """
-        )
-    )
-}
-TENS = {
-    word: 10 * value
-    for value, word in enumerate(
-        _listed("twenty thirty forty fifty sixty seventy eighty ninety"), start=2
-    )
-}
 SCALES = {"hundred": 100, "thousand": 1_000, "million": 10**6, "billion": 10**9}
 ORDINALS = {
     word: value
