@@ -6,6 +6,9 @@ do. The right value is right in all of them, and no other number of the same tex
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -244,3 +247,30 @@ def test_a_loop_that_ends_in_the_middle_of_an_equation_states_nothing(line: str,
     loop = f"To solve this, we set up an equation.\n{line * 80}{end}"
     outcome = grade(problem, loop if end else loop.rstrip() + " =").outcome
     assert outcome is not Outcome.CORRECT
+
+
+def test_a_text_that_says_two_values_as_often_is_read_alike_in_every_process() -> None:
+    problem = (
+        "On the first day Mia reads 20 pages. The next day she reads 10 more pages than the first "
+        "day. By the third day the total number of pages was 90. How many pages did she read on "
+        "the third day?"
+    )
+    total = "We know that a + b + c = 20 + 30 + 40 = 90.\n"
+    steps = "We know that a = 20.\nWe know that b = 20 + 10 = 30.\nWe know that c = 30 + 10 = 40.\n"
+    loop = "We know that a = 20.\nWe know that b = 30.\nWe know that c = 40.\n" + total
+    text = steps + total + loop * 20 + "We know that a = 20.\nWe know that b = 30.\nWe "
+    script = (
+        "import sys; from potstill.grading.extraction import extract; "
+        "print(extract(sys.argv[1], 'integer', sys.argv[2]).text)"
+    )
+    read = {
+        subprocess.run(
+            [sys.executable, "-c", script, text, problem],
+            env=os.environ | {"PYTHONHASHSEED": str(seed)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in range(6)
+    }
+    assert len(read) == 1

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import re
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from potstill.grading.reading.claims import is_numeric
 from potstill.grading.reading.cues import end_of_answer, names_answer, takes_back
+from potstill.grading.reading.sentences import letters_of
 from potstill.grading.reading.statements import LONG, answer_stated
 from potstill.records import AnswerKind
 
@@ -51,6 +53,7 @@ _THINK_START = re.compile(
 _MUSING = re.compile(
     r"(?i)\b(?:wait|hmm|alternatively|let me (?:think|check|verify|see|re)|okay, so)\b"
 )
+_MUSED = ("wait", "hmm", "alternatively", "let me ", "okay, so")
 _PROSE = re.compile(
     r"(?i)\b(?:therefore|because|since|the|we|is|are|so|thus|hence|please|cannot|problem|"
     r"i|let|that|this|which|would|have)\b"
@@ -133,7 +136,7 @@ def _found(text: str, kind: str, problem_text: str, cut: bool, long: bool) -> Ex
     stripped = text.strip()
     if _is_bare(stripped, kind):
         return Extraction(_unfenced(stripped), "bare")
-    musing = len(text) > 2_000 and len(_MUSING.findall(text[-6_000:])) >= 3
+    musing = len(text) > 2_000 and _muses(text[-6_000:])
     stated = answer_stated(text, kind, problem_text, cut=cut, thought=musing, long=long)
     if stated is None:
         short = 0 < len(stripped) <= BARE_LENGTH and "\n" not in stripped and not (cut or long)
@@ -142,17 +145,28 @@ def _found(text: str, kind: str, problem_text: str, cut: bool, long: bool) -> Ex
     return Extraction(stated.text, stated.rule, stated.several, stated.cut)
 
 
+def _muses(text: str) -> bool:
+    """Whether a text thinks aloud, which is no write-up."""
+    low = text.lower()
+    return sum(map(low.count, _MUSED)) >= 3 and len(_MUSING.findall(text)) >= 3
+
+
 def _taken_back(behind: str, kind: str, problem_text: str, cut: bool) -> Extraction | None:
     """What the text behind a box states in its place, or that nothing is; None where it stands."""
     if not is_numeric(kind) or len(behind.strip()) < 12:
         return None
     withdrawn = takes_back(behind[:600])
-    if not withdrawn and not names_answer(behind[:2_000]):
+    if not withdrawn and not _calls_answer(behind[:2_000]):
         return None
     stated = answer_stated(behind, kind, problem_text, cut=cut)
     if stated is not None and (withdrawn or stated.rule.startswith("answer")):
         return Extraction(stated.text, stated.rule, stated.several, stated.cut)
     return Extraction("", "") if withdrawn else None
+
+
+def _calls_answer(text: str) -> bool:
+    letters = letters_of(text)
+    return "answer" in letters and names_answer(text, letters)
 
 
 def _found_in_thought(text: str, kind: str, problem_text: str, closed: bool) -> Extraction | None:
@@ -169,8 +183,8 @@ def _found_in_thought(text: str, kind: str, problem_text: str, closed: bool) -> 
 def _boxes_before_next_task(text: str) -> list[tuple[str, int, int]]:
     """The last boxes of the answer to the asked question, not to one that the text invents."""
     values = boxed_values(text)
-    first = _BOX.search(text)
-    if values and first is not None:
+    first = next(_boxes_in(text), None) if values else None
+    if first is not None:
         end = end_of_answer(text, first.end())
         if end < values[-1][1]:
             values = boxed_values(text[:end]) or values
@@ -204,7 +218,7 @@ def boxed_values(text: str) -> list[tuple[str, int, int]]:
     """
     found: list[tuple[str, int, int]] = []
     # The last ones count; a text of nothing but open boxes must not cost more.
-    for match in deque(_BOX.finditer(text), maxlen=MOST_BOXES):
+    for match in deque(_boxes_in(text), maxlen=MOST_BOXES):
         start = match.end()
         if text[start] == "{":
             end = _closing(text, start)
@@ -225,9 +239,20 @@ def boxed_values(text: str) -> list[tuple[str, int, int]]:
     return group[::-1]
 
 
+def _boxes_in(text: str) -> Iterator[re.Match[str]]:
+    """Where boxes begin: looking for their name first is cheaper than the pattern."""
+    at = 0
+    while (found := text.find("boxed", at)) >= 0:
+        starts = range(max(at, found - 2), found + 1)
+        match = next(filter(None, (_BOX.match(text, start) for start in starts)), None)
+        if match is not None:
+            yield match
+        at = match.end() if match is not None else found + 5
+
+
 def has_open_box(text: str) -> bool:
     """Whether the last ``\\boxed`` of a text never closes."""
-    last = _last(_BOX, text)
+    last = next(iter(deque(_boxes_in(text), maxlen=1)), None)
     if last is None:
         return text.rstrip().endswith(("\\boxed", "\\fbox"))
     return text[last.end()] == "{" and _closing(text, last.end()) is None

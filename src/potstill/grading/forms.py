@@ -66,6 +66,13 @@ class Asked:
         return self.places is not None or self.figures is not None or self.approximate
 
 
+_DECIMAL = re.compile(r"\b(?:as|to|is|give|write|into) an? [a-z ]{0,30}?decimal")
+_FRACTION = re.compile(r"(?:common|improper|reduced|simplified) [a-z ]{0,25}fraction")
+_REDUCED = ("lowest terms", "reduced", "simplest fraction", "common fraction")
+_RADICAL = re.compile(r"radical|in the form [^.]{0,12}[a-z]√|a\\sqrt")
+_BASE = re.compile(r"\bbase[- ]")
+
+
 @lru_cache(maxsize=2048)
 def asked_form(problem_text: str) -> Asked:
     """The form that the last part of a problem's text asks for."""
@@ -86,22 +93,20 @@ def asked_form(problem_text: str) -> Asked:
     return Asked(
         places=places,
         figures=figures,
-        decimal=bool(re.search(r"\b(?:as|to|is|give|write|into) an? [a-z ]{0,30}?decimal", low))
+        decimal=("decimal" in low and _DECIMAL.search(low) is not None)
         or "as an exact decimal" in low
         or "decimal form" in low,
         approximate="approximat" in low or "rounded" in low or "round your" in low,
-        fraction=bool(
-            re.search(r"(?:common|improper|reduced|simplified) [a-z ]{0,25}fraction", low)
-        )
+        fraction=("fraction" in low and _FRACTION.search(low) is not None)
         or "as a fraction" in low
         or "lowest terms" in low,
-        reduced=bool(re.search(r"lowest terms|reduced|simplest fraction|common fraction", low)),
-        radical=bool(re.search(r"radical|in the form [^.]{0,12}[a-z]√|a\\sqrt", low)),
+        reduced=any(word in low for word in _REDUCED),
+        radical=_RADICAL.search(low) is not None,
         in_pi="in terms of π" in low or "in terms of $\\pi" in low or "in terms of pi" in low,
         mixed="mixed number" in low,
         percent=_PERCENT_ASKED.search(low) is not None,
         ratio="ratio" in low,
-        base=bool(re.search(r"\bbase[- ]", low)),
+        base=("base" in low and _BASE.search(low) is not None),
     )
 
 

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
+from itertools import pairwise
 
 from potstill.grading.symbols import MONEY
 from potstill.grading.unit_table import DIMENSION, JOINED_ONLY, PROSE, SCALE, UNIT
@@ -256,18 +257,40 @@ _SYMBOLIC = re.compile(
 )
 
 
+# What a unit in words can begin with, and what stands before it where a question asks for it:
+# looking words up first is cheaper than the patterns.
+_UNIT_WORDS = frozenset(re.findall(r"[a-z]+|°", _prose.lower())) | {"square", "cubic"}
+_BEFORE_ASKED = frozenset(["many", "of", "in", "what", "nearest", "a", "an", "the"])
+_RUN = re.compile("[A-Za-z]+|°")
+
+
+def _words_of(text: str) -> list[tuple[str, int]]:
+    """The words of a text in lower case, and where they start."""
+    return [(match.group().lower(), match.start()) for match in _RUN.finditer(text)]
+
+
 @lru_cache(maxsize=2048)
 def asked_units(problem_text: str) -> frozenset[str]:
     """The units that the problem's question names for its answer, as far as it can be told."""
-    found = [_lowered(match) for match in _ASKED.finditer(problem_text[-4000:])]
-    return frozenset(found)
+    text = problem_text[-4000:]
+    words = [word for word, _ in _words_of(text)]
+    if not any(b in _UNIT_WORDS and a in _BEFORE_ASKED for a, b in pairwise(words)):
+        return frozenset()
+    return frozenset(_lowered(match) for match in _ASKED.finditer(text))
 
 
 @lru_cache(maxsize=2048)
 def mentioned_units(problem_text: str) -> frozenset[str]:
     """Every unit that the problem's text names."""
     text = problem_text[-4000:]
-    found = {_lowered(match) for match in _MENTIONED.finditer(text)}
+    found: set[str] = set()
+    end = 0
+    for word, start in _words_of(text):
+        if word in _UNIT_WORDS and start >= end:
+            match = _MENTIONED.match(text, start)
+            if match is not None:
+                found.add(_lowered(match))
+                end = match.end()
     found |= {UNIT[match.group(1)] for match in _SYMBOLIC.finditer(text)}
     for symbol, unit in (("°", "degree"), ("\\circ", "degree"), ("$", "dollar"), ("%", "percent")):
         if symbol in problem_text:

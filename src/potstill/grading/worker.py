@@ -79,9 +79,10 @@ def answer(job: dict[str, Any]) -> dict[str, Any]:
 def _warm() -> None:
     import mpmath  # noqa: F401
 
-    from potstill.grading.equivalence import equal
-
-    equal("\\frac{1}{\\sqrt{2}}", "√2/2", "root")
+    # What an answer needs is loaded before any answer's clock runs.
+    job = {"key": "\\frac{1}{\\sqrt{2}}", "kind": "root", "problem": "How many metres is it?"}
+    answer(job | {"answer": "√2/2"})
+    answer(job | {"text": "The length is therefore 0.5 metres.", "finish": "STOP"})
 
 
 def _needs_library(job: dict[str, Any]) -> bool:

@@ -6,15 +6,26 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 
-from potstill.grading.reading.cues import RECHECKS, REMARKS
+from potstill.grading.reading.cues import REMARKS, rechecks
 from potstill.grading.reading.numbers import Statement
 from potstill.grading.reading.question import Question
 from potstill.grading.reading.sentences import Sentence, words_of
 
-__all__ = ["LEAST", "LEAST_BROKEN", "PLAIN_WORD", "Claim", "chosen"]
+__all__ = [
+    "HEARD",
+    "LEAST",
+    "LEAST_BROKEN",
+    "PLAIN_WORD",
+    "STRONGEST",
+    "Claim",
+    "chosen",
+    "values_of_strongest",
+]
 
 PLAIN_WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}")
-_WINDOW = 1.0
+# How far below the top a claim is one of the strongest, and how far it still counts as said.
+STRONGEST = 1.0
+HEARD = 2.0
 LEAST = 1.0
 LEAST_BROKEN = 2.0
 LEAST_THOUGHT = 3.0
@@ -51,7 +62,7 @@ def chosen(
     top = max(claim.score for claim in claims)
     if top < (LEAST_THOUGHT if thought else LEAST_BROKEN if broken else LEAST):
         return None
-    strong = [claim for claim in claims if claim.score >= top - _WINDOW]
+    strong = [claim for claim in claims if claim.score >= top - STRONGEST]
     best = strong[-1]
     if best.stated.several:
         agreed = [c for c in strong if c.stated.value in best.stated.several]
@@ -65,7 +76,8 @@ def chosen(
                 return None
             strong = firm or strong
         return _said_most(claims, strong, top)
-    values = {claim.stated.value for claim in strong if not claim.stated.several}
+    # The latest first, so that of two said as often the later one is meant.
+    values = list(dict.fromkeys(c.stated.value for c in reversed(strong) if not c.stated.several))
     if _works_on(best, claims[-1], sentences, question):
         return claims[-1]
     if len(values) > 1:
@@ -73,12 +85,22 @@ def chosen(
         behind = {
             claim.stated.value
             for claim in claims
-            if claim.place > best.place and claim.score >= top - 2.0
+            if claim.place > best.place and claim.score >= top - HEARD
         }
         other = max(values, key=lambda value: said[value])
         if other in behind and said[other] > 1.3 * said[best.stated.value]:
             return next(c for c in reversed(strong) if c.stated.value == other)
     return best
+
+
+def values_of_strongest(claims: list[Claim]) -> set[tuple[str, ...]]:
+    """Return what the strongest claims state, each the values that it leaves open or its one."""
+    top = max((claim.score for claim in claims), default=0.0)
+    return {
+        claim.stated.several or (claim.stated.value,)
+        for claim in claims
+        if claim.score >= top - STRONGEST
+    }
 
 
 def _works_on(best: Claim, last: Claim, sentences: list[Sentence], question: Question) -> bool:
@@ -93,8 +115,8 @@ def _works_on(best: Claim, last: Claim, sentences: list[Sentence], question: Que
     shares = [question.share(frozenset(words_of(claim.words))) for claim in (best, last)]
     if last.stated.value == best.stated.value or not (terse or shares[1] >= shares[0]):
         return False
-    between = [sentence.text for sentence in sentences[best.place + 1 :]]
-    if any(RECHECKS.search(text) or REMARKS.search(text) for text in between):
+    between = sentences[best.place + 1 :]
+    if any(rechecks(sentence) or REMARKS.search(sentence.text) for sentence in between):
         return False
     told = " ".join(s.text for s in sentences[: best.place + 1]).replace(",", "")
     return re.search(rf"(?<![\d.]){re.escape(last.stated.value)}(?![\d.]*\d)", told) is None
@@ -130,6 +152,6 @@ def _said(value: str, claims: list[Claim], top: float) -> float:
     """How often, and how strongly, a value is stated in other words."""
     weights: dict[str, float] = {}
     for claim in claims:
-        if claim.stated.value == value and claim.score > top - 2.0:
-            weights[claim.words] = max(weights.get(claim.words, 0.0), claim.score - top + 2.0)
+        if claim.stated.value == value and claim.score > top - HEARD:
+            weights[claim.words] = max(weights.get(claim.words, 0.0), claim.score - top + HEARD)
     return sum(weights.values())

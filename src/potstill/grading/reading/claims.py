@@ -7,18 +7,18 @@ from dataclasses import dataclass, field
 
 from potstill.grading.reading.choosing import LEAST, LEAST_BROKEN, PLAIN_WORD, Claim
 from potstill.grading.reading.cues import (
-    AFFIRMS,
-    ANSWER_WORD,
     CORRECTS,
     HEADING,
     MARKED,
-    MAY_WITHDRAW,
     POINTS_BACK,
-    RECHECKS,
     REPLACES,
     UNSURE,
     WITHDRAWS,
+    affirms,
+    may_withdraw,
+    names_answer,
     next_tasks,
+    rechecks,
     statement_score,
 )
 from potstill.grading.reading.formulas import formula_stated, free_letters, set_apart
@@ -57,9 +57,9 @@ _WORDED = frozenset(
         AnswerKind.WORD, AnswerKind.DATE, AnswerKind.TIME, AnswerKind.WORD_NUMBER,
     }
 )  # fmt: skip
-_HAS_DIGIT = re.compile(r"[\d\\]|\b[Nn]o\s")
-_LETTERS = re.compile("[a-z]+")
-_MARKING = frozenset(["answer", "answers", "ans", "result"])
+_DIGIT_OR_COMMAND = re.compile(r"[\d\\]")
+_NONE = re.compile(r"\b[Nn]o\s")
+_MARKING = frozenset(["answer", "answers", "ans", "result", "conclusion"])
 _CORRECTING = frozenset(
     ["wait", "actually", "no", "correction", "sorry", "thought", "rather", "should"]
 )
@@ -78,6 +78,7 @@ class Draft:
 
     place: int
     text: str
+    letters: frozenset[str]
     marked: bool
     score: float
     scope: bool
@@ -89,7 +90,8 @@ class Draft:
         return (
             self.scope
             or self.affirmed
-            or bool(ANSWER_WORD.search(self.text) or AFFIRMS.search(self.text))
+            or names_answer(self.text, self.letters)
+            or affirms(self.text, self.letters)
         )
 
 
@@ -118,12 +120,12 @@ def drafts_of(sentences: list[Sentence], reader: Reader) -> list[Draft]:
     drafts: list[Draft] = []
     # The line that stands behind "Answer:", -1 where the next one will.
     scope, fresh, answer_line = False, False, -1
+    numeric = reader.kind in _NUMERIC
     known: dict[str, float] = {}
     for place, sentence in enumerate(sentences):
         text, marked = sentence.text, None
-        low = text.lower()
-        letters = frozenset(_LETTERS.findall(low))
-        if len(text) < 40 or not _MARKING.isdisjoint(letters):
+        letters = sentence.letters
+        if not _MARKING.isdisjoint(letters):
             marked = MARKED.match(sentence.text)
             text = marked.group("rest").strip() if marked is not None else sentence.text
             if HEADING.match(sentence.text) or (marked is not None and not text):
@@ -136,11 +138,14 @@ def drafts_of(sentences: list[Sentence], reader: Reader) -> list[Draft]:
         if drafts and "answer" in letters and POINTS_BACK.match(sentence.text):
             drafts[-1].score += 2.0
         follows = reader.thought and drafts and drafts[-1].place == place - 1
-        if follows and AFFIRMS.search(sentence.text):
+        if follows and affirms(sentence.text, letters):
             drafts[-1].score += 1.5
             drafts[-1].affirmed = True
-        named = _HAS_DIGIT.search(text) or not VOCABULARY.isdisjoint(letters)
-        if reader.kind in _NUMERIC and not named:
+        if numeric and not (
+            _DIGIT_OR_COMMAND.search(text)
+            or not VOCABULARY.isdisjoint(letters)
+            or ("no" in letters and _NONE.search(text))
+        ):
             continue
         if len(text) > 15 and "".join(text.split()) in reader.question.squeezed:
             continue  # the problem, said again
@@ -155,7 +160,7 @@ def drafts_of(sentences: list[Sentence], reader: Reader) -> list[Draft]:
             alone = place + 1 == len(sentences) or sentences[place + 1].line != sentence.line
             score += _in_scope(fresh, alone, text, reader.question) if near else 1.0
             fresh = False
-        drafts.append(Draft(place, text, marked is not None, score, scope))
+        drafts.append(Draft(place, text, letters, marked is not None, score, scope))
     return drafts
 
 
@@ -164,7 +169,7 @@ def _base_score(text: str, phrase: bool, letters: frozenset[str], reader: Reader
         return 3.0
     score = statement_score(text, reader.question, letters)
     if reader.thought:
-        return score + (2.0 if AFFIRMS.search(text) else 0.0)
+        return score + (2.0 if affirms(text, letters) else 0.0)
     corrects = score >= 0 and not _CORRECTING.isdisjoint(letters) and CORRECTS.search(text)
     return score + (3.0 if corrects else 0.0)
 
@@ -174,13 +179,17 @@ def _is_phrase(text: str) -> bool:
     return len(PLAIN_WORD.findall(text)) <= 2 and not _VERB.search(text)
 
 
-def claims_of(drafts: list[Draft], taken_back: dict[str, int], reader: Reader) -> list[Claim]:
-    """What the drafts state that can still matter, in the order of the text."""
+def claims_of(
+    drafts: list[Draft], taken_back: dict[str, int], reader: Reader, within: float
+) -> list[Claim]:
+    """What the drafts state that can come within so much of the strongest, in the order of the
+    text, and what the last of them states."""
     claims: list[Claim] = []
     best = 0.0
     last = drafts[-1].place if drafts else 0
     for draft in sorted(drafts, key=lambda draft: -draft.score):
-        if draft.score + 3.0 < best and draft.place != last:
+        # A value adds one at most.
+        if draft.score + 1.0 + within < best and draft.place != last:
             continue
         stated = reader.stated(draft)
         if stated is None or draft.place < taken_back.get(stated.value, -1):
@@ -215,7 +224,7 @@ def last_of_the_strongest(
         # A value adds one at most, and the strongest are those within one of the top.
         if any(other.score > score for other in drafts[:at]):
             return None
-        if any(MAY_WITHDRAW.search(sentence.text) for sentence in sentences[draft.place + 1 :]):
+        if any(may_withdraw(sentence.letters) for sentence in sentences[draft.place + 1 :]):
             return None
         return Claim(draft.place, score, stated, draft.scope, False, draft.text)
     return None
@@ -287,7 +296,7 @@ def without_next_task(
 def without_last_check(sentences: list[Sentence], drafts: list[Draft]) -> list[Draft]:
     """The drafts before the check that a text was cut in, where it checks what it had stated."""
     for place in range(len(sentences) - 1, 0, -1):
-        if RECHECKS.search(sentences[place].text):
+        if rechecks(sentences[place]):
             before = [draft for draft in drafts if draft.place < place]
             if any(d.score >= LEAST_BROKEN and d.place >= place - 3 for d in before):
                 return [d for d in drafts if d.place < place or d.firm]
@@ -301,7 +310,7 @@ def values_taken_back(
     found: dict[str, int] = {}
     for place, sentence in enumerate(sentences):
         text = sentence.text
-        if not MAY_WITHDRAW.search(text):
+        if not may_withdraw(sentence.letters):
             continue
         if not reader.thought and REPLACES.match(text):
             meant = next((d for d in reversed(drafts) if d.place < place), None)

@@ -5,30 +5,29 @@ from __future__ import annotations
 import re
 
 from potstill.grading.reading.question import Question
-from potstill.grading.reading.sentences import sentences_of, words_of
+from potstill.grading.reading.sentences import Sentence, sentences_of, words_of
 
 __all__ = [
-    "AFFIRMS",
-    "ANSWER_WORD",
     "CORRECTS",
     "HEADING",
     "MARKED",
-    "MAY_WITHDRAW",
     "NOW",
     "POINTS_BACK",
-    "RECHECKS",
     "REMARKS",
     "REPLACES",
     "UNSURE",
     "WITHDRAWS",
+    "affirms",
     "end_of_answer",
+    "may_withdraw",
     "names_answer",
     "next_tasks",
+    "rechecks",
     "statement_score",
     "takes_back",
 ]
 
-ANSWER_WORD = re.compile(
+_ANSWER_WORD = re.compile(
     r"(?i)\b\b(?:answer|final\s+result)\b(?!\s+(?:choice|key|sheet))[^.,;=:?!]{0,60}?"
     r"(?:\b(?:is|are|was|equals|will be|would be|should be|must be|comes out)\b|[:=])"
     r"|\bcorrect\s+(?:value|number|amount|total|one|result)\s+is\b"
@@ -121,10 +120,6 @@ WITHDRAWS = re.compile(
     r"not)\s+be(?!\s+(?:done|seen))|correction|scratch that|double[- ]counted|oops)\b"
 )
 UNSURE = re.compile(r"(?i)\b(?:maybe|perhaps|if|might|unless|suppose|whether)\b")
-MAY_WITHDRAW = re.compile(
-    r"wrong|rror|mist|orrec|oubl|ops|righ|possible|true|n['o]t |forgot|miscal|misr|overl|scratch"
-    r"|^(?:[Nn]o|[Aa]ctually|[Ss]orry|[Ww]ait|[Oo]n second)\b"
-)
 # "No, 18." puts another value in the place of the one before.
 REPLACES = re.compile(
     r"(?i)(?:no|actually(?:,?\s+no)?|correction|oops|sorry|wait,?\s+no|"
@@ -136,7 +131,7 @@ CORRECTS = re.compile(
     r"rather)\b|\b(?:it|answer|total|result|that)\s+should\s+(?:actually\s+|really\s+|"
     r"instead\s+)?be\b"
 )
-RECHECKS = re.compile(
+_RECHECKS = re.compile(
     r"(?i)\blet(?:'s| me| us)\s+(?:just\s+|also\s+|quickly\s+)?(?:double[- ]?check|verify|check|"
     r"confirm|re-?check|"
     r"make\s+sure|go\s+(?:over|through)|re-?read|see\s+if|think\s+again|validate)|"
@@ -148,7 +143,7 @@ REMARKS = re.compile(
     r"another|similarly|also|"
     r"fun|example|because)\b"
 )
-AFFIRMS = re.compile(
+_AFFIRMS = re.compile(
     r"(?i)\b(?:seems?|looks?|sounds?|is|that's|am)\s+(?:\w+\s+)?(?:correct|right|reasonable|good|"
     r"confident|"
     r"the answer)\b|\bmakes sense\b|\bmatches\b|\bchecks out\b|\bsame (?:result|answer)\b"
@@ -167,8 +162,8 @@ def statement_score(text: str, question: Question, letters: frozenset[str]) -> f
     if text.rstrip(" *_\"'").endswith("?"):
         return -1.0
     score = 2.5 * question.share(words_of(text))
-    if "answer" in letters or "result" in letters or "correct" in letters:
-        score += 4.0 if ANSWER_WORD.search(text) else 0.0
+    if not _ANSWERING.isdisjoint(letters):
+        score += 4.0 if _ANSWER_WORD.search(text) else 0.0
         if not _OTHERS.isdisjoint(letters) and _OTHERS_ANSWER.search(text):
             score -= 8.0
     if question.later and NOW.search(text):
@@ -189,6 +184,22 @@ def statement_score(text: str, question: Question, letters: frozenset[str]) -> f
 
 
 # One of these stands in every match of the pattern that is named after them.
+_ANSWERING = frozenset(["answer", "result", "correct"])
+_AFFIRMING = frozenset(
+    [
+        *("correct", "right", "reasonable", "good", "confident", "answer", "sense", "matches"),
+        *("checks", "same"),
+    ]
+)
+_RECHECKING = frozenset(["let", "to", "another", "alternatively", "just"])
+# One of these stands in what takes a value back or puts another in its place.
+_WITHDRAWING = frozenset(
+    [
+        *("wrong", "incorrect", "not", "mistake", "error", "impossible", "t", "cannot", "forgot"),
+        *("miscalculated", "misread", "overlooked", "correction", "scratch", "counted", "oops"),
+        *("no", "actually", "sorry", "wait", "second"),
+    ]
+)
 _SO_WORDS = frozenset(["so", "then", "which", "that", "now", "therefore", "thus", "hence"])
 _OTHERS = frozenset(
     [
@@ -206,19 +217,37 @@ _SUPPOSING = frozenset(
 )
 
 
+def affirms(text: str, letters: frozenset[str]) -> bool:
+    """Return whether a sentence, with its letters, says that something is right."""
+    return not _AFFIRMING.isdisjoint(letters) and _AFFIRMS.search(text) is not None
+
+
+def rechecks(sentence: Sentence) -> bool:
+    """Return whether a sentence begins to check what stands before it."""
+    return (
+        not _RECHECKING.isdisjoint(sentence.letters) and _RECHECKS.search(sentence.text) is not None
+    )
+
+
+def may_withdraw(letters: frozenset[str]) -> bool:
+    """Return whether a sentence of these letters can take back a value or replace it."""
+    return not _WITHDRAWING.isdisjoint(letters)
+
+
 def takes_back(text: str) -> bool:
     """Return whether a text takes back what was stated before it."""
     return any(
-        WITHDRAWS.search(sentence.text)
+        may_withdraw(sentence.letters)
+        and WITHDRAWS.search(sentence.text)
         and not UNSURE.search(sentence.text)
         and not sentence.text.endswith("?")
         for sentence in sentences_of(text)
     )
 
 
-def names_answer(text: str) -> bool:
-    """Return whether a text calls something its answer."""
-    return "answer" in text.lower() and bool(ANSWER_WORD.search(text))
+def names_answer(text: str, letters: frozenset[str]) -> bool:
+    """Return whether a text, with its letters, calls something its answer or result."""
+    return not _ANSWERING.isdisjoint(letters) and _ANSWER_WORD.search(text) is not None
 
 
 def next_tasks(text: str, start: int = 0) -> list[tuple[int, int]]:

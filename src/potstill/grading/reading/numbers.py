@@ -151,9 +151,7 @@ def _of_unknown(text: str, numeral: Numeral, numerals: list[Numeral]) -> bool:
 
 def _none_of(text: str, question: Question) -> list[Numeral]:
     """ "No pencils", where pencils are counted, as the number that it is."""
-    found = re.search(
-        r"(?i)\b(?:has|have|had|are|is|be|with|leaves?|left)\s+no\s+(?:more\s+)?([a-z]+)", text
-    )
+    found = _NONE_OF.search(text) if question.counted and "no" in text.lower() else None
     if found is None or stem(found.group(1)) not in question.counted:
         return []
     start = found.start(1) - 1
@@ -164,9 +162,7 @@ def _with_unit(text: str, numeral: Numeral, question: Question) -> str:
     """The number with the unit of measurement behind it, which may make it another quantity."""
     if numeral.money or numeral.percent:
         return numeral.text
-    behind = re.match(
-        r"\s?-?((?:square |cubic )?[A-Za-z°¢]+(?:\s+per\s+[a-z]+|/[a-z]+)?)", text[numeral.end :]
-    )
+    behind = _UNIT_BEHIND.match(text, numeral.end)
     if behind is None:
         return numeral.text
     words = behind.group(1)
@@ -188,8 +184,8 @@ def _counts(text: str, numeral: Numeral, question: Question) -> float:
     # "21 of the 28 bulbs" counts bulbs twice.
     if (among := _AMONG.match(following)) is not None:
         following = following[among.end() :]
-    behind = re.match(r"[^.,;:()=\d]{0,60}", following)
-    words = [stem(w) for w in re.findall(r"[A-Za-z']+", behind.group() if behind else "")][:6]
+    behind = _WORDS_BEHIND.match(following)
+    words = [stem(word) for word in _WORD.findall(behind.group() if behind else "")[:6]]
     for distance, word in enumerate(words):
         if word in question.counted:
             of_what = (
@@ -203,6 +199,16 @@ def _counts(text: str, numeral: Numeral, question: Question) -> float:
     return 0.0
 
 
+_NONE_OF = re.compile(
+    r"(?i)\b(?:has|have|had|are|is|be|with|leaves?|left)\s+no\s+(?:more\s+)?([a-z]+)"
+)
+_UNIT_BEHIND = re.compile(r"\s?-?((?:square |cubic )?[A-Za-z°¢]+(?:\s+per\s+[a-z]+|/[a-z]+)?)")
+_WORD_OF_UNIT = re.compile(r"\s?-?((?:square |cubic )?[A-Za-z]+)")
+_WORDS_BEHIND = re.compile(r"[^.,;:()=\d]{0,60}")
+_WORD = re.compile(r"[A-Za-z']+")
+_NAME = re.compile(r"[A-Z][a-z]+")
+_NEAR_BEHIND = re.compile(r"[^\d,;:]{0,60}")
+_NEAR_BEFORE = re.compile(r"[^\d;:.]{0,40}$")
 _AMONG = re.compile(r"(?i)\s*(?:out\s+)?of\s+(?:the|his|her|their|these|those|all|its)?\s*\d[\d,]*")
 
 
@@ -266,10 +272,10 @@ def _by_name(text: str, numeral: Numeral, clause: str, question: Question) -> fl
     """What the names near a number tell: it may be another person's, or another day's."""
     if not question.names:
         return 0.0
-    local = re.match(r"[^\d,;:]{0,60}", text[numeral.end :])
-    ahead = re.search(r"[^\d;:.]{0,40}$", text[max(0, numeral.start - 40) : numeral.start])
+    local = _NEAR_BEHIND.match(text, numeral.end)
+    ahead = _NEAR_BEFORE.search(text[max(0, numeral.start - 40) : numeral.start])
     for where in (local.group() if local else "", ahead.group() if ahead else "", clause):
-        said = frozenset(re.findall(r"[A-Z][a-z]+", where))
+        said = frozenset(_NAME.findall(where))
         if said & question.names:
             return 1.0 if where is not clause else 0.0
         if said & question.other_names:
@@ -300,7 +306,7 @@ def _by_unit(text: str, numeral: Numeral, question: Question, problem_text: str)
     asked = asked_units(problem_text) or question.units
     if not asked or numeral.money or numeral.percent:
         return 0.0
-    behind = re.match(r"\s?-?((?:square |cubic )?[A-Za-z]+)", text[numeral.end :])
+    behind = _WORD_OF_UNIT.match(text, numeral.end)
     unit = split_unit(f"5 {behind.group(1).lower()}").unit if behind is not None else ""
     if not unit:
         return 0.0
@@ -392,27 +398,31 @@ def _copied(numeral: Numeral, problem_text: str) -> bool:
     return formula != numeral.value and formula.replace(" ", "") in problem_text.replace(" ", "")
 
 
+_OPENING_CLAUSE = re.compile(
+    r"(?i)(?:so,?\s+|and\s+|but\s+)?(?:since|because|as|given|if|when|after|once|although|"
+    r"while)\b[^,]{0,200},"
+)
+_ADDED_CLAUSE = re.compile(
+    r"(?i),?\s(?:which|since|because|where|leaving|whereas|given that|considering|assuming|"
+    r"after|based on|compared to|compared with|not|than)\b|(?<=\d):\s|\s[—–]\s"
+)
+
+
 @lru_cache(maxsize=512)
 def _main_start(text: str) -> int:
     """Where the main clause of a sentence begins that opens with a reason or a condition."""
-    match = re.match(
-        r"(?i)(?:so,?\s+|and\s+|but\s+)?(?:since|because|as|given|if|when|after|once|although|"
-        r"while)\b[^,]{0,200},",
-        text,
-    )
+    match = _OPENING_CLAUSE.match(text)
     return match.end() if match else 0
 
 
 @lru_cache(maxsize=512)
 def _main_end(text: str) -> int:
     """Where the main clause of a sentence ends: at the first clause that adds to it."""
-    match = re.search(
-        r"(?i),?\s(?:which|since|because|where|leaving|whereas|given that|considering|assuming|"
-        r"after|based on|compared to|compared with|not|than)\b|(?<=\d):\s|\s[—–]\s",
-        text[12:],
-    )
+    match = _ADDED_CLAUSE.search(text[12:])
     return match.start() + 12 if match else len(text)
 
 
 def _in_remark(text: str, at: int) -> bool:
+    if "(" not in text and "[" not in text:
+        return False
     return any(m.start() <= at < m.end() for m in _REMARK.finditer(text))

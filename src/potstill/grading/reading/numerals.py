@@ -49,7 +49,8 @@ _UNIT = re.compile(
     re.I,
 )
 # What a number begins with: looked for first, for the whole pattern is dear at every letter.
-_VALUE = re.compile(r"(?<![\d.,_^])(\d+(?:,\d{3})*(?:\.\d+)?(?:/[1-9]\d*)?)(?![a-zA-Z_]\b)")
+_VALUE = re.compile(r"(\d(?<![\d.,_^]\d)\d*(?:,\d{3})*(?:\.\d+)?(?:/[1-9]\d*)?)(?![a-zA-Z_]\b)")
+_GROUPING = re.compile(r"[,\s ]")
 _BEGIN = re.compile(rf"[-−{MONEY}£€₹¥.\d]")
 _EQUALS = ("=", "≈", "equals", "is equal to")
 _LEADING_SIGN = re.compile(r"(?:[=≈]|\bequals\b|\bis\s+equal\s+to\b)\s*[-(\[{]*\s*$", re.IGNORECASE)
@@ -193,7 +194,7 @@ def _digits(text: str, match: re.Match[str]) -> Numeral | None:
         return None
     number = match.group("digits")
     if not number.isdigit():
-        number = re.sub(r"[,\s ]", "", number)
+        number = _GROUPING.sub("", number)
     value: Fraction | int = int(number) if number.isdigit() else Fraction(number)
     over = match.group("over") or ""
     if mixed := match.group("mixed"):

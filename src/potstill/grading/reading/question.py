@@ -8,7 +8,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from potstill.grading.reading.numerals import values_in
-from potstill.grading.reading.sentences import money_marked, sentences_of, stem, words_of
+from potstill.grading.reading.sentences import (
+    letters_of,
+    money_marked,
+    sentences_of,
+    stem,
+    words_of,
+)
 from potstill.grading.reading.vocabulary import COMMON
 from potstill.grading.units import split_unit
 
@@ -41,11 +47,28 @@ _MONEY_ASKED = re.compile(
     r"|\b(?:cost|price|profit|salary|revenue|dollars|income|bill|fee|budget|value|earnings|"
     r"amount of money|expenses?|savings|wage|debt|balance)\b"
 )
-_DIFFERENCE_ASKED = re.compile(
-    r"(?i)\b(?:more|less|fewer|difference|longer|older|younger|taller|shorter|higher|lower|"
-    r"greater|farther|"
-    r"further|earlier|later|faster|slower|heavier|times|cheaper|left)\b"
+_DIFFERENCES = frozenset(
+    [
+        *("more", "less", "fewer", "difference", "longer", "older", "younger", "taller", "shorter"),
+        *("higher", "lower", "greater", "farther", "further", "earlier", "later", "faster"),
+        *("slower", "heavier", "times", "cheaper", "left"),
+    ]
 )
+_SUPPOSED = frozenset(["would", "could", "might", "if"])
+_RATES = frozenset(["per", "each", "every", "average", "rate", "speed", "a", "an"])
+_NEGATIONS = frozenset(["not", "never", "without"])
+_LATER = frozenset(["will", "after"])
+_IN_SO_MANY = re.compile(r"(?i)\bin \d")
+_IN_UNIT = re.compile(r"\bin\s+([a-z]+)")
+_PLACE_ASKED = re.compile(r"(?i)\b(?:what|which)\s+(?:place|position|rank|floor|grade|day)\b")
+_SOLVING = re.compile(r"(?i)\b(?:solve|solution of|root of|values? of)\b")
+_PRICED = re.compile(r"[＄£€₹]|\bdollars?\b|\bcents?\b")
+# Each begins with one set of characters, which the search jumps to.
+_NAME_INSIDE = re.compile(r"[A-Z](?<=[a-z,;'] [A-Z])[a-z]+")
+_NAME_FIRST = re.compile(
+    r"(?:^|[.?!]\s+)([A-Z][a-z]+)(?='s|\s(?:is|has|had|was|can|will|[a-z]+(?:s|ed)\b))"
+)
+_LETTER_ASKED = re.compile(r"\b(?:[Ff]ind|of|for|is)\s+([a-zA-Z])\b(?!')")
 _MONEY_NOUNS = frozenset({stem("dollars"), stem("cents"), stem("euros"), stem("rupees")})
 _PERCENT_ASKED = re.compile(r"(?i)\bpercent(?:age)?\b|%")
 
@@ -63,7 +86,6 @@ class Question:
     counted: frozenset[str]
     counted_of: frozenset[str]
     numbers: frozenset[str]
-    all_words: frozenset[str]
     money: bool
     percent: bool
     place: bool
@@ -101,7 +123,9 @@ class Question:
 def question_of(problem_text: str) -> Question:
     """Return what the last question of a problem asks for; empty where the problem has no text."""
     text = money_marked(problem_text[-6_000:])
-    asked = _asked_sentence(text)
+    sentences = [sentence.text for sentence in sentences_of(text)]
+    asked = _asked_sentence(sentences)
+    letters = letters_of(asked)
     counted: set[str] = set()
     counted_of: set[str] = set()
     for match in _COUNTED.finditer(asked):
@@ -117,22 +141,20 @@ def question_of(problem_text: str) -> Question:
     )
     words = frozenset(word for word in words_of(prose) if word not in _COMMON)
     names = _names_in(asked)
-    priced = bool(re.search(r"[＄£€₹]|\bdollars?\b|\bcents?\b", text))
-    facts = _facts(text, asked)
-    weights = {word: _weight(word, facts) for word in words}
+    priced = _PRICED.search(text) is not None
+    facts = tuple(frozenset(words_of(s)) for s in sentences if asked not in s)[:40]
+    told = frozenset().union(*facts)
+    weights = {word: _weight(word, told) for word in words}
     return Question(
         words=words,
         counted=frozenset(counted),
         counted_of=frozenset(counted_of),
         numbers=values_in(text),
-        all_words=frozenset(words_of(text)),
         money=in_money or (priced and not counted and bool(_MONEY_ASKED.search(asked))),
         asked=asked,
         asked_formulas=_formulas_asked(asked),
         units=frozenset(
-            unit
-            for word in re.findall(r"\bin\s+([a-z]+)", asked)
-            if (unit := split_unit(f"5 {word}").unit)
+            unit for word in _IN_UNIT.findall(asked) if (unit := split_unit(f"5 {word}").unit)
         ),
         names=names,
         other_names=_names_in(text) - names,
@@ -141,51 +163,39 @@ def question_of(problem_text: str) -> Question:
         weight=sum(weights.values()) or 1.0,
         squeezed="".join(text.split()),
         percent=bool(_PERCENT_ASKED.search(asked)) and not counted,
-        place=bool(
-            re.search(r"(?i)\b(?:what|which)\s+(?:place|position|rank|floor|grade|day)\b", asked)
-        ),
-        solving=bool(re.search(r"(?i)\b(?:solve|solution of|root of|values? of)\b", asked)),
-        difference=bool(_DIFFERENCE_ASKED.search(asked)),
-        would=bool(re.search(r"(?i)\b(?:would|could|might|if)\b", asked)),
-        rate=bool(re.search(r"(?i)\b(?:per|each|every|average|rate|speed|a|an)\b", asked)),
-        negated=bool(re.search(r"(?i)\b(?:not|never|without)\b|n't\b", asked)),
-        later=bool(re.search(r"(?i)\b(?:will|in \d+|after)\b", asked)),
+        place=_PLACE_ASKED.search(asked) is not None,
+        solving=_SOLVING.search(asked) is not None,
+        difference=not _DIFFERENCES.isdisjoint(letters),
+        would=not _SUPPOSED.isdisjoint(letters),
+        rate=not _RATES.isdisjoint(letters),
+        negated=not _NEGATIONS.isdisjoint(letters) or "n't" in asked.lower(),
+        later=not _LATER.isdisjoint(letters) or _IN_SO_MANY.search(asked) is not None,
     )
 
 
-def _weight(word: str, facts: tuple[frozenset[str], ...]) -> float:
+def _weight(word: str, told: frozenset[str]) -> float:
     """What a word of the question tells: less where the problem speaks of it all along, and a
     number ("in 4 years") more."""
     if word[0].isdigit():
         return 1.5
-    return 0.5 if any(word in fact for fact in facts) else 1.0
+    return 0.5 if word in told else 1.0
 
 
 def _formulas_asked(asked: str) -> frozenset[str]:
     """The variables and expressions whose value a question asks for, without spaces."""
     found = [m.group(1) or m.group(2) for m in _ASKED_FORMULA.finditer(asked)]
-    found += re.findall(r"\b(?:[Ff]ind|of|for|is)\s+([a-zA-Z])\b(?!')", asked)
+    found += _LETTER_ASKED.findall(asked)
     return frozenset("".join(formula.split()).rstrip(".,?") for formula in found)
 
 
 def _names_in(text: str) -> frozenset[str]:
     """The names of a text: capitalised words that no sentence begins with, or that come twice."""
-    inside = re.findall(r"(?<=[a-z,;'] )[A-Z][a-z]+", text)
-    begins = re.findall(
-        r"(?:^|[.?!]\s+)([A-Z][a-z]+)(?='s|\s(?:is|has|had|was|can|will|[a-z]+(?:s|ed)\b))", text
-    )
-    return frozenset(word for word in (*inside, *begins) if stem(word) not in _COMMON)
+    found = _NAME_INSIDE.findall(text) + _NAME_FIRST.findall(text)
+    return frozenset(word for word in found if stem(word) not in _COMMON)
 
 
-def _facts(text: str, asked: str) -> tuple[frozenset[str], ...]:
-    """The words of each sentence of a problem but the one that asks."""
-    told = [sentence.text for sentence in sentences_of(text)]
-    return tuple(frozenset(words_of(s)) for s in told if asked not in s)[:40]
-
-
-def _asked_sentence(text: str) -> str:
+def _asked_sentence(sentences: list[str]) -> str:
     """The sentence that asks, from its question word on."""
-    sentences = [sentence.text for sentence in sentences_of(text)]
     if not sentences:
         return ""
     asking = [s for s in sentences if s.endswith("?")] or [s for s in sentences if _ASKS.search(s)]

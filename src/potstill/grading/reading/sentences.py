@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import html
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from potstill.grading.normalise import MONEY
 from potstill.grading.reading.vocabulary import ABBREVIATIONS, PASTS, UNIT_ABBREVIATIONS
 
-__all__ = ["Sentence", "hangs", "money_marked", "sentences_of", "stem", "words_of"]
+__all__ = ["Sentence", "hangs", "letters_of", "money_marked", "sentences_of", "stem", "words_of"]
 
 
+# It begins with one set of characters, which the search jumps to.
 _END = re.compile(
-    r"[.!?]['\")\]*_]{0,4}(?=\s)|[.!?](?=[A-Z][a-z]+\s[a-z])|[.!?]['\")\]*_]{0,4}$|[。！？]"
-    r"|\\\](?=\s*[A-Z][a-z]|\s*$)"
+    r"[.!?。！？\\](?:(?<=[.!?])(?:['\")\]*_]{0,4}(?=\s)|(?=[A-Z][a-z]+\s[a-z])|['\")\]*_]{0,4}$)"
+    r"|(?<=[。！？])|(?<=\\)\](?=\s*[A-Z][a-z]|\s*$))"
 )
 _ITEM_NUMBER = re.compile(r"\s*\(?\d{1,3}[.)]\s*")
 _LAST_WORD = re.compile(r"([A-Za-z][A-Za-z.]*)$")
@@ -45,6 +46,7 @@ _MARKED_UP = re.compile("[*_`#>]")
 _ITEM = re.compile(r"^\s*(?:[-*•–]\s+|\(?\d{1,3}[.)]\s+|(?:step\s+\d+\s*[:.)-]\s*))", re.IGNORECASE)
 _ENDS = frozenset(".!?:;)]}$|。！？＞>")
 _HANGS = re.compile(r"(?:[=+(/,]|(?:\A|\s)\$)\s*\Z")
+_LETTERS = re.compile("[a-z]+")
 _WORD = re.compile(r"[A-Za-z][A-Za-z']*|\d+(?:,\d{3})*(?:\.\d+)?")
 
 
@@ -53,7 +55,8 @@ class Sentence:
     """One sentence: its text without markup, where it starts, whether it ends and begins a line.
 
     ``line`` numbers the line it stands in, ``item`` says that the line is an item of a list, and
-    ``ended`` whether a full stop, a bracket or a new line closes it.
+    ``ended`` whether a full stop, a bracket or a new line closes it. ``letters`` are its runs of
+    letters in lower case: looking one up there is cheaper than a pattern.
     """
 
     text: str
@@ -61,7 +64,16 @@ class Sentence:
     line: int
     item: bool
     ended: bool
-    opens: bool
+    letters: frozenset[str]
+
+
+# A sentence within its line: where it starts, its text, its letters.
+_Piece = tuple[int, str, frozenset[str]]
+
+
+def letters_of(text: str) -> frozenset[str]:
+    """Return the runs of the letters a to z of a text, in lower case."""
+    return frozenset(_LETTERS.findall(text.lower()))
 
 
 def sentences_of(text: str) -> list[Sentence]:
@@ -69,15 +81,22 @@ def sentences_of(text: str) -> list[Sentence]:
     if "\\[" in text or "$$" in text:
         text = _DISPLAY.sub(lambda found: found.group().replace("\n", " "), text)
     found: list[Sentence] = []
+    # A text that is caught in a loop says the same lines over and over.
+    known: dict[str, tuple[bool, list[_Piece]]] = {"": (False, [])}
     start = 0
     for number, line in enumerate(text.split("\n")):
+        if line not in known:
+            known[line] = _in_line(line)
+        item, pieces = known[line]
         # The number of a next item that never came is no sentence.
-        if not (found and found[-1].item and _ITEM_NUMBER.fullmatch(line)):
-            found += _in_line(line, start, number)
+        if pieces and not (found and found[-1].item and _ITEM_NUMBER.fullmatch(line)):
+            found += [
+                Sentence(plain, start + at, number, item, True, letters)
+                for at, plain, letters in pieces
+            ]
         start += len(line) + 1
     if found and not _is_ended(found[-1].text) and (hangs(text) or not text[-1:].isspace()):
-        last = found[-1]
-        found[-1] = Sentence(last.text, last.start, last.line, last.item, False, last.opens)
+        found[-1] = replace(found[-1], ended=False)
     return found
 
 
@@ -86,9 +105,10 @@ def hangs(text: str) -> bool:
     return _HANGS.search(text[-40:]) is not None
 
 
-def _in_line(line: str, offset: int, number: int) -> list[Sentence]:
+def _in_line(line: str) -> tuple[bool, list[_Piece]]:
+    """Whether a line is an item of a list, and its sentences."""
     if not line.strip():
-        return []
+        return False, []
     item = _ITEM.match(line)
     begin = item.end() if item else 0
     pieces: list[tuple[int, int]] = []
@@ -99,10 +119,8 @@ def _in_line(line: str, offset: int, number: int) -> list[Sentence]:
         begin = match.end()
     if line[begin:].strip():
         pieces.append((begin, len(line)))
-    return [
-        Sentence(plain, offset + a, number, item is not None, True, index == 0)
-        for index, (a, b) in enumerate(pieces)
-        if (plain := _plain(line[a:b]))
+    return item is not None, [
+        (a, plain, letters_of(plain)) for a, b in pieces if (plain := _plain(line[a:b]))
     ]
 
 
@@ -110,16 +128,21 @@ def _ends_none(line: str, match: re.Match[str], begin: int) -> bool:
     """Whether a full stop belongs to an abbreviation, an initial or a number."""
     if match.group()[0] != ".":
         return False
-    opened = line.rfind("\\[", begin, match.start())
-    if opened >= 0 and line.find("\\]", opened, match.start()) < 0:
+    at = match.start()
+    opened = line.rfind("\\[", begin, at)
+    if opened >= 0 and line.find("\\]", opened, at) < 0:
         return True  # within a displayed formula
-    before = _LAST_WORD.search(line, max(begin, match.start() - 12), match.start())
+    if not line[at - 1 : at].isalpha() and line[at - 1 : at] != ".":
+        return False
+    before = _LAST_WORD.search(line, max(begin, at - 12), at)
     if before is None:
         return False
     word = before.group(1).lower()
-    after = line[match.end() : match.end() + 12].lstrip(" *_\"'(")
     if before.start() > begin and line[before.start() - 1] not in " (*_\"'[":
         return False
+    if len(word) > 1 and word not in ABBREVIATIONS and word not in UNIT_ABBREVIATIONS:
+        return False
+    after = line[match.end() : match.end() + 12].lstrip(" *_\"'(")
     if word in ABBREVIATIONS:
         return word != "no" or after[:1].isdigit()
     if len(word) == 1 and before.group(1).isupper() and after[:1].isupper():
@@ -178,7 +201,9 @@ def _money(text: str) -> str:
 
 @lru_cache(maxsize=16_384)
 def stem(word: str) -> str:
-    """Return a word without the endings that number and tense give it."""
+    """Return a word without the endings that number and tense give it, digits without commas."""
+    if word[:1].isdigit():
+        return word.replace(",", "")
     word = word.lower().removesuffix("'s").removesuffix("'")
     word = PASTS.get(word, word)
     if word.endswith("ies") and len(word) > 4:
@@ -191,6 +216,4 @@ def stem(word: str) -> str:
 
 def words_of(text: str) -> list[str]:
     """Return the words and numbers of a text as stems, in order."""
-    return [
-        stem(word) if word[0].isalpha() else word.replace(",", "") for word in _WORD.findall(text)
-    ]
+    return list(map(stem, _WORD.findall(text)))

@@ -5,7 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from potstill.grading.reading.choosing import Claim, chosen
+from potstill.grading.reading.choosing import (
+    HEARD,
+    STRONGEST,
+    Claim,
+    chosen,
+    values_of_strongest,
+)
 from potstill.grading.reading.claims import (
     Reader,
     claims_of,
@@ -15,9 +21,9 @@ from potstill.grading.reading.claims import (
     without_last_check,
     without_next_task,
 )
-from potstill.grading.reading.cues import ANSWER_WORD
+from potstill.grading.reading.cues import names_answer
 from potstill.grading.reading.question import question_of
-from potstill.grading.reading.sentences import hangs, money_marked, sentences_of
+from potstill.grading.reading.sentences import hangs, letters_of, money_marked, sentences_of
 
 __all__ = ["LONG", "Stated", "answer_stated"]
 
@@ -81,7 +87,14 @@ def answer_stated(
             return Stated(last.stated.text, _rule(last))
     if broken:
         drafts = without_last_check(sentences, drafts)
-    claims = claims_of(drafts, values_taken_back(sentences, drafts, reader), reader)
+    taken_back = values_taken_back(sentences, drafts, reader)
+    claims: list[Claim] = []
+    if not broken:
+        # Where the strongest agree on a value, nobody asks what the weaker ones say.
+        claims = claims_of(drafts, taken_back, reader, STRONGEST)
+        if len(values_of_strongest(claims)) > 1:
+            claims = []
+    claims = claims or claims_of(drafts, taken_back, reader, HEARD)
     if broken:
         # What is still being worked out where a text is cut states nothing yet.
         claims = [claim for claim in claims if not claim.stated.of_unknown]
@@ -123,4 +136,5 @@ def _rule(claim: Claim) -> str:
     """By what name a statement was found: behind "Answer:", speaking of an answer, or neither."""
     if claim.scope:
         return "answer line"
-    return "answer sentence" if ANSWER_WORD.search(claim.words) else "sentence"
+    named = names_answer(claim.words, letters_of(claim.words))
+    return "answer sentence" if named else "sentence"
