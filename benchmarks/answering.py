@@ -66,8 +66,8 @@ class Job:
 
 def ours(job: Job, decoder: Any) -> Contestant:
     """A decoder of Potstill's, torch or MLX."""
+    from potstill.models.decoding import Request, decode_all
     from potstill.records import Sampling
-    from potstill.solvers.decoding import Request, decode_all
 
     requests = [
         Request(number, prompt, Sampling(max_tokens=limit), "")
@@ -148,7 +148,7 @@ def compare(job: Job, base: Any, args: argparse.Namespace) -> dict[str, Any]:
     """The three on torch."""
     import torch
 
-    from potstill.solvers.torch_decoding import TorchDecoder
+    from potstill.models.torch_decoding import TorchDecoder
 
     numbers = list(range(len(job.prompts)))
     warm = dataclasses.replace(job, prompts=job.prompts[:4], limits=[4] * 4)
@@ -191,8 +191,8 @@ def compare_mlx(job: Job, path: str, rounds: int) -> dict[str, float]:
     """Our MLX decoder beside mlx-lm, one by one."""
     from mlx_lm.tokenizer_utils import TokenizerWrapper
 
-    from potstill.solvers.mlx_decoding import MlxDecoder
-    from potstill.training.mlx_base import load_mlx_base
+    from potstill.models.mlx_base import load_mlx_base
+    from potstill.models.mlx_decoding import MlxDecoder
 
     base = load_mlx_base(path)
     tokenizer = TokenizerWrapper(base.tokenizer, eos_token_ids=sorted(base.stop_tokens))
@@ -233,9 +233,9 @@ def questions(count: int) -> tuple[list[list[dict[str, str]]], str]:
 
 def random_job(args: argparse.Namespace, folder: Path) -> tuple[Job, Any, str]:
     """A model of the shape with random weights, and lengths drawn for its answers."""
-    from potstill.training.base import load_base
-    from potstill.training.examples import prompt_tokens
-    from potstill.training.random_model import write_random_model
+    from potstill.models.model import prompt_tokens
+    from potstill.models.torch_base import load_base
+    from random_model import write_random_model
 
     chats, source = questions(args.answers)
     hidden, layers, heads, key_value_heads, feed_forward = SHAPES[args.shape]
@@ -264,10 +264,10 @@ def random_job(args: argparse.Namespace, folder: Path) -> tuple[Job, Any, str]:
 
 def pocket_job(args: argparse.Namespace) -> tuple[Job, Any, str]:
     """The pocket student and its held-out problems."""
+    from potstill.models.model import prompt_tokens
+    from potstill.models.torch_base import load_base
     from potstill.pocket import STUDENT_PATH
     from potstill.pocket.problems import generate as generate_problems
-    from potstill.training.base import load_base
-    from potstill.training.examples import prompt_tokens
 
     base = load_base(STUDENT_PATH, "float32", args.device)
     chats = [
@@ -280,7 +280,7 @@ def pocket_job(args: argparse.Namespace) -> tuple[Job, Any, str]:
 
 
 def as_messages(chat: Sequence[Mapping[str, str]]) -> tuple[Any, ...]:
-    from potstill.solvers import Message
+    from potstill.chat import Message
 
     return tuple(Message(turn["role"], turn["content"]) for turn in chat)
 
@@ -303,7 +303,7 @@ def main() -> None:
     import torch
     from transformers.utils import logging
 
-    from potstill.training.base import idle_threads
+    from potstill.models.torch_base import idle_threads
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()

@@ -30,17 +30,18 @@ from pathlib import Path
 import psutil
 import yaml
 
-from potstill.asking import ask_teacher
-from potstill.assemble import write_report
-from potstill.cells import Run
-from potstill.ledger import Ledger
-from potstill.pipeline import Made, evaluate
+from potstill.chat import Ask, Completion, Solver
+from potstill.ledger.ledger import Ledger
+from potstill.pipeline.asking import ask_teacher
+from potstill.pipeline.assemble import write_report
+from potstill.pipeline.context import Run
+from potstill.pipeline.made import Made
+from potstill.pipeline.run import evaluate
+from potstill.pipeline.stages import bring_in, judge, make_lessons, split_up
 from potstill.progress import quiet
 from potstill.records import Finish, Split
-from potstill.solvers import Ask, Completion, Solver
-from potstill.stages import bring_in, judge, make_lessons, split_up
-from potstill.store import Store
-from potstill.study import load_study
+from potstill.store.cells import Store
+from potstill.study.schema import load_study
 
 TRACE_WORDS = 160
 _draw = random.Random(0)

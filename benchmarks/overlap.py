@@ -23,7 +23,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, overload
 
-from potstill.lessons.overlap import find_pairs, numbers_of
+from potstill.problems.overlap.find import find_pairs
+from potstill.problems.overlap.pairs import numbers_of
 from potstill.problems.raw import normalise
 from potstill.records import Problem, TextGold
 

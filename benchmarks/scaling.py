@@ -29,6 +29,7 @@ from typing import Any
 import psutil
 
 from overlap import Made
+from potstill.chat import Ask, Message
 from potstill.cluster import grading
 from potstill.cluster.answers import Answering, Questions
 from potstill.cluster.crew import Crew
@@ -37,21 +38,20 @@ from potstill.cluster.grid import train_on
 from potstill.cluster.options import ClusterOptions
 from potstill.cluster.overlap import ClusterHands
 from potstill.cluster.session import joined, places
-from potstill.cluster.worker import BaseSpec
+from potstill.cluster.spec import BaseSpec
 from potstill.grading import infer_kind
-from potstill.ledger import Ledger
-from potstill.lessons.neighbours import find_among_many
+from potstill.ledger.ledger import Ledger
+from potstill.models.torch_base import hash_base
 from potstill.pocket import STUDENT_PATH
 from potstill.pocket.problems import generate
 from potstill.pocket.render import render
+from potstill.problems.overlap.neighbours import find_among_many
 from potstill.records import Finish, Outcome, Problem, Response, Sampling, TextGold
-from potstill.solvers import Ask, Message
-from potstill.store import Store
-from potstill.training.base import hash_base
+from potstill.store.cells import Store
 from potstill.training.examples import Example
 from potstill.training.grid import Job
-from potstill.training.loop import Cell
 from potstill.training.recipe import Recipe
+from potstill.training.records import Cell
 
 Took = tuple[float, float]
 WORK = ("training", "answering", "grading", "overlap")

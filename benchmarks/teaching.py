@@ -151,9 +151,9 @@ async def plain_loop(base_url: str, count: int, path: Path) -> None:
 
 def potstill(base_url: str, count: int, path: Path, stream: bool) -> None:
     """The same through the API solver, every reply durable before it is handed over."""
-    from potstill.ledger import Ledger
+    from potstill.chat import Ask, Completion, Message
+    from potstill.ledger.ledger import Ledger
     from potstill.records import Finish, Sampling
-    from potstill.solvers import Ask, Completion, Message
     from potstill.solvers.api import ApiSolver, Options
 
     options = Options(

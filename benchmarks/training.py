@@ -36,6 +36,7 @@ import numpy as np
 
 from potstill.training.examples import EncodedExample
 from potstill.training.levers import Levers
+from potstill.training.opening import open_trainee
 from potstill.training.recipe import Recipe
 
 CELLS, LEVELS, STEPS = 30, 6, 200
@@ -86,10 +87,10 @@ def read_lessons() -> tuple[list[list[tuple[list[dict[str, str]], str]]], str]:
 
 def make_levels(folder: Path, shape: str, precision: str) -> tuple[list[Any], str]:
     """The encoded levels; the model is written to ``folder``."""
-    from potstill.solvers import Message
-    from potstill.training.base import load_tokenizer
+    from potstill.chat import Message
+    from potstill.models.torch_base import load_tokenizer
     from potstill.training.examples import Example, encode_examples
-    from potstill.training.random_model import write_random_model
+    from random_model import write_random_model
 
     lessons, source = read_lessons()
     hidden, layers, heads, key_value_heads, feed_forward = SHAPES[shape]
@@ -184,7 +185,7 @@ def run_potstill(pipe: Connection, args: Any, folder: str, batches: Batches) -> 
     """Steps as ordered; the trunk of the timed examples first."""
     import torch
 
-    from potstill.training.base import load_base
+    from potstill.models.torch_base import load_base
     from potstill.training.batches import collate
     from potstill.training.trunk import Trunk, open_trunk, plan_trunk
 
@@ -200,17 +201,16 @@ def run_potstill(pipe: Connection, args: Any, folder: str, batches: Batches) -> 
         pass_s = time.perf_counter() - started
         tokens = sum(len(example.tokens) for example in distinct)
         pipe.send({"trunk_s_per_token": pass_s / tokens})
-        with base.sharing(trunk):
-            recipe = RECIPE.model_copy(update={"threads": args.threads})
-            with base.open_trainee(recipe, 0) as trainee:
-                serve(pipe, lambda k: trainee.step([collate(batches[k])], 1e-5), len(batches))
-            pipe.send(peak_memory(args.device))
-            while (order := pipe.recv()) is not None:
-                levers, batch = order
-                with base.open_trainee(recipe, 0, levers) as trainee:
-                    started = time.perf_counter()
-                    trainee.step([collate(batch)], 1e-5)
-                    pipe.send(time.perf_counter() - started)
+        recipe = RECIPE.model_copy(update={"threads": args.threads})
+        with open_trainee(base, recipe, 0, trunk=trunk) as trainee:
+            serve(pipe, lambda k: trainee.step([collate(batches[k])], 1e-5), len(batches))
+        pipe.send(peak_memory(args.device))
+        while (order := pipe.recv()) is not None:
+            levers, batch = order
+            with open_trainee(base, recipe, 0, levers, trunk) as trainee:
+                started = time.perf_counter()
+                trainee.step([collate(batch)], 1e-5)
+                pipe.send(time.perf_counter() - started)
 
 
 def open_upto(base: Any, examples: list[EncodedExample]) -> Iterator[Any]:
@@ -308,7 +308,7 @@ def run_trl(pipe: Connection, args: Any, folder: str, batches: Batches, tuned: b
 def peak_memory(device: str) -> int:
     import torch
 
-    from potstill.training.base import peak_memory_bytes
+    from potstill.models.torch_base import peak_memory_bytes
 
     return torch.cuda.max_memory_allocated() if device != "cpu" else peak_memory_bytes()
 

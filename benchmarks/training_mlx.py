@@ -25,8 +25,9 @@ import numpy as np
 
 from potstill.training.batches import BatchStream
 from potstill.training.examples import EncodedExample
-from potstill.training.random_model import write_random_model
+from potstill.training.opening import open_trainee
 from potstill.training.recipe import Recipe
+from random_model import write_random_model
 
 RECIPE = Recipe.preset("paper", layers="all")
 SEED = 0
@@ -54,11 +55,11 @@ class Ours:
     """Our trainee and batches."""
 
     def __init__(self, folder: Path, examples: list[EncodedExample]) -> None:
-        from potstill.training.mlx_base import load_mlx_base
+        from potstill.models.mlx_base import load_mlx_base
 
         self._base = load_mlx_base(folder)
         self._batches = BatchStream(examples, RECIPE.batch_size, np.random.default_rng(SEED))
-        self._open = self._base.open_trainee(RECIPE, SEED)
+        self._open = open_trainee(self._base, RECIPE, SEED)
         self._trainee = self._open.__enter__()
 
     def turn(self, steps: int) -> tuple[int, int, float]:
@@ -169,7 +170,7 @@ def main() -> None:
 
 def encoded(folder: Path, data: list[list[dict[str, str]]]) -> list[EncodedExample]:
     """The chats as the trainee takes them, each with the tokens that mlx-lm gives it."""
-    from potstill.training.base import load_tokenizer
+    from potstill.models.torch_base import load_tokenizer
 
     tokenizer = load_tokenizer(folder)
     found = []

@@ -44,7 +44,7 @@ def on_files(files: Any, config: Any) -> Any:
 def study_page() -> str:
     """Every section of a study file, every field with its type, default and description."""
     from potstill.lessons.quality import Gate, GateOptions
-    from potstill.study import Study
+    from potstill.study.schema import Study
     from potstill.training.recipe import PRESETS, Recipe
 
     parts = [
@@ -70,7 +70,7 @@ def commands_page() -> str:
     """Every command with its help as the terminal shows it."""
     import typer
 
-    from potstill.cli import app
+    from potstill.cli.main import app
 
     parts = [
         "# Commands",
@@ -205,15 +205,15 @@ def _default(field: FieldInfo) -> str:
 
 def _kinds() -> str:
     """Every kind of answer: those of the grader of mathematics, and the registered ones."""
-    from potstill.grading.plugins import kind_names, load_kind
+    from potstill.plugins import KINDS, load_plugin, plugin_names
     from potstill.records import AnswerKind
 
     own = ", ".join(f"`{kind.value}`" for kind in AnswerKind)
     lines = [f"Of mathematics, inferred from the key where `kind` is not given: {own}.", ""]
     lines.append("Beyond mathematics, by the entry-point group `potstill.kinds`:")
     lines.append("")
-    for name in kind_names():
-        said = (inspect.getdoc(load_kind(name)) or "").partition("\n")[0]
+    for name in plugin_names(KINDS):
+        said = (inspect.getdoc(load_plugin(KINDS, name)) or "").partition("\n")[0]
         lines.append(f"- `{name}`: {_markdown(said.partition(': ')[2])}")
     return "\n".join(lines)
 

@@ -43,7 +43,7 @@ def _loopback_only() -> Any:
 
 @pytest.fixture(autouse=True)
 def _a_process_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Put back what ``potstill.cli.main`` sets for its process, which here is every test's."""
+    """Put back what ``potstill.cli.main.main`` sets for its process, which here is every test's."""
     monkeypatch.setenv("PYTHONSAFEPATH", "")  # read as not set
     monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
 

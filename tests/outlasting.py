@@ -17,7 +17,7 @@ from potstill.pocket import generate
 from potstill.pocket.solver import MODELS
 from potstill.pocket.teacher import PocketTeacher
 from potstill.solvers.server import ChatReply, ChatRequest, create_app, serve
-from potstill.templates import DEMO_STUDY
+from potstill.study.templates import DEMO_STUDY
 
 CONCURRENCY = 16
 VALID = 20

@@ -15,12 +15,12 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from potstill.errors import BudgetSpent, EndpointError, StudyError
-from potstill.pipeline import run_study
+from potstill.pipeline.run import run_study
 from potstill.pocket import generate
 from potstill.pocket.teacher import TEACHER, PocketTeacher
 from potstill.solvers.server import ChatReply, ChatRequest, create_app, serve
-from potstill.study import load_study
-from potstill.templates import DEMO_STUDY
+from potstill.study.schema import load_study
+from potstill.study.templates import DEMO_STUDY
 
 CONCURRENCY = 4
 PROBLEMS = 60

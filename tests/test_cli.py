@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 import yaml
 
-from potstill.cli import main
-from potstill.templates import DEMO_STUDY
+from potstill.cli.main import main
+from potstill.study.templates import DEMO_STUDY
 from raw_server import endpoint
 
 KEY = "sk-marked-0123456789abcdef"
@@ -349,9 +349,9 @@ def test_review_rulings_outlive_a_run(
     study.write_text(yaml.safe_dump(raw))
     arguments = ("run", study, "--out", tmp_path / "out", "--until", "verify")
     assert run_cli(capsys, monkeypatch, *arguments)[0] == 0
+    from potstill.cli.review import disagreements
     from potstill.records import DecidedBy, Outcome, Verdict
-    from potstill.reviewing import disagreements
-    from potstill.store import Store
+    from potstill.store.cells import Store
 
     store = Store(tmp_path / "out")
     waiting = disagreements(store)
@@ -389,7 +389,7 @@ def test_ctrl_c_says_that_all_is_kept(tmp_path: Path) -> None:
 
 DROPPED = """
 import sys, time, weakref
-from potstill.cli import app, main
+from potstill.cli.main import app, main
 
 class Thing: pass
 

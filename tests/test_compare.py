@@ -12,15 +12,16 @@ from typing import Any
 
 import pytest
 
-from potstill.comparing import SetBeside, compare_studies
-from potstill.comparing_view import set_sentences
+from potstill.analysis.compare import SetBeside, compare_studies
+from potstill.cli.compare import set_sentences
 from potstill.evaluation.scores import LevelScore
 from potstill.evaluation.side_by_side import Beside
 from potstill.evaluation.statistics import mcnemar_exact
-from potstill.pipeline import run_study
+from potstill.grading.maths.kinds import infer_kind
+from potstill.pipeline.run import run_study
 from potstill.problems import load_problems
 from potstill.records import Role, Split
-from potstill.study import load_study
+from potstill.study.schema import load_study
 from test_cli import one_sentence, run_cli
 from test_pipeline import write_small_study
 
@@ -106,7 +107,9 @@ def test_another_condition_or_grader_is_not_paired(first: Path, tmp_path: Path) 
 
 def test_problems_are_the_same_by_content(first: Path, tmp_path: Path) -> None:
     table = tmp_path / "mine.csv"
-    pocket = load_problems(load_study(write_small_study(tmp_path, problems=PROBLEMS)).problems)
+    pocket = load_problems(
+        load_study(write_small_study(tmp_path, problems=PROBLEMS)).problems, infer=infer_kind
+    )
     heldout = [p.id for p in pocket.problems if p.groups["split"] == "heldout"]
     with table.open("w", newline="") as file:
         rows = csv.writer(file)

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-import potstill.doctor as doctor
-from potstill.machine import Device, Machine, look_around
+import potstill.cli.doctor as doctor
+from potstill.cli.machine import Device, Machine, look_around
 from potstill.training.memory import STUDENT_SIZES, largest_batch, training_bytes
 from test_cli import api_study
 

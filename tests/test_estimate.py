@@ -8,14 +8,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from potstill.estimate import Call, estimate
-from potstill.ledger import Ledger
-from potstill.pipeline import run_study
-from potstill.plan import planned_calls
+from potstill.grading.maths.kinds import infer_kind
+from potstill.ledger.ledger import Ledger
+from potstill.pipeline.estimate import Call, estimate
+from potstill.pipeline.plan import planned_calls
+from potstill.pipeline.run import run_study
 from potstill.pocket.teacher import TEACHER
 from potstill.problems import load_problems
 from potstill.solvers.server import create_app, serve
-from potstill.study import load_study
+from potstill.study.schema import load_study
 from test_budget import PROBLEMS, Shop, write_study
 
 
@@ -29,7 +30,7 @@ def test_an_estimate_is_of_what_the_ledger_lacks_and_measured_from_what_it_has(
     tmp_path: Path, url: str
 ) -> None:
     study = load_study(write_study(tmp_path, url))
-    imported = load_problems(study.problems)
+    imported = load_problems(study.problems, infer=infer_kind)
     (teach,) = [c for c in planned_calls(study, imported)[1] if c.stage == "teach"]
     (before,) = estimate(study, [teach], imported.problems, None)
     assert (before.have, before.left, before.measured) == (0, PROBLEMS + 8, 0)
@@ -54,7 +55,7 @@ def test_a_model_without_a_price_is_not_free(tmp_path: Path, url: str) -> None:
     del raw["teacher"]["price"]
     path.write_text(yaml.safe_dump(raw))
     study = load_study(path)
-    imported = load_problems(study.problems)
+    imported = load_problems(study.problems, infer=infer_kind)
     found = {
         x.call.stage: x
         for x in estimate(study, planned_calls(study, imported)[1], imported.problems, None)
@@ -75,7 +76,7 @@ def test_a_second_readers_calls_are_counted_for_base_and_students_alike(
     path.write_text(yaml.safe_dump(raw | heldout))
     study = load_study(path)
     assert study.verify == "undecided"
-    imported = load_problems(study.problems)
+    imported = load_problems(study.problems, infer=infer_kind)
     sides, calls = planned_calls(study, imported)
     (verify,) = [c for c in calls if c.stage == "verify"]
     taught = sides["train"] + sides["valid"]

@@ -12,14 +12,14 @@ import pytest
 import yaml
 from rich.console import Console
 
+from potstill.analysis.gap import Sample, finished_gaps, print_gaps, print_price, sample_gaps
 from potstill.errors import BudgetSpent, InputError
-from potstill.gap import Sample, finished_gaps, print_gaps, print_price, sample_gaps
-from potstill.pipeline import run_study
+from potstill.pipeline.run import run_study
 from potstill.pocket import generate
 from potstill.pocket.teacher import TEACHER
 from potstill.report.gaps import Tells, gap_sentences, gaps_everywhere
 from potstill.solvers.server import BadRequest, ChatReply, ChatRequest, create_app, serve
-from potstill.study import load_study
+from potstill.study.schema import load_study
 from test_budget import PROBLEMS, Shop, write_study
 from test_cli import one_sentence, run_cli
 from test_pipeline import write_small_study

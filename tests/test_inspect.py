@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from potstill.inspecting import look
+from potstill.analysis.look import look
 from potstill.lessons.quality import Gate
-from potstill.pipeline import run_study
-from potstill.study import load_study
-from potstill.templates import DEMO_STUDY
+from potstill.pipeline.run import run_study
+from potstill.study.schema import load_study
+from potstill.study.templates import DEMO_STUDY
 from test_cli import one_sentence, run_cli
 
 HOSTILE = "\x1b]0;owned\x07\x1b[31m[bold]2 + 2[/bold]"

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from potstill.ledger import Entry, Ledger, key_of_request, request_json
+from potstill.chat import Message
+from potstill.ledger.ledger import Entry, Ledger, key_of_request, request_json
 from potstill.records import Sampling
-from potstill.solvers import Message
-from potstill.templates import DEMO_STUDY
+from potstill.study.templates import DEMO_STUDY
 from test_cli import one_sentence, run_cli
 
 
@@ -40,7 +40,7 @@ def entry(question: str, **changes: object) -> Entry:
 def keep(folder: Path, *entries: Entry) -> Path:
     folder.mkdir(exist_ok=True)
     lines = folder / "lines.jsonl"
-    from potstill.ledger_records import entry_line
+    from potstill.ledger.entries import entry_line
 
     lines.write_text("".join(entry_line(x) for x in entries))
     with Ledger.open(folder / "ledger.sqlite") as ledger:

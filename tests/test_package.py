@@ -26,7 +26,7 @@ def test_what_a_module_exports_is_there(name: str) -> None:
 def test_help_loads_nothing_heavy() -> None:
     code = (
         "import sys; sys.argv = ['potstill', '--help']\n"
-        "from potstill.cli import main\n"
+        "from potstill.cli.main import main\n"
         "try: main()\n"
         "except SystemExit as exc: assert not exc.code\n"
         "heavy = {'torch', 'transformers', 'mlx', 'sympy', 'scipy', 'matplotlib', 'openai', "

@@ -19,15 +19,15 @@ import jsonschema
 import pytest
 import yaml
 
-from potstill import store as stores
 from potstill.errors import StudyError
-from potstill.pipeline import open_run, run_study
+from potstill.pipeline.run import open_run, run_study
 from potstill.progress import quiet
 from potstill.records import Finish, Opinion, Problem, Response, TextGold
 from potstill.report.schema import SCHEMA_FILE
-from potstill.store import Store
-from potstill.study import load_study
-from potstill.templates import DEMO_STUDY
+from potstill.store import cells as stores
+from potstill.store.cells import Store
+from potstill.study.schema import load_study
+from potstill.study.templates import DEMO_STUDY
 
 Report = dict[str, Any]
 
@@ -227,7 +227,7 @@ def test_killed_at_ten_moments(done: tuple[Path, Path, Report], tmp_path: Path) 
 
 def test_a_second_sample_takes_the_place_of_a_wrong_first(tmp_path: Path) -> None:
     from potstill.records import Outcome, Verdict
-    from potstill.store import Cell
+    from potstill.store.cells import Cell
 
     raw = yaml.safe_load(DEMO_STUDY.read_text())
     raw["problems"] = [{"source": "pocket", "train": 100, "valid": 4, "heldout": 4}]
@@ -245,9 +245,9 @@ def test_a_second_sample_takes_the_place_of_a_wrong_first(tmp_path: Path) -> Non
     )
     assert 0 < right[0] < 104
 
-    from potstill.asking import Answers
+    from potstill.pipeline.made import Answers
+    from potstill.pipeline.stages import _verified
     from potstill.records import Condition, Role, Sampling
-    from potstill.stages import _verified
 
     condition = Condition("", "", "", Sampling(), "")
     taught = Answers(
@@ -258,8 +258,8 @@ def test_a_second_sample_takes_the_place_of_a_wrong_first(tmp_path: Path) -> Non
 
 
 def test_a_changed_recording_is_another_teacher_and_a_moved_one_is_not(tmp_path: Path) -> None:
-    from potstill.cells import agent_identity
-    from potstill.study import Agent
+    from potstill.pipeline.context import agent_identity
+    from potstill.study.schema import Agent
 
     def identity(path: Path) -> object:
         files = [{"path": str(path), "text": "reply"}]
@@ -402,7 +402,7 @@ def test_difficulty_is_a_group_of_every_table_and_chooses_what_is_taught(tmp_pat
 
 def test_every_answer_meets_the_teachers_solution_of_its_problem() -> None:
     """Several samples of a problem, a problem nobody solved, and one that was not asked."""
-    from potstill.stages import _solution_of_each
+    from potstill.pipeline.stages import _solution_of_each
 
     problems = [Problem(x, "?", TextGold("1"), "integer", "test") for x in "abcd"]
 

@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from potstill.errors import InputError
-from potstill.pipeline import run_study
-from potstill.study import load_study
+from potstill.pipeline.run import run_study
+from potstill.study.schema import load_study
 from test_pipeline import write_small_study
 
 pytest.importorskip("mlx_lm", reason="mlx-lm is not installed on this machine")

@@ -17,20 +17,20 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from potstill.analysis.differences import differences
+from potstill.analysis.reproduce import reproduce_study
+from potstill.analysis.verify import verify_study
+from potstill.chat import Ask, Completion, Message, Unanswered
 from potstill.errors import InputError, PotstillError, StoreError
-from potstill.ledger import Event, Ledger, key_of
-from potstill.lock import LOCK_FILE, deciding, file_sha256, read_lock
-from potstill.pipeline import run_study
+from potstill.ledger.ledger import Event, Ledger, key_of
+from potstill.pipeline.lock import LOCK_FILE, deciding, file_sha256, read_lock
+from potstill.pipeline.run import run_study
 from potstill.progress import quiet
 from potstill.records import Finish, Sampling, content_hash
-from potstill.report.differences import differences
-from potstill.reproducing import reproduce_study
-from potstill.solvers import Ask, Completion, Message, Unanswered
 from potstill.solvers.kept import KeptReplies
 from potstill.solvers.replay import Recording, ReplaySolver
 from potstill.solvers.server import ChatReply
-from potstill.study import load_study
-from potstill.verifying import verify_study
+from potstill.study.schema import load_study
 from test_cli import one_sentence, run_cli
 from test_pipeline import keys_in, write_small_study
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from potstill.cli.review import SAMPLE, to_review, unread_sample
 from potstill.grading import Ruling, Rulings, review
 from potstill.grading.rulings import ruling_key
 from potstill.records import (
@@ -20,8 +21,7 @@ from potstill.records import (
     TextGold,
     Verdict,
 )
-from potstill.reviewing import SAMPLE, to_review, unread_sample
-from potstill.store import Cell, Store
+from potstill.store.cells import Cell, Store
 
 PROBLEMS = [Problem(f"p{i}", f"What is {i}?", TextGold(str(i)), "integer", "s") for i in range(30)]
 SOLVERS = ("teacher", "R3-s0-abcd", "base", "R1-s0-abcd")

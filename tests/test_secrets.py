@@ -14,9 +14,9 @@ import pytest
 import yaml
 
 from potstill.errors import StudyError
-from potstill.ledger import Ledger
-from potstill.study import load_study
-from potstill.templates import DEMO_STUDY
+from potstill.ledger.ledger import Ledger
+from potstill.study.schema import load_study
+from potstill.study.templates import DEMO_STUDY
 from test_cli import one_sentence, run_cli
 
 SRC = Path(__file__).resolve().parent.parent / "src" / "potstill"

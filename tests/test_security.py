@@ -17,18 +17,18 @@ from typing import Any
 
 import pytest
 
-from potstill.cells import fingerprint
+from potstill.analysis.verify import verify_study
 from potstill.errors import InputError, StoreError
 from potstill.grading.plugins import runs_code
-from potstill.ledger import Ledger
+from potstill.ledger.ledger import Ledger
+from potstill.models.adapter_config import read_adapter_config
+from potstill.pipeline.context import fingerprint
 from potstill.pocket import STUDENT_PATH
 from potstill.records import NumberGold, Problem, TestsGold, TextGold
-from potstill.store import Cell, Store
-from potstill.study import load_study
-from potstill.templates import DEMO_STUDY
-from potstill.training.adapter_config import read_adapter_config
-from potstill.untrusted import read_bytes
-from potstill.verifying import verify_study
+from potstill.store.cells import Cell, Store
+from potstill.store.untrusted import read_bytes
+from potstill.study.schema import load_study
+from potstill.study.templates import DEMO_STUDY
 from test_cli import one_sentence, run_cli
 from test_pipeline import write_small_study
 
@@ -172,7 +172,7 @@ def test_a_student_is_not_named_like_a_path(tmp_path: Path) -> None:
 def test_a_study_does_not_have_a_whole_disk_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("potstill.cells._MOST_FILES", 20)
+    monkeypatch.setattr("potstill.pipeline.context._MOST_FILES", 20)
     for number in range(21):
         (tmp_path / str(number)).touch()
     with pytest.raises(InputError, match="more than 20 files"):
@@ -210,9 +210,9 @@ def _adapter(folder: Path, **changes: Any) -> Path:
 
 
 def test_pickled_weights_are_not_loaded(tmp_path: Path, mark: Path) -> None:
-    from potstill.deploy.merging import read_delta
-    from potstill.training.adapters import mounted
-    from potstill.training.base import load_base
+    from potstill.deploy.export.merging import read_delta
+    from potstill.models.adapters import mounted
+    from potstill.models.torch_base import load_base
 
     adapter = _adapter(tmp_path / "adapter")
     (adapter / "adapter_model.bin").write_bytes(pickle.dumps(Payload(mark)))
@@ -271,8 +271,8 @@ def test_an_adapter_with_weights_missing_or_foreign_is_not_mounted(tmp_path: Pat
     import numpy as np
     from safetensors.numpy import save_file
 
-    from potstill.training.adapters import mounted
-    from potstill.training.base import load_base
+    from potstill.models.adapters import mounted
+    from potstill.models.torch_base import load_base
 
     base = load_base(STUDENT_PATH, device="cpu")
     adapter = _adapter(tmp_path / "adapter", target_modules=["q_proj", "v_proj"])
@@ -285,8 +285,8 @@ def test_an_adapter_with_weights_missing_or_foreign_is_not_mounted(tmp_path: Pat
 def test_code_in_a_models_folder_is_not_run(
     backend: str, tmp_path: Path, mark: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from potstill.training.base import load_base, load_tokenizer
-    from potstill.training.mlx_base import load_mlx_base
+    from potstill.models.mlx_base import load_mlx_base
+    from potstill.models.torch_base import load_base, load_tokenizer
 
     def asked(*_: object) -> str:
         raise AssertionError("a person was asked whether to run a stranger's code")

@@ -9,9 +9,10 @@ from safetensors.numpy import save_file
 
 from potstill import records
 from potstill.errors import StoreError
+from potstill.models.torch_base import load_tokenizer
 from potstill.pocket import STUDENT_PATH
-from potstill.store import FORMAT_VERSION, Cell, Store, disk_errors, write_atomically
-from potstill.training.base import load_tokenizer
+from potstill.store.atomic import disk_errors, write_atomically
+from potstill.store.cells import FORMAT_VERSION, Cell, Store
 from small_disk import small_disk
 
 PROBLEM = records.Problem(

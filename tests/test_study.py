@@ -7,8 +7,8 @@ import yaml
 
 from potstill.errors import StudyError
 from potstill.records import Level
-from potstill.study import load_study
-from potstill.templates import DEMO_STUDY, write_study
+from potstill.study.schema import load_study
+from potstill.study.templates import DEMO_STUDY, write_study
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -51,7 +51,7 @@ def test_what_init_writes_is_valid_and_runs_offline(tmp_path: Path) -> None:
         ({"training": {"rank": "8"}}, r"'training.rank': should be a number \(found '8'\)"),
         ({"training": {"rank": True}}, r"'training.rank': should be a number \(found True\)"),
         ({"split": {"bye": "given"}}, r"unknown key 'split.bye'; did you mean 'by'\?"),
-        ({"problems": [{"source": "poket"}]}, r"no problem named 'poket'; did .* 'pocket'"),
+        ({"problems": [{"source": "poket"}]}, r"no problem source named 'poket'; did .* 'pocket'"),
         ({"problems": [{"source": "pocket", "trian": 3}]}, r"unknown key 'trian'; did .* 'train'"),
         ({"teacher": {"solver": "pocket"}}, r"teacher: the key 'model' is missing"),
         ({"teacher": None}, r"the key 'teacher' is missing"),

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from potstill import store as stores
-from potstill.asking import in_order
 from potstill.errors import StoreError
+from potstill.pipeline.asking import in_order
 from potstill.records import Finish, NotAsked, Problem, Response, TextGold, content_hash
-from potstill.store import Cell, Store
-from potstill.tables import BATCH_ROWS, Rows, beside, in_batches, part
+from potstill.store import cells as stores
+from potstill.store.cells import Cell, Store
+from potstill.store.tables import BATCH_ROWS, Rows, beside, in_batches, part
 
 CELL = Cell.of("test", x=1)
 COUNT = 2 * BATCH_ROWS + 100

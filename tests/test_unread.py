@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from potstill.asking import Answers
+from potstill.pipeline.made import Answers
+from potstill.pipeline.unread import unread_solvers
 from potstill.records import (
     Condition,
     DecidedBy,
@@ -14,7 +15,6 @@ from potstill.records import (
     Split,
     Verdict,
 )
-from potstill.unread import unread_solvers
 
 CONDITION = Condition("s", "", "{problem}", Sampling(), "float32")
 

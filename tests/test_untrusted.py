@@ -12,19 +12,19 @@ from pathlib import Path
 import pytest
 import yaml
 
+from potstill.chat import Ask, Completion, Message
 from potstill.errors import InputError, PotstillError, StoreError
-from potstill.ledger import Entry, Ledger, key_of_request, request_json
-from potstill.literal import literal, shown
-from potstill.problems.rows import load_json, read_rows
+from potstill.ledger.ledger import Entry, Ledger, key_of_request, request_json
 from potstill.records import Sampling
-from potstill.solvers import Ask, Completion, Message
 from potstill.solvers.api import ApiSolver, Options
 from potstill.solvers.parse import Assembly, completion_bytes, parse_completion
 from potstill.solvers.server import ChatReply, create_app, listen, serve
 from potstill.solvers.transport import retry_after_s
-from potstill.store import Store
-from potstill.study import load_study
-from potstill.templates import DEMO_STUDY
+from potstill.store.cells import Store
+from potstill.store.rows import load_json, read_rows
+from potstill.study.schema import load_study
+from potstill.study.templates import DEMO_STUDY
+from potstill.text import literal, shown
 from raw_server import endpoint
 from test_cli import run_cli
 

@@ -1,6 +1,6 @@
 """``python -m potstill``."""
 
-from potstill.cli import main
+from potstill.cli.main import main
 
 if __name__ == "__main__":
     main()

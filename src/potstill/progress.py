@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from potstill.literal import literal
+from potstill.text import literal
 
 if TYPE_CHECKING:
     from rich.console import Console

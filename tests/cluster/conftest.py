@@ -8,12 +8,12 @@ import fsspec
 import pytest
 
 from potstill.cluster.options import ClusterOptions
+from potstill.cluster.spec import BaseSpec
 from potstill.cluster.storage import Storage, open_storage
-from potstill.cluster.worker import BaseSpec
-from potstill.ledger import Ledger
-from potstill.store import Store
-from potstill.training.base import Base, load_base
-from potstill.training.random_model import write_random_model
+from potstill.ledger.ledger import Ledger
+from potstill.models.torch_base import Base, load_base
+from potstill.store.cells import Store
+from random_model import write_random_model
 
 
 @pytest.fixture(scope="session")

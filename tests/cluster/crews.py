@@ -13,18 +13,19 @@ from typing import Any
 
 import psutil
 
+from potstill.chat import Ask, Message
 from potstill.cluster.crew import Lost
 from potstill.cluster.options import ClusterOptions
 from potstill.cluster.shards import Shard, ShardDone
-from potstill.cluster.worker import BaseSpec, Worker
-from potstill.lessons.forest import Partners, Seeking
-from potstill.lessons.sketches import Sketched
+from potstill.cluster.spec import BaseSpec
+from potstill.cluster.worker import Worker
+from potstill.problems.overlap.forest import Partners, Seeking
+from potstill.problems.overlap.sketches import Sketched
 from potstill.records import Sampling
-from potstill.solvers import Ask, Message
 from potstill.training.examples import Example
 from potstill.training.grid import Job
-from potstill.training.loop import Cell
 from potstill.training.recipe import Recipe
+from potstill.training.records import Cell
 
 POISON = "poison"
 OPTIONS = ClusterOptions(workers=2, shard_s=2.0)

@@ -11,21 +11,22 @@ from typing import Any
 import pytest
 from crews import POISON, LossyCrew, asks, poisoned
 
+from potstill.chat import Ask, Completion, Message
 from potstill.cluster.answers import Answering, ClusterSolver
 from potstill.cluster.crew import Lost
 from potstill.cluster.options import ClusterOptions
 from potstill.cluster.shards import Pace, recover_replies
-from potstill.cluster.worker import BaseSpec, Worker
+from potstill.cluster.spec import BaseSpec
+from potstill.cluster.worker import Worker
 from potstill.errors import InputError, StoreError
-from potstill.ledger import Ledger
+from potstill.ledger.ledger import Ledger
+from potstill.models.torch_base import Base
 from potstill.records import Finish, Sampling
-from potstill.solvers import Ask, Completion, Message
 from potstill.solvers.local import LocalSolver
 from potstill.training import grid, trunk
-from potstill.training.base import Base
 from potstill.training.examples import Example
-from potstill.training.loop import Cell
 from potstill.training.recipe import Recipe
+from potstill.training.records import Cell
 
 SpecIn = Callable[[Path], BaseSpec]
 

@@ -15,9 +15,9 @@ from potstill.cluster import grading
 from potstill.cluster.crew import open_crew
 from potstill.cluster.grading import ClusterPool
 from potstill.cluster.options import ClusterOptions
-from potstill.cluster.worker import BaseSpec
+from potstill.cluster.spec import BaseSpec
 from potstill.grading import GradingPool, verify
-from potstill.pipeline import open_run
+from potstill.pipeline.run import open_run
 from potstill.progress import quiet
 from potstill.records import (
     Finish,
@@ -29,7 +29,7 @@ from potstill.records import (
     TextGold,
     Verdict,
 )
-from potstill.study import load_study
+from potstill.study.schema import load_study
 from test_pipeline import write_small_study
 
 Pair = tuple[Problem, Response]

@@ -12,23 +12,24 @@ from typing import Any
 import pytest
 from crews import LosingCrew, Mortal
 
-from potstill.cells import Run
 from potstill.cluster import overlap as on_workers
 from potstill.cluster.crew import Crew
 from potstill.cluster.options import ClusterOptions
 from potstill.cluster.overlap import ClusterHands
 from potstill.cluster.session import joined
-from potstill.cluster.worker import BaseSpec
-from potstill.lessons import overlap, sketches
-from potstill.lessons.neighbours import find_among_many
-from potstill.lessons.overlap import Pair
-from potstill.pipeline import open_run
+from potstill.cluster.spec import BaseSpec
+from potstill.pipeline.context import Run
+from potstill.pipeline.run import open_run
+from potstill.pipeline.stages import split_up
 from potstill.pocket.problems import generate
+from potstill.problems.overlap import find as overlap
+from potstill.problems.overlap import sketches
+from potstill.problems.overlap.neighbours import find_among_many
+from potstill.problems.overlap.pairs import Pair
 from potstill.progress import quiet
 from potstill.records import Problem, TextGold
-from potstill.stages import split_up
-from potstill.study import load_study
-from potstill.tables import in_batches
+from potstill.store.tables import in_batches
+from potstill.study.schema import load_study
 from test_pipeline import write_small_study
 
 needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed")

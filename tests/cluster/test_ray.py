@@ -19,15 +19,15 @@ from potstill.cluster.crew import Crew
 from potstill.cluster.grid import train_on
 from potstill.cluster.options import ClusterOptions
 from potstill.cluster.session import joined, places
-from potstill.cluster.worker import BaseSpec
+from potstill.cluster.spec import BaseSpec
 from potstill.errors import InputError
-from potstill.ledger import Ledger
+from potstill.ledger.ledger import Ledger
+from potstill.models.torch_base import Base
 from potstill.records import Finish
 from potstill.solvers.local import LocalSolver
-from potstill.training.base import Base
 from potstill.training.examples import Example
 from potstill.training.grid import Job, train_cells
-from potstill.training.loop import Cell
+from potstill.training.records import Cell
 
 pytestmark = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed")
 
@@ -175,7 +175,7 @@ from potstill.cluster.answers import Answering, ClusterSolver
 from potstill.cluster.crew import open_crew
 from potstill.cluster.options import ClusterOptions
 from potstill.cluster.worker import BaseSpec
-from potstill.ledger import Ledger
+from potstill.ledger.ledger import Ledger
 
 spec, directory, notes, removed = {spec}, Path(sys.argv[1]), [], []
 cluster = Cluster(initialize_head=True, head_node_args={{"num_cpus": 0}})

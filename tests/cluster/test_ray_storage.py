@@ -16,13 +16,13 @@ from potstill.cluster.answers import Answering, ClusterSolver
 from potstill.cluster.crew import Crew, open_crew
 from potstill.cluster.grid import train_on
 from potstill.cluster.options import ClusterOptions
+from potstill.cluster.spec import BaseSpec
 from potstill.cluster.storage import Storage, open_storage
-from potstill.cluster.worker import BaseSpec
-from potstill.ledger import Ledger
-from potstill.pipeline import run_study
+from potstill.ledger.ledger import Ledger
+from potstill.models.torch_base import Base
+from potstill.pipeline.run import run_study
 from potstill.solvers.local import LocalSolver
-from potstill.study import load_study
-from potstill.training.base import Base
+from potstill.study.schema import load_study
 from potstill.training.grid import train_cells
 from test_pipeline import keys_in, kill_and_resume, without_times, write_small_study
 

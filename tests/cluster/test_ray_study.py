@@ -20,10 +20,10 @@ import potstill
 from potstill.cluster import grading
 from potstill.cluster.crew import Crew
 from potstill.errors import InputError
-from potstill.ledger import Ledger
-from potstill.pipeline import run_study
-from potstill.store import Cell, Store
-from potstill.study import load_study
+from potstill.ledger.ledger import Ledger
+from potstill.pipeline.run import run_study
+from potstill.store.cells import Cell, Store
+from potstill.study.schema import load_study
 from test_pipeline import Report, keys_in, kill_and_resume, without_times, write_small_study
 
 needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed")
@@ -50,8 +50,8 @@ def test_only_one_module_imports_ray_and_only_when_asked() -> None:
 def test_a_run_without_it_never_loads_ray(tmp_path: Path) -> None:
     path = write_small_study(tmp_path)
     code = (
-        "import sys\nfrom pathlib import Path\nfrom potstill.pipeline import run_study\n"
-        "from potstill.study import load_study\n"
+        "import sys\nfrom pathlib import Path\nfrom potstill.pipeline.run import run_study\n"
+        "from potstill.study.schema import load_study\n"
         "run_study(load_study(Path(sys.argv[1])), Path(sys.argv[2]), until='split')\n"
         "assert 'ray' not in sys.modules"
     )

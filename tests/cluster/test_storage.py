@@ -18,15 +18,16 @@ from potstill.cluster.crew import Lost
 from potstill.cluster.grid import train_on
 from potstill.cluster.options import ClusterOptions
 from potstill.cluster.shards import recover_replies
+from potstill.cluster.spec import BaseSpec
 from potstill.cluster.storage import Storage, StorageSpec, check_storage, open_storage
-from potstill.cluster.worker import BaseSpec, Worker
+from potstill.cluster.worker import Worker
 from potstill.errors import InputError, StoreError
-from potstill.ledger import Ledger
-from potstill.pipeline import run_study
+from potstill.ledger.ledger import Ledger
+from potstill.models.torch_base import Base
+from potstill.pipeline.run import run_study
 from potstill.solvers.local import LocalSolver
-from potstill.study import load_study
+from potstill.study.schema import load_study
 from potstill.training import loop
-from potstill.training.base import Base
 from potstill.training.grid import Job, train_cells
 from potstill.training.torch_trainee import TorchTrainee
 from test_pipeline import write_small_study

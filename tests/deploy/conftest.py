@@ -9,9 +9,9 @@ import torch
 import yaml
 
 from potstill.deploy.finding import FoundStudent, find_student
-from potstill.pipeline import run_study
-from potstill.study import load_study
-from potstill.templates import DEMO_STUDY
+from potstill.pipeline.run import run_study
+from potstill.study.schema import load_study
+from potstill.study.templates import DEMO_STUDY
 
 
 @pytest.fixture(autouse=True, scope="session")

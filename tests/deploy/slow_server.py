@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from potstill.deploy.engines import open_engine
 from potstill.deploy.finding import find_student
-from potstill.deploy.serving import serve_engine
-from potstill.solvers.decoding import Finished, Request
-from potstill.solvers.torch_decoding import TorchDecoder
+from potstill.deploy.opening import open_engine
+from potstill.deploy.serve.serving import serve_engine
+from potstill.models.decoding import Finished, Request
+from potstill.models.torch_decoding import TorchDecoder
 
 
 class SlowDecoder(TorchDecoder):

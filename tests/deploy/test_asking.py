@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from potstill.deploy.asking import harmless, how_sure, print_answer
-from potstill.deploy.engines import open_engine
 from potstill.deploy.finding import FoundStudent
+from potstill.deploy.opening import open_engine
+from potstill.deploy.serve.asking import harmless, how_sure, print_answer
 from potstill.errors import InputError
 
 

@@ -10,10 +10,10 @@ import pytest
 import yaml
 from huggingface_hub import ModelCard
 
-from potstill.deploy.card_head import card_head
-from potstill.deploy.exporting import Export, export_student
+from potstill.deploy.export.card_head import card_head
+from potstill.deploy.export.exporting import Export, export_student
 from potstill.deploy.finding import FoundStudent, find_student
-from potstill.study import Source
+from potstill.study.schema import Source
 
 
 def read_back(found: FoundStudent) -> Any:

@@ -14,17 +14,18 @@ import yaml
 from datasets import load_dataset
 from huggingface_hub import DatasetCard
 
-from potstill.asking import student_condition
-from potstill.deploy import corpus as exporting
-from potstill.deploy.corpus import export_corpus
+from potstill.chat import render_messages
+from potstill.deploy.export import corpus as exporting
+from potstill.deploy.export.corpus import export_corpus
 from potstill.errors import InputError, StoreError
 from potstill.lessons.quality import Gate
-from potstill.pipeline import Made, read_curriculum, run_study
+from potstill.pipeline.asking import student_condition
+from potstill.pipeline.made import Made
+from potstill.pipeline.run import read_curriculum, run_study
 from potstill.records import Split
-from potstill.solvers import render_messages
 from potstill.solvers.server import ChatReply, ChatRequest, create_app, serve
-from potstill.study import Study, load_study
-from potstill.templates import DEMO_STUDY
+from potstill.study.schema import Study, load_study
+from potstill.study.templates import DEMO_STUDY
 
 HOSTILE = "---\nlicense: mit\n---\n<script>alert(1)</script> | `x` ``` # [a](b)"
 

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from potstill.deploy.door import Door, is_loopback, new_token
+from potstill.deploy.serve.door import Door, is_loopback, new_token
 from potstill.solvers.server import serve
 
 TOKEN = new_token()

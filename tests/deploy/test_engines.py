@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from potstill.deploy.engines import ask_all, open_engine
+from potstill.chat import render_messages
+from potstill.deploy.engines import ask_all
 from potstill.deploy.finding import FoundStudent
+from potstill.deploy.opening import open_engine
 from potstill.errors import InputError
 from potstill.pocket import STUDENT_PATH
-from potstill.solvers import render_messages
 
 PACKAGES = {"transformers": "transformers", "mlx": "mlx_lm", "llama": "llama_cpp"}
 

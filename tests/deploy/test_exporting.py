@@ -18,12 +18,12 @@ from peft import PeftModel
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from potstill.deploy import merging
-from potstill.deploy.exporting import Export, export_student
+from potstill.deploy.export import merging
+from potstill.deploy.export.exporting import Export, export_student
 from potstill.deploy.finding import FoundStudent
 from potstill.errors import InputError, StoreError
+from potstill.models.torch_base import hash_model_folder
 from potstill.pocket import STUDENT_PATH
-from potstill.training.base import hash_model_folder
 
 
 def said_in_study(found: FoundStudent, count: int = 50) -> list[str]:

@@ -13,13 +13,13 @@ from greedy import generated
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-from potstill.deploy.exporting import Export, export_student
+from potstill.deploy.export.exporting import Export, export_student
+from potstill.deploy.export.gguf_file import write_gguf
+from potstill.deploy.export.merging import Delta
 from potstill.deploy.finding import FoundStudent
-from potstill.deploy.gguf_file import write_gguf
-from potstill.deploy.merging import Delta
 from potstill.errors import InputError
 from potstill.pocket import STUDENT_PATH
-from potstill.training.random_model import write_random_model
+from random_model import write_random_model
 
 gguf = pytest.importorskip("gguf", reason="the gguf package is not installed")
 
@@ -184,9 +184,9 @@ def test_llama_cpp_says_what_the_student_said(
 @pytest.mark.soak
 def test_llama_cpp_says_what_transformers_says_of_a_llama(tmp_path: Path) -> None:
     pytest.importorskip("llama_cpp", reason="llama-cpp-python is not installed")
+    from potstill.chat import Message
     from potstill.deploy.engines import ask_all, llama_engine
     from potstill.records import Sampling
-    from potstill.solvers import Message
 
     rope = {
         "rope_theta": 10000.0,

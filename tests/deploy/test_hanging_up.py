@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from potstill.deploy.answering import Answering
 from potstill.deploy.engines import Engine
-from potstill.deploy.serving import create_app
+from potstill.deploy.serve.answering import Answering
+from potstill.deploy.serve.serving import create_app
+from potstill.models.decoding import Finished, Request
 from potstill.records import Condition, Finish, Sampling
-from potstill.solvers.decoding import Finished, Request
 from potstill.solvers.server import serve
 
 ENDLESS, SHORT = 1, 2

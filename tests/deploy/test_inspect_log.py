@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from potstill.asking import Answers
-from potstill.cli import app
-from potstill.deploy import inspect_log
-from potstill.deploy.inspect_log import evaluation_logs, export_logs
+from potstill.cli.main import app
+from potstill.deploy.export import inspect_log
+from potstill.deploy.export.inspect_log import evaluation_logs, export_logs
 from potstill.errors import InputError, StoreError
+from potstill.pipeline.made import Answers
 from potstill.records import (
     Condition,
     DecidedBy,

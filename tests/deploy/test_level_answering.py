@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from potstill.deploy.answering import Ended, Piece
 from potstill.deploy.engines import load_model
 from potstill.deploy.finding import FoundStudent, find_ladder
-from potstill.deploy.level_answering import LevelAnswering
+from potstill.deploy.serve.answering import Ended, Piece
+from potstill.deploy.serve.level_answering import LevelAnswering
 from potstill.errors import InputError, PotstillError
-from potstill.solvers.decoding import Finished, Request
-from potstill.training.models import Decoder
+from potstill.models.decoding import Decoder, Finished, Request
+from potstill.models.opening import open_decoder
 
 
 class Endless:
@@ -62,13 +62,15 @@ class Base:
         return getattr(self._model, name)
 
     @contextmanager
-    def open_decoder(self, adapter: Path, tokens: int, batch_size: int) -> Iterator[Decoder]:
+    def open_decoder(
+        self, model: Any, adapter: Path, tokens: int, batch_size: int
+    ) -> Iterator[Decoder]:
         self.opened.append(adapter)
         try:
             if self.first:
                 yield self.first.pop(0)
             else:
-                with self._model.open_decoder(adapter, tokens, batch_size) as decoder:
+                with open_decoder(self._model, adapter, tokens, batch_size) as decoder:
                     yield decoder
         finally:
             self.closed += 1
@@ -102,7 +104,7 @@ def test_who_asks_for_the_mounted_student_joins_and_another_level_waits(
 
     async def asked() -> None:
         base.first = [Endless()]
-        with LevelAnswering(base, students) as answering:
+        with LevelAnswering(base, students, base.open_decoder) as answering:
             first, second = (answering.answer("R1", "Never ending?") for _ in range(2))
             assert await anext(first)
             assert await anext(second)
@@ -128,7 +130,7 @@ def test_who_leaves_the_line_blocks_no_one(base: Base, students: dict[str, Found
 
     async def asked() -> None:
         base.first = [Endless()]
-        with LevelAnswering(base, students) as answering:
+        with LevelAnswering(base, students, base.open_decoder) as answering:
             endless = answering.answer("R1", "Never ending?")
             assert await anext(endless)
             waiting = asyncio.create_task(whole(answering.answer("R4", "Why?")))
@@ -147,7 +149,7 @@ def test_a_decoder_that_failed_is_opened_anew(
 
     async def asked() -> None:
         base.first = [Endless(fails=True)]
-        with LevelAnswering(base, students) as answering:
+        with LevelAnswering(base, students, base.open_decoder) as answering:
             with pytest.raises(PotstillError, match="no more memory"):
                 await whole(answering.answer("R1", "Why?"))
             assert await whole(answering.answer("R1", answer.problem.text)) == answer.response.text
@@ -160,7 +162,7 @@ def test_the_levels_of_the_mixed_student_are_one_mount(base: Base, study_directo
     assert list(mixed) == ["mix-R1", "mix-R4"]
 
     async def asked() -> None:
-        with LevelAnswering(base, mixed) as answering:
+        with LevelAnswering(base, mixed, base.open_decoder) as answering:
             for level, student in mixed.items():
                 answer = student.answers()[1]
                 said = await whole(answering.answer(level, answer.problem.text))
@@ -172,7 +174,7 @@ def test_the_levels_of_the_mixed_student_are_one_mount(base: Base, study_directo
 
 def test_the_base_is_back_as_it_was(base: Base, students: dict[str, FoundStudent]) -> None:
     async def asked() -> None:
-        with LevelAnswering(base, students) as answering:
+        with LevelAnswering(base, students, base.open_decoder) as answering:
             await whole(answering.answer("R1", "Why?"))
             with pytest.raises(PotstillError, match="is in use"), base.lent("another"):
                 pass

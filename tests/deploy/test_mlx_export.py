@@ -12,12 +12,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from potstill.deploy.exporting import Export, export_student
+from potstill.chat import render_messages
+from potstill.deploy.export.exporting import Export, export_student
+from potstill.deploy.export.mlx_adapter import convert_adapter, write_mlx_adapter
 from potstill.deploy.finding import FoundStudent
-from potstill.deploy.mlx_adapter import convert_adapter, write_mlx_adapter
 from potstill.errors import InputError
 from potstill.pocket import STUDENT_PATH
-from potstill.solvers import render_messages
 
 
 def test_mlx_lm_loads_it_and_says_the_same(found: FoundStudent, tmp_path: Path) -> None:

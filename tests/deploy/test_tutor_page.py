@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from potstill.deploy.answering import Ended, Piece
-from potstill.deploy.door import Door
 from potstill.deploy.finding import find_ladder
-from potstill.deploy.level_answering import LevelAnswering
-from potstill.deploy.tutor import create_tutor
-from potstill.deploy.tutor_texts import TutorTexts, read_texts
+from potstill.deploy.serve.answering import Ended, Piece
+from potstill.deploy.serve.door import Door
+from potstill.deploy.serve.level_answering import LevelAnswering
+from potstill.deploy.serve.tutor import create_tutor
+from potstill.deploy.serve.tutor_texts import TutorTexts, read_texts
 from potstill.grading import GradingPool
 from potstill.records import Finish, Problem, Response, Split, TextGold
 from potstill.solvers.server import serve

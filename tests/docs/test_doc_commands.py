@@ -16,8 +16,8 @@ import typer
 import yaml
 from doc_blocks import DOCS, Block, blocks_of, pages, words_of
 
-from potstill.cli import app, main
-from potstill.study import load_study
+from potstill.cli.main import app, main
+from potstill.study.schema import load_study
 
 TUTORIAL = DOCS / "tutorial.md"
 OTHERS = [page for page in pages() if page != TUTORIAL]

@@ -60,7 +60,7 @@ def test_a_dead_link_stops_the_build(tmp_path: Path) -> None:
 
 def test_every_field_of_a_study_is_described() -> None:
     """In words of its own, or by its name in the words over its section."""
-    from potstill.study import Study
+    from potstill.study.schema import Study
 
     bare = []
     for model, title in reference_pages._sections(Study).items():
@@ -80,7 +80,7 @@ def undescribed(model: type[BaseModel]) -> list[str]:
 def test_every_command_is_in_the_reference() -> None:
     import typer
 
-    from potstill.cli import app
+    from potstill.cli.main import app
 
     page = reference_pages.commands_page()
     for name in typer.main.get_command(app).commands:

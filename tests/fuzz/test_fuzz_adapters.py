@@ -12,20 +12,15 @@ from fuzzing import Target, fuzzed
 from hypothesis import strategies as st
 from mutations import mangled_json, spoiled_bytes
 
-from potstill.deploy.merging import read_delta
-from potstill.deploy.mlx_adapter import convert_adapter
+from potstill.deploy.export.merging import read_delta
+from potstill.deploy.export.mlx_adapter import convert_adapter
+from potstill.models.adapter_config import read_adapter_config
+from potstill.models.adapters import adapter_weights, mounted, save_adapter
+from potstill.models.torch_base import Base, find_model_folder, hash_model_folder, load_base
 from potstill.pocket import STUDENT_PATH
-from potstill.training.adapter_config import read_adapter_config
-from potstill.training.adapters import (
-    adapter_weights,
-    attach_adapter,
-    mounted,
-    save_adapter,
-    seed_adapter,
-)
-from potstill.training.base import Base, find_model_folder, hash_model_folder, load_base
-from potstill.training.random_model import write_random_model
+from potstill.training.lora import attach_adapter, seed_adapter
 from potstill.training.recipe import Recipe
+from random_model import write_random_model
 
 CONFIG = {
     "peft_type": "LORA",

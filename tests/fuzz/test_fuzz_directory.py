@@ -14,12 +14,13 @@ from fuzzing import Target, fuzzed
 from hypothesis import strategies as st
 from mutations import HOSTILE_VALUES, json_bytes, mangled, mangled_json, spoiled_bytes
 
-from potstill.arrow import arrow_schema, to_rows
-from potstill.deploy.asking import how_sure
+from potstill.chat import Message
 from potstill.deploy.finding import find_student
+from potstill.deploy.serve.asking import how_sure
 from potstill.grading.rulings import Rulings
-from potstill.ledger import Entry, Ledger, key_of_request, request_json
-from potstill.ledger_records import entry_line
+from potstill.ledger.entries import entry_line
+from potstill.ledger.ledger import Entry, Ledger, key_of_request, request_json
+from potstill.pipeline.run import study_of
 from potstill.records import (
     Finish,
     NumberGold,
@@ -33,17 +34,16 @@ from potstill.records import (
     TextGold,
     canonical_json,
 )
-from potstill.solvers import Message
 from potstill.solvers.parse import completion_bytes
 from potstill.solvers.replay import Recording, ReplayFile
-from potstill.status import study_of
-from potstill.store import Cell, Store
-from potstill.study import load_study
-from potstill.templates import DEMO_STUDY
+from potstill.store.arrow import arrow_schema, to_rows
+from potstill.store.cells import Cell, Store
+from potstill.store.untrusted import parse_json
+from potstill.study.schema import load_study
+from potstill.study.templates import DEMO_STUDY
 from potstill.training.checkpoints import Checkpoint, Checkpoints, digest
 from potstill.training.diagnosis import Diagnosis, read_diagnosis, write_diagnosis
 from potstill.training.student_folder import read_history, read_student
-from potstill.untrusted import parse_json
 
 PROBLEMS = [
     Problem("p1", "What is 2?", TextGold("2"), "integer", "s", {"year": "2011"}),

@@ -16,18 +16,19 @@ from fuzzing import Target, fuzzed
 from hypothesis import strategies as st
 from mutations import HOSTILE_VALUES, mangled, mangled_json, spoiled_bytes
 
-from potstill.arrow import to_rows
 from potstill.errors import InputError
 from potstill.grading import grade
+from potstill.grading.maths.kinds import infer_kind
 from potstill.lessons.recorded import Options as RecordedOptions
 from potstill.lessons.recorded import read_recorded
 from potstill.problems import SourceConfig, describe, guess_source, load_problems
-from potstill.problems.rows import read_columns
 from potstill.records import Problem, Response, TextGold, Verdict
 from potstill.solvers.replay import Recording, ReplayFile
 from potstill.solvers.server import ChatRequest, UnknownQuestion
-from potstill.study import Study, load_study
-from potstill.templates import DEMO_STUDY
+from potstill.store.arrow import to_rows
+from potstill.store.rows import read_columns
+from potstill.study.schema import Study, load_study
+from potstill.study.templates import DEMO_STUDY
 
 ROOT = Path(__file__).resolve().parents[2]
 STUDIES = [DEMO_STUDY.read_bytes(), *(p.read_bytes() for p in (ROOT / "studies").glob("*.yaml"))]
@@ -94,7 +95,7 @@ def _problems(name: str) -> Any:
         except InputError:
             columns = {"text": "problem", "key": "answer", "id": "id"}
             source = SourceConfig("table", {"path": path, **columns})
-        imported = load_problems([source])
+        imported = load_problems([source], infer=infer_kind)
         describe(imported)
         to_rows(Problem, imported.problems)
 

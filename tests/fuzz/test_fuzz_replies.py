@@ -16,11 +16,11 @@ from fuzzing import Target, fuzzed
 from hypothesis import strategies as st
 from mutations import HOSTILE_TEXTS, json_bytes, mangled, mangled_json, spoiled_bytes
 
+from potstill.chat import Ask, Completion, Message, Unanswered
 from potstill.errors import EndpointError
 from potstill.grading.judge import Question, ask_judge, judge_messages
-from potstill.ledger import Ledger
+from potstill.ledger.ledger import Ledger
 from potstill.records import Finish, Opinion, Problem, RubricGold, Sampling, TextGold
-from potstill.solvers import Ask, Completion, Message, Unanswered
 from potstill.solvers.api import ApiSolver, Options
 from potstill.solvers.parse import Assembly, NotAReply, Parsed, parse_completion
 from potstill.solvers.server import BadRequest, ChatRequest, _call

@@ -17,19 +17,20 @@ from hypothesis import strategies as st
 from mutations import HOSTILE_TEXTS, HOSTILE_VALUES, json_bytes, mangled, spoiled_bytes
 from rich.console import Console
 
-from potstill import inspecting
-from potstill.comparing import read_finished
-from potstill.deploy.asking import how_sure
-from potstill.deploy.corpus import export_corpus
+from potstill.analysis.compare import read_finished
+from potstill.analysis.look import Wanted, look
+from potstill.analysis.verify import verify_study
+from potstill.cli import inspect as inspecting
+from potstill.cli.ledger import print_spend
+from potstill.cli.review import disagreements
+from potstill.cli.status import print_status
+from potstill.deploy.export.corpus import export_corpus
 from potstill.deploy.finding import find_student
-from potstill.ledger_view import print_spend
-from potstill.pipeline import run_study
-from potstill.reviewing import disagreements
-from potstill.status import print_status
-from potstill.store import Store
-from potstill.study import load_study
-from potstill.templates import DEMO_STUDY
-from potstill.verifying import verify_study
+from potstill.deploy.serve.asking import how_sure
+from potstill.pipeline.run import run_study
+from potstill.store.cells import Store
+from potstill.study.schema import load_study
+from potstill.study.templates import DEMO_STUDY
 
 CASES = [8, pytest.param(300, marks=pytest.mark.soak)]
 
@@ -114,9 +115,9 @@ def _console() -> Console:
 
 
 def _inspected(directory: Path, folder: Path) -> None:
-    found = inspecting.look(directory)
-    inspecting.print_problems(found, inspecting.Wanted(), _console())
-    inspecting.print_gates(found, inspecting.Wanted(), _console())
+    found = look(directory)
+    inspecting.print_problems(found, Wanted(), _console())
+    inspecting.print_gates(found, Wanted(), _console())
     for problem in found.problems[:3]:
         inspecting.print_problem(found, problem.id, "", _console())
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from potstill.chat import Ask, Completion, Unanswered
 from potstill.errors import InputError
 from potstill.grading import GradingPool, Ruling, Rulings, verify
 from potstill.grading.judge import READING_NOTE, judge_messages, parse_reply
@@ -22,7 +23,6 @@ from potstill.records import (
     TextGold,
     Verdict,
 )
-from potstill.solvers import Ask, Completion, Unanswered
 
 
 class ScriptedJudge:

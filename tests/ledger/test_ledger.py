@@ -15,8 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from potstill.chat import Message
 from potstill.errors import InputError, StoreError
-from potstill.ledger import (
+from potstill.ledger.ledger import (
     FORMAT_VERSION,
     Entry,
     Event,
@@ -27,7 +28,6 @@ from potstill.ledger import (
     request_json,
 )
 from potstill.records import Sampling
-from potstill.solvers import Message
 
 
 def entry(number: int, raw: bytes = b'{"choices": []}', **more: object) -> Entry:
@@ -124,7 +124,7 @@ def test_a_killed_writer_leaves_no_lock(path: Path) -> None:
     code = f"""
         import os, signal
         from pathlib import Path
-        from potstill.ledger import Ledger
+        from potstill.ledger.ledger import Ledger
         ledger = Ledger.open(Path({str(path)!r}))
         os.kill(os.getpid(), signal.SIGKILL)
     """
@@ -255,7 +255,7 @@ FULL_DISK = """
 import asyncio, resource, signal, sys
 from pathlib import Path
 from potstill.errors import StoreError
-from potstill.ledger import Ledger
+from potstill.ledger.ledger import Ledger
 sys.path.insert(0, {here!r})
 from test_ledger import entry
 

@@ -6,7 +6,7 @@ from datetime import date
 
 import pytest
 
-from potstill.prices import Cost, Price, cost_usd, price_of, price_table
+from potstill.ledger.prices import Cost, Price, cost_usd, price_of, price_table
 
 
 def test_every_price_has_a_date_a_source_and_makes_sense() -> None:

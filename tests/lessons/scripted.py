@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
+from potstill.chat import Ask, Completion, Unanswered
 from potstill.lessons.ladder import count_words
 from potstill.records import (
     DecidedBy,
@@ -16,7 +17,6 @@ from potstill.records import (
     TextGold,
     Verdict,
 )
-from potstill.solvers import Ask, Completion, Unanswered
 
 Reply = str | tuple[str, Finish] | None
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from potstill.ledger import Ledger
+from potstill.ledger.ledger import Ledger
 from potstill.lessons.difficulty import (
     DifficultyOptions,
     rate_by_failures,

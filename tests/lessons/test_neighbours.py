@@ -12,11 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scripted import problem
 
-from potstill.lessons.neighbours import CROWD, Hands, find_among_many
-from potstill.lessons.overlap import Pair, find_pairs, mask_numbers, numbers_of
-from potstill.lessons.sketches import GRAM, SKETCH_VALUES, Columns, sketches
-from potstill.lessons.split import SplitOptions, split
+from potstill.problems.overlap.find import find_pairs
+from potstill.problems.overlap.neighbours import CROWD, Hands, find_among_many
+from potstill.problems.overlap.pairs import Pair, mask_numbers, numbers_of
+from potstill.problems.overlap.sketches import GRAM, SKETCH_VALUES, Columns, sketches
 from potstill.problems.raw import normalise
+from potstill.problems.split import SplitOptions, split
 from potstill.records import Problem
 
 _RNG = random.Random(3)

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from scripted import problem
 
 from potstill.errors import InputError
-from potstill.lessons import overlap
-from potstill.lessons.overlap import Pair, find_pairs, mask_numbers, numbers_of
 from potstill.problems import SourceConfig, guess_source, load_problems
+from potstill.problems.overlap import find as overlap
+from potstill.problems.overlap.find import find_pairs
+from potstill.problems.overlap.pairs import Pair, mask_numbers, numbers_of
 from potstill.records import Problem
 
 LONG = "A trapezoid has sides with respective lengths {}. Find the length of an altitude of it."

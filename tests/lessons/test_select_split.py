@@ -11,9 +11,9 @@ from pydantic import ValidationError
 from scripted import problem
 
 from potstill.errors import StudyError
-from potstill.lessons.overlap import Pair
 from potstill.lessons.select import select
-from potstill.lessons.split import SplitOptions, split
+from potstill.problems.overlap.pairs import Pair
+from potstill.problems.split import SplitOptions, split
 from potstill.records import Lesson, Problem, Split
 
 

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tools.pocket.pretrain import Pretraining, pretrain
 
 from potstill.errors import InputError
 from potstill.pocket import STUDENT_PATH, PocketProblem
-from potstill.pocket.pretrain import Pretraining, pretrain
 
 _MAX_NEW_TOKENS = 120
 

@@ -8,13 +8,12 @@ from pathlib import Path
 import pytest
 
 from potstill.errors import InputError
+from potstill.plugins import SOURCES, load_plugin, plugin_names
 from potstill.problems import (
     SourceConfig,
     describe,
     load_problems,
     normalise,
-    source_module,
-    source_names,
 )
 from potstill.records import NumberGold, SetAsideReason, TextGold
 
@@ -137,15 +136,15 @@ def test_number_gold_carries_its_tolerance(tmp_path: Path) -> None:
 
 def test_unknown_source_and_unknown_option_name_what_there_is(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="did you mean 'competition'"):
-        load_problems([SourceConfig("competion")])
+        load_problems([SourceConfig("competion")], infer=no_kind)
     with pytest.raises(InputError, match=r"its options are .*path"):
-        load_problems([SourceConfig("table", {"pathh": tmp_path})])
+        load_problems([SourceConfig("table", {"pathh": tmp_path})], infer=no_kind)
 
 
 def test_every_built_in_source_has_options_and_read() -> None:
-    assert set(source_names()) >= {"competition", "hub", "math500", "pocket", "table"}
+    assert set(plugin_names(SOURCES)) >= {"competition", "hub", "math500", "pocket", "table"}
     for name in ("competition", "hub", "math500", "pocket", "table"):
-        module = source_module(name)
+        module = load_plugin(SOURCES, name)
         config = module.Options.model_config
         assert config.get("extra") == "forbid"
         assert config.get("frozen") is True

@@ -9,7 +9,7 @@ import pytest
 
 from potstill.errors import InputError
 from potstill.problems import SourceConfig, competition, guess_source, load_problems, table
-from potstill.problems.rows import read_columns, read_rows
+from potstill.store.rows import read_columns, read_rows
 
 YEAR = {"team": {"question_1": {"question": "What is 1 + 1?", "answer": "2"}}}
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from potstill.ledger import Ledger
+from potstill.chat import Ask, Message
+from potstill.ledger.ledger import Ledger
 from potstill.records import Sampling
-from potstill.solvers import Ask, Message
 from potstill.solvers.api import ApiSolver, Options
 
 

@@ -14,10 +14,10 @@ import pytest
 from fault_server import FaultServer, http, running
 from pydantic import ValidationError
 
+from potstill.chat import Ask, Completion, Message, Solver, Unanswered
 from potstill.errors import EndpointError, InputError
-from potstill.ledger import Ledger
+from potstill.ledger.ledger import Ledger
 from potstill.records import Finish, Sampling
-from potstill.solvers import Ask, Completion, Message, Solver, Unanswered
 from potstill.solvers.api import ApiSolver, Options, PriceOptions, open_solver
 from potstill.solvers.server import ChatReply, ChatRequest, UnknownQuestion, create_app, serve
 from potstill.solvers.transport import Transport

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from fault_server import FAULTS, FaultServer, answer_to, running
 
+from potstill.chat import Ask, Completion, Message
 from potstill.errors import EndpointError
-from potstill.ledger import Ledger
+from potstill.ledger.ledger import Ledger
 from potstill.records import Finish, Sampling
-from potstill.solvers import Ask, Completion, Message
 from potstill.solvers.api import ApiSolver, Options
 
 

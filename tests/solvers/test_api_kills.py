@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from fault_server import FaultServer, answer_to, running
 
-from potstill.ledger import Ledger
+from potstill.ledger.ledger import Ledger
 from potstill.solvers.parse import parse_completion
 
 CONCURRENCY = 16

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from potstill.chat import Ask, Completion, Message, Solver, Unanswered
 from potstill.errors import InputError
-from potstill.ledger import Ledger
+from potstill.ledger.ledger import Ledger
 from potstill.records import Finish, Sampling
-from potstill.solvers import Ask, Completion, Message, Solver, Unanswered
 from potstill.solvers.replay import Options, Recording, ReplayFile, open_solver
 from potstill.solvers.server import ChatRequest, UnknownQuestion
 

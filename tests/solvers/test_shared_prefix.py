@@ -9,16 +9,16 @@ from contextlib import contextmanager
 import pytest
 import torch
 
+from potstill.chat import Message
+from potstill.models.decoding import Request, decode_all
+from potstill.models.model import prompt_tokens
+from potstill.models.shared_prefix import common_length
+from potstill.models.torch_base import Base, load_base
+from potstill.models.torch_decoding import TorchDecoder
 from potstill.pocket import STUDENT_PATH
 from potstill.pocket.problems import generate
 from potstill.records import Finish, Sampling
-from potstill.solvers import Message
-from potstill.solvers.decoding import Request, decode_all
-from potstill.solvers.shared_prefix import common_length
-from potstill.solvers.torch_decoding import TorchDecoder
-from potstill.training.base import Base, load_base
-from potstill.training.examples import prompt_tokens
-from potstill.training.random_model import write_random_model
+from random_model import write_random_model
 
 SYSTEM = "Sam has 3 apples and buys 4 more. How many apples does Sam have now? Sam has 7 apples."
 LIMIT = 64

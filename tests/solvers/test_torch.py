@@ -8,22 +8,25 @@ from pathlib import Path
 import pytest
 import torch
 
+from potstill.chat import Ask, Completion, Message, Solver
 from potstill.errors import InputError, PotstillError
-from potstill.ledger import Ledger
+from potstill.ledger.ledger import Ledger
+from potstill.models.adapters import mounted
+from potstill.models.decoding import Request, decode_all
+from potstill.models.model import prompt_tokens
+from potstill.models.torch_base import Base, load_base
+from potstill.models.torch_decoding import TorchDecoder, draw_tokens, slots_that_fit
 from potstill.pocket import STUDENT_PATH
 from potstill.pocket.problems import generate
 from potstill.records import Condition, Finish, Problem, Sampling, TextGold
-from potstill.solvers import Ask, Completion, Message, Solver, solve
-from potstill.solvers.decoding import Request, decode_all
 from potstill.solvers.local import LocalSolver
+from potstill.solvers.solve import solve
 from potstill.solvers.torch import Options, open_solver
-from potstill.solvers.torch_decoding import TorchDecoder, draw_tokens, slots_that_fit
-from potstill.training.adapters import mounted
-from potstill.training.base import Base, load_base
-from potstill.training.examples import Example, prompt_tokens
-from potstill.training.loop import Cell, train_cell
-from potstill.training.random_model import write_random_model
+from potstill.training.examples import Example
+from potstill.training.loop import train_cell
 from potstill.training.recipe import Recipe
+from potstill.training.records import Cell
+from random_model import write_random_model
 
 GREEDY = Sampling(max_tokens=24)
 DRAWN = Sampling(temperature=1.0, top_p=0.95, seed=5, max_tokens=12)
@@ -270,16 +273,16 @@ def test_slots_follow_memory(base, monkeypatch) -> None:
 
 
 def test_a_study_opens_it_from_its_options(base, ledger) -> None:
-    options = Options(path=base.model.name_or_path, device="cpu", batch_size=3)
+    options = Options(model=base.model.name_or_path, device="cpu", batch_size=3)
     with open_solver(options, ledger) as solver:
         assert solver.id == "tiny"
         assert answers(solver, [ask(1)])["p1", 0].text == one_by_one(base, ask(1))[0]
 
 
 def test_options_are_strict() -> None:
-    assert Options(path="models/x").batch_size == 0
+    assert Options(model="models/x").batch_size == 0
     with pytest.raises(ValueError, match="batch_sise"):
-        Options(path="x", batch_sise=4)
+        Options(model="x", batch_sise=4)
 
 
 def test_the_pocket_student_answers_as_one_by_one(ledger) -> None:

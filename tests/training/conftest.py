@@ -6,8 +6,8 @@ import pytest
 import torch
 from tiny_cell import TEXTS
 
-from potstill.training.base import Base, load_base
-from potstill.training.random_model import write_random_model
+from potstill.models.torch_base import Base, load_base
+from random_model import write_random_model
 
 
 @pytest.fixture(autouse=True, scope="session")

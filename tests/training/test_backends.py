@@ -12,21 +12,24 @@ import numpy as np
 import pytest
 from tiny_cell import make_examples
 
-from potstill.ledger import Ledger
+from potstill.chat import Ask, Completion, Message
+from potstill.ledger.ledger import Ledger
+from potstill.models.decoding import Request, decode_all
+from potstill.models.model import prompt_tokens
+from potstill.models.opening import open_decoder
+from potstill.models.torch_base import load_base
 from potstill.pocket import STUDENT_PATH, generate
 from potstill.records import Sampling
-from potstill.solvers import Ask, Completion, Message
-from potstill.solvers.decoding import Request, decode_all
 from potstill.solvers.local import LocalSolver
-from potstill.training.base import load_base
 from potstill.training.batches import Batch, BatchStream
-from potstill.training.examples import Example, encode_examples, prompt_tokens
-from potstill.training.loop import Trainee
+from potstill.training.examples import Example, encode_examples
+from potstill.training.opening import open_trainee
 from potstill.training.recipe import Recipe
+from potstill.training.records import Trainee
 
 pytest.importorskip("mlx_lm", reason="mlx-lm is not installed on this machine")
 
-from potstill.training.mlx_base import load_mlx_base
+from potstill.models.mlx_base import load_mlx_base
 
 RECIPES = {
     "adamw": Recipe.preset("pocket", layers=2, rank=4, warmup_steps=2, batch_size=4),
@@ -61,7 +64,7 @@ def batches(bases: dict[str, Any]) -> list[Batch]:
 
 @contextmanager
 def trainee(bases: dict[str, Any], backend: str, recipe: Recipe) -> Iterator[Trainee]:
-    with bases[backend].open_trainee(recipe, 5) as opened:
+    with open_trainee(bases[backend], recipe, 5) as opened:
         yield opened
 
 
@@ -188,9 +191,9 @@ def test_dropped_sequences_leave_and_the_others_answer_as_before(
         )
         for key, problem in enumerate(generate("valid", 12, 0))
     ]
-    with base.open_decoder(None, 200, 12) as decoder:
+    with open_decoder(base, None, 200, 12) as decoder:
         told = {done.key: done.tokens for done in decode_all(decoder, requests)}
-    with base.open_decoder(None, 200, 6) as decoder:
+    with open_decoder(base, None, 200, 6) as decoder:
         got = decoder.step(requests[:6]) + decoder.step([])
         gone = sorted(decoder.under_way())[::2]
         assert len(gone) > 1
@@ -214,7 +217,7 @@ def test_a_quantised_base_trains_and_answers_with_its_adapter(
     recipe = RECIPES["adamw"].model_copy(update={"learning_rate": 1e-2})
     batches = make_batches(base, make_examples(24), 12)
     (tmp_path / "adapter").mkdir()
-    with base.open_trainee(recipe, 1) as opened:
+    with open_trainee(base, recipe, 1) as opened:
         before = opened.validate(batches[:4])
         curve(opened, recipe, batches, 12)
         assert opened.validate(batches[:4]) < before

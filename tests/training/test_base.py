@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from potstill.errors import InputError, PotstillError
-from potstill.training.base import Base, cpu_threads, hash_model_folder, load_base
+from potstill.models.torch_base import Base, cpu_threads, hash_model_folder, load_base
 
 
 @pytest.fixture

@@ -18,12 +18,13 @@ from tiny_cell import make_examples
 from training_process import RECIPE
 
 from potstill.errors import InputError
-from potstill.training.adapters import ADAPTER_WEIGHTS
-from potstill.training.base import load_base
+from potstill.models.adapters import ADAPTER_WEIGHTS
+from potstill.models.torch_base import load_base
 from potstill.training.checkpoints import Checkpoint, Checkpoints
-from potstill.training.loop import Cell, TrainedCell, train_cell
+from potstill.training.loop import train_cell
 from potstill.training.metrics import check_trackers
 from potstill.training.recipe import Recipe
+from potstill.training.records import Cell, TrainedCell
 
 needs_mlx = pytest.mark.skipif(find_spec("mlx_lm") is None, reason="mlx-lm is not installed")
 

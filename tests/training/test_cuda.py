@@ -11,16 +11,18 @@ import pytest
 import torch
 from tiny_cell import make_examples
 
-from potstill.ledger import Ledger
+from potstill.chat import Ask, Completion, Message
+from potstill.ledger.ledger import Ledger
+from potstill.models.torch_base import load_base
 from potstill.pocket import STUDENT_PATH, generate
 from potstill.records import Sampling
-from potstill.solvers import Ask, Completion, Message
 from potstill.solvers.local import LocalSolver
-from potstill.training.base import load_base
 from potstill.training.batches import BatchStream
 from potstill.training.examples import encode_examples
-from potstill.training.loop import Cell, TrainedCell, train_cell
+from potstill.training.loop import train_cell
+from potstill.training.opening import open_trainee
 from potstill.training.recipe import Recipe
+from potstill.training.records import Cell, TrainedCell
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA GPU here")
 
@@ -72,7 +74,7 @@ def test_state_and_restore_go_on_with_the_same_losses() -> None:
     stream = BatchStream(encoded, 4, np.random.default_rng(1))
     batches = [next(stream) for _ in range(8)]
     recipe = RECIPE.model_copy(update={"dropout": 0.1})
-    with base.open_trainee(recipe, 1) as trainee:
+    with open_trainee(base, recipe, 1) as trainee:
         for batch in batches[:4]:
             trainee.step([batch], 1e-3)
         state = {k: np.array(v) for k, v in trainee.state().items()}

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import yaml
 
+from potstill.analysis.calibrate import diagnose_study, time_grid
 from potstill.errors import InputError
-from potstill.pipeline import run_study
-from potstill.rehearsal import diagnose_study, time_grid
-from potstill.study import load_study
+from potstill.pipeline.run import run_study
+from potstill.study.schema import load_study
 from potstill.training.diagnosis import diagnose
 from potstill.training.recipe import Recipe
 from test_pipeline import write_small_study

@@ -8,18 +8,19 @@ from typing import Any
 
 import pytest
 
+from potstill.chat import Ask, Completion, Message
 from potstill.errors import InputError
 from potstill.grading import grade
-from potstill.ledger import Ledger
+from potstill.ledger.ledger import Ledger
+from potstill.models.torch_base import load_base
 from potstill.pocket import STUDENT_PATH
 from potstill.records import Outcome, Problem, Sampling, TextGold
-from potstill.solvers import Ask, Completion, Message
 from potstill.solvers.local import LocalSolver
-from potstill.training.base import load_base
 from potstill.training.exam import Exam, Question
 from potstill.training.examples import Example
-from potstill.training.loop import Cell, TrainedCell, train_cell
+from potstill.training.loop import train_cell
 from potstill.training.recipe import Recipe
+from potstill.training.records import Cell, TrainedCell
 from potstill.training.student_folder import read_history
 
 NUMBERS = ("two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -49,7 +50,7 @@ def base(request: pytest.FixtureRequest) -> Any:
         return load_base(STUDENT_PATH, device="cpu")
     if find_spec("mlx_lm") is None:
         pytest.skip("mlx-lm is not installed on this machine")
-    from potstill.training.mlx_base import load_mlx_base
+    from potstill.models.mlx_base import load_mlx_base
 
     return load_mlx_base(STUDENT_PATH)
 

@@ -3,11 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from potstill.chat import Message
 from potstill.errors import InputError
-from potstill.solvers import Message
-from potstill.training.base import Base
+from potstill.models.model import prompt_tokens
+from potstill.models.torch_base import Base
 from potstill.training.batches import collate, epoch_batches, validation_batches
-from potstill.training.examples import EncodedExample, Example, encode_examples, prompt_tokens
+from potstill.training.examples import EncodedExample, Example, encode_examples
 
 
 def encoded(*lengths: int) -> list[EncodedExample]:

@@ -14,10 +14,10 @@ import pytest
 from tiny_cell import make_examples
 
 from potstill.errors import InputError, PotstillError
-from potstill.training.base import Base
+from potstill.models.torch_base import Base
 from potstill.training.grid import Job, train_cells
-from potstill.training.loop import Cell, StepReport
 from potstill.training.recipe import Recipe
+from potstill.training.records import Cell, StepReport
 
 RECIPE = Recipe(rank=4, alpha=8, learning_rate=1e-2, iterations=8, validate_every=4, batch_size=4)
 
@@ -102,7 +102,7 @@ import sys
 from pathlib import Path
 sys.path.insert(0, {here!r})
 from test_grid import RECIPE, job
-from potstill.training.base import load_base
+from potstill.models.torch_base import load_base
 from potstill.training.grid import train_cells
 if __name__ == "__main__":
     recipe = RECIPE.model_copy(update={{"iterations": 100_000}})

@@ -13,16 +13,17 @@ from test_loop import SHORT, losses, plain_losses
 from tiny_cell import make_examples
 
 from potstill.errors import PotstillError
+from potstill.models.adapters import lora_layers
+from potstill.models.torch_base import Base
 from potstill.training import head_loss, trunk
-from potstill.training.adapters import attach_adapter, lora_layers, seed_adapter
-from potstill.training.base import Base
 from potstill.training.batches import BatchStream, collate, epoch_batches
 from potstill.training.examples import EncodedExample, encode_examples
 from potstill.training.grid import Job, train_cells
 from potstill.training.levers import Levers
-from potstill.training.loop import Cell
+from potstill.training.lora import attach_adapter, seed_adapter
 from potstill.training.lora_product import fuse_lora
-from potstill.training.torch_trainee import TorchTrainee, open_trainee, step_bytes
+from potstill.training.records import Cell
+from potstill.training.torch_trainee import TorchTrainee, open_torch_trainee, step_bytes
 from potstill.training.trunk import (
     Trunk,
     TrunkPlan,
@@ -44,15 +45,16 @@ def with_trunk(base: Base, examples: list[EncodedExample]) -> Iterator[Trunk]:
     plan = plan_trunk(base.model, TOP, examples, 100 * len(examples))
     with open_trunk(base.body, plan, lambda note: None) as trunk:
         assert isinstance(trunk, Trunk)
-        with base.sharing(trunk):
-            yield trunk
+        yield trunk
 
 
-def curve(base: Base, levers: Levers | None = None, seed: int = 0) -> list[float]:
+def curve(
+    base: Base, levers: Levers | None = None, seed: int = 0, trunk: Trunk | None = None
+) -> list[float]:
     """20 training losses and the validation loss after them."""
     train, valid = encode(base, 37), [collate(encode(base, 9, first=100))]
     batches = BatchStream(train, TOP.batch_size, np.random.default_rng([seed, 1]))
-    with open_trainee(base, TOP, seed, levers) as trainee:
+    with open_torch_trainee(base, TOP, seed, levers, trunk) as trainee:
         found = [trainee.step([next(batches)], TOP.learning_rate_at(k)) for k in range(1, 21)]
         return [*found, trainee.validate(valid)]
 
@@ -79,7 +81,7 @@ def llama(base: Base) -> Base:
         num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=512,
     )  # fmt: skip
     torch.manual_seed(0)
-    return replace(base, model=LlamaForCausalLM(config).eval().requires_grad_(False), _trunks=[])
+    return replace(base, model=LlamaForCausalLM(config).eval().requires_grad_(False))
 
 
 @pytest.mark.parametrize("family", ["base", "llama"])
@@ -87,10 +89,10 @@ def test_a_cached_trunk_gives_the_losses_of_the_whole_model(request, family: str
     base = request.getfixturevalue(family)
     whole = curve(base)
     with (
-        with_trunk(base, encode(base, 37) + encode(base, 9, first=100)),
+        with_trunk(base, encode(base, 37) + encode(base, 9, first=100)) as trunk,
         counted(base.body.layers[0]) as ran,
     ):
-        cached = curve(base)
+        cached = curve(base, trunk=trunk)
     assert not ran
     assert cached == pytest.approx(whole, rel=1e-5)
     assert cached[19] < cached[0] - 0.1
@@ -98,8 +100,8 @@ def test_a_cached_trunk_gives_the_losses_of_the_whole_model(request, family: str
 
 def test_an_example_that_the_trunk_lacks_runs_through_the_whole_model(base: Base) -> None:
     whole = curve(base)
-    with with_trunk(base, encode(base, 20)), counted(base.body.layers[0]) as ran:
-        assert curve(base) == pytest.approx(whole, rel=1e-5)
+    with with_trunk(base, encode(base, 20)) as trunk, counted(base.body.layers[0]) as ran:
+        assert curve(base, trunk=trunk) == pytest.approx(whole, rel=1e-5)
     assert ran
 
 
@@ -109,8 +111,8 @@ def test_an_example_that_the_trunk_lacks_runs_through_the_whole_model(base: Base
 def test_each_lever_alone_leaves_the_losses_of_a_plain_loop(base: Base, off: str) -> None:
     names = {"none": [], "all": [k for k in Levers.model_fields if k != "buckets"]}
     levers = Levers(**dict.fromkeys(names.get(off, [off]), False))
-    with with_trunk(base, encode(base, 37)):
-        found = curve(base, levers)[:20]
+    with with_trunk(base, encode(base, 37)) as trunk:
+        found = curve(base, levers, trunk=trunk)[:20]
     assert found == pytest.approx(plain_losses(base, TOP, 0, make_examples(37)), rel=2e-4)
 
 
@@ -152,7 +154,7 @@ def test_projections_called_with_unlike_inputs_compute_their_own(base: Base) -> 
 def test_no_more_logits_are_made_than_a_chunk(base: Base, monkeypatch) -> None:
     monkeypatch.setattr(head_loss, "LOGITS_PER_CHUNK", 384 * 7)
     batch = collate(encode(base, 5))
-    with open_trainee(base, TOP, 0) as trainee, counted(base.head) as logits:
+    with open_torch_trainee(base, TOP, 0) as trainee, counted(base.head) as logits:
         trainee.step([batch], 1e-3)
         trainee.validate([batch])
     assert max(made.numel() for made in logits) == 384 * 7
@@ -172,7 +174,10 @@ def test_the_head_gives_the_loss_and_gradient_of_autograd(base: Base) -> None:
 def test_the_backward_pass_ends_at_the_lowest_adapted_layer(base: Base, short: bool) -> None:
     batch = collate(encode(base, 5))
     levers = Levers(short_backward=short)
-    with open_trainee(base, TOP, 0, levers) as trainee, counted(base.body.layers[0]) as hidden:
+    with (
+        open_torch_trainee(base, TOP, 0, levers) as trainee,
+        counted(base.body.layers[0]) as hidden,
+    ):
         trainee.step([batch], 1e-3)
     assert [output.requires_grad for output in hidden] == [not short]
 
@@ -221,7 +226,6 @@ def test_a_grid_runs_the_lower_layers_once_per_example(
         "until the last cell is trained"
     ]
     assert list(scratch.iterdir()) == []
-    assert base.trunk is None
     whole = train_grid(tmp_path / "b", Levers(cached_trunk=False))
     assert len(notes) == 1
     for mine, plain in zip(cached, whole, strict=True):
@@ -294,7 +298,7 @@ def test_out_of_memory_names_the_settings_and_what_they_ask_for(base: Base) -> N
 
     with (
         pytest.raises(PotstillError) as error,
-        open_trainee(base, TOP, 0) as trainee,
+        open_torch_trainee(base, TOP, 0) as trainee,
     ):
         demand(trainee)
     for part in (

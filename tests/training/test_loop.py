@@ -11,13 +11,15 @@ from safetensors.numpy import save_file
 from tiny_cell import TEXTS, make_examples, state_of
 
 from potstill.errors import InputError, PotstillError, StoreError
+from potstill.models.adapters import hash_adapter, mounted
+from potstill.models.torch_base import Base
 from potstill.training import loop, student_folder
-from potstill.training.adapters import attach_adapter, hash_adapter, mounted, seed_adapter
-from potstill.training.base import Base
 from potstill.training.batches import BatchStream
 from potstill.training.examples import Example, encode_examples
-from potstill.training.loop import Cell, TrainedCell, train_cell
+from potstill.training.loop import train_cell
+from potstill.training.lora import attach_adapter, seed_adapter
 from potstill.training.recipe import Recipe
+from potstill.training.records import Cell, TrainedCell
 from potstill.training.student_folder import read_history, read_student, write_student
 from small_disk import small_disk
 
@@ -242,10 +244,10 @@ def test_a_run_that_diverges_at_once_says_what_to_lower(base: Base, tmp_path: Pa
 
 def test_a_loss_that_is_not_finite_moves_nothing(base: Base) -> None:
     from potstill.training.batches import collate
-    from potstill.training.torch_trainee import open_trainee
+    from potstill.training.torch_trainee import open_torch_trainee
 
     batch = collate(encode_examples(base.tokenizer, make_examples(3), 500).examples)
-    with open_trainee(base, SHORT, 0) as trainee:
+    with open_torch_trainee(base, SHORT, 0) as trainee:
         assert math.isfinite(trainee.step([batch], 1e-2))
         before = trainee.snapshot()
         weight = base.model.model.norm.weight
@@ -293,8 +295,8 @@ def test_mounting_an_adapter_leaves_the_base_as_it_was(base: Base, tmp_path: Pat
 
 
 def test_an_adapter_of_another_base_is_refused(base, tmp_path) -> None:
-    from potstill.training.base import load_base
-    from potstill.training.random_model import write_random_model
+    from potstill.models.torch_base import load_base
+    from random_model import write_random_model
 
     train(base, tmp_path / "R1")
     other = load_base(write_random_model(tmp_path / "wide", TEXTS, hidden=48), device="cpu")

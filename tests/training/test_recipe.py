@@ -14,7 +14,7 @@ def test_paper_preset_trains_the_papers_number_of_parameters() -> None:
     import torch
     from transformers import Qwen2Config, Qwen2ForCausalLM
 
-    from potstill.training.adapters import attach_adapter
+    from potstill.training.lora import attach_adapter
 
     qwen_7b = Qwen2Config(
         vocab_size=152064,

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import torch
 
-from potstill.solvers import Message
-from potstill.training.base import Base
+from potstill.chat import Message
+from potstill.models.torch_base import Base
 from potstill.training.examples import Example
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from tiny_cell import make_examples
 
-from potstill.training.loop import Cell, StepReport, train_cell
+from potstill.training.loop import train_cell
 from potstill.training.recipe import Recipe
+from potstill.training.records import Cell, StepReport
 
 RECIPE = Recipe(
     rank=4,
@@ -26,11 +27,11 @@ RECIPE = Recipe(
 
 def main(backend: str, model: Path, out: Path, optimizer: str) -> None:
     if backend == "mlx":
-        from potstill.training.mlx_base import load_mlx_base
+        from potstill.models.mlx_base import load_mlx_base
 
         base = load_mlx_base(model)
     else:
-        from potstill.training.base import load_base
+        from potstill.models.torch_base import load_base
 
         base = load_base(model, device="cpu")  # type: ignore[assignment]
 

@@ -15,6 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from potstill.chat import Ask, Completion
 from potstill.cluster.crew import Crew, Lost
 from potstill.cluster.options import ClusterOptions
 from potstill.cluster.shards import (
@@ -28,14 +29,13 @@ from potstill.cluster.shards import (
 )
 from potstill.cluster.storage import ADAPTERS, Storage
 from potstill.errors import PotstillError
-from potstill.ledger import key_of
+from potstill.ledger.ledger import key_of
 from potstill.records import Finish
-from potstill.solvers import Ask, Completion
 from potstill.solvers.local import PROVIDER, completion_of, local_model
-from potstill.tables import in_batches
+from potstill.store.tables import in_batches
 
 if TYPE_CHECKING:
-    from potstill.ledger import Ledger
+    from potstill.ledger.ledger import Ledger
 
 __all__ = ["Answering", "ClusterSolver", "Questions"]
 
@@ -64,7 +64,7 @@ class _Queue:
 
     def adapter(self, storage: Storage | None) -> Path | None:
         """Where workers find the adapter: its folder, or its hash, under which it is stored now."""
-        from potstill.training.adapters import ADAPTER_CONFIG, ADAPTER_WEIGHTS, hash_adapter
+        from potstill.models.adapters import ADAPTER_CONFIG, ADAPTER_WEIGHTS, hash_adapter
 
         folder = self.questions.adapter
         if folder is None or storage is None:

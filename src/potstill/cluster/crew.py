@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 
 from potstill.cluster.options import ClusterOptions
 from potstill.cluster.session import joined, places
-from potstill.cluster.worker import BaseSpec, Worker
+from potstill.cluster.spec import BaseSpec
+from potstill.cluster.worker import Worker
 from potstill.errors import PotstillError
 
 __all__ = ["Crew", "Lost", "open_crew"]

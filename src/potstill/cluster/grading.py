@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from potstill.cluster.chunks import Chunk, graded
 from potstill.cluster.parts import in_order
 from potstill.grading.pool import GradingPool
 from potstill.grading.verdicts import CutRule, counted
@@ -21,9 +21,8 @@ from potstill.records import Problem, Response, Verdict
 if TYPE_CHECKING:
     from potstill.cluster.crew import Crew
 
-__all__ = ["Chunk", "ClusterPool", "Graded", "graded"]
+__all__ = ["ClusterPool"]
 
-Chunk = tuple[tuple[Problem, Response], ...]  # that one worker grades
 
 # So many answers are graded here first, and for so long over all calls: what calling workers takes
 # about. Once they were called, a call is theirs after fewer.
@@ -37,21 +36,6 @@ _LEAST_ANSWERS = 64
 _CHUNK_CHARACTERS = 2_000_000
 # Answers with the workers or waiting for their turn.
 _HELD_ANSWERS = 4_096
-
-
-@dataclass(frozen=True, slots=True)
-class Graded:
-    """A worker's verdicts on a chunk, and the seconds they took it."""
-
-    verdicts: tuple[Verdict, ...]
-    seconds: float
-
-
-def graded(pool: GradingPool, chunk: Chunk) -> Graded:
-    """A chunk graded by the processes of a pool on this machine."""
-    started = time.monotonic()
-    verdicts = tuple(GradingPool.grade(pool, chunk, cut="stated"))
-    return Graded(verdicts, time.monotonic() - started)
 
 
 class ClusterPool(GradingPool):

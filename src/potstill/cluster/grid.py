@@ -17,7 +17,7 @@ from potstill.errors import InputError, PotstillError
 
 if TYPE_CHECKING:
     from potstill.training.grid import Job
-    from potstill.training.loop import Cell, StepReport, TrainedCell
+    from potstill.training.records import Cell, StepReport, TrainedCell
 
 __all__ = ["train_on"]
 
@@ -105,7 +105,7 @@ def _handed_over(
 
 def _fetched(storage: Storage, job: Job) -> TrainedCell | None:
     """The trained cell, its student from the storage in its folder; None where it is not there."""
-    from potstill.training.adapters import hash_adapter
+    from potstill.models.adapters import hash_adapter
     from potstill.training.student_folder import read_trained
 
     if not storage.pull(f"{STUDENTS}/{job.out.name}", job.out):

@@ -26,7 +26,7 @@ from potstill.errors import StoreError
 from potstill.training.checkpoints import checkpoint_folder
 
 if TYPE_CHECKING:
-    from potstill.cluster.worker import BaseSpec
+    from potstill.cluster.spec import BaseSpec
     from potstill.solvers.local import Replies
     from potstill.training.grid import Job
 
@@ -104,7 +104,7 @@ class _Stored:
         return StoredReplies(self._storage, path.stem)
 
     def adapter(self, path: Path) -> Path:
-        from potstill.training.adapters import hash_adapter
+        from potstill.models.adapters import hash_adapter
 
         folder = self._own / ADAPTERS / path.name
         if not folder.is_dir():

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from potstill.untrusted import holds_login
+from potstill.store.untrusted import holds_login
 
 __all__ = ["ClusterOptions"]
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from potstill.cluster.parts import in_order
-from potstill.lessons.forest import Partners, Seeking, partners
-from potstill.lessons.neighbours import Hands
-from potstill.lessons.sketches import Sketched, sketched
+from potstill.problems.overlap.forest import Partners, Seeking, partners
+from potstill.problems.overlap.neighbours import Hands
+from potstill.problems.overlap.sketches import Sketched, sketched
 
 if TYPE_CHECKING:
     from potstill.cluster.crew import Crew

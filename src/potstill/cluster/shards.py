@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from potstill.errors import InputError
-from potstill.ledger_records import Entry, Reply, entry_line, read_line
-from potstill.store import Writing
+from potstill.ledger.entries import Entry, Reply, entry_line, read_line
+from potstill.store.atomic import Writing
 
 if TYPE_CHECKING:
+    from potstill.chat import Ask, Completion
     from potstill.cluster.storage import Storage
-    from potstill.ledger import Ledger
-    from potstill.solvers import Ask, Completion
+    from potstill.ledger.ledger import Ledger
 
 __all__ = [
     "FOLDER",

@@ -24,8 +24,14 @@ from typing import Any
 
 from potstill.cluster.options import ClusterOptions
 from potstill.errors import InputError, PotstillError, StoreError
-from potstill.store import Writing, write_json
-from potstill.untrusted import DOCUMENT_BYTES, is_plain_name, parse_json, read_json, stays_inside
+from potstill.store.atomic import Writing, write_json
+from potstill.store.untrusted import (
+    DOCUMENT_BYTES,
+    is_plain_name,
+    parse_json,
+    read_json,
+    stays_inside,
+)
 
 __all__ = [
     "ADAPTERS",

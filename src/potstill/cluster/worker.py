@@ -9,42 +9,24 @@ import socket
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from potstill.cluster.shards import Shard, ShardDone
-from potstill.cluster.storage import StorageSpec
+from potstill.cluster.spec import BaseSpec
 from potstill.errors import InputError
 
 if TYPE_CHECKING:
-    from potstill.cluster.grading import Chunk, Graded
+    from potstill.cluster.chunks import Chunk, Graded
     from potstill.cluster.handover import Place
     from potstill.grading import GradingPool
-    from potstill.lessons.forest import Partners, Seeking
-    from potstill.lessons.sketches import Sketched
+    from potstill.models.model import LanguageModel
+    from potstill.problems.overlap.forest import Partners, Seeking
+    from potstill.problems.overlap.sketches import Sketched
     from potstill.training.grid import Job, OnStep
-    from potstill.training.loop import StepReport, TrainedCell
-    from potstill.training.models import LanguageModel
+    from potstill.training.records import StepReport, TrainedCell
 
-__all__ = ["BaseSpec", "Worker"]
-
-
-@dataclass(frozen=True, slots=True)
-class BaseSpec:
-    """The base that every worker loads, and where it puts what it makes.
-
-    That is the study's directory, or its storage: then the directory is not looked at.
-    """
-
-    path: str
-    precision: str
-    device: str
-    backend: str
-    base_hash: str
-    directory: Path
-    cpus: int
-    storage: StorageSpec | None = None
+__all__ = ["Worker"]
 
 
 class Worker:
@@ -70,7 +52,7 @@ class Worker:
 
     def load(self) -> None:
         """Nothing; the base is loaded. Raises InputError where it is another one."""
-        from potstill.training.models import load_language_model
+        from potstill.models.opening import load_language_model
 
         spec, here = self._spec, socket.gethostname()
         base = load_language_model(spec.path, spec.precision, spec.device, spec.backend)
@@ -88,7 +70,7 @@ class Worker:
 
     def answer(self, shard: Shard) -> ShardDone:
         """How a shard went, after every reply is in its file or the storage."""
-        from potstill.solvers import Completion
+        from potstill.chat import Completion
         from potstill.solvers.local import LocalSolver
 
         started = time.monotonic()
@@ -133,7 +115,7 @@ class Worker:
 
     def grade(self, chunk: Chunk) -> Graded:
         """The verdicts on a chunk of answers, from a pool of as many processes as it has cores."""
-        from potstill.cluster.grading import graded
+        from potstill.cluster.chunks import graded
         from potstill.grading import GradingPool
 
         if self._pool is None:
@@ -143,13 +125,13 @@ class Worker:
 
     def sketch(self, texts: Sequence[str]) -> Sketched:
         """A batch of problems' texts for the overlap audit."""
-        from potstill.lessons.sketches import sketched
+        from potstill.problems.overlap.sketches import sketched
 
         return sketched(texts)
 
     def partners(self, number: int, seeking: Seeking) -> Partners:
         """The partners that the overlap audit finds in one order."""
-        from potstill.lessons.forest import partners
+        from potstill.problems.overlap.forest import partners
 
         return partners(number, seeking)
 

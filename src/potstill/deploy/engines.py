@@ -6,38 +6,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from potstill.chat import Message
 from potstill.errors import InputError
+from potstill.models.decoding import Request, decode_all, draw_seed
+from potstill.models.folder import stop_tokens
 from potstill.records import Finish, Sampling
-from potstill.solvers import Message
-from potstill.solvers.decoding import Request, decode_all
 
 if TYPE_CHECKING:
     from potstill.deploy.finding import FoundStudent
-    from potstill.training.models import Decoder, LanguageModel
+    from potstill.models.decoding import Decoder
+    from potstill.models.model import LanguageModel
 
-__all__ = [
-    "ENGINES",
-    "Engine",
-    "ask_all",
-    "backend_of",
-    "llama_engine",
-    "llama_of_file",
-    "load_model",
-    "model_engine",
-    "open_engine",
-    "stop_tokens",
-]
+__all__ = ["Engine", "ask_all", "llama_engine", "llama_of_file", "load_model", "model_engine"]
 
-ENGINES = ("auto", "transformers", "mlx", "llama")
-_BACKENDS = {"transformers": "torch", "mlx": "mlx"}
 
 Pieces = Callable[[int], str]
 
@@ -58,32 +44,10 @@ class Engine:
     decoder: Decoder
 
 
-@contextmanager
-def open_engine(
-    found: FoundStudent, engine: str = "auto", base: str = "", *, batch_size: int = 0
-) -> Iterator[Engine]:
-    """A study's student on the engine of that name; ``auto`` takes the one it was trained on.
-
-    ``base`` is where the base model is now, if it has moved. Raises InputError for another base
-    than the student's, and for an engine that is not installed.
-    """
-    name = _engine_name(found, engine)
-    if name == "llama":
-        with _llama_of(found, base) as opened:
-            yield opened
-        return
-    model = load_model(found, base, _BACKENDS[name])
-    with (
-        model.lent(f"the server of {found.student.id}"),
-        model.open_decoder(found.folder, model.context_tokens, batch_size) as decoder,
-    ):
-        yield model_engine(model, decoder, name)
-
-
 def load_model(found: FoundStudent, base: str = "", backend: str = "") -> LanguageModel:
     """The base of a student, loaded after its hash was compared. Raises InputError for another."""
     from potstill.deploy.finding import base_path_of
-    from potstill.training.base import hash_base, load_base
+    from potstill.models.torch_base import hash_base, load_base
 
     path = base or base_path_of(found.study)
     if hash_base(path) != found.student.base_hash:
@@ -93,7 +57,7 @@ def load_model(found: FoundStudent, base: str = "", backend: str = "") -> Langua
         )
     settings = found.study.student
     if (backend or settings.backend) == "mlx":
-        from potstill.training.mlx_base import load_mlx_base
+        from potstill.models.mlx_base import load_mlx_base
 
         precision = "bfloat16" if settings.precision == "nf4" else settings.precision
         return load_mlx_base(path, precision)
@@ -104,7 +68,7 @@ def model_engine(model: LanguageModel, decoder: Decoder, name: str) -> Engine:
     """The engine of a loaded model and a decoder on it."""
     from tokenizers.decoders import DecodeStream
 
-    from potstill.training.examples import prompt_tokens
+    from potstill.models.model import prompt_tokens
 
     tokenizer = model.tokenizer
 
@@ -160,61 +124,19 @@ def ask_all(
         if len(prompt) >= engine.context_tokens:
             said[number] = ("", Finish.ERROR)
         else:
-            waiting.append(Request(number, prompt, sampling, f"{sampling.seed} 0 0 {prompt}"))
+            waiting.append(Request(number, prompt, sampling, draw_seed(sampling, 0, 0, prompt)))
     for done in decode_all(engine.decoder, waiting):
         said[done.key] = (engine.text(done.tokens), done.finish)
     return [said[number] for number in range(len(chats))]
 
 
-def backend_of(found: FoundStudent, engine: str = "auto") -> str:
-    """The backend of an engine that adapters are mounted on; llama.cpp is none."""
-    name = _engine_name(found, engine)
-    if name not in _BACKENDS:
-        raise InputError(f"Adapters are mounted on {' or '.join(_BACKENDS)}, and not on {name}.")
-    return _BACKENDS[name]
-
-
-def _engine_name(found: FoundStudent, engine: str) -> str:
-    """The engine meant; ``auto`` is that of the study's backend, where it is installed."""
-    if engine not in ENGINES:
-        raise InputError(f"There is no engine {engine!r}; the engines are {', '.join(ENGINES)}.")
-    if engine != "auto":
-        return engine
-    if found.study.student.backend == "mlx" and find_spec("mlx_lm") is not None:
-        return "mlx"
-    return "transformers"
-
-
-@contextmanager
-def _llama_of(found: FoundStudent, base: str) -> Iterator[Engine]:
-    """The student through llama.cpp, from a GGUF file (F16) written for the time it is open."""
-    from potstill.deploy.exporting import Export, export_student
-    from potstill.deploy.gguf_file import GGUF_NAME
-    from potstill.deploy.llama_decoding import require_llama
-
-    require_llama()
-    with TemporaryDirectory(prefix="potstill-") as room:
-        out = Path(room, "gguf")
-        export_student(found, Export("gguf", out, base, reask=0))
-        yield llama_of_file(found, out / GGUF_NAME, base)
-
-
 def llama_of_file(found: FoundStudent, file: Path, base: str) -> Engine:
     """The engine of an exported GGUF file, with the base's template, limits and stop tokens."""
     from potstill.deploy.finding import base_path_of
-    from potstill.training.base import find_model_folder, load_tokenizer
+    from potstill.models.torch_base import find_model_folder, load_tokenizer
 
     folder = find_model_folder(base or base_path_of(found.study))
     config = json.loads((folder / "config.json").read_text("utf-8"))
     tokenizer = load_tokenizer(folder)
     context = int(config.get("max_position_embeddings") or 2048)
     return llama_engine(file, tokenizer, context, frozenset(stop_tokens(folder, tokenizer)))
-
-
-def stop_tokens(folder: Path, tokenizer: Any) -> list[int]:
-    """The tokens that end an answer of the model in a folder, the tokenizer's own first."""
-    generation = folder / "generation_config.json"
-    declared = json.loads(generation.read_text("utf-8")) if generation.is_file() else {}
-    ids = declared.get("eos_token_id")
-    others = set(ids if isinstance(ids, list) else [ids]) - {None, tokenizer.eos_token_id}
-    return [tokenizer.eos_token_id, *sorted(others)]

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from potstill.cells import base_path_of
 from potstill.errors import InputError, StoreError
+from potstill.pipeline.context import base_path_of
+from potstill.pipeline.made import MIX
 from potstill.records import (
     Condition,
     Level,
@@ -22,12 +23,11 @@ from potstill.records import (
     Student,
 )
 from potstill.report.data import Unread, UnreadExample
-from potstill.store import Cell, Store
-from potstill.students import MIX
-from potstill.study import Study
+from potstill.store.cells import Cell, Store
+from potstill.store.typed import make
+from potstill.store.untrusted import read_json
+from potstill.study.schema import Study
 from potstill.training.student_folder import read_student
-from potstill.typed import make
-from potstill.untrusted import read_json
 
 __all__ = ["Answer", "FoundStudent", "base_path_of", "find_ladder", "find_student"]
 
@@ -90,7 +90,7 @@ def find_student(directory: Path, wanted: str = "") -> FoundStudent:
     ``mix-R3`` is the mixed student asked for R3. Nothing named, the one that did best on held-out
     problems. Raises StoreError for a folder that is no study, InputError with the list of students.
     """
-    from potstill.status import study_of
+    from potstill.pipeline.run import study_of
 
     study = study_of(directory)
     report = _read_report(directory)
@@ -121,7 +121,7 @@ def find_ladder(directory: Path, mixed: bool = False) -> list[FoundStudent]:
     ``mixed``, or where no level has a student of its own: the mixed student, once for each level
     that the study asked it for. Raises as :func:`find_student` does, and where there is neither.
     """
-    from potstill.status import study_of
+    from potstill.pipeline.run import study_of
 
     study_of(directory)
     report = _read_report(directory)

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from potstill.errors import InputError
+from potstill.models.decoding import Finished, Request
 from potstill.records import Finish
-from potstill.solvers.decoding import Finished, Request
 
 __all__ = ["LlamaDecoder", "load_llama", "piece_reader", "require_llama"]
 
@@ -29,7 +29,7 @@ def load_llama(file: Path, context_tokens: int) -> Any:
     require_llama()
     from llama_cpp import Llama
 
-    from potstill.training.base import idle_threads
+    from potstill.models.torch_base import idle_threads
 
     # its threads spin while they wait for one another: one on a busy core holds up all
     threads = idle_threads()

@@ -11,32 +11,32 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from potstill.grading.causes import cause_of
-    from potstill.grading.comparison import Comparison, KeyUnreadable
-    from potstill.grading.equations import false_equations
-    from potstill.grading.equivalence import equal
     from potstill.grading.extraction import Extraction, extract
-    from potstill.grading.kinds import infer_kind
+    from potstill.grading.grader import grade
+    from potstill.grading.maths.comparison import Comparison, KeyUnreadable
+    from potstill.grading.maths.equations import false_equations
+    from potstill.grading.maths.equivalence import equal
+    from potstill.grading.maths.kinds import infer_kind
     from potstill.grading.panel import judge_statistics, verify
     from potstill.grading.pool import GradingPool, grade_responses
     from potstill.grading.rulings import Ruling, Rulings, review
     from potstill.grading.table import grade_table
-    from potstill.grading.verdicts import grade
 
 _HOMES = {
-    "Comparison": "comparison",
+    "Comparison": "maths.comparison",
     "Extraction": "extraction",
     "GradingPool": "pool",
-    "KeyUnreadable": "comparison",
+    "KeyUnreadable": "maths.comparison",
     "Ruling": "rulings",
     "Rulings": "rulings",
     "cause_of": "causes",
-    "equal": "equivalence",
+    "equal": "maths.equivalence",
     "extract": "extraction",
-    "false_equations": "equations",
-    "grade": "verdicts",
+    "false_equations": "maths.equations",
+    "grade": "grader",
     "grade_responses": "pool",
     "grade_table": "table",
-    "infer_kind": "kinds",
+    "infer_kind": "maths.kinds",
     "judge_statistics": "panel",
     "review": "rulings",
     "verify": "panel",

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from potstill.chat import Ask, Completion, Message, Solver, Unanswered
 from potstill.records import Finish, Opinion, Problem, RubricGold, Sampling
-from potstill.solvers import Ask, Completion, Message, Solver, Unanswered
 
 __all__ = [
     "JUDGE_SYSTEM",

@@ -12,14 +12,14 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Literal
 
+from potstill.chat import Solver
 from potstill.errors import InputError
 from potstill.grading.judge import Judged, Question, ask_judge
 from potstill.grading.pool import GradingPool
 from potstill.grading.rulings import Ruling, Rulings
 from potstill.grading.verdicts import CutRule
 from potstill.records import DecidedBy, Opinion, Outcome, Problem, Response, Verdict
-from potstill.solvers import Solver
-from potstill.tables import in_batches
+from potstill.store.tables import in_batches
 
 __all__ = ["Forms", "Mode", "judge_statistics", "verify"]
 

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-from importlib.metadata import entry_points
 from typing import Any, Protocol, runtime_checkable
 
 from pydantic import BaseModel
 
-from potstill.errors import InputError
-from potstill.grading.comparison import Comparison, KeyUnreadable
+from potstill.grading.maths.comparison import Comparison, KeyUnreadable
+from potstill.plugins import KINDS, load_plugin, plugin_names
 from potstill.records import Finish, NumberGold, Problem, RubricGold, TestsGold, TextGold, Verdict
 
 __all__ = [
-    "GROUP",
     "KindPlugin",
     "grade_with_plugin",
     "is_for_plugin",
-    "kind_names",
-    "load_kind",
     "runs_code",
 ]
-
-GROUP = "potstill.kinds"
 
 
 @runtime_checkable
@@ -40,40 +33,14 @@ class KindPlugin(Protocol):
         ...
 
 
-@lru_cache(maxsize=1)
-def _registered() -> dict[str, Any]:
-    return {point.name: point for point in entry_points(group=GROUP)}
-
-
-def kind_names() -> list[str]:
-    """The names of the registered kinds, in alphabetical order."""
-    return sorted(_registered())
-
-
-def load_kind(name: str) -> Any:
-    """The plugin of a kind. Raises InputError where none is registered or it does not load."""
-    point = _registered().get(name)
-    if point is None:
-        raise InputError(
-            f"No grader is registered for the answer kind {name!r}; registered: "
-            f"{', '.join(kind_names()) or 'none'}. Install the package that adds it."
-        )
-    try:
-        return point.load()
-    except Exception as error:
-        raise InputError(
-            f"The grader for the answer kind {name!r} ({point.value}) does not load: {error}."
-        ) from error
-
-
 def is_for_plugin(problem: Problem) -> bool:
     """Whether a registered kind grades this problem, and not the grader of mathematics."""
-    return not isinstance(problem.gold, TextGold) or problem.kind in _registered()
+    return not isinstance(problem.gold, TextGold) or problem.kind in plugin_names(KINDS)
 
 
 def kind_of(problem: Problem) -> str:
     """The registered kind that grades a problem: its own where registered, else its gold's."""
-    if problem.kind in _registered():
+    if problem.kind in plugin_names(KINDS):
         return problem.kind
     match problem.gold:
         case NumberGold():
@@ -104,7 +71,7 @@ def grade_with_plugin(
     from potstill.grading.verdicts import Settled, settle, verdict_of, verdict_of_state
     from potstill.records import Outcome
 
-    plugin = load_kind(kind_of(problem))
+    plugin = load_plugin(KINDS, kind_of(problem))
     if not problem.gold_text.strip():
         return verdict_of_state(problem, response_id, Settled(Outcome.BAD_KEY, "the key is empty"))
     if (settled := settle(text, finish, error)) is not None:

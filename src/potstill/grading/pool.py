@@ -20,9 +20,9 @@ from typing import Any
 import psutil
 
 from potstill.errors import PotstillError
-from potstill.grading.comparison import Comparison, KeyUnreadable, equal_with
-from potstill.grading.equivalence import is_simple
 from potstill.grading.extraction import Extraction
+from potstill.grading.maths.comparison import Comparison, KeyUnreadable, equal_with
+from potstill.grading.maths.equivalence import is_simple
 from potstill.grading.plugins import is_for_plugin
 from potstill.grading.verdicts import (
     CutRule,
@@ -157,7 +157,7 @@ class GradingPool:
         Raises KeyUnreadable where the key cannot be read.
         """
         if not kind:
-            from potstill.grading.kinds import infer_kind
+            from potstill.grading.maths.kinds import infer_kind
 
             kind = infer_kind(key, problem_text)
         reply = self._ask(key, kind, problem_text, answer=answer).result()

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from potstill.errors import InputError, StoreError
-from potstill.literal import literal
 from potstill.records import Problem, Reading, Verdict, content_hash
-from potstill.untrusted import lines_of, parse_json
+from potstill.store.untrusted import lines_of, parse_json
+from potstill.text import literal
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -6,10 +6,10 @@ from collections.abc import Callable, Collection, Mapping
 from fractions import Fraction
 from itertools import permutations
 
-from potstill.grading.grammar import Unreadable
-from potstill.grading.normalise import tidy
-from potstill.grading.numbers import read_scalar
-from potstill.grading.values import TooBig, Undefined, exact, real_value
+from potstill.grading.maths.grammar import Unreadable
+from potstill.grading.maths.normalise import tidy
+from potstill.grading.maths.numbers import read_scalar
+from potstill.grading.maths.values import TooBig, Undefined, exact, real_value
 from potstill.records import Cause
 
 __all__ = ["other_operation", "relation", "turned_over", "value_of"]

@@ -13,14 +13,14 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TextIO
 
+from potstill.chat import Solver
 from potstill.errors import InputError, StoreError
 from potstill.grading.causes import with_cause
-from potstill.grading.kinds import infer_kind
+from potstill.grading.maths.kinds import infer_kind
 from potstill.grading.panel import verify
 from potstill.grading.pool import GradingPool
 from potstill.records import Finish, Problem, Response, TextGold, Verdict
-from potstill.solvers import Solver
-from potstill.untrusted import LINE_CHARACTERS, lines_of, parse_json
+from potstill.store.untrusted import LINE_CHARACTERS, lines_of, parse_json
 
 __all__ = ["ADDED", "grade_table"]
 
@@ -209,7 +209,7 @@ def _json_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _read_parquet(path: Path) -> tuple[list[str], Iterator[tuple[int, dict[str, Any]]]]:
-    from potstill.problems.rows import parquet_rows
+    from potstill.store.rows import parquet_rows
 
     columns, rows = parquet_rows(path)
     return list(columns), rows

@@ -6,17 +6,16 @@ import re
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from potstill.grading.comparison import Comparison, KeyUnreadable, undecided
-from potstill.grading.equivalence import equal, key_problem
 from potstill.grading.extraction import Extraction, boxed_values, extract, has_open_box
-from potstill.grading.normalise import tidy
+from potstill.grading.maths.comparison import Comparison, undecided
+from potstill.grading.maths.equivalence import equal
+from potstill.grading.maths.normalise import tidy
 from potstill.records import (
     DecidedBy,
     Finish,
     Opinion,
     Outcome,
     Problem,
-    TextGold,
     Verdict,
 )
 
@@ -27,7 +26,6 @@ __all__ = [
     "CutRule",
     "Settled",
     "counted",
-    "grade",
     "read",
     "settle",
 ]
@@ -45,38 +43,6 @@ class Settled:
 
     outcome: Outcome
     why: str
-
-
-def grade(
-    problem: Problem,
-    text: str,
-    *,
-    finish: Finish = Finish.STOP,
-    response_id: str = "",
-    cut: CutRule = "truncated",
-) -> Verdict:
-    """Return the symbolic verdict on one response to one problem.
-
-    Runs in this process and without limits: for text you do not trust use a
-    :class:`~potstill.grading.pool.GradingPool`. Golds other than text go to their kind's plugin.
-    ``cut`` says how an answer counts that is stated before the token limit, but not in a box.
-    """
-    from potstill.grading.plugins import grade_with_plugin, is_for_plugin
-
-    if is_for_plugin(problem) or not isinstance(problem.gold, TextGold):
-        return grade_with_plugin(problem, text, finish=finish, response_id=response_id)
-    key = problem.gold.text
-    bad = key_problem(key, problem.kind, problem.text)
-    if bad is not None:
-        return verdict_of_state(problem, response_id, Settled(Outcome.BAD_KEY, bad))
-    found = read(text, finish, problem.kind, problem.text)
-    if isinstance(found, Settled):
-        return verdict_of_state(problem, response_id, found)
-    try:
-        result = compare_extracted(key, found, problem.kind, problem.text)
-    except KeyUnreadable as error:
-        return verdict_of_state(problem, response_id, Settled(Outcome.BAD_KEY, str(error)))
-    return counted(verdict_of(problem, response_id, found, result, finish), cut)
 
 
 def settle(text: str, finish: Finish, error: str = "") -> Settled | None:

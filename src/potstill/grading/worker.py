@@ -39,9 +39,9 @@ def main() -> None:
 
 def answer(job: dict[str, Any]) -> dict[str, Any]:
     """The result of one job as plain JSON: what was extracted and how it compares."""
-    from potstill.grading.comparison import KeyUnreadable
-    from potstill.grading.equivalence import key_problem
     from potstill.grading.extraction import Extraction
+    from potstill.grading.maths.comparison import KeyUnreadable
+    from potstill.grading.maths.equivalence import key_problem
     from potstill.grading.verdicts import Settled, compare_extracted, read
     from potstill.records import Finish
 
@@ -88,7 +88,7 @@ def _warm() -> None:
 def _needs_library(job: dict[str, Any]) -> bool:
     if "math_verify" in sys.modules:
         return False
-    from potstill.grading.library import may_be_needed
+    from potstill.grading.maths.library import may_be_needed
 
     return may_be_needed(job["key"], job.get("answer", ""))
 

@@ -2,8 +2,8 @@
 
 A trace writes "7 x 6 = 42", "6 boxes at $7 each, so 6 × $7 = $42", "30% of 120 is 36" and
 "42 divided by 3 equals 14". :func:`read_workings` writes them all in one notation and checks each
-with exact arithmetic. It reads more than :mod:`~potstill.grading.equations`, which may raise no
-false alarm: here a doubtful sum only fails to name a cause.
+with exact arithmetic. It reads more than :mod:`~potstill.grading.maths.equations`, which may raise
+no false alarm: here a doubtful sum only fails to name a cause.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 
-from potstill.grading.equations import holds
-from potstill.grading.grammar import Apply, Number, Unreadable, read_expression
-from potstill.grading.number_words import SMALL_NUMBERS, TENS
+from potstill.grading.maths.equations import holds
+from potstill.grading.maths.grammar import Apply, Number, Unreadable, read_expression
+from potstill.grading.maths.number_words import SMALL_NUMBERS, TENS
+from potstill.grading.maths.values import TooBig, Undefined, exact
 from potstill.grading.programs import Printed, printed
-from potstill.grading.values import TooBig, Undefined, exact
 
 __all__ = ["Step", "Workings", "numbers_in", "percents_in", "read_workings"]
 

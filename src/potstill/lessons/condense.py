@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from potstill.chat import Ask, Completion, Solver, Unanswered
 from potstill.errors import InputError
 from potstill.lessons.ladder import LADDER, Rung, condense_messages, count_words
 from potstill.lessons.quality import Finding, Gate, GateOptions, findings
 from potstill.records import Finish, Lesson, Level, Problem, Response, Sampling, Verdict
-from potstill.solvers import Ask, Completion, Solver, Unanswered
 
 __all__ = ["GradePairs", "condense", "trace_text"]
 

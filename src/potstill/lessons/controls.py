@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from potstill.lessons.ladder import LADDER, count_words
-from potstill.problems.rows import nearest
+from potstill.plugins import nearest
 from potstill.records import Lesson, Level, Problem
 
 __all__ = [

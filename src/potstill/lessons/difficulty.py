@@ -13,8 +13,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from potstill.chat import Ask, Completion, Message, Solver, Unanswered
 from potstill.records import Outcome, Problem, Sampling, Verdict
-from potstill.solvers import Ask, Completion, Message, Solver, Unanswered
 
 __all__ = ["DifficultyOptions", "Rating", "rate_by_failures", "rate_by_model", "rating_messages"]
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from potstill.chat import Message
 from potstill.records import Level, Problem
-from potstill.solvers import Message
 
 __all__ = ["LADDER", "SYSTEM", "Rung", "condense_messages", "count_words", "rung_of"]
 

@@ -23,9 +23,9 @@ from potstill.lessons.condense import GradePairs
 from potstill.lessons.ladder import count_words
 from potstill.lessons.quality import GateOptions, check
 from potstill.problems.raw import normalise, text_key
-from potstill.problems.rows import as_text, column, read_rows
 from potstill.records import Finish, Lesson, Level, Problem, Response, Verdict
-from potstill.tables import in_batches
+from potstill.store.rows import as_text, column, read_rows
+from potstill.store.tables import in_batches
 
 __all__ = [
     "Inversion",

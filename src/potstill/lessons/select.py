@@ -10,7 +10,7 @@ from itertools import groupby
 from typing import Literal
 
 from potstill.records import Lesson
-from potstill.tables import part
+from potstill.store.tables import part
 
 __all__ = ["Selected", "select"]
 

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from potstill.solvers import never
+from potstill.chat import never
+from potstill.ledger.prices import Price, free
 
 if TYPE_CHECKING:
-    from potstill.ledger import Ledger
-    from potstill.solvers import Solver
+    from potstill.chat import Solver
+    from potstill.ledger.ledger import Ledger
 
-__all__ = ["MODELS", "Options", "open_solver"]
+__all__ = ["MODELS", "Options", "open_solver", "price"]
 
 PROVIDER = "pocket"
 MODELS = ("pocket-teacher", "pocket-verifier", "pocket-condenser")
@@ -44,6 +45,11 @@ class Options(BaseModel):
     def identity(self) -> dict[str, Any]:
         """What decides the answers."""
         return {"model": self.model, "seed": self.seed, "problem_seed": self.problem_seed}
+
+
+def price(options: Options) -> Price:
+    """Return the price of the scripted model: nothing."""
+    return free(options.model)
 
 
 @contextmanager

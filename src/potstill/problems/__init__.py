@@ -8,8 +8,6 @@ from potstill.problems.intake import (
     describe,
     load_problems,
     read_problems,
-    source_module,
-    source_names,
 )
 from potstill.problems.raw import RawProblem, SourceOptions, normalise
 
@@ -24,6 +22,4 @@ __all__ = [
     "load_problems",
     "normalise",
     "read_problems",
-    "source_module",
-    "source_names",
 ]

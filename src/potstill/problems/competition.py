@@ -14,8 +14,9 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from potstill.errors import InputError
+from potstill.plugins import nearest
 from potstill.problems.raw import RawProblem, SourceOptions
-from potstill.problems.rows import as_text, load_json, nearest
+from potstill.store.rows import as_text, load_json
 
 __all__ = ["Options", "find_years", "read"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from potstill.errors import InputError
 from potstill.problems.competition import find_years
 from potstill.problems.intake import SourceConfig
-from potstill.problems.rows import SUFFIXES, load_json, read_columns
+from potstill.store.rows import SUFFIXES, load_json, read_columns
 
 __all__ = ["guess_source"]
 
@@ -65,7 +65,7 @@ def _guess_table(path: Path) -> SourceConfig:
 
 def _unique(path: Path, name: str) -> bool:
     """Whether a column can be an id: a question number often repeats from section to section."""
-    from potstill.problems.rows import as_text, read_rows
+    from potstill.store.rows import as_text, read_rows
 
     seen: set[str] = set()
     for _, row in read_rows(path):

@@ -5,15 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import import_module
-from importlib.metadata import entry_points
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn
 
 from pydantic import ValidationError
 
 from potstill.errors import InputError
-from potstill.problems.raw import RawProblem, SourceLike, SourceModule, normalise, text_key
-from potstill.problems.rows import nearest
+from potstill.plugins import SOURCES, load_plugin
+from potstill.problems.raw import RawProblem, SourceLike, normalise, text_key
 from potstill.records import (
     Gold,
     NumberGold,
@@ -32,12 +30,7 @@ __all__ = [
     "describe",
     "load_problems",
     "read_problems",
-    "source_module",
-    "source_names",
 ]
-
-GROUP = "potstill.problems"
-_BUILT_IN = ("competition", "hub", "math500", "pocket", "table")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,29 +73,7 @@ class ProblemRow:
     groups: Mapping[str, str] = field(default_factory=dict)
 
 
-def source_names() -> tuple[str, ...]:
-    """The names of all sources there are, ours and strangers'."""
-    return tuple(sorted({*_BUILT_IN, *(entry.name for entry in entry_points(group=GROUP))}))
-
-
-def source_module(name: str) -> SourceModule:
-    """The plugin of that name. Raises InputError with the nearest one, or what to install."""
-    for entry in entry_points(group=GROUP):
-        if entry.name == name:
-            try:
-                return cast(SourceModule, entry.load())
-            except ImportError as exc:
-                raise InputError(
-                    f"the problem source {name!r} cannot be loaded: {exc}; install what it needs."
-                ) from exc
-    if name in _BUILT_IN:  # a source tree that was never installed has no entry points
-        return cast(SourceModule, import_module(f"potstill.problems.{name}"))
-    raise InputError(f"there is no problem source {name!r}{nearest(name, source_names())}.")
-
-
-def load_problems(
-    sources: Sequence[SourceLike], *, infer: Callable[[str, str], str] | None = None
-) -> Imported:
+def load_problems(sources: Sequence[SourceLike], *, infer: Callable[[str, str], str]) -> Imported:
     """The problems of all sources, and those set aside with the reason for each.
 
     As :func:`read_problems`, in memory.
@@ -115,15 +86,14 @@ def load_problems(
 
 
 def read_problems(
-    sources: Sequence[SourceLike], *, infer: Callable[[str, str], str] | None = None
+    sources: Sequence[SourceLike], *, infer: Callable[[str, str], str]
 ) -> Iterator[Problem | SetAside]:
     """Yield every problem of all sources, and those set aside with the reason for each.
 
-    ``infer`` names the kind of an answer from key and text (``potstill.grading.infer_kind`` unless
-    given). The first of several equal texts is kept. Raises InputError for a source that cannot be
+    ``infer`` names the kind of an answer from key and text (``potstill.grading.infer_kind``).
+    The first of several equal texts is kept. Raises InputError for a source that cannot be
     read, and where one id names two different texts.
     """
-    infer = infer or _infer_kind
     seen = _Seen()
     for source, raw in _read(sources):
         if not raw.id.strip():
@@ -178,7 +148,7 @@ def describe(imported: Imported) -> tuple[ProblemRow, ...]:
 
 def _read(sources: Sequence[SourceLike]) -> Iterator[tuple[str, RawProblem]]:
     for config in sources:
-        module = source_module(config.source)
+        module = load_plugin(SOURCES, config.source)
         try:
             options = module.Options.model_validate(dict(config.options), strict=False)
         except ValidationError as exc:
@@ -242,9 +212,3 @@ def _kind(gold: Gold, text: str, infer: Callable[[str, str], str]) -> str:
             return "tests"
         case RubricGold():
             return "rubric"
-
-
-def _infer_kind(key: str, text: str) -> str:
-    from potstill.grading import infer_kind
-
-    return str(infer_kind(key, text))

@@ -12,7 +12,7 @@ from typing import Any
 
 from potstill.errors import InputError
 from potstill.problems.raw import RawProblem, SourceOptions
-from potstill.problems.rows import as_text, column, read_rows
+from potstill.store.rows import as_text, column, read_rows
 
 __all__ = ["DATASET", "Options", "read"]
 

@@ -7,13 +7,13 @@ import re
 import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict
 
 from potstill.records import Gold
 
-__all__ = ["RawProblem", "SourceLike", "SourceModule", "SourceOptions", "normalise"]
+__all__ = ["ProblemSource", "RawProblem", "SourceLike", "SourceOptions", "normalise"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,8 @@ class SourceLike(Protocol):
     def options(self) -> Mapping[str, Any]: ...
 
 
-class SourceModule(Protocol):
+@runtime_checkable
+class ProblemSource(Protocol):
     """What an entry point of the group ``potstill.problems`` names."""
 
     Options: type[BaseModel]

@@ -13,8 +13,8 @@ from pydantic import Field
 
 from potstill.errors import InputError
 from potstill.problems.raw import RawProblem, SourceOptions
-from potstill.problems.rows import as_text, column, read_rows
 from potstill.records import Gold, NumberGold, RubricGold, TestsGold
+from potstill.store.rows import as_text, column, read_rows
 
 __all__ = ["Columns", "Options", "raw_problem", "read"]
 

@@ -76,7 +76,7 @@ def report_numbers(data: ReportData) -> Numbers:
 
 def write_json(numbers: Numbers, path: Path) -> None:
     """None; ``path`` holds the numbers as JSON, the whole file or none. Raises StoreError."""
-    from potstill.store import write_atomically
+    from potstill.store.atomic import write_atomically
 
     text = json.dumps(numbers, indent=1, ensure_ascii=False, allow_nan=False)
     try:

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Sequence
 
-from potstill.literal import plain, shown
+from potstill.text import plain, shown
 
 __all__ = [
     "about",

@@ -12,15 +12,23 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
 
+from potstill.chat import Ask, Completion, Unanswered, never
 from potstill.errors import EndpointError, InputError
-from potstill.ledger import Event, Ledger, key_of_request, request_json
-from potstill.prices import Price
+from potstill.ledger.ledger import Event, Ledger, key_of_request, request_json
+from potstill.ledger.prices import Price, price_of
 from potstill.records import Finish
-from potstill.solvers import Ask, Completion, Unanswered, never
 from potstill.solvers.buying import Bought, Buyer, Errand, Terms
 from potstill.solvers.parse import NotAReply, Parsed, parse_completion, wire_seed
 
-__all__ = ["ApiSolver", "Options", "PriceOptions", "completion_from", "open_solver"]
+__all__ = [
+    "ApiSolver",
+    "Options",
+    "PriceOptions",
+    "completion_from",
+    "key_there",
+    "open_solver",
+    "price",
+]
 
 Seconds = Annotated[float, Field(gt=0)]
 
@@ -91,8 +99,28 @@ class Options(BaseModel):
         return value
 
 
+def price(options: Options) -> Price | None:
+    """Return what these options' model charges: the study's own figure, else the table's."""
+    own = options.price
+    if own is None:
+        return price_of(options.model)
+    cached = own.input if own.cached < 0 else own.cached
+    return Price(options.model, "", own.input, cached, own.output, "the study")
+
+
+def key_there(options: Options) -> tuple[str, bool] | None:
+    """Return where the API key is read from and whether it is there; None where none is needed."""
+    if options.api_key_file:
+        there = Path(options.api_key_file).expanduser().is_file()
+        return f"its key's file{'' if there else ' is not there'}", there
+    if not options.api_key_env:
+        return None
+    there = bool(os.environ.get(options.api_key_env, "").strip())
+    return f"{options.api_key_env} is {'' if there else 'not '}set", there
+
+
 class ApiSolver:
-    """A :class:`~potstill.solvers.Solver` that asks an endpoint and keeps every reply.
+    """A :class:`~potstill.chat.Solver` that asks an endpoint and keeps every reply.
 
     ``stop`` is asked before each purchase: a reason ends buying (a budget that is spent) and what
     was not bought comes back as Unanswered with it; what is in flight is still waited for.

@@ -13,10 +13,10 @@ from functools import partial
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 from tenacity.wait import wait_random_exponential
 
+from potstill.chat import Ask, never
 from potstill.errors import EndpointError, PotstillError
-from potstill.ledger import NO_RECORD, Entry, Event, Ledger, now_utc
-from potstill.prices import Price, cost_usd
-from potstill.solvers import Ask, never
+from potstill.ledger.ledger import NO_RECORD, Entry, Event, Ledger, now_utc
+from potstill.ledger.prices import Price, cost_usd
 from potstill.solvers.pacing import Limiter, Rate
 from potstill.solvers.parse import NotAReply, Parsed, parse_completion
 from potstill.solvers.transport import Failure, Fetched, NoRecord, Refused, Transport

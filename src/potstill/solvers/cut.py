@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from potstill.chat import Ask, Completion, Message, Solver, Unanswered
 from potstill.records import Finish
-from potstill.solvers import Ask, Completion, Message, Solver, Unanswered
 
 __all__ = ["CONTINUE_PROMPT", "WhenCut", "ask_past_cuts"]
 

@@ -6,17 +6,17 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from potstill.chat import Ask, Completion, Unanswered
 from potstill.errors import InputError, StoreError
-from potstill.ledger import NO_RECORD, Ledger, key_of_request, request_json
+from potstill.ledger.ledger import NO_RECORD, Ledger, key_of_request, request_json
 from potstill.records import Finish
-from potstill.solvers import Ask, Completion, Unanswered
 from potstill.solvers.api import completion_from
 
 __all__ = ["KeptReplies"]
 
 
 class KeptReplies:
-    """A :class:`~potstill.solvers.Solver` that answers from a ledger alone; it cannot buy.
+    """A :class:`~potstill.chat.Solver` that answers from a ledger alone; it cannot buy.
 
     What failed when it was first asked fails again in the same way: the ledger's events say how.
     """
@@ -34,8 +34,9 @@ class KeptReplies:
     def of(cls, module: Any, options: Any, ledger: Ledger) -> KeptReplies:
         """The replies to the solver that a plugin's module opens with these options.
 
-        Its provider in the ledger is ``options.provider``, or the module's ``PROVIDER``. Raises
-        InputError for a plugin that names neither.
+        Its provider in the ledger is ``options.provider``, or the module's ``PROVIDER``; its model
+        ``module.ledger_model(options)`` where there is one, or ``options.model``. Raises InputError
+        for a plugin that names no provider.
         """
         provider = getattr(options, "provider", "") or getattr(module, "PROVIDER", "")
         if not provider:
@@ -43,7 +44,9 @@ class KeptReplies:
                 f"The solver {module.__name__} does not say under which provider its replies stand "
                 "in the ledger; give its module a PROVIDER to have its studies reproduced."
             )
-        return cls(provider, options.model, getattr(options, "extra_body", {}), ledger)
+        named = getattr(module, "ledger_model", None)
+        model = named(options) if named else options.model
+        return cls(provider, model, getattr(options, "extra_body", {}), ledger)
 
     @property
     def id(self) -> str:

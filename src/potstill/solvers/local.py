@@ -10,15 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from potstill.chat import Ask, Completion, Unanswered
 from potstill.errors import PotstillError
-from potstill.ledger import Entry, Reply, key_of_request, request_json
+from potstill.ledger.ledger import Entry, Reply, key_of_request, request_json
+from potstill.models.decoding import Finished, Request, draw_seed
+from potstill.models.opening import open_decoder
 from potstill.records import Finish
-from potstill.solvers import Ask, Completion, Unanswered
-from potstill.solvers.decoding import Finished, Request
 from potstill.solvers.parse import completion_bytes, parse_completion
 
 if TYPE_CHECKING:
-    from potstill.training.models import Decoder, LanguageModel
+    from potstill.models.decoding import Decoder
+    from potstill.models.model import LanguageModel
 
 __all__ = ["PROVIDER", "LocalSolver", "Replies", "completion_of", "local_model"]
 
@@ -129,7 +131,7 @@ class LocalSolver:
 
     def _begin(self, ask: Ask, number: int, pending: dict[int, _Pending]) -> Completion | Request:
         """The reply if it is known or impossible, else the request to decode."""
-        from potstill.training.examples import prompt_tokens
+        from potstill.models.model import prompt_tokens
 
         request = request_json(
             PROVIDER, self._model, ask.messages, ask.sampling, ask.sample, ask.attempt
@@ -147,15 +149,16 @@ class LocalSolver:
                 f"{context} tokens of {self._base.name}.",
             )  # fmt: skip
         pending[number] = _Pending(ask, request, key, len(prompt), time.monotonic())
-        # Without the model: students are drawn with the same numbers, which pairs them better.
-        draw_seed = f"{ask.sampling.seed} {ask.sample} {ask.attempt} {prompt}"
-        return Request(number, prompt, ask.sampling, draw_seed)
+        seed = draw_seed(ask.sampling, ask.sample, ask.attempt, prompt)
+        return Request(number, prompt, ask.sampling, seed)
 
     def _open(self, stack: ExitStack, first: Request) -> Decoder:
         """A decoder on the base with the adapter mounted, both put back when ``stack`` closes."""
         stack.enter_context(self._base.lent(f"the solver {self._id}"))
         tokens = len(first.prompt) + first.sampling.max_tokens
-        return stack.enter_context(self._base.open_decoder(self._adapter, tokens, self._batch_size))
+        return stack.enter_context(
+            open_decoder(self._base, self._adapter, tokens, self._batch_size)
+        )
 
     def _step(self, decoder: Decoder, fresh: list[Request]) -> list[Finished]:
         try:
@@ -210,7 +213,7 @@ def local_model(base_hash: str, adapter: Path | None, precision: str) -> str:
 
     Raises InputError where ``adapter`` is no adapter's folder.
     """
-    from potstill.training.adapters import hash_adapter
+    from potstill.models.adapters import hash_adapter
 
     parts = [base_hash[:16]] + ([hash_adapter(adapter)[:16]] if adapter else [])
     return "+".join(parts) + f"@{precision}"

@@ -18,11 +18,18 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
+from potstill.chat import Ask, Completion, Solver, Unanswered, never
 from potstill.errors import InputError
-from potstill.ledger import NO_RECORD, Entry, Event, Ledger, key_of_request, now_utc, request_json
-from potstill.literal import literal
-from potstill.problems.rows import SUFFIXES
-from potstill.solvers import Ask, Completion, Solver, Unanswered, never
+from potstill.ledger.ledger import (
+    NO_RECORD,
+    Entry,
+    Event,
+    Ledger,
+    key_of_request,
+    now_utc,
+    request_json,
+)
+from potstill.ledger.prices import Price, free
 from potstill.solvers.api import ApiSolver, PriceOptions, completion_from
 from potstill.solvers.api import Options as ApiOptions
 from potstill.solvers.parse import NotAReply, completion_bytes, parse_completion, wire_seed
@@ -31,16 +38,15 @@ from potstill.solvers.server import (
     ChatRequest,
     UnknownQuestion,
     create_app,
-    run,
     serve,
 )
-from potstill.tables import in_batches
-from potstill.untrusted import parse_json
+from potstill.store.tables import in_batches
+from potstill.store.untrusted import parse_json
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    pass
 
-__all__ = ["Options", "Recording", "ReplayFile", "ReplaySolver", "open_solver", "serve_file"]
+__all__ = ["Options", "Recording", "ReplayFile", "ReplaySolver", "open_solver", "price"]
 
 ANY_MODEL = "*"  # a recording that answers for whatever model is asked
 _ANCHOR = 24  # characters by which a question is found inside a prompt
@@ -249,7 +255,7 @@ def _chat_key(messages: Iterable[Mapping[str, Any]], seed: int | None) -> str:
 
 
 def _rows(path: Path, file: ReplayFile) -> Iterator[tuple[str, str | None, ChatReply]]:
-    from potstill.problems.rows import as_text, column, read_rows
+    from potstill.store.rows import as_text, column, read_rows
 
     for number, row in read_rows(path):
         where = f"{path}, line {number}"
@@ -280,7 +286,7 @@ def _tokens(text: str) -> int:
 
 
 class ReplaySolver:
-    """A :class:`~potstill.solvers.Solver` that answers from a recording in this process."""
+    """A :class:`~potstill.chat.Solver` that answers from a recording in this process."""
 
     precision = "api"
 
@@ -338,6 +344,18 @@ class ReplaySolver:
         return completion_from(ask, key, raw)
 
 
+def recorded_files(options: Options) -> list[ReplayFile]:
+    """Return the recordings of these options, each with the model it answers for."""
+    return [
+        file.model_copy(update={"model": file.model or options.model}) for file in options.files
+    ]
+
+
+def price(options: Options) -> Price:
+    """Return the price of recorded answers: nothing."""
+    return free(options.model)
+
+
 @contextmanager
 def open_solver(
     options: Options, ledger: Ledger, *, stop: Callable[[], str] = never
@@ -357,93 +375,3 @@ def open_solver(
             price=PriceOptions(input=0.0, output=0.0),
         )
         yield ApiSolver(settings, ledger, stop=stop)
-
-
-def serve_file(
-    file: Path, port: int, console: Console, *, columns: Mapping[str, str] | None = None
-) -> None:
-    """Nothing; serves recorded replies until interrupted.
-
-    ``file`` is a table (csv, jsonl, parquet), a ledger, or a study file whose replay agents are
-    served. A table's ``columns`` (model, question, text, reasoning, finish, messages) are guessed
-    where they are not given; it answers for any model unless ``model`` names one.
-    """
-    given = {name: value for name, value in (columns or {}).items() if value}
-    if file.suffix.lower() in SUFFIXES:
-        table = _table_of(file, given)
-        told = {k: v for k, v in table.model_dump().items() if v and k not in ("path", "model")}
-        console.print(
-            f"[dim]{literal(f'{file} read as {told}')}[/dim]", highlight=False, soft_wrap=True
-        )
-        recording = Recording.read([table])
-    else:
-        recording = Recording.read(_files_of(file))
-
-    def ready(base_url: str) -> None:
-        console.print(
-            f"{recording.size:,} replies of {literal(', '.join(recording.models))} at {base_url}"
-            " (Ctrl-C ends it)",
-            highlight=False,
-            soft_wrap=True,
-        )
-
-    run(create_app(recording.reply, recording.models), port, ready=ready)
-
-
-_GUESSES = {
-    "question": ("question", "problem", "prompt", "input", "instruction"),
-    "text": ("text", "response", "reply", "completion", "output", "content", "agent1_answer",
-             "answer"),
-    "reasoning": ("reasoning", "reasoning_content", "thinking", "agent1_reasoning"),
-    "finish": ("finish", "finish_reason"),
-}  # fmt: skip
-
-
-def _table_of(file: Path, given: Mapping[str, str]) -> ReplayFile:
-    """A table of replies with its columns, guessed by name where they are not given."""
-    from potstill.problems.rows import nearest, read_columns
-
-    there = read_columns(file)
-    for name in (name for key, name in given.items() if key != "model"):
-        if name not in there:
-            raise InputError(f"{file} has no column {name!r}{nearest(name, there)}.")
-    lowered = {column.casefold(): column for column in reversed(there)}
-    found = dict(given)
-    if "messages" in lowered and not {"question", "text", "messages"} & set(given):
-        found["messages"] = lowered["messages"]
-    for what, names in _GUESSES.items():
-        guess = next((lowered[name] for name in names if name in lowered), "")
-        if (
-            guess
-            and what not in found
-            and not ("messages" in found and what in ("question", "text"))
-        ):
-            found[what] = guess
-    for what in () if "messages" in found else ("question", "text"):
-        if what not in found:
-            raise InputError(
-                f"{file} has no column that looks like the {what}; name it with --{what}. There "
-                f"are: {', '.join(there)}."
-            )
-    # reasoning without a reply after it was cut at its limit
-    cut = "reasoning" in found and "finish" not in found
-    return ReplayFile(path=str(file), blank_is_cut=cut, **({"model": ANY_MODEL} | found))
-
-
-def _files_of(file: Path) -> list[ReplayFile]:
-    if file.suffix == ".sqlite":
-        return [ReplayFile(path=str(file))]
-    from potstill.study import load_options, load_study
-
-    files = []
-    for agent in load_study(file).agents().values():
-        if agent.solver == "replay":
-            options = load_options("potstill.solvers", "replay", agent.options, ())
-            files += [
-                f.model_copy(update={"model": f.model or options.model}) for f in options.files
-            ]
-    if not files:
-        raise InputError(
-            f"{file} has no agent with `solver: replay`; give one, or a ledger.sqlite."
-        )
-    return files

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from potstill.solvers import never
-from potstill.solvers.local import LocalSolver
+from potstill.chat import never
+from potstill.ledger.prices import Price, free
+from potstill.solvers.local import LocalSolver, local_model
 
 if TYPE_CHECKING:
-    from potstill.ledger import Ledger
+    from potstill.ledger.ledger import Ledger
 
-__all__ = ["Options", "open_solver"]
+__all__ = ["Options", "open_solver", "price"]
+
+# Local answers stand in the ledger under this provider.
+PROVIDER = "local"
 
 
 class Options(BaseModel):
@@ -22,10 +26,28 @@ class Options(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    path: str = Field(min_length=1, description="A model folder or a hub id.")
-    precision: Literal["float32", "bfloat16", "nf4"] = "float32"
-    device: str = "auto"
+    model: str = Field(min_length=1, description="A model folder or a hub id.")
+    precision: Literal["float32", "bfloat16", "nf4"] = Field(
+        "float32", description="The precision of its weights; nf4 needs a CUDA GPU."
+    )
+    device: str = Field("auto", description="cuda, mps or cpu; auto takes the best there is.")
     batch_size: int = Field(0, ge=0, description="0 takes as many as memory holds, up to 256.")
+
+    def identity(self) -> dict[str, Any]:
+        """Return what decides the answers: the model and the precision of its weights."""
+        return {"model": self.model, "precision": self.precision}
+
+
+def ledger_model(options: Options) -> str:
+    """Return the name under which the model's replies stand in the ledger: a hash, no address."""
+    from potstill.models.torch_base import hash_base
+
+    return local_model(hash_base(options.model), None, options.precision)
+
+
+def price(options: Options) -> Price:
+    """Return the price of a local model: nothing."""
+    return free(options.model)
 
 
 @contextmanager
@@ -36,7 +58,7 @@ def open_solver(
 
     Answers cost nothing, so ``stop`` is never asked.
     """
-    from potstill.training.base import load_base
+    from potstill.models.torch_base import load_base
 
-    base = load_base(options.path, options.precision, options.device)
+    base = load_base(options.model, options.precision, options.device)
     yield LocalSolver(base, None, ledger, solver_id=base.name, batch_size=options.batch_size)

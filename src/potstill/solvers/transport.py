@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from potstill.errors import EndpointError
 from potstill.solvers.parse import Assembly, NotAReply
-from potstill.untrusted import REPLY_BYTES, parse_json
+from potstill.store.untrusted import REPLY_BYTES, parse_json
 
 if TYPE_CHECKING:
     import aiohttp

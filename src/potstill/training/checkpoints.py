@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from potstill.errors import InputError, StoreError
-from potstill.typed import make
-from potstill.untrusted import read_json
+from potstill.store.typed import make
+from potstill.store.untrusted import read_json
 
 __all__ = ["Checkpoint", "Checkpoints", "checkpoint_folder", "digest"]
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from potstill.errors import InputError
+from potstill.store.typed import make
+from potstill.store.untrusted import read_json
 from potstill.training.recipe import Recipe
-from potstill.typed import make
-from potstill.untrusted import read_json
 
 __all__ = ["DIAGNOSIS_FILE", "Diagnosis", "diagnose", "read_diagnosis", "resolve_iterations"]
 
@@ -73,7 +73,7 @@ def diagnose(steps: Sequence[int], losses: Sequence[float]) -> Diagnosis:
 
 def write_diagnosis(diagnosis: Diagnosis, folder: Path) -> Path:
     """The path of ``diagnosis.json`` in ``folder``, written whole."""
-    from potstill.store import write_atomically
+    from potstill.store.atomic import write_atomically
 
     path = folder / DIAGNOSIS_FILE
     text = json.dumps({"format_version": FORMAT_VERSION} | asdict(diagnosis), indent=1)

@@ -7,15 +7,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from potstill.chat import Message
 from potstill.errors import InputError
+from potstill.models.decoding import Finished, Request, draw_seed
 from potstill.records import Outcome, Problem, Response, Sampling
-from potstill.solvers import Message
-from potstill.solvers.decoding import Finished, Request
 
 if TYPE_CHECKING:
     from potstill.grading import GradingPool
-    from potstill.training.loop import Trainee
-    from potstill.training.models import LanguageModel
+    from potstill.models.model import LanguageModel
+    from potstill.training.records import Trainee
 
 __all__ = ["EXAM_SLOTS", "Exam", "Examiner", "Question", "open_examiner"]
 
@@ -43,7 +43,7 @@ class Examiner:
     """An exam with its prompts as token ids, and the grader that marks it."""
 
     def __init__(self, exam: Exam, base: LanguageModel, pool: GradingPool) -> None:
-        from potstill.training.examples import prompt_tokens
+        from potstill.models.model import prompt_tokens
 
         self._exam = exam
         self._tokenizer = base.tokenizer
@@ -51,7 +51,7 @@ class Examiner:
         prompts = [tuple(prompt_tokens(base.tokenizer, q.messages)) for q in exam.questions]
         # A prompt that leaves no room is not asked, and so is not right.
         self._requests = [
-            Request(number, prompt, exam.sampling, f"{exam.sampling.seed} 0 0 {prompt}")
+            Request(number, prompt, exam.sampling, draw_seed(exam.sampling, 0, 0, prompt))
             for number, prompt in enumerate(prompts)
             if len(prompt) < base.context_tokens
         ]

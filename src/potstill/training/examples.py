@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from potstill.errors import InputError
-from potstill.solvers import Message
+from potstill.chat import Message
+from potstill.models.model import prompt_tokens
 
-__all__ = ["EncodedExample", "EncodedSet", "Example", "encode_examples", "prompt_tokens"]
+__all__ = ["EncodedExample", "EncodedSet", "Example", "encode_examples"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,24 +36,6 @@ class EncodedSet:
 
     examples: tuple[EncodedExample, ...]
     too_long: tuple[str, ...]
-
-
-def prompt_tokens(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
-    """The token ids that a model is given for a chat, up to where its answer begins.
-
-    Raises InputError where the chat template refuses the chat.
-    """
-    chat = [{"role": message.role, "content": message.content} for message in messages]
-    try:
-        ids: list[int] = tokenizer.apply_chat_template(
-            chat, add_generation_prompt=True, tokenize=True, return_dict=False
-        )
-    except Exception as exc:  # jinja2's errors, and whatever a template raises by itself
-        roles = ", ".join(message.role for message in messages)
-        raise InputError(
-            f"The chat template of {tokenizer.name_or_path} refuses a chat of roles {roles}: {exc}"
-        ) from exc
-    return ids
 
 
 def encode_examples(

@@ -25,11 +25,13 @@ from potstill.errors import PotstillError
 from potstill.training.exam import Exam
 from potstill.training.examples import EncodedExample, Example, encode_examples
 from potstill.training.levers import Levers
-from potstill.training.loop import Cell, StepReport, TrainedCell, train_cell
+from potstill.training.loop import train_cell
 from potstill.training.recipe import Recipe
+from potstill.training.records import Cell, StepReport, TrainedCell
 
 if TYPE_CHECKING:
-    from potstill.training.models import LanguageModel
+    from potstill.models.model import LanguageModel
+    from potstill.training.trunk import Trunk
 
 __all__ = ["Job", "is_small", "train_cells", "train_job", "usual_workers", "with_one_thread"]
 
@@ -81,17 +83,17 @@ def train_cells(
     if workers > 1:
         yield from _side_by_side(base, jobs, workers, on_step or _ignore)
         return
-    with _shared_trunk(base, jobs, grid or jobs, on_note or _ignore):
+    with _shared_trunk(base, jobs, grid or jobs, on_note or _ignore) as trunk:
         for job in jobs:
-            yield job, train_job(base, job, on_step)
+            yield job, train_job(base, job, on_step, trunk)
 
 
 @contextmanager
 def _shared_trunk(
     base: LanguageModel, jobs: Sequence[Job], grid: Sequence[Job], on_note: OnNote
-) -> Iterator[None]:
+) -> Iterator[Trunk | None]:
     """The lower layers' outputs computed once for all jobs, where that is possible and pays."""
-    from potstill.training.base import Base, cpu_threads
+    from potstill.models.torch_base import Base, cpu_threads
     from potstill.training.trunk import (
         Trunk,
         TrunkPlan,
@@ -105,7 +107,7 @@ def _shared_trunk(
         for some in (jobs, grid)
     )
     if not isinstance(base, Base) or not jobs:
-        yield
+        yield None
         return
     depth = base.model.config.num_hidden_layers
     # Of several recipes the one that adapts most layers decides: the others may start there too.
@@ -118,9 +120,7 @@ def _shared_trunk(
             if isinstance(plan, TrunkPlan):
                 plan = replace(plan, examples=tuple(x for x in plan.examples if x.tokens in left))
             trunk = stack.enter_context(open_trunk(base.body, plan, on_note))
-        if isinstance(trunk, Trunk):
-            stack.enter_context(base.sharing(trunk))
-        yield
+        yield trunk if isinstance(trunk, Trunk) else None
 
 
 def _uses(base: LanguageModel, jobs: Sequence[Job]) -> tuple[list[EncodedExample], int]:
@@ -148,13 +148,15 @@ def is_small(base: LanguageModel) -> bool:
 
 def usual_workers(base: LanguageModel) -> int:
     """How many cells are trained at once: one fewer than there are cores, or 1."""
-    from potstill.training.base import core_count
+    from potstill.models.torch_base import core_count
 
     return max(1, core_count() - 1) if is_small(base) else 1
 
 
-def train_job(base: LanguageModel, job: Job, on_step: OnStep | None) -> TrainedCell:
-    """The trained cell of one job, on no trunk but one that is shared already."""
+def train_job(
+    base: LanguageModel, job: Job, on_step: OnStep | None, trunk: Trunk | None = None
+) -> TrainedCell:
+    """Return the trained cell of one job, on the lower layers' outputs where they are shared."""
     return train_cell(
         base,
         job.cell,
@@ -167,6 +169,7 @@ def train_job(base: LanguageModel, job: Job, on_step: OnStep | None) -> TrainedC
         levers=job.levers,
         trackers=job.trackers,
         exam=job.exam,
+        trunk=trunk,
     )
 
 
@@ -233,7 +236,7 @@ def _open_worker(path: str, precision: str, reports: Any, stop: Any) -> None:
     # Ctrl-C reaches every process of the terminal; the parent decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    from potstill.training.base import load_base
+    from potstill.models.torch_base import load_base
 
     _Worker.base = load_base(path, precision, "cpu")
     _Worker.reports, _Worker.stop = reports, stop

@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,122 +23,20 @@ from potstill.training.checkpoints import Checkpoint, Checkpoints, checkpoint_fo
 from potstill.training.exam import Exam, Examiner, open_examiner
 from potstill.training.examples import EncodedSet, Example, encode_examples
 from potstill.training.metrics import Metrics
+from potstill.training.opening import open_trainee
 from potstill.training.recipe import Recipe
+from potstill.training.records import Cell, HistoryPoint, StepReport, TrainedCell, Trainee
 
 if TYPE_CHECKING:
-    from potstill.solvers.decoding import Finished, Request
+    from potstill.models.model import LanguageModel
     from potstill.training.levers import Levers
-    from potstill.training.models import LanguageModel
+    from potstill.training.trunk import Trunk
 
-__all__ = [
-    "Cell",
-    "HistoryPoint",
-    "StepReport",
-    "TrainedCell",
-    "Trainee",
-    "encode_sets",
-    "train_cell",
-]
+__all__ = ["encode_sets", "train_cell"]
 
 METRICS_FILE = "metrics.jsonl"
 # Padded tokens of one validation batch: nothing is kept for a backward pass, so it may be large.
 _VALIDATION_BATCH_TOKENS = 8192
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """One cell of the grid: a variant of the lessons (R1..R6, mix, ...) and a seed."""
-
-    variant: str
-    seed: int
-
-    def __str__(self) -> str:
-        return f"{self.variant} seed {self.seed}"
-
-
-@dataclass(frozen=True, slots=True)
-class HistoryPoint:
-    """One step of a run; losses are nats per completion token.
-
-    ``validation_loss`` is None where the step was not validated. Step 0 is the untrained adapter,
-    which answers as the base does: it has a validation loss and nothing else. ``validation_right``
-    counts the exam's questions answered rightly, where the checkpoint is chosen by them.
-    """
-
-    step: int
-    train_loss: float | None
-    validation_loss: float | None
-    learning_rate: float
-    tokens_per_s: float
-    validation_right: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class StepReport:
-    """What a progress bar is told after every step (and after the validation at step 0)."""
-
-    cell: Cell
-    iterations: int
-    point: HistoryPoint
-    best_step: int
-    best_loss: float
-
-
-@dataclass(frozen=True, slots=True)
-class TrainedCell:
-    """A student, how its losses went, and what was set aside.
-
-    ``tokens`` are those trained on, without padding; ``padding`` is the padded share of all that
-    was computed.
-    """
-
-    student: Student
-    history: tuple[HistoryPoint, ...]
-    too_long: tuple[str, ...]
-    stopped_step: int
-    tokens: int
-    padding: float
-    train_s: float
-    validation_s: float
-
-
-class Trainee(Protocol):
-    """An adapter in training on some backend."""
-
-    @property
-    def trained_parameters(self) -> int: ...
-
-    def step(self, batches: Sequence[Batch], learning_rate: float) -> float:
-        """The mean loss of one optimizer step; NaN, and nothing moved, where it is not finite."""
-        ...
-
-    def validate(self, batches: Sequence[Batch]) -> float:
-        """The mean loss over all batches at the present weights; draws no random number."""
-        ...
-
-    def answer(self, requests: Sequence[Request]) -> Iterable[Finished]:
-        """The present weights' answers; draws no random number where the sampling is greedy."""
-        ...
-
-    def snapshot(self) -> Any:
-        """A copy of the present weights."""
-        ...
-
-    def save(self, snapshot: Any, folder: Path) -> None:
-        """Write a snapshot in PEFT's layout."""
-        ...
-
-    def state(self) -> Mapping[str, Any]:
-        """All that decides the steps to come, as numpy arrays: weights, optimizer, generators."""
-        ...
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on as from where :meth:`state` was taken."""
-        ...
-
-    def memory_bytes(self) -> int:
-        """The most memory that the run has held so far."""
-        ...
 
 
 @dataclass(slots=True)
@@ -173,6 +71,7 @@ def train_cell(
     trackers: Sequence[str] = (),
     levers: Levers | None = None,
     exam: Exam | None = None,
+    trunk: Trunk | None = None,
 ) -> TrainedCell:
     """The student of one cell, its adapter written to the folder ``out``.
 
@@ -192,7 +91,7 @@ def train_cell(
     if recipe.select_by == "accuracy" and exam is None:
         raise InputError(f"Cell {cell} is to be chosen by accuracy and was given no exam.")
     with (
-        base.open_trainee(recipe, cell.seed, levers) as trainee,
+        open_trainee(base, recipe, cell.seed, levers, trunk) as trainee,
         open_examiner(exam, base) as examiner,
     ):
         identity = {

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from potstill.training.adapters import lora_layers
+from potstill.models.adapters import lora_layers
 
 __all__ = ["fuse_lora"]
 

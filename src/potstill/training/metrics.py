@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from potstill.errors import InputError
-from potstill.store import write_atomically
-from potstill.untrusted import parse_json
+from potstill.store.atomic import write_atomically
+from potstill.store.untrusted import parse_json
 
 __all__ = ["TRACKERS", "Metrics", "check_trackers"]
 

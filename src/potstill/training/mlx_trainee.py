@@ -16,13 +16,15 @@ import numpy as np
 from mlx.utils import tree_flatten, tree_map, tree_unflatten
 
 from potstill.errors import PotstillError
-from potstill.solvers.decoding import Finished, Request, decode_all
-from potstill.solvers.mlx_decoding import MlxDecoder
-from potstill.training.adapters import lora_config, seed_values, write_adapter
+from potstill.models.adapters import write_adapter
+from potstill.models.decoding import Finished, Request, decode_all
+from potstill.models.mlx_adapters import detach, lora_modules, peft_weights, set_weights
+from potstill.models.mlx_base import MlxBase
+from potstill.models.mlx_decoding import MlxDecoder
 from potstill.training.batches import Batch
 from potstill.training.exam import EXAM_SLOTS
-from potstill.training.mlx_adapters import attach, detach, lora_modules, peft_weights, set_weights
-from potstill.training.mlx_base import MlxBase
+from potstill.training.lora import lora_config, seed_values
+from potstill.training.mlx_lora import attach
 from potstill.training.recipe import Recipe
 
 __all__ = ["MlxTrainee", "open_mlx_trainee"]

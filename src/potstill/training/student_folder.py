@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING, Any
 
 from potstill.errors import InputError, StoreError
 from potstill.records import Student
-from potstill.store import disk_errors
+from potstill.store.atomic import disk_errors
+from potstill.store.typed import make
+from potstill.store.untrusted import is_plain_name, read_json
 from potstill.training.recipe import Recipe
-from potstill.typed import make
-from potstill.untrusted import is_plain_name, read_json
 
 if TYPE_CHECKING:
-    from potstill.training.loop import HistoryPoint, TrainedCell
-    from potstill.training.models import LanguageModel
+    from potstill.models.model import LanguageModel
+    from potstill.training.records import HistoryPoint, TrainedCell
 
 __all__ = [
     "FORMAT_VERSION",
@@ -55,7 +55,7 @@ def write_student(
     ``student.json`` holds format_version, student, recipe, versions, history (one object per step)
     and the counts. Raises StoreError where the disk does not take it.
     """
-    from potstill.training.adapters import hash_adapter
+    from potstill.models.adapters import hash_adapter
 
     partial = out.parent / f".{out.name}.partial-{os.getpid()}"
     try:
@@ -97,7 +97,7 @@ def read_student(folder: Path) -> Student:
 
 def read_history(folder: Path) -> tuple[HistoryPoint, ...]:
     """How the losses of a folder's student went, a point per step. Raises as read_student does."""
-    from potstill.training.loop import HistoryPoint
+    from potstill.training.records import HistoryPoint
 
     history: tuple[HistoryPoint, ...] = _read(
         folder, lambda content: tuple(make(HistoryPoint, point) for point in content["history"])
@@ -107,7 +107,7 @@ def read_history(folder: Path) -> tuple[HistoryPoint, ...]:
 
 def read_trained(folder: Path) -> TrainedCell:
     """All that a folder says of how its student was trained. Raises as read_student does."""
-    from potstill.training.loop import TrainedCell
+    from potstill.training.records import TrainedCell
 
     names = {field.name for field in dataclasses.fields(TrainedCell)} - {"history"}
     trained: TrainedCell = _read(

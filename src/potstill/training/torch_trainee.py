@@ -13,30 +13,33 @@ import torch
 from torch.nn import functional
 
 from potstill.errors import PotstillError
-from potstill.solvers.decoding import Finished, Request, decode_all
-from potstill.training.adapters import (
-    adapter_weights,
-    attach_adapter,
-    save_adapter,
-    seed_adapter,
-)
-from potstill.training.base import Base, cpu_threads, is_out_of_memory, peak_memory_bytes
+from potstill.models.adapters import adapter_weights, save_adapter
+from potstill.models.decoding import Finished, Request, decode_all
+from potstill.models.torch_base import Base, cpu_threads, is_out_of_memory, peak_memory_bytes
 from potstill.training.batches import Batch
 from potstill.training.exam import EXAM_SLOTS
 from potstill.training.head_loss import LOGITS_PER_CHUNK, head_loss
 from potstill.training.levers import Levers
+from potstill.training.lora import attach_adapter, seed_adapter
 from potstill.training.lora_product import fuse_lora
 from potstill.training.memory import activation_bytes
 from potstill.training.recipe import Recipe
-from potstill.training.trunk import lowest_adapted_layer, split_body
+from potstill.training.trunk import Trunk, lowest_adapted_layer, split_body
 
-__all__ = ["TorchTrainee", "open_trainee", "step_bytes"]
+__all__ = ["TorchTrainee", "open_torch_trainee", "step_bytes"]
 
 
 class TorchTrainee:
     """An adapter on a lent base, with its optimizer."""
 
-    def __init__(self, base: Base, peft_model: Any, recipe: Recipe, levers: Levers) -> None:
+    def __init__(
+        self,
+        base: Base,
+        peft_model: Any,
+        recipe: Recipe,
+        levers: Levers,
+        trunk: Trunk | None = None,
+    ) -> None:
         self._base = base
         self._peft_model = peft_model
         self._recipe = recipe
@@ -45,7 +48,7 @@ class TorchTrainee:
         self._levers = levers
         # Padded tokens of the largest batch so far: what memory is asked for goes by it.
         self.largest_batch = 0
-        self._trunk = base.trunk if levers.cached_trunk and levers.short_backward else None
+        self._trunk = trunk if levers.cached_trunk and levers.short_backward else None
         lowest = lowest_adapted_layer(base.model.config.num_hidden_layers, recipe)
         if self._trunk is not None and self._trunk.layers > lowest:
             self._trunk = None
@@ -88,7 +91,7 @@ class TorchTrainee:
 
     def answer(self, requests: Sequence[Request]) -> list[Finished]:
         """The answers of the adapter as it is now, decoded side by side."""
-        from potstill.solvers.torch_decoding import TorchDecoder
+        from potstill.models.torch_decoding import TorchDecoder
 
         self._peft_model.eval()
         return list(decode_all(TorchDecoder(self._base, EXAM_SLOTS), requests))
@@ -172,12 +175,17 @@ class TorchTrainee:
 
 
 @contextmanager
-def open_trainee(
-    base: Base, recipe: Recipe, seed: int, levers: Levers | None = None
+def open_torch_trainee(
+    base: Base,
+    recipe: Recipe,
+    seed: int,
+    levers: Levers | None = None,
+    trunk: Trunk | None = None,
 ) -> Iterator[TorchTrainee]:
     """A trainee whose adapter starts from ``seed``; the base is as it was when the ``with`` ends.
 
-    ``levers`` are all on by default. Raises PotstillError naming the settings to lower, and about
+    ``levers`` are all on by default; ``trunk`` holds the lower layers' outputs, where they are
+    shared. Raises PotstillError naming the settings to lower, and about
     what they ask for, where memory does not suffice.
     """
     levers = levers or Levers()
@@ -194,7 +202,7 @@ def open_trainee(
             seed_adapter(peft_model, seed)
             if levers.fused_lora:
                 fuse_lora(peft_model)
-            trainee = TorchTrainee(base, peft_model, recipe, levers)
+            trainee = TorchTrainee(base, peft_model, recipe, levers, trunk)
             yield trainee
         except (RuntimeError, MemoryError) as exc:
             if not is_out_of_memory(exc):

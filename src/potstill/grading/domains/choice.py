@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
-from potstill.grading.comparison import Comparison, different, unreadable
-from potstill.grading.equivalence import equal
 from potstill.grading.extraction import Extraction
 from potstill.grading.extraction import extract as extract_answer
-from potstill.grading.wording import read_letter
+from potstill.grading.maths.comparison import Comparison, different, unreadable
+from potstill.grading.maths.equivalence import equal
+from potstill.grading.maths.wording import read_letter
 from potstill.records import AnswerKind, Problem
 
 __all__ = ["Options", "compare", "extract"]

@@ -27,14 +27,14 @@ from pathlib import Path
 import psutil
 from pydantic import BaseModel, ConfigDict, Field
 
-from potstill.grading.comparison import (
+from potstill.grading.extraction import Extraction
+from potstill.grading.maths.comparison import (
     Comparison,
     KeyUnreadable,
     different,
     equal_with,
     unreadable,
 )
-from potstill.grading.extraction import Extraction
 from potstill.records import Problem
 
 __all__ = ["Options", "compare", "extract"]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
-from potstill.grading.comparison import Comparison, different, equal_with, unreadable
 from potstill.grading.extraction import Extraction
 from potstill.grading.extraction import extract as extract_answer
+from potstill.grading.maths.comparison import Comparison, different, equal_with, unreadable
 from potstill.records import Problem
 
 __all__ = ["Options", "compare", "extract"]

@@ -7,19 +7,19 @@ from fractions import Fraction
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from potstill.grading.comparison import (
+from potstill.grading.extraction import Extraction
+from potstill.grading.extraction import extract as extract_answer
+from potstill.grading.maths.comparison import (
     Comparison,
     KeyUnreadable,
     different,
     equal_with,
     unreadable,
 )
-from potstill.grading.extraction import Extraction
-from potstill.grading.extraction import extract as extract_answer
-from potstill.grading.grammar import Unreadable
-from potstill.grading.normalise import tidy
-from potstill.grading.numbers import read_scalar
-from potstill.grading.values import TooBig, Undefined, exact, real_value
+from potstill.grading.maths.grammar import Unreadable
+from potstill.grading.maths.normalise import tidy
+from potstill.grading.maths.numbers import read_scalar
+from potstill.grading.maths.values import TooBig, Undefined, exact, real_value
 from potstill.records import NumberGold, Problem
 
 __all__ = ["Options", "compare", "extract"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
-from potstill.grading.comparison import Comparison, undecided
+from potstill.grading.maths.comparison import Comparison, undecided
 from potstill.records import Problem
 
 __all__ = ["Options", "compare"]

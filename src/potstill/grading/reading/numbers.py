@@ -9,11 +9,11 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
+from potstill.grading.maths.units import asked_units, split_unit, unit_dimension
 from potstill.grading.reading.cues import NOW
 from potstill.grading.reading.numerals import Numeral, NumeralRole, numerals_in
 from potstill.grading.reading.question import Question, question_of
 from potstill.grading.reading.sentences import stem, words_of
-from potstill.grading.units import asked_units, split_unit, unit_dimension
 
 __all__ = ["Statement", "number_stated"]
 

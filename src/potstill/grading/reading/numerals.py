@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from fractions import Fraction
 
-from potstill.grading.normalise import MONEY
-from potstill.grading.number_words import SMALL_NUMBERS, TENS
+from potstill.grading.maths.normalise import MONEY
+from potstill.grading.maths.number_words import SMALL_NUMBERS, TENS
 from potstill.grading.reading.vocabulary import ORDINALS, SCALES
 
 __all__ = ["VOCABULARY", "Numeral", "NumeralRole", "numerals_in", "spells_number", "values_in"]

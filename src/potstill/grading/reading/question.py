@@ -7,6 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
 
+from potstill.grading.maths.units import split_unit
 from potstill.grading.reading.numerals import values_in
 from potstill.grading.reading.sentences import (
     letters_of,
@@ -16,7 +17,6 @@ from potstill.grading.reading.sentences import (
     words_of,
 )
 from potstill.grading.reading.vocabulary import COMMON
-from potstill.grading.units import split_unit
 
 __all__ = ["Question", "question_of"]
 

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from potstill.grading.normalise import MONEY
+from potstill.grading.maths.normalise import MONEY
 from potstill.grading.reading.vocabulary import ABBREVIATIONS, PASTS, UNIT_ABBREVIATIONS
 
 __all__ = ["Sentence", "hangs", "letters_of", "money_marked", "sentences_of", "stem", "words_of"]

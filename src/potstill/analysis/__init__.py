@@ -1,0 +1,1 @@
+"""What reads a finished study: gap, comparison, verification, reproduction, calibration."""

@@ -1,0 +1,137 @@
+"""What asks and what answers: a chat to complete, its completion, and whoever completes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from potstill.records import Condition, Finish, Problem, Sampling
+
+__all__ = [
+    "Ask",
+    "Completion",
+    "Message",
+    "Solver",
+    "SolverPlugin",
+    "Unanswered",
+    "never",
+    "render_asks",
+    "render_messages",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a chat."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One chat to complete. ``tag`` is the caller's own name for it and comes back unchanged.
+
+    ``sample`` tells independent draws of the same question apart, ``attempt`` deliberate repeats.
+    """
+
+    tag: str
+    messages: tuple[Message, ...]
+    sampling: Sampling
+    sample: int = 0
+    attempt: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What came back for one ask. ``error`` is set where ``finish`` is ERROR, in one sentence."""
+
+    tag: str
+    sample: int
+    attempt: int
+    reasoning: str
+    text: str
+    finish: Finish
+    tokens_in: int
+    tokens_out: int
+    ledger_key: str
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """An ask that the solver has no record of (a replay's 404): nothing was bought."""
+
+    tag: str
+    sample: int
+    why: str
+
+
+@runtime_checkable
+class Solver(Protocol):
+    """Anything that completes chats.
+
+    ``id`` names the model in tables and never holds an address or a secret; ``precision`` is the
+    weights' precision as far as it is known ("api" for an endpoint).
+    """
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def precision(self) -> str: ...
+
+    def complete(self, asks: Iterable[Ask], stage: str) -> Iterator[Completion | Unanswered]:
+        """Yield one result per ask, in any order, each committed to the ledger first.
+
+        Asks are drawn lazily. Raises EndpointError where no ask can succeed (refused, 401).
+        """
+        ...
+
+
+class SolverPlugin(Protocol):
+    """What an entry point of the group ``potstill.solvers`` names: a module with these.
+
+    ``Options`` is a pydantic model of the solver's settings with a field ``model`` and a method
+    ``identity()``: what decides its answers, never an address. ``PROVIDER`` (or
+    ``Options.provider``) names it in the ledger, ``ledger_model(options)`` its model where that is
+    not ``options.model``. A module may also have ``price(options)``, a
+    :class:`~potstill.ledger.prices.Price` in dollars per million tokens
+    (:func:`~potstill.ledger.prices.free` for what answers on this machine) or None where nobody
+    knows; without it the shipped table is asked by ``model``. ``key_there(options)`` says where an
+    API key is read from and whether it is there.
+    """
+
+    Options: type[Any]
+
+    def open_solver(
+        self, options: Any, ledger: Any, *, stop: Callable[[], str]
+    ) -> AbstractContextManager[Solver]:
+        """Return the solver for as long as the context lasts.
+
+        ``stop`` is asked before each purchase and gives a reason where nothing may be bought.
+        """
+        ...
+
+
+def never() -> str:
+    """What stops buying: nothing."""
+    return ""
+
+
+def render_messages(problem: Problem, condition: Condition) -> tuple[Message, ...]:
+    """The chat that puts a problem to a solver: the system prompt if any, then the template."""
+    user = Message("user", condition.template.replace("{problem}", problem.text))
+    return (Message("system", condition.system), user) if condition.system else (user,)
+
+
+def render_asks(
+    problems: Iterable[Problem], condition: Condition, samples: int = 1, attempt: int = 0
+) -> Iterator[Ask]:
+    """One ask per problem and sample, tagged with the problem's id."""
+    for problem in problems:
+        for sample in range(samples):
+            messages = render_messages(problem, condition)
+            yield Ask(problem.id, messages, condition.sampling, sample, attempt)

@@ -1,0 +1,138 @@
+"""The commands on problems, answers and recorded replies, with or without a study."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from potstill.cli.options import terminal
+
+__all__ = ["DATA"]
+
+
+def problems(
+    file: Annotated[
+        Path, typer.Argument(help="A study file, a data file or a folder of problems.")
+    ],
+    aside: Annotated[bool, typer.Option("--aside", help="Only those set aside.")] = False,
+) -> None:
+    """Show every problem, its inferred answer kind, and why any is set aside. Asks no model."""
+    from potstill.pipeline.plan import print_problems
+
+    print_problems(file, terminal(), only_aside=aside)
+
+
+def overlap(
+    a: Annotated[Path, typer.Argument(help="A file or folder of problems, or a study file.")],
+    b: Annotated[Path | None, typer.Argument(help="Another one.  [default: A with itself]")] = None,
+    threshold: Annotated[
+        float, typer.Option(help="The share of characters that two near problems have in common.")
+    ] = 0.9,
+    out: Annotated[
+        Path | None, typer.Option(help="Write all pairs here too (csv or jsonl).")
+    ] = None,
+) -> None:
+    """Show which problems of two files are the same, or nearly the same, problem."""
+    from potstill.cli.overlap import print_overlap
+
+    print_overlap(a, b, threshold, out, terminal())
+
+
+def grade(
+    file: Annotated[Path, typer.Argument(help="A csv, jsonl or parquet file of answers.")],
+    gold: Annotated[str, typer.Option(help="The column of keys.")],
+    response: Annotated[str, typer.Option(help="The column of responses.")],
+    out: Annotated[str, typer.Option(help="Where the rows go: csv, jsonl, parquet, or -.")],
+    problem: Annotated[str | None, typer.Option(help="The column of problem texts.")] = None,
+    id_: Annotated[str | None, typer.Option("--id", help="The column of ids.")] = None,
+    kind: Annotated[str | None, typer.Option(help="One answer kind for every row.")] = None,
+    judge: Annotated[str | None, typer.Option(help="A model asked where it is undecided.")] = None,
+    base_url: Annotated[
+        str, typer.Option(help="The judge's OpenAI-compatible endpoint.")
+    ] = "https://api.openai.com/v1",
+    api_key_env: Annotated[
+        str, typer.Option(help="The environment variable that holds the judge's key.")
+    ] = "OPENAI_API_KEY",
+) -> None:
+    """Grade a file of answers against its keys; print how many had which outcome."""
+    from contextlib import ExitStack
+
+    from potstill.grading import grade_table
+
+    with ExitStack() as stack:
+        asked = None
+        if judge is not None:
+            from potstill.ledger.ledger import Ledger
+            from potstill.solvers import api
+
+            ledger = stack.enter_context(Ledger.open(file.with_suffix(".judge.sqlite")))
+            options = api.Options(model=judge, base_url=base_url, api_key_env=api_key_env)
+            asked = stack.enter_context(api.open_solver(options, ledger))
+        counts = grade_table(
+            file,
+            gold=gold,
+            response=response,
+            problem=problem,
+            id=id_,
+            kind=kind,
+            judge=asked,
+            out=out,
+        )
+    listed = ", ".join(f"{n:,} {name}" for name, n in counts.most_common())
+    # standard output holds the rows where --out is -
+    print(
+        f"{sum(counts.values()):,} graded: {listed}", file=sys.stderr if out == "-" else sys.stdout
+    )
+
+
+def equal(
+    a: Annotated[str, typer.Argument(help="The key.")],
+    b: Annotated[str, typer.Argument(help="The answer.")],
+    kind: Annotated[str, typer.Option(help="The answer kind; inferred from the key.")] = "",
+) -> None:
+    """Say whether two answers are equal, and why; exit 0 if they are, 1 if not."""
+    from potstill.grading import GradingPool, KeyUnreadable, infer_kind
+    from potstill.records import Opinion
+
+    with GradingPool(workers=1) as pool:
+        try:
+            found = pool.equal(a, b, kind or infer_kind(a))
+        except KeyUnreadable as exc:
+            print(f"different ({exc})")
+            raise typer.Exit(1) from exc
+    same = found.opinion is Opinion.EQUAL
+    print(("equal" if same else "different") + (f" ({found.why})" if found.why else ""))
+    raise typer.Exit(0 if same else 1)
+
+
+def replay(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="A csv, jsonl or parquet of replies, a ledger.sqlite, or a study file."
+        ),
+    ],
+    port: Annotated[int, typer.Option(help="The port on 127.0.0.1; 0 takes a free one.")] = 8011,
+    model: Annotated[str, typer.Option(help="The model it answers for.  [default: any]")] = "",
+    question: Annotated[str, typer.Option(help="A table's column of questions.")] = "",
+    text: Annotated[str, typer.Option(help="A table's column of replies.")] = "",
+    reasoning: Annotated[str, typer.Option(help="A table's column of reasoning.")] = "",
+    finish: Annotated[str, typer.Option(help="A table's column of finish reasons.")] = "",
+) -> None:
+    """Serve recorded replies as an OpenAI-compatible endpoint on this machine."""
+    from potstill.cli.replay import serve_file
+
+    columns = {
+        "model": model,
+        "question": question,
+        "text": text,
+        "reasoning": reasoning,
+        "finish": finish,
+    }
+    serve_file(file, port, terminal(), columns=columns)
+
+
+DATA = (problems, overlap, grade, equal, replay)

@@ -1,0 +1,183 @@
+"""``potstill doctor``: what this machine can do, and what to install for the rest."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from potstill.cli.machine import Device, Machine, look_around
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from potstill.study.schema import Study
+
+__all__ = ["examine", "print_examination"]
+
+# environment variables by which endpoints and hubs are usually given their keys
+_KEYS = (
+    *("OPENAI_API_KEY", "DEEPSEEK_API_KEY", "OPENROUTER_API_KEY", "TOGETHER_API_KEY"),
+    *("HF_TOKEN", "WANDB_API_KEY"),
+)
+_EXAMPLE_TOKENS = 1024
+_OPTIONAL = {
+    "gguf": ("students as GGUF files", "gguf"),
+    "llama-cpp-python": ("students answered by llama.cpp", "llama"),
+    "ray": ("one study on more than one machine", "ray"),
+    "s3fs": ("a cluster's storage in a bucket", "s3"),
+}
+Row = tuple[str, bool | None, str]
+
+
+def print_examination(study: Path | None, console: Console) -> None:
+    """Nothing; prints what this machine can do, what fits on it, and what a study needs of it."""
+    from rich.table import Table
+    from rich.text import Text
+
+    machine = look_around(Path.cwd())
+    console.print(
+        f"Potstill {version('potstill')}, Python {platform.python_version()}, "
+        f"{platform.system()} {platform.machine()}",
+        highlight=False,
+    )
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    rows = [*examine(machine), *_keys(_KEYS)]
+    if study is not None:
+        from potstill.study.schema import load_study
+
+        rows += _needed(load_study(study))
+    for name, good, says in rows:
+        mark = Text("yes", "green") if good else Text("" if good is None else "no", "yellow")
+        table.add_row(name, mark, Text(says))
+    console.print(table)
+    _print_sizes(machine, console)
+
+
+def examine(machine: Machine) -> Iterator[Row]:
+    """A row for all that Potstill can use: its name, whether it can, and what it is or lacks."""
+    memory = f"{machine.memory_bytes / 1e9:,.1f} GB ({machine.memory_free_bytes / 1e9:,.1f} free)"
+    yield "cores, memory", True, f"{machine.cores} cores, {memory}"
+    yield (
+        "disk",
+        machine.disk_free_bytes > 5e9,
+        f"{machine.disk_free_bytes / 1e9:,.0f} GB free here",
+    )
+    kinds = {device.kind: device for device in machine.devices}
+    has_torch = bool(kinds.keys() - {"mlx"})
+    hint = "; pip install torch" if machine.torch == "not installed" else ""
+    yield "torch", has_torch, machine.torch + hint
+    yield "  cuda", "cuda" in kinds, _cuda(machine, kinds.get("cuda"))
+    yield "  mps", "mps" in kinds, _mps(machine, kinds.get("mps"))
+    yield "  nf4 (QLoRA)", *_nf4(machine, "cuda" in kinds)
+    yield "mlx", *_mlx(machine, kinds.get("mlx"))
+    for package, (what, extra) in _OPTIONAL.items():
+        has = machine.packages.get(package)
+        yield package, bool(has), has or f"{what}: pip install 'potstill[{extra}]'"
+    lacks = "only to look at pages: install Chromium, or set POTSTILL_CHROMIUM"
+    yield "chromium", bool(machine.chromium), machine.chromium or lacks
+
+
+def _cuda(machine: Machine, device: Device | None) -> str:
+    if device:
+        free = f"{device.free_bytes / 1e9:,.1f} free"
+        return f"{device.name}, {device.total_bytes / 1e9:,.1f} GB ({free})"
+    if machine.nvidia and not machine.torch_built_for:
+        return (
+            f"{machine.nvidia} is here, but this torch is built without CUDA: install one with it"
+        )
+    if machine.torch_built_for:
+        return f"this torch is built for CUDA {machine.torch_built_for} and finds no GPU or driver"
+    return "no NVIDIA GPU here"
+
+
+def _mps(machine: Machine, device: Device | None) -> str:
+    if device:
+        return f"{device.name}, {device.total_bytes / 1e9:,.1f} GB"
+    return "on Apple Silicon only"
+
+
+def _nf4(machine: Machine, cuda: bool) -> tuple[bool, str]:
+    has = machine.packages.get("bitsandbytes")
+    if not cuda:
+        return False, "a base in 4 bits with torch needs CUDA"
+    return bool(has), f"bitsandbytes {has}" if has else "pip install 'potstill[cuda]'"
+
+
+def _mlx(machine: Machine, device: Device | None) -> tuple[bool, str]:
+    lm = machine.packages.get("mlx-lm")
+    if device is None and machine.mlx != "not installed":
+        return False, machine.mlx
+    if device is None or not lm:
+        has = machine.mlx if device is None else f"{machine.mlx}, without mlx-lm"
+        return False, f"{has}: pip install 'potstill[mlx]'"
+    slow = "; slow without Apple Silicon" if device.name == "cpu" else ""
+    return True, f"{machine.mlx} with mlx-lm {lm}, on the {device.name}{slow}"
+
+
+def _keys(names: tuple[str, ...]) -> Iterator[Row]:
+    """Whether keys are in the environment; never what they are."""
+    present = [name for name in names if os.environ.get(name, "").strip()]
+    absent = [name for name in names if name not in present]
+    yield "API keys", bool(present), ", ".join(present) or "none of the usual ones is set"
+    if present and absent:
+        yield "  not set", None, ", ".join(absent)
+
+
+def _needed(study: Study) -> list[Row]:
+    """What one study needs: the keys that its agents name, its backend, its base model."""
+    from potstill.pipeline.agents import key_there
+    from potstill.pipeline.context import base_path_of
+
+    rows: list[Row] = []
+    for role, agent in study.agents().items():
+        found = key_there(agent)
+        if found is not None:
+            says, there = found
+            rows.append((role, there, says))
+    base = base_path_of(study)
+    there = Path(base).expanduser().is_dir()
+    says = f"{study.student.base} on {study.student.backend}, {study.student.precision}"
+    return [*rows, ("base", there, says if there else f"{says}; fetched from the hub when needed")]
+
+
+def _print_sizes(machine: Machine, console: Console) -> None:
+    """Print, by size of student and precision, the largest batch that fits."""
+    from rich.table import Table
+
+    from potstill.training.memory import STUDENT_SIZES, largest_batch
+
+    columns = [(d, p) for d in machine.devices for p in _precisions(d, machine)]
+    if not columns:
+        return
+    table = Table(box=None, pad_edge=False)
+    table.add_column("student", no_wrap=True)
+    for device, precision in columns:
+        table.add_column(precision if device.kind == "mlx" else f"{device.kind} {precision}",
+                         justify="right")  # fmt: skip
+    for shape in STUDENT_SIZES:
+        fits = [largest_batch(shape, p, d.free_bytes, _EXAMPLE_TOKENS) for d, p in columns]
+        table.add_row(shape.name, *(str(size) if size else "-" for size in fits))
+    console.print()
+    console.print(table)
+    console.print(
+        f"The largest batch_size (up to 8) of {_EXAMPLE_TOKENS:,}-token examples that LoRA rank 16 "
+        "fits into what is free now; raise accumulation to keep the recipe. Estimated from the "
+        "shapes of Qwen2.5; potstill train STUDY --dry-run measures.",
+        highlight=False,
+    )
+    if all(device.kind == "cpu" or device.name == "cpu" for device in machine.devices):
+        console.print("Without a GPU even 0.5B is slow; the pocket base trains in minutes.")
+
+
+def _precisions(device: Device, machine: Machine) -> tuple[str, ...]:
+    if device.kind == "mlx":
+        return ("mlx 4-bit",) if machine.packages.get("mlx-lm") else ()
+    nf4 = device.kind == "cuda" and "bitsandbytes" in machine.packages
+    return ("float32", "bfloat16", *(("nf4",) if nf4 else ()))

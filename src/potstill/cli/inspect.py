@@ -1,0 +1,236 @@
+"""``potstill inspect``: a study's problems, each with its reasoning at every level."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from potstill.analysis.look import Found, Wanted
+from potstill.errors import InputError
+from potstill.lessons.listing import GateRow, gate_totals
+from potstill.records import Lesson, Level, Problem, Response, Verdict
+from potstill.report.phrases import shown
+from potstill.text import literal
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+__all__ = ["print_gates", "print_problem", "print_problems"]
+
+
+def print_problems(found: Found, wanted: Wanted, console: Console) -> None:
+    """Nothing; prints a line for every wanted problem: side, key, outcome, words by level."""
+    from rich.text import Text
+
+    levels = [Level.R0.value, *map(str, found.study.levels)]
+    rows = found.gates() if wanted.flag else []
+    flagged = {
+        row.problem_id
+        for row in rows
+        if row.gate == wanted.flag and wanted.level in ("", row.level)
+    }
+    table = _table(("problem", "side", "key", "teacher", *levels), right=levels)
+    listed = 0
+    by_problem, outcomes = found.lessons_by_problem(), _teacher_outcomes(found)
+    for problem in found.problems:
+        own = by_problem.get(problem.id, {})
+        side = found.splits[problem.id].value if found.splits else ""
+        at_level = own.get(wanted.level)
+        if wanted.side and side != wanted.side:
+            continue
+        if wanted.flag and problem.id not in flagged:
+            continue
+        if wanted.level and not wanted.flag and not (at_level and at_level.flags):
+            continue
+        listed += 1
+        words = [f"{own[x].words}{'!' if own[x].flags else ''}" if x in own else "" for x in levels]
+        cells = (problem.id, side, problem.gold_text, outcomes.get(problem.id, ""), *words)
+        table.add_row(*(Text(shown(" ".join(cell.split()))) for cell in cells))
+    console.print(table)
+    console.print(
+        f"{listed:,} of {len(found.problems):,} problems; {len(found.set_aside):,} more set aside. "
+        "Numbers are words; ! marks a lesson that a gate keeps from training.",
+        highlight=False,
+    )
+    _print_missing(found, console)
+
+
+def print_gates(found: Found, wanted: Wanted, console: Console) -> None:
+    """Nothing; prints how often each gate fired at each level, then what the wanted one saw."""
+    from rich.text import Text
+
+    rows = found.gates()
+    totals = gate_totals(rows, found.taught.responses, found.lessons)
+    table = _table(
+        ("level", "gate", "set aside", "noted only", "of"), right=("set aside", "noted only", "of")
+    )
+    for total in totals:
+        if wanted.level in ("", total.level) and wanted.flag in ("", total.gate):
+            counts = (total.excluded, total.advised, total.texts)
+            table.add_row(total.level, total.gate, *(f"{n:,}" if n else "" for n in counts))
+    console.print(table)
+    if wanted.flag or wanted.level:
+        for row in rows:
+            if wanted.level in ("", row.level) and wanted.flag in ("", row.gate):
+                seen = f": {row.detail}" if row.detail else ""
+                console.print(Text(shown(f"{row.problem_id} {row.level} {row.gate}{seen}")))
+    else:
+        console.print("R0 is the teacher's reply. --flag NAME or --level R3 lists what was seen.")
+    _print_missing(found, console)
+
+
+def print_problem(found: Found, problem_id: str, level: str, console: Console) -> None:
+    """Nothing; prints all that a study holds on one problem, or only one level of it.
+
+    Raises InputError for an id that the study does not have, naming the nearest.
+    """
+    set_aside = {item.id: item for item in found.set_aside}
+    problems = {p.id: p for p in found.problems}
+    if problem_id in set_aside:
+        item = set_aside[problem_id]
+        _section(console, problem_id, [("set aside", f"{item.reason.value} {item.detail}".strip())])
+        _body(console, item.text)
+        return
+    if problem_id not in problems:
+        close = difflib.get_close_matches(problem_id, [*problems, *set_aside], n=1)
+        meant = f"did you mean {close[0]!r}?" if close else "potstill inspect DIR lists them."
+        raise InputError(f"The study has no problem {problem_id!r}; {meant}")
+    problem = problems[problem_id]
+    gates = [row for row in found.gates() if row.problem_id == problem_id]
+    if not level:
+        _print_head(found, problem, console)
+        _print_replies(found, problem, console)
+    for name, lesson in sorted(found.lessons_by_problem().get(problem_id, {}).items()):
+        if level in ("", name):
+            _print_lesson(lesson, [row for row in gates if row.level == name], console)
+    if not level:
+        _print_answers(found, problem, console)
+    _print_missing(found, console)
+
+
+def _print_head(found: Found, problem: Problem, console: Console) -> None:
+    side = found.splits.get(problem.id)
+    near = [
+        f"{pair.b_id if pair.a_id == problem.id else pair.a_id} ({pair.how}, {pair.score:.2f})"
+        for pair in found.pairs
+        if problem.id in (pair.a_id, pair.b_id)
+    ]
+    rows = [
+        ("key", problem.gold_text),
+        ("kind", str(problem.kind)),
+        ("side", side.value if side else "not split yet"),
+        *((name, value) for name, value in problem.groups.items()),
+        *(("like", text) for text in near),
+    ]
+    _section(console, problem.id, rows)
+    _body(console, problem.text)
+
+
+def _print_replies(found: Found, problem: Problem, console: Console) -> None:
+    verdicts = {v.response_id: v for v in found.taught.verdicts}
+    for response in found.taught.responses:
+        if response.problem_id == problem.id:
+            title = f"teacher's reply {response.sample + 1}"
+            _section(console, title, _of_reply(response, verdicts.get(response.response_id)))
+            _body(console, response.reasoning)
+            if response.text.strip() and response.reasoning.strip():
+                console.print("[dim]answer:[/dim]")
+            _body(console, response.text)
+
+
+def _print_lesson(lesson: Lesson, gates: Sequence[GateRow], console: Console) -> None:
+    flags = [
+        ("set aside" if row.excludes else "noted", ": ".join(filter(None, (row.gate, row.detail))))
+        for row in gates
+    ]
+    made = f"{lesson.made_by}{', second try' if lesson.attempt else ''}"
+    rows = [
+        ("words", f"{lesson.words:,} ({lesson.tokens:,} tokens)"),
+        ("from", f"{lesson.parent or 'the reply itself'}, by {made}"),
+        *flags,
+    ]
+    _section(console, lesson.level, rows)
+    if lesson.level != Level.R0:
+        _body(console, lesson.text)
+
+
+def _print_answers(found: Found, problem: Problem, console: Console) -> None:
+    for cell in found.answers:
+        verdicts = {v.response_id: v for v in cell.verdicts}
+        for response in cell.responses:
+            if response.problem_id == problem.id:
+                who = f"{cell.level} seed {cell.seed}" if cell.level else cell.role.value
+                verdict = verdicts.get(response.response_id)
+                _section(console, f"{who} answers", _of_reply(response, verdict))
+                _body(console, response.text)
+
+
+def _of_reply(response: Response, verdict: Verdict | None) -> Iterable[tuple[str, str]]:
+    yield "ended", f"{response.finish.value} after {response.tokens_out:,} tokens"
+    if response.error:
+        yield "error", response.error
+    if verdict is None:
+        return
+    yield "verdict", f"{verdict.outcome.value} (decided by {verdict.decided_by.value})"
+    for name, value in (
+        ("read", verdict.extracted),
+        ("why", verdict.why),
+        ("cause", verdict.cause.value),
+        ("symbolic", f"{verdict.symbolic.value} {verdict.symbolic_why}"),
+        ("judge", f"{verdict.judge.value} {verdict.judge_why}"),
+    ):
+        if value.strip() and value.strip() not in ("none", "not asked"):
+            yield name, value
+
+
+def _section(console: Console, title: str, rows: Iterable[tuple[str, str]]) -> None:
+    from rich.text import Text
+
+    console.print()
+    console.print(Text(shown(title), style="bold"))
+    for name, value in rows:
+        line = Text(f"{name:>10}  ", style="dim")
+        console.print(line.append(shown(" ".join(value.split())), style="not dim"))
+
+
+def _body(console: Console, text: str) -> None:
+    from rich.padding import Padding
+    from rich.text import Text
+
+    if text.strip():
+        lines = "\n".join(shown(line) for line in text.strip().splitlines())
+        console.print(Padding(Text(lines), (0, 0, 0, 2)))
+
+
+def _teacher_outcomes(found: Found) -> dict[str, str]:
+    """By problem, what became of the teacher's first answer."""
+    outcomes: dict[str, str] = {}
+    for cell in (found.taught, *found.answers):
+        if cell.name == "teacher":
+            for verdict in cell.verdicts:
+                outcomes.setdefault(verdict.problem_id, verdict.outcome.value.lower())
+    return outcomes
+
+
+def _print_missing(found: Found, console: Console) -> None:
+    if found.missing:
+        console.print(f"So far: {literal(found.missing)}", style="yellow", highlight=False)
+
+
+def _table(heads: Sequence[str], right: Sequence[str]) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for head in heads:
+        wide = head in ("problem", "gate")
+        table.add_column(
+            head,
+            justify="right" if head in right else "left",
+            no_wrap=True,
+            overflow="ellipsis",
+            max_width=None if wide else 14,
+            min_width=10 if wide else None,
+        )
+    return table

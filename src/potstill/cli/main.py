@@ -1,0 +1,286 @@
+"""The command line: parse, one library call, print. Nothing is decided here."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from potstill.cli.checks import CHECKS
+from potstill.cli.data import DATA
+from potstill.cli.deploy import DEPLOY
+from potstill.cli.options import JsonFile, StudyDir, StudyFile, terminal
+
+if TYPE_CHECKING:
+    from potstill.study.schema import Study
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="potstill",
+    help="Distil a large model's reasoning into a compact student, and know whether it worked.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+_STOPPED = 130  # 128 + SIGINT, as a shell tells it
+
+
+def _again(dropped: sys.UnraisableHookArgs) -> None:
+    """A Ctrl-C that fell where Python drops exceptions (a finalizer, a callback) comes again."""
+    if not isinstance(dropped.exc_value, KeyboardInterrupt):
+        sys.__unraisablehook__(dropped)
+        return
+    import signal
+    import threading
+
+    # later, from outside: here it would be dropped again
+    main_thread = threading.main_thread().ident
+    threading.Timer(0.05, signal.pthread_kill, [main_thread, signal.SIGINT]).start()
+
+
+def main() -> None:
+    """Nothing; runs the command line. Potstill's own errors end it with one sentence and code 2."""
+    import logging
+    import os
+
+    from potstill.errors import PotstillError
+
+    # what is started from here imports nothing from the current folder, which may be a stranger's
+    os.environ["PYTHONSAFEPATH"] = "1"
+
+    # asyncio warns of every reply it cannot send to a client that has gone; errors are told below
+    logging.getLogger("asyncio").setLevel(logging.ERROR)
+    sys.unraisablehook = _again
+    try:
+        app()
+    except PotstillError as exc:
+        print(f"potstill: {exc}", file=sys.stderr)
+        raise SystemExit(2) from exc
+    except (KeyboardInterrupt, SystemExit) as exc:
+        # typer makes of Ctrl-C an exit with this code, without a word
+        if isinstance(exc, SystemExit) and exc.code != _STOPPED:
+            raise
+        print("potstill: stopped; what was finished is kept, run again to go on.", file=sys.stderr)
+        raise SystemExit(_STOPPED) from None
+
+
+@app.command()
+def init(
+    name: Annotated[str, typer.Argument(help="The study's name; NAME/study.yaml is written.")],
+) -> None:
+    """Write a commented study file that runs as it is, offline, and is ready to be changed."""
+    from potstill.study.templates import write_study
+
+    path = write_study(name, Path.cwd())
+    terminal().print(f"Wrote {path}. Read it, change it, then: potstill run {path}")
+
+
+@app.command()
+def run(
+    study: StudyFile,
+    out: Annotated[
+        Path | None, typer.Option(help="The study directory.  [default: runs/NAME]")
+    ] = None,
+    until: Annotated[str, typer.Option(help="Stop after this stage.", show_default=False)] = "",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Validate, print every setting and the calls; stop.")
+    ] = False,
+    on: Annotated[str, typer.Option(help="ray, or ray://HOST:PORT.  [default: this process]")] = "",
+) -> None:
+    """Run every part of a study that is not fresh; run it again to go on after a stop."""
+    from potstill.study.schema import load_study
+
+    if dry_run:
+        from potstill.pipeline.plan import print_plan
+
+        print_plan(study, out or Path("runs") / load_study(study).name, terminal())
+        return
+    loaded = load_study(study)
+    _run(loaded, out or Path("runs") / loaded.name, until, on)
+
+
+@app.command()
+def train(
+    study: StudyFile,
+    out: Annotated[
+        Path | None, typer.Option(help="The study directory.  [default: runs/NAME]")
+    ] = None,
+    diagnose: Annotated[
+        bool, typer.Option("--diagnose", help="Run one long cell and find where it overfits.")
+    ] = False,
+    iterations: Annotated[int, typer.Option(help="How long the diagnosed cell is.", min=5)] = 1000,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Time a few steps; print hours and memory; stop.")
+    ] = False,
+) -> None:
+    """Train a study's students, or first see how long that takes and where they overfit."""
+    from potstill.analysis import calibrate as rehearsal
+    from potstill.progress import TerminalProgress
+    from potstill.study.schema import load_study
+
+    loaded = load_study(study)
+    directory, console = out or Path("runs") / loaded.name, terminal()
+    if diagnose:
+        found, path = rehearsal.diagnose_study(
+            loaded, directory, iterations, TerminalProgress(console)
+        )
+        rehearsal.print_diagnosis(found, path, console)
+    elif dry_run:
+        times = rehearsal.time_grid(loaded, directory, TerminalProgress(console))
+        rehearsal.print_times(times, console)
+    else:
+        _run(loaded, directory, "train")
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="The study directory.")] = Path("runs/demo"),
+) -> None:
+    """Run a whole study in the pocket world: offline, over real HTTP, in minutes."""
+    from potstill.study.schema import load_study
+    from potstill.study.templates import DEMO_STUDY
+
+    _run(load_study(DEMO_STUDY), out, "")
+
+
+@app.command()
+def status(directory: StudyDir) -> None:
+    """Show a study's stages: which are fresh, what they hold, what was spent."""
+    from potstill.cli.status import print_status
+
+    print_status(directory, terminal())
+
+
+@app.command()
+def ledger(
+    directory: Annotated[
+        Path, typer.Argument(help="A study directory or a ledger.sqlite.", show_default=False)
+    ],
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Derive every key and check every byte again.")
+    ] = False,
+    export: Annotated[
+        Path | None, typer.Option(help="Write every reply to this file, one JSON object a line.")
+    ] = None,
+    import_: Annotated[
+        Path | None,
+        typer.Option("--import", help="Add the replies of an exported file or another ledger."),
+    ] = None,
+) -> None:
+    """Show what was bought by stage, model and day; check it, move it, merge it."""
+    from potstill.cli import ledger as ledger_view
+
+    console = terminal()
+    if export is not None:
+        count = ledger_view.export_ledger(directory, export)
+        console.print(f"{count:,} replies written to {export}.", highlight=False)
+    elif import_ is not None:
+        merged = ledger_view.import_into(directory, import_)
+        console.print(
+            f"{merged.added:,} replies added, {merged.already:,} already there, "
+            f"{merged.different:,} with another reply here (ours kept).",
+            highlight=False,
+        )
+    elif not verify:
+        ledger_view.print_spend(directory, console)
+    elif not ledger_view.print_verified(directory, console):
+        raise typer.Exit(1)
+
+
+@app.command()
+def inspect(
+    directory: StudyDir,
+    problem: Annotated[
+        str, typer.Argument(help="A problem's id.  [default: list all]", show_default=False)
+    ] = "",
+    level: Annotated[str, typer.Option(help="Only this level (R0 to R6).")] = "",
+    flag: Annotated[str, typer.Option(help="Only where this gate fired (wrong answer).")] = "",
+    side: Annotated[str, typer.Option(help="Only this side: train, valid or heldout.")] = "",
+    gates: Annotated[bool, typer.Option("--gates", help="Count what each gate saw.")] = False,
+) -> None:
+    """Show any problem with its reasoning at every level, its flags and verdicts."""
+    from potstill.analysis.look import Wanted, look
+    from potstill.cli import inspect as inspecting
+
+    wanted = Wanted(side, flag, level)
+    found = look(directory)
+    if problem:
+        inspecting.print_problem(found, problem, level, terminal())
+    elif gates:
+        inspecting.print_gates(found, wanted, terminal())
+    else:
+        inspecting.print_problems(found, wanted, terminal())
+
+
+@app.command()
+def review(directory: StudyDir) -> None:
+    """Rule on answers that could not be read, then on disagreements; the next run obeys."""
+    from potstill.cli.review import review_study
+
+    review_study(directory, terminal())
+
+
+@app.command()
+def compare(
+    study_a: StudyDir,
+    study_b: Annotated[Path, typer.Argument(help="Another one.", show_default=False)],
+    json_: JsonFile = None,
+) -> None:
+    """Set two finished studies side by side, paired where problems and conditions are the same."""
+    from potstill.cli.compare import show_comparison
+
+    show_comparison(study_a, study_b, json_, terminal())
+
+
+@app.command()
+def gap(
+    study: Annotated[
+        Path,
+        typer.Argument(
+            help="A study directory, or a study file to ask a sample of.", show_default=False
+        ),
+    ],
+    sample: Annotated[
+        int | None, typer.Option(min=1, help="How many problems are asked.  [default: 100]")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Draws the sample.  [default: 0]")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The study file's directory.  [default: runs/NAME]")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the price; stop.")] = False,
+    json_: JsonFile = None,
+) -> None:
+    """Show where the base trails the teacher, group by group: what there is to distil.
+
+    A study directory is read. Of a study file, base and teacher are asked a sample of the problems
+    to be taught from, the price printed first; its run does not buy those replies again.
+    """
+    from potstill.analysis.gap import show_gap
+
+    show_gap(study, out, (sample, seed), terminal(), dry_run=dry_run, json_file=json_)
+
+
+def _run(study: Study, directory: Path, until: str, on: str = "") -> None:
+    from potstill.pipeline.run import run_study
+    from potstill.progress import TerminalProgress
+    from potstill.report.terminal import print_table
+
+    console = terminal()
+    progress = TerminalProgress(console)
+    report = run_study(study, directory, progress=progress, until=until, on=on)
+    if report is None:
+        console.print(f"Stopped after {until}. Go on with the same command without --until.")
+        return
+    print_table(report, console)
+    page = (directory / "report" / "index.html").resolve()
+    console.print(f"Report: {page}", highlight=False, soft_wrap=True)
+
+
+for command in (*DATA, *DEPLOY, *CHECKS):
+    app.command(command.__name__.rstrip("_"))(command)

@@ -1,0 +1,109 @@
+"""The replay command: recorded answers behind a local HTTP endpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from potstill.errors import InputError
+from potstill.solvers.replay import ANY_MODEL, Recording, ReplayFile
+from potstill.solvers.server import create_app, run
+from potstill.store.rows import SUFFIXES
+from potstill.text import literal
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["serve_file"]
+
+
+def serve_file(
+    file: Path, port: int, console: Console, *, columns: Mapping[str, str] | None = None
+) -> None:
+    """Nothing; serves recorded replies until interrupted.
+
+    ``file`` is a table (csv, jsonl, parquet), a ledger, or a study file whose replay agents are
+    served. A table's ``columns`` (model, question, text, reasoning, finish, messages) are guessed
+    where they are not given; it answers for any model unless ``model`` names one.
+    """
+    given = {name: value for name, value in (columns or {}).items() if value}
+    if file.suffix.lower() in SUFFIXES:
+        table = _table_of(file, given)
+        told = {k: v for k, v in table.model_dump().items() if v and k not in ("path", "model")}
+        console.print(
+            f"[dim]{literal(f'{file} read as {told}')}[/dim]", highlight=False, soft_wrap=True
+        )
+        recording = Recording.read([table])
+    else:
+        recording = Recording.read(_files_of(file))
+
+    def ready(base_url: str) -> None:
+        console.print(
+            f"{recording.size:,} replies of {literal(', '.join(recording.models))} at {base_url}"
+            " (Ctrl-C ends it)",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+    run(create_app(recording.reply, recording.models), port, ready=ready)
+
+
+_GUESSES = {
+    "question": ("question", "problem", "prompt", "input", "instruction"),
+    "text": ("text", "response", "reply", "completion", "output", "content", "agent1_answer",
+             "answer"),
+    "reasoning": ("reasoning", "reasoning_content", "thinking", "agent1_reasoning"),
+    "finish": ("finish", "finish_reason"),
+}  # fmt: skip
+
+
+def _table_of(file: Path, given: Mapping[str, str]) -> ReplayFile:
+    """A table of replies with its columns, guessed by name where they are not given."""
+    from potstill.plugins import nearest
+    from potstill.store.rows import read_columns
+
+    there = read_columns(file)
+    for name in (name for key, name in given.items() if key != "model"):
+        if name not in there:
+            raise InputError(f"{file} has no column {name!r}{nearest(name, there)}.")
+    lowered = {column.casefold(): column for column in reversed(there)}
+    found = dict(given)
+    if "messages" in lowered and not {"question", "text", "messages"} & set(given):
+        found["messages"] = lowered["messages"]
+    for what, names in _GUESSES.items():
+        guess = next((lowered[name] for name in names if name in lowered), "")
+        if (
+            guess
+            and what not in found
+            and not ("messages" in found and what in ("question", "text"))
+        ):
+            found[what] = guess
+    for what in () if "messages" in found else ("question", "text"):
+        if what not in found:
+            raise InputError(
+                f"{file} has no column that looks like the {what}; name it with --{what}. There "
+                f"are: {', '.join(there)}."
+            )
+    # reasoning without a reply after it was cut at its limit
+    cut = "reasoning" in found and "finish" not in found
+    return ReplayFile(path=str(file), blank_is_cut=cut, **({"model": ANY_MODEL} | found))
+
+
+def _files_of(file: Path) -> list[ReplayFile]:
+    if file.suffix == ".sqlite":
+        return [ReplayFile(path=str(file))]
+    from potstill.pipeline.agents import options_of
+    from potstill.plugins import SOLVERS, load_plugin
+    from potstill.study.schema import load_study
+
+    files: list[ReplayFile] = []
+    for agent in load_study(file).agents().values():
+        recorded = getattr(load_plugin(SOLVERS, agent.solver), "recorded_files", None)
+        if recorded is not None:
+            files += recorded(options_of(agent))
+    if not files:
+        raise InputError(
+            f"{file} has no agent with `solver: replay`; give one, or a ledger.sqlite."
+        )
+    return files

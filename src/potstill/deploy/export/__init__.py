@@ -1,0 +1,1 @@
+"""A student as folders and files that other tools open."""

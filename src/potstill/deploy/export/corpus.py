@@ -1,0 +1,232 @@
+"""The corpus of a study as files that others train on: a Hugging Face dataset, or chats as JSONL.
+
+Read from a study directory as it stands: nothing is made and nothing bought. Held-out problems are
+in no file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from potstill.errors import InputError, StoreError
+from potstill.pipeline.context import NotFresh
+from potstill.plugins import nearest
+from potstill.records import Lesson, Problem, Split
+from potstill.study.schema import Study
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from potstill.pipeline.made import Made
+    from potstill.training.examples import Example
+
+__all__ = ["FORMATS", "ExportedCorpus", "export_corpus", "refuse_occupied", "whole_folder"]
+
+FORMATS = ("dataset", "messages")
+SPLITS = (Split.TRAIN, Split.VALID)  # what is held out is written nowhere
+_FILES = {
+    "dataset": {Split.TRAIN: "train.parquet", Split.VALID: "validation.parquet"},
+    "messages": {Split.TRAIN: "train.jsonl", Split.VALID: "valid.jsonl"},
+}
+
+Rows = list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedCorpus:
+    """Where a corpus was written, and how many lessons of each level and split."""
+
+    folder: Path
+    lessons: Mapping[str, Mapping[str, int]]
+
+
+def export_corpus(
+    directory: Path,
+    out: Path,
+    to: Literal["dataset", "messages"],
+    levels: Sequence[str] = (),
+) -> ExportedCorpus:
+    """The verified lessons of a study, written to the new folder ``out``; all levels by default.
+
+    ``dataset``: Parquet, one configuration a level, with a card. ``messages``: the chats the study
+    trains on as JSONL, with LLaMA-Factory's ``dataset_info.json`` and the same card. The folder
+    appears whole or not at all.
+
+    Raises InputError for a level that the study has not, and for a folder that holds something;
+    StoreError for a directory that is no study's or whose lessons are not finished.
+    """
+    from potstill.deploy.export.corpus_card import corpus_card
+    from potstill.pipeline.run import read_curriculum, study_of
+
+    if to not in FORMATS:
+        raise InputError(f"there is no format {to!r}; there are {', '.join(FORMATS)}.")
+    study = study_of(directory)
+    chosen = _levels(study, levels)
+    refuse_occupied(out)
+    try:
+        made = read_curriculum(study, directory)
+    except NotFresh as exc:
+        raise StoreError(
+            f"the lessons of {directory} are not there yet ({str(exc).rstrip('.')}); run the study "
+            "as far as --until condense first."
+        ) from exc
+    rows = {level: corpus_rows(study, made, level) for level in chosen}
+    if not any(found for by_split in rows.values() for found in by_split.values()):
+        raise InputError(f"{directory} has no lesson that passed at {', '.join(chosen)}.")
+    with whole_folder(out) as folder:
+        for level, by_split in rows.items():
+            for side, found in by_split.items():
+                if found:
+                    _write(folder / level / _FILES[to][side], found, to)
+        files = {
+            level: {side: _FILES[to][side] for side, found in by_split.items() if found}
+            for level, by_split in rows.items()
+        }
+        if to == "messages":
+            info = json.dumps(_dataset_info(study.name, files), indent=2)
+            (folder / "dataset_info.json").write_text(info + "\n", encoding="utf-8")
+        card = corpus_card(study, made, directory, rows, files, to)
+        (folder / "README.md").write_text(card, encoding="utf-8")
+    counts = {
+        level: {side.value: len(found) for side, found in by_split.items()}
+        for level, by_split in rows.items()
+    }
+    return ExportedCorpus(out, counts)
+
+
+def corpus_rows(study: Study, made: Made, level: str) -> dict[Split, Rows]:
+    """The rows of one level by split, as plain values, in the study's own order of problems."""
+    from potstill.pipeline.students import examples
+
+    lessons = {lesson.problem_id: lesson for lesson in made.chosen[level]}
+    teachers = {r.problem_id: r.solver for r in made.taught.responses}
+    found: dict[Split, Rows] = {}
+    for side in SPLITS:
+        problems = {p.id: p for p in made.on_side(side)}
+        found[side] = [
+            _row(problems[example.problem_id], lessons[example.problem_id])
+            | {"teacher": teachers.get(example.problem_id, ""), "messages": _chat(example)}
+            for example in examples(study, made.chosen[level], problems.values())
+        ]
+    return found
+
+
+def _row(problem: Problem, lesson: Lesson) -> dict[str, Any]:
+    return {
+        "problem_id": problem.id,
+        "source": problem.source,
+        "groups": [{"name": k, "value": v} for k, v in problem.groups.items()],
+        "problem": problem.text,
+        "answer": problem.gold_text,
+        "level": lesson.level,
+        "lesson": lesson.text,
+        "words": lesson.words,
+        "tokens": lesson.tokens,
+        "made_by": lesson.made_by,
+    }
+
+
+def _chat(example: Example) -> list[dict[str, str]]:
+    turns = [{"role": m.role, "content": m.content} for m in example.messages]
+    return [*turns, {"role": "assistant", "content": example.completion}]
+
+
+def _levels(study: Study, wanted: Sequence[str]) -> tuple[str, ...]:
+    for level in wanted:
+        if level not in study.variants:
+            raise InputError(f"the study has no level {level!r}{nearest(level, study.variants)}.")
+    return tuple(level for level in study.variants if level in wanted or not wanted)
+
+
+def _write(path: Path, rows: Rows, to: str) -> None:
+    path.parent.mkdir(exist_ok=True)
+    if to == "messages":
+        # escaped to ASCII: some readers open it in the machine's own encoding
+        lines = (json.dumps({"messages": row["messages"]}) + "\n" for row in rows)
+        path.write_text("".join(lines), encoding="ascii", newline="\n")
+        return
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.Table.from_pylist(rows, schema=_schema()), path, compression="zstd")
+
+
+def _schema() -> pa.Schema:
+    import pyarrow as pa
+
+    text, number = pa.string(), pa.int64()
+    return pa.schema(
+        {
+            "problem_id": text,
+            "source": text,
+            "groups": pa.list_(pa.struct({"name": text, "value": text})),
+            "problem": text,
+            "answer": text,
+            "level": text,
+            "lesson": text,
+            "words": number,
+            "tokens": number,
+            "teacher": text,
+            "made_by": text,
+            "messages": pa.list_(pa.struct({"role": text, "content": text})),
+        }
+    )
+
+
+def _dataset_info(name: str, files: Mapping[str, Mapping[Split, str]]) -> dict[str, Any]:
+    """LLaMA-Factory's list of data sets: one for each level and split.
+
+    Source: data/README.md of hiyouga/LLaMA-Factory, "OpenAI format".
+    """
+    tags = {
+        "role_tag": "role",
+        "content_tag": "content",
+        "user_tag": "user",
+        "assistant_tag": "assistant",
+        "system_tag": "system",
+    }
+    return {
+        f"{name}-{level}-{side.value}": {
+            "file_name": f"{level}/{file}",
+            "formatting": "sharegpt",
+            "columns": {"messages": "messages"},
+            "tags": tags,
+        }
+        for level, by_side in files.items()
+        for side, file in by_side.items()
+    }
+
+
+def refuse_occupied(out: Path) -> None:
+    """Nothing; raises InputError for a folder to write that is there and holds something."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"{out} is there and not empty; give --out a new folder.")
+
+
+@contextmanager
+def whole_folder(out: Path) -> Iterator[Path]:
+    """A folder beside ``out`` that takes its name at the end, or is gone.
+
+    Raises StoreError where the disk refuses.
+    """
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
+    except OSError as exc:
+        raise StoreError(f"cannot write {out}: {exc.strerror}; choose another --out.") from exc
+    try:
+        yield partial
+        partial.chmod(0o755)  # mkdtemp's is for its owner alone
+        os.replace(partial, out)
+    except OSError as exc:
+        raise StoreError(f"cannot write {out}: {exc.strerror}; choose another --out.") from exc
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)

@@ -1,0 +1,183 @@
+"""The card of an exported corpus: where it comes from, what was set aside, what it cost."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from potstill.records import Split, Verdict
+from potstill.report import phrases
+from potstill.study.schema import Agent, Study
+
+if TYPE_CHECKING:
+    from potstill.pipeline.made import Made
+
+__all__ = ["corpus_card"]
+
+Rows = list[dict[str, Any]]
+_SPLIT_NAMES = {Split.TRAIN: "train", Split.VALID: "validation"}
+_SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (10**6, "100K<n<1M"))
+
+
+def corpus_card(
+    study: Study,
+    made: Made,
+    directory: Path,
+    rows: Mapping[str, Mapping[Split, Rows]],
+    files: Mapping[str, Mapping[Split, str]],
+    to: str,
+) -> str:
+    """The README.md of the folder: YAML for the hub, then Markdown in which no text is markup.
+
+    ``rows`` are the lessons by level and split, ``files`` the file of each that was written.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    from potstill.ledger.ledger import Ledger
+    from potstill.pipeline.assemble import call_counts, lesson_counts
+    from potstill.pipeline.rating import outside_difficulty
+
+    with Ledger.open(directory / "ledger.sqlite", readonly=True) as ledger:
+        calls = [call for call in call_counts(ledger) if call.stage not in ("answer", "train")]
+    environment = Environment(
+        loader=PackageLoader("potstill.deploy.export"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    for name in phrases.__all__:
+        environment.filters[name] = getattr(phrases, name)
+    environment.filters["md"] = phrases.markdown
+    environment.filters["block"] = _block
+    gates = [count for count in lesson_counts(made) if count.level == "R0" or count.level in rows]
+    return environment.get_template("corpus_card.md.j2").render(
+        front=_front_matter(study, rows, files),
+        study=study,
+        to=to,
+        levels=_levels(rows),
+        files=files,
+        first=next(iter(files)),
+        problems=_problems(rows),
+        sources=_sources(made),
+        set_aside=Counter(item.reason.value for item in made.set_aside),
+        teacher=_who(study.teacher, [r.solver for r in made.taught.responses]),
+        condenser=_who(study.condenser, []) if study.condenser else "",
+        rater=_who(study.rater, []) if study.rater else "",
+        verifier=_who(study.verifier, []) if study.verifier and study.verify != "symbolic" else "",
+        outcomes=_outcomes(made.taught.verdicts),
+        gates=gates,
+        flags=list(dict.fromkeys(flag for count in gates for flag in count.flagged)),
+        not_of_difficulty=outside_difficulty(study, made.problems, made.splits),
+        calls=calls,
+        calls_unpriced=sum(call.cost_usd is None for call in calls),
+        spent=sum(call.cost_usd or 0 for call in calls),
+        unpriced=sorted({call.model for call in calls if call.cost_usd is None}),
+        heldout=len(made.on_side(Split.HELDOUT)),
+        held_by=_held_by(study),
+        masked=_beside_heldout(made, leaks=False),
+        repeated=_beside_heldout(made, leaks=True),
+        example=next((row for by in rows.values() for found in by.values() for row in found), None),
+    )
+
+
+def _front_matter(
+    study: Study, rows: Mapping[str, Mapping[Split, Rows]], files: Mapping[str, Mapping[Split, str]]
+) -> str:
+    configs = [
+        {
+            "config_name": level,
+            **({"default": True} if level == next(iter(files)) else {}),
+            "data_files": [
+                {"split": _SPLIT_NAMES[side], "path": f"{level}/{file}"}
+                for side, file in by_side.items()
+            ],
+        }
+        for level, by_side in files.items()
+        if by_side
+    ]
+    total = sum(len(found) for by in rows.values() for found in by.values())
+    front = {
+        "pretty_name": study.name,
+        "license": "other",
+        "task_categories": ["text-generation"],
+        "tags": ["reasoning", "distillation", "synthetic", "potstill"],
+        "size_categories": [next((name for most, name in _SIZES if total < most), "n>1M")],
+        "configs": configs,
+    }
+    return yaml.safe_dump(front, sort_keys=False, allow_unicode=True)
+
+
+def _levels(rows: Mapping[str, Mapping[Split, Rows]]) -> list[dict[str, Any]]:
+    found = []
+    for level, by_side in rows.items():
+        every = [row for side in by_side.values() for row in side]
+        found.append(
+            {
+                "level": level,
+                "train": len(by_side[Split.TRAIN]),
+                "validation": len(by_side[Split.VALID]),
+                "words": _mean([row["words"] for row in every]),
+                "tokens": _mean([row["tokens"] for row in every]),
+                "made_by": phrases.listed(sorted({row["made_by"] for row in every})),
+            }
+        )
+    return found
+
+
+def _problems(rows: Mapping[str, Mapping[Split, Rows]]) -> dict[str, int]:
+    """How many problems of each split have a lesson at any level written."""
+    ids: dict[str, set[str]] = {"train": set(), "valid": set()}
+    for by_side in rows.values():
+        for side, found in by_side.items():
+            ids[side.value] |= {row["problem_id"] for row in found}
+    return {side: len(found) for side, found in ids.items()}
+
+
+def _sources(made: Made) -> list[dict[str, Any]]:
+    sides = Counter((p.source, made.splits[p.id]) for p in made.problems)
+    names = dict.fromkeys(p.source for p in made.problems)
+    return [{"source": name} | {s.value: sides[name, s] for s in Split} for name in names]
+
+
+def _outcomes(verdicts: Sequence[Verdict]) -> str:
+    counts = Counter(verdict.outcome.value for verdict in verdicts)
+    listed = [f"{n:,} {name.lower().replace('_', ' ')}" for name, n in counts.most_common()]
+    return ", ".join(listed)
+
+
+def _who(agent: Agent, solvers: Sequence[str]) -> str:
+    named = sorted(set(solvers)) or [str(agent.options.get("model", agent.solver))]
+    return phrases.listed(named)
+
+
+def _held_by(study: Study) -> str:
+    split = study.split
+    if split.by == "group":
+        return f"by {split.group}: {phrases.listed(split.heldout)}"
+    if split.by == "share":
+        return f"a share of {split.heldout_share:g}, by a hash of each problem's id"
+    return f"as the source's own {split.group} says"
+
+
+def _beside_heldout(made: Made, *, leaks: bool) -> int:
+    """How many problems with a lesson make a pair with a held-out one."""
+    with_lesson = {x.problem_id for lessons in made.chosen.values() for x in lessons}
+    found = set()
+    for pair in made.pairs:
+        for one, other in ((pair.a_id, pair.b_id), (pair.b_id, pair.a_id)):
+            if pair.leaks is leaks and made.splits.get(other) is Split.HELDOUT:
+                found.add(one)
+    return len(found & with_lesson)
+
+
+def _block(text: str) -> str:
+    """Text as a Markdown code block: each line indented, so that none of them can end it."""
+    return "\n".join(f"    {line}" for line in phrases.clip(text).splitlines())
+
+
+def _mean(values: Sequence[int]) -> float:
+    return sum(values) / len(values) if values else 0.0

@@ -1,0 +1,80 @@
+"""A study's student opened on the engine that one names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from potstill.deploy.engines import Engine, llama_of_file, load_model, model_engine
+from potstill.errors import InputError
+from potstill.models.opening import open_decoder
+
+if TYPE_CHECKING:
+    from potstill.deploy.finding import FoundStudent
+
+__all__ = ["ENGINES", "backend_of", "open_engine"]
+
+
+ENGINES = ("auto", "transformers", "mlx", "llama")
+
+
+_BACKENDS = {"transformers": "torch", "mlx": "mlx"}
+
+
+@contextmanager
+def open_engine(
+    found: FoundStudent, engine: str = "auto", base: str = "", *, batch_size: int = 0
+) -> Iterator[Engine]:
+    """A study's student on the engine of that name; ``auto`` takes the one it was trained on.
+
+    ``base`` is where the base model is now, if it has moved. Raises InputError for another base
+    than the student's, and for an engine that is not installed.
+    """
+    name = _engine_name(found, engine)
+    if name == "llama":
+        with _llama_of(found, base) as opened:
+            yield opened
+        return
+    model = load_model(found, base, _BACKENDS[name])
+    with (
+        model.lent(f"the server of {found.student.id}"),
+        open_decoder(model, found.folder, model.context_tokens, batch_size) as decoder,
+    ):
+        yield model_engine(model, decoder, name)
+
+
+def backend_of(found: FoundStudent, engine: str = "auto") -> str:
+    """The backend of an engine that adapters are mounted on; llama.cpp is none."""
+    name = _engine_name(found, engine)
+    if name not in _BACKENDS:
+        raise InputError(f"Adapters are mounted on {' or '.join(_BACKENDS)}, and not on {name}.")
+    return _BACKENDS[name]
+
+
+def _engine_name(found: FoundStudent, engine: str) -> str:
+    """The engine meant; ``auto`` is that of the study's backend, where it is installed."""
+    if engine not in ENGINES:
+        raise InputError(f"There is no engine {engine!r}; the engines are {', '.join(ENGINES)}.")
+    if engine != "auto":
+        return engine
+    if found.study.student.backend == "mlx" and find_spec("mlx_lm") is not None:
+        return "mlx"
+    return "transformers"
+
+
+@contextmanager
+def _llama_of(found: FoundStudent, base: str) -> Iterator[Engine]:
+    """The student through llama.cpp, from a GGUF file (F16) written for the time it is open."""
+    from potstill.deploy.export.exporting import Export, export_student
+    from potstill.deploy.export.gguf_file import GGUF_NAME
+    from potstill.deploy.llama_decoding import require_llama
+
+    require_llama()
+    with TemporaryDirectory(prefix="potstill-") as room:
+        out = Path(room, "gguf")
+        export_student(found, Export("gguf", out, base, reask=0))
+        yield llama_of_file(found, out / GGUF_NAME, base)

@@ -1,0 +1,1 @@
+"""A student behind HTTP: an OpenAI-compatible server and the tutor's page."""

@@ -1,0 +1,1 @@
+"""Whether two answers are equal: notation, values, units, sets, by kind."""

@@ -1,0 +1,77 @@
+"""What the language of a problem decides: the decimal comma, and the unit that is asked for."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from potstill.grading.maths.unit_table import LANGUAGES
+
+__all__ = ["asked_in_other_languages", "decimal_point", "uses_decimal_comma"]
+
+# Small words that no English problem has, by the languages that write a decimal comma.
+_SMALL = """
+der die das und ist sind wie viele berechne bestimme gib wert eine ein
+le les des est quelle quel combien calculer donner valeur une du
+el los las cuál cuánto cuántos calcula halla valor del una es
+il lo della quanto quanti calcola trova valore di
+qual quanto quantos calcule encontre o os um uma
+wat het van hoeveel bereken de en
+ile jest oblicz wartość
+"""
+_SMALL_WORDS = frozenset(_SMALL.split())
+_SEVERAL = re.compile(
+    r"lösungen|nullstellen|werte\b|zahlen|paar|punkt|intervall|solutions|valeurs|couple|points?\b|"
+    r"nombres|soluciones|raíces|valores|números|par\b|puntos?|soluzioni|radici|coppia|soluções|"
+    r"raízes|решени|корни|числа|пар[ау]|точк",
+    re.IGNORECASE,
+)
+_COMMA = re.compile(
+    r"(?<![\d.,])(-?(?:\d{1,3}(?:\.\d{3})*|\d+)),(\d{1,2}|\d{4,}|(?<=0,)\d{3})(?![\d.,])"
+)
+
+
+@lru_cache(maxsize=1024)
+def uses_decimal_comma(problem_text: str) -> bool:
+    """Whether a problem is written in a language whose decimals have a comma."""
+    text = problem_text[-2_000:]
+    if len(re.findall(r"[а-яё]", text)) > 10:
+        return True
+    words = re.findall(r"[^\W\d_]+", re.sub(r"\$[^$]{0,400}\$", " ", text).lower())
+    known = {word for word in words if word in _SMALL_WORDS}
+    english = {"the", "of", "and", "what", "find", "how", "is"} & set(words)
+    return len(known) >= 2 and not english
+
+
+def decimal_point(text: str, problem_text: str) -> str:
+    """A tidied single value with a point for the decimal comma of the problem's language.
+
+    Lists keep their commas: where the problem asks for several values nothing is changed.
+    """
+    if "," not in text or not problem_text:
+        return text
+    if text[:1] == "(" and text.count(";") and uses_decimal_comma(problem_text):
+        return re.sub(r"(?<=\d),(?=\d{1,2}(?!\d))", ".", text)
+    if _SEVERAL.search(problem_text):
+        return text
+    if text[:1] in "([{⦃" or text.count(",") != 1 or not uses_decimal_comma(problem_text):
+        return text
+    return _COMMA.sub(lambda m: f"{m.group(1).replace('.', '')}.{m.group(2)}", text)
+
+
+_named = {spelling: unit for unit, names in LANGUAGES.items() for spelling in names.split()}
+_spellings = "|".join(sorted(map(re.escape, _named), key=len, reverse=True))
+_QUESTION = re.compile(
+    rf"(?:(?:多少|几|幾|何|몇)\s*(?P<glued>{_spellings})"
+    r"|\b(?:wie\s+viele?|combien\s+d[e']|cu[aá]nt[oa]s|quant[oaei]s?|сколько|in|en|em|в)\s?"
+    rf"(?P<word>{_spellings})n?(?!\w))",
+    re.IGNORECASE,
+)
+
+
+@lru_cache(maxsize=1024)
+def asked_in_other_languages(problem_text: str) -> frozenset[str]:
+    """The units that a question in another language than English names for its answer."""
+    text = problem_text[-2_000:]
+    found = (m.group("glued") or m.group("word") for m in _QUESTION.finditer(text))
+    return frozenset(unit for s in found if (unit := _named.get(s, "")))

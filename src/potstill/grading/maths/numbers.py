@@ -1,0 +1,211 @@
+"""Equality of single values: numbers, expressions, money, percentages, degrees, quantities."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+from potstill.grading.maths.comparison import (
+    Comparison,
+    KeyUnreadable,
+    different,
+    equal_with,
+    undecided,
+    unreadable,
+)
+from potstill.grading.maths.forms import Asked, asked_form, decimal_places, misses, rounded, shape
+from potstill.grading.maths.grammar import Apply, Node, Number, Unreadable, names_in
+from potstill.grading.maths.quantities import compare_units, names_another_thing
+from potstill.grading.maths.scalars import Scalar, forms_of, read_scalar
+from potstill.grading.maths.units import raised_units, unit_dimension
+from potstill.grading.maths.values import TooBig, Undefined, exact, real_value, same
+
+__all__ = ["compare_scalars", "read_scalar"]
+
+
+def compare_scalars(key: str, answer: str, kind: str, problem_text: str = "") -> Comparison:
+    """Whether two tidied single values are equal under a problem's text.
+
+    Raises KeyUnreadable where the key cannot be read.
+    """
+    asked = asked_form(problem_text)
+    keys = _read_key(key, asked)
+    letters = frozenset().union(*(names_in(node) for node in keys[0].readings)) or None
+    if keys[0].unit.startswith("/"):
+        answer = raised_units(answer)
+    if "M" in answer and unit_dimension(keys[0].unit) == "amount/length^3":
+        answer = re.sub(r"(?<=[\d}])\s?M$", " mol/L", answer)
+    answers: list[Scalar] = []
+    for part in forms_of(answer):
+        try:
+            answers.append(read_scalar(part, letters))
+        except Unreadable as error:
+            return unreadable(f"the answer cannot be read: {error}")
+    if not answers:
+        return unreadable("the answer holds no value")
+    if len(answers) > 1 and _is_asked_for(answers[0], letters, problem_text):
+        del answers[0]
+    try:
+        for other in answers[1:]:
+            if not _consistent(answers[0], other):
+                return undecided("the answer gives several values that differ")
+        results = [_compare(one, answers[0], kind, problem_text, asked) for one in keys]
+    except TooBig as error:
+        return unreadable(f"the answer is not computed: {error}")
+    except Undefined as error:
+        return unreadable(f"the answer has no value: {error}")
+    return max(results, key=lambda r: ("DIFFERENT", "UNDECIDED", "EQUAL").index(r.opinion.value))
+
+
+def _is_asked_for(first: Scalar, letters: frozenset[str] | None, problem_text: str) -> bool:
+    """Whether "w + p = 63" begins with what the problem asks for, in letters the key lacks."""
+    names = names_in(first.node)
+    if len(names) < 2 or names & (letters or frozenset()):
+        return False
+    asked_for = re.sub(r"[\s()]", "", first.text)
+    return asked_for in re.sub(r"[\s()$]", "", problem_text)
+
+
+def _read_key(key: str, asked: Asked) -> list[Scalar]:
+    try:
+        keys = [read_scalar(part) for part in forms_of(key)]
+        if not keys:
+            raise KeyUnreadable("the key is empty")
+        for other in keys[1:]:
+            if not _consistent(keys[0], other):
+                raise KeyUnreadable("the key gives several values that differ", hollow=True)
+        for one in keys:
+            if not names_in(one.node) and exact(one.node) is None:
+                same(one.node, Number(Fraction(0)))
+    except Unreadable as error:
+        raise KeyUnreadable(f"the key cannot be read: {error}") from error
+    except (Undefined, TooBig) as error:
+        raise KeyUnreadable(f"the key has no value: {error}", hollow=True) from error
+    return keys
+
+
+def _consistent(first: Scalar, other: Scalar) -> bool:
+    if (first.unit == "percent") != (other.unit == "percent"):
+        hundredth = Number(Fraction(1, 100))
+        sides = (
+            Apply("*", (s.node, hundredth)) if s.unit == "percent" else s.node
+            for s in (first, other)
+        )
+        return same(*sides) is True
+    if same(first.node, other.node):
+        return True
+    for exactly, decimal in ((first, other), (other, first)):
+        if shape(decimal.node) == "decimal" and not names_in(exactly.node):
+            return _rounds_to(exactly.node, decimal, decimal_places(decimal.text))
+    return False
+
+
+def _rounds_to(node: Node, decimal: Scalar, places: int) -> bool:
+    value, target = _approximation(node), exact(decimal.node)
+    return value is not None and target is not None and rounded(value, places) == target
+
+
+def _approximation(node: Node) -> Fraction | None:
+    """A constant as a fraction: exactly, or to far more digits than any rounding looks at."""
+    value = exact(node)
+    if value is not None:
+        return value
+    if names_in(node):
+        return None
+    real = real_value(node)
+    if real is None or abs(real) > 10**30:
+        return None
+    return Fraction(str(real)) if "e" not in str(real) else Fraction(str(real).replace("e+", "e"))
+
+
+def _compare(key: Scalar, answer: Scalar, kind: str, problem_text: str, asked: Asked) -> Comparison:
+    unit = compare_units(key, answer, problem_text)
+    if unit is not None:
+        return unit
+    if "percent" in (key.unit, answer.unit) and key.unit != answer.unit:
+        return _compare_percent(key, answer, kind, asked)
+    opinions = {same(key.node, reading) for reading in answer.readings}
+    if len(key.readings) > 1:
+        opinions |= {same(reading, answer.node) for reading in key.readings}
+    if opinions == {True}:
+        if (other := names_another_thing(key, answer, problem_text)) is not None:
+            return other
+        return equal_with("equal values", *misses(asked, answer.node, answer.text, key.node))
+    if len(opinions) > 1:
+        if key.text.replace(" ", "") == answer.text.replace(" ", ""):
+            return equal_with("the same expression")
+        return undecided("1/2x may mean (1/2)x or 1/(2x)")
+    if opinions == {None}:
+        return undecided("it cannot be told whether the expressions are equal")
+    if (rounding := _compare_rounded(key, answer, asked)) is not None:
+        return rounding
+    return different("different values")
+
+
+def _compare_percent(key: Scalar, answer: Scalar, kind: str, asked: Asked) -> Comparison:
+    """5% beside a bare 5 or 0.05: the one where percent is asked, the other where it is not."""
+    percent, bare = (key, answer) if key.unit == "percent" else (answer, key)
+    if same(percent.node, bare.node):
+        if key.unit == "percent" or kind == "percent" or asked.percent:
+            return equal_with("equal percentages")
+        if exact(bare.node) != 0:
+            return different("a percentage for a plain number")
+    hundredth = Apply("/", (percent.node, Number(Fraction(100))))
+    if same(hundredth, bare.node):
+        if asked.percent:
+            return different("the problem asks for a percentage")
+        return equal_with("equal values", "another exact form: a percentage for a number")
+    return _compare_rounded(
+        Scalar(key.text, "", "", key.readings), Scalar(answer.text, "", "", answer.readings), asked
+    ) or different("different percentages")
+
+
+def _compare_rounded(key: Scalar, answer: Scalar, asked: Asked) -> Comparison | None:
+    """EQUAL where the problem lets a rounded value stand for the exact one, else None."""
+    if names_in(key.node) or names_in(answer.node):
+        return None
+    one, two = _approximation(key.node), _approximation(answer.node)
+    if one is None or two is None:
+        return None
+    places = _places_asked(key, answer, asked, one)
+    if places is None:
+        return None
+    first, second = rounded(one, places), rounded(two, places)
+    if first != second or (one != first and two != second):
+        return None
+    shown = max(places, 0)
+    exact_answer = shape(answer.node) not in ("decimal", "integer")
+    note = "asked for a rounded decimal" if exact_answer else f"asked for {shown} decimal places"
+    given = decimal_places(answer.text) == shown and not exact_answer
+    return equal_with(f"equal when rounded to {shown} places", "" if given else note)
+
+
+def _places_asked(key: Scalar, answer: Scalar, asked: Asked, value: Fraction) -> int | None:
+    if asked.figures is not None:
+        return asked.figures - _magnitude(value)
+    if asked.places is not None:
+        return asked.places
+    if asked.decimal or asked.approximate:
+        # No count is asked for: the decimal's own digits, but enough of them to tell.
+        for decimal, other in ((answer, key), (key, answer)):
+            if shape(decimal.node) == "decimal" and (
+                shape(other.node) not in ("decimal", "integer") or asked.approximate
+            ):
+                places = decimal_places(decimal.text)
+                return places if places + _magnitude(value) >= 3 and places >= 2 else None
+    return None
+
+
+def _magnitude(value: Fraction) -> int:
+    """How many digits stand before the point (0 for 0.5, -1 for 0.05)."""
+    value = abs(value)
+    if value == 0:
+        return 1
+    digits = 0
+    while value >= 1 and digits < 60:
+        value /= 10
+        digits += 1
+    while value < Fraction(1, 10) and digits > -60:
+        value *= 10
+        digits -= 1
+    return digits

@@ -1,0 +1,127 @@
+"""What the units of a key and an answer, and the words of the problem, say about their equality."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+from potstill.grading.maths.comparison import Comparison, different, equal_with, undecided
+from potstill.grading.maths.grammar import Apply, Name, Number, names_in
+from potstill.grading.maths.languages import asked_in_other_languages
+from potstill.grading.maths.scalars import Scalar
+from potstill.grading.maths.units import (
+    asked_units,
+    mentioned_units,
+    size_of,
+    unit_dimension,
+    unit_factors,
+)
+from potstill.grading.maths.values import same
+
+__all__ = ["compare_units", "names_another_thing"]
+
+_COUNTED = re.compile(
+    r"\bhow many (?:more |fewer |less |other |total |of the )?([a-z]+)", re.IGNORECASE
+)
+
+_MONEY_ASKED = re.compile(
+    r"how much (?:more |total )?money|how much (?:does|do|did|will|would|should|must|is|was) "
+    r"[^?.]{0,60}\b(?:cost|pay|paid|earn|spend|owe|price)\b[^.]{0,60}\?",
+    re.IGNORECASE,
+)
+_MEASURES = frozenset(["time", "length", "mass", "length^3", "length^2", "percent"])
+
+
+def compare_units(key: Scalar, answer: Scalar, problem_text: str) -> Comparison | None:
+    """A verdict where the units decide it, or None where they agree or one is missing."""
+    if key.unit == answer.unit:
+        return None
+    if _as_angles(key, answer):
+        return equal_with("the same angle", "another unit for an angle")
+    if not answer.unit:
+        return None
+    if key.unit:
+        return _compare_both(key, answer)
+    if answer.unit == "percent" or "unit" in unit_factors(answer.unit):
+        return None
+    return _beside_a_bare_key(answer.unit, problem_text) if problem_text else None
+
+
+def _as_angles(key: Scalar, answer: Scalar) -> bool:
+    """Whether one side is in degrees, the other in radians, and both are the same angle."""
+    degrees, other = (key, answer) if key.unit == "degree" else (answer, key)
+    if degrees.unit != "degree" or other.unit not in ("", "radian"):
+        return False
+    if not other.unit and not re.search(r"π|\barc|\ba(?:sin|cos|tan)\b|\^\{?-1", other.text):
+        return False
+    turned = Apply("*", (degrees.node, Apply("/", (Name("π"), Number(Fraction(180))))))
+    return same(turned, other.node) is True
+
+
+def _compare_both(key: Scalar, answer: Scalar) -> Comparison | None:
+    if "percent" in (key.unit, answer.unit):
+        return different(f"{answer.unit} for {key.unit}")
+    if "unit" in unit_factors(key.unit) or "unit" in unit_factors(answer.unit):
+        # "Units" are lengths that have no name, and squares of them areas.
+        if unit_dimension(key.unit) == unit_dimension(answer.unit):
+            return None
+        return different(f"{answer.unit} for {key.unit}")
+    one, two = size_of(key.unit), size_of(answer.unit)
+    if (
+        one is None
+        or two is None
+        or unit_dimension(key.unit) != unit_dimension(answer.unit)
+        or names_in(key.node) | names_in(answer.node)
+    ):
+        return different(f"{answer.unit} for {key.unit}")
+    sizes = (Apply("*", (s.node, Number(Fraction(f)))) for s, f in ((key, one), (answer, two)))
+    if same(*sizes):
+        return equal_with("equal quantities", f"another unit: {answer.unit} for {key.unit}")
+    return different(f"{answer.unit} for {key.unit}")
+
+
+def _beside_a_bare_key(unit: str, problem_text: str) -> Comparison | None:
+    """The answer alone has a unit: it must not be another than the problem asks for."""
+    asked = asked_units(problem_text)
+    if not problem_text.isascii() or not asked:
+        asked |= asked_in_other_languages(problem_text)
+    if unit in asked:
+        return None
+    if _MONEY_ASKED.search(problem_text) and unit_dimension(unit) in _MEASURES:
+        return different(f"{unit} where the problem asks for money")
+    dimension = unit_dimension(unit)
+    rivals = {one for one in asked if unit_dimension(one) == dimension}
+    if rivals:
+        return different(f"{unit} where the problem asks for {', '.join(sorted(rivals))}")
+    plain = {base for one in mentioned_units(problem_text) for base in unit_factors(one)}
+    for base in unit_factors(unit):
+        alike = {one for one in plain if unit_dimension(one) == unit_dimension(base)}
+        if alike and base not in alike:
+            return different(f"{unit} where the problem names {', '.join(sorted(alike))}")
+    return None
+
+
+def names_another_thing(key: Scalar, answer: Scalar, problem_text: str) -> Comparison | None:
+    """UNDECIDED where the words after a number count another thing than the one asked for.
+
+    Words that the problem does not have are another name for the thing ("pupils" for "students").
+    """
+    if not answer.nouns or answer.nouns == key.nouns or not problem_text:
+        return None
+    question = _COUNTED.findall(problem_text)
+    if not question or not question[-1].endswith("s"):
+        return None
+    asked = _stem(question[-1])
+    words = [_stem(word) for word in re.findall(r"[a-z]+", answer.nouns)]
+    if not words or asked in words or asked in ("time", "way", "total", "unit", "thing", "item"):
+        return None
+    counted = {_stem(word) for word in re.findall(r"\d[\d,.]*\s+([a-z]+)", problem_text.lower())}
+    counted |= {_stem(word) for word in question[:-1]}
+    if words[0] in counted and asked not in answer.nouns:
+        return undecided(f"the answer counts {words[0]}, the problem asks for {asked}")
+    return None
+
+
+def _stem(word: str) -> str:
+    word = word.lower()
+    return word[:-1] if word.endswith("s") and len(word) > 3 else word

@@ -1,0 +1,1 @@
+"""What training and answering both need: opened bases, tokenizers, adapters, decoders."""

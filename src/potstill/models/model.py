@@ -1,0 +1,85 @@
+"""What a base model and a decoder are to the rest of the house, whatever backend runs them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, Protocol
+
+from potstill.chat import Message
+from potstill.errors import InputError, PotstillError
+
+__all__ = ["LanguageModel", "Lender", "prompt_tokens"]
+
+
+class LanguageModel(Protocol):
+    """A base model with frozen weights: it answers, and adapters are trained on it."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def path(self) -> str:
+        """The folder or hub id that it was loaded from."""
+        ...
+
+    @property
+    def tokenizer(self) -> Any: ...
+    @property
+    def base_hash(self) -> str: ...
+    @property
+    def precision(self) -> str: ...
+    @property
+    def device(self) -> str: ...
+    @property
+    def context_tokens(self) -> int: ...
+    @property
+    def from_hub(self) -> bool: ...
+    @property
+    def parameters(self) -> int: ...
+
+    def lent(self, to: str) -> AbstractContextManager[None]:
+        """The base for one user, who puts it back as it was."""
+        ...
+
+    def is_out_of_memory(self, exc: BaseException) -> bool:
+        """Whether an error of this backend says that memory ran out."""
+        ...
+
+
+class Lender:
+    """What is lent to one user at a time: adapters are swapped in place on the one base."""
+
+    name: str
+    _lock: threading.Lock
+
+    @contextmanager
+    def lent(self, to: str) -> Iterator[None]:
+        """The base for one user, who puts it back as it was. Raises PotstillError where in use."""
+        if not self._lock.acquire(blocking=False):
+            raise PotstillError(
+                f"The base {self.name} is in use and cannot be lent to {to}; finish or close the "
+                "other training run or solver first, or load a second base."
+            )
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+
+def prompt_tokens(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
+    """The token ids that a model is given for a chat, up to where its answer begins.
+
+    Raises InputError where the chat template refuses the chat.
+    """
+    chat = [{"role": message.role, "content": message.content} for message in messages]
+    try:
+        ids: list[int] = tokenizer.apply_chat_template(
+            chat, add_generation_prompt=True, tokenize=True, return_dict=False
+        )
+    except Exception as exc:  # jinja2's errors, and whatever a template raises by itself
+        roles = ", ".join(message.role for message in messages)
+        raise InputError(
+            f"The chat template of {tokenizer.name_or_path} refuses a chat of roles {roles}: {exc}"
+        ) from exc
+    return ids

@@ -1,0 +1,58 @@
+"""A base opened by its backend, and a decoder on it with an adapter mounted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from potstill.models.decoding import Decoder
+from potstill.models.model import LanguageModel
+
+__all__ = ["load_language_model", "open_decoder"]
+
+
+def load_language_model(path: str, precision: str, device: str, backend: str) -> LanguageModel:
+    """Return the base in a folder or of a hub id on a backend (torch, mlx).
+
+    Raises InputError as the backend's own loader does.
+    """
+    if backend == "mlx":
+        from potstill.models.mlx_base import load_mlx_base
+
+        return load_mlx_base(path, precision)
+    from potstill.models.torch_base import load_base
+
+    return load_base(path, precision, device)
+
+
+@contextmanager
+def open_decoder(
+    base: LanguageModel, adapter: Path | None, tokens: int, batch_size: int
+) -> Iterator[Decoder]:
+    """Yield a decoder for sequences of ``tokens``, an adapter mounted on the base meanwhile.
+
+    ``batch_size`` 0 takes what memory holds (32 on MLX). Raises InputError for an adapter that does
+    not fit.
+    """
+    from potstill.models.mlx_base import MlxBase
+
+    if isinstance(base, MlxBase):
+        from potstill.models import mlx_adapters
+        from potstill.models.mlx_decoding import MlxDecoder
+
+        with mlx_adapters.mounted(base, adapter):
+            decoder = MlxDecoder(base, batch_size or 32)
+            try:
+                yield decoder
+            finally:
+                decoder.close()
+        return
+    from potstill.models import adapters
+    from potstill.models.torch_base import Base, cpu_threads, idle_threads
+    from potstill.models.torch_decoding import TorchDecoder, slots_that_fit
+
+    if not isinstance(base, Base):
+        raise TypeError(f"no backend answers with {type(base).__name__}")
+    with cpu_threads(idle_threads()), adapters.mounted(base, adapter):
+        yield TorchDecoder(base, batch_size or slots_that_fit(base, tokens))

@@ -1,0 +1,290 @@
+"""The base model: loaded once, never changed, lent to one user at a time."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+
+from potstill.errors import InputError
+from potstill.models.folder import find_model_folder, hash_model_folder
+from potstill.models.model import Lender
+
+__all__ = [
+    "Base",
+    "choose_device",
+    "core_count",
+    "cpu_threads",
+    "find_model_folder",
+    "hash_base",
+    "hash_model_folder",
+    "idle_threads",
+    "is_out_of_memory",
+    "load_base",
+    "load_tokenizer",
+    "peak_memory_bytes",
+    "refuse_logit_changes",
+]
+
+# Configuration keys under which a model changes its logits after the head; the gathered head of
+# training and the decoder here would silently leave that out.
+_LOGIT_CHANGES = ("final_logit_softcapping", "logits_scaling", "logit_scale")
+
+
+@dataclass(frozen=True)
+class Base(Lender):
+    """A causal language model with frozen weights, its tokenizer, and the hash of both.
+
+    ``name`` is the hub id or the folder's own name, never a path. ``context_tokens`` is how many
+    tokens prompt and completion may have together.
+    """
+
+    name: str
+    model: Any
+    tokenizer: Any
+    base_hash: str
+    precision: str
+    device: str
+    context_tokens: int
+    stop_tokens: frozenset[int]
+    from_hub: bool
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+
+    @property
+    def body(self) -> Any:
+        """The model below its head: token ids to normed hidden states."""
+        return self.model.get_decoder()
+
+    @property
+    def head(self) -> Any:
+        """The language-model head: hidden states to logits."""
+        return self.model.get_output_embeddings()
+
+    @property
+    def path(self) -> str:
+        """The folder or hub id that it was loaded from."""
+        return str(self.model.name_or_path)
+
+    @property
+    def parameters(self) -> int:
+        """How many weights the base has."""
+        return int(self.model.num_parameters())
+
+    def is_out_of_memory(self, exc: BaseException) -> bool:
+        """Whether an error says that memory ran out."""
+        return is_out_of_memory(exc)
+
+
+def load_base(path_or_id: str | Path, precision: str = "float32", device: str = "auto") -> Base:
+    """The model in a folder or of a hub id, frozen and in evaluation mode.
+
+    ``precision`` is float32, bfloat16 or nf4 (4 bits, CUDA), ``device`` "auto" or any torch device.
+    Only safetensors are read and no code from the folder is run. Raises InputError naming the
+    folder and what it lacks.
+    """
+    folder = find_model_folder(path_or_id)
+    tokenizer = load_tokenizer(folder)
+    where = choose_device(device)
+    model = _load_model(folder, precision, where)
+    refuse_logit_changes(model.config, folder)
+    is_folder = Path(path_or_id).expanduser().is_dir()
+    return Base(
+        name=folder.resolve().name if is_folder else str(path_or_id),
+        model=model,
+        tokenizer=tokenizer,
+        base_hash=hash_model_folder(folder),
+        precision=precision,
+        device=where,
+        context_tokens=_context_tokens(model.config),
+        stop_tokens=_stop_tokens(model, tokenizer),
+        from_hub=not is_folder,
+    )
+
+
+def hash_base(path_or_id: str | Path) -> str:
+    """The hash that the base in a folder or of a hub id will have. Raises as ``load_base`` does."""
+    return hash_model_folder(find_model_folder(path_or_id))
+
+
+def refuse_logit_changes(config: Any, folder: Path) -> None:
+    """Nothing; raises InputError for a model whose logits change after the head."""
+    for key in _LOGIT_CHANGES:
+        if getattr(config, key, None) not in (None, 1.0):
+            raise InputError(
+                f"{folder} changes its logits after the head ({key}), which Potstill does not "
+                "compute; choose a model of another family, such as Qwen2 or Llama."
+            )
+
+
+def choose_device(wanted: str = "auto") -> str:
+    """The torch device to run on: CUDA if there is one, else MPS, else the CPU."""
+    if wanted != "auto":
+        try:
+            torch.empty(0, device=wanted)
+        except (RuntimeError, AssertionError) as exc:
+            raise InputError(
+                f"The device {wanted!r} cannot be used here ({str(exc).splitlines()[0]}); "
+                "set device: auto."
+            ) from exc
+        return wanted
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+@contextmanager
+def cpu_threads(threads: int = 0) -> Iterator[None]:
+    """Torch's CPU threads set to ``threads``, or to one fewer than the cores this process may use.
+
+    Matrix products wait for their slowest thread: with every core taken, any other busy process
+    makes them several times slower.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads or max(1, core_count() - 1))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def core_count() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 2
+
+
+def idle_threads() -> int:
+    """How many threads find a core that no one else uses just now, at most one fewer than cores.
+
+    At most OMP_NUM_THREADS where that is set, as it is for a worker that shares its machine. Looks
+    at the machine for a tenth of a second. For work whose bits need not repeat: training takes a
+    fixed number.
+    """
+    cores, given = core_count(), os.environ.get("OMP_NUM_THREADS", "")
+    most = min(cores - 1, int(given) if given.isdigit() else cores)
+    if most <= 1:
+        return 1
+    busy = psutil.cpu_percent(interval=0.1) / 100 * (psutil.cpu_count() or cores)
+    return max(1, min(most, round(cores - busy)))
+
+
+def peak_memory_bytes() -> int:
+    """The most resident memory that this process has had (getrusage; present where that lacks)."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return int(psutil.Process().memory_info().rss)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def is_out_of_memory(exc: BaseException) -> bool:
+    """Whether an error says that memory ran out, on whatever device."""
+    return isinstance(exc, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(
+        exc
+    )
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """The tokenizer in a folder. Raises InputError where it cannot chat or stop."""
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
+    except Exception as exc:  # tokenizers raises bare Exception for a damaged file
+        raise InputError(
+            f"The tokenizer in {folder} cannot be loaded ({_first_line(exc)}); fetch it again."
+        ) from exc
+    if not tokenizer.chat_template:
+        raise InputError(
+            f"The tokenizer in {folder} has no chat template; use the instruct model, or add a "
+            "chat_template.jinja to the folder."
+        )
+    if tokenizer.eos_token_id is None:
+        raise InputError(
+            f"The tokenizer in {folder} names no eos_token, so a student could not learn to stop; "
+            "set it in tokenizer_config.json."
+        )
+    return tokenizer
+
+
+def _load_model(folder: Path, precision: str, device: str) -> Any:
+    from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
+
+    # Its bar counts tensors; a small model is loaded before one could read it.
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    how = _loading(precision, device)
+    try:
+        model: Any = AutoModelForCausalLM.from_pretrained(
+            str(folder),
+            use_safetensors=True,
+            trust_remote_code=False,
+            attn_implementation="sdpa",
+            **how,
+        )
+    except Exception as exc:  # a torn safetensors file, an unknown architecture, wrong shapes
+        raise InputError(
+            f"The model in {folder} cannot be loaded ({_first_line(exc)}); fetch it again."
+        ) from exc
+    if "quantization_config" not in how:  # quantised weights are on their device already
+        model.to(device)
+    model.eval()
+    model.requires_grad_(False)
+    return model
+
+
+def _loading(precision: str, device: str) -> dict[str, Any]:
+    """What ``from_pretrained`` is told for a precision; nf4 is QLoRA's (arXiv 2305.14314)."""
+    if precision in ("float32", "bfloat16"):
+        return {"dtype": getattr(torch, precision)}
+    if precision != "nf4":
+        raise InputError(f"The precision {precision!r} is none of float32, bfloat16 and nf4.")
+    if not device.startswith("cuda"):
+        raise InputError(
+            f"The precision nf4 needs a CUDA GPU and the device is {device}; set precision: "
+            "bfloat16 or float32."
+        )
+    if find_spec("bitsandbytes") is None:
+        raise InputError("The precision nf4 needs bitsandbytes: pip install bitsandbytes.")
+    from transformers import BitsAndBytesConfig
+
+    quantised = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.bfloat16,
+    )
+    return {
+        "dtype": torch.bfloat16,
+        "quantization_config": quantised,
+        "device_map": {"": device},
+    }
+
+
+def _context_tokens(config: Any) -> int:
+    context = int(getattr(config, "max_position_embeddings", 0)) or 2**31
+    if "sliding_attention" in (getattr(config, "layer_types", None) or ()):
+        # Beyond its window such a layer needs a mask that neither room here makes.
+        context = min(context, int(config.sliding_window))
+    return context
+
+
+def _stop_tokens(model: Any, tokenizer: Any) -> frozenset[int]:
+    declared = getattr(model.generation_config, "eos_token_id", None)
+    ids = declared if isinstance(declared, list) else [declared]
+    return frozenset({int(token) for token in ids if token is not None} | {tokenizer.eos_token_id})
+
+
+def _first_line(exc: BaseException) -> str:
+    return (str(exc).strip().splitlines() or [type(exc).__name__])[0]

@@ -1,0 +1,315 @@
+# ruff: noqa: N803, N806 (axes are suffixes of tensor names)
+"""Batched decoding with continuous refill: every sequence in a slot of its own, leaving at its end.
+
+Sequences are stored from column 0, so nothing is padded on the left: a slot's key and value for
+token t lie at column t, and a step looks at each slot only as far as its own length. What prompts
+have in common is computed once. Axes: B the active slots, T columns, K key-value heads, D the
+head's width, V the vocabulary.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import psutil
+import torch
+
+from potstill.models.decoding import Finished, Request
+from potstill.models.shared_prefix import SharedPrefix
+from potstill.models.torch_base import Base
+from potstill.records import Finish, Sampling
+
+__all__ = ["TorchDecoder", "draw_tokens", "slots_that_fit"]
+
+_MAX_SLOTS = 256
+# A prefill reads at most this many padded prompt tokens at once: on a CPU, what its caches hold.
+_PREFILL_TOKENS = 8192
+_PREFILL_TOKENS_CPU = 1024
+# Of these so many may be padding: about what another pass over the weights costs.
+_PREFILL_PADDING = 64
+# With the shared prefix, of which every row holds a copy meanwhile, so many times as many tokens.
+_PREFILL_CONTEXT = 8
+# Columns are added this many at a time at least, so that growing the cache stays rare.
+_GROWTH_TOKENS = 64
+# The share of free memory that keys and values may take.
+_CACHE_SHARE = 0.5
+
+
+@dataclass(slots=True)
+class _Running:
+    request: Request
+    limit: int
+    draws: random.Random
+    tokens: list[int] = field(default_factory=list)
+
+
+class _SlotCache:
+    """Keys and values of all slots, in the form that transformers' attention asks for.
+
+    Attention calls :meth:`update` with the step's new key and value and gets back all of them.
+    """
+
+    def __init__(self, slots: int) -> None:
+        self._slots = slots
+        self._columns = 0
+        self._keys: list[torch.Tensor] = []
+        self._values: list[torch.Tensor] = []
+        self._row_N = torch.empty(0)
+        self._width = 0
+
+    def admit(self, first_slot: int, prefilled: Any) -> None:
+        """Store the keys and values of a prefill (a transformers cache) from ``first_slot`` on."""
+        for index, layer in enumerate(prefilled.layers):
+            count, heads, width, size = layer.keys.shape
+            if index == len(self._keys):
+                shape = (self._slots, heads, self._columns, size)
+                self._keys.append(layer.keys.new_zeros(shape))
+                self._values.append(layer.values.new_zeros((*shape[:3], layer.values.shape[3])))
+            for store, fresh_BKTD in ((self._keys, layer.keys), (self._values, layer.values)):
+                store[index][first_slot : first_slot + count, :, :width] = fresh_BKTD
+
+    def reserve(self, columns: int) -> None:
+        """Make room for sequences of that many tokens."""
+        if columns <= self._columns:
+            return
+        grown = max(columns, self._columns + self._columns // 2, self._columns + _GROWTH_TOKENS)
+        for store in (self._keys, self._values):
+            for index, old in enumerate(store):
+                # Zeros, not empty: a masked column still is multiplied, and 0 * NaN is NaN.
+                new = old.new_zeros((*old.shape[:2], grown, old.shape[3]))
+                new[:, :, : self._columns] = old
+                store[index] = new
+        self._columns = grown
+
+    def begin_step(self, position_B: torch.Tensor, width: int) -> None:
+        """Say where the next keys and values go, and how many columns attention looks at."""
+        heads = self._keys[0].shape[1]
+        lane_BK = torch.arange(len(position_B) * heads, device=position_B.device).view(-1, heads)
+        self._row_N = (lane_BK * self._columns + position_B[:, None]).flatten()
+        self._width = width
+
+    def update(
+        self, key_BK1D: torch.Tensor, value_BK1D: torch.Tensor, layer: int, *_: Any, **__: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Store one token's key and value per slot; all keys and values, as views."""
+        count = len(key_BK1D)
+        views = []
+        for store, fresh in ((self._keys[layer], key_BK1D), (self._values[layer], value_BK1D)):
+            store.flatten(0, 2).index_copy_(0, self._row_N, fresh.flatten(0, 2))
+            views.append(store[:count, :, : self._width])
+        return views[0], views[1]
+
+    def move(self, source: Sequence[int], target: Sequence[int], width: int) -> None:
+        """Copy whole slots, their first ``width`` columns."""
+        for store in (*self._keys, *self._values):
+            store[list(target), :, :width] = store[list(source), :, :width]
+
+
+class TorchDecoder:
+    """Slots on a lent base. :meth:`step` admits new requests and gives every slot one token."""
+
+    def __init__(self, base: Base, slots: int) -> None:
+        self._base = base
+        self.slots = slots
+        self._cache = _SlotCache(slots)
+        self._running: list[_Running] = []
+        self._stop = base.stop_tokens
+        self._prefix = SharedPrefix(base.body, base.device)
+        self._prefill_tokens = _PREFILL_TOKENS_CPU if base.device == "cpu" else _PREFILL_TOKENS
+
+    @property
+    def active(self) -> int:
+        """How many sequences are under way."""
+        return len(self._running)
+
+    @property
+    def wanted(self) -> int:
+        """How many requests to bring to the next step: none until an eighth of the slots is free.
+
+        A prefill costs all the others a pause, so a single free slot waits for company.
+        """
+        free = self.slots - self.active
+        return free if not self.active or free >= max(1, self.slots // 8) else 0
+
+    def step(self, fresh: Sequence[Request]) -> list[Finished]:
+        """What finished, after ``fresh`` was admitted and every sequence got its next token."""
+        with torch.inference_mode():
+            finished = self._advance(self._decode_logits(), 0) if self._running else []
+            shared = self._prefix.cover([request.prompt for request in fresh]) if fresh else 0
+            for group in _prefill_groups(fresh, shared, self._prefill_tokens):
+                first = self.active
+                finished += self._advance(self._prefill_logits(group, shared), first)
+            return finished
+
+    def under_way(self) -> dict[int, Sequence[int]]:
+        """The tokens so far of every unfinished sequence, by its request's key."""
+        return {running.request.key: running.tokens for running in self._running}
+
+    def drop(self, keys: Collection[int]) -> None:
+        """Nothing; the unfinished sequences of these requests leave, and their slots are free."""
+        running = enumerate(self._running)
+        with torch.inference_mode():
+            self._compact([slot for slot, run in running if run.request.key not in keys])
+
+    def _prefill_logits(self, requests: Sequence[Request], shared: int) -> torch.Tensor:
+        """Logits after each prompt; the prompts' keys and values go into the next free slots.
+
+        The first ``shared`` tokens of all of them are not run but taken from the kept prefix.
+        """
+        width = max(len(request.prompt) for request in requests)
+        tokens_BT = torch.tensor(
+            [r.prompt[shared:] + (0,) * (width - len(r.prompt)) for r in requests],
+            device=self._base.device,
+        )
+        # Padding stands on the right, where no real token looks under the causal mask.
+        past = self._prefix.cache(shared, len(requests))
+        output = self._base.body(input_ids=tokens_BT, past_key_values=past, use_cache=True)
+        last_B = torch.tensor([len(r.prompt) - 1 - shared for r in requests])
+        hidden_BD = output.last_hidden_state[torch.arange(len(requests)), last_B]
+        self._cache.reserve(width)
+        self._cache.admit(self.active, output.past_key_values)
+        if len(requests) == 1:  # who comes next, and alone too, may begin like this one
+            self._prefix.keep(requests[0].prompt, output.past_key_values)
+        context = self._base.context_tokens
+        self._running += [
+            _Running(
+                request,
+                limit=max(1, min(request.sampling.max_tokens, context - len(request.prompt))),
+                draws=random.Random(request.draw_seed),
+            )
+            for request in requests
+        ]
+        logits_BV: torch.Tensor = self._base.head(hidden_BD)
+        return logits_BV.float()
+
+    def _decode_logits(self) -> torch.Tensor:
+        """Logits after each slot's last token, whose key and value go into its slot."""
+        device = self._base.device
+        lengths = [len(run.request.prompt) + len(run.tokens) - 1 for run in self._running]
+        width = max(lengths) + 1
+        position_B = torch.tensor(lengths, device=device)
+        token_B1 = torch.tensor([run.tokens[-1:] for run in self._running], device=device)
+        self._cache.reserve(width)
+        self._cache.begin_step(position_B, width)
+        # Additive and in the model's own precision: made once here, not in every layer.
+        beyond_BT = torch.arange(width, device=device) > position_B[:, None]
+        mask_B11T = torch.zeros(
+            (len(lengths), 1, 1, width), dtype=self._base.model.dtype, device=device
+        ).masked_fill_(beyond_BT[:, None, None], float("-inf"))
+        hidden_B1D = self._base.body(
+            input_ids=token_B1,
+            attention_mask=mask_B11T,
+            position_ids=position_B[:, None],
+            past_key_values=self._cache,
+            use_cache=True,
+        ).last_hidden_state
+        logits_BV: torch.Tensor = self._base.head(hidden_B1D[:, 0])
+        return logits_BV.float()
+
+    def _advance(self, logits_BV: torch.Tensor, first: int) -> list[Finished]:
+        """Give the slots from ``first`` on their next token; take out those that are done."""
+        rows = self._running[first : first + len(logits_BV)]
+        samplings = [run.request.sampling for run in rows]
+        finished: list[Finished] = []
+        keep = list(range(first))
+        for slot, (run, token) in enumerate(
+            zip(rows, draw_tokens(logits_BV, samplings, [run.draws for run in rows]), strict=True),
+            start=first,
+        ):
+            stopped = token in self._stop
+            if not stopped:
+                run.tokens.append(token)
+            if stopped or len(run.tokens) >= run.limit:
+                finish = Finish.STOP if stopped else Finish.LENGTH
+                tokens_out = len(run.tokens) + stopped
+                finished.append(Finished(run.request.key, tuple(run.tokens), finish, tokens_out))
+            else:
+                keep.append(slot)
+        if finished:
+            self._compact(keep)
+        return finished
+
+    def _compact(self, keep: list[int]) -> None:
+        """Fill the slots of the finished with the last ones, so that the active are the first."""
+        holes = sorted(set(range(len(keep))) - set(keep))
+        movers = [slot for slot in keep if slot >= len(keep)]
+        if movers:
+            width = max(
+                len(self._running[slot].request.prompt) + len(self._running[slot].tokens)
+                for slot in movers
+            )
+            self._cache.move(movers, holes, width)
+            for source, target in zip(movers, holes, strict=True):
+                self._running[target] = self._running[source]
+        del self._running[len(keep) :]
+
+
+def _prefill_groups(fresh: Sequence[Request], shared: int, most_tokens: int) -> list[list[Request]]:
+    """The requests in groups of like length, of few enough tokens and little enough padding.
+
+    The first ``shared`` tokens of every prompt are not run and do not count.
+    """
+    groups: list[list[Request]] = []
+    tokens = 0
+    for request in sorted(fresh, key=lambda request: len(request.prompt)):
+        width = len(request.prompt) - shared
+        rows = len(groups[-1]) + 1 if groups else 0
+        few = max(rows * width, rows * len(request.prompt) // _PREFILL_CONTEXT) <= most_tokens
+        if rows and few and rows * width - tokens - width <= _PREFILL_PADDING:
+            groups[-1].append(request)
+            tokens += width
+        else:
+            groups.append([request])
+            tokens = width
+    return groups
+
+
+def draw_tokens(
+    logits_BV: torch.Tensor, samplings: Sequence[Sampling], draws: Sequence[random.Random]
+) -> list[int]:
+    """The next token of each row: the most likely at temperature 0, else drawn.
+
+    A draw inverts the cumulative probability (most likely first, cut to ``top_p``) at one uniform
+    number of the row's own generator, so it does not depend on who else is in the batch.
+    """
+    tokens: list[int] = logits_BV.argmax(-1).tolist()
+    rows = [row for row, sampling in enumerate(samplings) if sampling.temperature > 0]
+    if not rows:
+        return tokens
+    device = logits_BV.device
+    temperature_B1 = torch.tensor([[samplings[row].temperature] for row in rows], device=device)
+    top_p_B1 = torch.tensor([[samplings[row].top_p] for row in rows], device=device)
+    uniform_B1 = torch.tensor([[draws[row].random()] for row in rows], device=device)
+    probability_BV, order_BV = (
+        (logits_BV[rows] / temperature_B1).softmax(-1).sort(dim=-1, descending=True, stable=True)
+    )
+    reached_BV = probability_BV.cumsum(-1)
+    # The smallest set of tokens whose probability reaches top_p; the first is always in it.
+    kept_BV = (reached_BV - probability_BV) < top_p_B1
+    kept_BV[:, 0] = True
+    reached_BV = (probability_BV * kept_BV).cumsum(-1)
+    goal_B1 = uniform_B1 * reached_BV[:, -1:]
+    last_B1 = kept_BV.sum(-1, keepdim=True) - 1
+    choice_B1 = torch.minimum((reached_BV <= goal_B1).sum(-1, keepdim=True), last_B1)
+    for row, token in zip(rows, order_BV.gather(-1, choice_B1)[:, 0].tolist(), strict=True):
+        tokens[row] = token
+    return tokens
+
+
+def slots_that_fit(base: Base, tokens: int) -> int:
+    """How many sequences of ``tokens`` tokens half of the free memory holds, from 1 to 256."""
+    config = base.model.config
+    head_size = getattr(config, "head_dim", None) or (
+        config.hidden_size // config.num_attention_heads
+    )
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    token_bytes = 2 * config.num_hidden_layers * heads * head_size * base.model.dtype.itemsize
+    if base.device.startswith("cuda"):
+        free_bytes = torch.cuda.mem_get_info(base.device)[0]
+    else:
+        free_bytes = psutil.virtual_memory().available
+    fit: int = int(free_bytes * _CACHE_SHARE) // (token_bytes * min(tokens, base.context_tokens))
+    return max(1, min(_MAX_SLOTS, fit))

@@ -1,0 +1,214 @@
+"""Asking: what the teacher, the base and the students say to a set of problems, in its order.
+
+Answers are a cell named by who is asked what, how; killed, a stage goes on from the ledger.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from potstill.errors import EndpointError
+from potstill.pipeline.context import VERSION, Run, agent_identity
+from potstill.pipeline.made import Answers, AskedLevel
+from potstill.records import (
+    Condition,
+    Finish,
+    NotAsked,
+    Problem,
+    Response,
+    Role,
+    content_hash,
+    hash_items,
+)
+from potstill.solvers.solve import solve
+from potstill.store.cells import Cell, Filling
+from potstill.study.schema import Study
+
+if TYPE_CHECKING:
+    from potstill.pipeline.made import StudentCell
+
+__all__ = [
+    "ask_student",
+    "ask_teacher",
+    "in_order",
+    "student_answers",
+    "student_condition",
+    "teacher_condition",
+]
+
+
+def ask_teacher(run: Run, problems: Sequence[Problem], which: str, *, samples: int = 1) -> Answers:
+    """The teacher's answers to a set of problems, under the teacher's own condition."""
+    agent = run.study.teacher
+    condition = teacher_condition(run.study, problems)
+    blank = Answers("teacher", Role.TEACHER, "", 0, which, condition, (), ())
+    identity = {**agent_identity(agent), "samples": samples}
+    cell = _answers_cell(blank, problems, identity)
+    return _ask(run, cell, blank, problems, f"teacher · {which}", samples=samples)
+
+
+def teacher_condition(study: Study, problems: Sequence[Problem]) -> Condition:
+    """The condition under which the teacher answers these problems."""
+    agent = study.teacher
+    return Condition(
+        problem_set=_set_hash(problems),
+        system=agent.system,
+        template=agent.prompt,
+        sampling=agent.sampling,
+        precision="api",
+        when_cut=str(agent.past_cut or ""),
+    )
+
+
+def ask_student(
+    run: Run,
+    student: StudentCell | None,
+    problems: Sequence[Problem],
+    label: str,
+    asked: AskedLevel | None = None,
+) -> Answers:
+    """The answers of the base (no student) or a student: one condition for all of them.
+
+    ``asked`` for a level, the mixed student and the base answer under a condition of their own.
+    """
+    cell, blank = student_answers(run, student, problems, label, asked)
+    return _ask(run, cell, blank, problems, blank.label, student)
+
+
+def student_answers(
+    run: Run,
+    student: StudentCell | None,
+    problems: Sequence[Problem],
+    label: str,
+    asked: AskedLevel | None = None,
+) -> tuple[Cell, Answers]:
+    """The cell of what :func:`ask_student` asks, and the answers before there are any."""
+    condition = student_condition(run.study, _set_hash(problems), asked)
+    if student is None:
+        level = f"base-{asked.level}" if asked else ""
+        blank = Answers("base", Role.BASE, level, 0, label, condition, (), ())
+        weights = {"base": run.base_hash, "backend": run.study.student.backend}
+    else:
+        trained = student.student
+        variant = f"{trained.variant}-{asked.level}" if asked else trained.variant
+        who = (trained.id, Role.STUDENT, variant, trained.seed)
+        blank = Answers(*who, label, condition, (), ())
+        backend = run.study.student.backend
+        weights = {
+            "base": trained.base_hash,
+            "adapter": trained.adapter_hash,
+            "backend": backend,
+        }
+    return _answers_cell(blank, problems, weights), blank
+
+
+def _answers_cell(blank: Answers, problems: Sequence[Problem], identity: Mapping[str, Any]) -> Cell:
+    return Cell.of(
+        "answers",
+        # two students with the same bits are still two
+        name=blank.name,
+        identity=identity,
+        condition=blank.condition,
+        problems=content_hash(problems),
+        version=VERSION["answers"],
+    )
+
+
+def _ask(
+    run: Run,
+    cell: Cell,
+    blank: Answers,
+    problems: Sequence[Problem],
+    name: str,
+    student: StudentCell | None = None,
+    samples: int = 1,
+) -> Answers:
+    def make(out: Filling) -> None:
+        if blank.role is Role.TEACHER:
+            solver = run.agent("teacher")
+        else:
+            solver = run.local_solver(student.folder if student else None, blank.name)
+        stage = "teach" if blank.role is Role.TEACHER else "answer"
+        past_cut = run.study.teacher.past_cut if blank.role is Role.TEACHER else None
+        stream = solve(
+            *(solver, problems, blank.condition),
+            stage=stage,
+            samples=samples,
+            when_cut=past_cut,
+        )
+        counted = run.counted(name, len(problems) * samples, "answers", stream)
+        counts: Counter[str] = Counter()
+        first_failed = None
+        for result in in_order(counted, problems, samples):
+            if isinstance(result, NotAsked):
+                out.add("not_asked", result)
+                counts["not asked"] += 1
+                continue
+            out.add("responses", result)
+            failed = result.finish is Finish.ERROR
+            counts.update(answered=not failed, errored=failed, again=result.attempt > 0)
+            first_failed = first_failed or (result if failed else None)
+        if first_failed and not counts["answered"] and not counts["not asked"]:
+            raise EndpointError(
+                f"{solver.id} answered none of {counts['errored']} problems "
+                f"({first_failed.problem_id}: {first_failed.error}); mend that and run again: "
+                "nothing was kept as an answer."
+            )
+        out.summary |= {"errored": counts["errored"], "asked past a cut": counts["again"]}
+
+    if run.store.exists(cell) and run.store.manifest(cell).summary.get("errored") and not run.peek:
+        run.progress.note(f"{name}: some calls failed before; they are asked again.")
+        run.store.discard(cell)
+    run.cell(cell, name, {"responses": Response, "not_asked": NotAsked}, make)
+    responses = run.store.rows(cell, "responses", Response)
+    run.store.check_in_order(
+        cell, "responses", (r.problem_id for r in responses), (p.id for p in problems)
+    )
+    not_asked = run.store.rows(cell, "not_asked", NotAsked)
+    return replace(blank, responses=responses, not_asked=not_asked)
+
+
+def in_order(
+    results: Iterable[Response | NotAsked], problems: Iterable[Problem], samples: int = 1
+) -> Iterator[Response | NotAsked]:
+    """Yield the results of each problem, sample by sample, in the order of the problems.
+
+    Those that come early wait: as many are in memory as are ahead of the slowest.
+    """
+    early: defaultdict[str, list[Response | NotAsked]] = defaultdict(list)
+    coming = iter(results)
+    for problem in problems:
+        while len(early[problem.id]) < samples:
+            result = next(coming)
+            early[result.problem_id].append(result)
+        yield from sorted(early.pop(problem.id), key=lambda x: getattr(x, "sample", 0))
+    yield from coming  # none; but what is counted must end
+
+
+def student_condition(study: Study, problem_set: str, asked: AskedLevel | None = None) -> Condition:
+    """The condition of base and students, for training prompts and for answers.
+
+    One for all of them, and one for every level that the mixed student is ``asked`` for.
+    """
+    evaluation = study.evaluation
+    template = evaluation.prompt
+    if asked is not None:
+        template = (
+            evaluation.level_prompt.replace("{prompt}", template)
+            .replace("{level}", asked.level)
+            .replace("{words}", str(asked.words))
+        )
+    return Condition(
+        problem_set=problem_set,
+        system=evaluation.system,
+        template=template,
+        sampling=evaluation.sampling,
+        precision=study.student.precision,
+    )
+
+
+def _set_hash(problems: Iterable[Problem]) -> str:
+    return hash_items([p.id, p.text] for p in problems)[:16]

@@ -1,0 +1,381 @@
+"""What the stages made, put together into the numbers of a report."""
+
+from __future__ import annotations
+
+import platform
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from potstill.evaluation import Answered, evaluate, join
+from potstill.evaluation.published import Published
+from potstill.evaluation.samples import AtK, at_k
+from potstill.lessons.controls import is_control
+from potstill.lessons.listing import gate_rows, gate_totals
+from potstill.lessons.recorded import inversions
+from potstill.pipeline.cases import make_cases
+from potstill.pipeline.rating import outside_difficulty
+from potstill.pipeline.unread import unread_solvers
+from potstill.records import (
+    Cause,
+    DecidedBy,
+    Finish,
+    Lesson,
+    Opinion,
+    Outcome,
+    Problem,
+    Split,
+    content_hash,
+)
+from potstill.report.data import (
+    CallCount,
+    CauseCount,
+    Corpus,
+    Disagreement,
+    Grader,
+    LessonCount,
+    LossCurve,
+    LossPoint,
+    OverlapPair,
+    ReportData,
+    Reproduction,
+)
+from potstill.store.tables import beside
+
+if TYPE_CHECKING:
+    from potstill.ledger.ledger import Ledger
+    from potstill.pipeline.context import Run
+    from potstill.pipeline.made import Answers, Made, StudentCell
+    from potstill.study.schema import PublishedFigure, Study
+
+__all__ = [
+    "answered",
+    "call_counts",
+    "lesson_counts",
+    "report_data",
+    "scored_groups",
+    "write_report",
+]
+
+
+def write_report(run: Run, result: Made) -> dict[str, Any]:
+    """The report as plain data, after it was written beneath the study's directory."""
+    import json
+
+    from potstill.report import build_report
+
+    with run.progress.stage("report", 1, "page") as bar:
+        page = build_report(report_data(run, result), run.directory)
+        bar.advance()
+    report: dict[str, Any] = json.loads((page.parent / "report.json").read_text("utf-8"))
+    return report
+
+
+def report_data(run: Run, result: Made) -> ReportData:
+    """Every number and sentence of the report."""
+    problems = scored_groups(run.study, result.problems)
+    answers = answered(result.answers, problems)
+    taught = result.taught
+    gates = tuple(
+        gate_rows(
+            result.problems, taught.responses, taught.verdicts, result.lessons, run.study.gates
+        )
+    )
+    primary = run.study.primary or (run.study.levels[0].value, "base")
+    conditions = {a.condition.condition_id: a.condition for a in (result.taught, *result.answers)}
+    return ReportData.of(
+        run.study.name,
+        evaluate(answers, conditions, primary=primary),
+        conditions=tuple(conditions.values()),
+        corpus=_corpus(result),
+        reproduction=_reproduction(run, result),
+        training=tuple(_curve(cell) for cell in result.students),
+        calls=call_counts(run.ledger),
+        causes=tuple(_causes(result, problems)),
+        unread=unread_solvers(result.answers),
+        grader=_grader(result),
+        overlap=_overlap(result),
+        gates=tuple(gate_totals(gates, taught.responses, result.lessons)),
+        gate_rows=gates,
+        notes=_notes(result),
+        description=run.study.about,
+        published=tuple((x.who, _published(x)) for x in run.study.published),
+        cases=make_cases(result, problems),
+        cases_of=len(result.problems),
+    )
+
+
+def _published(x: PublishedFigure) -> Published:
+    return Published(x.table, x.label, x.correct, x.n, x.seen, x.chosen, x.spread)
+
+
+def scored_groups(study: Study, problems: Sequence[Problem]) -> Sequence[Problem]:
+    """The problems without the group that only says on which side they stand."""
+    options = study.split
+    if options.by != "given":
+        return problems
+    return [
+        replace(p, groups={k: v for k, v in p.groups.items() if k != options.group})
+        for p in problems
+    ]
+
+
+def answered(cells: Iterable[Answers], problems: Sequence[Problem]) -> list[Answered]:
+    """Every answer of the cells with its verdict, under the groups of these problems."""
+    groups: dict[tuple[tuple[str, str], ...], Mapping[str, str]] = {}
+    texts: dict[str, str] = {}
+    # a row of every solver and problem: what rows have in common is there once
+    return [
+        replace(
+            row,
+            problem_id=texts.setdefault(row.problem_id, row.problem_id),
+            condition_id=texts.setdefault(row.condition_id, row.condition_id),
+            groups=groups.setdefault(tuple(row.groups.items()), row.groups),
+        )
+        for cell in cells
+        for row in join(
+            cell.responses,
+            cell.verdicts,
+            problems,
+            role=cell.role,
+            set=cell.set,
+            split=cell.split,
+            level=cell.level,
+            seed=cell.seed,
+        )
+    ]
+
+
+def _corpus(result: Made) -> Corpus:
+    not_asked = Counter(
+        x.solver for cell in (result.taught, *result.answers) for x in cell.not_asked
+    )
+    return Corpus(
+        problems=len(result.problems) + len(result.set_aside),
+        set_aside=_counts(item.reason.value for item in result.set_aside),
+        splits=_counts(side.value for side in result.splits.values()),
+        teacher_outcomes=_counts(v.outcome.value for v in result.taught.verdicts),
+        not_asked=dict(not_asked),
+        lessons=lesson_counts(result),
+        trained=len(result.trained_ids()),
+        samples=_samples(result.taught),
+    )
+
+
+def _samples(taught: Answers) -> tuple[AtK, ...]:
+    """pass@k and majority@k of the teacher's replies, where each problem got several."""
+    if all(response.sample == 0 for response in taught.responses):
+        return ()
+    read: dict[str, list[str]] = {}
+    right: dict[str, list[bool]] = {}
+    for response, verdict in taught.judged():
+        if verdict.outcome is not Outcome.BAD_KEY and response.attempt == 0:
+            read.setdefault(response.problem_id, []).append(verdict.extracted)
+            right.setdefault(response.problem_id, []).append(verdict.outcome is Outcome.CORRECT)
+    return at_k(list(read.values()), list(right.values()))
+
+
+def lesson_counts(made: Made) -> tuple[LessonCount, ...]:
+    """The lessons of every level of the ladder, R0 too, and then of every control."""
+    return (*_lesson_counts(made.lessons), *_control_counts(made.chosen))
+
+
+def _control_counts(chosen: Mapping[str, Sequence[Lesson]]) -> Iterable[LessonCount]:
+    """The lessons of the controls: none of them can fail a gate, and none is of the ladder."""
+    for name, lessons in chosen.items():
+        if is_control(name):
+            yield _LevelCount.of(lessons).told(name, 0)
+
+
+def _lesson_counts(lessons: Iterable[Lesson]) -> Iterable[LessonCount]:
+    longer = {row.level: row.longer for row in inversions(lessons)}
+    levels: defaultdict[str, _LevelCount] = defaultdict(_LevelCount)
+    for lesson in lessons:
+        levels[lesson.level].add(lesson)
+    return [levels[level].told(level, longer.get(level, 0)) for level in sorted(levels)]
+
+
+@dataclass(slots=True)
+class _LevelCount:
+    """The lessons of one level, counted one by one."""
+
+    kept: int = 0
+    words: int = 0
+    tokens: int = 0
+    flagged: Counter[str] = field(default_factory=Counter)
+
+    @staticmethod
+    def of(lessons: Iterable[Lesson]) -> _LevelCount:
+        count = _LevelCount()
+        for lesson in lessons:
+            count.add(lesson)
+        return count
+
+    def add(self, lesson: Lesson) -> None:
+        self.flagged.update(lesson.flags)
+        if not lesson.flags:
+            self.kept += 1
+            self.words += lesson.words
+            self.tokens += lesson.tokens
+
+    def told(self, level: str, inverted: int) -> LessonCount:
+        return LessonCount(
+            level=level,
+            kept=self.kept,
+            flagged=dict(sorted(self.flagged.items())),
+            mean_words=self.words / self.kept if self.kept else 0.0,
+            mean_tokens=self.tokens / self.kept if self.kept else 0.0,
+            inversions=inverted,
+        )
+
+
+def _curve(cell: StudentCell) -> LossCurve:
+    return LossCurve(
+        variant=cell.student.variant,
+        seed=cell.student.seed,
+        history=tuple(LossPoint(x.step, x.train_loss, x.validation_loss) for x in cell.history),
+        chosen_step=cell.student.chosen_step,
+        chosen_why=cell.student.chosen_why,
+    )
+
+
+def call_counts(ledger: Ledger) -> tuple[CallCount, ...]:
+    """The calls and the spend of a study so far, by stage and model."""
+    return tuple(
+        CallCount(
+            stage=spend.group[0],
+            model=spend.group[1],
+            calls=spend.calls,
+            retries=spend.retries,
+            tokens_in=spend.tokens_in,
+            tokens_out=spend.tokens_out,
+            cost_usd=None if spend.unpriced else spend.cost_usd,
+        )
+        for spend in ledger.spend(("stage", "model"))
+    )
+
+
+def _causes(result: Made, problems: Sequence[Problem]) -> Iterable[CauseCount]:
+    """Why answers were not right, by solver and group."""
+    answers: Counter[tuple[str, Split, str, str]] = Counter()
+    causes: defaultdict[tuple[str, Split, str, str], Counter[str]] = defaultdict(Counter)
+    for cell in result.answers:
+        who = cell.level or cell.role.value
+        for problem, verdict in beside(problems, cell.verdicts):
+            for group in ("all", *(f"{k}={v}" for k, v in problem.groups.items())):
+                of = (cell.set, cell.split, who, group)
+                answers[of] += 1
+                if verdict.cause is not Cause.NONE:
+                    causes[of][verdict.cause.value] += 1
+    for of, count in answers.items():
+        yield CauseCount(*of, count, dict(sorted(causes[of].items())))
+
+
+def _grader(result: Made) -> Grader:
+    decided: Counter[str] = Counter()
+    disagreements: list[Disagreement] = []
+    unparseable = undecided = 0
+    for cell in (result.taught, *result.answers):
+        for problem, verdict in beside(result.problems, cell.verdicts):
+            decided[verdict.decided_by.value] += 1
+            undecided += verdict.outcome is Outcome.UNDECIDED
+            unparseable += verdict.judge is Opinion.UNDECIDED
+            if verdict.disagreed:
+                disagreements.append(
+                    Disagreement(
+                        problem_id=problem.id,
+                        key=problem.gold_text,
+                        answer=verdict.extracted,
+                        symbolic=verdict.symbolic.value,
+                        symbolic_why=verdict.symbolic_why,
+                        judge=verdict.judge.value,
+                        judge_why=verdict.judge_why,
+                        solver=cell.name,
+                        outcome=verdict.outcome.value,
+                    )
+                )
+    ordered = {who.value: decided[who.value] for who in DecidedBy if decided[who.value]}
+    return Grader(ordered, tuple(disagreements), unparseable, undecided)
+
+
+def _overlap(result: Made) -> tuple[OverlapPair, ...]:
+    """The pairs across the two sides; those that say the same were put on one side."""
+    rows = []
+    for pair in result.pairs:
+        for held, other in ((pair.a_id, pair.b_id), (pair.b_id, pair.a_id)):
+            across = (
+                result.splits[held] is Split.HELDOUT and result.splits[other] is not Split.HELDOUT
+            )
+            if across:
+                action = "same problem" if pair.leaks else "other numbers: counted, both kept"
+                rows.append(OverlapPair(held, other, pair.how, pair.score, action))
+    return tuple(rows)
+
+
+def _reproduction(run: Run, result: Made) -> Reproduction:
+    backend = ("mlx", "mlx-lm") if run.study.student.backend == "mlx" else ("torch", "peft")
+    names = ("potstill", *backend, "transformers", "math-verify")
+    return Reproduction(
+        command=f"potstill run study.yaml --out {run.directory.name}",
+        versions={"python": platform.python_version()} | {name: version(name) for name in names},
+        hashes={
+            "study": content_hash(run.study.model_dump(mode="json")),
+            "problems": content_hash(result.problems),
+            "base": run.base_hash,
+        },
+        seeds=tuple(run.study.seeds),
+    )
+
+
+def _notes(result: Made) -> tuple[str, ...]:
+    study = result.study
+    notes = []
+    if study.student.base == "pocket":
+        notes.append(
+            "The pocket base has seen worked multi-step text of the same problem families in "
+            "another format, with the sentences that R1's teacher uses: LoRA here mostly elicits "
+            "skills that the base already has, in line with what is known of small-data "
+            "distillation."
+        )
+    for cell in (result.taught, *result.answers):
+        if cell.not_asked:
+            notes.append(
+                f"{cell.name} was not asked {len(cell.not_asked)} of the "
+                f"{len(cell.not_asked) + len(cell.responses)} {cell.set} problems (no record of "
+                "them); they are counted apart and in no accuracy."
+            )
+        again: Counter[Finish] = Counter()
+        errored = 0
+        for response in cell.responses:
+            errored += response.finish is Finish.ERROR
+            again[response.finish] += response.attempt > 0
+        if again.total():
+            notes.append(
+                f"{again.total()} answers of {cell.name} on {cell.set} reached its token limit and "
+                f"were {cell.condition.when_cut}; {again[Finish.LENGTH]} of them were cut again."
+            )
+        if errored:
+            notes.append(
+                f"{errored} calls to {cell.name} on {cell.set} failed; run the study again and "
+                "they are asked again."
+            )
+    if study.difficulty is not None:
+        low, high = study.difficulty.train
+        outside = outside_difficulty(study, result.problems, result.splits)
+        if outside:
+            notes.append(
+                f"{outside} problems are of a difficulty outside {low} to {high} and were not "
+                "trained on."
+            )
+    if study.require == "own":
+        notes.append(
+            "Each level trains on the problems whose lesson passed at that level (require: own), "
+            "so the students differ in their problems as well as in length."
+        )
+    return tuple(notes)
+
+
+def _counts(values: Iterable[str]) -> dict[str, int]:
+    return dict(sorted(Counter(values).items()))

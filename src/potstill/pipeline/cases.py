@@ -1,0 +1,80 @@
+"""The problems of a study one by one, each with what was said of it, for the report's browser."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Container, Iterator, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from potstill.records import Level, Problem, Split
+from potstill.report.cases import Case, CaseLesson, Said, solver_order
+
+if TYPE_CHECKING:
+    from potstill.pipeline.made import Answers, Made
+
+__all__ = ["make_cases"]
+
+# a page takes some thousands, and people look at fewer
+MOST = 10_000
+_SIDES = (Split.HELDOUT, Split.VALID, Split.TRAIN)
+
+
+def make_cases(made: Made, problems: Sequence[Problem], most: int = MOST) -> tuple[Case, ...]:
+    """Up to ``most`` of the ``problems``, each with what was said of it, the held-out ones first.
+
+    ``problems`` are the study's, in their order.
+    """
+    chosen = _chosen(made, most)
+    said: defaultdict[str, list[Said]] = defaultdict(list)
+    for cell in (made.taught, *made.answers):
+        for problem_id, answer in _said(cell, chosen):
+            said[problem_id].append(answer)
+    lessons: defaultdict[str, list[CaseLesson]] = defaultdict(list)
+    for lesson in made.lessons:
+        if lesson.level != Level.R0 and lesson.problem_id in chosen:
+            case = CaseLesson(lesson.level, lesson.words, tuple(lesson.flags), lesson.text)
+            lessons[lesson.problem_id].append(case)
+    cases = {
+        p.id: Case(
+            id=p.id,
+            set=p.source,
+            side=made.splits[p.id].value,
+            text=p.text,
+            key=p.gold_text,
+            kind=p.kind,
+            groups=p.groups,
+            said=tuple(sorted(said[p.id], key=lambda x: (solver_order(x.who), x.seed, x.sample))),
+            lessons=tuple(sorted(lessons[p.id], key=lambda x: x.level)),
+        )
+        for p in problems
+        if p.id in chosen
+    }
+    return tuple(cases[problem_id] for problem_id in chosen)
+
+
+def _chosen(made: Made, most: int) -> dict[str, None]:
+    """The ids of the first problems, side by side, in order."""
+    by_side = (i for side in _SIDES for i, x in made.splits.items() if x is side)
+    return dict.fromkeys(islice(by_side, most))
+
+
+def _said(cell: Answers, chosen: Container[str]) -> Iterator[tuple[str, Said]]:
+    who = cell.level or cell.role.value
+    for r, verdict in cell.judged():
+        if r.problem_id in chosen:
+            yield (
+                r.problem_id,
+                Said(
+                    who=who,
+                    seed=cell.seed,
+                    sample=r.sample,
+                    outcome=verdict.outcome.value,
+                    read=verdict.extracted,
+                    why=verdict.why,
+                    finish=r.finish.value,
+                    reasoning=r.reasoning,
+                    text=r.text,
+                    tokens=r.tokens_out,
+                ),
+            )

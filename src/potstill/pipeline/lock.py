@@ -1,0 +1,235 @@
+"""``study.lock.json``: everything that decided a study's report, and the hash of all it stands on.
+
+Written whole once the report is. It holds no secret, no address and no path of any machine, and the
+same study ends with the same bytes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from potstill.errors import StoreError
+from potstill.records import content_hash
+from potstill.store.untrusted import stays_inside
+
+if TYPE_CHECKING:
+    from potstill.pipeline.context import Run
+    from potstill.study.schema import Agent, Study
+
+__all__ = ["LOCK_FILE", "deciding", "file_sha256", "read_lock", "write_lock"]
+
+LOCK_FILE = "study.lock.json"
+FORMAT_VERSION = 1
+
+_PACKAGES = (
+    *("potstill", "torch", "transformers", "peft", "accelerate", "tokenizers", "safetensors"),
+    *("mlx", "mlx-lm", "bitsandbytes", "numpy", "scipy", "sympy", "math-verify", "rapidfuzz"),
+    "pyarrow",
+)
+# parts of a study that decide nothing of its result, or that the lock tells in another form
+_TOLD_APART = {
+    *("problems", "teacher", "verifier", "condenser", "rater", "recorded", "student", "training"),
+    *("budget_usd", "training_log", "cluster"),
+}
+
+
+def write_lock(run: Run) -> Path:
+    """The path of the lock of a run that has just written its report.
+
+    ``decides`` is :func:`deciding`; ``artifacts`` the sha256 of every manifest that the report
+    stands on and of every file of the report, by their paths in the study's directory; ``ledger``
+    the number and digest of its replies; ``sha256`` the hash of all the rest.
+    """
+    from potstill.pipeline.context import VERSION
+    from potstill.store.atomic import versions_of, write_json
+
+    replies, digest = run.ledger.digest()
+    lock = {
+        "format_version": FORMAT_VERSION,
+        "study": run.study.name,
+        "decides": deciding(run.study, run.directory, run.base_hash),
+        "prices": _prices(run.study),
+        "versions": {"python": platform.python_version()} | versions_of(_PACKAGES),
+        "stages": VERSION,
+        "machine": {
+            "system": platform.system(),
+            "processor": platform.machine(),
+            "cores": os.cpu_count(),
+            "device": _device(run.study),
+        },
+        "artifacts": _artifacts(run),
+        "ledger": {"replies": replies, "sha256": digest},
+    }
+    path = run.directory / LOCK_FILE
+    write_json(path, lock | {"sha256": content_hash(lock)})
+    return path
+
+
+def read_lock(directory: Path) -> dict[str, Any] | None:
+    """The lock of a study's directory, None where it has none.
+
+    Raises StoreError where it was written by a newer Potstill, or is not as it was written.
+    """
+    path = directory / LOCK_FILE
+    try:
+        lock = json.loads(path.read_text("utf-8"))
+        if lock["format_version"] > FORMAT_VERSION:
+            raise StoreError(f"{LOCK_FILE} was written by a newer Potstill; upgrade to read it.")
+        rest = {name: value for name, value in lock.items() if name != "sha256"}
+        if content_hash(rest) != lock["sha256"]:
+            raise ValueError("its own hash does not fit")
+        _check_shape(rest)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
+        raise StoreError(
+            f"{LOCK_FILE} is not as it was written ({exc}); run the study again to write it anew."
+        ) from exc
+    return rest
+
+
+def deciding(study: Study, directory: Path, base_hash: str) -> dict[str, Any]:
+    """Every setting, prompt and input that decides a study's result, in plain values.
+
+    Files stand in it as the sha256 of their content, the base model as ``base_hash``. Raises
+    InputError for ``iterations: auto`` without a diagnosis.
+    """
+    from potstill.grading import Rulings
+    from potstill.pipeline.context import fingerprint
+    from potstill.training.diagnosis import resolve_iterations
+
+    told = study.model_dump(mode="json", exclude=_TOLD_APART)
+    told["problems"] = [
+        {"source": s.source, "name": s.label, "use": s.use, "options": _portable(s.options)}
+        for s in study.problems
+    ]
+    told["agents"] = {role: _asked(agent) for role, agent in study.agents().items()}
+    if study.recorded:
+        told["recorded"] = _portable(study.recorded.model_dump(mode="json"))
+    told["student"] = study.student.model_dump(mode="json", exclude={"device"}) | {
+        "base": Path(study.student.base).name
+        if _is_path(study.student.base)
+        else study.student.base,
+        "base_hash": base_hash,
+    }
+    recipe = resolve_iterations(study.training, directory)
+    told["training"] = recipe.model_dump(mode="json", exclude={"threads"})
+    told["rulings"] = Rulings.load(directory / "rulings.jsonl").digest
+    told["prompts"] = _prompts()
+    plain: dict[str, Any] = json.loads(json.dumps(told, default=fingerprint))
+    return plain
+
+
+def file_sha256(path: Path) -> str:
+    """The sha256 of a file's bytes, read in pieces."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _check_shape(lock: Mapping[str, Any]) -> None:
+    """Nothing, if a lock of unknown origin can be read like one of ours. Raises ValueError."""
+    decides, ledger, artifacts = lock["decides"], lock["ledger"], lock["artifacts"]
+    texts = [*artifacts, *artifacts.values(), ledger["sha256"], decides["student"]["base_hash"]]
+    shaped = (
+        all(isinstance(text, str) for text in texts)
+        and isinstance(ledger["replies"], int)
+        and isinstance(decides["problems"], list)
+        and all(isinstance(lock[name], dict) for name in ("versions", "stages", "machine"))
+    )
+    if not shaped:
+        raise ValueError("it holds something else than a lock does")
+    for name in artifacts:
+        if name.split("/")[0] not in ("cells", "report") or not stays_inside(name):
+            raise ValueError(f"{name!r} is no artifact of a study")
+
+
+def _artifacts(run: Run) -> dict[str, str]:
+    found = {
+        f"cells/{cell.stage}/{cell.key}/manifest.json": run.store.digest(cell)
+        for cell in dict.fromkeys(run.used)
+    }
+    report = run.directory / "report"
+    for path in report.rglob("*"):
+        if path.is_file():
+            found[path.relative_to(run.directory).as_posix()] = file_sha256(path)
+    return dict(sorted(found.items()))
+
+
+def _asked(agent: Agent) -> dict[str, Any]:
+    """Who an agent is and how it is asked; never where it lives or with what key."""
+    from potstill.pipeline.context import agent_identity
+
+    told = dict(agent_identity(agent))
+    return told | {
+        "who": _portable(told["who"]),
+        "sampling": dataclasses.asdict(agent.sampling),
+        "samples": agent.samples,
+        "when_cut": str(agent.past_cut or ""),
+    }
+
+
+def _prompts() -> dict[str, Any]:
+    """The prompts that no study file holds."""
+    from potstill.grading.judge import JUDGE_SYSTEM, READING_NOTE, REMINDER, RUBRIC_NOTE
+    from potstill.lessons.difficulty import RATING_SYSTEM
+    from potstill.lessons.ladder import LADDER, SYSTEM
+    from potstill.solvers.cut import CONTINUE_PROMPT
+
+    return {
+        "judge": JUDGE_SYSTEM,
+        "judge again": REMINDER,
+        "judge by rubric": RUBRIC_NOTE,
+        "judge of a whole response": READING_NOTE,
+        "condense": SYSTEM,
+        "ladder": {rung.level.value: dataclasses.asdict(rung) for rung in LADDER},
+        "rate": RATING_SYSTEM,
+        "continue": CONTINUE_PROMPT,
+    }
+
+
+def _prices(study: Study) -> list[dict[str, Any]]:
+    """What each bought model costs today, in dollars per million tokens, and who says so."""
+    from potstill.pipeline.agents import agent_price, is_free
+
+    rows: dict[str, dict[str, Any]] = {}
+    for agent in study.agents().values():
+        if is_free(agent):
+            continue
+        model = str(agent.options.get("model", ""))
+        own, listed = agent.options.get("price"), agent_price(agent)
+        if isinstance(own, Mapping):
+            rows[model] = {"model": model, **own, "source": "the study"}
+        else:
+            rows[model] = dataclasses.asdict(listed) if listed else {"model": model}
+    return [rows[model] for model in sorted(rows)]
+
+
+def _device(study: Study) -> str:
+    if study.student.backend == "mlx":
+        return "mlx"
+    from potstill.models.torch_base import choose_device
+
+    return choose_device(study.student.device)
+
+
+def _portable(value: Any) -> Any:
+    """The value with files as the hash of their content; of one that is not here, its name."""
+    from potstill.pipeline.context import fingerprint
+
+    if isinstance(value, Mapping):
+        return {str(name): _portable(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_portable(inner) for inner in value]
+    told = fingerprint(value)
+    return Path(told).name if isinstance(told, str) and _is_path(told) else told
+
+
+def _is_path(text: str) -> bool:
+    return Path(text).is_absolute() or text.startswith(("~", "./", "../"))

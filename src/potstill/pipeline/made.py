@@ -1,0 +1,108 @@
+"""What the stages of a study made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from potstill.problems.overlap.pairs import Pair
+from potstill.records import (
+    Condition,
+    Lesson,
+    NotAsked,
+    Problem,
+    Response,
+    Role,
+    Sampling,
+    SetAside,
+    Split,
+    Student,
+    Verdict,
+)
+from potstill.store.tables import part
+from potstill.study.schema import Study
+
+if TYPE_CHECKING:
+    from potstill.training.records import HistoryPoint
+
+__all__ = ["MIX", "UNASKED", "Answers", "AskedLevel", "Made", "StudentCell", "Who"]
+
+
+@dataclass(frozen=True, slots=True)
+class AskedLevel:
+    """A level that a solver is asked for by name, and the mean words of its lessons."""
+
+    level: str
+    words: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What one solver said under one condition, and the verdicts on it."""
+
+    name: str
+    role: Role
+    level: str
+    seed: int
+    set: str
+    condition: Condition
+    responses: Sequence[Response]
+    not_asked: Sequence[NotAsked]
+    verdicts: Sequence[Verdict] = ()
+    split: Split = Split.HELDOUT
+
+    def judged(self) -> Iterator[tuple[Response, Verdict]]:
+        """Yield every response with its verdict, in the order of the study's problems."""
+        return zip(self.responses, self.verdicts, strict=True)
+
+    @property
+    def label(self) -> str:
+        """Who answered which set, in a few characters."""
+        seed = f" s{self.seed}" if self.role is Role.STUDENT else ""
+        return f"{self.level or self.role.value}{seed} · {self.set}"
+
+
+UNASKED = Answers("", Role.TEACHER, "", 0, "", Condition("", "", "", Sampling(), ""), (), ())
+MIX = "mix"
+# A student, or None for the base, and the level it is asked for by name.
+Who: TypeAlias = "tuple[StudentCell | None, AskedLevel | None]"
+
+
+@dataclass(frozen=True, slots=True)
+class StudentCell:
+    """A trained student, where it is, and how its losses went."""
+
+    student: Student
+    folder: Path
+    history: tuple[HistoryPoint, ...]
+
+
+@dataclass(slots=True)
+class Made:
+    """What the stages of a study have made so far. ``chosen`` holds the controls too."""
+
+    study: Study
+    problems: Sequence[Problem] = ()
+    set_aside: Sequence[SetAside] = ()
+    splits: Mapping[str, Split] = field(default_factory=dict)
+    pairs: Sequence[Pair] = ()
+    taught: Answers = UNASKED
+    lessons: Sequence[Lesson] = ()
+    chosen: Mapping[str, Sequence[Lesson]] = field(default_factory=dict)
+    students: Sequence[StudentCell] = ()
+    answers: Sequence[Answers] = ()
+
+    def on_side(self, *sides: Split) -> Sequence[Problem]:
+        """The problems that stand on one side, or on any of several."""
+        placed = enumerate(self.splits.values())
+        return part(self.problems, [i for i, side in placed if side in sides])
+
+    def trained_ids(self) -> set[str]:
+        """The problems that some lesson chosen to train on is of."""
+        return {lesson.problem_id for lessons in self.chosen.values() for lesson in lessons}
+
+    def by_split(self) -> dict[Split, Sequence[Problem]]:
+        """The problems of every side."""
+        return {side: self.on_side(side) for side in Split}

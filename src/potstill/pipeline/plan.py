@@ -1,0 +1,301 @@
+"""Looking before anything is sent: a study's settings, its problems, the calls it would make."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from potstill.grading.maths.kinds import infer_kind
+from potstill.pipeline.estimate import Call, Estimate, estimate
+from potstill.plugins import SOLVERS, SOURCES
+from potstill.records import Problem, Split
+from potstill.study.schema import Study, load_options, load_study, read_study
+from potstill.text import literal, shown
+from potstill.training.recipe import PRESETS
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from potstill.problems import Imported
+
+__all__ = [
+    "Call",
+    "Setting",
+    "flat",
+    "model_of",
+    "planned_calls",
+    "print_calls",
+    "print_plan",
+    "print_problems",
+    "settings",
+    "sides_of",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One resolved value of a study and where it came from: file, preset or default."""
+
+    name: str
+    value: str
+    origin: str
+
+
+def settings(study: Study, raw: Mapping[str, Any]) -> list[Setting]:
+    """Every value of a study with its origin, in the order of the schema."""
+    resolved = study.model_dump(mode="json", exclude_none=True)
+    found = dict(flat(raw))
+    training = raw.get("training")
+    preset = training.get("preset", "") if isinstance(training, Mapping) else ""
+    rows = []
+    for name, value in flat(_with_plugin_defaults(study, resolved)):
+        field = name.removeprefix("training.")
+        if name in found or any(name.startswith(f"{key}[") for key in found):
+            origin = "file"
+        elif name != field and field in PRESETS.get(preset, {}):
+            origin = f"preset {preset}"
+        else:
+            origin = "default"
+        rows.append(Setting(name, str(value), origin))
+    return rows
+
+
+def sides_of(study: Study, problems: Sequence[Problem]) -> Mapping[str, Split]:
+    """The side of every problem by its id, as a run would divide them."""
+    from potstill.problems.overlap.find import find_pairs
+    from potstill.problems.split import split
+
+    use = {source.label: source.use for source in study.problems}
+    return split(problems, study.split, find_pairs(problems), use)
+
+
+def planned_calls(study: Study, imported: Imported) -> tuple[dict[str, int], list[Call]]:
+    """How many problems stand on each side, and the calls a run would make at most."""
+    sides = Counter(sides_of(study, imported.problems).values())
+    lessons, heldout = sides[Split.TRAIN] + sides[Split.VALID], sides[Split.HELDOUT]
+    base = 1 + len({*study.mix, *study.evaluation.base_at})
+    solvers = (len(study.variants) + len(study.mix)) * len(study.seeds) + base
+    samples = study.teacher.samples
+    failures = study.difficulty is not None and study.difficulty.by == "failures"
+    names = {role: model_of(agent) for role, agent in study.agents().items()}
+    calls = [
+        Call(
+            "teach",
+            "teacher",
+            names["teacher"],
+            lessons * samples + heldout * (samples if failures else 1),
+            "as often as samples says" + ("" if failures else ", held out once"),
+        ),
+    ]
+    if study.rater:
+        why = "each problem once, and again where the reply cannot be read"
+        calls.insert(0, Call("rate", "rater", names["rater"], lessons + heldout, why))
+    seen = sides[Split.TRAIN] if study.evaluation.seen == "report" else 0
+    local = (heldout + seen) * solvers
+    if study.verifier and study.verify != "symbolic":
+        most = lessons * samples + heldout + local
+        calls.append(Call("verify", "verifier", names["verifier"], most, _verify_why(study)))
+    if study.condenser:
+        most = lessons * len(study.levels)
+        calls.append(
+            Call(
+                *("condense", "condenser", names["condenser"], most),
+                "at most, and again where one is refused",
+            )
+        )
+    calls.append(Call("answer", "", study.student.base, local, "on this machine, the base too"))
+    return {side.value: sides[side] for side in Split}, calls
+
+
+def _verify_why(study: Study) -> str:
+    if study.verify == "both":
+        return "at most: every graded answer, of the teacher, the base and every student"
+    return (
+        "at most: the answers that the symbolic check can neither read nor decide, of the teacher, "
+        "the base and every student"
+    )
+
+
+def print_plan(path: Path, directory: Path, console: Console) -> None:
+    """Nothing; prints the settings of a study file, its problems, and the calls it would make.
+
+    Where ``directory`` has a ledger, tokens and dollars are of what it lacks, measured from it.
+    """
+    from rich.table import Table
+
+    from potstill.problems import load_problems
+
+    study = load_study(path)
+    table = Table(title=f"{study.name}: every setting", title_justify="left", box=None)
+    for head in ("setting", "value", "from"):
+        table.add_column(head, overflow="fold")
+    for row in settings(study, read_study(path)):
+        style = "dim" if row.origin == "default" else ""
+        value = literal(row.value.replace("\n", "\\n"))
+        table.add_row(literal(row.name), value, literal(row.origin), style=style)
+    console.print(table)
+    imported = load_problems(study.problems, infer=infer_kind)
+    sides, calls = planned_calls(study, imported)
+    reasons = Counter(item.reason.value for item in imported.set_aside)
+    console.print(
+        f"\n{len(imported.problems):,} problems: "
+        + ", ".join(f"{count:,} {side}" for side, count in sides.items())
+        + f"; {len(imported.set_aside):,} set aside"
+        + (f" ({', '.join(f'{n} {why}' for why, n in reasons.items())})" if reasons else "")
+    )
+    variants = [*study.variants, *(["mix"] if study.mix else [])]
+    grid = f"{_several(variants, 'variant')} ({', '.join(variants)})"
+    total = _several([*product(variants, study.seeds)], "student")
+    console.print(f"{total}: {grid} x {_several(study.seeds, 'seed')}\n", highlight=False)
+    print_calls(study, _estimates(study, calls, imported, directory), console)
+    if study.verifier is None or study.verify == "symbolic":
+        console.print(
+            "No second reader: an answer that the symbolic check cannot read counts as not right. "
+            "A verifier reads such answers; potstill review shows some of them to a person.",
+            highlight=False,
+        )
+    console.print("\nNothing was sent.")
+
+
+def _estimates(
+    study: Study, calls: list[Call], imported: Imported, directory: Path
+) -> list[Estimate]:
+    from potstill.ledger.ledger import Ledger
+
+    path = directory / "ledger.sqlite"
+    if not path.exists():
+        return estimate(study, calls, imported.problems, None)
+    with Ledger.open(path, readonly=True) as ledger:
+        return estimate(study, calls, imported.problems, ledger)
+
+
+def print_calls(study: Study, rows: list[Estimate], console: Console) -> None:
+    """Nothing; prints what every kind of call will take and cost, and what is left to pay."""
+    from rich.table import Table
+
+    plan = Table(title="calls it would make", title_justify="left", box=None, pad_edge=False)
+    plan.add_column("stage", no_wrap=True)
+    plan.add_column("model", overflow="ellipsis")
+    for head in ("calls", "bought", "tokens in", "tokens out", "dollars"):
+        plan.add_column(head, justify="right", no_wrap=True)
+    for row in rows:
+        local = not row.call.role
+        plan.add_row(
+            literal(row.call.stage),
+            literal(row.call.model),
+            f"{row.call.calls:,}",
+            "" if local else f"{row.have:,}",
+            "" if local else f"{row.tokens_in:,}",
+            "" if local else f"{row.tokens_out:,}",
+            "no price" if row.usd is None else f"{row.usd:,.2f}",
+        )
+    console.print(plan)
+    for row in rows:
+        basis = ""
+        if row.call.role and row.left:
+            basis = (
+                f"; tokens as in {row.measured:,} replies so far"
+                if row.measured
+                else "; tokens assumed"
+            )
+        console.print(
+            f"[dim]{literal(row.call.stage)}: {literal(row.call.why)}{basis}[/dim]", highlight=False
+        )
+    known = [row.usd for row in rows if row.usd is not None]
+    unknown = list(dict.fromkeys(row.call.model for row in rows if row.usd is None))
+    lacking = (
+        f", without {literal(', '.join(unknown))}, whose price is not known" if unknown else ""
+    )
+    console.print(f"\nStill to pay: about ${sum(known):,.2f} at most{lacking}.", highlight=False)
+    if study.budget_usd is not None:
+        console.print(f"The budget for all runs together: ${study.budget_usd:,.2f}.")
+
+
+def print_problems(file: Path, console: Console, *, only_aside: bool) -> None:
+    """Nothing; prints every problem of a study file or a data file, and those set aside."""
+    from rich.table import Table
+
+    from potstill.problems import describe, guess_source, load_problems
+
+    if file.suffix in (".yaml", ".yml"):
+        imported = load_problems(load_study(file).problems, infer=infer_kind)
+    else:
+        source = guess_source(file)
+        console.print(f"[dim]Read as {source.source}: {literal(source.why)}[/dim]", highlight=False)
+        imported = load_problems([source], infer=infer_kind)
+    rows = [row for row in describe(imported) if row.reason or not only_aside]
+    table = Table(box=None, pad_edge=False, expand=True)
+    table.add_column("id", overflow="ellipsis", no_wrap=True, ratio=2)
+    table.add_column("kind", no_wrap=True, width=11)
+    table.add_column("key", overflow="ellipsis", no_wrap=True, width=14)
+    table.add_column("problem", overflow="ellipsis", no_wrap=True, ratio=3)
+    for row in rows:
+        text = " ".join(row.text.split())
+        if row.reason:
+            why = row.reason + (f": {row.detail}" if row.detail else "")
+            table.add_row(_plain(row.id), "set aside", _plain(row.key), _plain(why), style="yellow")
+        else:
+            table.add_row(_plain(row.id), _plain(row.kind), _plain(row.key), _plain(text))
+    console.print(table)
+    kinds = Counter(row.kind for row in describe(imported) if not row.reason)
+    reasons = Counter(item.reason.value for item in imported.set_aside)
+    console.print(f"\n{len(imported.problems):,} problems by kind: {literal(_listed(kinds))}")
+    console.print(f"{len(imported.set_aside):,} set aside: {_listed(reasons) or 'none'}")
+
+
+def _plain(text: str) -> Any:
+    from rich.text import Text
+
+    return Text(shown(" ".join(text.split())))
+
+
+def _several(items: Sequence[object], noun: str) -> str:
+    return f"{len(items)} {noun}" + ("s" if len(items) != 1 else "")
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{count:,} {name}" for name, count in ordered)
+
+
+def model_of(agent: Any) -> str:
+    """The name of the model that plays a role; its solver's where it names none."""
+    return str(agent.options.get("model", agent.solver))
+
+
+def _with_plugin_defaults(study: Study, resolved: dict[str, Any]) -> dict[str, Any]:
+    """The resolved study with the sections' own options in place, defaults included."""
+    for source, section in zip(study.problems, resolved["problems"], strict=True):
+        section |= _options(SOURCES, source.source, source.options)
+        del section["options"]
+    for role, agent in study.agents().items():
+        own = resolved[role]
+        del own["options"]
+        # a solver's option of the same name never reaches it: the section's own key takes it
+        resolved[role] = own | {
+            name: value
+            for name, value in _options(SOLVERS, agent.solver, agent.options).items()
+            if name not in own
+        }
+    return resolved
+
+
+def _options(group: str, name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    dumped: dict[str, Any] = load_options(group, name, options, ()).model_dump(mode="json")
+    return dumped
+
+
+def flat(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value of nested mappings and lists with its dotted name; plain lists are one value."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from flat(inner, f"{prefix}.{key}".lstrip("."))
+    elif isinstance(value, list) and any(isinstance(inner, Mapping | list) for inner in value):
+        for index, inner in enumerate(value):
+            yield from flat(inner, f"{prefix}[{index}]")
+    else:
+        yield prefix, value

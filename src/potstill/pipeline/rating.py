@@ -1,0 +1,79 @@
+"""The stage that rates problems: how hard each is, and which are worth teaching."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from potstill.errors import StudyError
+from potstill.lessons.difficulty import Rating, rate_by_failures, rate_by_model
+from potstill.pipeline.asking import ask_teacher
+from potstill.pipeline.context import VERSION, Run, agent_identity
+from potstill.pipeline.stages import judge
+from potstill.records import Problem, Split, content_hash
+from potstill.store.cells import Cell, Filling
+from potstill.study.schema import Study
+
+__all__ = ["outside_difficulty", "rate", "worth_teaching"]
+
+
+def rate(run: Run, problems: Sequence[Problem]) -> Sequence[Problem]:
+    """The problems with their difficulty as a group, where the study has them rated."""
+    study = run.study
+    options = study.difficulty
+    if options is None:
+        return problems
+    own = next((p.id for p in problems if "difficulty" in p.groups), "")
+    if own:
+        raise StudyError(
+            f"difficulty: {own} brings a group of that name with it; rename the group in its "
+            "source, or take the section out."
+        )
+    answers = None
+    if options.by == "failures":
+        answers = ask_teacher(run, problems, "difficulty", samples=study.teacher.samples)
+        answers = judge(run, answers, problems)
+    cell = Cell.of(
+        "ratings",
+        by=options.by,
+        problems=content_hash([[p.id, p.text] for p in problems]),
+        rater=agent_identity(study.rater) if study.rater else "",
+        verdicts=content_hash(answers.verdicts) if answers else "",
+        version=VERSION["ratings"],
+    )
+
+    def make(out: Filling) -> None:
+        if answers is not None:
+            ratings = rate_by_failures(problems, answers.verdicts)
+        else:
+            stream = rate_by_model(run.agent("rater"), problems, "rate")
+            ratings = list(run.counted("rate", len(problems), "ratings", stream))
+        order = {p.id: i for i, p in enumerate(problems)}
+        for rating in sorted(ratings, key=lambda x: order[x.problem_id]):
+            out.add("ratings", rating)
+        out.summary["errored"] = sum(x.failed for x in ratings)
+
+    if run.store.exists(cell) and run.store.manifest(cell).summary.get("errored") and not run.peek:
+        run.progress.note("rate: some calls failed before; they are asked again.")
+        run.store.discard(cell)
+    run.cell(cell, "rate", {"ratings": Rating}, make)
+    rated = {x.problem_id: x.group for x in run.store.read(cell, "ratings", Rating)}
+    run.store.check_same(cell, "ratings", rated, (p.id for p in problems))
+    return [replace(p, groups={**p.groups, "difficulty": rated[p.id]}) for p in problems]
+
+
+def worth_teaching(study: Study, problems: Sequence[Problem]) -> Sequence[Problem]:
+    """Those of the problems whose difficulty is trained on; an unrated one only where all are."""
+    if study.difficulty is None or study.difficulty.train == (1, 10):
+        return problems
+    low, high = study.difficulty.train
+    rated = [(p, p.groups["difficulty"]) for p in problems]
+    return [p for p, rating in rated if rating.isdigit() and low <= int(rating) <= high]
+
+
+def outside_difficulty(
+    study: Study, problems: Sequence[Problem], splits: Mapping[str, Split]
+) -> int:
+    """How many problems that are not held out are too easy or too hard to be trained on."""
+    taught = [p for p in problems if splits[p.id] is not Split.HELDOUT]
+    return len(taught) - len(worth_teaching(study, taught))

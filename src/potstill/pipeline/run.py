@@ -1,0 +1,235 @@
+"""A study from problems to report, read top to bottom; the stages themselves are next door."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from potstill.cluster.shards import recover_replies
+from potstill.cluster.storage import check_storage, open_storage
+from potstill.errors import InputError, StoreError
+from potstill.evaluation import refuse_seen
+from potstill.lessons.controls import is_control, make_controls
+from potstill.pipeline.asking import ask_student, ask_teacher
+from potstill.pipeline.context import NotFresh, Run
+from potstill.pipeline.made import MIX, Answers, AskedLevel, Made, StudentCell, Who
+from potstill.pipeline.rating import rate, worth_teaching
+from potstill.pipeline.stages import UNSOLVED, bring_in, judge, make_lessons, solved, split_up
+from potstill.pipeline.students import answer_ahead, levels_to_ask, train_students
+from potstill.progress import Progress, quiet
+from potstill.records import Problem, Role, Split
+from potstill.store.cells import Store
+from potstill.store.tables import part
+from potstill.store.untrusted import read_json
+from potstill.study.schema import Study
+
+__all__ = [
+    "STAGES",
+    "carry_out",
+    "go_through",
+    "open_run",
+    "read_curriculum",
+    "read_lessons",
+    "read_stages",
+    "run_study",
+    "study_of",
+]
+
+STAGES = ("problems", "split", "rate", "teach", "verify", "condense", "train", "answer", "report")
+
+
+def run_study(
+    study: Study,
+    directory: Path,
+    *,
+    progress: Progress = quiet,
+    until: str = "",
+    peek: bool = False,
+    on: str = "",
+) -> dict[str, Any] | None:
+    """The report of a study as plain data, once every stage is fresh; None if stopped before.
+
+    ``on`` names the cluster that trains, answers and grades (``ray``, ``ray://HOST:PORT``); empty,
+    this process does. Raises InputError for a stage that does not exist, and what the stages raise.
+    """
+    if until and until not in STAGES:
+        raise InputError(f"there is no stage {until!r}; the stages are {', '.join(STAGES)}.")
+    with ExitStack() as stack:
+        return carry_out(open_run(study, directory, progress, stack, peek=peek, on=on), until)
+
+
+def carry_out(run: Run, until: str = "") -> dict[str, Any] | None:
+    """The report of an opened run, and its lock, once every stage is fresh; None if stopped."""
+    from potstill.pipeline.assemble import write_report
+    from potstill.pipeline.lock import write_lock
+
+    made = Made(run.study)
+    for stage in go_through(run, made):
+        if stage == until:
+            return None
+    run.end_grading()
+    report = write_report(run, made)
+    write_lock(run)
+    return report
+
+
+def open_run(
+    study: Study,
+    directory: Path,
+    progress: Progress,
+    stack: ExitStack,
+    *,
+    peek: bool = False,
+    on: str = "",
+) -> Run:
+    """A run over a study's directory, closed with the stack; its only writer unless it peeks."""
+    from potstill.ledger.ledger import Ledger
+
+    if on:
+        from potstill.cluster.session import check_place
+
+        check_place(on)
+        check_storage(study.cluster)
+    store = Store(directory, create=not peek)
+    ledger = stack.enter_context(Ledger.open(directory / "ledger.sqlite", readonly=peek))
+    storage = None
+    if not peek:
+        storage = open_storage(study.cluster, directory) if on else None
+        recover_replies(directory, ledger, storage)
+        _write_snapshot(study, store, directory)
+    return Run(study, directory, store, ledger, progress, stack, peek, on=on, storage=storage)
+
+
+def read_lessons(run: Run) -> Made:
+    """What the stages up to the lessons make, made now where it is not there."""
+    return read_stages(run, "condense")
+
+
+def read_stages(run: Run, until: str) -> Made:
+    """What the stages up to one make, made now where it is not there."""
+    made = Made(run.study)
+    for stage in go_through(run, made):
+        if stage == until:
+            break
+    return made
+
+
+def read_curriculum(study: Study, directory: Path) -> Made:
+    """What a study directory holds up to its lessons; nothing is made and nothing bought.
+
+    Raises NotFresh where a stage up to the lessons is not finished.
+    """
+    with ExitStack() as stack:
+        return read_lessons(open_run(study, directory, quiet, stack, peek=True))
+
+
+def go_through(run: Run, made: Made) -> Iterator[str]:
+    """Yields the name of each stage, in the order of STAGES, once ``made`` holds what it made."""
+    study = run.study
+    made.problems, made.set_aside = bring_in(run)
+    yield "problems"
+    made.splits, made.pairs = split_up(run, made.problems)
+    yield "split"
+    made.problems = rate(run, made.problems)
+    yield "rate"
+    asked = worth_teaching(study, made.on_side(Split.TRAIN, Split.VALID))
+    made.taught = ask_teacher(run, asked, "train", samples=study.teacher.samples)
+    yield "teach"
+    made.taught = judge(run, made.taught, asked)
+    yield "verify"
+    made.lessons, chosen = make_lessons(run, made.taught, asked)
+    controls = [x for x in study.variants if is_control(x)]
+    made.chosen = {**chosen, **make_controls(chosen, controls, asked, run.count_tokens)}
+    yield "condense"
+    made.students = train(run, made)
+    yield "train"
+    at = [x for x in study.levels if x in (*study.mix, *study.evaluation.base_at)]
+    levels = levels_to_ask(made.chosen, at)
+    made.answers = evaluate(run, made.students, levels, made.on_side(Split.HELDOUT))
+    if study.evaluation.seen == "report":
+        trained = made.trained_ids()
+        seen = [p for p in made.on_side(Split.TRAIN) if p.id in trained]
+        again = evaluate(run, made.students, levels, seen, Split.TRAIN)
+        made.answers = [*made.answers, *again]
+    yield "answer"
+
+
+def train(run: Run, made: Made) -> list[StudentCell]:
+    """One student for every level and seed: the grid."""
+    heldout = (i for i, side in made.splits.items() if side is Split.HELDOUT)
+    leaks = (xy for p in made.pairs if p.leaks for xy in ((p.a_id, p.b_id), (p.b_id, p.a_id)))
+    refuse_seen(heldout, made.trained_ids(), leaks)
+    return train_students(run, made.chosen, made.by_split())
+
+
+def evaluate(
+    run: Run,
+    students: Sequence[StudentCell],
+    levels: Sequence[AskedLevel],
+    asked: Sequence[Problem],
+    split: Split = Split.HELDOUT,
+) -> list[Answers]:
+    """Teacher, base and every student on every set of one side, with verdicts.
+
+    The base answers once for each of ``levels``, and the mixed student beside it at its own.
+    """
+    single = [x for x in students if x.student.variant != MIX]
+    mixed = [x for x in students if x.student.variant == MIX]
+    found: list[Answers] = []
+    missing = 0
+    who: list[Who] = [(x, None) for x in (None, *single)]
+    who += [
+        (x, level)
+        for level in levels
+        for x in (None, *(mixed if level.level in run.study.mix else ()))
+    ]
+    labels = [p.source for p in asked]
+    sets = {
+        s.label: part(asked, [i for i, label in enumerate(labels) if label == s.label])
+        for s in run.study.problems
+    }
+    if run.on and not run.peek:
+        answer_ahead(run, who, sets.values())
+    for name, problems in sets.items():
+        if not problems:
+            continue
+        label = name if split is Split.HELDOUT else f"{name} ({split.value})"
+        makers: list[Callable[[], Answers]] = [partial(ask_teacher, run, problems, label)]
+        makers += [partial(ask_student, run, x, problems, label, level) for x, level in who]
+        solutions = UNSOLVED  # the teacher comes first
+        for make in makers:
+            try:
+                made = judge(run, make(), problems, solutions)
+                if made.role is Role.TEACHER:
+                    solutions = solved(made)
+                found.append(replace(made, set=name, split=split))
+            except NotFresh:
+                missing += 1
+    if missing:
+        raise NotFresh(f"{missing} solvers have not answered yet.")
+    return found
+
+
+def _write_snapshot(study: Study, store: Store, directory: Path) -> None:
+    from potstill.store.atomic import write_atomically
+
+    text = json.dumps(study.model_dump(mode="json"), indent=1, ensure_ascii=False)
+    write_atomically(directory / "study.json", text.encode())
+
+
+def study_of(directory: Path) -> Study:
+    """The study that a directory was made by. Raises StoreError where it is none."""
+    path = directory / "study.json"
+    try:
+        return Study.model_validate(read_json(path), strict=False)
+    except FileNotFoundError as exc:
+        raise StoreError(
+            f"{directory} is no study directory (no study.json); name one that potstill run made."
+        ) from exc
+    except ValueError as exc:
+        raise StoreError(f"{path} is damaged; run the study again to write it anew.") from exc

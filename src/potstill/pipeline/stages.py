@@ -1,0 +1,301 @@
+"""The stages of a study, each a function of the stages before it.
+
+What a stage makes is a cell named by its inputs: killed, it goes on where it was; a changed input
+makes anew exactly what hangs on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby, tee
+from typing import TYPE_CHECKING, Any
+
+from potstill.errors import InputError
+from potstill.grading.maths.kinds import infer_kind
+from potstill.lessons.condense import condense
+from potstill.lessons.ladder import LADDER
+from potstill.lessons.recorded import Unmatched, read_recorded
+from potstill.lessons.select import select
+from potstill.pipeline.context import VERSION, Run, agent_identity, fingerprint
+from potstill.pipeline.made import Answers
+from potstill.problems.overlap.pairs import Pair
+from potstill.records import (
+    Lesson,
+    Outcome,
+    Problem,
+    Response,
+    Role,
+    SetAside,
+    Split,
+    Verdict,
+    content_hash,
+)
+from potstill.store.cells import Cell, Filling
+from potstill.store.tables import beside, in_batches, part
+from potstill.study.schema import Study
+
+if TYPE_CHECKING:
+    from potstill.grading.verdicts import CutRule
+
+__all__ = [
+    "UNSOLVED",
+    "Solved",
+    "bring_in",
+    "judge",
+    "make_lessons",
+    "problems_cell",
+    "solved",
+    "split_up",
+]
+
+# so many go down the ladder together: enough to keep any endpoint busy, and few to hold in memory
+_CONDENSED_TOGETHER = 4_096
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """Where one problem stands."""
+
+    problem_id: str
+    split: Split
+
+
+@dataclass(frozen=True, slots=True)
+class Solved:
+    """Right solutions of some problems, in the problems' order, and the hash of all of them."""
+
+    responses: Sequence[Response]
+    hash: str
+
+
+UNSOLVED = Solved((), "")
+
+
+def bring_in(run: Run) -> tuple[Sequence[Problem], Sequence[SetAside]]:
+    """Every problem of every source: those that may be asked, and those set aside."""
+    from potstill.problems import read_problems
+
+    cell = problems_cell(run.study)
+    tables = {"problems": Problem, "set_aside": SetAside}
+
+    def make(out: Filling) -> None:
+        with run.progress.stage("problems", None, "problems") as bar:
+            for found in read_problems(run.study.problems, infer=infer_kind):
+                out.add("problems" if isinstance(found, Problem) else "set_aside", found)
+                bar.advance()
+
+    run.cell(cell, "problems", tables, make)
+    problems = run.store.rows(cell, "problems", Problem)
+    return problems, run.store.rows(cell, "set_aside", SetAside)
+
+
+def problems_cell(study: Study) -> Cell:
+    """The cell of a study's problems, named by the content of their files."""
+    sources = [(s.source, s.label, fingerprint(s.options)) for s in study.problems]
+    return Cell.of("problems", sources=sources, version=VERSION["problems"])
+
+
+def split_up(run: Run, problems: Sequence[Problem]) -> tuple[dict[str, Split], Sequence[Pair]]:
+    """The side of every problem, in their order, and the pairs that say the same, on one side."""
+    from potstill.problems.overlap.find import find_pairs
+    from potstill.problems.split import split
+
+    study = run.study
+    use = {source.label: source.use for source in study.problems}
+    cell = Cell.of(
+        "split",
+        problems=content_hash(problems),
+        options=study.split.model_dump(mode="json"),
+        use=use,
+        version=VERSION["split"],
+    )
+
+    def make(out: Filling) -> None:
+        with run.progress.stage("overlap and split", len(problems), "problems") as bar:
+            pairs = find_pairs(problems, hands=run.hands(len(problems)))
+            sides = split(problems, study.split, pairs, use)
+            bar.advance(len(problems))
+        for problem in problems:
+            out.add("sides", Side(problem.id, sides[problem.id]))
+        for pair in pairs:
+            out.add("pairs", pair)
+
+    run.cell(cell, "overlap and split", {"sides": Side, "pairs": Pair}, make)
+    rows = run.store.rows(cell, "sides", Side)
+    run.store.check_same(cell, "sides", (x.problem_id for x in rows), (p.id for p in problems))
+    sides = {side.problem_id: side.split for side in rows}
+    pairs = run.store.rows(cell, "pairs", Pair)
+    run.store.check_ids(cell, "pairs", (x for p in pairs for x in (p.a_id, p.b_id)), sides)
+    return sides, pairs
+
+
+def solved(answers: Answers) -> Solved:
+    """Return the right ones of a teacher's answers: what tells why a student's are wrong."""
+    right = _verified(answers)
+    return Solved(right, content_hash(right))
+
+
+def judge(
+    run: Run, answers: Answers, problems: Sequence[Problem], solutions: Solved = UNSOLVED
+) -> Answers:
+    """The same answers with a verdict on each: the symbolic check, and the verifier model.
+
+    ``solutions`` tell no right answer from a wrong one, only the cause of a wrong one.
+    """
+    from potstill.grading import Rulings, verify
+    from potstill.grading.causes import with_cause
+
+    study = run.study
+    agent = study.verifier if study.verify != "symbolic" else None
+    # A teacher's trace that is cut is never whole, whatever it stated.
+    cut: CutRule = "truncated" if answers.role is Role.TEACHER else study.evaluation.cut
+    rulings = Rulings.load(run.directory / "rulings.jsonl")
+    cell = Cell.of(
+        "verdicts",
+        responses=content_hash(answers.responses),
+        problems=content_hash(problems),
+        mode=study.verify,
+        forms=study.forms,
+        cut=cut,
+        verifier=agent_identity(agent) if agent else "",
+        rulings=rulings.digest,
+        solutions=solutions.hash,
+        version=VERSION["verdicts"],
+    )
+    name = f"verify · {answers.label}"
+
+    def make(out: Filling) -> None:
+        pairs, again = tee(beside(problems, answers.responses))
+        verdicts = verify(
+            pairs,
+            pool=run.pool(),
+            judge=run.agent("verifier") if agent else None,
+            mode=study.verify,
+            stage="verify",
+            rulings=rulings,
+            forms=study.forms,
+            cut=cut,
+        )
+        counted = run.counted(name, len(answers.responses), "verdicts", verdicts)
+        right = _solution_of_each(again, problems, solutions.responses)
+        for verdict, (problem, response, solution) in zip(counted, right, strict=True):
+            out.add("verdicts", with_cause(problem, _trace(response), verdict, solution))
+
+    run.cell(cell, name, {"verdicts": Verdict}, make)
+    verdicts = run.store.rows(cell, "verdicts", Verdict)
+    run.store.check_same(
+        cell,
+        "verdicts",
+        ((v.response_id, v.problem_id) for v in verdicts),
+        ((r.response_id, r.problem_id) for r in answers.responses),
+    )
+    return replace(answers, verdicts=verdicts)
+
+
+def _solution_of_each(
+    pairs: Iterable[tuple[Problem, Response]],
+    problems: Iterable[Problem],
+    solutions: Iterable[Response],
+) -> Iterator[tuple[Problem, Response, str]]:
+    """Yield each answer with a right solution of its problem, empty where there is none."""
+    following, ahead = iter(problems), iter(solutions)
+    solution, current, text = next(ahead, None), "", ""
+    for problem, response in pairs:
+        while current != problem.id:
+            current, text = next(following).id, ""
+            if solution is not None and solution.problem_id == current:
+                text, solution = _trace(solution), next(ahead, None)
+        yield problem, response, text
+
+
+def _trace(response: Response) -> str:
+    return f"{response.reasoning}\n\n{response.text}".strip()
+
+
+def make_lessons(
+    run: Run, taught: Answers, problems: Sequence[Problem]
+) -> tuple[Sequence[Lesson], Mapping[str, Sequence[Lesson]]]:
+    """Every lesson with its flags, by problem and level, and those chosen to train on by level."""
+    study = run.study
+    parents = _verified(taught)
+    source: Any = fingerprint(study.recorded.model_dump(mode="json")) if study.recorded else ""
+    if study.condenser:
+        source = {"who": agent_identity(study.condenser), "of": content_hash(parents)}
+    cell = Cell.of(
+        "lessons",
+        source=source,
+        problems=content_hash(problems),
+        levels=list(study.levels),
+        ladder=content_hash(list(LADDER)),
+        gates=study.gates.model_dump(mode="json"),
+        base=run.base_hash,
+        version=VERSION["lessons"],
+    )
+
+    def make(out: Filling) -> None:
+        for found in _lessons(run, parents, problems):
+            out.add("lessons" if isinstance(found, Lesson) else "unmatched", found)
+
+    run.cell(cell, "condense", {"lessons": Lesson, "unmatched": Unmatched}, make)
+    lessons = run.store.rows(cell, "lessons", Lesson)
+    run.store.check_in_order(
+        cell, "lessons", (x.problem_id for x in lessons), (p.id for p in problems)
+    )
+    return lessons, select(lessons, study.levels, study.require).by_level
+
+
+def _verified(taught: Answers) -> Sequence[Response]:
+    """One right answer per problem: the first that nobody disputes, else the first."""
+    places = []
+    rows = enumerate(taught.judged())
+    for _, samples in groupby(rows, key=lambda row: row[1][0].problem_id):
+        right = [
+            (verdict.disagreed, place)
+            for place, (_, verdict) in samples
+            if verdict.outcome is Outcome.CORRECT
+        ]
+        places += [min(right)[1]] if right else []
+    return part(taught.responses, places)
+
+
+def _lessons(
+    run: Run, parents: Sequence[Response], problems: Sequence[Problem]
+) -> Iterator[Lesson | Unmatched]:
+    """Yield the lessons by problem and level."""
+    study = run.study
+    if study.recorded:
+        recorded = read_recorded(
+            study.recorded,
+            problems,
+            grade=run.pool().grade,
+            count_tokens=run.count_tokens,
+            gates=study.gates,
+        )
+        yield from run.counted("recorded levels", None, "lessons", recorded)
+        return
+    if study.condenser is None:
+        raise InputError("the study has neither a condenser nor recorded levels; add one of them.")
+    total = len(parents) * (1 + len(study.levels))
+    yield from run.counted("condense", total, "lessons", _condensed(run, parents, problems))
+
+
+def _condensed(
+    run: Run, parents: Sequence[Response], problems: Sequence[Problem]
+) -> Iterator[Lesson]:
+    """Yield the lessons that a condenser makes, some thousands of problems at a time."""
+    study = run.study
+    assert study.condenser is not None
+    for pairs in in_batches(beside(problems, parents), _CONDENSED_TOGETHER):
+        lessons = condense(
+            pairs,
+            condenser=run.agent("condenser"),
+            levels=study.levels,
+            grade=run.pool().grade,
+            count_tokens=run.count_tokens,
+            stage="condense",
+            sampling=study.condenser.sampling,
+            options=study.gates,
+        )
+        order = {problem.id: i for i, (problem, _) in enumerate(pairs)}
+        yield from sorted(lessons, key=lambda x: (order[x.problem_id], x.level))

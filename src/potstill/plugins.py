@@ -1,0 +1,62 @@
+"""Plugins: problem sources, solvers and answer kinds, found through entry points.
+
+Potstill's own are registered as a stranger's are (``[project.entry-points]`` in pyproject.toml).
+A source is a :class:`~potstill.problems.raw.ProblemSource`, a solver a
+:class:`~potstill.chat.SolverPlugin`, a kind a :class:`~potstill.grading.plugins.KindPlugin`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from potstill.errors import InputError
+
+__all__ = ["KINDS", "SOLVERS", "SOURCES", "load_plugin", "nearest", "plugin_names"]
+
+SOURCES = "potstill.problems"
+SOLVERS = "potstill.solvers"
+KINDS = "potstill.kinds"
+_CALLED = {SOURCES: "problem source", SOLVERS: "solver", KINDS: "answer kind"}
+
+
+@cache
+def _registered(group: str) -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=group)}
+
+
+def plugin_names(group: str) -> tuple[str, ...]:
+    """Return the names of the plugins of a group, in alphabetical order."""
+    return tuple(sorted(_registered(group)))
+
+
+def load_plugin(group: str, name: str) -> Any:
+    """Return the module or object that an entry point names.
+
+    Raises InputError with the nearest name where there is none, and with the plugin's own error
+    where it cannot be imported.
+    """
+    point = _registered(group).get(name)
+    if point is None:
+        known = plugin_names(group)
+        raise InputError(f"there is no {_CALLED[group]} named {name!r}{nearest(name, known)}.")
+    try:
+        return point.load()
+    except Exception as exc:  # whatever a stranger's module raises while it is imported
+        raise InputError(
+            f"the {_CALLED[group]} {name!r} ({point.value}) cannot be loaded: {exc}; install what "
+            "it needs, or mend the plugin."
+        ) from exc
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return the end of a sentence on an unknown name: the nearest one, and what is there."""
+    names = [str(k) for k in known]
+    lowered = {k.casefold(): k for k in names}
+    close = difflib.get_close_matches(name.casefold(), lowered, n=1, cutoff=0.5)
+    hint = f"; did you mean {lowered[close[0]]!r}?" if close else ";"
+    shown = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
+    return f"{hint} There are: {shown or 'none'}"

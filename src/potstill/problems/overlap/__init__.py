@@ -1,0 +1,1 @@
+"""Which problems two sets share, word for word or nearly."""

@@ -1,0 +1,197 @@
+"""Which side a problem stands on: training, validation or held out, near-duplicates together.
+
+A problem's side hangs on its own id, so that adding a problem reshuffles no other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from potstill.errors import StudyError
+from potstill.plugins import nearest
+from potstill.problems.overlap.pairs import Pair
+from potstill.records import Problem, Split
+
+__all__ = ["SplitOptions", "split"]
+
+
+class SplitOptions(BaseModel):
+    """How problems are divided.
+
+    ``by: share`` holds out ``heldout_share`` of them; ``by: group`` every problem whose group
+    ``group`` has one of the values ``heldout`` (whole years, say); ``by: given`` takes train, valid
+    or heldout from the group ``group``. ``valid_share`` is of what is not held out.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    by: Literal["share", "group", "given"] = "share"
+    group: str = ""
+    heldout: tuple[str, ...] = ()
+    heldout_share: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    valid_share: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    seed: int = Field(default=0, description="Draws the shares.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _years_are_text(cls, value: object) -> object:
+        if isinstance(value, dict) and isinstance(value.get("heldout"), list | tuple):
+            return value | {"heldout": tuple(str(v) for v in value["heldout"])}
+        return value
+
+    @model_validator(mode="after")
+    def _agree(self) -> SplitOptions:
+        if self.by == "group" and not (self.group and self.heldout):
+            raise ValueError("by: group needs group: (year, ...) and heldout: (its values)")
+        if self.by == "given" and not self.group:
+            object.__setattr__(self, "group", "split")
+        return self
+
+
+def split(
+    problems: Sequence[Problem],
+    options: SplitOptions,
+    pairs: Iterable[Pair] = (),
+    use: Mapping[str, str] | None = None,
+) -> Mapping[str, Split]:
+    """The side of every problem by its id. ``problems`` are gone through, never indexed or copied.
+
+    ``pairs`` are near-duplicates: exact and near ones end on one side, the held-out one where any
+    of them is held out; those that share only their masked text may part. ``use`` maps a source to
+    "heldout" where all of it is. Raises StudyError for a group or value that is not there, and
+    where nothing is left to train on or to hold out.
+    """
+    used = use or {}
+    _refuse_unknown_values(problems, options, used)
+    sides = {p.id: _own_side(p, options, used.get(p.source, "")) for p in problems}
+    together_with = _components(sides, pairs)
+    for members in together_with:
+        found = {sides[member] for member in members}
+        together = next(s for s in (Split.HELDOUT, Split.VALID, Split.TRAIN) if s in found)
+        for member in members:
+            sides[member] = together
+    _keep_some_validation(sides, options, together_with)
+    _refuse_empty_sides(sides, options)
+    return sides
+
+
+def _own_side(problem: Problem, options: SplitOptions, use: str) -> Split:
+    if use == "heldout":
+        return Split.HELDOUT
+    if options.by == "given":
+        return _given(problem, options.group)
+    if options.by == "group":
+        if problem.groups.get(options.group) in options.heldout:
+            return Split.HELDOUT
+    elif _draw(problem.id, options.seed, "heldout") < options.heldout_share:
+        return Split.HELDOUT
+    in_valid = _draw(problem.id, options.seed, "valid") < options.valid_share
+    return Split.VALID if in_valid else Split.TRAIN
+
+
+_GIVEN = {
+    "train": Split.TRAIN,
+    "training": Split.TRAIN,
+    "valid": Split.VALID,
+    "validation": Split.VALID,
+    "dev": Split.VALID,
+    "heldout": Split.HELDOUT,
+    "held-out": Split.HELDOUT,
+    "test": Split.HELDOUT,
+}
+
+
+def _given(problem: Problem, group: str) -> Split:
+    value = problem.groups.get(group, "")
+    side = _GIVEN.get(value.casefold())
+    if side is None:
+        raise StudyError(
+            f"split: {problem.id} has {value!r} in the group {group!r}, where by: given needs "
+            f"train, valid or heldout{nearest(value, ('train', 'valid', 'heldout'))}."
+        )
+    return side
+
+
+def _draw(problem_id: str, seed: int, what: str) -> float:
+    """A number in [0, 1) that hangs on the id and the seed alone."""
+    digest = hashlib.sha256(f"{what}|{seed}|{problem_id}".encode("utf-8", "surrogatepass")).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64
+
+
+def _components(ids: Mapping[str, Split], pairs: Iterable[Pair]) -> list[list[str]]:
+    """The groups of two and more problems that exact and near pairs hold together."""
+    root: dict[str, str] = {}
+
+    def find(item: str) -> str:
+        while root.get(item, item) != item:
+            root[item] = root.get(root[item], root[item])
+            item = root[item]
+        return item
+
+    for pair in pairs:
+        if pair.leaks and pair.a_id in ids and pair.b_id in ids:
+            low, high = sorted((find(pair.a_id), find(pair.b_id)))
+            root[low] = root[high] = low
+    groups: dict[str, list[str]] = defaultdict(list)
+    for item in root:
+        groups[find(item)].append(item)
+    return [sorted(members) for members in groups.values()]
+
+
+def _refuse_unknown_values(
+    problems: Sequence[Problem], options: SplitOptions, use: Mapping[str, str]
+) -> None:
+    if options.by == "share":
+        return
+    names: dict[str, None] = {}  # of groups, in their order
+    values: set[str] = set()  # of the group that divides
+    divided = False
+    for problem in problems:
+        if use.get(problem.source) == "heldout":
+            continue
+        divided = True
+        names.update(dict.fromkeys(problem.groups))
+        if options.group in problem.groups:
+            values.add(problem.groups[options.group])
+    if divided and options.group not in names:
+        raise StudyError(
+            f"split: no problem has the group {options.group!r}{nearest(options.group, names)}."
+        )
+    if options.by == "group":
+        for wanted in options.heldout:
+            if wanted not in values:
+                known = nearest(wanted, sorted(values))
+                raise StudyError(f"split: no problem has {options.group} {wanted!r}{known}.")
+
+
+def _keep_some_validation(
+    sides: dict[str, Split], options: SplitOptions, together_with: Sequence[Sequence[str]]
+) -> None:
+    """A small set may draw no validation problem at all; training cannot choose without one."""
+    if options.by == "given" or options.valid_share == 0 or Split.VALID in sides.values():
+        return
+    paired = {member for members in together_with for member in members}
+    alone = [i for i, side in sides.items() if side is Split.TRAIN and i not in paired]
+    if len(alone) > 1:
+        sides[min(alone, key=lambda item: _draw(item, options.seed, "valid"))] = Split.VALID
+
+
+def _refuse_empty_sides(sides: Mapping[str, Split], options: SplitOptions) -> None:
+    counts = Counter(sides.values())
+    if not sides:
+        raise StudyError("split: there are no problems to divide; every one was set aside.")
+    if not counts[Split.TRAIN]:
+        raise StudyError(
+            f"split: by: {options.by} leaves none of {len(sides)} problems to train on; "
+            "hold out less."
+        )
+    if not counts[Split.HELDOUT]:
+        raise StudyError(
+            f"split: by: {options.by} holds out none of {len(sides)} problems; raise "
+            f"heldout_share, name group values that exist, or mark a source use: heldout."
+        )

@@ -1,0 +1,55 @@
+"""One function that asks any solver any problems."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from potstill.chat import Solver, Unanswered, render_asks
+from potstill.records import Condition, NotAsked, Problem, Response
+
+if TYPE_CHECKING:
+    from potstill.solvers.cut import WhenCut
+
+__all__ = ["solve"]
+
+
+def solve(
+    solver: Solver,
+    problems: Iterable[Problem],
+    condition: Condition,
+    *,
+    stage: str,
+    samples: int = 1,
+    attempt: int = 0,
+    when_cut: WhenCut | None = None,
+) -> Iterator[Response | NotAsked]:
+    """Responses of any solver to any problems under one condition, in the order they come.
+
+    A reply cut at the limit is a response like any other, or is asked past its cut once where
+    ``when_cut`` says how.
+    """
+    from potstill.solvers.cut import ask_past_cuts
+
+    asks = render_asks(problems, condition, samples, attempt)
+    results = (
+        ask_past_cuts(solver, asks, stage, when_cut) if when_cut else solver.complete(asks, stage)
+    )
+    for result in results:
+        if isinstance(result, Unanswered):
+            yield NotAsked(solver.id, result.tag, condition.condition_id, result.why)
+        else:
+            yield Response(
+                solver=solver.id,
+                problem_id=result.tag,
+                condition_id=condition.condition_id,
+                sample=result.sample,
+                attempt=result.attempt,
+                reasoning=result.reasoning,
+                text=result.text,
+                finish=result.finish,
+                tokens_in=result.tokens_in,
+                tokens_out=result.tokens_out,
+                ledger_key=result.ledger_key,
+                error=result.error,
+            )

@@ -1,0 +1,1 @@
+"""What is kept: a study's cells as files, tables, and reading what cannot be trusted."""

@@ -1,0 +1,310 @@
+"""The study file: one strict schema, every value with a default that can be defended.
+
+An unknown key is an error that names the nearest known one. Sources and solvers bring settings of
+their own (``Options``, found by entry point); those are checked just as strictly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field, ValidationError, model_validator
+
+from potstill.cluster.options import ClusterOptions
+from potstill.errors import InputError, StudyError
+from potstill.lessons.controls import expand_controls
+from potstill.lessons.difficulty import DifficultyOptions
+from potstill.lessons.quality import GateOptions
+from potstill.lessons.recorded import Options as RecordedLevels
+from potstill.plugins import SOLVERS, SOURCES, load_plugin, nearest
+from potstill.problems.split import SplitOptions
+from potstill.records import Level
+from potstill.store.untrusted import holds_login
+from potstill.study.sections import (
+    Agent,
+    Evaluation,
+    PublishedFigure,
+    Section,
+    Source,
+    StudentBase,
+    WithOptions,
+)
+from potstill.study.text import expand, read_study
+from potstill.training.levers import Levers
+from potstill.training.recipe import PRESETS, Recipe
+
+__all__ = [
+    "Agent",
+    "Evaluation",
+    "PublishedFigure",
+    "Source",
+    "StudentBase",
+    "Study",
+    "load_options",
+    "load_study",
+    "read_study",
+]
+
+
+class Study(Section):
+    """A whole study, as the file says it."""
+
+    name: Annotated[
+        str,
+        Field(
+            pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+            description="Names the run's directory, runs/NAME.",
+        ),
+    ]
+    about: str = Field(default="", description="A paragraph under the report's title.")
+    problems: Annotated[list[Source], Field(min_length=1, description="Where problems come from.")]
+    split: SplitOptions = Field(
+        default_factory=SplitOptions,
+        description="Which problems are trained on, validated on and held out.",
+    )
+    teacher: Agent = Field(description="Who solves the problems.")
+    verifier: Agent | None = Field(
+        default=None, description="The second agent: the judge of answers."
+    )
+    verify: Literal["symbolic", "undecided", "both"] = Field(
+        default="undecided",
+        description="The judge is asked never, where the symbolic check can neither read nor "
+        "decide an answer (of teacher, base and students alike), or always.",
+    )
+    forms: Literal["note", "strict"] = Field(
+        default="note",
+        description="A right value in another form than was asked for: noted, or (strict) wrong.",
+    )
+    condenser: Agent | None = Field(
+        default=None, description="Who writes the levels; this or recorded."
+    )
+    difficulty: DifficultyOptions | None = Field(
+        default=None, description="Rates every problem 1 to 10."
+    )
+    rater: Agent | None = Field(
+        default=None, description="Who rates difficulty, where it is by: model."
+    )
+    recorded: RecordedLevels | None = Field(
+        default=None, description="Levels read from files, in place of a condenser."
+    )
+    gates: GateOptions = Field(
+        default_factory=GateOptions, description="Which checks keep a lesson from training."
+    )
+    levels: list[Level] = Field(
+        default=[Level(f"R{i}") for i in range(1, 7)],
+        min_length=1,
+        description="R1 (whole) to R6 (a line): a student is trained on each.",
+    )
+    require: Literal["all", "own"] = Field(
+        default="all",
+        description="Trained on: what passed at every level, or at each level its own.",
+    )
+    controls: list[str] = Field(
+        default=[],
+        description="Students beside the ladder: truncate (R1 cut to a level's length) ...",
+    )
+    mix: list[Level] = Field(
+        default=[], description="The levels that one mixed student is trained on together."
+    )
+    student: StudentBase = Field(
+        default_factory=StudentBase, description="The compact model that learns."
+    )
+    training: Recipe = Field(
+        default_factory=lambda: Recipe.preset("default"),
+        description="The recipe; preset: names one to start from.",
+    )
+    levers: Levers = Field(default_factory=Levers, description="Speed-ups of the torch backend.")
+    training_log: list[Literal["trackio", "wandb"]] = Field(
+        default=[], description="Where the training figures are sent too."
+    )
+    primary: tuple[str, str] | None = Field(
+        default=None,
+        strict=False,
+        description="The comparison that is declared, such as [R1, base]; not corrected.",
+    )
+    published: list[PublishedFigure] = Field(
+        default=[], description="Others' figures, set beside this study's."
+    )
+    budget_usd: Annotated[float, Field(ge=0)] | None = Field(
+        default=None,
+        description="A hard stop on paid calls, over all runs of the study; none sets no bound.",
+    )
+    seeds: list[int] = Field(
+        default=[0], min_length=1, description="Every variant is trained once per seed."
+    )
+    evaluation: Evaluation = Field(
+        default_factory=Evaluation,
+        description="The condition under which base and students answer.",
+    )
+    cluster: ClusterOptions = Field(
+        default_factory=ClusterOptions,
+        description="What one worker is given with --on ray; decides no result.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _start_from_preset(cls, value: Any) -> Any:
+        training = value.get("training") if isinstance(value, dict) else None
+        if not isinstance(training, dict) or "preset" not in training:
+            return value
+        name = training["preset"]
+        if not isinstance(name, str) or name not in PRESETS:
+            raise ValueError(
+                f"training.preset: there is no {name!r}; the presets are {', '.join(PRESETS)}"
+            )
+        changes = {k: v for k, v in training.items() if k != "preset"}
+        return value | {"training": PRESETS[name] | changes}
+
+    @model_validator(mode="after")
+    def _agree(self) -> Study:
+        if self.verify == "both" and self.verifier is None:
+            raise ValueError("verify: both needs a verifier; add one, or set verify: symbolic")
+        if (self.condenser is None) == (self.recorded is None):
+            raise ValueError("give either a condenser or recorded levels, one of the two")
+        rated_by = self.difficulty.by if self.difficulty else ""
+        if rated_by == "failures" and self.teacher.samples < 2:
+            raise ValueError("difficulty by failures needs teacher.samples of 2 or more")
+        if (self.rater is not None) != (rated_by == "model"):
+            raise ValueError("difficulty: {by: model} needs a rater and nothing else does")
+        if Level.R0 in self.levels:
+            raise ValueError("levels may hold R1 to R6; R0 is the trace as the teacher gave it")
+        for name, named in (
+            ("levels", [x.value for x in self.levels]),
+            ("seeds", [str(x) for x in self.seeds]),
+            ("evaluation.base_at", [x.value for x in self.evaluation.base_at]),
+        ):
+            if len(set(named)) < len(named):
+                raise ValueError(f"{name} names something twice")
+        for name, items in (("mix", self.mix), ("evaluation.base_at", self.evaluation.base_at)):
+            if not set(items) <= set(self.levels):
+                raise ValueError(
+                    f"{name} may hold only levels that the study has; add them to levels"
+                )
+        expand_controls(self.controls, self.levels)
+        known = {*self.variants, "base"}
+        if self.primary and (unknown := [x for x in self.primary if x not in known]):
+            raise ValueError(f"primary names {unknown[0]!r}; there are {', '.join(sorted(known))}")
+        labels = [source.label for source in self.problems]
+        if len(set(labels)) < len(labels):
+            raise ValueError("two sources bear one name; give each its own name:")
+        return self
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """The levels and the controls beside them: a student is trained on each."""
+        levels = tuple(level.value for level in self.levels)
+        return levels + expand_controls(self.controls, self.levels)
+
+    def agents(self) -> Mapping[str, Agent]:
+        """The agents of the study by what they do."""
+        named = {
+            "teacher": self.teacher,
+            "verifier": self.verifier,
+            "condenser": self.condenser,
+            "rater": self.rater,
+        }
+        return {role: agent for role, agent in named.items() if agent}
+
+
+def load_study(path: Path) -> Study:
+    """The study that a YAML file describes, with ``${NAME}`` taken from the environment.
+
+    Relative paths start at the file. Raises StudyError naming the file, the key and the nearest
+    known one.
+    """
+    raw = expand(read_study(path), path)
+    try:
+        study = Study.model_validate(raw, strict=False)
+    except ValidationError as exc:
+        raise StudyError(f"{path}: {_first_complaint(exc)}") from exc
+    _refuse_coercion(raw, study.model_dump(mode="json"), path, "")
+    _check_plugins(study, path)
+    return study
+
+
+def load_options(group: str, name: str, options: Mapping[str, Any], known: Iterable[str]) -> Any:
+    """A plugin's own strict ``Options`` from a section's remaining keys."""
+    model = load_plugin(group, name).Options
+    try:
+        return model.model_validate(dict(options), strict=False)
+    except ValidationError as exc:
+        raise StudyError(_first_complaint(exc, [*model.model_fields, *known])) from exc
+
+
+def _check_plugins(study: Study, path: Path) -> None:
+    for index, source in enumerate(study.problems):
+        _check(path, f"problems[{index}]", SOURCES, source.source, source)
+    for role, agent in study.agents().items():
+        _check(path, role, SOLVERS, agent.solver, agent)
+
+
+def _check(path: Path, where: str, group: str, name: str, section: WithOptions) -> None:
+    try:
+        load_options(group, name, section.options, type(section).model_fields)
+    except InputError as exc:
+        raise StudyError(f"{path}: {where}: {exc}") from exc
+
+
+def _refuse_coercion(raw: Any, resolved: Any, path: Path, where: str) -> None:
+    """Nothing, unless a quoted number or a yes/no was taken for a number on the way in."""
+    if isinstance(raw, Mapping) and isinstance(resolved, Mapping):
+        for name, value in raw.items():
+            if name in resolved:
+                _refuse_coercion(value, resolved[name], path, f"{where}.{name}".lstrip("."))
+    elif isinstance(raw, list) and isinstance(resolved, list) and len(raw) == len(resolved):
+        for index, value in enumerate(raw):
+            _refuse_coercion(value, resolved[index], path, f"{where}[{index}]")
+    elif (
+        isinstance(resolved, int | float)
+        and isinstance(raw, str | bool)
+        and type(raw) is not type(resolved)
+    ):
+        raise StudyError(f"{path}: {where!r}: should be a number (found {raw!r}).")
+
+
+def _first_complaint(exc: ValidationError, known: Iterable[str] = ()) -> str:
+    """One sentence for the first of pydantic's errors."""
+    error = exc.errors(include_url=False, include_input=True)[0]
+    where = _where(error["loc"])
+    name = str(error["loc"][-1]) if error["loc"] else ""
+    if error["type"] == "extra_forbidden":
+        names = list(known) or _known_keys(error["loc"])
+        return f"unknown key {where!r}{nearest(name, sorted(set(names) - {'options'}))}."
+    if error["type"] == "missing":
+        return f"the key {where!r} is missing; add it (potstill init shows a commented example)."
+    message = error["msg"].removeprefix("Value error, ")
+    found = error["input"]
+    is_plain = isinstance(found, str | int | float) and not holds_login(str(found))
+    shown = f" (found {found!r})" if is_plain else ""
+    subject = f"{where!r}: " if where else ""
+    return f"{subject}{message[:1].lower()}{message[1:]}{shown}."
+
+
+def _where(loc: tuple[int | str, ...]) -> str:
+    text = ""
+    for part in loc:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return text.lstrip(".")
+
+
+def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
+    """The keys of the section that ``loc`` leads into."""
+    model: Any = Study
+    for part in loc[:-1]:
+        if isinstance(part, str):
+            model = _section(model.model_fields[part].annotation) if model else None
+    return list(model.model_fields) if model else []
+
+
+def _section(annotation: Any) -> Any:
+    import typing
+
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for inner in typing.get_args(annotation):
+        found = _section(inner)
+        if found:
+            return found
+    return None

@@ -1,0 +1,184 @@
+"""The sections of a study file, each a strict model (see :mod:`potstill.study.schema`)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from potstill.records import Level, Sampling
+
+if TYPE_CHECKING:
+    from potstill.solvers.cut import WhenCut
+
+__all__ = [
+    "SOLVE_PROMPT",
+    "Agent",
+    "Evaluation",
+    "PublishedFigure",
+    "Section",
+    "Source",
+    "StudentBase",
+    "WithOptions",
+]
+
+SOLVE_PROMPT = (
+    "{problem}\n\nPlease reason step by step, and put your final answer within \\boxed{}."
+)
+
+
+class Section(BaseModel):
+    """Strict, frozen, no unknown key."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class WithOptions(Section):
+    """A section of which some keys are ours and the rest belong to a plugin."""
+
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather(cls, value: Any) -> Any:
+        if not isinstance(value, dict) or "options" in value:
+            return value
+        own = {k: v for k, v in value.items() if k in cls.model_fields}
+        return own | {"options": {k: v for k, v in value.items() if k not in cls.model_fields}}
+
+
+class Source(WithOptions):
+    """Where problems come from; ``use: heldout`` keeps all of a source from training."""
+
+    source: str = Field(
+        description="The plugin: competition, math500, table, hub, pocket, or an installed one."
+    )
+    name: str = Field(
+        default="", description="The name of the set in tables; the source's where empty."
+    )
+    use: Literal["split", "heldout"] = "split"
+
+    @property
+    def label(self) -> str:
+        """The name of the set in tables."""
+        return self.name or self.source
+
+
+class Agent(WithOptions):
+    """A model in a role: the teacher, the verifier or the condenser.
+
+    ``samples`` is the teacher's: how often it is asked each problem it is to teach. Where the first
+    answer is wrong, undecided or disputed, a later one that is right takes its place. ``when_cut``
+    is what becomes of an answer that reaches ``max_tokens``: it is kept and counted as cut, asked
+    ``again`` once with ``cut_max_tokens`` (0: twice as many), or made to ``continue`` once by that
+    many (0: as many again).
+    """
+
+    solver: str = Field(description="The plugin: api, replay, pocket, or an installed one.")
+    system: str = Field(default="", description="The system prompt; none where empty.")
+    prompt: str = Field(default=SOLVE_PROMPT, description="The user's turn, with {problem} in it.")
+    temperature: Annotated[float, Field(ge=0, le=2, description="0 is greedy.")] = 0.0
+    top_p: Annotated[
+        float, Field(gt=0, le=1, description="The share of probability that tokens are drawn from.")
+    ] = 1.0
+    max_tokens: Annotated[int, Field(gt=0)] = 8192
+    seed: int = Field(default=0, description="Sent with every call.")
+    samples: Annotated[int, Field(ge=1, le=64)] = 1
+    when_cut: Literal["keep", "again", "continue"] = "keep"
+    cut_max_tokens: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _larger(self) -> Agent:
+        if self.when_cut == "again" and 0 < self.cut_max_tokens <= self.max_tokens:
+            raise ValueError(
+                f"cut_max_tokens ({self.cut_max_tokens}) must be more than max_tokens "
+                f"({self.max_tokens}) for an answer to be asked again"
+            )
+        return self
+
+    @property
+    def past_cut(self) -> WhenCut | None:
+        """How this agent is asked past a cut; None where cut answers are kept as they are."""
+        from potstill.solvers.cut import WhenCut
+
+        if self.when_cut == "keep":
+            return None
+        usual = self.max_tokens * (2 if self.when_cut == "again" else 1)
+        return WhenCut(self.when_cut, self.cut_max_tokens or usual)
+
+    @property
+    def sampling(self) -> Sampling:
+        """How this agent's tokens are drawn."""
+        return Sampling(self.temperature, self.top_p, self.seed, self.max_tokens)
+
+
+class StudentBase(Section):
+    """The compact model that learns: ``base`` is ``pocket``, a folder, or a hub id.
+
+    ``precision: nf4`` holds the base in 4 bits and trains the adapter on it (QLoRA; CUDA only).
+    """
+
+    base: str = "pocket"
+    backend: Literal["torch", "mlx"] = Field(
+        default="torch", description="What trains and answers; mlx is for Apple Silicon."
+    )
+    precision: Literal["float32", "bfloat16", "nf4"] = "float32"
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field(
+        default="auto", description="Of the torch backend; auto takes CUDA, then MPS, then the CPU."
+    )
+
+
+class Evaluation(Section):
+    """The one condition under which base and students answer.
+
+    ``seen: report`` has them answer the problems they trained on too, which are scored apart from
+    the held-out ones; otherwise a problem that stood in a training set is never scored.
+    ``cut: stated`` counts an answer that a response states before it reaches ``max_tokens`` ("So
+    the answer is 84. Let me verify"); by default it is TRUNCATED, unless it stands in a box.
+    ``level_prompt`` asks for one level: of the mixed student, of the base beside it, and of the
+    base at the lengths of ``base_at``, so that length and training can be told apart.
+    """
+
+    system: str = Field(default="", description="The system prompt; none where empty.")
+    prompt: str = Field(default=SOLVE_PROMPT, description="The user's turn, with {problem} in it.")
+    temperature: Annotated[float, Field(ge=0, le=2, description="0 is greedy.")] = 0.0
+    top_p: Annotated[
+        float, Field(gt=0, le=1, description="The share of probability that tokens are drawn from.")
+    ] = 1.0
+    max_tokens: Annotated[
+        int, Field(gt=0, description="Where an answer is cut and counted as TRUNCATED.")
+    ] = 2048
+    seed: int = Field(default=0, description="Draws the tokens where temperature is above 0.")
+    batch_size: Annotated[
+        int, Field(ge=0, description="Answers in flight; 0 takes as many as memory holds.")
+    ] = 0
+    cut: Literal["truncated", "stated"] = "truncated"
+    seen: Literal["refuse", "report"] = "refuse"
+    base_at: list[Level] = Field(default=[])
+    level_prompt: str = "{prompt}\n\nLevel {level}: reason in about {words} words."
+
+    @property
+    def sampling(self) -> Sampling:
+        """How base and students draw their tokens."""
+        return Sampling(self.temperature, self.top_p, self.seed, self.max_tokens)
+
+
+class PublishedFigure(Section):
+    """A count that others published, set beside this study's own of ``who`` (a level, base ...)."""
+
+    table: str = Field(description="Where it was printed.")
+    label: str = Field(description="What it is called there.")
+    correct: Annotated[int, Field(ge=0, description="How many were right.")]
+    n: Annotated[int, Field(gt=0, description="Of how many problems.")]
+    seen: Annotated[int, Field(ge=0, description="How many of them had been trained on.")] = 0
+    chosen: str = Field(default="", description="By what the problems were picked after the fact.")
+    spread: float | None = Field(
+        default=None, description="The sd over seeds printed with it, as a share."
+    )
+    who: str = ""
+
+    @model_validator(mode="after")
+    def _of_n(self) -> PublishedFigure:
+        if max(self.correct, self.seen) > self.n:
+            raise ValueError(f"{self.label}: correct and seen are counts of the n problems")
+        return self

@@ -1,0 +1,42 @@
+"""A trainee opened on a base by the base's backend."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
+
+from potstill.models.model import LanguageModel
+from potstill.training.levers import Levers
+from potstill.training.recipe import Recipe
+from potstill.training.records import Trainee
+
+if TYPE_CHECKING:
+    from potstill.training.trunk import Trunk
+
+__all__ = ["open_trainee"]
+
+
+def open_trainee(
+    base: LanguageModel,
+    recipe: Recipe,
+    seed: int,
+    levers: Levers | None = None,
+    trunk: Trunk | None = None,
+) -> AbstractContextManager[Trainee]:
+    """Return a new adapter in training on a base, which is as it was when the ``with`` ends.
+
+    ``levers`` and ``trunk`` (the lower layers' outputs, shared by several trainees) are the torch
+    backend's. Raises PotstillError where memory does not suffice.
+    """
+    from potstill.models.mlx_base import MlxBase
+
+    if isinstance(base, MlxBase):
+        from potstill.training.mlx_trainee import open_mlx_trainee
+
+        return open_mlx_trainee(base, recipe, seed)
+    from potstill.models.torch_base import Base
+    from potstill.training.torch_trainee import open_torch_trainee
+
+    if not isinstance(base, Base):
+        raise TypeError(f"no backend trains on {type(base).__name__}")
+    return open_torch_trainee(base, recipe, seed, levers, trunk)
