@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from potstill.analysis.look import look
 from potstill.lessons.quality import Gate
+from potstill.pipeline.directory import StudyDirectory
 from potstill.pipeline.run import run_study
 from potstill.study.schema import load_study
 from potstill.study.templates import DEMO_STUDY
@@ -55,7 +55,7 @@ def test_an_unfinished_study_is_shown_as_far_as_it_goes(
 
 
 def test_the_gates_of_replies_and_lessons_are_those_that_kept_them_out(study: Path) -> None:
-    found = look(study)
+    found = StudyDirectory.open(study)
     rows = found.gates()
     wrong = {row.problem_id for row in rows if row.gate == Gate.WRONG and row.level == "R0"}
     verdicts = {v.problem_id: v.outcome.value for v in found.taught.verdicts}
@@ -68,7 +68,7 @@ def test_the_gates_of_replies_and_lessons_are_those_that_kept_them_out(study: Pa
 def test_one_problem_is_shown_with_everything(
     study: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = look(study)
+    found = StudyDirectory.open(study)
     lesson = next(x for x in found.lessons if x.level == "R6")
     (problem,) = (p for p in found.problems if p.id == lesson.problem_id)
     _, out, _ = run_cli(capsys, monkeypatch, "inspect", study, lesson.problem_id)
@@ -82,7 +82,7 @@ def test_one_problem_is_shown_with_everything(
 def test_what_a_model_or_a_problem_says_never_reaches_the_terminal_as_a_command(
     study: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (hostile,) = [p.id for p in look(study).problems if p.text == HOSTILE]
+    (hostile,) = [p.id for p in StudyDirectory.open(study).problems if p.text == HOSTILE]
     _, out, _ = run_cli(capsys, monkeypatch, "inspect", study, hostile)
     assert "\x1b" not in out
     assert "\x07" not in out

@@ -128,7 +128,7 @@ def test_tables_too_large_for_memory_give_the_same_report(
 def test_grading_workers_end_when_told_and_start_again(done: tuple[Path, Path, Report]) -> None:
     path, directory, _ = done
     with ExitStack() as stack:
-        run = open_run(load_study(path), directory, quiet, stack, peek=True)
+        run = open_run(load_study(path), directory, quiet, stack, read_only=True)
         assert run.pool().equal("1/2", "0.5").opinion is Opinion.EQUAL
         (hand, *_) = run.pool()._hands
         assert hand.process is not None

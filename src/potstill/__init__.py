@@ -1,18 +1,96 @@
-"""Potstill: distil a large model's reasoning into a compact student, and know whether it worked."""
+"""Potstill: distil a large model's reasoning into a compact student, and know whether it worked.
+
+What a script or a notebook needs, each imported when it is first used::
+
+    import potstill
+
+    there = potstill.run("study.yaml")        # or potstill.open_study("runs/demo")
+    table = there.responses.to_pandas()
+    with potstill.load_student("runs/demo") as student:
+        print(student.ask("What is 12 times 7?"))
+"""
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from potstill.grading import grade
+    from potstill.analysis.compare import compare_studies as compare
+    from potstill.analysis.verify import verify_study as verify
+    from potstill.chat import Solver, SolverPlugin
+    from potstill.deploy.student import LoadedStudent, load_student
+    from potstill.errors import PotstillError
+    from potstill.grading.grader import grade
+    from potstill.grading.maths.equivalence import equal
+    from potstill.grading.plugins import KindPlugin
+    from potstill.pipeline.directory import StudyDirectory, open_study, run
+    from potstill.problems.raw import ProblemSource
+    from potstill.records import Lesson, Problem, Response, Score, Verdict
+    from potstill.study.schema import Study, load_study
 
-__all__ = ["grade"]
+    __version__: str
+
+__all__ = [
+    "KindPlugin",
+    "Lesson",
+    "LoadedStudent",
+    "PotstillError",
+    "Problem",
+    "ProblemSource",
+    "Response",
+    "Score",
+    "Solver",
+    "SolverPlugin",
+    "Study",
+    "StudyDirectory",
+    "Verdict",
+    "__version__",
+    "compare",
+    "equal",
+    "grade",
+    "load_student",
+    "load_study",
+    "open_study",
+    "run",
+    "verify",
+]
+
+_HOMES = {
+    "KindPlugin": "grading.plugins:KindPlugin",
+    "Lesson": "records:Lesson",
+    "LoadedStudent": "deploy.student:LoadedStudent",
+    "PotstillError": "errors:PotstillError",
+    "Problem": "records:Problem",
+    "ProblemSource": "problems.raw:ProblemSource",
+    "Response": "records:Response",
+    "Score": "records:Score",
+    "Solver": "chat:Solver",
+    "SolverPlugin": "chat:SolverPlugin",
+    "Study": "study.schema:Study",
+    "StudyDirectory": "pipeline.directory:StudyDirectory",
+    "Verdict": "records:Verdict",
+    "compare": "analysis.compare:compare_studies",
+    "equal": "grading.maths.equivalence:equal",
+    "grade": "grading.grader:grade",
+    "load_student": "deploy.student:load_student",
+    "load_study": "study.schema:load_study",
+    "open_study": "pipeline.directory:open_study",
+    "run": "pipeline.directory:run",
+    "verify": "analysis.verify:verify_study",
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name in __all__:
-        from potstill import grading
+    if name == "__version__":
+        from importlib.metadata import version
 
-        return getattr(grading, name)
-    raise AttributeError(f"module 'potstill' has no attribute {name!r}")
+        return version("potstill")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'potstill' has no attribute {name!r}")
+    module, _, attribute = _HOMES[name].partition(":")
+    return getattr(import_module(f"potstill.{module}"), attribute)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

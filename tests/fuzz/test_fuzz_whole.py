@@ -18,7 +18,7 @@ from mutations import HOSTILE_TEXTS, HOSTILE_VALUES, json_bytes, mangled, spoile
 from rich.console import Console
 
 from potstill.analysis.compare import read_finished
-from potstill.analysis.look import Wanted, look
+from potstill.analysis.look import Wanted
 from potstill.analysis.verify import verify_study
 from potstill.cli import inspect as inspecting
 from potstill.cli.ledger import print_spend
@@ -27,6 +27,7 @@ from potstill.cli.status import print_status
 from potstill.deploy.export.corpus import export_corpus
 from potstill.deploy.finding import find_student
 from potstill.deploy.serve.asking import how_sure
+from potstill.pipeline.directory import StudyDirectory
 from potstill.pipeline.run import run_study
 from potstill.store.cells import Store
 from potstill.study.schema import load_study
@@ -115,7 +116,7 @@ def _console() -> Console:
 
 
 def _inspected(directory: Path, folder: Path) -> None:
-    found = look(directory)
+    found = StudyDirectory.open(directory)
     inspecting.print_problems(found, Wanted(), _console())
     inspecting.print_gates(found, Wanted(), _console())
     for problem in found.problems[:3]:

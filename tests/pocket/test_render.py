@@ -25,7 +25,7 @@ def _evaluate(text: str) -> Fraction:
     lexemes = _LEXEME.findall(text)
     position = 0
 
-    def peek() -> str:
+    def read_only() -> str:
         return lexemes[position] if position < len(lexemes) else ""
 
     def take() -> str:
@@ -45,7 +45,7 @@ def _evaluate(text: str) -> Fraction:
 
     def product() -> Fraction:
         value = atom()
-        while peek() in ("x", "/", "mod"):
+        while read_only() in ("x", "/", "mod"):
             sign, right = take(), atom()
             value = (
                 value * right if sign == "x" else value / right if sign == "/" else value % right
@@ -54,7 +54,7 @@ def _evaluate(text: str) -> Fraction:
 
     def total() -> Fraction:
         value = product()
-        while peek() in ("+", "-"):
+        while read_only() in ("+", "-"):
             sign, right = take(), product()
             value = value + right if sign == "+" else value - right
         return value

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,12 +12,12 @@ from typing import Any
 from potstill.errors import InputError
 from potstill.evaluation.scores import Answered
 from potstill.evaluation.side_by_side import Beside, side_by_side
+from potstill.ledger.ledger import Ledger
 from potstill.pipeline.assemble import answered, call_counts
-from potstill.pipeline.context import NotFresh, agent_identity, fingerprint
+from potstill.pipeline.context import agent_identity, fingerprint
+from potstill.pipeline.directory import StudyDirectory
 from potstill.pipeline.made import Made
 from potstill.pipeline.plan import settings
-from potstill.pipeline.run import open_run, read_stages, study_of
-from potstill.progress import quiet
 from potstill.records import Condition, Problem, content_hash
 from potstill.report.data import CallCount
 from potstill.report.numbers import values, written
@@ -112,8 +111,8 @@ class TwoStudies:
         return plain
 
 
-def compare_studies(directory_a: Path, directory_b: Path) -> TwoStudies:
-    """Two study directories side by side. Buys nothing, makes nothing.
+def compare_studies(directory_a: str | Path, directory_b: str | Path) -> TwoStudies:
+    """Return two study directories side by side. Buys nothing, makes nothing.
 
     Raises StoreError for a folder that is no study directory, InputError for an unfinished one.
     """
@@ -143,28 +142,26 @@ def compare_studies(directory_a: Path, directory_b: Path) -> TwoStudies:
     return TwoStudies(a, b, tuple(sets), tuple(alone), tuple(_differing_settings(a, b)))
 
 
-def read_finished(directory: Path) -> Finished:
-    """All that a finished study holds. Raises InputError where a stage of it is not finished."""
-    study = study_of(directory)
-    with ExitStack() as stack:
-        run = open_run(study, directory, quiet, stack, peek=True)
-        try:
-            result = read_stages(run, "answer")
-        except NotFresh as exc:
-            raise InputError(
-                f"{directory} is not finished ({str(exc).rstrip('.')}); go on with potstill run, "
-                "then compare."
-            ) from exc
-        rulings = directory / "rulings.jsonl"
-        return Finished(
-            directory=directory,
-            result=result,
-            content=_content(result.problems),
-            conditions={x.condition.condition_id: x.condition for x in result.answers},
-            base_hash=run.base_hash,
-            rulings=len(rulings.read_text("utf-8").splitlines()) if rulings.exists() else 0,
-            calls=call_counts(run.ledger),
+def read_finished(directory: str | Path) -> Finished:
+    """Return all that a finished study holds. Raises InputError where a stage is not finished."""
+    found = StudyDirectory.open(directory)
+    if found.answers is None:
+        raise InputError(
+            f"{directory} is not finished ({found.unfinished.rstrip('.')}); go on with potstill "
+            "run, then compare."
         )
+    rulings = found.path / "rulings.jsonl"
+    with Ledger.open(found.path / "ledger.sqlite", readonly=True) as ledger:
+        calls = call_counts(ledger)
+    return Finished(
+        directory=found.path,
+        result=found.made,
+        content=_content(found.made.problems),
+        conditions={x.condition.condition_id: x.condition for x in found.made.answers},
+        base_hash=found.base_hash,
+        rulings=len(rulings.read_text("utf-8").splitlines()) if rulings.exists() else 0,
+        calls=calls,
+    )
 
 
 def _content(problems: Iterable[Problem]) -> dict[str, str]:

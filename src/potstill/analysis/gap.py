@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from potstill.errors import InputError
 from potstill.grading.maths.kinds import infer_kind
-from potstill.pipeline.context import NotFresh, Run
+from potstill.pipeline.context import Run, Unfinished
+from potstill.pipeline.directory import StudyDirectory
 from potstill.pipeline.estimate import Call, Estimate, estimate
 from potstill.pipeline.made import Answers
 from potstill.pipeline.plan import model_of, print_calls, sides_of
-from potstill.pipeline.run import evaluate, open_run, read_stages, study_of
+from potstill.pipeline.run import evaluate, open_run, read_stages
 from potstill.progress import TerminalProgress, quiet
-from potstill.records import Finish, Problem, Split
+from potstill.records import Finish, Problem, Role, Split
 from potstill.report.gaps import Gaps, gap_sentences, gaps_everywhere
 from potstill.study.schema import Study, load_study
 
@@ -118,18 +119,22 @@ def finished_gaps(directory: Path) -> Found:
     Raises StoreError for a folder that is no study directory, InputError where base and teacher
     have not answered yet.
     """
-    study = study_of(directory)
-    with ExitStack() as stack:
-        run = open_run(study, directory, quiet, stack, peek=True)
-        try:
-            heldout = read_stages(run, "rate").on_side(Split.HELDOUT)
-            cells = evaluate(run, (), (), heldout)
-        except NotFresh as exc:
-            raise InputError(
-                f"{directory} does not hold the held-out answers of base and teacher yet; finish "
-                "it with potstill run, or give its study file to have a sample asked."
-            ) from exc
-        return _found(study, "held-out problems", heldout, cells)
+    found = StudyDirectory.open(directory)
+    cells = [x for x in found.made.answers if _without_training(x)]
+    heldout = found.made.on_side(Split.HELDOUT)
+    asked = {(x.role, p.source) for x in cells for p in heldout if p.source == x.set}
+    if len(asked) < 2 * len({p.source for p in heldout}) or not heldout:
+        raise InputError(
+            f"{directory} does not hold the held-out answers of base and teacher yet; finish "
+            "it with potstill run, or give its study file to have a sample asked."
+        )
+    return _found(found.study, "held-out problems", heldout, cells)
+
+
+def _without_training(answers: Answers) -> bool:
+    """Whether these are held-out answers of the teacher, or of the base asked for no level."""
+    asked = answers.role is Role.TEACHER or (answers.role is Role.BASE and not answers.level)
+    return asked and answers.split is Split.HELDOUT
 
 
 def sample_gaps(
@@ -164,7 +169,7 @@ def print_price(study: Study, directory: Path, sample: Sample, console: Console)
     with ExitStack() as stack:
         run = None
         if (directory / "ledger.sqlite").exists():
-            run = open_run(study, directory, quiet, stack, peek=True)
+            run = open_run(study, directory, quiet, stack, read_only=True)
         rows = _price(run, drawn) if run else estimate(study, _calls(study, drawn), drawn, None)
         print_calls(study, rows, console)
     console.print("\nNothing was sent.")
@@ -197,8 +202,8 @@ def _asked(run: Run, drawn: Sequence[Problem]) -> tuple[Sequence[Problem], list[
 def _kept(run: Run, drawn: Sequence[Problem]) -> tuple[Sequence[Problem], list[Answers]] | None:
     """The sample's answers where an earlier run finished all of them without an error."""
     try:
-        asked, cells = _asked(replace(run, peek=True, progress=quiet), drawn)
-    except NotFresh:
+        asked, cells = _asked(replace(run, read_only=True, progress=quiet), drawn)
+    except Unfinished:
         return None
     failed = any(r.finish is Finish.ERROR for cell in cells for r in cell.responses)
     return None if failed else (asked, cells)

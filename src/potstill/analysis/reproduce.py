@@ -55,7 +55,8 @@ def reproduce_study(
     Raises InputError for a study without a report, another base model and an ``out`` that is in
     use; StoreError where the study is damaged or its ledger lacks a reply.
     """
-    from potstill.pipeline.run import carry_out, open_run, study_of
+    from potstill.pipeline.directory import study_of
+    from potstill.pipeline.run import carry_out, open_run
 
     study = study_of(directory)
     lock, then = _finished(directory)

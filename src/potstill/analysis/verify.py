@@ -45,13 +45,15 @@ class _Artifact:
     sound: list[Path] = field(default_factory=list)
 
 
-def verify_study(directory: Path) -> Verified:
-    """What is whole and what is damaged in a study's directory; nothing in it is changed.
+def verify_study(directory: str | Path) -> Verified:
+    """Return what is whole and what is damaged in a study's directory; nothing in it is changed.
 
     Raises StoreError for a folder that is no study directory, or one of a newer Potstill.
     """
+    from potstill.pipeline.directory import directory_of
     from potstill.store.cells import Store
 
+    directory = directory_of(Path(directory))
     if not (directory / "study.json").exists() and not (directory / "cells").is_dir():
         raise StoreError(
             f"{directory} is no study directory (no study.json); name one that potstill run made."
@@ -94,7 +96,7 @@ def print_verified(found: Verified, directory: Path, console: Console) -> None:
 
 
 def _study(directory: Path, found: Verified) -> Study | None:
-    from potstill.pipeline.run import study_of
+    from potstill.pipeline.directory import study_of
 
     try:
         return study_of(directory)

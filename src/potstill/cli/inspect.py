@@ -6,9 +6,10 @@ import difflib
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from potstill.analysis.look import Found, Wanted
+from potstill.analysis.look import Wanted
 from potstill.errors import InputError
 from potstill.lessons.listing import GateRow, gate_totals
+from potstill.pipeline.directory import StudyDirectory
 from potstill.records import Lesson, Level, Problem, Response, Verdict
 from potstill.report.phrases import shown
 from potstill.text import literal
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["print_gates", "print_problem", "print_problems"]
 
 
-def print_problems(found: Found, wanted: Wanted, console: Console) -> None:
+def print_problems(found: StudyDirectory, wanted: Wanted, console: Console) -> None:
     """Nothing; prints a line for every wanted problem: side, key, outcome, words by level."""
     from rich.text import Text
 
@@ -34,9 +35,9 @@ def print_problems(found: Found, wanted: Wanted, console: Console) -> None:
     table = _table(("problem", "side", "key", "teacher", *levels), right=levels)
     listed = 0
     by_problem, outcomes = found.lessons_by_problem(), _teacher_outcomes(found)
-    for problem in found.problems:
+    for problem in found.made.problems:
         own = by_problem.get(problem.id, {})
-        side = found.splits[problem.id].value if found.splits else ""
+        side = found.made.splits[problem.id].value if found.made.splits else ""
         at_level = own.get(wanted.level)
         if wanted.side and side != wanted.side:
             continue
@@ -50,19 +51,20 @@ def print_problems(found: Found, wanted: Wanted, console: Console) -> None:
         table.add_row(*(Text(shown(" ".join(cell.split()))) for cell in cells))
     console.print(table)
     console.print(
-        f"{listed:,} of {len(found.problems):,} problems; {len(found.set_aside):,} more set aside. "
+        f"{listed:,} of {len(found.made.problems):,} problems; "
+        f"{len(found.made.set_aside):,} more set aside. "
         "Numbers are words; ! marks a lesson that a gate keeps from training.",
         highlight=False,
     )
     _print_missing(found, console)
 
 
-def print_gates(found: Found, wanted: Wanted, console: Console) -> None:
+def print_gates(found: StudyDirectory, wanted: Wanted, console: Console) -> None:
     """Nothing; prints how often each gate fired at each level, then what the wanted one saw."""
     from rich.text import Text
 
     rows = found.gates()
-    totals = gate_totals(rows, found.taught.responses, found.lessons)
+    totals = gate_totals(rows, found.made.taught.responses, found.made.lessons)
     table = _table(
         ("level", "gate", "set aside", "noted only", "of"), right=("set aside", "noted only", "of")
     )
@@ -81,13 +83,13 @@ def print_gates(found: Found, wanted: Wanted, console: Console) -> None:
     _print_missing(found, console)
 
 
-def print_problem(found: Found, problem_id: str, level: str, console: Console) -> None:
+def print_problem(found: StudyDirectory, problem_id: str, level: str, console: Console) -> None:
     """Nothing; prints all that a study holds on one problem, or only one level of it.
 
     Raises InputError for an id that the study does not have, naming the nearest.
     """
-    set_aside = {item.id: item for item in found.set_aside}
-    problems = {p.id: p for p in found.problems}
+    set_aside = {item.id: item for item in found.made.set_aside}
+    problems = {p.id: p for p in found.made.problems}
     if problem_id in set_aside:
         item = set_aside[problem_id]
         _section(console, problem_id, [("set aside", f"{item.reason.value} {item.detail}".strip())])
@@ -110,11 +112,11 @@ def print_problem(found: Found, problem_id: str, level: str, console: Console) -
     _print_missing(found, console)
 
 
-def _print_head(found: Found, problem: Problem, console: Console) -> None:
-    side = found.splits.get(problem.id)
+def _print_head(found: StudyDirectory, problem: Problem, console: Console) -> None:
+    side = found.made.splits.get(problem.id)
     near = [
         f"{pair.b_id if pair.a_id == problem.id else pair.a_id} ({pair.how}, {pair.score:.2f})"
-        for pair in found.pairs
+        for pair in found.made.pairs
         if problem.id in (pair.a_id, pair.b_id)
     ]
     rows = [
@@ -128,9 +130,9 @@ def _print_head(found: Found, problem: Problem, console: Console) -> None:
     _body(console, problem.text)
 
 
-def _print_replies(found: Found, problem: Problem, console: Console) -> None:
-    verdicts = {v.response_id: v for v in found.taught.verdicts}
-    for response in found.taught.responses:
+def _print_replies(found: StudyDirectory, problem: Problem, console: Console) -> None:
+    verdicts = {v.response_id: v for v in found.made.taught.verdicts}
+    for response in found.made.taught.responses:
         if response.problem_id == problem.id:
             title = f"teacher's reply {response.sample + 1}"
             _section(console, title, _of_reply(response, verdicts.get(response.response_id)))
@@ -156,8 +158,8 @@ def _print_lesson(lesson: Lesson, gates: Sequence[GateRow], console: Console) ->
         _body(console, lesson.text)
 
 
-def _print_answers(found: Found, problem: Problem, console: Console) -> None:
-    for cell in found.answers:
+def _print_answers(found: StudyDirectory, problem: Problem, console: Console) -> None:
+    for cell in found.made.answers:
         verdicts = {v.response_id: v for v in cell.verdicts}
         for response in cell.responses:
             if response.problem_id == problem.id:
@@ -204,19 +206,19 @@ def _body(console: Console, text: str) -> None:
         console.print(Padding(Text(lines), (0, 0, 0, 2)))
 
 
-def _teacher_outcomes(found: Found) -> dict[str, str]:
+def _teacher_outcomes(found: StudyDirectory) -> dict[str, str]:
     """By problem, what became of the teacher's first answer."""
     outcomes: dict[str, str] = {}
-    for cell in (found.taught, *found.answers):
+    for cell in (found.made.taught, *found.made.answers):
         if cell.name == "teacher":
             for verdict in cell.verdicts:
                 outcomes.setdefault(verdict.problem_id, verdict.outcome.value.lower())
     return outcomes
 
 
-def _print_missing(found: Found, console: Console) -> None:
-    if found.missing:
-        console.print(f"So far: {literal(found.missing)}", style="yellow", highlight=False)
+def _print_missing(found: StudyDirectory, console: Console) -> None:
+    if found.unfinished:
+        console.print(f"So far: {literal(found.unfinished)}", style="yellow", highlight=False)
 
 
 def _table(heads: Sequence[str], right: Sequence[str]) -> Table:

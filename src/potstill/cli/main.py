@@ -11,7 +11,7 @@ import typer
 from potstill.cli.checks import CHECKS
 from potstill.cli.data import DATA
 from potstill.cli.deploy import DEPLOY
-from potstill.cli.options import JsonFile, StudyDir, StudyFile, terminal
+from potstill.cli.options import JsonFile, OtherStudyDir, StudyDir, StudyFile, terminal
 
 if TYPE_CHECKING:
     from potstill.study.schema import Study
@@ -22,7 +22,7 @@ app = typer.Typer(
     name="potstill",
     help="Distil a large model's reasoning into a compact student, and know whether it worked.",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -68,6 +68,24 @@ def main() -> None:
             raise
         print("potstill: stopped; what was finished is kept, run again to go on.", file=sys.stderr)
         raise SystemExit(_STOPPED) from None
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"potstill {version('potstill')}")
+        raise typer.Exit
+
+
+@app.callback()
+def potstill(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version.", callback=_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Distil a large model's reasoning into a compact student, and know whether it worked."""
 
 
 @app.command()
@@ -205,11 +223,12 @@ def inspect(
     gates: Annotated[bool, typer.Option("--gates", help="Count what each gate saw.")] = False,
 ) -> None:
     """Show any problem with its reasoning at every level, its flags and verdicts."""
-    from potstill.analysis.look import Wanted, look
+    from potstill.analysis.look import Wanted
     from potstill.cli import inspect as inspecting
+    from potstill.pipeline.directory import StudyDirectory
 
     wanted = Wanted(side, flag, level)
-    found = look(directory)
+    found = StudyDirectory.open(directory)
     if problem:
         inspecting.print_problem(found, problem, level, terminal())
     elif gates:
@@ -229,7 +248,7 @@ def review(directory: StudyDir) -> None:
 @app.command()
 def compare(
     study_a: StudyDir,
-    study_b: Annotated[Path, typer.Argument(help="Another one.", show_default=False)],
+    study_b: OtherStudyDir,
     json_: JsonFile = None,
 ) -> None:
     """Set two finished studies side by side, paired where problems and conditions are the same."""

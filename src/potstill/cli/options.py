@@ -10,11 +10,40 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["BasePath", "BestStudent", "EngineName", "JsonFile", "StudyDir", "StudyFile", "terminal"]
+__all__ = [
+    "BasePath",
+    "BestStudent",
+    "EngineName",
+    "JsonFile",
+    "OtherStudyDir",
+    "StudyDir",
+    "StudyFile",
+    "terminal",
+]
 
 StudyFile = Annotated[Path, typer.Argument(help="The study file (YAML).", show_default=False)]
+
+
+def _directory(path: Path) -> Path:
+    """The directory that a command's argument means: a study file stands for its own."""
+    if not path.is_file():
+        return path
+    from potstill.pipeline.directory import directory_of
+
+    return directory_of(path)
+
+
 StudyDir = Annotated[
-    Path, typer.Argument(help="The study directory that potstill run made.", show_default=False)
+    Path,
+    typer.Argument(
+        help="The study directory that potstill run made, or the study file.",
+        show_default=False,
+        callback=_directory,
+    ),
+]
+
+OtherStudyDir = Annotated[
+    Path, typer.Argument(help="Another one.", show_default=False, callback=_directory)
 ]
 
 JsonFile = Annotated[

@@ -2,38 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from potstill.pipeline.context import NotFresh
-from potstill.pipeline.run import study_of
-from potstill.progress import Bar
+from potstill.pipeline.directory import StudyDirectory
 from potstill.text import literal
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 __all__ = ["print_status"]
-
-
-class _Witness:
-    """A progress that writes down what was found fresh."""
-
-    def __init__(self) -> None:
-        self.rows: list[tuple[str, str]] = []
-
-    @contextmanager
-    def stage(self, name: str, total: int | None, unit: str = "items") -> Iterator[Bar]:
-        raise NotFresh(f"{name} is not finished.")
-        yield  # a context manager that never enters
-
-    def fresh(self, name: str, note: str) -> None:
-        self.rows.append((name, note))
-
-    def note(self, text: str) -> None:
-        return None
 
 
 def print_status(directory: Path, console: Console) -> None:
@@ -43,30 +21,21 @@ def print_status(directory: Path, console: Console) -> None:
     """
     from rich.table import Table
 
-    from potstill.ledger.ledger import Ledger
-    from potstill.pipeline.run import run_study
-
-    study = study_of(directory)
-    witness = _Witness()
-    waiting = ""
-    try:
-        run_study(study, directory, progress=witness, until="answer", peek=True)
-    except NotFresh as exc:
-        waiting = str(exc)
-    table = Table(title=literal(f"{study.name} in {directory}"), title_justify="left", box=None)
+    found = StudyDirectory.open(directory)
+    study, waiting = found.study, found.unfinished
+    table = Table(title=literal(f"{study.name} in {found.path}"), title_justify="left", box=None)
     for head in ("stage", "state", "holds"):
         table.add_column(head)
-    for name, note in witness.rows:
+    for name, note in found.up_to_date:
         table.add_row(literal(name), "[green]fresh[/green]", literal(note))
-    report = (directory / "report" / "index.html").exists()
+    report = (found.path / "report" / "index.html").exists()
     if waiting:
         table.add_row("", "[yellow]to do[/yellow]", literal(waiting))
     elif report:
-        page = literal(directory / "report" / "index.html")
+        page = literal(found.path / "report" / "index.html")
         table.add_row("report", "[green]there[/green]", page)
     console.print(table)
-    with Ledger.open(directory / "ledger.sqlite", readonly=True) as ledger:
-        spends = ledger.spend(("stage", "model"))
+    spends = found.spend()
     money = Table(title="\ncalls and spend", title_justify="left", box=None)
     for head, side in (
         ("stage", "left"),

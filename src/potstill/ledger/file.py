@@ -110,8 +110,10 @@ def connect_readonly(path: Path) -> sqlite3.Connection:
     """A connection that reads a ledger, beside its writer or from a read-only folder."""
     if not path.is_file():
         raise StoreError(f"There is no ledger at {path}; run the study first.")
-    # Where nothing can be written SQLite has no room for its shared index, and nobody else writes.
-    frozen = "" if os.access(path.parent, os.W_OK) else "&immutable=1"
+    # Where nobody writes there is no write-ahead log; read as immutable the ledger gets no files
+    # beside it, which in a read-only folder it could not have.
+    log = path.with_name(f"{path.name}-wal")
+    frozen = "" if log.exists() and os.access(path.parent, os.W_OK) else "&immutable=1"
     uri = f"{path.resolve().as_uri()}?mode=ro{frozen}"
     try:
         connection = sqlite3.connect(uri, uri=True, timeout=30, check_same_thread=False)

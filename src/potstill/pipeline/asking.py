@@ -159,7 +159,11 @@ def _ask(
             )
         out.summary |= {"errored": counts["errored"], "asked past a cut": counts["again"]}
 
-    if run.store.exists(cell) and run.store.manifest(cell).summary.get("errored") and not run.peek:
+    if (
+        run.store.exists(cell)
+        and run.store.manifest(cell).summary.get("errored")
+        and not run.read_only
+    ):
         run.progress.note(f"{name}: some calls failed before; they are asked again.")
         run.store.discard(cell)
     run.cell(cell, name, {"responses": Response, "not_asked": NotAsked}, make)

@@ -30,10 +30,11 @@ if TYPE_CHECKING:
     from potstill.grading import GradingPool
     from potstill.ledger.ledger import Ledger
     from potstill.models.model import LanguageModel
+    from potstill.pipeline.made import Answers
     from potstill.problems.overlap.neighbours import Hands
     from potstill.training.recipe import Recipe
 
-__all__ = ["VERSION", "NotFresh", "Run", "agent_identity", "base_path_of", "fingerprint"]
+__all__ = ["VERSION", "Run", "Unfinished", "agent_identity", "base_path_of", "fingerprint"]
 
 # raised when a stage's code changes what it makes of the same inputs
 VERSION = {
@@ -50,13 +51,20 @@ R = TypeVar("R")
 _MOST_FILES = 20_000
 
 
-class NotFresh(PotstillError):
-    """A cell that would have to be made, met while only looking."""
+class Unfinished(PotstillError):
+    """A cell that would have to be made, met in a pass that only reads.
+
+    ``answers`` are those that are there where some are missing.
+    """
+
+    def __init__(self, message: object = "", answers: Sequence[Answers] = ()) -> None:
+        super().__init__(message)
+        self.answers = answers
 
 
 @dataclass(slots=True)
 class Run:
-    """One pass over a study: to do what is not fresh, or (``peek``) only to look.
+    """One pass over a study: to do what is not fresh, or (``read_only``) only to look.
 
     ``only_ledger`` buys nothing: what the ledger lacks is an error. ``base_at`` is where the base
     model is, if not where the study has it. ``used`` are the cells that were made or found fresh.
@@ -70,7 +78,7 @@ class Run:
     ledger: Ledger
     progress: Progress
     stack: ExitStack
-    peek: bool = False
+    read_only: bool = False
     only_ledger: bool = False
     base_at: str = ""
     on: str = ""
@@ -94,8 +102,8 @@ class Run:
             manifest = self.store.manifest(cell)
             self.progress.fresh(name, _counts(manifest))
             return manifest
-        if self.peek:
-            raise NotFresh(f"{name} is not finished.")
+        if self.read_only:
+            raise Unfinished(f"{name} is not finished.")
         with self.store.filling(cell, tables) as filling:
             make(filling)
             self.budget().settle(name)

@@ -53,7 +53,11 @@ def rate(run: Run, problems: Sequence[Problem]) -> Sequence[Problem]:
             out.add("ratings", rating)
         out.summary["errored"] = sum(x.failed for x in ratings)
 
-    if run.store.exists(cell) and run.store.manifest(cell).summary.get("errored") and not run.peek:
+    if (
+        run.store.exists(cell)
+        and run.store.manifest(cell).summary.get("errored")
+        and not run.read_only
+    ):
         run.progress.note("rate: some calls failed before; they are asked again.")
         run.store.discard(cell)
     run.cell(cell, "rate", {"ratings": Rating}, make)

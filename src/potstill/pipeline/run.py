@@ -12,11 +12,11 @@ from typing import Any
 
 from potstill.cluster.shards import recover_replies
 from potstill.cluster.storage import check_storage, open_storage
-from potstill.errors import InputError, StoreError
+from potstill.errors import InputError
 from potstill.evaluation import refuse_seen
 from potstill.lessons.controls import is_control, make_controls
 from potstill.pipeline.asking import ask_student, ask_teacher
-from potstill.pipeline.context import NotFresh, Run
+from potstill.pipeline.context import Run, Unfinished
 from potstill.pipeline.made import MIX, Answers, AskedLevel, Made, StudentCell, Who
 from potstill.pipeline.rating import rate, worth_teaching
 from potstill.pipeline.stages import UNSOLVED, bring_in, judge, make_lessons, solved, split_up
@@ -25,7 +25,6 @@ from potstill.progress import Progress, quiet
 from potstill.records import Problem, Role, Split
 from potstill.store.cells import Store
 from potstill.store.tables import part
-from potstill.store.untrusted import read_json
 from potstill.study.schema import Study
 
 __all__ = [
@@ -33,11 +32,9 @@ __all__ = [
     "carry_out",
     "go_through",
     "open_run",
-    "read_curriculum",
     "read_lessons",
     "read_stages",
     "run_study",
-    "study_of",
 ]
 
 STAGES = ("problems", "split", "rate", "teach", "verify", "condense", "train", "answer", "report")
@@ -49,7 +46,7 @@ def run_study(
     *,
     progress: Progress = quiet,
     until: str = "",
-    peek: bool = False,
+    read_only: bool = False,
     on: str = "",
 ) -> dict[str, Any] | None:
     """The report of a study as plain data, once every stage is fresh; None if stopped before.
@@ -60,7 +57,9 @@ def run_study(
     if until and until not in STAGES:
         raise InputError(f"there is no stage {until!r}; the stages are {', '.join(STAGES)}.")
     with ExitStack() as stack:
-        return carry_out(open_run(study, directory, progress, stack, peek=peek, on=on), until)
+        return carry_out(
+            open_run(study, directory, progress, stack, read_only=read_only, on=on), until
+        )
 
 
 def carry_out(run: Run, until: str = "") -> dict[str, Any] | None:
@@ -84,10 +83,13 @@ def open_run(
     progress: Progress,
     stack: ExitStack,
     *,
-    peek: bool = False,
+    read_only: bool = False,
     on: str = "",
 ) -> Run:
-    """A run over a study's directory, closed with the stack; its only writer unless it peeks."""
+    """Return a run over a study's directory, its only writer unless ``read_only``.
+
+    It is closed with the stack.
+    """
     from potstill.ledger.ledger import Ledger
 
     if on:
@@ -95,14 +97,14 @@ def open_run(
 
         check_place(on)
         check_storage(study.cluster)
-    store = Store(directory, create=not peek)
-    ledger = stack.enter_context(Ledger.open(directory / "ledger.sqlite", readonly=peek))
+    store = Store(directory, create=not read_only)
+    ledger = stack.enter_context(Ledger.open(directory / "ledger.sqlite", readonly=read_only))
     storage = None
-    if not peek:
+    if not read_only:
         storage = open_storage(study.cluster, directory) if on else None
         recover_replies(directory, ledger, storage)
         _write_snapshot(study, store, directory)
-    return Run(study, directory, store, ledger, progress, stack, peek, on=on, storage=storage)
+    return Run(study, directory, store, ledger, progress, stack, read_only, on=on, storage=storage)
 
 
 def read_lessons(run: Run) -> Made:
@@ -117,15 +119,6 @@ def read_stages(run: Run, until: str) -> Made:
         if stage == until:
             break
     return made
-
-
-def read_curriculum(study: Study, directory: Path) -> Made:
-    """What a study directory holds up to its lessons; nothing is made and nothing bought.
-
-    Raises NotFresh where a stage up to the lessons is not finished.
-    """
-    with ExitStack() as stack:
-        return read_lessons(open_run(study, directory, quiet, stack, peek=True))
 
 
 def go_through(run: Run, made: Made) -> Iterator[str]:
@@ -150,7 +143,11 @@ def go_through(run: Run, made: Made) -> Iterator[str]:
     yield "train"
     at = [x for x in study.levels if x in (*study.mix, *study.evaluation.base_at)]
     levels = levels_to_ask(made.chosen, at)
-    made.answers = evaluate(run, made.students, levels, made.on_side(Split.HELDOUT))
+    try:
+        made.answers = evaluate(run, made.students, levels, made.on_side(Split.HELDOUT))
+    except Unfinished as exc:
+        made.answers = list(exc.answers)
+        raise
     if study.evaluation.seen == "report":
         trained = made.trained_ids()
         seen = [p for p in made.on_side(Split.TRAIN) if p.id in trained]
@@ -193,7 +190,7 @@ def evaluate(
         s.label: part(asked, [i for i, label in enumerate(labels) if label == s.label])
         for s in run.study.problems
     }
-    if run.on and not run.peek:
+    if run.on and not run.read_only:
         answer_ahead(run, who, sets.values())
     for name, problems in sets.items():
         if not problems:
@@ -208,10 +205,10 @@ def evaluate(
                 if made.role is Role.TEACHER:
                     solutions = solved(made)
                 found.append(replace(made, set=name, split=split))
-            except NotFresh:
+            except Unfinished:
                 missing += 1
     if missing:
-        raise NotFresh(f"{missing} solvers have not answered yet.")
+        raise Unfinished(f"{missing} solvers have not answered yet.", found)
     return found
 
 
@@ -220,16 +217,3 @@ def _write_snapshot(study: Study, store: Store, directory: Path) -> None:
 
     text = json.dumps(study.model_dump(mode="json"), indent=1, ensure_ascii=False)
     write_atomically(directory / "study.json", text.encode())
-
-
-def study_of(directory: Path) -> Study:
-    """The study that a directory was made by. Raises StoreError where it is none."""
-    path = directory / "study.json"
-    try:
-        return Study.model_validate(read_json(path), strict=False)
-    except FileNotFoundError as exc:
-        raise StoreError(
-            f"{directory} is no study directory (no study.json); name one that potstill run made."
-        ) from exc
-    except ValueError as exc:
-        raise StoreError(f"{path} is damaged; run the study again to write it anew.") from exc

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from potstill.chat import render_asks, render_messages
 from potstill.pipeline.asking import student_answers, student_condition
-from potstill.pipeline.context import VERSION, NotFresh, Run
+from potstill.pipeline.context import VERSION, Run, Unfinished
 from potstill.pipeline.made import MIX, AskedLevel, StudentCell, Who
 from potstill.records import Lesson, Level, Problem, Split, content_hash
 from potstill.store.cells import Cell
@@ -42,11 +42,11 @@ def train_students(
     grid = plan_grid(run, chosen, by_split)
     run.used += [cell for cell, _ in grid]
     missing = [(cell, job) for cell, job in grid if not run.store.exists(cell)]
-    if missing and run.peek:
-        raise NotFresh(f"{len(missing)} of {len(grid)} students are not trained yet.")
+    if missing and run.read_only:
+        raise Unfinished(f"{len(missing)} of {len(grid)} students are not trained yet.")
     if len(missing) < len(grid):
         run.progress.fresh("train", f"{len(grid) - len(missing)} of {len(grid)} students")
-    if not run.peek:
+    if not run.read_only:
         for cell in {cell for cell, _ in grid} - {cell for cell, _ in missing}:
             run.store.verify(cell)
     if missing:

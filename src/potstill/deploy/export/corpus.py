@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from potstill.errors import InputError, StoreError
-from potstill.pipeline.context import NotFresh
+from potstill.pipeline.directory import StudyDirectory, study_of
 from potstill.plugins import nearest
 from potstill.records import Lesson, Problem, Split
 from potstill.study.schema import Study
@@ -64,20 +64,19 @@ def export_corpus(
     StoreError for a directory that is no study's or whose lessons are not finished.
     """
     from potstill.deploy.export.corpus_card import corpus_card
-    from potstill.pipeline.run import read_curriculum, study_of
 
     if to not in FORMATS:
         raise InputError(f"there is no format {to!r}; there are {', '.join(FORMATS)}.")
     study = study_of(directory)
     chosen = _levels(study, levels)
     refuse_occupied(out)
-    try:
-        made = read_curriculum(study, directory)
-    except NotFresh as exc:
+    there = StudyDirectory.open(directory)
+    if there.lessons is None:
         raise StoreError(
-            f"the lessons of {directory} are not there yet ({str(exc).rstrip('.')}); run the study "
-            "as far as --until condense first."
-        ) from exc
+            f"the lessons of {directory} are not there yet ({there.unfinished.rstrip('.')}); run "
+            "the study as far as --until condense first."
+        )
+    made = there.made
     rows = {level: corpus_rows(study, made, level) for level in chosen}
     if not any(found for by_split in rows.values() for found in by_split.values()):
         raise InputError(f"{directory} has no lesson that passed at {', '.join(chosen)}.")

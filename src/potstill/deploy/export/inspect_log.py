@@ -58,19 +58,19 @@ def export_logs(directory: Path, out: Path) -> list[WrittenLog]:
     _require_inspect()
     from inspect_ai.log import write_eval_log
 
-    from potstill.analysis.look import look
     from potstill.deploy.export.corpus import refuse_occupied, whole_folder
+    from potstill.pipeline.directory import StudyDirectory
 
     refuse_occupied(out)
-    found = look(directory)
-    taught = replace(found.taught, set="taught", split=Split.TRAIN)
-    cells = [*([taught] if taught.verdicts else []), *found.answers]
+    found = StudyDirectory.open(directory)
+    taught = replace(found.made.taught, set="taught", split=Split.TRAIN)
+    cells = [*([taught] if taught.verdicts else []), *found.made.answers]
     if not cells:
         raise StoreError(
-            f"{directory} holds no verdicts yet ({found.missing.rstrip('.')}); go on with potstill "
-            "run until it does."
+            f"{directory} holds no verdicts yet ({found.unfinished.rstrip('.')}); go on with "
+            "potstill run until it does."
         )
-    logs = evaluation_logs(found.study.name, cells, found.problems)
+    logs = evaluation_logs(found.study.name, cells, found.made.problems)
     written = []
     with whole_folder(out) as folder:
         for number, log in enumerate(logs, 1):

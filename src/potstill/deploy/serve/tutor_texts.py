@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from potstill.analysis.look import Found, look
 from potstill.deploy.serve.asking import right_on
 from potstill.errors import InputError
 from potstill.grading.maths.comparison import KeyUnreadable
 from potstill.grading.maths.kinds import infer_kind
 from potstill.grading.plugins import is_for_plugin
+from potstill.pipeline.directory import StudyDirectory
 from potstill.records import (
     Finish,
     Lesson,
@@ -116,12 +116,12 @@ class TutorTexts:
 
 def read_texts(directory: Path, students: Sequence[FoundStudent]) -> TutorTexts:
     """All that the page shows, of whatever is finished. Raises StoreError for no study."""
-    found = look(directory)
+    found = StudyDirectory.open(directory)
     by_level = {student.level.removeprefix("mix-"): student for student in students}
-    problems = {problem.id: problem for problem in found.problems}
+    problems = {problem.id: problem for problem in found.made.problems}
     replies = dict(_replies(found))
     lessons = found.lessons_by_problem()
-    return TutorTexts(found.study, problems, found.splits, by_level, replies, lessons)
+    return TutorTexts(found.study, problems, found.made.splits, by_level, replies, lessons)
 
 
 def grade_text(pool: GradingPool, problem: Problem, text: str, finish: Finish) -> Row:
@@ -156,10 +156,10 @@ def _beside_key(pool: GradingPool, problem: Problem, own: str) -> Row | None:
     return _verdict(_OPINIONS[result.opinion], own, result.why)
 
 
-def _replies(found: Found) -> Iterator[tuple[str, tuple[Response, Verdict | None]]]:
+def _replies(found: StudyDirectory) -> Iterator[tuple[str, tuple[Response, Verdict | None]]]:
     """For every problem the reply that the teacher had right, else its first."""
-    cells = [cell for cell in found.answers if cell.role is Role.TEACHER]
-    for cell in (found.taught, *cells):
+    cells = [cell for cell in found.made.answers if cell.role is Role.TEACHER]
+    for cell in (found.made.taught, *cells):
         verdicts = {v.response_id: v for v in cell.verdicts}
         kept: dict[str, tuple[Response, Verdict | None]] = {}
         for response in cell.responses:

@@ -1,0 +1,134 @@
+"""A study's directory read as it stands, and Potstill as a library: nothing is left behind."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+import potstill
+from potstill.errors import StoreError
+from potstill.pipeline.directory import StudyDirectory, directory_of
+from potstill.pipeline.run import run_study
+from potstill.records import Role, Split
+from potstill.study.schema import load_study
+from test_pipeline import write_small_study
+
+
+def listed(folder: Path) -> dict[str, int]:
+    return {str(p.relative_to(folder)): p.stat().st_mtime_ns for p in sorted(folder.rglob("*"))}
+
+
+@pytest.fixture(scope="module")
+def study_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_small_study(tmp_path_factory.mktemp("study"))
+
+
+@pytest.fixture(scope="module")
+def finished(study_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("made") / "run"
+    run_study(load_study(study_file), out)
+    return out
+
+
+def test_all_that_a_finished_study_made(finished: Path) -> None:
+    before = listed(finished)
+    there = StudyDirectory.open(finished)
+    assert there.unfinished == ""
+    assert there.finished[-1] == "answer"
+    for value in (there.problems, there.splits, there.taught, there.lessons, there.students):
+        assert value
+    assert there.answers
+    assert there.report is not None
+    assert there.report["format_version"]
+    assert sum(row.calls for row in there.spend()) > 0
+    assert listed(finished) == before
+
+
+def test_tables_hold_every_response_lesson_and_problem(finished: Path) -> None:
+    there = StudyDirectory.open(finished)
+    responses, lessons, problems = there.responses, there.lesson_table, there.problem_table
+    assert isinstance(responses, pa.Table)
+    assert there.answers is not None
+    assert responses.num_rows == sum(len(cell.responses) for cell in there.answers)
+    assert {"role", "level", "seed", "problem_id", "outcome", "text"} <= set(responses.column_names)
+    assert lessons is not None
+    assert lessons.num_rows == len(there.lessons or ())
+    assert problems is not None
+    assert set(problems["split"].to_pylist()) <= {split.value for split in Split}
+
+
+@pytest.mark.parametrize("until", ["split", "teach", "condense", "train"])
+def test_what_a_study_has_not_made_yet_is_none(
+    study_file: Path, tmp_path: Path, until: str
+) -> None:
+    run_study(load_study(study_file), tmp_path, until=until)
+    before = listed(tmp_path)
+    there = StudyDirectory.open(tmp_path)
+    assert there.unfinished
+    assert there.finished[-1] in (until, "rate", "verify")
+    assert there.answers is None
+    assert there.report is None
+    assert there.responses is None
+    assert (there.lessons is None) == (until in ("split", "teach"))
+    assert (there.students is None) == (until != "train")
+    assert listed(tmp_path) == before
+
+
+def test_a_study_file_stands_for_its_directory(
+    study_file: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    name = load_study(study_file).name
+    shutil.copytree(finished, tmp_path / "runs" / name)
+    assert directory_of(study_file) == Path("runs") / name
+    assert StudyDirectory.open(study_file).finished[-1] == "answer"
+    assert directory_of(finished / "study.json") == finished
+
+
+def test_a_folder_that_is_no_study(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="no study directory"):
+        StudyDirectory.open(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+API = {
+    "KindPlugin", "Lesson", "LoadedStudent", "PotstillError", "Problem", "ProblemSource",
+    "Response", "Score", "Solver", "SolverPlugin", "Study", "StudyDirectory", "Verdict",
+    "__version__", "compare", "equal", "grade", "load_student", "load_study", "open_study", "run",
+    "verify",
+}  # fmt: skip
+
+
+def test_the_library_offers_these_names_and_each_is_there() -> None:
+    assert set(potstill.__all__) == API == set(dir(potstill))
+    for name in API:
+        assert getattr(potstill, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'distil'"):
+        potstill.distil  # noqa: B018
+    assert (Path(potstill.__file__).parent / "py.typed").is_file()
+
+
+def test_a_study_from_a_script(study_file: Path, finished: Path, tmp_path: Path) -> None:
+    there = potstill.run(study_file, tmp_path / "run")
+    assert there.report is not None
+    assert potstill.open_study(tmp_path / "run").finished == there.finished
+    assert not potstill.verify(tmp_path / "run").damaged
+    assert potstill.compare(finished, tmp_path / "run").sets
+    assert potstill.equal("1/2", "0.5").opinion == "EQUAL"
+
+
+def test_a_loaded_student_answers_as_it_did_in_its_study(finished: Path) -> None:
+    there = potstill.open_study(finished)
+    assert there.answers is not None
+    assert there.problems is not None
+    problems = {problem.id: problem.text for problem in there.problems}
+    cells = {x.name: x for x in there.answers if x.role is Role.STUDENT}
+    with potstill.load_student(finished) as student:
+        for cell in cells.values():
+            first = cell.responses[0]
+            assert student.ask(problems[first.problem_id], level=cell.level) == first.text
+        with pytest.raises(potstill.PotstillError, match="no problem to answer"):
+            student.ask(" ")
