@@ -33,7 +33,7 @@ _PLUGINS = {
 
 
 def on_files(files: Any, config: Any) -> Any:
-    """The site's files with the generated ones among them (a hook of mkdocs)."""
+    """Return the site's files with the generated ones among them (a hook of mkdocs)."""
     from mkdocs.structure.files import File
 
     for name, text in (("study", study_page()), ("commands", commands_page())):
@@ -91,7 +91,7 @@ def _helps(command: Any, name: str) -> Iterator[tuple[str, str]]:
 
 
 def _sections(study: type[BaseModel]) -> dict[type[BaseModel], str]:
-    """The study, every model its fields hold, the options of every plugin, each with its title."""
+    """Return the study, every model its fields hold, the options of every plugin, each with its title."""
     found: dict[type[BaseModel], str] = {}
 
     def visit(model: type[BaseModel], title: str) -> None:
@@ -227,6 +227,6 @@ def _presets(presets: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _markdown(text: str) -> str:
-    """A docstring's or description's reStructuredText as Markdown."""
+    """Return a docstring's or description's reStructuredText as Markdown."""
     text = re.sub(r":\w+:`~?([\w.]+)`", r"`\1`", text)
     return text.replace("``", "`")

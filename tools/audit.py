@@ -15,7 +15,7 @@ from typing import Any
 
 
 def main(path: str, *, required: bool) -> int:
-    """The exit code, after a line for every advisory and one that says how much was looked up."""
+    """Return the exit code, after a line for every advisory and one that says how much was looked up."""
     found = _asked(path)
     if found is None:
         print(f"pip-audit could not look up {path}: nothing is known about its versions.")
@@ -36,7 +36,7 @@ def main(path: str, *, required: bool) -> int:
 
 
 def _asked(path: str) -> list[dict[str, Any]] | None:
-    """What pip-audit says of every pinned version, None where it could not say anything."""
+    """Return what pip-audit says of every pinned version, None where it could not say anything."""
     command = [sys.executable, "-m", "pip_audit", "-r", path, "--no-deps", "--disable-pip"]
     done = subprocess.run(
         [*command, "--format", "json", "--progress-spinner", "off"],

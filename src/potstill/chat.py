@@ -117,12 +117,14 @@ class SolverPlugin(Protocol):
 
 
 def never() -> str:
-    """What stops buying: nothing."""
+    """Return what stops buying: nothing."""
     return ""
 
 
 def render_messages(problem: Problem, condition: Condition) -> tuple[Message, ...]:
-    """The chat that puts a problem to a solver: the system prompt if any, then the template."""
+    """Return the chat that puts a problem to a solver: the system prompt if any, then the
+    template.
+    """
     user = Message("user", condition.template.replace("{problem}", problem.text))
     return (Message("system", condition.system), user) if condition.system else (user,)
 
@@ -130,7 +132,7 @@ def render_messages(problem: Problem, condition: Condition) -> tuple[Message, ..
 def render_asks(
     problems: Iterable[Problem], condition: Condition, samples: int = 1, attempt: int = 0
 ) -> Iterator[Ask]:
-    """One ask per problem and sample, tagged with the problem's id."""
+    """Yield one ask per problem and sample, tagged with the problem's id."""
     for problem in problems:
         for sample in range(samples):
             messages = render_messages(problem, condition)

@@ -35,7 +35,9 @@ class PotstillError(Exception):
 
 
 def one_line(message: object, longest: int = _LONGEST) -> str:
-    """A message on one line, fit for a terminal, with its middle left out where it is too long."""
+    """Return a message on one line, fit for a terminal, with its middle left out where it is too
+    long.
+    """
     text = str(message)
     if len(text) > 4 * longest:
         text = f"{text[: 2 * longest]} {text[-2 * longest :]}"

@@ -19,13 +19,13 @@ class Bar(Protocol):
     """One stage under way."""
 
     def advance(self, items: int = 1) -> None:
-        """Nothing; that many more items are done."""
+        """Count that many more items as done."""
 
     def spend(self, usd: float) -> None:
-        """Nothing; the stage has spent this much in all."""
+        """Tell how much the stage has spent in all."""
 
     def tell(self, rate: str, note: str) -> None:
-        """Nothing; what stands for the items a second, and a few characters beside it."""
+        """Put text in the place of the items a second, and a few characters beside it."""
 
 
 class Progress(Protocol):
@@ -34,13 +34,13 @@ class Progress(Protocol):
     def stage(
         self, name: str, total: int | None, unit: str = "items"
     ) -> AbstractContextManager[Bar]:
-        """A bar for a stage that has work to do."""
+        """Return a bar for a stage that has work to do."""
 
     def fresh(self, name: str, note: str) -> None:
-        """Nothing; the stage was found finished."""
+        """Tell that the stage was found finished."""
 
     def note(self, text: str) -> None:
-        """Nothing; one line worth reading."""
+        """Print one line worth reading."""
 
 
 class _NoBar:
@@ -77,7 +77,7 @@ class TerminalProgress:
 
     @contextmanager
     def stage(self, name: str, total: int | None, unit: str = "items") -> Iterator[Bar]:
-        """A bar while the stage runs, and one line that stays once it has ended."""
+        """Yield a bar while the stage runs, and one line that stays once it has ended."""
         from rich.progress import (
             BarColumn,
             MofNCompleteColumn,
@@ -114,13 +114,13 @@ class TerminalProgress:
         )
 
     def fresh(self, name: str, note: str) -> None:
-        """Nothing; says that the stage was finished before."""
+        """Say that the stage was finished before."""
         self._console.print(
             f"[dim]= {literal(name):<28}fresh, {literal(note)}[/dim]", highlight=False
         )
 
     def note(self, text: str) -> None:
-        """Nothing; prints one line."""
+        """Print one line."""
         self._console.print(f"  {literal(text)}", highlight=False)
 
 

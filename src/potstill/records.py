@@ -431,7 +431,7 @@ class Score:
 
 
 def reading_of(outcome: Outcome, rule: str) -> Reading:
-    """How an answer with this outcome was read by the rule of this name."""
+    """Return how an answer with this outcome was read by the rule of this name."""
     if outcome is Outcome.TRUNCATED:
         return Reading.CUT
     if outcome in (Outcome.UNPARSED, Outcome.UNDECIDED):
@@ -442,14 +442,16 @@ def reading_of(outcome: Outcome, rule: str) -> Reading:
 
 
 def canonical_json(value: Any) -> str:
-    """JSON of a record or plain value, the same on every machine (sorted keys, no spaces)."""
+    """Return JSON of a record or plain value, the same on every machine (sorted keys, no
+    spaces).
+    """
     return json.dumps(
         value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_plain
     )
 
 
 def content_hash(value: Any) -> str:
-    """The sha256 hex digest of a record's canonical JSON."""
+    """Return the sha256 hex digest of a record's canonical JSON."""
     own = getattr(value, "content_hash", None)
     if own is not None:  # a sequence too large to be hashed again
         return str(own())
@@ -459,7 +461,9 @@ def content_hash(value: Any) -> str:
 
 
 def hash_items(items: Iterable[Any]) -> str:
-    """:func:`content_hash` of a list of these items, which need not be in memory together."""
+    """Return :func:`content_hash` of a list of these items, which need not be in memory
+    together.
+    """
     digest = hashlib.sha256(b"[")
     for i, item in enumerate(items):
         digest.update(b"," + _bytes(item) if i else _bytes(item))

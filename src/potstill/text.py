@@ -11,17 +11,19 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def plain(text: str) -> str:
-    """The text as valid Unicode: a lone surrogate, which no file can hold, becomes U+FFFD."""
+    """Return the text as valid Unicode: a lone surrogate, which no file can hold, becomes
+    U+FFFD.
+    """
     return _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def shown(text: str) -> str:
-    """The text with control characters made visible, for a page or a terminal."""
+    """Return the text with control characters made visible, for a page or a terminal."""
     return _CONTROL.sub(_picture, text)
 
 
 def literal(text: object) -> str:
-    """Someone else's text for a console that reads markup: it shows as it stands."""
+    """Return someone else's text for a console that reads markup: it shows as it stands."""
     from rich.markup import escape
 
     return escape(shown(plain(str(text))))

@@ -52,7 +52,7 @@ class CellTime:
 def diagnose_study(
     study: Study, directory: Path, iterations: int, progress: Progress = quiet
 ) -> tuple[Diagnosis, Path]:
-    """Where a long run of the first variant and seed overfits, and the file that says so.
+    """Return where a long run of the first variant and seed overfits, and the file that says so.
 
     The run is the study's recipe over ``iterations`` without early stopping; ``iterations: auto``
     reads what is written. Raises what the stages raise.
@@ -81,7 +81,7 @@ def diagnose_study(
 
 
 def time_grid(study: Study, directory: Path, progress: Progress = quiet) -> list[CellTime]:
-    """What each variant's cells will take, from three timed steps of each shape of batch.
+    """Return what each variant's cells will take, from three timed steps of each shape of batch.
 
     Shapes are the shortest, the median and the longest batch of one epoch. Raises what the stages
     raise; nothing is kept.
@@ -98,7 +98,7 @@ def time_grid(study: Study, directory: Path, progress: Progress = quiet) -> list
 
 
 def print_diagnosis(found: Diagnosis, path: Path, console: Console) -> None:
-    """Nothing; prints what the long run showed and how to use it."""
+    """Print what the long run showed and how to use it."""
     says = (
         f"it overfits: the loss has risen by {found.rise:.3f} at step {found.last_step:,}"
         if found.overfits
@@ -113,7 +113,7 @@ def print_diagnosis(found: Diagnosis, path: Path, console: Console) -> None:
 
 
 def print_times(found: Sequence[CellTime], console: Console) -> None:
-    """Nothing; prints hours and memory for the grid, variant by variant."""
+    """Print hours and memory for the grid, variant by variant."""
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
@@ -187,7 +187,7 @@ def _time_cell(run: Run, job: Job, cells: int) -> CellTime:
 
 
 def _seconds(trainee: Trainee, batch: Batch, accumulation: int) -> float:
-    """The median of three steps at no learning rate, after one to warm up."""
+    """Return the median of three steps at no learning rate, after one to warm up."""
     found = []
     for _ in range(1 + _TIMED_STEPS):
         started = time.perf_counter()

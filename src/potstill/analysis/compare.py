@@ -94,7 +94,7 @@ class TwoStudies:
     settings: tuple[Setting, ...]
 
     def plain(self) -> dict[str, Any]:
-        """Everything compared, as JSON holds it."""
+        """Return everything compared, as JSON holds it."""
         plain: dict[str, Any] = written(
             {
                 "format_version": 1,
@@ -165,7 +165,9 @@ def read_finished(directory: str | Path) -> Finished:
 
 
 def _content(problems: Iterable[Problem]) -> dict[str, str]:
-    """Each problem's id by content: its text and key, and which of several alike in its set."""
+    """Return each problem's id by content: its text and key, and which of several alike in its
+    set.
+    """
     alike: Counter[tuple[str, str]] = Counter()
     found = {}
     for problem in problems:
@@ -176,7 +178,7 @@ def _content(problems: Iterable[Problem]) -> dict[str, str]:
 
 
 def _places(finished: Finished) -> _Places:
-    """Every answer by set and split, its problem named by content."""
+    """Return every answer by set and split, its problem named by content."""
     places: _Places = {}
     for row in answered(finished.result.answers, finished.result.problems):
         named = dataclasses.replace(row, problem_id=finished.content[row.problem_id])
@@ -185,7 +187,9 @@ def _places(finished: Finished) -> _Places:
 
 
 def _matched(a: _Places, b: _Places) -> list[tuple[Place, Place]]:
-    """The sets of two studies in pairs: by name and split, else by most problems in common."""
+    """Return the sets of two studies in pairs: by name and split, else by most problems in
+    common.
+    """
     pairs = [(place, place) for place in a if place in b]
     left = [place for place in b if place not in a]
     for here in (place for place in a if place not in b):
@@ -203,7 +207,7 @@ def _matched(a: _Places, b: _Places) -> list[tuple[Place, Place]]:
 
 
 def _other_key(a: Finished, ids_a: set[str], b: Finished, ids_b: set[str]) -> int:
-    """How many problems stand in both sets with the same text and another key."""
+    """Return how many problems stand in both sets with the same text and another key."""
     texts_a, texts_b = (
         {p.text for p in x.result.problems if x.content[p.id] in ids - other}
         for x, ids, other in ((a, ids_a, ids_b), (b, ids_b, ids_a))
@@ -212,7 +216,7 @@ def _other_key(a: Finished, ids_a: set[str], b: Finished, ids_b: set[str]) -> in
 
 
 def _graded_otherwise(a: Study, b: Study) -> list[str]:
-    """The grading settings that differ: verdicts under two graders are not paired."""
+    """Return the grading settings that differ: verdicts under two graders are not paired."""
     names = [name for name in ("verify", "forms") if getattr(a, name) != getattr(b, name)]
     one, two = (
         fingerprint(agent_identity(x.verifier)) if x.verifier and x.verify != "symbolic" else None
@@ -224,7 +228,7 @@ def _graded_otherwise(a: Study, b: Study) -> list[str]:
 
 
 def _differing_settings(a: Finished, b: Finished) -> Iterable[Setting]:
-    """Every setting that differs; a path whose file holds the same is the same."""
+    """Yield every setting that differs; a path whose file holds the same is the same."""
     one, two = (_settings(x) for x in (a, b))
     for name in dict.fromkeys([*one, *two]):
         left, right = one.get(name, ""), two.get(name, "")
@@ -259,7 +263,7 @@ def _told(finished: Finished) -> dict[str, Any]:
 
 
 def cost_usd(calls: Iterable[CallCount]) -> float | None:
-    """The dollars of some calls; None where some of them have no price."""
+    """Return the dollars of some calls; None where some of them have no price."""
     prices = [call.cost_usd for call in calls]
     known = [usd for usd in prices if usd is not None]
     return sum(known) if len(known) == len(prices) else None

@@ -39,7 +39,7 @@ class Difference:
 
 
 def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[Difference]:
-    """Every value that two reports (report.json) do not share, in the order of the report.
+    """Return every value that two reports (report.json) do not share, in the order of the report.
 
     Values are compared for equality, floats bit by bit; where and when a report was made does not
     count.
@@ -55,7 +55,7 @@ def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[Differe
 
 
 def count_values(report: Mapping[str, Any]) -> dict[str, int]:
-    """How many numbers every section of a report holds."""
+    """Return how many numbers every section of a report holds."""
     return {section: _numbers(value) for section, value in report.items()}
 
 
@@ -75,7 +75,7 @@ def _pairs(path: tuple[str, ...], a: Any, b: Any) -> Iterator[tuple[tuple[str, .
 
 
 def _labelled(rows: Sequence[Any]) -> dict[str, Any]:
-    """The rows of a list by what tells them apart, by their number where that does not."""
+    """Return the rows of a list by what tells them apart, by their number where that does not."""
     labels = [_label(row) for row in rows]
     if "" in labels or len(set(labels)) < len(labels):
         return {str(number): row for number, row in enumerate(rows, 1)}

@@ -66,7 +66,7 @@ class Found:
     gaps: tuple[Gaps, ...]
 
     def plain(self) -> dict[str, Any]:
-        """Everything found, as JSON holds it."""
+        """Return everything found, as JSON holds it."""
         from potstill.report.numbers import written
 
         sentences = [gap_sentences(x) for x in self.gaps]
@@ -85,7 +85,7 @@ def show_gap(
     dry_run: bool = False,
     json_file: Path | None = None,
 ) -> None:
-    """Nothing; prints the gaps of a study directory, or of a sample of a study file's problems.
+    """Print the gaps of a study directory, or of a sample of a study file's problems.
 
     ``sample`` is the size and the seed, None where left out. Raises InputError where one is given
     for a directory, and what the stages raise.
@@ -114,7 +114,7 @@ def show_gap(
 
 
 def finished_gaps(directory: Path) -> Found:
-    """The gaps over a study's held-out problems. Buys nothing, makes nothing.
+    """Return the gaps over a study's held-out problems. Buys nothing, makes nothing.
 
     Raises StoreError for a folder that is no study directory, InputError where base and teacher
     have not answered yet.
@@ -132,7 +132,9 @@ def finished_gaps(directory: Path) -> Found:
 
 
 def _without_training(answers: Answers) -> bool:
-    """Whether these are held-out answers of the teacher, or of the base asked for no level."""
+    """Return whether these are held-out answers of the teacher, or of the base asked for no
+    level.
+    """
     asked = answers.role is Role.TEACHER or (answers.role is Role.BASE and not answers.level)
     return asked and answers.split is Split.HELDOUT
 
@@ -140,7 +142,8 @@ def _without_training(answers: Answers) -> bool:
 def sample_gaps(
     study: Study, directory: Path, sample: Sample, console: Console, progress: Progress = quiet
 ) -> Found:
-    """The gaps over a sample of the problems to be taught, asked now where the ledger lacks them.
+    """Return the gaps over a sample of the problems to be taught, asked now where the ledger lacks
+    them.
 
     The price is printed first, unless nothing is left to ask. The teacher's replies are those that
     the study will teach from: its run does not buy them again. Held-out problems are not touched.
@@ -160,7 +163,7 @@ def sample_gaps(
 
 
 def print_price(study: Study, directory: Path, sample: Sample, console: Console) -> None:
-    """Nothing; prints what asking the sample will take and cost. Sends and writes nothing."""
+    """Print what asking the sample will take and cost. Sends and writes nothing."""
     from potstill.problems import load_problems
 
     problems = load_problems(study.problems, infer=infer_kind).problems
@@ -178,7 +181,7 @@ def print_price(study: Study, directory: Path, sample: Sample, console: Console)
 def _draw(
     problems: Sequence[Problem], sides: Mapping[str, Split], sample: Sample
 ) -> tuple[list[Problem], str]:
-    """The sample in the problems' order, and what it is a sample of, in words."""
+    """Return the sample in the problems' order, and what it is a sample of, in words."""
     taught = [p for p in problems if sides[p.id] is not Split.HELDOUT]
     lots = sorted(taught, key=lambda p: _lot(p.id, sample.seed))[: sample.size]
     ids = {p.id for p in lots}
@@ -192,7 +195,9 @@ def _lot(problem_id: str, seed: int) -> bytes:
 
 
 def _asked(run: Run, drawn: Sequence[Problem]) -> tuple[Sequence[Problem], list[Answers]]:
-    """The sample with its difficulty, where the study has it, and the answers of both solvers."""
+    """Return the sample with its difficulty, where the study has it, and the answers of both
+    solvers.
+    """
     from potstill.pipeline.rating import rate
 
     rated = rate(run, drawn)
@@ -200,7 +205,7 @@ def _asked(run: Run, drawn: Sequence[Problem]) -> tuple[Sequence[Problem], list[
 
 
 def _kept(run: Run, drawn: Sequence[Problem]) -> tuple[Sequence[Problem], list[Answers]] | None:
-    """The sample's answers where an earlier run finished all of them without an error."""
+    """Return the sample's answers where an earlier run finished all of them without an error."""
     try:
         asked, cells = _asked(replace(run, read_only=True, progress=quiet), drawn)
     except Unfinished:
@@ -239,7 +244,7 @@ def _price(run: Run, drawn: Sequence[Problem]) -> list[Estimate]:
 
 
 def _calls(study: Study, drawn: Sequence[Problem], have: int | None = 0) -> list[Call]:
-    """The calls that a sample takes at most; ``have`` of the teacher's are in the ledger."""
+    """Return the calls that a sample takes at most; ``have`` of the teacher's are in the ledger."""
     n, each = len(drawn), _samples(study)
     names = {role: model_of(agent) for role, agent in study.agents().items()}
     calls = [Call("teach", "teacher", names["teacher"], n * each, "the sample", have)]
@@ -253,13 +258,15 @@ def _calls(study: Study, drawn: Sequence[Problem], have: int | None = 0) -> list
 
 
 def _samples(study: Study) -> int:
-    """How often the teacher is asked one problem: once, unless its failures rate the problems."""
+    """Return how often the teacher is asked one problem: once, unless its failures rate the
+    problems.
+    """
     rated = study.difficulty is not None and study.difficulty.by == "failures"
     return study.teacher.samples if rated else 1
 
 
 def print_gaps(found: Found, console: Console) -> None:
-    """Nothing; prints for every set what its gaps say, then the groups, greatest gain first."""
+    """Print for every set what its gaps say, then the groups, greatest gain first."""
     from rich.padding import Padding
     from rich.text import Text
 

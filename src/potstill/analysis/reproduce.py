@@ -46,7 +46,8 @@ class Reproduced:
 def reproduce_study(
     directory: Path, out: Path, *, base: str = "", again: bool = False, progress: Progress = quiet
 ) -> Reproduced:
-    """What came of running the study of ``directory`` again in ``out``, from its ledger alone.
+    """Return what came of running the study of ``directory`` again in ``out``, from its ledger
+    alone.
 
     Nothing is bought: students are trained and answers graded anew, and what an API said is taken
     from a copy of the ledger. So is what local models said, where their weights came out the same,
@@ -78,7 +79,7 @@ def reproduce_study(
 
 
 def print_reproduced(found: Reproduced, console: Console) -> None:
-    """Nothing; prints by section how many numbers differ, then the first that do."""
+    """Print by section how many numbers differ, then the first that do."""
     from rich.table import Table
     from rich.text import Text
 
@@ -111,7 +112,7 @@ def print_reproduced(found: Reproduced, console: Console) -> None:
 
 
 def _finished(directory: Path) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-    """The lock of a study and its report, which is the one that the lock was written for."""
+    """Return the lock of a study and its report, which is the one that the lock was written for."""
     path = directory / _REPORT
     lock = read_lock(directory)
     if not path.exists() or lock is None:
@@ -153,7 +154,7 @@ def _prepare(directory: Path, out: Path, again: bool) -> None:
 
 
 def _check_begun(out: Path, begun: Mapping[str, Any]) -> None:
-    """Nothing, if this very reproduction was begun in a folder and not finished."""
+    """Refuse a folder in which another reproduction was begun, or anything else stands."""
     finished = (out / COMPARISON_FILE).exists()
     try:
         same = json.loads((out / _MARK).read_text("utf-8")) == begun
@@ -213,7 +214,7 @@ def _missing_files(study: Study) -> list[str]:
 
 
 def _elsewhere(then: Mapping[str, Any], now: Mapping[str, Any]) -> Sequence[tuple[str, str, str]]:
-    """The versions, stages and machine that are not the same: name, then, now."""
+    """Return the versions, stages and machine that are not the same: name, then, now."""
     found = []
     for section in ("versions", "stages", "machine"):
         old, new = then.get(section, {}), now.get(section, {})

@@ -74,7 +74,7 @@ def verify_study(directory: str | Path) -> Verified:
 
 
 def print_verified(found: Verified, directory: Path, console: Console) -> None:
-    """Nothing; prints what was looked at, then one sentence for every damaged thing."""
+    """Print what was looked at, then one sentence for every damaged thing."""
     from rich.table import Table
     from rich.text import Text
 
@@ -129,7 +129,7 @@ def _lock(directory: Path, found: Verified) -> Mapping[str, Any] | None:
 
 
 def _cells(directory: Path, lock: Mapping[str, Any] | None, found: Verified) -> list[_Artifact]:
-    """The artifacts whose manifest can be read, after every file of them was hashed."""
+    """Return the artifacts whose manifest can be read, after every file of them was hashed."""
     locked = {
         name: sha256
         for name, sha256 in (lock["artifacts"] if lock else {}).items()
@@ -184,7 +184,7 @@ def _artifact(
 
 
 def _files(artifact: _Artifact, directory: Path) -> Iterator[tuple[Path, str]]:
-    """Every file that a manifest names, and what is wrong with it ("" for nothing)."""
+    """Yield every file that a manifest names, and what is wrong with it ("" for nothing)."""
     for name, expected in artifact.files.items():
         if not stays_inside(name):
             yield artifact.folder / "manifest.json", "names a file outside its folder"
@@ -194,7 +194,7 @@ def _files(artifact: _Artifact, directory: Path) -> Iterator[tuple[Path, str]]:
 
 
 def _wrong(path: Path, expected: str, directory: Path) -> str:
-    """What is wrong with a file of a known sha256, "" for nothing."""
+    """Return what is wrong with a file of a known sha256, "" for nothing."""
     if not path.resolve().is_relative_to(directory.resolve()):
         return "is a link that leads out of the study and was not read"
     if not path.is_file():
@@ -245,14 +245,14 @@ def _ledger(
 
 
 def _locked_replies(lock: Mapping[str, Any] | None) -> tuple[int, str]:
-    """How many replies the lock counts, and their digest."""
+    """Return how many replies the lock counts, and their digest."""
     if lock is None:
         return 0, ""
     return int(lock["ledger"]["replies"]), str(lock["ledger"]["sha256"])
 
 
 def _replies(artifact: _Artifact) -> set[str]:
-    """The ledger keys of the replies in an artifact's sound tables."""
+    """Return the ledger keys of the replies in an artifact's sound tables."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -314,7 +314,7 @@ def _decided(study: Study, directory: Path, locked: Mapping[str, Any], found: Ve
 
 
 def _base_hash_here(study: Study) -> str:
-    """The hash of the base model, "" where it is not on this machine; nothing is fetched."""
+    """Return the hash of the base model, "" where it is not on this machine; nothing is fetched."""
     from potstill.models.torch_base import hash_model_folder
     from potstill.pipeline.context import base_path_of
 

@@ -37,7 +37,7 @@ _LONGEST = 300  # characters of one setting
 
 
 def show_comparison(a: Path, b: Path, json_file: Path | None, console: Console) -> None:
-    """Nothing; prints two study directories side by side, and writes ``json_file`` if named.
+    """Print two study directories side by side, and writes ``json_file`` if named.
 
     Raises what :func:`~potstill.analysis.compare.compare_studies` raises.
     """
@@ -50,7 +50,7 @@ def show_comparison(a: Path, b: Path, json_file: Path | None, console: Console) 
 
 
 def print_comparison(found: TwoStudies, console: Console) -> None:
-    """Nothing; prints figures and differences set by set, the settings that differ, the cost."""
+    """Print figures and differences set by set, the settings that differ, the cost."""
     from rich.text import Text
 
     console.print(
@@ -78,7 +78,7 @@ def print_comparison(found: TwoStudies, console: Console) -> None:
 
 
 def set_sentences(beside: SetBeside) -> list[str]:
-    """What two studies on one set show, and which solvers are not paired, in words."""
+    """Return what two studies on one set show, and which solvers are not paired, in words."""
     rows = [row for row in beside.rows if row.paired]
     blocked = [row.who for row in rows if row.blocked]
     judged = [row for row in rows if not row.blocked]
@@ -121,7 +121,7 @@ def set_sentences(beside: SetBeside) -> list[str]:
 
 
 def _may_be_format(rows: Sequence[Beside]) -> list[str]:
-    """Which differences may be format, not reasoning: in a sentence, or none."""
+    """Return which differences may be format, not reasoning: in a sentence, or none."""
     pairs = []
     for row in rows:
         if row.format and row.a and row.b:
@@ -144,7 +144,9 @@ def _may_be_format(rows: Sequence[Beside]) -> list[str]:
 
 
 def _one_seed(row: Beside) -> bool:
-    """Whether a side is one trained student, whose luck no test can tell from its training."""
+    """Return whether a side is one trained student, whose luck no test can tell from its
+    training.
+    """
     sides = [x for x in (row.a, row.b) if x is not None]
     return row.role is Role.STUDENT and any(len(x.seeds) == 1 for x in sides)
 
@@ -162,7 +164,7 @@ def _title(beside: SetBeside) -> str:
 
 
 def _would_show(rows: Sequence[Beside]) -> str:
-    """The least differences that the problems of some rows show, in a clause."""
+    """Return the least differences that the problems of some rows show, in a clause."""
     least = [row.detectable for row in rows if row.detectable is not None]
     if not least:
         return ""

@@ -34,7 +34,7 @@ Row = tuple[str, bool | None, str]
 
 
 def print_examination(study: Path | None, console: Console) -> None:
-    """Nothing; prints what this machine can do, what fits on it, and what a study needs of it."""
+    """Print what this machine can do, what fits on it, and what a study needs of it."""
     from rich.table import Table
     from rich.text import Text
 
@@ -61,7 +61,9 @@ def print_examination(study: Path | None, console: Console) -> None:
 
 
 def examine(machine: Machine) -> Iterator[Row]:
-    """A row for all that Potstill can use: its name, whether it can, and what it is or lacks."""
+    """Yield a row for all that Potstill can use: its name, whether it can, and what it is or
+    lacks.
+    """
     memory = f"{machine.memory_bytes / 1e9:,.1f} GB ({machine.memory_free_bytes / 1e9:,.1f} free)"
     yield "cores, memory", True, f"{machine.cores} cores, {memory}"
     yield (
@@ -122,7 +124,7 @@ def _mlx(machine: Machine, device: Device | None) -> tuple[bool, str]:
 
 
 def _keys(names: tuple[str, ...]) -> Iterator[Row]:
-    """Whether keys are in the environment; never what they are."""
+    """Yield whether keys are in the environment; never what they are."""
     present = [name for name in names if os.environ.get(name, "").strip()]
     absent = [name for name in names if name not in present]
     yield "API keys", bool(present), ", ".join(present) or "none of the usual ones is set"
@@ -131,7 +133,7 @@ def _keys(names: tuple[str, ...]) -> Iterator[Row]:
 
 
 def _needed(study: Study) -> list[Row]:
-    """What one study needs: the keys that its agents name, its backend, its base model."""
+    """Return what one study needs: the keys that its agents name, its backend, its base model."""
     from potstill.pipeline.agents import key_there
     from potstill.pipeline.context import base_path_of
 

@@ -22,7 +22,7 @@ __all__ = ["print_gates", "print_problem", "print_problems"]
 
 
 def print_problems(found: StudyDirectory, wanted: Wanted, console: Console) -> None:
-    """Nothing; prints a line for every wanted problem: side, key, outcome, words by level."""
+    """Print a line for every wanted problem: side, key, outcome, words by level."""
     from rich.text import Text
 
     levels = [Level.R0.value, *map(str, found.study.levels)]
@@ -60,7 +60,7 @@ def print_problems(found: StudyDirectory, wanted: Wanted, console: Console) -> N
 
 
 def print_gates(found: StudyDirectory, wanted: Wanted, console: Console) -> None:
-    """Nothing; prints how often each gate fired at each level, then what the wanted one saw."""
+    """Print how often each gate fired at each level, then what the wanted one saw."""
     from rich.text import Text
 
     rows = found.gates()
@@ -84,7 +84,7 @@ def print_gates(found: StudyDirectory, wanted: Wanted, console: Console) -> None
 
 
 def print_problem(found: StudyDirectory, problem_id: str, level: str, console: Console) -> None:
-    """Nothing; prints all that a study holds on one problem, or only one level of it.
+    """Print all that a study holds on one problem, or only one level of it.
 
     Raises InputError for an id that the study does not have, naming the nearest.
     """
@@ -207,7 +207,7 @@ def _body(console: Console, text: str) -> None:
 
 
 def _teacher_outcomes(found: StudyDirectory) -> dict[str, str]:
-    """By problem, what became of the teacher's first answer."""
+    """Return by problem what became of the teacher's first answer."""
     outcomes: dict[str, str] = {}
     for cell in (found.made.taught, *found.made.answers):
         if cell.name == "teacher":

@@ -22,7 +22,9 @@ _OTHER_COLUMNS = 70  # what the table takes beside the name of the model
 
 
 def ledger_path(place: Path) -> Path:
-    """The ledger of a study directory, or the file itself; InputError where there is none."""
+    """Return the ledger of a study directory, or the file itself; InputError where there is
+    none.
+    """
     path = place / "ledger.sqlite" if place.is_dir() else place
     if not path.is_file():
         raise InputError(
@@ -32,7 +34,7 @@ def ledger_path(place: Path) -> Path:
 
 
 def print_spend(place: Path, console: Console) -> None:
-    """Nothing; prints spend by stage, model and day, then what failed and was asked again."""
+    """Print spend by stage, model and day, then what failed and was asked again."""
     from rich.table import Table
 
     with Ledger.open(ledger_path(place), readonly=True) as ledger:
@@ -89,13 +91,17 @@ def _compact(tokens: int) -> str:
 
 
 def _shortened(provider: str, model: str, room: int) -> str:
-    """A model's name in the room there is; a local one is told by the hashes of its weights."""
+    """Return a model's name in the room there is; a local one is told by the hashes of its
+    weights.
+    """
     name = f"local {model}" if provider == "local" else model
     return name if len(name) <= room else f"{name[: room - 1]}…"
 
 
 def print_verified(place: Path, console: Console) -> bool:
-    """Whether every key is that of its request and every reply has the bytes it was kept with."""
+    """Return whether every key is that of its request and every reply has the bytes it was kept
+    with.
+    """
     path = ledger_path(place)
     with Ledger.open(path, readonly=True) as ledger:
         count = sum(row.calls for row in ledger.spend(()))
@@ -117,13 +123,15 @@ def print_verified(place: Path, console: Console) -> bool:
 
 
 def export_ledger(place: Path, to: Path) -> int:
-    """How many replies were written to ``to``, one JSON object a line, whole or not at all."""
+    """Return how many replies were written to ``to``, one JSON object a line, whole or not at
+    all.
+    """
     with Ledger.open(ledger_path(place), readonly=True) as ledger:
         return ledger.export_jsonl(to)
 
 
 def import_into(place: Path, source: Path) -> Merge:
-    """What merging did: an exported file, another ledger or another study's directory.
+    """Return what merging did: an exported file, another ledger or another study's directory.
 
     The ledger at ``place`` is made where there is none. Raises StoreError where a run holds it.
     """

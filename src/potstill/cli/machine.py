@@ -76,7 +76,10 @@ class Machine:
 
 
 def look_around(folder: Path) -> Machine:
-    """What this machine has, ``folder`` being where the disk is looked at. Takes up to PROBE_S."""
+    """Return what this machine has, ``folder`` being where the disk is looked at.
+
+    Takes up to PROBE_S.
+    """
     import psutil
 
     with ThreadPoolExecutor(3) as pool:
@@ -119,7 +122,7 @@ def _devices(
 
 
 def _ask_python(package: str, code: str) -> dict[str, Any]:
-    """What a line of code says of a package, or {"wrong": why it says nothing}."""
+    """Return what a line of code says of a package, or {"wrong": why it says nothing}."""
     here = versions_of([package]).get(package)
     if here is None and find_spec(package) is None:
         return {"wrong": "not installed"}
@@ -137,7 +140,9 @@ def _version(said: Mapping[str, Any]) -> str:
 
 
 def _ask(command: list[str]) -> str:
-    """What a command prints, or a word of its failure; "" where it is not there or too slow."""
+    """Return what a command prints, or a word of its failure; "" where it is not there or too
+    slow.
+    """
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=PROBE_S, check=False)
     except (OSError, subprocess.TimeoutExpired):

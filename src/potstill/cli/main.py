@@ -32,7 +32,9 @@ _STOPPED = 130  # 128 + SIGINT, as a shell tells it
 
 
 def _again(dropped: sys.UnraisableHookArgs) -> None:
-    """A Ctrl-C that fell where Python drops exceptions (a finalizer, a callback) comes again."""
+    """Send again a Ctrl-C that fell where Python drops exceptions (a finalizer, a callback) comes
+    again.
+    """
     if not isinstance(dropped.exc_value, KeyboardInterrupt):
         sys.__unraisablehook__(dropped)
         return
@@ -45,7 +47,7 @@ def _again(dropped: sys.UnraisableHookArgs) -> None:
 
 
 def main() -> None:
-    """Nothing; runs the command line. Potstill's own errors end it with one sentence and code 2."""
+    """Run the command line. Potstill's own errors end it with one sentence and code 2."""
     import logging
     import os
 

@@ -25,7 +25,7 @@ StudyFile = Annotated[Path, typer.Argument(help="The study file (YAML).", show_d
 
 
 def _directory(path: Path) -> Path:
-    """The directory that a command's argument means: a study file stands for its own."""
+    """Return the directory that a command's argument means: a study file stands for its own."""
     if not path.is_file():
         return path
     from potstill.pipeline.directory import directory_of
@@ -57,7 +57,7 @@ BasePath = Annotated[str, typer.Option(help="Where the base model is, if it has 
 
 
 def terminal() -> Console:
-    """The terminal."""
+    """Return the terminal."""
     from rich.console import Console
 
     return Console()

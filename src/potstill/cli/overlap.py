@@ -23,7 +23,8 @@ __all__ = ["print_overlap"]
 def print_overlap(
     a: Path, b: Path | None, threshold: float, out: Path | None, console: Console
 ) -> list[Pair]:
-    """The pairs between two files (within one where ``b`` is None), printed, the surest first.
+    """Return the pairs between two files (within one where ``b`` is None), printed, the surest
+    first.
 
     ``out`` takes them all as csv or jsonl. Raises InputError for what cannot be read.
     """

@@ -21,7 +21,7 @@ __all__ = ["serve_file"]
 def serve_file(
     file: Path, port: int, console: Console, *, columns: Mapping[str, str] | None = None
 ) -> None:
-    """Nothing; serves recorded replies until interrupted.
+    """Serve recorded replies until interrupted.
 
     ``file`` is a table (csv, jsonl, parquet), a ledger, or a study file whose replay agents are
     served. A table's ``columns`` (model, question, text, reasoning, finish, messages) are guessed
@@ -59,7 +59,7 @@ _GUESSES = {
 
 
 def _table_of(file: Path, given: Mapping[str, str]) -> ReplayFile:
-    """A table of replies with its columns, guessed by name where they are not given."""
+    """Return a table of replies with its columns, guessed by name where they are not given."""
     from potstill.plugins import nearest
     from potstill.store.rows import read_columns
 

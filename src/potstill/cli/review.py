@@ -25,12 +25,14 @@ Row = tuple[Problem, str, Verdict]
 
 
 def to_review(store: Store, rulings: Rulings) -> list[Row]:
-    """What a person is shown, in order: a sample of unread answers, then the disagreements."""
+    """Return what a person is shown, in order: a sample of unread answers, then the
+    disagreements.
+    """
     return [*unread_sample(store, rulings), *disagreements(store)]
 
 
 def unread_sample(store: Store, rulings: Rulings, size: int = SAMPLE) -> list[Row]:
-    """Problem, response text and verdict of up to ``size`` unread answers of each solver.
+    """Return problem, response text and verdict of up to ``size`` unread answers of each solver.
 
     Those that no judge was asked about and no one ruled on: the base's first, then the students',
     the teacher's last. The sample of a solver goes by response id, which is a hash, so that it is
@@ -54,7 +56,7 @@ def unread_sample(store: Store, rulings: Rulings, size: int = SAMPLE) -> list[Ro
 
 
 def disagreements(store: Store) -> list[Row]:
-    """Problem, response text and verdict of every answer that needs a person, each once.
+    """Return problem, response text and verdict of every answer that needs a person, each once.
 
     That is where the symbolic check and the judge said opposite things, or neither could say.
     """
@@ -67,7 +69,9 @@ def disagreements(store: Store) -> list[Row]:
 
 
 def review_study(directory: Path, console: Console) -> int:
-    """How many rulings a person made; ``rulings.jsonl`` holds them, and the next run obeys them."""
+    """Return how many rulings a person made; ``rulings.jsonl`` holds them, and the next run obeys
+    them.
+    """
     from potstill.grading import Rulings, review
 
     rulings = Rulings.load(directory / "rulings.jsonl")
@@ -103,7 +107,7 @@ def _needs_a_person(verdict: Verdict) -> bool:
 
 
 def _answered(store: Store, wanted: dict[str, Verdict]) -> list[tuple[Response, Problem]]:
-    """The responses that these verdicts are on, each once, with their problems."""
+    """Return the responses that these verdicts are on, each once, with their problems."""
     responses = {
         r.response_id: r
         for r in store.rows_of("answers", "responses", Response)
@@ -115,5 +119,5 @@ def _answered(store: Store, wanted: dict[str, Verdict]) -> list[tuple[Response, 
 
 
 def _solver_order(solver: str) -> tuple[int, str]:
-    """Sorts solvers: the base, the students by name, the teacher."""
+    """Return sorts solvers: the base, the students by name, the teacher."""
     return {Role.BASE.value: 0, Role.TEACHER.value: 2}.get(solver, 1), solver

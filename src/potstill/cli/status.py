@@ -15,7 +15,7 @@ __all__ = ["print_status"]
 
 
 def print_status(directory: Path, console: Console) -> None:
-    """Nothing; prints a study's stages, what they hold, and what was spent.
+    """Print a study's stages, what they hold, and what was spent.
 
     Raises StoreError for a folder that is no study directory.
     """

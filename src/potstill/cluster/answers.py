@@ -63,7 +63,9 @@ class _Queue:
     _adapter: Path | None = None
 
     def adapter(self, storage: Storage | None) -> Path | None:
-        """Where workers find the adapter: its folder, or its hash, under which it is stored now."""
+        """Return where workers find the adapter: its folder, or its hash, under which it is stored
+        now.
+        """
         from potstill.models.adapters import ADAPTER_CONFIG, ADAPTER_WEIGHTS, hash_adapter
 
         folder = self.questions.adapter
@@ -107,11 +109,13 @@ class Answering:
         self._shards = 0
 
     def model(self, adapter: Path | None) -> str:
-        """The name under which a solver's replies stand in the ledger."""
+        """Return the name under which a solver's replies stand in the ledger."""
         return local_model(self._base_hash, adapter, self.precision)
 
     def find(self, ask: Ask, key: str) -> Completion | None:
-        """What is known of an ask: its reply, or that it has none; None where it was not made."""
+        """Return what is known of an ask: its reply, or that it has none; None where it was not
+        made.
+        """
         reply = self._ledger.get(key)
         if reply is not None:
             return completion_of(ask, key, reply.raw)
@@ -121,7 +125,7 @@ class Answering:
     def fill(
         self, asked: Sequence[Questions], stage: str, on_done: Callable[[int], None] | None = None
     ) -> None:
-        """Nothing; every question that has no reply has one in the ledger, or is settled without.
+        """Bring a reply into the ledger for every question that has none, or settle it without.
 
         An ask that ends worker after worker is found by bisection and settled as an ERROR. Raises
         PotstillError as the workers do.
@@ -160,7 +164,7 @@ class Answering:
             self._folder.rmdir()
 
     def _unanswered(self, shard: Shard, outcome: ShardDone | Lost) -> tuple[Asked, ...]:
-        """What a shard leaves open, after its replies are in the ledger."""
+        """Return what a shard leaves open, after its replies are in the ledger."""
         if self._storage is not None:
             keys = commit_stored(self._storage, shard.replies.stem, self._ledger)
         else:
@@ -187,7 +191,7 @@ class Answering:
     def _cut(
         self, queues: deque[_Queue], stage: str, pace: Pace, under_way: Mapping[Path, int]
     ) -> Shard | None:
-        """The next piece of what is left, all of one solver; None where nothing is left."""
+        """Return the next piece of what is left, all of one solver; None where nothing is left."""
         while queues:
             queue = queues[0]
             name = queue.questions.solver_id
@@ -206,7 +210,7 @@ class Answering:
         return Shard(asked, adapter, name, stage, self._batch_size, replies, losses)
 
     def _lose(self, shard: Shard, rest: tuple[Asked, ...], lost: Lost) -> Iterator[Shard]:
-        """What is to be done with the rest of a lost shard: again, in halves, or given up."""
+        """Yield what is to be done with the rest of a lost shard: again, in halves, or given up."""
         got_on = len(rest) < len(shard.asked)
         losses = 1 if got_on else shard.losses + 1
         parts = [(rest, losses)]
@@ -251,7 +255,10 @@ class ClusterSolver:
         return self._answering.precision
 
     def complete(self, asks: Iterable[Ask], stage: str) -> Iterator[Completion]:
-        """One completion per ask, in their order, each from the ledger. Raises as ``fill`` does."""
+        """Yield one completion per ask, in their order, each from the ledger.
+
+        Raises as ``fill`` does.
+        """
         model = self._answering.model(self._adapter)
         for block in in_batches(asks, _BLOCK):
             self._answering.fill([Questions(self._id, self._adapter, block, len(block))], stage)

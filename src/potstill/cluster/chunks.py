@@ -23,7 +23,7 @@ class Graded:
 
 
 def graded(pool: GradingPool, chunk: Chunk) -> Graded:
-    """A chunk graded by the processes of a pool on this machine."""
+    """Return a chunk graded by the processes of a pool on this machine."""
     started = time.monotonic()
     verdicts = tuple(GradingPool.grade(pool, chunk, cut="stated"))
     return Graded(verdicts, time.monotonic() - started)

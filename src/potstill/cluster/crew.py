@@ -83,7 +83,8 @@ class Crew:
         shared: Any = None,
         base: bool = True,
     ) -> Iterator[tuple[T, Any]]:
-        """Each task with what the worker's ``method`` made of it, or :class:`Lost`, as they end.
+        """Yield each task with what the worker's ``method`` made of it, or :class:`Lost`, as they
+        end.
 
         ``take`` gives the next task, or None where there is none just now; it is asked again after
         every yield, so that a lost task can be handed out anew. ``shared``, if given, goes to every
@@ -121,7 +122,7 @@ class Crew:
                     yield task, outcome
 
     def wait(self) -> None:
-        """Nothing; every worker has loaded the base. Raises as ``work`` does."""
+        """Have every worker load the base. Raises as ``work`` does."""
         while waiting := [hand for hand in self._hands if not hand.loaded]:
             for hand in waiting:
                 if hand.call is None:
@@ -133,7 +134,7 @@ class Crew:
                 self._outcome(hand)
 
     def close(self) -> None:
-        """Nothing; the workers are ended."""
+        """End the workers."""
         for hand in self._hands:
             self._ray.kill(hand.actor)
 
@@ -144,7 +145,7 @@ class Crew:
         beside: tuple[Any, ...],
         base: bool,
     ) -> bool:
-        """Whether anything is left to wait for, after every idle worker was given a task."""
+        """Return whether anything is left to wait for, after every idle worker was given a task."""
         for hand in self._hands:
             if hand.call is None and base and not hand.loaded:
                 self._load(hand)
@@ -156,7 +157,9 @@ class Crew:
         return True
 
     def _outcome(self, hand: _Hand) -> Any:
-        """What the call that ended came to; the hand is idle, or a new one is in its place."""
+        """Return what the call that ended came to; the hand is idle, or a new one is in its
+        place.
+        """
         errors = self._ray.exceptions
         was_starting, call = hand.starting, hand.call
         hand.call, hand.task, hand.starting = None, None, False
@@ -231,7 +234,7 @@ def open_crew(
     note: Callable[[str], None],
     actor: type[Worker] = Worker,
 ) -> Iterator[Crew]:
-    """The workers that fit on the cluster ``on`` names, ended with the ``with``.
+    """Yield the workers that fit on the cluster ``on`` names, ended with the ``with``.
 
     Raises InputError where there is no such cluster or no room on it.
     """

@@ -67,7 +67,9 @@ class ClusterPool(GradingPool):
                 yield counted(verdict, cut)
 
     def _here(self, source: Iterator[tuple[Problem, Response]], cut: CutRule) -> Iterator[Verdict]:
-        """The verdicts on the first pairs: all there are, or as many as are not worth a worker."""
+        """Yield the verdicts on the first pairs: all there are, or as many as are not worth a
+        worker.
+        """
 
         def first() -> Iterator[tuple[Problem, Response]]:
             drawn = 0
@@ -108,13 +110,13 @@ class _Cutter:
         self._size = min(_FIRST_ANSWERS, most)
 
     def learn(self, answers: int, seconds: float) -> None:
-        """Nothing; so many answers took a worker so long."""
+        """Note that so many answers took a worker so long."""
         if answers >= _LEAST_ANSWERS:
             size = round(answers / max(seconds, 1e-3) * _CHUNK_S)
             self._size = max(_LEAST_ANSWERS, min(self._most, size))
 
     def next(self) -> Chunk:
-        """The next chunk; empty where no pair is left."""
+        """Return the next chunk; empty where no pair is left."""
         pairs: list[tuple[Problem, Response]] = []
         characters = 0
         while len(pairs) < self._size and characters < _CHUNK_CHARACTERS:

@@ -31,7 +31,8 @@ def train_on(
     grid: Sequence[Job] = (),
     storage: Storage | None = None,
 ) -> Iterator[tuple[Job, TrainedCell]]:
-    """Each job with its trained cell, in the order they finish, to the bits of ``train_cells``.
+    """Yield each job with its trained cell, in the order they finish, to the bits of
+    ``train_cells``.
 
     A cell whose worker was lost goes on from its checkpoint on another one; one that lies finished
     in the storage is not trained again. Raises PotstillError, after all the others are trained, for
@@ -104,7 +105,9 @@ def _handed_over(
 
 
 def _fetched(storage: Storage, job: Job) -> TrainedCell | None:
-    """The trained cell, its student from the storage in its folder; None where it is not there."""
+    """Return the trained cell, its student from the storage in its folder; None where it is not
+    there.
+    """
     from potstill.models.adapters import hash_adapter
     from potstill.training.student_folder import read_trained
 

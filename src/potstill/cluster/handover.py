@@ -41,20 +41,22 @@ class Place(Protocol):
     """Where a worker's work is taken from and put to."""
 
     def check(self) -> None:
-        """Nothing; raises StoreError where this machine does not see the place."""
+        """Raise StoreError where this machine does not see the place."""
 
     def replies(self, path: Path) -> AbstractContextManager[Replies]:
-        """Where the replies of a shard go."""
+        """Return where the replies of a shard go."""
 
     def adapter(self, path: Path) -> Path:
-        """The folder on this machine of a student's adapter."""
+        """Return the folder on this machine of a student's adapter."""
 
     def training(self, job: Job) -> AbstractContextManager[tuple[Job, Callable[[], None]]]:
-        """The job as it is done on this machine, and what is to be called after every step."""
+        """Return the job as it is done on this machine, and what is to be called after every
+        step.
+        """
 
 
 def open_place(spec: BaseSpec) -> Place:
-    """Where a worker of this study puts what it makes. Raises as Storage does."""
+    """Return where a worker of this study puts what it makes. Raises as Storage does."""
     if spec.storage is None:
         return _Shared(spec.directory)
     return _Stored(Storage(spec.storage))
@@ -141,14 +143,14 @@ class StoredCheckpoints:
         self._looked_at = 0.0
 
     def fetch(self) -> None:
-        """Nothing; the newest sound checkpoint of the storage, if there is one, is here."""
+        """Fetch the newest sound checkpoint of the storage, if there is one."""
         for step in reversed(self._storage.names(self._place)):
             if self._storage.pull(f"{self._place}/{step}", self._folder):
                 self._newest = step
                 return
 
     def keep(self) -> None:
-        """Nothing; a checkpoint that is newer than the last one kept is in the storage."""
+        """Store a checkpoint that is newer than the last one kept."""
         if time.monotonic() - self._looked_at < _LOOK_S:
             return
         self._looked_at = time.monotonic()
@@ -161,12 +163,14 @@ class StoredCheckpoints:
                 self._storage.remove(f"{self._place}/{stale}")
 
     def clear(self) -> None:
-        """Nothing; the cell's checkpoints are gone from the storage."""
+        """Delete the cell's checkpoints from the storage."""
         self._storage.remove(self._place)
 
 
 def _own_folder() -> Path:
-    """A new folder for this process; those of processes of this machine that ended are gone."""
+    """Return a new folder for this process; those of processes of this machine that ended are
+    gone.
+    """
     kind = f"potstill-{socket.gethostname()}-"
     for left in Path(tempfile.gettempdir()).glob(f"{kind}*"):
         pid = left.name.removeprefix(kind).partition("-")[0]

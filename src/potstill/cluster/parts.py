@@ -35,7 +35,7 @@ def in_order(
     retries: int,
     shared: Any = None,
 ) -> Iterator[Any]:
-    """What the workers' ``method`` makes of each task, in the order of the tasks.
+    """Yield what the workers' ``method`` makes of each task, in the order of the tasks.
 
     Tasks are drawn as results leave, three a worker at most. One whose workers were lost more than
     ``retries`` times is done ``here``. ``shared``, if given, goes to every call beside its task.

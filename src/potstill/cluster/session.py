@@ -21,7 +21,7 @@ _OBJECT_STORE_BYTES = 80 * 2**20
 
 
 def check_place(on: str) -> str:
-    """The address in ``ray://ADDRESS``; empty for ``ray``, a cluster of this machine alone.
+    """Return the address in ``ray://ADDRESS``; empty for ``ray``, a cluster of this machine alone.
 
     Raises InputError for anything else, and where the package ray is not installed.
     """
@@ -38,7 +38,8 @@ def check_place(on: str) -> str:
 
 @contextmanager
 def joined(on: str) -> Iterator[Any]:
-    """The module ray, connected to a cluster or to one of this machine that ends with the ``with``.
+    """Yield the module ray, connected to a cluster or to one of this machine that ends with the
+    ``with``.
 
     Raises InputError where there is no cluster at the address.
     """
@@ -72,7 +73,8 @@ def joined(on: str) -> Iterator[Any]:
 
 
 def places(ray: Any, options: ClusterOptions) -> int:
-    """How many workers fit on the machines that are there now, at most as many as are wanted.
+    """Return how many workers fit on the machines that are there now, at most as many as are
+    wanted.
 
     Raises InputError where none fits.
     """
@@ -92,7 +94,7 @@ def _fit(resources: Mapping[str, float], wanted: Mapping[str, float]) -> int:
 
 
 def _knock(address: str) -> None:
-    """Nothing, if something listens at HOST:PORT; Ray itself would try for minutes."""
+    """Check that something listens at HOST:PORT; Ray itself would try for minutes."""
     host, _, port = address.rpartition(":")
     if not host:  # ray, or ray://auto
         return

@@ -105,11 +105,11 @@ class ReplyFile:
             os.fsync(file.fileno())
 
     def get(self, key: str) -> Reply | None:
-        """None: what the ledger holds was not handed out."""
+        """Return none: what the ledger holds was not handed out."""
         return None
 
     def put(self, entry: Entry) -> None:
-        """Nothing; the entry's line is in the file, should this process end now."""
+        """Write the entry's line to the file, so that it stays should this process end now."""
         line = _line_of(entry)
         with self._lock, Writing(str(self._path)):
             self._file.write(line)
@@ -136,11 +136,11 @@ class StoredReplies:
             self._send()
 
     def get(self, key: str) -> Reply | None:
-        """None: what the ledger holds was not handed out."""
+        """Return none: what the ledger holds was not handed out."""
         return None
 
     def put(self, entry: Entry) -> None:
-        """Nothing; the entry is in the storage, at the latest with the first after ``every_s``."""
+        """Put the entry into the storage, at the latest with the first after ``every_s``."""
         with self._lock:
             self._lines.append(_line_of(entry))
             if time.monotonic() - self._sent_at >= self._every_s:
@@ -154,7 +154,9 @@ class StoredReplies:
 
 
 def commit_replies(path: Path, ledger: Ledger) -> set[str]:
-    """The keys of the replies in a worker's file, which are in the ledger now; the file is gone."""
+    """Return the keys of the replies in a worker's file, which are in the ledger now; the file is
+    gone.
+    """
     try:
         data = path.read_bytes()
     except FileNotFoundError:
@@ -165,7 +167,9 @@ def commit_replies(path: Path, ledger: Ledger) -> set[str]:
 
 
 def commit_stored(storage: Storage, name: str, ledger: Ledger) -> set[str]:
-    """The keys of a shard's replies in the storage, which are in the ledger and gone from there."""
+    """Return the keys of a shard's replies in the storage, which are in the ledger and gone from
+    there.
+    """
     folder = f"{FOLDER}/{name}"
     parts = [storage.get(f"{folder}/{part}") for part in storage.names(folder)]
     keys = _commit(b"".join(part or b"" for part in parts), name, ledger)
@@ -174,7 +178,7 @@ def commit_stored(storage: Storage, name: str, ledger: Ledger) -> set[str]:
 
 
 def recover_replies(directory: Path, ledger: Ledger, storage: Storage | None = None) -> None:
-    """Nothing; what workers had written when a study's last run was killed is in its ledger."""
+    """Bring into the ledger what workers had written when a study's last run was killed."""
     for path in sorted((directory / FOLDER).glob("*.jsonl")):
         commit_replies(path, ledger)
     if storage:
@@ -187,7 +191,7 @@ def _line_of(entry: Entry) -> bytes:
 
 
 def _commit(data: bytes, where: str, ledger: Ledger) -> set[str]:
-    """The keys of the sound entries in a worker's lines, torn perhaps where it ended."""
+    """Return the keys of the sound entries in a worker's lines, torn perhaps where it ended."""
     entries = []
     for line in data.splitlines():
         with suppress(InputError, UnicodeDecodeError):  # such an answer is made again
@@ -206,14 +210,14 @@ class Pace:
     _timed_asks: dict[str, int] = field(default_factory=dict)
 
     def learn(self, solver_id: str, asks: int, seconds: float) -> None:
-        """Nothing; a piece of so many asks took one worker so long."""
+        """Note that a piece of so many asks took one worker so long."""
         # leftovers say little of a full piece
         if asks >= _LEAST_ASKS or solver_id not in self._timed_asks:
             self._timed_asks[solver_id] = asks
             self._asks_per_s[solver_id] = asks / max(seconds, 1e-3)
 
     def size(self, solver_id: str, left: int, under_way: int) -> int:
-        """How many asks the next piece takes, of ``left`` that no worker has yet."""
+        """Return how many asks the next piece takes, of ``left`` that no worker has yet."""
         full = self._full(solver_id)
         each = math.ceil((left + under_way) / self.workers)
         least = max(_LEAST_ASKS, round(full * _LEAST_SHARE))

@@ -72,12 +72,12 @@ class Storage:
         self._fs, self._root = _file_system(spec.url)
 
     def put(self, name: str, data: bytes) -> None:
-        """Nothing; a small object is there, sealed under its name."""
+        """Put a small object, sealed under its name."""
         sealed = self._seal(name, data) + b"\n" + data
         self._write(name, lambda path: self._fs.pipe_file(path, sealed))
 
     def get(self, name: str) -> bytes | None:
-        """A small object; None where it is not there, was changed, or is of another name."""
+        """Return a small object; None where it is not there, was changed, or is of another name."""
         with self._reached("read"):
             try:
                 sealed: bytes = self._fs.cat_file(self._at(name), start=0, end=DOCUMENT_BYTES)
@@ -87,7 +87,9 @@ class Storage:
         return data if hmac.compare_digest(seal, self._seal(name, data)) else None
 
     def names(self, folder: str) -> list[str]:
-        """The names of what lies in a folder, in order; none where there is no such folder."""
+        """Return the names of what lies in a folder, in order; none where there is no such
+        folder.
+        """
         with self._reached("read"):
             self._fs.invalidate_cache()  # another process may have written since
             try:
@@ -98,7 +100,7 @@ class Storage:
         return sorted(name for name in names if is_plain_name(name))
 
     def remove(self, folder: str) -> None:
-        """Nothing; what lay in a folder is gone."""
+        """Delete what lies in a folder."""
         with self._reached("changed"):
             self._fs.invalidate_cache()
             try:
@@ -107,7 +109,7 @@ class Storage:
                 return
 
     def push(self, name: str, folder: Path, files: Iterable[str] = ()) -> None:
-        """Nothing; these files of a folder (all of them) are there, whole or, to ``pull``, not."""
+        """Put these files of a folder (all of them), each whole or, to ``pull``, not there."""
         listed = {}
         for file in files or _files_in(folder):
             listed[file] = [_sha256_of(folder / file), (folder / file).stat().st_size]
@@ -115,7 +117,7 @@ class Storage:
         self.put(f"{name}/{_LIST}", json.dumps(listed).encode())
 
     def pull(self, name: str, folder: Path) -> bool:
-        """Whether a folder that was pushed is at ``folder`` now, each file as it was.
+        """Return whether a folder that was pushed is at ``folder`` now, each file as it was.
 
         Raises StoreError also where this disk does not take it.
         """
@@ -138,15 +140,17 @@ class Storage:
             shutil.rmtree(arriving, ignore_errors=True)
 
     def write_mark(self) -> None:
-        """Nothing; workers can tell that they see this storage."""
+        """Leave a sign by which workers can tell that they see this storage."""
         self.put(_MARK, b"1")
 
     def has_mark(self) -> bool:
-        """Whether this is the storage of the study whose key this is."""
+        """Return whether this is the storage of the study whose key this is."""
         return self.get(_MARK) == b"1"
 
     def _list_of(self, name: str) -> dict[str, tuple[str, int]]:
-        """The sha256 and bytes of every file of a folder; empty where there is no sound list."""
+        """Return the sha256 and bytes of every file of a folder; empty where there is no sound
+        list.
+        """
         try:
             listed = parse_json(self.get(f"{name}/{_LIST}") or b"{}")
             return {file: (str(a), int(b)) for file, (a, b) in listed.items() if stays_inside(file)}
@@ -154,7 +158,9 @@ class Storage:
             return {}
 
     def _fetch(self, name: str, file: str, folder: Path, sha256: str, size: int) -> bool:
-        """Whether a file is in ``folder`` with this hash; no more than its bytes are read."""
+        """Return whether a file is in ``folder`` with this hash; no more than its bytes are
+        read.
+        """
         digest = hashlib.sha256()
         with self._reached("read"):
             try:
@@ -208,13 +214,14 @@ class Storage:
 
 
 def check_storage(options: ClusterOptions) -> None:
-    """Nothing; raises InputError where the package for a study's storage is not installed."""
+    """Raise InputError where the package for a study's storage is not installed."""
     if options.storage:
         _file_system(options.storage)
 
 
 def open_storage(options: ClusterOptions, directory: Path) -> Storage | None:
-    """The storage of the study in ``directory``; None where its directory is seen by all machines.
+    """Return the storage of the study in ``directory``; None where its directory is seen by all
+    machines.
 
     Its folder there has a name drawn for this directory, so that studies may share a URL. Raises as
     Storage does.
@@ -237,7 +244,9 @@ def _sha256_of(path: Path) -> str:
 
 
 def _own(path: Path) -> tuple[str, bytes]:
-    """The name and the key of a study's folder in the storage, drawn where there are none."""
+    """Return the name and the key of a study's folder in the storage, drawn where there are
+    none.
+    """
     try:
         found = read_json(path)
         name, key = found["folder"], bytes.fromhex(found["key"])

@@ -39,7 +39,7 @@ class Worker:
         self._place: Place
 
     def join(self, spec: BaseSpec) -> str:
-        """The machine's name.
+        """Return the machine's name.
 
         Raises StoreError where it does not see the study's directory or storage.
         """
@@ -51,7 +51,7 @@ class Worker:
         return socket.gethostname()
 
     def load(self) -> None:
-        """Nothing; the base is loaded. Raises InputError where it is another one."""
+        """Load the base. Raises InputError where it is another one."""
         from potstill.models.opening import load_language_model
 
         spec, here = self._spec, socket.gethostname()
@@ -69,7 +69,7 @@ class Worker:
         self._base: LanguageModel = base
 
     def answer(self, shard: Shard) -> ShardDone:
-        """How a shard went, after every reply is in its file or the storage."""
+        """Return how a shard went, after every reply is in its file or the storage."""
         from potstill.chat import Completion
         from potstill.solvers.local import LocalSolver
 
@@ -91,7 +91,7 @@ class Worker:
         return ShardDone(time.monotonic() - started, tuple(refused))
 
     def train(self, job: Job, grid: Sequence[Job]) -> TrainedCell:
-        """The trained cell, after its student is in its place; it goes on from a checkpoint.
+        """Return the trained cell, after its student is in its place; it goes on from a checkpoint.
 
         Trained as :func:`~potstill.training.grid.train_cells` would train it among its ``grid``.
         """
@@ -114,7 +114,9 @@ class Worker:
         return trained
 
     def grade(self, chunk: Chunk) -> Graded:
-        """The verdicts on a chunk of answers, from a pool of as many processes as it has cores."""
+        """Return the verdicts on a chunk of answers, from a pool of as many processes as it has
+        cores.
+        """
         from potstill.cluster.chunks import graded
         from potstill.grading import GradingPool
 
@@ -124,19 +126,19 @@ class Worker:
         return graded(self._pool, chunk)
 
     def sketch(self, texts: Sequence[str]) -> Sketched:
-        """A batch of problems' texts for the overlap audit."""
+        """Return a batch of problems' texts for the overlap audit."""
         from potstill.problems.overlap.sketches import sketched
 
         return sketched(texts)
 
     def partners(self, number: int, seeking: Seeking) -> Partners:
-        """The partners that the overlap audit finds in one order."""
+        """Return the partners that the overlap audit finds in one order."""
         from potstill.problems.overlap.forest import partners
 
         return partners(number, seeking)
 
     def reports(self) -> list[StepReport]:
-        """The steps trained since the last call."""
+        """Return the steps trained since the last call."""
         with self._reporting:
             told, self._reports = self._reports, []
         return told

@@ -45,7 +45,10 @@ class Engine:
 
 
 def load_model(found: FoundStudent, base: str = "", backend: str = "") -> LanguageModel:
-    """The base of a student, loaded after its hash was compared. Raises InputError for another."""
+    """Return the base of a student, loaded after its hash was compared.
+
+    Raises InputError for another.
+    """
     from potstill.deploy.finding import base_path_of
     from potstill.models.torch_base import hash_base, load_base
 
@@ -65,7 +68,7 @@ def load_model(found: FoundStudent, base: str = "", backend: str = "") -> Langua
 
 
 def model_engine(model: LanguageModel, decoder: Decoder, name: str) -> Engine:
-    """The engine of a loaded model and a decoder on it."""
+    """Return the engine of a loaded model and a decoder on it."""
     from tokenizers.decoders import DecodeStream
 
     from potstill.models.model import prompt_tokens
@@ -87,7 +90,9 @@ def model_engine(model: LanguageModel, decoder: Decoder, name: str) -> Engine:
 
 
 def llama_engine(file: Path, tokenizer: Any, context_tokens: int, stop: frozenset[int]) -> Engine:
-    """The engine of a GGUF file; ``tokenizer`` only renders chats, the file's own encodes them."""
+    """Return the engine of a GGUF file; ``tokenizer`` only renders chats, the file's own encodes
+    them.
+    """
     from potstill.deploy.llama_decoding import LlamaDecoder, load_llama, piece_reader
 
     llama = load_llama(file, context_tokens)
@@ -113,7 +118,7 @@ def llama_engine(file: Path, tokenizer: Any, context_tokens: int, stop: frozense
 def ask_all(
     engine: Engine, chats: Sequence[tuple[Message, ...]], sampling: Sampling
 ) -> list[tuple[str, Finish]]:
-    """What the engine says to every chat, in their order, and how each answer ended.
+    """Return what the engine says to every chat, in their order, and how each answer ended.
 
     Draws are those of the study's own solver. A prompt that leaves no room ends in ERROR.
     """
@@ -131,7 +136,9 @@ def ask_all(
 
 
 def llama_of_file(found: FoundStudent, file: Path, base: str) -> Engine:
-    """The engine of an exported GGUF file, with the base's template, limits and stop tokens."""
+    """Return the engine of an exported GGUF file, with the base's template, limits and stop
+    tokens.
+    """
     from potstill.deploy.finding import base_path_of
     from potstill.models.torch_base import find_model_folder, load_tokenizer
 

@@ -72,7 +72,7 @@ class FoundStudent:
         )
 
     def answers(self) -> list[Answer]:
-        """What it said to the held-out problems in the study, in the study's order."""
+        """Return what it said to the held-out problems in the study, in the study's order."""
         store = Store(self.directory, create=False)
         heldout = {score["condition_id"] for score in self.scores}
         responses: dict[str, Response] = {}
@@ -85,7 +85,7 @@ class FoundStudent:
 
 
 def find_student(directory: Path, wanted: str = "") -> FoundStudent:
-    """The student of a study that ``wanted`` names: an id, or a level and seed (R3, R3-s0).
+    """Return the student of a study that ``wanted`` names: an id, or a level and seed (R3, R3-s0).
 
     ``mix-R3`` is the mixed student asked for R3. Nothing named, the one that did best on held-out
     problems. Raises StoreError for a folder that is no study, InputError with the list of students.
@@ -116,7 +116,7 @@ def find_student(directory: Path, wanted: str = "") -> FoundStudent:
 
 
 def find_ladder(directory: Path, mixed: bool = False) -> list[FoundStudent]:
-    """A study's student of every level, R1 first, each of the lowest seed.
+    """Return a study's student of every level, R1 first, each of the lowest seed.
 
     ``mixed``, or where no level has a student of its own: the mixed student, once for each level
     that the study asked it for. Raises as :func:`find_student` does, and where there is neither.
@@ -161,7 +161,7 @@ def _read_report(directory: Path) -> Mapping[str, Any]:
 
 
 def _students(directory: Path, report: Mapping[str, Any]) -> Iterator[tuple[Path, Student]]:
-    """The students of the report, or all that are trained where there is no report yet."""
+    """Yield the students of the report, or all that are trained where there is no report yet."""
     store = Store(directory, create=False)
     reported = {row["solver"] for row in report["scores"] if row["role"] == Role.STUDENT}
     for manifest in store.cells():
@@ -181,7 +181,9 @@ def _heldout(report: Mapping[str, Any], role: Role) -> list[Mapping[str, Any]]:
 
 
 def _unread(report: Mapping[str, Any], levels: Container[str]) -> Iterator[Mapping[str, Any]]:
-    """Which of the base and the student's levels have many unread answers to held-out problems."""
+    """Yield which of the base and the student's levels have many unread answers to held-out
+    problems.
+    """
     for row in report.get("unread", ()):
         if row["split"] == Split.HELDOUT and (row["role"] == Role.BASE or row["who"] in levels):
             yield row
@@ -197,14 +199,14 @@ def _best(report: Mapping[str, Any], known: Mapping[Path, Student]) -> str:
 
 
 def _asked_level(report: Mapping[str, Any], student: Student) -> str:
-    """The level at which the mixed student did best: it was trained to be asked for one."""
+    """Return the level at which the mixed student did best: it was trained to be asked for one."""
     rows = [row for row in _heldout(report, Role.STUDENT) if row["solver"] == student.id]
     best = max(rows, key=lambda row: row["accuracy"] or 0.0, default={"level": MIX})
     return str(best["level"])
 
 
 def _choose(known: Mapping[Path, Student], wanted: str, directory: Path) -> tuple[Path, str]:
-    """The folder of the student that is meant, and the level it is to be asked for."""
+    """Return the folder of the student that is meant, and the level it is to be asked for."""
     for folder, student in known.items():
         if student.id == wanted:
             return folder, student.variant
@@ -237,7 +239,9 @@ def _condition(
     scores: Sequence[Mapping[str, Any]],
     level: str,
 ) -> Condition:
-    """How the study asked this student; the report holds the words of the mixed one's levels."""
+    """Return how the study asked this student; the report holds the words of the mixed one's
+    levels.
+    """
     wanted = {score["condition_id"] for score in scores if score["level"] == level}
     for row in report["conditions"]:
         if row["condition_id"] in wanted:

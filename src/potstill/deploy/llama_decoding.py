@@ -16,7 +16,7 @@ __all__ = ["LlamaDecoder", "load_llama", "piece_reader", "require_llama"]
 
 
 def require_llama() -> None:
-    """Nothing; raises InputError with the install command where llama-cpp-python is missing."""
+    """Raise InputError with the install command where llama-cpp-python is missing."""
     if find_spec("llama_cpp") is None:
         raise InputError(
             "The engine llama needs llama-cpp-python, which is not installed; pip install "
@@ -25,7 +25,7 @@ def require_llama() -> None:
 
 
 def load_llama(file: Path, context_tokens: int) -> Any:
-    """A ``llama_cpp.Llama`` of a GGUF file. Raises InputError where llama.cpp refuses it."""
+    """Return a ``llama_cpp.Llama`` of a GGUF file. Raises InputError where llama.cpp refuses it."""
     require_llama()
     from llama_cpp import Llama
 
@@ -69,7 +69,9 @@ class LlamaDecoder:
         return 1 - self.active
 
     def step(self, fresh: Sequence[Request]) -> list[Finished]:
-        """What finished, after ``fresh`` was admitted and the sequence got its next token."""
+        """Return what finished, after ``fresh`` was admitted and the sequence got its next
+        token.
+        """
         for entering in fresh:
             self._admit(entering)
         request = self._request
@@ -88,11 +90,11 @@ class LlamaDecoder:
         return [Finished(request.key, tuple(self._tokens), finish, tokens_out)]
 
     def under_way(self) -> dict[int, Sequence[int]]:
-        """The tokens so far of the sequence under way, by its request's key."""
+        """Return the tokens so far of the sequence under way, by its request's key."""
         return {self._request.key: self._tokens} if self._request else {}
 
     def drop(self, keys: Collection[int]) -> None:
-        """Nothing; the sequence under way leaves, where it is one of these requests'."""
+        """Drop the sequence under way where it is one of these requests'."""
         if self._request is not None and self._request.key in keys:
             self._request = None
 
@@ -111,6 +113,6 @@ class LlamaDecoder:
 
 
 def piece_reader(llama: Any) -> Callable[[int], str]:
-    """A function from each token of one answer to the text that it completes."""
+    """Return a function from each token of one answer to the text that it completes."""
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     return lambda token: decoder.decode(llama.detokenize([token]))

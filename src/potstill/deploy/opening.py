@@ -29,7 +29,7 @@ _BACKENDS = {"transformers": "torch", "mlx": "mlx"}
 def open_engine(
     found: FoundStudent, engine: str = "auto", base: str = "", *, batch_size: int = 0
 ) -> Iterator[Engine]:
-    """A study's student on the engine of that name; ``auto`` takes the one it was trained on.
+    """Yield a study's student on the engine of that name; ``auto`` takes the one it was trained on.
 
     ``base`` is where the base model is now, if it has moved. Raises InputError for another base
     than the student's, and for an engine that is not installed.
@@ -48,7 +48,7 @@ def open_engine(
 
 
 def backend_of(found: FoundStudent, engine: str = "auto") -> str:
-    """The backend of an engine that adapters are mounted on; llama.cpp is none."""
+    """Return the backend of an engine that adapters are mounted on; llama.cpp is none."""
     name = _engine_name(found, engine)
     if name not in _BACKENDS:
         raise InputError(f"Adapters are mounted on {' or '.join(_BACKENDS)}, and not on {name}.")
@@ -56,7 +56,7 @@ def backend_of(found: FoundStudent, engine: str = "auto") -> str:
 
 
 def _engine_name(found: FoundStudent, engine: str) -> str:
-    """The engine meant; ``auto`` is that of the study's backend, where it is installed."""
+    """Return the engine meant; ``auto`` is that of the study's backend, where it is installed."""
     if engine not in ENGINES:
         raise InputError(f"There is no engine {engine!r}; the engines are {', '.join(ENGINES)}.")
     if engine != "auto":
@@ -68,7 +68,9 @@ def _engine_name(found: FoundStudent, engine: str) -> str:
 
 @contextmanager
 def _llama_of(found: FoundStudent, base: str) -> Iterator[Engine]:
-    """The student through llama.cpp, from a GGUF file (F16) written for the time it is open."""
+    """Yield the student through llama.cpp, from a GGUF file (F16) written for the time it is
+    open.
+    """
     from potstill.deploy.export.exporting import Export, export_student
     from potstill.deploy.export.gguf_file import GGUF_NAME
     from potstill.deploy.llama_decoding import require_llama

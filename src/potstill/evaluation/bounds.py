@@ -19,7 +19,8 @@ _LEAST_P = 1e-12
 
 
 def bounded_half_width(parts: Parts, alpha: float = 0.05) -> float:
-    """The half width of an interval for a sum of independent normal errors; at least 1 - alpha.
+    """Return the half width of an interval for a sum of independent normal errors; at least 1 -
+    alpha.
 
     ``parts`` holds each estimated variance with its degrees of freedom: the half width is the root
     of the sum of t(df)^2 times variance. Source: Banerjee (1961), Sankhya A 23:359-378, after
@@ -33,7 +34,8 @@ def bounded_half_width(parts: Parts, alpha: float = 0.05) -> float:
 
 
 def bounded_p(difference: float, parts: Parts) -> float:
-    """The two-sided p of a difference: the alpha whose :func:`bounded_half_width` just reaches it.
+    """Return the two-sided p of a difference: the alpha whose :func:`bounded_half_width` just
+    reaches it.
 
     1 for a difference of zero, and never under 1e-12.
     """

@@ -114,7 +114,7 @@ def compare(
     kind: Kind = Kind.EXPLORATORY,
     group: str = "all",
 ) -> Comparison:
-    """The paired comparison of ``a`` with ``b``: each all seeds of one level on one set.
+    """Return the paired comparison of ``a`` with ``b``: each all seeds of one level on one set.
 
     Anything with a teacher in it is descriptive: over the problems both answered, under each one's
     own condition, without a test. Otherwise raises StudyError where the conditions differ, saying
@@ -172,7 +172,8 @@ def evaluate(
     primary: tuple[str, str] | None = None,
     primary_set: str | None = None,
 ) -> Evaluation:
-    """All scores, and on every set each level against the base, the top level and the teacher.
+    """Return all scores, and on every set each level against the base, the top level and the
+    teacher.
 
     The ``primary`` comparison is declared before the study runs: whom with whom, by default the
     first of the ladder with "base", on ``primary_set`` (by default the first held-out set); naming
@@ -250,7 +251,9 @@ def evaluate(
 def _base_and_teacher(
     base: Sequence[Answered], teacher: Sequence[Answered], conditions: Mapping[str, Condition]
 ) -> list[Comparison]:
-    """The base beside the teacher over all problems, then in every group that both answered."""
+    """Return the base beside the teacher over all problems, then in every group that both
+    answered.
+    """
     teachers = by_group(teacher)
     return [
         compare(rows, teachers[group], conditions, group=group)
@@ -260,20 +263,26 @@ def _base_and_teacher(
 
 
 def _families(students: Mapping[str, object]) -> tuple[list[str], list[str]]:
-    """The levels of the ladder, and the variants beside it: each corrected for its own number."""
+    """Return the levels of the ladder, and the variants beside it: each corrected for its own
+    number.
+    """
     ladder = {level.value for level in Level}
     return [x for x in students if x in ladder], [x for x in students if x not in ladder]
 
 
 def _base_beside(student: Sequence[Answered], rows: Sequence[Answered]) -> list[Answered]:
-    """The base's answers under the condition of a student's, failing those its plain ones."""
+    """Return the base's answers under the condition of a student's, failing those its plain
+    ones.
+    """
     base = [row for row in rows if row.role is Role.BASE]
     alike = [row for row in base if row.condition_id == student[0].condition_id]
     return alike or [row for row in base if not row.level]
 
 
 def differing(a: object, b: object) -> list[str]:
-    """The names of the fields in which two records of one type differ, nested ones dotted."""
+    """Return the names of the fields in which two records of one type differ, nested ones
+    dotted.
+    """
     names = []
     for f in dataclasses.fields(a):  # type: ignore[arg-type]
         left, right = getattr(a, f.name), getattr(b, f.name)

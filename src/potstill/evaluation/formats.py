@@ -51,14 +51,16 @@ class FormatBounds:
     p_holm: float | None = None
 
     def survives(self, difference: float) -> bool:
-        """Whether ``difference`` is beyond chance at the bound that counts against it too."""
+        """Return whether ``difference`` is beyond chance at the bound that counts against it
+        too.
+        """
         p = self.p if self.p_holm is None else self.p_holm
         if p is None or p >= 0.05:
             return False
         return self.low > 0 if difference > 0 else self.high < 0
 
     def turned(self) -> FormatBounds:
-        """The same with the names of the sides exchanged; the difference stays as it is."""
+        """Return the same with the names of the sides exchanged; the difference stays as it is."""
         return replace(
             self,
             boxed_a=self.boxed_b,
@@ -69,7 +71,9 @@ class FormatBounds:
 
 
 def format_bounds(paired: Paired, found: PairedDifference, *, tested: bool) -> FormatBounds:
-    """What other readings make of the difference ``found`` between the two sides of ``paired``."""
+    """Return what other readings make of the difference ``found`` between the two sides of
+    ``paired``.
+    """
     boxed_a, boxed_b = map(
         _share, paired.tables(lambda x: x.right_in_a_box, lambda x: x.right_in_a_box)
     )
@@ -90,13 +94,15 @@ def format_bounds(paired: Paired, found: PairedDifference, *, tested: bool) -> F
 
 
 def correct_format(formats: Sequence[FormatBounds]) -> list[FormatBounds]:
-    """The bounds of tested comparisons, their p corrected by Holm's method over all of them."""
+    """Return the bounds of tested comparisons, their p corrected by Holm's method over all of
+    them.
+    """
     adjusted = holm([x.p for x in formats if x.p is not None])
     return [replace(x, p_holm=p) for x, p in zip(formats, adjusted, strict=True)]
 
 
 def _against(paired: Paired, found: PairedDifference) -> PairedDifference:
-    """The difference if the unread answers of the side that stands lower were right."""
+    """Return the difference if the unread answers of the side that stands lower were right."""
     lower = paired.b if found.difference > 0 else paired.a
     if found.difference == 0 or not any(answer.unread for row in lower for answer in row):
         return found

@@ -44,7 +44,7 @@ class SharedErrors:
 
 
 def ladders(answers: Sequence[Answered]) -> tuple[Ladder, ...]:
-    """One for every held-out set with two levels or more, answered by the same seeds."""
+    """Return one for every held-out set with two levels or more, answered by the same seeds."""
     rungs = {level.value for level in Level}
     found = []
     for name, rows in _by_set(answers):
@@ -69,7 +69,9 @@ def ladders(answers: Sequence[Answered]) -> tuple[Ladder, ...]:
 
 
 def shared_errors(answers: Sequence[Answered]) -> tuple[SharedErrors, ...]:
-    """Base and levels beside the teacher, on every held-out set that the teacher answered."""
+    """Return base and levels beside the teacher, on every held-out set that the teacher
+    answered.
+    """
     found = []
     for name, rows in _by_set(answers):
         missed = {
@@ -98,7 +100,9 @@ def _by_set(answers: Sequence[Answered]) -> list[tuple[str, list[Answered]]]:
 
 
 def _groupings(rows: Sequence[Answered], ids: Sequence[str]) -> dict[str, list[str]]:
-    """By grouping (section, year, ...), the group of every problem; those that not all have not."""
+    """Return by grouping (section, year, ...), the group of every problem; those that not all have
+    not.
+    """
     groups = {row.problem_id: row.groups for row in rows}
     names = {name for row in rows for name in row.groups}
     return {

@@ -26,7 +26,7 @@ class Paired:
         counts_a: Callable[[Answered], bool] = lambda answer: answer.right,
         counts_b: Callable[[Answered], bool] = lambda answer: answer.right,
     ) -> tuple[Table, Table]:
-        """Which answers of each side count, by seed and problem; by default those right."""
+        """Return which answers of each side count, by seed and problem; by default those right."""
         return (
             [[counts_a(answer) for answer in row] for row in self.a],
             [[counts_b(answer) for answer in row] for row in self.b],
@@ -34,7 +34,7 @@ class Paired:
 
 
 def pair_up(a: Sequence[Answered], b: Sequence[Answered], *, shared_only: bool) -> Paired:
-    """The answers of both sides to the problems that both answered, whose keys can be read.
+    """Return the answers of both sides to the problems that both answered, whose keys can be read.
 
     Raises StudyError where they answered different problems, unless ``shared_only``.
     """
@@ -58,5 +58,5 @@ def pair_up(a: Sequence[Answered], b: Sequence[Answered], *, shared_only: bool) 
 
 
 def side_name(row: Answered) -> str:
-    """What a side is called: its level, "base" or "teacher"."""
+    """Return what a side is called: its level, "base" or "teacher"."""
     return row.level or row.role.value

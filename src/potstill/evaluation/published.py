@@ -41,7 +41,8 @@ class Published:
 
 
 def limits_of(figures: Sequence[Published]) -> list[str]:
-    """What one table's figures cannot support, each sentence true of these numbers; maybe none.
+    """Return what one table's figures cannot support, each sentence true of these numbers; maybe
+    none.
 
     Raises ValueError where they come from several tables.
     """
@@ -93,7 +94,7 @@ def _wide(figures: Sequence[Published]) -> list[str]:
 
 
 def _overlapping(figures: Sequence[Published]) -> list[str]:
-    """How many pairs hold each the other's figure: there the order itself is open."""
+    """Return how many pairs hold each the other's figure: there the order itself is open."""
     pairs = list(itertools.combinations(figures, 2))
     open_pairs = [
         (a, b)

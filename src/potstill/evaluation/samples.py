@@ -41,7 +41,7 @@ class ClusteredShare:
 
 
 def pass_probability(samples: int, right: int, k: int) -> float:
-    """The chance that at least one of k samples is right, unbiased, from more samples of it.
+    """Return the chance that at least one of k samples is right, unbiased, from more samples of it.
 
     Source: Chen et al. (2021), Evaluating Large Language Models Trained on Code, arXiv 2107.03374,
     equation 1. Raises ValueError where fewer than k samples exist.
@@ -52,13 +52,14 @@ def pass_probability(samples: int, right: int, k: int) -> float:
 
 
 def pass_at_k(right: Sequence[Sequence[bool]], k: int, confidence: float = 0.95) -> ClusteredShare:
-    """pass@k over problems (rows of samples): the mean of :func:`pass_probability`."""
+    """Return pass@k over problems (rows of samples): the mean of :func:`pass_probability`."""
     values = [pass_probability(len(row), sum(row), k) for row in right]
     return clustered_share(values, confidence, most=max((len(row) for row in right), default=1))
 
 
 def majority_right(answers: Sequence[str], right: Sequence[bool], k: int) -> float:
-    """The chance that the commonest answer of k of these samples is right, ties drawn by lot.
+    """Return the chance that the commonest answer of k of these samples is right, ties drawn by
+    lot.
 
     The mean over all subsets of k, or over 5,000 of them drawn with a fixed seed where there are
     more. An empty answer has no vote; where none votes, the problem is not right. Source: Wang et
@@ -83,7 +84,7 @@ def majority_at_k(
     k: int,
     confidence: float = 0.95,
 ) -> ClusteredShare:
-    """majority@k over problems (rows of samples): the mean of :func:`majority_right`."""
+    """Return majority@k over problems (rows of samples): the mean of :func:`majority_right`."""
     values = [majority_right(a, r, k) for a, r in zip(answers, right, strict=True)]
     return clustered_share(values, confidence)
 
@@ -91,7 +92,8 @@ def majority_at_k(
 def clustered_share(
     values: Sequence[float], confidence: float = 0.95, *, most: int = 1
 ) -> ClusteredShare:
-    """The mean of one share per problem, with Wilson's interval at the effective sample size.
+    """Return the mean of one share per problem, with Wilson's interval at the effective sample
+    size.
 
     The size is what the variance between problems implies (Korn and Graubard 1998, Survey
     Methodology 24:193-201), at most ``most`` times the problems. (0, 1) for no problems.
@@ -119,7 +121,8 @@ def paired_bootstrap(
     draws: int = 9_999,
     seed: int = 0,
 ) -> Interval:
-    """The percentile interval of the mean of a - b, one value per problem, problems resampled.
+    """Return the percentile interval of the mean of a - b, one value per problem, problems
+    resampled.
 
     A value is a problem's mean over samples or seeds: resampling whole problems is the cluster
     bootstrap (Davison and Hinkley 1997, Bootstrap Methods and their Application, section 3.8;
@@ -168,7 +171,7 @@ class AtK:
 
 
 def at_k(answers: Sequence[Sequence[str]], right: Sequence[Sequence[bool]]) -> tuple[AtK, ...]:
-    """pass@k and majority@k of problems (rows of samples) for k of 1, 2, 4 ... and all.
+    """Return pass@k and majority@k of problems (rows of samples) for k of 1, 2, 4 ... and all.
 
     Rows of fewer samples than the most are left out. Empty for fewer than two samples.
     """

@@ -122,7 +122,7 @@ class LevelScore:
 
 
 def response_words(response: Response) -> int:
-    """The words a solver wrote, reasoning and answer together, split at white space."""
+    """Return the words a solver wrote, reasoning and answer together, split at white space."""
     return len(response.reasoning.split()) + len(response.text.split())
 
 
@@ -137,7 +137,7 @@ def join(
     level: str = "",
     seed: int = 0,
 ) -> list[Answered]:
-    """One :class:`Answered` per problem and sample, in the order of the responses.
+    """Return one :class:`Answered` per problem and sample, in the order of the responses.
 
     Responses are in the order of the problems, verdicts in that of the responses. Where a problem
     was attempted again, the last attempt counts. Raises StudyError for a response without a
@@ -188,7 +188,7 @@ def refuse_seen(
     training: Iterable[str],
     near_duplicates: Iterable[tuple[str, str]] = (),
 ) -> None:
-    """None, where no student would be scored on a problem that stood in its training set.
+    """Refuse a student that would be scored on a problem of its training set.
 
     ``near_duplicates`` are pairs (held-out id, training id). Raises StudyError with the ids.
     """
@@ -208,7 +208,7 @@ def refuse_seen(
 
 
 def check_counts(n: int, outcomes: Mapping[str, int], whose: str) -> None:
-    """None, where the counts name every outcome and sum to ``n``; StudyError otherwise."""
+    """Raise StudyError where the counts do not name every outcome or do not sum to ``n``."""
     if set(outcomes) != {o.value for o in Outcome}:
         wrong = sorted(set(outcomes) ^ {o.value for o in Outcome})
         raise StudyError(f"the outcome counts of {whose} miss or invent {', '.join(wrong)}.")
@@ -222,7 +222,7 @@ def check_counts(n: int, outcomes: Mapping[str, int], whose: str) -> None:
 def check_readings(
     outcomes: Mapping[str, int], readings: Mapping[str, int], right: Mapping[str, int], whose: str
 ) -> None:
-    """None, where the readings agree with the outcomes; StudyError otherwise.
+    """Raise StudyError where the readings do not agree with the outcomes.
 
     They name every reading, sum to as many answers, and are right as often. Counts that are both
     empty are from before readings were counted.
@@ -240,14 +240,15 @@ def check_readings(
 
 
 def level_order(levels: Iterable[str]) -> list[str]:
-    """The levels, R0..R6 first and in order, then any other variant as it came."""
+    """Return the levels, R0..R6 first and in order, then any other variant as it came."""
     ladder = [level.value for level in Level]
     seen = list(dict.fromkeys(levels))
     return [x for x in ladder if x in seen] + [x for x in seen if x not in ladder]
 
 
 def score(answers: Iterable[Answered]) -> list[Score]:
-    """One Score per solver, condition, set and split for all its problems and for each group.
+    """Return one Score per solver, condition, set and split for all its problems and for each
+    group.
 
     Raises StudyError where a solver answered one problem twice under one condition.
     """
@@ -263,7 +264,8 @@ def score(answers: Iterable[Answered]) -> list[Score]:
 
 
 def summarise(answers: Iterable[Answered]) -> list[LevelScore]:
-    """One LevelScore per role, level, condition, set, split and group: its seeds taken together.
+    """Return one LevelScore per role, level, condition, set, split and group: its seeds taken
+    together.
 
     Raises StudyError where two seeds of a level did not answer the same problems.
     """
@@ -278,7 +280,7 @@ def summarise(answers: Iterable[Answered]) -> list[LevelScore]:
 
 
 def right_by_seed(answers: Sequence[Answered]) -> tuple[list[str], list[list[bool]]]:
-    """The problem ids with a readable key, and right or wrong by seed (rows) and problem.
+    """Return the problem ids with a readable key, and right or wrong by seed (rows) and problem.
 
     Raises StudyError where two seeds did not answer the same problems.
     """
@@ -287,7 +289,7 @@ def right_by_seed(answers: Sequence[Answered]) -> tuple[list[str], list[list[boo
 
 
 def by_seed(answers: Sequence[Answered]) -> tuple[list[str], list[list[Answered]]]:
-    """The problem ids with a readable key, and the answers by seed (rows) and problem.
+    """Return the problem ids with a readable key, and the answers by seed (rows) and problem.
 
     Raises StudyError where two seeds did not answer the same problems.
     """
@@ -318,7 +320,7 @@ def by_seed(answers: Sequence[Answered]) -> tuple[list[str], list[list[Answered]
 
 
 def by_group(rows: Sequence[Answered]) -> dict[str, list[Answered]]:
-    """The rows of all problems under "all", then those of every group under "name=value"."""
+    """Return the rows of all problems under "all", then those of every group under "name=value"."""
     grouped = {"all": list(rows)}
     for name in dict.fromkeys(name for row in rows for name in row.groups):
         for value in sorted({row.groups[name] for row in rows if name in row.groups}):
@@ -396,7 +398,7 @@ def _outcomes(rows: Iterable[Answered]) -> dict[str, int]:
 
 
 def _readings(rows: Iterable[Answered]) -> tuple[dict[str, int], dict[str, int]]:
-    """How many answers were read how, and how many of those were right."""
+    """Return how many answers were read how, and how many of those were right."""
     counts = {reading.value: 0 for reading in Reading}
     right = dict(counts)
     for row in rows:

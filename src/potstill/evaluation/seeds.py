@@ -55,7 +55,7 @@ class SeedsEstimate:
 
 
 def across_seeds(table: Table, confidence: float = 0.95) -> SeedsEstimate:
-    """The mean accuracy over seeds, with the interval that counts problems and seeds.
+    """Return the mean accuracy over seeds, with the interval that counts problems and seeds.
 
     The variance of the mean is that of the two-way crossed random-effects layout (Searle, Casella
     and McCulloch 1992, Variance Components, ch. 4); each part is widened by its own t quantile
@@ -71,7 +71,8 @@ def across_seeds(table: Table, confidence: float = 0.95) -> SeedsEstimate:
 
 
 def paired_difference_seeds(a: Table, b: Table, confidence: float = 0.95) -> PairedDifference:
-    """The difference in mean accuracy of a over b, each over its own seeds, on the same problems.
+    """Return the difference in mean accuracy of a over b, each over its own seeds, on the same
+    problems.
 
     One row on both sides gives :func:`paired_difference`. Otherwise the two intervals of
     :func:`across_seeds` are joined through the covariance of the two means over problems (MOVER:
@@ -108,7 +109,7 @@ def hierarchical_bootstrap(
     seed: int = 0,
     statistic: Callable[[Array], float] | None = None,
 ) -> Interval:
-    """The percentile interval of the mean of a seeds-by-problems table, both resampled.
+    """Return the percentile interval of the mean of a seeds-by-problems table, both resampled.
 
     Rows and columns are drawn with replacement, independently of each other: the pigeonhole
     bootstrap of Owen (2007), Annals of Applied Statistics 1:386-411. With few seeds it is narrow,
@@ -196,7 +197,7 @@ def _mover(right_a: Array, right_b: Array, confidence: float) -> Interval:
 
 
 def _t_bound(right_a: Array, right_b: Array) -> float:
-    """The p of the difference, its variance counting problems and both sides' seeds.
+    """Return the p of the difference, its variance counting problems and both sides' seeds.
 
     The seeds' part keeps its residual: taking it out would leave the bound too low as often as it
     would leave it too high, and a claim must survive the former.
@@ -211,7 +212,7 @@ def _t_bound(right_a: Array, right_b: Array) -> float:
 
 
 def _sign_flip(difference: Array) -> float:
-    """The p of the sum of per-problem differences when each sign is a coin's; seeded."""
+    """Return the p of the sum of per-problem differences when each sign is a coin's; seeded."""
     import numpy as np
 
     moved = np.abs(difference[difference != 0])

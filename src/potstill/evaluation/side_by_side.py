@@ -83,7 +83,7 @@ def side_by_side(
     conditions: Conditions,
     graded_otherwise: Sequence[str] = (),
 ) -> list[Beside]:
-    """Every solver of two studies on one set and split: base, students by level, teacher.
+    """Return every solver of two studies on one set and split: base, students by level, teacher.
 
     Problems are the same where their ``problem_id`` is: give them ids by content. Two solvers are
     paired where they share problems, their conditions agree in all but the set of problems, and
@@ -141,7 +141,7 @@ def _why_not(
     conditions: Conditions,
     graded_otherwise: Sequence[str],
 ) -> str:
-    """Why two solvers are not paired, in a clause; "" where they are."""
+    """Return why two solvers are not paired, in a clause; "" where they are."""
     why = []
     if not {x.problem_id for x in a} & {x.problem_id for x in b}:
         why.append("they answered different problems")
@@ -178,7 +178,9 @@ def _paired(row: Beside, a: Sequence[Answered], b: Sequence[Answered]) -> Beside
 
 
 def _unpaired(row: Beside, a: Sequence[Answered], b: Sequence[Answered]) -> Beside:
-    """The difference of two accuracies, each with its own problems or condition; not tested."""
+    """Return the difference of two accuracies, each with its own problems or condition; not
+    tested.
+    """
     one, two = (across_seeds(right_by_seed(rows)[1]) for rows in (a, b))
     interval = square_and_add(
         two.mean, Interval(two.low, two.high), one.mean, Interval(one.low, one.high), 0.0
@@ -187,5 +189,5 @@ def _unpaired(row: Beside, a: Sequence[Answered], b: Sequence[Answered]) -> Besi
 
 
 def _by_problem(table: Sequence[Sequence[bool]]) -> list[float]:
-    """Each problem's share of seeds that are right."""
+    """Return each problem's share of seeds that are right."""
     return [sum(column) / len(column) for column in zip(*table, strict=True)]

@@ -75,7 +75,7 @@ class PairedDifference:
 
 
 def wilson(successes: int, n: int, confidence: float = 0.95) -> Interval:
-    """The score interval of a proportion, without continuity correction; (0, 1) for n = 0.
+    """Return the score interval of a proportion, without continuity correction; (0, 1) for n = 0.
 
     Source: Wilson (1927), JASA 22:209-212; recommended by Newcombe (1998), Statistics in Medicine
     17:857-872 (method 3), and Brown, Cai and DasGupta (2001), Statistical Science 16:101-133.
@@ -86,7 +86,7 @@ def wilson(successes: int, n: int, confidence: float = 0.95) -> Interval:
 
 
 def mcnemar_exact(only_a: int, only_b: int) -> float:
-    """The two-sided exact p of the discordant pairs; 1 where there are none.
+    """Return the two-sided exact p of the discordant pairs; 1 where there are none.
 
     Source: McNemar (1947), Psychometrika 12:153-157, with the binomial distribution of the
     discordant pairs in place of its chi-squared limit.
@@ -101,7 +101,8 @@ def mcnemar_exact(only_a: int, only_b: int) -> float:
 def newcombe_paired(
     both: int, only_a: int, only_b: int, neither: int, confidence: float = 0.95
 ) -> Interval:
-    """The square-and-add interval of a paired difference of proportions; (-1, 1) for no pairs.
+    """Return the square-and-add interval of a paired difference of proportions; (-1, 1) for no
+    pairs.
 
     Source: Newcombe (1998), Statistics in Medicine 17:2635-2650, method 10: Wilson intervals of
     the two proportions, joined through a continuity-corrected phi.
@@ -126,7 +127,7 @@ def newcombe_paired(
 def paired_difference(
     a: Sequence[bool], b: Sequence[bool], confidence: float = 0.95
 ) -> PairedDifference:
-    """The difference in accuracy of a over b on the same problems, in the same order.
+    """Return the difference in accuracy of a over b on the same problems, in the same order.
 
     Interval: :func:`newcombe_paired`; p: :func:`mcnemar_exact`.
     """
@@ -151,7 +152,8 @@ def paired_difference(
 def problems_needed(
     difference: float, discordance: float, alpha: float = 0.05, power: float = 0.8
 ) -> int | None:
-    """How many problems a paired test needs to see this difference; None for a difference of zero.
+    """Return how many problems a paired test needs to see this difference; None for a difference of
+    zero.
 
     ``discordance`` is the share of problems that one of the two has right and the other wrong.
     Source: Connor (1987), Biometrics 43:207-211, after Miettinen (1968), Biometrics 24:339-352.
@@ -166,7 +168,8 @@ def problems_needed(
 def minimum_detectable_difference(
     n: int, discordance: float, alpha: float = 0.05, power: float = 0.8
 ) -> float | None:
-    """The smallest difference that n problems show with this power; None where none is enough.
+    """Return the smallest difference that n problems show with this power; None where none is
+    enough.
 
     The inverse of :func:`problems_needed` in the difference (Connor 1987).
     """
@@ -182,7 +185,7 @@ def minimum_detectable_difference(
 def minimum_detectable_gap(
     n: int, against: float, alpha: float = 0.05, power: float = 0.8
 ) -> float | None:
-    """The smallest gap that n problems show where ``against`` of them go the other way.
+    """Return the smallest gap that n problems show where ``against`` of them go the other way.
 
     As :func:`minimum_detectable_difference`, but with the share that the weaker of two alone has
     right held fixed, not the discordance: that is the gap and twice this share. None where no gap
@@ -201,7 +204,7 @@ def minimum_detectable_gap(
 
 
 def mean_sd(values: Sequence[float]) -> MeanSd:
-    """The mean and the sample standard deviation (n - 1 below the line)."""
+    """Return the mean and the sample standard deviation (n - 1 below the line)."""
     if not values:
         raise ValueError("no values have no mean")
     mean = math.fsum(values) / len(values)
@@ -212,7 +215,7 @@ def mean_sd(values: Sequence[float]) -> MeanSd:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """The step-down adjusted p values, in the order given.
+    """Return the step-down adjusted p values, in the order given.
 
     Source: Holm (1979), Scandinavian Journal of Statistics 6:65-70.
     """
@@ -225,14 +228,16 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def normal_quantile(confidence: float) -> float:
-    """The two-sided normal quantile: 1.96 for 0.95."""
+    """Return the two-sided normal quantile: 1.96 for 0.95."""
     from scipy.stats import norm
 
     return float(norm.ppf((1 + confidence) / 2))
 
 
 def score_interval(p: float, n: float, z: float) -> Interval:
-    """Wilson's interval of a share ``p`` of ``n``, which need not be whole, at quantile ``z``."""
+    """Return Wilson's interval of a share ``p`` of ``n``, which need not be whole, at quantile
+    ``z``.
+    """
     if n == 0:
         return Interval(0.0, 1.0)
     centre = (p + z * z / (2 * n)) / (1 + z * z / n)
@@ -244,7 +249,8 @@ def score_interval(p: float, n: float, z: float) -> Interval:
 
 
 def square_and_add(p_a: float, a: Interval, p_b: float, b: Interval, r: float) -> Interval:
-    """The interval of ``p_a - p_b`` from each one's own interval and their correlation ``r``.
+    """Return the interval of ``p_a - p_b`` from each one's own interval and their correlation
+    ``r``.
 
     Source: Newcombe (1998), Statistics in Medicine 17:2635-2650; in general, MOVER: Zou and Donner
     (2008), Statistics in Medicine 27:1693-1702.

@@ -58,7 +58,8 @@ class Interaction:
 
 
 def trend(tables: Mapping[str, Table]) -> Trend:
-    """The straight-line trend over the levels, in the order given; rows seeds, columns problems.
+    """Return the straight-line trend over the levels, in the order given; rows seeds, columns
+    problems.
 
     Within a problem the levels are exchangeable if they do not matter: the statistic is Page's
     (1963, JASA 58:216-230) on right and wrong, with the exact variance under ties of Mantel (1963,
@@ -99,7 +100,7 @@ def trend(tables: Mapping[str, Table]) -> Trend:
 def interactions(
     longer: Table, shorter: Table, groups: Sequence[str], *, least: int = 2
 ) -> tuple[Interaction, ...]:
-    """For every group, its loss from the longer to the shorter level beyond all others' loss.
+    """Return for every group its loss from the longer to the shorter level beyond all others' loss.
 
     Rows are seeds, columns problems, ``groups`` their groups. The interval is the percentile
     bootstrap of the difference of mean losses, problems resampled within group and rest (Efron and
@@ -150,7 +151,9 @@ def _mean_sd_n(values: Array) -> tuple[float, float, int]:
 
 
 def _within_problems(values: Array, steps: Array) -> float:
-    """The two-sided p of the summed trend when each problem's outcomes are shuffled over levels."""
+    """Return the two-sided p of the summed trend when each problem's outcomes are shuffled over
+    levels.
+    """
     from scipy.stats import norm
 
     levels = len(steps)

@@ -96,7 +96,7 @@ def with_cause(
 
 
 def _of_form(problem: Problem, text: str, verdict: Verdict, trace: Workings) -> Cause:
-    """The cause where key and answer are not two numbers to compare."""
+    """Return the cause where key and answer are not two numbers to compare."""
     if trace.slips or _false(text):
         return Cause.ARITHMETIC
     if verdict.outcome is Outcome.UNPARSED or _other_type(problem.gold_text, verdict.extracted):
@@ -123,7 +123,7 @@ def _of_value(case: _Case) -> Cause:
 
 
 def _told_in_words(case: _Case) -> bool:
-    """Whether a trace without a sum names values that each come of two earlier ones.
+    """Return whether a trace without a sum names values that each come of two earlier ones.
 
     "He works 50 hours, so he earns 500 dollars, with the bonus 800": the sums hold, unwritten.
     """
@@ -143,7 +143,7 @@ def _told_in_words(case: _Case) -> bool:
 
 
 def _of_working(case: _Case) -> Cause:
-    """The cause as the sums of the trace show it."""
+    """Return the cause as the sums of the trace show it."""
     if _slipped(case):
         return Cause.ARITHMETIC
     if _reached(case):
@@ -161,7 +161,9 @@ def _of_working(case: _Case) -> Cause:
 
 
 def _nearly_right(case: _Case) -> bool:
-    """Whether right sums end a rounding off, or one off after a division: one more is needed."""
+    """Return whether right sums end a rounding off, or one off after a division: one more is
+    needed.
+    """
     if relation(case.wanted, case.given) is not Cause.NEAR_MISS:
         return False
     if case.wanted.denominator > 1 or case.given.denominator > 1:
@@ -171,12 +173,12 @@ def _nearly_right(case: _Case) -> bool:
 
 
 def _algebra(text: str) -> bool:
-    """Whether a trace works with a variable: two equations with a letter beside a number."""
+    """Return whether a trace works with a variable: two equations with a letter beside a number."""
     return len(_EQUATION.findall(text[-MAX_TEXT:])) > 1
 
 
 def _reached(case: _Case) -> bool:
-    """Whether the trace has worked out the right value, and then answered another."""
+    """Return whether the trace has worked out the right value, and then answered another."""
     if case.wanted in case.asked:
         return False
     steps = case.trace.steps
@@ -187,7 +189,9 @@ def _reached(case: _Case) -> bool:
 
 
 def _false(text: str) -> bool:
-    """Whether an equation with a root is false: only the strict reader of equations knows roots."""
+    """Return whether an equation with a root is false: only the strict reader of equations knows
+    roots.
+    """
     end = text[-MAX_TEXT:]
     if "√" not in end and "sqrt" not in end:
         return False
@@ -195,7 +199,9 @@ def _false(text: str) -> bool:
 
 
 def _slipped(case: _Case) -> bool:
-    """Whether a false sum went into the answer: it is the answer, or a later step takes it."""
+    """Return whether a false sum went into the answer: it is the answer, or a later step takes
+    it.
+    """
     steps = case.trace.steps
     for index, step in enumerate(steps):
         if step.holds:
@@ -207,13 +213,13 @@ def _slipped(case: _Case) -> bool:
 
 
 def _on_the_way(case: _Case) -> AbstractSet[Fraction]:
-    """The values that a right solution works out before the answer."""
+    """Return the values that a right solution works out before the answer."""
     values = {step.result for step in case.solution.steps if step.holds}
     return values - {case.wanted} - set(case.asked)
 
 
 def _stopped_early(case: _Case) -> bool:
-    """Whether the step that yields the answer is one of the solution's, before its last."""
+    """Return whether the step that yields the answer is one of the solution's, before its last."""
     own = {(tuple(sorted(step.operands)), step.result) for step in case.trace.steps}
     return case.given in _on_the_way(case) and any(
         step.result == case.given and (tuple(sorted(step.operands)), step.result) in own
@@ -222,7 +228,7 @@ def _stopped_early(case: _Case) -> bool:
 
 
 def _left_out(case: _Case) -> bool:
-    """Whether a number of the question that is needed enters none of the trace's sums."""
+    """Return whether a number of the question that is needed enters none of the trace's sums."""
     if not case.solution.steps:
         # "One" and "two" as words are seldom a quantity, and the number 1 changes no product.
         needed = {x for x in case.asked if x > 2 or (x != 1 and x in case.digits)}
@@ -238,7 +244,9 @@ def _left_out(case: _Case) -> bool:
 
 
 def _takes(trace: Workings, number: Fraction, case: _Case) -> bool:
-    """Whether a number of the question stands in a sum of a trace, also in a sum told in words."""
+    """Return whether a number of the question stands in a sum of a trace, also in a sum told in
+    words.
+    """
     forms = {number}
     if number in case.percents:
         forms |= {number / 100, 1 - number / 100, 1 + number / 100, 100 - number, 100 + number}
@@ -251,7 +259,9 @@ def _takes(trace: Workings, number: Fraction, case: _Case) -> bool:
 
 
 def _repeats(text: str) -> bool:
-    """Whether the end of a text is one passage over and over, or one line makes most of it."""
+    """Return whether the end of a text is one passage over and over, or one line makes most of
+    it.
+    """
     tail = text[-LOOP:].strip()
     if len(tail) < 200:
         return False
@@ -271,7 +281,7 @@ def _repeats(text: str) -> bool:
 
 
 def _bare(text: str) -> bool:
-    """Whether a text is an answer and hardly more."""
+    """Return whether a text is an answer and hardly more."""
     return len(re.findall(r"[^\W\d_]{2,}", text[:2_000])) <= BARE_WORDS
 
 

@@ -112,7 +112,7 @@ def extract(text: str, kind: str = "", problem_text: str = "", *, cut: bool = Fa
 
 
 def _parted(text: str) -> tuple[str, str]:
-    """The reasoning of a response, where it is marked as such, and what stands behind it."""
+    """Return the reasoning of a response, where it is marked as such, and what stands behind it."""
     if (end := _last(_THINK_END, text)) is not None:
         return text[: end.start()], text[end.end() :]
     start = _THINK_START.search(text)
@@ -146,13 +146,15 @@ def _found(text: str, kind: str, problem_text: str, cut: bool, long: bool) -> Ex
 
 
 def _muses(text: str) -> bool:
-    """Whether a text thinks aloud, which is no write-up."""
+    """Return whether a text thinks aloud, which is no write-up."""
     low = text.lower()
     return sum(map(low.count, _MUSED)) >= 3 and len(_MUSING.findall(text)) >= 3
 
 
 def _taken_back(behind: str, kind: str, problem_text: str, cut: bool) -> Extraction | None:
-    """What the text behind a box states in its place, or that nothing is; None where it stands."""
+    """Return what the text behind a box states in its place, or that nothing is; None where it
+    stands.
+    """
     if not is_numeric(kind) or len(behind.strip()) < 12:
         return None
     withdrawn = takes_back(behind[:600])
@@ -170,7 +172,7 @@ def _calls_answer(text: str) -> bool:
 
 
 def _found_in_thought(text: str, kind: str, problem_text: str, closed: bool) -> Extraction | None:
-    """The answer that a reasoning came to before what follows it was cut."""
+    """Return the answer that a reasoning came to before what follows it was cut."""
     if "boxed" in text and (values := boxed_values(text)):
         back = _taken_back(text[values[-1][2] :], kind, problem_text, not closed)
         return back or Extraction(values[-1][0], "boxed in reasoning", (), True)
@@ -181,7 +183,9 @@ def _found_in_thought(text: str, kind: str, problem_text: str, closed: bool) -> 
 
 
 def _boxes_before_next_task(text: str) -> list[tuple[str, int, int]]:
-    """The last boxes of the answer to the asked question, not to one that the text invents."""
+    """Return the last boxes of the answer to the asked question, not to one that the text
+    invents.
+    """
     values = boxed_values(text)
     first = next(_boxes_in(text), None) if values else None
     if first is not None:
@@ -195,7 +199,7 @@ def _boxes_before_next_task(text: str) -> list[tuple[str, int, int]]:
 
 
 def _tagged(text: str) -> str | None:
-    """The value of an answer tag, or of a field named answer of a text that is JSON."""
+    """Return the value of an answer tag, or of a field named answer of a text that is JSON."""
     if "<" in text and (match := _last(_TAG, text)) is not None:
         inside = _unfenced(match.group("inside").strip())
         if inside and len(inside) <= 400:
@@ -212,7 +216,8 @@ def _unfenced(text: str) -> str:
 
 
 def boxed_values(text: str) -> list[tuple[str, int, int]]:
-    """The last complete ``\\boxed`` values that stand side by side, with where they start and end.
+    """Return the last complete ``\\boxed`` values that stand side by side, with where they start
+    and end.
 
     Side by side are boxes with nothing but "and", commas or a variable's name between them.
     """
@@ -240,7 +245,7 @@ def boxed_values(text: str) -> list[tuple[str, int, int]]:
 
 
 def _boxes_in(text: str) -> Iterator[re.Match[str]]:
-    """Where boxes begin: looking for their name first is cheaper than the pattern."""
+    """Yield where boxes begin: looking for their name first is cheaper than the pattern."""
     at = 0
     while (found := text.find("boxed", at)) >= 0:
         starts = range(max(at, found - 2), found + 1)
@@ -251,7 +256,7 @@ def _boxes_in(text: str) -> Iterator[re.Match[str]]:
 
 
 def has_open_box(text: str) -> bool:
-    """Whether the last ``\\boxed`` of a text never closes."""
+    """Return whether the last ``\\boxed`` of a text never closes."""
     last = next(iter(deque(_boxes_in(text), maxlen=1)), None)
     if last is None:
         return text.rstrip().endswith(("\\boxed", "\\fbox"))
@@ -259,7 +264,9 @@ def has_open_box(text: str) -> bool:
 
 
 def _closing(text: str, start: int) -> int | None:
-    """The index behind the brace that closes the one at ``start``; boxes are short, so bounded."""
+    """Return the index behind the brace that closes the one at ``start``; boxes are short, so
+    bounded.
+    """
     depth, index = 0, start
     limit = min(len(text), start + 4_000)
     while index < limit:
@@ -283,7 +290,7 @@ def _last(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
 
 
 def _is_bare(text: str, kind: str) -> bool:
-    """Whether a text is the answer itself and no sentence about it."""
+    """Return whether a text is the answer itself and no sentence about it."""
     if len(text) > BARE_LENGTH or "\n" in text.strip("`\n") or len(_PROSE.findall(text)) > 1:
         return False
     if is_numeric(kind) and re.search(r"\d[^=]*=", text):

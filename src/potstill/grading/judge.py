@@ -73,7 +73,7 @@ class Judged:
 def judge_messages(
     problem: Problem, answer: str, attempt: int = 0, *, whole: bool = False
 ) -> tuple[Message, ...]:
-    """The chat that puts one answer, or a ``whole`` response that holds it, to a judge.
+    """Return the chat that puts one answer, or a ``whole`` response that holds it, to a judge.
 
     It is the same up to ``<problem>`` for every answer of a kind.
     """
@@ -94,12 +94,14 @@ def judge_messages(
 
 
 def _without_tags(text: str) -> str:
-    """An answer cannot close its own element and write a key or a verdict of its own."""
+    """Return an answer cannot close its own element and write a key or a verdict of its own."""
     return re.sub(r"</?\s*(?:answer|key|problem)\s*>", "", text, flags=re.IGNORECASE)
 
 
 def parse_reply(text: str) -> Opinion:
-    """EQUAL or DIFFERENT as the last line says, UNDECIDED where it does not say it in the form."""
+    """Return EQUAL or DIFFERENT as the last line says, UNDECIDED where it does not say it in the
+    form.
+    """
     lines = [line for line in text.strip().split("\n") if line.strip()]
     if not lines:
         return Opinion.UNDECIDED
@@ -148,7 +150,7 @@ def _ask(question: Question, attempt: int) -> Ask:
 
 
 def _judged(result: Completion | Unanswered, calls: int) -> Judged | None:
-    """What a result says, or None where its text is not in the form."""
+    """Return what a result says, or None where its text is not in the form."""
     if isinstance(result, Unanswered):
         return Judged(result.tag, Opinion.NOT_ASKED, result.why, 0)
     if result.finish in (Finish.ERROR, Finish.FILTERED):

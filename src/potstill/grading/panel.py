@@ -66,7 +66,7 @@ def verify(
 def _noted(
     pairs: Iterable[tuple[Problem, Response]], waiting: deque[tuple[Problem, Response]]
 ) -> Iterator[tuple[Problem, Response]]:
-    """The pairs, each put among those whose verdict is waited for."""
+    """Yield the pairs, each put among those whose verdict is waited for."""
     for pair in pairs:
         waiting.append(pair)
         yield pair
@@ -108,7 +108,8 @@ def _verify_chunk(
 
 
 def _question(tag: str, problem: Problem, response: Response, verdict: Verdict) -> Question:
-    """What a judge is shown: the answer that was read, the whole response where none could be.
+    """Return what a judge is shown: the answer that was read, the whole response where none could
+    be.
 
     What stands in a box is the answer, readable or not.
     """
@@ -119,7 +120,9 @@ def _question(tag: str, problem: Problem, response: Response, verdict: Verdict) 
 
 
 def _with_judge(verdict: Verdict, judged: Judged) -> Verdict:
-    """The verdict with the judge's opinion: it decides only what the symbolic check left open."""
+    """Return the verdict with the judge's opinion: it decides only what the symbolic check left
+    open.
+    """
     if judged.opinion is Opinion.NOT_ASKED:
         return dataclasses.replace(verdict, judge_why=judged.why)
     verdict = dataclasses.replace(
@@ -165,7 +168,9 @@ def _ruled(verdict: Verdict, ruling: Ruling) -> Verdict:
 
 
 def judge_statistics(verdicts: Iterable[Verdict]) -> dict[str, int]:
-    """How often a judge was asked, decided, could not be read, was asked twice, or disagreed."""
+    """Return how often a judge was asked, decided, could not be read, was asked twice, or
+    disagreed.
+    """
     counts = dict.fromkeys(("asked", "decided", "unreadable", "asked_twice", "disagreed"), 0)
     for verdict in verdicts:
         if verdict.judge is Opinion.NOT_ASKED:

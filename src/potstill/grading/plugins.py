@@ -29,17 +29,19 @@ class KindPlugin(Protocol):
     Options: type[BaseModel]
 
     def compare(self, problem: Problem, text: str, options: Any) -> Comparison:
-        """The comparison of a response's text with the problem's gold."""
+        """Return the comparison of a response's text with the problem's gold."""
         ...
 
 
 def is_for_plugin(problem: Problem) -> bool:
-    """Whether a registered kind grades this problem, and not the grader of mathematics."""
+    """Return whether a registered kind grades this problem, and not the grader of mathematics."""
     return not isinstance(problem.gold, TextGold) or problem.kind in plugin_names(KINDS)
 
 
 def kind_of(problem: Problem) -> str:
-    """The registered kind that grades a problem: its own where registered, else its gold's."""
+    """Return the registered kind that grades a problem: its own where registered, else its
+    gold's.
+    """
     if problem.kind in plugin_names(KINDS):
         return problem.kind
     match problem.gold:
@@ -53,7 +55,9 @@ def kind_of(problem: Problem) -> str:
 
 
 def runs_code(problem: Problem) -> bool:
-    """Whether grading an answer to this problem runs Python: the answer's and the problem's own."""
+    """Return whether grading an answer to this problem runs Python: the answer's and the problem's
+    own.
+    """
     return kind_of(problem) == "code"
 
 
@@ -66,7 +70,7 @@ def grade_with_plugin(
     options: BaseModel | None = None,
     error: str = "",
 ) -> Verdict:
-    """The verdict of a problem's registered kind on one response. Raises InputError."""
+    """Return the verdict of a problem's registered kind on one response. Raises InputError."""
     from potstill.grading.extraction import Extraction
     from potstill.grading.verdicts import Settled, settle, verdict_of, verdict_of_state
     from potstill.records import Outcome

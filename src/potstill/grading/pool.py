@@ -152,7 +152,7 @@ class GradingPool:
             yield self._finish(slots.popleft())
 
     def equal(self, key: str, answer: str, kind: str = "", problem_text: str = "") -> Comparison:
-        """Whether an answer equals a key, compared under the pool's limits.
+        """Return whether an answer equals a key, compared under the pool's limits.
 
         Raises KeyUnreadable where the key cannot be read.
         """
@@ -230,7 +230,7 @@ class GradingPool:
         return verdict_of(slot.problem, slot.response_id, slot.found, result, slot.response.finish)
 
     def _ask(self, key: str, kind: str, problem_text: str, **rest: str) -> Future[Any]:
-        """The future reply to a question; one that was asked before is not asked again."""
+        """Return the future reply to a question; one that was asked before is not asked again."""
         line = json.dumps({"key": key, "kind": kind, "problem": problem_text} | rest) + "\n"
         identity = hashlib.sha256(line.encode()).digest()  # a hundred thousand texts are many
         with self._memory_lock:
@@ -288,7 +288,7 @@ class GradingPool:
             self._watcher.start()
 
     def _take(self, hand: _Hand) -> list[_Job] | None:
-        """The next jobs for a worker, or None where the pool is closed."""
+        """Return the next jobs for a worker, or None where the pool is closed."""
         with self._waiting:
             hand.idle = True
             while not self._pending and not self._closed:
@@ -425,7 +425,7 @@ class _Hand:
             self._died(batch[done:], self._stop())
 
     def _died(self, batch: list[_Job], code: int) -> None:
-        """What becomes of a batch whose first answer the worker was at when it ended.
+        """Settle a batch whose first answer the worker was at when it ended.
 
         A worker that was stopped for its limits has failed; one that died may have been killed from
         outside, which says nothing of the answer: it is tried again, and fails with the third.
@@ -463,21 +463,23 @@ class _Hand:
 
 
 def _whole(response: Response) -> str:
-    """The text of a response; of one that was cut, with the reasoning that may state its answer."""
+    """Return the text of a response; of one that was cut, with the reasoning that may state its
+    answer.
+    """
     if response.finish is not Finish.LENGTH or not response.reasoning:
         return response.text
     return f"<think>{response.reasoning}</think>{response.text}"
 
 
 def _is_quick(text: str) -> bool:
-    """Whether finding the answer of a text takes less than sending it to a worker."""
+    """Return whether finding the answer of a text takes less than sending it to a worker."""
     if len(text) > EXTRACT_HERE_CHARACTERS:
         return False
     return 0 < text.count("boxed{") <= EXTRACT_HERE_BOXES or len(text) < EXTRACT_HERE_SHORT
 
 
 def _cores() -> int:
-    """The cores this process may use, which in a container are fewer than the machine's."""
+    """Return the cores this process may use, which in a container are fewer than the machine's."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

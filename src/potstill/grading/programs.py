@@ -54,7 +54,7 @@ def printed(text: str) -> list[Printed]:
 
 
 def _run(program: ast.Module, numbers: list[Fraction]) -> Fraction:
-    """The value of the one print; ValueError for a program that does anything else."""
+    """Return the value of the one print; ValueError for a program that does anything else."""
     names: dict[str, Fraction] = {}
     result = None
     for line in program.body:

@@ -24,7 +24,9 @@ _END = 600  # characters of an unread response that a person is shown
 
 
 def ruling_key(problem_text: str, key: str, response_text: str) -> str:
-    """The hash under which a ruling is kept: what was asked, what was wanted, what was answered."""
+    """Return the hash under which a ruling is kept: what was asked, what was wanted, what was
+    answered.
+    """
     return content_hash([problem_text, key, response_text])
 
 
@@ -48,7 +50,7 @@ class Rulings:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Rulings:
-        """The rulings in a JSONL file; none where it does not exist.
+        """Return the rulings in a JSONL file; none where it does not exist.
 
         Raises InputError with the number of a line that is not a ruling.
         """
@@ -75,7 +77,7 @@ class Rulings:
         return len(self._rulings)
 
     def find(self, problem: Problem, response_text: str) -> Ruling | None:
-        """The ruling on a response to a problem, or None."""
+        """Return the ruling on a response to a problem, or None."""
         return self._rulings.get(ruling_key(problem.text, problem.gold_text, response_text))
 
     def append(self, ruling: Ruling) -> None:
@@ -134,7 +136,8 @@ def review(
     *,
     console: Console | None = None,
 ) -> int:
-    """The number of rulings a person made in the terminal; each on disk before the next is shown.
+    """Return the number of rulings a person made in the terminal; each on disk before the next is
+    shown.
 
     ``answers`` are problem, response text and verdict; what is ruled on already is passed over. Of
     an answer that could not be read the end of the response is shown. The person answers c
@@ -175,7 +178,9 @@ def review(
 
 
 def _answer(text: str, verdict: Verdict) -> str:
-    """What a person has to rule on: the answer that was read, or how an unread response ends."""
+    """Return what a person has to rule on: the answer that was read, or how an unread response
+    ends.
+    """
     if verdict.extracted and verdict.reading is not Reading.UNREAD:
         return verdict.extracted
     return f"… {text[-_END:]}" if len(text) > _END else text

@@ -43,7 +43,8 @@ def grade_table(
     limit_s: float = 5.0,
     memory_mb: int = 512,
 ) -> Counter[str]:
-    """The counts of outcomes of a csv, jsonl or parquet file, whose graded rows go to ``out``.
+    """Yield the counts of outcomes of a csv, jsonl or parquet file, whose graded rows go to
+    ``out``.
 
     ``gold``, ``response``, ``problem`` and ``id`` name columns; ``kind`` is an answer kind for
     every row (inferred where None). ``out`` is written by its ending, whole or not at all; ``-``
@@ -121,7 +122,7 @@ def _pair(
 
 
 def _cell(value: Any) -> str:
-    """A cell as text; a missing one is blank, never the word None or nan."""
+    """Return a cell as text; a missing one is blank, never the word None or nan."""
     if value is None or value != value:
         return ""
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
@@ -147,7 +148,7 @@ def _ending(path: Path) -> str:
 
 
 def _read(path: Path) -> tuple[list[str], Iterator[tuple[int, dict[str, Any]]]]:
-    """The column names of a file and its numbered rows."""
+    """Return the column names of a file and its numbered rows."""
     if not path.is_file():
         raise InputError(f"There is no file {path}; check the name and the folder you are in.")
     match _ending(path):
@@ -268,6 +269,8 @@ def _write_rows(
 
 
 def _line(row: dict[str, Any]) -> str:
-    """A row as a line of JSON; half a character, which no file holds, becomes a question mark."""
+    """Return a row as a line of JSON; half a character, which no file holds, becomes a question
+    mark.
+    """
     text = json.dumps(row, ensure_ascii=False, default=str)
     return text.encode("utf-8", "replace").decode() + "\n"

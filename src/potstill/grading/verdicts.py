@@ -100,7 +100,7 @@ def counted(verdict: Verdict, cut: CutRule) -> Verdict:
 
 
 def compare_extracted(key: str, found: Extraction, kind: str, problem_text: str) -> Comparison:
-    """The comparison of an extracted answer; unreadable where nothing was extracted."""
+    """Return the comparison of an extracted answer; unreadable where nothing was extracted."""
     if found.several:
         return undecided(
             f"the statement leaves several values open: {', '.join(found.several[:6])}"
@@ -111,7 +111,7 @@ def compare_extracted(key: str, found: Extraction, kind: str, problem_text: str)
 
 
 def verdict_of_state(problem: Problem, response_id: str, settled: Settled) -> Verdict:
-    """The verdict on a response that its state decided."""
+    """Return the verdict on a response that its state decided."""
     return Verdict(
         response_id=response_id,
         problem_id=problem.id,
@@ -130,7 +130,7 @@ def verdict_of(
     result: Comparison,
     finish: Finish = Finish.STOP,
 ) -> Verdict:
-    """The verdict that a comparison amounts to."""
+    """Return the verdict that a comparison amounts to."""
     match result.opinion:
         case Opinion.EQUAL:
             outcome = Outcome.CORRECT

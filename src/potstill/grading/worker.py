@@ -38,7 +38,7 @@ def main() -> None:
 
 
 def answer(job: dict[str, Any]) -> dict[str, Any]:
-    """The result of one job as plain JSON: what was extracted and how it compares."""
+    """Return the result of one job as plain JSON: what was extracted and how it compares."""
     from potstill.grading.extraction import Extraction
     from potstill.grading.maths.comparison import KeyUnreadable
     from potstill.grading.maths.equivalence import key_problem

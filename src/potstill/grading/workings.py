@@ -152,7 +152,7 @@ def read_workings(text: str) -> Workings:
 
 
 def _of_program(program: Printed) -> Step:
-    """A program as one step: its numbers, and what the trace says that it printed."""
+    """Return a program as one step: its numbers, and what the trace says that it printed."""
     near = abs(program.value - program.said) <= max(abs(program.value), Fraction(1)) / 1_000
     return Step(program.numbers, program.said, near, "a program")
 
@@ -214,20 +214,20 @@ def _steps(line: str) -> list[Step]:
 
 
 def _continues(before: str, side: str) -> bool:
-    """Whether the first side of a chain goes on to the left of what is seen."""
+    """Return whether the first side of a chain goes on to the left of what is seen."""
     joined = before.isalnum() and not side.startswith(" ")
     return joined or side.strip()[:1] in ("+", "*", "/", "^", ")")
 
 
 def _goes_on(after: str, side: str) -> bool:
-    """Whether the last side goes on to the right: a variable, a sign left open."""
+    """Return whether the last side goes on to the right: a variable, a sign left open."""
     joined = after.isalpha() and not side.endswith(" ")
     return joined or side.strip()[-1:] in ("+", "*", "/", "^")
 
 
 @lru_cache(maxsize=1_024)
 def _step(one: str, two: str) -> tuple[Step, ...]:
-    """The step that two neighbouring sides make, where the first has an operation to do."""
+    """Return the step that two neighbouring sides make, where the first has an operation to do."""
     one, two = _balanced(one), _balanced(two)
     remainder = _REMAINDER.fullmatch(one)
     if remainder is None and not _OPERATORS & set(one.lstrip("-")):
@@ -253,12 +253,12 @@ def _step(one: str, two: str) -> tuple[Step, ...]:
 
 
 def _rounds(value: Fraction, result: Fraction) -> bool:
-    """Whether a whole result is the value rounded up or down."""
+    """Return whether a whole result is the value rounded up or down."""
     return result.denominator == 1 and abs(value - result) < 1 and value.denominator > 1
 
 
 def _balanced(side: str) -> str:
-    """A side without the brackets that open or close outside it, and without a full stop."""
+    """Return a side without the brackets that open or close outside it, and without a full stop."""
     side = side.strip().rstrip(".").strip()
     while side.count(")") > side.count("(") and side.endswith(")"):
         side = side[:-1].strip()
@@ -281,7 +281,7 @@ def _read(side: str) -> Number | Apply | None:
 
 @lru_cache(maxsize=4_096)
 def _fraction(text: str) -> Fraction:
-    """The value of a decimal; Fraction reads no trailing point."""
+    """Return the value of a decimal; Fraction reads no trailing point."""
     whole, _, decimals = text.partition(".")
     digits = re.sub(r"\D", "", decimals)
     return Fraction(f"{whole or '0'}.{digits}" if digits else whole or "0")

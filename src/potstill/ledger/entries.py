@@ -134,7 +134,7 @@ class Merge:
 
 
 def now_utc() -> str:
-    """The present moment, ISO 8601 in UTC to the millisecond."""
+    """Return the present moment, ISO 8601 in UTC to the millisecond."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
@@ -147,7 +147,8 @@ def request_json(
     attempt: int,
     extra: Mapping[str, Any] | None = None,
 ) -> str:
-    """The canonical JSON of what was asked; ``extra`` is the part of the body that is not standard.
+    """Return the canonical JSON of what was asked; ``extra`` is the part of the body that is not
+    standard.
 
     ``extra`` stands in it only where there is any, so that a plain request keeps its key.
     """
@@ -171,7 +172,7 @@ def request_json(
 
 
 def key_of_request(request: str) -> str:
-    """The key of a request: the sha256 hex digest of its canonical JSON."""
+    """Return the key of a request: the sha256 hex digest of its canonical JSON."""
     return hashlib.sha256(request.encode("utf-8", "replace")).hexdigest()
 
 
@@ -184,12 +185,12 @@ def key_of(
     attempt: int,
     extra: Mapping[str, Any] | None = None,
 ) -> str:
-    """The ledger key of one ask, the same on every machine and for every address."""
+    """Return the ledger key of one ask, the same on every machine and for every address."""
     return key_of_request(request_json(provider, model, messages, sampling, sample, attempt, extra))
 
 
 def entry_line(entry: Entry) -> str:
-    """The entry as one line of JSON; bytes that are no UTF-8 go as base64."""
+    """Return the entry as one line of JSON; bytes that are no UTF-8 go as base64."""
     line: dict[str, object] = {name: getattr(entry, name) for name in Entry.__slots__}
     line["sha256"] = entry.sha256
     try:
@@ -201,7 +202,10 @@ def entry_line(entry: Entry) -> str:
 
 
 def read_lines(path: Path) -> Iterator[Entry]:
-    """Every entry of an exported ledger. Raises InputError naming the line that is not one."""
+    """Yield every entry of an exported ledger.
+
+    Raises InputError naming the line that is not one.
+    """
     try:
         for number, line in lines_of(path):
             yield read_line(line, f"{path}, line {number}")
@@ -211,7 +215,10 @@ def read_lines(path: Path) -> Iterator[Entry]:
 
 
 def read_line(line: str, where: str) -> Entry:
-    """The entry in a line of :func:`entry_line`. Raises InputError naming ``where`` for another."""
+    """Return the entry in a line of :func:`entry_line`.
+
+    Raises InputError naming ``where`` for another.
+    """
     try:
         fields = parse_json(line)
         sha256 = fields.pop("sha256")

@@ -50,7 +50,7 @@ CREATE TABLE events (
 
 
 def lock_writer(path: Path) -> int:
-    """The descriptor that holds the writer's lock beside ``path`` until it is closed.
+    """Return the descriptor that holds the writer's lock beside ``path`` until it is closed.
 
     Raises StoreError naming the process that holds it already.
     """
@@ -81,7 +81,7 @@ def lock_writer(path: Path) -> int:
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """A connection to a ledger of this format, which is made where there is none."""
+    """Return a connection to a ledger of this format, which is made where there is none."""
     try:
         connection = sqlite3.connect(
             path, timeout=30, isolation_level=None, check_same_thread=False
@@ -107,7 +107,7 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 def connect_readonly(path: Path) -> sqlite3.Connection:
-    """A connection that reads a ledger, beside its writer or from a read-only folder."""
+    """Return a connection that reads a ledger, beside its writer or from a read-only folder."""
     if not path.is_file():
         raise StoreError(f"There is no ledger at {path}; run the study first.")
     # Where nobody writes there is no write-ahead log; read as immutable the ledger gets no files
@@ -134,7 +134,7 @@ def connect_readonly(path: Path) -> sqlite3.Connection:
 
 
 def copy_ledger(path: Path, to: Path, *, without: str = "") -> None:
-    """Nothing; ``to`` is a ledger like the one at ``path``, ``without`` the replies of a provider.
+    """Make ``to`` a ledger like the one at ``path``, ``without`` the replies of a provider.
 
     Written beside its place and renamed into it. Raises StoreError.
     """
@@ -215,26 +215,26 @@ class Writer:
         self._thread.start()
 
     def submit(self, statement: str, bind: Binding) -> Future[None]:
-        """A future that is done when the statement is on disk."""
+        """Return a future that is done when the statement is on disk."""
         job = _Job(statement, bind, done=Future())
         self._enqueue(job)
         assert job.done is not None
         return job.done
 
     def submit_async(self, statement: str, bind: Binding, waiter: asyncio.Future[None]) -> None:
-        """Nothing; ``waiter`` is set in its own loop when the statement is on disk."""
+        """Set ``waiter`` in its own loop when the statement is on disk."""
         self._enqueue(_Job(statement, bind, waiter=waiter))
 
     def forget(self, statement: str, bind: Binding) -> None:
-        """Nothing; the statement goes with the next transaction and no one waits for it."""
+        """Send the statement with the next transaction; no one waits for it."""
         self._enqueue(_Job(statement, bind))
 
     def flush(self) -> None:
-        """Nothing; everything submitted before is on disk when it returns."""
+        """Wait until everything submitted before is on disk."""
         self.submit("SELECT 1", tuple).result()
 
     def close(self) -> None:
-        """Nothing; everything submitted has been written, or failed, when it returns."""
+        """Wait until everything submitted has been written, or failed."""
         if self._closed:
             return
         self._closed = True

@@ -96,7 +96,8 @@ class Ledger:
 
     @classmethod
     def open(cls, path: Path, readonly: bool = False) -> Ledger:
-        """The ledger at ``path``, created if need be; the only writer, or a reader beside one.
+        """Return the ledger at ``path``, created if need be; the only writer, or a reader beside
+        one.
 
         Raises StoreError where another process writes it, where it was made by a newer potstill,
         or where the file is damaged.
@@ -117,7 +118,7 @@ class Ledger:
             raise
 
     def close(self) -> None:
-        """Nothing; every commit that was asked for is on disk afterwards and the lock is free."""
+        """Write every commit that was asked for to disk and free the lock."""
         try:
             if self._writer is not None:
                 self._writer.close()
@@ -144,7 +145,10 @@ class Ledger:
         return self._spent_usd
 
     def get(self, key: str) -> Reply | None:
-        """The committed reply to a key, or None. Raises StoreError where its bytes are damaged."""
+        """Return the committed reply to a key, or None.
+
+        Raises StoreError where its bytes are damaged.
+        """
         rows = self._rows(
             "SELECT raw, sha256, tokens_in, tokens_out FROM replies WHERE key = ?", (key,)
         )
@@ -154,17 +158,17 @@ class Ledger:
         return Reply(key, _unpack(packed, sha256, key, self.path), tokens_in, tokens_out)
 
     def has_replies(self, provider: str, model: str) -> bool:
-        """Whether this model of this provider ever answered in this study."""
+        """Return whether this model of this provider ever answered in this study."""
         query = "SELECT 1 FROM replies WHERE model = ? AND provider = ? LIMIT 1"
         return bool(self._rows(query, (model, provider)))
 
     def put(self, entry: Entry) -> None:
-        """Nothing; the entry is on disk when it returns. A key that is there already stays."""
+        """Write the entry to disk. A key that is there already stays."""
         self._writing.submit(_INSERT, partial(_row, entry)).result()
         self._count(entry)
 
     def put_many(self, entries: Sequence[Entry]) -> None:
-        """Nothing; all of them are on disk when it returns."""
+        """Write all of them to disk."""
         for entry in entries:
             self._writing.forget(_INSERT, partial(_row, entry))
         self._writing.flush()
@@ -172,18 +176,18 @@ class Ledger:
             self._count(entry)
 
     async def commit(self, entry: Entry) -> None:
-        """Nothing; the entry is on disk when awaited, in one transaction with its neighbours."""
+        """Write the entry to disk, in one transaction with its neighbours."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._writing.submit_async(_INSERT, partial(_row, entry), future)
         self._count(entry)  # at once: a budget must know of it before the next reply is bought
         await future
 
     def note(self, event: Event) -> None:
-        """Nothing; the event is written soon, with the next commit or by :meth:`close`."""
+        """Write the event soon, with the next commit or by :meth:`close`."""
         self._writing.forget(_INSERT_EVENT, partial(_event_row, event, now_utc()))
 
     def spend(self, by: Sequence[str] = ("stage", "model")) -> list[Spend]:
-        """One row per group of replies, in order; ``by`` of stage, provider, model, day."""
+        """Return one row per group of replies, in order; ``by`` of stage, provider, model, day."""
         groups = _columns(by, _GROUPS)
         sums = (
             "count(*), coalesce(sum(tokens_in), 0), coalesce(sum(tokens_cached), 0),"
@@ -195,13 +199,13 @@ class Ledger:
         return [Spend(tuple(r[: len(groups)]), *r[len(groups) :]) for r in rows if r[len(groups)]]
 
     def failures(self, by: Sequence[str] = ("stage", "kind")) -> list[Failures]:
-        """Counts of events by group; ``by`` of stage, provider, model, day, kind."""
+        """Count of events by group; ``by`` of stage, provider, model, day, kind."""
         groups = _columns(by, _EVENT_GROUPS)
         rows = self._rows(_grouped(groups, "coalesce(sum(n), 0)", "events"))
         return [Failures(tuple(r[:-1]), r[-1]) for r in rows if r[-1]]
 
     def entries(self, model: str | None = None) -> Iterator[Entry]:
-        """Every entry in the order committed, of one model where named, each one checked."""
+        """Yield every entry in the order committed, of one model where named, each one checked."""
         for rowid in self._rowids(model):
             entry, sha256 = self._entry(rowid)
             if entry.sha256 != sha256:
@@ -209,7 +213,7 @@ class Ledger:
             yield entry
 
     def verify(self) -> list[str]:
-        """The keys whose request no longer hashes to them or whose reply's bytes changed."""
+        """Return the keys whose request no longer hashes to them or whose reply's bytes changed."""
         damaged = []
         for rowid in self._rowids(None):
             try:
@@ -224,7 +228,7 @@ class Ledger:
         return damaged
 
     def digest(self, first: int = -1) -> tuple[int, str]:
-        """How many replies, and a sha256 over their keys and hashes in the order committed.
+        """Return how many replies, and a sha256 over their keys and hashes in the order committed.
 
         Of the ``first`` so many, where given: replies added later do not change it.
         """
@@ -234,11 +238,11 @@ class Ledger:
         return len(rows), hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
     def keys(self) -> set[str]:
-        """The keys of all replies."""
+        """Return the keys of all replies."""
         return {row[0] for row in self._rows("SELECT key FROM replies")}
 
     def lost(self) -> dict[str, tuple[str, str]]:
-        """The last event of every key that has no reply: its kind, and what was said."""
+        """Return the last event of every key that has no reply: its kind, and what was said."""
         query = (
             "SELECT key, kind, detail FROM events WHERE key != ''"
             " AND key NOT IN (SELECT key FROM replies) ORDER BY rowid"
@@ -246,7 +250,7 @@ class Ledger:
         return {key: (kind, detail) for key, kind, detail in self._rows(query)}
 
     def export_jsonl(self, path: Path) -> int:
-        """How many entries were written to ``path``, one a line; all of them or no file."""
+        """Return how many entries were written to ``path``, one a line; all of them or no file."""
         path = Path(path)
         part = path.with_name(path.name + ".part")
         count = 0
@@ -264,7 +268,9 @@ class Ledger:
         return count
 
     def import_jsonl(self, path: Path) -> Merge:
-        """What merging an exported ledger did; of two replies to one key the one here stays."""
+        """Return what merging an exported ledger did; of two replies to one key the one here
+        stays.
+        """
         added = already = different = 0
         for entry in read_lines(Path(path)):
             here = self.get(entry.key)

@@ -42,7 +42,7 @@ def free(model: str) -> Price:
 
 @cache
 def price_table() -> tuple[Price, ...]:
-    """Every price that ships, oldest first."""
+    """Return every price that ships, oldest first."""
     text = files("potstill.ledger").joinpath("prices.json").read_text(encoding="utf-8")
     rows = [Price(**row) for row in json.loads(text)["prices"]]
     return tuple(sorted(rows, key=lambda row: row.since))
@@ -57,7 +57,9 @@ def _shipped(model: str, day: str) -> Price | None:
 def price_of(
     model: str, overrides: Mapping[str, Price] | None = None, day: str = ""
 ) -> Price | None:
-    """The price of a model on a day (today): the study's own first, then the table's, or None."""
+    """Return the price of a model on a day (today): the study's own first, then the table's, or
+    None.
+    """
     if overrides and model in overrides:
         return overrides[model]
     return _shipped(model, day or date.today().isoformat())
@@ -70,7 +72,9 @@ def cost_usd(
     tokens_out: int,
     overrides: Mapping[str, Price] | None = None,
 ) -> Cost:
-    """What one call costs; ``tokens_cached`` is the part of ``tokens_in`` read from the cache."""
+    """Return what one call costs; ``tokens_cached`` is the part of ``tokens_in`` read from the
+    cache.
+    """
     price = price_of(model, overrides)
     if price is None:
         return Cost(0.0, False)

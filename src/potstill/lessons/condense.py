@@ -88,7 +88,9 @@ def condense(
 
 
 def trace_text(response: Response) -> str:
-    """The text of R0: the reasoning, and the answer after it where the reasoning ends without."""
+    """Return the text of R0: the reasoning, and the answer after it where the reasoning ends
+    without.
+    """
     reasoning, text = response.reasoning.strip(), response.text.strip()
     if not reasoning or not text:
         return reasoning or text
@@ -195,7 +197,7 @@ def _ask(
 
 
 def _response(completion: Completion, step: _Step) -> Response:
-    """A condensed text in the form that the grader takes."""
+    """Return a condensed text in the form that the grader takes."""
     return Response(
         solver=step.condenser.id,
         problem_id=completion.tag,
@@ -276,6 +278,6 @@ _ASKED_FOR = {
 
 
 def _complaint(finding: Finding) -> str:
-    """A sentence for the condenser. Never the grader's own words: they may hold the key."""
+    """Return a sentence for the condenser. Never the grader's own words: they may hold the key."""
     asked = _ASKED_FOR.get(finding.gate)
     return asked or f"It shows this fault: {finding.gate.value} ({finding.detail})."

@@ -31,17 +31,18 @@ _OPENED_MATH = re.compile(r"(?:\$+|\\\(|\\\[)\s*$")
 
 
 def is_control(variant: str) -> bool:
-    """Whether a student's variant is a control and no level of the ladder."""
+    """Return whether a student's variant is a control and no level of the ladder."""
     return variant == ANSWER_ONLY or variant in _TRUNCATED
 
 
 def compared_with(control: str) -> Level:
-    """The level a control is there for: truncate-R4 for R4, answer_only for R1."""
+    """Return the level a control is there for: truncate-R4 for R4, answer_only for R1."""
     return _TRUNCATED.get(control, Level.R1)
 
 
 def expand_controls(names: Iterable[str], levels: Iterable[Level]) -> tuple[str, ...]:
-    """The controls that a study names, longest lessons first, ``truncate`` as one for each level.
+    """Return the controls that a study names, longest lessons first, ``truncate`` as one for each
+    level.
 
     Raises ValueError for a name that is no control (with the nearest), for a level that is not
     among ``levels``, and where R1, which they are made from, is not.
@@ -69,7 +70,7 @@ def make_controls(
     problems: Iterable[Problem],
     count_tokens: Callable[[str], int],
 ) -> Mapping[str, tuple[Lesson, ...]]:
-    """The lessons of each control, made from the lessons ``chosen`` to train on by level.
+    """Return the lessons of each control, made from the lessons ``chosen`` to train on by level.
 
     Each ends in the answer that R1 ends in, boxed (the key's text where none is found there). A
     problem has a ``truncate-`` lesson where both R1 and that level were chosen; its words are those
@@ -105,7 +106,9 @@ def _control(
 
 
 def _parted(text: str, problem: Problem) -> tuple[str, str]:
-    """R1 up to its final box (all of it where there is none), and its final answer, boxed."""
+    """Return R1 up to its final box (all of it where there is none), and its final answer,
+    boxed.
+    """
     from potstill.grading.extraction import boxed_values, extract
 
     boxes = boxed_values(text)
@@ -115,7 +118,9 @@ def _parted(text: str, problem: Problem) -> tuple[str, str]:
 
 
 def _cut(body: str, words: int, answer: str) -> str:
-    """The beginning of ``body``, its line breaks kept, and the answer: ``words`` words in all."""
+    """Return the beginning of ``body``, its line breaks kept, and the answer: ``words`` words in
+    all.
+    """
     room = max(0, words - count_words(answer))
     ends = [match.end() for match in re.finditer(r"\S+", body)]
     kept = body[: ends[min(room, len(ends)) - 1]] if room and ends else ""

@@ -70,7 +70,7 @@ class Rating:
 
 
 def rating_messages(problem: Problem, attempt: int = 0) -> tuple[Message, ...]:
-    """The chat that has a problem rated. The key is no part of it."""
+    """Return the chat that has a problem rated. The key is no part of it."""
     user = f"<problem>\n{problem.text.strip()}\n</problem>"
     if attempt:
         user += f"\n\n{_REMINDER}"
@@ -78,7 +78,7 @@ def rating_messages(problem: Problem, attempt: int = 0) -> tuple[Message, ...]:
 
 
 def rate_by_model(rater: Solver, problems: Sequence[Problem], stage: str) -> Iterator[Rating]:
-    """One rating per problem, as they come; what cannot be read is asked for once more."""
+    """Yield one rating per problem, as they come; what cannot be read is asked for once more."""
     by_id = {p.id: p for p in problems}
     again: list[Problem] = []
     asks = (Ask(p.id, rating_messages(p), RATING_SAMPLING) for p in problems)
@@ -94,7 +94,7 @@ def rate_by_model(rater: Solver, problems: Sequence[Problem], stage: str) -> Ite
 
 
 def rate_by_failures(problems: Iterable[Problem], verdicts: Iterable[Verdict]) -> list[Rating]:
-    """One rating per problem: 1 where every answer was right, 10 where none was.
+    """Return one rating per problem: 1 where every answer was right, 10 where none was.
 
     Between them 1 + round(9 x share of answers not right). Answers whose key cannot be read, and
     calls that failed, count for nothing.
@@ -114,7 +114,7 @@ def rate_by_failures(problems: Iterable[Problem], verdicts: Iterable[Verdict]) -
 
 
 def _read(result: Completion | Unanswered) -> Rating | None:
-    """The rating a reply gives; None where it cannot be read."""
+    """Return the rating a reply gives; None where it cannot be read."""
     if isinstance(result, Unanswered):
         return Rating(result.tag, 0, result.why)
     if result.error:

@@ -49,7 +49,7 @@ _LEAKS = re.compile(
 
 
 def cites_key(text: str, problem_text: str = "") -> str:
-    """The words with which a text cites a key that its writer was shown, "" if none.
+    """Return the words with which a text cites a key that its writer was shown, "" if none.
 
     What the problem itself says (a table of given answers, say) is no citation.
     """
@@ -87,7 +87,7 @@ _HALF_NUMBER = re.compile(r"[×*·+/]\s*0\.$")
 
 
 def stops_short(text: str, *, answered: bool) -> str:
-    """Why a text was cut before its end, "" if it was not.
+    """Return why a text was cut before its end, "" if it was not.
 
     An open formula, an operator, half a sentence or a heading is no ending. Unless ``answered``
     (the right final answer was found in it), neither is a line that just stops, nor a step after
@@ -100,7 +100,7 @@ def stops_short(text: str, *, answered: bool) -> str:
 
 
 def _answer_tacked_on(body: str) -> str:
-    """Whether an answer line was put after a text that had broken off before it."""
+    """Return whether an answer line was put after a text that had broken off before it."""
     before = _ANSWER_LINE.sub("", body).rstrip()
     if before == body or not before or before.endswith((":", ":**", ":*")):
         return ""
@@ -159,7 +159,7 @@ _TOKEN = re.compile(r"\S+")
 
 
 def repeats(text: str, *, times: int = 4, least_words: int = 4) -> str:
-    """The phrase that a text says ``times`` times in a row, "" if none.
+    """Return the phrase that a text says ``times`` times in a row, "" if none.
 
     Word groups of up to 30 words, or a line that comes twice as often and makes a quarter of all.
     """
@@ -191,7 +191,8 @@ def repeats(text: str, *, times: int = 4, least_words: int = 4) -> str:
 
 
 def foreign_script(text: str, problem_text: str, *, share: float = 0.01) -> str:
-    """The script other than the problem's own that more than ``share`` of the letters are in.
+    """Return the script other than the problem's own that more than ``share`` of the letters are
+    in.
 
     Greek is notation. Returns "" where there is none.
     """
@@ -220,7 +221,7 @@ def _scripts(text: str) -> Counter[str]:
 
 
 def false_equation(text: str) -> str:
-    """The first numeric equation in a text that does not hold, "" if all do."""
+    """Return the first numeric equation in a text that does not hold, "" if all do."""
     from potstill.grading.maths.equations import false_equations
 
     found = false_equations(text)
@@ -228,7 +229,8 @@ def false_equation(text: str) -> str:
 
 
 def foreign_numbers(text: str, problem_text: str, *, least_share: float = 0.15) -> str:
-    """What tells that a reasoning is of another problem: too few of the problem's numbers in it.
+    """Return what tells that a reasoning is of another problem: too few of the problem's numbers in
+    it.
 
     Only for problems with three different numbers and more; 0, 1 and 2 stand everywhere and are not
     counted. Returns "" where enough are there.
@@ -244,7 +246,7 @@ def foreign_numbers(text: str, problem_text: str, *, least_share: float = 0.15) 
 
 
 def not_derived(text: str, answer: str, problem_text: str = "") -> str:
-    """Whether an answer falls from the sky: it stands in the last line and nowhere before.
+    """Return whether an answer falls from the sky: it stands in the last line and nowhere before.
 
     Texts of one line, and answers that are a single digit or letter, cannot tell. Returns the
     answer or "".
@@ -267,6 +269,6 @@ _FRACTION = re.compile(r"\\[dt]?frac\{([^{}]*)\}\{([^{}]*)\}")
 
 
 def _squeeze(text: str) -> str:
-    """A text without spaces and LaTeX dress, in which an answer can be looked for."""
+    """Return a text without spaces and LaTeX dress, in which an answer can be looked for."""
     plain = _FRACTION.sub(r"\1/\2", text.replace("\\sqrt", "√").replace("\\pi", "π"))
     return re.sub(r"[\s,{}()\\$*]", "", normalise(plain))

@@ -30,11 +30,11 @@ class Rung:
     floor_words: int = 20
 
     def target_words(self, of_words: int) -> int:
-        """The words aimed at, where R1 (at R1 itself: R0) has ``of_words``."""
+        """Return the words aimed at, where R1 (at R1 itself: R0) has ``of_words``."""
         return max(1, round(self.share * of_words))
 
     def limit_words(self, of_words: int) -> int:
-        """The words never to be passed, where R1 (at R1 itself: R0) has ``of_words``."""
+        """Return the words never to be passed, where R1 (at R1 itself: R0) has ``of_words``."""
         return max(self.floor_words, round(self.limit * of_words))
 
 
@@ -75,7 +75,10 @@ LADDER: tuple[Rung, ...] = (
 
 
 def rung_of(level: str, ladder: Sequence[Rung] = LADDER) -> Rung:
-    """The rung of that level. Raises KeyError for R0 and unknown levels: they are not on it."""
+    """Return the rung of that level.
+
+    Raises KeyError for R0 and unknown levels: they are not on it.
+    """
     for rung in ladder:
         if rung.level == level:
             return rung
@@ -83,7 +86,7 @@ def rung_of(level: str, ladder: Sequence[Rung] = LADDER) -> Rung:
 
 
 def count_words(text: str) -> int:
-    """The words of a lesson or a response: what stands between white space."""
+    """Return the words of a lesson or a response: what stands between white space."""
     return len(text.split())
 
 
@@ -99,7 +102,7 @@ SYSTEM = (
 def condense_messages(
     problem: Problem, rung: Rung, reasoning: str, *, of_words: int, complaint: str = ""
 ) -> tuple[Message, ...]:
-    """The chat that asks for ``problem`` at one level, condensed from ``reasoning``.
+    """Return the chat that asks for ``problem`` at one level, condensed from ``reasoning``.
 
     What is the same in many calls stands first, so that a provider can cache it. The key is no
     part of it. ``complaint`` is what was wrong with the first try.

@@ -66,7 +66,9 @@ def gate_rows(
 
 
 def _by_problem(rows: Iterable[T], id_of: Callable[[T], str]) -> Callable[[str], list[T]]:
-    """What gives the rows of one problem after the other, in their order; none of one without."""
+    """Return what gives the rows of one problem after the other, in their order; none of one
+    without.
+    """
     groups = groupby(rows, key=id_of)
     held = next(groups, None)
 
@@ -84,7 +86,7 @@ def _by_problem(rows: Iterable[T], id_of: Callable[[T], str]) -> Callable[[str],
 def gate_totals(
     rows: Iterable[GateRow], responses: Sequence[Response], lessons: Iterable[Lesson]
 ) -> list[GateTotal]:
-    """One total per level and gate that fired, by level, the commonest first."""
+    """Return one total per level and gate that fired, by level, the commonest first."""
     texts = Counter(x.level for x in lessons if x.level != Level.R0)
     texts[Level.R0.value] = len(responses)
     counts = Counter((row.level, row.gate, row.excludes) for row in rows)

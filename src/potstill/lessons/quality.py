@@ -122,7 +122,9 @@ def check(
     words_above: int | None = None,
     words_r1: int | None = None,
 ) -> tuple[str, ...]:
-    """The flags of a text: the names of the gates that fired and exclude (see :func:`findings`)."""
+    """Return the flags of a text: the names of the gates that fired and exclude (see
+    :func:`findings`).
+    """
     found = findings(
         problem,
         response,
@@ -145,7 +147,7 @@ def findings(
     words_above: int | None = None,
     words_r1: int | None = None,
 ) -> tuple[Finding, ...]:
-    """Every gate that fires on a response (or a lesson's text), each once.
+    """Return every gate that fires on a response (or a lesson's text), each once.
 
     Without ``verdict`` the answer is not judged. ``words_above`` is the length of the level above,
     ``words_r1`` that of R1, for the gates on length; without them those are passed over.
@@ -166,7 +168,7 @@ def findings(
 
 
 def tally(found: Iterable[tuple[Finding, ...]]) -> tuple[GateCount, ...]:
-    """How often each gate fired, one row per gate that did, the commonest first."""
+    """Return how often each gate fired, one row per gate that did, the commonest first."""
     counts: Counter[Gate] = Counter()
     excludes: dict[Gate, bool] = {}
     total = 0
@@ -196,7 +198,7 @@ class _Context:
 
 
 def _whole(response: Response) -> str:
-    """All that a response says; the gates on reasoning look at both of its parts."""
+    """Return all that a response says; the gates on reasoning look at both of its parts."""
     return "\n\n".join(part for part in (response.reasoning, response.text) if part.strip())
 
 

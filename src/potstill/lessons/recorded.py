@@ -210,7 +210,7 @@ def _checked(
 
 
 def inversions(lessons: Iterable[Lesson]) -> tuple[Inversion, ...]:
-    """A row for each two neighbouring levels that some problem has both of.
+    """Return a row for each two neighbouring levels that some problem has both of.
 
     Lessons of one problem stand together.
     """
@@ -226,7 +226,8 @@ def inversions(lessons: Iterable[Lesson]) -> tuple[Inversion, ...]:
 
 
 def inverted_problems(lessons: Iterable[Lesson], levels: Sequence[str]) -> tuple[int, int]:
-    """How many problems have any of ``levels`` longer than the one before it, and of how many.
+    """Return how many problems have any of ``levels`` longer than the one before it, and of how
+    many.
 
     Lessons of one problem stand together.
     """
@@ -246,7 +247,7 @@ def _words(lessons: Iterable[Lesson]) -> Iterator[Mapping[str, int]]:
 
 
 def _turn(row: Mapping[str, Any], role: str, where: str) -> str:
-    """The last turn of that role in a row's messages."""
+    """Return the last turn of that role in a row's messages."""
     turns = column(row, "messages", where)
     if isinstance(turns, list):
         for turn in reversed(turns):

@@ -28,7 +28,7 @@ def select(
     levels: Sequence[str],
     require: Literal["all", "own"] = "all",
 ) -> Selected:
-    """The lessons to train on, each level in the order of problem ids.
+    """Return the lessons to train on, each level in the order of problem ids.
 
     ``lessons`` of one problem stand together. ``all``: a problem trains at a level only if all
     ``levels`` of it passed, so that students differ in length alone; ``own``: where that level

@@ -69,7 +69,10 @@ class AdapterConfig:
 
 
 def read_adapter_config(adapter: Path) -> AdapterConfig:
-    """The configuration in an adapter's folder. Raises InputError for what is not plain LoRA."""
+    """Return the configuration in an adapter's folder.
+
+    Raises InputError for what is not plain LoRA.
+    """
     path = adapter / ADAPTER_CONFIG
     try:
         raw = read_json(path, CONFIG_BYTES)
@@ -112,7 +115,7 @@ def _checked(raw: dict[str, Any]) -> AdapterConfig:
 def number(
     raw: dict[str, Any], name: str, low: float, high: float, *, whole: bool = False
 ) -> float:
-    """The number of that name. Raises ValueError for anything else."""
+    """Return the number of that name. Raises ValueError for anything else."""
     value: Any = raw.get(name)
     kinds = (int,) if whole else (int, float)
     if type(value) not in kinds or not low <= value <= high:

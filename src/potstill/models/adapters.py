@@ -38,7 +38,7 @@ ADAPTER_WEIGHTS = "adapter_model.safetensors"
 
 
 def adapter_weights(peft_model: Any) -> dict[str, torch.Tensor]:
-    """A copy on the CPU of the adapter's tensors under PEFT's names."""
+    """Return a copy on the CPU of the adapter's tensors under PEFT's names."""
     from peft import get_peft_model_state_dict
 
     state: Mapping[str, torch.Tensor] = get_peft_model_state_dict(
@@ -82,7 +82,7 @@ def write_config(config: Any, hub_id: str | None, folder: Path) -> None:
 
 
 def hash_adapter(folder: Path) -> str:
-    """The sha256 hex digest over an adapter's configuration and weights.
+    """Return the sha256 hex digest over an adapter's configuration and weights.
 
     Raises InputError where ``folder`` holds no adapter.
     """
@@ -101,7 +101,8 @@ def hash_adapter(folder: Path) -> str:
 
 @contextmanager
 def mounted(base: Base, adapter: Path | None) -> Iterator[None]:
-    """The base with an adapter's effect for the time of the ``with``, then as it was to the bit.
+    """Yield the base with an adapter's effect for the time of the ``with``, then as it was to the
+    bit.
 
     In float32 the adapter is added into copies of the weights, which saves its products at every
     step; in bfloat16 that would round it away, so peft's modules run as they do in training. Raises
@@ -165,7 +166,7 @@ def _inference_config(adapter: Path) -> Any:
 
 
 def _check_names(peft_model: Any, adapter: Path) -> None:
-    """Nothing; raises ValueError where the file lacks weights or holds others; peft is silent."""
+    """Raise ValueError where the file lacks weights or holds others; peft is silent."""
     from peft import get_peft_model_state_dict
     from safetensors import safe_open
 
@@ -177,7 +178,7 @@ def _check_names(peft_model: Any, adapter: Path) -> None:
 
 
 def lora_layers(peft_model: Any) -> list[tuple[str, Any]]:
-    """The adapted layers with their names, in the model's order."""
+    """Return the adapted layers with their names, in the model's order."""
     from peft.tuners.lora import LoraLayer
 
     return [

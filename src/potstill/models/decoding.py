@@ -40,7 +40,7 @@ class Finished:
 
 
 def decode_all(decoder: Decoder, requests: Sequence[Request]) -> Iterator[Finished]:
-    """The continuation of every request, in the order they end."""
+    """Yield the continuation of every request, in the order they end."""
     waiting = list(reversed(requests))
     while waiting or decoder.active:
         fresh = [waiting.pop() for _ in range(min(decoder.wanted, len(waiting)))]
@@ -66,13 +66,17 @@ class Decoder(Protocol):
         ...
 
     def step(self, fresh: Sequence[Request]) -> list[Finished]:
-        """What finished, after ``fresh`` was admitted and every sequence got its next token."""
+        """Return what finished, after ``fresh`` was admitted and every sequence got its next
+        token.
+        """
         ...
 
     def under_way(self) -> dict[int, Sequence[int]]:
-        """The tokens so far of every unfinished sequence, by its request's key; only to be read."""
+        """Return the tokens so far of every unfinished sequence, by its request's key; only to be
+        read.
+        """
         ...
 
     def drop(self, keys: Collection[int]) -> None:
-        """Nothing; the unfinished sequences of these requests leave, and their slots are free."""
+        """Drop the unfinished sequences of these requests and free their slots."""
         ...

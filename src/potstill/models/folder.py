@@ -19,14 +19,17 @@ _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.tx
 
 
 def find_model_folder(path_or_id: str | Path) -> Path:
-    """The folder of a model that is a folder or a hub id. Raises InputError for what it lacks."""
+    """Return the folder of a model that is a folder or a hub id.
+
+    Raises InputError for what it lacks.
+    """
     folder = _model_folder(path_or_id)
     _check_model_folder(folder, path_or_id)
     return folder
 
 
 def hash_model_folder(folder: Path) -> str:
-    """The sha256 hex digest over names and contents of all that decides a model's words.
+    """Return the sha256 hex digest over names and contents of all that decides a model's words.
 
     Configuration, weights, tokenizer and chat template count; a README does not.
     """
@@ -83,7 +86,7 @@ def _check_model_folder(folder: Path, path_or_id: str | Path) -> None:
 
 
 def _check_index(folder: Path) -> None:
-    """Nothing; raises InputError where an index names weights that are no safetensors here."""
+    """Raise InputError where an index names weights that are no safetensors here."""
     for path in folder.glob("*.safetensors.index.json"):
         try:
             named = set(read_json(path, _CONFIG_BYTES)["weight_map"].values())
@@ -98,7 +101,7 @@ def _check_index(folder: Path) -> None:
 
 
 def stop_tokens(folder: Path, tokenizer: Any) -> list[int]:
-    """The tokens that end an answer of the model in a folder, the tokenizer's own first."""
+    """Return the tokens that end an answer of the model in a folder, the tokenizer's own first."""
     generation = folder / "generation_config.json"
     declared = json.loads(generation.read_text("utf-8")) if generation.is_file() else {}
     ids = declared.get("eos_token_id")

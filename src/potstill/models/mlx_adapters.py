@@ -41,14 +41,16 @@ def detach(model: Any) -> None:
 
 
 def lora_modules(model: Any) -> list[tuple[str, Any]]:
-    """The adapted modules with their names."""
+    """Return the adapted modules with their names."""
     from mlx_lm.tuner.lora import LoRALinear
 
     return [(name, x) for name, x in model.named_modules() if isinstance(x, LoRALinear)]
 
 
 def peft_weights(model: Any) -> dict[str, Any]:
-    """A copy of the adapter as numpy arrays, float32, under PEFT's names: A (r, in), B (out, r)."""
+    """Return a copy of the adapter as numpy arrays, float32, under PEFT's names: A (r, in), B (out,
+    r).
+    """
     import mlx.core as mx
 
     found = {}
@@ -76,7 +78,7 @@ def set_weights(model: Any, weights: Mapping[str, Any]) -> None:
 
 @contextmanager
 def mounted(base: MlxBase, adapter: Path | None) -> Iterator[None]:
-    """The base with an adapter's effect for the time of the ``with``, then as it was.
+    """Yield the base with an adapter's effect for the time of the ``with``, then as it was.
 
     Raises InputError for an adapter that does not fit.
     """

@@ -53,12 +53,12 @@ class MlxBase(Lender):
         return int(get_total_parameters(self.model))
 
     def is_out_of_memory(self, exc: BaseException) -> bool:
-        """Whether an error says that memory ran out."""
+        """Return whether an error says that memory ran out."""
         return isinstance(exc, MemoryError) or "allocate" in str(exc)
 
 
 def load_mlx_base(path_or_id: str | Path, precision: str = "float32") -> MlxBase:
-    """The model in a folder or of a hub id, frozen; ``precision`` is float32 or bfloat16.
+    """Return the model in a folder or of a hub id, frozen; ``precision`` is float32 or bfloat16.
 
     A quantised model (mlx-community's) stays as it is. Only safetensors are read and no code from
     the folder is run. Raises InputError naming the folder and what it lacks.
@@ -111,7 +111,7 @@ def load_mlx_base(path_or_id: str | Path, precision: str = "float32") -> MlxBase
 
 
 def _rope(folder: Path) -> dict[str, Any]:
-    """The rotary settings where mlx-lm looks for them.
+    """Return the rotary settings where mlx-lm looks for them.
 
     transformers 5 writes them beneath ``rope_parameters``, and mlx-lm 0.32 takes 1,000,000 in
     silence where it finds no ``rope_theta`` at the top.

@@ -51,7 +51,9 @@ class MlxDecoder:
         return self.slots - self.active
 
     def step(self, fresh: Sequence[Request]) -> list[Finished]:
-        """What finished, after ``fresh`` was admitted and every sequence got its next token."""
+        """Return what finished, after ``fresh`` was admitted and every sequence got its next
+        token.
+        """
         if fresh:
             uids = self._generator.insert(
                 [list(request.prompt) for request in fresh],
@@ -69,18 +71,18 @@ class MlxDecoder:
         return finished
 
     def under_way(self) -> dict[int, Sequence[int]]:
-        """The tokens so far of every unfinished sequence, by its request's key."""
+        """Return the tokens so far of every unfinished sequence, by its request's key."""
         return {running.request.key: running.tokens for running in self._running.values()}
 
     def drop(self, keys: Collection[int]) -> None:
-        """Nothing; the unfinished sequences of these requests leave, and their slots are free."""
+        """Drop the unfinished sequences of these requests and free their slots."""
         uids = [uid for uid, running in self._running.items() if running.request.key in keys]
         self._generator.remove(uids)
         for uid in uids:
             del self._running[uid]
 
     def close(self) -> None:
-        """Nothing; the generator's hold on memory is given back."""
+        """Give back the generator's hold on memory."""
         self._generator.close()
 
     def _limit(self, request: Request) -> int:
@@ -96,7 +98,7 @@ class MlxDecoder:
 
 
 def _sampler(request: Request) -> Callable[[mx.array], mx.array] | None:
-    """None for the most likely token, else a draw by inverting the cumulative probability.
+    """Return none for the most likely token, else a draw by inverting the cumulative probability.
 
     As in torch_decoding: one uniform number of the request's own generator a token, so that it does
     not depend on who else is in the batch.

@@ -39,11 +39,11 @@ class LanguageModel(Protocol):
     def parameters(self) -> int: ...
 
     def lent(self, to: str) -> AbstractContextManager[None]:
-        """The base for one user, who puts it back as it was."""
+        """Return the base for one user, who puts it back as it was."""
         ...
 
     def is_out_of_memory(self, exc: BaseException) -> bool:
-        """Whether an error of this backend says that memory ran out."""
+        """Return whether an error of this backend says that memory ran out."""
         ...
 
 
@@ -55,7 +55,10 @@ class Lender:
 
     @contextmanager
     def lent(self, to: str) -> Iterator[None]:
-        """The base for one user, who puts it back as it was. Raises PotstillError where in use."""
+        """Yield the base for one user, who puts it back as it was.
+
+        Raises PotstillError where in use.
+        """
         if not self._lock.acquire(blocking=False):
             raise PotstillError(
                 f"The base {self.name} is in use and cannot be lent to {to}; finish or close the "
@@ -68,7 +71,7 @@ class Lender:
 
 
 def prompt_tokens(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
-    """The token ids that a model is given for a chat, up to where its answer begins.
+    """Return the token ids that a model is given for a chat, up to where its answer begins.
 
     Raises InputError where the chat template refuses the chat.
     """

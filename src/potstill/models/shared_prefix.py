@@ -33,7 +33,7 @@ class SharedPrefix:
         self._layers: list[tuple[torch.Tensor, torch.Tensor]] = []  # keys and values, 1KPD
 
     def cover(self, prompts: Sequence[Prompt]) -> int:
-        """How many first tokens of all ``prompts`` are kept, after those worth it were run.
+        """Return how many first tokens of all ``prompts`` are kept, after those worth it were run.
 
         At least one token of every prompt is left to run; 0 where sharing is not worth it.
         """
@@ -57,7 +57,7 @@ class SharedPrefix:
         ]
 
     def cache(self, length: int, rows: int) -> Any:
-        """A transformers cache that begins with ``length`` kept tokens in every row."""
+        """Return a transformers cache that begins with ``length`` kept tokens in every row."""
         from transformers import DynamicCache
 
         cache = DynamicCache()
@@ -71,5 +71,5 @@ class SharedPrefix:
 
 
 def common_length(one: Prompt, other: Prompt) -> int:
-    """How many first tokens two prompts have in common."""
+    """Return how many first tokens two prompts have in common."""
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))

@@ -80,12 +80,12 @@ class Base(Lender):
         return int(self.model.num_parameters())
 
     def is_out_of_memory(self, exc: BaseException) -> bool:
-        """Whether an error says that memory ran out."""
+        """Return whether an error says that memory ran out."""
         return is_out_of_memory(exc)
 
 
 def load_base(path_or_id: str | Path, precision: str = "float32", device: str = "auto") -> Base:
-    """The model in a folder or of a hub id, frozen and in evaluation mode.
+    """Return the model in a folder or of a hub id, frozen and in evaluation mode.
 
     ``precision`` is float32, bfloat16 or nf4 (4 bits, CUDA), ``device`` "auto" or any torch device.
     Only safetensors are read and no code from the folder is run. Raises InputError naming the
@@ -111,12 +111,15 @@ def load_base(path_or_id: str | Path, precision: str = "float32", device: str = 
 
 
 def hash_base(path_or_id: str | Path) -> str:
-    """The hash that the base in a folder or of a hub id will have. Raises as ``load_base`` does."""
+    """Return the hash that the base in a folder or of a hub id will have.
+
+    Raises as ``load_base`` does.
+    """
     return hash_model_folder(find_model_folder(path_or_id))
 
 
 def refuse_logit_changes(config: Any, folder: Path) -> None:
-    """Nothing; raises InputError for a model whose logits change after the head."""
+    """Raise InputError for a model whose logits change after the head."""
     for key in _LOGIT_CHANGES:
         if getattr(config, key, None) not in (None, 1.0):
             raise InputError(
@@ -126,7 +129,7 @@ def refuse_logit_changes(config: Any, folder: Path) -> None:
 
 
 def choose_device(wanted: str = "auto") -> str:
-    """The torch device to run on: CUDA if there is one, else MPS, else the CPU."""
+    """Return the torch device to run on: CUDA if there is one, else MPS, else the CPU."""
     if wanted != "auto":
         try:
             torch.empty(0, device=wanted)
@@ -143,7 +146,8 @@ def choose_device(wanted: str = "auto") -> str:
 
 @contextmanager
 def cpu_threads(threads: int = 0) -> Iterator[None]:
-    """Torch's CPU threads set to ``threads``, or to one fewer than the cores this process may use.
+    """Yield torch's CPU threads set to ``threads``, or to one fewer than the cores this process may
+    use.
 
     Matrix products wait for their slowest thread: with every core taken, any other busy process
     makes them several times slower.
@@ -157,14 +161,15 @@ def cpu_threads(threads: int = 0) -> Iterator[None]:
 
 
 def core_count() -> int:
-    """How many cores this process may use."""
+    """Return how many cores this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 2
 
 
 def idle_threads() -> int:
-    """How many threads find a core that no one else uses just now, at most one fewer than cores.
+    """Return how many threads find a core that no one else uses just now, at most one fewer than
+    cores.
 
     At most OMP_NUM_THREADS where that is set, as it is for a worker that shares its machine. Looks
     at the machine for a tenth of a second. For work whose bits need not repeat: training takes a
@@ -179,7 +184,9 @@ def idle_threads() -> int:
 
 
 def peak_memory_bytes() -> int:
-    """The most resident memory that this process has had (getrusage; present where that lacks)."""
+    """Return the most resident memory that this process has had (getrusage; present where that
+    lacks).
+    """
     try:
         import resource
     except ImportError:  # Windows
@@ -189,14 +196,14 @@ def peak_memory_bytes() -> int:
 
 
 def is_out_of_memory(exc: BaseException) -> bool:
-    """Whether an error says that memory ran out, on whatever device."""
+    """Return whether an error says that memory ran out, on whatever device."""
     return isinstance(exc, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(
         exc
     )
 
 
 def load_tokenizer(folder: Path) -> Any:
-    """The tokenizer in a folder. Raises InputError where it cannot chat or stop."""
+    """Return the tokenizer in a folder. Raises InputError where it cannot chat or stop."""
     from transformers import AutoTokenizer
 
     try:
@@ -245,7 +252,9 @@ def _load_model(folder: Path, precision: str, device: str) -> Any:
 
 
 def _loading(precision: str, device: str) -> dict[str, Any]:
-    """What ``from_pretrained`` is told for a precision; nf4 is QLoRA's (arXiv 2305.14314)."""
+    """Return what ``from_pretrained`` is told for a precision; nf4 is QLoRA's (arXiv
+    2305.14314).
+    """
     if precision in ("float32", "bfloat16"):
         return {"dtype": getattr(torch, precision)}
     if precision != "nf4":

@@ -94,7 +94,7 @@ class _SlotCache:
     def update(
         self, key_BK1D: torch.Tensor, value_BK1D: torch.Tensor, layer: int, *_: Any, **__: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Store one token's key and value per slot; all keys and values, as views."""
+        """Return store one token's key and value per slot; all keys and values, as views."""
         count = len(key_BK1D)
         views = []
         for store, fresh in ((self._keys[layer], key_BK1D), (self._values[layer], value_BK1D)):
@@ -135,7 +135,9 @@ class TorchDecoder:
         return free if not self.active or free >= max(1, self.slots // 8) else 0
 
     def step(self, fresh: Sequence[Request]) -> list[Finished]:
-        """What finished, after ``fresh`` was admitted and every sequence got its next token."""
+        """Return what finished, after ``fresh`` was admitted and every sequence got its next
+        token.
+        """
         with torch.inference_mode():
             finished = self._advance(self._decode_logits(), 0) if self._running else []
             shared = self._prefix.cover([request.prompt for request in fresh]) if fresh else 0
@@ -145,17 +147,18 @@ class TorchDecoder:
             return finished
 
     def under_way(self) -> dict[int, Sequence[int]]:
-        """The tokens so far of every unfinished sequence, by its request's key."""
+        """Return the tokens so far of every unfinished sequence, by its request's key."""
         return {running.request.key: running.tokens for running in self._running}
 
     def drop(self, keys: Collection[int]) -> None:
-        """Nothing; the unfinished sequences of these requests leave, and their slots are free."""
+        """Drop the unfinished sequences of these requests and free their slots."""
         running = enumerate(self._running)
         with torch.inference_mode():
             self._compact([slot for slot, run in running if run.request.key not in keys])
 
     def _prefill_logits(self, requests: Sequence[Request], shared: int) -> torch.Tensor:
-        """Logits after each prompt; the prompts' keys and values go into the next free slots.
+        """Return logits after each prompt; the prompts' keys and values go into the next free
+        slots.
 
         The first ``shared`` tokens of all of them are not run but taken from the kept prefix.
         """
@@ -186,7 +189,7 @@ class TorchDecoder:
         return logits_BV.float()
 
     def _decode_logits(self) -> torch.Tensor:
-        """Logits after each slot's last token, whose key and value go into its slot."""
+        """Return logits after each slot's last token, whose key and value go into its slot."""
         device = self._base.device
         lengths = [len(run.request.prompt) + len(run.tokens) - 1 for run in self._running]
         width = max(lengths) + 1
@@ -248,7 +251,7 @@ class TorchDecoder:
 
 
 def _prefill_groups(fresh: Sequence[Request], shared: int, most_tokens: int) -> list[list[Request]]:
-    """The requests in groups of like length, of few enough tokens and little enough padding.
+    """Return the requests in groups of like length, of few enough tokens and little enough padding.
 
     The first ``shared`` tokens of every prompt are not run and do not count.
     """
@@ -270,7 +273,7 @@ def _prefill_groups(fresh: Sequence[Request], shared: int, most_tokens: int) -> 
 def draw_tokens(
     logits_BV: torch.Tensor, samplings: Sequence[Sampling], draws: Sequence[random.Random]
 ) -> list[int]:
-    """The next token of each row: the most likely at temperature 0, else drawn.
+    """Return the next token of each row: the most likely at temperature 0, else drawn.
 
     A draw inverts the cumulative probability (most likely first, cut to ``top_p``) at one uniform
     number of the row's own generator, so it does not depend on who else is in the batch.
@@ -300,7 +303,9 @@ def draw_tokens(
 
 
 def slots_that_fit(base: Base, tokens: int) -> int:
-    """How many sequences of ``tokens`` tokens half of the free memory holds, from 1 to 256."""
+    """Return how many sequences of ``tokens`` tokens half of the free memory holds, from 1 to
+    256.
+    """
     config = base.model.config
     head_size = getattr(config, "head_dim", None) or (
         config.hidden_size // config.num_attention_heads

@@ -41,7 +41,7 @@ __all__ = [
 
 
 def ask_teacher(run: Run, problems: Sequence[Problem], which: str, *, samples: int = 1) -> Answers:
-    """The teacher's answers to a set of problems, under the teacher's own condition."""
+    """Return the teacher's answers to a set of problems, under the teacher's own condition."""
     agent = run.study.teacher
     condition = teacher_condition(run.study, problems)
     blank = Answers("teacher", Role.TEACHER, "", 0, which, condition, (), ())
@@ -51,7 +51,7 @@ def ask_teacher(run: Run, problems: Sequence[Problem], which: str, *, samples: i
 
 
 def teacher_condition(study: Study, problems: Sequence[Problem]) -> Condition:
-    """The condition under which the teacher answers these problems."""
+    """Return the condition under which the teacher answers these problems."""
     agent = study.teacher
     return Condition(
         problem_set=_set_hash(problems),
@@ -70,7 +70,7 @@ def ask_student(
     label: str,
     asked: AskedLevel | None = None,
 ) -> Answers:
-    """The answers of the base (no student) or a student: one condition for all of them.
+    """Return the answers of the base (no student) or a student: one condition for all of them.
 
     ``asked`` for a level, the mixed student and the base answer under a condition of their own.
     """
@@ -85,7 +85,7 @@ def student_answers(
     label: str,
     asked: AskedLevel | None = None,
 ) -> tuple[Cell, Answers]:
-    """The cell of what :func:`ask_student` asks, and the answers before there are any."""
+    """Return the cell of what :func:`ask_student` asks, and the answers before there are any."""
     condition = student_condition(run.study, _set_hash(problems), asked)
     if student is None:
         level = f"base-{asked.level}" if asked else ""
@@ -193,7 +193,7 @@ def in_order(
 
 
 def student_condition(study: Study, problem_set: str, asked: AskedLevel | None = None) -> Condition:
-    """The condition of base and students, for training prompts and for answers.
+    """Return the condition of base and students, for training prompts and for answers.
 
     One for all of them, and one for every level that the mixed student is ``asked`` for.
     """

@@ -61,7 +61,7 @@ __all__ = [
 
 
 def write_report(run: Run, result: Made) -> dict[str, Any]:
-    """The report as plain data, after it was written beneath the study's directory."""
+    """Return the report as plain data, after it was written beneath the study's directory."""
     import json
 
     from potstill.report import build_report
@@ -74,7 +74,7 @@ def write_report(run: Run, result: Made) -> dict[str, Any]:
 
 
 def report_data(run: Run, result: Made) -> ReportData:
-    """Every number and sentence of the report."""
+    """Return every number and sentence of the report."""
     problems = scored_groups(run.study, result.problems)
     answers = answered(result.answers, problems)
     taught = result.taught
@@ -112,7 +112,7 @@ def _published(x: PublishedFigure) -> Published:
 
 
 def scored_groups(study: Study, problems: Sequence[Problem]) -> Sequence[Problem]:
-    """The problems without the group that only says on which side they stand."""
+    """Return the problems without the group that only says on which side they stand."""
     options = study.split
     if options.by != "given":
         return problems
@@ -123,7 +123,7 @@ def scored_groups(study: Study, problems: Sequence[Problem]) -> Sequence[Problem
 
 
 def answered(cells: Iterable[Answers], problems: Sequence[Problem]) -> list[Answered]:
-    """Every answer of the cells with its verdict, under the groups of these problems."""
+    """Return every answer of the cells with its verdict, under the groups of these problems."""
     groups: dict[tuple[tuple[str, str], ...], Mapping[str, str]] = {}
     texts: dict[str, str] = {}
     # a row of every solver and problem: what rows have in common is there once
@@ -165,7 +165,7 @@ def _corpus(result: Made) -> Corpus:
 
 
 def _samples(taught: Answers) -> tuple[AtK, ...]:
-    """pass@k and majority@k of the teacher's replies, where each problem got several."""
+    """Return pass@k and majority@k of the teacher's replies, where each problem got several."""
     if all(response.sample == 0 for response in taught.responses):
         return ()
     read: dict[str, list[str]] = {}
@@ -178,12 +178,14 @@ def _samples(taught: Answers) -> tuple[AtK, ...]:
 
 
 def lesson_counts(made: Made) -> tuple[LessonCount, ...]:
-    """The lessons of every level of the ladder, R0 too, and then of every control."""
+    """Return the lessons of every level of the ladder, R0 too, and then of every control."""
     return (*_lesson_counts(made.lessons), *_control_counts(made.chosen))
 
 
 def _control_counts(chosen: Mapping[str, Sequence[Lesson]]) -> Iterable[LessonCount]:
-    """The lessons of the controls: none of them can fail a gate, and none is of the ladder."""
+    """Yield the lessons of the controls: none of them can fail a gate, and none is of the
+    ladder.
+    """
     for name, lessons in chosen.items():
         if is_control(name):
             yield _LevelCount.of(lessons).told(name, 0)
@@ -242,7 +244,7 @@ def _curve(cell: StudentCell) -> LossCurve:
 
 
 def call_counts(ledger: Ledger) -> tuple[CallCount, ...]:
-    """The calls and the spend of a study so far, by stage and model."""
+    """Return the calls and the spend of a study so far, by stage and model."""
     return tuple(
         CallCount(
             stage=spend.group[0],
@@ -258,7 +260,7 @@ def call_counts(ledger: Ledger) -> tuple[CallCount, ...]:
 
 
 def _causes(result: Made, problems: Sequence[Problem]) -> Iterable[CauseCount]:
-    """Why answers were not right, by solver and group."""
+    """Yield why answers were not right, by solver and group."""
     answers: Counter[tuple[str, Split, str, str]] = Counter()
     causes: defaultdict[tuple[str, Split, str, str], Counter[str]] = defaultdict(Counter)
     for cell in result.answers:
@@ -301,7 +303,7 @@ def _grader(result: Made) -> Grader:
 
 
 def _overlap(result: Made) -> tuple[OverlapPair, ...]:
-    """The pairs across the two sides; those that say the same were put on one side."""
+    """Return the pairs across the two sides; those that say the same were put on one side."""
     rows = []
     for pair in result.pairs:
         for held, other in ((pair.a_id, pair.b_id), (pair.b_id, pair.a_id)):

@@ -27,14 +27,14 @@ class Budget:
         self._refused = 0
 
     def stop(self) -> str:
-        """Why nothing more may be bought, "" while something may."""
+        """Return why nothing more may be bought, "" while something may."""
         if self._usd is None or self._spent_usd() < self._usd:
             return ""
         self._refused += 1
         return f"the budget of ${self._usd:,.2f} is spent"
 
     def settle(self, name: str) -> None:
-        """Nothing; raises BudgetSpent where calls of the stage just made were left undone."""
+        """Raise BudgetSpent where calls of the stage just made were left undone."""
         refused, self._refused = self._refused, 0
         if not refused:
             return
@@ -47,7 +47,7 @@ class Budget:
 
 
 def unpriced_models(study: Study) -> list[str]:
-    """The models a study would pay for whose price nobody knows, each once.
+    """Return the models a study would pay for whose price nobody knows, each once.
 
     Raises StudyError where the study sets a budget: it could not be kept to.
     """

@@ -21,7 +21,8 @@ _SIDES = (Split.HELDOUT, Split.VALID, Split.TRAIN)
 
 
 def make_cases(made: Made, problems: Sequence[Problem], most: int = MOST) -> tuple[Case, ...]:
-    """Up to ``most`` of the ``problems``, each with what was said of it, the held-out ones first.
+    """Return up to ``most`` of the ``problems``, each with what was said of it, the held-out ones
+    first.
 
     ``problems`` are the study's, in their order.
     """
@@ -54,7 +55,7 @@ def make_cases(made: Made, problems: Sequence[Problem], most: int = MOST) -> tup
 
 
 def _chosen(made: Made, most: int) -> dict[str, None]:
-    """The ids of the first problems, side by side, in order."""
+    """Return the ids of the first problems, side by side, in order."""
     by_side = (i for side in _SIDES for i, x in made.splits.items() if x is side)
     return dict.fromkeys(islice(by_side, most))
 

@@ -96,7 +96,9 @@ class Run:
     def cell(
         self, cell: Cell, name: str, tables: Mapping[str, type], make: Callable[[Filling], None]
     ) -> Manifest:
-        """The manifest of a finished cell, its tables (name: record type) made if not there."""
+        """Return the manifest of a finished cell, its tables (name: record type) made if not
+        there.
+        """
         self.used.append(cell)
         if self.store.exists(cell):
             manifest = self.store.manifest(cell)
@@ -118,7 +120,7 @@ class Run:
                 yield item
 
     def pool(self) -> GradingPool:
-        """The grading workers, started at the first need."""
+        """Return the grading workers, started at the first need."""
         if not self._pool:
             from potstill.cluster.grading import ClusterPool
             from potstill.grading import GradingPool
@@ -129,7 +131,7 @@ class Run:
         return self._pool[0]
 
     def hands(self, problems: int) -> Hands:
-        """Who audits the overlap of so many problems: the workers, where they gain by it."""
+        """Return who audits the overlap of so many problems: the workers, where they gain by it."""
         from potstill.cluster.overlap import FEWEST, ClusterHands
         from potstill.problems.overlap.neighbours import Hands
 
@@ -138,12 +140,12 @@ class Run:
         return ClusterHands(self.crew, self.study.cluster.retries)
 
     def end_grading(self) -> None:
-        """Nothing; the grading workers have ended, and the next need starts others."""
+        """End the grading workers; the next need starts others."""
         while self._pool:
             self._pool.pop().close()
 
     def base(self) -> LanguageModel:
-        """The student's base model, loaded at the first need."""
+        """Return the student's base model, loaded at the first need."""
         if not self._base:
             from potstill.models.opening import load_language_model
 
@@ -162,7 +164,7 @@ class Run:
         return resolve_iterations(self.study.training, self.directory)
 
     def count_tokens(self, text: str) -> int:
-        """The student tokens of a text; the base need not be loaded for it."""
+        """Return the student tokens of a text; the base need not be loaded for it."""
         if not self._tokenizer:
             from potstill.models.torch_base import find_model_folder, load_tokenizer
 
@@ -180,7 +182,7 @@ class Run:
         return self._base_hash[0]
 
     def local_solver(self, adapter: Path | None, name: str) -> Solver:
-        """The base model, with a student's adapter if one is given, as a solver."""
+        """Return the base model, with a student's adapter if one is given, as a solver."""
         if self.on:
             from potstill.cluster.answers import ClusterSolver
 
@@ -196,7 +198,7 @@ class Run:
         )
 
     def crew(self) -> Crew:
-        """The workers on the cluster that the run is on, called for at the first need."""
+        """Return the workers on the cluster that the run is on, called for at the first need."""
         if not self._crew:
             from potstill.cluster.crew import open_crew
             from potstill.cluster.spec import BaseSpec
@@ -217,7 +219,7 @@ class Run:
         return self._crew[0]
 
     def answering(self) -> Answering:
-        """Answers of base and students on the cluster that the run is on."""
+        """Answer of base and students on the cluster that the run is on."""
         if not self._answering:
             from potstill.cluster.answers import Answering
 
@@ -236,7 +238,7 @@ class Run:
         return self._answering[0]
 
     def budget(self) -> Budget:
-        """What the study may spend. Raises StudyError where it could not be kept to."""
+        """Return what the study may spend. Raises StudyError where it could not be kept to."""
         if not self._budget:
             unpriced_models(self.study)
             self._budget.append(Budget(self.study.budget_usd, lambda: self.ledger.spent_usd))
@@ -248,7 +250,9 @@ class Run:
         return self.base_at or base_path_of(self.study)
 
     def agent(self, role: str) -> Solver:
-        """The solver that plays a role (teacher, verifier, condenser), opened at the first need."""
+        """Return the solver that plays a role (teacher, verifier, condenser), opened at the first
+        need.
+        """
         if role not in self._solvers:
             agent = self.study.agents()[role]
             options = options_of(agent)
@@ -265,7 +269,7 @@ class Run:
 
 
 def base_path_of(study: Study) -> str:
-    """Where a study's base model is: the shipped pocket student, a folder, or a hub id."""
+    """Return where a study's base model is: the shipped pocket student, a folder, or a hub id."""
     if study.student.base != "pocket":
         return study.student.base
     from potstill.pocket import STUDENT_PATH
@@ -274,7 +278,9 @@ def base_path_of(study: Study) -> str:
 
 
 def agent_identity(agent: Agent) -> Mapping[str, Any]:
-    """What decides an agent's answers: who it is and how it is asked, never where it lives."""
+    """Return what decides an agent's answers: who it is and how it is asked, never where it
+    lives.
+    """
     options = options_of(agent)
     return {
         "solver": agent.solver,
@@ -286,7 +292,9 @@ def agent_identity(agent: Agent) -> Mapping[str, Any]:
 
 
 def fingerprint(value: Any) -> Any:
-    """A plain value with every existing file or folder in it replaced by a hash of its content."""
+    """Return a plain value with every existing file or folder in it replaced by a hash of its
+    content.
+    """
     if isinstance(value, Mapping):
         return {str(k): fingerprint(v) for k, v in value.items()}
     if isinstance(value, list | tuple):

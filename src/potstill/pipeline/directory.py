@@ -260,7 +260,9 @@ def run(
 
 
 def _answered(run: Any, made: Made) -> list[Answers]:
-    """The held-out answers of base and teacher that are there, before students are trained."""
+    """Return the held-out answers of base and teacher that are there, before students are
+    trained.
+    """
     try:
         return evaluate(run, (), (), made.on_side(Split.HELDOUT))
     except Unfinished as exc:
@@ -273,7 +275,7 @@ def _row(response: Response, verdict: Verdict) -> dict[str, Any]:
 
 
 def _plain(record: Any) -> dict[str, Any]:
-    """A record as what a table holds: enumerations and groups as text."""
+    """Return a record as what a table holds: enumerations and groups as text."""
     from dataclasses import fields
 
     return {f.name: _cell(getattr(record, f.name)) for f in fields(record)}

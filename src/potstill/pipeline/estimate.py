@@ -69,7 +69,7 @@ class Estimate:
 def estimate(
     study: Study, calls: Iterable[Call], problems: Sequence[Problem], ledger: Ledger | None
 ) -> list[Estimate]:
-    """One estimate per planned call, in order; nothing is asked and nothing is written."""
+    """Return one estimate per planned call, in order; nothing is asked and nothing is written."""
     spent = {row.group: row for row in ledger.spend(("stage", "model"))} if ledger else {}
     return [_estimate(study, call, problems, spent.get((call.stage, call.model))) for call in calls]
 
@@ -100,7 +100,7 @@ def _estimate(
 
 
 def _assumed(study: Study, call: Call, problems: Sequence[Problem]) -> tuple[float, float]:
-    """The tokens in and out of one call where nothing has been measured yet."""
+    """Return the tokens in and out of one call where nothing has been measured yet."""
     trace = _TRACE_CHARS / _CHARS_PER_TOKEN
     some = problems[:: max(1, len(problems) // 100)]
     if not some:
@@ -119,7 +119,7 @@ def _assumed(study: Study, call: Call, problems: Sequence[Problem]) -> tuple[flo
 
 
 def _condensing(levels: Sequence[str], some: Sequence[Problem]) -> tuple[float, float]:
-    """The mean over the rungs, each condensed from the one above."""
+    """Return the mean over the rungs, each condensed from the one above."""
     above, total_in, total_out = float(_TRACE_CHARS), 0.0, 0.0
     rungs = [rung for rung in LADDER if rung.level.value in {str(level) for level in levels}]
     for rung in rungs:

@@ -41,7 +41,7 @@ _TOLD_APART = {
 
 
 def write_lock(run: Run) -> Path:
-    """The path of the lock of a run that has just written its report.
+    """Return the path of the lock of a run that has just written its report.
 
     ``decides`` is :func:`deciding`; ``artifacts`` the sha256 of every manifest that the report
     stands on and of every file of the report, by their paths in the study's directory; ``ledger``
@@ -73,7 +73,7 @@ def write_lock(run: Run) -> Path:
 
 
 def read_lock(directory: Path) -> dict[str, Any] | None:
-    """The lock of a study's directory, None where it has none.
+    """Return the lock of a study's directory, None where it has none.
 
     Raises StoreError where it was written by a newer Potstill, or is not as it was written.
     """
@@ -96,7 +96,7 @@ def read_lock(directory: Path) -> dict[str, Any] | None:
 
 
 def deciding(study: Study, directory: Path, base_hash: str) -> dict[str, Any]:
-    """Every setting, prompt and input that decides a study's result, in plain values.
+    """Return every setting, prompt and input that decides a study's result, in plain values.
 
     Files stand in it as the sha256 of their content, the base model as ``base_hash``. Raises
     InputError for ``iterations: auto`` without a diagnosis.
@@ -128,13 +128,13 @@ def deciding(study: Study, directory: Path, base_hash: str) -> dict[str, Any]:
 
 
 def file_sha256(path: Path) -> str:
-    """The sha256 of a file's bytes, read in pieces."""
+    """Return the sha256 of a file's bytes, read in pieces."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _check_shape(lock: Mapping[str, Any]) -> None:
-    """Nothing, if a lock of unknown origin can be read like one of ours. Raises ValueError."""
+    """Check that a lock of unknown origin can be read like one of ours. Raises ValueError."""
     decides, ledger, artifacts = lock["decides"], lock["ledger"], lock["artifacts"]
     texts = [*artifacts, *artifacts.values(), ledger["sha256"], decides["student"]["base_hash"]]
     shaped = (
@@ -163,7 +163,7 @@ def _artifacts(run: Run) -> dict[str, str]:
 
 
 def _asked(agent: Agent) -> dict[str, Any]:
-    """Who an agent is and how it is asked; never where it lives or with what key."""
+    """Return who an agent is and how it is asked; never where it lives or with what key."""
     from potstill.pipeline.context import agent_identity
 
     told = dict(agent_identity(agent))
@@ -176,7 +176,7 @@ def _asked(agent: Agent) -> dict[str, Any]:
 
 
 def _prompts() -> dict[str, Any]:
-    """The prompts that no study file holds."""
+    """Return the prompts that no study file holds."""
     from potstill.grading.judge import JUDGE_SYSTEM, READING_NOTE, REMINDER, RUBRIC_NOTE
     from potstill.lessons.difficulty import RATING_SYSTEM
     from potstill.lessons.ladder import LADDER, SYSTEM
@@ -195,7 +195,7 @@ def _prompts() -> dict[str, Any]:
 
 
 def _prices(study: Study) -> list[dict[str, Any]]:
-    """What each bought model costs today, in dollars per million tokens, and who says so."""
+    """Return what each bought model costs today, in dollars per million tokens, and who says so."""
     from potstill.pipeline.agents import agent_price, is_free
 
     rows: dict[str, dict[str, Any]] = {}
@@ -220,7 +220,9 @@ def _device(study: Study) -> str:
 
 
 def _portable(value: Any) -> Any:
-    """The value with files as the hash of their content; of one that is not here, its name."""
+    """Return the value with files as the hash of their content; of one that is not here, its
+    name.
+    """
     from potstill.pipeline.context import fingerprint
 
     if isinstance(value, Mapping):

@@ -95,14 +95,14 @@ class Made:
     answers: Sequence[Answers] = ()
 
     def on_side(self, *sides: Split) -> Sequence[Problem]:
-        """The problems that stand on one side, or on any of several."""
+        """Return the problems that stand on one side, or on any of several."""
         placed = enumerate(self.splits.values())
         return part(self.problems, [i for i, side in placed if side in sides])
 
     def trained_ids(self) -> set[str]:
-        """The problems that some lesson chosen to train on is of."""
+        """Return the problems that some lesson chosen to train on is of."""
         return {lesson.problem_id for lessons in self.chosen.values() for lesson in lessons}
 
     def by_split(self) -> dict[Split, Sequence[Problem]]:
-        """The problems of every side."""
+        """Return the problems of every side."""
         return {side: self.on_side(side) for side in Split}

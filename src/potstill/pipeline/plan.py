@@ -46,7 +46,7 @@ class Setting:
 
 
 def settings(study: Study, raw: Mapping[str, Any]) -> list[Setting]:
-    """Every value of a study with its origin, in the order of the schema."""
+    """Return every value of a study with its origin, in the order of the schema."""
     resolved = study.model_dump(mode="json", exclude_none=True)
     found = dict(flat(raw))
     training = raw.get("training")
@@ -65,7 +65,7 @@ def settings(study: Study, raw: Mapping[str, Any]) -> list[Setting]:
 
 
 def sides_of(study: Study, problems: Sequence[Problem]) -> Mapping[str, Split]:
-    """The side of every problem by its id, as a run would divide them."""
+    """Return the side of every problem by its id, as a run would divide them."""
     from potstill.problems.overlap.find import find_pairs
     from potstill.problems.split import split
 
@@ -74,7 +74,7 @@ def sides_of(study: Study, problems: Sequence[Problem]) -> Mapping[str, Split]:
 
 
 def planned_calls(study: Study, imported: Imported) -> tuple[dict[str, int], list[Call]]:
-    """How many problems stand on each side, and the calls a run would make at most."""
+    """Return how many problems stand on each side, and the calls a run would make at most."""
     sides = Counter(sides_of(study, imported.problems).values())
     lessons, heldout = sides[Split.TRAIN] + sides[Split.VALID], sides[Split.HELDOUT]
     base = 1 + len({*study.mix, *study.evaluation.base_at})
@@ -121,7 +121,7 @@ def _verify_why(study: Study) -> str:
 
 
 def print_plan(path: Path, directory: Path, console: Console) -> None:
-    """Nothing; prints the settings of a study file, its problems, and the calls it would make.
+    """Print the settings of a study file, its problems, and the calls it would make.
 
     Where ``directory`` has a ledger, tokens and dollars are of what it lacks, measured from it.
     """
@@ -174,7 +174,7 @@ def _estimates(
 
 
 def print_calls(study: Study, rows: list[Estimate], console: Console) -> None:
-    """Nothing; prints what every kind of call will take and cost, and what is left to pay."""
+    """Print what every kind of call will take and cost, and what is left to pay."""
     from rich.table import Table
 
     plan = Table(title="calls it would make", title_justify="left", box=None, pad_edge=False)
@@ -216,7 +216,7 @@ def print_calls(study: Study, rows: list[Estimate], console: Console) -> None:
 
 
 def print_problems(file: Path, console: Console, *, only_aside: bool) -> None:
-    """Nothing; prints every problem of a study file or a data file, and those set aside."""
+    """Print every problem of a study file or a data file, and those set aside."""
     from rich.table import Table
 
     from potstill.problems import describe, guess_source, load_problems
@@ -263,12 +263,12 @@ def _listed(counts: Mapping[str, int]) -> str:
 
 
 def model_of(agent: Any) -> str:
-    """The name of the model that plays a role; its solver's where it names none."""
+    """Return the name of the model that plays a role; its solver's where it names none."""
     return str(agent.options.get("model", agent.solver))
 
 
 def _with_plugin_defaults(study: Study, resolved: dict[str, Any]) -> dict[str, Any]:
-    """The resolved study with the sections' own options in place, defaults included."""
+    """Return the resolved study with the sections' own options in place, defaults included."""
     for source, section in zip(study.problems, resolved["problems"], strict=True):
         section |= _options(SOURCES, source.source, source.options)
         del section["options"]
@@ -290,7 +290,9 @@ def _options(group: str, name: str, options: Mapping[str, Any]) -> dict[str, Any
 
 
 def flat(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Every value of nested mappings and lists with its dotted name; plain lists are one value."""
+    """Yield every value of nested mappings and lists with its dotted name; plain lists are one
+    value.
+    """
     if isinstance(value, Mapping):
         for key, inner in value.items():
             yield from flat(inner, f"{prefix}.{key}".lstrip("."))

@@ -18,7 +18,7 @@ __all__ = ["outside_difficulty", "rate", "worth_teaching"]
 
 
 def rate(run: Run, problems: Sequence[Problem]) -> Sequence[Problem]:
-    """The problems with their difficulty as a group, where the study has them rated."""
+    """Return the problems with their difficulty as a group, where the study has them rated."""
     study = run.study
     options = study.difficulty
     if options is None:
@@ -67,7 +67,9 @@ def rate(run: Run, problems: Sequence[Problem]) -> Sequence[Problem]:
 
 
 def worth_teaching(study: Study, problems: Sequence[Problem]) -> Sequence[Problem]:
-    """Those of the problems whose difficulty is trained on; an unrated one only where all are."""
+    """Return those of the problems whose difficulty is trained on; an unrated one only where all
+    are.
+    """
     if study.difficulty is None or study.difficulty.train == (1, 10):
         return problems
     low, high = study.difficulty.train
@@ -78,6 +80,6 @@ def worth_teaching(study: Study, problems: Sequence[Problem]) -> Sequence[Proble
 def outside_difficulty(
     study: Study, problems: Sequence[Problem], splits: Mapping[str, Split]
 ) -> int:
-    """How many problems that are not held out are too easy or too hard to be trained on."""
+    """Return how many problems that are not held out are too easy or too hard to be trained on."""
     taught = [p for p in problems if splits[p.id] is not Split.HELDOUT]
     return len(taught) - len(worth_teaching(study, taught))

@@ -49,7 +49,8 @@ def run_study(
     read_only: bool = False,
     on: str = "",
 ) -> dict[str, Any] | None:
-    """The report of a study as plain data, once every stage is fresh; None if stopped before.
+    """Return the report of a study as plain data, once every stage is fresh; None if stopped
+    before.
 
     ``on`` names the cluster that trains, answers and grades (``ray``, ``ray://HOST:PORT``); empty,
     this process does. Raises InputError for a stage that does not exist, and what the stages raise.
@@ -63,7 +64,9 @@ def run_study(
 
 
 def carry_out(run: Run, until: str = "") -> dict[str, Any] | None:
-    """The report of an opened run, and its lock, once every stage is fresh; None if stopped."""
+    """Return the report of an opened run, and its lock, once every stage is fresh; None if
+    stopped.
+    """
     from potstill.pipeline.assemble import write_report
     from potstill.pipeline.lock import write_lock
 
@@ -108,12 +111,12 @@ def open_run(
 
 
 def read_lessons(run: Run) -> Made:
-    """What the stages up to the lessons make, made now where it is not there."""
+    """Return what the stages up to the lessons make, made now where it is not there."""
     return read_stages(run, "condense")
 
 
 def read_stages(run: Run, until: str) -> Made:
-    """What the stages up to one make, made now where it is not there."""
+    """Return what the stages up to one make, made now where it is not there."""
     made = Made(run.study)
     for stage in go_through(run, made):
         if stage == until:
@@ -122,7 +125,7 @@ def read_stages(run: Run, until: str) -> Made:
 
 
 def go_through(run: Run, made: Made) -> Iterator[str]:
-    """Yields the name of each stage, in the order of STAGES, once ``made`` holds what it made."""
+    """Yield the name of each stage, in the order of STAGES, once ``made`` holds what it made."""
     study = run.study
     made.problems, made.set_aside = bring_in(run)
     yield "problems"
@@ -157,7 +160,7 @@ def go_through(run: Run, made: Made) -> Iterator[str]:
 
 
 def train(run: Run, made: Made) -> list[StudentCell]:
-    """One student for every level and seed: the grid."""
+    """Return one student for every level and seed: the grid."""
     heldout = (i for i, side in made.splits.items() if side is Split.HELDOUT)
     leaks = (xy for p in made.pairs if p.leaks for xy in ((p.a_id, p.b_id), (p.b_id, p.a_id)))
     refuse_seen(heldout, made.trained_ids(), leaks)
@@ -171,7 +174,7 @@ def evaluate(
     asked: Sequence[Problem],
     split: Split = Split.HELDOUT,
 ) -> list[Answers]:
-    """Teacher, base and every student on every set of one side, with verdicts.
+    """Return teacher, base and every student on every set of one side, with verdicts.
 
     The base answers once for each of ``levels``, and the mixed student beside it at its own.
     """

@@ -73,7 +73,7 @@ UNSOLVED = Solved((), "")
 
 
 def bring_in(run: Run) -> tuple[Sequence[Problem], Sequence[SetAside]]:
-    """Every problem of every source: those that may be asked, and those set aside."""
+    """Return every problem of every source: those that may be asked, and those set aside."""
     from potstill.problems import read_problems
 
     cell = problems_cell(run.study)
@@ -91,13 +91,15 @@ def bring_in(run: Run) -> tuple[Sequence[Problem], Sequence[SetAside]]:
 
 
 def problems_cell(study: Study) -> Cell:
-    """The cell of a study's problems, named by the content of their files."""
+    """Return the cell of a study's problems, named by the content of their files."""
     sources = [(s.source, s.label, fingerprint(s.options)) for s in study.problems]
     return Cell.of("problems", sources=sources, version=VERSION["problems"])
 
 
 def split_up(run: Run, problems: Sequence[Problem]) -> tuple[dict[str, Split], Sequence[Pair]]:
-    """The side of every problem, in their order, and the pairs that say the same, on one side."""
+    """Return the side of every problem, in their order, and the pairs that say the same, on one
+    side.
+    """
     from potstill.problems.overlap.find import find_pairs
     from potstill.problems.split import split
 
@@ -139,7 +141,7 @@ def solved(answers: Answers) -> Solved:
 def judge(
     run: Run, answers: Answers, problems: Sequence[Problem], solutions: Solved = UNSOLVED
 ) -> Answers:
-    """The same answers with a verdict on each: the symbolic check, and the verifier model.
+    """Return the same answers with a verdict on each: the symbolic check, and the verifier model.
 
     ``solutions`` tell no right answer from a wrong one, only the cause of a wrong one.
     """
@@ -216,7 +218,9 @@ def _trace(response: Response) -> str:
 def make_lessons(
     run: Run, taught: Answers, problems: Sequence[Problem]
 ) -> tuple[Sequence[Lesson], Mapping[str, Sequence[Lesson]]]:
-    """Every lesson with its flags, by problem and level, and those chosen to train on by level."""
+    """Return every lesson with its flags, by problem and level, and those chosen to train on by
+    level.
+    """
     study = run.study
     parents = _verified(taught)
     source: Any = fingerprint(study.recorded.model_dump(mode="json")) if study.recorded else ""
@@ -246,7 +250,7 @@ def make_lessons(
 
 
 def _verified(taught: Answers) -> Sequence[Response]:
-    """One right answer per problem: the first that nobody disputes, else the first."""
+    """Return one right answer per problem: the first that nobody disputes, else the first."""
     places = []
     rows = enumerate(taught.judged())
     for _, samples in groupby(rows, key=lambda row: row[1][0].problem_id):

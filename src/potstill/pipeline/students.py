@@ -32,7 +32,7 @@ _Sets = tuple[tuple[Example, ...], tuple[Example, ...]]
 def train_students(
     run: Run, chosen: Mapping[str, Sequence[Lesson]], by_split: Sides
 ) -> list[StudentCell]:
-    """One student for every level, control and seed, those trained now that were not there.
+    """Return one student for every level, control and seed, those trained now that were not there.
 
     The mixed student, where the study has one, learns all its levels, each under its own prompt.
     Raises StoreError for a student that is no longer as it was trained.
@@ -58,7 +58,9 @@ def train_students(
 def plan_grid(
     run: Run, chosen: Mapping[str, Sequence[Lesson]], by_split: Sides
 ) -> list[tuple[Cell, Job]]:
-    """Every cell of the grid with the job that trains it, variant by variant, seed by seed."""
+    """Return every cell of the grid with the job that trains it, variant by variant, seed by
+    seed.
+    """
     return [
         _plan(run, variant, seed, sets, exam)
         for variant, (sets, exam) in _variants(run, chosen, by_split)
@@ -69,7 +71,7 @@ def plan_grid(
 def levels_to_ask(
     chosen: Mapping[str, Sequence[Lesson]], levels: Iterable[Level]
 ) -> list[AskedLevel]:
-    """Each level as it is asked for: with the mean words of the lessons chosen for it."""
+    """Return each level as it is asked for: with the mean words of the lessons chosen for it."""
     return [
         AskedLevel(level.value, round(mean([x.words for x in chosen[level]] or [0])))
         for level in levels
@@ -77,7 +79,7 @@ def levels_to_ask(
 
 
 def answer_ahead(run: Run, who: Sequence[Who], sets: Iterable[Sequence[Problem]]) -> None:
-    """Nothing; a cluster's workers have answered all that base and students will be asked.
+    """Have a cluster's workers answer all that base and students will be asked.
 
     All at once, so that no worker waits for the last answer of each student.
     """
@@ -104,7 +106,9 @@ def examples(
     problems: Iterable[Problem],
     asked: AskedLevel | None = None,
 ) -> Iterator[Example]:
-    """What a student learns of some problems: the prompt it will be asked with, and the lesson."""
+    """Yield what a student learns of some problems: the prompt it will be asked with, and the
+    lesson.
+    """
     prompt = student_condition(study, "", asked)
     texts = {lesson.problem_id: lesson.text for lesson in lessons}
     for problem in problems:
@@ -130,7 +134,7 @@ def _variants(
 def _exam(
     run: Run, problems: Sequence[Problem], levels: Sequence[AskedLevel | None]
 ) -> Exam | None:
-    """Every validation problem asked as it would be in the evaluation, greedily."""
+    """Return every validation problem asked as it would be in the evaluation, greedily."""
     from potstill.training.exam import Exam, Question
 
     if run.recipe.select_by != "accuracy":
@@ -188,7 +192,7 @@ class _Told:
         self._speeds: dict[object, float] = {}
 
     def step(self, report: StepReport) -> None:
-        """Nothing; one step of one cell is done."""
+        """Count one step of one cell."""
         point = report.point
         if point.train_loss is None:
             return
@@ -226,7 +230,9 @@ def _train(run: Run, missing: Sequence[tuple[Cell, Job]], grid: Sequence[Job]) -
 def _trained(
     run: Run, jobs: Sequence[Job], grid: Sequence[Job], on_step: OnStep
 ) -> Iterator[tuple[Job, TrainedCell]]:
-    """Each job of the grid with its trained cell: on the cluster that the run is on, or here."""
+    """Return each job of the grid with its trained cell: on the cluster that the run is on, or
+    here.
+    """
     if run.on:
         from potstill.cluster.grid import train_on
 

@@ -22,7 +22,7 @@ _Who = tuple[str, Split, str, Role]
 
 
 def unread_solvers(cells: Iterable[Answers]) -> tuple[Unread, ...]:
-    """The solvers with more than 2 % of unread answers to a set, each with three of them.
+    """Return the solvers with more than 2 % of unread answers to a set, each with three of them.
 
     The seeds of a level count together. The three are those with the least response id, which is a
     hash: the same at every run, and of no one part of the set.
@@ -48,7 +48,7 @@ def unread_solvers(cells: Iterable[Answers]) -> tuple[Unread, ...]:
 
 
 def end_of(response: Response) -> str:
-    """The last 300 characters of a response, of its reasoning where it has no text."""
+    """Return the last 300 characters of a response, of its reasoning where it has no text."""
     return (response.text.strip() or response.reasoning.strip())[-_END:]
 
 

@@ -43,7 +43,7 @@ class Options(BaseModel):
     concurrency: Annotated[int, Field(gt=0, description="Calls in flight.")] = 32
 
     def identity(self) -> dict[str, Any]:
-        """What decides the answers."""
+        """Return what decides the answers."""
         return {"model": self.model, "seed": self.seed, "problem_seed": self.problem_seed}
 
 
@@ -56,7 +56,9 @@ def price(options: Options) -> Price:
 def open_solver(
     options: Options, ledger: Ledger, *, stop: Callable[[], str] = never
 ) -> Iterator[Solver]:
-    """The scripted model, served over HTTP on this machine for as long as the context lasts."""
+    """Yield the scripted model, served over HTTP on this machine for as long as the context
+    lasts.
+    """
     from potstill.pocket import generate
     from potstill.pocket.teacher import PocketTeacher
     from potstill.solvers import api

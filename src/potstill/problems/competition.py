@@ -48,7 +48,8 @@ def read(options: Options) -> Iterator[RawProblem]:
 
 
 def find_years(path: Path) -> dict[str, Path]:
-    """The YEAR.json files of a folder by year, or of the folder beneath it that holds most of them.
+    """Return the YEAR.json files of a folder by year, or of the folder beneath it that holds most
+    of them.
 
     Raises InputError where there are none, and where two folders hold equally many.
     """
@@ -78,7 +79,9 @@ def find_years(path: Path) -> dict[str, Path]:
 
 
 def _has_shape(path: Path) -> bool:
-    """Whether a file found on the way has the shape: results of a run often bear the same name."""
+    """Return whether a file found on the way has the shape: results of a run often bear the same
+    name.
+    """
     try:
         value = load_json(path)
     except InputError:

@@ -18,7 +18,7 @@ _GROUPS = ("year", "section", "subject", "level", "difficulty", "topic", "type",
 
 
 def guess_source(path: Path) -> SourceConfig:
-    """The configuration that reads ``path``; its ``why`` says what was guessed.
+    """Return the configuration that reads ``path``; its ``why`` says what was guessed.
 
     A folder with YEAR.json files is a competition, a table with problem, answer and unique_id
     MATH-500, any other table one with guessed columns. Raises InputError where nothing fits.
@@ -64,7 +64,9 @@ def _guess_table(path: Path) -> SourceConfig:
 
 
 def _unique(path: Path, name: str) -> bool:
-    """Whether a column can be an id: a question number often repeats from section to section."""
+    """Return whether a column can be an id: a question number often repeats from section to
+    section.
+    """
     from potstill.store.rows import as_text, read_rows
 
     seen: set[str] = set()

@@ -36,7 +36,7 @@ def read(options: Options) -> Iterator[RawProblem]:
 
 
 def load_split(dataset: str, config: str | None, split: str, revision: str | None) -> Any:
-    """The rows of one split. Raises InputError with the way to fetch the dataset by hand."""
+    """Return the rows of one split. Raises InputError with the way to fetch the dataset by hand."""
     import datasets
 
     try:

@@ -74,7 +74,7 @@ class ProblemRow:
 
 
 def load_problems(sources: Sequence[SourceLike], *, infer: Callable[[str, str], str]) -> Imported:
-    """The problems of all sources, and those set aside with the reason for each.
+    """Return the problems of all sources, and those set aside with the reason for each.
 
     As :func:`read_problems`, in memory.
     """
@@ -120,21 +120,21 @@ class _Seen:
         self._kept: dict[bytes, tuple[str, str]] = {}  # id and key, by text
 
     def notes(self, problem_id: str, normal: str) -> bool:
-        """Whether the id is new, or came with the same text."""
+        """Return whether the id is new, or came with the same text."""
         digest = text_key(normal)
         return self._texts.setdefault(problem_id, digest) == digest
 
     def keeps(self, normal: str, problem: Problem) -> None:
-        """Nothing; later problems of this text are duplicates of the problem."""
+        """Take later problems of this text for duplicates of the problem."""
         self._kept[text_key(normal)] = (problem.id, problem.gold_text)
 
     def twin(self, normal: str) -> tuple[str, str] | None:
-        """Id and key of the problem of this text that was kept, if one was."""
+        """Return id and key of the problem of this text that was kept, if one was."""
         return self._kept.get(text_key(normal))
 
 
 def describe(imported: Imported) -> tuple[ProblemRow, ...]:
-    """One row for every problem, kept or set aside, for people to look over before a run."""
+    """Return one row for every problem, kept or set aside, for people to look over before a run."""
     kept = [
         ProblemRow(p.id, p.source, p.kind, p.gold_text, "", "", p.text, p.groups)
         for p in imported.problems

@@ -74,7 +74,8 @@ _POWER_BRACES = re.compile(r"\^[{(]([^{}()]*)[)}]")
 
 
 def normalise(text: str) -> str:
-    """The text in one form for comparison: case, spaces, dashes, quotes and LaTeX dress removed.
+    """Return the text in one form for comparison: case, spaces, dashes, quotes and LaTeX dress
+    removed.
 
     Signs, digits and letters stay: ``x + 5`` and ``x - 5`` are two problems, ``x²`` is ``x^2``.
     """
@@ -88,5 +89,5 @@ def normalise(text: str) -> str:
 
 
 def text_key(normal: str) -> bytes:
-    """Sixteen bytes that stand for a normalised text where many must be told apart."""
+    """Return sixteen bytes that stand for a normalised text where many must be told apart."""
     return hashlib.sha256(normal.encode("utf-8", "surrogatepass")).digest()[:16]

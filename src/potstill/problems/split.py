@@ -59,7 +59,9 @@ def split(
     pairs: Iterable[Pair] = (),
     use: Mapping[str, str] | None = None,
 ) -> Mapping[str, Split]:
-    """The side of every problem by its id. ``problems`` are gone through, never indexed or copied.
+    """Return the side of every problem by its id.
+
+    ``problems`` are gone through, never indexed or copied.
 
     ``pairs`` are near-duplicates: exact and near ones end on one side, the held-out one where any
     of them is held out; those that share only their masked text may part. ``use`` maps a source to
@@ -118,13 +120,13 @@ def _given(problem: Problem, group: str) -> Split:
 
 
 def _draw(problem_id: str, seed: int, what: str) -> float:
-    """A number in [0, 1) that hangs on the id and the seed alone."""
+    """Return a number in [0, 1) that hangs on the id and the seed alone."""
     digest = hashlib.sha256(f"{what}|{seed}|{problem_id}".encode("utf-8", "surrogatepass")).digest()
     return int.from_bytes(digest[:8], "big") / 2**64
 
 
 def _components(ids: Mapping[str, Split], pairs: Iterable[Pair]) -> list[list[str]]:
-    """The groups of two and more problems that exact and near pairs hold together."""
+    """Return the groups of two and more problems that exact and near pairs hold together."""
     root: dict[str, str] = {}
 
     def find(item: str) -> str:
@@ -172,7 +174,7 @@ def _refuse_unknown_values(
 def _keep_some_validation(
     sides: dict[str, Split], options: SplitOptions, together_with: Sequence[Sequence[str]]
 ) -> None:
-    """A small set may draw no validation problem at all; training cannot choose without one."""
+    """Move a problem to validation where none was drawn; training cannot choose without one."""
     if options.by == "given" or options.valid_share == 0 or Split.VALID in sides.values():
         return
     paired = {member for members in together_with for member in members}

@@ -55,7 +55,10 @@ def read(options: Options) -> Iterator[RawProblem]:
 def raw_problem(
     row: Mapping[str, Any], columns: Columns, otherwise_id: str, source: str, where: str
 ) -> RawProblem:
-    """The problem of one row. Raises InputError for a missing column or a key of the wrong form."""
+    """Return the problem of one row.
+
+    Raises InputError for a missing column or a key of the wrong form.
+    """
     key = as_text(column(row, columns.key, where))
     given_id = as_text(column(row, columns.id, where)) if columns.id else otherwise_id
     if not given_id:

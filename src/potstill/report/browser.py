@@ -47,7 +47,7 @@ class Browser:
 
 
 def pack(cases: Sequence[Case], limit: int = _LIMIT, of: int = 0) -> Browser | None:
-    """The browser of some problems within ``limit`` bytes; None where there are no problems.
+    """Return the browser of some problems within ``limit`` bytes; None where there are no problems.
 
     ``of`` is how many problems there are in all, where not all are among ``cases``.
 
@@ -70,14 +70,14 @@ def pack(cases: Sequence[Case], limit: int = _LIMIT, of: int = 0) -> Browser | N
 
 
 def write_cases(cases: Sequence[Case], path: Path) -> None:
-    """Nothing; writes every case with all its texts, one line of JSON each."""
+    """Write every case with all its texts, one line of JSON each."""
     with path.open("w", encoding="utf-8", newline="\n") as file:
         for case in cases:
             file.write(plain(json.dumps(asdict(case), ensure_ascii=False)) + "\n")
 
 
 def _estimate(cases: Sequence[Case], cut: int) -> float:
-    """About how many bytes all chunks take, from every tenth of them, less a margin."""
+    """Return about how many bytes all chunks take, from every tenth of them, less a margin."""
     starts = range(0, len(cases), _CHUNK_PROBLEMS)
     sampled = starts[:: max(1, min(_SAMPLED, len(starts) // _SAMPLED))]
     size = sum(len(_chunk(cases, start, cut)) for start in sampled)
@@ -89,7 +89,7 @@ def _chunk(cases: Sequence[Case], start: int, cut: int) -> str:
 
 
 def _chunks(cases: Sequence[Case], cut: int, limit: int) -> list[str]:
-    """The packed chunks, as many as fit."""
+    """Return the packed chunks, as many as fit."""
     found: list[str] = []
     for start in range(0, len(cases), _CHUNK_PROBLEMS):
         chunk = _chunk(cases, start, cut)
@@ -101,7 +101,9 @@ def _chunks(cases: Sequence[Case], cut: int, limit: int) -> list[str]:
 
 
 def _index(cases: Sequence[Case]) -> dict[str, Any]:
-    """What is searched and filtered: a row a problem, an outcome's number for every solver."""
+    """Return what is searched and filtered: a row a problem, an outcome's number for every
+    solver.
+    """
     return {
         "solvers": sorted({said.who for case in cases for said in case.said}, key=solver_order),
         "outcomes": _OUTCOMES,
@@ -124,7 +126,7 @@ def _index(cases: Sequence[Case]) -> dict[str, Any]:
 
 
 def _texts(case: Case, cut: int) -> dict[str, Any]:
-    """What is shown of an opened problem."""
+    """Return what is shown of an opened problem."""
     seeds: dict[str, list[str]] = {}
     for said in case.said:
         seeds.setdefault(said.who, []).append(said.outcome)
@@ -160,7 +162,7 @@ def _texts(case: Case, cut: int) -> dict[str, Any]:
 
 
 def _first(case: Case) -> Iterator[Said]:
-    """One answer of every solver: the first seed's first sample."""
+    """Yield one answer of every solver: the first seed's first sample."""
     seen: set[str] = set()
     for said in case.said:
         if said.who not in seen:

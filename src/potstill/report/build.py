@@ -19,7 +19,7 @@ _PREFIX = ".report-"
 
 
 def build_report(data: ReportData, out: Path) -> Path:
-    """The path of ``out/report/index.html``, written with everything beside it.
+    """Return the path of ``out/report/index.html``, written with everything beside it.
 
     Writes report.json first and renders report.md, index.html, figures/ and tables/ from it. The
     old report stays until the new one is whole. Raises StudyError where the numbers contradict each
@@ -53,7 +53,7 @@ def build_report(data: ReportData, out: Path) -> Path:
 
 
 def render_report(numbers: Numbers, place: Path, browser: Browser | None = None) -> None:
-    """None; writes every file of the report into the empty folder ``place``."""
+    """Write every file of the report into the empty folder ``place``."""
     from potstill.report.figures import draw_figures
     from potstill.report.page import render_markdown, render_page
     from potstill.report.tables import write_tables

@@ -29,7 +29,7 @@ Row = dict[str, Any]
 
 
 def claims(numbers: Row) -> list[Row]:
-    """The claims as a list of ``{about, set, text}``, the primary comparison's first.
+    """Return the claims as a list of ``{about, set, text}``, the primary comparison's first.
 
     Held-out sets come first, each on its own; problems seen in training have a sentence apart.
     """
@@ -146,7 +146,7 @@ def _is_control(pair: Row) -> bool:
 
 
 def _control(pair: Row) -> str:
-    """Whether a level teaches more than R1 cut to its length does."""
+    """Return whether a level teaches more than R1 cut to its length does."""
     if pair["blocked"]:
         return _blocked(pair)
     text = _difference(pair, "that control") + format_clause(pair)
@@ -178,7 +178,9 @@ def _seen(numbers: Row) -> list[Row]:
 
 
 def _answers(row: Row, problems: str) -> str:
-    """The words "answers 81.5 % of PROBLEMS (95 % 77.0 to 85.4)"; counts where they are few."""
+    """Return the words "answers 81.5 % of PROBLEMS (95 % 77.0 to 85.4)"; counts where they are
+    few.
+    """
     seeds = len(row["seeds"])
     over = "" if seeds < 2 else f"mean of {seeds} seeds, sd {points(row['sd'])} points; "
     ends = f"({over}95 % {span(row['low'], row['high'])})"

@@ -237,7 +237,7 @@ class ReportData:
         cases_of: int = 0,
         published: tuple[tuple[str, Published], ...] = (),
     ) -> ReportData:
-        """The report data of an evaluation, its scores, levels and comparisons filled in."""
+        """Return the report data of an evaluation, its scores, levels and comparisons filled in."""
         return cls(
             study=study,
             scores=evaluation.scores,

@@ -14,7 +14,8 @@ Row = dict[str, Any]
 
 
 def ladder_rows(numbers: Row, place: Place) -> list[Row]:
-    """Base, students and teacher: accuracy, words, tokens, tokens per right answer, best for less.
+    """Return base, students and teacher: accuracy, words, tokens, tokens per right answer, best for
+    less.
 
     ``best`` marks a student that no other beats in accuracy with as few tokens (Pareto's front).
     """
@@ -30,7 +31,7 @@ def ladder_rows(numbers: Row, place: Place) -> list[Row]:
 
 
 def trend_sentence(ladder: Row, unread: Sequence[Row] = ()) -> str:
-    """Whether accuracy falls along the ladder, and by how much a level.
+    """Return whether accuracy falls along the ladder, and by how much a level.
 
     ``unread`` are the solvers with many unread answers: a trend over such a level may be format.
     """
@@ -50,7 +51,9 @@ def trend_sentence(ladder: Row, unread: Sequence[Row] = ()) -> str:
 
 
 def interaction_rows(ladder: Row) -> list[Row]:
-    """By group what the last level loses to the first, and how far that is beyond the others'."""
+    """Return by group what the last level loses to the first, and how far that is beyond the
+    others'.
+    """
     return [
         row | {"beyond_chance": row["p_holm"] < 0.05 and not row["low"] <= 0 <= row["high"]}
         for row in ladder["interactions"]
@@ -58,12 +61,14 @@ def interaction_rows(ladder: Row) -> list[Row]:
 
 
 def shared_rows(numbers: Row, place: Place) -> list[Row]:
-    """Who shares how many wrong answers with the teacher on a held-out set; maybe none."""
+    """Return who shares how many wrong answers with the teacher on a held-out set; maybe none."""
     return [] if place.seen else [row for row in numbers["shared"] if row["set"] == place.set]
 
 
 def shared_sentence(rows: list[Row]) -> str:
-    """What the first student shares with the teacher beside what the base does; counts alone."""
+    """Return what the first student shares with the teacher beside what the base does; counts
+    alone.
+    """
     base = next((row for row in rows if row["who"] == "base"), None)
     student = next((row for row in rows if row["who"] != "base"), None)
     if student is None:

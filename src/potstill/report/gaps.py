@@ -81,7 +81,8 @@ class Gaps:
 
 
 def gaps(numbers: Row, place: Place) -> Gaps | None:
-    """The gaps of one set and split of report.json; None where base and teacher are not both there.
+    """Return the gaps of one set and split of report.json; None where base and teacher are not both
+    there.
 
     A group that holds every problem is left out. A gap is told from zero where the interval and the
     exact McNemar test, corrected over the groups by Holm's method, both say so. Where it is not,
@@ -105,14 +106,16 @@ def gaps(numbers: Row, place: Place) -> Gaps | None:
 
 
 def gaps_everywhere(numbers: Row) -> list[Gaps]:
-    """The gaps of every set and split of report.json that has them, held-out problems first."""
+    """Return the gaps of every set and split of report.json that has them, held-out problems
+    first.
+    """
     found = dict.fromkeys(Place(c["set"], c["split"]) for c in numbers["comparisons"])
     ordered = sorted(found, key=lambda place: place.seen)
     return [made for place in ordered if (made := gaps(numbers, place))]
 
 
 def gap_sentences(found: Gaps) -> list[str]:
-    """What the gaps of a place say, in words, each sentence true by construction."""
+    """Return what the gaps of a place say, in words, each sentence true by construction."""
     whole = found.whole
     if whole.tells is Tells.BLOCKED:
         return ["No gap is claimed, for some responses ended in an error. Ask them again."]
@@ -158,7 +161,9 @@ def gap_sentences(found: Gaps) -> list[str]:
 
 
 def _of_format(row: Gap) -> str:
-    """How much of a gap may be format, as a clause; "" where the lower side's answers were read."""
+    """Return how much of a gap may be format, as a clause; "" where the lower side's answers were
+    read.
+    """
     unread, whose = row.unread_base, "base"
     if row.gap < 0:
         unread, whose = row.unread_teacher, "teacher"
@@ -177,7 +182,9 @@ def _p(c: Row) -> float:
 
 
 def _gap(c: Row, whole: Row, p: float, groups: int) -> Gap:
-    """One comparison of base with teacher, turned round: a gap is what the teacher has more."""
+    """Return one comparison of base with teacher, turned round: a gap is what the teacher has
+    more.
+    """
     n, gap = c["n"], -c["difference"]
     share = n / whole["n"]
     detectable = minimum_detectable_gap(n, _against(whole), _ALPHA / groups)
@@ -206,7 +213,9 @@ def _needed(whole: Row, gap: float, groups: int) -> int | None:
 
 
 def _against(whole: Row) -> float:
-    """How often the weaker alone is right: a small group shows it badly, all problems better."""
+    """Return how often the weaker alone is right: a small group shows it badly, all problems
+    better.
+    """
     return float(min(whole["only_a"], whole["only_b"]) / whole["n"])
 
 

@@ -27,7 +27,7 @@ Numbers = dict[str, Any]
 
 
 def report_numbers(data: ReportData) -> Numbers:
-    """The report as a plain dict, ready for JSON: no NaN (None instead), no lone surrogate.
+    """Return the report as a plain dict, ready for JSON: no NaN (None instead), no lone surrogate.
 
     Raises StudyError where outcome counts do not add up or a score's condition is not given.
     """
@@ -75,7 +75,7 @@ def report_numbers(data: ReportData) -> Numbers:
 
 
 def write_json(numbers: Numbers, path: Path) -> None:
-    """None; ``path`` holds the numbers as JSON, the whole file or none. Raises StoreError."""
+    """Write the numbers to ``path`` as JSON, the whole file or none. Raises StoreError."""
     from potstill.store.atomic import write_atomically
 
     text = json.dumps(numbers, indent=1, ensure_ascii=False, allow_nan=False)
@@ -86,7 +86,7 @@ def write_json(numbers: Numbers, path: Path) -> None:
 
 
 def _spend(data: ReportData) -> Numbers:
-    """What was spent in all, per bought reply, per kept lesson and per point gained.
+    """Return what was spent in all, per bought reply, per kept lesson and per point gained.
 
     A point is one of accuracy, of the primary comparison, where it is a gain beyond chance.
     """
@@ -111,7 +111,9 @@ def _spend(data: ReportData) -> Numbers:
 
 
 def _published(data: ReportData) -> list[Numbers]:
-    """Others' figures by table, each with its interval, and what the table cannot support."""
+    """Return others' figures by table, each with its interval, and what the table cannot
+    support.
+    """
     tables: dict[str, list[tuple[str, Published]]] = {}
     for who, figure in data.published:
         tables.setdefault(figure.table, []).append((who, figure))
@@ -135,12 +137,12 @@ def _published(data: ReportData) -> list[Numbers]:
 
 
 def values(record: Any) -> Numbers:
-    """The fields of a record by name, one level deep."""
+    """Return the fields of a record by name, one level deep."""
     return {f.name: getattr(record, f.name) for f in dataclasses.fields(record)}
 
 
 def written(value: Any) -> Any:
-    """Records and plain values as JSON holds them: no NaN (None instead), no lone surrogate."""
+    """Record and plain values as JSON holds them: no NaN (None instead), no lone surrogate."""
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, str):

@@ -51,7 +51,7 @@ _SCRIPTS = ("vendor/temml.min.js", "templates/typeset.js", "templates/browser.js
 
 
 def render_page(numbers: Row, figures: list[Figure], browser: Browser | None = None) -> str:
-    """The whole page as one HTML document that asks for nothing beyond itself.
+    """Return the whole page as one HTML document that asks for nothing beyond itself.
 
     Its scripts are the problem browser's, and only they may run: the page names their hashes.
     """
@@ -65,7 +65,7 @@ def render_page(numbers: Row, figures: list[Figure], browser: Browser | None = N
 
 
 def _scripts() -> list[Row]:
-    """The page's scripts with the hash by which its policy lets them run."""
+    """Return the page's scripts with the hash by which its policy lets them run."""
     found = []
     for name in _SCRIPTS:
         source = files("potstill.report").joinpath(name).read_text("utf-8")
@@ -75,7 +75,7 @@ def _scripts() -> list[Row]:
 
 
 def render_markdown(numbers: Row, figures: list[Figure]) -> str:
-    """The report as Markdown; model text is escaped, so that none of it is markup."""
+    """Return the report as Markdown; model text is escaped, so that none of it is markup."""
     environment = _environment(autoescape=False)
     return environment.get_template("report.md.j2").render(_context(numbers, figures))
 
@@ -136,14 +136,14 @@ def _context(numbers: Row, figures: list[Figure]) -> Row:
 
 
 def _own_rows(numbers: Row) -> Row:
-    """The primary set's rows by who they are of."""
+    """Return the primary set's rows by who they are of."""
     place = primary_place(numbers)
     rows = solver_rows(numbers, place) if place else []
     return {row["label"]: row for row in rows if not row["indent"] and row["n"]}
 
 
 def _conditions(numbers: Row) -> list[Row]:
-    """Each condition with the names of those who answered under it."""
+    """Return each condition with the names of those who answered under it."""
     found = []
     for condition in numbers["conditions"]:
         who = [
@@ -179,23 +179,23 @@ def _environment(*, autoescape: bool) -> Environment:
 
 
 def _finalize(value: object) -> object:
-    """Any text about to be written, its control characters made visible; markup as it is."""
+    """Return any text about to be written, its control characters made visible; markup as it is."""
     return phrases.shown(value) if type(value) is str else value
 
 
 def _counted(counts: Row, names: Row | None = None) -> str:
-    """Counts in a line, zeros left out: 323 correct, 6 wrong."""
+    """Count in a line, zeros left out: 323 correct, 6 wrong."""
     called = names or {}
     found = [f"{phrases.count(n)} {called.get(name, name)}" for name, n in counts.items() if n]
     return ", ".join(found) or "none"
 
 
 def _tight(text: str) -> str:
-    """The text with its numbers held to their signs and units at a line's end."""
+    """Return the text with its numbers held to their signs and units at a line's end."""
     return re.sub(r"(?<=\d) (?=%)|(?<=p [<=]) |(?<=\bp) (?=[<=])", "\N{NO-BREAK SPACE}", text)
 
 
 def _markdown(text: object) -> str:
-    """Text that Markdown shows as it stands, on one line, in a table cell or out of one."""
+    """Return text that Markdown shows as it stands, on one line, in a table cell or out of one."""
     line = " ".join(phrases.clip(str(text)).split())
     return _MARKUP.sub(r"\\\1", line).replace(r"\<", "&lt;").replace(r"\&", "&amp;")

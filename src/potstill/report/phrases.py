@@ -34,7 +34,9 @@ _MARKUP = re.compile(r"([\\`*_{}\[\]<>|#~&!])")
 
 
 def clip(text: str) -> str:
-    """The text for a page: control characters visible, cut after 2,000 characters and saying so."""
+    """Return the text for a page: control characters visible, cut after 2,000 characters and saying
+    so.
+    """
     if len(text) <= LONGEST:
         return shown(text)
     return (
@@ -43,18 +45,18 @@ def clip(text: str) -> str:
 
 
 def markdown(text: object) -> str:
-    """Text that Markdown shows as it stands, on one line, in a table cell or out of one."""
+    """Return text that Markdown shows as it stands, on one line, in a table cell or out of one."""
     line = " ".join(clip(str(text)).split())
     return _MARKUP.sub(r"\\\1", line).replace(r"\<", "&lt;").replace(r"\&", "&amp;")
 
 
 def percent(share: float) -> str:
-    """A share in [0, 1] as a percentage with one decimal, without its sign: 81.5."""
+    """Return a share in [0, 1] as a percentage with one decimal, without its sign: 81.5."""
     return f"{100 * share:.1f}"
 
 
 def points(share: float, *, sign: bool = False) -> str:
-    """A difference of shares in percentage points: 23.6, and +23.6 or −4.0 with ``sign``."""
+    """Return a difference of shares in percentage points: 23.6, and +23.6 or −4.0 with ``sign``."""
     value = round(100 * share, 1)
     if value == 0:
         return "0.0"
@@ -62,12 +64,14 @@ def points(share: float, *, sign: bool = False) -> str:
 
 
 def span(low: float, high: float) -> str:
-    """The ends of an interval of shares, in percent or points: 77.0 to 85.4."""
+    """Return the ends of an interval of shares, in percent or points: 77.0 to 85.4."""
     return f"{points(low)} to {points(high)}"
 
 
 def p_value(p: float | None) -> str:
-    """A p value with its sign of relation: p < 0.0001, p = 0.0312, p = 0.31; empty for None."""
+    """Return a p value with its sign of relation: p < 0.0001, p = 0.0312, p = 0.31; empty for
+    None.
+    """
     if p is None:
         return ""
     if p < 0.0001:
@@ -80,45 +84,45 @@ def p_value(p: float | None) -> str:
 
 
 def p_short(p: float | None) -> str:
-    """A p value for a column headed p: <0.0001, 0.0312, 0.31; empty for None."""
+    """Return a p value for a column headed p: <0.0001, 0.0312, 0.31; empty for None."""
     return p_value(p).removeprefix("p ").removeprefix("= ").replace("< ", "<")
 
 
 def several(n: int, noun: str) -> str:
-    """A count with its noun: 1 problem, 1,150 problems."""
+    """Return a count with its noun: 1 problem, 1,150 problems."""
     return f"{count(n)} {noun}" if n == 1 else f"{count(n)} {noun}s"
 
 
 def count(n: float) -> str:
-    """A count with commas: 1,150."""
+    """Return a count with commas: 1,150."""
     return f"{round(n):,}"
 
 
 def about(n: int) -> str:
-    """A count rounded up to three digits that matter: 1,146 is about 1,150."""
+    """Return a count rounded up to three digits that matter: 1,146 is about 1,150."""
     step = 10 ** max(0, len(str(n)) - 3)
     return count(math.ceil(n / step) * step)
 
 
 def words(mean: float) -> str:
-    """A mean length: one decimal below ten, none above."""
+    """Return a mean length: one decimal below ten, none above."""
     return f"{mean:.1f}" if mean < 9.95 else count(mean)
 
 
 def loss(value: float | None) -> str:
-    """A loss with three decimals; a dash where it was not measured."""
+    """Return a loss with three decimals; a dash where it was not measured."""
     return "–" if value is None else f"{value:.3f}"
 
 
 def money(usd: float | None) -> str:
-    """A cost in dollars; a dash where no price is known, four decimals below ten cents."""
+    """Return a cost in dollars; a dash where no price is known, four decimals below ten cents."""
     if usd is None:
         return "–"
     return f"${usd:.4f}" if 0 < usd < 0.1 else f"${usd:,.2f}"
 
 
 def listed(items: Sequence[str]) -> str:
-    """A list in a sentence: R1, R2 and R3."""
+    """Return a list in a sentence: R1, R2 and R3."""
     if len(items) < 2:
         return "".join(items)
     return f"{', '.join(items[:-1])} and {items[-1]}"

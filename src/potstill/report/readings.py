@@ -39,7 +39,7 @@ _UNREAD = "could not be read or decided"
 
 
 def reading_rows(rows: list[Row]) -> list[Row]:
-    """The solvers' rows with ``boxed``: the accuracy if only right answers in a box counted.
+    """Return the solvers' rows with ``boxed``: the accuracy if only right answers in a box counted.
 
     ``boxed`` is None where no key could be read or readings were not counted.
     """
@@ -53,12 +53,12 @@ def reading_rows(rows: list[Row]) -> list[Row]:
 
 
 def readings_present(rows: list[Row]) -> list[str]:
-    """The readings that occur in any of the rows; box, stated, not read and cut always."""
+    """Return the readings that occur in any of the rows; box, stated, not read and cut always."""
     return [r for r in READING_WORDS if r in _ALWAYS or any(x["readings"].get(r) for x in rows)]
 
 
 def format_rows(numbers: Row, place: Place) -> list[Row]:
-    """Each paired difference over a whole set, under other readings of the same answers.
+    """Return each paired difference over a whole set, under other readings of the same answers.
 
     ``claim`` says what becomes of it: "not tested", "none" where it is not beyond chance, "stands"
     where it is so however the unread answers are counted, else "may be format".
@@ -72,7 +72,7 @@ def format_rows(numbers: Row, place: Place) -> list[Row]:
 
 
 def unread_sentence(row: Mapping[str, Any]) -> str:
-    """Whose answers could not be read, how many, and what follows for the figures."""
+    """Return whose answers could not be read, how many, and what follows for the figures."""
     whose = _whose(row["who"], count(row["responses"]))
     share = percent(row["unread"] / row["responses"])
     return (
@@ -83,7 +83,7 @@ def unread_sentence(row: Mapping[str, Any]) -> str:
 
 
 def unread_advice(directory: str = "DIR") -> str:
-    """What can be done about answers that could not be read."""
+    """Return what can be done about answers that could not be read."""
     return (
         "A verifier (verify: undecided) is a second reader of them, of base and students alike; "
         f"potstill review {directory} shows a sample to a person, the base's first."
@@ -91,7 +91,8 @@ def unread_advice(directory: str = "DIR") -> str:
 
 
 def format_clause(pair: Row) -> str:
-    """How much of a difference may be format, as a clause to put behind it; "" where none matters.
+    """Return how much of a difference may be format, as a clause to put behind it; "" where none
+    matters.
 
     It is said where the difference is beyond chance only as the unread answers are counted, and
     wherever more than 2 % of the answers that count against it could not be read.
@@ -112,7 +113,9 @@ def format_clause(pair: Row) -> str:
 
 
 def format_sentence(pairs: list[Row]) -> str:
-    """Which of several differences beyond chance may be format, in a sentence; "" for none."""
+    """Return which of several differences beyond chance may be format, in a sentence; "" for
+    none.
+    """
     parts = []
     for pair in pairs:
         if pair["beyond_chance"] and _matters(pair):
@@ -137,12 +140,14 @@ def _matters(pair: Row) -> bool:
 
 
 def _lower(pair: Row) -> str:
-    """The side whose unread answers count against the difference: that which stands lower."""
+    """Return the side whose unread answers count against the difference: that which stands
+    lower.
+    """
     return "b" if pair["difference"] > 0 else "a"
 
 
 def _moved(pair: Row) -> float:
-    """How far the difference moves if all unread answers of the lower side are right."""
+    """Return how far the difference moves if all unread answers of the lower side are right."""
     return _share(pair, _lower(pair))
 
 
@@ -162,7 +167,7 @@ def _told_unread(pair: Row) -> str:
 
 
 def _undecided(pair: Row) -> str:
-    """What unread answers leave open of a difference that is not claimed."""
+    """Return what unread answers leave open of a difference that is not claimed."""
     sides = [side for side in "ab" if _share(pair, side) > MANY_UNREAD]
     if not sides:
         return ""

@@ -134,7 +134,9 @@ class Report:
 
 
 def report_schema() -> dict[str, Any]:
-    """The schema as a plain dict (JSON Schema 2020-12): every key named, no other allowed."""
+    """Return the schema as a plain dict (JSON Schema 2020-12): every key named, no other
+    allowed.
+    """
     made = TypeAdapter(Report).json_schema(mode="serialization")
     kinds = made["$defs"]
     for name, added in _ADDED.items():
@@ -152,7 +154,7 @@ def report_schema() -> dict[str, Any]:
 
 
 def _parts(value: Any) -> Iterator[dict[str, Any]]:
-    """Every object of a schema, itself first."""
+    """Yield every object of a schema, itself first."""
     if isinstance(value, dict):
         yield value
         value = list(value.values())
@@ -162,7 +164,7 @@ def _parts(value: Any) -> Iterator[dict[str, Any]]:
 
 
 def _tidy(part: dict[str, Any]) -> None:
-    """None; takes made-up titles and defaults away, closes objects, makes docstrings prose."""
+    """Take made-up titles and defaults away, closes objects, makes docstrings prose."""
     if isinstance(part.get("title"), str):
         del part["title"]
     part.pop("default", None)
@@ -178,7 +180,7 @@ def _tidy(part: dict[str, Any]) -> None:
 
 
 def _prose(docstring: str) -> str:
-    """A docstring without its markup, on one line."""
+    """Return a docstring without its markup, on one line."""
     text = re.sub(r":\w+:`~?([\w.]+)`", lambda m: m[1].rpartition(".")[2], docstring)
     return " ".join(re.sub(r"\bNone\b", "null", text).replace("``", "").split())
 

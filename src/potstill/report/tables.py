@@ -17,7 +17,7 @@ Row = dict[str, Any]
 
 
 def write_tables(numbers: Row, folder: Path) -> None:
-    """None; writes every table of the report as a CSV file."""
+    """Write every table of the report as a CSV file."""
     folder.mkdir()
     _write(folder / "scores.csv", (_flat(x) for x in numbers["scores"]))
     _write(folder / "levels.csv", (_flat(x) for x in numbers["levels"]))
@@ -33,7 +33,7 @@ def write_tables(numbers: Row, folder: Path) -> None:
 
 
 def write_gates(rows: Iterable[GateRow], folder: Path) -> None:
-    """None; writes gates.csv: what every gate saw, one text a row. Too long for report.json."""
+    """Write gates.csv: what every gate saw, one text a row. Too long for report.json."""
     names = ("problem_id", "level", "gate", "detail", "excludes")
     _write(folder / "gates.csv", ({n: _plain(getattr(row, n)) for n in names} for row in rows))
 

@@ -38,7 +38,7 @@ _SHORT = {
 
 
 def print_table(report_json: Row, console: Console) -> None:
-    """None; prints one table per set and split: base, students by level and seed, teacher.
+    """Print one table per set and split: base, students by level and seed, teacher.
 
     Outcomes stand in the same table where the console is wide enough, else in one below it; how
     answers were read is a table of its own. Solvers with many unread answers are warned of last.
@@ -61,7 +61,9 @@ def print_table(report_json: Row, console: Console) -> None:
 
 
 def plain_table(*heads: str) -> Table:
-    """An empty table in the style of all: a column of names, then these columns of numbers."""
+    """Return an empty table in the style of all: a column of names, then these columns of
+    numbers.
+    """
     from rich import box
     from rich.table import Table
 
@@ -73,7 +75,9 @@ def plain_table(*heads: str) -> Table:
 
 
 def gap_table(gaps: Gaps) -> Table:
-    """The gaps of one set: all problems, then its groups, those with too few problems dimmed."""
+    """Return the gaps of one set: all problems, then its groups, those with too few problems
+    dimmed.
+    """
     from potstill.report.gaps import Tells
 
     table = plain_table("n", "base", "teacher", "gap", "95 %", "gain", "most", "shows")
@@ -141,7 +145,7 @@ def _table(rows: list[Row], *, accuracy: bool, outcomes: list[str], names: dict[
 
 
 def _print_readings(rows: list[Row], console: Console) -> None:
-    """Nothing; prints how the answers of each solver were read, a level's seeds together."""
+    """Print how the answers of each solver were read, a level's seeds together."""
     from rich.text import Text
 
     if not any(row["readings"].get(reading) for row in rows for reading in ("stated", "unread")):
@@ -157,7 +161,7 @@ def _print_readings(rows: list[Row], console: Console) -> None:
 
 
 def _print_unread(warnings: list[Row], console: Console) -> None:
-    """Nothing; prints whose answers could not be read, with some of them, and what can be done."""
+    """Print whose answers could not be read, with some of them, and what can be done."""
     from rich.padding import Padding
     from rich.text import Text
 

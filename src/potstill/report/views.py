@@ -70,14 +70,16 @@ class Grid:
 
 
 def places(numbers: Row) -> list[Place]:
-    """Every set and split that was scored: held out first, the primary set before the others."""
+    """Return every set and split that was scored: held out first, the primary set before the
+    others.
+    """
     found = [Place(x["set"], x["split"]) for x in numbers["levels"]]
     primary = primary_place(numbers)
     return sorted(dict.fromkeys(found), key=lambda p: (p.seen, p != primary))
 
 
 def primary_place(numbers: Row) -> Place | None:
-    """Where the primary comparison was made; the first held-out set if none was declared."""
+    """Return where the primary comparison was made; the first held-out set if none was declared."""
     for c in numbers["comparisons"]:
         if c["kind"] == "primary":
             return Place(c["set"], c["split"])
@@ -87,7 +89,8 @@ def primary_place(numbers: Row) -> Place | None:
 
 
 def solver_rows(numbers: Row, place: Place) -> list[Row]:
-    """Base, students in the ladder's order, teacher; with several seeds one row each below theirs.
+    """Return base, students in the ladder's order, teacher; with several seeds one row each below
+    theirs.
 
     Each row: label, level, role, indent, n, responses, outcomes, accuracy (None where no key could
     be read), low, high, sd, words, tokens, and ``against``, its comparison with the base.
@@ -107,7 +110,8 @@ def solver_rows(numbers: Row, place: Place) -> list[Row]:
 
 
 def cause_table(numbers: Row, place: Place) -> Row:
-    """The causes of wrong answers on a whole set: who (columns), of how many responses, and rows.
+    """Return the causes of wrong answers on a whole set: who (columns), of how many responses, and
+    rows.
 
     Each row is a cause and how many of each solver's responses it explains.
     """
@@ -128,13 +132,15 @@ def cause_table(numbers: Row, place: Place) -> Row:
 
 
 def outcomes_present(rows: list[Row]) -> list[str]:
-    """The outcomes that occur in any of the rows, CORRECT and WRONG always, in precedence."""
+    """Return the outcomes that occur in any of the rows, CORRECT and WRONG always, in
+    precedence.
+    """
     always = ("CORRECT", "WRONG")
     return [o for o in OUTCOME_WORDS if o in always or any(r["outcomes"][o] for r in rows)]
 
 
 def grids(numbers: Row, place: Place) -> list[Grid]:
-    """One grid per grouping of the place's problems (section, year, ...)."""
+    """Return one grid per grouping of the place's problems (section, year, ...)."""
     here = [x for x in numbers["levels"] if Place(x["set"], x["split"]) == place]
     solvers = _ordered([x for x in here if x["group"] == "all"])
     keys = [(x["role"], x["level"]) for x in solvers]
@@ -157,7 +163,7 @@ def grids(numbers: Row, place: Place) -> list[Grid]:
 
 
 def _natural(item: tuple[str, Any]) -> tuple[bool, float, str]:
-    """Where a group's value stands: numbers by size, before words."""
+    """Return where a group's value stands: numbers by size, before words."""
     number = item[0].isdecimal()
     return (not number, float(item[0]) if number else 0.0, item[0])
 

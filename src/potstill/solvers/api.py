@@ -84,7 +84,7 @@ class Options(BaseModel):
     price: PriceOptions | None = Field(default=None, description="In place of the shipped table.")
 
     def identity(self) -> dict[str, JsonValue]:
-        """What decides the answers: who is asked and with what, never where or how fast."""
+        """Return what decides the answers: who is asked and with what, never where or how fast."""
         who: dict[str, JsonValue] = {"provider": self.provider, "model": self.model}
         return who | ({"extra_body": self.extra_body} if self.extra_body else {})
 
@@ -151,11 +151,12 @@ class ApiSolver:
         return self._name
 
     def key_of(self, ask: Ask) -> str:
-        """The ledger key of an ask, whether or not it was bought."""
+        """Return the ledger key of an ask, whether or not it was bought."""
         return key_of_request(self._request(ask))
 
     def complete(self, asks: Iterable[Ask], stage: str) -> Iterator[Completion | Unanswered]:
-        """One result per ask, in any order: from the ledger for nothing, else bought, then kept.
+        """Yield one result per ask, in any order: from the ledger for nothing, else bought, then
+        kept.
 
         Asks are drawn as results are taken: at most twice the concurrency waits. Leaving the
         iteration early cancels what is in flight. Raises EndpointError where no ask can succeed
@@ -259,7 +260,7 @@ class ApiSolver:
 def open_solver(
     options: Options, ledger: Ledger, *, stop: Callable[[], str] = never
 ) -> Iterator[ApiSolver]:
-    """The solver of these options, as every solver plugin gives one."""
+    """Yield the solver of these options, as every solver plugin gives one."""
     yield ApiSolver(options, ledger, stop=stop)
 
 
@@ -282,7 +283,7 @@ def _api_key(options: Options) -> str:
 
 
 def completion_from(ask: Ask, key: str, raw: bytes) -> Completion:
-    """What a committed raw reply says to an ask."""
+    """Return what a committed raw reply says to an ask."""
     try:
         return _completion(ask, key, parse_completion(raw))
     except NotAReply as exc:

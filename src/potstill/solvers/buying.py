@@ -89,7 +89,7 @@ class Buyer:
         return 2 * int(limiter.limit) if limiter else 2 * min(64, self._terms.concurrency)
 
     def send(self, errands: list[Errand]) -> None:
-        """Nothing; the errands will be bought."""
+        """Hand over the errands to be bought."""
         if not errands:
             return
         if self._thread is None:
@@ -100,7 +100,7 @@ class Buyer:
             self._loop.call_soon_threadsafe(self._session.start, errands)
 
     def take(self, block: bool) -> list[Bought]:
-        """What has come of errands since; waits for the first where ``block``. May raise."""
+        """Return what has come of errands since; waits for the first where ``block``. May raise."""
         ready: list[Bought] = []
         while True:
             try:
@@ -112,7 +112,7 @@ class Buyer:
             ready.append(item)
 
     def close(self) -> None:
-        """Nothing; what was in flight is cancelled and the thread has ended."""
+        """Cancel what is in flight and end the thread."""
         thread, self._thread = self._thread, None
         if thread is None:
             return
@@ -334,7 +334,7 @@ class _Session:
         self._lost_in_a_row = 0
 
     def _lost(self, why: str, whole_endpoint: bool) -> None:
-        """Raises EndpointError where so many asks are lost that the endpoint must be at fault."""
+        """Raise EndpointError where so many asks are lost that the endpoint must be at fault."""
         if self._proven and not whole_endpoint:
             return
         self._lost_in_a_row += 1

@@ -36,7 +36,7 @@ def ask_past_cuts(
     stage: str,
     when_cut: WhenCut,
 ) -> Iterator[Completion | Unanswered]:
-    """One result per ask; a cut one is asked again soon after, and comes as that left it.
+    """Yield one result per ask; a cut one is asked again soon after, and comes as that left it.
 
     A second attempt that fails comes back as the error it is, and the next run makes it again; one
     that nobody has a record of leaves the cut reply as it was. Never asks a third time.
@@ -76,7 +76,7 @@ def ask_past_cuts(
 def _settled(
     first: Completion, second: Completion | Unanswered, when_cut: WhenCut
 ) -> Completion | Unanswered:
-    """What is made of a cut reply and what its second attempt brought."""
+    """Return what is made of a cut reply and what its second attempt brought."""
     if isinstance(second, Unanswered):
         return first
     if when_cut.do == "again" or second.finish is Finish.ERROR:
@@ -94,7 +94,7 @@ def _second(ask: Ask, first: Completion, when_cut: WhenCut) -> Ask:
 
 
 def _joined(first: Completion, second: Completion) -> Completion:
-    """The whole of a continued reply."""
+    """Return the whole of a continued reply."""
     return replace(
         second,
         reasoning=first.reasoning + second.reasoning,

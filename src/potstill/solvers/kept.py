@@ -32,7 +32,7 @@ class KeptReplies:
 
     @classmethod
     def of(cls, module: Any, options: Any, ledger: Ledger) -> KeptReplies:
-        """The replies to the solver that a plugin's module opens with these options.
+        """Return the replies to the solver that a plugin's module opens with these options.
 
         Its provider in the ledger is ``options.provider``, or the module's ``PROVIDER``; its model
         ``module.ledger_model(options)`` where there is one, or ``options.model``. Raises InputError
@@ -54,7 +54,10 @@ class KeptReplies:
         return self._model
 
     def complete(self, asks: Iterable[Ask], stage: str) -> Iterator[Completion | Unanswered]:
-        """One result per ask, in order. Raises StoreError where the ledger knows nothing of one."""
+        """Yield one result per ask, in order.
+
+        Raises StoreError where the ledger knows nothing of one.
+        """
         for ask in asks:
             request = request_json(
                 *(self._provider, self._model, ask.messages, ask.sampling),

@@ -66,7 +66,7 @@ class LocalSolver:
         solver_id: str,
         batch_size: int = 0,
     ) -> None:
-        """A solver; ``batch_size`` 0 takes as many sequences as memory holds, up to 256.
+        """Open a solver; ``batch_size`` 0 takes as many sequences as memory holds, up to 256.
 
         Raises InputError where ``adapter`` is no adapter's folder.
         """
@@ -93,7 +93,7 @@ class LocalSolver:
         return self._model
 
     def complete(self, asks: Iterable[Ask], stage: str) -> Iterator[Completion | Unanswered]:
-        """One completion per ask, in the order they end, each committed to the ledger first.
+        """Yield one completion per ask, in the order they end, each committed to the ledger first.
 
         What the ledger holds is not generated again. A prompt that leaves no room in the model's
         context comes back with finish ERROR. Raises PotstillError where memory does not suffice.
@@ -130,7 +130,7 @@ class LocalSolver:
                     return
 
     def _begin(self, ask: Ask, number: int, pending: dict[int, _Pending]) -> Completion | Request:
-        """The reply if it is known or impossible, else the request to decode."""
+        """Return the reply if it is known or impossible, else the request to decode."""
         from potstill.models.model import prompt_tokens
 
         request = request_json(
@@ -153,7 +153,9 @@ class LocalSolver:
         return Request(number, prompt, ask.sampling, seed)
 
     def _open(self, stack: ExitStack, first: Request) -> Decoder:
-        """A decoder on the base with the adapter mounted, both put back when ``stack`` closes."""
+        """Return a decoder on the base with the adapter mounted, both put back when ``stack``
+        closes.
+        """
         stack.enter_context(self._base.lent(f"the solver {self._id}"))
         tokens = len(first.prompt) + first.sampling.max_tokens
         return stack.enter_context(
@@ -174,7 +176,7 @@ class LocalSolver:
     def _commit(
         self, done: list[Finished], pending: dict[int, _Pending], stage: str
     ) -> list[Completion]:
-        """The completions of what finished, after all of them are on disk."""
+        """Return the completions of what finished, after all of them are on disk."""
         entries: list[Entry] = []
         asks: list[Ask] = []
         for finished in done:
@@ -209,7 +211,7 @@ class LocalSolver:
 
 
 def local_model(base_hash: str, adapter: Path | None, precision: str) -> str:
-    """The name in the ledger of a base, or of a student on it.
+    """Return the name in the ledger of a base, or of a student on it.
 
     Raises InputError where ``adapter`` is no adapter's folder.
     """
@@ -220,7 +222,7 @@ def local_model(base_hash: str, adapter: Path | None, precision: str) -> str:
 
 
 def completion_of(ask: Ask, key: str, raw: bytes) -> Completion:
-    """The completion that a local model's recorded reply holds."""
+    """Return the completion that a local model's recorded reply holds."""
     parsed = parse_completion(raw)
     return Completion(
         tag=ask.tag,

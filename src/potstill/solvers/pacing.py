@@ -33,7 +33,7 @@ class Limiter:
         self._load_floor = 0.0
 
     async def acquire(self) -> None:
-        """Nothing; returns when a request may be sent."""
+        """Return when a request may be sent."""
         if self.in_flight < int(self.limit) and not self._waiting:
             self.in_flight += 1
         else:
@@ -53,12 +53,12 @@ class Limiter:
             raise
 
     def release(self) -> None:
-        """Nothing; gives the slot to whoever waits longest."""
+        """Give the slot to whoever waits longest."""
         self.in_flight -= 1
         self._admit()
 
     def answered(self, load_s: float, slack_s: float) -> None:
-        """Nothing; an answer came. ``load_s`` is what grows when the endpoint is overloaded.
+        """Note that an answer came. ``load_s`` is what grows when the endpoint is overloaded.
 
         That is the time to the first byte of a stream, or the time per token; growth below
         ``slack_s`` is noise.
@@ -75,7 +75,7 @@ class Limiter:
             self._admit()
 
     def throttled(self, sent_at: float, pause_s: float) -> None:
-        """Nothing; the endpoint said too much. No one sends anything for ``pause_s``."""
+        """Note that the endpoint said too much. No one sends anything for ``pause_s``."""
         self._paused_until = max(self._paused_until, time.monotonic() + pause_s)
         if sent_at >= self._decreased_at:
             self._decrease(_DECREASE)
@@ -101,7 +101,7 @@ class Rate:
         self._next = 0.0
 
     async def take(self, amount: float = 1.0) -> None:
-        """Nothing; returns when the amount may be used."""
+        """Return when the amount may be used."""
         if self._interval_s == 0.0:
             return
         now = time.monotonic()
@@ -111,5 +111,5 @@ class Rate:
             await asyncio.sleep(due - now)
 
     def settle(self, more: float) -> None:
-        """Nothing; corrects an estimate that was taken before (negative gives back)."""
+        """Correct an estimate that was taken before (negative gives back)."""
         self._next += more * self._interval_s

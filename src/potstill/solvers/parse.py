@@ -49,7 +49,9 @@ class Parsed:
 
 
 def parse_completion(raw: bytes) -> Parsed:
-    """The text, reasoning, ending and tokens of a raw reply. Raises NotAReply where it is none.
+    """Return the text, reasoning, ending and tokens of a raw reply.
+
+    Raises NotAReply where it is none.
 
     Reasoning is ``reasoning_content``, else ``reasoning``, else what stands before ``</think>``.
     """
@@ -137,7 +139,7 @@ def _detail(usage: Mapping[str, Any], group: str, name: str) -> int:
 
 
 def _count(value: Any) -> int:
-    """A count of tokens; 0 for what is none, or is more than any reply can have."""
+    """Return a count of tokens; 0 for what is none, or is more than any reply can have."""
     return value if type(value) is int and 0 < value < _MOST_TOKENS else 0
 
 
@@ -152,7 +154,7 @@ def completion_bytes(
     reply_id: str = "chatcmpl-local",
     created: int | None = None,
 ) -> bytes:
-    """The bytes of a chat.completion, for a reply that no one sent as one (a local model's).
+    """Return the bytes of a chat.completion, for a reply that no one sent as one (a local model's).
 
     ``finish`` is the wire's word: ``stop``, ``length`` or ``content_filter``.
     """
@@ -171,7 +173,7 @@ def completion_bytes(
 
 
 def usage_of(tokens_in: int, tokens_out: int) -> dict[str, int]:
-    """The usage object of a reply of that many tokens."""
+    """Return the usage object of a reply of that many tokens."""
     return {
         "prompt_tokens": tokens_in,
         "completion_tokens": tokens_out,
@@ -180,7 +182,9 @@ def usage_of(tokens_in: int, tokens_out: int) -> dict[str, int]:
 
 
 def wire_seed(seed: int, sample: int, attempt: int) -> int:
-    """The seed that goes over the wire: independent draws of one question must differ in it."""
+    """Return the seed that goes over the wire: independent draws of one question must differ in
+    it.
+    """
     return seed + 7919 * sample + 104_729 * attempt
 
 
@@ -203,7 +207,7 @@ class Assembly:
         self.done = False
 
     def feed(self, data: bytes) -> None:
-        """Nothing; takes the next bytes of the body, however they were cut."""
+        """Take the next bytes of the body, however they were cut."""
         *lines, rest = data.split(b"\n")
         for line in lines:
             self._line(b"".join([*self._pending, line]).rstrip(b"\r"))
@@ -212,7 +216,10 @@ class Assembly:
             self._pending.append(rest)
 
     def raw(self) -> bytes:
-        """The assembled body. Raises NotAReply where the stream ended before it was whole."""
+        """Return the assembled body.
+
+        Raises NotAReply where the stream ended before it was whole.
+        """
         if self._pending:
             self.feed(b"\n")
         if self._finish is None:

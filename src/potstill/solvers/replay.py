@@ -97,7 +97,7 @@ class Options(BaseModel):
     concurrency: int = Field(default=32, ge=1, description="Calls in flight.")
 
     def identity(self) -> dict[str, JsonValue]:
-        """What decides the answers: the model and the files with their columns."""
+        """Return what decides the answers: the model and the files with their columns."""
         return {"model": self.model, "files": [f.model_dump(mode="json") for f in self.files]}
 
 
@@ -111,7 +111,8 @@ class Recording:
 
     @classmethod
     def read(cls, files: Iterable[ReplayFile], model: str = "") -> Recording:
-        """The recording in some files; ``model`` is whose replies they are unless they say so.
+        """Return the recording in some files; ``model`` is whose replies they are unless they say
+        so.
 
         Raises InputError naming the file, the line and the nearest column where one is missing.
         """
@@ -126,7 +127,7 @@ class Recording:
         return sorted(self._questions)
 
     def add(self, file: ReplayFile, model: str = "") -> None:
-        """Nothing; the file's replies are in the recording, the first of equal questions kept."""
+        """Add the file's replies to the recording; the first of equal questions is kept."""
         path = Path(file.path).expanduser()
         if path.suffix == ".sqlite":
             self._add_ledger(path, file.model)
@@ -140,7 +141,7 @@ class Recording:
             raise InputError(f"{path} holds no recorded reply; check its columns.")
 
     def reply(self, request: ChatRequest) -> ChatReply:
-        """The recorded reply to a chat, looked up by its model and then by its question.
+        """Return the recorded reply to a chat, looked up by its model and then by its question.
 
         The same chat with the same sampling first; else the longest recorded question that stands
         in the last user message, blanks collapsed. Raises UnknownQuestion where there is none.
@@ -177,7 +178,7 @@ class Recording:
 
 
 def _asked(entry: Entry, path: Path) -> tuple[list[Mapping[str, Any]], int]:
-    """The messages of a ledger's entry and the seed that went over the wire."""
+    """Return the messages of a ledger's entry and the seed that went over the wire."""
     try:
         asked = parse_json(entry.request)
         messages: list[Mapping[str, Any]] = [dict(turn) for turn in asked["messages"]]
@@ -211,7 +212,9 @@ class _Questions:
         return True
 
     def find(self, text: str, answer: str) -> ChatReply | None:
-        """The reply to the longest question in ``text``: the one on ``answer``, else on any."""
+        """Return the reply to the longest question in ``text``: the one on ``answer``, else on
+        any.
+        """
         replies = self._replies.get(self._question_in(text), {})
         return replies.get(answer) or replies.get(None)
 
@@ -235,7 +238,7 @@ _JUDGED = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
 
 
 def _judged_answer(text: str) -> str:
-    """The answer that a judge is asked about, as the judge's prompt holds it."""
+    """Return the answer that a judge is asked about, as the judge's prompt holds it."""
     found = _JUDGED.search(text)
     return _collapsed(found[1]) if found else ""
 
@@ -301,7 +304,7 @@ class ReplaySolver:
         return self._model
 
     def complete(self, asks: Iterable[Ask], stage: str) -> Iterator[Completion | Unanswered]:
-        """One result per ask; each reply is in the ledger first, as if it had been bought."""
+        """Yield one result per ask; each reply is in the ledger first, as if it had been bought."""
         for chunk in in_batches(asks, _CHUNK):
             results: list[Completion | Unanswered] = []
             fresh: dict[str, Entry] = {}
@@ -360,7 +363,7 @@ def price(options: Options) -> Price:
 def open_solver(
     options: Options, ledger: Ledger, *, stop: Callable[[], str] = never
 ) -> Iterator[Solver]:
-    """The replay of these options, over HTTP on this machine unless ``http`` is false."""
+    """Yield the replay of these options, over HTTP on this machine unless ``http`` is false."""
     recording = Recording.read(options.files, options.model)
     if not options.http:
         yield ReplaySolver(recording, options.model, ledger)

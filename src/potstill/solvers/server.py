@@ -101,7 +101,7 @@ class Call:
 def create_app(
     answer: Callable[[ChatRequest], ChatReply], models: Sequence[str], *, latency_s: float = 0.0
 ) -> Starlette:
-    """An ASGI app that answers chats with ``answer``, each after ``latency_s`` seconds.
+    """Return an ASGI app that answers chats with ``answer``, each after ``latency_s`` seconds.
 
     ``answer`` runs in the event loop, so it must be quick; UnknownQuestion becomes a 404 with the
     code ``recording_not_found``.
@@ -126,7 +126,8 @@ def create_app(
 
 
 def chat_app(chat: Callable[[Request], Awaitable[Response]], models: Sequence[str]) -> Starlette:
-    """An ASGI app with the two paths of the chat completions API; ``chat`` answers the chats.
+    """Return an ASGI app with the two paths of the chat completions API; ``chat`` answers the
+    chats.
 
     The request's Host must be a name of this machine: a page of another site that has its own name
     point here cannot read what is served.
@@ -152,7 +153,7 @@ def chat_app(chat: Callable[[Request], Awaitable[Response]], models: Sequence[st
 
 
 async def lost(request: Request, exc: Exception) -> Response:
-    """The answer to a path or a method that is not served."""
+    """Return the answer to a path or a method that is not served."""
     from starlette.responses import JSONResponse
 
     status = int(getattr(exc, "status_code", 500))
@@ -161,18 +162,18 @@ async def lost(request: Request, exc: Exception) -> Response:
 
 
 def error_body(message: str, code: str) -> dict[str, object]:
-    """The API's error object."""
+    """Return the API's error object."""
     kind = "invalid_request_error"
     return {"error": {"message": message, "type": kind, "param": None, "code": code}}
 
 
 async def read_call(request: Request) -> Call:
-    """The call that an HTTP request holds. Raises BadRequest for anything else."""
+    """Return the call that an HTTP request holds. Raises BadRequest for anything else."""
     return _call(await read_body(request))
 
 
 async def read_body(request: Request) -> bytes:
-    """The body of an HTTP request. Raises BadRequest for more than 8 MiB."""
+    """Return the body of an HTTP request. Raises BadRequest for more than 8 MiB."""
     body = bytearray()
     async for part in request.stream():
         body += part
@@ -254,7 +255,7 @@ async def _events(call: Call, reply: ChatReply) -> AsyncIterator[bytes]:
 
 
 def chunk_head(model: str) -> dict[str, object]:
-    """What every chunk of one stream begins with."""
+    """Return what every chunk of one stream begins with."""
     return {
         "id": "chatcmpl-local",
         "object": "chat.completion.chunk",
@@ -264,12 +265,15 @@ def chunk_head(model: str) -> dict[str, object]:
 
 
 def event_bytes(chunk: dict[str, object]) -> bytes:
-    """A chunk as a server-sent event."""
+    """Return a chunk as a server-sent event."""
     return b"data: " + json.dumps(chunk).encode() + b"\n\n"
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens there, with room for many who ask at once. Raises EndpointError."""
+    """Return a socket that listens there, with room for many who ask at once.
+
+    Raises EndpointError.
+    """
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -302,7 +306,7 @@ def _server(app: Starlette) -> uvicorn.Server:
 
 @contextmanager
 def serve(app: Starlette, port: int = 0, host: str = "127.0.0.1") -> Iterator[str]:
-    """The base URL (``http://host:port/v1``) of the app, served in a thread of this process.
+    """Yield the base URL (``http://host:port/v1``) of the app, served in a thread of this process.
 
     Port 0 takes a free one. Raises EndpointError where the port is taken.
     """
@@ -328,7 +332,7 @@ def run(
     host: str = "127.0.0.1",
     ready: Callable[[str], None] = lambda base_url: None,
 ) -> None:
-    """Nothing; serves until interrupted. ``ready`` is told the base URL first."""
+    """Serve until interrupted. ``ready`` is told the base URL first."""
     listener = listen(host, port)
     ready(f"http://{host}:{listener.getsockname()[1]}/v1")
     try:

@@ -24,7 +24,7 @@ def solve(
     attempt: int = 0,
     when_cut: WhenCut | None = None,
 ) -> Iterator[Response | NotAsked]:
-    """Responses of any solver to any problems under one condition, in the order they come.
+    """Yield responses of any solver to any problems under one condition, in the order they come.
 
     A reply cut at the limit is a response like any other, or is asked past its cut once where
     ``when_cut`` says how.

@@ -54,7 +54,7 @@ def price(options: Options) -> Price:
 def open_solver(
     options: Options, ledger: Ledger, *, stop: Callable[[], str] = never
 ) -> Iterator[LocalSolver]:
-    """The model of these options as a solver, without an adapter; its id is the model's name.
+    """Yield the model of these options as a solver, without an adapter; its id is the model's name.
 
     Answers cost nothing, so ``stop`` is never asked.
     """

@@ -60,7 +60,7 @@ class NoRecord(Exception):
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float:
-    """The seconds that a ``Retry-After`` (seconds or a date) asks to wait, else 0."""
+    """Return the seconds that a ``Retry-After`` (seconds or a date) asks to wait, else 0."""
     for name, unit_s in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         value = headers.get(name, "").strip()
         try:
@@ -108,15 +108,15 @@ class Transport:
         )
 
     async def close(self) -> None:
-        """Nothing; the connections are gone."""
+        """Close the connections."""
         await self._session.close()
 
     def redacted(self, text: str) -> str:
-        """The text without the API key."""
+        """Return the text without the API key."""
         return text.replace(self._secret, "[redacted]") if self._secret else text
 
     async def fetch(self, body: bytes) -> Fetched:
-        """The raw reply to one request body.
+        """Return the raw reply to one request body.
 
         Raises Failure (repeat it), Refused (this one never), NoRecord (a replay's 404) or
         EndpointError (no request can succeed).

@@ -23,7 +23,9 @@ R = TypeVar("R")
 
 
 def arrow_schema(record: type) -> pa.Schema:
-    """The Arrow schema of a record type: enums as strings, unions of records as tagged JSON."""
+    """Return the Arrow schema of a record type: enums as strings, unions of records as tagged
+    JSON.
+    """
     import pyarrow as pa
 
     hints = typing.get_type_hints(record)
@@ -33,13 +35,15 @@ def arrow_schema(record: type) -> pa.Schema:
 
 
 def to_rows(record: type, items: Iterable[Any]) -> list[dict[str, Any]]:
-    """Plain dictionaries of records, fit for :func:`arrow_schema`."""
+    """Return plain dictionaries of records, fit for :func:`arrow_schema`."""
     names = [f.name for f in dataclasses.fields(record)]
     return [{name: _to_plain(getattr(item, name)) for name in names} for item in items]
 
 
 def from_batch(record: type[R], batch: pa.RecordBatch) -> list[R]:
-    """The records that :func:`to_rows` made plain. Raises ValueError or KeyError where it did not.
+    """Return the records that :func:`to_rows` made plain.
+
+    Raises ValueError or KeyError where it did not.
 
     Columns that a record has since got may be missing, if it has a default for them.
     """
@@ -59,7 +63,7 @@ def from_batch(record: type[R], batch: pa.RecordBatch) -> list[R]:
 
 @cache
 def _readers(record: Any) -> dict[str, Callable[[Any], Any] | None]:
-    """By field, what makes its value of a plain one; None where it is the plain one."""
+    """Return by field what makes its value of a plain one; None where it is the plain one."""
     hints = typing.get_type_hints(record)
     return {f.name: _reader(hints[f.name]) for f in dataclasses.fields(record)}
 
@@ -71,7 +75,7 @@ def _reader(hint: Any) -> Callable[[Any], Any] | None:
 
 
 def _check_columns(batch: pa.RecordBatch, record: type) -> None:
-    """Nothing; raises ValueError where a column is unknown, of another type, or holds a blank."""
+    """Raise ValueError where a column is unknown, of another type, or holds a blank."""
     wanted = {field.name: field.type for field in arrow_schema(record)}
     for name, column in zip(batch.schema.names, batch.columns, strict=True):
         if wanted.get(name) != column.type:

@@ -38,7 +38,9 @@ class Writing:
 
 @contextmanager
 def disk_errors() -> Iterator[None]:
-    """What Rust's libraries (safetensors, tokenizers) say of the disk leaves as an OSError."""
+    """Yield what Rust's libraries (safetensors, tokenizers) say of the disk leaves as an
+    OSError.
+    """
     try:
         yield
     except OSError:
@@ -51,7 +53,7 @@ def disk_errors() -> Iterator[None]:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Nothing; ``path`` holds the old file or the whole new one, whenever the power goes."""
+    """Write a file so that ``path`` holds the old or the whole new one, whenever the power goes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -66,14 +68,14 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Nothing; ``path`` holds the value as JSON, whole. Raises StoreError if the disk refuses."""
+    """Write the value to ``path`` as JSON, whole. Raises StoreError if the disk refuses."""
     text = json.dumps(value, indent=1, ensure_ascii=False) + "\n"
     with Writing(str(path.parent)):
         write_atomically(path, text.encode("utf-8", "replace"))
 
 
 def versions_of(names: Iterable[str]) -> dict[str, str]:
-    """The versions of those packages that are installed."""
+    """Return the versions of those packages that are installed."""
     from importlib.metadata import PackageNotFoundError, version
 
     found = {}

@@ -51,7 +51,9 @@ class Cell:
 
     @staticmethod
     def of(stage: str, **inputs: Any) -> Cell:
-        """The cell of a stage whose content these inputs decide (records or plain values)."""
+        """Return the cell of a stage whose content these inputs decide (records or plain
+        values).
+        """
         return Cell(stage, content_hash({"stage": stage, "inputs": inputs})[:20])
 
 
@@ -82,11 +84,11 @@ class Store:
         self._check_format(create)
 
     def exists(self, cell: Cell) -> bool:
-        """Whether the cell is finished."""
+        """Return whether the cell is finished."""
         return bool(self._fs.exists(self._path(cell, "manifest.json")))
 
     def manifest(self, cell: Cell) -> Manifest:
-        """The manifest of a finished cell."""
+        """Return the manifest of a finished cell."""
         raw = self._read_json(self._path(cell, "manifest.json"))
         try:
             body = {k: v for k, v in raw.items() if k != "format_version"}
@@ -109,7 +111,9 @@ class Store:
         *,
         summary: Mapping[str, Any] | None = None,
     ) -> Manifest:
-        """The manifest of a cell just written: each table is a record type and its records."""
+        """Return the manifest of a cell just written: each table is a record type and its
+        records.
+        """
         with self.filling(cell, {name: record for name, (record, _) in tables.items()}) as filling:
             for name, (_, items) in tables.items():
                 for item in items:
@@ -119,7 +123,8 @@ class Store:
 
     @contextmanager
     def filling(self, cell: Cell, tables: Mapping[str, type]) -> Iterator[Filling]:
-        """The tables (name: record type) of a cell, to add rows to; at the end it is finished.
+        """Yield the tables (name: record type) of a cell, to add rows to; at the end it is
+        finished.
 
         Where the block raises, nothing of it is left.
         """
@@ -149,7 +154,7 @@ class Store:
                 self._finish(cell, files, rows, filling.summary)
 
     def adopt(self, cell: Cell, *, summary: Mapping[str, Any] | None = None) -> Manifest:
-        """The manifest of a cell whose files someone else wrote into :meth:`folder`."""
+        """Return the manifest of a cell whose files someone else wrote into :meth:`folder`."""
         folder = self.folder(cell)
         files = {
             path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
@@ -160,22 +165,25 @@ class Store:
             return self._finish(cell, files, {}, summary or {})
 
     def discard(self, cell: Cell) -> None:
-        """Nothing; the cell is no longer finished, and the next run makes it anew."""
+        """Unfinish the cell: the next run makes it anew."""
         with self._writing():
             self._fs.rm_file(self._path(cell, "manifest.json"))
 
     def folder(self, cell: Cell) -> Path:
-        """The local folder of a cell, for files that are not tables (adapters)."""
+        """Return the local folder of a cell, for files that are not tables (adapters)."""
         if not self._local:
             raise StoreError(f"{self._root} is not a local folder; students are trained into one.")
         return Path(self._path(cell, ""))
 
     def read(self, cell: Cell, table: str, record: type[R]) -> list[R]:
-        """The records of one table of a finished cell, checked against the manifest's sha256."""
+        """Return the records of one table of a finished cell, checked against the manifest's
+        sha256.
+        """
         return list(self._open_rows(cell, table, record))
 
     def rows(self, cell: Cell, table: str, record: type[R]) -> Sequence[R]:
-        """As :meth:`read`, but where the table is large, records are decoded as they are come to.
+        """Read as :meth:`read` does, but where the table is large, records are decoded as they are
+        come to.
 
         What cannot be decoded then raises StoreError while the sequence is used.
         """
@@ -189,14 +197,14 @@ class Store:
         return Rows(record, lambda: self._fs.open(path, "rb"), lambda: self._damaged(cell, name))
 
     def check_ids(self, cell: Cell, table: str, ids: Iterable[str], known: Container[str]) -> None:
-        """Nothing; raises StoreError where one of a table's ids is not ``known``."""
+        """Raise StoreError where one of a table's ids is not ``known``."""
         if not all(i in known for i in ids):
             raise self._damaged(cell, f"{table}.parquet")
 
     def check_in_order(
         self, cell: Cell, table: str, ids: Iterable[str], known: Iterable[str]
     ) -> None:
-        """Nothing; raises StoreError where a table's ids do not come in the order of ``known``.
+        """Raise StoreError where a table's ids do not come in the order of ``known``.
 
         Any id may come several times in a row, or not at all.
         """
@@ -207,17 +215,19 @@ class Store:
     def check_same(
         self, cell: Cell, table: str, found: Iterable[Any], expected: Iterable[Any]
     ) -> None:
-        """Nothing; raises StoreError where a table's rows are not those expected, in order."""
+        """Raise StoreError where a table's rows are not those expected, in order."""
         if not all(a == b for a, b in zip_longest(found, expected)):
             raise self._damaged(cell, f"{table}.parquet")
 
     def digest(self, cell: Cell) -> str:
-        """The sha256 of a finished cell's manifest, which holds those of the cell's files."""
+        """Return the sha256 of a finished cell's manifest, which holds those of the cell's
+        files.
+        """
         data: bytes = self._fs.cat_file(self._path(cell, "manifest.json"))
         return hashlib.sha256(data).hexdigest()
 
     def verify(self, cell: Cell) -> None:
-        """Nothing, if every file of the cell still has the sha256 of its manifest."""
+        """Check that every file of the cell still has the sha256 of its manifest."""
         for name in self.manifest(cell).files:
             self._check(cell, name)
 
@@ -228,7 +238,7 @@ class Store:
                 yield from self.rows(Cell(stage, manifest.key), table, record)
 
     def cells(self) -> list[Manifest]:
-        """The manifests of all finished cells, by stage and key."""
+        """Return the manifests of all finished cells, by stage and key."""
         pattern = posixpath.join(self._root, "cells", "*", "*", "manifest.json")
         found = sorted(str(path) for path in self._fs.glob(pattern))
         return [self.manifest(Cell(*path.split("/")[-3:-1])) for path in found]
@@ -282,7 +292,7 @@ class Store:
         return posixpath.join(self._root, "cells", cell.stage, cell.key, name)
 
     def _document(self, path: str) -> bytes:
-        """A file, or as much of it as any document of ours has."""
+        """Return a file, or as much of it as any document of ours has."""
         data: bytes = self._fs.cat_file(path, end=min(self._fs.size(path), DOCUMENT_BYTES))
         return data
 
@@ -299,7 +309,10 @@ class Store:
             ) from exc
 
     def _read_marker(self, path: str) -> Any:
-        """The mark of a study directory. Its folder holds the ledger: no advice may delete that."""
+        """Return the mark of a study directory.
+
+        Its folder holds the ledger: no advice may delete that.
+        """
         try:
             return parse_json(self._document(path))
         except ValueError as exc:
@@ -345,7 +358,7 @@ class Filling:
         self._writers, self._writing = writers, writing
 
     def add(self, table: str, item: Any) -> None:
-        """Nothing; the record is a row of the table. Raises StoreError if the disk refuses."""
+        """Add the record to the table as a row. Raises StoreError if the disk refuses."""
         with self._writing:
             self._writers[table].add(item)
 
@@ -382,7 +395,7 @@ class _Sink:
 
 
 def _sweep(folder: Path, tables: Iterable[str]) -> None:
-    """Nothing; what a killed run was writing there is gone (a study has one writer)."""
+    """Delete what a killed run was writing there (a study has one writer)."""
     for name in tables:
         for left in folder.glob(f".{name}.parquet.*"):
             left.unlink()

@@ -54,7 +54,7 @@ def read_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
 
 
 def read_columns(path: Path) -> tuple[str, ...]:
-    """The names of a table's columns (of a JSON file: the keys of its first row)."""
+    """Return the names of a table's columns (of a JSON file: the keys of its first row)."""
     if path.suffix.lower() == ".parquet" and path.is_file():
         return parquet_rows(path)[0]
     for _, row in read_rows(path):
@@ -66,14 +66,17 @@ def read_columns(path: Path) -> tuple[str, ...]:
 
 
 def column(row: Mapping[str, Any], name: str, where: str) -> Any:
-    """The cell of a named column. Raises InputError with the nearest name and all there are."""
+    """Return the cell of a named column.
+
+    Raises InputError with the nearest name and all there are.
+    """
     if name in row:
         return row[name]
     raise InputError(f"{where} has no column {name!r}{nearest(name, row)}.")
 
 
 def as_text(cell: Any) -> str:
-    """A cell as stripped text: "" for none, a whole float without its ".0"."""
+    """Return a cell as stripped text: "" for none, a whole float without its ".0"."""
     if cell is None:
         return ""
     if isinstance(cell, bool):
@@ -86,7 +89,10 @@ def as_text(cell: Any) -> str:
 
 
 def load_json(path: Path) -> Any:
-    """The value of a JSON file. Raises InputError naming the file, the line and what is wrong."""
+    """Return the value of a JSON file.
+
+    Raises InputError naming the file, the line and what is wrong.
+    """
     try:
         text = read_bytes(path, TABLE_BYTES).decode("utf-8-sig")
     except FileNotFoundError as exc:
@@ -182,7 +188,10 @@ def _object(row: Any, where: str) -> Mapping[str, Any]:
 
 
 def parquet_rows(path: Path) -> tuple[tuple[str, ...], Iterator[tuple[int, dict[str, Any]]]]:
-    """The columns and the numbered rows of a Parquet file. Raises InputError for a damaged one."""
+    """Yield the columns and the numbered rows of a Parquet file.
+
+    Raises InputError for a damaged one.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 

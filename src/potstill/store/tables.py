@@ -50,19 +50,19 @@ class TableWriter:
         )
 
     def add(self, item: Any) -> None:
-        """Nothing; the record is a row of the table."""
+        """Add the record to the table as a row."""
         self._waiting.append(item)
         self._characters += _characters(item)
         if len(self._waiting) >= BATCH_ROWS or self._characters >= BATCH_CHARACTERS:
             self._flush()
 
     def close(self) -> None:
-        """Nothing; the sink holds the whole table and is left open."""
+        """Write the rest of the table; the sink is left open."""
         self._flush()
         self._writer.close()
 
     def abandon(self) -> None:
-        """Nothing; whatever was written is not wanted (not even if a full disk refuses it)."""
+        """Give up whatever was written (even if a full disk refuses it)."""
         with suppress(OSError):
             self._writer.close()
 
@@ -81,7 +81,7 @@ class Lazy(Sequence[R]):
     _hash = ""
 
     def content_hash(self) -> str:
-        """The sha256 hex digest of the items, as of a list of them."""
+        """Return the sha256 hex digest of the items, as of a list of them."""
         self._hash = self._hash or hash_items(self)
         return self._hash
 
@@ -198,7 +198,7 @@ class Part(Lazy[R]):
 
 
 def part(whole: Sequence[R], places: Sequence[int]) -> Sequence[R]:
-    """The items at these places: a list of a list's, a view of a large sequence's."""
+    """Return the items at these places: a list of a list's, a view of a large sequence's."""
     return Part(whole, places) if isinstance(whole, Lazy) else [whole[i] for i in places]
 
 

@@ -16,7 +16,9 @@ R = TypeVar("R")
 
 
 def make(record: type[R], fields: Any) -> R:
-    """The record of these fields. Raises ValueError naming the first that is not what it must be.
+    """Return the record of these fields.
+
+    Raises ValueError naming the first that is not what it must be.
 
     Enums are given by their values; numbers are finite and whole ones have 64 bits at most.
     """
@@ -45,7 +47,9 @@ def _hints(record: Any) -> dict[str, Any]:
 
 
 def _fits(value: Any, hint: Any) -> bool:
-    """Whether a plain value can stand for a type: a simple one, an enum, a mapping, a sequence."""
+    """Return whether a plain value can stand for a type: a simple one, an enum, a mapping, a
+    sequence.
+    """
     if hint is None or hint is type(None):
         return value is None
     if hint is bool:

@@ -44,7 +44,9 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,199}")
 
 
 def read_bytes(path: Path, limit_bytes: int) -> bytes:
-    """The bytes of a file. Raises InputError for a larger one, OSError for one that is not there.
+    """Return the bytes of a file.
+
+    Raises InputError for a larger one, OSError for one that is not there.
 
     What is no regular file (a pipe, a device) is refused before it is opened.
     """
@@ -61,7 +63,10 @@ def read_bytes(path: Path, limit_bytes: int) -> bytes:
 
 
 def parse_json(text: str | bytes) -> Any:
-    """The value that JSON text holds. Raises ValueError for anything else, however it is broken."""
+    """Return the value that JSON text holds.
+
+    Raises ValueError for anything else, however it is broken.
+    """
     try:
         return json.loads(text)
     except RecursionError as exc:
@@ -69,7 +74,10 @@ def parse_json(text: str | bytes) -> Any:
 
 
 def read_json(path: Path, limit_bytes: int = DOCUMENT_BYTES) -> Any:
-    """The value of a JSON file. Raises OSError, ValueError, and InputError for one too large."""
+    """Return the value of a JSON file.
+
+    Raises OSError, ValueError, and InputError for one too large.
+    """
     return parse_json(read_bytes(path, limit_bytes))
 
 
@@ -92,23 +100,25 @@ def lines_of(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def holds_login(text: str) -> bool:
-    """Whether a text holds a URL with a password or key in it, which is not to be shown."""
+    """Return whether a text holds a URL with a password or key in it, which is not to be shown."""
     return _LOGIN.search(text) is not None
 
 
 def is_plain_name(name: object) -> bool:
-    """Whether a name that stands in a file can be that of a file or folder beside it."""
+    """Return whether a name that stands in a file can be that of a file or folder beside it."""
     return isinstance(name, str) and _NAME.fullmatch(name) is not None
 
 
 def stays_inside(name: str) -> bool:
-    """Whether a relative path (``tokenizer.json``, ``a/b``) leads to a place beneath its folder."""
+    """Return whether a relative path (``tokenizer.json``, ``a/b``) leads to a place beneath its
+    folder.
+    """
     parts = name.split("/")
     return name.isprintable() and all(part not in ("", ".", "..") for part in parts)
 
 
 def refuse_links(folder: Path, names: Sequence[str]) -> None:
-    """Nothing; raises StoreError where a link beneath ``folder`` leads out of it.
+    """Raise StoreError where a link beneath ``folder`` leads out of it.
 
     ``names`` are patterns of the entries that are looked at, with all that is beneath them. A link
     may point to another place beneath the folder. A pipe or a device, which would be waited for, is

@@ -198,7 +198,7 @@ class Study(Section):
         return levels + expand_controls(self.controls, self.levels)
 
     def agents(self) -> Mapping[str, Agent]:
-        """The agents of the study by what they do."""
+        """Return the agents of the study by what they do."""
         named = {
             "teacher": self.teacher,
             "verifier": self.verifier,
@@ -209,7 +209,7 @@ class Study(Section):
 
 
 def load_study(path: Path) -> Study:
-    """The study that a YAML file describes, with ``${NAME}`` taken from the environment.
+    """Return the study that a YAML file describes, with ``${NAME}`` taken from the environment.
 
     Relative paths start at the file. Raises StudyError naming the file, the key and the nearest
     known one.
@@ -225,7 +225,7 @@ def load_study(path: Path) -> Study:
 
 
 def load_options(group: str, name: str, options: Mapping[str, Any], known: Iterable[str]) -> Any:
-    """A plugin's own strict ``Options`` from a section's remaining keys."""
+    """Return a plugin's own strict ``Options`` from a section's remaining keys."""
     model = load_plugin(group, name).Options
     try:
         return model.model_validate(dict(options), strict=False)
@@ -248,7 +248,7 @@ def _check(path: Path, where: str, group: str, name: str, section: WithOptions) 
 
 
 def _refuse_coercion(raw: Any, resolved: Any, path: Path, where: str) -> None:
-    """Nothing, unless a quoted number or a yes/no was taken for a number on the way in."""
+    """Refuse a quoted number or a yes/no that was taken for a number on the way in."""
     if isinstance(raw, Mapping) and isinstance(resolved, Mapping):
         for name, value in raw.items():
             if name in resolved:
@@ -265,7 +265,7 @@ def _refuse_coercion(raw: Any, resolved: Any, path: Path, where: str) -> None:
 
 
 def _first_complaint(exc: ValidationError, known: Iterable[str] = ()) -> str:
-    """One sentence for the first of pydantic's errors."""
+    """Return one sentence for the first of pydantic's errors."""
     error = exc.errors(include_url=False, include_input=True)[0]
     where = _where(error["loc"])
     name = str(error["loc"][-1]) if error["loc"] else ""
@@ -290,7 +290,7 @@ def _where(loc: tuple[int | str, ...]) -> str:
 
 
 def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
-    """The keys of the section that ``loc`` leads into."""
+    """Return the keys of the section that ``loc`` leads into."""
     model: Any = Study
     for part in loc[:-1]:
         if isinstance(part, str):

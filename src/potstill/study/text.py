@@ -27,7 +27,10 @@ _UNFIT = re.compile("[\x00\ud800-\udfff]")
 
 
 def read_study(path: Path) -> Mapping[str, Any]:
-    """What stands in a study file, its keys unchecked. Raises StudyError for what is no study."""
+    """Return what stands in a study file, its keys unchecked.
+
+    Raises StudyError for what is no study.
+    """
     try:
         raw = yaml.load(read_bytes(path, STUDY_BYTES).decode("utf-8-sig"), Loader=_OnceLoader)
     except FileNotFoundError as exc:
@@ -56,7 +59,8 @@ def read_study(path: Path) -> Mapping[str, Any]:
 
 
 def expand(raw: Mapping[str, Any], path: Path) -> dict[str, Any]:
-    """The study with ``${NAME}`` taken from the environment, relative paths from the study file.
+    """Return the study with ``${NAME}`` taken from the environment, relative paths from the study
+    file.
 
     Raises StudyError for a variable that is not set, one whose name is a secret's, and a value that
     cannot be kept as JSON.
@@ -86,7 +90,7 @@ class _OnceLoader(yaml.SafeLoader):
 
 
 def _refuse_bomb(raw: Any, path: Path) -> None:
-    """Nothing; raises StudyError where aliases (``*name``) make a small file a huge study."""
+    """Raise StudyError where aliases (``*name``) make a small file a huge study."""
     waiting = [(raw, 0)]
     seen = 0
     while waiting:

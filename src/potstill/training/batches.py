@@ -44,7 +44,7 @@ class Batch:
 
 
 def collate(examples: Sequence[EncodedExample]) -> Batch:
-    """One batch of the given examples."""
+    """Return one batch of the given examples."""
     width = max(len(example.tokens) for example in examples)
     # Any id does for padding: it is never looked at and never predicted.
     tokens_BT = np.zeros((len(examples), width), dtype=np.int64)
@@ -69,7 +69,7 @@ def epoch_batches(
     rng: np.random.Generator,
     bucketed: bool = True,
 ) -> list[list[EncodedExample]]:
-    """Every example once, in batches of like lengths whose sizes differ by at most one.
+    """Return every example once, in batches of like lengths whose sizes differ by at most one.
 
     Examples are shuffled, sorted by length within pools of some batches, cut, and the batches
     shuffled again. A set smaller than a batch is one batch. Not ``bucketed``, they are cut as they
@@ -116,11 +116,13 @@ class BatchStream:
         return collate(self._epoch[self._position - 1])
 
     def state(self) -> dict[str, Any]:
-        """Where it is, as plain values: the generator before this epoch, and the place in it."""
+        """Return where it is, as plain values: the generator before this epoch, and the place in
+        it.
+        """
         return {"generator": self._before, "position": self._position}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Nothing; the next batch is the one that followed when ``state`` was taken."""
+        """Go back to where ``state`` was taken: the next batch is the one that followed."""
         self._rng.bit_generator.state = state["generator"]
         self._begin(state["position"])
 
@@ -131,7 +133,7 @@ class BatchStream:
 
 
 def validation_batches(examples: Sequence[EncodedExample], max_tokens: int) -> list[Batch]:
-    """Every example once, longest last, in batches of at most ``max_tokens`` padded tokens.
+    """Return every example once, longest last, in batches of at most ``max_tokens`` padded tokens.
 
     An example longer than that has a batch of its own. No generator is drawn from.
     """

@@ -35,7 +35,7 @@ class Checkpoint:
 
 
 def checkpoint_folder(out: Path) -> Path:
-    """Where the checkpoints of a cell that is trained into ``out`` are: beside it."""
+    """Return where the checkpoints of a cell that is trained into ``out`` are: beside it."""
     return out.parent / f".{out.name}.checkpoint"
 
 
@@ -51,7 +51,7 @@ class Checkpoints:
         self._identity = dict(identity)
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """Nothing; the checkpoint is on disk whole. Raises StoreError where the disk refuses."""
+        """Write the checkpoint to disk, whole. Raises StoreError where the disk refuses."""
         from safetensors.numpy import save
 
         tensors = save(dict(checkpoint.arrays))
@@ -78,7 +78,7 @@ class Checkpoints:
             ) from exc
 
     def newest(self) -> Checkpoint | None:
-        """The newest whole checkpoint; None where there is none.
+        """Return the newest whole checkpoint; None where there is none.
 
         Raises InputError where it is another run's, naming what changed.
         """
@@ -89,7 +89,7 @@ class Checkpoints:
         return None
 
     def clear(self) -> None:
-        """Nothing; the checkpoints are gone."""
+        """Delete the checkpoints."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _read(self, path: Path) -> Checkpoint | None:
@@ -116,7 +116,9 @@ class Checkpoints:
 
 
 def digest(manifest: Mapping[str, Any], tensors: bytes) -> str:
-    """The sha256 of a checkpoint: of its manifest, this value left out, and of its tensors."""
+    """Return the sha256 of a checkpoint: of its manifest, this value left out, and of its
+    tensors.
+    """
     plain = {name: value for name, value in manifest.items() if name != "sha256"}
     found = hashlib.sha256(json.dumps(plain, sort_keys=True).encode())
     found.update(tensors)

@@ -41,7 +41,7 @@ class Diagnosis:
 
 
 def diagnose(steps: Sequence[int], losses: Sequence[float]) -> Diagnosis:
-    """The diagnosis of a validation curve of at least five points.
+    """Return the diagnosis of a validation curve of at least five points.
 
     Smoothed by a spline in log(1 + step) whose penalty generalised cross-validation chooses (Craven
     and Wahba 1979, as in ``scipy.interpolate.make_smoothing_spline``). Raises InputError for fewer
@@ -72,7 +72,7 @@ def diagnose(steps: Sequence[int], losses: Sequence[float]) -> Diagnosis:
 
 
 def write_diagnosis(diagnosis: Diagnosis, folder: Path) -> Path:
-    """The path of ``diagnosis.json`` in ``folder``, written whole."""
+    """Return the path of ``diagnosis.json`` in ``folder``, written whole."""
     from potstill.store.atomic import write_atomically
 
     path = folder / DIAGNOSIS_FILE
@@ -82,7 +82,10 @@ def write_diagnosis(diagnosis: Diagnosis, folder: Path) -> Path:
 
 
 def read_diagnosis(folder: Path) -> Diagnosis:
-    """The diagnosis in a study's directory. Raises InputError where there is none to be read."""
+    """Return the diagnosis in a study's directory.
+
+    Raises InputError where there is none to be read.
+    """
     path = folder / DIAGNOSIS_FILE
     try:
         content = read_json(path)
@@ -101,7 +104,7 @@ def read_diagnosis(folder: Path) -> Diagnosis:
 
 
 def resolve_iterations(recipe: Recipe, folder: Path) -> Recipe:
-    """The recipe with ``iterations: auto`` made a number, by the diagnosis in ``folder``."""
+    """Return the recipe with ``iterations: auto`` made a number, by the diagnosis in ``folder``."""
     if recipe.iterations != "auto":
         return recipe
     return recipe.model_copy(update={"iterations": read_diagnosis(folder).iterations})

@@ -62,7 +62,9 @@ class Examiner:
         return len(self._exam.questions)
 
     def count_right(self, trainee: Trainee) -> int:
-        """How many questions the student as it is now answers rightly, by the symbolic check."""
+        """Return how many questions the student as it is now answers rightly, by the symbolic
+        check.
+        """
         answers = sorted(trainee.answer(self._requests), key=lambda done: done.key)
         verdicts = self._pool.grade(
             (self._exam.questions[done.key].problem, self._response(done)) for done in answers
@@ -77,7 +79,7 @@ class Examiner:
 
 @contextmanager
 def open_examiner(exam: Exam | None, base: LanguageModel) -> Iterator[Examiner | None]:
-    """An examiner with a grading process of its own; None where there is no exam.
+    """Yield an examiner with a grading process of its own; None where there is no exam.
 
     Raises InputError for an exam without a question.
     """

@@ -41,7 +41,7 @@ class EncodedSet:
 def encode_examples(
     tokenizer: Any, examples: Iterable[Example], max_sequence_tokens: int
 ) -> EncodedSet:
-    """The examples as token ids, those longer than ``max_sequence_tokens`` set aside.
+    """Return the examples as token ids, those longer than ``max_sequence_tokens`` set aside.
 
     A completion ends with the tokenizer's end-of-sequence token, so that a student learns to stop.
     """

@@ -66,7 +66,7 @@ def train_cells(
     on_note: OnNote | None = None,
     grid: Sequence[Job] = (),
 ) -> Iterator[tuple[Job, TrainedCell]]:
-    """Each job with its trained cell, in the order they finish.
+    """Yield each job with its trained cell, in the order they finish.
 
     ``workers`` 0 takes one fewer than there are cores for a small base on a CPU and 1 otherwise.
     With a small base a recipe's ``threads: 0`` means 1, however many workers there are, so that a
@@ -92,7 +92,9 @@ def train_cells(
 def _shared_trunk(
     base: LanguageModel, jobs: Sequence[Job], grid: Sequence[Job], on_note: OnNote
 ) -> Iterator[Trunk | None]:
-    """The lower layers' outputs computed once for all jobs, where that is possible and pays."""
+    """Yield the lower layers' outputs computed once for all jobs, where that is possible and
+    pays.
+    """
     from potstill.models.torch_base import Base, cpu_threads
     from potstill.training.trunk import (
         Trunk,
@@ -124,7 +126,7 @@ def _shared_trunk(
 
 
 def _uses(base: LanguageModel, jobs: Sequence[Job]) -> tuple[list[EncodedExample], int]:
-    """The examples of all jobs, and how many of them all the jobs run, with repetition."""
+    """Return the examples of all jobs, and how many of them all the jobs run, with repetition."""
     encoded: dict[tuple[int, int], Sequence[EncodedExample]] = {}
     runs = 0
     for job in jobs:
@@ -142,12 +144,12 @@ def _uses(base: LanguageModel, jobs: Sequence[Job]) -> tuple[list[EncodedExample
 
 
 def is_small(base: LanguageModel) -> bool:
-    """Whether a base is best trained on in processes of one thread each."""
+    """Return whether a base is best trained on in processes of one thread each."""
     return base.device == "cpu" and base.parameters <= _SMALL_PARAMETERS
 
 
 def usual_workers(base: LanguageModel) -> int:
-    """How many cells are trained at once: one fewer than there are cores, or 1."""
+    """Return how many cells are trained at once: one fewer than there are cores, or 1."""
     from potstill.models.torch_base import core_count
 
     return max(1, core_count() - 1) if is_small(base) else 1

@@ -17,7 +17,7 @@ LOGITS_PER_CHUNK = 2**24
 def head_loss(
     head: Any, hidden_ND: torch.Tensor, target_N: torch.Tensor, weight: float
 ) -> tuple[float, torch.Tensor]:
-    """The summed cross-entropy (nats) times ``weight``, and its gradient by ``hidden_ND``.
+    """Return the summed cross-entropy (nats) times ``weight``, and its gradient by ``hidden_ND``.
 
     The gradient of a logit is its probability, less one at the target: it takes the logits' own
     place, so that one chunk of them is all that ever exists.

@@ -73,7 +73,7 @@ def train_cell(
     exam: Exam | None = None,
     trunk: Trunk | None = None,
 ) -> TrainedCell:
-    """The student of one cell, its adapter written to the folder ``out``.
+    """Return the student of one cell, its adapter written to the folder ``out``.
 
     The checkpoint kept is the one with the lowest loss on the whole validation set among the
     trained steps, or by ``select_by: accuracy`` the one with most questions of ``exam`` right, ties
@@ -175,7 +175,7 @@ def _run(
     keeping: _Keeping,
     examiner: Examiner | None,
 ) -> _Run:
-    """The loop itself, from the newest checkpoint where there is one."""
+    """Return the loop itself, from the newest checkpoint where there is one."""
     rng = np.random.default_rng([cell.seed, 1])
     batches = BatchStream(train.examples, recipe.batch_size, rng, bucketed)
     held = validation_batches(valid.examples, _VALIDATION_BATCH_TOKENS)
@@ -222,7 +222,7 @@ def _advance(
     recipe: Recipe,
     examiner: Examiner | None,
 ) -> HistoryPoint | None:
-    """One step and, where it is due, a validation; None for a step that was not finite."""
+    """Return one step and, where it is due, a validation; None for a step that was not finite."""
     train_loss, validation_loss, right, rate, tokens_per_s = None, None, None, 0.0, 0.0
     if run.step > 0:
         micro_batches = [next(batches) for _ in range(recipe.accumulation)]
@@ -275,7 +275,7 @@ def _checkpoint(run: _Run, trainee: Trainee, batches: BatchStream) -> Checkpoint
 
 
 def _resume(keeping: _Keeping, trainee: Trainee, batches: BatchStream) -> _Run:
-    """A run as its newest checkpoint left it, or a new one."""
+    """Return a run as its newest checkpoint left it, or a new one."""
     found = keeping.checkpoints.newest()
     keeping.metrics.back_to(found.step if found else -1)
     run = _Run(history=[])
@@ -324,7 +324,9 @@ def encode_sets(
     valid: Sequence[Example],
     recipe: Recipe,
 ) -> tuple[EncodedSet, EncodedSet]:
-    """Both sets as token ids, what is too long set aside; InputError where nothing is left."""
+    """Return both sets as token ids, what is too long set aside; InputError where nothing is
+    left.
+    """
     return (
         _encode(base, cell, train, recipe, "training"),
         _encode(base, cell, valid, recipe, "validation"),

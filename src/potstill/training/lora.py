@@ -18,7 +18,7 @@ __all__ = ["attach_adapter", "lora_config", "seed_adapter", "seed_values"]
 
 
 def attach_adapter(model: Any, recipe: Recipe, name: str = "the model") -> Any:
-    """A peft model around ``model`` with an adapter of the recipe's shape, in float32.
+    """Return a peft model around ``model`` with an adapter of the recipe's shape, in float32.
 
     ``unload()`` takes the adapter off. Raises InputError for target modules or layers that the
     model does not have.
@@ -35,7 +35,7 @@ def attach_adapter(model: Any, recipe: Recipe, name: str = "the model") -> Any:
 
 
 def lora_config(recipe: Recipe, depth: int) -> Any:
-    """PEFT's configuration of a recipe on a base of ``depth`` layers."""
+    """Return PEFT's configuration of a recipe on a base of ``depth`` layers."""
     from peft import LoraConfig
 
     count = depth if recipe.layers == "all" else recipe.layers
@@ -51,7 +51,7 @@ def lora_config(recipe: Recipe, depth: int) -> Any:
 
 
 def seed_values(shapes: Mapping[str, tuple[int, int]], seed: int) -> dict[str, Any]:
-    """The initial A of every adapted module by its name; ``shapes`` are (rank, inputs).
+    """Return the initial A of every adapted module by its name; ``shapes`` are (rank, inputs).
 
     Uniform within 1 / sqrt(inputs), as in peft and mlx-lm. numpy draws them in the order of the
     names, so every backend starts from the same adapter.

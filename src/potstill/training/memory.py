@@ -54,7 +54,8 @@ STUDENT_SIZES = (
 
 
 def activation_bytes(layers: int, hidden: int, feed_forward: int, tokens: int, element: int) -> int:
-    """About what a step over ``tokens`` padded tokens keeps, in numbers of ``element`` bytes.
+    """Return about what a step over ``tokens`` padded tokens keeps, in numbers of ``element``
+    bytes.
 
     Counted per token of an adapted layer: ten tensors of the hidden width (norms, queries,
     residuals) and five of the feed-forward width are kept for the backward pass.
@@ -65,7 +66,8 @@ def activation_bytes(layers: int, hidden: int, feed_forward: int, tokens: int, e
 def training_bytes(
     shape: Shape, precision: str, batch_size: int, tokens: int, rank: int = 16
 ) -> int:
-    """About the memory that training all projections takes, with ``batch_size`` examples a step.
+    """Return about the memory that training all projections takes, with ``batch_size`` examples a
+    step.
 
     ``precision`` is one of PRECISIONS, ``tokens`` are those of each example. Measured: 9 to 18 %
     above what 0.5B took on a CPU (docs/log.md, 2026-11-21).
@@ -92,7 +94,9 @@ def training_bytes(
 def largest_batch(
     shape: Shape, precision: str, memory_bytes: int, tokens: int, most: int = 8
 ) -> int:
-    """The largest power of two up to ``most`` that fits into memory as a batch; 0 if none does."""
+    """Return the largest power of two up to ``most`` that fits into memory as a batch; 0 if none
+    does.
+    """
     size = most
     while size and training_bytes(shape, precision, size, tokens) > memory_bytes:
         size //= 2

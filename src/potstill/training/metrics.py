@@ -21,7 +21,7 @@ TRACKERS = ("trackio", "wandb")
 
 
 def check_trackers(names: Sequence[str]) -> None:
-    """Nothing; raises InputError for a tracker that is not known or not installed."""
+    """Raise InputError for a tracker that is not known or not installed."""
     for name in names:
         if name not in TRACKERS:
             raise InputError(f"There is no tracker {name!r}; there are {', '.join(TRACKERS)}.")
@@ -45,7 +45,7 @@ class Metrics:
             tracker.init(project="potstill", name=name, config=dict(config))
 
     def back_to(self, step: int) -> None:
-        """Nothing; what stands beyond ``step``, which will be run again, is taken out.
+        """Take out what stands beyond ``step``, which will be run again.
 
         So is a line that cannot be read: whatever damaged it, the run goes by its checkpoint.
         """
@@ -54,7 +54,7 @@ class Metrics:
             write_atomically(self.path, b"".join(x for x in lines if _step_of(x) <= step))
 
     def log(self, step: int, values: Mapping[str, Any]) -> None:
-        """Nothing; one line more, and every tracker told."""
+        """Write one line more and tell every tracker."""
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": step, **values}) + "\n")
         known = {name: value for name, value in values.items() if value is not None}
@@ -62,13 +62,13 @@ class Metrics:
             tracker.log(known, step=step)
 
     def close(self) -> None:
-        """Nothing; the trackers' runs are finished."""
+        """Finish the trackers' runs."""
         for tracker in self._trackers:
             tracker.finish()
 
 
 def _step_of(line: bytes) -> float:
-    """The step of a whole line; infinity for any other."""
+    """Return the step of a whole line; infinity for any other."""
     try:
         step = parse_json(line)["step"] if line.endswith(b"\n") else None
     except (ValueError, LookupError, TypeError):

@@ -51,7 +51,7 @@ class MlxTrainee:
         return sum(x.size for _, x in tree_flatten(self._model.trainable_parameters()))
 
     def step(self, batches: Sequence[Batch], learning_rate: float) -> float:
-        """The mean loss per completion token (nats) of one optimizer step over ``batches``.
+        """Return the mean loss per completion token (nats) of one optimizer step over ``batches``.
 
         Where the loss or a gradient is not finite, the weights are left as they were and NaN is
         returned.
@@ -81,19 +81,19 @@ class MlxTrainee:
         return loss
 
     def validate(self, batches: Sequence[Batch]) -> float:
-        """The mean loss per completion token (nats) over ``batches``, without dropout."""
+        """Return the mean loss per completion token (nats) over ``batches``, without dropout."""
         self._model.eval()
         tokens = sum(len(batch.target_N) for batch in batches)
         return float(sum(self._loss(batch, 1.0).item() for batch in batches)) / tokens
 
     def answer(self, requests: Sequence[Request]) -> list[Finished]:
-        """The answers of the adapter as it is now, decoded side by side."""
+        """Return the answers of the adapter as it is now, decoded side by side."""
         self._model.eval()
         with closing(MlxDecoder(self._base, EXAM_SLOTS)) as decoder:
             return list(decode_all(decoder, requests))
 
     def snapshot(self) -> Mapping[str, Any]:
-        """A copy of the adapter's weights as they are now, under PEFT's names."""
+        """Return a copy of the adapter's weights as they are now, under PEFT's names."""
         return peft_weights(self._model)
 
     def save(self, snapshot: Mapping[str, Any], folder: Path) -> None:
@@ -102,7 +102,7 @@ class MlxTrainee:
         write_adapter(config, snapshot, self._base, folder)
 
     def state(self) -> Mapping[str, Any]:
-        """Weights, optimizer and the number of steps as numpy arrays."""
+        """Return weights, optimizer and the number of steps as numpy arrays."""
         found = {"steps": np.array(self._steps)}
         trees = {"weight": self._model.trainable_parameters(), "optimizer": self._optimizer.state}
         for tree, values in trees.items():
@@ -127,11 +127,11 @@ class MlxTrainee:
         mx.eval(self._model.parameters(), self._optimizer.state)
 
     def memory_bytes(self) -> int:
-        """The most memory that MLX has held so far."""
+        """Return the most memory that MLX has held so far."""
         return int(mx.get_peak_memory())
 
     def _loss(self, batch: Batch, weight: float) -> mx.array:
-        """The summed loss of a batch times ``weight``.
+        """Return the summed loss of a batch times ``weight``.
 
         Only the hidden states that predict a completion token reach the head, a chunk at a time;
         a chunk's logits are made again for the gradient, so one chunk of them lives at once.
@@ -159,7 +159,8 @@ class MlxTrainee:
 
 @contextmanager
 def open_mlx_trainee(base: MlxBase, recipe: Recipe, seed: int) -> Iterator[MlxTrainee]:
-    """A trainee whose adapter starts from ``seed``; the base is as it was when the ``with`` ends.
+    """Yield a trainee whose adapter starts from ``seed``; the base is as it was when the ``with``
+    ends.
 
     Raises PotstillError naming the settings to lower where memory does not suffice.
     """

@@ -84,7 +84,7 @@ class Recipe(BaseModel):
 
     @classmethod
     def preset(cls, name: str, **changes: Any) -> Recipe:
-        """The preset of that name with the given fields changed.
+        """Return the preset of that name with the given fields changed.
 
         Raises InputError for an unknown name, pydantic's ValidationError for a wrong field.
         """
@@ -118,7 +118,7 @@ class Recipe(BaseModel):
         return content_hash(fields)
 
     def learning_rate_at(self, step: int) -> float:
-        """The learning rate of optimizer step ``step``, the first being 1.
+        """Return the learning rate of optimizer step ``step``, the first being 1.
 
         Warm-up is linear from ``learning_rate / warmup_steps``; cosine and linear then fall
         towards zero, which the step after the last would reach.

@@ -80,19 +80,23 @@ class Trainee(Protocol):
     def trained_parameters(self) -> int: ...
 
     def step(self, batches: Sequence[Batch], learning_rate: float) -> float:
-        """The mean loss of one optimizer step; NaN, and nothing moved, where it is not finite."""
+        """Return the mean loss of one optimizer step; NaN, and nothing moved, where it is not
+        finite.
+        """
         ...
 
     def validate(self, batches: Sequence[Batch]) -> float:
-        """The mean loss over all batches at the present weights; draws no random number."""
+        """Return the mean loss over all batches at the present weights; draws no random number."""
         ...
 
     def answer(self, requests: Sequence[Request]) -> Iterable[Finished]:
-        """The present weights' answers; draws no random number where the sampling is greedy."""
+        """Return the present weights' answers; draws no random number where the sampling is
+        greedy.
+        """
         ...
 
     def snapshot(self) -> Any:
-        """A copy of the present weights."""
+        """Return a copy of the present weights."""
         ...
 
     def save(self, snapshot: Any, folder: Path) -> None:
@@ -100,7 +104,9 @@ class Trainee(Protocol):
         ...
 
     def state(self) -> Mapping[str, Any]:
-        """All that decides the steps to come, as numpy arrays: weights, optimizer, generators."""
+        """Return all that decides the steps to come, as numpy arrays: weights, optimizer,
+        generators.
+        """
         ...
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -108,5 +114,5 @@ class Trainee(Protocol):
         ...
 
     def memory_bytes(self) -> int:
-        """The most memory that the run has held so far."""
+        """Return the most memory that the run has held so far."""
         ...

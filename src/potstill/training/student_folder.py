@@ -50,7 +50,8 @@ def write_student(
     out: Path,
     save_adapter: Callable[[Path], None],
 ) -> TrainedCell:
-    """The result with its adapter's hash, after ``out`` has been written (and replaced if there).
+    """Return the result with its adapter's hash, after ``out`` has been written (and replaced if
+    there).
 
     ``student.json`` holds format_version, student, recipe, versions, history (one object per step)
     and the counts. Raises StoreError where the disk does not take it.
@@ -82,7 +83,7 @@ def write_student(
 
 
 def read_student(folder: Path) -> Student:
-    """The Student that a folder holds.
+    """Return the Student that a folder holds.
 
     Raises InputError where there is none, or one of a newer format.
     """
@@ -96,7 +97,10 @@ def read_student(folder: Path) -> Student:
 
 
 def read_history(folder: Path) -> tuple[HistoryPoint, ...]:
-    """How the losses of a folder's student went, a point per step. Raises as read_student does."""
+    """Return how the losses of a folder's student went, a point per step.
+
+    Raises as read_student does.
+    """
     from potstill.training.records import HistoryPoint
 
     history: tuple[HistoryPoint, ...] = _read(
@@ -106,7 +110,7 @@ def read_history(folder: Path) -> tuple[HistoryPoint, ...]:
 
 
 def read_trained(folder: Path) -> TrainedCell:
-    """All that a folder says of how its student was trained. Raises as read_student does."""
+    """Return all that a folder says of how its student was trained. Raises as read_student does."""
     from potstill.training.records import TrainedCell
 
     names = {field.name for field in dataclasses.fields(TrainedCell)} - {"history"}
@@ -146,7 +150,7 @@ def _versions() -> dict[str, str]:
 
 
 def rename_into_place(partial: Path, out: Path) -> None:
-    """Nothing; ``out`` is what ``partial`` was, on the disk itself."""
+    """Move ``partial`` to ``out``, on the disk itself."""
     for path in partial.iterdir():
         sync(path)
     sync(partial)
@@ -159,14 +163,14 @@ def rename_into_place(partial: Path, out: Path) -> None:
 
 
 def sweep(out: Path) -> None:
-    """Nothing; what a killed run left beside ``out`` is gone."""
+    """Delete what a killed run left beside ``out``."""
     for kind in ("partial", "replaced"):
         for left in out.parent.glob(f".{out.name}.{kind}-*"):
             shutil.rmtree(left, ignore_errors=True)
 
 
 def sync(path: Path) -> None:
-    """Nothing; a file or folder is on the disk itself."""
+    """Flush a file or folder to the disk itself."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -61,7 +61,7 @@ class TorchTrainee:
         return sum(parameter.numel() for parameter in self._parameters)
 
     def step(self, batches: Sequence[Batch], learning_rate: float) -> float:
-        """The mean loss per completion token (nats) of one optimizer step over ``batches``.
+        """Return the mean loss per completion token (nats) of one optimizer step over ``batches``.
 
         Where the loss or a gradient is not finite, the weights are left as they were and NaN is
         returned.
@@ -83,21 +83,21 @@ class TorchTrainee:
         return loss if finite else math.nan
 
     def validate(self, batches: Sequence[Batch]) -> float:
-        """The mean loss per completion token (nats) over ``batches``, without dropout."""
+        """Return the mean loss per completion token (nats) over ``batches``, without dropout."""
         self._peft_model.eval()
         tokens = sum(len(batch.target_N) for batch in batches)
         with torch.no_grad():
             return sum(self._loss(batch, weight=1.0, backward=False) for batch in batches) / tokens
 
     def answer(self, requests: Sequence[Request]) -> list[Finished]:
-        """The answers of the adapter as it is now, decoded side by side."""
+        """Return the answers of the adapter as it is now, decoded side by side."""
         from potstill.models.torch_decoding import TorchDecoder
 
         self._peft_model.eval()
         return list(decode_all(TorchDecoder(self._base, EXAM_SLOTS), requests))
 
     def snapshot(self) -> Mapping[str, torch.Tensor]:
-        """A copy of the adapter's weights as they are now."""
+        """Return a copy of the adapter's weights as they are now."""
         return adapter_weights(self._peft_model)
 
     def save(self, snapshot: Mapping[str, torch.Tensor], folder: Path) -> None:
@@ -105,7 +105,7 @@ class TorchTrainee:
         save_adapter(self._peft_model, snapshot, self._base, folder)
 
     def state(self) -> Mapping[str, Any]:
-        """Weights, optimizer and generators as numpy arrays."""
+        """Return weights, optimizer and generators as numpy arrays."""
         found = {"generator": torch.get_rng_state()}
         if self._base.device.startswith("cuda"):
             found["generator/cuda"] = torch.cuda.get_rng_state(self._base.device)
@@ -132,13 +132,13 @@ class TorchTrainee:
             }
 
     def memory_bytes(self) -> int:
-        """The most memory held so far: the GPU's, or this process's own."""
+        """Return the most memory held so far: the GPU's, or this process's own."""
         if self._base.device.startswith("cuda"):
             return int(torch.cuda.max_memory_allocated(self._base.device))
         return peak_memory_bytes()
 
     def _loss(self, batch: Batch, weight: float, backward: bool) -> float:
-        """The summed loss of a batch times ``weight``, its gradient added where asked."""
+        """Return the summed loss of a batch times ``weight``, its gradient added where asked."""
         device = self._base.device
         row_N, column_N, target_N = (
             torch.from_numpy(index).to(device)
@@ -161,7 +161,9 @@ class TorchTrainee:
         return total
 
     def _hidden(self, batch: Batch, backward: bool) -> Any:
-        """The (B, T, D) normed hidden states, from the cached trunk where it holds the batch."""
+        """Return the (B, T, D) normed hidden states, from the cached trunk where it holds the
+        batch.
+        """
         device, body = self._base.device, self._base.body
         if self._trunk is not None:
             lower_BTD = self._trunk.hidden(batch, device)
@@ -182,7 +184,8 @@ def open_torch_trainee(
     levers: Levers | None = None,
     trunk: Trunk | None = None,
 ) -> Iterator[TorchTrainee]:
-    """A trainee whose adapter starts from ``seed``; the base is as it was when the ``with`` ends.
+    """Yield a trainee whose adapter starts from ``seed``; the base is as it was when the ``with``
+    ends.
 
     ``levers`` are all on by default; ``trunk`` holds the lower layers' outputs, where they are
     shared. Raises PotstillError naming the settings to lower, and about
@@ -216,7 +219,9 @@ def open_torch_trainee(
 
 
 def step_bytes(base: Base, recipe: Recipe, tokens: int) -> int:
-    """About the memory of one training step over ``tokens`` padded tokens, the weights aside."""
+    """Return about the memory of one training step over ``tokens`` padded tokens, the weights
+    aside.
+    """
     config = base.model.config
     layers = config.num_hidden_layers if recipe.layers == "all" else recipe.layers
     element = torch.empty(0, dtype=base.model.dtype).element_size()

@@ -79,7 +79,8 @@ class Trunk:
         self._starts = starts
 
     def hidden(self, batch: Batch, device: str) -> torch.Tensor | None:
-        """The (B, T, D) input of the lowest adapted layer; None where an example is not held.
+        """Return the (B, T, D) input of the lowest adapted layer; None where an example is not
+        held.
 
         Padding is zeros: under a causal mask no real token looks at it.
         """
@@ -98,12 +99,14 @@ class Trunk:
 
 
 def lowest_adapted_layer(depth: int, recipe: Recipe) -> int:
-    """The index of the lowest layer that the recipe's adapter touches in a model of ``depth``."""
+    """Return the index of the lowest layer that the recipe's adapter touches in a model of
+    ``depth``.
+    """
     return 0 if recipe.layers == "all" else depth - recipe.layers
 
 
 def split_body(body: Any, layer: int) -> tuple[Any, Any]:
-    """The decoder's layers below ``layer``, and the rest with the final norm.
+    """Return the decoder's layers below ``layer``, and the rest with the final norm.
 
     Both take ``inputs_embeds`` and share the body's modules; position embeddings and the causal
     mask are made in each, as in the whole.
@@ -120,7 +123,7 @@ def open_trunk(
     announce: Callable[[str], None],
     folder: Path | None = None,
 ) -> Iterator[Trunk | TrunkUnused]:
-    """The trunk of ``plan``, deleted when the ``with`` ends; or why it is not used.
+    """Yield the trunk of ``plan``, deleted when the ``with`` ends; or why it is not used.
 
     ``announce`` is told either before anything is written. The file's ``folder`` is the system's
     temporary one by default.
@@ -150,7 +153,7 @@ def open_trunk(
 def plan_trunk(
     model: Any, recipe: Recipe, examples: Sequence[EncodedExample], runs: int
 ) -> TrunkPlan | TrunkUnused:
-    """What to cache for ``runs`` runs over ``examples`` in all, or why it would not pay."""
+    """Return what to cache for ``runs`` runs over ``examples`` in all, or why it would not pay."""
     config = model.config
     layer = lowest_adapted_layer(config.num_hidden_layers, recipe)
     if layer == 0:
@@ -174,7 +177,7 @@ def plan_trunk(
 
 
 def _refuse_large(plan: TrunkPlan | TrunkUnused, folder: Path) -> TrunkPlan | TrunkUnused:
-    """The plan, or that the disk under ``folder`` is too small for it."""
+    """Return the plan, or that the disk under ``folder`` is too small for it."""
     if isinstance(plan, TrunkUnused):
         return plan
     free_bytes = shutil.disk_usage(folder).free
@@ -222,7 +225,9 @@ def _with_layers(body: Any, which: slice) -> Any:
 
 @torch.no_grad()
 def _splits(body: Any, layer: int) -> bool:
-    """Whether the parts one after another give what the whole gives, tried on a few tokens."""
+    """Return whether the parts one after another give what the whole gives, tried on a few
+    tokens.
+    """
     device = body.embed_tokens.weight.device
     tokens_BT = torch.arange(8, device=device)[None] % body.embed_tokens.weight.shape[0]
     lower, upper = split_body(body, layer)

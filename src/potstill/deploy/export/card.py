@@ -34,7 +34,7 @@ _USE = {
 
 
 def model_card(found: FoundStudent, form: str, note: str, reasked: Reasked) -> str:
-    """README.md with its YAML head; every figure is the study's report's own.
+    """Return README.md with its YAML head; every figure is the study's report's own.
 
     ``note`` says in what the form departs from the student (its dtype, its quantisation). The
     license is left to whoever publishes the student.
@@ -86,7 +86,9 @@ def _figures(found: FoundStudent) -> Iterator[str]:
 
 
 def _unread(found: FoundStudent) -> Iterator[str]:
-    """A warning where many answers of the student or its base could not be read; a few of them."""
+    """Yield a warning where many answers of the student or its base could not be read; a few of
+    them.
+    """
     for row in found.unread:
         yield f"**Warning.** {markdown(unread_sentence(row))}"
         yield "\n".join(

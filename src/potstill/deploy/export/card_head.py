@@ -28,7 +28,7 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 
 
 def card_head(found: FoundStudent, library: str) -> str:
-    """The head as YAML, without its dashes; every figure is the study's report's own.
+    """Return the head as YAML, without its dashes; every figure is the study's report's own.
 
     ``library`` is what loads the student. The base is named where it is a model of the hub.
     """
@@ -48,7 +48,7 @@ def card_head(found: FoundStudent, library: str) -> str:
 
 
 def _results(found: FoundStudent) -> Iterator[EvalResult]:
-    """One accuracy for each set, and for each level that a mixed student was asked for."""
+    """Yield one accuracy for each set, and for each level that a mixed student was asked for."""
     from huggingface_hub import EvalResult
 
     for row in found.scores:
@@ -70,7 +70,7 @@ def _results(found: FoundStudent) -> Iterator[EvalResult]:
 
 
 def _dataset(study: Study, name: str) -> Mapping[str, Any]:
-    """How the hub knows a set: by its id there, else by a name that could be one."""
+    """Return how the hub knows a set: by its id there, else by a name that could be one."""
     source = next((s for s in study.problems if s.label == name), None)
     if source and source.source == "math500":
         return {"dataset_type": MATH500, "dataset_split": "test"}
@@ -82,6 +82,6 @@ def _dataset(study: Study, name: str) -> Mapping[str, Any]:
 
 
 def _hub_model(base: str) -> str | None:
-    """The base as an id of the hub; None for the shipped student and for a folder."""
+    """Return the base as an id of the hub; None for the shipped student and for a folder."""
     ours = base == "pocket" or Path(base).exists()
     return base if _HUB_ID.fullmatch(base) and not ours else None

@@ -54,7 +54,8 @@ def export_corpus(
     to: Literal["dataset", "messages"],
     levels: Sequence[str] = (),
 ) -> ExportedCorpus:
-    """The verified lessons of a study, written to the new folder ``out``; all levels by default.
+    """Return the verified lessons of a study, written to the new folder ``out``; all levels by
+    default.
 
     ``dataset``: Parquet, one configuration a level, with a card. ``messages``: the chats the study
     trains on as JSONL, with LLaMA-Factory's ``dataset_info.json`` and the same card. The folder
@@ -102,7 +103,9 @@ def export_corpus(
 
 
 def corpus_rows(study: Study, made: Made, level: str) -> dict[Split, Rows]:
-    """The rows of one level by split, as plain values, in the study's own order of problems."""
+    """Return the rows of one level by split, as plain values, in the study's own order of
+    problems.
+    """
     from potstill.pipeline.students import examples
 
     lessons = {lesson.problem_id: lesson for lesson in made.chosen[level]}
@@ -181,7 +184,7 @@ def _schema() -> pa.Schema:
 
 
 def _dataset_info(name: str, files: Mapping[str, Mapping[Split, str]]) -> dict[str, Any]:
-    """LLaMA-Factory's list of data sets: one for each level and split.
+    """Return LLaMA-Factory's list of data sets: one for each level and split.
 
     Source: data/README.md of hiyouga/LLaMA-Factory, "OpenAI format".
     """
@@ -205,14 +208,14 @@ def _dataset_info(name: str, files: Mapping[str, Mapping[Split, str]]) -> dict[s
 
 
 def refuse_occupied(out: Path) -> None:
-    """Nothing; raises InputError for a folder to write that is there and holds something."""
+    """Raise InputError for a folder to write that is there and holds something."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out} is there and not empty; give --out a new folder.")
 
 
 @contextmanager
 def whole_folder(out: Path) -> Iterator[Path]:
-    """A folder beside ``out`` that takes its name at the end, or is gone.
+    """Yield a folder beside ``out`` that takes its name at the end, or is gone.
 
     Raises StoreError where the disk refuses.
     """

@@ -31,7 +31,8 @@ def corpus_card(
     files: Mapping[str, Mapping[Split, str]],
     to: str,
 ) -> str:
-    """The README.md of the folder: YAML for the hub, then Markdown in which no text is markup.
+    """Return the README.md of the folder: YAML for the hub, then Markdown in which no text is
+    markup.
 
     ``rows`` are the lessons by level and split, ``files`` the file of each that was written.
     """
@@ -129,7 +130,7 @@ def _levels(rows: Mapping[str, Mapping[Split, Rows]]) -> list[dict[str, Any]]:
 
 
 def _problems(rows: Mapping[str, Mapping[Split, Rows]]) -> dict[str, int]:
-    """How many problems of each split have a lesson at any level written."""
+    """Return how many problems of each split have a lesson at any level written."""
     ids: dict[str, set[str]] = {"train": set(), "valid": set()}
     for by_side in rows.values():
         for side, found in by_side.items():
@@ -164,7 +165,7 @@ def _held_by(study: Study) -> str:
 
 
 def _beside_heldout(made: Made, *, leaks: bool) -> int:
-    """How many problems with a lesson make a pair with a held-out one."""
+    """Return how many problems with a lesson make a pair with a held-out one."""
     with_lesson = {x.problem_id for lessons in made.chosen.values() for x in lessons}
     found = set()
     for pair in made.pairs:
@@ -175,7 +176,7 @@ def _beside_heldout(made: Made, *, leaks: bool) -> int:
 
 
 def _block(text: str) -> str:
-    """Text as a Markdown code block: each line indented, so that none of them can end it."""
+    """Return text as a Markdown code block: each line indented, so that none of them can end it."""
     return "\n".join(f"    {line}" for line in phrases.clip(text).splitlines())
 
 

@@ -64,7 +64,8 @@ class Export:
 
 
 def export_student(found: FoundStudent, export: Export) -> Reasked:
-    """How the student answered from its exported form, after ``export.out`` has been written.
+    """Return how the student answered from its exported form, after ``export.out`` has been
+    written.
 
     Raises InputError for a form, dtype or base that cannot be, and where a package is missing;
     StoreError for a folder that is not empty and a disk without room.
@@ -97,14 +98,16 @@ def _check_wanted(export: Export) -> None:
 
 
 def _weights_form(export: Export) -> str:
-    """The form of the weights: Ollama takes a GGUF file, or else the merged safetensors."""
+    """Return the form of the weights: Ollama takes a GGUF file, or else the merged safetensors."""
     if export.form != "ollama":
         return export.form
     return "gguf" if find_spec("gguf") is not None else "merged"
 
 
 def _base_folder(found: FoundStudent, export: Export) -> Path:
-    """The base's folder, once its hash and shapes were compared with what the adapter needs."""
+    """Return the base's folder, once its hash and shapes were compared with what the adapter
+    needs.
+    """
     from potstill.models.torch_base import find_model_folder, hash_model_folder, load_tokenizer
 
     own = base_path_of(found.study)
@@ -128,7 +131,9 @@ def _base_folder(found: FoundStudent, export: Export) -> Path:
 
 
 def _studied_quantised(own: str) -> bool:
-    """Whether the study's own base, as far as it is still to be had, holds quantised weights."""
+    """Return whether the study's own base, as far as it is still to be had, holds quantised
+    weights.
+    """
     from potstill.models.torch_base import find_model_folder
 
     try:
@@ -146,7 +151,7 @@ def _needed_bytes(found: FoundStudent, export: Export, form: str, base: Path) ->
 
 
 def _write(found: FoundStudent, export: Export, form: str, base: Path, out: Path) -> str:
-    """What is to be said of the form, after the student was written to ``out`` in it."""
+    """Return what is to be said of the form, after the student was written to ``out`` in it."""
     note = ""
     if form == "peft":
         for name in _ADAPTER_FILES:

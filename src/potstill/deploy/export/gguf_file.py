@@ -89,7 +89,7 @@ class _Model:
 
 
 def require_gguf() -> None:
-    """Nothing; raises InputError with the install command where the gguf package is missing."""
+    """Raise InputError with the install command where the gguf package is missing."""
     if find_spec("gguf") is None:
         raise InputError(
             "A GGUF file needs the gguf package, which is not installed; pip install "
@@ -98,7 +98,9 @@ def require_gguf() -> None:
 
 
 def gguf_bytes(weight_bytes: int, base: Path, quantise: str) -> int:
-    """About how large the file will be, for weights of that many bytes; a little too large."""
+    """Return about how large the file will be, for weights of that many bytes; a little too
+    large.
+    """
     config = json.loads((base / "config.json").read_text("utf-8"))
     width = 4 if config.get("dtype", config.get("torch_dtype")) == "float32" else 2
     per_weight = 2 if quantise == "f16" else 34 / _Q8_0_BLOCK
@@ -106,7 +108,7 @@ def gguf_bytes(weight_bytes: int, base: Path, quantise: str) -> int:
 
 
 def write_gguf(base: Path, delta: Delta, out: Path, name: str, quantise: str) -> None:
-    """Nothing; writes the merged model into ``out``: matrices as ``quantise``, vectors in float32.
+    """Write the merged model into ``out``: matrices as ``quantise``, vectors in float32.
 
     Raises InputError for a model or tokenizer of a family that is not known here, or weights beyond
     what float16 holds.
@@ -138,7 +140,7 @@ def write_gguf(base: Path, delta: Delta, out: Path, name: str, quantise: str) ->
 
 
 def tensor_name(name: str) -> str:
-    """llama.cpp's name of a weight that transformers names ``name``. Raises InputError."""
+    """Return llama.cpp's name of a weight that transformers names ``name``. Raises InputError."""
     if name in _OUTSIDE:
         return _OUTSIDE[name]
     found = _LAYER.fullmatch(name)
@@ -191,7 +193,9 @@ def _add_shape(writer: Any, model: _Model, name: str, quantise: str) -> None:
 
 
 def _add_tokenizer(writer: Any, base: Path, size: int) -> None:
-    """The vocabulary with the kind of every token, the merges, the special ids, the template."""
+    """Return the vocabulary with the kind of every token, the merges, the special ids, the
+    template.
+    """
     from gguf import TokenType
 
     from potstill.models.torch_base import load_tokenizer
@@ -231,7 +235,10 @@ def _add_tokenizer(writer: Any, base: Path, size: int) -> None:
 
 
 def _pre_tokenizer(raw: Mapping[str, Any] | None, base: Path) -> str:
-    """llama.cpp's name for how text is split before BPE. Raises InputError for another way."""
+    """Return llama.cpp's name for how text is split before BPE.
+
+    Raises InputError for another way.
+    """
     parts = (raw or {}).get("pretokenizers", [raw] if raw else [])
     patterns = [part["pattern"].get("Regex", "") for part in parts if part["type"] == "Split"]
     others = [part for part in parts if part["type"] != "Split"]
@@ -248,7 +255,9 @@ def _pre_tokenizer(raw: Mapping[str, Any] | None, base: Path) -> str:
 
 
 def _tensors(base: Path, model: _Model) -> Iterator[tuple[str, str, tuple[int, ...]]]:
-    """The name of every weight here and in the file, and its shape; a tied head is left out."""
+    """Yield the name of every weight here and in the file, and its shape; a tied head is left
+    out.
+    """
     from safetensors import safe_open
 
     tied = model.config.get("tie_word_embeddings", False)
@@ -279,7 +288,7 @@ def _announce(writer: Any, name: str, shape: tuple[int, ...], kind: str) -> None
 
 
 def _laid_out(name: str, weight: torch.Tensor, model: _Model) -> np.ndarray[Any, Any]:
-    """The values in float32; a Llama's query and key rows in llama.cpp's order.
+    """Return the values in float32; a Llama's query and key rows in llama.cpp's order.
 
     transformers rotates the first half of a head against the second, llama.cpp's Llama each row
     against its neighbour.
@@ -310,7 +319,7 @@ def _encoded(name: str, values: np.ndarray[Any, Any], kind: str) -> np.ndarray[A
 
 
 def _rope_factors(model: _Model) -> np.ndarray[Any, Any] | None:
-    """What Llama 3.1 divides each frequency by, None for a model that does not.
+    """Return what Llama 3.1 divides each frequency by, None for a model that does not.
 
     The formula is transformers' ``_compute_llama3_parameters``.
     """

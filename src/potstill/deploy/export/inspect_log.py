@@ -50,7 +50,7 @@ class WrittenLog:
 
 
 def export_logs(directory: Path, out: Path) -> list[WrittenLog]:
-    """The logs of a study's answers, written as ``.eval`` files to the new folder ``out``.
+    """Return the logs of a study's answers, written as ``.eval`` files to the new folder ``out``.
 
     The folder appears whole or not at all. Raises InputError where inspect-ai is not installed or
     the folder holds something; StoreError for a directory that is no study's or has no verdicts.
@@ -83,7 +83,7 @@ def export_logs(directory: Path, out: Path) -> list[WrittenLog]:
 def evaluation_logs(
     study: str, cells: Sequence[Answers], problems: Sequence[Problem]
 ) -> list[EvalLog]:
-    """One Inspect log per solver and set of the answers given, those of all seeds together.
+    """Return one Inspect log per solver and set of the answers given, those of all seeds together.
 
     ``study`` is the study's name. Raises StudyError for a response without problem or verdict.
     """
@@ -125,7 +125,9 @@ def _log(study: str, cells: Sequence[Answers], problems: Mapping[str, Problem]) 
 
 
 def _turns(cells: Sequence[Answers], problems: Mapping[str, Problem]) -> Iterator[Turn]:
-    """Every counted response, its last attempt; epochs count seeds, and samples within them."""
+    """Yield every counted response, its last attempt; epochs count seeds, and samples within
+    them.
+    """
     epochs: dict[tuple[int, int], int] = {}
     for cell in cells:
         verdicts = {v.response_id: v for v in cell.verdicts}
@@ -140,7 +142,7 @@ def _turns(cells: Sequence[Answers], problems: Mapping[str, Problem]) -> Iterato
 
 
 def _level_score(cells: Sequence[Answers], problems: Mapping[str, Problem]) -> LevelScore | None:
-    """The report's own numbers on these answers; None for several samples of one problem."""
+    """Return the report's own numbers on these answers; None for several samples of one problem."""
     if any(response.sample for cell in cells for response in cell.responses):
         return None
     rows = [
@@ -243,7 +245,7 @@ def _results(turns: Sequence[Turn], level: LevelScore | None) -> EvalResults:
 
 
 def _who(cell: Answers) -> str:
-    """What the log names as its model: the level, else the solver's own id."""
+    """Return what the log names as its model: the level, else the solver's own id."""
     if cell.level or cell.role is not Role.TEACHER:
         return cell.level or cell.role.value
     return next((r.solver for r in cell.responses), cell.name)
@@ -266,7 +268,7 @@ def _slug(name: str | None) -> str:
 
 
 def print_logs(logs: Sequence[WrittenLog], console: Console) -> None:
-    """Nothing; prints a line for every log, and how to open them."""
+    """Print a line for every log, and how to open them."""
     for log in logs:
         right = "no key to score by" if log.accuracy is None else f"{percent(log.accuracy)} % right"
         line = f"{log.path.name}  {log.who} on {log.set}: {several(log.samples, 'problem')}, "

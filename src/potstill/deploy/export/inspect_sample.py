@@ -49,7 +49,9 @@ class Turn:
 
 
 def sample_of(turn: Turn, condition: Condition, model: str) -> EvalSample:
-    """The sample: the chat as it was put and answered; ``model`` names the solver in the log."""
+    """Return the sample: the chat as it was put and answered; ``model`` names the solver in the
+    log.
+    """
     from inspect_ai.log import EvalError, EvalSample
     from inspect_ai.model import ChatMessageSystem, ChatMessageUser
 
@@ -118,7 +120,7 @@ def _output(response: Response, model: str) -> ModelOutput:
 
 
 def usage_of(responses: Sequence[Response]) -> ModelUsage:
-    """The tokens of the responses, summed."""
+    """Return the tokens of the responses, summed."""
     from inspect_ai.model import ModelUsage
 
     given, made = (sum(getattr(r, of) for r in responses) for of in ("tokens_in", "tokens_out"))
@@ -126,7 +128,9 @@ def usage_of(responses: Sequence[Response]) -> ModelUsage:
 
 
 def _score(verdict: Verdict) -> Score:
-    """C for CORRECT, N where there is no answer, I for the rest; a bad key leaves it unscored."""
+    """Return c for CORRECT, N where there is no answer, I for the rest; a bad key leaves it
+    unscored.
+    """
     from inspect_ai.scorer import CORRECT, INCORRECT, NOANSWER, Score
 
     said: dict[str, Any] = {
@@ -147,7 +151,9 @@ def _score(verdict: Verdict) -> Score:
 
 
 def _explanation(verdict: Verdict) -> str:
-    """The verdict in lines: outcome and who decided, why, what each of the two agents said."""
+    """Return the verdict in lines: outcome and who decided, why, what each of the two agents
+    said.
+    """
     lines = [f"{verdict.outcome.value}, decided by {verdict.decided_by.value}."]
     lines += (
         [verdict.why] if verdict.why not in ("", verdict.symbolic_why, verdict.judge_why) else []

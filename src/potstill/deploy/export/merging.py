@@ -50,14 +50,15 @@ class Delta:
     b: Mapping[str, torch.Tensor]
 
     def added_to(self, name: str, weight: torch.Tensor) -> torch.Tensor:
-        """The weight of that name with its change added, in float32 where there is one."""
+        """Return the weight of that name with its change added, in float32 where there is one."""
         if name not in self.a:
             return weight
         return weight.float() + (self.b[name] @ self.a[name]) * self.scale
 
 
 def read_delta(adapter: Path) -> Delta:
-    """The change of a PEFT adapter's folder, in float32, by the names of the weights it changes.
+    """Return the change of a PEFT adapter's folder, in float32, by the names of the weights it
+    changes.
 
     Raises InputError for an adapter that is more than LoRA's products (DoRA, trained biases).
     """
@@ -92,7 +93,7 @@ def _is_pair(a: torch.Tensor, b: torch.Tensor, rank: int) -> bool:
 
 
 def check_fits(student: Student, delta: Delta, base: Path, *, quantised_study: bool) -> None:
-    """Nothing; raises InputError where the base is not the student's, before a weight is loaded.
+    """Raise InputError where the base is not the student's, before a weight is loaded.
 
     Compared are the base's hash and the shapes of what the adapter changes. A student trained on a
     quantised base (``quantised_study``) may be merged into that model's full-precision original,
@@ -110,7 +111,7 @@ def check_fits(student: Student, delta: Delta, base: Path, *, quantised_study: b
 
 
 def check_shapes(delta: Delta, base: Path, whose: str, wanted: str) -> None:
-    """Nothing; raises InputError where an adapter changes a weight that the base does not have.
+    """Raise InputError where an adapter changes a weight that the base does not have.
 
     ``whose`` and ``wanted`` name the adapter and the base it needs.
     """
@@ -127,7 +128,8 @@ def check_shapes(delta: Delta, base: Path, whose: str, wanted: str) -> None:
 
 
 def merged_files(base: Path, dtype: str = "") -> tuple[list[str], int]:
-    """The weight files that a merged model will have, and their bytes in that dtype or the base's.
+    """Return the weight files that a merged model will have, and their bytes in that dtype or the
+    base's.
 
     Raises InputError for a file that is not whole.
     """
@@ -144,7 +146,7 @@ def merged_files(base: Path, dtype: str = "") -> tuple[list[str], int]:
 
 
 def check_room(folder: Path, needed_bytes: int) -> None:
-    """Nothing; raises StoreError where the disk beneath ``folder`` has no room for that much."""
+    """Raise StoreError where the disk beneath ``folder`` has no room for that much."""
     there = folder
     while not there.exists():
         there = there.parent
@@ -157,7 +159,7 @@ def check_room(folder: Path, needed_bytes: int) -> None:
 
 
 def write_merged(base: Path, delta: Delta, out: Path, dtype: str = "") -> None:
-    """Nothing; writes the merged model's weights and all that stands beside them into ``out``.
+    """Write the merged model's weights and all that stands beside them into ``out``.
 
     ``dtype`` is one of DTYPES, or empty for each weight's own.
     """
@@ -191,7 +193,7 @@ def read_weights(file: Path) -> Iterator[tuple[str, torch.Tensor]]:
 
 
 def _headers(base: Path) -> Iterator[tuple[str, str, tuple[int, ...], str]]:
-    """File, name, shape and dtype of every weight; no weight is read."""
+    """Yield file, name, shape and dtype of every weight; no weight is read."""
     from safetensors import safe_open
 
     for file in sorted(base.glob("*.safetensors")):
@@ -205,7 +207,7 @@ def _headers(base: Path) -> Iterator[tuple[str, str, tuple[int, ...], str]]:
 
 
 def is_quantised(base: Path) -> bool:
-    """Whether a model folder holds quantised weights, as its configuration says."""
+    """Return whether a model folder holds quantised weights, as its configuration says."""
     config = json.loads((base / "config.json").read_text("utf-8"))
     return bool(config.get("quantization") or config.get("quantization_config"))
 

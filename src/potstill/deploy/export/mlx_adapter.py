@@ -37,7 +37,7 @@ _NAME = re.compile(r"(?P<module>model\.layers\.(?P<layer>\d+)\.(?P<key>.+))\.wei
 
 
 def convert_adapter(adapter: Path, to: str, base: Path, out: Path) -> None:
-    """Nothing; writes an adapter of the other layout into the new folder ``out``, whole or not.
+    """Write an adapter of the other layout into the new folder ``out``, whole or not.
 
     Raises InputError for a layout that is not known, an adapter that does not fit ``base`` (a
     model's folder) or cannot be said exactly; StoreError for a folder that is there.
@@ -60,7 +60,7 @@ def convert_adapter(adapter: Path, to: str, base: Path, out: Path) -> None:
 
 
 def write_mlx_adapter(adapter: Path, out: Path, base: Path) -> None:
-    """Nothing; writes the PEFT adapter in ``adapter`` into ``out`` in mlx-lm's layout.
+    """Write the PEFT adapter in ``adapter`` into ``out`` in mlx-lm's layout.
 
     ``base`` is the base's folder. Raises InputError for an adapter that mlx-lm has no words for.
     """
@@ -90,7 +90,7 @@ def write_mlx_adapter(adapter: Path, out: Path, base: Path) -> None:
 
 
 def write_peft_adapter(adapter: Path, out: Path, base: Path) -> None:
-    """Nothing; writes the mlx-lm adapter in ``adapter`` into ``out`` in PEFT's layout.
+    """Write the mlx-lm adapter in ``adapter`` into ``out`` in PEFT's layout.
 
     ``base`` is the base's folder. Raises InputError for an adapter that is no LoRA of one rank, or
     whose scale no alpha gives to the bit.
@@ -142,7 +142,7 @@ def write_peft_adapter(adapter: Path, out: Path, base: Path) -> None:
 
 
 def _alpha(scale: float, rank: int, adapter: Path) -> float:
-    """The alpha that PEFT divides by the rank to get that very scale."""
+    """Return the alpha that PEFT divides by the rank to get that very scale."""
     near = scale * rank
     for alpha in (near, math.nextafter(near, 0.0), math.nextafter(near, math.inf)):
         if alpha / rank == scale:
@@ -158,7 +158,7 @@ def _depth(base: Path) -> int:
 
 
 def _scope(names: Iterable[str], depth: int, adapter: Path) -> tuple[int, list[str]]:
-    """How many of the last layers are adapted, and which modules of each."""
+    """Return how many of the last layers are adapted, and which modules of each."""
     keys: dict[int, set[str]] = {}
     for name in names:
         found = _NAME.fullmatch(name)

@@ -21,7 +21,8 @@ _SYSTEM, _PROMPT, _RESPONSE = "\ue000system\ue000", "\ue000prompt\ue000", "\ue00
 def modelfile(
     found: FoundStudent, tokenizer: Any, base: Path, source: str, context_tokens: int
 ) -> str:
-    """The Modelfile's text; ``source`` is what stands after FROM, ``base`` the base's folder.
+    """Return the Modelfile's text; ``source`` is what stands after FROM, ``base`` the base's
+    folder.
 
     TEMPLATE renders what the study sent: the chat template around the study's prompt. Raises
     InputError for a template that a Modelfile cannot hold.
@@ -46,7 +47,7 @@ def modelfile(
 
 
 def go_template(tokenizer: Any, prompt: str = "{problem}") -> str:
-    """Ollama's template of one turn, made by rendering the tokenizer's own with stand-ins.
+    """Return ollama's template of one turn, made by rendering the tokenizer's own with stand-ins.
 
     ``prompt`` is put around what the user says. With a system text and without are two renderings,
     for many templates bring a system text of their own.
@@ -66,7 +67,7 @@ def go_template(tokenizer: Any, prompt: str = "{problem}") -> str:
 
 
 def _rendered(tokenizer: Any, chat: list[dict[str, str]], *, open_: bool = True) -> str:
-    """A chat as text, without the first token where the runtime itself puts it there."""
+    """Return a chat as text, without the first token where the runtime itself puts it there."""
     try:
         text: str = tokenizer.apply_chat_template(chat, add_generation_prompt=open_, tokenize=False)
     except Exception as exc:  # jinja2's errors, and whatever a template raises by itself
@@ -77,7 +78,9 @@ def _rendered(tokenizer: Any, chat: list[dict[str, str]], *, open_: bool = True)
 
 
 def _go(text: str) -> str:
-    """Rendered text as Go template source: braces quoted, stand-ins turned into its fields."""
+    """Return rendered text as Go template source: braces quoted, stand-ins turned into its
+    fields.
+    """
     quoted = text.replace("{{", '{{ "{{" }}')
     return quoted.replace(_SYSTEM, "{{ .System }}").replace(_PROMPT, "{{ .Prompt }}")
 

@@ -16,14 +16,14 @@ __all__ = ["new_folder", "refuse_taken"]
 
 
 def refuse_taken(out: Path) -> None:
-    """Nothing; raises StoreError where something stands at ``out``, an empty folder excepted."""
+    """Raise StoreError where something stands at ``out``, an empty folder excepted."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise StoreError(f"{out} is there and not empty; name another folder with --out.")
 
 
 @contextmanager
 def new_folder(out: Path) -> Iterator[Path]:
-    """A folder beside ``out`` to write into, renamed to it at the end, or gone.
+    """Yield a folder beside ``out`` to write into, renamed to it at the end, or gone.
 
     Raises StoreError where the disk does not take it.
     """

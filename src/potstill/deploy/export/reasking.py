@@ -53,7 +53,8 @@ class Reasked:
 
 
 def reask(found: FoundStudent, form: str, out: Path, base: str, count: int) -> Reasked:
-    """How the student exported to ``out`` answers up to ``count`` problems of the held-out sets.
+    """Return how the student exported to ``out`` answers up to ``count`` problems of the held-out
+    sets.
 
     An adapter whose base cannot run on this machine is not asked; a whole model that was written
     and cannot be loaded raises InputError.
@@ -81,7 +82,7 @@ def reask(found: FoundStudent, form: str, out: Path, base: str, count: int) -> R
 
 
 def _slice(answers: Sequence[Answer], count: int) -> list[Answer]:
-    """``count`` of them from end to end, so that no group of problems stands for all."""
+    """Return ``count`` of them from end to end, so that no group of problems stands for all."""
     if len(answers) <= count:
         return list(answers)
     return [answers[number * len(answers) // count] for number in range(count)]
@@ -143,6 +144,6 @@ def _compared(name: str, answers: Sequence[Answer], said: Sequence[tuple[str, Fi
 
 
 def _whole(answer: Answer) -> str:
-    """What the student wrote, whose reasoning the study may have parted from its answer."""
+    """Return what the student wrote, whose reasoning the study may have parted from its answer."""
     response = answer.response
     return response.text if not response.reasoning else f"{response.reasoning}{response.text}"

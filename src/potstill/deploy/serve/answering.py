@@ -117,7 +117,7 @@ class Answering:
                 _tell(asker, exc)
 
     def _turn(self, askers: dict[int, _Asker]) -> bool:
-        """One step of the decoder; False once it is to end."""
+        """Return one step of the decoder; False once it is to end."""
         decoder = self._engine.decoder
         self._let_go(askers)
         fresh: list[Request] = []

@@ -21,7 +21,7 @@ __all__ = ["harmless", "how_sure", "print_answer", "right_on"]
 
 
 def print_answer(found: FoundStudent, engine: Engine, problem: str, console: Console) -> None:
-    """Nothing; prints the answer as it comes, then how sure the study is of this student.
+    """Print the answer as it comes, then how sure the study is of this student.
 
     Raises InputError for a problem that is empty or leaves no room in the context.
     """
@@ -42,7 +42,7 @@ def print_answer(found: FoundStudent, engine: Engine, problem: str, console: Con
 
 
 def how_sure(found: FoundStudent) -> str:
-    """In words, how often this student was right on held-out problems, and on which."""
+    """Return in words how often this student was right on held-out problems, and on which."""
     named = f"{found.student.id}, {found.level}"
     rows = [row for row in found.scores if row["accuracy"] is not None]
     if not rows:
@@ -51,7 +51,9 @@ def how_sure(found: FoundStudent) -> str:
 
 
 def right_on(row: Mapping[str, Any]) -> str:
-    """In words, how many problems of one held-out set were answered right; a row of report.json."""
+    """Return in words how many problems of one held-out set were answered right; a row of
+    report.json.
+    """
     return (
         f"right on {percent(row['accuracy'])} % of {row['n']:,} unseen problems of {row['set']} "
         f"(95 % {percent(row['low'])} to {percent(row['high'])})"
@@ -59,7 +61,9 @@ def right_on(row: Mapping[str, Any]) -> str:
 
 
 def harmless(text: str) -> str:
-    """A model's text for a terminal: no control character of either set does anything there."""
+    """Return a model's text for a terminal: no control character of either set does anything
+    there.
+    """
     return shown(text)
 
 

@@ -30,12 +30,12 @@ _HEADERS = {
 
 
 def new_token() -> str:
-    """A random token of 32 bytes, as a URL holds it."""
+    """Return a random token of 32 bytes, as a URL holds it."""
     return secrets.token_urlsafe(32)
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address to listen at is this machine's own alone."""
+    """Return whether an address to listen at is this machine's own alone."""
     if host == "localhost":
         return True
     try:
@@ -92,14 +92,14 @@ def _guarded(send: Send) -> Send:
 
 
 def _name_of(host: str) -> str:
-    """The name in a Host header, its port and brackets taken off."""
+    """Return the name in a Host header, its port and brackets taken off."""
     if host.startswith("["):
         return host[1:].partition("]")[0]
     return host.rpartition(":")[0] if ":" in host else host
 
 
 def _cookie_name(scope: Scope) -> str:
-    """Cookies are shared by all ports of a machine, so the port is in the name."""
+    """Return cookies are shared by all ports of a machine, so the port is in the name."""
     return f"potstill_{(scope.get('server') or ('', 0))[1]}"
 
 

@@ -118,7 +118,7 @@ class LevelAnswering:
                 self._idle.set()
 
     def _serves(self, mounted: _Mounted, found: FoundStudent) -> bool:
-        """Whether that student is mounted and alive."""
+        """Return whether that student is mounted and alive."""
         return mounted.found.folder == found.folder and mounted.answering.alive
 
     def _mount(self, found: FoundStudent) -> _Mounted:

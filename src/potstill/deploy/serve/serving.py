@@ -92,7 +92,7 @@ class _Asked:
 
 
 def serve_student(found: FoundStudent, engine: str, base: str, port: int, console: Console) -> None:
-    """Nothing; serves a study's student on the engine of that name, and prints where.
+    """Serve a study's student on the engine of that name, and prints where.
 
     Raises as :func:`open_engine` and :func:`serve_engine` do.
     """
@@ -116,7 +116,7 @@ def serve_engine(
     port: int,
     ready: Callable[[str], None],
 ) -> None:
-    """Nothing; serves until SIGTERM or Ctrl-C, then answers what was accepted and returns.
+    """Serve until SIGTERM or Ctrl-C, then answers what was accepted and returns.
 
     ``ready`` is told the base URL first. Raises EndpointError where the port is taken, and
     PotstillError where the decoder fails.
@@ -136,7 +136,7 @@ def serve_engine(
 def create_app(
     engine: Engine, answering: Answering, condition: Condition, models: Sequence[str]
 ) -> Starlette:
-    """An ASGI app that answers chats as the study asked its students."""
+    """Return an ASGI app that answers chats as the study asked its students."""
     from starlette.responses import JSONResponse, Response, StreamingResponse
 
     async def chat(request: Request) -> Response:
@@ -160,7 +160,7 @@ def create_app(
 
 
 def study_messages(messages: Sequence[Message], condition: Condition) -> tuple[Message, ...]:
-    """The chat with the study's system text and its prompt around what the user said last.
+    """Return the chat with the study's system text and its prompt around what the user said last.
 
     A system text of the asker's own stays. Raises InputError where the user said nothing.
     """
@@ -176,7 +176,7 @@ def study_messages(messages: Sequence[Message], condition: Condition) -> tuple[M
 
 
 def _asked(call: Call, engine: Engine, condition: Condition, models: Sequence[str]) -> _Asked:
-    """The call in tokens. Raises BadRequest for one that cannot be answered."""
+    """Return the call in tokens. Raises BadRequest for one that cannot be answered."""
     chat = call.chat
     if chat.model not in models:
         known = ", ".join(models)
@@ -208,7 +208,7 @@ def _asked(call: Call, engine: Engine, condition: Condition, models: Sequence[st
 
 
 async def _unless_gone(request: Request, doing: Coroutine[Any, Any, Ended]) -> Ended | None:
-    """What is done for a request; None, and no more is done, once its client has hung up."""
+    """Return what is done for a request; None, and no more is done, once its client has hung up."""
     answer = asyncio.ensure_future(doing)
     gone = asyncio.ensure_future(request.receive())  # its body was read: what comes is the end
     try:
@@ -256,7 +256,7 @@ def _word(ended: Ended) -> str:
 def run_until_told(
     app: ASGIApp, listener: socket.socket, alive: Callable[[], bool] = lambda: True
 ) -> None:
-    """Nothing; serves until SIGTERM or Ctrl-C, or until no longer ``alive``.
+    """Serve until SIGTERM or Ctrl-C, or until no longer ``alive``.
 
     What was accepted by then is answered first; a second Ctrl-C does not wait.
     """

@@ -63,7 +63,7 @@ def serve_tutor(
     engine: str = "auto",
     base: str = "",
 ) -> None:
-    """Nothing; serves the page until Ctrl-C or SIGTERM and prints its address.
+    """Serve the page until Ctrl-C or SIGTERM and prints its address.
 
     Anywhere but on loopback the address holds a token, printed once, without which nothing is
     answered. Raises StoreError for no study, InputError for one without students, EndpointError
@@ -98,7 +98,7 @@ def serve_tutor(
 
 
 def create_tutor(texts: TutorTexts, answering: LevelAnswering, pool: GradingPool) -> Starlette:
-    """The app behind the page: the page's files, the study's texts, answers and verdicts."""
+    """Return the app behind the page: the page's files, the study's texts, answers and verdicts."""
     from starlette.applications import Starlette
     from starlette.concurrency import run_in_threadpool
     from starlette.responses import JSONResponse, StreamingResponse
@@ -142,7 +142,7 @@ def create_tutor(texts: TutorTexts, answering: LevelAnswering, pool: GradingPool
 
 
 def _file(path: str, media_type: str) -> Callable[[Request], Response]:
-    """What answers with a file of the package."""
+    """Return what answers with a file of the package."""
     from starlette.responses import Response
 
     content = (files("potstill") / path).read_bytes()
@@ -158,7 +158,7 @@ async def _refused(request: Request, exc: Exception) -> Response:
 
 
 async def _read(request: Request, texts: TutorTexts) -> _Asked:
-    """What a POST of the page holds. Raises BadRequest for anything else.
+    """Return what a POST of the page holds. Raises BadRequest for anything else.
 
     JSON alone is taken: another site's page cannot send that here without asking first.
     """
@@ -188,7 +188,7 @@ def _field(fields: dict[str, Any], name: str) -> str:
 async def _events(
     answering: LevelAnswering, pool: GradingPool, level: str, asked: _Asked
 ) -> AsyncIterator[bytes]:
-    """The answer as it comes, then how it ended and, where there is a key, the verdict."""
+    """Yield the answer as it comes, then how it ended and, where there is a key, the verdict."""
     from starlette.concurrency import run_in_threadpool
 
     started = 0.0
@@ -213,6 +213,6 @@ async def _events(
 
 
 def _address(host: str, port: int, token: str) -> str:
-    """Where a browser finds the page; every address of this machine is named by its name."""
+    """Return where a browser finds the page; every address of this machine is named by its name."""
     name = socket.gethostname() if host in ("0.0.0.0", "") else host
     return f"http://{name}:{port}/" + (f"?token={token}" if token else "")

@@ -69,7 +69,9 @@ class TutorTexts:
     lessons: Mapping[str, Mapping[str, Lesson]]
 
     def overview(self) -> Row:
-        """The study's name, the levels of the dial, and a line for every problem, unseen first."""
+        """Return the study's name, the levels of the dial, and a line for every problem, unseen
+        first.
+        """
         return {
             "name": self.study.name,
             "about": self.study.about,
@@ -83,11 +85,13 @@ class TutorTexts:
         }
 
     def side(self, problem: Problem) -> str:
-        """On which side of the split it stands, in words."""
+        """Return on which side of the split it stands, in words."""
         return _SIDES[self.splits[problem.id]]
 
     def problem(self, id: str) -> Row | None:
-        """A problem with its key, the teacher's reply and its lessons; None for an unknown id."""
+        """Return a problem with its key, the teacher's reply and its lessons; None for an unknown
+        id.
+        """
         problem = self.problems.get(id)
         if problem is None:
             return None
@@ -115,7 +119,7 @@ class TutorTexts:
 
 
 def read_texts(directory: Path, students: Sequence[FoundStudent]) -> TutorTexts:
-    """All that the page shows, of whatever is finished. Raises StoreError for no study."""
+    """Return all that the page shows, of whatever is finished. Raises StoreError for no study."""
     found = StudyDirectory.open(directory)
     by_level = {student.level.removeprefix("mix-"): student for student in students}
     problems = {problem.id: problem for problem in found.made.problems}
@@ -125,7 +129,7 @@ def read_texts(directory: Path, students: Sequence[FoundStudent]) -> TutorTexts:
 
 
 def grade_text(pool: GradingPool, problem: Problem, text: str, finish: Finish) -> Row:
-    """The symbolic verdict on a student's text."""
+    """Return the symbolic verdict on a student's text."""
     response = Response("student", problem.id, "", 0, 0, "", text, finish, 0, 0, "")
     return _told(next(iter(pool.grade([(problem, response)]))))
 
@@ -133,7 +137,8 @@ def grade_text(pool: GradingPool, problem: Problem, text: str, finish: Finish) -
 def compare_own(
     pool: GradingPool, text: str, said: str, own: str, problem: Problem | None
 ) -> Mapping[str, Row | None]:
-    """A person's answer as the key to what the student ``said``, and beside the problem's own key.
+    """Return a person's answer as the key to what the student ``said``, and beside the problem's
+    own key.
 
     ``text`` is the problem's. Only text keys are compared; nothing that is typed is run. Raises
     InputError for an empty answer.
@@ -157,7 +162,7 @@ def _beside_key(pool: GradingPool, problem: Problem, own: str) -> Row | None:
 
 
 def _replies(found: StudyDirectory) -> Iterator[tuple[str, tuple[Response, Verdict | None]]]:
-    """For every problem the reply that the teacher had right, else its first."""
+    """Return for every problem the reply that the teacher had right, else its first."""
     cells = [cell for cell in found.made.answers if cell.role is Role.TEACHER]
     for cell in (found.made.taught, *cells):
         verdicts = {v.response_id: v for v in cell.verdicts}

@@ -22,13 +22,13 @@ class Options(BaseModel):
 
 
 def extract(problem: Problem, text: str) -> Extraction:
-    """The letter a response chooses and the rule that found it."""
+    """Return the letter a response chooses and the rule that found it."""
     del problem
     return extract_answer(text, AnswerKind.LETTER)
 
 
 def compare(problem: Problem, text: str, options: Options) -> Comparison:
-    """Whether the response chooses the key's letters, by letter or by a choice's value."""
+    """Return whether the response chooses the key's letters, by letter or by a choice's value."""
     found = extract(problem, text)
     if not found.text:
         return unreadable("no choice was found in the text")

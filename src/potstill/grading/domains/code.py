@@ -53,7 +53,7 @@ class Options(BaseModel):
 
 
 def extract(problem: Problem, text: str) -> Extraction:
-    """The code of a response: its last fenced block, else the whole text."""
+    """Return the code of a response: its last fenced block, else the whole text."""
     del problem
     blocks = _FENCE.findall(text)
     if blocks:
@@ -62,7 +62,7 @@ def extract(problem: Problem, text: str) -> Extraction:
 
 
 def compare(problem: Problem, text: str, options: Options) -> Comparison:
-    """Whether the response's code passes the problem's tests within the limits."""
+    """Return whether the response's code passes the problem's tests within the limits."""
     tests = problem.gold_text
     try:
         compile(tests, "<tests>", "exec")

@@ -21,14 +21,14 @@ class Options(BaseModel):
 
 
 def extract(problem: Problem, text: str) -> Extraction:
-    """The final answer of a response; the whole text where it is the key already."""
+    """Return the final answer of a response; the whole text where it is the key already."""
     if text.strip() == problem.gold_text.strip():
         return Extraction(text.strip(), "whole text")
     return extract_answer(text)
 
 
 def compare(problem: Problem, text: str, options: Options) -> Comparison:
-    """Whether the response's answer is the key."""
+    """Return whether the response's answer is the key."""
     found = extract(problem, text)
     if not found.text:
         return unreadable("no answer was found in the text")

@@ -34,13 +34,13 @@ class Options(BaseModel):
 
 
 def extract(problem: Problem, text: str) -> Extraction:
-    """The number a response ends in and the rule that found it."""
+    """Return the number a response ends in and the rule that found it."""
     del problem
     return extract_answer(text, "decimal")
 
 
 def compare(problem: Problem, text: str, options: Options) -> Comparison:
-    """Whether the response's number lies within the tolerance of the gold."""
+    """Return whether the response's number lies within the tolerance of the gold."""
     wanted, tolerance = _gold(problem, options)
     found = extract(problem, text)
     given = _number(found.text)

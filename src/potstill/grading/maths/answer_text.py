@@ -68,7 +68,7 @@ class Statement:
 
 @lru_cache(maxsize=4096)
 def read_statement(text: str) -> Statement:
-    """A tidied answer taken apart into definition, body and quantifier tail."""
+    """Return a tidied answer taken apart into definition, body and quantifier tail."""
     text = _WORDS_BEFORE.sub("", text, count=1)
     text = _BUILT.sub(r"\1, \2", text)
     if "↦" in text:
@@ -132,7 +132,7 @@ def _is_product(run: str) -> bool:
 
 
 def renamed(text: str, names: dict[str, str]) -> str:
-    """A text with its letters renamed, all at once; commands and functions keep theirs."""
+    """Return a text with its letters renamed, all at once; commands and functions keep theirs."""
 
     def letter_by_letter(found: re.Match[str]) -> str:
         run = found.group()
@@ -142,7 +142,9 @@ def renamed(text: str, names: dict[str, str]) -> str:
 
 
 def renamings(key: Statement, answer: Statement) -> list[dict[str, str]]:
-    """The ways to call the answer's own letters by the key's, the plain one first; [] for none."""
+    """Return the ways to call the answer's own letters by the key's, the plain one first; [] for
+    none.
+    """
     base: dict[str, str] = {}
     if key.args and answer.args:
         if len(key.args) != len(answer.args):
@@ -157,7 +159,7 @@ def renamings(key: Statement, answer: Statement) -> list[dict[str, str]]:
 
 
 def _free_letters(answer: Statement, key: Statement) -> tuple[str, ...]:
-    """Letters that an answer without tail uses and the key does not."""
+    """Return letters that an answer without tail uses and the key does not."""
     known = set("".join(_letter_runs(key.body))) | set(answer.args) | set("eiπ")
     found = dict.fromkeys("".join(_letter_runs(answer.body)))
     fresh = tuple(letter for letter in found if letter not in known)

@@ -34,7 +34,9 @@ _BASE = re.compile(
 
 
 def read_base(text: str) -> tuple[str, int | None] | None:
-    """Digits and base (None where it is not said) of a number such as ``2114five`` or ``52_8``."""
+    """Return digits and base (None where it is not said) of a number such as ``2114five`` or
+    ``52_8``.
+    """
     plain = tidy(text).strip().rstrip(".").strip()
     plain = re.sub(r"^[A-Za-z]\s?=\s?", "", plain)
     plain = re.sub(r"(?<=\d)[, ](?=\d{3})", "", plain)
@@ -53,7 +55,9 @@ def _digits(text: str) -> str:
 
 
 def compare_bases(key: str, answer: str, problem_text: str = "") -> Comparison:
-    """Whether two numbers have the same digits in the same base; one may leave the base out."""
+    """Return whether two numbers have the same digits in the same base; one may leave the base
+    out.
+    """
     one, two = read_base(key), read_base(answer)
     if one is None:
         raise KeyUnreadable("the key is not a number in a base")
@@ -74,7 +78,7 @@ def compare_bases(key: str, answer: str, problem_text: str = "") -> Comparison:
 
 
 def _not_in_a_base(key: tuple[str, int | None], answer: str) -> Comparison:
-    """An answer that is a value without being digits (30/7) is another answer."""
+    """Return an answer that is a value without being digits (30/7) is another answer."""
     try:
         scalar = read_scalar(tidy(answer))
         value = None if scalar.unit else exact(scalar.node)

@@ -39,7 +39,10 @@ class Choice:
 
 
 def read_choice(text: str) -> Choice | None:
-    """A tidied answer such as ``(B) 12`` or ``B. Mars``; None where no value follows a letter."""
+    """Return a tidied answer such as ``(B) 12`` or ``B.
+
+    Mars``; None where no value follows a letter.
+    """
     match = _LABELLED.match(text)
     if match is None or names_several(text):
         return None
@@ -48,12 +51,12 @@ def read_choice(text: str) -> Choice | None:
 
 
 def names_several(text: str) -> bool:
-    """Whether a second letter stands beside the first: ``(A), (C)``, ``B or C``."""
+    """Return whether a second letter stands beside the first: ``(A), (C)``, ``B or C``."""
     return _SEVERAL.match(text) is not None
 
 
 def read_letters(text: str) -> frozenset[str] | None:
-    """The letters of ``A, C`` or ``(A) and (C)``; None where there are not two or more."""
+    """Return the letters of ``A, C`` or ``(A) and (C)``; None where there are not two or more."""
     match = _LETTERS.match(text.strip())
     if match is None:
         return None
@@ -62,7 +65,7 @@ def read_letters(text: str) -> frozenset[str] | None:
 
 @lru_cache(maxsize=2048)
 def choices_in(problem_text: str) -> dict[str, str]:
-    """The value of each lettered choice of a problem, tidied; empty where it offers none."""
+    """Return the value of each lettered choice of a problem, tidied; empty where it offers none."""
     text = problem_text[-3_000:]
     marks = [(m, m.group(1) or m.group(2) or m.group(3)) for m in _MARK.finditer(text)]
     runs: list[list[tuple[re.Match[str], str]]] = []

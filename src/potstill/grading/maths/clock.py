@@ -30,7 +30,7 @@ _TIME = re.compile(
 
 
 def read_time(text: str) -> tuple[int, int, int, str] | None:
-    """Hour, minute, second and "a", "p" or "" of the one time of day in a text, or None."""
+    """Return hour, minute, second and "a", "p" or "" of the one time of day in a text, or None."""
     low = _worded_time(tidy(text).lower())
     if re.search(r"\bnoon\b", low) and not re.search(r"\d", low.replace("12", "")):
         return 12, 0, 0, "p"
@@ -55,7 +55,7 @@ def read_time(text: str) -> tuple[int, int, int, str] | None:
 
 
 def _worded_time(low: str) -> str:
-    """``half past three`` and ``3.30 pm`` as a clock shows them."""
+    """Return ``half past three`` and ``3.30 pm`` as a clock shows them."""
     low = re.sub(r"\b(\d{1,2})\.(\d{2})(?=\s*[ap]\.?\s?m\b)", r"\1:\2", low)
     spoken = re.search(r"\b(half|quarter|a quarter)\s+(past|to)\s+([a-z]+|\d{1,2})\b", low)
     if spoken is None:
@@ -70,7 +70,7 @@ def _worded_time(low: str) -> str:
 
 
 def compare_times(key: str, answer: str) -> Comparison:
-    """Whether two texts name the same time of day; a missing AM or PM is noted."""
+    """Return whether two texts name the same time of day; a missing AM or PM is noted."""
     one, two = read_time(key), read_time(answer)
     if one is None:
         raise KeyUnreadable("the key is not a time of day")
@@ -86,7 +86,7 @@ def compare_times(key: str, answer: str) -> Comparison:
 
 
 def compare_dates(key: str, answer: str) -> Comparison:
-    """Whether two texts name the same day; a year or weekday may be missing on one side."""
+    """Return whether two texts name the same day; a year or weekday may be missing on one side."""
     one, two = _date(key), _date(answer)
     if not one:
         raise KeyUnreadable("the key is not a date")

@@ -36,20 +36,22 @@ class Comparison:
 
 
 def equal_with(why: str, *notes: str) -> Comparison:
-    """EQUAL, with the form notes that are not empty joined by "; "."""
+    """Return EQUAL, with the form notes that are not empty joined by "; "."""
     return Comparison(Opinion.EQUAL, why, "; ".join(dict.fromkeys(n for n in notes if n)))
 
 
 def different(why: str) -> Comparison:
-    """DIFFERENT, for a reason."""
+    """Return DIFFERENT, for a reason."""
     return Comparison(Opinion.DIFFERENT, why)
 
 
 def undecided(why: str) -> Comparison:
-    """UNDECIDED: both sides were read and it cannot be told."""
+    """Return UNDECIDED: both sides were read and it cannot be told."""
     return Comparison(Opinion.UNDECIDED, why)
 
 
 def unreadable(why: str, *, hollow: bool = False) -> Comparison:
-    """UNDECIDED because the answer cannot be read as one of the key's kind, or has no value."""
+    """Return UNDECIDED because the answer cannot be read as one of the key's kind, or has no
+    value.
+    """
     return Comparison(Opinion.UNDECIDED, why, readable=False, hollow=hollow)

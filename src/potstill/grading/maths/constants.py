@@ -44,7 +44,7 @@ _DEFINED = re.compile(r"^\s*([A-Za-z])\s*(?:\(\s?[a-z]\s?\))?\s*=\s*(?=[^=]+$)")
 
 
 def compare_constants(key: str, answer: str, problem_text: str) -> Comparison | None:
-    """EQUAL where free constants alone are called otherwise; None where that is not so.
+    """Return EQUAL where free constants alone are called otherwise; None where that is not so.
 
     Both sides are tidied. Where an indefinite integral is asked for, results that differ by a
     constant are equal too.
@@ -85,7 +85,7 @@ def _compare(key: str, answer: str, problem_text: str) -> Comparison | None:
 
 
 def _body(text: str) -> tuple[str, str]:
-    """What a text defines, and the text without that name and the tail on its constants."""
+    """Return what a text defines, and the text without that name and the tail on its constants."""
     text = _TAIL.sub("", text.strip().rstrip(".")).strip()
     statement = read_statement(text)
     if statement.function:
@@ -97,7 +97,7 @@ def _body(text: str) -> tuple[str, str]:
 
 
 def _node(text: str) -> tuple[Node, bool] | None:
-    """The tree of an expression, or of an equation's difference (then True)."""
+    """Return the tree of an expression, or of an equation's difference (then True)."""
     if "=" not in text:
         return read_expression(text), False
     return equation_nodes(text)
@@ -105,7 +105,7 @@ def _node(text: str) -> tuple[Node, bool] | None:
 
 @lru_cache(maxsize=1024)
 def _fixed_letters(problem_text: str) -> frozenset[str]:
-    """The letters that a problem's own mathematics gives a meaning."""
+    """Return the letters that a problem's own mathematics gives a meaning."""
     text = problem_text[-4_000:]
     free = {letter for found in _ARBITRARY.findall(text) for letter in found}
     maths = " ".join(re.findall(r"\$([^$]{1,400})\$", text))
@@ -119,7 +119,7 @@ def _is_free(name: str, fixed: frozenset[str]) -> bool:
 
 
 def _renamed(node: Node, names: dict[str, str]) -> Node:
-    """A tree with its names changed all at once."""
+    """Return a tree with its names changed all at once."""
     match node:
         case Name(name):
             return Name(names.get(name, name))

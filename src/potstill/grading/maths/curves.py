@@ -20,7 +20,7 @@ __all__ = ["compare_equations", "equation_nodes"]
 
 
 def compare_equations(key: str, answer: str) -> Comparison:
-    """Whether two equations have the same solutions: their differences are proportional.
+    """Return whether two equations have the same solutions: their differences are proportional.
 
     A key of the form y = f(x) also takes the bare f(x), noted as a form.
     """
@@ -53,7 +53,7 @@ def compare_equations(key: str, answer: str) -> Comparison:
 
 
 def equation_nodes(text: str) -> tuple[Node, bool]:
-    """The difference of an equation's sides, and True. Raises Unreadable."""
+    """Return the difference of an equation's sides, and True. Raises Unreadable."""
     left, right = _sides(text)
     return Apply("+", (left, Apply("neg", (right,)))), True
 
@@ -94,7 +94,7 @@ def _proportional(
 
 
 def _substituted(solved: tuple[Node, Node], other: Node) -> bool | None:
-    """Whether y = f(x) put into the other equation makes it hold; None where it has none."""
+    """Return whether y = f(x) put into the other equation makes it hold; None where it has none."""
     name, value = solved
     if not isinstance(name, Name) or name.name in names_in(value):
         return None

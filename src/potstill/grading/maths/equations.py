@@ -118,7 +118,7 @@ class NumericEquation:
 
 
 def false_equations(text: str) -> list[str]:
-    """The numeric equations of a text that exact arithmetic refutes, as written, in order.
+    """Return the numeric equations of a text that exact arithmetic refutes, as written, in order.
 
     Chains ``a = b = c`` are checked neighbour by neighbour. A decimal that is a rounding of the
     other side (to its own digits) passes after ≈ and also after =, since prose writes both.
@@ -127,7 +127,7 @@ def false_equations(text: str) -> list[str]:
 
 
 def numeric_equations(text: str) -> list[NumericEquation]:
-    """Every equation of a text whose sides are plain numbers, and whether it holds."""
+    """Return every equation of a text whose sides are plain numbers, and whether it holds."""
     found: list[NumericEquation] = []
     for line in text[:MAX_TEXT].split("\n"):
         if "=" not in line and "≈" not in line and "approx" not in line:
@@ -146,7 +146,7 @@ def numeric_equations(text: str) -> list[NumericEquation]:
 
 
 def _segments(line: str) -> list[str]:
-    """The statements of a line; one that ends in a question is left out."""
+    """Return the statements of a line; one that ends in a question is left out."""
     segments, start = [], 0
     for match in _SEGMENT.finditer(line):
         rejected = _REJECTED.match(line, match.end())
@@ -180,7 +180,8 @@ def _checked(before: str, chain: str, after: str) -> list[NumericEquation]:
 def _claims(
     one: tuple[Number | Apply, str], two: tuple[Number | Apply, str], index: int, sides: int
 ) -> bool:
-    """Whether two sides state a result: one is a plain number, nothing is worked out in passing.
+    """Return whether two sides state a result: one is a plain number, nothing is worked out in
+    passing.
 
     Prose writes "8*9*5 = 8*9 = 72" while it computes; the middle of that is no claim. Two plain
     numbers at the head of a chain ("1/5 = 336") are the end of a sentence that began in words.
@@ -203,7 +204,7 @@ def _is_plain(side: tuple[Number | Apply, str]) -> bool:
 
 
 def _open_left(before: str, side: str) -> bool:
-    """Whether the first side may go on to the left of what is seen."""
+    """Return whether the first side may go on to the left of what is seen."""
     text = side.strip()
     if text[:1] in ("+", "*", "/", "^", ")", "]", "}", "!", ",", ".") or re.match(r"[-−–]\s", text):
         return True

@@ -83,7 +83,7 @@ _BEST = (Opinion.DIFFERENT, Opinion.UNDECIDED, Opinion.EQUAL)
 
 
 def equal(key: str, answer: str, kind: str = "", problem_text: str = "") -> Comparison:
-    """Whether ``answer`` is the same answer as ``key``, and why.
+    """Return whether ``answer`` is the same answer as ``key``, and why.
 
     ``kind`` is inferred where it is empty. Raises KeyUnreadable where the key cannot be read.
     Bounded, but not in time: hostile text belongs into a
@@ -131,7 +131,7 @@ def equal(key: str, answer: str, kind: str = "", problem_text: str = "") -> Comp
 
 
 def _any_of(forms: tuple[str, ...], answer: str, kind: str, problem_text: str) -> Comparison:
-    """The best that any of a key's alternatives says."""
+    """Return the best that any of a key's alternatives says."""
     results: list[Comparison] = []
     problem = ""
     for form in forms:
@@ -147,7 +147,7 @@ def _any_of(forms: tuple[str, ...], answer: str, kind: str, problem_text: str) -
 
 @lru_cache(maxsize=4096)
 def key_problem(key: str, kind: str, problem_text: str = "") -> str | None:
-    """Why a key cannot be read as an answer, or None where it can.
+    """Return why a key cannot be read as an answer, or None where it can.
 
     A key that is beyond the grammar is no bad key: its own text is its answer. Bad are keys that
     are empty, say that there is none, are cut off, contradict themselves or have no value.
@@ -186,7 +186,9 @@ def _compare(key: str, answer: str, kind: str, problem_text: str) -> Comparison:
 
 
 def _by_library(key: str, answer: str) -> Comparison | None:
-    """EQUAL where both sides are LaTeX beyond the grammar and math-verify finds them equal."""
+    """Return EQUAL where both sides are LaTeX beyond the grammar and math-verify finds them
+    equal.
+    """
     from potstill.grading.maths.library import library_says_equal, may_be_needed
 
     if may_be_needed(key, answer) and library_says_equal(key, answer):
@@ -195,7 +197,7 @@ def _by_library(key: str, answer: str) -> Comparison | None:
 
 
 def _by_meaning(key: str, answer: str, kind: str, problem_text: str) -> Comparison:
-    """What holds for every kind, then the rule of the kind: emptiness, statements, names."""
+    """Return what holds for every kind, then the rule of the kind: emptiness, statements, names."""
     for says in (says_nothing, says_undefined, says_endless):
         if says(key):
             return equal_with("none of them has a value") if says(answer) else _not_nothing(answer)
@@ -230,7 +232,7 @@ def _by_names(key: str, answer: str, kind: str, problem_text: str) -> Comparison
 
 
 def _says_it_otherwise(key: str, answer: str) -> bool:
-    """Whether ``x - 2 = 0`` says what ``x = 2`` says."""
+    """Return whether ``x - 2 = 0`` says what ``x = 2`` says."""
     solved = _ONE_NAMED.match(key)
     if solved is None or "=" not in answer or _ONE_NAMED.match(answer):
         return False
@@ -243,7 +245,7 @@ def _says_it_otherwise(key: str, answer: str) -> bool:
 
 
 def _compare_statements(one: Statement, two: Statement, kind: str, problem_text: str) -> Comparison:
-    """Definitions and quantified answers: equal under one way to call the bound letters."""
+    """Return definitions and quantified answers: equal under one way to call the bound letters."""
     if one.domain and two.domain and one.domain != two.domain:
         return undecided(f"the key is for {one.domain}, the answer for {two.domain}")
     if one.function and two.function and one.function != two.function:
@@ -276,7 +278,7 @@ def _compare_letter_sets(key: frozenset[str], answer: str) -> Comparison:
 
 
 def _by_choice(key: str, answer: str, kind: str, problem_text: str) -> Comparison | None:
-    """A comparison by letter and value where key or problem say which value a letter has."""
+    """Return a comparison by letter and value where key or problem say which value a letter has."""
     chosen = _choice_of_key(key, kind, problem_text)
     if names_several(answer):
         return None
@@ -303,7 +305,7 @@ def _by_choice(key: str, answer: str, kind: str, problem_text: str) -> Compariso
 
 
 def _labelled(key: str, answer: str, kind: str) -> Comparison | None:
-    """EQUAL where an answer is the key's value behind a letter that nothing contradicts."""
+    """Return EQUAL where an answer is the key's value behind a letter that nothing contradicts."""
     given = read_choice(answer) if kind != AnswerKind.LETTER else None
     if given is None or read_choice(key) is not None or not answer.lstrip("([")[:1].isupper():
         return None
@@ -311,7 +313,7 @@ def _labelled(key: str, answer: str, kind: str) -> Comparison | None:
 
 
 def _same_text(value: str, answer: str) -> bool:
-    """Whether the text of a choice and an answer are the same value."""
+    """Return whether the text of a choice and an answer are the same value."""
     try:
         return equal(value, answer).opinion is Opinion.EQUAL
     except KeyUnreadable:
@@ -319,7 +321,7 @@ def _same_text(value: str, answer: str) -> bool:
 
 
 def _choice_of_key(key: str, kind: str, problem_text: str) -> Choice | None:
-    """The letter and the value that a key stands for, as far as key or problem say."""
+    """Return the letter and the value that a key stands for, as far as key or problem say."""
     if (own := read_choice(key)) is not None and kind in (AnswerKind.LETTER, ""):
         return own
     offered = choices_in(problem_text) if problem_text else {}
@@ -366,7 +368,7 @@ def _by_kind(key: str, answer: str, kind: str, problem_text: str) -> Comparison:
 
 
 def _compare_words_or_numbers(key: str, answer: str, problem_text: str) -> Comparison:
-    """Words by their letters, and a key that is a number in words also by its value."""
+    """Return words by their letters, and a key that is a number in words also by its value."""
     result = compare_words(key, answer, problem_text)
     if result.opinion is Opinion.EQUAL or spelled_number(key) is None:
         return result
@@ -374,7 +376,9 @@ def _compare_words_or_numbers(key: str, answer: str, problem_text: str) -> Compa
 
 
 def _meant_as_interval(key: str, answer: str, problem_text: str) -> bool:
-    """Whether ``(0, 2)`` is the interval: beside an inequality, a union or a half-open bracket."""
+    """Return whether ``(0, 2)`` is the interval: beside an inequality, a union or a half-open
+    bracket.
+    """
     if not re.match(r"^\(.*\)$", key) or len(read_group(key).items) != 2:
         return False
     half_open = re.match(r"^[(\[\]].*[)\]\[]$", answer) and (answer[0], answer[-1]) != ("(", ")")

@@ -75,7 +75,7 @@ _BASE = re.compile(r"\bbase[- ]")
 
 @lru_cache(maxsize=2048)
 def asked_form(problem_text: str) -> Asked:
-    """The form that the last part of a problem's text asks for."""
+    """Return the form that the last part of a problem's text asks for."""
     text = problem_text[-6000:]
     low = text.lower()
     places: int | None = None
@@ -111,7 +111,9 @@ def asked_form(problem_text: str) -> Asked:
 
 
 def shape(node: Node) -> str:
-    """What an answer is written as: integer, decimal, fraction, mixed number, or expression."""
+    """Return what an answer is written as: integer, decimal, fraction, mixed number, or
+    expression.
+    """
     match node:
         case Apply("neg", (inner,)):
             return shape(inner)
@@ -125,12 +127,14 @@ def shape(node: Node) -> str:
 
 
 def decimal_places(text: str) -> int:
-    """How many digits stand after the point of a plain decimal."""
+    """Return how many digits stand after the point of a plain decimal."""
     return len(text.strip().rstrip("%").partition(".")[2].strip())
 
 
 def misses(asked: Asked, node: Node, text: str, key: Node) -> list[str]:
-    """The form notes on an answer of the right value: first what was asked for and is missing."""
+    """Return the form notes on an answer of the right value: first what was asked for and is
+    missing.
+    """
     found: list[str] = []
     written, expected = shape(node), shape(key)
     unreduced = _unreduced(node)
@@ -201,7 +205,9 @@ def _has(node: Node, name: str) -> bool:
 
 
 def rounded(value: Fraction, places: int) -> Fraction:
-    """``value`` to so many decimal places, halves away from zero (negative places: tens, ...)."""
+    """Return ``value`` to so many decimal places, halves away from zero (negative places: tens,
+    ...).
+    """
     scale = Fraction(10) ** places
     scaled = abs(value) * scale
     whole = (scaled + Fraction(1, 2)).__floor__()

@@ -37,7 +37,7 @@ _LETTER_CONSTANTS = frozenset({"e", "i"})
 def read_expression(
     text: str, *, tight: bool = False, letters: frozenset[str] | None = None
 ) -> Node:
-    """The tree of one tidied expression.
+    """Return the tree of one tidied expression.
 
     ``tight`` reads ``1/2x`` as 1/(2x); otherwise it is (1/2)x. ``letters`` are the variables that a
     longer run of letters may be a product of; without it runs of up to three letters are.
@@ -112,7 +112,9 @@ class _Parser:
                 return node
 
     def divisor(self) -> Node:
-        """What stands after "/": one factor, or (reading tightly) all that is glued to it."""
+        """Return what stands after "/": one factor, or (reading tightly) all that is glued to
+        it.
+        """
         node = self.signed()
         while self.tight and self.starts_factor(self.peek()) and not self.peek().spaced:
             if self.peek().text == "i":
@@ -140,7 +142,7 @@ class _Parser:
         return token.text in ("(", "[", "{", "√", "⌊", "⌈")
 
     def is_power_beside(self, token: Token) -> bool:
-        """Whether a number is the base of a factor of its own: the 6 of ``(-1)^n 6^n``."""
+        """Return whether a number is the base of a factor of its own: the 6 of ``(-1)^n 6^n``."""
         before = self.tokens[self.at - 1]
         apart = token.spaced or before.text in (")", "}")
         return apart and before.kind != "number" and self.peek(1).text == "^"
@@ -221,7 +223,7 @@ class _Parser:
         raise Unreadable(f"{token.text or 'the end'!r} where a value should be")
 
     def root_argument(self) -> Node:
-        """What a bare root sign covers: a group, a number, one letter or another root."""
+        """Return what a bare root sign covers: a group, a number, one letter or another root."""
         token = self.peek()
         if token.text in ("{", "(", "["):
             return self.group(token.text, {"{": "}", "(": ")", "[": "]"}[token.text])
@@ -254,7 +256,7 @@ class _Parser:
         return Number(value, decimal)
 
     def repeating(self, digits: str) -> Node:
-        """0.333... and 0.1666...: the last digits must show their pattern three times."""
+        """Return 0.333... and 0.1666...: the last digits must show their pattern three times."""
         self.take()
         whole, _, places = digits.partition(".")
         for length in range(1, len(places) // 3 + 1):
@@ -265,7 +267,9 @@ class _Parser:
         raise Unreadable("dots that show no pattern")
 
     def mixed(self, whole: Fraction) -> Node | None:
-        """137 1/2 and 137\\frac{1}{2} are sums; nothing else puts two numbers side by side."""
+        """Return 137 1/2 and 137\\frac{1}{2} are sums; nothing else puts two numbers side by
+        side.
+        """
         if self.peek().text == "\\frac":
             start = self.at
             self.take()
@@ -314,7 +318,7 @@ class _Parser:
         raise Unreadable(f"{text!r} is a word")
 
     def are_letters(self, *pieces: str) -> bool:
-        """Whether what is glued to a function are variables: "2pir" is, "pupils" is not."""
+        """Return whether what is glued to a function are variables: "2pir" is, "pupils" is not."""
         known = self.letters or frozenset()
         return all(len(piece) <= 1 or set(piece) <= known for piece in pieces)
 
@@ -365,7 +369,9 @@ class _Parser:
         return Apply("^", (node, exponent)) if exponent is not None else node
 
     def function_argument(self) -> Node:
-        """A group, or what is glued to the name: sin 2x is sin(2x), sin x cos x a product."""
+        """Return a group, or what is glued to the name: sin 2x is sin(2x), sin x cos x a
+        product.
+        """
         token = self.peek()
         if token.text in ("(", "{", "["):
             return self.postfix(self.group(token.text, {"(": ")", "{": "}", "[": "]"}[token.text]))
@@ -383,7 +389,7 @@ class _Parser:
                 return Apply("neg", (node,)) if negative else node
 
     def argument(self) -> Node:
-        """One LaTeX argument: a brace group, or the single digit or letter that follows."""
+        """Return one LaTeX argument: a brace group, or the single digit or letter that follows."""
         token = self.peek()
         if token.text == "{":
             return self.group("{", "}")

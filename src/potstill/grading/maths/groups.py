@@ -67,7 +67,7 @@ class Group:
 
 
 def split_top(text: str, separators: str = ",") -> list[str]:
-    """The pieces of a text between separators that stand in no bracket."""
+    """Return the pieces of a text between separators that stand in no bracket."""
     pieces, start, depth = [], 0, 0
     for index, character in enumerate(text):
         if character in _OPENING:
@@ -82,7 +82,7 @@ def split_top(text: str, separators: str = ",") -> list[str]:
 
 
 def _enclosed(text: str) -> bool:
-    """Whether the first bracket closes at the very end."""
+    """Return whether the first bracket closes at the very end."""
     depth = 0
     for index, character in enumerate(text):
         if character in _OPENING:
@@ -95,13 +95,15 @@ def _enclosed(text: str) -> bool:
 
 
 def without_order_remark(text: str) -> str:
-    """A key without "(answers in any order)"."""
+    """Return a key without "(answers in any order)"."""
     return _ANY_ORDER.sub("", text)
 
 
 @lru_cache(maxsize=8192)
 def read_group(text: str) -> Group:
-    """The values of a tidied text, taken out of their brackets; bare ones are split at commas."""
+    """Return the values of a tidied text, taken out of their brackets; bare ones are split at
+    commas.
+    """
     text = text.strip().rstrip(".;").strip()
     text = _NAMED_GROUP.sub("", text, count=1)
     factor = ""
@@ -144,7 +146,7 @@ def read_group(text: str) -> Group:
 
 
 def has_items(group: Group, count: int) -> bool:
-    """Whether a group holds so many values and no rows."""
+    """Return whether a group holds so many values and no rows."""
     return len(group.items) == count and not group.rows
 
 
@@ -192,7 +194,9 @@ def _compare_items(key: str, answer: str, problem_text: str) -> Comparison:
 
 
 def compare_ordered(key: str, answer: str, kind: str, problem_text: str = "") -> Comparison:
-    """Whether two points, vectors or ordered lists have the same values in the same order."""
+    """Return whether two points, vectors or ordered lists have the same values in the same
+    order.
+    """
     one, two = read_group(without_order_remark(key)), read_group(answer)
     if not one.items or len(one.items) > MAX_ITEMS:
         raise KeyUnreadable("the key holds no values")
@@ -237,7 +241,7 @@ def _out_of_order(items: tuple[str, ...]) -> bool:
 
 
 def compare_sets(key: str, answer: str, problem_text: str = "") -> Comparison:
-    """Whether two sets, or lists in which the order is free, hold the same values."""
+    """Return whether two sets, or lists in which the order is free, hold the same values."""
     one, two = read_group(without_order_remark(key)), read_group(without_order_remark(answer))
     if (not one.items and one.bracket != "⦃") or len(one.items) > MAX_ITEMS:
         raise KeyUnreadable("the key holds no values")
@@ -280,7 +284,7 @@ def compare_sets(key: str, answer: str, problem_text: str = "") -> Comparison:
 
 
 def _counts(items: tuple[str, ...], others: tuple[str, ...]) -> list[int]:
-    """How many of ``others`` each item equals."""
+    """Return how many of ``others`` each item equals."""
     return [
         sum(_compare_items(item, other, "").opinion is Opinion.EQUAL for other in others)
         for item in items
@@ -288,7 +292,7 @@ def _counts(items: tuple[str, ...], others: tuple[str, ...]) -> list[int]:
 
 
 def compare_ratios(key: str, answer: str, problem_text: str = "") -> Comparison:
-    """Whether two ratios are proportional: 6:7, 6 to 7, 6/7 (of two terms), 12:14."""
+    """Return whether two ratios are proportional: 6:7, 6 to 7, 6/7 (of two terms), 12:14."""
     one, two = _terms(key), _terms(answer)
     if len(one) < 2:
         raise KeyUnreadable("the key is not a ratio")
@@ -318,7 +322,7 @@ def _terms(text: str) -> list[str]:
 
 
 def compare_matrices(key: str, answer: str, problem_text: str = "") -> Comparison:
-    """Whether two matrices or vectors have the same entries at the same places."""
+    """Return whether two matrices or vectors have the same entries at the same places."""
     one, two = read_group(key), read_group(answer)
     if one.rows and not two.rows:
         return different("not a matrix of the same shape")

@@ -66,12 +66,12 @@ class _Read:
 
 
 def is_relation(text: str) -> bool:
-    """Whether a tidied text is an inequality or says what a set is made of."""
+    """Return whether a tidied text is an inequality or says what a set is made of."""
     return bool(re.search(r"[<>≤≥≠∪∩∖∈ℝ]", text)) and not text.startswith("<")
 
 
 def reads_as_set(text: str) -> bool:
-    """Whether a tidied text reads as a set of real numbers."""
+    """Return whether a tidied text reads as a set of real numbers."""
     try:
         _read(text)
     except (Unreadable, Undefined, TooBig):
@@ -80,7 +80,7 @@ def reads_as_set(text: str) -> bool:
 
 
 def compare_intervals(key: str, answer: str) -> Comparison:
-    """Whether two sets of real numbers are the same, whatever each is written as."""
+    """Return whether two sets of real numbers are the same, whatever each is written as."""
     if (counted := counted_set(key)) is not None:
         return (
             equal_with("the same set")
@@ -110,7 +110,7 @@ def compare_intervals(key: str, answer: str) -> Comparison:
 
 
 def _by_relations(key: str, answer: str) -> Comparison | None:
-    """A comparison of inequalities in several variables, or None where the key is in one."""
+    """Return a comparison of inequalities in several variables, or None where the key is in one."""
     try:
         variables = {name for one in read_relations(key) for name in names_in(one.difference)}
         if len(variables) < 2 or reads_as_set(key):
@@ -207,7 +207,7 @@ def _worded(text: str, names: set[str], depth: int) -> RealSet | None:
 
 
 def _points(text: str) -> RealSet:
-    """The numbers of "1 and 2", "-1, 1" or "±1" as points."""
+    """Return the numbers of "1 and 2", "-1, 1" or "±1" as points."""
     text = re.sub(r"^(?:\{|⦃)|(?:\}|⦄)$", "", text.strip()).strip()
     items = [i for i in split_top(re.sub(r",?\s+(?:and|or)\s+", ",", text)) if i]
     if not items or len(items) > 30:
@@ -232,7 +232,7 @@ def _difference(text: str, names: set[str], depth: int) -> RealSet | None:
 
 
 def _relations(text: str, names: set[str], depth: int) -> RealSet:
-    """Inequalities joined by words and commas, or one chain of them."""
+    """Return inequalities joined by words and commas, or one chain of them."""
     if depth > MAX_DEPTH:
         raise Unreadable("nested too deeply")
     if (member := re.match(r"^\s*([A-Za-zθ])\s*∈\s*([^,]+)$", text)) is not None:
@@ -255,7 +255,7 @@ def _relations(text: str, names: set[str], depth: int) -> RealSet:
 
 
 def _with_subject(parts: list[str]) -> list[str]:
-    """``x ≠ 1, 2`` with its subject written out: ``x ≠ 1``, ``x ≠ 2``."""
+    """Return ``x ≠ 1, 2`` with its subject written out: ``x ≠ 1``, ``x ≠ 2``."""
     found: list[str] = []
     for part in parts:
         if found and not re.search(r"[<>≤≥≠=∪∈ℝ(\[]", part):
@@ -294,7 +294,7 @@ def _chain(text: str, names: set[str]) -> RealSet:
 
 
 def _beside_infinity(left: Node, sign: str, right: Node) -> RealSet:
-    """``x < ∞`` and ``-∞ < x`` hold for every number."""
+    """Return ``x < ∞`` and ``-∞ < x`` hold for every number."""
     del left, right
     if sign not in "<>":
         raise Unreadable("an infinite end that is reached")
@@ -302,7 +302,7 @@ def _beside_infinity(left: Node, sign: str, right: Node) -> RealSet:
 
 
 def _one_interval(parts: list[RealSet]) -> Piece | None:
-    """``a < x ≤ b`` as one piece, so that ends with letters can be compared."""
+    """Return ``a < x ≤ b`` as one piece, so that ends with letters can be compared."""
     pieces = [part for part in parts if isinstance(part, Piece)]
     low = next((p for p in pieces if not infinity_of(p.low)), None)
     high = next((p for p in pieces if not infinity_of(p.high)), None)
@@ -314,7 +314,7 @@ def _one_interval(parts: list[RealSet]) -> Piece | None:
 
 
 def _variable(nodes: list[Node]) -> str:
-    """The letter that inequalities are about: the only one, or the one that stands alone."""
+    """Return the letter that inequalities are about: the only one, or the one that stands alone."""
     letters = [names_in(node) for node in nodes]
     every = frozenset().union(*letters)
     if len(every) == 1:

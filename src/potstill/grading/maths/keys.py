@@ -28,12 +28,12 @@ _OPENING = {"(": ")", "[": "]", "{": "}", "⦃": "⦄"}
 
 
 def is_simple(text: str) -> bool:
-    """Whether a text is a plain integer or decimal, which needs no parser."""
+    """Return whether a text is a plain integer or decimal, which needs no parser."""
     return _SIMPLE.fullmatch(text) is not None
 
 
 def compact(text: str) -> str:
-    """A tidied text without the spaces that separate nothing.
+    """Return a tidied text without the spaces that separate nothing.
 
     Those between digits stay, and the one that makes a pair of ``12, 345``.
     """
@@ -43,7 +43,9 @@ def compact(text: str) -> str:
 
 @lru_cache(maxsize=4096)
 def alternatives(key: str) -> tuple[str, ...]:
-    """The answers that a key lists as quoted texts (``["3/4", "0.75"]``), or the key alone."""
+    """Return the answers that a key lists as quoted texts (``["3/4", "0.75"]``), or the key
+    alone.
+    """
     if "%" in key and " or " in key and (either := _PERCENT_OR_BARE.match(tidy(key))) is not None:
         return either.group(1) or either.group(3), either.group(2) or either.group(4)
     if _LISTED.match(key) is None:
@@ -60,12 +62,12 @@ def alternatives(key: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=4096)
 def plain_key(key: str) -> str:
-    """A key in the one notation, without a remark on its order or a reason after it."""
+    """Return a key in the one notation, without a remark on its order or a reason after it."""
     return plain_answer(without_order_remark(key))
 
 
 def plain_answer(text: str) -> str:
-    """An answer in the one notation, without the words around it."""
+    """Return an answer in the one notation, without the words around it."""
     text = without_remarks(tidy(text))
     if "⦃" in text:
         text = _BAR.sub(r"\1:", text)
@@ -75,7 +77,7 @@ def plain_answer(text: str) -> str:
 
 
 def is_whole(text: str) -> bool:
-    """Whether a tidied text has all its brackets: what is cut is no answer."""
+    """Return whether a tidied text has all its brackets: what is cut is no answer."""
     stack: list[str] = []
     half_open = bool(re.search(r"[(\[][^()\[\]]*,[^()\[\]]*[)\]]", text))
     for character in text:

@@ -83,7 +83,7 @@ _TIME_WORDS = re.compile(
 
 @lru_cache(maxsize=4096)
 def infer_kind(key: str, text: str = "") -> str:
-    """The :class:`~potstill.records.AnswerKind` of a key, given the problem's text.
+    """Return the :class:`~potstill.records.AnswerKind` of a key, given the problem's text.
 
     Never raises: a key that reads as nothing else is an expression, and grading calls it BAD_KEY
     if it cannot be read as that either.
@@ -150,7 +150,7 @@ def _is_word(plain: str, words: list[str], text: str) -> bool:
 
 
 def _is_named(plain: str, text: str) -> bool:
-    """Whether "Ben" or "red" is no product: a name, or a word of the problem's prose."""
+    """Return whether "Ben" or "red" is no product: a name, or a word of the problem's prose."""
     if re.fullmatch(r"[A-Z][a-z]{2,}", plain):
         return True
     prose = re.sub(r"\$[^$]*\$", " ", text)

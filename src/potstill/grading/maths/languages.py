@@ -33,7 +33,7 @@ _COMMA = re.compile(
 
 @lru_cache(maxsize=1024)
 def uses_decimal_comma(problem_text: str) -> bool:
-    """Whether a problem is written in a language whose decimals have a comma."""
+    """Return whether a problem is written in a language whose decimals have a comma."""
     text = problem_text[-2_000:]
     if len(re.findall(r"[а-яё]", text)) > 10:
         return True
@@ -44,7 +44,7 @@ def uses_decimal_comma(problem_text: str) -> bool:
 
 
 def decimal_point(text: str, problem_text: str) -> str:
-    """A tidied single value with a point for the decimal comma of the problem's language.
+    """Return a tidied single value with a point for the decimal comma of the problem's language.
 
     Lists keep their commas: where the problem asks for several values nothing is changed.
     """
@@ -71,7 +71,7 @@ _QUESTION = re.compile(
 
 @lru_cache(maxsize=1024)
 def asked_in_other_languages(problem_text: str) -> frozenset[str]:
-    """The units that a question in another language than English names for its answer."""
+    """Return the units that a question in another language than English names for its answer."""
     text = problem_text[-2_000:]
     found = (m.group("glued") or m.group("word") for m in _QUESTION.finditer(text))
     return frozenset(unit for s in found if (unit := _named.get(s, "")))

@@ -17,7 +17,7 @@ _BEYOND = re.compile(
 
 
 def may_be_needed(key: str, answer: str) -> bool:
-    """Whether both sides are LaTeX of which at least one is beyond the grammar."""
+    """Return whether both sides are LaTeX of which at least one is beyond the grammar."""
     if len(key) > 400 or len(answer) > 400 or "!" in key + answer:
         return False
     return bool(
@@ -26,7 +26,9 @@ def may_be_needed(key: str, answer: str) -> bool:
 
 
 def library_says_equal(key: str, answer: str) -> bool:
-    """Whether math-verify, with both sides read whole as LaTeX, finds them equal both ways."""
+    """Return whether math-verify, with both sides read whole as LaTeX, finds them equal both
+    ways.
+    """
     from math_verify import LatexExtractionConfig, parse, verify
 
     config = [LatexExtractionConfig()]

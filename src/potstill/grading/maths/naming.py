@@ -69,7 +69,9 @@ class Named:
         return len(self.names) == 1
 
     def tuples(self, order: tuple[str, ...]) -> str:
-        """The solutions as bare tuples in an order of names; as values where there is one name."""
+        """Return the solutions as bare tuples in an order of names; as values where there is one
+        name.
+        """
         found = []
         for record in self.records:
             values = dict(record)
@@ -80,7 +82,7 @@ class Named:
 
 @lru_cache(maxsize=4096)
 def read_named(text: str) -> Named | None:
-    """The named values of a tidied answer, or None where it is not made of them alone."""
+    """Return the named values of a tidied answer, or None where it is not made of them alone."""
     if len(text) > 1_000:
         return None
     text = text.strip().rstrip(".;,").strip()
@@ -160,7 +162,7 @@ def _from_items(text: str) -> tuple[tuple[tuple[str, str], ...], ...]:
 
 
 def _called(name: str) -> str:
-    """A name of several letters, whatever its case; capitals alone are points and stay."""
+    """Return a name of several letters, whatever its case; capitals alone are points and stay."""
     return name if name.isupper() else name.casefold()
 
 
@@ -179,7 +181,7 @@ def _both_signs(value: str) -> list[str]:
 
 
 def compare_named(key: str, answer: str, kind: str, problem_text: str = "") -> Comparison | None:
-    """A comparison by name where either side has names, or None where neither has."""
+    """Return a comparison by name where either side has names, or None where neither has."""
     one, two = read_named(key), read_named(answer)
     if one is None and two is None:
         return None
@@ -225,7 +227,9 @@ def _same_value(one: str, two: str, problem_text: str) -> bool:
 
 
 def _compare_bare(one: Named, answer: str, problem_text: str) -> Comparison | None:
-    """Names in the key alone: the answer gives the values in the key's or the usual order."""
+    """Return names in the key alone: the answer gives the values in the key's or the usual
+    order.
+    """
     if one.single:
         if len(one.records) == 1:
             return None
@@ -241,7 +245,7 @@ def _compare_bare(one: Named, answer: str, problem_text: str) -> Comparison | No
 
 
 def _compare_to_bare(key: str, two: Named, kind: str, problem_text: str) -> Comparison | None:
-    """Names in the answer alone: put in the problem's order, or that of the alphabet."""
+    """Return names in the answer alone: put in the problem's order, or that of the alphabet."""
     if two.single or kind not in (AnswerKind.TUPLE, AnswerKind.LIST, AnswerKind.SET):
         return None
     order = _order(two.names, problem_text)
@@ -258,7 +262,7 @@ def _compare_to_bare(key: str, two: Named, kind: str, problem_text: str) -> Comp
 
 
 def _order(names: tuple[str, ...], problem_text: str) -> tuple[str, ...]:
-    """The order in which a problem lists these names, else that of the alphabet."""
+    """Return the order in which a problem lists these names, else that of the alphabet."""
     for found in re.finditer(r"\(([^()=]{3,40})\)", problem_text):
         listed = tuple(re.split(r"\s*,\s*", found.group(1).replace("$", "").strip()))
         if sorted(listed) == sorted(names):

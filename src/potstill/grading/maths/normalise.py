@@ -79,7 +79,8 @@ _MINUS_DOLLAR = re.compile(r"^-\s?\$(?=\d)")
 
 
 def tidy(text: str) -> str:
-    """``text`` in the one notation: no delimiters, styling or spacing commands, symbols unified.
+    """Return ``text`` in the one notation: no delimiters, styling or spacing commands, symbols
+    unified.
 
     Linear in the length of the text. Newlines survive as single spaces.
     """
@@ -108,7 +109,7 @@ def tidy(text: str) -> str:
 
 
 def _ascii_digits(text: str) -> str:
-    """Digits of any script as ASCII ones: full-width, Arabic-Indic, Devanagari."""
+    """Return digits of any script as ASCII ones: full-width, Arabic-Indic, Devanagari."""
     return "".join(str(int(c)) if not c.isascii() and c.isdecimal() else c for c in text)
 
 
@@ -117,7 +118,9 @@ def _raised(found: re.Match[str]) -> str:
 
 
 def _one_way(text: str) -> str:
-    """Ordinals, repeating decimals, powers of ten, choices and infinity written in one way."""
+    """Return ordinals, repeating decimals, powers of ten, choices and infinity written in one
+    way.
+    """
     if "^" in text:
         text = _RAISED_ORDINAL.sub(r"\1", text)
         text = _TIMES_TEN.sub("*", text)
@@ -143,13 +146,15 @@ def _chosen(found: re.Match[str]) -> str:
 
 
 def _combinations(found: re.Match[str]) -> str:
-    """``C_{10}^{3}`` as a binomial coefficient; ``C_1^2`` is the square of a constant."""
+    """Return ``C_{10}^{3}`` as a binomial coefficient; ``C_1^2`` is the square of a constant."""
     total, chosen = int(found.group(1)), int(found.group(2))
     return f"\\binom{{{total}}}{{{chosen}}}" if total >= max(chosen, 3) else found.group()
 
 
 def tidy_words(text: str) -> str:
-    """The words of an answer in lower case, without mathematics, markup or end punctuation."""
+    """Return the words of an answer in lower case, without mathematics, markup or end
+    punctuation.
+    """
     plain = re.sub(r"[\\{}$*_`\"()\[\]＄⦃⦄]", " ", tidy(text)).casefold()
     return " ".join(plain.split()).strip(" .,;:!")
 
@@ -185,13 +190,13 @@ def _without_latex(text: str) -> str:
 
 
 def _dotted(found: re.Match[str]) -> str:
-    """``0.1\\dot{6}`` and ``0.\\dot{1}4\\dot{2}`` with a bar over the digits that repeat."""
+    """Return ``0.1\\dot{6}`` and ``0.\\dot{1}4\\dot{2}`` with a bar over the digits that repeat."""
     head, first, between, last = found.groups()
     return f"{head}\\overline{{{first}{between or ''}{last or ''}}}"
 
 
 def _unstacked(text: str) -> str:
-    """``{a \\over b}`` as ``\\frac{a}{b}`` and ``{n \\choose k}`` as ``\\binom{n}{k}``."""
+    """Return ``{a \\over b}`` as ``\\frac{a}{b}`` and ``{n \\choose k}`` as ``\\binom{n}{k}``."""
     for _ in range(6):
         match = _STACKED.search(text)
         if match is None:
@@ -206,7 +211,7 @@ def _unstacked(text: str) -> str:
 
 
 def _group_around(text: str, left: int, right: int) -> tuple[int, int]:
-    """Where the brace group around a command begins and ends, without its braces."""
+    """Return where the brace group around a command begins and ends, without its braces."""
     depth, start = 0, left
     while start > 0:
         depth += {"}": 1, "{": -1}.get(text[start - 1], 0)
@@ -223,7 +228,9 @@ def _group_around(text: str, left: int, right: int) -> tuple[int, int]:
 
 
 def _unwrapped(text: str) -> str:
-    """A text without the command that wraps all of it (``\\boxed{...}``, ``\\text{...}``)."""
+    """Return a text without the command that wraps all of it (``\\boxed{...}``,
+    ``\\text{...}``).
+    """
     while (match := _WRAPPER.match(text)) is not None:
         depth = 0
         for index in range(match.end() - 1, len(text)):

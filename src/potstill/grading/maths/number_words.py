@@ -34,7 +34,9 @@ _PARTS |= {word + "s": n for word, n in _ORDINALS.items() if n > 2}
 
 @lru_cache(maxsize=4096)
 def spelled_number(text: str) -> str | None:
-    """The digits, or the fraction, that a text of number words stands for; None for any other."""
+    """Return the digits, or the fraction, that a text of number words stands for; None for any
+    other.
+    """
     if not text or len(text) > 200 or not text[0].isalpha():
         return None
     words = [word for word in re.split(r"[\s,-]+", text.strip().lower().rstrip(".")) if word]
@@ -68,7 +70,7 @@ def _value(words: list[str]) -> Fraction | None:
 
 
 def _with_part(words: list[str]) -> Fraction | None:
-    """``three and a half``, ``two thirds``, ``one half``; a lone ``third`` is an ordinal."""
+    """Return ``three and a half``, ``two thirds``, ``one half``; a lone ``third`` is an ordinal."""
     size = _PARTS[words[-1]]
     if len(words) == 1:
         return Fraction(1, 2) if words[0] == "half" else _lone(words[0])
@@ -90,7 +92,9 @@ def _count(words: list[str]) -> int | None:
 
 
 def _whole(words: list[str]) -> int | None:
-    """A cardinal: groups of hundreds, each with its thousand or million, from large to small."""
+    """Return a cardinal: groups of hundreds, each with its thousand or million, from large to
+    small.
+    """
     if words[:1] in (["a"], ["an"]) and len(words) > 1 and words[1] in ("hundred", *_LARGE):
         words = ["one", *words[1:]]
     total, group, last_large, last_small = 0, 0, 10**15, 10**3

@@ -24,7 +24,7 @@ __all__ = ["compare_scalars", "read_scalar"]
 
 
 def compare_scalars(key: str, answer: str, kind: str, problem_text: str = "") -> Comparison:
-    """Whether two tidied single values are equal under a problem's text.
+    """Return whether two tidied single values are equal under a problem's text.
 
     Raises KeyUnreadable where the key cannot be read.
     """
@@ -58,7 +58,9 @@ def compare_scalars(key: str, answer: str, kind: str, problem_text: str = "") ->
 
 
 def _is_asked_for(first: Scalar, letters: frozenset[str] | None, problem_text: str) -> bool:
-    """Whether "w + p = 63" begins with what the problem asks for, in letters the key lacks."""
+    """Return whether "w + p = 63" begins with what the problem asks for, in letters the key
+    lacks.
+    """
     names = names_in(first.node)
     if len(names) < 2 or names & (letters or frozenset()):
         return False
@@ -106,7 +108,9 @@ def _rounds_to(node: Node, decimal: Scalar, places: int) -> bool:
 
 
 def _approximation(node: Node) -> Fraction | None:
-    """A constant as a fraction: exactly, or to far more digits than any rounding looks at."""
+    """Return a constant as a fraction: exactly, or to far more digits than any rounding looks
+    at.
+    """
     value = exact(node)
     if value is not None:
         return value
@@ -143,7 +147,9 @@ def _compare(key: Scalar, answer: Scalar, kind: str, problem_text: str, asked: A
 
 
 def _compare_percent(key: Scalar, answer: Scalar, kind: str, asked: Asked) -> Comparison:
-    """5% beside a bare 5 or 0.05: the one where percent is asked, the other where it is not."""
+    """Return 5% beside a bare 5 or 0.05: the one where percent is asked, the other where it is
+    not.
+    """
     percent, bare = (key, answer) if key.unit == "percent" else (answer, key)
     if same(percent.node, bare.node):
         if key.unit == "percent" or kind == "percent" or asked.percent:
@@ -161,7 +167,7 @@ def _compare_percent(key: Scalar, answer: Scalar, kind: str, asked: Asked) -> Co
 
 
 def _compare_rounded(key: Scalar, answer: Scalar, asked: Asked) -> Comparison | None:
-    """EQUAL where the problem lets a rounded value stand for the exact one, else None."""
+    """Return EQUAL where the problem lets a rounded value stand for the exact one, else None."""
     if names_in(key.node) or names_in(answer.node):
         return None
     one, two = _approximation(key.node), _approximation(answer.node)
@@ -197,7 +203,7 @@ def _places_asked(key: Scalar, answer: Scalar, asked: Asked, value: Fraction) ->
 
 
 def _magnitude(value: Fraction) -> int:
-    """How many digits stand before the point (0 for 0.5, -1 for 0.05)."""
+    """Return how many digits stand before the point (0 for 0.5, -1 for 0.05)."""
     value = abs(value)
     if value == 0:
         return 1

@@ -33,7 +33,7 @@ _MEASURES = frozenset(["time", "length", "mass", "length^3", "length^2", "percen
 
 
 def compare_units(key: Scalar, answer: Scalar, problem_text: str) -> Comparison | None:
-    """A verdict where the units decide it, or None where they agree or one is missing."""
+    """Return a verdict where the units decide it, or None where they agree or one is missing."""
     if key.unit == answer.unit:
         return None
     if _as_angles(key, answer):
@@ -48,7 +48,7 @@ def compare_units(key: Scalar, answer: Scalar, problem_text: str) -> Comparison 
 
 
 def _as_angles(key: Scalar, answer: Scalar) -> bool:
-    """Whether one side is in degrees, the other in radians, and both are the same angle."""
+    """Return whether one side is in degrees, the other in radians, and both are the same angle."""
     degrees, other = (key, answer) if key.unit == "degree" else (answer, key)
     if degrees.unit != "degree" or other.unit not in ("", "radian"):
         return False
@@ -81,7 +81,7 @@ def _compare_both(key: Scalar, answer: Scalar) -> Comparison | None:
 
 
 def _beside_a_bare_key(unit: str, problem_text: str) -> Comparison | None:
-    """The answer alone has a unit: it must not be another than the problem asks for."""
+    """Return the answer alone has a unit: it must not be another than the problem asks for."""
     asked = asked_units(problem_text)
     if not problem_text.isascii() or not asked:
         asked |= asked_in_other_languages(problem_text)
@@ -102,7 +102,7 @@ def _beside_a_bare_key(unit: str, problem_text: str) -> Comparison | None:
 
 
 def names_another_thing(key: Scalar, answer: Scalar, problem_text: str) -> Comparison | None:
-    """UNDECIDED where the words after a number count another thing than the one asked for.
+    """Return UNDECIDED where the words after a number count another thing than the one asked for.
 
     Words that the problem does not have are another name for the thing ("pupils" for "students").
     """

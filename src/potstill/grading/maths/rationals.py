@@ -24,7 +24,8 @@ class TooBig(Exception):
 
 
 def exact(node: Node) -> Fraction | None:
-    """The rational value of a tree without variables, or None where it is not plainly rational.
+    """Return the rational value of a tree without variables, or None where it is not plainly
+    rational.
 
     Raises Undefined and TooBig.
     """

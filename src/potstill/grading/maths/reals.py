@@ -80,12 +80,12 @@ LINE = Piece(MINUS_INFINITY, INFINITY)
 
 
 def infinity_of(node: Node) -> int:
-    """1 and -1 for the two infinite ends, 0 for any other."""
+    """Return 1 and -1 for the two infinite ends, 0 for any other."""
     return 1 if node == INFINITY else -1 if node == MINUS_INFINITY else 0
 
 
 def pieces_of(found: RealSet) -> list[Piece]:
-    """Every interval that a set is made of, removed ones too."""
+    """Return every interval that a set is made of, removed ones too."""
     match found:
         case Piece():
             return [found]
@@ -100,7 +100,7 @@ def _ends(found: RealSet) -> list[Node]:
 
 
 def same_set(one: RealSet, two: RealSet) -> bool | None:
-    """Whether two sets hold the same numbers; None where it cannot be told.
+    """Return whether two sets hold the same numbers; None where it cannot be told.
 
     Raises Undefined, TooBig and Unreadable.
     """
@@ -114,7 +114,7 @@ def same_set(one: RealSet, two: RealSet) -> bool | None:
 
 
 def is_empty(found: RealSet) -> bool:
-    """Whether a set with constant ends holds no number."""
+    """Return whether a set with constant ends holds no number."""
     ends = [end for end in _ends(found) if not infinity_of(end)]
     if any(names_in(end) for end in ends):
         return False
@@ -122,7 +122,7 @@ def is_empty(found: RealSet) -> bool:
 
 
 def _sorted_apart(ends: list[Node]) -> list[Node]:
-    """Constants from small to large, equal ones once."""
+    """Return constants from small to large, equal ones once."""
     marks: list[Node] = []
     for end in dict.fromkeys(ends):
         low, high = 0, len(marks)
@@ -140,7 +140,9 @@ def _sorted_apart(ends: list[Node]) -> list[Node]:
 
 
 def _cells(found: RealSet, marks: list[Node]) -> list[bool]:
-    """Membership in every gap and mark from left to right: gap, mark, gap, mark, ..., gap."""
+    """Return membership in every gap and mark from left to right: gap, mark, gap, mark, ...,
+    gap.
+    """
     count = 2 * len(marks) + 1
     match found:
         case Piece():
@@ -165,7 +167,7 @@ def _joined(
 
 
 def _place(end: Node, marks: list[Node]) -> int:
-    """The cell of an end: -1 and beyond the last for infinite ones."""
+    """Return the cell of an end: -1 and beyond the last for infinite ones."""
     if sign := infinity_of(end):
         return -1 if sign < 0 else 2 * len(marks) + 1
     low, high = 0, len(marks)
@@ -179,7 +181,7 @@ def _place(end: Node, marks: list[Node]) -> int:
 
 
 def _same_by_pieces(one: RealSet, two: RealSet) -> bool | None:
-    """Sets with letters in their ends: the same pieces joined in the same way."""
+    """Set with letters in their ends: the same pieces joined in the same way."""
     match one, two:
         case Piece(), Piece():
             if (one.low_closed, one.high_closed) != (two.low_closed, two.high_closed):
@@ -214,7 +216,7 @@ def _same_parts(first: tuple[RealSet, ...], second: tuple[RealSet, ...]) -> bool
 
 
 def replace_name(node: Node, name: str, value: Node) -> Node:
-    """A tree with ``value`` for every ``name``."""
+    """Return a tree with ``value`` for every ``name``."""
     match node:
         case Name(found) if found == name:
             return value
@@ -224,7 +226,8 @@ def replace_name(node: Node, name: str, value: Node) -> Node:
 
 
 def solve(left: Node, sign: str, right: Node, name: str) -> RealSet:
-    """The solutions of one inequality or equation in ``name``: linear, or of an absolute value.
+    """Return the solutions of one inequality or equation in ``name``: linear, or of an absolute
+    value.
 
     Raises Unreadable for any other, Undefined and TooBig.
     """
@@ -241,12 +244,12 @@ def solve(left: Node, sign: str, right: Node, name: str) -> RealSet:
 
 
 def turn(sign: str) -> str:
-    """The sign read from the other side."""
+    """Return the sign read from the other side."""
     return {"<": ">", ">": "<", "≤": "≥", "≥": "≤"}.get(sign, sign)
 
 
 def half_line(sign: str, bound: Node) -> RealSet:
-    """What lies on one side of a bound; the point itself, or all but it."""
+    """Return what lies on one side of a bound; the point itself, or all but it."""
     match sign:
         case "<" | "≤":
             return Piece(MINUS_INFINITY, bound, False, sign == "≤")
@@ -291,7 +294,7 @@ def _solve_linear(difference: Node, sign: str, name: str) -> RealSet:
 
 
 def checked_end(text: str) -> Node:
-    """An end of an interval as a tree. Raises Unreadable."""
+    """Return an end of an interval as a tree. Raises Unreadable."""
     text = text.strip()
     plain = text.replace(" ", "")
     if plain in ("∞", "+∞"):

@@ -26,7 +26,7 @@ class Relation:
 
 
 def read_relations(text: str) -> list[Relation]:
-    """The inequalities of a tidied text that all hold. Raises Unreadable."""
+    """Return the inequalities of a tidied text that all hold. Raises Unreadable."""
     text = text.replace("<=", "≤").replace(">=", "≥")
     found: list[Relation] = []
     for part in split_top(re.sub(r"\s+and\s+", ",", text)):
@@ -48,7 +48,7 @@ def read_relations(text: str) -> list[Relation]:
 
 
 def compare_relations(key: str, answer: str) -> Comparison:
-    """Whether two texts state the same inequalities, in any order and any multiple.
+    """Return whether two texts state the same inequalities, in any order and any multiple.
 
     Raises Unreadable, Undefined and TooBig.
     """

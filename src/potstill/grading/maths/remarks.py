@@ -64,7 +64,7 @@ _TAIL = re.compile(
 
 
 def without_remarks(text: str) -> str:
-    """A tidied answer without the words that present it and the reason given after it.
+    """Return a tidied answer without the words that present it and the reason given after it.
 
     Nothing is dropped that could be the answer: "not 5" stays as it is. Linear, for an answer's
     length is bounded.

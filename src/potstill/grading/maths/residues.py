@@ -70,7 +70,7 @@ class Progression:
 
 
 def read_residue(text: str) -> Residue | None:
-    """A tidied residue class, or None."""
+    """Return a tidied residue class, or None."""
     if "mod" not in text:
         return None
     match = _RESIDUE.match(text)
@@ -81,7 +81,8 @@ def read_residue(text: str) -> Residue | None:
 
 @lru_cache(maxsize=2048)
 def read_progression(text: str, *, unbound: bool = False) -> Progression | None:
-    """The residue class of integers that a tidied text is, however it says so; None for another.
+    """Return the residue class of integers that a tidied text is, however it says so; None for
+    another.
 
     ``unbound`` takes ``7k + 3`` too, which does not say what its k is.
     """
@@ -121,7 +122,7 @@ def _made(step: int, first: int, of: str, positive: bool = False) -> Progression
 
 
 def _linear(form: str, letter: str, of: str, positive: bool) -> Progression | None:
-    """``form`` as first + step * letter with whole numbers, or None."""
+    """Return ``form`` as first + step * letter with whole numbers, or None."""
     if letter == of:
         return None
     try:
@@ -152,7 +153,7 @@ _LISTED = re.compile(
 
 @lru_cache(maxsize=2048)
 def read_classes(text: str) -> tuple[str, int, frozenset[int]] | None:
-    """The letter, modulus and residues of one or several classes side by side, or None."""
+    """Return the letter, modulus and residues of one or several classes side by side, or None."""
     text = text.strip().rstrip(".").strip()
     if len(text) > 200:
         return None
@@ -182,7 +183,7 @@ def read_classes(text: str) -> tuple[str, int, frozenset[int]] | None:
 
 
 def _compare_classes(key: str, answer: str) -> Comparison | None:
-    """A comparison where either side holds several classes and both can be read."""
+    """Return a comparison where either side holds several classes and both can be read."""
     one, two = read_classes(key), read_classes(answer)
     if one is None or two is None or max(len(one[2]), len(two[2])) < 2:
         return None
@@ -201,7 +202,7 @@ def _compare_classes(key: str, answer: str) -> Comparison | None:
 
 
 def compare_residues(key: str, answer: str) -> Comparison | None:
-    """A comparison where either side names a modulus, or None where neither does.
+    """Return a comparison where either side names a modulus, or None where neither does.
 
     A bare value beside a residue must be the value that the residue is written with.
     """
@@ -224,7 +225,9 @@ def compare_residues(key: str, answer: str) -> Comparison | None:
 
 
 def compare_progressions(key: str, answer: str) -> Comparison | None:
-    """EQUAL where both are one class of integers, DIFFERENT where two; None where one is none."""
+    """Return EQUAL where both are one class of integers, DIFFERENT where two; None where one is
+    none.
+    """
     if read_residue(key) is not None and read_residue(answer) is not None:
         return None
     one = read_progression(key)

@@ -68,12 +68,12 @@ class Scalar:
 
 
 def forms_of(text: str) -> list[str]:
-    """The forms one value is given in: "3/4 = 0.75", "5 or 5.0", "2√194 ≈ 27.9"."""
+    """Return the forms one value is given in: "3/4 = 0.75", "5 or 5.0", "2√194 ≈ 27.9"."""
     return [part for piece in re.split(r"\s+or\s+", text) for part in _unnamed(piece)]
 
 
 def _unnamed(text: str) -> list[str]:
-    """The values of ``x = 3/4 = 0.75`` and of ``5 = x``, without the name."""
+    """Return the values of ``x = 3/4 = 0.75`` and of ``5 = x``, without the name."""
     parts = _sides(text)
     if len(parts) > 1 and (not parts[0] or _NAMED.match(parts[0])):
         parts = parts[1:]
@@ -83,7 +83,7 @@ def _unnamed(text: str) -> list[str]:
 
 
 def _sides(text: str) -> list[str]:
-    """The sides of a chain of equations; an equation in brackets is none of them."""
+    """Return the sides of a chain of equations; an equation in brackets is none of them."""
     sides, start, depth = [], 0, 0
     for index, character in enumerate(text):
         depth += {"(": 1, "{": 1, "[": 1, ")": -1, "}": -1, "]": -1}.get(character, 0)
@@ -115,7 +115,9 @@ def _plain(text: str) -> str:
 
 
 def _digits_first(text: str) -> str:
-    """``two hundred and five apples`` as ``205 apples``: the longest run of number words first."""
+    """Return ``two hundred and five apples`` as ``205 apples``: the longest run of number words
+    first.
+    """
     words = text.split(" ")
     if not text[:1].isalpha() or not 2 <= len(words) <= 20:
         return text
@@ -128,7 +130,10 @@ def _digits_first(text: str) -> str:
 
 @lru_cache(maxsize=8192)
 def read_scalar(text: str, letters: frozenset[str] | None = None) -> Scalar:
-    """One tidied value, read. ``letters`` are the variables the key has. Raises Unreadable."""
+    """Return one tidied value, read.
+
+    ``letters`` are the variables the key has. Raises Unreadable.
+    """
     text = _digits_first(_plain(text))
     if (compound := read_compound(text)) is not None:
         return compound
@@ -146,7 +151,10 @@ def read_scalar(text: str, letters: frozenset[str] | None = None) -> Scalar:
 
 
 def _without_nouns(text: str) -> tuple[str, str]:
-    """The value before the words that say of what it is. Raises Unreadable for other words."""
+    """Return the value before the words that say of what it is.
+
+    Raises Unreadable for other words.
+    """
     if (counted := _COUNTER.match(text)) is not None:
         return counted.group(1), counted.group(2)
     match = _NOUNS.match(text)
@@ -159,7 +167,7 @@ def _without_nouns(text: str) -> tuple[str, str]:
 
 
 def read_compound(text: str) -> Scalar | None:
-    """``2 hours 30 minutes`` and ``5 ft 6 in``: parts of one dimension, or None."""
+    """Return ``2 hours 30 minutes`` and ``5 ft 6 in``: parts of one dimension, or None."""
     if len(text) > 80 or not _IN_PARTS.match(text):
         return None
     total, first, last, position = Fraction(0), "", "", 0

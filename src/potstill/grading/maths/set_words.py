@@ -77,27 +77,27 @@ _COUNTED = {
 
 
 def says_nothing(text: str) -> bool:
-    """Whether a tidied text is the empty set or says that there is no solution."""
+    """Return whether a tidied text is the empty set or says that there is no solution."""
     return _EMPTY.match(text.strip().rstrip(".!").strip()) is not None
 
 
 def says_endless(text: str) -> bool:
-    """Whether a tidied text says that there are infinitely many."""
+    """Return whether a tidied text says that there are infinitely many."""
     return _ENDLESS.match(text.strip().rstrip(".!").strip()) is not None
 
 
 def names_a_set(text: str) -> bool:
-    """Whether a tidied text is a set of numbers in words."""
+    """Return whether a tidied text is a set of numbers in words."""
     return bool(ALL_REALS.match(text) or SIGNED_REALS.match(text) or counted_set(text))
 
 
 def says_undefined(text: str) -> bool:
-    """Whether a tidied text says that a value does not exist."""
+    """Return whether a tidied text says that a value does not exist."""
     return _ABSENT.match(text.strip().rstrip(".!").strip()) is not None
 
 
 def counted_set(text: str) -> str | None:
-    """The symbol of a set of numbers other than the reals that a tidied text is, or None."""
+    """Return the symbol of a set of numbers other than the reals that a tidied text is, or None."""
     plain = re.sub(r"^[A-Za-z]\s*∈\s*", "", text.strip().rstrip("."))
     for symbol, words in _COUNTED.items():
         if plain == symbol or re.fullmatch(words, plain, re.IGNORECASE):

@@ -53,7 +53,7 @@ class Token:
 
 
 def tokens_of(text: str) -> list[Token]:
-    """The tokens of a tidied expression. Raises Unreadable."""
+    """Return the tokens of a tidied expression. Raises Unreadable."""
     tokens: list[Token] = []
     position, spaced = 0, False
     while position < len(text):
@@ -77,14 +77,14 @@ def tokens_of(text: str) -> list[Token]:
 
 
 def plain_name(function: str) -> str:
-    """One name for arcsin and asin, for arsinh, arcsinh and asinh."""
+    """Return one name for arcsin and asin, for arsinh, arcsinh and asinh."""
     if function.startswith("arc"):
         return "a" + function[3:]
     return "a" + function[2:] if function.startswith("ar") else function
 
 
 def decimal_value(digits: str, repeating: str = "") -> Fraction:
-    """The value of digits with a point, and of the digits after them that repeat."""
+    """Return the value of digits with a point, and of the digits after them that repeat."""
     value = Fraction(digits if digits[-1] != "." else digits[:-1])
     if repeating:
         places = len(digits.partition(".")[2])

@@ -41,7 +41,7 @@ Node = Number | Name | Apply
 
 
 def names_in(node: Node) -> frozenset[str]:
-    """The variables of a tree, without the constants."""
+    """Return the variables of a tree, without the constants."""
     found: set[str] = set()
     stack = [node]
     while stack:

@@ -185,7 +185,7 @@ def _spelled(table: dict[str, dict[str, str]]) -> dict[str, str]:
 
 
 def _prefixed() -> dict[str, tuple[str, str, Fraction]]:
-    """Spelling to unit, dimension and size of every base with every prefix."""
+    """Return spelling to unit, dimension and size of every base with every prefix."""
     found: dict[str, tuple[str, str, Fraction]] = {}
     for base, (dimension, symbols, names) in _BASES.items():
         one = Fraction(_BASE_SIZES.get(base, 1))

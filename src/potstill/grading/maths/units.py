@@ -70,7 +70,7 @@ class Measured:
 
 
 def unit_factors(unit: str) -> dict[str, int]:
-    """The powers of a unit in its one spelling: ``meter/second^2`` is meter 1, second -2."""
+    """Return the powers of a unit in its one spelling: ``meter/second^2`` is meter 1, second -2."""
     factors: dict[str, int] = {}
     for place, side in enumerate(unit.split("/")):
         for part in side.split("*") if side else []:
@@ -91,7 +91,9 @@ def _spelled(factors: dict[str, int]) -> str:
 
 @lru_cache(maxsize=2048)
 def unit_dimension(unit: str) -> str:
-    """What a unit measures ("length", "length^2", "length/time"), so that units can be compared."""
+    """Return what a unit measures ("length", "length^2", "length/time"), so that units can be
+    compared.
+    """
     factors: dict[str, int] = {}
     for base, power in unit_factors(unit).items():
         for name, by in unit_factors(DIMENSION.get(base, base).replace(" ", "_")).items():
@@ -101,7 +103,9 @@ def unit_dimension(unit: str) -> str:
 
 @lru_cache(maxsize=2048)
 def size_of(unit: str) -> Fraction | None:
-    """How large a unit is beside others of its dimension, or None where the table does not say."""
+    """Return how large a unit is beside others of its dimension, or None where the table does not
+    say.
+    """
     size = Fraction(1)
     for base, power in unit_factors(unit).items():
         if base not in SCALE or abs(power) > 6:
@@ -112,7 +116,7 @@ def size_of(unit: str) -> Fraction | None:
 
 @lru_cache(maxsize=4096)
 def split_unit(text: str) -> Measured:
-    """The number and the unit of a tidied answer such as ``5 ft`` or ``3 J/(kg K)``."""
+    """Return the number and the unit of a tidied answer such as ``5 ft`` or ``3 J/(kg K)``."""
     text = _DEGREES_OF.sub(lambda found: f" °{found.group(1).upper()}", text.strip())
     text = _MICRO.sub("", text)
     leading = _LEADING.match(text)
@@ -148,7 +152,7 @@ def split_unit(text: str) -> Measured:
 
 
 def raised_units(text: str) -> str:
-    """``0.25/s`` as ``0.25 s^{-1}``, where a unit alone stands below the line."""
+    """Return ``0.25/s`` as ``0.25 s^{-1}``, where a unit alone stands below the line."""
     head, slash, tail = text.rpartition("/")
     if not slash or not head.strip()[-1:].isdigit() or _read_unit(tail, glued=False) is None:
         return text
@@ -163,12 +167,12 @@ def _quotient(over: str, under: str) -> str:
 
 
 def _is_angle_of_function(body: str, unit: str) -> bool:
-    """Whether ``sin 30°`` is the sine of an angle, not an angle."""
+    """Return whether ``sin 30°`` is the sine of an angle, not an angle."""
     return unit == "degree" and _OF_FUNCTION.search(body) is not None
 
 
 def _read_unit(text: str, glued: bool) -> str | None:
-    """The one spelling of a text that is a unit and nothing else, or None."""
+    """Return the one spelling of a text that is a unit and nothing else, or None."""
     text = text.strip()
     text = re.sub(r"(?<![A-Za-z])ms(?=\s?\^\s?\{?\s?-)", "m s", text)
     text = text if UNIT.get(text) else text.rstrip(".").strip()
@@ -220,7 +224,7 @@ def _read_unit(text: str, glued: bool) -> str | None:
 
 
 def _known(word: str, glued: bool, whole: str) -> str | None:
-    """The unit of a spelling, where it may stand so."""
+    """Return the unit of a spelling, where it may stand so."""
     word = word.replace(" ", "")
     unit = UNIT.get(word) or (UNIT.get(word.lower()) if len(word) > 3 else None)
     if unit is None or not glued:
@@ -265,13 +269,15 @@ _RUN = re.compile("[A-Za-z]+|°")
 
 
 def _words_of(text: str) -> list[tuple[str, int]]:
-    """The words of a text in lower case, and where they start."""
+    """Return the words of a text in lower case, and where they start."""
     return [(match.group().lower(), match.start()) for match in _RUN.finditer(text)]
 
 
 @lru_cache(maxsize=2048)
 def asked_units(problem_text: str) -> frozenset[str]:
-    """The units that the problem's question names for its answer, as far as it can be told."""
+    """Return the units that the problem's question names for its answer, as far as it can be
+    told.
+    """
     text = problem_text[-4000:]
     words = [word for word, _ in _words_of(text)]
     if not any(b in _UNIT_WORDS and a in _BEFORE_ASKED for a, b in pairwise(words)):
@@ -281,7 +287,7 @@ def asked_units(problem_text: str) -> frozenset[str]:
 
 @lru_cache(maxsize=2048)
 def mentioned_units(problem_text: str) -> frozenset[str]:
-    """Every unit that the problem's text names."""
+    """Return every unit that the problem's text names."""
     text = problem_text[-4000:]
     found: set[str] = set()
     end = 0

@@ -32,7 +32,7 @@ _local = threading.local()
 
 
 def context() -> Any:
-    """This thread's own mpmath context, so that threads do not share a precision."""
+    """Return this thread's own mpmath context, so that threads do not share a precision."""
     made = getattr(_local, "context", None)
     if made is None:
         import mpmath
@@ -44,7 +44,7 @@ def context() -> Any:
 
 
 def numeric(node: Node, at: dict[str, Fraction] | None = None) -> Any:
-    """The value as an mpmath number, with variables taken from ``at``.
+    """Return the value as an mpmath number, with variables taken from ``at``.
 
     Raises Undefined and TooBig.
     """
@@ -172,7 +172,9 @@ def _numeric_power(base: Any, exponent: Any, mp: Any) -> Any:
 
 
 def real_value(node: Node) -> Any:
-    """The real value of a constant tree as an mpmath number, or None where it is not real."""
+    """Return the real value of a constant tree as an mpmath number, or None where it is not
+    real.
+    """
     mp = context()
     value = numeric(node)
     if isinstance(value, mp.mpc):
@@ -215,7 +217,7 @@ def _points(names: list[str]) -> list[dict[str, Fraction]]:
 
 
 def same(left: Node, right: Node) -> bool | None:
-    """Whether two trees have the same value; None where it cannot be told.
+    """Return whether two trees have the same value; None where it cannot be told.
 
     Raises Undefined where a constant has no value, and TooBig.
     """
@@ -236,7 +238,9 @@ def same(left: Node, right: Node) -> bool | None:
 
 
 def _agree(one: Any, two: Any) -> bool:
-    """Whether two values are equal to 50 digits; of tiny ones the digits count, not the size."""
+    """Return whether two values are equal to 50 digits; of tiny ones the digits count, not the
+    size.
+    """
     mp = context()
     size = max(abs(one), abs(two))
     if size < mp.mpf(10) ** -(DIGITS - 10) and min(abs(one), abs(two)) == 0:
@@ -268,7 +272,9 @@ _WHOLE = (2, 3, 8, 5, 4, 7, 1, 6)
 
 
 def _counted(node: Node) -> frozenset[str]:
-    """The names in the exponents of negative numbers: (-1)^n has a value at integers alone."""
+    """Return the names in the exponents of negative numbers: (-1)^n has a value at integers
+    alone.
+    """
     match node:
         case Apply("^", (base, exponent)) if names_in(exponent) and not names_in(base):
             value = exact(base)
@@ -297,7 +303,9 @@ def _same_at_integers(
 
 
 def _real_throughout(node: Node, point: dict[str, Fraction]) -> Any:
-    """The value where every root and logarithm on the way is real, unless i is written out."""
+    """Return the value where every root and logarithm on the way is real, unless i is written
+    out.
+    """
     mp = context()
     if _mentions_i(node):
         return numeric(node, point)
@@ -328,7 +336,7 @@ def _has_complex_part(node: Node, point: dict[str, Fraction]) -> bool:
 
 
 def sign_of_difference(left: Node, right: Node) -> int:
-    """-1, 0 or 1 as the first constant is smaller, equal or larger. Raises Undefined."""
+    """Return -1, 0 or 1 as the first constant is smaller, equal or larger. Raises Undefined."""
     one, two = real_value(left), real_value(right)
     if one is None or two is None:
         raise Undefined("not real")
@@ -338,12 +346,12 @@ def sign_of_difference(left: Node, right: Node) -> int:
 
 
 def positive_ratio(left: Node, right: Node) -> bool | None:
-    """Whether the quotient of two trees is one constant above zero at every sample point."""
+    """Return whether the quotient of two trees is one constant above zero at every sample point."""
     return _constant_ratio(left, right, positive=True)
 
 
 def ratio_is_constant(left: Node, right: Node) -> bool | None:
-    """Whether the quotient of two trees is one nonzero constant at every sample point.
+    """Return whether the quotient of two trees is one nonzero constant at every sample point.
 
     None where there are too few points at which both have a value.
     """
@@ -351,7 +359,7 @@ def ratio_is_constant(left: Node, right: Node) -> bool | None:
 
 
 def constant_difference(left: Node, right: Node, name: str) -> bool:
-    """Whether two trees are F + name and F + name + a number, with one F."""
+    """Return whether two trees are F + name and F + name + a number, with one F."""
     names = sorted(names_in(left) | names_in(right))
     found: list[Any] = []
     for point in _points(names):

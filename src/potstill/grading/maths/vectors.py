@@ -13,7 +13,8 @@ _MAX_TERMS = 3
 
 
 def as_tuples(key: str, answer: str) -> tuple[str, str] | None:
-    """Both sides as tuples where one at least is a sum of unit vectors and the other a vector.
+    """Return both sides as tuples where one at least is a sum of unit vectors and the other a
+    vector.
 
     None where that is not so. Beside a vector of three a missing ``k`` is a component of 0.
     """
@@ -40,7 +41,8 @@ def as_tuples(key: str, answer: str) -> tuple[str, str] | None:
 
 
 def read_components(text: str, names: str = "") -> str | None:
-    """The components of a sum of multiples of i, j and k, or None where a term is none of them.
+    """Return the components of a sum of multiples of i, j and k, or None where a term is none of
+    them.
 
     Two letters at least: a lone ``2i`` is a complex number, a lone ``3k`` a multiple.
     """
@@ -67,7 +69,7 @@ def _whole(text: str) -> bool:
 
 
 def _terms(text: str) -> list[tuple[str, str]]:
-    """The terms of a sum with their signs, split outside brackets."""
+    """Return the terms of a sum with their signs, split outside brackets."""
     found: list[tuple[str, str]] = []
     sign, start, depth = "", 0, 0
     for index, character in enumerate(text):

@@ -50,13 +50,13 @@ _QUOTED = re.compile(r"['\"‘“]\s?(\w+)[.,]?\s?['\"’”]")
 
 
 def read_letter(text: str) -> str | None:
-    """The choice letter that an answer names, in upper case, or None."""
+    """Return the choice letter that an answer names, in upper case, or None."""
     match = _LETTER.match(tidy(text))
     return match.group("letter").upper() if match else None
 
 
 def compare_letters(key: str, answer: str) -> Comparison:
-    """Whether two answers name the same choice: C, (C), "C) Circle", "option C"."""
+    """Return whether two answers name the same choice: C, (C), "C) Circle", "option C"."""
     one = read_letter(key)
     if one is None:
         raise KeyUnreadable("the key names no letter")
@@ -74,7 +74,7 @@ def compare_letters(key: str, answer: str) -> Comparison:
 
 
 def compare_words(key: str, answer: str, problem_text: str = "") -> Comparison:
-    """Whether two answers are the same word or name, case and filler words aside.
+    """Return whether two answers are the same word or name, case and filler words aside.
 
     A key of two forms ("color or colour") is either.
     """
@@ -127,7 +127,7 @@ def _compare_word(key: str, answer: str, problem_text: str) -> Comparison:
 
 
 def _names_its_kind(word: str, problem_text: str) -> bool:
-    """Whether a last word adds nothing: "rational number", "Alice wins" of a winner."""
+    """Return whether a last word adds nothing: "rational number", "Alice wins" of a winner."""
     if word in ("number", "function", "series", "sequence"):
         return True
     return (
@@ -144,7 +144,7 @@ _ORDERED = re.compile(
 
 
 def _is_same_list(key: str, answer: str, problem_text: str) -> bool:
-    """Whether both join the same names by "and", in whatever order."""
+    """Return whether both join the same names by "and", in whatever order."""
     if " and " not in key or _OPEN - {"and"} & set(key.split()) or _ORDERED.search(problem_text):
         return False
     one, two = (
@@ -167,7 +167,7 @@ _OTHER_SUBJECT = frozenset(
 
 
 def _is_said(wanted: list[str], answer: str, problem_text: str) -> bool:
-    """Whether a sentence says of its subject what the key says: "The function is even."
+    """Return whether a sentence says of its subject what the key says: "The function is even."
 
     Words of the subject must be the problem's own, where there is a problem.
     """
@@ -190,7 +190,7 @@ def _compact(text: str) -> str:
 
 
 def _content(words: str, keep: str) -> list[str]:
-    """The words that say something; fillers too where the key has no others."""
+    """Return the words that say something; fillers too where the key has no others."""
     only_fillers = all(word in _FILLER for word in keep.split())
     kept = set(keep.split()) if only_fillers else set()
     found = [word.strip(".,;:!'()") for word in words.split()]
@@ -199,7 +199,9 @@ def _content(words: str, keep: str) -> list[str]:
 
 @lru_cache(maxsize=512)
 def _own_words(problem_text: str) -> frozenset[str]:
-    """What a problem calls its things: its small words, without those that it lets choose from."""
+    """Return what a problem calls its things: its small words, without those that it lets choose
+    from.
+    """
     text = problem_text[-4_000:]
     listed = {word for found in _LISTED.findall(text) for word in found}
     listed |= set(_QUOTED.findall(text))
@@ -208,14 +210,14 @@ def _own_words(problem_text: str) -> frozenset[str]:
 
 
 def _options(problem_text: str) -> set[str]:
-    """The words that a problem offers: "ALWAYS, SOMETIMES, or NEVER", 'Yes' or 'No'."""
+    """Return the words that a problem offers: "ALWAYS, SOMETIMES, or NEVER", 'Yes' or 'No'."""
     found = re.findall(r"\b([A-Za-z]+)(?:,? or |, )", problem_text[-600:])
     found += re.findall(r" or '?([A-Za-z]+)", problem_text[-600:])
     return {word.lower() for word in found if word.isupper() or word in ("Yes", "No")}
 
 
 def compare_word_numbers(key: str, answer: str, problem_text: str = "") -> Comparison:
-    """Whether a word and its number are both the same: "Lose 18" and "lose $18"."""
+    """Return whether a word and its number are both the same: "Lose 18" and "lose $18"."""
     word, number = _word_and_number(key, frozenset())
     if number is None or not word:
         raise KeyUnreadable("the key is not a word with a number")

@@ -22,7 +22,7 @@ _POINT = re.compile(
 
 
 def without_point_name(key: str, answer: str) -> tuple[str, str] | None:
-    """The coordinates that both sides give a point, where they call it alike.
+    """Return the coordinates that both sides give a point, where they call it alike.
 
     None where neither names a point, or where they name two.
     """
@@ -38,7 +38,8 @@ def without_point_name(key: str, answer: str) -> tuple[str, str] | None:
 
 
 def unwrapped_answer(text: str) -> str:
-    """An answer without the object, the hashes or the fence around it; the text itself otherwise.
+    """Return an answer without the object, the hashes or the fence around it; the text itself
+    otherwise.
 
     An object that names its answer twice is no answer and stays as it is.
     """

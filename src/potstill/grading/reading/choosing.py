@@ -50,7 +50,7 @@ def chosen(
     thought: bool,
     broken: bool,
 ) -> Claim | None:
-    """The claim that a text commits itself to: the last of the strongest.
+    """Return the claim that a text commits itself to: the last of the strongest.
 
     Where another of the strongest is said again behind it, that one; in a text that is cut, where
     the end proves nothing, the one that is said most.
@@ -104,7 +104,7 @@ def values_of_strongest(claims: list[Claim]) -> set[tuple[str, ...]]:
 
 
 def _works_on(best: Claim, last: Claim, sentences: list[Sentence], question: Question) -> bool:
-    """Whether a text ends in a calculation that goes on from its strongest statement.
+    """Return whether a text ends in a calculation that goes on from its strongest statement.
 
     What a step states in the question's words ("she has 6 muffins left") is no answer where a terse
     last line computes a value that was not named before; what a check or a remark computes is none.
@@ -123,7 +123,9 @@ def _works_on(best: Claim, last: Claim, sentences: list[Sentence], question: Que
 
 
 def _said_most(claims: list[Claim], strong: list[Claim], top: float) -> Claim:
-    """The claim that a text which is cut makes most, or the several that it wavers between."""
+    """Return the claim that a text which is cut makes most, or the several that it wavers
+    between.
+    """
     values = {claim.stated.value for claim in strong if not claim.stated.several}
     said = sorted(((_said(value, claims, top), value) for value in values), reverse=True)
     if not said:
@@ -149,7 +151,7 @@ def _said_most(claims: list[Claim], strong: list[Claim], top: float) -> Claim:
 
 
 def _said(value: str, claims: list[Claim], top: float) -> float:
-    """How often, and how strongly, a value is stated in other words."""
+    """Return how often, and how strongly, a value is stated in other words."""
     weights: dict[str, float] = {}
     for claim in claims:
         if claim.stated.value == value and claim.score > top - HEARD:

@@ -175,15 +175,16 @@ def _base_score(text: str, phrase: bool, letters: frozenset[str], reader: Reader
 
 
 def _is_phrase(text: str) -> bool:
-    """Whether what stands behind "Answer:" is a value and no sentence."""
+    """Return whether what stands behind "Answer:" is a value and no sentence."""
     return len(PLAIN_WORD.findall(text)) <= 2 and not _VERB.search(text)
 
 
 def claims_of(
     drafts: list[Draft], taken_back: dict[str, int], reader: Reader, within: float
 ) -> list[Claim]:
-    """What the drafts state that can come within so much of the strongest, in the order of the
-    text, and what the last of them states."""
+    """Return what the drafts state that can come within so much of the strongest, in the order of
+    the text, and what the last of them states.
+    """
     claims: list[Claim] = []
     best = 0.0
     last = drafts[-1].place if drafts else 0
@@ -208,7 +209,8 @@ def claims_of(
 def last_of_the_strongest(
     sentences: list[Sentence], drafts: list[Draft], reader: Reader
 ) -> Claim | None:
-    """The last claim, where none before it can be stronger: read alone, since it is the answer.
+    """Return the last claim, where none before it can be stronger: read alone, since it is the
+    answer.
 
     Most texts end in their answer, and reading what every sentence before it states is most of the
     work. None where the others have to be read to tell.
@@ -231,7 +233,7 @@ def last_of_the_strongest(
 
 
 def _by_value(draft: Draft, stated: Statement, question: Question) -> float:
-    """What a value adds to the strength of the sentence that states it."""
+    """Return what a value adds to the strength of the sentence that states it."""
     score = max(-2.0, min(0.5 * (stated.rating - 2.0), 1.0))
     if stated.value in question.numbers:
         score -= 2.5 if question.restated(frozenset(words_of(draft.text))) else 0.75
@@ -239,7 +241,9 @@ def _by_value(draft: Draft, stated: Statement, question: Question) -> float:
 
 
 def _in_scope(fresh: bool, alone: bool, text: str, question: Question) -> float:
-    """What a sentence behind "Answer:" gains by it: all, unless a retelling goes on from there."""
+    """Return what a sentence behind "Answer:" gains by it: all, unless a retelling goes on from
+    there.
+    """
     if fresh:
         return 4.0 if alone or question.share(frozenset(words_of(text))) >= 0.6 else 2.0
     return 3.0 if alone else 1.0
@@ -275,14 +279,14 @@ def _value_of(
 
 
 def _may_answer(formula: str, kind: str) -> bool:
-    """Whether a formula can be the answer sought: one with variables is no number."""
+    """Return whether a formula can be the answer sought: one with variables is no number."""
     return bool(formula.strip()) and (kind not in _NUMERIC or not free_letters(formula))
 
 
 def without_next_task(
     text: str, problem: str, sentences: list[Sentence], drafts: list[Draft]
 ) -> tuple[list[Sentence], list[Draft]]:
-    """What stands before an invented next task, where an answer was stated before it."""
+    """Return what stands before an invented next task, where an answer was stated before it."""
     for begin, end in next_tasks(text):
         if len(problem) > 30 and problem[:40] in "".join(text[end : end + 300].split()):
             # Examples stand before the question that was asked.
@@ -294,7 +298,9 @@ def without_next_task(
 
 
 def without_last_check(sentences: list[Sentence], drafts: list[Draft]) -> list[Draft]:
-    """The drafts before the check that a text was cut in, where it checks what it had stated."""
+    """Return the drafts before the check that a text was cut in, where it checks what it had
+    stated.
+    """
     for place in range(len(sentences) - 1, 0, -1):
         if rechecks(sentences[place]):
             before = [draft for draft in drafts if draft.place < place]
@@ -306,7 +312,7 @@ def without_last_check(sentences: list[Sentence], drafts: list[Draft]) -> list[D
 def values_taken_back(
     sentences: list[Sentence], drafts: list[Draft], reader: Reader
 ) -> dict[str, int]:
-    """The values that a later sentence takes back, and where it does."""
+    """Return the values that a later sentence takes back, and where it does."""
     found: dict[str, int] = {}
     for place, sentence in enumerate(sentences):
         text = sentence.text

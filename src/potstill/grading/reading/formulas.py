@@ -81,7 +81,7 @@ def set_apart(text: str) -> tuple[str, list[str]]:
 
 
 def _sides(formula: str) -> list[str]:
-    """The sides of a chain of equations, row by row, without what ends them."""
+    """Return the sides of a chain of equations, row by row, without what ends them."""
     formula = _MODULO.sub(" ", formula)
     rows = [formula] if _MATRIX.search(formula) else _ROWS.split(formula)
     sides = [side.strip(" &").rstrip(".,; ") for row in rows for side in _SIDES.split(row)]
@@ -116,7 +116,7 @@ def _made_tidy(formula: str) -> str:
 
 
 def _is_plain(text: str) -> bool:
-    """Whether a text is arithmetic, with units and names in words but no variable."""
+    """Return whether a text is arithmetic, with units and names in words but no variable."""
     return bool(_ARITHMETIC.fullmatch(text)) and not _VARIABLE.search(text)
 
 
@@ -223,7 +223,9 @@ def formula_stated(text: str, grouped: bool, problem_text: str = "") -> tuple[st
 
 
 def _joined_values(text: str, segments: list[tuple[int, int, str]]) -> str:
-    """The last formulas of a text that only commas, "and" and "or" stand between, as one list."""
+    """Return the last formulas of a text that only commas, "and" and "or" stand between, as one
+    list.
+    """
     joined: list[tuple[int, int, str]] = []
     for segment in reversed(segments):
         if joined and not _JOINT.fullmatch(text[segment[1] : joined[-1][0]]):
@@ -250,7 +252,9 @@ def _without_marks(phrase: str, grouped: bool) -> str:
 
 
 def _last_side(formula: str, grouped: bool) -> str:
-    """The end of a chain of equations, unless the answer sought may hold equations itself."""
+    """Return the end of a chain of equations, unless the answer sought may hold equations
+    itself.
+    """
     formula = " ".join(formula.split()).rstrip(".,;").strip()
     if grouped and not _ROWS.search(formula):
         return _named_group(formula)
@@ -258,7 +262,9 @@ def _last_side(formula: str, grouped: bool) -> str:
 
 
 def _named_group(formula: str) -> str:
-    """The values of ``(x, y) = (8, -2)`` without the names, and the end of a chain of groups."""
+    """Return the values of ``(x, y) = (8, -2)`` without the names, and the end of a chain of
+    groups.
+    """
     sides = [side.strip() for side in _SIDES.split(formula)]
     if len(sides) > 1 and re.match(r"(?:\\left)?[(\[]|\\begin|\\\{|\\left\\\{", sides[-1]):
         return sides[-1]

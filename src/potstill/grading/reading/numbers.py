@@ -123,7 +123,7 @@ def number_stated(text: str, problem_text: str, formulas: tuple[str, ...] = ()) 
 
 
 def _spelled_out(text: str, numeral: Numeral, question: Question) -> bool:
-    """Whether a number word states a value; "the two" and "as one can see" state none."""
+    """Return whether a number word states a value; "the two" and "as one can see" state none."""
     if _counts(text, numeral, question) > 0 or numeral.role is NumeralRole.ORDINAL:
         return True
     before = text[: numeral.start]
@@ -133,7 +133,7 @@ def _spelled_out(text: str, numeral: Numeral, question: Question) -> bool:
 
 
 def _compound_of(text: str, numeral: Numeral) -> str | None:
-    """The other part of "1 hour and 57 minutes", where a number is a part of it."""
+    """Return the other part of "1 hour and 57 minutes", where a number is a part of it."""
     if _COMPOUND.search(text[max(0, numeral.start - 30) : numeral.start]):
         return "with a larger unit"
     behind = _COMPOUND_BEHIND.match(text[numeral.end : numeral.end + 40])
@@ -141,7 +141,7 @@ def _compound_of(text: str, numeral: Numeral) -> str | None:
 
 
 def _of_unknown(text: str, numeral: Numeral, numerals: list[Numeral]) -> bool:
-    """Whether a number only equals an unknown, or itself ("48 calories = 48 calories")."""
+    """Return whether a number only equals an unknown, or itself ("48 calories = 48 calories")."""
     if numeral.role is NumeralRole.NAMED:
         return True
     left, equals, right = text.partition("=")
@@ -150,7 +150,7 @@ def _of_unknown(text: str, numeral: Numeral, numerals: list[Numeral]) -> bool:
 
 
 def _none_of(text: str, question: Question) -> list[Numeral]:
-    """ "No pencils", where pencils are counted, as the number that it is."""
+    """Return "No pencils", where pencils are counted, as the number that it is."""
     found = _NONE_OF.search(text) if question.counted and "no" in text.lower() else None
     if found is None or stem(found.group(1)) not in question.counted:
         return []
@@ -159,7 +159,9 @@ def _none_of(text: str, question: Question) -> list[Numeral]:
 
 
 def _with_unit(text: str, numeral: Numeral, question: Question) -> str:
-    """The number with the unit of measurement behind it, which may make it another quantity."""
+    """Return the number with the unit of measurement behind it, which may make it another
+    quantity.
+    """
     if numeral.money or numeral.percent:
         return numeral.text
     behind = _UNIT_BEHIND.match(text, numeral.end)
@@ -177,7 +179,7 @@ def _with_unit(text: str, numeral: Numeral, question: Question) -> str:
 
 
 def _counts(text: str, numeral: Numeral, question: Question) -> float:
-    """How well the words behind a number name what the question counts."""
+    """Return how well the words behind a number name what the question counts."""
     if not question.counted:
         return 0.0
     following = text[numeral.end :]
@@ -213,7 +215,7 @@ _AMONG = re.compile(r"(?i)\s*(?:out\s+)?of\s+(?:the|his|her|their|these|those|al
 
 
 def _denied(text: str, numeral: Numeral, question: Question) -> bool:
-    """Whether a sentence denies a number, or only compares with it."""
+    """Return whether a sentence denies a number, or only compares with it."""
     if _DENIED.search(text[max(0, numeral.start - 40) : numeral.start]):
         return not (question.difference and numeral.role is NumeralRole.RESULT)
     behind = text[numeral.end : numeral.end + 60]
@@ -221,7 +223,7 @@ def _denied(text: str, numeral: Numeral, question: Question) -> bool:
 
 
 def _rating(text: str, numeral: Numeral, question: Question, problem_text: str) -> float:
-    """How likely a number of a sentence is what the sentence answers to the question."""
+    """Return how likely a number of a sentence is what the sentence answers to the question."""
     before, clause = text[: numeral.start], _clause(text, numeral)
     score = _counts(text, numeral, question) + _by_role(numeral, question)
     if numeral.value not in question.numbers and not _copied(numeral, problem_text):
@@ -269,7 +271,7 @@ def _rating(text: str, numeral: Numeral, question: Question, problem_text: str) 
 
 
 def _by_name(text: str, numeral: Numeral, clause: str, question: Question) -> float:
-    """What the names near a number tell: it may be another person's, or another day's."""
+    """Return what the names near a number tell: it may be another person's, or another day's."""
     if not question.names:
         return 0.0
     local = _NEAR_BEHIND.match(text, numeral.end)
@@ -284,7 +286,7 @@ def _by_name(text: str, numeral: Numeral, clause: str, question: Question) -> fl
 
 
 def _by_left_side(name: str, numeral: Numeral, question: Question) -> float:
-    """What the left side of an equation tells: the thing asked for, or another unknown."""
+    """Return what the left side of an equation tells: the thing asked for, or another unknown."""
     if name in question.asked_formulas:
         return 2.5
     if name != "f" and any(_rivals(name, asked) for asked in question.asked_formulas):
@@ -295,14 +297,16 @@ def _by_left_side(name: str, numeral: Numeral, question: Question) -> float:
 
 
 def _rivals(name: str, asked: str) -> bool:
-    """Whether the left side of an equation is another unknown than the one asked for."""
+    """Return whether the left side of an equation is another unknown than the one asked for."""
     if len(asked) == 1:
         return bool(re.fullmatch(r"\d*[A-Za-z]", name))
     return "(" in asked and "(" in name and asked[0] == name[0]
 
 
 def _by_unit(text: str, numeral: Numeral, question: Question, problem_text: str) -> float:
-    """What the unit of measurement behind a number tells, where the question asks for one."""
+    """Return what the unit of measurement behind a number tells, where the question asks for
+    one.
+    """
     asked = asked_units(problem_text) or question.units
     if not asked or numeral.money or numeral.percent:
         return 0.0
@@ -316,7 +320,7 @@ def _by_unit(text: str, numeral: Numeral, question: Question, problem_text: str)
 
 
 def _by_role(numeral: Numeral, question: Question) -> float:
-    """What a number's part in a calculation and its sign of money or percent tell."""
+    """Return what a number's part in a calculation and its sign of money or percent tell."""
     score = {NumeralRole.RESULT: 2.5, NumeralRole.NAMED: 1.0, NumeralRole.LABEL: -2.0}.get(
         numeral.role, 0.0
     )
@@ -381,7 +385,7 @@ _CLAUSE_START = re.compile(
 
 
 def _clause(text: str, numeral: Numeral) -> str:
-    """The clause of a sentence that a number stands in, with the word that joins it."""
+    """Return the clause of a sentence that a number stands in, with the word that joins it."""
     start, end = 0, len(text)
     for match in _CLAUSE_START.finditer(text):
         if match.end() <= numeral.start:
@@ -393,7 +397,7 @@ def _clause(text: str, numeral: Numeral) -> str:
 
 
 def _copied(numeral: Numeral, problem_text: str) -> bool:
-    """Whether a formula stands in the problem as it is."""
+    """Return whether a formula stands in the problem as it is."""
     formula = numeral.value.removeprefix("formula ")
     return formula != numeral.value and formula.replace(" ", "") in problem_text.replace(" ", "")
 
@@ -410,14 +414,14 @@ _ADDED_CLAUSE = re.compile(
 
 @lru_cache(maxsize=512)
 def _main_start(text: str) -> int:
-    """Where the main clause of a sentence begins that opens with a reason or a condition."""
+    """Return where the main clause of a sentence begins that opens with a reason or a condition."""
     match = _OPENING_CLAUSE.match(text)
     return match.end() if match else 0
 
 
 @lru_cache(maxsize=512)
 def _main_end(text: str) -> int:
-    """Where the main clause of a sentence ends: at the first clause that adds to it."""
+    """Return where the main clause of a sentence ends: at the first clause that adds to it."""
     match = _ADDED_CLAUSE.search(text[12:])
     return match.start() + 12 if match else len(text)
 

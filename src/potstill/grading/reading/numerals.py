@@ -169,7 +169,7 @@ def spells_number(text: str) -> bool:
 
 
 def _spelled(text: str, match: re.Match[str]) -> Numeral:
-    """A number word, an ordinal word, or a fraction in words ("three eighths")."""
+    """Return a number word, an ordinal word, or a fraction in words ("three eighths")."""
     words = match.group()
     value: Fraction = Fraction(_spelled_value(words))
     end, role = match.end(), NumeralRole.PLAIN
@@ -243,7 +243,7 @@ def _digits(text: str, match: re.Match[str]) -> Numeral | None:
 
 
 def _spelled_value(text: str) -> int:
-    """The value of number words: "two hundred and five" is 205."""
+    """Return the value of number words: "two hundred and five" is 205."""
     total = part = 0
     for word in re.split(r"[\s-]+", text.lower()):
         if word in SCALES:
@@ -256,7 +256,9 @@ def _spelled_value(text: str) -> int:
 
 
 def _joined(between: str) -> str:
-    """The sign by which the text between two numbers joins them into one calculation, or ""."""
+    """Return the sign by which the text between two numbers joins them into one calculation, or
+    "".
+    """
     if not 0 < len(between) <= 120:
         return ""
     before = between.rstrip(" \t([{").removesuffix("-").rstrip() or between.strip()
@@ -273,7 +275,7 @@ def _joined(between: str) -> str:
 
 
 def _with_roles(text: str, numerals: list[Numeral]) -> list[Numeral]:
-    """The numbers, each an operand or a result where signs of a calculation join them."""
+    """Return the numbers, each an operand or a result where signs of a calculation join them."""
     roles = [numeral.role for numeral in numerals]
     for index, numeral in enumerate(numerals):
         between = text[numerals[index - 1].end if index else 0 : numeral.start]

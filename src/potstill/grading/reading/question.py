@@ -174,28 +174,31 @@ def question_of(problem_text: str) -> Question:
 
 
 def _weight(word: str, told: frozenset[str]) -> float:
-    """What a word of the question tells: less where the problem speaks of it all along, and a
-    number ("in 4 years") more."""
+    """Return what a word of the question tells: less where the problem speaks of it all along, and
+    a number ("in 4 years") more.
+    """
     if word[0].isdigit():
         return 1.5
     return 0.5 if word in told else 1.0
 
 
 def _formulas_asked(asked: str) -> frozenset[str]:
-    """The variables and expressions whose value a question asks for, without spaces."""
+    """Return the variables and expressions whose value a question asks for, without spaces."""
     found = [m.group(1) or m.group(2) for m in _ASKED_FORMULA.finditer(asked)]
     found += _LETTER_ASKED.findall(asked)
     return frozenset("".join(formula.split()).rstrip(".,?") for formula in found)
 
 
 def _names_in(text: str) -> frozenset[str]:
-    """The names of a text: capitalised words that no sentence begins with, or that come twice."""
+    """Return the names of a text: capitalised words that no sentence begins with, or that come
+    twice.
+    """
     found = _NAME_INSIDE.findall(text) + _NAME_FIRST.findall(text)
     return frozenset(word for word in found if stem(word) not in _COMMON)
 
 
 def _asked_sentence(sentences: list[str]) -> str:
-    """The sentence that asks, from its question word on."""
+    """Return the sentence that asks, from its question word on."""
     if not sentences:
         return ""
     asking = [s for s in sentences if s.endswith("?")] or [s for s in sentences if _ASKS.search(s)]

@@ -106,7 +106,7 @@ def hangs(text: str) -> bool:
 
 
 def _in_line(line: str) -> tuple[bool, list[_Piece]]:
-    """Whether a line is an item of a list, and its sentences."""
+    """Return whether a line is an item of a list, and its sentences."""
     if not line.strip():
         return False, []
     item = _ITEM.match(line)
@@ -125,7 +125,7 @@ def _in_line(line: str) -> tuple[bool, list[_Piece]]:
 
 
 def _ends_none(line: str, match: re.Match[str], begin: int) -> bool:
-    """Whether a full stop belongs to an abbreviation, an initial or a number."""
+    """Return whether a full stop belongs to an abbreviation, an initial or a number."""
     if match.group()[0] != ".":
         return False
     at = match.start()

@@ -112,14 +112,14 @@ def _tail(text: str) -> str:
 
 
 def _without_struck(text: str) -> str:
-    """A text without what it strikes out and without its programs, which state nothing."""
+    """Return a text without what it strikes out and without its programs, which state nothing."""
     if "~~" in text:
         text = _STRUCK.sub(" ", text)
     return _PROGRAM.sub(" ", text) if "```" in text else text
 
 
 def _hashes_named(text: str) -> str:
-    """GSM8K's ``####`` as the word that it stands for."""
+    """Return GSM8K's ``####`` as the word that it stands for."""
     if "####" not in text:
         return text
     return _HASHES.sub(
@@ -133,7 +133,9 @@ def _hashes_named(text: str) -> str:
 
 
 def _rule(claim: Claim) -> str:
-    """By what name a statement was found: behind "Answer:", speaking of an answer, or neither."""
+    """Return by what name a statement was found: behind "Answer:", speaking of an answer, or
+    neither.
+    """
     if claim.scope:
         return "answer line"
     named = names_answer(claim.words, letters_of(claim.words))

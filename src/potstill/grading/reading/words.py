@@ -85,7 +85,7 @@ def letter_stated(text: str, problem_text: str) -> tuple[str, tuple[str, ...]]:
 
 
 def _by_value(text: str, problem_text: str) -> str:
-    """The letter of the one choice whose text a sentence repeats."""
+    """Return the letter of the one choice whose text a sentence repeats."""
     low = " ".join(re.sub(r"[$\\{}]", " ", text.lower()).split())
     named = [
         letter
@@ -124,7 +124,9 @@ def word_stated(text: str, question: Question, asked: str) -> str:
 
 
 def _offered(text: str, asked: str) -> str | None:
-    """The one word of "a, b or c" in the question that a sentence names and does not deny."""
+    """Return the one word of "a, b or c" in the question that a sentence names and does not
+    deny.
+    """
     offers = _OFFERED.findall(asked)
     if not offers:
         return None
@@ -140,6 +142,6 @@ def _offered(text: str, asked: str) -> str | None:
 
 
 def _left_over(text: str, question: Question) -> list[str]:
-    """The words of a text that neither the question has nor any sentence needs."""
+    """Return the words of a text that neither the question has nor any sentence needs."""
     words = re.findall(r"[A-Za-z][\w'’-]*|\d+(?:\.\d+)?", text)
     return [w for w in words if stem(w) not in question.words and stem(w) not in _FILLERS]

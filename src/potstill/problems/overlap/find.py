@@ -40,7 +40,8 @@ def find_pairs(
     threshold: float = 0.9,
     hands: Hands | None = None,
 ) -> list[Pair]:
-    """The pairs between ``a`` and ``b`` (within ``a`` where ``b`` is None), the surest first.
+    """Return the pairs between ``a`` and ``b`` (within ``a`` where ``b`` is None), the surest
+    first.
 
     exact: equal after normalisation. near: the normalised texts share at least ``threshold`` of
     their characters (the normalised indel ratio) and have the same numbers in the same order.
@@ -99,7 +100,7 @@ def _compare(a: _Text, b: _Text, threshold: float) -> Pair | None:
 def _by_all(
     a: Sequence[_Text], b: Sequence[_Text], threshold: float, *, within: bool
 ) -> Iterator[tuple[int, int]]:
-    """Every pair of places (i < j within one set) whose masked texts are alike enough.
+    """Yield every pair of places (i < j within one set) whose masked texts are alike enough.
 
     Masking moves a ratio by a few points.
     """

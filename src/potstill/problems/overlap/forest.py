@@ -42,7 +42,9 @@ class Forest:
         return len(self.numbers_hash)
 
     def key(self, rows: Ints, number: int) -> NDArray[np.uint64]:
-        """Eight values of each row's sketch as one number; the first four are in no other key's."""
+        """Return eight values of each row's sketch as one number; the first four are in no other
+        key's.
+        """
         import numpy as np
 
         step = SKETCH_VALUES // ORDERS
@@ -50,7 +52,9 @@ class Forest:
         return self.sketch[np.ix_(rows, values)].view(">u8")[:, 0].astype(np.uint64)
 
     def neighbours(self, order: Ints) -> Iterator[tuple[Ints, Ints]]:
-        """Places in ``a`` and in ``b`` (the later ones, within one set) close by in an order."""
+        """Yield places in ``a`` and in ``b`` (the later ones, within one set) close by in an
+        order.
+        """
         import numpy as np
 
         if self.within:
@@ -67,7 +71,7 @@ class Forest:
                 yield a[at[there]], b[there]
 
     def agreement(self, i: Ints, j: Ints) -> Ints:
-        """In how many of its 64 values each pair's sketches agree."""
+        """Return in how many of its 64 values each pair's sketches agree."""
         import numpy as np
 
         found = np.empty(len(i), np.int64)
@@ -97,7 +101,7 @@ class Partners:
 
 
 def partners(number: int, seeking: Seeking) -> Partners:
-    """The best partners in one order; of equally good ones that of the shortest reach."""
+    """Return the best partners in one order; of equally good ones that of the shortest reach."""
     import numpy as np
 
     forest, asks, rows = seeking.forest, seeking.asks, seeking.rows
@@ -116,7 +120,8 @@ def partners(number: int, seeking: Seeking) -> Partners:
 
 
 def least_agreement(threshold: float) -> int:
-    """The values of a sketch in which texts of this ratio agree, three standard deviations below.
+    """Return the values of a sketch in which texts of this ratio agree, three standard deviations
+    below.
 
     Of a text with a share e of its characters replaced here and there, (1 - e)^5 of the 5-grams
     remain, and the two ratios are 1 - e alike.

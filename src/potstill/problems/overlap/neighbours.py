@@ -46,7 +46,7 @@ class Hands:
         return map(sketched, batches)
 
     def partners(self, numbers: Iterable[int], seeking: Seeking) -> Iterator[Partners]:
-        """:func:`~potstill.problems.overlap.forest.partners` in each of those orders."""
+        """Return :func:`~potstill.problems.overlap.forest.partners` in each of those orders."""
         return (partners(number, seeking) for number in numbers)
 
 
@@ -56,7 +56,7 @@ def find_among_many(
     threshold: float,
     hands: Hands | None = None,
 ) -> list[Pair]:
-    """The pairs of :func:`potstill.problems.overlap.find.find_pairs`, of sets of any size.
+    """Return the pairs of :func:`potstill.problems.overlap.find.find_pairs`, of sets of any size.
 
     ``a`` and ``b`` are gone through once. Not every pair of a crowd is listed, but enough to hold
     it together: of more than ``CROWD`` equal problems each is paired with the first alone, and of
@@ -99,7 +99,7 @@ class _Search:
         self._first = np.arange(len(columns))  # of the same text on the same side
 
     def exact(self) -> _Found:
-        """The pairs of equal normalised texts; it tells copies apart for what follows."""
+        """Return the pairs of equal normalised texts; it tells copies apart for what follows."""
         pairs = array("q")
         for equal in _equal_texts(self.columns):
             left = [k for k in equal if k < self.columns.of_a]
@@ -112,7 +112,9 @@ class _Search:
         return _found("exact", pairs)
 
     def near(self) -> _Found:
-        """The near pairs: first those of texts that occur once, then those of their copies."""
+        """Return the near pairs: first those of texts that occur once, then those of their
+        copies.
+        """
         import numpy as np
 
         columns, forest = self.columns, self._forest
@@ -137,7 +139,7 @@ class _Search:
         return self._with_copies(found)
 
     def masked(self) -> _Found:
-        """The best partner with other numbers for each problem of ``b`` that has one."""
+        """Return the best partner with other numbers for each problem of ``b`` that has one."""
         import numpy as np
 
         columns = self.columns
@@ -163,12 +165,12 @@ class _Search:
         return _joined([same, alike, _Found(alike.how, partner[first], copies, score[first])])
 
     def _crowd(self, listed: int) -> int:
-        """How many problems are a crowd when so many pairs of a kind are already listed."""
+        """Return how many problems are a crowd when so many pairs of a kind are already listed."""
         return CROWD if listed < len(self.columns) else 1
 
     def _same_template(self) -> tuple[Ints, Ints]:
-        """A partner [n] of the same masked text and other numbers, -1 where there is none; and the
-        first of ``a`` of each masked text. A partner always comes before its problem.
+        """Return a partner [n] of the same masked text and other numbers, -1 where there is none;
+        and the first of ``a`` of each masked text. A partner always comes before its problem.
         """
         import numpy as np
 
@@ -189,7 +191,9 @@ class _Search:
         return partner, firsts[~self._in_b[firsts]]
 
     def _of_like_length(self, i: Ints, j: Ints) -> NDArray[np.bool_]:
-        """Whether lengths allow the threshold t: an indel ratio needs min / max >= t / (2 - t)."""
+        """Return whether lengths allow the threshold t: an indel ratio needs min / max >= t / (2 -
+        t).
+        """
         import numpy as np
 
         one, other = self.columns.lengths[i], self.columns.lengths[j]
@@ -197,7 +201,7 @@ class _Search:
         return np.minimum(one, other) >= np.floor(least * np.maximum(one, other))
 
     def _compared(self, how: How, i: Ints, j: Ints) -> _Found:
-        """Those pairs that reach the threshold, with the ratios of their (masked) texts."""
+        """Return those pairs that reach the threshold, with the ratios of their (masked) texts."""
         import numpy as np
         from rapidfuzz import fuzz, process
 
@@ -217,7 +221,7 @@ class _Search:
         return _Found(how, i[passed], j[passed], score[passed] / 100)
 
     def _with_copies(self, found: _Found) -> _Found:
-        """The pairs, and the same of all copies of their problems."""
+        """Return the pairs, and the same of all copies of their problems."""
         import numpy as np
 
         order = np.argsort(self._first, kind="stable")
@@ -251,7 +255,7 @@ class _Together:
         self._size = np.ones(n, np.int64)
 
     def may_join(self, i: Ints, j: Ints, crowd: int) -> NDArray[np.bool_]:
-        """Whether a pair would tell something: it lies not within one crowd."""
+        """Return whether a pair would tell something: it lies not within one crowd."""
         group = self._group[i]
         found: NDArray[np.bool_] = (group != self._group[j]) | (self._size[group] <= crowd)
         return found
@@ -271,7 +275,7 @@ class _Together:
 
 
 def _equal_texts(columns: Columns) -> Iterator[list[int]]:
-    """The places of every two and more problems of one normalised text, rising."""
+    """Yield the places of every two and more problems of one normalised text, rising."""
     import numpy as np
 
     order = np.argsort(columns.normal_hash, kind="stable")
@@ -286,7 +290,7 @@ def _equal_texts(columns: Columns) -> Iterator[list[int]]:
 
 
 def _runs(values: NDArray[Any]) -> tuple[Ints, Ints]:
-    """Where each run of equal values starts, and the number of each value's run."""
+    """Return where each run of equal values starts, and the number of each value's run."""
     import numpy as np
 
     is_start = np.append(np.ones(min(1, len(values)), bool), values[1:] != values[:-1])
@@ -298,14 +302,16 @@ def _within(equal: Sequence[int], crowd: int) -> Iterable[tuple[int, int]]:
 
 
 def _between(left: Sequence[int], right: Sequence[int], crowd: int) -> Iterable[tuple[int, int]]:
-    """All with all; of a crowd each with the first of the other side."""
+    """Return all with all; of a crowd each with the first of the other side."""
     if len(left) + len(right) <= crowd:
         return product(left, right)
     return chain(product(left[:1], right), product(left[1:], right[:1]))
 
 
 def _found(how: How, pairs: array[int], scores: array[float] | None = None) -> _Found:
-    """The pairs that stand one after the other in ``pairs``; of score 1 where none is given."""
+    """Return the pairs that stand one after the other in ``pairs``; of score 1 where none is
+    given.
+    """
     import numpy as np
 
     i, j = np.array(pairs, np.int64).reshape(-1, 2).T
@@ -313,7 +319,7 @@ def _found(how: How, pairs: array[int], scores: array[float] | None = None) -> _
 
 
 def _joined(parts: Sequence[_Found]) -> _Found:
-    """One after the other, under the kind of the first."""
+    """Return one after the other, under the kind of the first."""
     import numpy as np
 
     i, j, score = (np.concatenate(column) for column in zip(*(p[1:] for p in parts), strict=True))
@@ -321,7 +327,7 @@ def _joined(parts: Sequence[_Found]) -> _Found:
 
 
 def _pairs(found: Sequence[_Found], ids: Strings) -> list[Pair]:
-    """The pairs with their ids, in the order in which they are listed."""
+    """Return the pairs with their ids, in the order in which they are listed."""
     import numpy as np
 
     kind = np.repeat(np.arange(len(found)), [len(part.i) for part in found])

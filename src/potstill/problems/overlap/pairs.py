@@ -42,16 +42,18 @@ _VALUE = {word: str(value) for value, word in enumerate(_WORDS)}
 
 
 def numbers_of(normal: str) -> tuple[str, ...]:
-    """The numbers of a normalised text in order, words up to twenty and 1,000 as digits."""
+    """Return the numbers of a normalised text in order, words up to twenty and 1,000 as digits."""
     return split_numbers(normal)[1]
 
 
 def mask_numbers(normal: str) -> str:
-    """A normalised text with every number as ``0``."""
+    """Return a normalised text with every number as ``0``."""
     return split_numbers(normal)[0]
 
 
 def split_numbers(normal: str) -> tuple[str, tuple[str, ...]]:
-    """A normalised text with every number as ``0``, and those numbers in order, as digits."""
+    """Return a normalised text with every number as ``0``, and those numbers in order, as
+    digits.
+    """
     parts = _NUMBER.split(normal)
     return "0".join(parts[::2]), tuple(_VALUE.get(n, n.replace(",", "")) for n in parts[1::2])

@@ -81,7 +81,7 @@ class Sketcher(Protocol):
 
 
 def sketched(texts: Sequence[str]) -> Sketched:
-    """The texts normalised, hashed and sketched."""
+    """Return the texts normalised, hashed and sketched."""
     import numpy as np
 
     normals = [normalise(text) for text in texts]
@@ -153,7 +153,7 @@ def _hashes(texts: Iterable[str]) -> NDArray[np.uint64]:
 
 
 def sketches(texts: Sequence[str]) -> NDArray[np.uint8]:
-    """The MinHash of each text's character 5-grams: [texts, 64] bytes.
+    """Return the MinHash of each text's character 5-grams: [texts, 64] bytes.
 
     Two texts agree in a value with the probability J + (1 - J) / 256, J being the share of their
     5-grams that both have (Broder 1997, "On the resemblance and containment of documents"; of each

@@ -19,7 +19,9 @@ __all__ = ["Figure", "colour_class", "draw_figures"]
 
 
 def draw_figures(numbers: dict[str, Any]) -> list[Figure]:
-    """The figures that the numbers allow, in the order of the page; fewer where data lacks."""
+    """Return the figures that the numbers allow, in the order of the page; fewer where data
+    lacks.
+    """
     figures = [
         overall_figure(numbers),
         levels_figure(numbers),

@@ -33,7 +33,7 @@ _WHO_IS_WHO = "the diamond is the base, the square the teacher"
 
 
 def overall_figure(numbers: Row) -> Figure | None:
-    """Base, teacher and the student of the primary comparison, on every held-out set."""
+    """Return base, teacher and the student of the primary comparison, on every held-out set."""
     sets = [place for place in places(numbers) if not place.seen]
     found = [(place.set, _three(_solvers(numbers, place), numbers)) for place in sets]
     found = [(name, rows) for name, rows in found if rows]
@@ -67,7 +67,7 @@ def overall_figure(numbers: Row) -> Figure | None:
 
 
 def levels_figure(numbers: Row) -> Figure | None:
-    """Every solver of the primary set: base, students in the ladder's order, teacher."""
+    """Return every solver of the primary set: base, students in the ladder's order, teacher."""
     place, rows = _primary(numbers)
     if place is None or not any(x["role"] == "student" for x in rows):
         return None
@@ -90,7 +90,7 @@ def levels_figure(numbers: Row) -> Figure | None:
 
 
 def seeds_figure(numbers: Row) -> Figure | None:
-    """The seeds of every level beside their mean; None where no level has two."""
+    """Return the seeds of every level beside their mean; None where no level has two."""
     place = primary_place(numbers)
     levels = [x for x in numbers["levels"] if _in(x, place) and len(x["seeds"]) > 1]
     if place is None or not levels:
@@ -124,7 +124,8 @@ def seeds_figure(numbers: Row) -> Figure | None:
 
 
 def groups_figures(numbers: Row) -> list[Figure]:
-    """Base, primary student and teacher by each grouping (section, year, ...) of the held-out sets.
+    """Return base, primary student and teacher by each grouping (section, year, ...) of the
+    held-out sets.
 
     A grouping that two sets have is drawn for each, the set's name in the figure's.
     """
@@ -179,7 +180,9 @@ def _solvers(numbers: Row, place: Place) -> list[Row]:
 
 
 def _three(rows: list[Row], numbers: Row) -> list[Row]:
-    """The base, the student of the primary comparison (else the first there is), the teacher."""
+    """Return the base, the student of the primary comparison (else the first there is), the
+    teacher.
+    """
     primary = {c["a"] for c in numbers["comparisons"] if c["kind"] == "primary"}
     students = [x for x in rows if x["role"] == "student"]
     chosen = [x for x in students if x["level"] in primary] or students

@@ -30,7 +30,9 @@ _LARGEST = 0.84  # of a cell's width, the circle of the largest share
 
 
 def causes_figure(numbers: Row) -> Figure | None:
-    """A circle for every cause (rows) and solver (columns), its area the share of responses."""
+    """Return a circle for every cause (rows) and solver (columns), its area the share of
+    responses.
+    """
     place = primary_place(numbers)
     table = cause_table(numbers, place) if place else {"rows": []}
     if place is None or not table["rows"]:
@@ -81,7 +83,9 @@ def causes_figure(numbers: Row) -> Figure | None:
 
 
 def _circle(axes: Axes, at: tuple[int, int], share: float, across: float, size: int) -> None:
-    """A circle ``across`` points wide with its percentage in it, or beside it where it is small."""
+    """Return a circle ``across`` points wide with its percentage in it, or beside it where it is
+    small.
+    """
     axes.plot(*([v] for v in at), "o", ms=across, mfc=RULE, mec=RULE)
     text = f"{100 * share:.0f}" if share >= 0.005 else "<1"
     inside = across > 0.8 * size * len(text)

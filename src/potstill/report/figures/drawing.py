@@ -96,19 +96,23 @@ class Mark:
 
 
 def colour_class(level: str, levels: list[str]) -> int:
-    """Which of the six ordered colours a level wears: its own for R1..R6, else by its place."""
+    """Return which of the six ordered colours a level wears: its own for R1..R6, else by its
+    place.
+    """
     if len(level) == 2 and level[0] == "R" and level[1] in "123456":
         return int(level[1])
     return levels.index(level) % 6 + 1 if level in levels else 1
 
 
 def label(name: str) -> str:
-    """A name as it stands in a figure: control characters visible, cut where it is long."""
+    """Return a name as it stands in a figure: control characters visible, cut where it is long."""
     return shown(name) if len(name) <= _LONGEST_NAME else shown(name[: _LONGEST_NAME - 1]) + "…"
 
 
 def drawings(draw: Callable[[float], Canvas], name: str) -> dict[str, Any]:
-    """The drawings of a :class:`Figure`; ``draw`` is given the width in inches, WIDE or less."""
+    """Return the drawings of a :class:`Figure`; ``draw`` is given the width in inches, WIDE or
+    less.
+    """
     wide, narrow = (_svg(draw, width) for width in (WIDE, _NARROW))
     return {
         "wide": _for_page(wide, f"{name}-wide"),
@@ -119,7 +123,7 @@ def drawings(draw: Callable[[float], Canvas], name: str) -> dict[str, Any]:
 
 
 def forest(axes: Axes, rows: Sequence[tuple[str, Sequence[Mark]]]) -> None:
-    """Nothing; draws shares with intervals along x, a row for each name, the first on top."""
+    """Draw shares with intervals along x, a row for each name, the first on top."""
     for at, (_, marks) in enumerate(rows):
         for i, mark in enumerate(marks):
             put_mark(axes, mark, at + 0.22 * (i - (len(marks) - 1) / 2), across=True)
@@ -131,7 +135,7 @@ def forest(axes: Axes, rows: Sequence[tuple[str, Sequence[Mark]]]) -> None:
 
 
 def put_mark(axes: Axes, mark: Mark, at: float, *, across: bool = False) -> None:
-    """Nothing; draws a mark in percent at x = ``at``, or ``across`` the plot at y = ``at``."""
+    """Draw a mark in percent at x = ``at``, or ``across`` the plot at y = ``at``."""
     ends, place = [100 * mark.low, 100 * mark.high], [at, at]
     value = ([at], [100 * mark.value])
     line = (ends, place) if across else (place, ends)
@@ -151,7 +155,7 @@ def put_mark(axes: Axes, mark: Mark, at: float, *, across: bool = False) -> None
 
 
 def log_scale(axes: Axes, values: Sequence[float]) -> None:
-    """Nothing; makes x a log scale with plain numbers, wide enough for the values."""
+    """Make x a log scale with plain numbers, wide enough for the values."""
     from matplotlib.ticker import NullFormatter, NullLocator
 
     low, high = min(values) / 1.6, max(values) * 1.25
@@ -164,7 +168,9 @@ def log_scale(axes: Axes, values: Sequence[float]) -> None:
 
 
 def new_canvas(width: float, height: float, grid: str = "y") -> tuple[Canvas, Axes]:
-    """A canvas of one panel, its size in inches, its grid across the ``y`` or the ``x`` axis."""
+    """Return a canvas of one panel, its size in inches, its grid across the ``y`` or the ``x``
+    axis.
+    """
     canvas, panels = new_panels(width, 1, 1, height, grid)
     return canvas, panels[0]
 
@@ -172,7 +178,7 @@ def new_canvas(width: float, height: float, grid: str = "y") -> tuple[Canvas, Ax
 def new_panels(
     width: float, rows: int, columns: int, height: float, grid: str = "y"
 ) -> tuple[Canvas, list[Axes]]:
-    """A canvas of panels that share their axes, row by row."""
+    """Return a canvas of panels that share their axes, row by row."""
     from matplotlib.figure import Figure as NewCanvas
 
     canvas = NewCanvas(figsize=(width, height), layout="constrained")
@@ -231,7 +237,9 @@ def _svg(draw: Callable[[float], Canvas], width: float) -> str:
 
 
 def _for_page(svg: str, mark: str) -> str:
-    """The drawing for inlining: CSS variables for colours, the page's fonts, ids of its own."""
+    """Return the drawing for inlining: CSS variables for colours, the page's fonts, ids of its
+    own.
+    """
     for stand_in, (variable, fallback) in zip(_STAND_INS, _THEME, strict=True):
         svg = svg.replace(stand_in, f"var({variable}, {fallback})")
     svg = svg.replace("'DejaVu Sans'", "var(--sans, sans-serif)")
@@ -245,7 +253,9 @@ def _for_page(svg: str, mark: str) -> str:
 
 
 def _for_file(svg: str) -> str:
-    """The drawing as a file of its own: the light theme on its own ground, for any viewer."""
+    """Return the drawing as a file of its own: the light theme on its own ground, for any
+    viewer.
+    """
     ground = f'<rect width="100%" height="100%" fill="{_LIGHT[3]}"/>'
     svg = re.sub(r"(<svg[^>]*>)", lambda m: m[1] + ground, svg, count=1)
     for stand_in, fallback in zip(_STAND_INS, _LIGHT, strict=True):

@@ -38,7 +38,7 @@ _LEAST_WORDS = 0.5  # where a mean of nothing stands on a log scale
 
 
 def ladder_figure(numbers: Row) -> Figure | None:
-    """Accuracy against response length on the primary set; None without a student there."""
+    """Return accuracy against response length on the primary set; None without a student there."""
     place = primary_place(numbers)
     points = _points(numbers)
     students = [x for x in points if x["role"] == "student"]
@@ -75,7 +75,9 @@ def ladder_figure(numbers: Row) -> Figure | None:
 
 
 def lengths_figure(numbers: Row) -> Figure | None:
-    """The words of responses beside those of the lessons, by level; None without a student."""
+    """Return the words of responses beside those of the lessons, by level; None without a
+    student.
+    """
     place = primary_place(numbers)
     rows = _points(numbers)
     students = [x for x in rows if x["role"] == "student"]

@@ -28,7 +28,9 @@ Row = dict[str, Any]
 
 
 def losses_figure(numbers: Row) -> Figure | None:
-    """Losses by step, a panel for each variant, the kept checkpoints ringed; None if unmeasured."""
+    """Return losses by step, a panel for each variant, the kept checkpoints ringed; None if
+    unmeasured.
+    """
     curves = [curve for curve in numbers["training"] if _measured(curve)]
     if not curves:
         return None

@@ -14,7 +14,7 @@ DEMO_STUDY = _HERE / "demo.yaml"
 
 
 def write_study(name: str, parent: Path) -> Path:
-    """The path of a new commented study file, ``parent/NAME/study.yaml``.
+    """Return the path of a new commented study file, ``parent/NAME/study.yaml``.
 
     Raises InputError for a name that is no folder name, or where the file is already there.
     """
