@@ -91,7 +91,7 @@ def _helps(command: Any, name: str) -> Iterator[tuple[str, str]]:
 
 
 def _sections(study: type[BaseModel]) -> dict[type[BaseModel], str]:
-    """Return the study, every model its fields hold, the options of every plugin, each with its title."""
+    """Return the study, its models and the options of every plugin, each with its title."""
     found: dict[type[BaseModel], str] = {}
 
     def visit(model: type[BaseModel], title: str) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 
 def main(path: str, *, required: bool) -> int:
-    """Return the exit code, after a line for every advisory and one that says how much was looked up."""
+    """Return the exit code, after a line for every advisory and one that says what was asked."""
     found = _asked(path)
     if found is None:
         print(f"pip-audit could not look up {path}: nothing is known about its versions.")
