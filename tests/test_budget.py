@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -16,28 +15,10 @@ from starlette.routing import Route
 
 from potstill.errors import BudgetSpent, EndpointError, StudyError
 from potstill.pipeline.run import run_study
-from potstill.pocket import generate
-from potstill.pocket.teacher import TEACHER, PocketTeacher
-from potstill.solvers.server import ChatReply, ChatRequest, create_app, serve
+from potstill.pocket.teacher import TEACHER
+from potstill.solvers.server import create_app, serve
 from potstill.study.schema import load_study
-from potstill.study.templates import DEMO_STUDY
-
-CONCURRENCY = 4
-PROBLEMS = 60
-
-
-class Shop:
-    """The pocket teacher, where every reply takes 10,000 tokens out."""
-
-    def __init__(self) -> None:
-        known = [p for s in ("train", "valid", "heldout") for p in generate(s, PROBLEMS, 0)]
-        self.teacher = PocketTeacher(known)
-        self.sold = 0
-
-    def reply(self, request: ChatRequest) -> ChatReply:
-        self.sold += 1
-        reply = self.teacher.reply(request)
-        return ChatReply(reply.text, reply.reasoning, reply.finish, 0, 10_000)
+from support.shop import CONCURRENCY, PROBLEMS, Shop, write_study
 
 
 @pytest.fixture
@@ -45,23 +26,6 @@ def shop() -> Iterator[tuple[Shop, str]]:
     found = Shop()
     with serve(create_app(found.reply, [TEACHER])) as url:
         yield found, url
-
-
-def write_study(folder: Path, url: str, **changes: Any) -> Path:
-    raw = yaml.safe_load(DEMO_STUDY.read_text())
-    raw["problems"] = [{"source": "pocket", "train": PROBLEMS, "valid": 4, "heldout": 4}]
-    raw["teacher"] = {
-        "solver": "api",
-        "model": TEACHER,
-        "base_url": url,
-        "api_key_env": "",
-        "prompt": "{problem}",
-        "concurrency": CONCURRENCY,
-        "price": {"input": 0.0, "output": 1.0},
-    }
-    path = folder / "study.yaml"
-    path.write_text(yaml.safe_dump(raw | changes))
-    return path
 
 
 def replies_in(directory: Path) -> int:

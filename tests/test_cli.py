@@ -18,46 +18,11 @@ from typing import Any
 import pytest
 import yaml
 
-from potstill.cli.main import main
 from potstill.study.templates import DEMO_STUDY
-from raw_server import endpoint
+from support.command_line import api_study, one_sentence, run_cli
+from support.raw_server import endpoint
 
 KEY = "sk-marked-0123456789abcdef"
-
-
-def run_cli(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: object
-) -> tuple[int, str, str]:
-    monkeypatch.setattr(sys, "argv", ["potstill", *map(str, arguments)])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    out, err = capsys.readouterr()
-    code = ended.value.code
-    return (code if isinstance(code, int) else 0), out, err
-
-
-def one_sentence(err: str) -> str:
-    """The complaint, which is one line and no traceback."""
-    assert err.startswith("potstill: ")
-    assert err.count("\n") == 1
-    return err.strip()
-
-
-def api_study(folder: Path, base_url: str, **agent: object) -> Path:
-    raw = yaml.safe_load(DEMO_STUDY.read_text())
-    raw["problems"] = [{"source": "pocket", "train": 4, "valid": 2, "heldout": 3}]
-    raw["teacher"] = {
-        "solver": "api",
-        "model": "some-model",
-        "base_url": base_url,
-        "api_key_env": "MARKED_KEY",
-        "retries": 1,
-        "backoff_s": 0.01,
-        "backoff_max_s": 0.02,
-    } | agent
-    path = folder / "study.yaml"
-    path.write_text(yaml.safe_dump(raw))
-    return path
 
 
 def http(status: str, body: bytes, kind: str = "application/json", length: int = -1) -> bytes:

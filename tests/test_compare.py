@@ -22,8 +22,8 @@ from potstill.pipeline.run import run_study
 from potstill.problems import load_problems
 from potstill.records import Role, Split
 from potstill.study.schema import load_study
-from test_cli import one_sentence, run_cli
-from test_pipeline import write_small_study
+from support.command_line import one_sentence, run_cli
+from support.small_study import write_small_study
 
 HELDOUT = 30
 PROBLEMS = [{"source": "pocket", "train": 24, "valid": 8, "heldout": HELDOUT}]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from outlasting import CONCURRENCY, agents, artifacts, replies, write_study
+from support.outside_agents import CONCURRENCY, agents, artifacts, replies, write_study
 
 
 def command(path: Path, directory: Path) -> list[str]:

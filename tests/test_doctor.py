@@ -17,7 +17,7 @@ from rich.console import Console
 import potstill.cli.doctor as doctor
 from potstill.cli.machine import Device, Machine, look_around
 from potstill.training.memory import STUDENT_SIZES, largest_batch, training_bytes
-from test_cli import api_study
+from support.command_line import api_study
 
 MARKED_KEY = "sk-marked-93ab"
 SIZES = {shape.name: shape for shape in STUDENT_SIZES}

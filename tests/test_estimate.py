@@ -17,7 +17,7 @@ from potstill.pocket.teacher import TEACHER
 from potstill.problems import load_problems
 from potstill.solvers.server import create_app, serve
 from potstill.study.schema import load_study
-from test_budget import PROBLEMS, Shop, write_study
+from support.shop import PROBLEMS, Shop, write_study
 
 
 @pytest.fixture

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-import outlasting
-from cable import cable
-from faults import KINDS, ON_RAY, Driver, table
-from outlasting import agents, write_study
+from support import outside_agents
+from support.cable import cable
+from support.faults import KINDS, ON_RAY, Driver, table
+from support.outside_agents import agents, write_study
 
 TRAIN = 12
 SMALL = {
@@ -52,7 +52,7 @@ def tell(drivers: Sequence[Driver]) -> None:
 
 @pytest.fixture(autouse=True)
 def _few_to_validate(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outlasting, "VALID", 4)
+    monkeypatch.setattr(outside_agents, "VALID", 4)
 
 
 @pytest.mark.timeout(900)

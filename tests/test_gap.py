@@ -20,9 +20,9 @@ from potstill.pocket.teacher import TEACHER
 from potstill.report.gaps import Tells, gap_sentences, gaps_everywhere
 from potstill.solvers.server import BadRequest, ChatReply, ChatRequest, create_app, serve
 from potstill.study.schema import load_study
-from test_budget import PROBLEMS, Shop, write_study
-from test_cli import one_sentence, run_cli
-from test_pipeline import write_small_study
+from support.command_line import one_sentence, run_cli
+from support.shop import PROBLEMS, Shop, write_study
+from support.small_study import write_small_study
 
 
 class Till(Shop):

@@ -14,7 +14,7 @@ from potstill.pipeline.directory import StudyDirectory
 from potstill.pipeline.run import run_study
 from potstill.study.schema import load_study
 from potstill.study.templates import DEMO_STUDY
-from test_cli import one_sentence, run_cli
+from support.command_line import one_sentence, run_cli
 
 HOSTILE = "\x1b]0;owned\x07\x1b[31m[bold]2 + 2[/bold]"
 

@@ -14,7 +14,7 @@ from potstill.chat import Message
 from potstill.ledger.ledger import Entry, Ledger, key_of_request, request_json
 from potstill.records import Sampling
 from potstill.study.templates import DEMO_STUDY
-from test_cli import one_sentence, run_cli
+from support.command_line import one_sentence, run_cli
 
 
 def entry(question: str, **changes: object) -> Entry:

@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import json
-import random
 import shutil
-import signal
 import sqlite3
-import subprocess
-import sys
-import time
 from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import jsonschema
 import pytest
@@ -28,34 +22,7 @@ from potstill.store import cells as stores
 from potstill.store.cells import Store
 from potstill.study.schema import load_study
 from potstill.study.templates import DEMO_STUDY
-
-Report = dict[str, Any]
-
-
-def write_small_study(folder: Path, **changes: Any) -> Path:
-    raw = yaml.safe_load(DEMO_STUDY.read_text())
-    raw["problems"] = [{"source": "pocket", "train": 24, "valid": 8, "heldout": 12}]
-    raw["levels"] = ["R1", "R6"]
-    raw["training"] = {"preset": "pocket", "iterations": 2, "validate_every": 1}
-    raw["evaluation"]["max_tokens"] = 24
-    path = folder / "study.yaml"
-    path.write_text(yaml.safe_dump(raw | changes))
-    return path
-
-
-def without_times(report: Report) -> Report:
-    """A report but for what may differ between two runs: times, and what was spent twice."""
-    kept = json.loads(json.dumps(report))
-    kept["reproduction"].pop("created", None)
-    kept["reproduction"].pop("command", None)
-    for call in kept["calls"]:
-        call.pop("retries")
-    return dict(kept)
-
-
-def keys_in(directory: Path) -> set[str]:
-    with sqlite3.connect(f"file:{directory}/ledger.sqlite?mode=ro", uri=True) as db:
-        return {row[0] for row in db.execute("select key from replies")}
+from support.small_study import Report, keys_in, kill_and_resume, without_times, write_small_study
 
 
 @pytest.fixture(scope="module")
@@ -171,39 +138,6 @@ def test_until_stops_and_a_further_run_goes_on(tmp_path: Path) -> None:
     assert Counter(m.stage for m in Store(tmp_path / "out").cells()) == Counter(
         problems=1, split=1, answers=1, verdicts=1
     )
-
-
-def kill_and_resume(
-    path: Path,
-    directory: Path,
-    kills: int,
-    seed: int,
-    *options: str,
-    between: tuple[float, float] = (0.3, 9.0),
-) -> tuple[int, Report]:
-    """The kills that hit, and the report, of a run killed at random moments until it ends."""
-    command = [sys.executable, "-m", "potstill", "run", str(path), "--out", str(directory)]
-    command += options
-    draw = random.Random(seed)
-    hits = 0
-    committed: set[str] = set()
-    while True:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        deadline = time.monotonic() + (draw.uniform(*between) if hits < kills else 280)
-        while process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.02)
-        finished = process.poll() is not None
-        if not finished:
-            process.send_signal(signal.SIGKILL)
-            hits += 1
-        output = process.communicate()[0].decode()
-        if (directory / "ledger.sqlite").exists():
-            now = keys_in(directory)
-            assert committed <= now, "a committed reply was lost"
-            committed = now
-        if finished:
-            assert process.returncode == 0, output
-            return hits, json.loads((directory / "report" / "report.json").read_text())
 
 
 def test_killed_and_resumed_it_ends_with_the_same_report(

@@ -10,7 +10,7 @@ import yaml
 from potstill.errors import InputError
 from potstill.pipeline.run import run_study
 from potstill.study.schema import load_study
-from test_pipeline import write_small_study
+from support.small_study import write_small_study
 
 pytest.importorskip("mlx_lm", reason="mlx-lm is not installed on this machine")
 

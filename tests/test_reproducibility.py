@@ -31,8 +31,8 @@ from potstill.solvers.kept import KeptReplies
 from potstill.solvers.replay import Recording, ReplaySolver
 from potstill.solvers.server import ChatReply
 from potstill.study.schema import load_study
-from test_cli import one_sentence, run_cli
-from test_pipeline import keys_in, write_small_study
+from support.command_line import one_sentence, run_cli
+from support.small_study import keys_in, write_small_study
 
 MARKED_KEY = "sk-marked-5f8ce1e17c59"
 

@@ -17,7 +17,7 @@ from potstill.errors import StudyError
 from potstill.ledger.ledger import Ledger
 from potstill.study.schema import load_study
 from potstill.study.templates import DEMO_STUDY
-from test_cli import one_sentence, run_cli
+from support.command_line import one_sentence, run_cli
 
 SRC = Path(__file__).resolve().parent.parent / "src" / "potstill"
 KEY = "sk-marked-5f3a9c1e7b2d4860-never-written"

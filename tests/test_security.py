@@ -29,8 +29,8 @@ from potstill.store.cells import Cell, Store
 from potstill.store.untrusted import read_bytes
 from potstill.study.schema import load_study
 from potstill.study.templates import DEMO_STUDY
-from test_cli import one_sentence, run_cli
-from test_pipeline import write_small_study
+from support.command_line import one_sentence, run_cli
+from support.small_study import write_small_study
 
 SRC = Path(__file__).resolve().parent.parent / "src" / "potstill"
 CELL = Cell("problems", "a" * 20)

@@ -13,7 +13,7 @@ from potstill.models.torch_base import load_tokenizer
 from potstill.pocket import STUDENT_PATH
 from potstill.store.atomic import disk_errors, write_atomically
 from potstill.store.cells import FORMAT_VERSION, Cell, Store
-from small_disk import small_disk
+from support.small_disk import small_disk
 
 PROBLEM = records.Problem(
     "a/1", "What is 1+1?", records.TextGold("2"), "integer", "table", {"year": "2011"}

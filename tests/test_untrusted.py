@@ -25,8 +25,8 @@ from potstill.store.rows import load_json, read_rows
 from potstill.study.schema import load_study
 from potstill.study.templates import DEMO_STUDY
 from potstill.text import literal, shown
-from raw_server import endpoint
-from test_cli import run_cli
+from support.command_line import run_cli
+from support.raw_server import endpoint
 
 MARKUP = "\x1b]0;owned\x07[/red][bold]m\x9b31m"
 

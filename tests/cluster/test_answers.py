@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from crews import POISON, LossyCrew, asks, poisoned
 
 from potstill.chat import Ask, Completion, Message
 from potstill.cluster.answers import Answering, ClusterSolver
@@ -27,6 +26,7 @@ from potstill.training import grid, trunk
 from potstill.training.examples import Example
 from potstill.training.recipe import Recipe
 from potstill.training.records import Cell
+from support.crews import POISON, LossyCrew, asks, poisoned
 
 SpecIn = Callable[[Path], BaseSpec]
 

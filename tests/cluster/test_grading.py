@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from crews import Killer, LosingCrew
 
 from potstill.cluster import grading
 from potstill.cluster.crew import open_crew
@@ -30,7 +29,8 @@ from potstill.records import (
     Verdict,
 )
 from potstill.study.schema import load_study
-from test_pipeline import write_small_study
+from support.crews import Killer, LosingCrew
+from support.small_study import write_small_study
 
 Pair = tuple[Problem, Response]
 needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed")

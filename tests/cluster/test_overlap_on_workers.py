@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from crews import LosingCrew, Mortal
 
 from potstill.cluster import overlap as on_workers
 from potstill.cluster.crew import Crew
@@ -30,7 +29,8 @@ from potstill.progress import quiet
 from potstill.records import Problem, TextGold
 from potstill.store.tables import in_batches
 from potstill.study.schema import load_study
-from test_pipeline import write_small_study
+from support.crews import LosingCrew, Mortal
+from support.small_study import write_small_study
 
 needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed")
 
@@ -129,7 +129,7 @@ def test_workers_that_end_at_the_audit_cost_no_pair(
     alone: list[Pair],
     baseless: BaseSpec,
 ) -> None:
-    import crews
+    from support import crews
 
     notes: list[str] = []
     options = ClusterOptions(workers=2)

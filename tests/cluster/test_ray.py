@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from crews import OPTIONS, POISON, RECIPE, Fragile, Killer, asks, jobs_in, poisoned
 
 from potstill.cluster.answers import Answering, ClusterSolver
 from potstill.cluster.crew import Crew
@@ -28,6 +27,8 @@ from potstill.solvers.local import LocalSolver
 from potstill.training.examples import Example
 from potstill.training.grid import Job, train_cells
 from potstill.training.records import Cell
+from support.crews import OPTIONS, POISON, RECIPE, Fragile, Killer, asks, jobs_in, poisoned
+from support.processes import TESTS
 
 pytestmark = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed")
 
@@ -47,7 +48,7 @@ def ray() -> Iterator[Any]:
 def crew(
     ray: Any, spec_in: Callable[[Path], BaseSpec], directory: Path, notes: list[str]
 ) -> Iterator[Crew]:
-    import crews
+    from support import crews
 
     ray.cloudpickle.register_pickle_by_value(crews)
     crew = Crew(ray, places(ray, OPTIONS), spec_in(directory), OPTIONS, notes.append, Fragile)
@@ -152,7 +153,7 @@ def test_a_machine_lost_at_answering_costs_no_answer(
     base: Base, spec_in: Callable[[Path], BaseSpec], ledger: Ledger, tmp_path: Path
 ) -> None:
     """Two machines of one worker each, both of them here; one goes while it answers."""
-    script = _TWO_MACHINES.format(spec=spec_in(tmp_path / "study"), here=str(Path(__file__).parent))
+    script = _TWO_MACHINES.format(spec=spec_in(tmp_path / "study"), here=str(TESTS))
     command = [sys.executable, "-c", script, str(tmp_path / "study")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -169,7 +170,7 @@ import json, os, sys, threading, time
 from pathlib import Path, PosixPath
 os.environ |= {{"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0"}}
 sys.path.insert(0, {here!r})
-from crews import asks
+from support.crews import asks
 from ray.cluster_utils import Cluster
 from potstill.cluster.answers import Answering, ClusterSolver
 from potstill.cluster.crew import open_crew

@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from crews import OPTIONS, Killer, asks, jobs_in
-from test_ray_study import STUDY
 
 from potstill.cluster.answers import Answering, ClusterSolver
 from potstill.cluster.crew import Crew, open_crew
@@ -24,7 +22,14 @@ from potstill.pipeline.run import run_study
 from potstill.solvers.local import LocalSolver
 from potstill.study.schema import load_study
 from potstill.training.grid import train_cells
-from test_pipeline import keys_in, kill_and_resume, without_times, write_small_study
+from support.crews import OPTIONS, Killer, asks, jobs_in
+from support.small_study import (
+    RAY_STUDY,
+    keys_in,
+    kill_and_resume,
+    without_times,
+    write_small_study,
+)
 
 pytestmark = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed")
 
@@ -100,8 +105,8 @@ def test_a_worker_killed_at_answering_costs_no_answer(
 def test_a_whole_study_killed_and_resumed_through_a_bucket_ends_with_the_same_report(
     bucket: str, tmp_path: Path
 ) -> None:
-    cluster: dict[str, Any] = {**STUDY["cluster"], "storage": f"{bucket}/whole"}
-    path = write_small_study(tmp_path, **{**STUDY, "cluster": cluster})
+    cluster: dict[str, Any] = {**RAY_STUDY["cluster"], "storage": f"{bucket}/whole"}
+    path = write_small_study(tmp_path, **{**RAY_STUDY, "cluster": cluster})
     alone = run_study(load_study(path), tmp_path / "alone")
     assert alone is not None
     assert not (tmp_path / "alone" / "storage.json").exists()

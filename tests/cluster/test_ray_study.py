@@ -14,7 +14,6 @@ from typing import Any
 
 import psutil
 import pytest
-from crews import Killer
 
 import potstill
 from potstill.cluster import grading
@@ -24,15 +23,17 @@ from potstill.ledger.ledger import Ledger
 from potstill.pipeline.run import run_study
 from potstill.store.cells import Cell, Store
 from potstill.study.schema import load_study
-from test_pipeline import Report, keys_in, kill_and_resume, without_times, write_small_study
+from support.crews import Killer
+from support.small_study import (
+    RAY_STUDY,
+    Report,
+    keys_in,
+    kill_and_resume,
+    without_times,
+    write_small_study,
+)
 
 needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed")
-STUDY: dict[str, Any] = {
-    "problems": [{"source": "pocket", "train": 24, "valid": 8, "heldout": 100}],
-    "training": {"preset": "pocket", "iterations": 60, "validate_every": 20},
-    "evaluation": {"prompt": "{problem}", "max_tokens": 200},
-    "cluster": {"workers": 2, "shard_s": 5.0, "retries": 6},
-}
 
 
 def test_only_one_module_imports_ray_and_only_when_asked() -> None:
@@ -115,7 +116,7 @@ def finished_alone(folder: Path, study: dict[str, Any]) -> tuple[Path, Path, Rep
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Report]:
-    return finished_alone(tmp_path_factory.mktemp("alone"), STUDY)
+    return finished_alone(tmp_path_factory.mktemp("alone"), RAY_STUDY)
 
 
 @needs_ray
@@ -123,7 +124,7 @@ def test_verifying_and_condensing_grade_on_the_workers_and_ask_from_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where there is much, which a small study has by decree here."""
-    study = load_study(write_small_study(tmp_path, **STUDY))
+    study = load_study(write_small_study(tmp_path, **RAY_STUDY))
     run_study(study, tmp_path / "alone", until="condense")
     monkeypatch.setattr(grading, "_FEWEST_HERE", 0)
     monkeypatch.setattr(grading, "_SECONDS_HERE", 0.0)
@@ -151,8 +152,8 @@ def test_verifying_and_condensing_grade_on_the_workers_and_ask_from_here(
 def test_with_workers_killed_all_along_the_report_is_the_same(
     every_s: float, heldout: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    problems = [STUDY["problems"][0] | {"heldout": heldout}]
-    path, directory, report = finished_alone(tmp_path, STUDY | {"problems": problems})
+    problems = [RAY_STUDY["problems"][0] | {"heldout": heldout}]
+    path, directory, report = finished_alone(tmp_path, RAY_STUDY | {"problems": problems})
     bought: Counter[str] = Counter()
     honest = Ledger.put_many
 

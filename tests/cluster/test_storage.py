@@ -11,7 +11,6 @@ from typing import Any
 
 import fsspec
 import pytest
-from crews import asks, jobs_in
 
 from potstill.cluster.answers import Answering, ClusterSolver
 from potstill.cluster.crew import Lost
@@ -30,7 +29,8 @@ from potstill.study.schema import load_study
 from potstill.training import loop
 from potstill.training.grid import Job, train_cells
 from potstill.training.torch_trainee import TorchTrainee
-from test_pipeline import write_small_study
+from support.crews import asks, jobs_in
+from support.small_study import write_small_study
 
 SpecIn = Callable[[Path], BaseSpec]
 

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from greedy import generated, prompts
 from peft import PeftModel
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -24,6 +23,7 @@ from potstill.deploy.finding import FoundStudent
 from potstill.errors import InputError, StoreError
 from potstill.models.torch_base import hash_model_folder
 from potstill.pocket import STUDENT_PATH
+from support.greedy import generated, prompts
 
 
 def said_in_study(found: FoundStudent, count: int = 50) -> list[str]:

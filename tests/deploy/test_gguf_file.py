@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from greedy import generated
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
@@ -20,6 +19,7 @@ from potstill.deploy.finding import FoundStudent
 from potstill.errors import InputError
 from potstill.pocket import STUDENT_PATH
 from random_model import write_random_model
+from support.greedy import generated
 
 gguf = pytest.importorskip("gguf", reason="the gguf package is not installed")
 

@@ -31,7 +31,7 @@ from potstill.records import (
     TextGold,
     Verdict,
 )
-from test_cli import run_cli
+from support.command_line import run_cli
 
 HOSTILE = (
     "<script>alert(1)</script> ]]> attachment://x \x00\x1b \u202e {{7*7}}\r\n\t"

@@ -19,6 +19,7 @@ import openai
 import pytest
 
 from potstill.deploy.finding import FoundStudent, find_student
+from support.processes import start
 
 
 class Served:
@@ -32,8 +33,7 @@ class Served:
 
 
 @contextmanager
-def serving(command: list[str]) -> Iterator[Served]:
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+def serving(process: subprocess.Popen[str]) -> Iterator[Served]:
     assert process.stdout
     try:
         line = next((line for line in process.stdout if " at http" in line), "")
@@ -49,7 +49,9 @@ def serving(command: list[str]) -> Iterator[Served]:
 @pytest.fixture(scope="module")
 def served(study_directory: Path) -> Iterator[Served]:
     command = [sys.executable, "-u", "-m", "potstill", "serve", str(study_directory)]
-    with serving([*command, "--student", "R4", "--port", "0"]) as opened:
+    command += ["--student", "R4", "--port", "0"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    with serving(process) as opened:
         yield opened
         opened.process.send_signal(signal.SIGTERM)
         assert opened.process.wait(10) == 0
@@ -167,7 +169,7 @@ def test_at_sigterm_what_was_accepted_is_answered_and_new_ones_get_503(
         text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
         return text, str(chunks[-1].choices[0].finish_reason).upper()
 
-    slow = [sys.executable, str(Path(__file__).with_name("slow_server.py")), str(study_directory)]
+    slow = start("slow_server", study_directory)
     with serving(slow) as served, ThreadPoolExecutor(200) as pool:
         asked = [pool.submit(ask, served, number) for number in range(200)]
         accepted.wait()

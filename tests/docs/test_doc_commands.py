@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 import typer
 import yaml
-from doc_blocks import DOCS, Block, blocks_of, pages, words_of
 
 from potstill.cli.main import app, main
 from potstill.study.schema import load_study
+from support.doc_blocks import DOCS, Block, blocks_of, pages, words_of
 
 TUTORIAL = DOCS / "tutorial.md"
 OTHERS = [page for page in pages() if page != TUTORIAL]

@@ -10,8 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from doc_blocks import DOCS
 from pydantic import BaseModel
+
+from support.doc_blocks import DOCS
 
 pytest.importorskip("mkdocs", reason="pip install 'potstill[docs]'")
 sys.path.insert(0, str(DOCS))

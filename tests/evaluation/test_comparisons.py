@@ -8,38 +8,10 @@ import random
 import pytest
 
 from potstill.errors import StudyError
-from potstill.evaluation import Answered, Kind, compare, evaluate
+from potstill.evaluation import Kind, compare, evaluate
 from potstill.evaluation.statistics import mcnemar_exact
-from potstill.records import Condition, Outcome, Role, Sampling, Split
-
-HERE = Condition("set1", "", "{problem}", Sampling(max_tokens=256), "float32")
-LONGER = dataclasses.replace(HERE, template="Solve: {problem}", sampling=Sampling(max_tokens=512))
-CONDITIONS = {c.condition_id: c for c in (HERE, LONGER)}
-
-
-def cell(
-    role: Role, level: str, right: str, condition: Condition = HERE, seed: int = 0
-) -> list[Answered]:
-    """Answers as a string: 1 right, 0 wrong, E errored, - not answered."""
-    outcomes = {"1": Outcome.CORRECT, "0": Outcome.WRONG, "E": Outcome.ERRORED}
-    return [
-        Answered(
-            solver=f"{level or role.value}-{seed}",
-            role=role,
-            level=level,
-            seed=seed,
-            set="competition",
-            split=Split.HELDOUT,
-            problem_id=f"p{i:03}",
-            groups={},
-            condition_id=condition.condition_id,
-            outcome=outcomes[mark],
-            words=5,
-            tokens=9,
-        )
-        for i, mark in enumerate(right)
-        if mark != "-"
-    ]
+from potstill.records import Role
+from support.paired_answers import CONDITIONS, LONGER, cell
 
 
 def test_student_against_base() -> None:

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marks import CONDITIONS, LETTERS, answered
 from potstill.errors import StudyError
 from potstill.evaluation import compare, evaluate, join, score, summarise
 from potstill.evaluation.scores import check_readings
@@ -25,6 +24,7 @@ from potstill.records import (
     TextGold,
     Verdict,
 )
+from support.marks import CONDITIONS, LETTERS, answered
 
 # ten problems: the base talks, the student boxes; the last has no readable key
 BASE, STUDENT = "SSSUUDbbCK", "BBBBBBBbCK"

@@ -6,12 +6,12 @@ import dataclasses
 
 import pytest
 from scipy.stats import binom
-from test_comparisons import CONDITIONS, LONGER, cell
 
 from potstill.evaluation import Answered
 from potstill.evaluation.side_by_side import Beside, side_by_side
 from potstill.evaluation.statistics import holm, newcombe_paired, square_and_add, wilson
 from potstill.records import Role
+from support.paired_answers import CONDITIONS, LONGER, cell
 
 ONE = "1" * 60 + "0" * 40
 TWO = "1" * 40 + "0" * 20 + "1" * 5 + "0" * 35  # 20 lost, 5 won

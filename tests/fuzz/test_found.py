@@ -7,18 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import test_fuzz_adapters as adapters
-import test_fuzz_directory as directory
-import test_fuzz_files as files
-import test_fuzz_replies as replies
-from fuzzing import Target
-from mutations import json_bytes
+
+from support import adapter_targets as adapters
+from support import directory_targets as directory
+from support import file_targets as files
+from support import reply_targets as replies
+from support.fuzzing import Target
+from support.mutations import json_bytes
 
 TARGETS = {
     target.name: target
     for module in (files, replies, directory, adapters)
     for target in module.TARGETS
 }
+TABLE = files.parquet_bytes(files.ROWS)
 ROW = directory.PLAIN_ROWS[0]
 SCORE = asdict(directory.SCORE)
 STUDENT = asdict(directory.STUDENT)
@@ -48,8 +50,8 @@ FOUND: list[tuple[str, Any]] = [
     ("problems jsonl", b'{"problem": ' + b"9" * 5_000 + b"}"),
     ("problems json", b"[" + b"9" * 5_000 + b"]"),
     ("competition year", b'{"a": {"b": ' + b"9" * 5_000 + b"}}"),
-    ("problems parquet", files._parquet(files.ROWS)[:200] + files._parquet(files.ROWS)[210:]),
-    ("answers parquet", files._parquet(files.ROWS)[:200] + files._parquet(files.ROWS)[210:]),
+    ("problems parquet", TABLE[:200] + TABLE[210:]),
+    ("answers parquet", TABLE[:200] + TABLE[210:]),
     ("answers jsonl", b'{"answer": "\\ud800", "problem": 1, "id": 1}'),
     ("answers jsonl", b'{"answer": 1}\n{"answer": "a", "problem": {}}'),
     ("answers jsonl", b'{"answer": {}}'),
@@ -100,20 +102,20 @@ FOUND: list[tuple[str, Any]] = [
 )
 def test_what_once_crashed_is_taken_or_refused(name: str, case: Any, tmp_path: Path) -> None:
     target: Target = TARGETS[name]
-    assert target._verdict(case, tmp_path) in ("taken", "refused")
+    assert target.verdict(case, tmp_path) in ("taken", "refused")
 
 
 def test_the_valid_seeds_are_taken(tmp_path: Path) -> None:
     """A target that refuses whatever it is given would find nothing."""
     seeds: dict[str, Any] = {
         "study file": files.STUDIES[0],
-        "problems jsonl": files._lines(files.ROWS),
-        "problems parquet": files._parquet(files.ROWS),
+        "problems jsonl": files.json_lines(files.ROWS),
+        "problems parquet": files.parquet_bytes(files.ROWS),
         "competition year": json_bytes(files.YEAR),
-        "recorded levels": files._lines([files.CHAT]),
-        "recorded replies jsonl": files._lines(files.REPLIES),
+        "recorded levels": files.json_lines([files.CHAT]),
+        "recorded replies jsonl": files.json_lines(files.REPLIES),
         "API reply": json_bytes(replies.REPLY),
-        "API stream": (replies._events(replies.CHUNKS), 7),
+        "API stream": (replies.event_stream(replies.CHUNKS), 7),
         "request to the local server": json_bytes(replies.CHAT),
         "manifest": json_bytes(directory.MANIFEST),
         "artifact's bytes": directory.PARQUET,
@@ -124,10 +126,10 @@ def test_the_valid_seeds_are_taken(tmp_path: Path) -> None:
         "ledger's rows": {},
         "exported ledger": json_bytes(directory.LINE),
         "adapter's configuration": json_bytes(adapters.CONFIG),
-        "adapter's safetensors": adapters._weights(),
+        "adapter's safetensors": adapters.weights_bytes(),
         "mlx-lm adapter's configuration": json_bytes(adapters.MLX),
     }
     for number, (name, seed) in enumerate(seeds.items()):
         folder = tmp_path / str(number)
         folder.mkdir()
-        assert TARGETS[name]._verdict(seed, folder) == "taken", name
+        assert TARGETS[name].verdict(seed, folder) == "taken", name

@@ -6,13 +6,13 @@ import time
 from pathlib import Path
 
 import pytest
-from fuzzing import Target, fuzzed
 from hypothesis import strategies as st
-from mutations import HOSTILE_TEXTS, spoiled_bytes
 
 from potstill.grading import GradingPool
 from potstill.grading.extraction import boxed_values, extract, has_open_box
 from potstill.records import AnswerKind, Finish, Outcome, Problem, Response, TextGold
+from support.fuzzing import Target, fuzzed
+from support.mutations import HOSTILE_TEXTS, spoiled_bytes
 
 SAID = [
     b"So we get \\boxed{\\frac{1}{2}} and \\boxed{3}.",

@@ -12,9 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
-from fuzzing import Target
 from hypothesis import strategies as st
-from mutations import HOSTILE_TEXTS, HOSTILE_VALUES, json_bytes, mangled, spoiled_bytes
 from rich.console import Console
 
 from potstill.analysis.compare import read_finished
@@ -32,6 +30,8 @@ from potstill.pipeline.run import run_study
 from potstill.store.cells import Store
 from potstill.study.schema import load_study
 from potstill.study.templates import DEMO_STUDY
+from support.fuzzing import Target
+from support.mutations import HOSTILE_TEXTS, HOSTILE_VALUES, json_bytes, mangled, spoiled_bytes
 
 CASES = [8, pytest.param(300, marks=pytest.mark.soak)]
 

@@ -6,10 +6,10 @@ import threading
 import time
 
 import psutil
-from hostile import hostile_answers
 
 from potstill.grading import GradingPool
 from potstill.records import Finish, Outcome, Problem, Response, TextGold
+from support.hostile_answers import hostile_answers
 
 KEYS = [
     ("5", "integer"),

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
 
 import pytest
-from pairs_table import TABLES, Pair, read_pairs
 
 from potstill.grading import GradingPool, KeyUnreadable, equal
 from potstill.records import AnswerKind, Opinion
+from support.pairs_table import TABLES, Pair, read_pairs
 
 PAIRS = read_pairs()
 TRAPS = [
@@ -59,4 +58,4 @@ def test_a_pair_in_a_worker_is_judged_as_in_this_process() -> None:
 
 
 def test_the_tables_are_where_they_say() -> None:
-    assert all((Path(__file__).parent / table).is_file() for table in TABLES)
+    assert all(table.is_file() for table in TABLES)

@@ -19,7 +19,6 @@ from potstill.chat import Message
 from potstill.errors import InputError, StoreError
 from potstill.ledger.ledger import (
     FORMAT_VERSION,
-    Entry,
     Event,
     Ledger,
     Merge,
@@ -28,12 +27,8 @@ from potstill.ledger.ledger import (
     request_json,
 )
 from potstill.records import Sampling
-
-
-def entry(number: int, raw: bytes = b'{"choices": []}', **more: object) -> Entry:
-    request = request_json("p", "m", [Message("user", f"q{number}")], Sampling(), 0, 0)
-    plain = Entry(key_of_request(request), "teach", "p", "m", request, raw, 10, 20)
-    return replace(plain, **more)
+from support.ledger_entries import entry
+from support.processes import start
 
 
 @pytest.fixture
@@ -251,43 +246,11 @@ def test_a_wrong_line_is_named(tmp_path: Path, line: str, sentence: str) -> None
         ledger.import_jsonl(lines)
 
 
-FULL_DISK = """
-import asyncio, resource, signal, sys
-from pathlib import Path
-from potstill.errors import StoreError
-from potstill.ledger.ledger import Ledger
-sys.path.insert(0, {here!r})
-from test_ledger import entry
-
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
-
-async def fill(ledger):
-    import os
-    done = 0
-    for number in range(10_000):
-        try:
-            await ledger.commit(entry(number, raw=os.urandom(5000)))
-        except StoreError as exc:
-            print(done, exc)
-            return
-        done += 1
-
-ledger = Ledger.open(Path({path!r}))
-asyncio.run(fill(ledger))
-try:
-    ledger.put(entry(20_000))
-except StoreError:
-    print("still full")
-ledger.close()
-"""
-
-
 def test_a_full_disk_is_one_sentence_and_loses_nothing(path: Path) -> None:
-    code = FULL_DISK.format(here=str(Path(__file__).parent), path=str(path))
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
-    first, second = done.stdout.splitlines()
+    with start("ledger_entries", path, stderr=subprocess.PIPE) as process:
+        said, complaint = process.communicate(timeout=60)
+    assert process.returncode == 0, complaint
+    first, second = said.splitlines()
     count, _, sentence = first.partition(" ")
     assert "free some disk space and run again" in sentence
     assert second == "still full"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from scripted import Reply, ScriptedCondenser, grade, problem, response
 
 from potstill.chat import Ask
 from potstill.errors import InputError
@@ -11,6 +10,7 @@ from potstill.lessons.condense import condense, trace_text
 from potstill.lessons.ladder import LADDER, SYSTEM, condense_messages, count_words, rung_of
 from potstill.lessons.quality import Gate, GateOptions
 from potstill.records import Finish, Lesson, Level, Sampling
+from support.scripted_lessons import Reply, ScriptedCondenser, grade, problem, response
 
 NO_EQUATIONS = GateOptions(off=(Gate.FALSE_EQUATION,))
 TRACE = "We add 12 and 30. " + " ".join(f"Look {i}." for i in range(50)) + " So it is 42."

@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from scripted import problem, response, verdict
 
 from potstill.lessons import gates
 from potstill.lessons.quality import Gate, GateOptions, check, findings, tally
 from potstill.records import Finish, Outcome
+from support.scripted_lessons import problem, response, verdict
 
 OFF = (Gate.FALSE_EQUATION,)
 LONG = "Step 1: we do it.\n\n" + "words and words " * 80

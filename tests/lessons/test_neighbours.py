@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scripted import problem
 
 from potstill.problems.overlap.find import find_pairs
 from potstill.problems.overlap.neighbours import CROWD, Hands, find_among_many
@@ -19,6 +18,7 @@ from potstill.problems.overlap.sketches import GRAM, SKETCH_VALUES, Columns, ske
 from potstill.problems.raw import normalise
 from potstill.problems.split import SplitOptions, split
 from potstill.records import Problem
+from support.scripted_lessons import problem
 
 _RNG = random.Random(3)
 WORDS = ["".join(_RNG.choices("abcdefghijklmnop", k=_RNG.randint(2, 9))) for _ in range(1500)]

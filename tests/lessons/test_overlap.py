@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scripted import problem
 
 from potstill.errors import InputError
 from potstill.problems import SourceConfig, guess_source, load_problems
@@ -17,6 +16,7 @@ from potstill.problems.overlap import find as overlap
 from potstill.problems.overlap.find import find_pairs
 from potstill.problems.overlap.pairs import Pair, mask_numbers, numbers_of
 from potstill.records import Problem
+from support.scripted_lessons import problem
 
 LONG = "A trapezoid has sides with respective lengths {}. Find the length of an altitude of it."
 

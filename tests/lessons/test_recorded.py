@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
-from scripted import grade, problem
 
 from potstill.errors import InputError
 from potstill.lessons.quality import Gate, GateOptions
@@ -23,6 +22,7 @@ from potstill.lessons.recorded import (
 )
 from potstill.problems import guess_source, load_problems
 from potstill.records import Lesson, Problem
+from support.scripted_lessons import grade, problem
 
 NO_EQUATIONS = GateOptions(off=(Gate.FALSE_EQUATION,))
 

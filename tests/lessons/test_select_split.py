@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from scripted import problem
 
 from potstill.errors import StudyError
 from potstill.lessons.select import select
 from potstill.problems.overlap.pairs import Pair
 from potstill.problems.split import SplitOptions, split
 from potstill.records import Lesson, Problem, Split
+from support.scripted_lessons import problem
 
 
 def lesson(id: str, level: str, *flags: str) -> Lesson:

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from report_sample import report_data
 
 from potstill.report import build_report
 from potstill.report.browser import BROWSER_FILE, pack, write_cases
 from potstill.report.cases import Case, CaseLesson, Said
+from support.report_sample import report_data
 
 HOSTILE = (
     "<script>alert(1)</script><img src=x onerror=alert(2)> ]]> </script> \u202eabc \x00\x07 "

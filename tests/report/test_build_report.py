@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from report_sample import CONDITIONS, answers, curve, report_data
 
 from potstill.errors import StoreError
 from potstill.evaluation import evaluate
@@ -20,11 +19,8 @@ from potstill.records import Outcome
 from potstill.report import CallCount, LossCurve, LossPoint, build, build_report
 from potstill.report.numbers import report_numbers
 from potstill.report.phrases import percent
+from support.report_sample import CONDITIONS, HOSTILE, answers, curve, report_data
 
-HOSTILE = (
-    '<script>alert(1)</script>"><img src=x onerror=alert(1)>]]>-->\u202e{{ 7*7 }}|`#*[a](b)'
-    "\x00\x1b\ud800\r\nnew line"
-)
 FILES = {
     "report.json",
     "problems.jsonl",

@@ -6,13 +6,13 @@ import dataclasses
 from typing import Any
 
 import pytest
-from report_sample import CONDITIONS, LADDER, answers, report_data
 
 from potstill.errors import StudyError
 from potstill.evaluation import Answered, evaluate
 from potstill.records import Outcome, Role, Split
 from potstill.report.numbers import report_numbers
 from potstill.report.phrases import about, clip, p_value, percent, points, shown
+from support.report_sample import CONDITIONS, LADDER, answers, report_data
 
 
 def told(rows: list[Answered], **others: object) -> list[str]:

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from report_sample import CONDITIONS, answers, report_data
 
 from potstill.evaluation import evaluate
 from potstill.records import Split
 from potstill.report.figures import accuracy, causes, draw_figures, drawing, lengths
 from potstill.report.numbers import report_numbers
+from support.report_sample import CONDITIONS, answers, report_data
 
 GROUND = (0xFD, 0xFD, 0xFB)
 

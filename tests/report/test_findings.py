@@ -2,11 +2,10 @@ from __future__ import annotations
 
 import itertools
 
-from report_sample import report_data
-
 from potstill.report.findings import ladder_rows, shared_sentence, trend_sentence
 from potstill.report.numbers import report_numbers
 from potstill.report.views import primary_place
+from support.report_sample import report_data
 
 
 def test_the_best_for_their_tokens_are_those_no_other_beats() -> None:

@@ -6,7 +6,6 @@ import dataclasses
 import io
 
 import pytest
-from report_sample import CONDITIONS, HERE, THERE, answers
 from rich.console import Console
 
 from potstill.evaluation import Answered, evaluate
@@ -16,6 +15,7 @@ from potstill.report.gaps import Gaps, Tells, gap_sentences, gaps, gaps_everywhe
 from potstill.report.numbers import Numbers, written
 from potstill.report.terminal import gap_table
 from potstill.report.views import Place
+from support.report_sample import CONDITIONS, HERE, THERE, answers
 
 PLACE = Place("pocket", "heldout")
 

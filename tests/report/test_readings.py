@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from report_sample import report_data
 from rich.console import Console
 
-from marks import CONDITIONS, HERE, THERE, answered
 from potstill.evaluation import Answered, evaluate
 from potstill.records import Role, Split
 from potstill.report import Unread, UnreadExample, build_report, print_table
@@ -21,6 +19,8 @@ from potstill.report.gaps import gap_sentences, gaps
 from potstill.report.numbers import report_numbers
 from potstill.report.readings import unread_sentence
 from potstill.report.views import Place
+from support.marks import CONDITIONS, HERE, THERE, answered
+from support.report_sample import report_data
 
 PLACE = Place("pocket", "heldout")
 # 300 problems: the base has 180 right in sentences, 27 of its answers could not be read

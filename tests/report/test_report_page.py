@@ -6,12 +6,11 @@ import itertools
 from typing import Any
 
 import pytest
-from report_sample import answers, report_data
-from test_build_report import CONDITIONS, HOSTILE
 
 from potstill.evaluation import evaluate
 from potstill.records import Split
 from potstill.report import build_report
+from support.report_sample import CONDITIONS, HOSTILE, answers, report_data
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,6 @@ from typing import Any
 
 import jsonschema
 import pytest
-from report_sample import CONDITIONS, answers, report_data
 
 from potstill.evaluation import evaluate
 from potstill.evaluation.published import Published
@@ -18,6 +17,7 @@ from potstill.records import Split
 from potstill.report import LossCurve, LossPoint
 from potstill.report.numbers import report_numbers
 from potstill.report.schema import report_schema
+from support.report_sample import CONDITIONS, answers, report_data
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "report.md"
 

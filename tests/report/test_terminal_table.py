@@ -6,13 +6,13 @@ import io
 import re
 
 import pytest
-from report_sample import CONDITIONS, answers, report_data
 from rich.console import Console
 
 from potstill.evaluation import evaluate
 from potstill.records import Outcome
 from potstill.report import print_table
 from potstill.report.numbers import Numbers, report_numbers
+from support.report_sample import CONDITIONS, answers, report_data
 
 
 def printed(numbers: Numbers, width: int) -> list[str]:

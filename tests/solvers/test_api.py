@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fault_server import FaultServer, http, running
 from pydantic import ValidationError
 
 from potstill.chat import Ask, Completion, Message, Solver, Unanswered
@@ -21,6 +20,7 @@ from potstill.records import Finish, Sampling
 from potstill.solvers.api import ApiSolver, Options, PriceOptions, open_solver
 from potstill.solvers.server import ChatReply, ChatRequest, UnknownQuestion, create_app, serve
 from potstill.solvers.transport import Transport
+from support.fault_server import FaultServer, http, running
 
 SECRET = "sk-marked-2f9c1e7ab04d"
 

@@ -6,13 +6,13 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from fault_server import FAULTS, FaultServer, answer_to, running
 
 from potstill.chat import Ask, Completion, Message
 from potstill.errors import EndpointError
 from potstill.ledger.ledger import Ledger
 from potstill.records import Finish, Sampling
 from potstill.solvers.api import ApiSolver, Options
+from support.fault_server import FAULTS, FaultServer, answer_to, running
 
 
 def ask(question: str, sample: int = 0) -> Ask:

@@ -6,15 +6,15 @@ import json
 import random
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
-from fault_server import FaultServer, answer_to, running
 
 from potstill.ledger.ledger import Ledger
 from potstill.solvers.parse import parse_completion
+from support.fault_server import FaultServer, answer_to, running
+from support.processes import start
 
 CONCURRENCY = 16
 
@@ -30,11 +30,7 @@ def solve_until(
     killed_after_s: float | None, server: FaultServer, path: Path, count: int
 ) -> tuple[list[str], bool]:
     """The tags that the process printed, and whether a kill ended it."""
-    script = Path(__file__).with_name("solving_process.py")
-    command = [sys.executable, str(script), server.base_url, str(path), str(count)]
-    with subprocess.Popen(
-        [*command, str(CONCURRENCY)], stdout=subprocess.PIPE, text=True
-    ) as process:
+    with start("solving_process", server.base_url, path, count, CONCURRENCY) as process:
         assert process.stdout is not None
         if killed_after_s is None:
             return process.stdout.read().split(), False
@@ -81,11 +77,9 @@ def test_a_hundred_kills(tmp_path: Path) -> None:
 
 def test_ctrl_c_ends_it_quickly_and_keeps_what_was_committed(tmp_path: Path) -> None:
     path = tmp_path / "ledger.sqlite"
-    script = Path(__file__).with_name("solving_process.py")
     with running(FaultServer(rate=0.0, latency_s=0.2)) as server:
-        command = [sys.executable, str(script), server.base_url, str(path), "1000", "8"]
-        with subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        with start(
+            "solving_process", server.base_url, path, 1000, 8, stderr=subprocess.PIPE
         ) as process:
             assert process.stdout is not None
             process.stdout.readline()

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_cell import TEXTS
 
 from potstill.models.torch_base import Base, load_base
 from random_model import write_random_model
+from support.tiny_cell import TEXTS
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tiny_cell import make_examples
 
 from potstill.chat import Ask, Completion, Message
 from potstill.ledger.ledger import Ledger
@@ -26,6 +25,7 @@ from potstill.training.examples import Example, encode_examples
 from potstill.training.opening import open_trainee
 from potstill.training.recipe import Recipe
 from potstill.training.records import Trainee
+from support.tiny_cell import make_examples
 
 pytest.importorskip("mlx_lm", reason="mlx-lm is not installed on this machine")
 

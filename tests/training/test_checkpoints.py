@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import subprocess
-import sys
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,8 +12,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_cell import make_examples
-from training_process import RECIPE
 
 from potstill.errors import InputError
 from potstill.models.adapters import ADAPTER_WEIGHTS
@@ -25,16 +21,17 @@ from potstill.training.loop import train_cell
 from potstill.training.metrics import check_trackers
 from potstill.training.recipe import Recipe
 from potstill.training.records import Cell, TrainedCell
+from support.processes import start
+from support.tiny_cell import make_examples
+from support.training_process import RECIPE
 
 needs_mlx = pytest.mark.skipif(find_spec("mlx_lm") is None, reason="mlx-lm is not installed")
 
 
 def train_until(step: int | None, backend: str, model: Path, out: Path, optimizer: str) -> int:
     """How far a training process came: killed once it told that ``step`` is done."""
-    script = Path(__file__).with_name("training_process.py")
-    command = [sys.executable, str(script), backend, str(model), str(out), optimizer]
     last = -1
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with start("training_process", backend, model, out, optimizer) as process:
         assert process.stdout is not None
         for line in process.stdout:
             last = int(line)

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny_cell import make_examples
 
 from potstill.chat import Ask, Completion, Message
 from potstill.ledger.ledger import Ledger
@@ -23,6 +22,7 @@ from potstill.training.loop import train_cell
 from potstill.training.opening import open_trainee
 from potstill.training.recipe import Recipe
 from potstill.training.records import Cell, TrainedCell
+from support.tiny_cell import make_examples
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA GPU here")
 

@@ -16,7 +16,7 @@ from potstill.pipeline.run import run_study
 from potstill.study.schema import load_study
 from potstill.training.diagnosis import diagnose
 from potstill.training.recipe import Recipe
-from test_pipeline import write_small_study
+from support.small_study import write_small_study
 
 
 def test_the_papers_long_run_is_told_to_stop_at_200(data: Path) -> None:

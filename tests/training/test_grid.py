@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from contextlib import suppress
@@ -11,20 +9,13 @@ from pathlib import Path
 
 import psutil
 import pytest
-from tiny_cell import make_examples
 
 from potstill.errors import InputError, PotstillError
 from potstill.models.torch_base import Base
-from potstill.training.grid import Job, train_cells
-from potstill.training.recipe import Recipe
-from potstill.training.records import Cell, StepReport
-
-RECIPE = Recipe(rank=4, alpha=8, learning_rate=1e-2, iterations=8, validate_every=4, batch_size=4)
-
-
-def job(seed: int, folder: Path, recipe: Recipe = RECIPE) -> Job:
-    train, valid = tuple(make_examples(12)), tuple(make_examples(4, first=100))
-    return Job(Cell("R1", seed), train, valid, recipe, folder / f"R1-{seed}", "data")
+from potstill.training.grid import train_cells
+from potstill.training.records import StepReport
+from support.grid_jobs import RECIPE, job
+from support.processes import start
 
 
 def test_workers_train_the_very_students_that_one_process_trains(
@@ -97,27 +88,9 @@ def _spawned() -> list[psutil.Process]:
     return [child for *_, child in sorted(found)]
 
 
-_ENDLESS = """
-import sys
-from pathlib import Path
-sys.path.insert(0, {here!r})
-from test_grid import RECIPE, job
-from potstill.models.torch_base import load_base
-from potstill.training.grid import train_cells
-if __name__ == "__main__":
-    recipe = RECIPE.model_copy(update={{"iterations": 100_000}})
-    jobs = [job(k, Path(sys.argv[2]), recipe) for k in range(2)]
-    tell = lambda report: print(report.point.step, flush=True)
-    list(train_cells(load_base(sys.argv[1], device="cpu"), jobs, workers=2, on_step=tell))
-"""
-
-
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for orphans in /proc")
 def test_workers_end_when_their_parent_is_killed(model_folder: Path, tmp_path: Path) -> None:
-    script = tmp_path / "endless.py"
-    script.write_text(_ENDLESS.format(here=str(Path(__file__).parent)), encoding="utf-8")
-    command = [sys.executable, str(script), str(model_folder), str(tmp_path / "out")]
-    parent = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    parent = start("grid_jobs", model_folder, tmp_path / "out")
     assert parent.stdout is not None
     assert parent.stdout.readline() == "0\n"
     workers = [int(pid) for pid in _children(parent.pid)]

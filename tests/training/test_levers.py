@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from test_loop import SHORT, losses, plain_losses
-from tiny_cell import make_examples
 
 from potstill.errors import PotstillError
 from potstill.models.adapters import lora_layers
@@ -32,6 +30,8 @@ from potstill.training.trunk import (
     plan_trunk,
     split_body,
 )
+from support.plain_training import SHORT, losses, plain_losses
+from support.tiny_cell import make_examples
 
 TOP = SHORT.model_copy(update={"layers": 2})
 

@@ -24,8 +24,8 @@ from typing import Any
 
 import psutil
 
-from cable import Cable
-from outlasting import CONCURRENCY, Counting, artifacts, replies, report_of
+from support.cable import Cable
+from support.outside_agents import CONCURRENCY, Counting, artifacts, replies, report_of
 
 __all__ = ["KINDS", "ON_RAY", "Driver", "table"]
 
@@ -67,7 +67,7 @@ class Driver:
         self.typical_s = {False: 8.0, True: 4.0}
 
     def go(self, kinds: list[str]) -> None:
-        """One fault after another, every finished study compared and begun anew.
+        """Do one fault after another, every finished study compared and begun anew.
 
         One that comes after the end of its run is no fault, and is tried again.
         """
@@ -371,7 +371,7 @@ class Driver:
 
 
 def table(ended: Counter[tuple[str, str]]) -> str:
-    """How every kind of fault ended, a line each."""
+    """Tell how every kind of fault ended, a line each."""
     ends = sorted({end for _, end in ended})
     lines = []
     for kind in dict.fromkeys(kind for kind, _ in ended):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-TABLES = ("pairs.txt", "pairs_reported.txt")
+GRADING = Path(__file__).resolve().parents[1] / "grading"
+TABLES = (GRADING / "pairs.txt", GRADING / "pairs_reported.txt")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,14 +20,14 @@ class Pair:
 
 
 def read_pairs() -> list[Pair]:
-    """The pairs of every table in their order."""
+    """Read the pairs of every table in their order."""
     return [pair for table in TABLES for pair in _pairs_of(table)]
 
 
-def _pairs_of(table: str) -> list[Pair]:
+def _pairs_of(table: Path) -> list[Pair]:
     pairs: list[Pair] = []
     kind = problem = ""
-    text = (Path(__file__).parent / table).read_text(encoding="utf-8")
+    text = table.read_text(encoding="utf-8")
     for number, line in enumerate(text.split("\n"), 1):
         if line.startswith("@"):
             head, _, problem = line[1:].partition("::")
@@ -34,6 +35,6 @@ def _pairs_of(table: str) -> list[Pair]:
         elif line and not line.startswith("# "):
             sign = " == " if " == " in line else " != "
             key, _, answer = line.partition(sign)
-            place = f"{table}:{number}"
+            place = f"{table.name}:{number}"
             pairs.append(Pair(place, kind, problem, key, answer, sign == " == "))
     return pairs

@@ -11,7 +11,7 @@ __all__ = ["small_disk"]
 
 @contextmanager
 def small_disk(file_bytes: int) -> Iterator[None]:
-    """The system refuses longer files, as a full disk would."""
+    """Have the system refuse longer files, as a full disk would."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, hard))
     try:

@@ -34,14 +34,14 @@ class Block:
     serves: bool
 
     def commands(self) -> list[str]:
-        """The commands of a block of sh, a line that ends in a backslash joined to the next."""
+        """List the commands of a block of sh; a backslash at its end joins a line to the next."""
         joined = self.text.replace("\\\n", " ")
         lines = [line.strip() for line in joined.splitlines()]
         return [line for line in lines if line and not line.startswith("#")]
 
 
 def blocks_of(page: Path) -> list[Block]:
-    """The blocks of a page in their order. Raises ValueError for a mark that says nothing."""
+    """Read the blocks of a page in their order. Raises ValueError for a mark that says nothing."""
     text = page.read_text(encoding="utf-8")
     found = []
     for match in _BLOCK.finditer(text):
@@ -69,10 +69,10 @@ def blocks_of(page: Path) -> list[Block]:
 
 
 def words_of(command: str) -> list[str]:
-    """A command as the shell splits it, without a remark at its end."""
+    """Split a command as the shell does, without a remark at its end."""
     return shlex.split(command, comments=True)
 
 
 def pages() -> list[Path]:
-    """Every page of the documentation that is written by hand."""
+    """List every page of the documentation that is written by hand."""
     return sorted(DOCS.rglob("*.md"))

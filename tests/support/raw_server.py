@@ -12,7 +12,7 @@ __all__ = ["endpoint"]
 
 @contextmanager
 def endpoint(reply: bytes) -> Iterator[str]:
-    """A server on loopback that answers everything with these very bytes and hangs up."""
+    """Serve on loopback these very bytes to every request, and hang up."""
     listener = socket.create_server(("127.0.0.1", 0))
 
     def serve() -> None:

@@ -24,7 +24,7 @@ LETTERS = {
 
 
 def answered(role: Role, level: str, marks: str, seed: int = 0) -> list[Answered]:
-    """The answers of base, teacher or one seed of a level, one per letter."""
+    """Make the answers of base, teacher or one seed of a level, one per letter."""
     condition = THERE if role is Role.TEACHER else HERE
     return [
         Answered(

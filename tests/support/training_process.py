@@ -5,11 +5,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from tiny_cell import make_examples
-
 from potstill.training.loop import train_cell
 from potstill.training.recipe import Recipe
 from potstill.training.records import Cell, StepReport
+from support.tiny_cell import make_examples
 
 RECIPE = Recipe(
     rank=4,
@@ -26,6 +25,7 @@ RECIPE = Recipe(
 
 
 def main(backend: str, model: Path, out: Path, optimizer: str) -> None:
+    """Train the cell on a backend, and print every step."""
     if backend == "mlx":
         from potstill.models.mlx_base import load_mlx_base
 

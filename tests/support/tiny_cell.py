@@ -12,7 +12,7 @@ from potstill.training.examples import Example
 
 
 def make_examples(count: int, first: int = 0) -> list[Example]:
-    """Examples of varied length, none twice."""
+    """Make examples of varied length, none twice."""
     examples = []
     for number in range(first, first + count):
         a, b = number * 7 % 50, number * 11 % 30
@@ -26,4 +26,5 @@ TEXTS: Sequence[str] = [example.completion for example in make_examples(60)]
 
 
 def state_of(base: Base) -> dict[str, torch.Tensor]:
+    """Copy every tensor of a base."""
     return {name: tensor.clone() for name, tensor in base.model.state_dict().items()}

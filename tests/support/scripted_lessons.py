@@ -51,11 +51,12 @@ class ScriptedCondenser:
 
 
 def grade(pairs: Iterable[tuple[Problem, Response]]) -> Iterator[Verdict]:
-    """Verdicts by the last ``\\boxed{}``, in the reverse of the order in which they were asked."""
+    """Grade by the last ``\\boxed{}``, in the reverse of the order that was asked."""
     yield from reversed([verdict(problem, response) for problem, response in pairs])
 
 
 def verdict(problem: Problem, response: Response) -> Verdict:
+    """Grade one response by its last ``\\boxed{}``."""
     boxed = re.findall(r"\\boxed\{([^}]*)\}", response.text)
     if response.finish is Finish.ERROR:
         outcome = Outcome.ERRORED
@@ -75,8 +76,10 @@ def verdict(problem: Problem, response: Response) -> Verdict:
 
 
 def problem(id: str = "p1", text: str = "What is 12 + 30?", key: str = "42") -> Problem:
+    """Make a problem whose key is a text."""
     return Problem(id, text, TextGold(key), "integer", "test", {})
 
 
 def response(id: str = "p1", reasoning: str = "", text: str = "\\boxed{42}") -> Response:
+    """Make a teacher's whole response."""
     return Response("teacher", id, "c", 0, 0, reasoning, text, Finish.STOP, 1, 1, "k")

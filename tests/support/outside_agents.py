@@ -39,13 +39,14 @@ class Counting:
 
 @contextmanager
 def agents(train: int, latency_s: float) -> Iterator[tuple[Counting, str]]:
+    """Serve the agents, with a delay before each reply; yield them and their base URL."""
     counting = Counting(train)
     with serve(create_app(counting.reply, MODELS, latency_s=latency_s)) as url:
         yield counting, url
 
 
 def write_study(folder: Path, url: str, train: int, **changes: Any) -> Path:
-    """The demo study on those agents, some of its sections changed."""
+    """Write the demo study on those agents, some of its sections changed."""
     raw = yaml.safe_load(DEMO_STUDY.read_text())
     raw["problems"] = [{"source": "pocket", "train": train, "valid": VALID, "heldout": HELDOUT}]
     for role in ("teacher", "verifier", "condenser"):
@@ -58,7 +59,7 @@ def write_study(folder: Path, url: str, train: int, **changes: Any) -> Path:
 
 
 def artifacts(directory: Path) -> dict[str, str]:
-    """The sha256 of every table of every cell."""
+    """Take the sha256 of every table of every cell."""
     found = {
         path.relative_to(directory).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in directory.rglob("*.parquet")
@@ -68,7 +69,7 @@ def artifacts(directory: Path) -> dict[str, str]:
 
 
 def replies(directory: Path) -> dict[str, str]:
-    """The sha256 of every committed reply, by its key."""
+    """Read the sha256 of every committed reply, by its key."""
     if not (directory / "ledger.sqlite").exists():
         return {}
     with sqlite3.connect(f"file:{directory}/ledger.sqlite?mode=ro", uri=True) as db:
@@ -78,7 +79,7 @@ def replies(directory: Path) -> dict[str, str]:
 
 
 def report_of(directory: Path) -> Any:
-    """The report but for what may differ: calls tried again, the command, the date."""
+    """Read the report but for what may differ: calls tried again, the command, the date."""
     report = json.loads((directory / "report" / "report.json").read_text())
     for name in ("calls", "spend"):
         report.pop(name)

@@ -36,6 +36,10 @@ LADDER = {
     "R6": (0.155, 4),
 }
 FAMILIES = ("shopping", "equations", "remainders", "means", "angles")
+HOSTILE = (
+    '<script>alert(1)</script>"><img src=x onerror=alert(1)>]]>-->\u202e{{ 7*7 }}|`#*[a](b)'
+    "\x00\x1b\ud800\r\nnew line"
+)
 
 
 def answers(
@@ -46,7 +50,7 @@ def answers(
     base: float = 0.58,
     set: str = "pocket",
 ) -> list[Answered]:
-    """Answers of base, teacher and students, harder problems being harder for everyone."""
+    """Make answers of base, teacher and students, harder problems being harder for everyone."""
     rng = random.Random(7)
     hardness = [rng.random() for _ in range(n)]
 
@@ -82,7 +86,7 @@ def answers(
 
 
 def curve(variant: str, seed: int) -> LossCurve:
-    """A loss that falls, turns and rises, sooner at shorter levels."""
+    """Make a loss that falls, turns and rises, sooner at shorter levels."""
     turn = 150 - 18 * (int(variant[1]) - 1) + 3 * seed
     floor = 0.06 + 0.05 * int(variant[1])
     history = tuple(
@@ -103,7 +107,7 @@ def _causes(x: LevelScore) -> dict[str, int]:
 
 
 def unread(hostile: str = "") -> tuple[Unread, ...]:
-    """A base that was warned of, with ``hostile`` in what it said."""
+    """Make the warning of a base, with ``hostile`` in what it said."""
     examples = tuple(
         UnreadExample(f"p000{i}{hostile}", f"so it is {i}{hostile}", f"no answer{hostile}")
         for i in (1, 2, 3)
@@ -114,7 +118,7 @@ def unread(hostile: str = "") -> tuple[Unread, ...]:
 def report_data(
     evaluation: Evaluation | None = None, seeds: int = 1, hostile: str = "", **others: object
 ) -> ReportData:
-    """A whole report's data; ``hostile`` stands in every field that a model or a person fills.
+    """Make a whole report's data, ``hostile`` in every field that a model or a person fills.
 
     Only then is there a warning of unread answers, which these answers do not bear out.
     """

@@ -22,6 +22,7 @@ class SlowDecoder(TorchDecoder):
 
 
 def serve_slowly(directory: Path) -> None:
+    """Serve a study's R1 until told to end, slowly."""
     found = find_student(directory, "R1")
     with open_engine(found, "transformers") as engine:
         assert isinstance(engine.decoder, TorchDecoder)

@@ -9,8 +9,6 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-__all__ = ["HOSTILE_VALUES", "json_bytes", "mangled", "mangled_json", "spoiled_bytes"]
-
 HOSTILE_TEXTS = (
     "",
     " ",
@@ -97,7 +95,7 @@ _TOKENS = (
 
 @st.composite
 def spoiled_bytes(draw: st.DrawFn, seeds: Sequence[bytes], edits: int = 4) -> bytes:
-    """A seed with up to ``edits`` places cut, doubled, flipped, or with a token put in."""
+    """Draw a seed with up to ``edits`` places cut, doubled, flipped, or with a token put in."""
     data = bytearray(draw(st.sampled_from(seeds)))
     for _ in range(draw(st.integers(1, edits))):
         at = draw(st.integers(0, max(0, len(data))))
@@ -120,10 +118,10 @@ def spoiled_bytes(draw: st.DrawFn, seeds: Sequence[bytes], edits: int = 4) -> by
 
 @st.composite
 def mangled(draw: st.DrawFn, documents: Sequence[Any], edits: int = 3) -> Any:
-    """A plain document with up to ``edits`` of its values replaced, taken out, doubled or added."""
+    """Draw a document with up to ``edits`` values replaced, taken out, doubled or added."""
     document = copy.deepcopy(draw(st.sampled_from(documents)))
     for _ in range(draw(st.integers(1, edits))):
-        places = _places(document)
+        places = places_in(document)
         if not places:
             return draw(st.sampled_from(HOSTILE_VALUES))
         holder, key = places[draw(st.integers(0, len(places) - 1))]
@@ -142,7 +140,8 @@ def mangled(draw: st.DrawFn, documents: Sequence[Any], edits: int = 3) -> Any:
     return document
 
 
-def _places(document: Any) -> list[tuple[Any, Any]]:
+def places_in(document: Any) -> list[tuple[Any, Any]]:
+    """List every value of a plain document as its holder and its key there."""
     found: list[tuple[Any, Any]] = []
     waiting = [document]
     while waiting and len(found) < 2_000:
@@ -156,7 +155,7 @@ def _places(document: Any) -> list[tuple[Any, Any]]:
 
 
 def json_bytes(document: Any) -> bytes:
-    """The document as JSON, whatever it holds: numbers of any size, half characters, NaN."""
+    """Write a document as JSON, whatever it holds: any number, half characters, NaN."""
     return _dumps(document).encode("utf-8", "surrogatepass")
 
 
@@ -172,6 +171,6 @@ def _dumps(value: Any) -> str:
 
 
 def mangled_json(documents: Sequence[Any], edits: int = 3) -> st.SearchStrategy[bytes]:
-    """JSON of which values are spoiled, or whose bytes are."""
+    """Draw JSON of which values are spoiled, or whose bytes are."""
     whole = [json_bytes(document) for document in documents]
     return st.one_of(mangled(documents, edits).map(json_bytes), spoiled_bytes(whole))

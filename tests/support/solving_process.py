@@ -15,6 +15,7 @@ from potstill.solvers.api import ApiSolver, Options
 
 
 def main() -> None:
+    """Ask every question, and print each tag as its answer comes."""
     base_url, path, count, concurrency = sys.argv[1:]
     options = Options(
         model="m", base_url=base_url, api_key_env="", concurrency=int(concurrency), backoff_s=0.01

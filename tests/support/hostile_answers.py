@@ -112,7 +112,7 @@ SEEDS = [
 
 
 def hostile_answers(count: int = 1_000) -> list[str]:
-    """The seeds and, drawn from a fixed seed, their mixtures: ``count`` in all."""
+    """Draw the seeds and, from a fixed seed, their mixtures: ``count`` in all."""
     draw = random.Random(20_260_606)
     found = list(SEEDS)
     while len(found) < count:

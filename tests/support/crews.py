@@ -33,7 +33,7 @@ RECIPE = Recipe(rank=4, alpha=8, learning_rate=1e-2, iterations=40, validate_eve
 
 
 def asks(count: int, max_tokens: int = 12) -> list[Ask]:
-    """Questions of varied length, none twice."""
+    """Make questions of varied length, none twice."""
     return [
         Ask(
             f"p{number}",
@@ -45,14 +45,14 @@ def asks(count: int, max_tokens: int = 12) -> list[Ask]:
 
 
 def poisoned(count: int) -> list[Ask]:
-    """The same, with one in the middle that ends every worker."""
+    """Make the same, with one in the middle that ends every worker."""
     found = asks(count)
     found[count // 2] = replace(found[count // 2], tag=POISON)
     return found
 
 
 def jobs_in(directory: Path, count: int = 1) -> list[Job]:
-    """Cells that are trained beneath a directory, of the same few lessons."""
+    """Make jobs whose cells are trained beneath a directory, of the same few lessons."""
     lessons = tuple(
         Example(x.tag, x.messages, f"It is {k * k % 91}.") for k, x in enumerate(asks(24))
     )
@@ -156,14 +156,14 @@ class LosingCrew:
 
 
 def tear(path: Path, draw: random.Random) -> None:
-    """A line cut in two at the end of the file, now and then."""
+    """Cut the line at the end of a file in two, now and then."""
     data = path.read_bytes()
     if data and draw.random() < 0.5:
         path.write_bytes(data[: -draw.randrange(1, 60)])
 
 
 def workers_here() -> list[psutil.Process]:
-    """The processes of this test's Ray workers, busy or idle."""
+    """Find the processes of this test's Ray workers, busy or idle."""
     found = psutil.Process().children(recursive=True)
     return [process for process in found if _title(process).startswith(("ray::W", "ray::F"))]
 

@@ -36,7 +36,7 @@ class Target:
     refusals: tuple[type[Exception], ...] = ()
 
     def hold(self, cases: int) -> Counter[str]:
-        """How many cases were taken and refused. Raises whatever leaves the error tree."""
+        """Count how many cases were taken and refused. Raises whatever leaves the error tree."""
         counts: Counter[str] = Counter()
         slowest = 0.0
         with tempfile.TemporaryDirectory(dir=_in_memory()) as room:
@@ -54,7 +54,7 @@ class Target:
                 nonlocal slowest
                 began = time.monotonic()
                 with tempfile.TemporaryDirectory(dir=room) as folder:
-                    counts[self._verdict(case, Path(folder))] += 1
+                    counts[self.verdict(case, Path(folder))] += 1
                 slowest = max(slowest, time.monotonic() - began)
 
             each()
@@ -65,7 +65,8 @@ class Target:
         assert slowest < SLOWEST_S, f"a case took {slowest:.0f} s"
         return counts
 
-    def _verdict(self, case: Any, folder: Path) -> str:
+    def verdict(self, case: Any, folder: Path) -> str:
+        """Try one case: "taken" or "refused"."""
         try:
             self.take(case, folder)
         except PotstillError as exc:
@@ -85,7 +86,7 @@ def _in_memory() -> str | None:
 
 
 def fuzzed(targets: Sequence[Target]) -> Callable[[Any], Any]:
-    """Runs a test on each target: some fifty cases always, ten thousand where marked soak."""
+    """Run a test on each target: some fifty cases always, ten thousand where marked soak."""
 
     def mark(test: Any) -> Any:
         names = [target.name for target in targets]

@@ -34,7 +34,7 @@ ODDITIES = ("drip", "duplicate chunks", "keep-alives", "think tags")
 
 
 def answer_to(question: str) -> tuple[str, str]:
-    """The reasoning and the text that the server gives to a question."""
+    """Give the reasoning and the text with which the server answers a question."""
     return f"thinking about {question} " * 8, f"the answer to {question} — ½"
 
 
@@ -76,7 +76,7 @@ class FaultServer:
             writer.close()
 
     async def answer(self, asked: dict, writer: asyncio.StreamWriter) -> bool:
-        """Whether the connection stays open after the reply."""
+        """Answer one request. Whether the connection stays open after the reply."""
         question = asked["messages"][-1]["content"]
         self.tries[question] += 1
         chance = random.Random(f"{self.seed}:{question}:{self.tries[question]}")
@@ -117,20 +117,20 @@ class FaultServer:
 
 
 def abort(writer: asyncio.StreamWriter) -> None:
-    """Ends the connection with a reset instead of an orderly close."""
+    """End the connection with a reset instead of an orderly close."""
     sock = writer.get_extra_info("socket")
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
 
 
 def http(status: int, kind: str, body: bytes, headers: str = "") -> bytes:
-    """One HTTP response."""
+    """Write one HTTP response."""
     head = f"HTTP/1.1 {status} X\r\ncontent-type: {kind}\r\ncontent-length: {len(body)}\r\n"
     return (head + headers + "\r\n").encode() + body
 
 
 def failure(fault: str, question: str) -> bytes:
-    """The response of a fault that is one."""
+    """Write the response of a fault that is one."""
     busy = json.dumps({"error": {"message": "slow down", "code": "rate_limit_exceeded"}}).encode()
     good = json.loads(body_of(question))
     match fault:
@@ -162,7 +162,7 @@ def failure(fault: str, question: str) -> bytes:
 
 
 def body_of(question: str, oddity: str = "") -> bytes:
-    """The chat.completion of a question."""
+    """Write the chat.completion of a question."""
     reasoning, text = answer_to(question)
     message = {"role": "assistant", "content": text, "reasoning_content": reasoning}
     if oddity == "think tags":
@@ -175,12 +175,12 @@ def body_of(question: str, oddity: str = "") -> bytes:
 
 
 def whole_reply(question: str, oddity: str = "") -> bytes:
-    """The reply in one piece."""
+    """Write the reply in one piece."""
     return http(200, "application/json", body_of(question, oddity))
 
 
 def stream_reply(question: str, oddity: str = "") -> bytes:
-    """The reply as server-sent events, chunked at odd places."""
+    """Write the reply as server-sent events, chunked at odd places."""
     reasoning, text = answer_to(question)
     deltas = [("reasoning_content", piece) for piece in cut(reasoning, 11)]
     deltas += [("content", piece) for piece in cut(text, 5)]
@@ -204,13 +204,13 @@ def stream_reply(question: str, oddity: str = "") -> bytes:
 
 
 def cut(data, size: int) -> list:
-    """The data in pieces of a size."""
+    """Cut the data into pieces of a size."""
     return [data[i : i + size] for i in range(0, len(data), size)]
 
 
 @contextmanager
 def running(server: FaultServer) -> Iterator[FaultServer]:
-    """The server, listening in a thread; ``base_url`` is set."""
+    """Run the server, listening in a thread; ``base_url`` is set."""
     loop = asyncio.new_event_loop()
     started = threading.Event()
     stop: list[asyncio.Event] = []

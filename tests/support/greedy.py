@@ -12,7 +12,7 @@ from potstill.deploy.finding import Answer, FoundStudent
 
 
 def prompts(found: FoundStudent, answers: Sequence[Answer]) -> list[list[dict[str, str]]]:
-    """The chats that the study sent for these problems."""
+    """List the chats that the study sent for these problems."""
     return [
         [
             {"role": m.role, "content": m.content}
@@ -23,7 +23,7 @@ def prompts(found: FoundStudent, answers: Sequence[Answer]) -> list[list[dict[st
 
 
 def generated(model: Any, tokenizer: Any, chats: Sequence[Any], max_tokens: int) -> list[str]:
-    """What ``generate`` says to each chat, one by one."""
+    """Ask ``generate`` for its answer to each chat, one by one."""
     said = []
     for chat in chats:
         ids = tokenizer.apply_chat_template(

@@ -24,7 +24,7 @@ class Cable:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut(self, seconds: float) -> None:
-        """Every connection is reset, and new ones are, for that long."""
+        """Reset every connection, and each new one, for that long."""
         self._broken = True
         for end in list(self._open):
             self._reset(end)
@@ -65,7 +65,7 @@ class Cable:
 
 @contextmanager
 def cable(url: str) -> Iterator[tuple[Cable, str]]:
-    """A line to the server at a base URL, and the base URL at its near end."""
+    """Lay a line to the server at a base URL; yield it with the base URL at its near end."""
     port = int(re.search(r":(\d+)/", url)[1])  # type: ignore[index]
     line = Cable(port)
     try:

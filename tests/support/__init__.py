@@ -1,0 +1,1 @@
+"""What several tests stand on: small studies, servers, scripted roles, spoiled inputs."""
