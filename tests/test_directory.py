@@ -14,7 +14,7 @@ from potstill.pipeline.directory import StudyDirectory, directory_of
 from potstill.pipeline.run import run_study
 from potstill.records import Role, Split
 from potstill.study.schema import load_study
-from test_pipeline import write_small_study
+from support.small_study import write_small_study
 
 
 def listed(folder: Path) -> dict[str, int]:
