@@ -32,13 +32,13 @@ from overlap import Made
 from potstill.chat import Ask, Message
 from potstill.cluster import grading
 from potstill.cluster.answers import Answering, Questions
-from potstill.cluster.crew import Crew
 from potstill.cluster.grading import ClusterPool
 from potstill.cluster.grid import train_on
 from potstill.cluster.options import ClusterOptions
-from potstill.cluster.overlap import ClusterHands
+from potstill.cluster.overlap import ClusterSketchers
 from potstill.cluster.session import joined, places
 from potstill.cluster.spec import BaseSpec
+from potstill.cluster.worker_pool import WorkerPool
 from potstill.grading import infer_kind
 from potstill.ledger.ledger import Ledger
 from potstill.models.torch_base import hash_base
@@ -129,28 +129,28 @@ class Bench:
         Store(directory)
         options = ClusterOptions(workers=workers, shard_s=self._args.shard_s)
         spec = BaseSpec(str(STUDENT_PATH), "float32", "cpu", "torch", self._base_hash, directory, 1)
-        crew = Crew(self._ray, places(self._ray, options), spec, options, print)
+        workers = WorkerPool(self._ray, places(self._ray, options), spec, options, print)
         try:
-            crew.wait()
-            training = timed(lambda: self._train_cells(crew, directory))
-            answering = timed(lambda: self._answer(crew, directory, options))
-            with ClusterPool(lambda: crew, retries=0) as pool:
+            workers.wait()
+            training = timed(lambda: self._train_cells(workers, directory))
+            answering = timed(lambda: self._answer(workers, directory, options))
+            with ClusterPool(lambda: workers, retries=0) as pool:
                 list(pool.grade(self._to_grade[:500]))  # workers start their graders
                 graded = timed(lambda: self._grade(pool))
-            audited = timed(lambda: self._audit(crew))
+            audited = timed(lambda: self._audit(workers))
         finally:
-            crew.close()
+            workers.close()
         return training, answering, graded, audited
 
     def _grade(self, pool: ClusterPool) -> None:
         outcomes = Counter(verdict.outcome for verdict in pool.grade(self._to_grade))
         assert outcomes[Outcome.CORRECT] == round(len(self._to_grade) * 0.8), outcomes
 
-    def _audit(self, crew: Crew) -> None:
-        hands = ClusterHands(lambda: crew, retries=0)
-        assert find_among_many(self._to_audit, None, 0.9, hands)
+    def _audit(self, workers: WorkerPool) -> None:
+        sketchers = ClusterSketchers(lambda: workers, retries=0)
+        assert find_among_many(self._to_audit, None, 0.9, sketchers)
 
-    def _train_cells(self, crew: Crew, directory: Path) -> None:
+    def _train_cells(self, workers: WorkerPool, directory: Path) -> None:
         recipe = Recipe.preset("pocket").model_copy(
             update={"iterations": self._args.iterations, "validate_every": 50}
         )
@@ -158,16 +158,16 @@ class Bench:
             Job(Cell("R1", k), self._train, self._valid, recipe, directory / f"R1-{k}", "bench")
             for k in range(self._args.cells)
         ]
-        for _ in train_on(crew, jobs, retries=0, on_step=lambda report: None):
+        for _ in train_on(workers, jobs, retries=0, on_step=lambda report: None):
             pass
         self._student = self._student or jobs[0].out
 
-    def _answer(self, crew: Crew, directory: Path, options: ClusterOptions) -> None:
+    def _answer(self, workers: WorkerPool, directory: Path, options: ClusterOptions) -> None:
         with Ledger.open(directory / "ledger.sqlite") as ledger:
             answering = Answering(
                 ledger,
                 directory,
-                lambda: crew,
+                lambda: workers,
                 options,
                 base_hash=self._base_hash,
                 precision="float32",

@@ -11,7 +11,7 @@ Each contestant is a process of its own (so that peak memory is its own) and doe
 so that a noisy machine hits all alike. Which batches a run of 200 steps has follows from each
 contestant's own sampler; of all of them those at even quantiles of the padded tokens are timed, and
 the mean is scaled by tokens to the mean of all. 30 cells of 200 steps are then 6,000 mean steps,
-and for Potstill the pass that fills the trunk. Loading and validation are in no figure.
+and for Potstill the pass that fills the activation cache. Loading and validation are in no figure.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ from typing import Any
 import numpy as np
 
 from potstill.training.examples import EncodedExample
-from potstill.training.levers import Levers
 from potstill.training.opening import open_trainee
+from potstill.training.optimizations import Optimizations
 from potstill.training.recipe import Recipe
 
 CELLS, LEVELS, STEPS = 30, 6, 200
@@ -52,11 +52,11 @@ SHAPES = {
 }
 CONTESTANTS = ("potstill", "trl_tuned", "trl_default")
 OFF = {
-    "no cached trunk": Levers(cached_trunk=False),
-    "no gathered head": Levers(gathered_head=False),
-    "no fused LoRA": Levers(fused_lora=False),
-    "backward through all layers": Levers(short_backward=False),
-    "none of these": Levers(
+    "no cached trunk": Optimizations(cached_trunk=False),
+    "no gathered head": Optimizations(gathered_head=False),
+    "no fused LoRA": Optimizations(fused_lora=False),
+    "backward through all layers": Optimizations(short_backward=False),
+    "none of these": Optimizations(
         cached_trunk=False, gathered_head=False, fused_lora=False, short_backward=False
     ),
 }
@@ -182,32 +182,32 @@ def choose(batches: Batches, steps: int) -> tuple[Batches, float]:
 
 
 def run_potstill(pipe: Connection, args: Any, folder: str, batches: Batches) -> None:
-    """Steps as ordered; the trunk of the timed examples first."""
+    """Steps as ordered; the activation cache of the timed examples first."""
     import torch
 
     from potstill.models.torch_base import load_base
+    from potstill.training.activation_cache import ActivationCache, open_cache, plan_cache
     from potstill.training.batches import collate
-    from potstill.training.trunk import Trunk, open_trunk, plan_trunk
 
     base = load_base(folder, args.precision, args.device)
     torch.set_num_threads(args.threads)
     distinct = list({example.tokens: example for batch in batches for example in batch}.values())
-    plan = plan_trunk(base.model, RECIPE, distinct, 10 * len(distinct))
+    plan = plan_cache(base.model, RECIPE, distinct, 10 * len(distinct))
     list(open_upto(base, distinct[:2]))  # warms up
     started = time.perf_counter()
-    with open_trunk(base.body, plan, lambda note: print(note, file=sys.stderr)) as trunk:
-        if not isinstance(trunk, Trunk):
-            raise SystemExit(f"The trunk is not used: {trunk.reason}.")
+    with open_cache(base.body, plan, lambda note: print(note, file=sys.stderr)) as cache:
+        if not isinstance(cache, ActivationCache):
+            raise SystemExit(f"The trunk is not used: {cache.reason}.")
         pass_s = time.perf_counter() - started
         tokens = sum(len(example.tokens) for example in distinct)
         pipe.send({"trunk_s_per_token": pass_s / tokens})
         recipe = RECIPE.model_copy(update={"threads": args.threads})
-        with open_trainee(base, recipe, 0, trunk=trunk) as trainee:
+        with open_trainee(base, recipe, 0, cache=cache) as trainee:
             serve(pipe, lambda k: trainee.step([collate(batches[k])], 1e-5), len(batches))
         pipe.send(peak_memory(args.device))
         while (order := pipe.recv()) is not None:
-            levers, batch = order
-            with open_trainee(base, recipe, 0, levers, trunk) as trainee:
+            optimizations, batch = order
+            with open_trainee(base, recipe, 0, optimizations, cache) as trainee:
                 started = time.perf_counter()
                 trainee.step([collate(batch)], 1e-5)
                 pipe.send(time.perf_counter() - started)
@@ -327,7 +327,7 @@ def start(name: str, args: Any, folder: str, batches: Batches) -> Connection:
 
 
 def measure(args: Any, folder: str, levels: list[Any]) -> dict[str, Any]:
-    """Seconds of a mean step of each contestant, peak memory, the trunk's pass, the levers."""
+    """Seconds of a mean step of each contestant, peak memory, the cache's pass, the switches."""
     samplers: dict[str, Callable[[Any, int], Batches]] = {
         "potstill": potstill_batches,
         "trl_tuned": lambda examples, seed: trl_batches(examples, seed, True),
@@ -349,24 +349,24 @@ def measure(args: Any, folder: str, levels: list[Any]) -> dict[str, Any]:
     memory = {name: pipe.recv() / 1e9 for name, pipe in pipes.items()}
     for name in CONTESTANTS[1:]:
         pipes[name].send(None)
-    levers = measure_levers(pipes["potstill"], args, levels, chosen["potstill"])
+    optimizations = measure_each(pipes["potstill"], args, levels, chosen["potstill"])
     return {
         "step_s": {n: float(np.mean(s[1:])) * scale[n] for n, s in seconds.items()},
         "steps_timed_s": seconds,
         "mean_padded_tokens": mean_padded,
         "peak_memory_gb": memory,
         "trunk_s_per_token": ready["potstill"]["trunk_s_per_token"],
-        "levers": levers,
+        "levers": optimizations,
     }
 
 
-def measure_levers(pipe: Connection, args: Any, levels: Any, batches: Batches) -> dict[str, float]:
+def measure_each(pipe: Connection, args: Any, levels: Any, batches: Batches) -> dict[str, float]:
     """How many times longer a step takes with one lever off, in turns over the same batches."""
     sums = dict.fromkeys(["all", *OFF], 0.0)
     middle = sorted(batches[1:], key=padded)[len(batches) // 3 :][: args.lever_steps]
     for batch in middle:
         for name in sums:
-            pipe.send((OFF.get(name, Levers()), batch))
+            pipe.send((OFF.get(name, Optimizations()), batch))
             sums[name] += pipe.recv()
     pipe.send(None)
     found = {name: total / sums["all"] for name, total in sums.items() if name != "all"}
@@ -380,10 +380,10 @@ def measure_levers(pipe: Connection, args: Any, levels: Any, batches: Batches) -
 def report(args: Any, found: dict[str, Any], levels: list[Any], source: str) -> dict[str, Any]:
     step_s = found["step_s"]
     distinct = {example.tokens for level in levels for example in level}
-    trunk_s = found["trunk_s_per_token"] * sum(map(len, distinct))
+    cache_s = found["trunk_s_per_token"] * sum(map(len, distinct))
     grid_s = {name: CELLS * STEPS * s for name, s in step_s.items()}
-    grid_s["potstill"] += trunk_s
-    cell_s = STEPS * step_s["potstill"] + trunk_s / LEVELS
+    grid_s["potstill"] += cache_s
+    cell_s = STEPS * step_s["potstill"] + cache_s / LEVELS
     return {
         "grid_vs_trl_default": grid_s["trl_default"] / grid_s["potstill"],
         "grid_vs_trl_tuned": grid_s["trl_tuned"] / grid_s["potstill"],
@@ -391,7 +391,7 @@ def report(args: Any, found: dict[str, Any], levels: list[Any], source: str) -> 
         "memory_vs_trl_tuned": found["peak_memory_gb"]["potstill"]
         / found["peak_memory_gb"]["trl_tuned"],
         "grid_hours": {name: s / 3600 for name, s in grid_s.items()},
-        "trunk_pass_s": trunk_s,
+        "trunk_pass_s": cache_s,
         "slower_without": found.pop("levers"),
         **found,
         "shape": args.shape,

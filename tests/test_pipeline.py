@@ -97,9 +97,9 @@ def test_grading_workers_end_when_told_and_start_again(done: tuple[Path, Path, R
     with ExitStack() as stack:
         run = open_run(load_study(path), directory, quiet, stack, read_only=True)
         assert run.pool().equal("1/2", "0.5").opinion is Opinion.EQUAL
-        (hand, *_) = run.pool()._hands
-        assert hand.process is not None
-        process = hand.process
+        (member, *_) = run.pool()._members
+        assert member.process is not None
+        process = member.process
         run.end_grading()
         assert process.poll() is not None
         assert run.pool().equal("1/2", "0.5").opinion is Opinion.EQUAL

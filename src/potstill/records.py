@@ -112,7 +112,7 @@ class Opinion(StrEnum):
 
 
 class Level(StrEnum):
-    """A rung of the ladder: R0 the verified trace as given, R1 whole and clean, R6 a line."""
+    """A level of the ladder: R0 the verified trace as given, R1 whole and clean, R6 a line."""
 
     R0 = "R0"
     R1 = "R1"

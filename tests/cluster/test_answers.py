@@ -1,4 +1,4 @@
-"""Shards, their loss and their bisection, with a crew that needs no Ray."""
+"""Shards, their loss and their bisection, with a pool that needs no Ray."""
 
 from __future__ import annotations
 
@@ -12,30 +12,33 @@ import pytest
 
 from potstill.chat import Ask, Completion, Message
 from potstill.cluster.answers import Answering, ClusterSolver
-from potstill.cluster.crew import Lost
 from potstill.cluster.options import ClusterOptions
 from potstill.cluster.shards import Pace, recover_replies
 from potstill.cluster.spec import BaseSpec
 from potstill.cluster.worker import Worker
+from potstill.cluster.worker_pool import Lost
 from potstill.errors import InputError, StoreError
 from potstill.ledger.ledger import Ledger
 from potstill.models.torch_base import Base
 from potstill.records import Finish, Sampling
 from potstill.solvers.local import LocalSolver
-from potstill.training import grid, trunk
+from potstill.training import activation_cache as cache
+from potstill.training import grid
 from potstill.training.examples import Example
 from potstill.training.recipe import Recipe
 from potstill.training.records import Cell
-from support.crews import POISON, LossyCrew, asks, poisoned
+from support.pools import POISON, LossyPool, asks, poisoned
 
 SpecIn = Callable[[Path], BaseSpec]
 
 
-def answering(ledger: Ledger, directory: Path, crew: Any, base: Base, **options: Any) -> Answering:
+def answering(
+    ledger: Ledger, directory: Path, workers: Any, base: Base, **options: Any
+) -> Answering:
     return Answering(
         ledger,
         directory,
-        crew,
+        workers,
         ClusterOptions(**options),
         base_hash=base.base_hash,
         precision="float32",
@@ -72,12 +75,12 @@ def test_whatever_is_lost_the_answers_are_those_of_one_process(
     seed: int, base: Base, spec_in: SpecIn, ledger: Ledger, tmp_path: Path, monkeypatch: Any
 ) -> None:
     alone = answers_alone(base, tmp_path, asks(120))
-    crew = LossyCrew(spec_in(tmp_path), seed, loss=0.4)
+    workers = LossyPool(spec_in(tmp_path), seed, loss=0.4)
     counts = bought(ledger, monkeypatch)
-    made = answering(ledger, tmp_path, lambda: crew, base, retries=8)
+    made = answering(ledger, tmp_path, lambda: workers, base, retries=8)
     solver = ClusterSolver(made, None, "base")
     assert answers(solver, asks(120)) == alone
-    assert crew.losses > 0
+    assert workers.losses > 0
     assert set(counts.values()) == {1}
     assert len(counts) == 120
     assert not (tmp_path / "shards").exists()
@@ -86,56 +89,56 @@ def test_whatever_is_lost_the_answers_are_those_of_one_process(
 def test_a_poisoned_question_is_found_and_all_others_are_answered(
     base: Base, spec_in: SpecIn, ledger: Ledger, tmp_path: Path
 ) -> None:
-    crew = LossyCrew(spec_in(tmp_path), 1, loss=0.0)
-    solver = ClusterSolver(answering(ledger, tmp_path, lambda: crew, base), None, "base")
+    workers = LossyPool(spec_in(tmp_path), 1, loss=0.0)
+    solver = ClusterSolver(answering(ledger, tmp_path, lambda: workers, base), None, "base")
     asked = poisoned(90)
     got = answers(solver, asked)
     assert got[POISON].finish is Finish.ERROR
     assert "3 workers failed on this question alone" in got[POISON].error
     assert [x.tag for x in got.values() if x.error] == [POISON]
     assert len(got) == 90
-    before = crew.losses
+    before = workers.losses
     assert answers(solver, asked) == got
-    assert crew.losses == before, "what was given up was tried again in the same run"
+    assert workers.losses == before, "what was given up was tried again in the same run"
 
 
 def test_a_prompt_beyond_the_context_is_told_and_not_handed_out_twice(
     base: Base, spec_in: SpecIn, ledger: Ledger, tmp_path: Path
 ) -> None:
-    crew = LossyCrew(spec_in(tmp_path), 1, loss=0.0)
-    solver = ClusterSolver(answering(ledger, tmp_path, lambda: crew, base), None, "base")
+    workers = LossyPool(spec_in(tmp_path), 1, loss=0.0)
+    solver = ClusterSolver(answering(ledger, tmp_path, lambda: workers, base), None, "base")
     long = Ask("long", (Message("user", "more " * 300),), Sampling(max_tokens=5))
     again = replace(long, tag="the same")
     got = answers(solver, [*asks(3), long])
     assert "leaves no room" in got["long"].error
-    handed_out = sum(crew.sizes)
+    handed_out = sum(workers.sizes)
     assert answers(solver, [again])["the same"].error == got["long"].error
-    assert sum(crew.sizes) == handed_out
+    assert sum(workers.sizes) == handed_out
 
 
 def test_a_worker_that_ends_after_its_last_reply_costs_nothing(
     base: Base, spec_in: SpecIn, ledger: Ledger, tmp_path: Path
 ) -> None:
     alone = answers_alone(base, tmp_path, asks(40))
-    crew = LossyCrew(spec_in(tmp_path), 1, loss=0.0)
-    honest = crew.work
+    workers = LossyPool(spec_in(tmp_path), 1, loss=0.0)
+    honest = workers.work
 
     def work(*args: Any) -> Any:
         for shard, _ in honest(*args):
             yield shard, Lost("its worker was lost")
 
-    crew.work = work  # type: ignore[method-assign]
-    solver = ClusterSolver(answering(ledger, tmp_path, lambda: crew, base), None, "base")
+    workers.work = work  # type: ignore[method-assign]
+    solver = ClusterSolver(answering(ledger, tmp_path, lambda: workers, base), None, "base")
     assert answers(solver, asks(40)) == alone
-    assert sum(crew.sizes) == 40
+    assert sum(workers.sizes) == 40
 
 
 def test_a_reply_that_was_changed_on_its_way_is_made_again(
     base: Base, spec_in: SpecIn, ledger: Ledger, tmp_path: Path
 ) -> None:
     alone = answers_alone(base, tmp_path, asks(40))
-    crew = LossyCrew(spec_in(tmp_path), 1, loss=0.0)
-    honest, changed = crew.work, []
+    workers = LossyPool(spec_in(tmp_path), 1, loss=0.0)
+    honest, changed = workers.work, []
 
     def work(*args: Any) -> Any:
         for shard, outcome in honest(*args):
@@ -146,10 +149,10 @@ def test_a_reply_that_was_changed_on_its_way_is_made_again(
                 shard.replies.write_bytes(changed[0])
             yield shard, outcome
 
-    crew.work = work  # type: ignore[method-assign]
-    solver = ClusterSolver(answering(ledger, tmp_path, lambda: crew, base), None, "base")
+    workers.work = work  # type: ignore[method-assign]
+    solver = ClusterSolver(answering(ledger, tmp_path, lambda: workers, base), None, "base")
     assert answers(solver, asks(40)) == alone
-    assert 3 in crew.sizes
+    assert 3 in workers.sizes
 
 
 def test_no_worker_is_called_for_what_the_ledger_holds(
@@ -157,10 +160,10 @@ def test_no_worker_is_called_for_what_the_ledger_holds(
 ) -> None:
     local = answers(LocalSolver(base, None, ledger, solver_id="base"), asks(20))
 
-    def crew() -> Any:
+    def workers() -> Any:
         raise AssertionError("a crew was called for")
 
-    solver = ClusterSolver(answering(ledger, tmp_path, crew, base), None, "base")
+    solver = ClusterSolver(answering(ledger, tmp_path, workers, base), None, "base")
     assert answers(solver, asks(20)) == local
 
 
@@ -170,8 +173,8 @@ def test_what_a_killed_run_left_is_not_made_again(
     class Killed(Exception):
         pass
 
-    crew = LossyCrew(spec_in(tmp_path), 1, loss=0.0)
-    honest = crew.work
+    workers = LossyPool(spec_in(tmp_path), 1, loss=0.0)
+    honest = workers.work
 
     def work(*args: Any) -> Any:
         for shard, _ in honest(*args):
@@ -179,8 +182,8 @@ def test_what_a_killed_run_left_is_not_made_again(
                 file.write(b'{"key": "torn')
             raise Killed
 
-    crew.work = work  # type: ignore[method-assign]
-    solver = ClusterSolver(answering(ledger, tmp_path, lambda: crew, base), None, "base")
+    workers.work = work  # type: ignore[method-assign]
+    solver = ClusterSolver(answering(ledger, tmp_path, lambda: workers, base), None, "base")
     with pytest.raises(Killed):
         answers(solver, asks(40))
     recover_replies(tmp_path, ledger)
@@ -220,7 +223,7 @@ def test_a_worker_refuses_another_base_and_a_directory_it_does_not_see(
 def test_a_worker_trains_a_cell_as_its_grid_would(
     base: Base, spec_in: SpecIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also where the grid shares a trunk that one cell alone would not be worth."""
+    """Also where the grid shares an activation cache that one cell alone would not be worth."""
     monkeypatch.setattr(grid, "is_small", lambda base: False)
     lessons = tuple(Example(x.tag, x.messages, f"It is {len(x.tag)}.") for x in asks(16))
     recipe = Recipe(layers=1, iterations=12, validate_every=6, threads=1)
@@ -229,7 +232,7 @@ def test_a_worker_trains_a_cell_as_its_grid_would(
         for k in range(2)
     ]
     uses = (12 * recipe.batch_size + 3 * 4) / 16
-    monkeypatch.setattr(trunk, "_FEWEST_USES", 1.5 * uses)
+    monkeypatch.setattr(cache, "_FEWEST_USES", 1.5 * uses)
     notes: list[str] = []
     together = dict(grid.train_cells(base, jobs, workers=1, on_note=notes.append))
     assert notes

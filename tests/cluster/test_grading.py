@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from potstill.cluster import grading
-from potstill.cluster.crew import open_crew
 from potstill.cluster.grading import ClusterPool
 from potstill.cluster.options import ClusterOptions
 from potstill.cluster.spec import BaseSpec
+from potstill.cluster.worker_pool import open_worker_pool
 from potstill.grading import GradingPool, verify
 from potstill.pipeline.run import open_run
 from potstill.progress import quiet
@@ -29,7 +29,7 @@ from potstill.records import (
     Verdict,
 )
 from potstill.study.schema import load_study
-from support.crews import Killer, LosingCrew
+from support.pools import Killer, LosingPool
 from support.small_study import write_small_study
 
 Pair = tuple[Problem, Response]
@@ -89,12 +89,12 @@ def test_whatever_is_lost_the_verdicts_are_those_of_one_machine(
     spec_in: Callable[[Path], BaseSpec],
     tmp_path: Path,
 ) -> None:
-    crew: Any = LosingCrew(spec_in(tmp_path), loss)
-    with ClusterPool(lambda: crew, retries=2) as pool:
+    workers: Any = LosingPool(spec_in(tmp_path), loss)
+    with ClusterPool(lambda: workers, retries=2) as pool:
         assert list(pool.grade(asked)) == alone
         assert pool.equal("1/2", "0.5").opinion is Opinion.EQUAL
-    assert crew.parts >= 590 / 16
-    assert (crew.losses > 0) == (loss > 0)
+    assert workers.parts >= 590 / 16
+    assert (workers.losses > 0) == (loss > 0)
 
 
 @pytest.mark.usefixtures("far")
@@ -109,19 +109,19 @@ def test_pairs_are_drawn_as_verdicts_leave(
             drawn += 1
             yield pair
 
-    crew: Any = LosingCrew(spec_in(tmp_path), 0.0)
+    workers: Any = LosingPool(spec_in(tmp_path), 0.0)
     most = 0
-    with ClusterPool(lambda: crew, retries=2) as pool:
+    with ClusterPool(lambda: workers, retries=2) as pool:
         for number, _ in enumerate(pool.grade(source())):
             most = max(most, drawn - number)
     assert most <= 3 * 3 * 16 + 1
 
 
 def test_few_answers_are_graded_here(asked: list[Pair], alone: list[Verdict]) -> None:
-    def crew() -> Any:
+    def workers() -> Any:
         raise AssertionError("a crew was called for")
 
-    with ClusterPool(crew, retries=2) as pool:
+    with ClusterPool(workers, retries=2) as pool:
         assert list(pool.grade(iter(asked))) == alone
         assert list(pool.grade([])) == []
 
@@ -135,7 +135,7 @@ def test_many_that_take_no_time_are_graded_here(
     monkeypatch.setattr(grading, "_FEWEST_HERE", 10)
     monkeypatch.setattr(grading, "_SECONDS_HERE", 1.5)
 
-    def crew() -> Any:
+    def workers() -> Any:
         raise AssertionError("a crew was called for")
 
     def slow() -> Iterator[Pair]:
@@ -143,7 +143,7 @@ def test_many_that_take_no_time_are_graded_here(
             time.sleep(0.01 if number > 20 else 0)
             yield pair
 
-    with ClusterPool(crew, retries=2) as pool:
+    with ClusterPool(workers, retries=2) as pool:
         pool.start()
         assert list(pool.grade(slow())) == alone[:200]
 
@@ -170,8 +170,8 @@ def test_a_worker_killed_at_grading_costs_no_verdict(
     options = ClusterOptions(workers=2)
     got: list[Verdict] = []
     with (
-        open_crew("ray", baseless, options, notes.append) as crew,
-        ClusterPool(lambda: crew, options.retries) as pool,
+        open_worker_pool("ray", baseless, options, notes.append) as workers,
+        ClusterPool(lambda: workers, options.retries) as pool,
         Killer("grade", lambda: True) as killer,
     ):
         for verdict in verify(asked, pool=pool, mode="symbolic", stage="verify"):

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from potstill.cluster import overlap as on_workers
-from potstill.cluster.crew import Crew
 from potstill.cluster.options import ClusterOptions
-from potstill.cluster.overlap import ClusterHands
+from potstill.cluster.overlap import ClusterSketchers
 from potstill.cluster.session import joined
 from potstill.cluster.spec import BaseSpec
+from potstill.cluster.worker_pool import WorkerPool
 from potstill.pipeline.context import Run
 from potstill.pipeline.run import open_run
 from potstill.pipeline.stages import split_up
@@ -29,7 +29,7 @@ from potstill.progress import quiet
 from potstill.records import Problem, TextGold
 from potstill.store.tables import in_batches
 from potstill.study.schema import load_study
-from support.crews import LosingCrew, Mortal
+from support.pools import LosingPool, Mortal
 from support.small_study import write_small_study
 
 needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed")
@@ -75,19 +75,19 @@ def test_whatever_is_lost_the_pairs_are_those_of_one_machine(
     spec_in: Callable[[Path], BaseSpec],
     tmp_path: Path,
 ) -> None:
-    crew: Any = LosingCrew(spec_in(tmp_path), loss)
-    hands = ClusterHands(lambda: crew, retries=2)
-    assert find_among_many(audited, None, 0.9, hands) == alone
-    assert crew.parts >= 1500 / 100 + 16
-    assert (crew.losses > 0) == (loss > 0)
+    workers: Any = LosingPool(spec_in(tmp_path), loss)
+    sketchers = ClusterSketchers(lambda: workers, retries=2)
+    assert find_among_many(audited, None, 0.9, sketchers) == alone
+    assert workers.parts >= 1500 / 100 + 16
+    assert (workers.losses > 0) == (loss > 0)
     one, other = audited[::2], audited[1::2]
-    assert find_among_many(one, other, 0.9, hands) == find_among_many(one, other, 0.9)
+    assert find_among_many(one, other, 0.9, sketchers) == find_among_many(one, other, 0.9)
 
 
 def test_texts_are_drawn_as_workers_take_them(
     audited: list[Problem], spec_in: Callable[[Path], BaseSpec], tmp_path: Path
 ) -> None:
-    crew: Any = LosingCrew(spec_in(tmp_path), 0.0)
+    workers: Any = LosingPool(spec_in(tmp_path), 0.0)
     drawn: list[list[str]] = []
 
     def batches() -> Any:
@@ -96,7 +96,7 @@ def test_texts_are_drawn_as_workers_take_them(
             yield batch
 
     most = 0
-    for number, _ in enumerate(ClusterHands(lambda: crew, retries=2).sketch(batches())):
+    for number, _ in enumerate(ClusterSketchers(lambda: workers, retries=2).sketch(batches())):
         most = max(most, len(drawn) - number)
     assert number == 149
     assert most <= 3 * 3
@@ -111,8 +111,8 @@ def test_a_run_on_a_cluster_hands_out_the_audit_of_many_problems(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     study = load_study(write_small_study(tmp_path))
-    crew: Any = LosingCrew(spec_in(tmp_path), 0.0)
-    monkeypatch.setattr(Run, "crew", lambda run: crew)
+    workers: Any = LosingPool(spec_in(tmp_path), 0.0)
+    monkeypatch.setattr(Run, "workers", lambda run: workers)
     monkeypatch.setattr(overlap, "_MANY", len(audited))
     monkeypatch.setattr(on_workers, "FEWEST", len(audited))
     for on, count in (("", len(audited)), ("ray", len(audited) - 1), ("ray", len(audited))):
@@ -120,7 +120,7 @@ def test_a_run_on_a_cluster_hands_out_the_audit_of_many_problems(
             run = open_run(study, tmp_path / f"out{on}{count}", quiet, stack, on=on)
             _, pairs = split_up(run, audited[:count])
             assert (list(pairs) == alone) == (count == len(audited))
-            assert (crew.parts > 0) == (on == "ray" and count == len(audited))
+            assert (workers.parts > 0) == (on == "ray" and count == len(audited))
 
 
 @needs_ray
@@ -129,13 +129,13 @@ def test_workers_that_end_at_the_audit_cost_no_pair(
     alone: list[Pair],
     baseless: BaseSpec,
 ) -> None:
-    from support import crews
+    from support import pools
 
     notes: list[str] = []
     options = ClusterOptions(workers=2)
     with joined("ray") as ray:
-        ray.cloudpickle.register_pickle_by_value(crews)
-        crew = Crew(ray, 2, baseless, options, notes.append, Mortal)
-        hands = ClusterHands(lambda: crew, options.retries)
-        assert find_among_many(audited, None, 0.9, hands) == alone
+        ray.cloudpickle.register_pickle_by_value(pools)
+        workers = WorkerPool(ray, 2, baseless, options, notes.append, Mortal)
+        sketchers = ClusterSketchers(lambda: workers, options.retries)
+        assert find_among_many(audited, None, 0.9, sketchers) == alone
     assert sum("was lost" in note for note in notes) == 2

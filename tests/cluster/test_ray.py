@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 from potstill.cluster.answers import Answering, ClusterSolver
-from potstill.cluster.crew import Crew
 from potstill.cluster.grid import train_on
 from potstill.cluster.options import ClusterOptions
 from potstill.cluster.session import joined, places
 from potstill.cluster.spec import BaseSpec
+from potstill.cluster.worker_pool import WorkerPool
 from potstill.errors import InputError
 from potstill.ledger.ledger import Ledger
 from potstill.models.torch_base import Base
@@ -27,7 +27,7 @@ from potstill.solvers.local import LocalSolver
 from potstill.training.examples import Example
 from potstill.training.grid import Job, train_cells
 from potstill.training.records import Cell
-from support.crews import OPTIONS, POISON, RECIPE, Fragile, Killer, asks, jobs_in, poisoned
+from support.pools import OPTIONS, POISON, RECIPE, Fragile, Killer, asks, jobs_in, poisoned
 from support.processes import TESTS
 
 pytestmark = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed")
@@ -45,22 +45,24 @@ def ray() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def crew(
+def workers(
     ray: Any, spec_in: Callable[[Path], BaseSpec], directory: Path, notes: list[str]
-) -> Iterator[Crew]:
-    from support import crews
+) -> Iterator[WorkerPool]:
+    from support import pools
 
-    ray.cloudpickle.register_pickle_by_value(crews)
-    crew = Crew(ray, places(ray, OPTIONS), spec_in(directory), OPTIONS, notes.append, Fragile)
-    yield crew
-    crew.close()
+    ray.cloudpickle.register_pickle_by_value(pools)
+    workers = WorkerPool(
+        ray, places(ray, OPTIONS), spec_in(directory), OPTIONS, notes.append, Fragile
+    )
+    yield workers
+    workers.close()
 
 
-def answering(ledger: Ledger, directory: Path, crew: Crew, base: Base) -> Answering:
+def answering(ledger: Ledger, directory: Path, workers: WorkerPool, base: Base) -> Answering:
     return Answering(
         ledger,
         directory,
-        lambda: crew,
+        lambda: workers,
         OPTIONS,
         base_hash=base.base_hash,
         precision="float32",
@@ -70,7 +72,12 @@ def answering(ledger: Ledger, directory: Path, crew: Crew, base: Base) -> Answer
 
 
 def test_a_worker_killed_at_answering_costs_no_answer(
-    crew: Crew, base: Base, ledger: Ledger, directory: Path, tmp_path: Path, notes: list[str]
+    workers: WorkerPool,
+    base: Base,
+    ledger: Ledger,
+    directory: Path,
+    tmp_path: Path,
+    notes: list[str],
 ) -> None:
     asked = asks(240, max_tokens=60)
     with Ledger.open(tmp_path / "alone.sqlite") as other:
@@ -80,7 +87,7 @@ def test_a_worker_killed_at_answering_costs_no_answer(
     bought: list[str] = []
     honest = ledger.put_many
     ledger.put_many = lambda x: bought.extend(e.key for e in x) or honest(x)  # type: ignore
-    solver = ClusterSolver(answering(ledger, directory, crew, base), None, "base")
+    solver = ClusterSolver(answering(ledger, directory, workers, base), None, "base")
     with Killer("answer", lambda: bool(bought)) as killer:
         got = {x.tag: x for x in solver.complete(asked, "answer")}
     assert killer.killed == 1
@@ -90,13 +97,13 @@ def test_a_worker_killed_at_answering_costs_no_answer(
 
 
 def test_a_worker_killed_at_training_leaves_no_trace(
-    crew: Crew, base: Base, directory: Path, tmp_path: Path
+    workers: WorkerPool, base: Base, directory: Path, tmp_path: Path
 ) -> None:
     jobs = jobs_in(directory, 3)
     steps: list[tuple[int, int]] = []
     with Killer("train", lambda: len(steps) > 5) as killer:
         trained = train_on(
-            crew, jobs, retries=2, on_step=lambda x: steps.append((x.cell.seed, x.point.step))
+            workers, jobs, retries=2, on_step=lambda x: steps.append((x.cell.seed, x.point.step))
         )
         far = dict(trained)
     assert killer.killed == 1
@@ -111,9 +118,9 @@ def test_a_worker_killed_at_training_leaves_no_trace(
 
 @pytest.mark.soak
 def test_a_question_that_ends_its_workers_is_told(
-    crew: Crew, base: Base, ledger: Ledger, directory: Path
+    workers: WorkerPool, base: Base, ledger: Ledger, directory: Path
 ) -> None:
-    solver = ClusterSolver(answering(ledger, directory, crew, base), None, "base")
+    solver = ClusterSolver(answering(ledger, directory, workers, base), None, "base")
     got = {x.tag: x for x in solver.complete(poisoned(20), "answer")}
     assert got[POISON].finish is Finish.ERROR
     assert "workers failed on this question alone" in got[POISON].error
@@ -121,12 +128,12 @@ def test_a_question_that_ends_its_workers_is_told(
     assert len(got) == 20
 
 
-def test_what_a_worker_raises_of_ours_is_raised_here(crew: Crew, directory: Path) -> None:
+def test_what_a_worker_raises_of_ours_is_raised_here(workers: WorkerPool, directory: Path) -> None:
     wrong = RECIPE.model_copy(update={"layers": 9})
     lessons = tuple(Example(x.tag, x.messages, "It is 7.") for x in asks(8))
     job = Job(Cell("R1", 9), lessons, lessons, wrong, directory / "wrong", "data")
     with pytest.raises(InputError, match="top 9 layers"):
-        list(train_on(crew, [job], retries=2, on_step=lambda report: None))
+        list(train_on(workers, [job], retries=2, on_step=lambda report: None))
 
 
 def test_no_room_is_said(ray: Any) -> None:
@@ -173,7 +180,7 @@ sys.path.insert(0, {here!r})
 from support.crews import asks
 from ray.cluster_utils import Cluster
 from potstill.cluster.answers import Answering, ClusterSolver
-from potstill.cluster.crew import open_crew
+from potstill.cluster.worker_pool import open_crew
 from potstill.cluster.options import ClusterOptions
 from potstill.cluster.worker import BaseSpec
 from potstill.ledger.ledger import Ledger
@@ -190,10 +197,10 @@ def remove(ledger):
     removed.append(1)
 
 with Ledger.open(directory / "ledger.sqlite") as ledger:
-    with open_crew("ray://" + cluster.address, spec, options, notes.append) as crew:
-        assert crew.size == 2, crew.size
+    with open_crew("ray://" + cluster.address, spec, options, notes.append) as workers:
+        assert workers.size == 2, workers.size
         threading.Thread(target=remove, args=(ledger,), daemon=True).start()
-        made = Answering(ledger, directory, lambda: crew, options, base_hash=spec.base_hash,
+        made = Answering(ledger, directory, lambda: workers, options, base_hash=spec.base_hash,
                          precision="float32", batch_size=8, note=notes.append)
         solver = ClusterSolver(made, None, "base")
         found = {{x.tag: x.text for x in solver.complete(asks(600, 100), "answer")}}

@@ -11,18 +11,18 @@ from typing import Any
 import pytest
 
 from potstill.cluster.answers import Answering, ClusterSolver
-from potstill.cluster.crew import Crew, open_crew
 from potstill.cluster.grid import train_on
 from potstill.cluster.options import ClusterOptions
 from potstill.cluster.spec import BaseSpec
 from potstill.cluster.storage import Storage, open_storage
+from potstill.cluster.worker_pool import WorkerPool, open_worker_pool
 from potstill.ledger.ledger import Ledger
 from potstill.models.torch_base import Base
 from potstill.pipeline.run import run_study
 from potstill.solvers.local import LocalSolver
 from potstill.study.schema import load_study
 from potstill.training.grid import train_cells
-from support.crews import OPTIONS, Killer, asks, jobs_in
+from support.pools import OPTIONS, Killer, asks, jobs_in
 from support.small_study import (
     RAY_STUDY,
     keys_in,
@@ -42,20 +42,22 @@ def stored(bucket: str, directory: Path) -> Storage:
 
 
 @pytest.fixture(scope="module")
-def crew(stored: Storage, spec_in: Callable[[Path], BaseSpec], directory: Path) -> Iterator[Crew]:
+def workers(
+    stored: Storage, spec_in: Callable[[Path], BaseSpec], directory: Path
+) -> Iterator[WorkerPool]:
     spec = replace(spec_in(directory), directory=Path("/nowhere"), storage=stored.spec)
-    with open_crew("ray", spec, OPTIONS, lambda text: None) as opened:
+    with open_worker_pool("ray", spec, OPTIONS, lambda text: None) as opened:
         yield opened
 
 
 def test_a_worker_killed_at_training_leaves_no_trace(
-    crew: Crew, stored: Storage, base: Base, directory: Path, tmp_path: Path
+    workers: WorkerPool, stored: Storage, base: Base, directory: Path, tmp_path: Path
 ) -> None:
     jobs = jobs_in(directory, 3)
     steps: list[int] = []
     with Killer("train", lambda: len(steps) > 5) as killer:
         trained = train_on(
-            crew,
+            workers,
             jobs,
             retries=2,
             on_step=lambda x: steps.append(x.point.step),
@@ -71,7 +73,12 @@ def test_a_worker_killed_at_training_leaves_no_trace(
 
 
 def test_a_worker_killed_at_answering_costs_no_answer(
-    crew: Crew, stored: Storage, base: Base, ledger: Ledger, directory: Path, tmp_path: Path
+    workers: WorkerPool,
+    stored: Storage,
+    base: Base,
+    ledger: Ledger,
+    directory: Path,
+    tmp_path: Path,
 ) -> None:
     asked = asks(240, max_tokens=60)
     student = directory / "R1-0"
@@ -84,7 +91,7 @@ def test_a_worker_killed_at_answering_costs_no_answer(
     made = Answering(
         ledger,
         directory,
-        lambda: crew,
+        lambda: workers,
         OPTIONS,
         base_hash=base.base_hash,
         precision="float32",

@@ -17,13 +17,13 @@ import pytest
 
 import potstill
 from potstill.cluster import grading
-from potstill.cluster.crew import Crew
+from potstill.cluster.worker_pool import WorkerPool
 from potstill.errors import InputError
 from potstill.ledger.ledger import Ledger
 from potstill.pipeline.run import run_study
 from potstill.store.cells import Cell, Store
 from potstill.study.schema import load_study
-from support.crews import Killer
+from support.pools import Killer
 from support.small_study import (
     RAY_STUDY,
     Report,
@@ -129,13 +129,13 @@ def test_verifying_and_condensing_grade_on_the_workers_and_ask_from_here(
     monkeypatch.setattr(grading, "_FEWEST_HERE", 0)
     monkeypatch.setattr(grading, "_SECONDS_HERE", 0.0)
     graded: list[str] = []
-    honest = Crew.work
+    honest = WorkerPool.work
 
-    def work(self: Crew, method: str, *rest: Any, **named: Any) -> Any:
+    def work(self: WorkerPool, method: str, *rest: Any, **named: Any) -> Any:
         graded.append(method)
         return honest(self, method, *rest, **named)
 
-    monkeypatch.setattr(Crew, "work", work)
+    monkeypatch.setattr(WorkerPool, "work", work)
     run_study(study, tmp_path / "far", until="condense", on="ray")
     assert len(graded) >= 1 + len(study.levels)
     assert set(graded) == {"grade"}

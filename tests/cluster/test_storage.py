@@ -13,13 +13,13 @@ import fsspec
 import pytest
 
 from potstill.cluster.answers import Answering, ClusterSolver
-from potstill.cluster.crew import Lost
 from potstill.cluster.grid import train_on
 from potstill.cluster.options import ClusterOptions
 from potstill.cluster.shards import recover_replies
 from potstill.cluster.spec import BaseSpec
 from potstill.cluster.storage import Storage, StorageSpec, check_storage, open_storage
 from potstill.cluster.worker import Worker
+from potstill.cluster.worker_pool import Lost
 from potstill.errors import InputError, StoreError
 from potstill.ledger.ledger import Ledger
 from potstill.models.torch_base import Base
@@ -29,14 +29,14 @@ from potstill.study.schema import load_study
 from potstill.training import loop
 from potstill.training.grid import Job, train_cells
 from potstill.training.torch_trainee import TorchTrainee
-from support.crews import asks, jobs_in
+from support.pools import asks, jobs_in
 from support.small_study import write_small_study
 
 SpecIn = Callable[[Path], BaseSpec]
 
 
 class OneWorker:
-    """A crew of one worker in this process that is told everything as another machine would be.
+    """A pool of one worker in this process that is told everything as another machine would be.
 
     The shards numbered in ``lost`` end their worker after half of their questions.
     """
@@ -65,12 +65,12 @@ class OneWorker:
 
 
 def answering(
-    ledger: Ledger, directory: Path, crew: Any, base: Base, storage: Storage
+    ledger: Ledger, directory: Path, workers: Any, base: Base, storage: Storage
 ) -> Answering:
     return Answering(
         ledger,
         directory,
-        lambda: crew,
+        lambda: workers,
         ClusterOptions(),
         base_hash=base.base_hash,
         precision="float32",
@@ -189,13 +189,13 @@ def test_answers_come_through_the_storage_and_none_is_lost(
         [(_, trained)] = train_cells(base, [job], workers=1)
         near = LocalSolver(base, job.out, other, solver_id="R1")
         alone = {x.tag: x for x in near.complete(asks(120), "answer")}
-    crew = OneWorker(spec_in(tmp_path), storage, lost=(0, 2))
-    made = answering(ledger, tmp_path, crew, base, storage)
+    workers = OneWorker(spec_in(tmp_path), storage, lost=(0, 2))
+    made = answering(ledger, tmp_path, workers, base, storage)
     solver = ClusterSolver(made, job.out, "R1")
     assert {x.tag: x for x in solver.complete(asks(120), "answer")} == alone
-    assert len(crew.sent) >= 4
-    assert not any(str(tmp_path).encode() in sent for sent in crew.sent)
-    assert trained.student.adapter_hash.encode() in crew.sent[0]
+    assert len(workers.sent) >= 4
+    assert not any(str(tmp_path).encode() in sent for sent in workers.sent)
+    assert trained.student.adapter_hash.encode() in workers.sent[0]
     assert objects(storage, "shards") == objects(storage, "adapters") == []
     assert not (tmp_path / "shards").exists()
 
@@ -213,8 +213,8 @@ def test_an_adapter_that_was_changed_is_not_used(
                     fsspec.filesystem("s3").pipe_file(path, b"changed")
             yield from super().work(method, take, *rest)
 
-    crew = Meddling(spec_in(tmp_path), storage)
-    solver = ClusterSolver(answering(ledger, tmp_path, crew, base, storage), job.out, "R1")
+    workers = Meddling(spec_in(tmp_path), storage)
+    solver = ClusterSolver(answering(ledger, tmp_path, workers, base, storage), job.out, "R1")
     with pytest.raises(StoreError, match="is not what was put there"):
         list(solver.complete(asks(3), "answer"))
 
@@ -230,13 +230,13 @@ def test_what_the_workers_of_a_killed_run_had_finished_is_committed_first(
             for _ in super().work(*args):
                 raise Killed
 
-    crew = Dying(spec_in(tmp_path), storage)
-    solver = ClusterSolver(answering(ledger, tmp_path, crew, base, storage), None, "base")
+    workers = Dying(spec_in(tmp_path), storage)
+    solver = ClusterSolver(answering(ledger, tmp_path, workers, base, storage), None, "base")
     with pytest.raises(Killed):
         list(solver.complete(asks(40), "answer"))
     assert not list(ledger.entries())
     recover_replies(tmp_path, ledger, open_storage(ClusterOptions(storage=_url(storage)), tmp_path))
-    assert len(list(ledger.entries())) == len(pickle.loads(crew.sent[0])[0].asked) > 20
+    assert len(list(ledger.entries())) == len(pickle.loads(workers.sent[0])[0].asked) > 20
     assert objects(storage, "shards") == []
 
 
@@ -272,8 +272,8 @@ def test_a_cell_goes_on_elsewhere_from_its_checkpoint_in_the_storage(
             self.worker._report = report  # type: ignore[method-assign]
             yield from super().work(*args, **named)
 
-    def train(crew: OneWorker) -> list[tuple[Job, loop.TrainedCell]]:
-        trained = train_on(crew, [far], retries=0, on_step=lambda x: None, storage=storage)  # type: ignore[arg-type]
+    def train(workers: OneWorker) -> list[tuple[Job, loop.TrainedCell]]:
+        trained = train_on(workers, [far], retries=0, on_step=lambda x: None, storage=storage)  # type: ignore[arg-type]
         return list(trained)
 
     with pytest.raises(Lost):
@@ -282,14 +282,14 @@ def test_a_cell_goes_on_elsewhere_from_its_checkpoint_in_the_storage(
     steps: list[int] = []
     honest = TorchTrainee.step
     monkeypatch.setattr(TorchTrainee, "step", lambda *a: steps.append(1) or honest(*a))
-    crew = OneWorker(spec_in(tmp_path), storage)
-    [(_, trained)] = train(crew)
+    workers = OneWorker(spec_in(tmp_path), storage)
+    [(_, trained)] = train(workers)
     assert len(steps) == 40 - 23, "steps 1 to 23 are those of the checkpoint"
     assert trained.student.adapter_hash == alone.student.adapter_hash
     assert [p.step for p in trained.history] == list(range(41))
     assert (far.out / "student.json").is_file()
     assert len((far.out / "metrics.jsonl").read_text().splitlines()) == 41
-    assert not any(str(tmp_path).encode() in sent for sent in crew.sent)
+    assert not any(str(tmp_path).encode() in sent for sent in workers.sent)
     assert objects(storage, "checkpoints") == objects(storage, "students") == []
 
 
@@ -297,12 +297,12 @@ def test_a_student_that_was_finished_when_the_run_died_is_not_trained_again(
     base: Base, spec_in: SpecIn, storage: Storage, tmp_path: Path
 ) -> None:
     jobs = jobs_in(tmp_path / "far", 2)
-    crew = OneWorker(spec_in(tmp_path), storage)
-    crew.worker.train(replace(jobs[1], out=Path(jobs[1].out.name)), [])
-    trained = train_on(crew, jobs, retries=0, on_step=lambda x: None, storage=storage)  # type: ignore[arg-type]
+    workers = OneWorker(spec_in(tmp_path), storage)
+    workers.worker.train(replace(jobs[1], out=Path(jobs[1].out.name)), [])
+    trained = train_on(workers, jobs, retries=0, on_step=lambda x: None, storage=storage)  # type: ignore[arg-type]
     done = dict(trained)
     assert set(done) == set(jobs)
-    assert len(crew.sent) == 1
+    assert len(workers.sent) == 1
     assert done[jobs[1]].stopped_step == 40
     assert [p.step for p in done[jobs[1]].history] == list(range(41))
     assert objects(storage, "students") == []

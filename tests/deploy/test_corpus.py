@@ -20,8 +20,9 @@ from potstill.deploy.export.corpus import export_corpus
 from potstill.errors import InputError, StoreError
 from potstill.lessons.quality import Gate
 from potstill.pipeline.asking import student_condition
+from potstill.pipeline.directory import StudyDirectory
 from potstill.pipeline.made import Made
-from potstill.pipeline.run import read_curriculum, run_study
+from potstill.pipeline.run import run_study
 from potstill.records import Split
 from potstill.solvers.server import ChatReply, ChatRequest, create_app, serve
 from potstill.study.schema import Study, load_study
@@ -47,7 +48,7 @@ def run_small(folder: Path, until: str = "condense", **changes: Any) -> tuple[St
 def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, Path, Made]:
     """A study whose lessons exist and nothing after them."""
     study, directory = run_small(tmp_path_factory.mktemp("corpus"))
-    return study, directory, read_curriculum(study, directory)
+    return study, directory, StudyDirectory.open(directory).made
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from potstill.deploy.serve.door import Door, is_loopback, new_token
+from potstill.deploy.serve.middleware import AccessMiddleware, is_loopback, new_token
 from potstill.solvers.server import serve
 
 TOKEN = new_token()
@@ -25,7 +25,7 @@ def inside(request: Request) -> PlainTextResponse:
 @pytest.fixture(params=["", TOKEN], ids=["loopback", "token"], scope="module")
 def place(request: pytest.FixtureRequest) -> Iterator[tuple[str, int]]:
     app = Starlette(routes=[Route("/", inside)])
-    with serve(Door(app, request.param)) as url:  # type: ignore[arg-type]
+    with serve(AccessMiddleware(app, request.param)) as url:  # type: ignore[arg-type]
         yield request.param, int(urlsplit(url).port or 0)
 
 

@@ -176,11 +176,11 @@ def test_the_base_is_back_as_it_was(base: Base, students: dict[str, FoundStudent
     async def asked() -> None:
         with LevelAnswering(base, students, base.open_decoder) as answering:
             await whole(answering.answer("R1", "Why?"))
-            with pytest.raises(PotstillError, match="is in use"), base.lent("another"):
+            with pytest.raises(PotstillError, match="is in use"), base.lease("another"):
                 pass
 
     run(asked())
-    with base.lent("another"):
+    with base.lease("another"):
         pass
     assert base.closed == 1
 

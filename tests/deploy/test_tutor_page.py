@@ -11,8 +11,8 @@ import pytest
 
 from potstill.deploy.finding import find_ladder
 from potstill.deploy.serve.answering import Ended, Piece
-from potstill.deploy.serve.door import Door
 from potstill.deploy.serve.level_answering import LevelAnswering
+from potstill.deploy.serve.middleware import AccessMiddleware
 from potstill.deploy.serve.tutor import create_tutor
 from potstill.deploy.serve.tutor_texts import TutorTexts, read_texts
 from potstill.grading import GradingPool
@@ -42,7 +42,7 @@ def address(study_directory: Path, pool: GradingPool) -> Iterator[str]:
     students = find_ladder(study_directory)
     texts = read_texts(study_directory, students)
     with LevelAnswering(load_model(students[0]), texts.students) as answering:
-        app = Door(create_tutor(texts, answering, pool))
+        app = AccessMiddleware(create_tutor(texts, answering, pool))
         with serve(app) as url:  # type: ignore[arg-type]
             yield url.removesuffix("v1")
 
@@ -73,7 +73,7 @@ def hostile(pool: GradingPool) -> Iterator[str]:
         lessons={problem.id: {"R1": lesson}},
     )
     saying: Any = Saying()
-    with serve(Door(create_tutor(texts, saying, pool))) as url:  # type: ignore[arg-type]
+    with serve(AccessMiddleware(create_tutor(texts, saying, pool))) as url:  # type: ignore[arg-type]
         yield url.removesuffix("v1")
 
 

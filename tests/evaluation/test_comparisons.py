@@ -103,8 +103,8 @@ def test_evaluate_declares_one_primary_and_corrects_the_rest() -> None:
     assert [(c.a, c.b) for c in moved.comparisons if c.kind is Kind.PRIMARY] == [("R2", "base")]
     with pytest.raises(StudyError, match="names the level R9, which was not scored"):
         evaluate(answers, CONDITIONS, primary=("R9", "base"))
-    rungs = evaluate(answers, CONDITIONS, primary=("R1", "R6"))
-    (primary,) = [c for c in rungs.comparisons if c.kind is Kind.PRIMARY]
+    specs = evaluate(answers, CONDITIONS, primary=("R1", "R6"))
+    (primary,) = [c for c in specs.comparisons if c.kind is Kind.PRIMARY]
     assert (primary.a, primary.b, primary.p_holm) == ("R1", "R6", None)
     with pytest.raises(StudyError, match="names the opponent teacher"):
         evaluate(answers, CONDITIONS, primary=("R1", "teacher"))

@@ -7,7 +7,7 @@ import pytest
 from potstill.chat import Ask
 from potstill.errors import InputError
 from potstill.lessons.condense import condense, trace_text
-from potstill.lessons.ladder import LADDER, SYSTEM, condense_messages, count_words, rung_of
+from potstill.lessons.ladder import LADDER, SYSTEM, condense_messages, count_words, spec_of
 from potstill.lessons.quality import Gate, GateOptions
 from potstill.records import Finish, Lesson, Level, Sampling
 from support.scripted_lessons import Reply, ScriptedCondenser, grade, problem, response
@@ -197,19 +197,19 @@ def test_no_parents_ask_nothing() -> None:
 
 
 def test_ladder_is_ordered_and_its_shares_are_the_stated_ones() -> None:
-    assert [rung.level for rung in LADDER] == [Level(f"R{i}") for i in range(1, 7)]
-    assert [rung.share for rung in LADDER] == [1.0, 0.6, 0.5, 0.35, 0.2, 0.1]
-    assert all(rung.limit >= rung.share for rung in LADDER)
-    assert rung_of("R6").target_words(200) == 20
-    assert rung_of("R6").limit_words(40) == 20
+    assert [spec.level for spec in LADDER] == [Level(f"R{i}") for i in range(1, 7)]
+    assert [spec.share for spec in LADDER] == [1.0, 0.6, 0.5, 0.35, 0.2, 0.1]
+    assert all(spec.limit >= spec.share for spec in LADDER)
+    assert spec_of("R6").target_words(200) == 20
+    assert spec_of("R6").limit_words(40) == 20
     with pytest.raises(KeyError):
-        rung_of("R0")
+        spec_of("R0")
 
 
 def test_prompt_has_a_constant_beginning_and_the_marks_a_reader_looks_for() -> None:
-    first = condense_messages(problem(), rung_of("R3"), "one two three " * 20, of_words=100)
+    first = condense_messages(problem(), spec_of("R3"), "one two three " * 20, of_words=100)
     second = condense_messages(
-        problem("p2", "Another one."), rung_of("R3"), "four five", of_words=9
+        problem("p2", "Another one."), spec_of("R3"), "four five", of_words=9
     )
     assert first[0] == second[0]
     assert first[0].content == SYSTEM

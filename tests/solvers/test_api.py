@@ -148,7 +148,7 @@ def test_asks_are_drawn_lazily_and_leaving_early_cancels(ledger: Ledger) -> None
             next(results)
         results.close()
         assert drawn < 100
-        assert not [t for t in threading.enumerate() if t.name == "buyer"]
+        assert not [t for t in threading.enumerate() if t.name == "api-client"]
     assert server.most_in_flight <= 8
 
 
@@ -162,7 +162,7 @@ def test_the_callers_error_ends_the_thread(ledger: Ledger) -> None:
         pytest.raises(RuntimeError, match="own"),
     ):
         list(ApiSolver(settings(server.base_url), ledger).complete(asks(), "t"))
-    assert not [t for t in threading.enumerate() if t.name == "buyer"]
+    assert not [t for t in threading.enumerate() if t.name == "api-client"]
 
 
 @pytest.mark.timeout(60)
@@ -184,7 +184,7 @@ def test_ctrl_c_while_the_thread_starts_ends_it(
         ctrl_c.start()
         with pytest.raises(KeyboardInterrupt):
             next(results)
-    assert not [t for t in threading.enumerate() if t.name == "buyer"]
+    assert not [t for t in threading.enumerate() if t.name == "api-client"]
 
 
 def test_a_stop_buys_no_more_and_waits_for_what_is_in_flight(ledger: Ledger) -> None:

@@ -18,7 +18,7 @@ from potstill.deploy.serve.asking import how_sure
 from potstill.grading.rulings import Rulings
 from potstill.ledger.entries import entry_line
 from potstill.ledger.ledger import Entry, Ledger, key_of_request, request_json
-from potstill.pipeline.run import study_of
+from potstill.pipeline.directory import study_of
 from potstill.records import (
     Finish,
     NumberGold,

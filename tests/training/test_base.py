@@ -77,9 +77,9 @@ def test_a_model_that_changes_its_logits_is_refused(copy: Path) -> None:
 
 
 def test_a_base_is_lent_to_one_at_a_time(base: Base) -> None:
-    with base.lent("one"), pytest.raises(PotstillError, match="in use"), base.lent("another"):
+    with base.lease("one"), pytest.raises(PotstillError, match="in use"), base.lease("another"):
         pass
-    with base.lent("another"):
+    with base.lease("another"):
         pass
 
 

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from potstill.chat import Ask, Completion
-from potstill.cluster.crew import Crew, Lost
 from potstill.cluster.options import ClusterOptions
 from potstill.cluster.shards import (
     FOLDER,
@@ -28,6 +27,7 @@ from potstill.cluster.shards import (
     commit_stored,
 )
 from potstill.cluster.storage import ADAPTERS, Storage
+from potstill.cluster.worker_pool import Lost, WorkerPool
 from potstill.errors import PotstillError
 from potstill.ledger.ledger import key_of
 from potstill.records import Finish
@@ -85,7 +85,7 @@ class Answering:
         self,
         ledger: Ledger,
         directory: Path,
-        crew: Callable[[], Crew],
+        workers: Callable[[], WorkerPool],
         options: ClusterOptions,
         *,
         base_hash: str,
@@ -99,7 +99,7 @@ class Answering:
         self._storage = storage
         # workers that put their replies into a storage are told no path of the study
         self._folder = Path() if storage else (directory / FOLDER).resolve()
-        self._crew = crew
+        self._workers = workers
         self._options = options
         self._base_hash = base_hash
         self._batch_size = batch_size
@@ -138,8 +138,8 @@ class Answering:
         if first is None:
             return
         again.append(first)
-        crew = self._crew()
-        pace.workers = crew.size
+        workers = self._workers()
+        pace.workers = workers.size
         under_way: dict[Path, int] = {}
 
         def take() -> Shard | None:
@@ -148,7 +148,7 @@ class Answering:
                 under_way[shard.replies] = len(shard.asked)
             return shard
 
-        for shard, outcome in crew.work("answer", take):
+        for shard, outcome in workers.work("answer", take):
             del under_way[shard.replies]
             rest = self._unanswered(shard, outcome)
             told(len(shard.asked) - len(rest))

@@ -19,7 +19,7 @@ from potstill.grading.verdicts import CutRule, counted
 from potstill.records import Problem, Response, Verdict
 
 if TYPE_CHECKING:
-    from potstill.cluster.crew import Crew
+    from potstill.cluster.worker_pool import WorkerPool
 
 __all__ = ["ClusterPool"]
 
@@ -44,9 +44,9 @@ class ClusterPool(GradingPool):
     A chunk whose workers were lost more than ``retries`` times is graded here.
     """
 
-    def __init__(self, crew: Callable[[], Crew], retries: int) -> None:
+    def __init__(self, workers: Callable[[], WorkerPool], retries: int) -> None:
         super().__init__()
-        self._crew = crew
+        self._workers = workers
         self._retries = retries
         self._waited_s = 0.0  # for verdicts, and not for pairs
         self._fewest = _FEWEST_HERE
@@ -57,7 +57,7 @@ class ClusterPool(GradingPool):
         """Yield one symbolic verdict per pair, in the order of the input.
 
         ``pairs`` is drawn as results leave: at most some thousands are held at a time. Raises as
-        the crew's ``work`` does.
+        the workers's ``work`` does.
         """
         source = iter(pairs)
         yield from self._here(source, cut)
@@ -92,11 +92,11 @@ class ClusterPool(GradingPool):
             yield verdict
 
     def _there(self, source: Iterator[tuple[Problem, Response]]) -> Iterator[Verdict]:
-        crew = self._crew()
+        workers = self._workers()
         self._fewest = min(self._fewest, _FEWEST_LATER)
-        cut = _Cutter(source, max(_LEAST_ANSWERS, _HELD_ANSWERS // (2 * crew.size)))
+        cut = _Cutter(source, max(_LEAST_ANSWERS, _HELD_ANSWERS // (2 * workers.size)))
         here = partial(graded, self)
-        for done in in_order(crew, "grade", iter(cut.next, ()), here, self._retries):
+        for done in in_order(workers, "grade", iter(cut.next, ()), here, self._retries):
             cut.learn(len(done.verdicts), done.seconds)
             yield from done.verdicts
 

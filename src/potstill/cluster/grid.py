@@ -11,8 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from potstill.cluster.crew import Crew, Lost
 from potstill.cluster.storage import STUDENTS, Storage
+from potstill.cluster.worker_pool import Lost, WorkerPool
 from potstill.errors import InputError, PotstillError
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ __all__ = ["train_on"]
 
 
 def train_on(
-    crew: Crew,
+    workers: WorkerPool,
     jobs: Sequence[Job],
     *,
     retries: int,
@@ -46,11 +46,11 @@ def train_on(
             yield from _handed_over(job, found, storage)
         else:
             waiting.append(job)
-    yield from _train(crew, waiting, retries, on_step, grid or jobs, storage)
+    yield from _train(workers, waiting, retries, on_step, grid or jobs, storage)
 
 
 def _train(
-    crew: Crew,
+    workers: WorkerPool,
     waiting: deque[Job],
     retries: int,
     on_step: Callable[[StepReport], None],
@@ -76,7 +76,7 @@ def _train(
         return replace(job, out=Path(job.out.name)) if storage else job
 
     shared = tuple(sent(job) for job in grid)
-    for task, outcome in crew.work("train", take, watch, shared=shared):
+    for task, outcome in workers.work("train", take, watch, shared=shared):
         job = place[task.out.name]
         if storage and not isinstance(outcome, Lost):
             outcome = _fetched(storage, job) or Lost("its student did not arrive whole")

@@ -7,30 +7,30 @@ from typing import TYPE_CHECKING
 
 from potstill.cluster.parts import in_order
 from potstill.problems.overlap.forest import Partners, Seeking, partners
-from potstill.problems.overlap.neighbours import Hands
+from potstill.problems.overlap.neighbours import Sketchers
 from potstill.problems.overlap.sketches import Sketched, sketched
 
 if TYPE_CHECKING:
-    from potstill.cluster.crew import Crew
+    from potstill.cluster.worker_pool import WorkerPool
 
-__all__ = ["FEWEST", "ClusterHands"]
+__all__ = ["FEWEST", "ClusterSketchers"]
 
 # problems, some fifteen seconds of one core: workers take about as long to start
 FEWEST = 100_000
 
 
-class ClusterHands(Hands):
+class ClusterSketchers(Sketchers):
     """The workers of a cluster; a part whose workers were lost too often is done here."""
 
-    def __init__(self, crew: Callable[[], Crew], retries: int) -> None:
-        self._crew = crew
+    def __init__(self, workers: Callable[[], WorkerPool], retries: int) -> None:
+        self._workers = workers
         self._retries = retries
 
     def sketch(self, batches: Iterable[Sequence[str]]) -> Iterator[Sketched]:
-        return in_order(self._crew(), "sketch", batches, sketched, self._retries)
+        return in_order(self._workers(), "sketch", batches, sketched, self._retries)
 
     def partners(self, numbers: Iterable[int], seeking: Seeking) -> Iterator[Partners]:
         def here(number: int) -> Partners:
             return partners(number, seeking)
 
-        return in_order(self._crew(), "partners", numbers, here, self._retries, shared=seeking)
+        return in_order(self._workers(), "partners", numbers, here, self._retries, shared=seeking)

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from potstill.cluster.crew import Lost
+from potstill.cluster.worker_pool import Lost
 
 if TYPE_CHECKING:
-    from potstill.cluster.crew import Crew
+    from potstill.cluster.worker_pool import WorkerPool
 
 __all__ = ["in_order"]
 
@@ -28,7 +28,7 @@ class _Part(Generic[T]):
 
 
 def in_order(
-    crew: Crew,
+    workers: WorkerPool,
     method: str,
     tasks: Iterable[T],
     here: Callable[[T], Any],
@@ -39,7 +39,7 @@ def in_order(
 
     Tasks are drawn as results leave, three a worker at most. One whose workers were lost more than
     ``retries`` times is done ``here``. ``shared``, if given, goes to every call beside its task.
-    Raises as the crew's ``work`` does.
+    Raises as the workers's ``work`` does.
     """
     source = iter(tasks)
     order: deque[_Part[T]] = deque()
@@ -48,14 +48,14 @@ def in_order(
     def take() -> T | None:
         if again:
             return again.popleft()
-        if len(order) == _PARTS_A_WORKER * crew.size:
+        if len(order) == _PARTS_A_WORKER * workers.size:
             return None
         for task in source:
             order.append(_Part(task))
             return task
         return None
 
-    for task, outcome in crew.work(method, take, shared=shared, base=False):
+    for task, outcome in workers.work(method, take, shared=shared, base=False):
         part = next(part for part in order if part.task is task and not part.done)
         if isinstance(outcome, Lost) and part.losses < retries:
             part.losses += 1

@@ -41,7 +41,7 @@ def open_engine(
         return
     model = load_model(found, base, _BACKENDS[name])
     with (
-        model.lent(f"the server of {found.student.id}"),
+        model.lease(f"the server of {found.student.id}"),
         open_decoder(model, found.folder, model.context_tokens, batch_size) as decoder,
     ):
         yield model_engine(model, decoder, name)

@@ -208,13 +208,13 @@ def evaluate(
                 if (base := _base_beside(students[level], rows))
             ]
             comparisons += _corrected(against)
-        rungs = _families(students)[0]
+        specs = _families(students)[0]
         ladder = [
             compare(students[x], students[top], conditions, kind=_kind((x, top) == chosen))
-            for x in rungs
+            for x in specs
             if x != top
         ]
-        comparisons += _corrected(ladder) if top in rungs else []
+        comparisons += _corrected(ladder) if top in specs else []
         comparisons += _corrected(
             [
                 compare(

@@ -91,7 +91,7 @@ class GradingPool:
         self._pending: deque[_Job] = deque()
         self._waiting = threading.Condition()
         self._closed = False
-        self._hands: list[_Hand] = []
+        self._members: list[_Member] = []
         self._watcher: threading.Thread | None = None
         self._remembered: OrderedDict[bytes, Future[Any]] = OrderedDict()
         self._memory_lock = threading.Lock()
@@ -116,18 +116,18 @@ class GradingPool:
             self._waiting.notify_all()
         for job in abandoned:
             job.future.set_result({"failed": "the pool was closed"})
-        for hand in self._hands:
-            hand.end()
-        for hand in self._hands:
-            hand.thread.join(timeout=5)
+        for member in self._members:
+            member.end()
+        for member in self._members:
+            member.thread.join(timeout=5)
 
     def start(self) -> None:
         """Start every worker now, not with the first answers, and wait until all are ready."""
         with self._waiting:
-            while len(self._hands) < self.workers:
-                self._hire()
-        for hand in self._hands:
-            hand.started.wait(START_LIMIT_S)
+            while len(self._members) < self.workers:
+                self._start_another()
+        for member in self._members:
+            member.started.wait(START_LIMIT_S)
 
     def grade(
         self, pairs: Iterable[tuple[Problem, Response]], *, cut: CutRule = "truncated"
@@ -251,9 +251,9 @@ class GradingPool:
             if self._closed:
                 raise PotstillError("This grading pool is closed; open another to grade more.")
             self._pending.append(job)
-            idle = sum(hand.idle for hand in self._hands)
-            if idle == 0 and len(self._hands) < self.workers:
-                self._hire()
+            idle = sum(member.idle for member in self._members)
+            if idle == 0 and len(self._members) < self.workers:
+                self._start_another()
             self._waiting.notify()
 
     def _submit_plugin(self, problem: Problem, response: Response) -> Future[Any]:
@@ -279,21 +279,21 @@ class GradingPool:
         threading.Thread(target=run, daemon=True).start()
         return future
 
-    def _hire(self) -> None:
-        hand = _Hand(self)
-        self._hands.append(hand)
-        hand.thread.start()
+    def _start_another(self) -> None:
+        member = _Member(self)
+        self._members.append(member)
+        member.thread.start()
         if self._watcher is None:
             self._watcher = threading.Thread(target=self._watch, daemon=True)
             self._watcher.start()
 
-    def _take(self, hand: _Hand) -> list[_Job] | None:
+    def _take(self, member: _Member) -> list[_Job] | None:
         """Return the next jobs for a worker, or None where the pool is closed."""
         with self._waiting:
-            hand.idle = True
+            member.idle = True
             while not self._pending and not self._closed:
                 self._waiting.wait()
-            hand.idle = False
+            member.idle = False
             if not self._pending:
                 return None
             share = max(1, min(BATCH_JOBS, len(self._pending) // self.workers))
@@ -316,11 +316,11 @@ class GradingPool:
     def _watch(self) -> None:
         while not self._closed:
             time.sleep(WATCH_EVERY_S)
-            for hand in list(self._hands):
-                hand.check(time.monotonic())
+            for member in list(self._members):
+                member.check(time.monotonic())
 
 
-class _Hand:
+class _Member:
     """One thread with one worker process, replaced when it is killed."""
 
     def __init__(self, pool: GradingPool) -> None:

@@ -1,7 +1,7 @@
 """Condensing verified traces down the ladder, level by level, each lesson checked.
 
-All problems go down a rung together, so that thousands of asks are in flight and the checks fill
-the grader; within one problem each rung starts from the last good one above.
+All problems go down a level together, so that thousands of asks are in flight and the checks fill
+the grader; within one problem each level starts from the last good one above.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from potstill.chat import Ask, Completion, Solver, Unanswered
 from potstill.errors import InputError
-from potstill.lessons.ladder import LADDER, Rung, condense_messages, count_words
+from potstill.lessons.ladder import LADDER, LevelSpec, condense_messages, count_words
 from potstill.lessons.quality import Finding, Gate, GateOptions, findings
 from potstill.records import Finish, Lesson, Level, Problem, Response, Sampling, Verdict
 
@@ -42,9 +42,9 @@ class _Chain:
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """What one rung is done with."""
+    """What one level is done with."""
 
-    rung: Rung
+    spec: LevelSpec
     condenser: Solver
     sampling: Sampling
     stage: str
@@ -62,17 +62,17 @@ def condense(
     count_tokens: Callable[[str], int],
     stage: str,
     sampling: Sampling,
-    ladder: Sequence[Rung] = LADDER,
+    ladder: Sequence[LevelSpec] = LADDER,
     options: GateOptions | None = None,
 ) -> Iterator[Lesson]:
-    """Yield one lesson per problem and level: R0 of every parent, then each rung of ``levels``.
+    """Yield one lesson per problem and level: R0 of every parent, then each level of ``levels``.
 
     ``parents`` are problems with their verified responses. A lesson that fails a gate is asked for
-    once more (attempt 1) with the complaint, then yielded with its flags; the rung below starts
+    once more (attempt 1) with the complaint, then yielded with its flags; the level below starts
     from the last good one. A trace that leaks the key, is cut or blank starts no chain. Raises
     InputError for a level that is not on the ladder.
     """
-    rungs = _chosen(levels, ladder)
+    specs = _chosen(levels, ladder)
     gates = options or GateOptions()
     chains: dict[str, _Chain] = {}
     for problem, response in parents:
@@ -80,8 +80,8 @@ def condense(
         yield lesson
         if not stops:
             chains[problem.id] = _Chain(problem, lesson, lesson.words)
-    for rung in rungs:
-        step = _Step(rung, condenser, sampling, stage, grade, count_tokens, gates)
+    for spec in specs:
+        step = _Step(spec, condenser, sampling, stage, grade, count_tokens, gates)
         for lesson in _descend(chains, step):
             chains[lesson.problem_id].pass_on(lesson)
             yield lesson
@@ -97,13 +97,13 @@ def trace_text(response: Response) -> str:
     return reasoning if "\\boxed" in reasoning[-300:] else f"{reasoning}\n\n{text}"
 
 
-def _chosen(levels: Sequence[str], ladder: Sequence[Rung]) -> list[Rung]:
+def _chosen(levels: Sequence[str], ladder: Sequence[LevelSpec]) -> list[LevelSpec]:
     wanted = {str(level) for level in levels} - {Level.R0.value}
-    unknown = wanted - {rung.level.value for rung in ladder}
+    unknown = wanted - {spec.level.value for spec in ladder}
     if unknown:
-        there = ", ".join(rung.level.value for rung in ladder)
+        there = ", ".join(spec.level.value for spec in ladder)
         raise InputError(f"there is no level {min(unknown)!r} on the ladder; there are {there}.")
-    return [rung for rung in ladder if rung.level.value in wanted]
+    return [spec for spec in ladder if spec.level.value in wanted]
 
 
 def _verified_trace(
@@ -130,7 +130,7 @@ def _verified_trace(
 
 
 def _descend(chains: Mapping[str, _Chain], step: _Step) -> Iterator[Lesson]:
-    """Yield every chain's lesson at one rung, those that needed a second try last."""
+    """Yield every chain's lesson at one level, those that needed a second try last."""
     complaints: dict[str, str] = {}
     passable: dict[str, Lesson] = {}
     for lesson, found in _ask(list(chains.values()), step, {}, attempt=0):
@@ -157,7 +157,7 @@ def _ask(
             tag=chain.problem.id,
             messages=condense_messages(
                 chain.problem,
-                step.rung,
+                step.spec,
                 chain.good.text,
                 of_words=chain.of_words,
                 complaint=complaints.get(chain.problem.id, ""),
@@ -201,7 +201,7 @@ def _response(completion: Completion, step: _Step) -> Response:
     return Response(
         solver=step.condenser.id,
         problem_id=completion.tag,
-        condition_id=f"{step.stage}/{step.rung.level.value}",
+        condition_id=f"{step.stage}/{step.spec.level.value}",
         sample=0,
         attempt=completion.attempt,
         reasoning="",
@@ -221,7 +221,7 @@ def _lesson(
         chain.problem,
         response,
         verdict,
-        level=step.rung.level,
+        level=step.spec.level,
         options=step.options,
         words_above=chain.good.words,
         words_r1=chain.words_r1,
@@ -231,7 +231,7 @@ def _lesson(
         found = (*found, cut) if Gate.CUT not in step.options.off else found
     lesson = Lesson(
         problem_id=chain.problem.id,
-        level=step.rung.level.value,
+        level=step.spec.level.value,
         parent=chain.good.level,
         text=response.text,
         words=count_words(response.text),
@@ -247,7 +247,7 @@ def _lesson(
 def _empty(chain: _Chain, step: _Step, attempt: int, finding: Finding) -> Lesson:
     return Lesson(
         problem_id=chain.problem.id,
-        level=step.rung.level.value,
+        level=step.spec.level.value,
         parent=chain.good.level,
         text="",
         words=0,

@@ -25,7 +25,7 @@ __all__ = [
 ANSWER_ONLY = "answer_only"
 TRUNCATE = "truncate"
 _MADE_BY = "potstill"
-_TRUNCATED = {f"{TRUNCATE}-{rung.level.value}": rung.level for rung in LADDER[1:]}
+_TRUNCATED = {f"{TRUNCATE}-{spec.level.value}": spec.level for spec in LADDER[1:]}
 # what a sentence puts before its boxed answer, and no cut should leave dangling
 _OPENED_MATH = re.compile(r"(?:\$+|\\\(|\\\[)\s*$")
 

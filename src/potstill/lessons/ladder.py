@@ -1,4 +1,4 @@
-"""The ladder of levels, once, as data, and the prompt that asks for a rung.
+"""The ladder of levels, once, as data, and the prompt that asks for a level.
 
 R0 is the verified trace as the teacher gave it; R1 is R0 made whole and clean; each further level
 is condensed from the one above.
@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from potstill.chat import Message
 from potstill.records import Level, Problem
 
-__all__ = ["LADDER", "SYSTEM", "Rung", "condense_messages", "count_words", "rung_of"]
+__all__ = ["LADDER", "SYSTEM", "LevelSpec", "condense_messages", "count_words", "spec_of"]
 
 
 @dataclass(frozen=True, slots=True)
-class Rung:
+class LevelSpec:
     """One level: the share of R1's words it aims at, and the share it may never pass.
 
-    Both are of R0's words at R1, whose own length is not known before. A rung always allows
+    Both are of R0's words at R1, whose own length is not known before. A level always allows
     ``floor_words``: ten percent of a short R1 is less than its last line.
     """
 
@@ -38,50 +38,52 @@ class Rung:
         return max(self.floor_words, round(self.limit * of_words))
 
 
-LADDER: tuple[Rung, ...] = (
-    Rung(
+LADDER: tuple[LevelSpec, ...] = (
+    LevelSpec(
         Level.R1,
         1.00,
         1.00,
         "Write the solution whole and clean: 5 to 15 short steps in order, every step that the "
         "answer needs, no dead ends, no second thoughts, no remarks about the task.",
     ),
-    Rung(
+    LevelSpec(
         Level.R2,
         0.60,
         0.80,
         "Keep every step and every equation; cut repetition, restated givens and routine algebra.",
     ),
-    Rung(
+    LevelSpec(
         Level.R3,
         0.50,
         0.70,
         "Keep the key steps with one equation each; join steps that follow at once.",
     ),
-    Rung(
+    LevelSpec(
         Level.R4,
         0.35,
         0.55,
         "Keep only the equations that carry the solution, with a word or two between them.",
     ),
-    Rung(
+    LevelSpec(
         Level.R5,
         0.20,
         0.40,
         "Keep the one idea that decides and its equation, in one or two short sentences.",
     ),
-    Rung(Level.R6, 0.10, 0.30, "Write one line: the decisive equation or fact, then the answer."),
+    LevelSpec(
+        Level.R6, 0.10, 0.30, "Write one line: the decisive equation or fact, then the answer."
+    ),
 )
 
 
-def rung_of(level: str, ladder: Sequence[Rung] = LADDER) -> Rung:
-    """Return the rung of that level.
+def spec_of(level: str, ladder: Sequence[LevelSpec] = LADDER) -> LevelSpec:
+    """Return the specification of a level.
 
     Raises KeyError for R0 and unknown levels: they are not on it.
     """
-    for rung in ladder:
-        if rung.level == level:
-            return rung
+    for spec in ladder:
+        if spec.level == level:
+            return spec
     raise KeyError(level)
 
 
@@ -100,7 +102,7 @@ SYSTEM = (
 
 
 def condense_messages(
-    problem: Problem, rung: Rung, reasoning: str, *, of_words: int, complaint: str = ""
+    problem: Problem, spec: LevelSpec, reasoning: str, *, of_words: int, complaint: str = ""
 ) -> tuple[Message, ...]:
     """Return the chat that asks for ``problem`` at one level, condensed from ``reasoning``.
 
@@ -108,11 +110,11 @@ def condense_messages(
     part of it. ``complaint`` is what was wrong with the first try.
     """
     above = count_words(reasoning)
-    most = min(above, rung.limit_words(of_words))
-    target = min(most, rung.target_words(of_words))
+    most = min(above, spec.limit_words(of_words))
+    target = min(most, spec.target_words(of_words))
     parts = [
-        f"Level: {rung.level.value}",
-        rung.instruction,
+        f"Level: {spec.level.value}",
+        spec.instruction,
         f"<problem>\n{problem.text}\n</problem>",
         f"<reasoning>\n{reasoning}\n</reasoning>",
         f"The reasoning has {above} words. Write about {target} words and never more than {most}. "

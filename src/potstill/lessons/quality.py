@@ -243,15 +243,15 @@ def _on_length(c: _Context) -> Iterator[tuple[Gate, str]]:
     words = count_words(c.text)
     if c.words_above is not None and words > c.words_above:
         yield Gate.LONGER, f"{words} words, the level above has {c.words_above}"
-    rung = next((rung for rung in LADDER if rung.level == c.level), None)
-    if rung is None:
+    spec = next((spec for spec in LADDER if spec.level == c.level), None)
+    if spec is None:
         return
-    if rung.level is Level.R1:
+    if spec.level is Level.R1:
         if 0 < words < c.options.least_words_r1:
             yield Gate.TOO_SHORT, f"{words} words"
     elif c.words_r1:
-        most = rung.limit_words(c.words_r1)
+        most = spec.limit_words(c.words_r1)
         if words > most:
-            yield Gate.TOO_LONG, f"{words} words, at most {most} at {rung.level.value}"
-        if 0 < words < 0.25 * rung.share * c.words_r1:
+            yield Gate.TOO_LONG, f"{words} words, at most {most} at {spec.level.value}"
+        if 0 < words < 0.25 * spec.share * c.words_r1:
             yield Gate.TOO_SHORT, f"{words} words, R1 has {c.words_r1}"

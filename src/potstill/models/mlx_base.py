@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from potstill.errors import InputError, one_line
-from potstill.models.model import Lender
+from potstill.models.model import Leased
 
 __all__ = ["MlxBase", "load_mlx_base"]
 
 
 @dataclass(frozen=True)
-class MlxBase(Lender):
+class MlxBase(Leased):
     """A causal language model of mlx-lm with frozen weights, its tokenizer, and the hash of both.
 
     ``precision`` is that of the weights as they are used; a quantised base names its bits (q4).

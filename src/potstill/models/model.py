@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from potstill.chat import Message
 from potstill.errors import InputError, PotstillError
 
-__all__ = ["LanguageModel", "Lender", "prompt_tokens"]
+__all__ = ["LanguageModel", "Leased", "prompt_tokens"]
 
 
 class LanguageModel(Protocol):
@@ -38,7 +38,7 @@ class LanguageModel(Protocol):
     @property
     def parameters(self) -> int: ...
 
-    def lent(self, to: str) -> AbstractContextManager[None]:
+    def lease(self, to: str) -> AbstractContextManager[None]:
         """Return the base for one user, who puts it back as it was."""
         ...
 
@@ -47,14 +47,14 @@ class LanguageModel(Protocol):
         ...
 
 
-class Lender:
+class Leased:
     """What is lent to one user at a time: adapters are swapped in place on the one base."""
 
     name: str
     _lock: threading.Lock
 
     @contextmanager
-    def lent(self, to: str) -> Iterator[None]:
+    def lease(self, to: str) -> Iterator[None]:
         """Yield the base for one user, who puts it back as it was.
 
         Raises PotstillError where in use.

@@ -17,7 +17,7 @@ import torch
 
 from potstill.errors import InputError
 from potstill.models.folder import find_model_folder, hash_model_folder
-from potstill.models.model import Lender
+from potstill.models.model import Leased
 
 __all__ = [
     "Base",
@@ -41,7 +41,7 @@ _LOGIT_CHANGES = ("final_logit_softcapping", "logits_scaling", "logit_scale")
 
 
 @dataclass(frozen=True)
-class Base(Lender):
+class Base(Leased):
     """A causal language model with frozen weights, its tokenizer, and the hash of both.
 
     ``name`` is the hub id or the folder's own name, never a path. ``context_tokens`` is how many

@@ -1,4 +1,4 @@
-"""A run's hands: the store, the ledger, the grader and the models, each opened when first needed.
+"""What a run opens: store, ledger, grader and models, each when it is first needed.
 
 :meth:`Run.cell` is the one place where it is decided whether something is fresh.
 """
@@ -25,13 +25,13 @@ from potstill.study.schema import Agent, Study
 if TYPE_CHECKING:
     from potstill.chat import Solver
     from potstill.cluster.answers import Answering
-    from potstill.cluster.crew import Crew
     from potstill.cluster.storage import Storage
+    from potstill.cluster.worker_pool import WorkerPool
     from potstill.grading import GradingPool
     from potstill.ledger.ledger import Ledger
     from potstill.models.model import LanguageModel
     from potstill.pipeline.made import Answers
-    from potstill.problems.overlap.neighbours import Hands
+    from potstill.problems.overlap.neighbours import Sketchers
     from potstill.training.recipe import Recipe
 
 __all__ = ["VERSION", "Run", "Unfinished", "agent_identity", "base_path_of", "fingerprint"]
@@ -90,7 +90,7 @@ class Run:
     _tokenizer: list[Any] = field(default_factory=list)
     _solvers: dict[str, Solver] = field(default_factory=dict)
     _budget: list[Budget] = field(default_factory=list)
-    _crew: list[Crew] = field(default_factory=list)
+    _workers: list[WorkerPool] = field(default_factory=list)
     _answering: list[Answering] = field(default_factory=list)
 
     def cell(
@@ -126,18 +126,18 @@ class Run:
             from potstill.grading import GradingPool
 
             retries = self.study.cluster.retries
-            pool = ClusterPool(self.crew, retries) if self.on else GradingPool()
+            pool = ClusterPool(self.workers, retries) if self.on else GradingPool()
             self._pool.append(self.stack.enter_context(pool))
         return self._pool[0]
 
-    def hands(self, problems: int) -> Hands:
+    def sketchers(self, problems: int) -> Sketchers:
         """Return who audits the overlap of so many problems: the workers, where they gain by it."""
-        from potstill.cluster.overlap import FEWEST, ClusterHands
-        from potstill.problems.overlap.neighbours import Hands
+        from potstill.cluster.overlap import FEWEST, ClusterSketchers
+        from potstill.problems.overlap.neighbours import Sketchers
 
         if not self.on or problems < FEWEST:
-            return Hands()
-        return ClusterHands(self.crew, self.study.cluster.retries)
+            return Sketchers()
+        return ClusterSketchers(self.workers, self.study.cluster.retries)
 
     def end_grading(self) -> None:
         """End the grading workers; the next need starts others."""
@@ -197,11 +197,11 @@ class Run:
             batch_size=self.study.evaluation.batch_size,
         )
 
-    def crew(self) -> Crew:
+    def workers(self) -> WorkerPool:
         """Return the workers on the cluster that the run is on, called for at the first need."""
-        if not self._crew:
-            from potstill.cluster.crew import open_crew
+        if not self._workers:
             from potstill.cluster.spec import BaseSpec
+            from potstill.cluster.worker_pool import open_worker_pool
 
             student, options = self.study.student, self.study.cluster
             spec = BaseSpec(
@@ -214,9 +214,9 @@ class Run:
                 options.cpus,
                 self.storage.spec if self.storage else None,
             )
-            crew = open_crew(self.on, spec, options, self.progress.note)
-            self._crew.append(self.stack.enter_context(crew))
-        return self._crew[0]
+            workers = open_worker_pool(self.on, spec, options, self.progress.note)
+            self._workers.append(self.stack.enter_context(workers))
+        return self._workers[0]
 
     def answering(self) -> Answering:
         """Answer of base and students on the cluster that the run is on."""
@@ -226,7 +226,7 @@ class Run:
             answering = Answering(
                 self.ledger,
                 self.directory,
-                self.crew,
+                self.workers,
                 self.study.cluster,
                 base_hash=self.base_hash,
                 precision=self.study.student.precision,

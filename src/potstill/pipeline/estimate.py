@@ -119,15 +119,15 @@ def _assumed(study: Study, call: Call, problems: Sequence[Problem]) -> tuple[flo
 
 
 def _condensing(levels: Sequence[str], some: Sequence[Problem]) -> tuple[float, float]:
-    """Return the mean over the rungs, each condensed from the one above."""
+    """Return the mean over the levels, each condensed from the one above."""
     above, total_in, total_out = float(_TRACE_CHARS), 0.0, 0.0
-    rungs = [rung for rung in LADDER if rung.level.value in {str(level) for level in levels}]
-    for rung in rungs:
-        frame = _tokens(m.content for p in some for m in condense_messages(p, rung, "", of_words=1))
+    specs = [spec for spec in LADDER if spec.level.value in {str(level) for level in levels}]
+    for spec in specs:
+        frame = _tokens(m.content for p in some for m in condense_messages(p, spec, "", of_words=1))
         total_in += frame / len(some) + above / _CHARS_PER_TOKEN
-        above = _R1_CHARS * rung.share
+        above = _R1_CHARS * spec.share
         total_out += above / _CHARS_PER_TOKEN
-    return total_in / len(rungs), total_out / len(rungs)
+    return total_in / len(specs), total_out / len(specs)
 
 
 def _tokens(texts: Iterable[str]) -> float:

@@ -188,7 +188,7 @@ def _prompts() -> dict[str, Any]:
         "judge by rubric": RUBRIC_NOTE,
         "judge of a whole response": READING_NOTE,
         "condense": SYSTEM,
-        "ladder": {rung.level.value: dataclasses.asdict(rung) for rung in LADDER},
+        "ladder": {spec.level.value: dataclasses.asdict(spec) for spec in LADDER},
         "rate": RATING_SYSTEM,
         "continue": CONTINUE_PROMPT,
     }

@@ -125,7 +125,7 @@ def read_stages(run: Run, until: str) -> Made:
 
 
 def go_through(run: Run, made: Made) -> Iterator[str]:
-    """Yield the name of each stage, in the order of STAGES, once ``made`` holds what it made."""
+    """Yield each stage of STAGES but the report, in order, once ``made`` holds what it made."""
     study = run.study
     made.problems, made.set_aside = bring_in(run)
     yield "problems"

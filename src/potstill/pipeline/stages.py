@@ -115,7 +115,7 @@ def split_up(run: Run, problems: Sequence[Problem]) -> tuple[dict[str, Split], S
 
     def make(out: Filling) -> None:
         with run.progress.stage("overlap and split", len(problems), "problems") as bar:
-            pairs = find_pairs(problems, hands=run.hands(len(problems)))
+            pairs = find_pairs(problems, sketchers=run.sketchers(len(problems)))
             sides = split(problems, study.split, pairs, use)
             bar.advance(len(problems))
         for problem in problems:

@@ -18,9 +18,9 @@ from potstill.training.examples import Example
 
 if TYPE_CHECKING:
     from potstill.progress import Bar
-    from potstill.training.exam import Exam
     from potstill.training.grid import Job, OnStep
     from potstill.training.records import StepReport, TrainedCell
+    from potstill.training.validation import Validation
 
 __all__ = ["answer_ahead", "examples", "levels_to_ask", "plan_grid", "train_students"]
 
@@ -62,8 +62,8 @@ def plan_grid(
     seed.
     """
     return [
-        _plan(run, variant, seed, sets, exam)
-        for variant, (sets, exam) in _variants(run, chosen, by_split)
+        _plan(run, variant, seed, sets, validation)
+        for variant, (sets, validation) in _variants(run, chosen, by_split)
         for seed in run.study.seeds
     ]
 
@@ -118,30 +118,30 @@ def examples(
 
 def _variants(
     run: Run, chosen: Mapping[str, Sequence[Lesson]], by_split: Sides
-) -> Iterator[tuple[str, tuple[_Sets, Exam | None]]]:
+) -> Iterator[tuple[str, tuple[_Sets, Validation | None]]]:
     study = run.study
     valid_problems = by_split[Split.VALID]
-    exam = _exam(run, valid_problems, [None])
+    validation = _validation(run, valid_problems, [None])
     for variant in study.variants:
-        yield variant, (_sets(study, chosen[variant], by_split), exam)
+        yield variant, (_sets(study, chosen[variant], by_split), validation)
     if study.mix:
         asked = levels_to_ask(chosen, study.mix)
         parts = [_sets(study, chosen[a.level], by_split, a) for a in asked]
         train, valid = (tuple(x for part in parts for x in part[side]) for side in (0, 1))
-        yield MIX, ((train, valid), _exam(run, valid_problems, asked))
+        yield MIX, ((train, valid), _validation(run, valid_problems, asked))
 
 
-def _exam(
+def _validation(
     run: Run, problems: Sequence[Problem], levels: Sequence[AskedLevel | None]
-) -> Exam | None:
+) -> Validation | None:
     """Return every validation problem asked as it would be in the evaluation, greedily."""
-    from potstill.training.exam import Exam, Question
+    from potstill.training.validation import Question, Validation
 
     if run.recipe.select_by != "accuracy":
         return None
     prompts = [student_condition(run.study, "", asked) for asked in levels]
     questions = [Question(p, render_messages(p, prompt)) for prompt in prompts for p in problems]
-    return Exam(tuple(questions), replace(run.study.evaluation.sampling, temperature=0.0))
+    return Validation(tuple(questions), replace(run.study.evaluation.sampling, temperature=0.0))
 
 
 def _sets(
@@ -154,12 +154,14 @@ def _sets(
     return train, valid
 
 
-def _plan(run: Run, variant: str, seed: int, sets: _Sets, exam: Exam | None) -> tuple[Cell, Job]:
+def _plan(
+    run: Run, variant: str, seed: int, sets: _Sets, validation: Validation | None
+) -> tuple[Cell, Job]:
     from potstill.training.grid import Job
     from potstill.training.records import Cell as GridCell
 
     recipe = run.recipe
-    data_hash = content_hash([*sets, exam] if exam else list(sets))
+    data_hash = content_hash([*sets, validation] if validation else list(sets))
     cell = Cell.of(
         "student",
         data=data_hash,
@@ -179,7 +181,7 @@ def _plan(run: Run, variant: str, seed: int, sets: _Sets, exam: Exam | None) -> 
         data_hash,
         run.study.levers,
         tuple(run.study.training_log),
-        exam,
+        validation,
     )
     return cell, job
 
@@ -237,7 +239,7 @@ def _trained(
         from potstill.cluster.grid import train_on
 
         return train_on(
-            run.crew(),
+            run.workers(),
             jobs,
             grid=grid,
             retries=run.study.cluster.retries,

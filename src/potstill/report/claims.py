@@ -23,7 +23,7 @@ NEARLY_NOTHING = 0.05
 """Below this accuracy a solver is said not to solve the problems, whatever its base does."""
 
 _MANY_CUT = 0.05
-_RUNGS = tuple(level.value for level in Level)
+_LEVELS = tuple(level.value for level in Level)
 
 Row = dict[str, Any]
 
@@ -59,9 +59,9 @@ def _of_set(numbers: Row, name: str, named: str, rows: list[Row]) -> list[Row]:
         top = _top(students, pairs)
         against = next((c for c in pairs if c["a"] == top["level"] and c["b"] == "base"), None)
         made.append({"about": "student", "text": _student(top, base, against, named)})
-        rungs = [x for x in students if x["level"] in _RUNGS]
+        specs = [x for x in students if x["level"] in _LEVELS]
         ladder = [c for c in pairs if c["b"] == top["level"]]
-        made += [{"about": "ladder", "text": text} for text in _ladder(top, rungs, ladder)]
+        made += [{"about": "ladder", "text": text} for text in _ladder(top, specs, ladder)]
         made += [{"about": "control", "text": _control(c)} for c in pairs if _is_control(c)]
     elif base:
         made.append(
@@ -221,7 +221,7 @@ def _cut(rows: list[Row]) -> str:
 
 
 def _top(students: list[Row], pairs: list[Row]) -> Row:
-    levels = {c["b"] for c in pairs if c["kind"] != "descriptive" and c["b"] in _RUNGS}
+    levels = {c["b"] for c in pairs if c["kind"] != "descriptive" and c["b"] in _LEVELS}
     primary = {c["a"] for c in pairs if c["kind"] == "primary"}
     return next((x for x in students if x["level"] in (primary or levels)), students[0])
 

@@ -17,7 +17,7 @@ from potstill.errors import EndpointError, InputError
 from potstill.ledger.ledger import Event, Ledger, key_of_request, request_json
 from potstill.ledger.prices import Price, price_of
 from potstill.records import Finish
-from potstill.solvers.buying import Bought, Buyer, Errand, Terms
+from potstill.solvers.client import ApiCall, ApiClient, Bought, Terms
 from potstill.solvers.parse import NotAReply, Parsed, parse_completion, wire_seed
 
 __all__ = [
@@ -162,15 +162,15 @@ class ApiSolver:
         iteration early cancels what is in flight. Raises EndpointError where no ask can succeed
         and StoreError where replies can no longer be kept.
         """
-        buyer = Buyer(self._terms(stage), self._ledger)
+        client = ApiClient(self._terms(stage), self._ledger)
         waiting: dict[str, list[Ask]] = {}
         hits = 0
         try:
             todo = iter(asks)
             more = True
             while more or waiting:
-                errands: list[Errand] = []
-                while more and len(waiting) < buyer.window:
+                calls: list[ApiCall] = []
+                while more and len(waiting) < client.window:
                     ask = next(todo, None)
                     if ask is None:
                         more = False
@@ -184,16 +184,16 @@ class ApiSolver:
                         yield completion_from(ask, key, reply.raw)
                     else:
                         waiting[key] = [ask]
-                        errands.append(Errand(key, request, self._body(ask), ask))
-                        if len(errands) >= buyer.window // 8:
+                        calls.append(ApiCall(key, request, self._body(ask), ask))
+                        if len(calls) >= client.window // 8:
                             break
-                buyer.send(errands)
-                ready = buyer.take(block=bool(waiting) and not (more and errands))
+                client.send(calls)
+                ready = client.take(block=bool(waiting) and not (more and calls))
                 for bought in ready:
                     for ask in waiting.pop(bought.key):
                         yield _result(ask, bought)
         finally:
-            buyer.close()
+            client.close()
             if hits:
                 self._note_hits(stage, hits)
 

@@ -156,7 +156,7 @@ class LocalSolver:
         """Return a decoder on the base with the adapter mounted, both put back when ``stack``
         closes.
         """
-        stack.enter_context(self._base.lent(f"the solver {self._id}"))
+        stack.enter_context(self._base.lease(f"the solver {self._id}"))
         tokens = len(first.prompt) + first.sampling.max_tokens
         return stack.enter_context(
             open_decoder(self._base, self._adapter, tokens, self._batch_size)

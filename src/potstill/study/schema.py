@@ -32,7 +32,7 @@ from potstill.study.sections import (
     WithOptions,
 )
 from potstill.study.text import expand, read_study
-from potstill.training.levers import Levers
+from potstill.training.optimizations import Optimizations
 from potstill.training.recipe import PRESETS, Recipe
 
 __all__ = [
@@ -115,7 +115,9 @@ class Study(Section):
         default_factory=lambda: Recipe.preset("default"),
         description="The recipe; preset: names one to start from.",
     )
-    levers: Levers = Field(default_factory=Levers, description="Speed-ups of the torch backend.")
+    levers: Optimizations = Field(
+        default_factory=Optimizations, description="Speed-ups of the torch backend."
+    )
     training_log: list[Literal["trackio", "wandb"]] = Field(
         default=[], description="Where the training figures are sent too."
     )

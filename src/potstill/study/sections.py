@@ -74,7 +74,7 @@ class Agent(WithOptions):
     many (0: as many again).
     """
 
-    solver: str = Field(description="The plugin: api, replay, pocket, or an installed one.")
+    solver: str = Field(description="The plugin: api, torch, replay, pocket, or an installed one.")
     system: str = Field(default="", description="The system prompt; none where empty.")
     prompt: str = Field(default=SOLVE_PROMPT, description="The user's turn, with {problem} in it.")
     temperature: Annotated[float, Field(ge=0, le=2, description="0 is greedy.")] = 0.0

@@ -22,16 +22,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from potstill.errors import PotstillError
-from potstill.training.exam import Exam
 from potstill.training.examples import EncodedExample, Example, encode_examples
-from potstill.training.levers import Levers
 from potstill.training.loop import train_cell
+from potstill.training.optimizations import Optimizations
 from potstill.training.recipe import Recipe
 from potstill.training.records import Cell, StepReport, TrainedCell
+from potstill.training.validation import Validation
 
 if TYPE_CHECKING:
     from potstill.models.model import LanguageModel
-    from potstill.training.trunk import Trunk
+    from potstill.training.activation_cache import ActivationCache
 
 __all__ = ["Job", "is_small", "train_cells", "train_job", "usual_workers", "with_one_thread"]
 
@@ -52,9 +52,9 @@ class Job:
     recipe: Recipe
     out: Path
     data_hash: str
-    levers: Levers = field(default_factory=Levers)
+    optimizations: Optimizations = field(default_factory=Optimizations)
     trackers: tuple[str, ...] = ()
-    exam: Exam | None = None
+    validation: Validation | None = None
 
 
 def train_cells(
@@ -71,11 +71,11 @@ def train_cells(
     ``workers`` 0 takes one fewer than there are cores for a small base on a CPU and 1 otherwise.
     With a small base a recipe's ``threads: 0`` means 1, however many workers there are, so that a
     student's bits do not depend on how many cells were left to train. Cells trained in this process
-    share a cached trunk where the jobs' levers allow it and it pays; ``on_note`` is told its size,
-    or why there is none. Whether it pays goes by the whole ``grid``, of which ``jobs`` are what is
-    left, so that a grid that was cut off goes on to the same bits. ``on_step`` is called in this
-    process, from another thread where there are workers. The first job that fails ends the others
-    and raises as ``train_cell`` does.
+    share an activation cache where the jobs' settings allow it and it pays; ``on_note`` is told its
+    size, or why there is none. Whether it pays goes by the whole ``grid``, of which ``jobs`` are
+    what is left, so that a grid that was cut off goes on to the same bits. ``on_step`` is called in
+    this process, from another thread where there are workers. The first job that fails ends the
+    others and raises as ``train_cell`` does.
     """
     workers = min(len(jobs), workers or usual_workers(base))
     if is_small(base):
@@ -83,29 +83,29 @@ def train_cells(
     if workers > 1:
         yield from _side_by_side(base, jobs, workers, on_step or _ignore)
         return
-    with _shared_trunk(base, jobs, grid or jobs, on_note or _ignore) as trunk:
+    with _shared_cache(base, jobs, grid or jobs, on_note or _ignore) as cache:
         for job in jobs:
-            yield job, train_job(base, job, on_step, trunk)
+            yield job, train_job(base, job, on_step, cache)
 
 
 @contextmanager
-def _shared_trunk(
+def _shared_cache(
     base: LanguageModel, jobs: Sequence[Job], grid: Sequence[Job], on_note: OnNote
-) -> Iterator[Trunk | None]:
+) -> Iterator[ActivationCache | None]:
     """Yield the lower layers' outputs computed once for all jobs, where that is possible and
     pays.
     """
     from potstill.models.torch_base import Base, cpu_threads
-    from potstill.training.trunk import (
-        Trunk,
-        TrunkPlan,
+    from potstill.training.activation_cache import (
+        ActivationCache,
+        CachePlan,
         lowest_adapted_layer,
-        open_trunk,
-        plan_trunk,
+        open_cache,
+        plan_cache,
     )
 
     jobs, grid = (
-        [job for job in some if job.levers.cached_trunk and job.levers.short_backward]
+        [job for job in some if job.optimizations.cached_trunk and job.optimizations.short_backward]
         for some in (jobs, grid)
     )
     if not isinstance(base, Base) or not jobs:
@@ -117,12 +117,12 @@ def _shared_trunk(
     examples, runs = _uses(base, grid)
     left = {example.tokens for example in _uses(base, jobs)[0]}
     with ExitStack() as stack:
-        with base.lent("the cached trunk"), cpu_threads(recipe.threads):
-            plan = plan_trunk(base.model, recipe, examples, runs)
-            if isinstance(plan, TrunkPlan):
+        with base.lease("the activation cache"), cpu_threads(recipe.threads):
+            plan = plan_cache(base.model, recipe, examples, runs)
+            if isinstance(plan, CachePlan):
                 plan = replace(plan, examples=tuple(x for x in plan.examples if x.tokens in left))
-            trunk = stack.enter_context(open_trunk(base.body, plan, on_note))
-        yield trunk if isinstance(trunk, Trunk) else None
+            cache = stack.enter_context(open_cache(base.body, plan, on_note))
+        yield cache if isinstance(cache, ActivationCache) else None
 
 
 def _uses(base: LanguageModel, jobs: Sequence[Job]) -> tuple[list[EncodedExample], int]:
@@ -156,7 +156,7 @@ def usual_workers(base: LanguageModel) -> int:
 
 
 def train_job(
-    base: LanguageModel, job: Job, on_step: OnStep | None, trunk: Trunk | None = None
+    base: LanguageModel, job: Job, on_step: OnStep | None, cache: ActivationCache | None = None
 ) -> TrainedCell:
     """Return the trained cell of one job, on the lower layers' outputs where they are shared."""
     return train_cell(
@@ -168,10 +168,10 @@ def train_job(
         job.out,
         data_hash=job.data_hash,
         on_step=on_step,
-        levers=job.levers,
+        optimizations=job.optimizations,
         trackers=job.trackers,
-        exam=job.exam,
-        trunk=trunk,
+        validation=job.validation,
+        cache=cache,
     )
 
 

@@ -20,17 +20,17 @@ from potstill.errors import InputError, PotstillError
 from potstill.records import Student, content_hash
 from potstill.training.batches import Batch, BatchStream, validation_batches
 from potstill.training.checkpoints import Checkpoint, Checkpoints, checkpoint_folder
-from potstill.training.exam import Exam, Examiner, open_examiner
 from potstill.training.examples import EncodedSet, Example, encode_examples
 from potstill.training.metrics import Metrics
 from potstill.training.opening import open_trainee
 from potstill.training.recipe import Recipe
 from potstill.training.records import Cell, HistoryPoint, StepReport, TrainedCell, Trainee
+from potstill.training.validation import Validation, Validator, open_validator
 
 if TYPE_CHECKING:
     from potstill.models.model import LanguageModel
-    from potstill.training.levers import Levers
-    from potstill.training.trunk import Trunk
+    from potstill.training.activation_cache import ActivationCache
+    from potstill.training.optimizations import Optimizations
 
 __all__ = ["encode_sets", "train_cell"]
 
@@ -69,30 +69,31 @@ def train_cell(
     on_step: Callable[[StepReport], None] | None = None,
     checkpoint_every_s: float = 60.0,
     trackers: Sequence[str] = (),
-    levers: Levers | None = None,
-    exam: Exam | None = None,
-    trunk: Trunk | None = None,
+    optimizations: Optimizations | None = None,
+    validation: Validation | None = None,
+    cache: ActivationCache | None = None,
 ) -> TrainedCell:
     """Return the student of one cell, its adapter written to the folder ``out``.
 
     The checkpoint kept is the one with the lowest loss on the whole validation set among the
-    trained steps, or by ``select_by: accuracy`` the one with most questions of ``exam`` right, ties
-    going to the lower loss; step 0 is measured for the curve and is no candidate, for it is the
-    base itself.
-    Two runs at the same thread count on a CPU give the same bits, also where one was killed and
-    went on from its checkpoint (at most ``checkpoint_every_s`` seconds old, beside ``out``). The
-    folder appears whole or not at all. Raises InputError for sets without a usable example or a
-    checkpoint of another run, PotstillError for a run that diverges before its first validation or
-    lacks memory.
+    trained steps, or by ``select_by: accuracy`` the one with most questions of ``validation``
+    right, ties going to the lower loss; step 0 is measured for the curve and is no candidate, for
+    it is the base itself. Two runs at the same thread count on a CPU give the same bits, also where
+    one was killed and went on from its checkpoint (at most ``checkpoint_every_s`` seconds old,
+    beside ``out``). The folder appears whole or not at all. Raises InputError for sets without a
+    usable example or a checkpoint of another run, PotstillError for a run that diverges before its
+    first validation or lacks memory.
     """
     from potstill.training.student_folder import write_student
 
     train_set, valid_set = encode_sets(base, cell, train, valid, recipe)
-    if recipe.select_by == "accuracy" and exam is None:
-        raise InputError(f"Cell {cell} is to be chosen by accuracy and was given no exam.")
+    if recipe.select_by == "accuracy" and validation is None:
+        raise InputError(
+            f"Cell {cell} is to be chosen by accuracy and was given no validation questions."
+        )
     with (
-        open_trainee(base, recipe, cell.seed, levers, trunk) as trainee,
-        open_examiner(exam, base) as examiner,
+        open_trainee(base, recipe, cell.seed, optimizations, cache) as trainee,
+        open_validator(validation, base) as validator,
     ):
         identity = {
             "data": data_hash,
@@ -114,10 +115,10 @@ def train_cell(
             train_set,
             valid_set,
             recipe,
-            levers is None or levers.buckets,
+            optimizations is None or optimizations.buckets,
             on_step or (lambda report: None),
             _Keeping(checkpoints, metrics, checkpoint_every_s),
-            examiner,
+            validator,
         )
         student = Student(
             id=_student_id(base, cell, recipe, data_hash),
@@ -130,7 +131,7 @@ def train_cell(
             adapter=out.name,
             adapter_hash="",
             chosen_step=run.best_step,
-            chosen_why=_why(run, recipe, len(valid_set.examples), examiner),
+            chosen_why=_why(run, recipe, len(valid_set.examples), validator),
             validation_loss=run.best_loss,
             trained_examples=len(train_set.examples),
             trained_parameters=trainee.trained_parameters,
@@ -173,7 +174,7 @@ def _run(
     bucketed: bool,
     on_step: Callable[[StepReport], None],
     keeping: _Keeping,
-    examiner: Examiner | None,
+    validator: Validator | None,
 ) -> _Run:
     """Return the loop itself, from the newest checkpoint where there is one."""
     rng = np.random.default_rng([cell.seed, 1])
@@ -185,7 +186,7 @@ def _run(
         on_step(StepReport(cell, recipe.steps, done, run.best_step, run.best_loss))
     while run.step < recipe.steps and not run.stopped:
         run.step += 1
-        point = _advance(run, trainee, batches, held, recipe, examiner)
+        point = _advance(run, trainee, batches, held, recipe, validator)
         if point is None:
             break
         keeping.metrics.log(
@@ -220,7 +221,7 @@ def _advance(
     batches: BatchStream,
     held: Sequence[Batch],
     recipe: Recipe,
-    examiner: Examiner | None,
+    validator: Validator | None,
 ) -> HistoryPoint | None:
     """Return one step and, where it is due, a validation; None for a step that was not finite."""
     train_loss, validation_loss, right, rate, tokens_per_s = None, None, None, 0.0, 0.0
@@ -241,8 +242,8 @@ def _advance(
     if run.step % recipe.validate_every == 0 or run.step == recipe.steps:
         started = time.perf_counter()
         validation_loss = trainee.validate(held)
-        if examiner is not None and math.isfinite(validation_loss):
-            right = examiner.count_right(trainee)
+        if validator is not None and math.isfinite(validation_loss):
+            right = validator.count_right(trainee)
         run.validation_s += time.perf_counter() - started
         _judge(run, validation_loss, right or 0, trainee, recipe)
     point = HistoryPoint(run.step, train_loss, validation_loss, rate, tokens_per_s, right)
@@ -299,7 +300,7 @@ def _under(prefix: str, arrays: Mapping[str, Any]) -> dict[str, Any]:
 def _judge(run: _Run, loss: float, right: int, trainee: Trainee, recipe: Recipe) -> None:
     """Keep the present weights if they are the best yet; say so if the run should end.
 
-    Without an exam ``right`` is always 0, and the loss alone decides.
+    Without a validation ``right`` is always 0, and the loss alone decides.
     """
     if not math.isfinite(loss):
         run.stopped = f"the validation loss was not finite at step {run.step}"
@@ -352,11 +353,11 @@ def _student_id(base: LanguageModel, cell: Cell, recipe: Recipe, data_hash: str)
     return f"{cell.variant}-s{cell.seed}-{content_hash(made_of)[:8]}"
 
 
-def _why(run: _Run, recipe: Recipe, validation_examples: int, examiner: Examiner | None) -> str:
+def _why(run: _Run, recipe: Recipe, validation_examples: int, validator: Validator | None) -> str:
     loss = f"lowest validation loss ({run.best_loss:.4f} on all {validation_examples} examples)"
-    if examiner is not None:
+    if validator is not None:
         loss = (
-            f"most validation problems right ({run.best_right} of {examiner.questions}; of equals "
+            f"most validation problems right ({run.best_right} of {validator.questions}; of equals "
             f"the one with the lowest loss, {run.best_loss:.4f})"
         )
     why = f"{loss} at step {run.best_step} of {recipe.steps}"

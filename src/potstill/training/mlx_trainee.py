@@ -22,10 +22,10 @@ from potstill.models.mlx_adapters import detach, lora_modules, peft_weights, set
 from potstill.models.mlx_base import MlxBase
 from potstill.models.mlx_decoding import MlxDecoder
 from potstill.training.batches import Batch
-from potstill.training.exam import EXAM_SLOTS
 from potstill.training.lora import lora_config, seed_values
 from potstill.training.mlx_lora import attach
 from potstill.training.recipe import Recipe
+from potstill.training.validation import VALIDATION_SLOTS
 
 __all__ = ["MlxTrainee", "open_mlx_trainee"]
 
@@ -89,7 +89,7 @@ class MlxTrainee:
     def answer(self, requests: Sequence[Request]) -> list[Finished]:
         """Return the answers of the adapter as it is now, decoded side by side."""
         self._model.eval()
-        with closing(MlxDecoder(self._base, EXAM_SLOTS)) as decoder:
+        with closing(MlxDecoder(self._base, VALIDATION_SLOTS)) as decoder:
             return list(decode_all(decoder, requests))
 
     def snapshot(self) -> Mapping[str, Any]:
@@ -164,7 +164,7 @@ def open_mlx_trainee(base: MlxBase, recipe: Recipe, seed: int) -> Iterator[MlxTr
 
     Raises PotstillError naming the settings to lower where memory does not suffice.
     """
-    with base.lent(f"a training run of seed {seed}"):
+    with base.lease(f"a training run of seed {seed}"):
         attach(base, recipe)
         try:
             _seed(base.model, seed)

@@ -6,12 +6,12 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from potstill.models.model import LanguageModel
-from potstill.training.levers import Levers
+from potstill.training.optimizations import Optimizations
 from potstill.training.recipe import Recipe
 from potstill.training.records import Trainee
 
 if TYPE_CHECKING:
-    from potstill.training.trunk import Trunk
+    from potstill.training.activation_cache import ActivationCache
 
 __all__ = ["open_trainee"]
 
@@ -20,13 +20,13 @@ def open_trainee(
     base: LanguageModel,
     recipe: Recipe,
     seed: int,
-    levers: Levers | None = None,
-    trunk: Trunk | None = None,
+    optimizations: Optimizations | None = None,
+    cache: ActivationCache | None = None,
 ) -> AbstractContextManager[Trainee]:
     """Return a new adapter in training on a base, which is as it was when the ``with`` ends.
 
-    ``levers`` and ``trunk`` (the lower layers' outputs, shared by several trainees) are the torch
-    backend's. Raises PotstillError where memory does not suffice.
+    ``optimizations`` and ``cache`` (the lower layers' outputs, shared by several trainees) are the
+    torch backend's. Raises PotstillError where memory does not suffice.
     """
     from potstill.models.mlx_base import MlxBase
 
@@ -39,4 +39,4 @@ def open_trainee(
 
     if not isinstance(base, Base):
         raise TypeError(f"no backend trains on {type(base).__name__}")
-    return open_torch_trainee(base, recipe, seed, levers, trunk)
+    return open_torch_trainee(base, recipe, seed, optimizations, cache)

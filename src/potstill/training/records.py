@@ -33,7 +33,7 @@ class HistoryPoint:
 
     ``validation_loss`` is None where the step was not validated. Step 0 is the untrained adapter,
     which answers as the base does: it has a validation loss and nothing else. ``validation_right``
-    counts the exam's questions answered rightly, where the checkpoint is chosen by them.
+    counts the validation's questions answered rightly, where the checkpoint is chosen by them.
     """
 
     step: int

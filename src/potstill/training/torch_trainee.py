@@ -16,15 +16,15 @@ from potstill.errors import PotstillError
 from potstill.models.adapters import adapter_weights, save_adapter
 from potstill.models.decoding import Finished, Request, decode_all
 from potstill.models.torch_base import Base, cpu_threads, is_out_of_memory, peak_memory_bytes
+from potstill.training.activation_cache import ActivationCache, lowest_adapted_layer, split_body
 from potstill.training.batches import Batch
-from potstill.training.exam import EXAM_SLOTS
 from potstill.training.head_loss import LOGITS_PER_CHUNK, head_loss
-from potstill.training.levers import Levers
 from potstill.training.lora import attach_adapter, seed_adapter
 from potstill.training.lora_product import fuse_lora
 from potstill.training.memory import activation_bytes
+from potstill.training.optimizations import Optimizations
 from potstill.training.recipe import Recipe
-from potstill.training.trunk import Trunk, lowest_adapted_layer, split_body
+from potstill.training.validation import VALIDATION_SLOTS
 
 __all__ = ["TorchTrainee", "open_torch_trainee", "step_bytes"]
 
@@ -37,23 +37,23 @@ class TorchTrainee:
         base: Base,
         peft_model: Any,
         recipe: Recipe,
-        levers: Levers,
-        trunk: Trunk | None = None,
+        optimizations: Optimizations,
+        cache: ActivationCache | None = None,
     ) -> None:
         self._base = base
         self._peft_model = peft_model
         self._recipe = recipe
         self._parameters = [p for p in peft_model.parameters() if p.requires_grad]
         self._optimizer = _make_optimizer(self._parameters, recipe)
-        self._levers = levers
+        self._optimizations = optimizations
         # Padded tokens of the largest batch so far: what memory is asked for goes by it.
         self.largest_batch = 0
-        self._trunk = trunk if levers.cached_trunk and levers.short_backward else None
+        self._cache = cache if optimizations.cached_trunk and optimizations.short_backward else None
         lowest = lowest_adapted_layer(base.model.config.num_hidden_layers, recipe)
-        if self._trunk is not None and self._trunk.layers > lowest:
-            self._trunk = None
-        if self._trunk is not None:
-            _, self._upper = split_body(base.body, self._trunk.layers)
+        if self._cache is not None and self._cache.layers > lowest:
+            self._cache = None
+        if self._cache is not None:
+            _, self._upper = split_body(base.body, self._cache.layers)
 
     @property
     def trained_parameters(self) -> int:
@@ -94,7 +94,7 @@ class TorchTrainee:
         from potstill.models.torch_decoding import TorchDecoder
 
         self._peft_model.eval()
-        return list(decode_all(TorchDecoder(self._base, EXAM_SLOTS), requests))
+        return list(decode_all(TorchDecoder(self._base, VALIDATION_SLOTS), requests))
 
     def snapshot(self) -> Mapping[str, torch.Tensor]:
         """Return a copy of the adapter's weights as they are now."""
@@ -146,7 +146,7 @@ class TorchTrainee:
         )
         self.largest_batch = max(self.largest_batch, batch.padded_tokens)
         hidden_BTD = self._hidden(batch, backward)
-        if not self._levers.gathered_head:
+        if not self._optimizations.gathered_head:
             logits_BTV = self._base.head(hidden_BTD)
             loss: Any = weight * functional.cross_entropy(
                 logits_BTV[row_N, column_N].float(), target_N, reduction="sum"
@@ -161,16 +161,16 @@ class TorchTrainee:
         return total
 
     def _hidden(self, batch: Batch, backward: bool) -> Any:
-        """Return the (B, T, D) normed hidden states, from the cached trunk where it holds the
+        """Return the (B, T, D) normed hidden states, from the activation cache where it holds the
         batch.
         """
         device, body = self._base.device, self._base.body
-        if self._trunk is not None:
-            lower_BTD = self._trunk.hidden(batch, device)
+        if self._cache is not None:
+            lower_BTD = self._cache.hidden(batch, device)
             if lower_BTD is not None:
                 return self._upper(inputs_embeds=lower_BTD, use_cache=False).last_hidden_state
         tokens_BT = torch.from_numpy(batch.tokens_BT).to(device)
-        if self._levers.short_backward or not backward:
+        if self._optimizations.short_backward or not backward:
             return body(input_ids=tokens_BT, use_cache=False).last_hidden_state
         embedded_BTD = body.embed_tokens(tokens_BT).requires_grad_()
         return body(inputs_embeds=embedded_BTD, use_cache=False).last_hidden_state
@@ -181,20 +181,20 @@ def open_torch_trainee(
     base: Base,
     recipe: Recipe,
     seed: int,
-    levers: Levers | None = None,
-    trunk: Trunk | None = None,
+    optimizations: Optimizations | None = None,
+    cache: ActivationCache | None = None,
 ) -> Iterator[TorchTrainee]:
     """Yield a trainee whose adapter starts from ``seed``; the base is as it was when the ``with``
     ends.
 
-    ``levers`` are all on by default; ``trunk`` holds the lower layers' outputs, where they are
-    shared. Raises PotstillError naming the settings to lower, and about
+    ``optimizations`` are all on by default; ``cache`` holds the lower layers' outputs, where they
+    are shared. Raises PotstillError naming the settings to lower, and about
     what they ask for, where memory does not suffice.
     """
-    levers = levers or Levers()
+    optimizations = optimizations or Optimizations()
     devices = [base.device] if base.device.startswith("cuda") else []
     with (
-        base.lent(f"a training run of seed {seed}"),
+        base.lease(f"a training run of seed {seed}"),
         cpu_threads(recipe.threads),
         torch.random.fork_rng(devices),
     ):
@@ -203,9 +203,9 @@ def open_torch_trainee(
         trainee: TorchTrainee | None = None
         try:
             seed_adapter(peft_model, seed)
-            if levers.fused_lora:
+            if optimizations.fused_lora:
                 fuse_lora(peft_model)
-            trainee = TorchTrainee(base, peft_model, recipe, levers, trunk)
+            trainee = TorchTrainee(base, peft_model, recipe, optimizations, cache)
             yield trainee
         except (RuntimeError, MemoryError) as exc:
             if not is_out_of_memory(exc):

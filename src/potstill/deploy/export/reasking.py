@@ -109,7 +109,7 @@ def _opened(found: FoundStudent, form: str, out: Path, base: str) -> Iterator[En
         adapter = out
     tokens = model.context_tokens
     with (
-        model.lent("the check of an export"),
+        model.lease("the check of an export"),
         open_decoder(model, adapter, tokens, found.study.evaluation.batch_size) as decoder,
     ):
         names = {"mlx": "mlx-lm", "merged": "transformers", "peft": "peft"}

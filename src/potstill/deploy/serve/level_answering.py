@@ -64,7 +64,7 @@ class LevelAnswering:
         self._lent = ExitStack()
 
     def __enter__(self) -> LevelAnswering:
-        self._lent.enter_context(self._model.lent("the tutor"))
+        self._lent.enter_context(self._model.lease("the tutor"))
         return self
 
     def __exit__(

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from potstill.deploy.serve.answering import Piece
-from potstill.deploy.serve.door import Door, is_loopback, new_token
 from potstill.deploy.serve.level_answering import LevelAnswering
+from potstill.deploy.serve.middleware import AccessMiddleware, is_loopback, new_token
 from potstill.deploy.serve.serving import run_until_told
 from potstill.deploy.serve.tutor_texts import TutorTexts, compare_own, grade_text, read_texts
 from potstill.errors import InputError, PotstillError
@@ -92,7 +92,7 @@ def serve_tutor(
                 told += "Whoever has this address may use it, and its traffic is not encrypted.\n"
             told += "Ctrl-C ends it."
             console.print(told, highlight=False, markup=False, soft_wrap=True)
-            run_until_told(Door(create_tutor(texts, answering, pool), token), listener)
+            run_until_told(AccessMiddleware(create_tutor(texts, answering, pool), token), listener)
     finally:
         listener.close()
 

@@ -15,7 +15,7 @@ from potstill.problems.raw import normalise
 from potstill.records import Problem
 
 if TYPE_CHECKING:
-    from potstill.problems.overlap.neighbours import Hands
+    from potstill.problems.overlap.neighbours import Sketchers
 
 __all__ = ["find_pairs"]
 
@@ -38,7 +38,7 @@ def find_pairs(
     b: Sequence[Problem] | None = None,
     *,
     threshold: float = 0.9,
-    hands: Hands | None = None,
+    sketchers: Sketchers | None = None,
 ) -> list[Pair]:
     """Return the pairs between ``a`` and ``b`` (within ``a`` where ``b`` is None), the surest
     first.
@@ -50,8 +50,8 @@ def find_pairs(
 
     Up to 30 million comparisons every problem is compared with every other. Above, and where more
     than 2 million are alike, only neighbours are compared and of crowds not every pair is listed:
-    :mod:`~potstill.problems.overlap.neighbours` says what that leaves out; ``hands`` may share it.
-    ``a`` and ``b`` are gone through, never indexed. Raises InputError for a threshold outside
+    :mod:`~potstill.problems.overlap.neighbours` says what that leaves out; ``sketchers`` may share
+    it. ``a`` and ``b`` are gone through, never indexed. Raises InputError for a threshold outside
     (0.5, 1].
     """
     from potstill.problems.overlap.neighbours import find_among_many
@@ -60,14 +60,14 @@ def find_pairs(
         raise InputError(f"the overlap threshold is {threshold:g}; give one above 0.5 and up to 1.")
     other = a if b is None else b
     if len(a) * len(other) > _DENSE_PAIRS or max(len(a), len(other)) >= _MANY:
-        return find_among_many(a, b, threshold, hands)
+        return find_among_many(a, b, threshold, sketchers)
     left = [_text(p) for p in a]
     right = left if b is None else [_text(p) for p in b]
     pairs: list[Pair] = []
     masked: dict[str, Pair] = {}
     for count, (i, j) in enumerate(_by_all(left, right, threshold, within=b is None)):
         if count == _ALIKE_PAIRS:
-            return find_among_many(a, b, threshold, hands)
+            return find_among_many(a, b, threshold, sketchers)
         pair = _compare(left[i], right[j], threshold)
         if pair is None:
             continue

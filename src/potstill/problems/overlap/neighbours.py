@@ -32,13 +32,13 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
     Floats = NDArray[np.float64]
 
-__all__ = ["CROWD", "Hands", "find_among_many"]
+__all__ = ["CROWD", "Sketchers", "find_among_many"]
 
 CROWD = 50  # problems that hang together; of more than these not every pair is listed
 _CHUNK = 50_000  # pairs compared at a time
 
 
-class Hands:
+class Sketchers:
     """Who does the work that falls into parts: here this process, one part after the other."""
 
     def sketch(self, batches: Iterable[Sequence[str]]) -> Iterator[Sketched]:
@@ -54,7 +54,7 @@ def find_among_many(
     a: Sequence[Problem],
     b: Sequence[Problem] | None,
     threshold: float,
-    hands: Hands | None = None,
+    sketchers: Sketchers | None = None,
 ) -> list[Pair]:
     """Return the pairs of :func:`potstill.problems.overlap.find.find_pairs`, of sets of any size.
 
@@ -65,9 +65,9 @@ def find_among_many(
     or more of the text is changed; a partner with other numbers is the one most alike by its
     sketch.
     """
-    hands = hands or Hands()
-    columns = Columns(a, b or (), hands)
-    search = _Search(columns, hands, within=b is None, threshold=threshold)
+    sketchers = sketchers or Sketchers()
+    columns = Columns(a, b or (), sketchers)
+    search = _Search(columns, sketchers, within=b is None, threshold=threshold)
     found = [search.exact(), search.near(), search.masked()]
     ids = columns.ids
     del search, columns  # the texts go before the pairs come
@@ -86,11 +86,13 @@ class _Found(NamedTuple):
 class _Search:
     """What is looked for in the columns of ``a`` and ``b``, or within those of ``a``."""
 
-    def __init__(self, columns: Columns, hands: Hands, *, within: bool, threshold: float) -> None:
+    def __init__(
+        self, columns: Columns, sketchers: Sketchers, *, within: bool, threshold: float
+    ) -> None:
         import numpy as np
 
         self.columns = columns
-        self._hands = hands
+        self._sketchers = sketchers
         self._forest = Forest(columns.sketch, columns.numbers_hash, columns.of_a, within)
         self._within = within
         self._threshold = threshold
@@ -152,7 +154,7 @@ class _Search:
         rows = np.union1d(targets, np.flatnonzero(asks))
         best = np.zeros(len(columns), np.int64)
         seeking = Seeking(self._forest, rows, asks, least_agreement(self._threshold))
-        for one in self._hands.partners(range(ORDERS), seeking):
+        for one in self._sketchers.partners(range(ORDERS), seeking):
             better = one.agreement > best[one.j]
             partner[one.j[better]] = one.i[better]
             best[one.j[better]] = one.agreement[better]

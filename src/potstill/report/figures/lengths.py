@@ -33,7 +33,7 @@ __all__ = ["ladder_figure", "lengths_figure"]
 
 Row = dict[str, Any]
 
-_RUNGS = tuple(level.value for level in Level)
+_LEVELS = tuple(level.value for level in Level)
 _LEAST_WORDS = 0.5  # where a mean of nothing stands on a log scale
 
 
@@ -49,8 +49,8 @@ def ladder_figure(numbers: Row) -> Figure | None:
 
     def draw(width: float) -> Canvas:
         canvas, axes = new_canvas(width, 4.0 if width == WIDE else 3.5)
-        rungs = [x for x in students if x["level"] in _RUNGS]
-        at = [(_width(x["words"]), 100 * x["accuracy"]) for x in rungs]
+        specs = [x for x in students if x["level"] in _LEVELS]
+        at = [(_width(x["words"]), 100 * x["accuracy"]) for x in specs]
         if at:
             axes.plot(*zip(*at, strict=True), color=RULE, linewidth=1.2, zorder=1)
         for x in points:

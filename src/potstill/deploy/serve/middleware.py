@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["Door", "is_loopback", "new_token"]
+__all__ = ["AccessMiddleware", "is_loopback", "new_token"]
 
 # Everything comes from this server, nothing is framed, sent elsewhere, or run from markup.
 _POLICY = (
@@ -44,7 +44,7 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-class Door:
+class AccessMiddleware:
     """Around an ASGI app: lets in whom it should, and gives every answer the security headers.
 
     With a ``token``, the first request brings it (``/?token=...``) and gets a cookie for the rest.

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from potstill.models.model import LanguageModel
     from potstill.training.records import Trainee
 
-__all__ = ["EXAM_SLOTS", "Exam", "Examiner", "Question", "open_examiner"]
+__all__ = ["VALIDATION_SLOTS", "Question", "Validation", "Validator", "open_validator"]
 
 # Answers decoded at once: a fixed number, so that the bits do not depend on free memory.
-EXAM_SLOTS = 32
+VALIDATION_SLOTS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,34 +32,36 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Exam:
+class Validation:
     """The questions of one cell and how they are answered. No problem of it is ever scored on."""
 
     questions: tuple[Question, ...]
     sampling: Sampling
 
 
-class Examiner:
-    """An exam with its prompts as token ids, and the grader that marks it."""
+class Validator:
+    """A set of validation questions with its prompts as token ids, and the grader that marks it."""
 
-    def __init__(self, exam: Exam, base: LanguageModel, pool: GradingPool) -> None:
+    def __init__(self, validation: Validation, base: LanguageModel, pool: GradingPool) -> None:
         from potstill.models.model import prompt_tokens
 
-        self._exam = exam
+        self._validation = validation
         self._tokenizer = base.tokenizer
         self._pool = pool
-        prompts = [tuple(prompt_tokens(base.tokenizer, q.messages)) for q in exam.questions]
+        prompts = [tuple(prompt_tokens(base.tokenizer, q.messages)) for q in validation.questions]
         # A prompt that leaves no room is not asked, and so is not right.
         self._requests = [
-            Request(number, prompt, exam.sampling, draw_seed(exam.sampling, 0, 0, prompt))
+            Request(
+                number, prompt, validation.sampling, draw_seed(validation.sampling, 0, 0, prompt)
+            )
             for number, prompt in enumerate(prompts)
             if len(prompt) < base.context_tokens
         ]
 
     @property
     def questions(self) -> int:
-        """How many questions the exam has."""
-        return len(self._exam.questions)
+        """How many questions the validation has."""
+        return len(self._validation.questions)
 
     def count_right(self, trainee: Trainee) -> int:
         """Return how many questions the student as it is now answers rightly, by the symbolic
@@ -67,31 +69,33 @@ class Examiner:
         """
         answers = sorted(trainee.answer(self._requests), key=lambda done: done.key)
         verdicts = self._pool.grade(
-            (self._exam.questions[done.key].problem, self._response(done)) for done in answers
+            (self._validation.questions[done.key].problem, self._response(done)) for done in answers
         )
         return sum(verdict.outcome is Outcome.CORRECT for verdict in verdicts)
 
     def _response(self, done: Finished) -> Response:
-        problem_id = self._exam.questions[done.key].problem.id
+        problem_id = self._validation.questions[done.key].problem.id
         text = self._tokenizer.decode(done.tokens, skip_special_tokens=True)
         return Response("", problem_id, "", 0, 0, "", text, done.finish, 0, done.tokens_out, "")
 
 
 @contextmanager
-def open_examiner(exam: Exam | None, base: LanguageModel) -> Iterator[Examiner | None]:
-    """Yield an examiner with a grading process of its own; None where there is no exam.
+def open_validator(
+    validation: Validation | None, base: LanguageModel
+) -> Iterator[Validator | None]:
+    """Yield a validator with a grading process of its own; None where there is no validation.
 
-    Raises InputError for an exam without a question.
+    Raises InputError for a validation without a question.
     """
     from potstill.grading import GradingPool
 
-    if exam is None:
+    if validation is None:
         yield None
         return
-    if not exam.questions:
+    if not validation.questions:
         raise InputError(
             "select_by: accuracy needs validation problems, and there are none; raise "
             "split.valid, or choose by loss."
         )
     with GradingPool(workers=1) as pool:
-        yield Examiner(exam, base, pool)
+        yield Validator(validation, base, pool)

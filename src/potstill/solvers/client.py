@@ -21,7 +21,7 @@ from potstill.solvers.pacing import Limiter, Rate
 from potstill.solvers.parse import NotAReply, Parsed, parse_completion
 from potstill.solvers.transport import Failure, Fetched, NoRecord, Refused, Transport
 
-__all__ = ["Bought", "Buyer", "Errand", "Terms"]
+__all__ = ["ApiCall", "ApiClient", "Bought", "Terms"]
 
 _UNPROVEN_LOSSES = 5  # asks lost before the first reply ever: the endpoint, not the ask, is wrong
 _UNREACHABLE_TRIES = 3
@@ -49,7 +49,7 @@ class Terms:
 
 
 @dataclass(frozen=True, slots=True)
-class Errand:
+class ApiCall:
     """One reply to buy: its key, the request the key is of, and the body to send."""
 
     key: str
@@ -60,7 +60,7 @@ class Errand:
 
 @dataclass(frozen=True, slots=True)
 class Bought:
-    """What came of an errand: a committed reply, an error, or why it was not asked."""
+    """What came of a call: a committed reply, an error, or why it was not asked."""
 
     key: str
     parsed: Parsed | None = None
@@ -68,14 +68,14 @@ class Bought:
     unanswered: str = ""
 
 
-class Buyer:
-    """Buys errands concurrently. The thread starts with the first errand; always close it."""
+class ApiClient:
+    """Buys calls concurrently. The thread starts with the first call; always close it."""
 
     def __init__(self, terms: Terms, ledger: Ledger) -> None:
         self._terms = terms
         self._ledger = ledger
         self._out: queue.SimpleQueue[Bought | BaseException] = queue.SimpleQueue()
-        self._inbox: queue.SimpleQueue[list[Errand] | None] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[list[ApiCall] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._session: _Session | None = None
@@ -84,23 +84,23 @@ class Buyer:
 
     @property
     def window(self) -> int:
-        """How many errands may be with the buyer: in flight and as many ahead."""
+        """How many calls may be with the client: in flight and as many ahead."""
         limiter = self._session.limiter if self._session else None
         return 2 * int(limiter.limit) if limiter else 2 * min(64, self._terms.concurrency)
 
-    def send(self, errands: list[Errand]) -> None:
-        """Hand over the errands to be bought."""
-        if not errands:
+    def send(self, calls: list[ApiCall]) -> None:
+        """Hand over the calls to be bought."""
+        if not calls:
             return
         if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="buyer", daemon=True)
+            self._thread = threading.Thread(target=self._run, name="api-client", daemon=True)
             self._thread.start()
             self._started.wait()
         if self._loop is not None and self._session is not None:
-            self._loop.call_soon_threadsafe(self._session.start, errands)
+            self._loop.call_soon_threadsafe(self._session.start, calls)
 
     def take(self, block: bool) -> list[Bought]:
-        """Return what has come of errands since; waits for the first where ``block``. May raise."""
+        """Return what has come of calls since; waits for the first where ``block``. May raise."""
         ready: list[Bought] = []
         while True:
             try:
@@ -144,7 +144,7 @@ class Buyer:
 
 
 class _Session:
-    """The part of a buyer that lives in its event loop."""
+    """The part of a client that lives in its event loop."""
 
     def __init__(
         self, terms: Terms, ledger: Ledger, hand_over: Callable[[Bought | BaseException], None]
@@ -175,9 +175,9 @@ class _Session:
             reraise=True,
         )
 
-    def start(self, errands: list[Errand]) -> None:
-        for errand in errands:
-            task = asyncio.get_running_loop().create_task(self._buy(errand))
+    def start(self, calls: list[ApiCall]) -> None:
+        for call in calls:
+            task = asyncio.get_running_loop().create_task(self._buy(call))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
@@ -187,34 +187,34 @@ class _Session:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._transport.close()
 
-    async def _buy(self, errand: Errand) -> None:
+    async def _buy(self, call: ApiCall) -> None:
         try:
-            self._hand_over(await self._bought(errand))
+            self._hand_over(await self._bought(call))
         except asyncio.CancelledError:
             raise
         except BaseException as exc:
             self._hand_over(exc)
 
-    async def _bought(self, errand: Errand) -> Bought:
+    async def _bought(self, call: ApiCall) -> Bought:
         tries = 1
         try:
             try:
-                fetched, parsed = await self._attempt(errand)
+                fetched, parsed = await self._attempt(call)
             except Failure as first:
-                fetched, parsed, tries = await self._again(errand, first)
+                fetched, parsed, tries = await self._again(call, first)
         except NoRecord as exc:
             self._won()
             why = str(exc) or "the replay has no record of it"
-            self._note(errand, NO_RECORD, why)
-            return Bought(errand.key, unanswered=why)
+            self._note(call, NO_RECORD, why)
+            return Bought(call.key, unanswered=why)
         except _Stopped as exc:
-            return Bought(errand.key, unanswered=str(exc))
+            return Bought(call.key, unanswered=str(exc))
         except Refused as exc:
-            self._note(errand, "refused", str(exc))
+            self._note(call, "refused", str(exc))
             self._lost(str(exc), whole_endpoint=False)
-            return Bought(errand.key, error=str(exc))
+            return Bought(call.key, error=str(exc))
         except Failure as exc:
-            self._note(errand, exc.kind, exc.detail)
+            self._note(call, exc.kind, exc.detail)
             if exc.kind == "unreachable" and not self._transport.connected:
                 raise EndpointError(
                     f"{self._who} cannot be reached ({exc.detail}); check base_url and that the"
@@ -222,35 +222,35 @@ class _Session:
                 ) from exc
             why = f"no reply after {self._terms.retries + 1} tries ({exc.detail})"
             self._lost(why, whole_endpoint=True)
-            return Bought(errand.key, error=why)
+            return Bought(call.key, error=why)
         self._won()
-        await self._ledger.commit(self._entry(errand, fetched, parsed, tries - 1))
+        await self._ledger.commit(self._entry(call, fetched, parsed, tries - 1))
         if self._terms.stop is not never and not parsed.counted:
             raise EndpointError(
                 f"{self._who} does not say how many tokens its replies took, so no budget can be "
                 "kept to; ask an endpoint that reports usage, or take budget_usd out."
             )
-        return Bought(errand.key, parsed)
+        return Bought(call.key, parsed)
 
-    async def _again(self, errand: Errand, first: Failure) -> tuple[Fetched, Parsed, int]:
+    async def _again(self, call: ApiCall, first: Failure) -> tuple[Fetched, Parsed, int]:
         # tenacity costs a tenth of a millisecond a call, so only what failed once goes through it.
         failed: list[Failure] = [first]
 
         async def one() -> tuple[Fetched, Parsed]:
             if failed:
                 raise failed.pop()
-            return await self._attempt(errand)
+            return await self._attempt(call)
 
-        retrying = self._retrying.copy(before_sleep=partial(self._note_retry, errand))
+        retrying = self._retrying.copy(before_sleep=partial(self._note_retry, call))
         fetched: Fetched
         parsed: Parsed
         fetched, parsed = await retrying(one)
         return fetched, parsed, int(retrying.statistics["attempt_number"])
 
-    async def _attempt(self, errand: Errand) -> tuple[Fetched, Parsed]:
+    async def _attempt(self, call: ApiCall) -> tuple[Fetched, Parsed]:
         if reason := self._terms.stop():
             raise _Stopped(reason)
-        guess = self._guess_tokens(errand)
+        guess = self._guess_tokens(call)
         await self._requests.take()
         await self._tokens.take(guess)
         await self.limiter.acquire()
@@ -258,7 +258,7 @@ class _Session:
         try:
             if reason := self._terms.stop():
                 raise _Stopped(reason)
-            fetched = await self._transport.fetch(errand.body)
+            fetched = await self._transport.fetch(call.body)
             try:
                 parsed = parse_completion(fetched.raw)
             except NotAReply as exc:
@@ -283,23 +283,21 @@ class _Session:
         else:
             self.limiter.answered(fetched.seconds / max(1, parsed.tokens_out), slack_s=0.05)
 
-    def _guess_tokens(self, errand: Errand) -> float:
-        return self._usual_tokens or len(errand.body) / 4 + min(
-            errand.ask.sampling.max_tokens, 2048
-        )
+    def _guess_tokens(self, call: ApiCall) -> float:
+        return self._usual_tokens or len(call.body) / 4 + min(call.ask.sampling.max_tokens, 2048)
 
-    def _entry(self, errand: Errand, fetched: Fetched, parsed: Parsed, retries: int) -> Entry:
+    def _entry(self, call: ApiCall, fetched: Fetched, parsed: Parsed, retries: int) -> Entry:
         terms = self._terms
         cost = cost_usd(
             *(terms.model, parsed.tokens_in, parsed.tokens_cached, parsed.tokens_out),
             overrides=terms.prices,
         )
         return Entry(
-            key=errand.key,
+            key=call.key,
             stage=terms.stage,
             provider=terms.provider,
             model=terms.model,
-            request=errand.request,
+            request=call.request,
             raw=fetched.raw,
             tokens_in=parsed.tokens_in,
             tokens_out=parsed.tokens_out,
@@ -321,13 +319,13 @@ class _Session:
     def _wait_s(self, state: RetryCallState) -> float:
         return max(_failure(state).after_s, self._backoff(state))
 
-    def _note_retry(self, errand: Errand, state: RetryCallState) -> None:
+    def _note_retry(self, call: ApiCall, state: RetryCallState) -> None:
         failure = _failure(state)
-        self._note(errand, failure.kind, failure.detail)
+        self._note(call, failure.kind, failure.detail)
 
-    def _note(self, errand: Errand, kind: str, detail: str) -> None:
+    def _note(self, call: ApiCall, kind: str, detail: str) -> None:
         terms = self._terms
-        self._ledger.note(Event(terms.stage, terms.provider, terms.model, kind, detail, errand.key))
+        self._ledger.note(Event(terms.stage, terms.provider, terms.model, kind, detail, call.key))
 
     def _won(self) -> None:
         self._proven = True

@@ -13,23 +13,24 @@ import torch
 from potstill.errors import PotstillError
 from potstill.models.adapters import lora_layers
 from potstill.models.torch_base import Base
-from potstill.training import head_loss, trunk
+from potstill.training import activation_cache as cache
+from potstill.training import head_loss
+from potstill.training.activation_cache import (
+    ActivationCache,
+    CachePlan,
+    CacheUnused,
+    open_cache,
+    plan_cache,
+    split_body,
+)
 from potstill.training.batches import BatchStream, collate, epoch_batches
 from potstill.training.examples import EncodedExample, encode_examples
 from potstill.training.grid import Job, train_cells
-from potstill.training.levers import Levers
 from potstill.training.lora import attach_adapter, seed_adapter
 from potstill.training.lora_product import fuse_lora
+from potstill.training.optimizations import Optimizations
 from potstill.training.records import Cell
 from potstill.training.torch_trainee import TorchTrainee, open_torch_trainee, step_bytes
-from potstill.training.trunk import (
-    Trunk,
-    TrunkPlan,
-    TrunkUnused,
-    open_trunk,
-    plan_trunk,
-    split_body,
-)
 from support.plain_training import SHORT, losses, plain_losses
 from support.tiny_cell import make_examples
 
@@ -41,20 +42,23 @@ def encode(base: Base, count: int, first: int = 0) -> list[EncodedExample]:
 
 
 @contextmanager
-def with_trunk(base: Base, examples: list[EncodedExample]) -> Iterator[Trunk]:
-    plan = plan_trunk(base.model, TOP, examples, 100 * len(examples))
-    with open_trunk(base.body, plan, lambda note: None) as trunk:
-        assert isinstance(trunk, Trunk)
-        yield trunk
+def with_cache(base: Base, examples: list[EncodedExample]) -> Iterator[ActivationCache]:
+    plan = plan_cache(base.model, TOP, examples, 100 * len(examples))
+    with open_cache(base.body, plan, lambda note: None) as cache:
+        assert isinstance(cache, ActivationCache)
+        yield cache
 
 
 def curve(
-    base: Base, levers: Levers | None = None, seed: int = 0, trunk: Trunk | None = None
+    base: Base,
+    optimizations: Optimizations | None = None,
+    seed: int = 0,
+    cache: ActivationCache | None = None,
 ) -> list[float]:
     """20 training losses and the validation loss after them."""
     train, valid = encode(base, 37), [collate(encode(base, 9, first=100))]
     batches = BatchStream(train, TOP.batch_size, np.random.default_rng([seed, 1]))
-    with open_torch_trainee(base, TOP, seed, levers, trunk) as trainee:
+    with open_torch_trainee(base, TOP, seed, optimizations, cache) as trainee:
         found = [trainee.step([next(batches)], TOP.learning_rate_at(k)) for k in range(1, 21)]
         return [*found, trainee.validate(valid)]
 
@@ -89,10 +93,10 @@ def test_a_cached_trunk_gives_the_losses_of_the_whole_model(request, family: str
     base = request.getfixturevalue(family)
     whole = curve(base)
     with (
-        with_trunk(base, encode(base, 37) + encode(base, 9, first=100)) as trunk,
+        with_cache(base, encode(base, 37) + encode(base, 9, first=100)) as cache,
         counted(base.body.layers[0]) as ran,
     ):
-        cached = curve(base, trunk=trunk)
+        cached = curve(base, cache=cache)
     assert not ran
     assert cached == pytest.approx(whole, rel=1e-5)
     assert cached[19] < cached[0] - 0.1
@@ -100,8 +104,8 @@ def test_a_cached_trunk_gives_the_losses_of_the_whole_model(request, family: str
 
 def test_an_example_that_the_trunk_lacks_runs_through_the_whole_model(base: Base) -> None:
     whole = curve(base)
-    with with_trunk(base, encode(base, 20)) as trunk, counted(base.body.layers[0]) as ran:
-        assert curve(base, trunk=trunk) == pytest.approx(whole, rel=1e-5)
+    with with_cache(base, encode(base, 20)) as cache, counted(base.body.layers[0]) as ran:
+        assert curve(base, cache=cache) == pytest.approx(whole, rel=1e-5)
     assert ran
 
 
@@ -109,10 +113,10 @@ def test_an_example_that_the_trunk_lacks_runs_through_the_whole_model(base: Base
     "off", ["gathered_head", "cached_trunk", "fused_lora", "short_backward", "none", "all"]
 )
 def test_each_lever_alone_leaves_the_losses_of_a_plain_loop(base: Base, off: str) -> None:
-    names = {"none": [], "all": [k for k in Levers.model_fields if k != "buckets"]}
-    levers = Levers(**dict.fromkeys(names.get(off, [off]), False))
-    with with_trunk(base, encode(base, 37)) as trunk:
-        found = curve(base, levers, trunk=trunk)[:20]
+    names = {"none": [], "all": [k for k in Optimizations.model_fields if k != "buckets"]}
+    optimizations = Optimizations(**dict.fromkeys(names.get(off, [off]), False))
+    with with_cache(base, encode(base, 37)) as cache:
+        found = curve(base, optimizations, cache=cache)[:20]
     assert found == pytest.approx(plain_losses(base, TOP, 0, make_examples(37)), rel=2e-4)
 
 
@@ -173,9 +177,9 @@ def test_the_head_gives_the_loss_and_gradient_of_autograd(base: Base) -> None:
 @pytest.mark.parametrize("short", [True, False])
 def test_the_backward_pass_ends_at_the_lowest_adapted_layer(base: Base, short: bool) -> None:
     batch = collate(encode(base, 5))
-    levers = Levers(short_backward=short)
+    optimizations = Optimizations(short_backward=short)
     with (
-        open_torch_trainee(base, TOP, 0, levers) as trainee,
+        open_torch_trainee(base, TOP, 0, optimizations) as trainee,
         counted(base.body.layers[0]) as hidden,
     ):
         trainee.step([batch], 1e-3)
@@ -202,14 +206,14 @@ def test_a_grid_runs_the_lower_layers_once_per_example(
     monkeypatch.setattr(tempfile, "tempdir", str(scratch))
     train, valid = tuple(make_examples(20)), tuple(make_examples(5, first=100))
     notes: list[str] = []
-    # two cells use their 25 examples often enough for a trunk to pay, and one of them does not
+    # two cells use their 25 examples often enough for a cache to pay, and one of them does not
     validations = TOP.steps // TOP.validate_every + 1
     uses_of_one = (TOP.steps * TOP.batch_size + 5 * validations) / 25
-    monkeypatch.setattr(trunk, "_FEWEST_USES", 1.5 * uses_of_one)
+    monkeypatch.setattr(cache, "_FEWEST_USES", 1.5 * uses_of_one)
 
-    def train_grid(folder: Path, levers: Levers, left: int = 2) -> list[Any]:
+    def train_grid(folder: Path, optimizations: Optimizations, left: int = 2) -> list[Any]:
         jobs = [
-            Job(Cell("R1", seed), train, valid, TOP, folder / str(seed), "data", levers)
+            Job(Cell("R1", seed), train, valid, TOP, folder / str(seed), "data", optimizations)
             for seed in range(2)
         ]
         told = notes.append
@@ -217,7 +221,7 @@ def test_a_grid_runs_the_lower_layers_once_per_example(
         return [r for _, r in done]
 
     with counted(base.body.layers[0]) as ran:
-        cached = train_grid(tmp_path / "a", Levers())
+        cached = train_grid(tmp_path / "a", Optimizations())
     # Besides, the split was tried out on a few tokens, in parts and whole.
     assert len(ran) == 25 + 2
     size_gb = sum(len(e.tokens) for e in encode(base, 20) + encode(base, 5, 100)) * 32 * 4 / 1e9
@@ -226,12 +230,12 @@ def test_a_grid_runs_the_lower_layers_once_per_example(
         "until the last cell is trained"
     ]
     assert list(scratch.iterdir()) == []
-    whole = train_grid(tmp_path / "b", Levers(cached_trunk=False))
+    whole = train_grid(tmp_path / "b", Optimizations(cached_trunk=False))
     assert len(notes) == 1
     for mine, plain in zip(cached, whole, strict=True):
         assert losses(mine) == pytest.approx(losses(plain), rel=1e-5)
-    # what is left of a grid that was cut off has the same trunk, though it alone does not pay
-    (last,) = train_grid(tmp_path / "c", Levers(), left=1)
+    # what is left of a grid that was cut off has the same cache, though it alone does not pay
+    (last,) = train_grid(tmp_path / "c", Optimizations(), left=1)
     assert losses(last) == losses(cached[1])
 
 
@@ -240,18 +244,18 @@ def test_the_bits_of_a_cached_example_do_not_hang_on_its_company(base: Base) -> 
     batch = collate(examples[3:5])
     found = []
     for company in (examples, examples[4:2:-1]):
-        with with_trunk(base, company) as trunk:
-            found.append(trunk.hidden(batch, "cpu"))
+        with with_cache(base, company) as cache:
+            found.append(cache.hidden(batch, "cpu"))
     assert torch.equal(*found)
 
 
 def test_a_disk_too_small_turns_the_trunk_off(base: Base, tmp_path: Path) -> None:
-    plan = TrunkPlan(1, tuple(encode(base, 5)), 10.0, bytes_per_token=2**50)
+    plan = CachePlan(1, tuple(encode(base, 5)), 10.0, bytes_per_token=2**50)
     notes: list[str] = []
-    with open_trunk(base.body, plan, notes.append, tmp_path) as trunk:
-        assert isinstance(trunk, TrunkUnused)
+    with open_cache(base.body, plan, notes.append, tmp_path) as cache:
+        assert isinstance(cache, CacheUnused)
         assert list(tmp_path.iterdir()) == []
-    assert notes[0].startswith("No cached trunk: it takes ")
+    assert notes[0].startswith("No activation cache: it takes ")
     assert f"GB and {tmp_path} has " in notes[0]
 
 
@@ -264,20 +268,20 @@ def test_a_trunk_that_would_not_pay_or_not_be_exact_is_refused(base: Base) -> No
     granite = GraniteForCausalLM(GraniteConfig(**shape, **heads, embedding_multiplier=12.0))
     gpt2 = GPT2LMHeadModel(GPT2Config(vocab_size=384, n_embd=32, n_layer=3, n_head=4))
     refused = {
-        "LoRA is on the lowest layer": plan_trunk(base.model, SHORT, examples, 800),
-        "used 1.12 times": plan_trunk(base.model, TOP, examples, 9),
-        "there are no examples": plan_trunk(base.model, TOP, [], 9),
+        "LoRA is on the lowest layer": plan_cache(base.model, SHORT, examples, 800),
+        "used 1.12 times": plan_cache(base.model, TOP, examples, 9),
+        "there are no examples": plan_cache(base.model, TOP, [], 9),
         # Granite scales what it is given for embeddings.
-        "GraniteModel does more than run its layers": plan_trunk(granite, TOP, examples, 800),
-        "GPT2Model is not built of layers": plan_trunk(gpt2, TOP, examples, 800),
+        "GraniteModel does more than run its layers": plan_cache(granite, TOP, examples, 800),
+        "GPT2Model is not built of layers": plan_cache(gpt2, TOP, examples, 800),
     }
     for reason, plan in refused.items():
-        assert isinstance(plan, TrunkUnused)
+        assert isinstance(plan, CacheUnused)
         assert reason in plan.reason
     base.model.config.attention_dropout = 0.1
-    dropping = plan_trunk(base.model, TOP, examples, 800)
+    dropping = plan_cache(base.model, TOP, examples, 800)
     base.model.config.attention_dropout = 0.0
-    assert isinstance(dropping, TrunkUnused)
+    assert isinstance(dropping, CacheUnused)
 
 
 def test_the_parts_of_a_body_leave_it_whole(base: Base) -> None:

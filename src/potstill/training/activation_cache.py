@@ -1,5 +1,5 @@
 # ruff: noqa: N803, N806 (axes are suffixes of tensor names)
-"""The cached trunk: what the frozen lower layers make of each example, computed once per grid.
+"""The activation cache: what the frozen lower layers make of each example, computed once per grid.
 
 Layers below the lowest adapted one see neither adapter nor dropout, so their outputs are the same
 for every seed, epoch and level of one base. They are kept in one memory-mapped file on disk.
@@ -25,12 +25,12 @@ from potstill.training.examples import EncodedExample
 from potstill.training.recipe import Recipe
 
 __all__ = [
-    "Trunk",
-    "TrunkPlan",
-    "TrunkUnused",
+    "ActivationCache",
+    "CachePlan",
+    "CacheUnused",
     "lowest_adapted_layer",
-    "open_trunk",
-    "plan_trunk",
+    "open_cache",
+    "plan_cache",
     "split_body",
 ]
 
@@ -41,15 +41,15 @@ _SPARE_BYTES = 2**30
 
 
 @dataclass(frozen=True, slots=True)
-class TrunkUnused:
-    """Why there is no cached trunk."""
+class CacheUnused:
+    """Why there is no activation cache."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class TrunkPlan:
-    """What a trunk would hold: ``layers`` lower layers' outputs of distinct examples.
+class CachePlan:
+    """What an activation cache would hold: ``layers`` lower layers' outputs of distinct examples.
 
     ``uses`` is how often an example is run in training and validation, on average.
     """
@@ -70,7 +70,7 @@ class TrunkPlan:
         return self.tokens * self.bytes_per_token
 
 
-class Trunk:
+class ActivationCache:
     """The lower layers' outputs of every planned example, by token content."""
 
     def __init__(self, layers: int, hidden_TD: torch.Tensor, starts: dict[bytes, int]) -> None:
@@ -117,21 +117,22 @@ def split_body(body: Any, layer: int) -> tuple[Any, Any]:
 
 
 @contextmanager
-def open_trunk(
+def open_cache(
     body: Any,
-    plan: TrunkPlan | TrunkUnused,
+    plan: CachePlan | CacheUnused,
     announce: Callable[[str], None],
     folder: Path | None = None,
-) -> Iterator[Trunk | TrunkUnused]:
-    """Yield the trunk of ``plan``, deleted when the ``with`` ends; or why it is not used.
+) -> Iterator[ActivationCache | CacheUnused]:
+    """Yield the activation cache of ``plan``, deleted when the ``with`` ends; or why it is not
+    used.
 
     ``announce`` is told either before anything is written. The file's ``folder`` is the system's
     temporary one by default.
     """
     scratch = Path(folder or tempfile.gettempdir())
     planned = _refuse_large(plan, scratch)
-    if isinstance(planned, TrunkUnused):
-        announce(f"No cached trunk: {planned.reason}")
+    if isinstance(planned, CacheUnused):
+        announce(f"No activation cache: {planned.reason}")
         yield planned
         return
     announce(
@@ -143,53 +144,53 @@ def open_trunk(
         try:
             _reserve(path, planned.size_bytes)
         except OSError as exc:
-            unused = TrunkUnused(f"{scratch} refused {_gigabytes(planned.size_bytes)} ({exc})")
-            announce(f"No cached trunk: {unused.reason}")
+            unused = CacheUnused(f"{scratch} refused {_gigabytes(planned.size_bytes)} ({exc})")
+            announce(f"No activation cache: {unused.reason}")
             yield unused
             return
         yield _fill(body, planned, path)
 
 
-def plan_trunk(
+def plan_cache(
     model: Any, recipe: Recipe, examples: Sequence[EncodedExample], runs: int
-) -> TrunkPlan | TrunkUnused:
+) -> CachePlan | CacheUnused:
     """Return what to cache for ``runs`` runs over ``examples`` in all, or why it would not pay."""
     config = model.config
     layer = lowest_adapted_layer(config.num_hidden_layers, recipe)
     if layer == 0:
-        return TrunkUnused("LoRA is on the lowest layer, so nothing is below it")
+        return CacheUnused("LoRA is on the lowest layer, so nothing is below it")
     if getattr(config, "attention_dropout", 0.0):
-        return TrunkUnused("the model has attention dropout, so its layers differ at every step")
+        return CacheUnused("the model has attention dropout, so its layers differ at every step")
     if not examples:
-        return TrunkUnused("there are no examples")
+        return CacheUnused("there are no examples")
     distinct = {_key(e.tokens): e for e in examples}
     uses = runs / len(distinct)
     if uses < _FEWEST_USES:
-        return TrunkUnused(f"an example is used {uses:.2f} times, too few to pay for the pass")
+        return CacheUnused(f"an example is used {uses:.2f} times, too few to pay for the pass")
     decoder = model.get_decoder()
     if not all(hasattr(decoder, name) for name in ("layers", "norm", "embed_tokens")):
-        return TrunkUnused(f"{type(decoder).__name__} is not built of layers and a final norm")
+        return CacheUnused(f"{type(decoder).__name__} is not built of layers and a final norm")
     if not _splits(decoder, layer):
-        return TrunkUnused(f"{type(decoder).__name__} does more than run its layers in order")
+        return CacheUnused(f"{type(decoder).__name__} does more than run its layers in order")
     weight = decoder.embed_tokens.weight
     bytes_per_token = weight.shape[1] * weight.element_size()
-    return TrunkPlan(layer, tuple(distinct.values()), uses, bytes_per_token)
+    return CachePlan(layer, tuple(distinct.values()), uses, bytes_per_token)
 
 
-def _refuse_large(plan: TrunkPlan | TrunkUnused, folder: Path) -> TrunkPlan | TrunkUnused:
+def _refuse_large(plan: CachePlan | CacheUnused, folder: Path) -> CachePlan | CacheUnused:
     """Return the plan, or that the disk under ``folder`` is too small for it."""
-    if isinstance(plan, TrunkUnused):
+    if isinstance(plan, CacheUnused):
         return plan
     free_bytes = shutil.disk_usage(folder).free
     if plan.size_bytes + _SPARE_BYTES <= free_bytes:
         return plan
-    return TrunkUnused(
+    return CacheUnused(
         f"it takes {_gigabytes(plan.size_bytes)} and {folder} has {_gigabytes(free_bytes)} free"
     )
 
 
 @torch.no_grad()
-def _fill(body: Any, plan: TrunkPlan, path: Path) -> Trunk:
+def _fill(body: Any, plan: CachePlan, path: Path) -> ActivationCache:
     lower, _ = split_body(body, plan.layers)
     weight = body.embed_tokens.weight
     width = weight.shape[1]
@@ -209,7 +210,7 @@ def _fill(body: Any, plan: TrunkPlan, path: Path) -> Trunk:
         hidden_TD[start:stop] = hidden_1TD[0].cpu()
         starts[_key(example.tokens)] = start
         start = stop
-    return Trunk(plan.layers, hidden_TD, starts)
+    return ActivationCache(plan.layers, hidden_TD, starts)
 
 
 def _with_layers(body: Any, which: slice) -> Any:

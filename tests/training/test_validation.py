@@ -16,12 +16,12 @@ from potstill.models.torch_base import load_base
 from potstill.pocket import STUDENT_PATH
 from potstill.records import Outcome, Problem, Sampling, TextGold
 from potstill.solvers.local import LocalSolver
-from potstill.training.exam import Exam, Question
 from potstill.training.examples import Example
 from potstill.training.loop import train_cell
 from potstill.training.recipe import Recipe
 from potstill.training.records import Cell, TrainedCell
 from potstill.training.student_folder import read_history
+from potstill.training.validation import Question, Validation
 
 NUMBERS = ("two", "three", "four", "five", "six", "seven", "eight", "nine")
 PROBLEMS = [
@@ -41,7 +41,7 @@ def asked(problem: Problem) -> tuple[Message, ...]:
 # The student learns to say seven; the validation texts say otherwise, so their loss only grows.
 TRAIN = [Example(p.id, asked(p), "\\boxed{7}") for p in PROBLEMS[:4]]
 VALID = [Example(p.id, asked(p), "\\boxed{1}") for p in PROBLEMS[4:]]
-EXAM = Exam(tuple(Question(p, asked(p)) for p in PROBLEMS[4:]), SAMPLING)
+VALIDATION = Validation(tuple(Question(p, asked(p)) for p in PROBLEMS[4:]), SAMPLING)
 
 
 @pytest.fixture(scope="module", params=["torch", "mlx"])
@@ -55,9 +55,13 @@ def base(request: pytest.FixtureRequest) -> Any:
     return load_mlx_base(STUDENT_PATH)
 
 
-def train(base: Any, out: Path, select_by: str, exam: Exam | None = EXAM) -> TrainedCell:
+def train(
+    base: Any, out: Path, select_by: str, validation: Validation | None = VALIDATION
+) -> TrainedCell:
     recipe = RECIPE.model_copy(update={"select_by": select_by})
-    return train_cell(base, Cell("R1", 0), TRAIN, VALID, recipe, out, data_hash="", exam=exam)
+    return train_cell(
+        base, Cell("R1", 0), TRAIN, VALID, recipe, out, data_hash="", validation=validation
+    )
 
 
 def count_right(base: Any, adapter: Path, ledger: Ledger) -> int:
@@ -83,13 +87,13 @@ def test_the_checkpoint_is_the_one_that_answers_most_rightly(base: Any, tmp_path
         assert count_right(base, tmp_path / "by-accuracy", ledger) == best.validation_right
         assert count_right(base, tmp_path / "by-loss", ledger) < best.validation_right
     assert read_history(tmp_path / "by-accuracy") == chosen.history
-    # the exam moved nothing: both runs took the same steps
+    # the validation moved nothing: both runs took the same steps
     assert [p.train_loss for p in chosen.history] == [p.train_loss for p in by_loss.history]
 
 
 def test_without_questions_nothing_is_trained(base: Any, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="needs validation problems"):
-        train(base, tmp_path / "x", "accuracy", Exam((), SAMPLING))
-    with pytest.raises(InputError, match="was given no exam"):
+        train(base, tmp_path / "x", "accuracy", Validation((), SAMPLING))
+    with pytest.raises(InputError, match="was given no validation questions"):
         train(base, tmp_path / "x", "accuracy", None)
     assert not (tmp_path / "x").exists()

@@ -1,4 +1,4 @@
-"""What the cluster's tests share: questions, a crew that loses shards, workers that end."""
+"""What the cluster's tests share: questions, a pool that loses shards, workers that end."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from typing import Any
 import psutil
 
 from potstill.chat import Ask, Message
-from potstill.cluster.crew import Lost
 from potstill.cluster.options import ClusterOptions
 from potstill.cluster.shards import Shard, ShardDone
 from potstill.cluster.spec import BaseSpec
 from potstill.cluster.worker import Worker
+from potstill.cluster.worker_pool import Lost
 from potstill.problems.overlap.forest import Partners, Seeking
 from potstill.problems.overlap.sketches import Sketched
 from potstill.records import Sampling
@@ -88,8 +88,8 @@ class Mortal(Worker):
             os._exit(1)
 
 
-class LossyCrew:
-    """A crew of one worker in this process, which seeded chance ends within its shards.
+class LossyPool:
+    """A pool of one worker in this process, which seeded chance ends within its shards.
 
     The first shard is always lost, unless ``loss`` is 0.
     """
@@ -122,8 +122,8 @@ class LossyCrew:
             yield shard, Lost("its worker was lost")
 
 
-class LosingCrew:
-    """A crew of three in this process, ended by seeded chance; its parts end in any order."""
+class LosingPool:
+    """A pool of three in this process, ended by seeded chance; its parts end in any order."""
 
     size = 3
 

@@ -15,7 +15,7 @@ from potstill.cluster.spec import BaseSpec
 from potstill.cluster.worker import Worker
 from potstill.errors import PotstillError
 
-__all__ = ["Crew", "Lost", "open_crew"]
+__all__ = ["Lost", "WorkerPool", "open_worker_pool"]
 
 T = TypeVar("T")
 
@@ -35,7 +35,7 @@ class Lost:
 
 
 @dataclass(eq=False, slots=True)
-class _Hand:
+class _Member:
     """A worker, and the call under way: its joining, its loading of the base, or a task."""
 
     actor: Any
@@ -46,7 +46,7 @@ class _Hand:
     loaded: bool = False
 
 
-class Crew:
+class WorkerPool:
     """Workers on a cluster, each of which loads the base once, when it is first needed.
 
     Open it with :func:`open_crew`.
@@ -73,7 +73,7 @@ class Crew:
             memory=int(options.memory_gb * 2**30) or None,
             max_concurrency=2,  # it trains, and tells how far it is
         )
-        self._hands = [self._hire() for _ in range(size)]
+        self._members = [self._start_another() for _ in range(size)]
 
     def work(
         self,
@@ -96,8 +96,8 @@ class Crew:
         try:
             yield from self._work(lambda actor: getattr(actor, method), take, watch, beside, base)
         finally:  # what is under way is of no use to anyone if the caller stops here
-            for hand in [hand for hand in self._hands if hand.task is not None]:
-                self._renew(hand)
+            for member in [member for member in self._members if member.task is not None]:
+                self._renew(member)
 
     def _work(
         self,
@@ -109,34 +109,34 @@ class Crew:
     ) -> Iterator[tuple[T, Any]]:
         quiet_since = time.monotonic()
         while self._hand_out(method, take, beside, base):
-            calls = [hand.call for hand in self._hands if hand.call is not None]
+            calls = [member.call for member in self._members if member.call is not None]
             ended, _ = self._ray.wait(calls, num_returns=1, timeout=_POLL_S)
             if watch is not None:
                 self._tell(watch)
-            busy = any(hand.task is not None for hand in self._hands)
+            busy = any(member.task is not None for member in self._members)
             quiet_since = time.monotonic() if busy or ended else quiet_since
             self._check_patience(time.monotonic() - quiet_since)
-            for hand in [hand for hand in self._hands if hand.call in ended]:
-                task, outcome = hand.task, self._outcome(hand)
+            for member in [member for member in self._members if member.call in ended]:
+                task, outcome = member.task, self._outcome(member)
                 if task is not None:
                     yield task, outcome
 
     def wait(self) -> None:
         """Have every worker load the base. Raises as ``work`` does."""
-        while waiting := [hand for hand in self._hands if not hand.loaded]:
-            for hand in waiting:
-                if hand.call is None:
-                    self._load(hand)
-            ended, _ = self._ray.wait([hand.call for hand in waiting], timeout=_START_LIMIT_S)
+        while waiting := [member for member in self._members if not member.loaded]:
+            for member in waiting:
+                if member.call is None:
+                    self._load(member)
+            ended, _ = self._ray.wait([member.call for member in waiting], timeout=_START_LIMIT_S)
             if not ended:
                 self._check_patience(math.inf)
-            for hand in [hand for hand in waiting if hand.call in ended]:
-                self._outcome(hand)
+            for member in [member for member in waiting if member.call in ended]:
+                self._outcome(member)
 
     def close(self) -> None:
         """End the workers."""
-        for hand in self._hands:
-            self._ray.kill(hand.actor)
+        for member in self._members:
+            self._ray.kill(member.actor)
 
     def _hand_out(
         self,
@@ -146,23 +146,23 @@ class Crew:
         base: bool,
     ) -> bool:
         """Return whether anything is left to wait for, after every idle worker was given a task."""
-        for hand in self._hands:
-            if hand.call is None and base and not hand.loaded:
-                self._load(hand)
-            elif hand.call is None:
+        for member in self._members:
+            if member.call is None and base and not member.loaded:
+                self._load(member)
+            elif member.call is None:
                 task = take()
                 if task is None:
-                    return any(hand.task is not None for hand in self._hands)
-                hand.task, hand.call = task, method(hand.actor).remote(task, *beside)
+                    return any(member.task is not None for member in self._members)
+                member.task, member.call = task, method(member.actor).remote(task, *beside)
         return True
 
-    def _outcome(self, hand: _Hand) -> Any:
-        """Return what the call that ended came to; the hand is idle, or a new one is in its
+    def _outcome(self, member: _Member) -> Any:
+        """Return what the call that ended came to; the member is idle, or a new one is in its
         place.
         """
         errors = self._ray.exceptions
-        was_starting, call = hand.starting, hand.call
-        hand.call, hand.task, hand.starting = None, None, False
+        was_starting, call = member.starting, member.call
+        member.call, member.task, member.starting = None, None, False
         try:
             result = self._ray.get(call)
         except errors.RayTaskError as exc:
@@ -172,18 +172,18 @@ class Crew:
                 raise PotstillError(f"A worker could not start: {_told(exc.cause)}.") from exc
             return Lost(_told(exc.cause))
         except errors.RayError as exc:
-            self._replace(hand, was_starting)
+            self._replace(member, was_starting)
             return Lost(f"its worker was lost ({type(exc).__name__})")
         if was_starting:
-            hand.joined, hand.loaded = True, hand.joined
-        if hand.loaded or not was_starting:
+            member.joined, member.loaded = True, member.joined
+        if member.loaded or not was_starting:
             self._lost_loading = 0
         return result
 
-    def _load(self, hand: _Hand) -> None:
-        hand.call, hand.starting = hand.actor.load.remote(), True
+    def _load(self, member: _Member) -> None:
+        member.call, member.starting = member.actor.load.remote(), True
 
-    def _replace(self, hand: _Hand, was_starting: bool) -> None:
+    def _replace(self, member: _Member, was_starting: bool) -> None:
         self._lost_loading += was_starting
         if self._lost_loading > self._retries * self.size:
             raise PotstillError(
@@ -191,19 +191,19 @@ class Crew:
                 "likely for want of memory; raise cluster.memory_gb or lower cluster.workers."
             )
         self._note("A worker was lost; another one takes its place.")
-        self._renew(hand)  # one that is only out of reach must not go on
+        self._renew(member)  # one that is only out of reach must not go on
 
-    def _renew(self, hand: _Hand) -> None:
-        self._ray.kill(hand.actor)
-        self._hands[self._hands.index(hand)] = self._hire()
+    def _renew(self, member: _Member) -> None:
+        self._ray.kill(member.actor)
+        self._members[self._members.index(member)] = self._start_another()
 
-    def _hire(self) -> _Hand:
+    def _start_another(self) -> _Member:
         actor = self._actor.remote()
-        return _Hand(actor, actor.join.remote(self._spec))
+        return _Member(actor, actor.join.remote(self._spec))
 
     def _tell(self, watch: Callable[[Any], None]) -> None:
         """Pass on what the busy workers report; one that does not answer is passed over."""
-        asked = [hand.actor.reports.remote() for hand in self._hands if hand.joined]
+        asked = [member.actor.reports.remote() for member in self._members if member.joined]
         answered, _ = self._ray.wait(asked, num_returns=len(asked), timeout=5) if asked else ([], 0)
         for call in answered:
             try:
@@ -227,24 +227,24 @@ class Crew:
 
 
 @contextmanager
-def open_crew(
+def open_worker_pool(
     on: str,
     spec: BaseSpec,
     options: ClusterOptions,
     note: Callable[[str], None],
     actor: type[Worker] = Worker,
-) -> Iterator[Crew]:
+) -> Iterator[WorkerPool]:
     """Yield the workers that fit on the cluster ``on`` names, ended with the ``with``.
 
     Raises InputError where there is no such cluster or no room on it.
     """
     with joined(on) as ray:
-        crew = Crew(ray, places(ray, options), spec, options, note, actor)
-        note(f"Ray: {crew.size} workers of {options.described}.")
+        workers = WorkerPool(ray, places(ray, options), spec, options, note, actor)
+        note(f"Ray: {workers.size} workers of {options.described}.")
         try:
-            yield crew
+            yield workers
         finally:
-            crew.close()
+            workers.close()
 
 
 def _told(exc: BaseException) -> str:

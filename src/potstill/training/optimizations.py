@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["Levers"]
+__all__ = ["Optimizations"]
 
 
-class Levers(BaseModel):
+class Optimizations(BaseModel):
     """How the torch backend saves work; all on by default.
 
     But for ``buckets`` they change what is trained by no more than rounding, so they are no part of
