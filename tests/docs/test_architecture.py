@@ -13,7 +13,8 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from doc_blocks import DOCS
+import yaml
+from doc_blocks import DOCS, pages
 
 from potstill import plugins
 from potstill.chat import Ask, Completion, Message, SolverPlugin, Unanswered
@@ -89,6 +90,28 @@ def test_a_path_that_is_named_is_there(text: str) -> None:
     assert {x for x in paths if not ((PACKAGE / x).exists() or (ROOT / x).exists())} == set()
 
 
+@pytest.mark.parametrize("page", [*pages(), ROOT / "README.md"], ids=lambda p: p.stem)
+def test_a_module_that_a_page_names_is_there(page: Path) -> None:
+    if page.stem == "log":
+        return  # it tells of what was, under the names of its day
+    named = {
+        x for x in _CODE.findall(page.read_text("utf-8")) if re.fullmatch(r"[\w/]+/\w+\.py", x)
+    }
+    modules = set(re.findall(r"`(potstill\.[a-z_.]+\.[a-z_]+)`", page.read_text("utf-8")))
+    named |= {f"{x.removeprefix('potstill.').replace('.', '/')}.py" for x in modules}
+    assert {x for x in named if not ((PACKAGE / x).exists() or (ROOT / x).exists())} == set()
+
+
+def test_the_map_of_the_readme_is_short_and_true() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Where things are")[2]
+    lines = text.split("```")[1].strip().splitlines()
+    assert len(lines) <= 18
+    named = {x for line in lines for x in re.findall(r"^ *((?:[\w.]+/?  ?)+)", line)}
+    places = {x for names in named for x in names.split() if x.endswith(("/", ".py"))}
+    assert {f"{x.name}/" for x in PACKAGE.iterdir() if (x / "__init__.py").is_file()} <= places
+    assert {x for x in places if not ((PACKAGE / x).exists() or (ROOT / x).exists())} == set()
+
+
 def test_every_package_is_on_the_map() -> None:
     there = {f"{x.parent.relative_to(PACKAGE)}/" for x in PACKAGE.rglob("*/__init__.py")}
     on_top = {x.name for x in PACKAGE.glob("*.py") if not x.name.startswith("__")}
@@ -122,6 +145,14 @@ def test_the_walk_is_short() -> None:
     steps = re.findall(r"^(\d+)\. ", section("The walk of one problem"), re.MULTILINE)
     assert [int(x) for x in steps] == list(range(1, len(steps) + 1))
     assert 10 <= len(steps) <= 20
+
+
+def test_the_citation_is_of_this_version() -> None:
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert (
+        cited["version"]
+        == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    )
 
 
 @pytest.fixture(scope="module")
