@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 import yaml
-from doc_blocks import DOCS, pages
 
 from potstill import plugins
 from potstill.chat import Ask, Completion, Message, SolverPlugin, Unanswered
@@ -31,6 +30,7 @@ from potstill.problems.raw import ProblemSource
 from potstill.records import Finish, Outcome, Problem, Sampling, SetAsideReason, TextGold
 from potstill.solvers.kept import KeptReplies
 from potstill.study.schema import Agent
+from support.doc_blocks import DOCS, pages
 
 ROOT = DOCS.parent
 PACKAGE = ROOT / "src" / "potstill"

@@ -245,7 +245,7 @@ def _advance(
         if validator is not None and math.isfinite(validation_loss):
             right = validator.count_right(trainee)
         run.validation_s += time.perf_counter() - started
-        _judge(run, validation_loss, right or 0, trainee, recipe)
+        _keep_if_best(run, validation_loss, right or 0, trainee, recipe)
     point = HistoryPoint(run.step, train_loss, validation_loss, rate, tokens_per_s, right)
     run.history.append(point)
     return point
@@ -297,7 +297,7 @@ def _under(prefix: str, arrays: Mapping[str, Any]) -> dict[str, Any]:
     return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
 
 
-def _judge(run: _Run, loss: float, right: int, trainee: Trainee, recipe: Recipe) -> None:
+def _keep_if_best(run: _Run, loss: float, right: int, trainee: Trainee, recipe: Recipe) -> None:
     """Keep the present weights if they are the best yet; say so if the run should end.
 
     Without a validation ``right`` is always 0, and the loss alone decides.
