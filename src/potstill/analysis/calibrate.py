@@ -14,9 +14,13 @@ import numpy as np
 
 from potstill.pipeline.context import Run
 from potstill.pipeline.run import open_run, read_lessons
+from potstill.pipeline.students import plan_grid
 from potstill.progress import Progress, quiet
 from potstill.study.schema import Study
+from potstill.training.batches import BatchStream, epoch_batches, validation_batches
 from potstill.training.diagnosis import Diagnosis, diagnose, write_diagnosis
+from potstill.training.grid import is_small, train_cells, with_one_thread
+from potstill.training.loop import encode_sets
 from potstill.training.opening import open_trainee
 
 if TYPE_CHECKING:
@@ -57,8 +61,6 @@ def diagnose_study(
     The run is the study's recipe over ``iterations`` without early stopping; ``iterations: auto``
     reads what is written. Raises what the stages raise.
     """
-    from potstill.training.grid import train_cells
-
     recipe = study.training.model_copy(
         update={
             "iterations": iterations,
@@ -144,8 +146,6 @@ def print_times(found: Sequence[CellTime], console: Console) -> None:
 def _jobs(
     study: Study, directory: Path, progress: Progress, recipe: Recipe | None = None
 ) -> Iterator[tuple[Run, list[Job]]]:
-    from potstill.pipeline.students import plan_grid
-
     with ExitStack() as stack:
         run = open_run(study, directory, progress, stack)
         made = read_lessons(run)
@@ -155,10 +155,6 @@ def _jobs(
 
 
 def _time_cell(run: Run, job: Job, cells: int) -> CellTime:
-    from potstill.training.batches import BatchStream, epoch_batches, validation_batches
-    from potstill.training.grid import is_small, with_one_thread
-    from potstill.training.loop import encode_sets
-
     base = run.base()
     recipe = (with_one_thread(job) if is_small(base) else job).recipe
     train, valid = encode_sets(base, job.cell, job.train, job.valid, recipe)

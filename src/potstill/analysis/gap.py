@@ -10,17 +10,26 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from potstill import evaluation
+from potstill.chat import Ask, render_messages
 from potstill.errors import InputError
 from potstill.grading.maths.kinds import infer_kind
+from potstill.pipeline.asking import teacher_condition
+from potstill.pipeline.assemble import answered, scored_groups
 from potstill.pipeline.context import Run, Unfinished
 from potstill.pipeline.directory import StudyDirectory
 from potstill.pipeline.estimate import Call, Estimate, estimate
 from potstill.pipeline.made import Answers
 from potstill.pipeline.plan import model_of, print_calls, sides_of
+from potstill.pipeline.rating import rate
 from potstill.pipeline.run import evaluate, open_run, read_stages
+from potstill.problems import load_problems
 from potstill.progress import TerminalProgress, quiet
 from potstill.records import Finish, Problem, Role, Split
 from potstill.report.gaps import Gaps, gap_sentences, gaps_everywhere
+from potstill.report.numbers import written
+from potstill.report.phrases import listed, shown
+from potstill.report.terminal import gap_table
 from potstill.study.schema import Study, load_study
 
 if TYPE_CHECKING:
@@ -67,8 +76,6 @@ class Found:
 
     def plain(self) -> dict[str, Any]:
         """Return everything found, as JSON holds it."""
-        from potstill.report.numbers import written
-
         sentences = [gap_sentences(x) for x in self.gaps]
         found: dict[str, Any] = written(self)
         for made, said in zip(found["gaps"], sentences, strict=True):
@@ -164,8 +171,6 @@ def sample_gaps(
 
 def print_price(study: Study, directory: Path, sample: Sample, console: Console) -> None:
     """Print what asking the sample will take and cost. Sends and writes nothing."""
-    from potstill.problems import load_problems
-
     problems = load_problems(study.problems, infer=infer_kind).problems
     drawn, of = _draw(problems, sides_of(study, problems), sample)
     console.print(f"{of}.", highlight=False)
@@ -198,8 +203,6 @@ def _asked(run: Run, drawn: Sequence[Problem]) -> tuple[Sequence[Problem], list[
     """Return the sample with its difficulty, where the study has it, and the answers of both
     solvers.
     """
-    from potstill.pipeline.rating import rate
-
     rated = rate(run, drawn)
     return rated, evaluate(run, (), (), rated, Split.TRAIN)
 
@@ -215,10 +218,6 @@ def _kept(run: Run, drawn: Sequence[Problem]) -> tuple[Sequence[Problem], list[A
 
 
 def _found(study: Study, of: str, problems: Sequence[Problem], cells: Sequence[Answers]) -> Found:
-    from potstill import evaluation
-    from potstill.pipeline.assemble import answered, scored_groups
-    from potstill.report.numbers import written
-
     conditions = {cell.condition.condition_id: cell.condition for cell in cells}
     rows = answered(cells, scored_groups(study, problems))
     compared = evaluation.evaluate(rows, conditions).comparisons
@@ -227,9 +226,6 @@ def _found(study: Study, of: str, problems: Sequence[Problem], cells: Sequence[A
 
 
 def _price(run: Run, drawn: Sequence[Problem]) -> list[Estimate]:
-    from potstill.chat import Ask, render_messages
-    from potstill.pipeline.asking import teacher_condition
-
     condition = teacher_condition(run.study, drawn)
     key_of = getattr(run.agent("teacher"), "key_of", None)
     have = None
@@ -269,9 +265,6 @@ def print_gaps(found: Found, console: Console) -> None:
     """Print for every set what its gaps say, then the groups, greatest gain first."""
     from rich.padding import Padding
     from rich.text import Text
-
-    from potstill.report.phrases import listed, shown
-    from potstill.report.terminal import gap_table
 
     console.print(Text(shown(f"{found.study}: {found.of}. Exploratory."), style="bold"))
     if not found.gaps:

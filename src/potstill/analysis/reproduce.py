@@ -11,9 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from potstill.analysis.differences import Difference, count_values, differences
 from potstill.errors import InputError, StoreError
-from potstill.pipeline.lock import LOCK_FILE, file_sha256, read_lock
+from potstill.ledger.file import copy_ledger
+from potstill.pipeline.lock import LOCK_FILE, deciding, file_sha256, read_lock
 from potstill.progress import Progress, quiet
+from potstill.records import Problem, SetAside
+from potstill.solvers.local import PROVIDER
 from potstill.store.atomic import Writing, write_atomically, write_json
+from potstill.store.cells import Cell, Store
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -134,9 +138,6 @@ def _finished(directory: Path) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
 
 def _prepare(directory: Path, out: Path, again: bool) -> None:
     """Copy into ``out`` what a run cannot make: the ledger and what a person decided."""
-    from potstill.ledger.file import copy_ledger
-    from potstill.solvers.local import PROVIDER
-
     if out.resolve() == directory.resolve():
         raise InputError("A study cannot be reproduced in its own directory; name another --out.")
     begun = {"of": file_sha256(directory / LOCK_FILE), "again": again}
@@ -179,10 +180,7 @@ def _bring_problems(run: Run, directory: Path, lock: Mapping[str, Any]) -> None:
 
     Raises StoreError where the files are here with another content.
     """
-    from potstill.pipeline.lock import deciding
     from potstill.pipeline.stages import problems_cell
-    from potstill.records import Problem, SetAside
-    from potstill.store.cells import Cell, Store
 
     then = lock["decides"]["problems"]
     now = deciding(run.study, run.directory, run.base_hash)["problems"]

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from potstill.errors import PotstillError, StoreError
+from potstill.ledger.ledger import Ledger
 from potstill.pipeline.lock import LOCK_FILE, deciding, file_sha256, read_lock
+from potstill.store.cells import Store
 from potstill.store.untrusted import stays_inside
 
 if TYPE_CHECKING:
@@ -51,7 +53,6 @@ def verify_study(directory: str | Path) -> Verified:
     Raises StoreError for a folder that is no study directory, or one of a newer Potstill.
     """
     from potstill.pipeline.directory import directory_of
-    from potstill.store.cells import Store
 
     directory = directory_of(Path(directory))
     if not (directory / "study.json").exists() and not (directory / "cells").is_dir():
@@ -211,8 +212,6 @@ def _wrong(path: Path, expected: str, directory: Path) -> str:
 def _ledger(
     directory: Path, lock: Mapping[str, Any] | None, artifacts: list[_Artifact], found: Verified
 ) -> None:
-    from potstill.ledger.ledger import Ledger
-
     path = directory / "ledger.sqlite"
     restore = "restore ledger.sqlite from a copy"
     try:

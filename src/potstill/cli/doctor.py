@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from potstill.cli.machine import Device, Machine, look_around
+from potstill.training.memory import STUDENT_SIZES, largest_batch
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -152,8 +153,6 @@ def _needed(study: Study) -> list[Row]:
 def _print_sizes(machine: Machine, console: Console) -> None:
     """Print, by size of student and precision, the largest batch that fits."""
     from rich.table import Table
-
-    from potstill.training.memory import STUDENT_SIZES, largest_batch
 
     columns = [(d, p) for d in machine.devices for p in _precisions(d, machine)]
     if not columns:

@@ -13,6 +13,8 @@ from potstill.problems import Imported, guess_source, load_problems
 from potstill.problems.overlap.find import find_pairs
 from potstill.problems.overlap.pairs import Pair
 from potstill.records import Problem, SetAsideReason
+from potstill.report.phrases import shown
+from potstill.store.atomic import write_atomically
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -53,8 +55,6 @@ def _load(path: Path) -> Imported:
 
 def _print_pair(pair: Pair, a: Problem, b: Problem, console: Console) -> None:
     from rich.text import Text
-
-    from potstill.report.phrases import shown
 
     head = Text(f"{pair.score:.2f} {pair.how}", style="bold")
     console.print(head)
@@ -107,8 +107,6 @@ def _write(out: Path, rows: list[dict[str, Any]]) -> None:
     import csv
     import io
     import json
-
-    from potstill.store.atomic import write_atomically
 
     text = io.StringIO(newline="")
     if out.suffix == ".jsonl":

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from potstill.errors import InputError
+from potstill.plugins import SOLVERS, load_plugin, nearest
 from potstill.solvers.replay import ANY_MODEL, Recording, ReplayFile
 from potstill.solvers.server import create_app, run
-from potstill.store.rows import SUFFIXES
+from potstill.store.rows import SUFFIXES, read_columns
 from potstill.text import literal
 
 if TYPE_CHECKING:
@@ -60,9 +61,6 @@ _GUESSES = {
 
 def _table_of(file: Path, given: Mapping[str, str]) -> ReplayFile:
     """Return a table of replies with its columns, guessed by name where they are not given."""
-    from potstill.plugins import nearest
-    from potstill.store.rows import read_columns
-
     there = read_columns(file)
     for name in (name for key, name in given.items() if key != "model"):
         if name not in there:
@@ -94,7 +92,6 @@ def _files_of(file: Path) -> list[ReplayFile]:
     if file.suffix == ".sqlite":
         return [ReplayFile(path=str(file))]
     from potstill.pipeline.agents import options_of
-    from potstill.plugins import SOLVERS, load_plugin
     from potstill.study.schema import load_study
 
     files: list[ReplayFile] = []

@@ -8,13 +8,13 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from potstill.grading import Rulings, review
 from potstill.records import Opinion, Outcome, Problem, Reading, Response, Role, Verdict
 from potstill.store.cells import Store
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from potstill.grading import Rulings
 
 __all__ = ["disagreements", "review_study", "to_review", "unread_sample"]
 
@@ -72,8 +72,6 @@ def review_study(directory: Path, console: Console) -> int:
     """Return how many rulings a person made; ``rulings.jsonl`` holds them, and the next run obeys
     them.
     """
-    from potstill.grading import Rulings, review
-
     rulings = Rulings.load(directory / "rulings.jsonl")
     rows = to_review(Store(directory, create=False), rulings)
     unread = Counter(verdict.reading for _, _, verdict in rows)[Reading.UNREAD]

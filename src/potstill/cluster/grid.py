@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from potstill.cluster.storage import STUDENTS, Storage
 from potstill.cluster.worker_pool import Lost, WorkerPool
 from potstill.errors import InputError, PotstillError
+from potstill.training.student_folder import read_trained
 
 if TYPE_CHECKING:
     from potstill.training.grid import Job
@@ -109,7 +110,6 @@ def _fetched(storage: Storage, job: Job) -> TrainedCell | None:
     there.
     """
     from potstill.models.adapters import hash_adapter
-    from potstill.training.student_folder import read_trained
 
     if not storage.pull(f"{STUDENTS}/{job.out.name}", job.out):
         return None

@@ -32,6 +32,7 @@ from potstill.store.untrusted import (
     read_json,
     stays_inside,
 )
+from potstill.training.student_folder import rename_into_place, sweep
 
 __all__ = [
     "ADAPTERS",
@@ -121,8 +122,6 @@ class Storage:
 
         Raises StoreError also where this disk does not take it.
         """
-        from potstill.training.student_folder import rename_into_place, sweep
-
         listed = self._list_of(name)
         if not listed:
             return False

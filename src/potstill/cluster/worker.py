@@ -12,14 +12,19 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from potstill.chat import Completion
 from potstill.cluster.shards import Shard, ShardDone
 from potstill.cluster.spec import BaseSpec
 from potstill.errors import InputError
+from potstill.grading import GradingPool
+from potstill.models.opening import load_language_model
+from potstill.problems.overlap.forest import partners
+from potstill.problems.overlap.sketches import sketched
+from potstill.solvers.local import LocalSolver
 
 if TYPE_CHECKING:
     from potstill.cluster.chunks import Chunk, Graded
     from potstill.cluster.handover import Place
-    from potstill.grading import GradingPool
     from potstill.models.model import LanguageModel
     from potstill.problems.overlap.forest import Partners, Seeking
     from potstill.problems.overlap.sketches import Sketched
@@ -52,8 +57,6 @@ class Worker:
 
     def load(self) -> None:
         """Load the base. Raises InputError where it is another one."""
-        from potstill.models.opening import load_language_model
-
         spec, here = self._spec, socket.gethostname()
         base = load_language_model(spec.path, spec.precision, spec.device, spec.backend)
         if base.base_hash != spec.base_hash:
@@ -70,9 +73,6 @@ class Worker:
 
     def answer(self, shard: Shard) -> ShardDone:
         """Return how a shard went, after every reply is in its file or the storage."""
-        from potstill.chat import Completion
-        from potstill.solvers.local import LocalSolver
-
         started = time.monotonic()
         adapter = shard.adapter and self._place.adapter(shard.adapter)
         with self._place.replies(shard.replies) as replies:
@@ -118,7 +118,6 @@ class Worker:
         cores.
         """
         from potstill.cluster.chunks import graded
-        from potstill.grading import GradingPool
 
         if self._pool is None:
             self._pool = GradingPool(workers=self._spec.cpus)
@@ -127,14 +126,10 @@ class Worker:
 
     def sketch(self, texts: Sequence[str]) -> Sketched:
         """Return a batch of problems' texts for the overlap audit."""
-        from potstill.problems.overlap.sketches import sketched
-
         return sketched(texts)
 
     def partners(self, number: int, seeking: Seeking) -> Partners:
         """Return the partners that the overlap audit finds in one order."""
-        from potstill.problems.overlap.forest import partners
-
         return partners(number, seeking)
 
     def reports(self) -> list[StepReport]:

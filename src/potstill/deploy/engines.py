@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from potstill.chat import Message
+from potstill.deploy.llama_decoding import LlamaDecoder, load_llama, piece_reader
 from potstill.errors import InputError
 from potstill.models.decoding import Request, decode_all, draw_seed
 from potstill.models.folder import stop_tokens
+from potstill.models.model import prompt_tokens
 from potstill.records import Finish, Sampling
 
 if TYPE_CHECKING:
@@ -71,8 +73,6 @@ def model_engine(model: LanguageModel, decoder: Decoder, name: str) -> Engine:
     """Return the engine of a loaded model and a decoder on it."""
     from tokenizers.decoders import DecodeStream
 
-    from potstill.models.model import prompt_tokens
-
     tokenizer = model.tokenizer
 
     def pieces() -> Pieces:
@@ -93,8 +93,6 @@ def llama_engine(file: Path, tokenizer: Any, context_tokens: int, stop: frozense
     """Return the engine of a GGUF file; ``tokenizer`` only renders chats, the file's own encodes
     them.
     """
-    from potstill.deploy.llama_decoding import LlamaDecoder, load_llama, piece_reader
-
     llama = load_llama(file, context_tokens)
 
     def encode(messages: Sequence[Message]) -> list[int]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from potstill.errors import InputError, StoreError
 from potstill.pipeline.context import base_path_of
+from potstill.pipeline.directory import study_of
 from potstill.pipeline.made import MIX
 from potstill.records import (
     Condition,
@@ -90,8 +91,6 @@ def find_student(directory: Path, wanted: str = "") -> FoundStudent:
     ``mix-R3`` is the mixed student asked for R3. Nothing named, the one that did best on held-out
     problems. Raises StoreError for a folder that is no study, InputError with the list of students.
     """
-    from potstill.pipeline.directory import study_of
-
     study = study_of(directory)
     report = _read_report(directory)
     known = dict(_students(directory, report))
@@ -121,8 +120,6 @@ def find_ladder(directory: Path, mixed: bool = False) -> list[FoundStudent]:
     ``mixed``, or where no level has a student of its own: the mixed student, once for each level
     that the study asked it for. Raises as :func:`find_student` does, and where there is neither.
     """
-    from potstill.pipeline.directory import study_of
-
     study_of(directory)
     report = _read_report(directory)
     variants = {student.variant for _, student in _students(directory, report)}

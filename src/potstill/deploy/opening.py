@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from potstill.deploy.engines import Engine, llama_of_file, load_model, model_engine
+from potstill.deploy.llama_decoding import require_llama
 from potstill.errors import InputError
 from potstill.models.opening import open_decoder
 
@@ -73,7 +74,6 @@ def _llama_of(found: FoundStudent, base: str) -> Iterator[Engine]:
     """
     from potstill.deploy.export.exporting import Export, export_student
     from potstill.deploy.export.gguf_file import GGUF_NAME
-    from potstill.deploy.llama_decoding import require_llama
 
     require_llama()
     with TemporaryDirectory(prefix="potstill-") as room:

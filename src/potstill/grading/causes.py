@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from potstill.grading.maths.equations import false_equations
+from potstill.grading.maths.kinds import infer_kind
 from potstill.grading.slips import other_operation, relation, turned_over, value_of
 from potstill.grading.workings import MAX_TEXT, Workings, numbers_in, percents_in, read_workings
 from potstill.records import Cause, Outcome, Problem, Verdict
@@ -286,8 +287,6 @@ def _bare(text: str) -> bool:
 
 
 def _other_type(key: str, answer: str) -> bool:
-    from potstill.grading.maths.kinds import infer_kind
-
     groups = {"tuple", "set", "list", "interval", "matrix", "equation", "word", "letter", "ratio"}
     one, two = infer_kind(key), infer_kind(answer)
     return one != two and bool({one, two} & groups)

@@ -6,9 +6,20 @@ from typing import Any, Protocol, runtime_checkable
 
 from pydantic import BaseModel
 
+from potstill.grading.extraction import Extraction
 from potstill.grading.maths.comparison import Comparison, KeyUnreadable
+from potstill.grading.verdicts import Settled, settle, verdict_of, verdict_of_state
 from potstill.plugins import KINDS, load_plugin, plugin_names
-from potstill.records import Finish, NumberGold, Problem, RubricGold, TestsGold, TextGold, Verdict
+from potstill.records import (
+    Finish,
+    NumberGold,
+    Outcome,
+    Problem,
+    RubricGold,
+    TestsGold,
+    TextGold,
+    Verdict,
+)
 
 __all__ = [
     "KindPlugin",
@@ -71,10 +82,6 @@ def grade_with_plugin(
     error: str = "",
 ) -> Verdict:
     """Return the verdict of a problem's registered kind on one response. Raises InputError."""
-    from potstill.grading.extraction import Extraction
-    from potstill.grading.verdicts import Settled, settle, verdict_of, verdict_of_state
-    from potstill.records import Outcome
-
     plugin = load_plugin(KINDS, kind_of(problem))
     if not problem.gold_text.strip():
         return verdict_of_state(problem, response_id, Settled(Outcome.BAD_KEY, "the key is empty"))

@@ -23,7 +23,7 @@ from potstill.errors import PotstillError
 from potstill.grading.extraction import Extraction
 from potstill.grading.maths.comparison import Comparison, KeyUnreadable, equal_with
 from potstill.grading.maths.equivalence import is_simple
-from potstill.grading.plugins import is_for_plugin
+from potstill.grading.plugins import grade_with_plugin, is_for_plugin
 from potstill.grading.verdicts import (
     CutRule,
     Settled,
@@ -258,8 +258,6 @@ class GradingPool:
 
     def _submit_plugin(self, problem: Problem, response: Response) -> Future[Any]:
         """Grade another kind of gold in a thread: its plugin knows its own limits."""
-        from potstill.grading.plugins import grade_with_plugin
-
         future: Future[Any] = Future()
 
         def run() -> None:

@@ -20,6 +20,7 @@ from potstill.grading.maths.kinds import infer_kind
 from potstill.grading.panel import verify
 from potstill.grading.pool import GradingPool
 from potstill.records import Finish, Problem, Response, TextGold, Verdict
+from potstill.store.rows import parquet_rows
 from potstill.store.untrusted import LINE_CHARACTERS, lines_of, parse_json
 
 __all__ = ["ADDED", "grade_table"]
@@ -210,8 +211,6 @@ def _json_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _read_parquet(path: Path) -> tuple[list[str], Iterator[tuple[int, dict[str, Any]]]]:
-    from potstill.store.rows import parquet_rows
-
     columns, rows = parquet_rows(path)
     return list(columns), rows
 

@@ -12,6 +12,13 @@ import threading
 import time
 from typing import Any
 
+from potstill.grading.extraction import Extraction
+from potstill.grading.maths.comparison import KeyUnreadable
+from potstill.grading.maths.equivalence import key_problem
+from potstill.grading.maths.library import may_be_needed
+from potstill.grading.verdicts import Settled, compare_extracted, read
+from potstill.records import Finish
+
 __all__ = ["main"]
 
 
@@ -39,12 +46,6 @@ def main() -> None:
 
 def answer(job: dict[str, Any]) -> dict[str, Any]:
     """Return the result of one job as plain JSON: what was extracted and how it compares."""
-    from potstill.grading.extraction import Extraction
-    from potstill.grading.maths.comparison import KeyUnreadable
-    from potstill.grading.maths.equivalence import key_problem
-    from potstill.grading.verdicts import Settled, compare_extracted, read
-    from potstill.records import Finish
-
     key, kind, problem_text = job["key"], job["kind"], job["problem"]
     try:
         if (bad := key_problem(key, kind, problem_text)) is not None:
@@ -88,7 +89,6 @@ def _warm() -> None:
 def _needs_library(job: dict[str, Any]) -> bool:
     if "math_verify" in sys.modules:
         return False
-    from potstill.grading.maths.library import may_be_needed
 
     return may_be_needed(job["key"], job.get("answer", ""))
 

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections import Counter
 
+from potstill.grading.maths.equations import false_equations
 from potstill.problems.overlap.pairs import numbers_of
 from potstill.problems.raw import normalise
 
@@ -222,8 +223,6 @@ def _scripts(text: str) -> Counter[str]:
 
 def false_equation(text: str) -> str:
     """Return the first numeric equation in a text that does not hold, "" if all do."""
-    from potstill.grading.maths.equations import false_equations
-
     found = false_equations(text)
     return found[0] if found else ""
 

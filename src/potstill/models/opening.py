@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from potstill.models.decoding import Decoder
+from potstill.models.mlx_base import MlxBase
 from potstill.models.model import LanguageModel
 
 __all__ = ["load_language_model", "open_decoder"]
@@ -35,8 +36,6 @@ def open_decoder(
     ``batch_size`` 0 takes what memory holds (32 on MLX). Raises InputError for an adapter that does
     not fit.
     """
-    from potstill.models.mlx_base import MlxBase
-
     if isinstance(base, MlxBase):
         from potstill.models import mlx_adapters
         from potstill.models.mlx_decoding import MlxDecoder

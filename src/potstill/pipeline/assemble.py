@@ -29,6 +29,7 @@ from potstill.records import (
     Split,
     content_hash,
 )
+from potstill.report import build_report
 from potstill.report.data import (
     CallCount,
     CauseCount,
@@ -63,8 +64,6 @@ __all__ = [
 def write_report(run: Run, result: Made) -> dict[str, Any]:
     """Return the report as plain data, after it was written beneath the study's directory."""
     import json
-
-    from potstill.report import build_report
 
     with run.progress.stage("report", 1, "page") as bar:
         page = build_report(report_data(run, result), run.directory)

@@ -14,11 +14,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from potstill.chat import never
+from potstill.cluster.overlap import FEWEST, ClusterSketchers
 from potstill.errors import InputError, PotstillError
 from potstill.pipeline.agents import options_of
 from potstill.pipeline.budget import Budget, unpriced_models
 from potstill.plugins import SOLVERS, load_plugin
+from potstill.pocket import STUDENT_PATH
+from potstill.problems.overlap.neighbours import Sketchers
 from potstill.progress import Bar, Progress
+from potstill.solvers.local import LocalSolver
 from potstill.store.cells import Cell, Filling, Manifest, Store
 from potstill.study.schema import Agent, Study
 
@@ -31,7 +35,6 @@ if TYPE_CHECKING:
     from potstill.ledger.ledger import Ledger
     from potstill.models.model import LanguageModel
     from potstill.pipeline.made import Answers
-    from potstill.problems.overlap.neighbours import Sketchers
     from potstill.training.recipe import Recipe
 
 __all__ = ["VERSION", "Run", "Unfinished", "agent_identity", "base_path_of", "fingerprint"]
@@ -132,9 +135,6 @@ class Run:
 
     def sketchers(self, problems: int) -> Sketchers:
         """Return who audits the overlap of so many problems: the workers, where they gain by it."""
-        from potstill.cluster.overlap import FEWEST, ClusterSketchers
-        from potstill.problems.overlap.neighbours import Sketchers
-
         if not self.on or problems < FEWEST:
             return Sketchers()
         return ClusterSketchers(self.workers, self.study.cluster.retries)
@@ -187,7 +187,6 @@ class Run:
             from potstill.cluster.answers import ClusterSolver
 
             return ClusterSolver(self.answering(), adapter, name)
-        from potstill.solvers.local import LocalSolver
 
         return LocalSolver(
             self.base(),
@@ -272,7 +271,6 @@ def base_path_of(study: Study) -> str:
     """Return where a study's base model is: the shipped pocket student, a folder, or a hub id."""
     if study.student.base != "pocket":
         return study.student.base
-    from potstill.pocket import STUDENT_PATH
 
     return str(STUDENT_PATH)
 

@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from potstill.errors import StoreError
+from potstill.ledger.ledger import Ledger
 from potstill.lessons.listing import GateRow, gate_rows
 from potstill.pipeline.context import Unfinished, base_path_of
 from potstill.pipeline.made import Answers, Made, StudentCell
 from potstill.pipeline.run import evaluate, go_through, open_run, run_study
 from potstill.progress import Bar, Progress, quiet
 from potstill.records import Lesson, Problem, Response, SetAside, Split, Verdict
+from potstill.report.numbers import written
 from potstill.store.untrusted import read_json
 from potstill.study.schema import Study, load_study
 
@@ -199,8 +201,6 @@ class StudyDirectory:
 
     def spend(self, by: tuple[str, ...] = ("stage", "model")) -> list[Spend]:
         """Return calls, tokens and dollars by group, from the ledger."""
-        from potstill.ledger.ledger import Ledger
-
         with Ledger.open(self.path / "ledger.sqlite", readonly=True) as ledger:
             return list(ledger.spend(by))
 
@@ -286,7 +286,6 @@ def _cell(value: Any) -> Any:
         return value
     if isinstance(value, str):
         return str(value)
-    from potstill.report.numbers import written
 
     return json.dumps(written(value), ensure_ascii=False, default=str)
 

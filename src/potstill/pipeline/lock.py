@@ -16,7 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from potstill.errors import StoreError
+from potstill.grading import Rulings
+from potstill.grading.judge import JUDGE_SYSTEM, READING_NOTE, REMINDER, RUBRIC_NOTE
+from potstill.lessons.ladder import LADDER, SYSTEM
 from potstill.records import content_hash
+from potstill.solvers.cut import CONTINUE_PROMPT
+from potstill.store.atomic import versions_of, write_json
 from potstill.store.untrusted import stays_inside
 
 if TYPE_CHECKING:
@@ -48,7 +53,6 @@ def write_lock(run: Run) -> Path:
     the number and digest of its replies; ``sha256`` the hash of all the rest.
     """
     from potstill.pipeline.context import VERSION
-    from potstill.store.atomic import versions_of, write_json
 
     replies, digest = run.ledger.digest()
     lock = {
@@ -101,7 +105,6 @@ def deciding(study: Study, directory: Path, base_hash: str) -> dict[str, Any]:
     Files stand in it as the sha256 of their content, the base model as ``base_hash``. Raises
     InputError for ``iterations: auto`` without a diagnosis.
     """
-    from potstill.grading import Rulings
     from potstill.pipeline.context import fingerprint
     from potstill.training.diagnosis import resolve_iterations
 
@@ -177,10 +180,7 @@ def _asked(agent: Agent) -> dict[str, Any]:
 
 def _prompts() -> dict[str, Any]:
     """Return the prompts that no study file holds."""
-    from potstill.grading.judge import JUDGE_SYSTEM, READING_NOTE, REMINDER, RUBRIC_NOTE
     from potstill.lessons.difficulty import RATING_SYSTEM
-    from potstill.lessons.ladder import LADDER, SYSTEM
-    from potstill.solvers.cut import CONTINUE_PROMPT
 
     return {
         "judge": JUDGE_SYSTEM,

@@ -10,8 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from potstill.grading.maths.kinds import infer_kind
+from potstill.ledger.ledger import Ledger
 from potstill.pipeline.estimate import Call, Estimate, estimate
 from potstill.plugins import SOLVERS, SOURCES
+from potstill.problems import describe, guess_source, load_problems
+from potstill.problems.overlap.find import find_pairs
+from potstill.problems.split import split
 from potstill.records import Problem, Split
 from potstill.study.schema import Study, load_options, load_study, read_study
 from potstill.text import literal, shown
@@ -66,9 +70,6 @@ def settings(study: Study, raw: Mapping[str, Any]) -> list[Setting]:
 
 def sides_of(study: Study, problems: Sequence[Problem]) -> Mapping[str, Split]:
     """Return the side of every problem by its id, as a run would divide them."""
-    from potstill.problems.overlap.find import find_pairs
-    from potstill.problems.split import split
-
     use = {source.label: source.use for source in study.problems}
     return split(problems, study.split, find_pairs(problems), use)
 
@@ -127,8 +128,6 @@ def print_plan(path: Path, directory: Path, console: Console) -> None:
     """
     from rich.table import Table
 
-    from potstill.problems import load_problems
-
     study = load_study(path)
     table = Table(title=f"{study.name}: every setting", title_justify="left", box=None)
     for head in ("setting", "value", "from"):
@@ -164,8 +163,6 @@ def print_plan(path: Path, directory: Path, console: Console) -> None:
 def _estimates(
     study: Study, calls: list[Call], imported: Imported, directory: Path
 ) -> list[Estimate]:
-    from potstill.ledger.ledger import Ledger
-
     path = directory / "ledger.sqlite"
     if not path.exists():
         return estimate(study, calls, imported.problems, None)
@@ -218,8 +215,6 @@ def print_calls(study: Study, rows: list[Estimate], console: Console) -> None:
 def print_problems(file: Path, console: Console, *, only_aside: bool) -> None:
     """Print every problem of a study file or a data file, and those set aside."""
     from rich.table import Table
-
-    from potstill.problems import describe, guess_source, load_problems
 
     if file.suffix in (".yaml", ".yml"):
         imported = load_problems(load_study(file).problems, infer=infer_kind)

@@ -14,15 +14,19 @@ from potstill.cluster.shards import recover_replies
 from potstill.cluster.storage import check_storage, open_storage
 from potstill.errors import InputError
 from potstill.evaluation import refuse_seen
+from potstill.ledger.ledger import Ledger
 from potstill.lessons.controls import is_control, make_controls
 from potstill.pipeline.asking import ask_student, ask_teacher
+from potstill.pipeline.assemble import write_report
 from potstill.pipeline.context import Run, Unfinished
+from potstill.pipeline.lock import write_lock
 from potstill.pipeline.made import MIX, Answers, AskedLevel, Made, StudentCell, Who
 from potstill.pipeline.rating import rate, worth_teaching
 from potstill.pipeline.stages import UNSOLVED, bring_in, judge, make_lessons, solved, split_up
 from potstill.pipeline.students import answer_ahead, levels_to_ask, train_students
 from potstill.progress import Progress, quiet
 from potstill.records import Problem, Role, Split
+from potstill.store.atomic import write_atomically
 from potstill.store.cells import Store
 from potstill.store.tables import part
 from potstill.study.schema import Study
@@ -67,9 +71,6 @@ def carry_out(run: Run, until: str = "") -> dict[str, Any] | None:
     """Return the report of an opened run, and its lock, once every stage is fresh; None if
     stopped.
     """
-    from potstill.pipeline.assemble import write_report
-    from potstill.pipeline.lock import write_lock
-
     made = Made(run.study)
     for stage in go_through(run, made):
         if stage == until:
@@ -93,8 +94,6 @@ def open_run(
 
     It is closed with the stack.
     """
-    from potstill.ledger.ledger import Ledger
-
     if on:
         from potstill.cluster.session import check_place
 
@@ -216,7 +215,5 @@ def evaluate(
 
 
 def _write_snapshot(study: Study, store: Store, directory: Path) -> None:
-    from potstill.store.atomic import write_atomically
-
     text = json.dumps(study.model_dump(mode="json"), indent=1, ensure_ascii=False)
     write_atomically(directory / "study.json", text.encode())

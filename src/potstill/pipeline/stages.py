@@ -12,6 +12,8 @@ from itertools import groupby, tee
 from typing import TYPE_CHECKING, Any
 
 from potstill.errors import InputError
+from potstill.grading import Rulings, verify
+from potstill.grading.causes import with_cause
 from potstill.grading.maths.kinds import infer_kind
 from potstill.lessons.condense import condense
 from potstill.lessons.ladder import LADDER
@@ -19,7 +21,10 @@ from potstill.lessons.recorded import Unmatched, read_recorded
 from potstill.lessons.select import select
 from potstill.pipeline.context import VERSION, Run, agent_identity, fingerprint
 from potstill.pipeline.made import Answers
+from potstill.problems import read_problems
+from potstill.problems.overlap.find import find_pairs
 from potstill.problems.overlap.pairs import Pair
+from potstill.problems.split import split
 from potstill.records import (
     Lesson,
     Outcome,
@@ -74,8 +79,6 @@ UNSOLVED = Solved((), "")
 
 def bring_in(run: Run) -> tuple[Sequence[Problem], Sequence[SetAside]]:
     """Return every problem of every source: those that may be asked, and those set aside."""
-    from potstill.problems import read_problems
-
     cell = problems_cell(run.study)
     tables = {"problems": Problem, "set_aside": SetAside}
 
@@ -100,9 +103,6 @@ def split_up(run: Run, problems: Sequence[Problem]) -> tuple[dict[str, Split], S
     """Return the side of every problem, in their order, and the pairs that say the same, on one
     side.
     """
-    from potstill.problems.overlap.find import find_pairs
-    from potstill.problems.split import split
-
     study = run.study
     use = {source.label: source.use for source in study.problems}
     cell = Cell.of(
@@ -145,9 +145,6 @@ def judge(
 
     ``solutions`` tell no right answer from a wrong one, only the cause of a wrong one.
     """
-    from potstill.grading import Rulings, verify
-    from potstill.grading.causes import with_cause
-
     study = run.study
     agent = study.verifier if study.verify != "symbolic" else None
     # A teacher's trace that is cut is never whole, whatever it stated.

@@ -8,6 +8,7 @@ from statistics import mean
 from typing import TYPE_CHECKING
 
 from potstill.chat import render_asks, render_messages
+from potstill.cluster.answers import Questions
 from potstill.pipeline.asking import student_answers, student_condition
 from potstill.pipeline.context import VERSION, Run, Unfinished
 from potstill.pipeline.made import MIX, AskedLevel, StudentCell, Who
@@ -15,12 +16,14 @@ from potstill.records import Lesson, Level, Problem, Split, content_hash
 from potstill.store.cells import Cell
 from potstill.study.schema import Study
 from potstill.training.examples import Example
+from potstill.training.metrics import check_trackers
+from potstill.training.student_folder import read_history, read_student
+from potstill.training.validation import Question, Validation
 
 if TYPE_CHECKING:
     from potstill.progress import Bar
     from potstill.training.grid import Job, OnStep
     from potstill.training.records import StepReport, TrainedCell
-    from potstill.training.validation import Validation
 
 __all__ = ["answer_ahead", "examples", "levels_to_ask", "plan_grid", "train_students"]
 
@@ -37,8 +40,6 @@ def train_students(
     The mixed student, where the study has one, learns all its levels, each under its own prompt.
     Raises StoreError for a student that is no longer as it was trained.
     """
-    from potstill.training.student_folder import read_history, read_student
-
     grid = plan_grid(run, chosen, by_split)
     run.used += [cell for cell, _ in grid]
     missing = [(cell, job) for cell, job in grid if not run.store.exists(cell)]
@@ -83,8 +84,6 @@ def answer_ahead(run: Run, who: Sequence[Who], sets: Iterable[Sequence[Problem]]
 
     All at once, so that no worker waits for the last answer of each student.
     """
-    from potstill.cluster.answers import Questions
-
     questions = []
     for problems in sets:
         for student, asked in who:
@@ -135,8 +134,6 @@ def _validation(
     run: Run, problems: Sequence[Problem], levels: Sequence[AskedLevel | None]
 ) -> Validation | None:
     """Return every validation problem asked as it would be in the evaluation, greedily."""
-    from potstill.training.validation import Question, Validation
-
     if run.recipe.select_by != "accuracy":
         return None
     prompts = [student_condition(run.study, "", asked) for asked in levels]
@@ -207,8 +204,6 @@ class _Told:
 
 def _train(run: Run, missing: Sequence[tuple[Cell, Job]], grid: Sequence[Job]) -> None:
     """Train the missing cells of the grid, each kept as soon as it is done."""
-    from potstill.training.metrics import check_trackers
-
     check_trackers(run.study.training_log)
     cell_of = {job.out: cell for cell, job in missing}
     steps = sum(job.recipe.steps for _, job in missing)

@@ -14,6 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from potstill.chat import never
 from potstill.ledger.prices import Price, free
+from potstill.pocket import generate
+from potstill.pocket.teacher import PocketTeacher
+from potstill.solvers.server import create_app, serve
 
 if TYPE_CHECKING:
     from potstill.chat import Solver
@@ -59,10 +62,7 @@ def open_solver(
     """Yield the scripted model, served over HTTP on this machine for as long as the context
     lasts.
     """
-    from potstill.pocket import generate
-    from potstill.pocket.teacher import PocketTeacher
     from potstill.solvers import api
-    from potstill.solvers.server import create_app, serve
 
     known = [
         problem

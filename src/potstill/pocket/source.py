@@ -10,6 +10,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from potstill.pocket import generate
 from potstill.problems.raw import RawProblem, SourceOptions
 
 __all__ = ["Options", "read"]
@@ -26,8 +27,6 @@ class Options(SourceOptions):
 
 def read(options: Options) -> Iterator[RawProblem]:
     """Yield the problems of the three splits, with the groups ``family`` and ``split``."""
-    from potstill.pocket import generate
-
     counts = {"train": options.train, "valid": options.valid, "heldout": options.heldout}
     for split, count in counts.items():
         for item in generate(split, count, options.seed):

@@ -7,7 +7,7 @@ from pathlib import Path
 from potstill.errors import InputError
 from potstill.problems.competition import find_years
 from potstill.problems.intake import SourceConfig
-from potstill.store.rows import SUFFIXES, load_json, read_columns
+from potstill.store.rows import SUFFIXES, as_text, load_json, read_columns, read_rows
 
 __all__ = ["guess_source"]
 
@@ -67,8 +67,6 @@ def _unique(path: Path, name: str) -> bool:
     """Return whether a column can be an id: a question number often repeats from section to
     section.
     """
-    from potstill.store.rows import as_text, read_rows
-
     seen: set[str] = set()
     for _, row in read_rows(path):
         cell = as_text(row.get(name))

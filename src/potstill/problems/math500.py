@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from potstill.errors import InputError
+from potstill.problems.hub import load_split
 from potstill.problems.raw import RawProblem, SourceOptions
 from potstill.store.rows import as_text, column, read_rows
 
@@ -40,7 +41,6 @@ def read(options: Options) -> Iterator[RawProblem]:
 def _rows(path: Path | None) -> Iterable[tuple[str, Mapping[str, Any]]]:
     if path is not None:
         return ((f"{path} line {number}", row) for number, row in read_rows(path))
-    from potstill.problems.hub import load_split
 
     try:
         rows = load_split(DATASET, None, "test", None)

@@ -11,7 +11,10 @@ from pathlib import Path
 from potstill.errors import StoreError
 from potstill.report.browser import BROWSER_FILE, Browser, pack, write_cases
 from potstill.report.data import ReportData
+from potstill.report.figures import draw_figures
 from potstill.report.numbers import Numbers, report_numbers
+from potstill.report.page import render_markdown, render_page
+from potstill.report.tables import write_gates, write_tables
 
 __all__ = ["build_report", "render_report"]
 
@@ -25,8 +28,6 @@ def build_report(data: ReportData, out: Path) -> Path:
     old report stays until the new one is whole. Raises StudyError where the numbers contradict each
     other, StoreError where the disk refuses.
     """
-    from potstill.report.tables import write_gates
-
     numbers = report_numbers(data)
     place = out / "report"
     try:
@@ -54,10 +55,6 @@ def build_report(data: ReportData, out: Path) -> Path:
 
 def render_report(numbers: Numbers, place: Path, browser: Browser | None = None) -> None:
     """Write every file of the report into the empty folder ``place``."""
-    from potstill.report.figures import draw_figures
-    from potstill.report.page import render_markdown, render_page
-    from potstill.report.tables import write_tables
-
     _write(
         place / "report.json", json.dumps(numbers, indent=1, ensure_ascii=False, allow_nan=False)
     )

@@ -18,6 +18,7 @@ from potstill.records import Level
 from potstill.report.claims import claims
 from potstill.report.data import ReportData
 from potstill.report.phrases import plain
+from potstill.store.atomic import write_atomically
 
 __all__ = ["FORMAT_VERSION", "Numbers", "report_numbers", "values", "write_json", "written"]
 
@@ -76,8 +77,6 @@ def report_numbers(data: ReportData) -> Numbers:
 
 def write_json(numbers: Numbers, path: Path) -> None:
     """Write the numbers to ``path`` as JSON, the whole file or none. Raises StoreError."""
-    from potstill.store.atomic import write_atomically
-
     text = json.dumps(numbers, indent=1, ensure_ascii=False, allow_nan=False)
     try:
         write_atomically(path, f"{text}\n".encode())

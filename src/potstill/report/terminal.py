@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from potstill.report.gaps import Tells
 from potstill.report.phrases import count, p_short, percent, points, shown, words
 from potstill.report.readings import (
     READING_WORDS,
@@ -78,8 +79,6 @@ def gap_table(gaps: Gaps) -> Table:
     """Return the gaps of one set: all problems, then its groups, those with too few problems
     dimmed.
     """
-    from potstill.report.gaps import Tells
-
     table = plain_table("n", "base", "teacher", "gap", "95 %", "gain", "most", "shows")
     table.columns[0].no_wrap, table.columns[0].overflow = False, "fold"
     _add_gap(table, gaps.whole, "")

@@ -14,6 +14,7 @@ from potstill.chat import Ask, Completion, Unanswered
 from potstill.errors import PotstillError
 from potstill.ledger.ledger import Entry, Reply, key_of_request, request_json
 from potstill.models.decoding import Finished, Request, draw_seed
+from potstill.models.model import prompt_tokens
 from potstill.models.opening import open_decoder
 from potstill.records import Finish
 from potstill.solvers.parse import completion_bytes, parse_completion
@@ -131,8 +132,6 @@ class LocalSolver:
 
     def _begin(self, ask: Ask, number: int, pending: dict[int, _Pending]) -> Completion | Request:
         """Return the reply if it is known or impossible, else the request to decode."""
-        from potstill.models.model import prompt_tokens
-
         request = request_json(
             PROVIDER, self._model, ask.messages, ask.sampling, ask.sample, ask.attempt
         )

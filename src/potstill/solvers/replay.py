@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
@@ -40,11 +40,9 @@ from potstill.solvers.server import (
     create_app,
     serve,
 )
+from potstill.store.rows import as_text, column, read_rows
 from potstill.store.tables import in_batches
 from potstill.store.untrusted import parse_json
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["Options", "Recording", "ReplayFile", "ReplaySolver", "open_solver", "price"]
 
@@ -258,8 +256,6 @@ def _chat_key(messages: Iterable[Mapping[str, Any]], seed: int | None) -> str:
 
 
 def _rows(path: Path, file: ReplayFile) -> Iterator[tuple[str, str | None, ChatReply]]:
-    from potstill.store.rows import as_text, column, read_rows
-
     for number, row in read_rows(path):
         where = f"{path}, line {number}"
         if file.messages:

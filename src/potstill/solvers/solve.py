@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from potstill.chat import Solver, Unanswered, render_asks
 from potstill.records import Condition, NotAsked, Problem, Response
+from potstill.solvers.cut import ask_past_cuts
 
 if TYPE_CHECKING:
     from potstill.solvers.cut import WhenCut
@@ -29,8 +30,6 @@ def solve(
     A reply cut at the limit is a response like any other, or is asked past its cut once where
     ``when_cut`` says how.
     """
-    from potstill.solvers.cut import ask_past_cuts
-
     asks = render_asks(problems, condition, samples, attempt)
     results = (
         ask_past_cuts(solver, asks, stage, when_cut) if when_cut else solver.complete(asks, stage)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from potstill.records import Level, Sampling
-
-if TYPE_CHECKING:
-    from potstill.solvers.cut import WhenCut
+from potstill.solvers.cut import WhenCut
 
 __all__ = [
     "SOLVE_PROMPT",
@@ -99,8 +97,6 @@ class Agent(WithOptions):
     @property
     def past_cut(self) -> WhenCut | None:
         """How this agent is asked past a cut; None where cut answers are kept as they are."""
-        from potstill.solvers.cut import WhenCut
-
         if self.when_cut == "keep":
             return None
         usual = self.max_tokens * (2 if self.when_cut == "again" else 1)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from potstill.errors import InputError
+from potstill.store.atomic import write_atomically
 from potstill.store.typed import make
 from potstill.store.untrusted import read_json
 from potstill.training.recipe import Recipe
@@ -73,8 +74,6 @@ def diagnose(steps: Sequence[int], losses: Sequence[float]) -> Diagnosis:
 
 def write_diagnosis(diagnosis: Diagnosis, folder: Path) -> Path:
     """Return the path of ``diagnosis.json`` in ``folder``, written whole."""
-    from potstill.store.atomic import write_atomically
-
     path = folder / DIAGNOSIS_FILE
     text = json.dumps({"format_version": FORMAT_VERSION} | asdict(diagnosis), indent=1)
     write_atomically(path, (text + "\n").encode())

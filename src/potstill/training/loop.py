@@ -25,6 +25,7 @@ from potstill.training.metrics import Metrics
 from potstill.training.opening import open_trainee
 from potstill.training.recipe import Recipe
 from potstill.training.records import Cell, HistoryPoint, StepReport, TrainedCell, Trainee
+from potstill.training.student_folder import write_student
 from potstill.training.validation import Validation, Validator, open_validator
 
 if TYPE_CHECKING:
@@ -84,8 +85,6 @@ def train_cell(
     usable example or a checkpoint of another run, PotstillError for a run that diverges before its
     first validation or lacks memory.
     """
-    from potstill.training.student_folder import write_student
-
     train_set, valid_set = encode_sets(base, cell, train, valid, recipe)
     if recipe.select_by == "accuracy" and validation is None:
         raise InputError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
+from potstill.models.mlx_base import MlxBase
 from potstill.models.model import LanguageModel
 from potstill.training.optimizations import Optimizations
 from potstill.training.recipe import Recipe
@@ -28,8 +29,6 @@ def open_trainee(
     ``optimizations`` and ``cache`` (the lower layers' outputs, shared by several trainees) are the
     torch backend's. Raises PotstillError where memory does not suffice.
     """
-    from potstill.models.mlx_base import MlxBase
-
     if isinstance(base, MlxBase):
         from potstill.training.mlx_trainee import open_mlx_trainee
 

@@ -16,6 +16,7 @@ from potstill.errors import PotstillError
 from potstill.models.adapters import adapter_weights, save_adapter
 from potstill.models.decoding import Finished, Request, decode_all
 from potstill.models.torch_base import Base, cpu_threads, is_out_of_memory, peak_memory_bytes
+from potstill.models.torch_decoding import TorchDecoder
 from potstill.training.activation_cache import ActivationCache, lowest_adapted_layer, split_body
 from potstill.training.batches import Batch
 from potstill.training.head_loss import LOGITS_PER_CHUNK, head_loss
@@ -91,8 +92,6 @@ class TorchTrainee:
 
     def answer(self, requests: Sequence[Request]) -> list[Finished]:
         """Return the answers of the adapter as it is now, decoded side by side."""
-        from potstill.models.torch_decoding import TorchDecoder
-
         self._peft_model.eval()
         return list(decode_all(TorchDecoder(self._base, VALIDATION_SLOTS), requests))
 

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 from potstill.chat import Message
 from potstill.errors import InputError
+from potstill.grading import GradingPool
 from potstill.models.decoding import Finished, Request, draw_seed
+from potstill.models.model import prompt_tokens
 from potstill.records import Outcome, Problem, Response, Sampling
 
 if TYPE_CHECKING:
-    from potstill.grading import GradingPool
     from potstill.models.model import LanguageModel
     from potstill.training.records import Trainee
 
@@ -43,8 +44,6 @@ class Validator:
     """A set of validation questions with its prompts as token ids, and the grader that marks it."""
 
     def __init__(self, validation: Validation, base: LanguageModel, pool: GradingPool) -> None:
-        from potstill.models.model import prompt_tokens
-
         self._validation = validation
         self._tokenizer = base.tokenizer
         self._pool = pool
@@ -87,8 +86,6 @@ def open_validator(
 
     Raises InputError for a validation without a question.
     """
-    from potstill.grading import GradingPool
-
     if validation is None:
         yield None
         return

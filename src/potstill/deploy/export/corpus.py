@@ -16,8 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from potstill.deploy.export.corpus_card import corpus_card
 from potstill.errors import InputError, StoreError
 from potstill.pipeline.directory import StudyDirectory, study_of
+from potstill.pipeline.students import examples
 from potstill.plugins import nearest
 from potstill.records import Lesson, Problem, Split
 from potstill.study.schema import Study
@@ -64,8 +66,6 @@ def export_corpus(
     Raises InputError for a level that the study has not, and for a folder that holds something;
     StoreError for a directory that is no study's or whose lessons are not finished.
     """
-    from potstill.deploy.export.corpus_card import corpus_card
-
     if to not in FORMATS:
         raise InputError(f"there is no format {to!r}; there are {', '.join(FORMATS)}.")
     study = study_of(directory)
@@ -106,8 +106,6 @@ def corpus_rows(study: Study, made: Made, level: str) -> dict[Split, Rows]:
     """Return the rows of one level by split, as plain values, in the study's own order of
     problems.
     """
-    from potstill.pipeline.students import examples
-
     lessons = {lesson.problem_id: lesson for lesson in made.chosen[level]}
     teachers = {r.problem_id: r.solver for r in made.taught.responses}
     found: dict[Split, Rows] = {}

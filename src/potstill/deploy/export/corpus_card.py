@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from potstill.ledger.ledger import Ledger
+from potstill.pipeline.assemble import call_counts, lesson_counts
+from potstill.pipeline.rating import outside_difficulty
 from potstill.records import Split, Verdict
 from potstill.report import phrases
 from potstill.study.schema import Agent, Study
@@ -37,10 +40,6 @@ def corpus_card(
     ``rows`` are the lessons by level and split, ``files`` the file of each that was written.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    from potstill.ledger.ledger import Ledger
-    from potstill.pipeline.assemble import call_counts, lesson_counts
-    from potstill.pipeline.rating import outside_difficulty
 
     with Ledger.open(directory / "ledger.sqlite", readonly=True) as ledger:
         calls = [call for call in call_counts(ledger) if call.stage not in ("answer", "train")]

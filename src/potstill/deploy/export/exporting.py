@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from potstill.deploy.export.card import model_card
 from potstill.deploy.export.gguf_file import (
     GGUF_NAME,
     QUANTISATIONS,
@@ -31,8 +32,10 @@ from potstill.deploy.export.merging import (
 )
 from potstill.deploy.export.modelfile import MODELFILE_NAME, modelfile
 from potstill.deploy.export.placing import new_folder, refuse_taken
+from potstill.deploy.export.reasking import reask
 from potstill.deploy.finding import base_path_of
 from potstill.errors import InputError
+from potstill.models.torch_base import find_model_folder, hash_model_folder, load_tokenizer
 
 if TYPE_CHECKING:
     from potstill.deploy.export.reasking import Reasked
@@ -70,9 +73,6 @@ def export_student(found: FoundStudent, export: Export) -> Reasked:
     Raises InputError for a form, dtype or base that cannot be, and where a package is missing;
     StoreError for a folder that is not empty and a disk without room.
     """
-    from potstill.deploy.export.card import model_card
-    from potstill.deploy.export.reasking import reask
-
     _check_wanted(export)
     base = _base_folder(found, export)
     form = _weights_form(export)
@@ -108,8 +108,6 @@ def _base_folder(found: FoundStudent, export: Export) -> Path:
     """Return the base's folder, once its hash and shapes were compared with what the adapter
     needs.
     """
-    from potstill.models.torch_base import find_model_folder, hash_model_folder, load_tokenizer
-
     own = base_path_of(found.study)
     folder = find_model_folder(export.base or own)
     if export.form in ("peft", "mlx"):
@@ -134,8 +132,6 @@ def _studied_quantised(own: str) -> bool:
     """Return whether the study's own base, as far as it is still to be had, holds quantised
     weights.
     """
-    from potstill.models.torch_base import find_model_folder
-
     try:
         return is_quantised(find_model_folder(own))
     except InputError:
@@ -175,8 +171,6 @@ def _write(found: FoundStudent, export: Export, form: str, base: Path, out: Path
 
 
 def _write_modelfile(found: FoundStudent, form: str, base: Path, out: Path) -> None:
-    from potstill.models.torch_base import load_tokenizer
-
     config = json.loads((base / "config.json").read_text("utf-8"))
     source = f"./{GGUF_NAME}" if form == "gguf" else "."
     context = int(config.get("max_position_embeddings") or 2048)

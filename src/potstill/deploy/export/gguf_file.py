@@ -21,6 +21,7 @@ import numpy as np
 
 from potstill.deploy.export.merging import Delta, read_weights
 from potstill.errors import InputError
+from potstill.models.torch_base import load_tokenizer
 
 if TYPE_CHECKING:
     import torch
@@ -197,8 +198,6 @@ def _add_tokenizer(writer: Any, base: Path, size: int) -> None:
     template.
     """
     from gguf import TokenType
-
-    from potstill.models.torch_base import load_tokenizer
 
     tokenizer = load_tokenizer(base)
     raw = json.loads(tokenizer.backend_tokenizer.to_str())

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from potstill.errors import InputError, StoreError
 from potstill.models.adapter_config import PEFT_PREFIX, read_adapter_config
 from potstill.models.adapters import ADAPTER_WEIGHTS
+from potstill.models.torch_base import hash_model_folder
 
 if TYPE_CHECKING:
     import torch
@@ -99,8 +100,6 @@ def check_fits(student: Student, delta: Delta, base: Path, *, quantised_study: b
     quantised base (``quantised_study``) may be merged into that model's full-precision original,
     which by nature has another hash: its shapes decide.
     """
-    from potstill.models.torch_base import hash_model_folder
-
     _refuse_quantised(base)
     if not quantised_study and hash_model_folder(base) != student.base_hash:
         raise InputError(

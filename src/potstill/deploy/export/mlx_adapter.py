@@ -25,7 +25,11 @@ from potstill.models.adapter_config import (
     number,
     read_adapter_config,
 )
+from potstill.models.adapters import ADAPTER_WEIGHTS, write_config
+from potstill.models.torch_base import find_model_folder
 from potstill.store.untrusted import read_json
+from potstill.training.lora import lora_config
+from potstill.training.recipe import Recipe
 
 __all__ = ["FORMS", "convert_adapter", "write_mlx_adapter", "write_peft_adapter"]
 
@@ -42,8 +46,6 @@ def convert_adapter(adapter: Path, to: str, base: Path, out: Path) -> None:
     Raises InputError for a layout that is not known, an adapter that does not fit ``base`` (a
     model's folder) or cannot be said exactly; StoreError for a folder that is there.
     """
-    from potstill.models.torch_base import find_model_folder
-
     if to not in FORMS:
         raise InputError(f"There is no layout {to!r}; adapters are converted to peft or mlx.")
     refuse_taken(out)
@@ -96,10 +98,6 @@ def write_peft_adapter(adapter: Path, out: Path, base: Path) -> None:
     whose scale no alpha gives to the bit.
     """
     from safetensors.torch import load_file, save_file
-
-    from potstill.models.adapters import ADAPTER_WEIGHTS, write_config
-    from potstill.training.lora import lora_config
-    from potstill.training.recipe import Recipe
 
     try:
         mlx = read_json(adapter / ADAPTER_CONFIG, CONFIG_BYTES)

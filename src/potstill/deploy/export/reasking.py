@@ -13,6 +13,7 @@ from potstill.chat import render_messages
 from potstill.deploy.engines import Engine, ask_all, llama_of_file, load_model, model_engine
 from potstill.deploy.export.gguf_file import GGUF_NAME
 from potstill.errors import InputError
+from potstill.grading import grade_responses
 from potstill.models.opening import open_decoder
 from potstill.records import Finish, Outcome
 
@@ -126,8 +127,6 @@ def _put_on(model: LanguageModel, folder: Path) -> None:
 
 
 def _compared(name: str, answers: Sequence[Answer], said: Sequence[tuple[str, Finish]]) -> Reasked:
-    from potstill.grading import grade_responses
-
     now = [
         (
             answer.problem,

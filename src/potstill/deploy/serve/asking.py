@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from potstill.chat import Message
 from potstill.deploy.serve.answering import Answering, Piece
+from potstill.deploy.serve.serving import study_messages
 from potstill.errors import InputError
 from potstill.report.phrases import percent, shown
 
@@ -25,8 +26,6 @@ def print_answer(found: FoundStudent, engine: Engine, problem: str, console: Con
 
     Raises InputError for a problem that is empty or leaves no room in the context.
     """
-    from potstill.deploy.serve.serving import study_messages
-
     if not problem.strip():
         raise InputError('There is no problem to answer; potstill ask STUDY "What is 6 times 7?"')
     prompt = engine.encode(study_messages([Message("user", problem)], found.condition))

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from potstill.chat import Message
+from potstill.deploy.opening import open_engine
 from potstill.deploy.serve.answering import Answering, Ended, Piece
 from potstill.errors import InputError, PotstillError
 from potstill.records import Condition, Finish, Sampling
@@ -96,8 +97,6 @@ def serve_student(found: FoundStudent, engine: str, base: str, port: int, consol
 
     Raises as :func:`open_engine` and :func:`serve_engine` do.
     """
-    from potstill.deploy.opening import open_engine
-
     with open_engine(found, engine, base) as opened:
         told = f"{found.name} answers at %s through {opened.name}; Ctrl-C ends it."
         serve_engine(

@@ -12,12 +12,16 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from potstill.deploy.engines import load_model
+from potstill.deploy.finding import find_ladder
+from potstill.deploy.opening import backend_of
 from potstill.deploy.serve.answering import Piece
 from potstill.deploy.serve.level_answering import LevelAnswering
 from potstill.deploy.serve.middleware import AccessMiddleware, is_loopback, new_token
 from potstill.deploy.serve.serving import run_until_told
 from potstill.deploy.serve.tutor_texts import TutorTexts, compare_own, grade_text, read_texts
 from potstill.errors import InputError, PotstillError
+from potstill.grading import GradingPool
 from potstill.grading.plugins import runs_code
 from potstill.lessons.ladder import count_words
 from potstill.records import Finish, Problem
@@ -29,7 +33,6 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from potstill.grading import GradingPool
 
 __all__ = ["create_tutor", "serve_tutor"]
 
@@ -69,11 +72,6 @@ def serve_tutor(
     answered. Raises StoreError for no study, InputError for one without students, EndpointError
     where the port is taken.
     """
-    from potstill.deploy.engines import load_model
-    from potstill.deploy.finding import find_ladder
-    from potstill.deploy.opening import backend_of
-    from potstill.grading import GradingPool
-
     students = find_ladder(directory, mixed)
     texts = read_texts(directory, students)
     listener = listen(host, port)

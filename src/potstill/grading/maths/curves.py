@@ -12,9 +12,17 @@ from potstill.grading.maths.comparison import (
     undecided,
     unreadable,
 )
-from potstill.grading.maths.grammar import Apply, Name, Node, Unreadable, names_in, read_expression
+from potstill.grading.maths.grammar import (
+    Apply,
+    Name,
+    Node,
+    Number,
+    Unreadable,
+    names_in,
+    read_expression,
+)
 from potstill.grading.maths.reals import replace_name
-from potstill.grading.maths.values import TooBig, Undefined, same
+from potstill.grading.maths.values import TooBig, Undefined, ratio_is_constant, same
 
 __all__ = ["compare_equations", "equation_nodes"]
 
@@ -77,8 +85,6 @@ def _sides(text: str) -> tuple[Node, Node]:
 def _proportional(
     key_zero: Node, answer_zero: Node, key_sides: tuple[Node, Node], sides: tuple[Node, Node]
 ) -> Comparison:
-    from potstill.grading.maths.values import ratio_is_constant
-
     constant = ratio_is_constant(key_zero, answer_zero)
     if constant:
         return equal_with("the same equation")
@@ -103,8 +109,6 @@ def _substituted(solved: tuple[Node, Node], other: Node) -> bool | None:
 
 
 def _one() -> Node:
-    from potstill.grading.maths.grammar import Number
-
     return Number(Fraction(1))
 
 

@@ -44,6 +44,7 @@ from potstill.grading.maths.keys import (
 )
 from potstill.grading.maths.kinds import infer_kind
 from potstill.grading.maths.languages import decimal_point
+from potstill.grading.maths.library import library_says_equal, may_be_needed
 from potstill.grading.maths.naming import compare_named
 from potstill.grading.maths.number_words import spelled_number
 from potstill.grading.maths.numbers import compare_scalars
@@ -189,8 +190,6 @@ def _by_library(key: str, answer: str) -> Comparison | None:
     """Return EQUAL where both sides are LaTeX beyond the grammar and math-verify finds them
     equal.
     """
-    from potstill.grading.maths.library import library_says_equal, may_be_needed
-
     if may_be_needed(key, answer) and library_says_equal(key, answer):
         return equal_with("equal by math-verify")
     return None

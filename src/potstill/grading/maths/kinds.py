@@ -23,6 +23,7 @@ from potstill.grading.maths.keys import plain_key
 from potstill.grading.maths.normalise import MONEY, tidy
 from potstill.grading.maths.scalars import forms_of, read_compound, read_scalar
 from potstill.grading.maths.set_words import names_a_set, says_nothing
+from potstill.grading.maths.values import TooBig, Undefined, same
 from potstill.records import AnswerKind
 
 __all__ = ["infer_kind"]
@@ -219,8 +220,6 @@ def _bracketed(bracket: str, items: tuple[str, ...], text: str) -> AnswerKind:
 
 
 def _one_value(items: tuple[str, ...]) -> bool:
-    from potstill.grading.maths.values import TooBig, Undefined, same
-
     try:
         nodes = [read_scalar(item).node for item in items]
         return all(same(nodes[0], node) for node in nodes[1:])

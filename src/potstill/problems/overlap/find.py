@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from potstill.errors import InputError
+from potstill.problems.overlap.neighbours import find_among_many
 from potstill.problems.overlap.pairs import Pair, split_numbers
 from potstill.problems.raw import normalise
 from potstill.records import Problem
@@ -54,8 +55,6 @@ def find_pairs(
     it. ``a`` and ``b`` are gone through, never indexed. Raises InputError for a threshold outside
     (0.5, 1].
     """
-    from potstill.problems.overlap.neighbours import find_among_many
-
     if not 0.5 < threshold <= 1:
         raise InputError(f"the overlap threshold is {threshold:g}; give one above 0.5 and up to 1.")
     other = a if b is None else b
