@@ -6,8 +6,18 @@ import pytest
 import yaml
 
 from potstill.errors import StudyError
-from potstill.records import Level
-from potstill.study.schema import load_study
+from potstill.grading.pool import GradingPool
+from potstill.lessons.ladder import LADDER
+from potstill.records import (
+    Finish,
+    Level,
+    Outcome,
+    Problem,
+    Response,
+    TextGold,
+    canonical_json,
+)
+from potstill.study.schema import kind_options, load_study
 from potstill.study.templates import DEMO_STUDY, write_study
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -117,3 +127,42 @@ def test_a_key_that_yaml_takes_for_false_is_text(tmp_path: Path) -> None:
     path = study(tmp_path)
     path.write_text(path.read_text() + "gates: {off: [false equation]}\n")
     assert [gate.value for gate in load_study(path).gates.off] == ["false equation"]
+
+
+def test_a_study_sets_what_its_answer_kinds_let_one_set(tmp_path: Path) -> None:
+    path = study(tmp_path, kinds={"numeric": {"tolerance": 0.5}, "choice": {"letters": "ABCD"}})
+    settings = kind_options(load_study(path))
+    pairs = [
+        (Problem("a", "How far?", TextGold("10"), "numeric", "t"), "10.4"),
+        (Problem("b", "How far?", TextGold("10"), "numeric", "t"), "10.6"),
+    ]
+    responses = [
+        (p, Response("s", p.id, "c", 0, 0, "", text, Finish.STOP, 0, 0, "")) for p, text in pairs
+    ]
+    with GradingPool(workers=1, kinds=settings) as pool:
+        assert [v.outcome for v in pool.grade(responses)] == [Outcome.CORRECT, Outcome.WRONG]
+    with GradingPool(workers=1) as pool:
+        assert [v.outcome for v in pool.grade(responses)] == [Outcome.WRONG, Outcome.WRONG]
+
+
+@pytest.mark.parametrize(
+    ("kinds", "says"),
+    [
+        (
+            {"numerik": {}},
+            r"kinds\.numerik: there is no answer kind .* 'numeric'",
+        ),
+        (
+            {"numeric": {"tolerence": 1}},
+            r"kinds\.numeric: unknown key .* 'tolerance'",
+        ),
+        ({"code": {"limit_s": 0}}, r"kinds\.code: 'limit_s': .* greater than 0"),
+    ],
+)
+def test_a_wrong_setting_of_an_answer_kind(tmp_path: Path, kinds: object, says: str) -> None:
+    with pytest.raises(StudyError, match=says):
+        load_study(study(tmp_path, kinds=kinds))
+
+
+def test_a_record_that_was_renamed_is_hashed_under_its_old_name() -> None:
+    assert '"":"Rung"' in canonical_json(LADDER[0])

@@ -478,7 +478,8 @@ def _bytes(value: Any) -> bytes:
 def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         named = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
-        return {"": type(value).__name__} | named
+        # A record that was renamed keeps the name that hashes on disk were made with.
+        return {"": getattr(value, "HASHED_AS", type(value).__name__)} | named
     if isinstance(value, Mapping):
         return dict(value)
     raise TypeError(f"{type(value).__name__} has no canonical JSON")

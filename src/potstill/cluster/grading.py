@@ -7,10 +7,12 @@ it is asked by the process that runs the study.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING
+
+from pydantic import BaseModel
 
 from potstill.cluster.chunks import Chunk, graded
 from potstill.cluster.parts import in_order
@@ -44,8 +46,13 @@ class ClusterPool(GradingPool):
     A chunk whose workers were lost more than ``retries`` times is graded here.
     """
 
-    def __init__(self, workers: Callable[[], WorkerPool], retries: int) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        workers: Callable[[], WorkerPool],
+        retries: int,
+        kinds: Mapping[str, BaseModel] | None = None,
+    ) -> None:
+        super().__init__(kinds=kinds)
         self._workers = workers
         self._retries = retries
         self._waited_s = 0.0  # for verdicts, and not for pairs

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from potstill.cluster.storage import StorageSpec
 
@@ -12,9 +14,10 @@ __all__ = ["BaseSpec"]
 
 @dataclass(frozen=True, slots=True)
 class BaseSpec:
-    """The base that every worker loads, and where it puts what it makes.
+    """The base that every worker loads, where it puts what it makes, and how it grades.
 
-    That is the study's directory, or its storage: then the directory is not looked at.
+    What it makes goes to the study's directory, or to its storage: then the directory is not looked
+    at. ``kinds`` are the study's settings of answer kinds.
     """
 
     path: str
@@ -25,3 +28,4 @@ class BaseSpec:
     directory: Path
     cpus: int
     storage: StorageSpec | None = None
+    kinds: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

@@ -17,6 +17,7 @@ from potstill.cluster.shards import Shard, ShardDone
 from potstill.cluster.spec import BaseSpec
 from potstill.errors import InputError
 from potstill.grading import GradingPool
+from potstill.grading.plugins import kind_settings
 from potstill.models.opening import load_language_model
 from potstill.problems.overlap.forest import partners
 from potstill.problems.overlap.sketches import sketched
@@ -120,7 +121,7 @@ class Worker:
         from potstill.cluster.chunks import graded
 
         if self._pool is None:
-            self._pool = GradingPool(workers=self._spec.cpus)
+            self._pool = GradingPool(workers=self._spec.cpus, kinds=kind_settings(self._spec.kinds))
             self._pool.start()
         return graded(self._pool, chunk)
 

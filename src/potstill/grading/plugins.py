@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
 from pydantic import BaseModel
@@ -25,6 +26,8 @@ __all__ = [
     "KindPlugin",
     "grade_with_plugin",
     "is_for_plugin",
+    "kind_of",
+    "kind_settings",
     "runs_code",
 ]
 
@@ -42,6 +45,14 @@ class KindPlugin(Protocol):
     def compare(self, problem: Problem, text: str, options: Any) -> Comparison:
         """Return the comparison of a response's text with the problem's gold."""
         ...
+
+
+def kind_settings(given: Mapping[str, Mapping[str, Any]]) -> dict[str, BaseModel]:
+    """Return settings of answer kinds, checked by each kind's own ``Options``."""
+    return {
+        name: load_plugin(KINDS, name).Options.model_validate(dict(options), strict=False)
+        for name, options in given.items()
+    }
 
 
 def is_for_plugin(problem: Problem) -> bool:

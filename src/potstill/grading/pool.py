@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,12 +18,13 @@ from types import TracebackType
 from typing import Any
 
 import psutil
+from pydantic import BaseModel
 
 from potstill.errors import PotstillError
 from potstill.grading.extraction import Extraction
 from potstill.grading.maths.comparison import Comparison, KeyUnreadable, equal_with
 from potstill.grading.maths.equivalence import is_simple
-from potstill.grading.plugins import grade_with_plugin, is_for_plugin
+from potstill.grading.plugins import grade_with_plugin, is_for_plugin, kind_of
 from potstill.grading.verdicts import (
     CutRule,
     Settled,
@@ -79,12 +80,18 @@ class GradingPool:
     ``workers`` (all cores where None), ``limit_s`` of wall time and ``memory_mb`` of resident
     memory per answer are enforced from outside, by killing: such an answer is UNPARSED with the
     reason, its neighbours are graded by a new worker. Workers start when there is work for them.
+    ``kinds`` are the settings of answer kinds beyond mathematics, by name.
     """
 
     def __init__(
-        self, workers: int | None = None, limit_s: float = 5.0, memory_mb: int = 512
+        self,
+        workers: int | None = None,
+        limit_s: float = 5.0,
+        memory_mb: int = 512,
+        kinds: Mapping[str, BaseModel] | None = None,
     ) -> None:
         self.workers = workers or _cores()
+        self._kinds = kinds or {}
         self.limit_s = limit_s
         self.memory_mb = memory_mb
         self.killed = 0
@@ -269,6 +276,7 @@ class GradingPool:
                         finish=response.finish,
                         response_id=response.response_id,
                         error=response.error,
+                        options=self._kinds.get(kind_of(problem)),
                     )
                 )
             except BaseException as error:

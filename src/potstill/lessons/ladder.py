@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from potstill.chat import Message
 from potstill.records import Level, Problem
@@ -22,6 +23,8 @@ class LevelSpec:
     Both are of R0's words at R1, whose own length is not known before. A level always allows
     ``floor_words``: ten percent of a short R1 is less than its last line.
     """
+
+    HASHED_AS: ClassVar[str] = "Rung"
 
     level: Level
     share: float

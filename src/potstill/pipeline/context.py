@@ -24,7 +24,7 @@ from potstill.problems.overlap.neighbours import Sketchers
 from potstill.progress import Bar, Progress
 from potstill.solvers.local import LocalSolver
 from potstill.store.cells import Cell, Filling, Manifest, Store
-from potstill.study.schema import Agent, Study
+from potstill.study.schema import Agent, Study, kind_options
 
 if TYPE_CHECKING:
     from potstill.chat import Solver
@@ -128,8 +128,10 @@ class Run:
             from potstill.cluster.grading import ClusterPool
             from potstill.grading import GradingPool
 
-            retries = self.study.cluster.retries
-            pool = ClusterPool(self.workers, retries) if self.on else GradingPool()
+            retries, kinds = self.study.cluster.retries, kind_options(self.study)
+            pool = (
+                ClusterPool(self.workers, retries, kinds) if self.on else GradingPool(kinds=kinds)
+            )
             self._pool.append(self.stack.enter_context(pool))
         return self._pool[0]
 
@@ -212,6 +214,7 @@ class Run:
                 Path() if self.storage else self.directory.resolve(),
                 options.cpus,
                 self.storage.spec if self.storage else None,
+                self.study.kinds,
             )
             workers = open_worker_pool(self.on, spec, options, self.progress.note)
             self._workers.append(self.stack.enter_context(workers))

@@ -161,6 +161,7 @@ def judge(
         rulings=rulings.digest,
         solutions=solutions.hash,
         version=VERSION["verdicts"],
+        **({"kinds": study.kinds} if study.kinds else {}),
     )
     name = f"verify · {answers.label}"
 

@@ -158,7 +158,9 @@ def _plan(
     from potstill.training.records import Cell as GridCell
 
     recipe = run.recipe
-    data_hash = content_hash([*sets, validation] if validation else list(sets))
+    kinds = run.study.kinds if validation else {}
+    decides = [*sets, *([validation] if validation else []), *([kinds] if kinds else [])]
+    data_hash = content_hash(decides)
     cell = Cell.of(
         "student",
         data=data_hash,
@@ -179,6 +181,7 @@ def _plan(
         run.study.levers,
         tuple(run.study.training_log),
         validation,
+        kinds,
     )
     return cell, job
 

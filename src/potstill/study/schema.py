@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, JsonValue, ValidationError, model_validator
 
 from potstill.cluster.options import ClusterOptions
 from potstill.errors import InputError, StudyError
@@ -18,7 +18,7 @@ from potstill.lessons.controls import expand_controls
 from potstill.lessons.difficulty import DifficultyOptions
 from potstill.lessons.quality import GateOptions
 from potstill.lessons.recorded import Options as RecordedLevels
-from potstill.plugins import SOLVERS, SOURCES, load_plugin, nearest
+from potstill.plugins import KINDS, SOLVERS, SOURCES, load_plugin, nearest
 from potstill.problems.split import SplitOptions
 from potstill.records import Level
 from potstill.store.untrusted import holds_login
@@ -42,6 +42,7 @@ __all__ = [
     "Source",
     "StudentBase",
     "Study",
+    "kind_options",
     "load_options",
     "load_study",
     "read_study",
@@ -117,6 +118,10 @@ class Study(Section):
     )
     levers: Optimizations = Field(
         default_factory=Optimizations, description="Speed-ups of the torch backend."
+    )
+    kinds: dict[str, dict[str, JsonValue]] = Field(
+        default={},
+        description="Settings of answer kinds by name, such as {numeric: {tolerance: 0.01}}.",
     )
     training_log: list[Literal["trackio", "wandb"]] = Field(
         default=[], description="Where the training figures are sent too."
@@ -226,6 +231,11 @@ def load_study(path: Path) -> Study:
     return study
 
 
+def kind_options(study: Study) -> dict[str, BaseModel]:
+    """Return the settings of answer kinds that a study gives, each as its kind's ``Options``."""
+    return {name: load_options(KINDS, name, given, ()) for name, given in study.kinds.items()}
+
+
 def load_options(group: str, name: str, options: Mapping[str, Any], known: Iterable[str]) -> Any:
     """Return a plugin's own strict ``Options`` from a section's remaining keys."""
     model = load_plugin(group, name).Options
@@ -238,6 +248,11 @@ def load_options(group: str, name: str, options: Mapping[str, Any], known: Itera
 def _check_plugins(study: Study, path: Path) -> None:
     for index, source in enumerate(study.problems):
         _check(path, f"problems[{index}]", SOURCES, source.source, source)
+    for name, given in study.kinds.items():
+        try:
+            load_options(KINDS, name, given, ())
+        except InputError as exc:
+            raise StudyError(f"{path}: kinds.{name}: {exc}") from exc
     for role, agent in study.agents().items():
         _check(path, role, SOLVERS, agent.solver, agent)
 

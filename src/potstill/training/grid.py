@@ -12,7 +12,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager
@@ -55,6 +55,7 @@ class Job:
     optimizations: Optimizations = field(default_factory=Optimizations)
     trackers: tuple[str, ...] = ()
     validation: Validation | None = None
+    kinds: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 def train_cells(
@@ -171,6 +172,7 @@ def train_job(
         optimizations=job.optimizations,
         trackers=job.trackers,
         validation=job.validation,
+        kinds=job.kinds,
         cache=cache,
     )
 

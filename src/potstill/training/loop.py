@@ -72,6 +72,7 @@ def train_cell(
     trackers: Sequence[str] = (),
     optimizations: Optimizations | None = None,
     validation: Validation | None = None,
+    kinds: Mapping[str, Mapping[str, Any]] | None = None,
     cache: ActivationCache | None = None,
 ) -> TrainedCell:
     """Return the student of one cell, its adapter written to the folder ``out``.
@@ -92,7 +93,7 @@ def train_cell(
         )
     with (
         open_trainee(base, recipe, cell.seed, optimizations, cache) as trainee,
-        open_validator(validation, base) as validator,
+        open_validator(validation, base, kinds or {}) as validator,
     ):
         identity = {
             "data": data_hash,

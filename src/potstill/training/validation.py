@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from potstill.chat import Message
 from potstill.errors import InputError
 from potstill.grading import GradingPool
+from potstill.grading.plugins import kind_settings
 from potstill.models.decoding import Finished, Request, draw_seed
 from potstill.models.model import prompt_tokens
 from potstill.records import Outcome, Problem, Response, Sampling
@@ -35,6 +36,8 @@ class Question:
 @dataclass(frozen=True, slots=True)
 class Validation:
     """The questions of one cell and how they are answered. No problem of it is ever scored on."""
+
+    HASHED_AS: ClassVar[str] = "Exam"
 
     questions: tuple[Question, ...]
     sampling: Sampling
@@ -80,11 +83,14 @@ class Validator:
 
 @contextmanager
 def open_validator(
-    validation: Validation | None, base: LanguageModel
+    validation: Validation | None,
+    base: LanguageModel,
+    kinds: Mapping[str, Mapping[str, Any]],
 ) -> Iterator[Validator | None]:
     """Yield a validator with a grading process of its own; None where there is no validation.
 
-    Raises InputError for a validation without a question.
+    ``kinds`` are the study's settings of answer kinds. Raises InputError for a validation without
+    a question.
     """
     if validation is None:
         yield None
@@ -94,5 +100,5 @@ def open_validator(
             "select_by: accuracy needs validation problems, and there are none; raise "
             "split.valid, or choose by loss."
         )
-    with GradingPool(workers=1) as pool:
+    with GradingPool(workers=1, kinds=kind_settings(kinds)) as pool:
         yield Validator(validation, base, pool)
