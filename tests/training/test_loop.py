@@ -12,7 +12,8 @@ from safetensors.numpy import save_file
 from potstill.errors import InputError, PotstillError, StoreError
 from potstill.models.adapters import hash_adapter, mounted
 from potstill.models.torch_base import Base
-from potstill.training import loop, student_folder
+from potstill.store import atomic
+from potstill.training import loop
 from potstill.training.examples import encode_examples
 from potstill.training.loop import train_cell
 from potstill.training.recipe import Recipe
@@ -263,7 +264,7 @@ def test_a_kill_leaves_nothing_half_written(base, tmp_path, monkeypatch) -> None
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(student_folder, "rename_into_place", killed)
+    monkeypatch.setattr(atomic, "rename_into_place", killed)
     with pytest.raises(KeyboardInterrupt):
         train(base, tmp_path / "R1", seed=1)
     assert read_student(tmp_path / "R1") == first.student

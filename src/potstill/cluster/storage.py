@@ -24,7 +24,7 @@ from typing import Any
 
 from potstill.cluster.options import ClusterOptions
 from potstill.errors import InputError, PotstillError, StoreError
-from potstill.store.atomic import Writing, write_json
+from potstill.store.atomic import Writing, rename_into_place, sweep, write_json
 from potstill.store.untrusted import (
     DOCUMENT_BYTES,
     is_plain_name,
@@ -32,7 +32,6 @@ from potstill.store.untrusted import (
     read_json,
     stays_inside,
 )
-from potstill.training.student_folder import rename_into_place, sweep
 
 __all__ = [
     "ADAPTERS",

@@ -6,7 +6,6 @@ import csv
 import json
 import os
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
@@ -20,6 +19,7 @@ from potstill.grading.maths.kinds import infer_kind
 from potstill.grading.panel import verify
 from potstill.grading.pool import GradingPool
 from potstill.records import Finish, Problem, Response, TextGold, Verdict
+from potstill.store.atomic import whole_file
 from potstill.store.rows import parquet_rows
 from potstill.store.untrusted import LINE_CHARACTERS, lines_of, parse_json
 
@@ -223,22 +223,13 @@ def _write(target: str, columns: list[str], rows: Iterable[dict[str, Any]]) -> N
         return
     path = Path(target)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        with (
+            whole_file(path) as part,
+            part.open("w", encoding="utf-8", errors="replace", newline="") as file,
+        ):
+            _write_rows(_ending(path), file, part, columns, rows)
     except OSError as error:
         raise StoreError(f"{path} cannot be written: {error}.") from error
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", errors="replace", newline="") as file:
-            _write_rows(_ending(path), file, temporary, columns, rows)
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        temporary.replace(path)
-    except OSError as error:
-        raise StoreError(f"{path} cannot be written: {error}.") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _write_rows(

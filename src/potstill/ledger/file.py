@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from potstill.errors import StoreError
+from potstill.store.atomic import whole_file
 
 __all__ = [
     "DAMAGE",
@@ -138,18 +139,14 @@ def copy_ledger(path: Path, to: Path, *, without: str = "") -> None:
 
     Written beside its place and renamed into it. Raises StoreError.
     """
-    part = to.with_name(to.name + ".part")
-    part.unlink(missing_ok=True)
     source = connect_readonly(path)
     try:
-        with contextlib.closing(sqlite3.connect(part)) as copy:
+        with whole_file(to) as part, contextlib.closing(sqlite3.connect(part)) as copy:
             source.backup(copy)
             if without:
                 copy.execute("DELETE FROM replies WHERE provider = ?", (without,))
                 copy.commit()
-        os.replace(part, to)
     except (sqlite3.Error, OSError) as exc:
-        part.unlink(missing_ok=True)
         raise _explained(to, exc) from exc
     finally:
         source.close()

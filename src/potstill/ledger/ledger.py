@@ -43,6 +43,7 @@ from potstill.ledger.file import (
     connect_readonly,
     lock_writer,
 )
+from potstill.store.atomic import whole_file
 from potstill.store.typed import make
 from potstill.store.untrusted import DOCUMENT_BYTES
 
@@ -252,18 +253,13 @@ class Ledger:
     def export_jsonl(self, path: Path) -> int:
         """Return how many entries were written to ``path``, one a line; all of them or no file."""
         path = Path(path)
-        part = path.with_name(path.name + ".part")
         count = 0
         try:
-            with part.open("w", encoding="utf-8") as lines:
+            with whole_file(path) as part, part.open("w", encoding="utf-8") as lines:
                 for entry in self.entries():
                     lines.write(entry_line(entry))
                     count += 1
-                lines.flush()
-                os.fsync(lines.fileno())
-            os.replace(part, path)
         except OSError as exc:
-            part.unlink(missing_ok=True)
             raise StoreError(f"{path} cannot be written ({exc.strerror}); choose another.") from exc
         return count
 

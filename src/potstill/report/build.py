@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import tempfile
 from pathlib import Path
 
 from potstill.errors import StoreError
@@ -15,10 +12,9 @@ from potstill.report.figures import draw_figures
 from potstill.report.numbers import Numbers, report_numbers
 from potstill.report.page import render_markdown, render_page
 from potstill.report.tables import write_gates, write_tables
+from potstill.store.atomic import whole_folder
 
 __all__ = ["build_report", "render_report"]
-
-_PREFIX = ".report-"
 
 
 def build_report(data: ReportData, out: Path) -> Path:
@@ -31,20 +27,10 @@ def build_report(data: ReportData, out: Path) -> Path:
     numbers = report_numbers(data)
     place = out / "report"
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        for stale in out.glob(f"{_PREFIX}*"):
-            shutil.rmtree(stale, ignore_errors=True)
-        with tempfile.TemporaryDirectory(
-            prefix=_PREFIX, dir=out, ignore_cleanup_errors=True
-        ) as room:
-            fresh = Path(room, "report")
-            fresh.mkdir()
+        with whole_folder(place) as fresh:
             render_report(numbers, fresh, pack(data.cases, of=data.cases_of))
             write_cases(data.cases, fresh / BROWSER_FILE)
             write_gates(data.gate_rows, fresh / "tables")
-            if place.exists():
-                os.replace(place, Path(room, "old"))
-            os.replace(fresh, place)
     except OSError as exc:
         raise StoreError(
             f"the report cannot be written to {place} ({exc.strerror or exc}); make room or set "

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
-import tempfile
+import shutil
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,18 @@ from typing import Any
 
 from potstill.errors import StoreError
 
-__all__ = ["Writing", "disk_errors", "versions_of", "write_atomically", "write_json"]
+__all__ = [
+    "Writing",
+    "disk_errors",
+    "rename_into_place",
+    "sweep",
+    "sync",
+    "versions_of",
+    "whole_file",
+    "whole_folder",
+    "write_atomically",
+    "write_json",
+]
 
 
 _RUST_OS_ERROR = re.compile(r"\(os error (\d+)\)")
@@ -52,19 +64,74 @@ def disk_errors() -> Iterator[None]:
         raise OSError(int(found[1]), os.strerror(int(found[1]))) from exc
 
 
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Yield a path beside ``path`` to write to: at the end it takes that name, or it is gone.
+
+    So ``path`` is the old file or the whole new one, whenever the power goes.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.partial-{os.getpid()}-{threading.get_ident()}")
+    try:
+        yield part
+        sync(part)
+        os.replace(part, path)
+        sync(path.parent)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(out: Path) -> Iterator[Path]:
+    """Yield a folder beside ``out`` to write into: at the end it takes that name, or it is gone.
+
+    A folder that stood there is replaced as a whole; what a killed process left beside it goes.
+    """
+    sweep(out)
+    partial = out.parent / f".{out.name}.partial-{os.getpid()}"
+    try:
+        partial.mkdir(parents=True)
+        with disk_errors():
+            yield partial
+        rename_into_place(partial, out)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+def rename_into_place(partial: Path, out: Path) -> None:
+    """Move the folder ``partial`` to ``out``, on the disk itself."""
+    for path in partial.rglob("*"):
+        sync(path)
+    sync(partial)
+    replaced = out.parent / f".{out.name}.replaced-{os.getpid()}"
+    if out.exists():
+        os.replace(out, replaced)
+    os.replace(partial, out)
+    sync(out.parent)
+    shutil.rmtree(replaced, ignore_errors=True)
+
+
+def sweep(out: Path) -> None:
+    """Delete what a killed process left beside the folder ``out``."""
+    for kind in ("partial", "replaced"):
+        for left in out.parent.glob(f".{out.name}.{kind}-*"):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def sync(path: Path) -> None:
+    """Flush a file or folder to the disk itself."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def write_atomically(path: Path, data: bytes) -> None:
     """Write a file so that ``path`` holds the old or the whole new one, whenever the power goes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with whole_file(path) as part:
+        part.write_bytes(data)
 
 
 def write_json(path: Path, value: Any) -> None:

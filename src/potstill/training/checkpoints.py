@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from potstill.errors import InputError, StoreError
+from potstill.store.atomic import write_atomically
 from potstill.store.typed import make
 from potstill.store.untrusted import read_json
 
@@ -66,8 +66,8 @@ class Checkpoints:
         name = f"{checkpoint.step:08}"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            _put(self.folder / f"{name}.safetensors", tensors)
-            _put(self.folder / f"{name}.json", json.dumps(manifest).encode())
+            write_atomically(self.folder / f"{name}.safetensors", tensors)
+            write_atomically(self.folder / f"{name}.json", json.dumps(manifest).encode())
             for stale in sorted(self.folder.glob("*.json"))[:-_KEPT]:
                 stale.unlink()
                 stale.with_suffix(".safetensors").unlink(missing_ok=True)
@@ -123,12 +123,3 @@ def digest(manifest: Mapping[str, Any], tensors: bytes) -> str:
     found = hashlib.sha256(json.dumps(plain, sort_keys=True).encode())
     found.update(tensors)
     return found.hexdigest()
-
-
-def _put(path: Path, data: bytes) -> None:
-    part = path.with_name(f".{path.name}.part")
-    with part.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import platform
-import shutil
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -18,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from potstill.errors import InputError, StoreError
 from potstill.records import Student
-from potstill.store.atomic import disk_errors
+from potstill.store.atomic import whole_folder
 from potstill.store.typed import make
 from potstill.store.untrusted import is_plain_name, read_json
 from potstill.training.recipe import Recipe
@@ -33,9 +31,6 @@ __all__ = [
     "read_history",
     "read_student",
     "read_trained",
-    "rename_into_place",
-    "sweep",
-    "sync",
     "write_student",
 ]
 
@@ -58,27 +53,19 @@ def write_student(
     """
     from potstill.models.adapters import hash_adapter
 
-    partial = out.parent / f".{out.name}.partial-{os.getpid()}"
     try:
-        sweep(out)
-        partial.mkdir(parents=True)
-        with disk_errors():
+        with whole_folder(out) as partial:
             save_adapter(partial)
             base.tokenizer.save_pretrained(str(partial))
-        student = dataclasses.replace(result.student, adapter_hash=hash_adapter(partial))
-        result = dataclasses.replace(result, student=student)
-        text = json.dumps(_plain(result, recipe), indent=1, ensure_ascii=False, allow_nan=False)
-        (partial / STUDENT_FILE).write_text(text + "\n", encoding="utf-8")
-        rename_into_place(partial, out)
+            student = dataclasses.replace(result.student, adapter_hash=hash_adapter(partial))
+            result = dataclasses.replace(result, student=student)
+            text = json.dumps(_plain(result, recipe), indent=1, ensure_ascii=False, allow_nan=False)
+            (partial / STUDENT_FILE).write_text(text + "\n", encoding="utf-8")
     except OSError as exc:
-        shutil.rmtree(partial, ignore_errors=True)
         raise StoreError(
             f"The student could not be written to {out} ({exc.strerror or exc}); free some space "
             "or make the folder writable, and run again."
         ) from exc
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
     return result
 
 
@@ -147,32 +134,3 @@ def _plain(result: TrainedCell, recipe: Recipe) -> dict[str, Any]:
 def _versions() -> dict[str, str]:
     packages = ("torch", "transformers", "peft", "safetensors", "tokenizers")
     return {"python": platform.python_version()} | {name: version(name) for name in packages}
-
-
-def rename_into_place(partial: Path, out: Path) -> None:
-    """Move ``partial`` to ``out``, on the disk itself."""
-    for path in partial.iterdir():
-        sync(path)
-    sync(partial)
-    replaced = out.parent / f".{out.name}.replaced-{os.getpid()}"
-    if out.exists():
-        os.replace(out, replaced)
-    os.replace(partial, out)
-    sync(out.parent)
-    shutil.rmtree(replaced, ignore_errors=True)
-
-
-def sweep(out: Path) -> None:
-    """Delete what a killed run left beside ``out``."""
-    for kind in ("partial", "replaced"):
-        for left in out.parent.glob(f".{out.name}.{kind}-*"):
-            shutil.rmtree(left, ignore_errors=True)
-
-
-def sync(path: Path) -> None:
-    """Flush a file or folder to the disk itself."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -7,16 +7,13 @@ in no file.
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from potstill.deploy.export.corpus_card import corpus_card
+from potstill.deploy.export.placing import new_folder
 from potstill.errors import InputError, StoreError
 from potstill.pipeline.directory import StudyDirectory, study_of
 from potstill.pipeline.students import examples
@@ -30,7 +27,7 @@ if TYPE_CHECKING:
     from potstill.pipeline.made import Made
     from potstill.training.examples import Example
 
-__all__ = ["FORMATS", "ExportedCorpus", "export_corpus", "refuse_occupied", "whole_folder"]
+__all__ = ["FORMATS", "ExportedCorpus", "export_corpus", "refuse_occupied"]
 
 FORMATS = ("dataset", "messages")
 SPLITS = (Split.TRAIN, Split.VALID)  # what is held out is written nowhere
@@ -81,7 +78,7 @@ def export_corpus(
     rows = {level: corpus_rows(study, made, level) for level in chosen}
     if not any(found for by_split in rows.values() for found in by_split.values()):
         raise InputError(f"{directory} has no lesson that passed at {', '.join(chosen)}.")
-    with whole_folder(out) as folder:
+    with new_folder(out) as folder:
         for level, by_split in rows.items():
             for side, found in by_split.items():
                 if found:
@@ -209,24 +206,3 @@ def refuse_occupied(out: Path) -> None:
     """Raise InputError for a folder to write that is there and holds something."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out} is there and not empty; give --out a new folder.")
-
-
-@contextmanager
-def whole_folder(out: Path) -> Iterator[Path]:
-    """Yield a folder beside ``out`` that takes its name at the end, or is gone.
-
-    Raises StoreError where the disk refuses.
-    """
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
-    except OSError as exc:
-        raise StoreError(f"cannot write {out}: {exc.strerror}; choose another --out.") from exc
-    try:
-        yield partial
-        partial.chmod(0o755)  # mkdtemp's is for its owner alone
-        os.replace(partial, out)
-    except OSError as exc:
-        raise StoreError(f"cannot write {out}: {exc.strerror}; choose another --out.") from exc
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)

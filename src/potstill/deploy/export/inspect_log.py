@@ -58,7 +58,8 @@ def export_logs(directory: Path, out: Path) -> list[WrittenLog]:
     _require_inspect()
     from inspect_ai.log import write_eval_log
 
-    from potstill.deploy.export.corpus import refuse_occupied, whole_folder
+    from potstill.deploy.export.corpus import refuse_occupied
+    from potstill.deploy.export.placing import new_folder
     from potstill.pipeline.directory import StudyDirectory
 
     refuse_occupied(out)
@@ -72,7 +73,7 @@ def export_logs(directory: Path, out: Path) -> list[WrittenLog]:
         )
     logs = evaluation_logs(found.study.name, cells, found.made.problems)
     written = []
-    with whole_folder(out) as folder:
+    with new_folder(out) as folder:
         for number, log in enumerate(logs, 1):
             name = f"{number:02}_{_slug(log.eval.dataset.name)}_{_slug(log.eval.model)}.eval"
             write_eval_log(log, str(folder / name), format="eval")

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from potstill.errors import StoreError
-from potstill.store.atomic import disk_errors
-from potstill.training.student_folder import sync
+from potstill.store.atomic import whole_folder
 
 __all__ = ["new_folder", "refuse_taken"]
 
@@ -27,23 +24,11 @@ def new_folder(out: Path) -> Iterator[Path]:
 
     Raises StoreError where the disk does not take it.
     """
-    partial = out.parent / f".{out.name}.partial-{os.getpid()}"
     try:
-        for left in out.parent.glob(f".{out.name}.partial-*"):
-            shutil.rmtree(left, ignore_errors=True)
-        partial.mkdir(parents=True)
-        with disk_errors():
+        with whole_folder(out) as partial:
             yield partial
-        for path in partial.iterdir():
-            sync(path)
-        os.replace(partial, out)
-        sync(out.parent)
     except OSError as exc:
-        shutil.rmtree(partial, ignore_errors=True)
         raise StoreError(
-            f"The export could not be written to {out} ({exc.strerror or exc}); free some space or "
-            "make the folder writable, and export again."
+            f"The export could not be written to {out} ({exc.strerror or exc}); free some space, "
+            "make the folder writable or name another with --out, and export again."
         ) from exc
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
