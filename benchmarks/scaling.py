@@ -31,7 +31,7 @@ import psutil
 from overlap import Made
 from potstill.chat import Ask, Message
 from potstill.cluster import grading
-from potstill.cluster.answers import Answering, Questions
+from potstill.cluster.answers import ClusterAnswering, Questions
 from potstill.cluster.grading import ClusterPool
 from potstill.cluster.grid import train_on
 from potstill.cluster.options import ClusterOptions
@@ -51,7 +51,7 @@ from potstill.store.cells import Store
 from potstill.training.examples import Example
 from potstill.training.grid import Job
 from potstill.training.recipe import Recipe
-from potstill.training.records import Cell
+from potstill.training.records import GridCell
 
 Took = tuple[float, float]
 WORK = ("training", "answering", "grading", "overlap")
@@ -155,7 +155,7 @@ class Bench:
             update={"iterations": self._args.iterations, "validate_every": 50}
         )
         jobs = [
-            Job(Cell("R1", k), self._train, self._valid, recipe, directory / f"R1-{k}", "bench")
+            Job(GridCell("R1", k), self._train, self._valid, recipe, directory / f"R1-{k}", "bench")
             for k in range(self._args.cells)
         ]
         for _ in train_on(workers, jobs, retries=0, on_step=lambda report: None):
@@ -164,7 +164,7 @@ class Bench:
 
     def _answer(self, workers: WorkerPool, directory: Path, options: ClusterOptions) -> None:
         with Ledger.open(directory / "ledger.sqlite") as ledger:
-            answering = Answering(
+            answering = ClusterAnswering(
                 ledger,
                 directory,
                 lambda: workers,

@@ -10,7 +10,7 @@ import yaml
 
 from potstill.grading.maths.kinds import infer_kind
 from potstill.ledger.ledger import Ledger
-from potstill.pipeline.estimate import Call, estimate
+from potstill.pipeline.estimate import PlannedCalls, estimate
 from potstill.pipeline.plan import planned_calls
 from potstill.pipeline.run import run_study
 from potstill.pocket.teacher import TEACHER
@@ -44,7 +44,7 @@ def test_an_estimate_is_of_what_the_ledger_lacks_and_measured_from_what_it_has(
         assert (after.have, after.left, after.measured) == (PROBLEMS + 4, 4, PROBLEMS + 4)
         assert after.tokens_out == 4 * 10_000
         assert after.usd == pytest.approx(0.04)
-        more = Call("teach", "teacher", TEACHER, 10_000, "")
+        more = PlannedCalls("teach", "teacher", TEACHER, 10_000, "")
         (large,) = estimate(study, [more], imported.problems, ledger)
         assert large.usd == pytest.approx((10_000 - PROBLEMS - 4) * 0.01)
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from potstill.chat import Ask, Completion, Message
-from potstill.cluster.answers import Answering, ClusterSolver
+from potstill.cluster.answers import ClusterAnswering, ClusterSolver
 from potstill.cluster.options import ClusterOptions
 from potstill.cluster.shards import Pace, recover_replies
 from potstill.cluster.spec import BaseSpec
@@ -26,7 +26,7 @@ from potstill.training import activation_cache as cache
 from potstill.training import grid
 from potstill.training.examples import Example
 from potstill.training.recipe import Recipe
-from potstill.training.records import Cell
+from potstill.training.records import GridCell
 from support.pools import POISON, LossyPool, asks, poisoned
 
 SpecIn = Callable[[Path], BaseSpec]
@@ -34,8 +34,8 @@ SpecIn = Callable[[Path], BaseSpec]
 
 def answering(
     ledger: Ledger, directory: Path, workers: Any, base: Base, **options: Any
-) -> Answering:
-    return Answering(
+) -> ClusterAnswering:
+    return ClusterAnswering(
         ledger,
         directory,
         workers,
@@ -228,7 +228,7 @@ def test_a_worker_trains_a_cell_as_its_grid_would(
     lessons = tuple(Example(x.tag, x.messages, f"It is {len(x.tag)}.") for x in asks(16))
     recipe = Recipe(layers=1, iterations=12, validate_every=6, threads=1)
     jobs = [
-        grid.Job(Cell("R1", k), lessons[:12], lessons[12:], recipe, tmp_path / f"{k}", "data")
+        grid.Job(GridCell("R1", k), lessons[:12], lessons[12:], recipe, tmp_path / f"{k}", "data")
         for k in range(2)
     ]
     uses = (12 * recipe.batch_size + 3 * 4) / 16

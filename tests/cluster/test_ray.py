@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from potstill.cluster.answers import Answering, ClusterSolver
+from potstill.cluster.answers import ClusterAnswering, ClusterSolver
 from potstill.cluster.grid import train_on
 from potstill.cluster.options import ClusterOptions
 from potstill.cluster.session import joined, places
@@ -26,7 +26,7 @@ from potstill.records import Finish
 from potstill.solvers.local import LocalSolver
 from potstill.training.examples import Example
 from potstill.training.grid import Job, train_cells
-from potstill.training.records import Cell
+from potstill.training.records import GridCell
 from support.pools import OPTIONS, POISON, RECIPE, Fragile, Killer, asks, jobs_in, poisoned
 from support.processes import TESTS
 
@@ -58,8 +58,8 @@ def workers(
     workers.close()
 
 
-def answering(ledger: Ledger, directory: Path, workers: WorkerPool, base: Base) -> Answering:
-    return Answering(
+def answering(ledger: Ledger, directory: Path, workers: WorkerPool, base: Base) -> ClusterAnswering:
+    return ClusterAnswering(
         ledger,
         directory,
         lambda: workers,
@@ -131,7 +131,7 @@ def test_a_question_that_ends_its_workers_is_told(
 def test_what_a_worker_raises_of_ours_is_raised_here(workers: WorkerPool, directory: Path) -> None:
     wrong = RECIPE.model_copy(update={"layers": 9})
     lessons = tuple(Example(x.tag, x.messages, "It is 7.") for x in asks(8))
-    job = Job(Cell("R1", 9), lessons, lessons, wrong, directory / "wrong", "data")
+    job = Job(GridCell("R1", 9), lessons, lessons, wrong, directory / "wrong", "data")
     with pytest.raises(InputError, match="top 9 layers"):
         list(train_on(workers, [job], retries=2, on_step=lambda report: None))
 
@@ -177,12 +177,12 @@ import json, os, sys, threading, time
 from pathlib import Path, PosixPath
 os.environ |= {{"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0"}}
 sys.path.insert(0, {here!r})
-from support.crews import asks
+from support.pools import asks
 from ray.cluster_utils import Cluster
-from potstill.cluster.answers import Answering, ClusterSolver
-from potstill.cluster.worker_pool import open_crew
+from potstill.cluster.answers import ClusterAnswering, ClusterSolver
+from potstill.cluster.worker_pool import open_worker_pool
 from potstill.cluster.options import ClusterOptions
-from potstill.cluster.worker import BaseSpec
+from potstill.cluster.spec import BaseSpec
 from potstill.ledger.ledger import Ledger
 
 spec, directory, notes, removed = {spec}, Path(sys.argv[1]), [], []
@@ -197,11 +197,11 @@ def remove(ledger):
     removed.append(1)
 
 with Ledger.open(directory / "ledger.sqlite") as ledger:
-    with open_crew("ray://" + cluster.address, spec, options, notes.append) as workers:
+    with open_worker_pool("ray://" + cluster.address, spec, options, notes.append) as workers:
         assert workers.size == 2, workers.size
         threading.Thread(target=remove, args=(ledger,), daemon=True).start()
-        made = Answering(ledger, directory, lambda: workers, options, base_hash=spec.base_hash,
-                         precision="float32", batch_size=8, note=notes.append)
+        made = ClusterAnswering(ledger, directory, lambda: workers, options,
+            base_hash=spec.base_hash, precision="float32", batch_size=8, note=notes.append)
         solver = ClusterSolver(made, None, "base")
         found = {{x.tag: x.text for x in solver.complete(asks(600, 100), "answer")}}
 cluster.shutdown()

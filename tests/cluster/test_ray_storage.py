@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from potstill.cluster.answers import Answering, ClusterSolver
+from potstill.cluster.answers import ClusterAnswering, ClusterSolver
 from potstill.cluster.grid import train_on
 from potstill.cluster.options import ClusterOptions
 from potstill.cluster.spec import BaseSpec
@@ -88,7 +88,7 @@ def test_a_worker_killed_at_answering_costs_no_answer(
     bought: list[str] = []
     honest = ledger.put_many
     ledger.put_many = lambda x: bought.extend(e.key for e in x) or honest(x)  # type: ignore
-    made = Answering(
+    made = ClusterAnswering(
         ledger,
         directory,
         lambda: workers,

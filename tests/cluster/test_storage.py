@@ -12,7 +12,7 @@ from typing import Any
 import fsspec
 import pytest
 
-from potstill.cluster.answers import Answering, ClusterSolver
+from potstill.cluster.answers import ClusterAnswering, ClusterSolver
 from potstill.cluster.grid import train_on
 from potstill.cluster.options import ClusterOptions
 from potstill.cluster.shards import recover_replies
@@ -66,8 +66,8 @@ class OneWorker:
 
 def answering(
     ledger: Ledger, directory: Path, workers: Any, base: Base, storage: Storage
-) -> Answering:
-    return Answering(
+) -> ClusterAnswering:
+    return ClusterAnswering(
         ledger,
         directory,
         lambda: workers,

@@ -10,7 +10,7 @@ from fractions import Fraction
 import pytest
 
 from potstill.errors import InputError
-from potstill.pocket import LEVELS, PocketProblem, Step, render
+from potstill.pocket import LEVELS, PocketProblem, PocketStep, render
 from potstill.pocket.render import render_terse, textbook
 from potstill.pocket.steps import Ref, equation, substeps, values
 from potstill.pocket.teacher import draw_slip
@@ -146,7 +146,11 @@ def test_substeps_are_a_schools() -> None:
 
 
 def test_merging_keeps_brackets() -> None:
-    steps = (Step("+", 3, 4, "a"), Step("x", 5, Ref(0), "b"), Step("-", 90, Ref(1), "c"))
+    steps = (
+        PocketStep("+", 3, 4, "a"),
+        PocketStep("x", 5, Ref(0), "b"),
+        PocketStep("-", 90, Ref(1), "c"),
+    )
     assert equation(steps, values(steps), 2, {0, 1}) == ("90 - 5 x (3 + 4)", "55")
 
 

@@ -25,7 +25,7 @@ from potstill.solvers.torch import Options, open_solver
 from potstill.training.examples import Example
 from potstill.training.loop import train_cell
 from potstill.training.recipe import Recipe
-from potstill.training.records import Cell
+from potstill.training.records import GridCell
 from random_model import write_random_model
 
 GREEDY = Sampling(max_tokens=24)
@@ -50,7 +50,7 @@ def adapter(base: Base, tmp_path_factory: pytest.TempPathFactory) -> Path:
     examples = [Example(f"p{k}", ask(k).messages, f"{k} and {k}"[: k % 5 + 1]) for k in range(40)]
     recipe = Recipe(learning_rate=1e-2, iterations=30, threads=1, max_sequence_tokens=150)
     out = tmp_path_factory.mktemp("students") / "R1"
-    train_cell(base, Cell("R1", 0), examples, examples[:5], recipe, out, data_hash="")
+    train_cell(base, GridCell("R1", 0), examples, examples[:5], recipe, out, data_hash="")
     return out
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from potstill.models.torch_base import load_base
 from potstill.training.grid import Job, train_cells
 from potstill.training.recipe import Recipe
-from potstill.training.records import Cell
+from potstill.training.records import GridCell
 from support.tiny_cell import make_examples
 
 RECIPE = Recipe(rank=4, alpha=8, learning_rate=1e-2, iterations=8, validate_every=4, batch_size=4)
@@ -20,7 +20,7 @@ RECIPE = Recipe(rank=4, alpha=8, learning_rate=1e-2, iterations=8, validate_ever
 def job(seed: int, folder: Path, recipe: Recipe = RECIPE) -> Job:
     """Make the job of R1 with a seed, trained into a folder of its own beneath ``folder``."""
     train, valid = tuple(make_examples(12)), tuple(make_examples(4, first=100))
-    return Job(Cell("R1", seed), train, valid, recipe, folder / f"R1-{seed}", "data")
+    return Job(GridCell("R1", seed), train, valid, recipe, folder / f"R1-{seed}", "data")
 
 
 def main(model: str, out: Path) -> None:

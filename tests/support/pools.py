@@ -25,7 +25,7 @@ from potstill.records import Sampling
 from potstill.training.examples import Example
 from potstill.training.grid import Job
 from potstill.training.recipe import Recipe
-from potstill.training.records import Cell
+from potstill.training.records import GridCell
 
 POISON = "poison"
 OPTIONS = ClusterOptions(workers=2, shard_s=2.0)
@@ -57,7 +57,7 @@ def jobs_in(directory: Path, count: int = 1) -> list[Job]:
         Example(x.tag, x.messages, f"It is {k * k % 91}.") for k, x in enumerate(asks(24))
     )
     return [
-        Job(Cell("R1", k), lessons[:18], lessons[18:], RECIPE, directory / f"R1-{k}", "data")
+        Job(GridCell("R1", k), lessons[:18], lessons[18:], RECIPE, directory / f"R1-{k}", "data")
         for k in range(count)
     ]
 

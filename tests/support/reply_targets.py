@@ -9,7 +9,7 @@ from pathlib import Path
 from hypothesis import strategies as st
 
 from potstill.chat import Ask, Completion, Unanswered
-from potstill.grading.judge import Question, ask_judge, judge_messages
+from potstill.grading.judge import JudgeQuestion, ask_judge, judge_messages
 from potstill.records import Finish, Opinion, Problem, RubricGold, TextGold
 from potstill.solvers.parse import Assembly, NotAReply, Parsed, parse_completion
 from potstill.solvers.server import BadRequest, ChatRequest, _call
@@ -117,7 +117,7 @@ VERDICTS = st.tuples(
 
 
 def _verdict(said: tuple[str, Finish], folder: Path) -> None:
-    (judged,) = ask_judge(Saying(said), [Question("p", PROBLEM, said[0])], "verify")
+    (judged,) = ask_judge(Saying(said), [JudgeQuestion("p", PROBLEM, said[0])], "verify")
     assert isinstance(judged.opinion, Opinion)
     if judged.opinion is Opinion.EQUAL:
         assert "correct" in said[0].lower().replace("incorrect", "")

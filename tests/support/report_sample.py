@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from potstill.evaluation import Answered, Evaluation, evaluate
+from potstill.evaluation import Answered, Evaluated, evaluate
 from potstill.evaluation.scores import LevelScore
 from potstill.records import Condition, Outcome, Role, Sampling, Split
 from potstill.report import (
@@ -116,7 +116,7 @@ def unread(hostile: str = "") -> tuple[Unread, ...]:
 
 
 def report_data(
-    evaluation: Evaluation | None = None, seeds: int = 1, hostile: str = "", **others: object
+    evaluation: Evaluated | None = None, seeds: int = 1, hostile: str = "", **others: object
 ) -> ReportData:
     """Make a whole report's data, ``hostile`` in every field that a model or a person fills.
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from potstill.training.loop import train_cell
 from potstill.training.recipe import Recipe
-from potstill.training.records import Cell, StepReport
+from potstill.training.records import GridCell, StepReport
 from support.tiny_cell import make_examples
 
 RECIPE = Recipe(
@@ -42,7 +42,7 @@ def main(backend: str, model: Path, out: Path, optimizer: str) -> None:
     examples = make_examples(40)
     train_cell(
         base,
-        Cell("R1", 3),
+        GridCell("R1", 3),
         examples[:30],
         examples[30:],
         recipe,

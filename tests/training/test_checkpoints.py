@@ -20,7 +20,7 @@ from potstill.training.checkpoints import Checkpoint, Checkpoints
 from potstill.training.loop import train_cell
 from potstill.training.metrics import check_trackers
 from potstill.training.recipe import Recipe
-from potstill.training.records import Cell, TrainedCell
+from potstill.training.records import GridCell, TrainedCell
 from support.processes import start
 from support.tiny_cell import make_examples
 from support.training_process import RECIPE
@@ -76,7 +76,7 @@ def train(model: Path, out: Path, data_hash: str, recipe: Recipe = RECIPE) -> Tr
     examples = make_examples(40)
     return train_cell(
         load_base(model, device="cpu"),
-        Cell("R1", 3),
+        GridCell("R1", 3),
         examples[:30],
         examples[30:],
         recipe,

@@ -21,7 +21,7 @@ from potstill.training.examples import encode_examples
 from potstill.training.loop import train_cell
 from potstill.training.opening import open_trainee
 from potstill.training.recipe import Recipe
-from potstill.training.records import Cell, TrainedCell
+from potstill.training.records import GridCell, TrainedCell
 from support.tiny_cell import make_examples
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA GPU here")
@@ -33,7 +33,9 @@ RECIPE = Recipe(
 
 def train(base: Any, out: Path) -> TrainedCell:
     examples = make_examples(40)
-    return train_cell(base, Cell("R1", 3), examples[:30], examples[30:], RECIPE, out, data_hash="d")
+    return train_cell(
+        base, GridCell("R1", 3), examples[:30], examples[30:], RECIPE, out, data_hash="d"
+    )
 
 
 def losses(cell: TrainedCell) -> list[float]:

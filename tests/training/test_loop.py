@@ -17,7 +17,7 @@ from potstill.training import loop
 from potstill.training.examples import encode_examples
 from potstill.training.loop import train_cell
 from potstill.training.recipe import Recipe
-from potstill.training.records import Cell, TrainedCell
+from potstill.training.records import GridCell, TrainedCell
 from potstill.training.student_folder import read_history, read_student, write_student
 from support.plain_training import SHORT, losses, plain_losses
 from support.small_disk import small_disk
@@ -27,7 +27,7 @@ from support.tiny_cell import TEXTS, make_examples, state_of
 def train(base: Base, out: Path, recipe: Recipe = SHORT, seed: int = 0, **sets) -> TrainedCell:
     return train_cell(
         base,
-        Cell("R1", seed),
+        GridCell("R1", seed),
         sets.pop("train_set", make_examples(37)),
         sets.pop("valid_set", make_examples(9, first=100)),
         recipe,

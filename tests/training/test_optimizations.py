@@ -29,7 +29,7 @@ from potstill.training.grid import Job, train_cells
 from potstill.training.lora import attach_adapter, seed_adapter
 from potstill.training.lora_product import fuse_lora
 from potstill.training.optimizations import Optimizations
-from potstill.training.records import Cell
+from potstill.training.records import GridCell
 from potstill.training.torch_trainee import TorchTrainee, open_torch_trainee, step_bytes
 from support.plain_training import SHORT, losses, plain_losses
 from support.tiny_cell import make_examples
@@ -213,7 +213,7 @@ def test_a_grid_runs_the_lower_layers_once_per_example(
 
     def train_grid(folder: Path, optimizations: Optimizations, left: int = 2) -> list[Any]:
         jobs = [
-            Job(Cell("R1", seed), train, valid, TOP, folder / str(seed), "data", optimizations)
+            Job(GridCell("R1", seed), train, valid, TOP, folder / str(seed), "data", optimizations)
             for seed in range(2)
         ]
         told = notes.append

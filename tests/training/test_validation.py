@@ -19,9 +19,9 @@ from potstill.solvers.local import LocalSolver
 from potstill.training.examples import Example
 from potstill.training.loop import train_cell
 from potstill.training.recipe import Recipe
-from potstill.training.records import Cell, TrainedCell
+from potstill.training.records import GridCell, TrainedCell
 from potstill.training.student_folder import read_history
-from potstill.training.validation import Question, Validation
+from potstill.training.validation import Validation, ValidationQuestion
 
 NUMBERS = ("two", "three", "four", "five", "six", "seven", "eight", "nine")
 PROBLEMS = [
@@ -41,7 +41,7 @@ def asked(problem: Problem) -> tuple[Message, ...]:
 # The student learns to say seven; the validation texts say otherwise, so their loss only grows.
 TRAIN = [Example(p.id, asked(p), "\\boxed{7}") for p in PROBLEMS[:4]]
 VALID = [Example(p.id, asked(p), "\\boxed{1}") for p in PROBLEMS[4:]]
-VALIDATION = Validation(tuple(Question(p, asked(p)) for p in PROBLEMS[4:]), SAMPLING)
+VALIDATION = Validation(tuple(ValidationQuestion(p, asked(p)) for p in PROBLEMS[4:]), SAMPLING)
 
 
 @pytest.fixture(scope="module", params=["torch", "mlx"])
@@ -60,7 +60,7 @@ def train(
 ) -> TrainedCell:
     recipe = RECIPE.model_copy(update={"select_by": select_by})
     return train_cell(
-        base, Cell("R1", 0), TRAIN, VALID, recipe, out, data_hash="", validation=validation
+        base, GridCell("R1", 0), TRAIN, VALID, recipe, out, data_hash="", validation=validation
     )
 
 

@@ -25,9 +25,9 @@ from potstill.report.views import Place
 from potstill.study.schema import Study
 
 __all__ = [
-    "Finished",
+    "FinishedStudy",
     "SetBeside",
-    "Setting",
+    "SettingDifference",
     "TwoStudies",
     "compare_studies",
     "cost_usd",
@@ -40,7 +40,7 @@ _Places = dict[Place, list[Answered]]
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
+class FinishedStudy:
     """A finished study, its problems' content by id, and what it cost."""
 
     directory: Path
@@ -58,7 +58,7 @@ class Finished:
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class SettingDifference:
     """One setting that differs; "" where a study has none of that name."""
 
     name: str
@@ -87,11 +87,11 @@ class SetBeside:
 class TwoStudies:
     """Two studies side by side; all of it exploratory. ``alone`` names sets one study alone has."""
 
-    a: Finished
-    b: Finished
+    a: FinishedStudy
+    b: FinishedStudy
     sets: tuple[SetBeside, ...]
     alone: tuple[str, ...]
-    settings: tuple[Setting, ...]
+    settings: tuple[SettingDifference, ...]
 
     def plain(self) -> dict[str, Any]:
         """Return everything compared, as JSON holds it."""
@@ -142,7 +142,7 @@ def compare_studies(directory_a: str | Path, directory_b: str | Path) -> TwoStud
     return TwoStudies(a, b, tuple(sets), tuple(alone), tuple(_differing_settings(a, b)))
 
 
-def read_finished(directory: str | Path) -> Finished:
+def read_finished(directory: str | Path) -> FinishedStudy:
     """Return all that a finished study holds. Raises InputError where a stage is not finished."""
     found = StudyDirectory.open(directory)
     if found.answers is None:
@@ -153,7 +153,7 @@ def read_finished(directory: str | Path) -> Finished:
     rulings = found.path / "rulings.jsonl"
     with Ledger.open(found.path / "ledger.sqlite", readonly=True) as ledger:
         calls = call_counts(ledger)
-    return Finished(
+    return FinishedStudy(
         directory=found.path,
         result=found.made,
         content=_content(found.made.problems),
@@ -177,7 +177,7 @@ def _content(problems: Iterable[Problem]) -> dict[str, str]:
     return found
 
 
-def _places(finished: Finished) -> _Places:
+def _places(finished: FinishedStudy) -> _Places:
     """Return every answer by set and split, its problem named by content."""
     places: _Places = {}
     for row in answered(finished.result.answers, finished.result.problems):
@@ -206,7 +206,7 @@ def _matched(a: _Places, b: _Places) -> list[tuple[Place, Place]]:
     return pairs
 
 
-def _other_key(a: Finished, ids_a: set[str], b: Finished, ids_b: set[str]) -> int:
+def _other_key(a: FinishedStudy, ids_a: set[str], b: FinishedStudy, ids_b: set[str]) -> int:
     """Return how many problems stand in both sets with the same text and another key."""
     texts_a, texts_b = (
         {p.text for p in x.result.problems if x.content[p.id] in ids - other}
@@ -227,16 +227,16 @@ def _graded_otherwise(a: Study, b: Study) -> list[str]:
     return names + (["verifier"] if one != two else [])
 
 
-def _differing_settings(a: Finished, b: Finished) -> Iterable[Setting]:
+def _differing_settings(a: FinishedStudy, b: FinishedStudy) -> Iterable[SettingDifference]:
     """Yield every setting that differs; a path whose file holds the same is the same."""
     one, two = (_settings(x) for x in (a, b))
     for name in dict.fromkeys([*one, *two]):
         left, right = one.get(name, ""), two.get(name, "")
         if left != right and fingerprint(left) != fingerprint(right):
-            yield Setting(name, left, right)
+            yield SettingDifference(name, left, right)
 
 
-def _settings(finished: Finished) -> dict[str, str]:
+def _settings(finished: FinishedStudy) -> dict[str, str]:
     found = {x.name: x.value for x in settings(finished.study, {}) if x.name not in _NAMES_ONLY}
     problems = content_hash(sorted(finished.content.values()))
     return found | {
@@ -251,7 +251,7 @@ def _row(row: Beside) -> dict[str, Any]:
     return values(row) | said
 
 
-def _told(finished: Finished) -> dict[str, Any]:
+def _told(finished: FinishedStudy) -> dict[str, Any]:
     return {
         "study": finished.study.name,
         "directory": str(finished.directory),

@@ -18,7 +18,7 @@ from potstill.pipeline.asking import teacher_condition
 from potstill.pipeline.assemble import answered, scored_groups
 from potstill.pipeline.context import Run, Unfinished
 from potstill.pipeline.directory import StudyDirectory
-from potstill.pipeline.estimate import Call, Estimate, estimate
+from potstill.pipeline.estimate import Estimate, PlannedCalls, estimate
 from potstill.pipeline.made import Answers
 from potstill.pipeline.plan import model_of, print_calls, sides_of
 from potstill.pipeline.rating import rate
@@ -239,18 +239,18 @@ def _price(run: Run, drawn: Sequence[Problem]) -> list[Estimate]:
     return estimate(run.study, _calls(run.study, drawn, have), drawn, run.ledger)
 
 
-def _calls(study: Study, drawn: Sequence[Problem], have: int | None = 0) -> list[Call]:
+def _calls(study: Study, drawn: Sequence[Problem], have: int | None = 0) -> list[PlannedCalls]:
     """Return the calls that a sample takes at most; ``have`` of the teacher's are in the ledger."""
     n, each = len(drawn), _samples(study)
     names = {role: model_of(agent) for role, agent in study.agents().items()}
-    calls = [Call("teach", "teacher", names["teacher"], n * each, "the sample", have)]
+    calls = [PlannedCalls("teach", "teacher", names["teacher"], n * each, "the sample", have)]
     if study.rater:
         why = "each problem once, and again where the reply cannot be read"
-        calls.insert(0, Call("rate", "rater", names["rater"], n, why, 0))
+        calls.insert(0, PlannedCalls("rate", "rater", names["rater"], n, why, 0))
     if study.verifier and study.verify != "symbolic":
         why = "at most: the answers of teacher and base, local ones too"
-        calls.append(Call("verify", "verifier", names["verifier"], n * (each + 1), why, 0))
-    return [*calls, Call("answer", "", study.student.base, n, "on this machine: the base")]
+        calls.append(PlannedCalls("verify", "verifier", names["verifier"], n * (each + 1), why, 0))
+    return [*calls, PlannedCalls("answer", "", study.student.base, n, "on this machine: the base")]
 
 
 def _samples(study: Study) -> int:

@@ -7,7 +7,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from potstill.analysis.compare import Finished, SetBeside, TwoStudies, compare_studies, cost_usd
+from potstill.analysis.compare import (
+    FinishedStudy,
+    SetBeside,
+    TwoStudies,
+    compare_studies,
+    cost_usd,
+)
 from potstill.evaluation.side_by_side import Beside
 from potstill.records import Role
 from potstill.report.phrases import (
@@ -230,7 +236,7 @@ def _print_settings(found: TwoStudies, console: Console) -> None:
     console.print(table)
 
 
-def _print_cost(a: Finished, b: Finished, console: Console) -> None:
+def _print_cost(a: FinishedStudy, b: FinishedStudy, console: Console) -> None:
     console.print("\ncost", style="italic")
     table = plain_table("A calls", "tokens out", "cost", "B calls", "tokens out", "cost")
     for stage in dict.fromkeys(call.stage for x in (a, b) for call in x.calls):
@@ -240,7 +246,7 @@ def _print_cost(a: Finished, b: Finished, console: Console) -> None:
     console.print("[dim]Every reply in the ledger counts, those of earlier settings too.[/]")
 
 
-def _cost(finished: Finished, stage: str) -> tuple[str, str, str]:
+def _cost(finished: FinishedStudy, stage: str) -> tuple[str, str, str]:
     calls = [call for call in finished.calls if stage in ("", call.stage)]
     if not calls:
         return ("", "", "")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from potstill.errors import InputError
-from potstill.ledger.ledger import Ledger, Merge, Spend
+from potstill.ledger.ledger import Ledger, Merge, SpendGroup
 from potstill.store.cells import OWN
 from potstill.store.untrusted import refuse_links
 from potstill.text import literal
@@ -71,7 +71,7 @@ def print_spend(place: Path, console: Console) -> None:
         console.print(literal(f"{stage}: {listed}"), highlight=False)
 
 
-def _figures(row: Spend) -> tuple[str, ...]:
+def _figures(row: SpendGroup) -> tuple[str, ...]:
     share = f"{100 * row.tokens_cached / row.tokens_in:.0f} %" if row.tokens_cached else ""
     dollars = "no price" if row.unpriced == row.calls else f"{row.cost_usd:,.4f}"
     return (

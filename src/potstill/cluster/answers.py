@@ -19,10 +19,10 @@ from potstill.chat import Ask, Completion
 from potstill.cluster.options import ClusterOptions
 from potstill.cluster.shards import (
     FOLDER,
-    Asked,
     Pace,
     Shard,
     ShardDone,
+    ShardRequest,
     commit_replies,
     commit_stored,
 )
@@ -37,7 +37,7 @@ from potstill.store.tables import in_batches
 if TYPE_CHECKING:
     from potstill.ledger.ledger import Ledger
 
-__all__ = ["Answering", "ClusterSolver", "Questions"]
+__all__ = ["ClusterAnswering", "ClusterSolver", "Questions"]
 
 # Asks looked up in the ledger, and made where they are not there, at a time.
 _BLOCK = 10_000
@@ -58,7 +58,7 @@ class _Queue:
     """What is still to be handed out of one solver's questions; ``left`` of them are not drawn."""
 
     questions: Questions
-    missing: Iterator[Asked]
+    missing: Iterator[ShardRequest]
     left: int
     _adapter: Path | None = None
 
@@ -78,7 +78,7 @@ class _Queue:
         return self._adapter
 
 
-class Answering:
+class ClusterAnswering:
     """A run's answers on its workers, which are called for when the first is missing."""
 
     def __init__(
@@ -163,7 +163,7 @@ class Answering:
         with suppress(OSError):  # not empty, or never made
             self._folder.rmdir()
 
-    def _unanswered(self, shard: Shard, outcome: ShardDone | Lost) -> tuple[Asked, ...]:
+    def _unanswered(self, shard: Shard, outcome: ShardDone | Lost) -> tuple[ShardRequest, ...]:
         """Return what a shard leaves open, after its replies are in the ledger."""
         if self._storage is not None:
             keys = commit_stored(self._storage, shard.replies.stem, self._ledger)
@@ -176,12 +176,12 @@ class Answering:
     def _queue(self, questions: Questions, told: Callable[[int], None]) -> _Queue:
         model = self.model(questions.adapter)
 
-        def missing() -> Iterator[Asked]:
+        def missing() -> Iterator[ShardRequest]:
             for ask in questions.asks:
                 queue.left -= 1
                 key = key_of(PROVIDER, model, ask.messages, ask.sampling, ask.sample, ask.attempt)
                 if self.find(ask, key) is None:
-                    yield Asked(ask, key)
+                    yield ShardRequest(ask, key)
                 else:
                     told(1)
 
@@ -203,13 +203,18 @@ class Answering:
         return None
 
     def _shard(
-        self, asked: tuple[Asked, ...], adapter: Path | None, name: str, stage: str, losses: int = 0
+        self,
+        asked: tuple[ShardRequest, ...],
+        adapter: Path | None,
+        name: str,
+        stage: str,
+        losses: int = 0,
     ) -> Shard:
         self._shards += 1
         replies = self._folder / f"{self._run}-{self._shards:06}.jsonl"
         return Shard(asked, adapter, name, stage, self._batch_size, replies, losses)
 
-    def _lose(self, shard: Shard, rest: tuple[Asked, ...], lost: Lost) -> Iterator[Shard]:
+    def _lose(self, shard: Shard, rest: tuple[ShardRequest, ...], lost: Lost) -> Iterator[Shard]:
         """Yield what is to be done with the rest of a lost shard: again, in halves, or given up."""
         got_on = len(rest) < len(shard.asked)
         losses = 1 if got_on else shard.losses + 1
@@ -227,7 +232,7 @@ class Answering:
         for part, count in parts:
             yield self._shard(part, shard.adapter, shard.solver_id, shard.stage, count)
 
-    def _give_up(self, asked: Asked, shard: Shard, losses: int, lost: Lost) -> None:
+    def _give_up(self, asked: ShardRequest, shard: Shard, losses: int, lost: Lost) -> None:
         ask = asked.ask
         error = f"Given up after {losses} workers failed on this question alone: {lost.why}."
         self._note(f"{shard.solver_id}, {ask.tag}: {error}")
@@ -239,7 +244,7 @@ class Answering:
 class ClusterSolver:
     """The base or a student as a solver whose answers the workers make."""
 
-    def __init__(self, answering: Answering, adapter: Path | None, solver_id: str) -> None:
+    def __init__(self, answering: ClusterAnswering, adapter: Path | None, solver_id: str) -> None:
         self._answering = answering
         self._adapter = adapter
         self._id = solver_id

@@ -18,7 +18,7 @@ from potstill.training.student_folder import read_trained
 
 if TYPE_CHECKING:
     from potstill.training.grid import Job
-    from potstill.training.records import Cell, StepReport, TrainedCell
+    from potstill.training.records import GridCell, StepReport, TrainedCell
 
 __all__ = ["train_on"]
 
@@ -60,7 +60,7 @@ def _train(
 ) -> Iterator[tuple[Job, TrainedCell]]:
     place = {job.out.name: job for job in waiting}
     losses: Counter[Path] = Counter()
-    told: dict[Cell, int] = {}
+    told: dict[GridCell, int] = {}
     given_up: list[str] = []
 
     def watch(report: StepReport) -> None:

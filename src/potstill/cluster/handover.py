@@ -30,14 +30,14 @@ if TYPE_CHECKING:
     from potstill.solvers.local import Replies
     from potstill.training.grid import Job
 
-__all__ = ["Place", "StoredCheckpoints", "open_place"]
+__all__ = ["StoredCheckpoints", "WorkerPlace", "open_place"]
 
 _KEPT = 2
 # How often it is looked whether there is a checkpoint to put into the storage.
 _LOOK_S = 1.0
 
 
-class Place(Protocol):
+class WorkerPlace(Protocol):
     """Where a worker's work is taken from and put to."""
 
     def check(self) -> None:
@@ -55,7 +55,7 @@ class Place(Protocol):
         """
 
 
-def open_place(spec: BaseSpec) -> Place:
+def open_place(spec: BaseSpec) -> WorkerPlace:
     """Return where a worker of this study puts what it makes. Raises as Storage does."""
     if spec.storage is None:
         return _Shared(spec.directory)

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FOLDER",
-    "Asked",
     "Pace",
     "ReplyFile",
     "Shard",
     "ShardDone",
+    "ShardRequest",
     "StoredReplies",
     "commit_replies",
     "commit_stored",
@@ -50,7 +50,7 @@ _LEAST_SHARE = 0.25
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ShardRequest:
     """An ask, and the ledger key that its reply will have."""
 
     ask: Ask
@@ -64,7 +64,7 @@ class Shard:
     With a storage, ``adapter`` is the hash under which it lies there, and ``replies`` a bare name.
     """
 
-    asked: tuple[Asked, ...]
+    asked: tuple[ShardRequest, ...]
     adapter: Path | None
     solver_id: str
     stage: str

@@ -25,7 +25,7 @@ from potstill.solvers.local import LocalSolver
 
 if TYPE_CHECKING:
     from potstill.cluster.chunks import Chunk, Graded
-    from potstill.cluster.handover import Place
+    from potstill.cluster.handover import WorkerPlace
     from potstill.models.model import LanguageModel
     from potstill.problems.overlap.forest import Partners, Seeking
     from potstill.problems.overlap.sketches import Sketched
@@ -42,7 +42,7 @@ class Worker:
         self._reports: list[StepReport] = []
         self._reporting = threading.Lock()
         self._pool: GradingPool | None = None
-        self._place: Place
+        self._place: WorkerPlace
 
     def join(self, spec: BaseSpec) -> str:
         """Return the machine's name.

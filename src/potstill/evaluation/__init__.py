@@ -1,9 +1,9 @@
 """Evaluation: scores with intervals, paired comparisons, and what they support."""
 
 from potstill.evaluation.comparisons import (
-    Comparison,
-    Evaluation,
+    Evaluated,
     Kind,
+    PairedComparison,
     compare,
     evaluate,
 )
@@ -18,10 +18,10 @@ from potstill.evaluation.scores import (
 
 __all__ = [
     "Answered",
-    "Comparison",
-    "Evaluation",
+    "Evaluated",
     "Kind",
     "LevelScore",
+    "PairedComparison",
     "compare",
     "evaluate",
     "join",

@@ -27,7 +27,7 @@ from potstill.evaluation.statistics import (
 )
 from potstill.records import Condition, Level, Outcome, Role, Score, Split
 
-__all__ = ["Comparison", "Evaluation", "Kind", "compare", "differing", "evaluate"]
+__all__ = ["Evaluated", "Kind", "PairedComparison", "compare", "differing", "evaluate"]
 
 _BASE = Role.BASE.value
 _AGAIN = "Run the study again: they are asked again."
@@ -42,7 +42,7 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class PairedComparison:
     """How much more often ``a`` is right than ``b`` on the same problems, and what that supports.
 
     ``a`` and ``b`` are a level's name, "base" or "teacher". ``p`` is exact McNemar for one seed a
@@ -96,12 +96,12 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluation:
+class Evaluated:
     """Everything a set of answers says: per solver, per level over its seeds, and compared."""
 
     scores: tuple[Score, ...]
     levels: tuple[LevelScore, ...]
-    comparisons: tuple[Comparison, ...]
+    comparisons: tuple[PairedComparison, ...]
     ladders: tuple[Ladder, ...] = ()
     shared: tuple[SharedErrors, ...] = ()
 
@@ -113,7 +113,7 @@ def compare(
     *,
     kind: Kind = Kind.EXPLORATORY,
     group: str = "all",
-) -> Comparison:
+) -> PairedComparison:
     """Return the paired comparison of ``a`` with ``b``: each all seeds of one level on one set.
 
     Anything with a teacher in it is descriptive: over the problems both answered, under each one's
@@ -135,7 +135,7 @@ def compare(
     found = paired_difference_seeds(table_a, table_b)
     tested = not teacher
     discordance = min(1.0, max(found.discordance, abs(found.difference)))
-    return Comparison(
+    return PairedComparison(
         a=side_name(a[0]),
         b=side_name(b[0]),
         kind=Kind.DESCRIPTIVE if teacher else kind,
@@ -171,7 +171,7 @@ def evaluate(
     *,
     primary: tuple[str, str] | None = None,
     primary_set: str | None = None,
-) -> Evaluation:
+) -> Evaluated:
     """Return all scores, and on every set each level against the base, the top level and the
     teacher.
 
@@ -189,7 +189,7 @@ def evaluate(
     _declared("opponent", declared_b, [_BASE, *levels])
     _declared("held-out set", primary_set, heldout)
     chosen_set = primary_set or (heldout[0] if heldout else "")
-    comparisons: list[Comparison] = []
+    comparisons: list[PairedComparison] = []
     for place in dict.fromkeys((row.set, row.split) for row in answers):
         rows = [row for row in answers if (row.set, row.split) == place]
         students = {
@@ -239,7 +239,7 @@ def evaluate(
             f"{chosen_set}: name a level and base, two levels of the ladder, or a level and its "
             "control, both scored there."
         )
-    return Evaluation(
+    return Evaluated(
         tuple(score(answers)),
         tuple(summarise(answers)),
         tuple(comparisons),
@@ -250,7 +250,7 @@ def evaluate(
 
 def _base_and_teacher(
     base: Sequence[Answered], teacher: Sequence[Answered], conditions: Mapping[str, Condition]
-) -> list[Comparison]:
+) -> list[PairedComparison]:
     """Return the base beside the teacher over all problems, then in every group that both
     answered.
     """
@@ -305,7 +305,7 @@ def _kind(primary: bool) -> Kind:
     return Kind.PRIMARY if primary else Kind.EXPLORATORY
 
 
-def _corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
+def _corrected(comparisons: Sequence[PairedComparison]) -> list[PairedComparison]:
     tested = [c for c in comparisons if c.kind is Kind.EXPLORATORY and c.p is not None]
     adjusted = holm([c.p for c in tested if c.p is not None])
     bounds = correct_format([c.format for c in tested])

@@ -12,8 +12,8 @@ from potstill.records import Finish, Opinion, Problem, RubricGold, Sampling
 __all__ = [
     "JUDGE_SYSTEM",
     "READING_NOTE",
+    "JudgeQuestion",
     "Judged",
-    "Question",
     "ask_judge",
     "judge_messages",
     "parse_reply",
@@ -51,7 +51,7 @@ _WHOLE = re.compile(r"[\s*_`\"]*(correct|incorrect)\s*[*_`\"]*\s*\.?\s*[*_`\"]*"
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class JudgeQuestion:
     """One answer to put to a judge; ``whole`` is a response whose answer is still to be found."""
 
     tag: str
@@ -111,13 +111,13 @@ def parse_reply(text: str) -> Opinion:
     return Opinion.EQUAL if match.group(1).lower() == "correct" else Opinion.DIFFERENT
 
 
-def ask_judge(judge: Solver, questions: Iterable[Question], stage: str) -> Iterator[Judged]:
+def ask_judge(judge: Solver, questions: Iterable[JudgeQuestion], stage: str) -> Iterator[Judged]:
     """Yield the judge's opinion on each question, in the order they come.
 
     A reply that cannot be read is asked for once more; after that it is UNDECIDED. What a replay
     has no record of is NOT_ASKED. A failed call is UNDECIDED with its error.
     """
-    again: list[Question] = []
+    again: list[JudgeQuestion] = []
     held = {}
 
     def asks() -> Iterator[Ask]:
@@ -144,7 +144,7 @@ def ask_judge(judge: Solver, questions: Iterable[Question], stage: str) -> Itera
         yield judged
 
 
-def _ask(question: Question, attempt: int) -> Ask:
+def _ask(question: JudgeQuestion, attempt: int) -> Ask:
     chat = judge_messages(question.problem, question.answer, attempt, whole=question.whole)
     return Ask(question.tag, chat, JUDGE_SAMPLING, attempt=attempt)
 

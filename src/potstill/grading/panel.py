@@ -14,7 +14,7 @@ from typing import Literal
 
 from potstill.chat import Solver
 from potstill.errors import InputError
-from potstill.grading.judge import Judged, Question, ask_judge
+from potstill.grading.judge import Judged, JudgeQuestion, ask_judge
 from potstill.grading.pool import GradingPool
 from potstill.grading.rulings import Ruling, Rulings
 from potstill.grading.verdicts import CutRule
@@ -107,7 +107,7 @@ def _verify_chunk(
         yield verdict
 
 
-def _question(tag: str, problem: Problem, response: Response, verdict: Verdict) -> Question:
+def _question(tag: str, problem: Problem, response: Response, verdict: Verdict) -> JudgeQuestion:
     """Return what a judge is shown: the answer that was read, the whole response where none could
     be.
 
@@ -115,8 +115,8 @@ def _question(tag: str, problem: Problem, response: Response, verdict: Verdict) 
     """
     read = verdict.outcome is not Outcome.UNPARSED or verdict.rule.startswith("boxed")
     if verdict.extracted and (read or verdict.extracted == response.text.strip()):
-        return Question(tag, problem, verdict.extracted)
-    return Question(tag, problem, response.text.strip() or response.reasoning, whole=True)
+        return JudgeQuestion(tag, problem, verdict.extracted)
+    return JudgeQuestion(tag, problem, response.text.strip() or response.reasoning, whole=True)
 
 
 def _with_judge(verdict: Verdict, judged: Judged) -> Verdict:

@@ -23,7 +23,7 @@ __all__ = [
     "Failures",
     "Merge",
     "Reply",
-    "Spend",
+    "SpendGroup",
     "entry_line",
     "key_of",
     "key_of_request",
@@ -101,7 +101,7 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class Spend:
+class SpendGroup:
     """What one group of replies came to. ``group`` holds the values of ``by``, in that order."""
 
     group: tuple[str, ...]

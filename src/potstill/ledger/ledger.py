@@ -27,7 +27,7 @@ from potstill.ledger.entries import (
     Failures,
     Merge,
     Reply,
-    Spend,
+    SpendGroup,
     entry_line,
     key_of,
     key_of_request,
@@ -56,7 +56,7 @@ __all__ = [
     "Ledger",
     "Merge",
     "Reply",
-    "Spend",
+    "SpendGroup",
     "key_of",
     "key_of_request",
     "now_utc",
@@ -187,7 +187,7 @@ class Ledger:
         """Write the event soon, with the next commit or by :meth:`close`."""
         self._writing.forget(_INSERT_EVENT, partial(_event_row, event, now_utc()))
 
-    def spend(self, by: Sequence[str] = ("stage", "model")) -> list[Spend]:
+    def spend(self, by: Sequence[str] = ("stage", "model")) -> list[SpendGroup]:
         """Return one row per group of replies, in order; ``by`` of stage, provider, model, day."""
         groups = _columns(by, _GROUPS)
         sums = (
@@ -197,7 +197,9 @@ class Ledger:
             " coalesce(sum(seconds), 0.0), coalesce(sum(retries), 0)"
         )
         rows = self._rows(_grouped(groups, sums, "replies"))
-        return [Spend(tuple(r[: len(groups)]), *r[len(groups) :]) for r in rows if r[len(groups)]]
+        return [
+            SpendGroup(tuple(r[: len(groups)]), *r[len(groups) :]) for r in rows if r[len(groups)]
+        ]
 
     def failures(self, by: Sequence[str] = ("stage", "kind")) -> list[Failures]:
         """Count of events by group; ``by`` of stage, provider, model, day, kind."""

@@ -28,7 +28,7 @@ from potstill.study.schema import Agent, Study, kind_options
 
 if TYPE_CHECKING:
     from potstill.chat import Solver
-    from potstill.cluster.answers import Answering
+    from potstill.cluster.answers import ClusterAnswering
     from potstill.cluster.storage import Storage
     from potstill.cluster.worker_pool import WorkerPool
     from potstill.grading import GradingPool
@@ -94,7 +94,7 @@ class Run:
     _solvers: dict[str, Solver] = field(default_factory=dict)
     _budget: list[Budget] = field(default_factory=list)
     _workers: list[WorkerPool] = field(default_factory=list)
-    _answering: list[Answering] = field(default_factory=list)
+    _answering: list[ClusterAnswering] = field(default_factory=list)
 
     def cell(
         self, cell: Cell, name: str, tables: Mapping[str, type], make: Callable[[Filling], None]
@@ -220,12 +220,12 @@ class Run:
             self._workers.append(self.stack.enter_context(workers))
         return self._workers[0]
 
-    def answering(self) -> Answering:
+    def answering(self) -> ClusterAnswering:
         """Answer of base and students on the cluster that the run is on."""
         if not self._answering:
-            from potstill.cluster.answers import Answering
+            from potstill.cluster.answers import ClusterAnswering
 
-            answering = Answering(
+            answering = ClusterAnswering(
                 self.ledger,
                 self.directory,
                 self.workers,

@@ -27,7 +27,7 @@ from potstill.study.schema import Study, load_study
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from potstill.ledger.ledger import Spend
+    from potstill.ledger.ledger import SpendGroup
     from potstill.problems.overlap.pairs import Pair
 
 __all__ = ["StudyDirectory", "directory_of", "open_study", "run", "study_of"]
@@ -199,7 +199,7 @@ class StudyDirectory:
             self._base_hash.append(hash_base(base_path_of(self.study)))
         return self._base_hash[0]
 
-    def spend(self, by: tuple[str, ...] = ("stage", "model")) -> list[Spend]:
+    def spend(self, by: tuple[str, ...] = ("stage", "model")) -> list[SpendGroup]:
         """Return calls, tokens and dollars by group, from the ledger."""
         with Ledger.open(self.path / "ledger.sqlite", readonly=True) as ledger:
             return list(ledger.spend(by))

@@ -13,10 +13,10 @@ from potstill.pipeline.agents import agent_price
 from potstill.records import Condition, Problem
 
 if TYPE_CHECKING:
-    from potstill.ledger.ledger import Ledger, Spend
+    from potstill.ledger.ledger import Ledger, SpendGroup
     from potstill.study.schema import Study
 
-__all__ = ["Call", "Estimate", "estimate"]
+__all__ = ["Estimate", "PlannedCalls", "estimate"]
 
 _CHARS_PER_TOKEN = 4.0
 """English text: https://help.openai.com/en/articles/4936856 ("1 token ~= 4 chars")."""
@@ -33,7 +33,7 @@ _JUDGE_PROMPT_TOKENS = 250
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class PlannedCalls:
     """How many calls a study would make of one model for one purpose, at most.
 
     ``have`` is how many of these very calls the ledger answers, None where that is not known: then
@@ -57,7 +57,7 @@ class Estimate:
     where they are assumed.
     """
 
-    call: Call
+    call: PlannedCalls
     have: int
     left: int
     tokens_in: int
@@ -67,7 +67,7 @@ class Estimate:
 
 
 def estimate(
-    study: Study, calls: Iterable[Call], problems: Sequence[Problem], ledger: Ledger | None
+    study: Study, calls: Iterable[PlannedCalls], problems: Sequence[Problem], ledger: Ledger | None
 ) -> list[Estimate]:
     """Return one estimate per planned call, in order; nothing is asked and nothing is written."""
     spent = {row.group: row for row in ledger.spend(("stage", "model"))} if ledger else {}
@@ -75,7 +75,7 @@ def estimate(
 
 
 def _estimate(
-    study: Study, call: Call, problems: Sequence[Problem], spent: Spend | None
+    study: Study, call: PlannedCalls, problems: Sequence[Problem], spent: SpendGroup | None
 ) -> Estimate:
     replies = spent.calls if spent else 0
     have = replies if call.have is None else call.have
@@ -99,7 +99,7 @@ def _estimate(
     return Estimate(call, have, left, round(left * each_in), round(left * each_out), usd, measured)
 
 
-def _assumed(study: Study, call: Call, problems: Sequence[Problem]) -> tuple[float, float]:
+def _assumed(study: Study, call: PlannedCalls, problems: Sequence[Problem]) -> tuple[float, float]:
     """Return the tokens in and out of one call where nothing has been measured yet."""
     trace = _TRACE_CHARS / _CHARS_PER_TOKEN
     some = problems[:: max(1, len(problems) // 100)]

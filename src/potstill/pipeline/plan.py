@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from potstill.grading.maths.kinds import infer_kind
 from potstill.ledger.ledger import Ledger
-from potstill.pipeline.estimate import Call, Estimate, estimate
+from potstill.pipeline.estimate import Estimate, PlannedCalls, estimate
 from potstill.plugins import SOLVERS, SOURCES
 from potstill.problems import describe, guess_source, load_problems
 from potstill.problems.overlap.find import find_pairs
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from potstill.problems import Imported
 
 __all__ = [
-    "Call",
+    "PlannedCalls",
     "Setting",
     "flat",
     "model_of",
@@ -74,7 +74,7 @@ def sides_of(study: Study, problems: Sequence[Problem]) -> Mapping[str, Split]:
     return split(problems, study.split, find_pairs(problems), use)
 
 
-def planned_calls(study: Study, imported: Imported) -> tuple[dict[str, int], list[Call]]:
+def planned_calls(study: Study, imported: Imported) -> tuple[dict[str, int], list[PlannedCalls]]:
     """Return how many problems stand on each side, and the calls a run would make at most."""
     sides = Counter(sides_of(study, imported.problems).values())
     lessons, heldout = sides[Split.TRAIN] + sides[Split.VALID], sides[Split.HELDOUT]
@@ -84,7 +84,7 @@ def planned_calls(study: Study, imported: Imported) -> tuple[dict[str, int], lis
     failures = study.difficulty is not None and study.difficulty.by == "failures"
     names = {role: model_of(agent) for role, agent in study.agents().items()}
     calls = [
-        Call(
+        PlannedCalls(
             "teach",
             "teacher",
             names["teacher"],
@@ -94,21 +94,25 @@ def planned_calls(study: Study, imported: Imported) -> tuple[dict[str, int], lis
     ]
     if study.rater:
         why = "each problem once, and again where the reply cannot be read"
-        calls.insert(0, Call("rate", "rater", names["rater"], lessons + heldout, why))
+        calls.insert(0, PlannedCalls("rate", "rater", names["rater"], lessons + heldout, why))
     seen = sides[Split.TRAIN] if study.evaluation.seen == "report" else 0
     local = (heldout + seen) * solvers
     if study.verifier and study.verify != "symbolic":
         most = lessons * samples + heldout + local
-        calls.append(Call("verify", "verifier", names["verifier"], most, _verify_why(study)))
+        calls.append(
+            PlannedCalls("verify", "verifier", names["verifier"], most, _verify_why(study))
+        )
     if study.condenser:
         most = lessons * len(study.levels)
         calls.append(
-            Call(
+            PlannedCalls(
                 *("condense", "condenser", names["condenser"], most),
                 "at most, and again where one is refused",
             )
         )
-    calls.append(Call("answer", "", study.student.base, local, "on this machine, the base too"))
+    calls.append(
+        PlannedCalls("answer", "", study.student.base, local, "on this machine, the base too")
+    )
     return {side.value: sides[side] for side in Split}, calls
 
 
@@ -161,7 +165,7 @@ def print_plan(path: Path, directory: Path, console: Console) -> None:
 
 
 def _estimates(
-    study: Study, calls: list[Call], imported: Imported, directory: Path
+    study: Study, calls: list[PlannedCalls], imported: Imported, directory: Path
 ) -> list[Estimate]:
     path = directory / "ledger.sqlite"
     if not path.exists():

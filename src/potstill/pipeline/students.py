@@ -18,7 +18,7 @@ from potstill.study.schema import Study
 from potstill.training.examples import Example
 from potstill.training.metrics import check_trackers
 from potstill.training.student_folder import read_history, read_student
-from potstill.training.validation import Question, Validation
+from potstill.training.validation import Validation, ValidationQuestion
 
 if TYPE_CHECKING:
     from potstill.progress import Bar
@@ -137,7 +137,9 @@ def _validation(
     if run.recipe.select_by != "accuracy":
         return None
     prompts = [student_condition(run.study, "", asked) for asked in levels]
-    questions = [Question(p, render_messages(p, prompt)) for prompt in prompts for p in problems]
+    questions = [
+        ValidationQuestion(p, render_messages(p, prompt)) for prompt in prompts for p in problems
+    ]
     return Validation(tuple(questions), replace(run.study.evaluation.sampling, temperature=0.0))
 
 
@@ -155,7 +157,7 @@ def _plan(
     run: Run, variant: str, seed: int, sets: _Sets, validation: Validation | None
 ) -> tuple[Cell, Job]:
     from potstill.training.grid import Job
-    from potstill.training.records import Cell as GridCell
+    from potstill.training.records import GridCell
 
     recipe = run.recipe
     kinds = run.study.kinds if validation else {}

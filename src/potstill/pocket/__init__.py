@@ -10,15 +10,15 @@ from pathlib import Path
 
 from potstill.pocket.problems import SPLITS, PocketProblem, generate, masked_key, normalise_text
 from potstill.pocket.render import LEVELS, render
-from potstill.pocket.steps import Ref, Step
+from potstill.pocket.steps import PocketStep, Ref
 
 __all__ = [
     "LEVELS",
     "SPLITS",
     "STUDENT_PATH",
     "PocketProblem",
+    "PocketStep",
     "Ref",
-    "Step",
     "generate",
     "masked_key",
     "normalise_text",

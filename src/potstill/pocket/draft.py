@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from potstill.pocket.steps import Ref, Step
+from potstill.pocket.steps import PocketStep, Ref
 
-__all__ = ["NAMES", "ORDINALS", "Draft", "Working"]
+__all__ = ["NAMES", "ORDINALS", "PocketDraft", "Working"]
 
 NAMES = ("Anna", "Ben", "Carla", "David", "Emma", "Felix", "Grace", "Henry", "Iris", "Jonas")
 ORDINALS = ("first", "second", "third", "fourth", "fifth")
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class PocketDraft:
     """A problem's wording and its working, before it has a key or a split."""
 
     text: str
-    steps: tuple[Step, ...]
+    steps: tuple[PocketStep, ...]
 
 
 class Working:
@@ -25,13 +25,13 @@ class Working:
 
     def __init__(self) -> None:
         """Return a working without steps."""
-        self.steps: list[Step] = []
+        self.steps: list[PocketStep] = []
 
     def do(self, op: str, left: int | Ref, right: int | Ref, finds: str) -> Ref:
         """Return a reference to the result of the step that this adds."""
-        self.steps.append(Step(op, left, right, finds))
+        self.steps.append(PocketStep(op, left, right, finds))
         return Ref(len(self.steps) - 1)
 
-    def draft(self, text: str) -> Draft:
+    def draft(self, text: str) -> PocketDraft:
         """Return the finished problem."""
-        return Draft(text, tuple(self.steps))
+        return PocketDraft(text, tuple(self.steps))

@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from potstill.pocket import numbers, stories
-from potstill.pocket.draft import Draft
+from potstill.pocket.draft import PocketDraft
 
 __all__ = ["FAMILIES"]
 
 # The order is part of what a seed means: append, never rearrange.
-FAMILIES: Mapping[str, Callable[[random.Random, bool], Draft | None]] = MappingProxyType(
+FAMILIES: Mapping[str, Callable[[random.Random, bool], PocketDraft | None]] = MappingProxyType(
     {
         "shopping": stories.shopping,
         "changes": stories.changes,

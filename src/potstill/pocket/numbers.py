@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import random
 
-from potstill.pocket.draft import NAMES, ORDINALS, Draft, Working
+from potstill.pocket.draft import NAMES, ORDINALS, PocketDraft, Working
 from potstill.pocket.steps import Ref
 
 __all__ = ["angles", "equations", "means", "percentages", "remainders", "sequences"]
 
 
-def equations(rng: random.Random, one_step: bool) -> Draft | None:
+def equations(rng: random.Random, one_step: bool) -> PocketDraft | None:
     """Return a problem of a linear equation; None for numbers that do not fit."""
     w, v = Working(), rng.choice("kmnty")
     ask = rng.choice((f"Solve for {v}: {{}}.", f"If {{}}, what is {v}?", f"Find {v} when {{}}."))
@@ -57,7 +57,7 @@ def equations(rng: random.Random, one_step: bool) -> Draft | None:
     return w.draft(f"If {a}{v} - {b} = {right}, what is {v} + {e}?")
 
 
-def remainders(rng: random.Random, one_step: bool) -> Draft | None:
+def remainders(rng: random.Random, one_step: bool) -> PocketDraft | None:
     """Return a problem of a remainder or a units digit; None for numbers that do not fit."""
     w = Working()
     a, b, c = rng.randint(2, 9), rng.randint(11, 29), rng.randint(2, 39)
@@ -96,7 +96,7 @@ def remainders(rng: random.Random, one_step: bool) -> Draft | None:
     return w.draft(rng.choice((one, f"Find the units digit of the product {m} x {n}.")))
 
 
-def means(rng: random.Random, one_step: bool) -> Draft | None:
+def means(rng: random.Random, one_step: bool) -> PocketDraft | None:
     """Return a problem of a mean or a missing number; None for numbers that do not fit."""
     w, who = Working(), rng.choice(NAMES)
     if one_step:
@@ -128,7 +128,7 @@ def means(rng: random.Random, one_step: bool) -> Draft | None:
     return w.draft(one)
 
 
-def percentages(rng: random.Random, one_step: bool) -> Draft | None:
+def percentages(rng: random.Random, one_step: bool) -> PocketDraft | None:
     """Return a problem of a part in percent; None for numbers that do not fit."""
     w, who = Working(), rng.choice(NAMES)
     if one_step:
@@ -161,7 +161,7 @@ def percentages(rng: random.Random, one_step: bool) -> Draft | None:
     return w.draft(f"{text} dollars. How many dollars does {who} pay?")
 
 
-def angles(rng: random.Random, one_step: bool) -> Draft | None:
+def angles(rng: random.Random, one_step: bool) -> PocketDraft | None:
     """Return a problem of the angles of a polygon; None for numbers that do not fit."""
     w = Working()
     if one_step:
@@ -199,7 +199,7 @@ def angles(rng: random.Random, one_step: bool) -> Draft | None:
     return w.draft(f"{text} How many degrees is the last angle?")
 
 
-def sequences(rng: random.Random, one_step: bool) -> Draft | None:
+def sequences(rng: random.Random, one_step: bool) -> PocketDraft | None:
     """Return a problem of an arithmetic sequence; None for numbers that do not fit."""
     w = Working()
     a, d, n = rng.randint(2, 39), rng.randint(2, 12), rng.randint(5, 19)

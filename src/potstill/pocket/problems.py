@@ -16,9 +16,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from potstill.errors import InputError
-from potstill.pocket.draft import Draft
+from potstill.pocket.draft import PocketDraft
 from potstill.pocket.families import FAMILIES
-from potstill.pocket.steps import Step, show, values
+from potstill.pocket.steps import PocketStep, show, values
 
 __all__ = [
     "SPLITS",
@@ -44,7 +44,7 @@ class PocketProblem:
     answer: str
     family: str
     key: str
-    steps: tuple[Step, ...]
+    steps: tuple[PocketStep, ...]
     split: str
 
 
@@ -76,7 +76,7 @@ def _split(text: str) -> str:
     raise AssertionError("the shares of SPLITS add up to 100")
 
 
-def _problem(family: str, draft: Draft) -> PocketProblem:
+def _problem(family: str, draft: PocketDraft) -> PocketProblem:
     key = hashlib.sha256(normalise_text(draft.text).encode()).hexdigest()[:16]
     answer = show(values(draft.steps)[-1])
     return PocketProblem(draft.text, answer, family, key, draft.steps, _split(draft.text))

@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-__all__ = ["HARD_OPS", "Ref", "Step", "equation", "operands", "show", "substeps", "values"]
+__all__ = ["HARD_OPS", "PocketStep", "Ref", "equation", "operands", "show", "substeps", "values"]
 
 HARD_OPS = frozenset({"x", "/", "mod", "over"})
 """Operations whose sub-steps survive at R2: products, divisions, remainders, reduced fractions."""
@@ -29,7 +29,7 @@ class Ref:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class PocketStep:
     """One operation: `left op right`, and in words what it finds.
 
     `op` is "+", "-", "x", "/" (exact division), "mod" (remainder) or "over" (a fraction to reduce).
@@ -63,14 +63,16 @@ def _operand(operand: int | Ref, results: Sequence[Fraction]) -> Fraction:
 
 
 def operands(
-    steps: Sequence[Step], results: Sequence[Fraction], index: int
+    steps: Sequence[PocketStep], results: Sequence[Fraction], index: int
 ) -> tuple[Fraction, Fraction]:
     """Return the values of a step's two operands."""
     step = steps[index]
     return _operand(step.left, results), _operand(step.right, results)
 
 
-def values(steps: Sequence[Step], slip: tuple[int, Fraction] | None = None) -> tuple[Fraction, ...]:
+def values(
+    steps: Sequence[PocketStep], slip: tuple[int, Fraction] | None = None
+) -> tuple[Fraction, ...]:
     """Return every step's result, in order.
 
     `slip` is (index, error): that step's result is off by `error` and all later ones follow from
@@ -86,7 +88,7 @@ def values(steps: Sequence[Step], slip: tuple[int, Fraction] | None = None) -> t
 
 
 def _side(
-    steps: Sequence[Step],
+    steps: Sequence[PocketStep],
     results: Sequence[Fraction],
     operand: int | Ref,
     parent: str,
@@ -105,7 +107,7 @@ def _side(
 
 
 def _expression(
-    steps: Sequence[Step], results: Sequence[Fraction], index: int, merged: Collection[int]
+    steps: Sequence[PocketStep], results: Sequence[Fraction], index: int, merged: Collection[int]
 ) -> str:
     step = steps[index]
     left = _side(steps, results, step.left, step.op, False, merged)
@@ -115,7 +117,10 @@ def _expression(
 
 
 def equation(
-    steps: Sequence[Step], results: Sequence[Fraction], index: int, merged: Collection[int] = ()
+    steps: Sequence[PocketStep],
+    results: Sequence[Fraction],
+    index: int,
+    merged: Collection[int] = (),
 ) -> tuple[str, str]:
     """Return the two sides of a step's equation, `merged` steps written inside it, unevaluated."""
     return _expression(steps, results, index, merged), show(results[index])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from potstill.pocket.draft import NAMES, ORDINALS, Draft, Working
+from potstill.pocket.draft import NAMES, ORDINALS, PocketDraft, Working
 from potstill.pocket.steps import Ref
 
 __all__ = ["changes", "outfits", "probability", "rates", "shopping"]
@@ -12,7 +12,7 @@ __all__ = ["changes", "outfits", "probability", "rates", "shopping"]
 _GOODS = ("pens", "books", "apples", "cups", "caps", "balls", "cakes", "maps", "rulers", "stamps")
 
 
-def shopping(rng: random.Random, one_step: bool) -> Draft | None:
+def shopping(rng: random.Random, one_step: bool) -> PocketDraft | None:
     """Return a problem of what a purchase costs, or leaves; None for numbers that do not fit."""
     w, who = Working(), rng.choice(NAMES)
     a, b = rng.sample(_GOODS, 2)
@@ -71,7 +71,7 @@ _CHANGES = (
 )
 
 
-def changes(rng: random.Random, one_step: bool) -> Draft | None:
+def changes(rng: random.Random, one_step: bool) -> PocketDraft | None:
     """Return a problem of a number that goes up and down; None for numbers that do not fit."""
     w, who = Working(), rng.choice(NAMES)
     opening, gain, loss, unit, place = rng.choice(_CHANGES)
@@ -90,7 +90,7 @@ def changes(rng: random.Random, one_step: bool) -> Draft | None:
     return w.draft(f"{text} How many {unit} are {place} now?")
 
 
-def rates(rng: random.Random, one_step: bool) -> Draft | None:
+def rates(rng: random.Random, one_step: bool) -> PocketDraft | None:
     """Return a problem of speed, work or flow; None for numbers that do not fit."""
     w, who = Working(), rng.choice(NAMES)
     t, u = rng.randint(2, 9), rng.randint(2, 9)
@@ -132,7 +132,7 @@ def rates(rng: random.Random, one_step: bool) -> Draft | None:
     return w.draft(f"{text} litres per minute. How many litres are in the tank after {t} minutes?")
 
 
-def probability(rng: random.Random, one_step: bool) -> Draft | None:
+def probability(rng: random.Random, one_step: bool) -> PocketDraft | None:
     """Return a problem of drawing from a bag; None for numbers that do not fit."""
     w, what = Working(), rng.choice(("balls", "marbles", "cards"))
     hues = rng.sample(("red", "blue", "green", "white"), 3)
@@ -162,7 +162,7 @@ def probability(rng: random.Random, one_step: bool) -> Draft | None:
     return w.draft(f"{text} {ask} not {hues[0]}?")
 
 
-def outfits(rng: random.Random, one_step: bool) -> Draft | None:
+def outfits(rng: random.Random, one_step: bool) -> PocketDraft | None:
     """Return a problem of counting choices; None for numbers that do not fit."""
     w, who = Working(), rng.choice(NAMES)
     a, b, c, d = (rng.randint(2, 9) for _ in range(4))

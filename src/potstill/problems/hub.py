@@ -13,12 +13,12 @@ from pydantic import Field
 
 from potstill.errors import InputError
 from potstill.problems.raw import RawProblem
-from potstill.problems.table import Columns, raw_problem
+from potstill.problems.table import TableColumns, raw_problem
 
 __all__ = ["Options", "load_split", "read"]
 
 
-class Options(Columns):
+class Options(TableColumns):
     """A dataset's name (or a folder written by ``save_to_disk``), configuration, split, columns."""
 
     dataset: str = Field(description="The dataset's id, or a folder.")

@@ -16,10 +16,10 @@ from potstill.problems.raw import RawProblem, SourceOptions
 from potstill.records import Gold, NumberGold, RubricGold, TestsGold
 from potstill.store.rows import as_text, column, read_rows
 
-__all__ = ["Columns", "Options", "raw_problem", "read"]
+__all__ = ["Options", "TableColumns", "raw_problem", "read"]
 
 
-class Columns(SourceOptions):
+class TableColumns(SourceOptions):
     """Which column is what. ``key_is`` says how a key is checked; ``tolerance`` is absolute."""
 
     text: str = Field(default="problem", description="The column of problem texts.")
@@ -35,7 +35,7 @@ class Columns(SourceOptions):
     tolerance: Annotated[float, Field(ge=0, description="Of key_is: number, absolute.")] = 0.0
 
 
-class Options(Columns):
+class Options(TableColumns):
     """A table file and its columns. Rows without an id column are called FILE/LINE."""
 
     path: Path = Field(description="The csv, tsv, jsonl, json or parquet file.")
@@ -53,7 +53,7 @@ def read(options: Options) -> Iterator[RawProblem]:
 
 
 def raw_problem(
-    row: Mapping[str, Any], columns: Columns, otherwise_id: str, source: str, where: str
+    row: Mapping[str, Any], columns: TableColumns, otherwise_id: str, source: str, where: str
 ) -> RawProblem:
     """Return the problem of one row.
 
@@ -74,7 +74,7 @@ def raw_problem(
     )
 
 
-def _gold(key: str, columns: Columns, where: str) -> Gold | None:
+def _gold(key: str, columns: TableColumns, where: str) -> Gold | None:
     match columns.key_is:
         case "number":
             try:

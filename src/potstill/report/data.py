@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from potstill.evaluation.comparisons import Comparison, Evaluation
+from potstill.evaluation.comparisons import Evaluated, PairedComparison
 from potstill.evaluation.ladder import Ladder, SharedErrors
 from potstill.evaluation.published import Published
 from potstill.evaluation.samples import AtK
@@ -194,7 +194,7 @@ class ReportData:
     study: str
     scores: tuple[Score, ...]
     levels: tuple[LevelScore, ...]
-    comparisons: tuple[Comparison, ...]
+    comparisons: tuple[PairedComparison, ...]
     conditions: tuple[Condition, ...]
     corpus: Corpus
     reproduction: Reproduction
@@ -218,7 +218,7 @@ class ReportData:
     def of(
         cls,
         study: str,
-        evaluation: Evaluation,
+        evaluation: Evaluated,
         *,
         conditions: tuple[Condition, ...],
         corpus: Corpus,

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
-from potstill.evaluation.comparisons import Comparison
+from potstill.evaluation.comparisons import PairedComparison
 from potstill.evaluation.ladder import Ladder, SharedErrors
 from potstill.evaluation.published import Published
 from potstill.evaluation.scores import LevelScore
@@ -38,7 +38,7 @@ SCHEMA_FILE = Path(__file__).with_name("report.schema.json")
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _ADDED: dict[str, dict[str, Any]] = {
-    "Comparison": {
+    "PairedComparison": {
         "beyond_chance": {
             "type": "boolean",
             "description": "whether p, corrected where it is, and interval both exclude zero",
@@ -114,7 +114,7 @@ class Report:
     claims: Annotated[list[Claim], _said("the opening, the primary comparison's set first")]
     scores: Annotated[list[Score], _said("a row per solver, set, split and group")]
     levels: Annotated[list[LevelScore], _said("the same with the seeds of a level together")]
-    comparisons: Annotated[list[Comparison], _said("paired, problem by problem")]
+    comparisons: Annotated[list[PairedComparison], _said("paired, problem by problem")]
     training: Annotated[list[LossCurve], _said("a curve per student; losses null if unmeasured")]
     corpus: Corpus
     calls: Annotated[list[CallCount], _said("model calls by stage and model")]
@@ -146,8 +146,8 @@ def report_schema() -> dict[str, Any]:
         _tidy(part)
     for name in ("Score", "LevelScore", "Published"):
         _bound(kinds[name], ("accuracy", "low", "high"), 0)
-    _bound(kinds["Comparison"], ("accuracy_a", "accuracy_b"), 0)
-    _bound(kinds["Comparison"], ("difference", "low", "high"), -1)
+    _bound(kinds["PairedComparison"], ("accuracy_a", "accuracy_b"), 0)
+    _bound(kinds["PairedComparison"], ("difference", "low", "high"), -1)
     _bound(kinds["FormatBounds"], ("boxed_a", "boxed_b"), 0)
     _bound(kinds["FormatBounds"], ("boxed", "least", "most", "low", "high"), -1)
     return {"$schema": _DIALECT, "title": "report.json of Potstill", **made}

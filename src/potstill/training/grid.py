@@ -26,7 +26,7 @@ from potstill.training.examples import EncodedExample, Example, encode_examples
 from potstill.training.loop import train_cell
 from potstill.training.optimizations import Optimizations
 from potstill.training.recipe import Recipe
-from potstill.training.records import Cell, StepReport, TrainedCell
+from potstill.training.records import GridCell, StepReport, TrainedCell
 from potstill.training.validation import Validation
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ OnNote = Callable[[str], None]
 class Job:
     """One call of ``train_cell``: a cell, its examples, its recipe, its folder."""
 
-    cell: Cell
+    cell: GridCell
     train: tuple[Example, ...]
     valid: tuple[Example, ...]
     recipe: Recipe

@@ -24,7 +24,7 @@ from potstill.training.examples import EncodedSet, Example, encode_examples
 from potstill.training.metrics import Metrics
 from potstill.training.opening import open_trainee
 from potstill.training.recipe import Recipe
-from potstill.training.records import Cell, HistoryPoint, StepReport, TrainedCell, Trainee
+from potstill.training.records import GridCell, HistoryPoint, StepReport, TrainedCell, Trainee
 from potstill.training.student_folder import write_student
 from potstill.training.validation import Validation, Validator, open_validator
 
@@ -60,7 +60,7 @@ class _Run:
 
 def train_cell(
     base: LanguageModel,
-    cell: Cell,
+    cell: GridCell,
     train: Sequence[Example],
     valid: Sequence[Example],
     recipe: Recipe,
@@ -167,7 +167,7 @@ class _Keeping:
 
 def _run(
     trainee: Trainee,
-    cell: Cell,
+    cell: GridCell,
     train: EncodedSet,
     valid: EncodedSet,
     recipe: Recipe,
@@ -320,7 +320,7 @@ def _keep_if_best(run: _Run, loss: float, right: int, trainee: Trainee, recipe: 
 
 def encode_sets(
     base: LanguageModel,
-    cell: Cell,
+    cell: GridCell,
     train: Sequence[Example],
     valid: Sequence[Example],
     recipe: Recipe,
@@ -335,7 +335,7 @@ def encode_sets(
 
 
 def _encode(
-    base: LanguageModel, cell: Cell, examples: Sequence[Example], recipe: Recipe, what: str
+    base: LanguageModel, cell: GridCell, examples: Sequence[Example], recipe: Recipe, what: str
 ) -> EncodedSet:
     limit = min(recipe.max_sequence_tokens, base.context_tokens)
     encoded = encode_examples(base.tokenizer, examples, limit)
@@ -348,7 +348,7 @@ def _encode(
     return encoded
 
 
-def _student_id(base: LanguageModel, cell: Cell, recipe: Recipe, data_hash: str) -> str:
+def _student_id(base: LanguageModel, cell: GridCell, recipe: Recipe, data_hash: str) -> str:
     made_of = [base.base_hash, cell.variant, cell.seed, recipe.recipe_hash, data_hash]
     return f"{cell.variant}-s{cell.seed}-{content_hash(made_of)[:8]}"
 

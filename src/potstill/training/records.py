@@ -13,11 +13,11 @@ from potstill.training.batches import Batch
 if TYPE_CHECKING:
     from potstill.models.decoding import Finished, Request
 
-__all__ = ["Cell", "HistoryPoint", "StepReport", "TrainedCell", "Trainee"]
+__all__ = ["GridCell", "HistoryPoint", "StepReport", "TrainedCell", "Trainee"]
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class GridCell:
     """One cell of the grid: a variant of the lessons (R1..R6, mix, ...) and a seed."""
 
     variant: str
@@ -48,7 +48,7 @@ class HistoryPoint:
 class StepReport:
     """What a progress bar is told after every step (and after the validation at step 0)."""
 
-    cell: Cell
+    cell: GridCell
     iterations: int
     point: HistoryPoint
     best_step: int

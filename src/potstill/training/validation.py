@@ -19,15 +19,17 @@ if TYPE_CHECKING:
     from potstill.models.model import LanguageModel
     from potstill.training.records import Trainee
 
-__all__ = ["VALIDATION_SLOTS", "Question", "Validation", "Validator", "open_validator"]
+__all__ = ["VALIDATION_SLOTS", "Validation", "ValidationQuestion", "Validator", "open_validator"]
 
 # Answers decoded at once: a fixed number, so that the bits do not depend on free memory.
 VALIDATION_SLOTS = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class ValidationQuestion:
     """A problem, and the chat by which it is asked."""
+
+    HASHED_AS: ClassVar[str] = "Question"
 
     problem: Problem
     messages: tuple[Message, ...]
@@ -39,7 +41,7 @@ class Validation:
 
     HASHED_AS: ClassVar[str] = "Exam"
 
-    questions: tuple[Question, ...]
+    questions: tuple[ValidationQuestion, ...]
     sampling: Sampling
 
 

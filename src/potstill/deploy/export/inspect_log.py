@@ -18,7 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from potstill.deploy.export.inspect_sample import SCORER, Turn, sample_of, usage_of
+from potstill.deploy.export.inspect_sample import SCORER, SampleTurn, sample_of, usage_of
 from potstill.errors import InputError, StoreError
 from potstill.evaluation import join, summarise
 from potstill.evaluation.scores import LevelScore
@@ -125,7 +125,7 @@ def _log(study: str, cells: Sequence[Answers], problems: Mapping[str, Problem]) 
     )
 
 
-def _turns(cells: Sequence[Answers], problems: Mapping[str, Problem]) -> Iterator[Turn]:
+def _turns(cells: Sequence[Answers], problems: Mapping[str, Problem]) -> Iterator[SampleTurn]:
     """Yield every counted response, its last attempt; epochs count seeds, and samples within
     them.
     """
@@ -139,7 +139,7 @@ def _turns(cells: Sequence[Answers], problems: Mapping[str, Problem]) -> Iterato
             *earlier, last = sorted(tries, key=lambda r: r.attempt)
             epoch = epochs.setdefault((cell.seed, sample), len(epochs) + 1)
             verdict = verdicts[last.response_id]
-            yield Turn(problems[problem_id], last, verdict, epoch, cell.seed, tuple(earlier))
+            yield SampleTurn(problems[problem_id], last, verdict, epoch, cell.seed, tuple(earlier))
 
 
 def _level_score(cells: Sequence[Answers], problems: Mapping[str, Problem]) -> LevelScore | None:
@@ -163,7 +163,9 @@ def _level_score(cells: Sequence[Answers], problems: Mapping[str, Problem]) -> L
     return next((x for x in summarise(rows) if x.group == "all"), None)
 
 
-def _spec(study: str, cells: Sequence[Answers], turns: Sequence[Turn], epochs: int) -> EvalSpec:
+def _spec(
+    study: str, cells: Sequence[Answers], turns: Sequence[SampleTurn], epochs: int
+) -> EvalSpec:
     from inspect_ai.log import EvalDataset, EvalSpec
 
     head = cells[0]
@@ -224,7 +226,7 @@ def _plan(cell: Answers) -> Any:
     return EvalPlan(steps=[EvalPlanStep(solver=SCORER, params=asked)], config=_generation(cell))
 
 
-def _results(turns: Sequence[Turn], level: LevelScore | None) -> EvalResults:
+def _results(turns: Sequence[SampleTurn], level: LevelScore | None) -> EvalResults:
     from inspect_ai.log import EvalMetric, EvalResults, EvalScore
 
     counts = Counter(turn.verdict.outcome for turn in turns)

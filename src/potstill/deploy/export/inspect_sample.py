@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from inspect_ai.model import ModelOutput, ModelUsage
     from inspect_ai.scorer import Score
 
-__all__ = ["SCORER", "Turn", "sample_of", "usage_of"]
+__all__ = ["SCORER", "SampleTurn", "sample_of", "usage_of"]
 
 SCORER = "potstill"
 """The name under which every sample's verdict stands in a log."""
@@ -34,7 +34,7 @@ _NO_ANSWER = (Outcome.BLANK, Outcome.FILTERED)
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class SampleTurn:
     """One counted response and what a sample says of it; ``earlier`` are the attempts before it.
 
     ``epoch`` counts from 1: a seed of the solver, or a sample of it.
@@ -48,7 +48,7 @@ class Turn:
     earlier: tuple[Response, ...]
 
 
-def sample_of(turn: Turn, condition: Condition, model: str) -> EvalSample:
+def sample_of(turn: SampleTurn, condition: Condition, model: str) -> EvalSample:
     """Return the sample: the chat as it was put and answered; ``model`` names the solver in the
     log.
     """

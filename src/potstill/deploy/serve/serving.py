@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from potstill.deploy.finding import FoundStudent
 
 __all__ = [
-    "Gate",
+    "RequestLimit",
     "create_app",
     "run_until_told",
     "serve_engine",
@@ -57,7 +57,7 @@ _HOST = "127.0.0.1"
 _HUNG_UP = 499  # nginx's number for a client that closed its request; only logs see it
 
 
-class Gate:
+class RequestLimit:
     """Around an ASGI app: counts the requests it lets in, and lets none in once it is closed.
 
     A request is counted until the last byte of its answer was handed over.
@@ -261,7 +261,7 @@ def run_until_told(
     """
     import uvicorn
 
-    gate = Gate(app)
+    gate = RequestLimit(app)
 
     class Draining(uvicorn.Server):
         def handle_exit(self, sig: int, frame: Any) -> None:

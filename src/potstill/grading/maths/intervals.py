@@ -20,7 +20,7 @@ from potstill.grading.maths.reals import (
     LINE,
     Both,
     Either,
-    Piece,
+    RealPiece,
     RealSet,
     Without,
     checked_end,
@@ -145,7 +145,7 @@ def _read(text: str) -> _Read:
     return _Read(found, names.pop() if names else "")
 
 
-def _ordered(piece: Piece) -> None:
+def _ordered(piece: RealPiece) -> None:
     """Refuse a piece whose ends stand the wrong way round, unless letters hide it."""
     if infinity_of(piece.low) == 1 or infinity_of(piece.high) == -1:
         raise Unreadable("an interval that ends before it begins")
@@ -219,7 +219,7 @@ def _points(text: str) -> RealSet:
             ends += [checked_end(item.replace("±", "+")), checked_end(item.replace("±", "-"))]
         else:
             ends.append(checked_end(item))
-    return Either(tuple(Piece(end, end, True, True) for end in ends))
+    return Either(tuple(RealPiece(end, end, True, True) for end in ends))
 
 
 def _difference(text: str, names: set[str], depth: int) -> RealSet | None:
@@ -301,16 +301,16 @@ def _beside_infinity(left: Node, sign: str, right: Node) -> RealSet:
     return LINE
 
 
-def _one_interval(parts: list[RealSet]) -> Piece | None:
+def _one_interval(parts: list[RealSet]) -> RealPiece | None:
     """Return ``a < x ≤ b`` as one piece, so that ends with letters can be compared."""
-    pieces = [part for part in parts if isinstance(part, Piece)]
+    pieces = [part for part in parts if isinstance(part, RealPiece)]
     low = next((p for p in pieces if not infinity_of(p.low)), None)
     high = next((p for p in pieces if not infinity_of(p.high)), None)
     if len(pieces) != 2 or low is None or high is None or low is high:
         return None
     if not infinity_of(low.high) or not infinity_of(high.low):
         return None
-    return Piece(low.low, high.high, low.low_closed, high.high_closed)
+    return RealPiece(low.low, high.high, low.low_closed, high.high_closed)
 
 
 def _variable(nodes: list[Node]) -> str:
@@ -339,7 +339,7 @@ def _bracketed(text: str, names: set[str], depth: int) -> RealSet:
     if len(ends) != 2 or not all(ends):
         raise Unreadable("not two ends")
     low, high = (checked_end(end) for end in ends)
-    piece = Piece(low, high, opening == "[", closing == "]")
+    piece = RealPiece(low, high, opening == "[", closing == "]")
     constant = not infinity_of(low) and not infinity_of(high) and not names_in(low) | names_in(high)
     if constant and sign_of_difference(low, high) > 0:
         raise Unreadable("an interval that ends before it begins")

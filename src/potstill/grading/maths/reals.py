@@ -26,7 +26,7 @@ __all__ = [
     "LINE",
     "Both",
     "Either",
-    "Piece",
+    "RealPiece",
     "RealSet",
     "Without",
     "checked_end",
@@ -44,7 +44,7 @@ MINUS_INFINITY = Apply("neg", (INFINITY,))
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class RealPiece:
     """An interval; both ends the same and closed for a point."""
 
     low: Node
@@ -75,8 +75,8 @@ class Without:
     removed: RealSet
 
 
-RealSet = Piece | Either | Both | Without
-LINE = Piece(MINUS_INFINITY, INFINITY)
+RealSet = RealPiece | Either | Both | Without
+LINE = RealPiece(MINUS_INFINITY, INFINITY)
 
 
 def infinity_of(node: Node) -> int:
@@ -84,10 +84,10 @@ def infinity_of(node: Node) -> int:
     return 1 if node == INFINITY else -1 if node == MINUS_INFINITY else 0
 
 
-def pieces_of(found: RealSet) -> list[Piece]:
+def pieces_of(found: RealSet) -> list[RealPiece]:
     """Return every interval that a set is made of, removed ones too."""
     match found:
-        case Piece():
+        case RealPiece():
             return [found]
         case Either(parts) | Both(parts):
             return [piece for part in parts for piece in pieces_of(part)]
@@ -145,7 +145,7 @@ def _cells(found: RealSet, marks: list[Node]) -> list[bool]:
     """
     count = 2 * len(marks) + 1
     match found:
-        case Piece():
+        case RealPiece():
             low, high = _place(found.low, marks), _place(found.high, marks)
             first = 0 if low < 0 else low if found.low_closed else low + 1
             last = high if found.high_closed or high >= count else high - 1
@@ -183,7 +183,7 @@ def _place(end: Node, marks: list[Node]) -> int:
 def _same_by_pieces(one: RealSet, two: RealSet) -> bool | None:
     """Set with letters in their ends: the same pieces joined in the same way."""
     match one, two:
-        case Piece(), Piece():
+        case RealPiece(), RealPiece():
             if (one.low_closed, one.high_closed) != (two.low_closed, two.high_closed):
                 return False
             pairs = ((one.low, two.low), (one.high, two.high))
@@ -252,12 +252,12 @@ def half_line(sign: str, bound: Node) -> RealSet:
     """Return what lies on one side of a bound; the point itself, or all but it."""
     match sign:
         case "<" | "≤":
-            return Piece(MINUS_INFINITY, bound, False, sign == "≤")
+            return RealPiece(MINUS_INFINITY, bound, False, sign == "≤")
         case ">" | "≥":
-            return Piece(bound, INFINITY, sign == "≥", False)
+            return RealPiece(bound, INFINITY, sign == "≥", False)
         case "≠":
-            return Without(LINE, Piece(bound, bound, True, True))
-    return Piece(bound, bound, True, True)
+            return Without(LINE, RealPiece(bound, bound, True, True))
+    return RealPiece(bound, bound, True, True)
 
 
 def _solve_absolute(inner: Node, sign: str, bound: Node, name: str) -> RealSet:

@@ -7,8 +7,8 @@ from collections import Counter
 from dataclasses import dataclass
 
 from potstill.grading.reading.cues import REMARKS, rechecks
-from potstill.grading.reading.numbers import Statement
-from potstill.grading.reading.question import Question
+from potstill.grading.reading.numbers import StatedValue
+from potstill.grading.reading.question import AskedQuestion
 from potstill.grading.reading.sentences import Sentence, words_of
 
 __all__ = [
@@ -17,7 +17,7 @@ __all__ = [
     "LEAST_BROKEN",
     "PLAIN_WORD",
     "STRONGEST",
-    "Claim",
+    "Candidate",
     "chosen",
     "values_of_strongest",
 ]
@@ -32,24 +32,24 @@ LEAST_THOUGHT = 3.0
 
 
 @dataclass(slots=True)
-class Claim:
+class Candidate:
     """A sentence that states a value, how strongly, and where."""
 
     place: int
     score: float
-    stated: Statement
+    stated: StatedValue
     scope: bool
     firm: bool
     words: str
 
 
 def chosen(
-    claims: list[Claim],
+    claims: list[Candidate],
     sentences: list[Sentence],
-    question: Question,
+    question: AskedQuestion,
     thought: bool,
     broken: bool,
-) -> Claim | None:
+) -> Candidate | None:
     """Return the claim that a text commits itself to: the last of the strongest.
 
     Where another of the strongest is said again behind it, that one; in a text that is cut, where
@@ -93,7 +93,7 @@ def chosen(
     return best
 
 
-def values_of_strongest(claims: list[Claim]) -> set[tuple[str, ...]]:
+def values_of_strongest(claims: list[Candidate]) -> set[tuple[str, ...]]:
     """Return what the strongest claims state, each the values that it leaves open or its one."""
     top = max((claim.score for claim in claims), default=0.0)
     return {
@@ -103,7 +103,9 @@ def values_of_strongest(claims: list[Claim]) -> set[tuple[str, ...]]:
     }
 
 
-def _works_on(best: Claim, last: Claim, sentences: list[Sentence], question: Question) -> bool:
+def _works_on(
+    best: Candidate, last: Candidate, sentences: list[Sentence], question: AskedQuestion
+) -> bool:
     """Return whether a text ends in a calculation that goes on from its strongest statement.
 
     What a step states in the question's words ("she has 6 muffins left") is no answer where a terse
@@ -122,7 +124,7 @@ def _works_on(best: Claim, last: Claim, sentences: list[Sentence], question: Que
     return re.search(rf"(?<![\d.]){re.escape(last.stated.value)}(?![\d.]*\d)", told) is None
 
 
-def _said_most(claims: list[Claim], strong: list[Claim], top: float) -> Claim:
+def _said_most(claims: list[Candidate], strong: list[Candidate], top: float) -> Candidate:
     """Return the claim that a text which is cut makes most, or the several that it wavers
     between.
     """
@@ -139,10 +141,10 @@ def _said_most(claims: list[Claim], strong: list[Claim], top: float) -> Claim:
         if weight > (0.3 if times[value] > 2 and times[value] > most / 3 else 0.6) * said[0][0]
     ]
     if rivals:
-        return Claim(
+        return Candidate(
             best.place,
             top,
-            Statement("", "", (said[0][1], *rivals)),
+            StatedValue("", "", (said[0][1], *rivals)),
             best.scope,
             best.firm,
             best.words,
@@ -150,7 +152,7 @@ def _said_most(claims: list[Claim], strong: list[Claim], top: float) -> Claim:
     return best
 
 
-def _said(value: str, claims: list[Claim], top: float) -> float:
+def _said(value: str, claims: list[Candidate], top: float) -> float:
     """Return how often, and how strongly, a value is stated in other words."""
     weights: dict[str, float] = {}
     for claim in claims:

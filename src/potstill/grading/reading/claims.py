@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from potstill.grading.reading.choosing import LEAST, LEAST_BROKEN, PLAIN_WORD, Claim
+from potstill.grading.reading.choosing import LEAST, LEAST_BROKEN, PLAIN_WORD, Candidate
 from potstill.grading.reading.cues import (
     CORRECTS,
     HEADING,
@@ -22,9 +22,9 @@ from potstill.grading.reading.cues import (
     statement_score,
 )
 from potstill.grading.reading.formulas import formula_stated, free_letters, set_apart
-from potstill.grading.reading.numbers import Statement, number_stated
+from potstill.grading.reading.numbers import StatedValue, number_stated
 from potstill.grading.reading.numerals import VOCABULARY, numerals_in
-from potstill.grading.reading.question import Question
+from potstill.grading.reading.question import AskedQuestion
 from potstill.grading.reading.sentences import Sentence, words_of
 from potstill.grading.reading.words import letter_stated, word_stated
 from potstill.records import AnswerKind
@@ -101,11 +101,11 @@ class Reader:
 
     kind: str
     problem_text: str
-    question: Question
+    question: AskedQuestion
     thought: bool
-    known: dict[tuple[str, bool], Statement | None] = field(default_factory=dict)
+    known: dict[tuple[str, bool], StatedValue | None] = field(default_factory=dict)
 
-    def stated(self, draft: Draft) -> Statement | None:
+    def stated(self, draft: Draft) -> StatedValue | None:
         """Return what a draft states, or None where it states nothing."""
         key = (draft.text, draft.marked)
         if key not in self.known:
@@ -181,11 +181,11 @@ def _is_phrase(text: str) -> bool:
 
 def claims_of(
     drafts: list[Draft], taken_back: dict[str, int], reader: Reader, within: float
-) -> list[Claim]:
+) -> list[Candidate]:
     """Return what the drafts state that can come within so much of the strongest, in the order of
     the text, and what the last of them states.
     """
-    claims: list[Claim] = []
+    claims: list[Candidate] = []
     best = 0.0
     last = drafts[-1].place if drafts else 0
     for draft in sorted(drafts, key=lambda draft: -draft.score):
@@ -198,7 +198,7 @@ def claims_of(
         score = draft.score + _by_value(draft, stated, reader.question)
         best = max(best, score)
         claims.append(
-            Claim(
+            Candidate(
                 draft.place, score, stated, draft.scope, reader.thought and draft.firm, draft.text
             )
         )
@@ -208,7 +208,7 @@ def claims_of(
 
 def last_of_the_strongest(
     sentences: list[Sentence], drafts: list[Draft], reader: Reader
-) -> Claim | None:
+) -> Candidate | None:
     """Return the last claim, where none before it can be stronger: read alone, since it is the
     answer.
 
@@ -228,11 +228,11 @@ def last_of_the_strongest(
             return None
         if any(may_withdraw(sentence.letters) for sentence in sentences[draft.place + 1 :]):
             return None
-        return Claim(draft.place, score, stated, draft.scope, False, draft.text)
+        return Candidate(draft.place, score, stated, draft.scope, False, draft.text)
     return None
 
 
-def _by_value(draft: Draft, stated: Statement, question: Question) -> float:
+def _by_value(draft: Draft, stated: StatedValue, question: AskedQuestion) -> float:
     """Return what a value adds to the strength of the sentence that states it."""
     score = max(-2.0, min(0.5 * (stated.rating - 2.0), 1.0))
     if stated.value in question.numbers:
@@ -240,7 +240,7 @@ def _by_value(draft: Draft, stated: Statement, question: Question) -> float:
     return score - (1.0 if stated.several else 0.0)
 
 
-def _in_scope(fresh: bool, alone: bool, text: str, question: Question) -> float:
+def _in_scope(fresh: bool, alone: bool, text: str, question: AskedQuestion) -> float:
     """Return what a sentence behind "Answer:" gains by it: all, unless a retelling goes on from
     there.
     """
@@ -250,30 +250,30 @@ def _in_scope(fresh: bool, alone: bool, text: str, question: Question) -> float:
 
 
 def _value_of(
-    text: str, kind: str, problem_text: str, question: Question, marked: bool
-) -> Statement | None:
+    text: str, kind: str, problem_text: str, question: AskedQuestion, marked: bool
+) -> StatedValue | None:
     if marked and _is_phrase(text):
         phrase = text.strip().rstrip(".").strip()
         if kind not in _NUMERIC or not _JOINED.search(phrase):
             numbers = {n.value for n in numerals_in(phrase)}
-            return Statement(phrase, numbers.pop() if len(numbers) == 1 else phrase)
+            return StatedValue(phrase, numbers.pop() if len(numbers) == 1 else phrase)
     if kind in _NUMERIC:
         plain, apart = set_apart(text)
         offered = tuple(formula if _may_answer(formula, kind) else "" for formula in apart)
         return number_stated(plain, problem_text, offered)
     if kind == AnswerKind.LETTER:
         letter, open_ = letter_stated(text, problem_text)
-        return Statement(letter, letter, open_) if letter or open_ else None
+        return StatedValue(letter, letter, open_) if letter or open_ else None
     if kind in _WORDED:
         word = word_stated(text, question, question.asked)
         if marked and len(text.split()) <= 6:
             word = word if word.lower() in ("yes", "no") else text.rstrip(".")
-        return Statement(word, word.lower()) if word else None
+        return StatedValue(word, word.lower()) if word else None
     formula, several = formula_stated(text, kind in _GROUPED, problem_text)
     if formula and not (kind in _GROUPED and re.fullmatch(r"[A-Za-z]", formula)):
-        return Statement(formula, formula)
+        return StatedValue(formula, formula)
     if several:
-        return Statement("", "", ("several formulas",))
+        return StatedValue("", "", ("several formulas",))
     plain, apart = set_apart(text)
     return None if apart or kind in _GROUPED else number_stated(plain, problem_text)
 

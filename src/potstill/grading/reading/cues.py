@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from potstill.grading.reading.question import Question
+from potstill.grading.reading.question import AskedQuestion
 from potstill.grading.reading.sentences import Sentence, sentences_of, words_of
 
 __all__ = [
@@ -154,7 +154,7 @@ POINTS_BACK = re.compile(
 )
 
 
-def statement_score(text: str, question: Question, letters: frozenset[str]) -> float:
+def statement_score(text: str, question: AskedQuestion, letters: frozenset[str]) -> float:
     """Return how far a sentence commits itself to an answer to the question; none below 0.
 
     ``letters`` are its runs of letters in lower case: looking one up is cheaper than a pattern.

@@ -12,10 +12,10 @@ from functools import lru_cache
 from potstill.grading.maths.units import asked_units, split_unit, unit_dimension
 from potstill.grading.reading.cues import NOW
 from potstill.grading.reading.numerals import Numeral, NumeralRole, numerals_in
-from potstill.grading.reading.question import Question, question_of
+from potstill.grading.reading.question import AskedQuestion, question_of
 from potstill.grading.reading.sentences import stem, words_of
 
-__all__ = ["Statement", "number_stated"]
+__all__ = ["StatedValue", "number_stated"]
 
 _REMARK = re.compile(r"\([^()]{0,120}\)|\[[^\[\]]{0,120}\]")
 _ASIDE = re.compile(
@@ -51,7 +51,7 @@ _COMES_TO = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Statement:
+class StatedValue:
     """What a sentence states: its value as text, or the several that cannot be told apart.
 
     ``rating`` says how surely it is this number, ``of_unknown`` that it is a side of an equation in
@@ -72,7 +72,9 @@ class _Rated:
     score: float
 
 
-def number_stated(text: str, problem_text: str, formulas: tuple[str, ...] = ()) -> Statement | None:
+def number_stated(
+    text: str, problem_text: str, formulas: tuple[str, ...] = ()
+) -> StatedValue | None:
     """Return the number that a sentence states in answer to a problem; None where it names none.
 
     ``formulas`` are those set apart of the sentence that may be answers too.
@@ -106,13 +108,13 @@ def number_stated(text: str, problem_text: str, formulas: tuple[str, ...] = ()) 
     if len(order) > 1 and order[1].score > top.score - 1.0:
         close = [r for r in order if r.score > top.score - 1.0]
         close.sort(key=lambda r: r.numeral.start)
-        return Statement("", "", tuple(r.numeral.value for r in close), top.score)
+        return StatedValue("", "", tuple(r.numeral.value for r in close), top.score)
     if (part := _compound_of(text, top.numeral)) is not None:
-        return Statement("", "", (top.numeral.value, part), top.score)
+        return StatedValue("", "", (top.numeral.value, part), top.score)
     if top.score < _LEAST_RATING:
         return None
     shown = _with_unit(text, top.numeral, question)
-    return Statement(
+    return StatedValue(
         shown,
         top.numeral.value,
         (),
@@ -122,7 +124,7 @@ def number_stated(text: str, problem_text: str, formulas: tuple[str, ...] = ()) 
     )
 
 
-def _spelled_out(text: str, numeral: Numeral, question: Question) -> bool:
+def _spelled_out(text: str, numeral: Numeral, question: AskedQuestion) -> bool:
     """Return whether a number word states a value; "the two" and "as one can see" state none."""
     if _counts(text, numeral, question) > 0 or numeral.role is NumeralRole.ORDINAL:
         return True
@@ -149,7 +151,7 @@ def _of_unknown(text: str, numeral: Numeral, numerals: list[Numeral]) -> bool:
     return same and numeral in numerals
 
 
-def _none_of(text: str, question: Question) -> list[Numeral]:
+def _none_of(text: str, question: AskedQuestion) -> list[Numeral]:
     """Return "No pencils", where pencils are counted, as the number that it is."""
     found = _NONE_OF.search(text) if question.counted and "no" in text.lower() else None
     if found is None or stem(found.group(1)) not in question.counted:
@@ -158,7 +160,7 @@ def _none_of(text: str, question: Question) -> list[Numeral]:
     return [Numeral("0", "0", start, start, False, False, False, NumeralRole.PLAIN)]
 
 
-def _with_unit(text: str, numeral: Numeral, question: Question) -> str:
+def _with_unit(text: str, numeral: Numeral, question: AskedQuestion) -> str:
     """Return the number with the unit of measurement behind it, which may make it another
     quantity.
     """
@@ -178,7 +180,7 @@ def _with_unit(text: str, numeral: Numeral, question: Question) -> str:
     return f"{numeral.text} {words}" if split_unit(f"5 {unit}").unit else numeral.text
 
 
-def _counts(text: str, numeral: Numeral, question: Question) -> float:
+def _counts(text: str, numeral: Numeral, question: AskedQuestion) -> float:
     """Return how well the words behind a number name what the question counts."""
     if not question.counted:
         return 0.0
@@ -214,7 +216,7 @@ _NEAR_BEFORE = re.compile(r"[^\d;:.]{0,40}$")
 _AMONG = re.compile(r"(?i)\s*(?:out\s+)?of\s+(?:the|his|her|their|these|those|all|its)?\s*\d[\d,]*")
 
 
-def _denied(text: str, numeral: Numeral, question: Question) -> bool:
+def _denied(text: str, numeral: Numeral, question: AskedQuestion) -> bool:
     """Return whether a sentence denies a number, or only compares with it."""
     if _DENIED.search(text[max(0, numeral.start - 40) : numeral.start]):
         return not (question.difference and numeral.role is NumeralRole.RESULT)
@@ -222,7 +224,7 @@ def _denied(text: str, numeral: Numeral, question: Question) -> bool:
     return not question.difference and bool(_MORE_THAN.match(behind))
 
 
-def _rating(text: str, numeral: Numeral, question: Question, problem_text: str) -> float:
+def _rating(text: str, numeral: Numeral, question: AskedQuestion, problem_text: str) -> float:
     """Return how likely a number of a sentence is what the sentence answers to the question."""
     before, clause = text[: numeral.start], _clause(text, numeral)
     score = _counts(text, numeral, question) + _by_role(numeral, question)
@@ -270,7 +272,7 @@ def _rating(text: str, numeral: Numeral, question: Question, problem_text: str) 
     return score + 2.5 * question.share(words)
 
 
-def _by_name(text: str, numeral: Numeral, clause: str, question: Question) -> float:
+def _by_name(text: str, numeral: Numeral, clause: str, question: AskedQuestion) -> float:
     """Return what the names near a number tell: it may be another person's, or another day's."""
     if not question.names:
         return 0.0
@@ -285,7 +287,7 @@ def _by_name(text: str, numeral: Numeral, clause: str, question: Question) -> fl
     return 0.0
 
 
-def _by_left_side(name: str, numeral: Numeral, question: Question) -> float:
+def _by_left_side(name: str, numeral: Numeral, question: AskedQuestion) -> float:
     """Return what the left side of an equation tells: the thing asked for, or another unknown."""
     if name in question.asked_formulas:
         return 2.5
@@ -303,7 +305,7 @@ def _rivals(name: str, asked: str) -> bool:
     return "(" in asked and "(" in name and asked[0] == name[0]
 
 
-def _by_unit(text: str, numeral: Numeral, question: Question, problem_text: str) -> float:
+def _by_unit(text: str, numeral: Numeral, question: AskedQuestion, problem_text: str) -> float:
     """Return what the unit of measurement behind a number tells, where the question asks for
     one.
     """
@@ -319,7 +321,7 @@ def _by_unit(text: str, numeral: Numeral, question: Question, problem_text: str)
     return -1.5 if any(unit_dimension(one) == unit_dimension(unit) for one in asked) else 0.0
 
 
-def _by_role(numeral: Numeral, question: Question) -> float:
+def _by_role(numeral: Numeral, question: AskedQuestion) -> float:
     """Return what a number's part in a calculation and its sign of money or percent tell."""
     score = {NumeralRole.RESULT: 2.5, NumeralRole.NAMED: 1.0, NumeralRole.LABEL: -2.0}.get(
         numeral.role, 0.0

@@ -18,7 +18,7 @@ from potstill.grading.reading.sentences import (
 )
 from potstill.grading.reading.vocabulary import COMMON
 
-__all__ = ["Question", "question_of"]
+__all__ = ["AskedQuestion", "question_of"]
 
 _COMMON = frozenset(map(stem, COMMON))
 _ASKS = re.compile(
@@ -74,7 +74,7 @@ _PERCENT_ASKED = re.compile(r"(?i)\bpercent(?:age)?\b|%")
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class AskedQuestion:
     """What is asked: ``words`` and ``counted`` are stems, ``numbers`` all that the problem states.
 
     ``money``, ``percent``, ``place`` (an ordinal), ``solving`` (an equation) and ``difference`` say
@@ -120,7 +120,7 @@ class Question:
 
 
 @lru_cache(maxsize=2048)
-def question_of(problem_text: str) -> Question:
+def question_of(problem_text: str) -> AskedQuestion:
     """Return what the last question of a problem asks for; empty where the problem has no text."""
     text = money_marked(problem_text[-6_000:])
     sentences = [sentence.text for sentence in sentences_of(text)]
@@ -145,7 +145,7 @@ def question_of(problem_text: str) -> Question:
     facts = tuple(frozenset(words_of(s)) for s in sentences if asked not in s)[:40]
     told = frozenset().union(*facts)
     weights = {word: _weight(word, told) for word in words}
-    return Question(
+    return AskedQuestion(
         words=words,
         counted=frozenset(counted),
         counted_of=frozenset(counted_of),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from potstill.grading.reading.choosing import (
     HEARD,
     STRONGEST,
-    Claim,
+    Candidate,
     chosen,
     values_of_strongest,
 )
@@ -88,7 +88,7 @@ def answer_stated(
     if broken:
         drafts = without_last_check(sentences, drafts)
     taken_back = values_taken_back(sentences, drafts, reader)
-    claims: list[Claim] = []
+    claims: list[Candidate] = []
     if not broken:
         # Where the strongest agree on a value, nobody asks what the weaker ones say.
         claims = claims_of(drafts, taken_back, reader, STRONGEST)
@@ -132,7 +132,7 @@ def _hashes_named(text: str) -> str:
     )
 
 
-def _rule(claim: Claim) -> str:
+def _rule(claim: Candidate) -> str:
     """Return by what name a statement was found: behind "Answer:", speaking of an answer, or
     neither.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from potstill.grading.reading.question import Question
+from potstill.grading.reading.question import AskedQuestion
 from potstill.grading.reading.sentences import stem
 from potstill.grading.reading.vocabulary import COMMON
 
@@ -96,7 +96,7 @@ def _by_value(text: str, problem_text: str) -> str:
     return named[0] if len(named) == 1 else ""
 
 
-def word_stated(text: str, question: Question, asked: str) -> str:
+def word_stated(text: str, question: AskedQuestion, asked: str) -> str:
     """Return the words that a sentence answers to a question; empty where it answers none."""
     text = _CONNECTIVE.sub("", text).strip().rstrip(".!")
     if (tail := _SUBORDINATE.search(text)) is not None and tail.start() > 8:
@@ -141,7 +141,7 @@ def _offered(text: str, asked: str) -> str | None:
     return named[0] if len(named) == 1 else None
 
 
-def _left_over(text: str, question: Question) -> list[str]:
+def _left_over(text: str, question: AskedQuestion) -> list[str]:
     """Return the words of a text that neither the question has nor any sentence needs."""
     words = re.findall(r"[A-Za-z][\w'’-]*|\d+(?:\.\d+)?", text)
     return [w for w in words if stem(w) not in question.words and stem(w) not in _FILLERS]
