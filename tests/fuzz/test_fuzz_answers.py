@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
@@ -39,13 +38,11 @@ KINDS = st.sampled_from(
 
 def _extract(case: tuple[str, str], folder: Path) -> None:
     text, kind = case
-    began = time.monotonic()
     found = extract(text, kind)
     assert isinstance(found.text, str)
     assert found.rule or not found.text
     boxed_values(text)
     has_open_box(text)
-    assert time.monotonic() - began < 5
 
 
 TARGETS = [Target("extraction", st.tuples(TEXTS, KINDS), _extract)]

@@ -6,7 +6,6 @@ import asyncio
 import os
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -81,7 +80,6 @@ def test_an_answer_over_its_time_is_unparsed_and_its_neighbours_are_graded() -> 
         for n in range(1, 30)
     ]
     pairs.insert(7, (problem("\\frac{1}{3}", "fraction", "bad"), response(ENDLESS, "bad")))
-    began = time.monotonic()
     with GradingPool(2, limit_s=1.0) as pool:
         verdicts = list(pool.grade(pairs))
         assert pool.killed == 1
@@ -90,7 +88,6 @@ def test_an_answer_over_its_time_is_unparsed_and_its_neighbours_are_graded() -> 
     assert bad.outcome is Outcome.UNPARSED
     assert "stopped after 1 s" in bad.why
     assert all(v.outcome is Outcome.CORRECT for v in verdicts + again)
-    assert time.monotonic() - began < 30
 
 
 def test_an_answer_over_its_memory_is_stopped() -> None:

@@ -89,6 +89,7 @@ def by_kind(pairs: list[Pair], how: str) -> dict[tuple[str, str], float]:
     return {(p.a_id, p.b_id): p.score for p in pairs if p.how == how}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sides", [1, 2])
 def test_recall_against_comparing_all_with_all_and_no_false_pair(sides: int) -> None:
     a = named(mixture(1, 1500))

@@ -237,15 +237,15 @@ def test_what_no_ask_can_survive_is_one_sentence(
     assert "\n" not in str(raised.value)
 
 
-def test_a_refused_connection_is_told_quickly(ledger: Ledger) -> None:
+def test_a_refused_connection_is_told_after_few_tries(ledger: Ledger) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
     solver = ApiSolver(settings(f"http://127.0.0.1:{port}/v1", retries=50), ledger)
-    started = time.monotonic()
     with pytest.raises(EndpointError, match="cannot be reached"):
         list(solver.complete([ask("a")], "t"))
-    assert time.monotonic() - started < 5
+    (tries,) = ledger.failures(("kind",))
+    assert tries.n < 5, "it was tried as often as an endpoint that had answered"
 
 
 def test_a_refused_request_is_its_own_error_unless_all_are(ledger: Ledger) -> None:
@@ -325,4 +325,4 @@ def test_rates_per_minute_are_kept(ledger: Ledger) -> None:
         solver = ApiSolver(settings(server.base_url, requests_per_minute=1200), ledger)
         started = time.monotonic()
         list(solver.complete((ask(f"q{n}") for n in range(40)), "t"))
-        assert 0.9 < time.monotonic() - started < 4  # 20 at once, the others at 20 a second
+        assert time.monotonic() - started > 0.9  # 20 at once, the others at 20 a second

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 
+import pytest
+
+from potstill.solvers import pacing
 from potstill.solvers.pacing import Limiter, Rate
 
 
@@ -69,28 +72,45 @@ def test_no_more_than_the_limit_are_in_flight_whoever_is_cancelled() -> None:
     assert asyncio.run(main()) == 3
 
 
-def test_a_pause_holds_everyone() -> None:
-    async def main() -> float:
+class Clock:
+    """A clock that only sleeping moves."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr(pacing, "time", made)
+    monkeypatch.setattr(asyncio, "sleep", made.sleep)
+    return made
+
+
+def test_a_pause_holds_everyone(clock: Clock) -> None:
+    async def main() -> None:
         limiter = Limiter(8)
-        limiter.throttled(time.monotonic(), 0.2)
-        started = time.monotonic()
+        limiter.throttled(clock.now, 0.2)
         await asyncio.gather(*(limiter.acquire() for _ in range(4)))
-        return time.monotonic() - started
 
-    assert 0.19 <= asyncio.run(main()) < 1
+    asyncio.run(main())
+    assert clock.now == pytest.approx(1000.2)
 
 
-def test_a_rate_spreads_its_amount_and_settles_estimates() -> None:
-    async def main() -> tuple[float, float]:
-        rate = Rate(60_000)  # a thousand a second
-        started = time.monotonic()
+def test_a_rate_spreads_its_amount_and_settles_estimates(clock: Clock) -> None:
+    async def main() -> None:
+        rate = Rate(60_000)  # a thousand a second, and as many at once
         for _ in range(3):
             await rate.take(600)
-        first = time.monotonic() - started
+        assert clock.now == pytest.approx(1000.2)
         rate.settle(-600)
         await rate.take(1)
-        return first, time.monotonic() - started
 
-    first, then = asyncio.run(main())
-    assert 0.1 < first < 1
-    assert then - first < 0.5
+    asyncio.run(main())
+    assert clock.now == pytest.approx(1000.2)

@@ -19,7 +19,6 @@ from potstill.errors import PotstillError
 __all__ = ["Target", "fuzzed"]
 
 SHORT, SOAK = 50, 10_000
-SLOWEST_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,6 @@ class Target:
             f"{self.name}: {sum(counts.values()):,} cases, {dict(counts)}, slowest {slowest:.2f} s"
         )
         assert sum(counts.values()) >= cases
-        assert slowest < SLOWEST_S, f"a case took {slowest:.0f} s"
         return counts
 
     def verdict(self, case: Any, folder: Path) -> str:
