@@ -181,7 +181,7 @@ def measure(folder: Path, count: int) -> dict[str, tuple[float, float]]:
             made.problems, made.set_aside = bring_in(run)
         with watch.stage("overlap and split"):
             made.splits, made.pairs = split_up(run, made.problems)
-        asked = made.on_side(Split.TRAIN, Split.VALID)
+        asked = made.in_split(Split.TRAIN, Split.VALID)
         with watch.stage("recording"):
             made.taught = ask_teacher(run, asked, "train")
         with watch.stage("grading"):
@@ -189,7 +189,7 @@ def measure(folder: Path, count: int) -> dict[str, tuple[float, float]]:
         with watch.stage("lessons and gates"):
             made.lessons, made.chosen = make_lessons(run, made.taught, asked)
         with watch.stage("held out: answers and grading"):
-            made.answers = evaluate(run, [], [], made.on_side(Split.HELDOUT))
+            made.answers = evaluate(run, [], [], made.in_split(Split.HELDOUT))
         run.end_grading()
         with watch.stage("scoring and report"):
             write_report(run, made)

@@ -492,7 +492,7 @@ class _Stopping:
             raise KeyboardInterrupt
         return quiet.stage(name, total, unit)
 
-    def fresh(self, name: str, note: str) -> None:
+    def up_to_date(self, name: str, note: str) -> None:
         return None
 
     def note(self, text: str) -> None:

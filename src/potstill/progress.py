@@ -36,7 +36,7 @@ class Progress(Protocol):
     ) -> AbstractContextManager[Bar]:
         """Return a bar for a stage that has work to do."""
 
-    def fresh(self, name: str, note: str) -> None:
+    def up_to_date(self, name: str, note: str) -> None:
         """Tell that the stage was found finished."""
 
     def note(self, text: str) -> None:
@@ -59,7 +59,7 @@ class _Quiet:
     def stage(self, name: str, total: int | None, unit: str = "items") -> Iterator[Bar]:
         yield _NoBar()
 
-    def fresh(self, name: str, note: str) -> None:
+    def up_to_date(self, name: str, note: str) -> None:
         return None
 
     def note(self, text: str) -> None:
@@ -113,7 +113,7 @@ class TerminalProgress:
             highlight=False,
         )
 
-    def fresh(self, name: str, note: str) -> None:
+    def up_to_date(self, name: str, note: str) -> None:
         """Say that the stage was finished before."""
         self._console.print(
             f"[dim]= {literal(name):<28}fresh, {literal(note)}[/dim]", highlight=False

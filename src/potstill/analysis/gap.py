@@ -20,7 +20,7 @@ from potstill.pipeline.context import Run, Unfinished
 from potstill.pipeline.directory import StudyDirectory
 from potstill.pipeline.estimate import Estimate, PlannedCalls, estimate
 from potstill.pipeline.made import Answers
-from potstill.pipeline.plan import model_of, print_calls, sides_of
+from potstill.pipeline.plan import model_of, print_calls, splits_of
 from potstill.pipeline.rating import rate
 from potstill.pipeline.run import evaluate, open_run, read_stages
 from potstill.problems import load_problems
@@ -128,7 +128,7 @@ def finished_gaps(directory: Path) -> Found:
     """
     found = StudyDirectory.open(directory)
     cells = [x for x in found.made.answers if _without_training(x)]
-    heldout = found.made.on_side(Split.HELDOUT)
+    heldout = found.made.in_split(Split.HELDOUT)
     asked = {(x.role, p.source) for x in cells for p in heldout if p.source == x.set}
     if len(asked) < 2 * len({p.source for p in heldout}) or not heldout:
         raise InputError(
@@ -172,7 +172,7 @@ def sample_gaps(
 def print_price(study: Study, directory: Path, sample: Sample, console: Console) -> None:
     """Print what asking the sample will take and cost. Sends and writes nothing."""
     problems = load_problems(study.problems, infer=infer_kind).problems
-    drawn, of = _draw(problems, sides_of(study, problems), sample)
+    drawn, of = _draw(problems, splits_of(study, problems), sample)
     console.print(f"{of}.", highlight=False)
     with ExitStack() as stack:
         run = None

@@ -16,12 +16,12 @@ __all__ = ["Wanted"]
 class Wanted:
     """Which problems are listed: of a split, flagged by a gate, flagged at a level."""
 
-    side: str = ""
+    split: str = ""
     flag: str = ""
     level: str = ""
 
     def __post_init__(self) -> None:
-        _known("side", self.side, [s.value for s in Split])
+        _known("split", self.split, [s.value for s in Split])
         _known("flag", self.flag, [g.value for g in Gate])
         _known("level", self.level, [x.value for x in Level])
 

@@ -22,7 +22,7 @@ __all__ = ["print_gates", "print_problem", "print_problems"]
 
 
 def print_problems(found: StudyDirectory, wanted: Wanted, console: Console) -> None:
-    """Print a line for every wanted problem: side, key, outcome, words by level."""
+    """Print a line for every wanted problem: split, key, outcome, words by level."""
     from rich.text import Text
 
     levels = [Level.R0.value, *map(str, found.study.levels)]
@@ -32,14 +32,14 @@ def print_problems(found: StudyDirectory, wanted: Wanted, console: Console) -> N
         for row in rows
         if row.gate == wanted.flag and wanted.level in ("", row.level)
     }
-    table = _table(("problem", "side", "key", "teacher", *levels), right=levels)
+    table = _table(("problem", "split", "key", "teacher", *levels), right=levels)
     listed = 0
     by_problem, outcomes = found.lessons_by_problem(), _teacher_outcomes(found)
     for problem in found.made.problems:
         own = by_problem.get(problem.id, {})
-        side = found.made.splits[problem.id].value if found.made.splits else ""
+        split = found.made.splits[problem.id].value if found.made.splits else ""
         at_level = own.get(wanted.level)
-        if wanted.side and side != wanted.side:
+        if wanted.split and split != wanted.split:
             continue
         if wanted.flag and problem.id not in flagged:
             continue
@@ -47,7 +47,7 @@ def print_problems(found: StudyDirectory, wanted: Wanted, console: Console) -> N
             continue
         listed += 1
         words = [f"{own[x].words}{'!' if own[x].flags else ''}" if x in own else "" for x in levels]
-        cells = (problem.id, side, problem.gold_text, outcomes.get(problem.id, ""), *words)
+        cells = (problem.id, split, problem.gold_text, outcomes.get(problem.id, ""), *words)
         table.add_row(*(Text(shown(" ".join(cell.split()))) for cell in cells))
     console.print(table)
     console.print(
@@ -113,7 +113,7 @@ def print_problem(found: StudyDirectory, problem_id: str, level: str, console: C
 
 
 def _print_head(found: StudyDirectory, problem: Problem, console: Console) -> None:
-    side = found.made.splits.get(problem.id)
+    split = found.made.splits.get(problem.id)
     near = [
         f"{pair.b_id if pair.a_id == problem.id else pair.a_id} ({pair.how}, {pair.score:.2f})"
         for pair in found.made.pairs
@@ -122,7 +122,7 @@ def _print_head(found: StudyDirectory, problem: Problem, console: Console) -> No
     rows = [
         ("key", problem.gold_text),
         ("kind", str(problem.kind)),
-        ("side", side.value if side else "not split yet"),
+        ("split", split.value if split else "not split yet"),
         *((name, value) for name, value in problem.groups.items()),
         *(("like", text) for text in near),
     ]

@@ -221,15 +221,19 @@ def inspect(
     ] = "",
     level: Annotated[str, typer.Option(help="Only this level (R0 to R6).")] = "",
     flag: Annotated[str, typer.Option(help="Only where this gate fired (wrong answer).")] = "",
-    side: Annotated[str, typer.Option(help="Only this side: train, valid or heldout.")] = "",
+    split: Annotated[str, typer.Option(help="Only this split: train, valid or heldout.")] = "",
+    side: Annotated[str, typer.Option(hidden=True)] = "",
     gates: Annotated[bool, typer.Option("--gates", help="Count what each gate saw.")] = False,
 ) -> None:
     """Show any problem with its reasoning at every level, its flags and verdicts."""
     from potstill.analysis.look import Wanted
     from potstill.cli import inspect as inspecting
+    from potstill.errors import InputError
     from potstill.pipeline.directory import StudyDirectory
 
-    wanted = Wanted(side, flag, level)
+    if side:
+        raise InputError("--side is called --split now; give that.")
+    wanted = Wanted(split, flag, level)
     found = StudyDirectory.open(directory)
     if problem:
         inspecting.print_problem(found, problem, level, terminal())

@@ -27,7 +27,7 @@ def print_status(directory: Path, console: Console) -> None:
     for head in ("stage", "state", "holds"):
         table.add_column(head)
     for name, note in found.up_to_date:
-        table.add_row(literal(name), "[green]fresh[/green]", literal(note))
+        table.add_row(literal(name), "[green]up to date[/green]", literal(note))
     report = (found.path / "report" / "index.html").exists()
     if waiting:
         table.add_row("", "[yellow]to do[/yellow]", literal(waiting))

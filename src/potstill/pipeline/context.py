@@ -105,7 +105,7 @@ class Run:
         self.used.append(cell)
         if self.store.exists(cell):
             manifest = self.store.manifest(cell)
-            self.progress.fresh(name, _counts(manifest))
+            self.progress.up_to_date(name, _counts(manifest))
             return manifest
         if self.read_only:
             raise Unfinished(f"{name} is not finished.")

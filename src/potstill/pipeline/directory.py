@@ -70,7 +70,7 @@ class _Noted:
         raise Unfinished(f"{name} is not finished.")
         yield  # a context manager that never enters
 
-    def fresh(self, name: str, note: str) -> None:
+    def up_to_date(self, name: str, note: str) -> None:
         self.rows.append((name, note))
 
     def note(self, text: str) -> None:
@@ -264,7 +264,7 @@ def _answered(run: Any, made: Made) -> list[Answers]:
     trained.
     """
     try:
-        return evaluate(run, (), (), made.on_side(Split.HELDOUT))
+        return evaluate(run, (), (), made.in_split(Split.HELDOUT))
     except Unfinished as exc:
         return list(exc.answers)
 

@@ -94,15 +94,15 @@ class Made:
     students: Sequence[StudentCell] = ()
     answers: Sequence[Answers] = ()
 
-    def on_side(self, *sides: Split) -> Sequence[Problem]:
-        """Return the problems that stand on one side, or on any of several."""
+    def in_split(self, *splits: Split) -> Sequence[Problem]:
+        """Return the problems that stand on one split, or on any of several."""
         placed = enumerate(self.splits.values())
-        return part(self.problems, [i for i, side in placed if side in sides])
+        return part(self.problems, [i for i, split in placed if split in splits])
 
     def trained_ids(self) -> set[str]:
         """Return the problems that some lesson chosen to train on is of."""
         return {lesson.problem_id for lessons in self.chosen.values() for lesson in lessons}
 
     def by_split(self) -> dict[Split, Sequence[Problem]]:
-        """Return the problems of every side."""
-        return {side: self.on_side(side) for side in Split}
+        """Return the problems of every split."""
+        return {split: self.in_split(split) for split in Split}

@@ -36,7 +36,7 @@ __all__ = [
     "print_plan",
     "print_problems",
     "settings",
-    "sides_of",
+    "splits_of",
 ]
 
 
@@ -68,16 +68,16 @@ def settings(study: Study, raw: Mapping[str, Any]) -> list[Setting]:
     return rows
 
 
-def sides_of(study: Study, problems: Sequence[Problem]) -> Mapping[str, Split]:
-    """Return the side of every problem by its id, as a run would divide them."""
+def splits_of(study: Study, problems: Sequence[Problem]) -> Mapping[str, Split]:
+    """Return the split of every problem by its id, as a run would divide them."""
     use = {source.label: source.use for source in study.problems}
     return split(problems, study.split, find_pairs(problems), use)
 
 
 def planned_calls(study: Study, imported: Imported) -> tuple[dict[str, int], list[PlannedCalls]]:
-    """Return how many problems stand on each side, and the calls a run would make at most."""
-    sides = Counter(sides_of(study, imported.problems).values())
-    lessons, heldout = sides[Split.TRAIN] + sides[Split.VALID], sides[Split.HELDOUT]
+    """Return how many problems stand on each split, and the calls a run would make at most."""
+    splits = Counter(splits_of(study, imported.problems).values())
+    lessons, heldout = splits[Split.TRAIN] + splits[Split.VALID], splits[Split.HELDOUT]
     base = 1 + len({*study.mix, *study.evaluation.base_at})
     solvers = (len(study.variants) + len(study.mix)) * len(study.seeds) + base
     samples = study.teacher.samples
@@ -95,7 +95,7 @@ def planned_calls(study: Study, imported: Imported) -> tuple[dict[str, int], lis
     if study.rater:
         why = "each problem once, and again where the reply cannot be read"
         calls.insert(0, PlannedCalls("rate", "rater", names["rater"], lessons + heldout, why))
-    seen = sides[Split.TRAIN] if study.evaluation.seen == "report" else 0
+    seen = splits[Split.TRAIN] if study.evaluation.seen == "report" else 0
     local = (heldout + seen) * solvers
     if study.verifier and study.verify != "symbolic":
         most = lessons * samples + heldout + local
@@ -113,7 +113,7 @@ def planned_calls(study: Study, imported: Imported) -> tuple[dict[str, int], lis
     calls.append(
         PlannedCalls("answer", "", study.student.base, local, "on this machine, the base too")
     )
-    return {side.value: sides[side] for side in Split}, calls
+    return {split.value: splits[split] for split in Split}, calls
 
 
 def _verify_why(study: Study) -> str:
@@ -142,11 +142,11 @@ def print_plan(path: Path, directory: Path, console: Console) -> None:
         table.add_row(literal(row.name), value, literal(row.origin), style=style)
     console.print(table)
     imported = load_problems(study.problems, infer=infer_kind)
-    sides, calls = planned_calls(study, imported)
+    splits, calls = planned_calls(study, imported)
     reasons = Counter(item.reason.value for item in imported.set_aside)
     console.print(
         f"\n{len(imported.problems):,} problems: "
-        + ", ".join(f"{count:,} {side}" for side, count in sides.items())
+        + ", ".join(f"{count:,} {split}" for split, count in splits.items())
         + f"; {len(imported.set_aside):,} set aside"
         + (f" ({', '.join(f'{n} {why}' for why, n in reasons.items())})" if reasons else "")
     )

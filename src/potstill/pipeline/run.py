@@ -132,7 +132,7 @@ def go_through(run: Run, made: Made) -> Iterator[str]:
     yield "split"
     made.problems = rate(run, made.problems)
     yield "rate"
-    asked = worth_teaching(study, made.on_side(Split.TRAIN, Split.VALID))
+    asked = worth_teaching(study, made.in_split(Split.TRAIN, Split.VALID))
     made.taught = ask_teacher(run, asked, "train", samples=study.teacher.samples)
     yield "teach"
     made.taught = judge(run, made.taught, asked)
@@ -146,13 +146,13 @@ def go_through(run: Run, made: Made) -> Iterator[str]:
     at = [x for x in study.levels if x in (*study.mix, *study.evaluation.base_at)]
     levels = levels_to_ask(made.chosen, at)
     try:
-        made.answers = evaluate(run, made.students, levels, made.on_side(Split.HELDOUT))
+        made.answers = evaluate(run, made.students, levels, made.in_split(Split.HELDOUT))
     except Unfinished as exc:
         made.answers = list(exc.answers)
         raise
     if study.evaluation.seen == "report":
         trained = made.trained_ids()
-        seen = [p for p in made.on_side(Split.TRAIN) if p.id in trained]
+        seen = [p for p in made.in_split(Split.TRAIN) if p.id in trained]
         again = evaluate(run, made.students, levels, seen, Split.TRAIN)
         made.answers = [*made.answers, *again]
     yield "answer"
@@ -160,7 +160,7 @@ def go_through(run: Run, made: Made) -> Iterator[str]:
 
 def train(run: Run, made: Made) -> list[StudentCell]:
     """Return one student for every level and seed: the grid."""
-    heldout = (i for i, side in made.splits.items() if side is Split.HELDOUT)
+    heldout = (i for i, split in made.splits.items() if split is Split.HELDOUT)
     leaks = (xy for p in made.pairs if p.leaks for xy in ((p.a_id, p.b_id), (p.b_id, p.a_id)))
     refuse_seen(heldout, made.trained_ids(), leaks)
     return train_students(run, made.chosen, made.by_split())
@@ -173,7 +173,7 @@ def evaluate(
     asked: Sequence[Problem],
     split: Split = Split.HELDOUT,
 ) -> list[Answers]:
-    """Return teacher, base and every student on every set of one side, with verdicts.
+    """Return teacher, base and every student on every set of one split, with verdicts.
 
     The base answers once for each of ``levels``, and the mixed student beside it at its own.
     """

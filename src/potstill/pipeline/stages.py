@@ -100,8 +100,8 @@ def problems_cell(study: Study) -> Cell:
 
 
 def split_up(run: Run, problems: Sequence[Problem]) -> tuple[dict[str, Split], Sequence[Pair]]:
-    """Return the side of every problem, in their order, and the pairs that say the same, on one
-    side.
+    """Return the split of every problem, in their order, and the pairs that say the same, in one
+    split.
     """
     study = run.study
     use = {source.label: source.use for source in study.problems}
@@ -116,20 +116,20 @@ def split_up(run: Run, problems: Sequence[Problem]) -> tuple[dict[str, Split], S
     def make(out: Filling) -> None:
         with run.progress.stage("overlap and split", len(problems), "problems") as bar:
             pairs = find_pairs(problems, sketchers=run.sketchers(len(problems)))
-            sides = split(problems, study.split, pairs, use)
+            splits = split(problems, study.split, pairs, use)
             bar.advance(len(problems))
         for problem in problems:
-            out.add("sides", Side(problem.id, sides[problem.id]))
+            out.add("sides", Side(problem.id, splits[problem.id]))
         for pair in pairs:
             out.add("pairs", pair)
 
     run.cell(cell, "overlap and split", {"sides": Side, "pairs": Pair}, make)
     rows = run.store.rows(cell, "sides", Side)
     run.store.check_same(cell, "sides", (x.problem_id for x in rows), (p.id for p in problems))
-    sides = {side.problem_id: side.split for side in rows}
+    splits = {row.problem_id: row.split for row in rows}
     pairs = run.store.rows(cell, "pairs", Pair)
-    run.store.check_ids(cell, "pairs", (x for p in pairs for x in (p.a_id, p.b_id)), sides)
-    return sides, pairs
+    run.store.check_ids(cell, "pairs", (x for p in pairs for x in (p.a_id, p.b_id)), splits)
+    return splits, pairs
 
 
 def solved(answers: Answers) -> Solved:

@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 __all__ = ["answer_ahead", "examples", "levels_to_ask", "plan_grid", "train_students"]
 
 
-Sides = Mapping[Split, Sequence[Problem]]
+BySplit = Mapping[Split, Sequence[Problem]]
 _Sets = tuple[tuple[Example, ...], tuple[Example, ...]]
 
 
 def train_students(
-    run: Run, chosen: Mapping[str, Sequence[Lesson]], by_split: Sides
+    run: Run, chosen: Mapping[str, Sequence[Lesson]], by_split: BySplit
 ) -> list[StudentCell]:
     """Return one student for every level, control and seed, those trained now that were not there.
 
@@ -46,7 +46,7 @@ def train_students(
     if missing and run.read_only:
         raise Unfinished(f"{len(missing)} of {len(grid)} students are not trained yet.")
     if len(missing) < len(grid):
-        run.progress.fresh("train", f"{len(grid) - len(missing)} of {len(grid)} students")
+        run.progress.up_to_date("train", f"{len(grid) - len(missing)} of {len(grid)} students")
     if not run.read_only:
         for cell in {cell for cell, _ in grid} - {cell for cell, _ in missing}:
             run.store.verify(cell)
@@ -57,7 +57,7 @@ def train_students(
 
 
 def plan_grid(
-    run: Run, chosen: Mapping[str, Sequence[Lesson]], by_split: Sides
+    run: Run, chosen: Mapping[str, Sequence[Lesson]], by_split: BySplit
 ) -> list[tuple[Cell, Job]]:
     """Return every cell of the grid with the job that trains it, variant by variant, seed by
     seed.
@@ -116,7 +116,7 @@ def examples(
 
 
 def _variants(
-    run: Run, chosen: Mapping[str, Sequence[Lesson]], by_split: Sides
+    run: Run, chosen: Mapping[str, Sequence[Lesson]], by_split: BySplit
 ) -> Iterator[tuple[str, tuple[_Sets, Validation | None]]]:
     study = run.study
     valid_problems = by_split[Split.VALID]
@@ -144,7 +144,7 @@ def _validation(
 
 
 def _sets(
-    study: Study, lessons: Sequence[Lesson], by_split: Sides, asked: AskedLevel | None = None
+    study: Study, lessons: Sequence[Lesson], by_split: BySplit, asked: AskedLevel | None = None
 ) -> _Sets:
     train, valid = (
         tuple(examples(study, lessons, by_split[split], asked))

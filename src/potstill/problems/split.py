@@ -1,6 +1,6 @@
-"""Which side a problem stands on: training, validation or held out, near-duplicates together.
+"""Which split a problem is in: training, validation or held out, near-duplicates together.
 
-A problem's side hangs on its own id, so that adding a problem reshuffles no other.
+A problem's split hangs on its own id, so that adding a problem reshuffles no other.
 """
 
 from __future__ import annotations
@@ -59,30 +59,30 @@ def split(
     pairs: Iterable[Pair] = (),
     use: Mapping[str, str] | None = None,
 ) -> Mapping[str, Split]:
-    """Return the side of every problem by its id.
+    """Return the split of every problem by its id.
 
     ``problems`` are gone through, never indexed or copied.
 
-    ``pairs`` are near-duplicates: exact and near ones end on one side, the held-out one where any
+    ``pairs`` are near-duplicates: exact and near ones end in one split, the held-out one where any
     of them is held out; those that share only their masked text may part. ``use`` maps a source to
     "heldout" where all of it is. Raises StudyError for a group or value that is not there, and
     where nothing is left to train on or to hold out.
     """
     used = use or {}
     _refuse_unknown_values(problems, options, used)
-    sides = {p.id: _own_side(p, options, used.get(p.source, "")) for p in problems}
-    together_with = _components(sides, pairs)
+    splits = {p.id: _own_split(p, options, used.get(p.source, "")) for p in problems}
+    together_with = _components(splits, pairs)
     for members in together_with:
-        found = {sides[member] for member in members}
+        found = {splits[member] for member in members}
         together = next(s for s in (Split.HELDOUT, Split.VALID, Split.TRAIN) if s in found)
         for member in members:
-            sides[member] = together
-    _keep_some_validation(sides, options, together_with)
-    _refuse_empty_sides(sides, options)
-    return sides
+            splits[member] = together
+    _keep_some_validation(splits, options, together_with)
+    _refuse_empty_splits(splits, options)
+    return splits
 
 
-def _own_side(problem: Problem, options: SplitOptions, use: str) -> Split:
+def _own_split(problem: Problem, options: SplitOptions, use: str) -> Split:
     if use == "heldout":
         return Split.HELDOUT
     if options.by == "given":
@@ -110,13 +110,13 @@ _GIVEN = {
 
 def _given(problem: Problem, group: str) -> Split:
     value = problem.groups.get(group, "")
-    side = _GIVEN.get(value.casefold())
-    if side is None:
+    split = _GIVEN.get(value.casefold())
+    if split is None:
         raise StudyError(
             f"split: {problem.id} has {value!r} in the group {group!r}, where by: given needs "
             f"train, valid or heldout{nearest(value, ('train', 'valid', 'heldout'))}."
         )
-    return side
+    return split
 
 
 def _draw(problem_id: str, seed: int, what: str) -> float:
@@ -172,28 +172,28 @@ def _refuse_unknown_values(
 
 
 def _keep_some_validation(
-    sides: dict[str, Split], options: SplitOptions, together_with: Sequence[Sequence[str]]
+    splits: dict[str, Split], options: SplitOptions, together_with: Sequence[Sequence[str]]
 ) -> None:
     """Move a problem to validation where none was drawn; training cannot choose without one."""
-    if options.by == "given" or options.valid_share == 0 or Split.VALID in sides.values():
+    if options.by == "given" or options.valid_share == 0 or Split.VALID in splits.values():
         return
     paired = {member for members in together_with for member in members}
-    alone = [i for i, side in sides.items() if side is Split.TRAIN and i not in paired]
+    alone = [i for i, split in splits.items() if split is Split.TRAIN and i not in paired]
     if len(alone) > 1:
-        sides[min(alone, key=lambda item: _draw(item, options.seed, "valid"))] = Split.VALID
+        splits[min(alone, key=lambda item: _draw(item, options.seed, "valid"))] = Split.VALID
 
 
-def _refuse_empty_sides(sides: Mapping[str, Split], options: SplitOptions) -> None:
-    counts = Counter(sides.values())
-    if not sides:
+def _refuse_empty_splits(splits: Mapping[str, Split], options: SplitOptions) -> None:
+    counts = Counter(splits.values())
+    if not splits:
         raise StudyError("split: there are no problems to divide; every one was set aside.")
     if not counts[Split.TRAIN]:
         raise StudyError(
-            f"split: by: {options.by} leaves none of {len(sides)} problems to train on; "
+            f"split: by: {options.by} leaves none of {len(splits)} problems to train on; "
             "hold out less."
         )
     if not counts[Split.HELDOUT]:
         raise StudyError(
-            f"split: by: {options.by} holds out none of {len(sides)} problems; raise "
+            f"split: by: {options.by} holds out none of {len(splits)} problems; raise "
             f"heldout_share, name group values that exist, or mark a source use: heldout."
         )

@@ -80,11 +80,11 @@ def export_corpus(
         raise InputError(f"{directory} has no lesson that passed at {', '.join(chosen)}.")
     with new_folder(out) as folder:
         for level, by_split in rows.items():
-            for side, found in by_split.items():
+            for split, found in by_split.items():
                 if found:
-                    _write(folder / level / _FILES[to][side], found, to)
+                    _write(folder / level / _FILES[to][split], found, to)
         files = {
-            level: {side: _FILES[to][side] for side, found in by_split.items() if found}
+            level: {split: _FILES[to][split] for split, found in by_split.items() if found}
             for level, by_split in rows.items()
         }
         if to == "messages":
@@ -93,7 +93,7 @@ def export_corpus(
         card = corpus_card(study, made, directory, rows, files, to)
         (folder / "README.md").write_text(card, encoding="utf-8")
     counts = {
-        level: {side.value: len(found) for side, found in by_split.items()}
+        level: {split.value: len(found) for split, found in by_split.items()}
         for level, by_split in rows.items()
     }
     return ExportedCorpus(out, counts)
@@ -106,9 +106,9 @@ def corpus_rows(study: Study, made: Made, level: str) -> dict[Split, Rows]:
     lessons = {lesson.problem_id: lesson for lesson in made.chosen[level]}
     teachers = {r.problem_id: r.solver for r in made.taught.responses}
     found: dict[Split, Rows] = {}
-    for side in SPLITS:
-        problems = {p.id: p for p in made.on_side(side)}
-        found[side] = [
+    for split in SPLITS:
+        problems = {p.id: p for p in made.in_split(split)}
+        found[split] = [
             _row(problems[example.problem_id], lessons[example.problem_id])
             | {"teacher": teachers.get(example.problem_id, ""), "messages": _chat(example)}
             for example in examples(study, made.chosen[level], problems.values())
@@ -191,14 +191,14 @@ def _dataset_info(name: str, files: Mapping[str, Mapping[Split, str]]) -> dict[s
         "system_tag": "system",
     }
     return {
-        f"{name}-{level}-{side.value}": {
+        f"{name}-{level}-{split.value}": {
             "file_name": f"{level}/{file}",
             "formatting": "sharegpt",
             "columns": {"messages": "messages"},
             "tags": tags,
         }
-        for level, by_side in files.items()
-        for side, file in by_side.items()
+        for level, by_split in files.items()
+        for split, file in by_split.items()
     }
 
 

@@ -76,7 +76,7 @@ def corpus_card(
         calls_unpriced=sum(call.cost_usd is None for call in calls),
         spent=sum(call.cost_usd or 0 for call in calls),
         unpriced=sorted({call.model for call in calls if call.cost_usd is None}),
-        heldout=len(made.on_side(Split.HELDOUT)),
+        heldout=len(made.in_split(Split.HELDOUT)),
         held_by=_held_by(study),
         masked=_beside_heldout(made, leaks=False),
         repeated=_beside_heldout(made, leaks=True),
