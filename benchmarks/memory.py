@@ -178,7 +178,7 @@ def measure(folder: Path, count: int) -> dict[str, tuple[float, float]]:
         run = Replayed(study, directory, store, ledger, quiet, stack)
         made = Made(study)
         with watch.stage("import"):
-            made.problems, made.set_aside = bring_in(run)
+            made.problems, made.excluded = bring_in(run)
         with watch.stage("overlap and split"):
             made.splits, made.pairs = split_up(run, made.problems)
         asked = made.in_split(Split.TRAIN, Split.VALID)

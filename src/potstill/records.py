@@ -21,6 +21,8 @@ __all__ = [
     "Cause",
     "Condition",
     "DecidedBy",
+    "Excluded",
+    "ExclusionReason",
     "Finish",
     "Gold",
     "Lesson",
@@ -36,8 +38,6 @@ __all__ = [
     "RubricGold",
     "Sampling",
     "Score",
-    "SetAside",
-    "SetAsideReason",
     "Split",
     "Student",
     "TestsGold",
@@ -139,7 +139,7 @@ class Split(StrEnum):
     HELDOUT = "heldout"
 
 
-class SetAsideReason(StrEnum):
+class ExclusionReason(StrEnum):
     """Why a problem never reaches a model."""
 
     NO_TEXT = "no text"
@@ -258,14 +258,14 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
-class SetAside:
+class Excluded:
     """A problem that was brought in and kept away from every model, and why."""
 
     id: str
     text: str
     key: str
     source: str
-    reason: SetAsideReason
+    reason: ExclusionReason
     detail: str = ""
     groups: Mapping[str, str] = field(default_factory=dict)
 

@@ -27,7 +27,7 @@ from potstill.pipeline.run import STAGES
 from potstill.plugins import KINDS, SOLVERS, SOURCES, load_plugin
 from potstill.problems.intake import SourceConfig, load_problems
 from potstill.problems.raw import ProblemSource
-from potstill.records import Finish, Outcome, Problem, Sampling, SetAsideReason, TextGold
+from potstill.records import ExclusionReason, Finish, Outcome, Problem, Sampling, TextGold
 from potstill.solvers.kept import KeptReplies
 from potstill.study.schema import Agent
 from support.doc_blocks import DOCS, pages
@@ -190,7 +190,7 @@ def test_the_source_reads_cards(tmp_path: Path) -> None:
         ("french/1", "Paris", "word"),
         ("french/2", "2", "integer"),
     ]
-    assert [s.reason for s in found.set_aside] == [SetAsideReason.NO_KEY, SetAsideReason.NO_TEXT]
+    assert [s.reason for s in found.excluded] == [ExclusionReason.NO_KEY, ExclusionReason.NO_TEXT]
 
 
 def command(*words: str) -> tuple[ModuleType, Any]:

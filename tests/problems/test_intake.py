@@ -15,7 +15,7 @@ from potstill.problems import (
     load_problems,
     normalise,
 )
-from potstill.records import NumberGold, SetAsideReason, TextGold
+from potstill.records import ExclusionReason, NumberGold, TextGold
 
 
 def no_kind(key: str, text: str) -> str:
@@ -41,28 +41,28 @@ def test_sound_problem_is_kept_with_its_gold_kind_and_groups(tmp_path: Path) -> 
     assert problem.kind == "4 of What"
     assert problem.groups == {"topic": "sums"}
     assert problem.source == "table"
-    assert imported.set_aside == ()
+    assert imported.excluded == ()
 
 
 @pytest.mark.parametrize(
     ("text", "key", "reason"),
     [
-        ("", "4", SetAsideReason.NO_TEXT),
-        ("   \n", "4", SetAsideReason.NO_TEXT),
-        ("Question 12", "4", SetAsideReason.NO_TEXT),
-        ("Question 12 (content not visible in provided pages)", "4", SetAsideReason.NOT_VISIBLE),
-        ("[text not available]", "4", SetAsideReason.NOT_VISIBLE),
-        ("Problem 3: image missing", "4", SetAsideReason.NOT_VISIBLE),
-        ("What is 2 + 2?", "", SetAsideReason.NO_KEY),
-        ("What is 2 + 2?", "  ", SetAsideReason.NO_KEY),
+        ("", "4", ExclusionReason.NO_TEXT),
+        ("   \n", "4", ExclusionReason.NO_TEXT),
+        ("Question 12", "4", ExclusionReason.NO_TEXT),
+        ("Question 12 (content not visible in provided pages)", "4", ExclusionReason.NOT_VISIBLE),
+        ("[text not available]", "4", ExclusionReason.NOT_VISIBLE),
+        ("Problem 3: image missing", "4", ExclusionReason.NOT_VISIBLE),
+        ("What is 2 + 2?", "", ExclusionReason.NO_KEY),
+        ("What is 2 + 2?", "  ", ExclusionReason.NO_KEY),
     ],
 )
 def test_unusable_problem_is_set_aside_with_its_reason(
-    tmp_path: Path, text: str, key: str, reason: SetAsideReason
+    tmp_path: Path, text: str, key: str, reason: ExclusionReason
 ) -> None:
     imported = load_problems([table(tmp_path, [{"problem": text, "answer": key}])], infer=no_kind)
     assert imported.problems == ()
-    assert [item.reason for item in imported.set_aside] == [reason]
+    assert [item.reason for item in imported.excluded] == [reason]
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_problem_that_only_looks_unusable_is_kept(tmp_path: Path, text: str) -> 
     rows = [{"problem": text, "answer": "1"}]
     imported = load_problems([table(tmp_path, rows)], infer=no_kind)
     if text == "17":
-        assert imported.set_aside[0].reason is SetAsideReason.NO_TEXT
+        assert imported.excluded[0].reason is ExclusionReason.NO_TEXT
     else:
         assert len(imported.problems) == 1
 
@@ -92,9 +92,9 @@ def test_second_of_two_equal_texts_is_set_aside_and_says_which(tmp_path: Path) -
     ]
     imported = load_problems([table(tmp_path, rows, id="id")], infer=no_kind)
     assert [p.id for p in imported.problems] == ["a"]
-    assert [s.reason for s in imported.set_aside] == [SetAsideReason.DUPLICATE] * 2
-    assert imported.set_aside[0].detail == "same text as a"
-    assert "the keys differ: '5' and '6'" in imported.set_aside[1].detail
+    assert [s.reason for s in imported.excluded] == [ExclusionReason.DUPLICATE] * 2
+    assert imported.excluded[0].detail == "same text as a"
+    assert "the keys differ: '5' and '6'" in imported.excluded[1].detail
 
 
 def test_one_id_with_two_texts_is_refused_and_both_are_shown(tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_duplicates_are_found_across_sources_under_their_own_names(tmp_path: Pat
     second = SourceConfig("table", {"path": other}, name="later")
     imported = load_problems([first, second], infer=no_kind)
     assert [p.source for p in imported.problems] == ["table"]
-    assert [(s.source, s.id) for s in imported.set_aside] == [("later", "other/2")]
+    assert [(s.source, s.id) for s in imported.excluded] == [("later", "other/2")]
 
 
 def test_describe_gives_a_row_for_every_problem(tmp_path: Path) -> None:

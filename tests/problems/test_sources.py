@@ -244,7 +244,7 @@ def test_real_competition_sets_twenty_unseen_and_fourteen_doubled_problems_aside
     data: Path,
 ) -> None:
     imported = load_problems([guess_source(data / "competition")], infer=no_kind)
-    reasons = [item.reason.value for item in imported.set_aside]
+    reasons = [item.reason.value for item in imported.excluded]
     assert reasons.count("text not visible") == 20
     assert reasons.count("duplicate") == 14
     assert len(reasons) == 34

@@ -212,7 +212,7 @@ def test_a_full_disk_leaves_the_old_report(tmp_path: Path, monkeypatch: pytest.M
     assert page.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["report"]
     monkeypatch.undo()
-    (tmp_path / ".report-killed").mkdir()
+    (tmp_path / ".report.partial-1").mkdir()
     build_report(report_data(seeds=2), tmp_path)
     assert page.read_bytes() != before
     assert [p.name for p in tmp_path.iterdir()] == ["report"]

@@ -14,7 +14,7 @@ from potstill.errors import InputError, StoreError
 from potstill.ledger.file import copy_ledger
 from potstill.pipeline.lock import LOCK_FILE, deciding, file_sha256, read_lock
 from potstill.progress import Progress, quiet
-from potstill.records import Problem, SetAside
+from potstill.records import Excluded, Problem
 from potstill.solvers.local import PROVIDER
 from potstill.store.atomic import Writing, write_atomically, write_json
 from potstill.store.cells import Cell, Store
@@ -198,7 +198,7 @@ def _bring_problems(run: Run, directory: Path, lock: Mapping[str, Any]) -> None:
     if not keys:
         raise StoreError(f"{LOCK_FILE} names no problems; put {missing[0]} where the study had it.")
     kept = Cell("problems", keys[0])
-    tables = {"problems": Problem, "set_aside": SetAside}
+    tables = {"problems": Problem, "set_aside": Excluded}
     run.store.write(cell, {n: (record, old.rows(kept, n, record)) for n, record in tables.items()})
     run.progress.note(
         f"{missing[0]} is not on this machine; the problems are the study's own copy of them."

@@ -52,7 +52,7 @@ def print_problems(found: StudyDirectory, wanted: Wanted, console: Console) -> N
     console.print(table)
     console.print(
         f"{listed:,} of {len(found.made.problems):,} problems; "
-        f"{len(found.made.set_aside):,} more set aside. "
+        f"{len(found.made.excluded):,} more set aside. "
         "Numbers are words; ! marks a lesson that a gate keeps from training.",
         highlight=False,
     )
@@ -88,15 +88,15 @@ def print_problem(found: StudyDirectory, problem_id: str, level: str, console: C
 
     Raises InputError for an id that the study does not have, naming the nearest.
     """
-    set_aside = {item.id: item for item in found.made.set_aside}
+    excluded = {item.id: item for item in found.made.excluded}
     problems = {p.id: p for p in found.made.problems}
-    if problem_id in set_aside:
-        item = set_aside[problem_id]
+    if problem_id in excluded:
+        item = excluded[problem_id]
         _section(console, problem_id, [("set aside", f"{item.reason.value} {item.detail}".strip())])
         _body(console, item.text)
         return
     if problem_id not in problems:
-        close = difflib.get_close_matches(problem_id, [*problems, *set_aside], n=1)
+        close = difflib.get_close_matches(problem_id, [*problems, *excluded], n=1)
         meant = f"did you mean {close[0]!r}?" if close else "potstill inspect DIR lists them."
         raise InputError(f"The study has no problem {problem_id!r}; {meant}")
     problem = problems[problem_id]

@@ -12,7 +12,7 @@ from potstill.grading.maths.kinds import infer_kind
 from potstill.problems import Imported, guess_source, load_problems
 from potstill.problems.overlap.find import find_pairs
 from potstill.problems.overlap.pairs import Pair
-from potstill.records import Problem, SetAsideReason
+from potstill.records import ExclusionReason, Problem
 from potstill.report.phrases import shown
 from potstill.store.atomic import write_atomically
 
@@ -80,7 +80,7 @@ def _print_counts(
     console.print(f"{sizes}, threshold {threshold:g}: {listed}", highlight=False)
     for name, found in (("the first", left), ("the second", right)):
         twice = (
-            [s for s in found.set_aside if s.reason is SetAsideReason.DUPLICATE] if found else []
+            [s for s in found.excluded if s.reason is ExclusionReason.DUPLICATE] if found else []
         )
         if twice:
             console.print(f"Within {name} file {len(twice):,} more are exact copies.")

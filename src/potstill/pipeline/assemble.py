@@ -152,8 +152,8 @@ def _corpus(result: Made) -> Corpus:
         x.solver for cell in (result.taught, *result.answers) for x in cell.not_asked
     )
     return Corpus(
-        problems=len(result.problems) + len(result.set_aside),
-        set_aside=_counts(item.reason.value for item in result.set_aside),
+        problems=len(result.problems) + len(result.excluded),
+        set_aside=_counts(item.reason.value for item in result.excluded),
         splits=_counts(side.value for side in result.splits.values()),
         teacher_outcomes=_counts(v.outcome.value for v in result.taught.verdicts),
         not_asked=dict(not_asked),

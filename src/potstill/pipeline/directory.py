@@ -19,7 +19,7 @@ from potstill.pipeline.context import Unfinished, base_path_of
 from potstill.pipeline.made import Answers, Made, StudentCell
 from potstill.pipeline.run import evaluate, go_through, open_run, run_study
 from potstill.progress import Bar, Progress, quiet
-from potstill.records import Lesson, Problem, Response, SetAside, Split, Verdict
+from potstill.records import Excluded, Lesson, Problem, Response, Split, Verdict
 from potstill.report.numbers import written
 from potstill.store.untrusted import read_json
 from potstill.study.schema import Study, load_study
@@ -123,9 +123,9 @@ class StudyDirectory:
         return self.made.problems if "problems" in self.finished else None
 
     @property
-    def excluded(self) -> Sequence[SetAside] | None:
+    def excluded(self) -> Sequence[Excluded] | None:
         """The problems that were set aside, each with its reason."""
-        return self.made.set_aside if "problems" in self.finished else None
+        return self.made.excluded if "problems" in self.finished else None
 
     @property
     def splits(self) -> Mapping[str, Split] | None:

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, TypeAlias
 from potstill.problems.overlap.pairs import Pair
 from potstill.records import (
     Condition,
+    Excluded,
     Lesson,
     NotAsked,
     Problem,
     Response,
     Role,
     Sampling,
-    SetAside,
     Split,
     Student,
     Verdict,
@@ -85,7 +85,7 @@ class Made:
 
     study: Study
     problems: Sequence[Problem] = ()
-    set_aside: Sequence[SetAside] = ()
+    excluded: Sequence[Excluded] = ()
     splits: Mapping[str, Split] = field(default_factory=dict)
     pairs: Sequence[Pair] = ()
     taught: Answers = UNASKED

@@ -143,11 +143,11 @@ def print_plan(path: Path, directory: Path, console: Console) -> None:
     console.print(table)
     imported = load_problems(study.problems, infer=infer_kind)
     splits, calls = planned_calls(study, imported)
-    reasons = Counter(item.reason.value for item in imported.set_aside)
+    reasons = Counter(item.reason.value for item in imported.excluded)
     console.print(
         f"\n{len(imported.problems):,} problems: "
         + ", ".join(f"{count:,} {split}" for split, count in splits.items())
-        + f"; {len(imported.set_aside):,} set aside"
+        + f"; {len(imported.excluded):,} set aside"
         + (f" ({', '.join(f'{n} {why}' for why, n in reasons.items())})" if reasons else "")
     )
     variants = [*study.variants, *(["mix"] if study.mix else [])]
@@ -241,9 +241,9 @@ def print_problems(file: Path, console: Console, *, only_aside: bool) -> None:
             table.add_row(_plain(row.id), _plain(row.kind), _plain(row.key), _plain(text))
     console.print(table)
     kinds = Counter(row.kind for row in describe(imported) if not row.reason)
-    reasons = Counter(item.reason.value for item in imported.set_aside)
+    reasons = Counter(item.reason.value for item in imported.excluded)
     console.print(f"\n{len(imported.problems):,} problems by kind: {literal(_listed(kinds))}")
-    console.print(f"{len(imported.set_aside):,} set aside: {_listed(reasons) or 'none'}")
+    console.print(f"{len(imported.excluded):,} set aside: {_listed(reasons) or 'none'}")
 
 
 def _plain(text: str) -> Any:

@@ -126,7 +126,7 @@ def read_stages(run: Run, until: str) -> Made:
 def go_through(run: Run, made: Made) -> Iterator[str]:
     """Yield each stage of STAGES but the report, in order, once ``made`` holds what it made."""
     study = run.study
-    made.problems, made.set_aside = bring_in(run)
+    made.problems, made.excluded = bring_in(run)
     yield "problems"
     made.splits, made.pairs = split_up(run, made.problems)
     yield "split"

@@ -26,12 +26,12 @@ from potstill.problems.overlap.find import find_pairs
 from potstill.problems.overlap.pairs import Pair
 from potstill.problems.split import split
 from potstill.records import (
+    Excluded,
     Lesson,
     Outcome,
     Problem,
     Response,
     Role,
-    SetAside,
     Split,
     Verdict,
     content_hash,
@@ -77,10 +77,10 @@ class Solved:
 UNSOLVED = Solved((), "")
 
 
-def bring_in(run: Run) -> tuple[Sequence[Problem], Sequence[SetAside]]:
+def bring_in(run: Run) -> tuple[Sequence[Problem], Sequence[Excluded]]:
     """Return every problem of every source: those that may be asked, and those set aside."""
     cell = problems_cell(run.study)
-    tables = {"problems": Problem, "set_aside": SetAside}
+    tables = {"problems": Problem, "set_aside": Excluded}
 
     def make(out: Filling) -> None:
         with run.progress.stage("problems", None, "problems") as bar:
@@ -90,7 +90,7 @@ def bring_in(run: Run) -> tuple[Sequence[Problem], Sequence[SetAside]]:
 
     run.cell(cell, "problems", tables, make)
     problems = run.store.rows(cell, "problems", Problem)
-    return problems, run.store.rows(cell, "set_aside", SetAside)
+    return problems, run.store.rows(cell, "set_aside", Excluded)
 
 
 def problems_cell(study: Study) -> Cell:

@@ -13,12 +13,12 @@ from potstill.errors import InputError
 from potstill.plugins import SOURCES, load_plugin
 from potstill.problems.raw import RawProblem, SourceLike, normalise, text_key
 from potstill.records import (
+    Excluded,
+    ExclusionReason,
     Gold,
     NumberGold,
     Problem,
     RubricGold,
-    SetAside,
-    SetAsideReason,
     TestsGold,
     TextGold,
 )
@@ -56,7 +56,7 @@ class Imported:
     """Every problem that was brought in: those that may be asked, and those set aside, and why."""
 
     problems: tuple[Problem, ...]
-    set_aside: tuple[SetAside, ...]
+    excluded: tuple[Excluded, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +81,13 @@ def load_problems(sources: Sequence[SourceLike], *, infer: Callable[[str, str], 
     found = list(read_problems(sources, infer=infer))
     return Imported(
         tuple(x for x in found if isinstance(x, Problem)),
-        tuple(x for x in found if isinstance(x, SetAside)),
+        tuple(x for x in found if isinstance(x, Excluded)),
     )
 
 
 def read_problems(
     sources: Sequence[SourceLike], *, infer: Callable[[str, str], str]
-) -> Iterator[Problem | SetAside]:
+) -> Iterator[Problem | Excluded]:
     """Yield every problem of all sources, and those set aside with the reason for each.
 
     ``infer`` names the kind of an answer from key and text (``potstill.grading.infer_kind``).
@@ -103,7 +103,7 @@ def read_problems(
             _refuse_two_texts(sources, source, raw.id, normal)
         reason, detail = _why_set_aside(raw, normal, seen)
         if reason is not None:
-            yield SetAside(raw.id, raw.text, raw.key, source, reason, detail, raw.groups)
+            yield Excluded(raw.id, raw.text, raw.key, source, reason, detail, raw.groups)
             continue
         gold = raw.gold or TextGold(raw.key.strip())
         kind = raw.kind or _kind(gold, raw.text, infer)
@@ -141,7 +141,7 @@ def describe(imported: Imported) -> tuple[ProblemRow, ...]:
     ]
     away = [
         ProblemRow(s.id, s.source, "", s.key, s.reason.value, s.detail, s.text, s.groups)
-        for s in imported.set_aside
+        for s in imported.excluded
     ]
     return (*kept, *away)
 
@@ -185,20 +185,20 @@ _NOT_VISIBLE = re.compile(
 )
 
 
-def _why_set_aside(raw: RawProblem, normal: str, seen: _Seen) -> tuple[SetAsideReason | None, str]:
+def _why_set_aside(raw: RawProblem, normal: str, seen: _Seen) -> tuple[ExclusionReason | None, str]:
     body = _HEADING.sub("", raw.text.strip(), count=1).strip()
     if not normal or (not body and not re.search(r"\d\s*[-+*/=]", raw.text)):
-        return SetAsideReason.NO_TEXT, "" if not normal else f"only {raw.text.strip()!r}"
+        return ExclusionReason.NO_TEXT, "" if not normal else f"only {raw.text.strip()!r}"
     if _NOT_VISIBLE.match(body):
-        return SetAsideReason.NOT_VISIBLE, raw.text.strip()
+        return ExclusionReason.NOT_VISIBLE, raw.text.strip()
     if raw.gold is None and not raw.key.strip():
-        return SetAsideReason.NO_KEY, ""
+        return ExclusionReason.NO_KEY, ""
     twin = seen.twin(normal)
     if twin is not None:
         twin_id, key = twin
         same = raw.gold is not None or normalise(key) == normalise(raw.key)
         keys = "" if same else f"; the keys differ: {key!r} and {raw.key.strip()!r}"
-        return SetAsideReason.DUPLICATE, f"same text as {twin_id}{keys}"
+        return ExclusionReason.DUPLICATE, f"same text as {twin_id}{keys}"
     return None, ""
 
 

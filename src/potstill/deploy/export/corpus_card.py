@@ -63,7 +63,7 @@ def corpus_card(
         first=next(iter(files)),
         problems=_problems(rows),
         sources=_sources(made),
-        set_aside=Counter(item.reason.value for item in made.set_aside),
+        set_aside=Counter(item.reason.value for item in made.excluded),
         teacher=_who(study.teacher, [r.solver for r in made.taught.responses]),
         condenser=_who(study.condenser, []) if study.condenser else "",
         rater=_who(study.rater, []) if study.rater else "",
