@@ -28,4 +28,4 @@ class BaseSpec:
     directory: Path
     cpus: int
     storage: StorageSpec | None = None
-    kinds: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    kinds: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, hash=False)

@@ -65,14 +65,17 @@ def disk_errors() -> Iterator[None]:
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def whole_file(path: Path, *, private: bool = False) -> Iterator[Path]:
     """Yield a path beside ``path`` to write to: at the end it takes that name, or it is gone.
 
-    So ``path`` is the old file or the whole new one, whenever the power goes.
+    So ``path`` is the old file or the whole new one, whenever the power goes. A ``private`` file
+    can be read by its owner alone.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.partial-{os.getpid()}-{threading.get_ident()}")
     try:
+        if private:
+            part.touch(mode=0o600)
         yield part
         sync(part)
         os.replace(part, path)
@@ -129,8 +132,11 @@ def sync(path: Path) -> None:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file so that ``path`` holds the old or the whole new one, whenever the power goes."""
-    with whole_file(path) as part:
+    """Write a file so that ``path`` holds the old or the whole new one, whenever the power goes.
+
+    It can be read by its owner alone: some hold a key.
+    """
+    with whole_file(path, private=True) as part:
         part.write_bytes(data)
 
 

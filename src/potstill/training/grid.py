@@ -55,7 +55,7 @@ class Job:
     optimizations: Optimizations = field(default_factory=Optimizations)
     trackers: tuple[str, ...] = ()
     validation: Validation | None = None
-    kinds: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    kinds: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, hash=False)
 
 
 def train_cells(
