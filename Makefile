@@ -4,7 +4,7 @@ BIN := .venv/bin
 # mlx runs on Apple Silicon and on Linux; elsewhere its tests are skipped
 EXTRAS := $(shell case "$$(uname -sm)" in (Linux\ x86_64|Linux\ aarch64) echo dev,docs,mlx;; (*) echo dev,docs;; esac)
 
-.PHONY: demo test quick lint bench soak audit docs clean
+.PHONY: demo test quick coverage lint bench soak audit docs clean
 
 demo: .venv/.installed
 	$(BIN)/potstill demo --out runs/demo
@@ -15,6 +15,13 @@ test: .venv/.tested lint
 # what needs no training, browser or process, in under a minute on two cores
 quick: .venv/.tested
 	$(BIN)/pytest -m "not soak and not slow" -n 2 --dist loadfile
+
+# what the tests pass through in src/potstill; TESTS=tests/evaluation takes some of them
+coverage: .venv/.tested
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -n auto --dist loadfile $(TESTS)
+	$(BIN)/coverage combine -q
+	$(BIN)/coverage report
 
 lint: .venv/.tested
 	$(BIN)/ruff check .
