@@ -96,7 +96,7 @@ def test_a_folder_that_is_no_study(tmp_path: Path) -> None:
 
 API = {
     "KindPlugin", "Lesson", "LoadedStudent", "PotstillError", "Problem", "ProblemSource",
-    "Response", "Score", "Solver", "SolverPlugin", "Study", "StudyDirectory", "Verdict",
+    "Response", "Score", "Solver", "SolverPlugin", "Study", "StudyDirectory", "TextGold", "Verdict",
     "__version__", "compare", "equal", "grade", "load_student", "load_study", "open_study", "run",
     "verify",
 }  # fmt: skip
@@ -132,3 +132,6 @@ def test_a_loaded_student_answers_as_it_did_in_its_study(finished: Path) -> None
             assert student.ask(problems[first.problem_id], level=cell.level) == first.text
         with pytest.raises(potstill.PotstillError, match="no problem to answer"):
             student.ask(" ")
+    with pytest.raises(potstill.PotstillError, match="is closed"):
+        student.ask(problems[first.problem_id])
+    assert len(repr(there)) < 200

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from potstill.grading.plugins import KindPlugin
     from potstill.pipeline.directory import StudyDirectory, open_study, run
     from potstill.problems.raw import ProblemSource
-    from potstill.records import Lesson, Problem, Response, Score, Verdict
+    from potstill.records import Lesson, Problem, Response, Score, TextGold, Verdict
     from potstill.study.schema import Study, load_study
 
     __version__: str
@@ -44,6 +44,7 @@ __all__ = [
     "SolverPlugin",
     "Study",
     "StudyDirectory",
+    "TextGold",
     "Verdict",
     "__version__",
     "compare",
@@ -69,6 +70,7 @@ _HOMES = {
     "SolverPlugin": "chat:SolverPlugin",
     "Study": "study.schema:Study",
     "StudyDirectory": "pipeline.directory:StudyDirectory",
+    "TextGold": "records:TextGold",
     "Verdict": "records:Verdict",
     "compare": "analysis.compare:compare_studies",
     "equal": "grading.maths.equivalence:equal",

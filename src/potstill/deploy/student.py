@@ -12,7 +12,7 @@ from potstill.deploy.engines import ask_all
 from potstill.deploy.finding import find_student
 from potstill.deploy.opening import open_engine
 from potstill.deploy.serve.serving import study_messages
-from potstill.errors import InputError
+from potstill.errors import InputError, PotstillError
 from potstill.pipeline.directory import directory_of
 from potstill.records import Finish
 
@@ -30,6 +30,7 @@ class LoadedStudent:
         self._directory = directory
         self._choice = engine, base
         self._stack = ExitStack()
+        self._closed = False
         self._open(found)
 
     def __enter__(self) -> LoadedStudent:
@@ -49,7 +50,8 @@ class LoadedStudent:
         return self._found.name
 
     def close(self) -> None:
-        """Free the model and put the base back as it was."""
+        """Free the model and put the base back as it was; nothing can be asked after it."""
+        self._closed = True
         self._stack.close()
 
     def ask(self, text: str, level: str = "") -> str:
@@ -57,8 +59,10 @@ class LoadedStudent:
 
         ``level`` (R1 to R6, ``mix-R3``) asks the study's student of that level instead, which is
         loaded for it and stays. Raises InputError for an empty problem, one that leaves no room in
-        the context, and a level that the study has no student of.
+        the context, and a level that the study has no student of; PotstillError once it is closed.
         """
+        if self._closed:
+            raise PotstillError(f"{self.name} is closed; load the student again to ask it more.")
         if not text.strip():
             raise InputError("There is no problem to answer; give its text.")
         if level and level != self._level:

@@ -94,6 +94,10 @@ class StudyDirectory:
     unfinished: str = ""
     _base_hash: list[str] = field(default_factory=list, repr=False)
 
+    def __repr__(self) -> str:
+        state = self.unfinished.rstrip(".") or "finished"
+        return f"StudyDirectory({str(self.path)!r}, {self.study.name!r}: {state})"
+
     @classmethod
     def open(cls, path: str | Path) -> StudyDirectory:
         """Return what stands in a study's directory; ``path`` is that, or its study file.

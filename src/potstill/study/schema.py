@@ -215,12 +215,13 @@ class Study(Section):
         return {role: agent for role, agent in named.items() if agent}
 
 
-def load_study(path: Path) -> Study:
+def load_study(path: str | Path) -> Study:
     """Return the study that a YAML file describes, with ``${NAME}`` taken from the environment.
 
     Relative paths start at the file. Raises StudyError naming the file, the key and the nearest
     known one.
     """
+    path = Path(path)
     raw = expand(read_study(path), path)
     try:
         study = Study.model_validate(raw, strict=False)
