@@ -11,6 +11,11 @@ from potstill.records import AnswerKind, Opinion
 from support.pairs_table import TABLES, Pair, read_pairs
 
 PAIRS = read_pairs()
+# `make quick` tries every seventh
+SAMPLED = [
+    pair if number % 7 == 0 else pytest.param(pair, marks=pytest.mark.slow)
+    for number, pair in enumerate(PAIRS)
+]
 TRAPS = [
     ("3√5", "3√2"),
     ("{1,2}", "(1,2)"),
@@ -22,7 +27,7 @@ TRAPS = [
 ]
 
 
-@pytest.mark.parametrize("pair", PAIRS, ids=lambda p: p.place)
+@pytest.mark.parametrize("pair", SAMPLED, ids=lambda p: p.place)
 def test_pair(pair: Pair) -> None:
     try:
         found = equal(pair.key, pair.answer, pair.kind, pair.problem)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
+from rich.console import Console
 
-from potstill.analysis.calibrate import diagnose_study, time_grid
+from potstill.analysis.calibrate import diagnose_study, print_times, time_grid
 from potstill.errors import InputError
 from potstill.pipeline.run import run_study
 from potstill.study.schema import load_study
@@ -77,3 +79,21 @@ def test_iterations_auto_trains_as_far_as_the_diagnosis_says(tmp_path: Path) -> 
     assert row.step_s[0] > 0
     assert row.seconds > found.iterations * min(row.step_s)
     assert row.memory_bytes > 10**7
+
+
+def test_a_dry_run_of_training_asks_nobody_and_leaves_nothing(tmp_path: Path) -> None:
+    # a teacher at an address where nobody listens: whoever asked it would fail
+    nobody = {"solver": "api", "model": "m", "base_url": "http://127.0.0.1:9/v1", "retries": 0}
+    path = write_small_study(tmp_path, levels=["R1", "R6"])
+    raw = yaml.safe_load(path.read_text())
+    raw |= dict.fromkeys(("teacher", "verifier", "condenser"), nobody)
+    path.write_text(yaml.safe_dump(raw))
+    study, out = load_study(path), tmp_path / "out"
+    rows = time_grid(study, out)
+    assert [row.variant for row in rows] == ["R1", "R6"]
+    assert all(row.stand_in for row in rows)
+    assert rows[0].step_s[1] > 0
+    assert not out.exists()
+    console = Console(file=io.StringIO(), width=200)
+    print_times(rows, console)
+    assert "nothing was asked for" in console.file.getvalue()  # type: ignore[attr-defined]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -12,10 +13,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from potstill.pipeline.context import Run
+from potstill.grading.maths.kinds import infer_kind
+from potstill.lessons.controls import is_control, make_controls
+from potstill.lessons.ladder import count_words, spec_of
+from potstill.pipeline.context import Run, Unfinished
+from potstill.pipeline.estimate import R1_CHARS
+from potstill.pipeline.made import Made
+from potstill.pipeline.plan import splits_of
 from potstill.pipeline.run import open_run, read_lessons
 from potstill.pipeline.students import plan_grid
+from potstill.problems import load_problems
 from potstill.progress import Progress, quiet
+from potstill.records import Lesson, Split
 from potstill.study.schema import Study
 from potstill.training.batches import BatchStream, epoch_batches, validation_batches
 from potstill.training.diagnosis import Diagnosis, diagnose, write_diagnosis
@@ -34,6 +43,7 @@ if TYPE_CHECKING:
 __all__ = ["CellTime", "diagnose_study", "print_diagnosis", "print_times", "time_grid"]
 
 _TIMED_STEPS = 3
+_FILLER = "so 12 + 30 = 42, and the answer follows; "
 _VALIDATIONS = 40
 
 
@@ -41,7 +51,8 @@ _VALIDATIONS = 40
 class CellTime:
     """How long one cell of a variant will take here, and the most memory it was seen to hold.
 
-    ``step_s`` are seconds a step on the shortest, the median and the longest batch of an epoch.
+    ``step_s`` are seconds a step on the shortest, the median and the longest batch of an epoch;
+    ``stand_in`` says that lessons of a usual length were timed, for the study has none yet.
     """
 
     variant: str
@@ -51,6 +62,7 @@ class CellTime:
     validation_s: float
     seconds: float
     memory_bytes: int
+    stand_in: bool = False
 
 
 def diagnose_study(
@@ -85,18 +97,23 @@ def diagnose_study(
 def time_grid(study: Study, directory: Path, progress: Progress = quiet) -> list[CellTime]:
     """Return what each variant's cells will take, from three timed steps of each shape of batch.
 
-    Shapes are the shortest, the median and the longest batch of one epoch. Raises what the stages
-    raise; nothing is kept.
+    Shapes are the shortest, the median and the longest batch of one epoch. Nothing is asked, bought
+    or kept: where the directory does not hold the lessons yet, stand-ins of a usual length are
+    timed. Raises InputError for a base, a recipe or problems that cannot be used.
     """
-    with _jobs(study, directory, progress) as (run, jobs):
+    with ExitStack() as stack:
+        found = _corpus(study, directory, stack)
+        run, made = found or _stand_ins(study, stack)
+        jobs = [job for _, job in plan_grid(run, made.chosen, made.by_split())]
         first = {job.cell.variant: job for job in reversed(jobs)}
         with progress.stage("time", len(first), "variants") as bar:
-            found = []
+            times = []
             for variant in dict.fromkeys(job.cell.variant for job in jobs):
                 cells = sum(job.cell.variant == variant for job in jobs)
-                found.append(_time_cell(run, first[variant], cells))
+                timed = _time_cell(run, first[variant], cells)
+                times.append(replace(timed, stand_in=found is None))
                 bar.advance()
-    return found
+    return times
 
 
 def print_diagnosis(found: Diagnosis, path: Path, console: Console) -> None:
@@ -140,6 +157,12 @@ def print_times(found: Sequence[CellTime], console: Console) -> None:
         f"{max(row.memory_bytes for row in found) / 1e9:.1f} GB. Nothing was trained.",
         highlight=False,
     )
+    if any(row.stand_in for row in found):
+        console.print(
+            "The study has no lessons yet and nothing was asked for: lessons of a usual length "
+            "(arXiv 2606.31048's files) stood in for them.",
+            highlight=False,
+        )
 
 
 @contextmanager
@@ -152,6 +175,40 @@ def _jobs(
         if recipe is not None:
             run.study = study.model_copy(update={"training": recipe})
         yield run, [job for _, job in plan_grid(run, made.chosen, made.by_split())]
+
+
+def _corpus(study: Study, directory: Path, stack: ExitStack) -> tuple[Run, Made] | None:
+    """Return what a directory holds up to its lessons, None where they are not there."""
+    if not (directory / "ledger.sqlite").is_file():
+        return None
+    run = open_run(study, directory, quiet, stack, read_only=True)
+    try:
+        return run, read_lessons(run)
+    except Unfinished:
+        return None
+
+
+def _stand_ins(study: Study, stack: ExitStack) -> tuple[Run, Made]:
+    """Return a run in a folder of its own over lessons that nobody wrote, as long as lessons are.
+
+    With half the tokens that a sequence may have at most, so that prompts find room beside them.
+    """
+    place = stack.enter_context(tempfile.TemporaryDirectory(prefix="potstill-dry-run-"))
+    run = open_run(study, Path(place), quiet, stack)
+    made = Made(study)
+    made.problems = load_problems(study.problems, infer=infer_kind).problems
+    made.splits = splits_of(study, made.problems)
+    taught = made.in_split(Split.TRAIN, Split.VALID)
+    chosen = {}
+    for level in study.levels:
+        text = (_FILLER * 200)[: round(R1_CHARS * spec_of(level).share)]
+        while run.count_tokens(text) > run.recipe.max_sequence_tokens // 2:
+            text = text[: len(text) * 3 // 4]
+        words, tokens = count_words(text), run.count_tokens(text)
+        chosen[str(level)] = [Lesson(p.id, level, "", text, words, tokens, "") for p in taught]
+    controls = [name for name in study.variants if is_control(name)]
+    made.chosen = {**chosen, **make_controls(chosen, controls, taught, run.count_tokens)}
+    return run, made
 
 
 def _time_cell(run: Run, job: Job, cells: int) -> CellTime:

@@ -140,20 +140,20 @@ def train(
     ] = False,
 ) -> None:
     """Train a study's students, or first see how long that takes and where they overfit."""
-    from potstill.analysis import calibrate as rehearsal
+    from potstill.analysis import calibrate
     from potstill.progress import TerminalProgress
     from potstill.study.schema import load_study
 
     loaded = load_study(study)
     directory, console = out or Path("runs") / loaded.name, terminal()
     if diagnose:
-        found, path = rehearsal.diagnose_study(
+        found, path = calibrate.diagnose_study(
             loaded, directory, iterations, TerminalProgress(console)
         )
-        rehearsal.print_diagnosis(found, path, console)
+        calibrate.print_diagnosis(found, path, console)
     elif dry_run:
-        times = rehearsal.time_grid(loaded, directory, TerminalProgress(console))
-        rehearsal.print_times(times, console)
+        times = calibrate.time_grid(loaded, directory, TerminalProgress(console))
+        calibrate.print_times(times, console)
     else:
         _run(loaded, directory, "train")
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from potstill.ledger.ledger import Ledger, SpendGroup
     from potstill.study.schema import Study
 
-__all__ = ["Estimate", "PlannedCalls", "estimate"]
+__all__ = ["R1_CHARS", "Estimate", "PlannedCalls", "estimate"]
 
 _CHARS_PER_TOKEN = 4.0
 """English text: https://help.openai.com/en/articles/4936856 ("1 token ~= 4 chars")."""
@@ -25,7 +25,7 @@ _TRACE_CHARS = 5_980
 """The mean reasoning of DeepSeek-R1 in arXiv 2606.31048's files: 5,950 characters over 364
 competition problems, 6,005 over MATH-500."""
 
-_R1_CHARS = 1_409
+R1_CHARS = 1_409
 """The mean of the longest of five condensed levels over 671 problems in the same files."""
 
 _VERDICT_TOKENS = 60
@@ -125,7 +125,7 @@ def _condensing(levels: Sequence[str], some: Sequence[Problem]) -> tuple[float, 
     for spec in specs:
         frame = _tokens(m.content for p in some for m in condense_messages(p, spec, "", of_words=1))
         total_in += frame / len(some) + above / _CHARS_PER_TOKEN
-        above = _R1_CHARS * spec.share
+        above = R1_CHARS * spec.share
         total_out += above / _CHARS_PER_TOKEN
     return total_in / len(specs), total_out / len(specs)
 
