@@ -8,7 +8,7 @@ import pytest
 import torch
 import yaml
 
-from potstill.deploy.finding import FoundStudent, find_student
+from potstill.analysis.students import FoundStudent, find_student
 from potstill.pipeline.run import run_study
 from potstill.study.schema import load_study
 from potstill.study.templates import DEMO_STUDY

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from potstill.deploy.finding import FoundStudent
+from potstill.analysis.students import FoundStudent
 from potstill.deploy.opening import open_engine
 from potstill.deploy.serve.asking import harmless, how_sure, print_answer
 from potstill.errors import InputError

@@ -10,9 +10,9 @@ import pytest
 import yaml
 from huggingface_hub import ModelCard
 
+from potstill.analysis.students import FoundStudent, find_student
 from potstill.deploy.export.card_head import card_head
 from potstill.deploy.export.exporting import Export, export_student
-from potstill.deploy.finding import FoundStudent, find_student
 from potstill.study.schema import Source
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from potstill.analysis.students import FoundStudent
 from potstill.chat import render_messages
 from potstill.deploy.engines import ask_all
-from potstill.deploy.finding import FoundStudent
 from potstill.deploy.opening import open_engine
 from potstill.errors import InputError
 from potstill.pocket import STUDENT_PATH

@@ -17,9 +17,9 @@ from peft import PeftModel
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from potstill.analysis.students import FoundStudent
 from potstill.deploy.export import merging
 from potstill.deploy.export.exporting import Export, export_student
-from potstill.deploy.finding import FoundStudent
 from potstill.errors import InputError, StoreError
 from potstill.models.torch_base import hash_model_folder
 from potstill.pocket import STUDENT_PATH

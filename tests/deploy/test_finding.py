@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from potstill.analysis.students import FoundStudent, find_student
 from potstill.deploy.export.card import model_card
 from potstill.deploy.export.reasking import Reasked
-from potstill.deploy.finding import FoundStudent, find_student
 from potstill.deploy.serve.asking import how_sure
 from potstill.errors import InputError, StoreError
 

@@ -12,10 +12,10 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
+from potstill.analysis.students import FoundStudent
 from potstill.deploy.export.exporting import Export, export_student
 from potstill.deploy.export.gguf_file import write_gguf
 from potstill.deploy.export.merging import Delta
-from potstill.deploy.finding import FoundStudent
 from potstill.errors import InputError
 from potstill.pocket import STUDENT_PATH
 from random_model import write_random_model

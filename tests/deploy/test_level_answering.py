@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from potstill.analysis.students import FoundStudent, find_ladder
 from potstill.deploy.engines import load_model
-from potstill.deploy.finding import FoundStudent, find_ladder
 from potstill.deploy.serve.answering import Ended, Piece
 from potstill.deploy.serve.level_answering import LevelAnswering
 from potstill.errors import InputError, PotstillError

@@ -12,10 +12,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from potstill.analysis.students import FoundStudent
 from potstill.chat import render_messages
 from potstill.deploy.export.exporting import Export, export_student
 from potstill.deploy.export.mlx_adapter import convert_adapter, write_mlx_adapter
-from potstill.deploy.finding import FoundStudent
 from potstill.errors import InputError
 from potstill.pocket import STUDENT_PATH
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from transformers import AutoTokenizer
 
+from potstill.analysis.students import FoundStudent
 from potstill.deploy.export.exporting import Export, export_student
 from potstill.deploy.export.modelfile import go_template
-from potstill.deploy.finding import FoundStudent
 from potstill.pocket import STUDENT_PATH
 
 # As Qwen2.5's and Llama 3's do: a system text of the template's own, and one that is trimmed.

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import openai
 import pytest
 
-from potstill.deploy.finding import FoundStudent, find_student
+from potstill.analysis.students import FoundStudent, find_student
 from support.processes import start
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from potstill.deploy.finding import find_ladder, find_student
+from potstill.analysis.students import find_ladder, find_student
 from potstill.grading import grade
 
 

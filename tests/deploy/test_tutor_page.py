@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from potstill.deploy.finding import find_ladder
+from potstill.analysis.students import find_ladder
 from potstill.deploy.serve.answering import Ended, Piece
 from potstill.deploy.serve.level_answering import LevelAnswering
 from potstill.deploy.serve.middleware import AccessMiddleware

@@ -17,13 +17,13 @@ from rich.console import Console
 
 from potstill.analysis.compare import read_finished
 from potstill.analysis.look import Wanted
+from potstill.analysis.students import find_student
 from potstill.analysis.verify import verify_study
 from potstill.cli import inspect as inspecting
 from potstill.cli.ledger import print_spend
 from potstill.cli.review import disagreements
 from potstill.cli.status import print_status
 from potstill.deploy.export.corpus import export_corpus
-from potstill.deploy.finding import find_student
 from potstill.deploy.serve.asking import how_sure
 from potstill.pipeline.directory import StudyDirectory
 from potstill.pipeline.run import run_study

@@ -12,8 +12,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from potstill.analysis.students import find_student
 from potstill.chat import Message
-from potstill.deploy.finding import find_student
 from potstill.deploy.serve.asking import how_sure
 from potstill.grading.rulings import Rulings
 from potstill.ledger.entries import entry_line

@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
+from potstill.analysis.students import Answer, FoundStudent
 from potstill.chat import render_messages
-from potstill.deploy.finding import Answer, FoundStudent
 
 
 def prompts(found: FoundStudent, answers: Sequence[Answer]) -> list[list[dict[str, str]]]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from potstill.deploy.finding import find_student
+from potstill.analysis.students import find_student
 from potstill.deploy.opening import open_engine
 from potstill.deploy.serve.serving import serve_engine
 from potstill.models.decoding import Finished, Request

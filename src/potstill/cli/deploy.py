@@ -54,8 +54,8 @@ def export(
     reask: Annotated[int, typer.Option(min=0, help="How many problems it is asked again.")] = 50,
 ) -> None:
     """Write a student for peft, mlx-lm, transformers, llama.cpp or Ollama, and ask it again."""
+    from potstill.analysis.students import find_student
     from potstill.deploy.export.exporting import Export, export_student
-    from potstill.deploy.finding import find_student
 
     found = find_student(directory, student)
     place = out or directory / "exports" / f"{found.student.id}-{to}"
@@ -84,7 +84,7 @@ def serve(
     base: BasePath = "",
 ) -> None:
     """Serve a student as an OpenAI-compatible endpoint on this machine, with the study's prompt."""
-    from potstill.deploy.finding import find_student
+    from potstill.analysis.students import find_student
     from potstill.deploy.serve.serving import serve_student
 
     serve_student(find_student(directory, student), engine, base, port, terminal())
@@ -99,7 +99,7 @@ def ask(
     base: BasePath = "",
 ) -> None:
     """Have a student answer a problem here, and say how sure the study is of it."""
-    from potstill.deploy.finding import find_student
+    from potstill.analysis.students import find_student
     from potstill.deploy.opening import open_engine
     from potstill.deploy.serve.asking import print_answer
 

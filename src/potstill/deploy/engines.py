@@ -20,7 +20,7 @@ from potstill.models.model import prompt_tokens
 from potstill.records import Finish, Sampling
 
 if TYPE_CHECKING:
-    from potstill.deploy.finding import FoundStudent
+    from potstill.analysis.students import FoundStudent
     from potstill.models.decoding import Decoder
     from potstill.models.model import LanguageModel
 
@@ -51,7 +51,7 @@ def load_model(found: FoundStudent, base: str = "", backend: str = "") -> Langua
 
     Raises InputError for another.
     """
-    from potstill.deploy.finding import base_path_of
+    from potstill.analysis.students import base_path_of
     from potstill.models.torch_base import hash_base, load_base
 
     path = base or base_path_of(found.study)
@@ -137,7 +137,7 @@ def llama_of_file(found: FoundStudent, file: Path, base: str) -> Engine:
     """Return the engine of an exported GGUF file, with the base's template, limits and stop
     tokens.
     """
-    from potstill.deploy.finding import base_path_of
+    from potstill.analysis.students import base_path_of
     from potstill.models.torch_base import find_model_folder, load_tokenizer
 
     folder = find_model_folder(base or base_path_of(found.study))

@@ -15,7 +15,7 @@ from potstill.errors import InputError
 from potstill.models.opening import open_decoder
 
 if TYPE_CHECKING:
-    from potstill.deploy.finding import FoundStudent
+    from potstill.analysis.students import FoundStudent
 
 __all__ = ["ENGINES", "backend_of", "open_engine"]
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from potstill.analysis.students import find_student
 from potstill.chat import Message
 from potstill.deploy.engines import ask_all
-from potstill.deploy.finding import find_student
 from potstill.deploy.opening import open_engine
 from potstill.deploy.serve.serving import study_messages
 from potstill.errors import InputError, PotstillError
@@ -17,8 +17,8 @@ from potstill.pipeline.directory import directory_of
 from potstill.records import Finish
 
 if TYPE_CHECKING:
+    from potstill.analysis.students import FoundStudent
     from potstill.deploy.engines import Engine
-    from potstill.deploy.finding import FoundStudent
 
 __all__ = ["LoadedStudent", "load_student"]
 

@@ -10,8 +10,8 @@ from potstill.report.phrases import markdown, percent, shown
 from potstill.report.readings import unread_sentence
 
 if TYPE_CHECKING:
+    from potstill.analysis.students import FoundStudent
     from potstill.deploy.export.reasking import Reasked
-    from potstill.deploy.finding import FoundStudent
 
 __all__ = ["model_card"]
 

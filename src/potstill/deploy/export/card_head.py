@@ -18,7 +18,7 @@ from potstill.report.phrases import count, percent
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult
 
-    from potstill.deploy.finding import FoundStudent
+    from potstill.analysis.students import FoundStudent
     from potstill.study.schema import Study
 
 __all__ = ["card_head"]

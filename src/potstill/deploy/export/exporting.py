@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from potstill.analysis.students import base_path_of
 from potstill.deploy.export.card import model_card
 from potstill.deploy.export.gguf_file import (
     GGUF_NAME,
@@ -33,13 +34,12 @@ from potstill.deploy.export.merging import (
 from potstill.deploy.export.modelfile import MODELFILE_NAME, modelfile
 from potstill.deploy.export.placing import new_folder, refuse_taken
 from potstill.deploy.export.reasking import reask
-from potstill.deploy.finding import base_path_of
 from potstill.errors import InputError
 from potstill.models.torch_base import find_model_folder, hash_model_folder, load_tokenizer
 
 if TYPE_CHECKING:
+    from potstill.analysis.students import FoundStudent
     from potstill.deploy.export.reasking import Reasked
-    from potstill.deploy.finding import FoundStudent
 
 __all__ = ["FORMS", "Export", "export_student"]
 

@@ -9,7 +9,7 @@ from potstill.errors import InputError
 from potstill.models.folder import stop_tokens
 
 if TYPE_CHECKING:
-    from potstill.deploy.finding import FoundStudent
+    from potstill.analysis.students import FoundStudent
 
 __all__ = ["MODELFILE_NAME", "go_template", "modelfile"]
 

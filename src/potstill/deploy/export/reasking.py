@@ -18,7 +18,7 @@ from potstill.models.opening import open_decoder
 from potstill.records import Finish, Outcome
 
 if TYPE_CHECKING:
-    from potstill.deploy.finding import Answer, FoundStudent
+    from potstill.analysis.students import Answer, FoundStudent
     from potstill.models.model import LanguageModel
 
 __all__ = ["Reasked", "reask"]

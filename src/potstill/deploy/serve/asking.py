@@ -15,8 +15,8 @@ from potstill.report.phrases import percent, shown
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from potstill.analysis.students import FoundStudent
     from potstill.deploy.engines import Engine
-    from potstill.deploy.finding import FoundStudent
 
 __all__ = ["harmless", "how_sure", "print_answer", "right_on"]
 

@@ -19,7 +19,7 @@ from potstill.models.decoding import Decoder
 from potstill.models.opening import open_decoder
 
 if TYPE_CHECKING:
-    from potstill.deploy.finding import FoundStudent
+    from potstill.analysis.students import FoundStudent
     from potstill.models.model import LanguageModel
 
 __all__ = ["LevelAnswering"]

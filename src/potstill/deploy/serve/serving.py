@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.types import ASGIApp, Receive, Scope, Send
 
+    from potstill.analysis.students import FoundStudent
     from potstill.deploy.engines import Engine
-    from potstill.deploy.finding import FoundStudent
 
 __all__ = [
     "RequestLimit",

@@ -12,8 +12,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from potstill.analysis.students import find_ladder
 from potstill.deploy.engines import load_model
-from potstill.deploy.finding import find_ladder
 from potstill.deploy.opening import backend_of
 from potstill.deploy.serve.answering import Piece
 from potstill.deploy.serve.level_answering import LevelAnswering

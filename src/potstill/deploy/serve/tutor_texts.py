@@ -27,7 +27,7 @@ from potstill.records import (
 )
 
 if TYPE_CHECKING:
-    from potstill.deploy.finding import FoundStudent
+    from potstill.analysis.students import FoundStudent
     from potstill.grading import GradingPool
     from potstill.study.schema import Study
 
