@@ -18,7 +18,7 @@ def reply(message: object, finish: object = "stop", **more: object) -> bytes:
     return json.dumps({"choices": [choice]} | more).encode()
 
 
-@given(st.text().filter(lambda t: "</think>" not in t and not t.lstrip().startswith("<think>")))
+@given(st.text().filter(lambda t: ">" not in t))
 def test_what_was_kept_is_what_is_read(text: str) -> None:
     parsed = parse_completion(completion_bytes("m", text, "why", "length", 3, 4))
     assert (parsed.text, parsed.reasoning, parsed.finish) == (text, "why", Finish.LENGTH)
@@ -37,7 +37,32 @@ def test_what_was_kept_is_what_is_read(text: str) -> None:
         ({"content": None, "reasoning_content": "2+2"}, "2+2", ""),
         ({"content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}, "", "ab"),
         ({"content": None, "refusal": "I will not"}, "", "I will not"),
-        ({"content": "a </think> b", "reasoning_content": "r"}, "r", "a </think> b"),
+        # marks that a server left in the content beside the reasoning reach no lesson
+        ({"content": "a </think> b", "reasoning_content": "r"}, "r", "b"),
+        ({"content": "<think>2+2</think>4", "reasoning_content": "2+2"}, "2+2", "4"),
+        ({"content": "<thinking>2+2</thinking>4"}, "2+2", "4"),
+        ({"content": "<seed:think>2+2</seed:think>4"}, "2+2", "4"),
+        ({"content": "2+2</think>\n</think>4"}, "2+2", "4"),
+        (
+            {"content": [{"type": "thinking", "thinking": "2+2"}, {"type": "text", "text": "4"}]},
+            "2+2",
+            "4",
+        ),
+        (
+            {
+                "content": [
+                    {"type": "thinking", "thinking": [{"type": "text", "text": "2+2"}]},
+                    {"type": "text", "text": "4"},
+                ]
+            },
+            "2+2",
+            "4",
+        ),
+        (
+            {"content": "4", "reasoning_details": [{"type": "reasoning.text", "text": "2+2"}]},
+            "2+2",
+            "4",
+        ),
     ],
 )
 def test_reasoning_is_found_wherever_it_stands(message: object, reasoning: str, text: str) -> None:
@@ -126,3 +151,68 @@ def test_a_stream_that_is_cut_is_no_reply(end: int) -> None:
     assembly.feed(EVENTS[:end].rpartition(b"\n")[0] + b"\n")
     with pytest.raises(NotAReply, match="ended before"):
         assembly.raw()
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        ("max_tokens", Finish.LENGTH),
+        ("MAX_TOKENS", Finish.LENGTH),
+        ("model_length", Finish.LENGTH),
+        ("sensitive", Finish.FILTERED),
+        ("content_filter", Finish.FILTERED),
+        ("end_turn", Finish.STOP),
+        ("a word of their own", Finish.STOP),
+    ],
+)
+def test_providers_have_words_of_their_own_for_an_ending(word: str, meant: Finish) -> None:
+    assert parse_completion(reply({"content": "4"}, word)).finish is meant
+
+
+@pytest.mark.parametrize("word", ["network_error", "insufficient_system_resource", "error"])
+def test_a_provider_that_gave_up_has_answered_nothing(word: str) -> None:
+    with pytest.raises(NotAReply, match=word):
+        parse_completion(reply({"content": "4"}, word))
+
+
+def test_an_error_on_a_choice_is_an_error_whatever_its_finish_says() -> None:
+    choice = {"message": {"content": ""}, "finish_reason": "stop", "error": {"message": "overload"}}
+    with pytest.raises(NotAReply, match="overload"):
+        parse_completion(json.dumps({"choices": [choice]}).encode())
+
+
+def streamed(finishes: list[object], end: str = "\n", spread: bool = False) -> bytes:
+    lines = []
+    for number, finish in enumerate(finishes):
+        choice = {"index": 0, "delta": {"content": f"{number} "}, "finish_reason": finish}
+        chunk = json.dumps({"choices": [choice]}, indent=1 if spread else None)
+        lines += [*(f"data: {line}" for line in chunk.split("\n")), ""]
+    return end.join([*lines, "data: [DONE]", "", ""]).encode()
+
+
+@pytest.mark.parametrize("every", ["", "null", "continue"])
+def test_an_ending_in_every_chunk_is_none_before_the_last(every: str) -> None:
+    assembly = Assembly()
+    assembly.feed(streamed([every, every, "stop"]))
+    parsed = parse_completion(assembly.raw())
+    assert (parsed.text, parsed.finish) == ("0 1 2 ", Finish.STOP)
+
+
+def test_a_stream_without_any_ending_is_not_whole() -> None:
+    assembly = Assembly()
+    assembly.feed(streamed(["", "", ""]))
+    with pytest.raises(NotAReply, match="before its finish_reason"):
+        assembly.raw()
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("spread", [False, True])
+@pytest.mark.parametrize("size", [1, 7, 10_000])
+def test_lines_of_an_event_end_in_any_way_and_may_be_several(
+    end: str, spread: bool, size: int
+) -> None:
+    body, assembly = streamed([None, None, "stop"], end, spread), Assembly()
+    for at in range(0, len(body), size):
+        assembly.feed(body[at : at + size])
+    assert parse_completion(assembly.raw()).text == "0 1 2 "
+    assert assembly.done

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -20,14 +21,20 @@ __all__ = [
     "wire_seed",
 ]
 
+# Providers' words for how a reply ended, in lower case; any other is a stop.
 _FINISHES = {
-    "stop": Finish.STOP,
-    "length": Finish.LENGTH,
-    "content_filter": Finish.FILTERED,
+    **dict.fromkeys(["stop", "end_turn", "stop_sequence", "eos", "eos_token"], Finish.STOP),
+    **dict.fromkeys(["length", "max_tokens", "model_length"], Finish.LENGTH),
+    **dict.fromkeys(["content_filter", "sensitive", "safety", "refusal"], Finish.FILTERED),
 }
 _MOST_TOKENS = 1 << 40
+_MOST_LINES = 1_000  # of one event
 # The provider gave up on its own account: nothing was answered, the ask is worth repeating.
-_BROKEN_FINISHES = {"insufficient_system_resource", "error"}
+_BROKEN_FINISHES = {"insufficient_system_resource", "network_error", "error"}
+_THINK_TAG = r"(?:think(?:ing)?|thought|reasoning|seed:think)"
+_THINK_START = re.compile(rf"\s*<{_THINK_TAG}>", re.IGNORECASE)
+_THINK_END = re.compile(rf"</{_THINK_TAG}>", re.IGNORECASE)
+_LINE_END = re.compile(rb"\r\n|\n|\r")
 
 
 class NotAReply(ValueError):
@@ -53,7 +60,9 @@ def parse_completion(raw: bytes) -> Parsed:
 
     Raises NotAReply where it is none.
 
-    Reasoning is ``reasoning_content``, else ``reasoning``, else what stands before ``</think>``.
+    Reasoning is ``reasoning_content``, else ``reasoning``, ``reasoning_details`` or thinking parts
+    of the content; what content holds up to ``</think>`` (``</thinking>``, ``</seed:think>``) is
+    reasoning where there is no other, and is dropped where it says it twice.
     """
     body = _object(raw)
     choice = _only_choice(body)
@@ -63,12 +72,15 @@ def parse_completion(raw: bytes) -> Parsed:
     finish = choice.get("finish_reason")
     if not isinstance(finish, str) or not finish:
         raise NotAReply("no finish_reason: the reply is not whole")
+    finish = finish.lower()
+    if choice.get("error"):
+        _only_choice({"error": choice["error"]})
     if finish in _BROKEN_FINISHES:
         raise NotAReply(f"finish_reason {finish}")
     text = _text(message.get("content"))
-    reasoning = _text(message.get("reasoning_content")) or _text(message.get("reasoning"))
-    if not reasoning:
-        reasoning, text = _split_think(text)
+    reasoning = _reasoning_of(message)
+    thought, text = _split_think(text)
+    reasoning = reasoning or thought
     if not text:
         text = _text(message.get("refusal"))
     return _with_usage(body, text, reasoning, _FINISHES.get(finish, Finish.STOP))
@@ -101,17 +113,48 @@ def _text(value: Any) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, list):  # content parts, as some servers send them
-        texts = [part.get("text") for part in value if isinstance(part, Mapping)]
+        said = (part for part in value if isinstance(part, Mapping))
+        texts = [p.get("text") for p in said if p.get("type") not in ("thinking", "reasoning")]
         return "".join(text for text in texts if isinstance(text, str))
     return ""
 
 
+def _reasoning_of(message: Mapping[str, Any]) -> str:
+    """Return the reasoning that stands beside the content, wherever a provider puts it."""
+    found = _text(message.get("reasoning_content")) or _text(message.get("reasoning"))
+    if found:
+        return found
+    parts = [*_list(message.get("reasoning_details")), *_list(message.get("content"))]
+    return "".join(
+        text
+        for part in parts
+        if isinstance(part, Mapping)
+        for text in (part.get("thinking"), part.get("summary"), _thinking_text(part))
+        if isinstance(text, str)
+    )
+
+
+def _thinking_text(part: Mapping[str, Any]) -> Any:
+    """Return the text of a part that is reasoning by its type; a thinking list holds its own."""
+    if isinstance(part.get("thinking"), list):
+        return _text(part["thinking"])
+    return part.get("text") if "reasoning" in str(part.get("type", "")) else None
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
 def _split_think(content: str) -> tuple[str, str]:
-    before, end, after = content.partition("</think>")
-    opened = before.lstrip().startswith("<think>")
-    if not end and not opened:
+    opened = _THINK_START.match(content)
+    ends = list(_THINK_END.finditer(content))
+    if not ends and opened is None:
         return "", content
-    return before.lstrip().removeprefix("<think>").strip(), after.lstrip()
+    # A mark that is doubled ends where it stands last.
+    end = ends[-1] if ends else None
+    before = content[: end.start()] if end else content
+    after = content[end.end() :] if end else ""
+    return _THINK_END.sub("", _THINK_START.sub("", before, count=1)).strip(), after.lstrip()
 
 
 def _with_usage(body: Mapping[str, Any], text: str, reasoning: str, finish: Finish) -> Parsed:
@@ -204,13 +247,20 @@ class Assembly:
         self._usage: Any = None
         self._event_id = b""
         self._last_id = b""
+        self._returned = False
+        self._data: list[bytes] = []  # the lines of an event whose JSON is not whole yet
         self.done = False
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes of the body, however they were cut."""
-        *lines, rest = data.split(b"\n")
+        if not data:
+            return
+        if self._returned:  # "\r\n" that came in two pieces ends one line
+            data = data.removeprefix(b"\n")
+        self._returned = data.endswith(b"\r")
+        *lines, rest = _LINE_END.split(data)
         for line in lines:
-            self._line(b"".join([*self._pending, line]).rstrip(b"\r"))
+            self._line(b"".join([*self._pending, line]))
             self._pending = []
         if rest:
             self._pending.append(rest)
@@ -222,6 +272,8 @@ class Assembly:
         """
         if self._pending:
             self.feed(b"\n")
+        if self._data:
+            self._event()
         if self._finish is None:
             raise NotAReply("the stream ended before its finish_reason")
         message: dict[str, Any] = {"role": "assistant", "content": "".join(self._text)}
@@ -240,7 +292,12 @@ class Assembly:
             self._event_id = line[3:].strip()
             return
         if not line.startswith(b"data:"):
+            if not line and self._data:
+                self._event()
             return  # comments (keep-alives), event names, blank lines
+        if self._data:
+            self._more(line[5:].strip())
+            return
         event_id, self._event_id = self._event_id, b""
         if event_id and event_id == self._last_id:
             return
@@ -249,7 +306,21 @@ class Assembly:
         if data == b"[DONE]":
             self.done = True
         elif data:
-            self._chunk(_object(data))
+            self._more(data)
+
+    def _more(self, data: bytes) -> None:
+        """Take one more line of an event; JSON may be spread over several of them."""
+        self._data.append(data)
+        try:
+            json.loads(b"\n".join(self._data))
+        except (ValueError, RecursionError):
+            if len(self._data) < _MOST_LINES and not data.startswith(b"<"):
+                return
+        self._event()
+
+    def _event(self) -> None:
+        data, self._data = b"\n".join(self._data), []
+        self._chunk(_object(data))
 
     def _chunk(self, chunk: Mapping[str, Any]) -> None:
         if chunk.get("error"):
@@ -266,12 +337,17 @@ class Assembly:
                 self._choice(choice)
 
     def _choice(self, choice: Mapping[str, Any]) -> None:
+        if choice.get("error"):
+            _only_choice({"error": choice["error"]})
         delta = choice.get("delta") or choice.get("message")
-        if isinstance(delta, Mapping) and self._finish is None:
+        # Some servers send "" or a word of their own in every chunk: no ending before the last.
+        ended = self._finish is not None and self._finish.lower() in _FINISHES
+        if isinstance(delta, Mapping) and not ended:
             _append(self._text, (delta.get("content"),))
-            _append(self._reasoning, (delta.get("reasoning_content"), delta.get("reasoning")))
-        if isinstance(choice.get("finish_reason"), str):
-            self._finish = choice["finish_reason"]
+            _append(self._reasoning, (_reasoning_of(delta),))
+        finish = choice.get("finish_reason")
+        if isinstance(finish, str) and finish and not ended:
+            self._finish = finish
 
 
 def _append(parts: list[str], values: Iterable[Any]) -> None:
