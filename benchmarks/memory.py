@@ -35,9 +35,9 @@ from potstill.ledger.ledger import Ledger
 from potstill.pipeline.asking import ask_teacher
 from potstill.pipeline.assemble import write_report
 from potstill.pipeline.context import Run
-from potstill.pipeline.made import Made
+from potstill.pipeline.outputs import Made
 from potstill.pipeline.run import evaluate
-from potstill.pipeline.stages import bring_in, judge, make_lessons, split_up
+from potstill.pipeline.stages import bring_in, grade_answers, make_lessons, split_up
 from potstill.progress import quiet
 from potstill.records import Finish, Split
 from potstill.store.cells import Store
@@ -185,7 +185,7 @@ def measure(folder: Path, count: int) -> dict[str, tuple[float, float]]:
         with watch.stage("recording"):
             made.taught = ask_teacher(run, asked, "train")
         with watch.stage("grading"):
-            made.taught = judge(run, made.taught, asked)
+            made.taught = grade_answers(run, made.taught, asked)
         with watch.stage("lessons and gates"):
             made.lessons, made.chosen = make_lessons(run, made.taught, asked)
         with watch.stage("held out: answers and grading"):

@@ -179,7 +179,7 @@ def test_a_second_sample_takes_the_place_of_a_wrong_first(tmp_path: Path) -> Non
     )
     assert 0 < right[0] < 104
 
-    from potstill.pipeline.made import Answers
+    from potstill.pipeline.outputs import Answers
     from potstill.pipeline.stages import _verified
     from potstill.records import Condition, Role, Sampling
 

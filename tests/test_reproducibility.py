@@ -27,7 +27,7 @@ from potstill.pipeline.lock import LOCK_FILE, deciding, file_sha256, read_lock
 from potstill.pipeline.run import run_study
 from potstill.progress import quiet
 from potstill.records import Finish, Sampling, content_hash
-from potstill.solvers.kept import KeptReplies
+from potstill.solvers.ledger_solver import KeptReplies
 from potstill.solvers.replay import Recording, ReplaySolver
 from potstill.solvers.server import ChatReply
 from potstill.study.schema import load_study

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from potstill.pipeline.made import Answers
+from potstill.pipeline.outputs import Answers
 from potstill.pipeline.unread import unread_solvers
 from potstill.records import (
     Condition,

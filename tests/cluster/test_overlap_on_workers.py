@@ -22,7 +22,7 @@ from potstill.pipeline.run import open_run
 from potstill.pipeline.stages import split_up
 from potstill.pocket.problems import generate
 from potstill.problems.overlap import find as overlap
-from potstill.problems.overlap import sketches
+from potstill.problems.overlap import minhash as sketches
 from potstill.problems.overlap.neighbours import find_among_many
 from potstill.problems.overlap.pairs import Pair
 from potstill.progress import quiet

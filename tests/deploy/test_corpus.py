@@ -21,7 +21,7 @@ from potstill.errors import InputError, StoreError
 from potstill.lessons.quality import Gate
 from potstill.pipeline.asking import student_condition
 from potstill.pipeline.directory import StudyDirectory
-from potstill.pipeline.made import Made
+from potstill.pipeline.outputs import Made
 from potstill.pipeline.run import run_study
 from potstill.records import Split
 from potstill.solvers.server import ChatReply, ChatRequest, create_app, serve

@@ -15,7 +15,7 @@ from potstill.cli.main import app
 from potstill.deploy.export import inspect_log
 from potstill.deploy.export.inspect_log import evaluation_logs, export_logs
 from potstill.errors import InputError, StoreError
-from potstill.pipeline.made import Answers
+from potstill.pipeline.outputs import Answers
 from potstill.records import (
     Condition,
     DecidedBy,

@@ -28,7 +28,7 @@ from potstill.plugins import KINDS, SOLVERS, SOURCES, load_plugin
 from potstill.problems.intake import SourceConfig, load_problems
 from potstill.problems.raw import ProblemSource
 from potstill.records import ExclusionReason, Finish, Outcome, Problem, Sampling, TextGold
-from potstill.solvers.kept import KeptReplies
+from potstill.solvers.ledger_solver import KeptReplies
 from potstill.study.schema import Agent
 from support.doc_blocks import DOCS, pages
 

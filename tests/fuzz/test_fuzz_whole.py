@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from potstill.analysis.compare import read_finished
-from potstill.analysis.look import Wanted
+from potstill.analysis.filters import ProblemFilter
 from potstill.analysis.students import find_student
 from potstill.analysis.verify import verify_study
 from potstill.cli import inspect as inspecting
@@ -117,8 +117,8 @@ def _console() -> Console:
 
 def _inspected(directory: Path, folder: Path) -> None:
     found = StudyDirectory.open(directory)
-    inspecting.print_problems(found, Wanted(), _console())
-    inspecting.print_gates(found, Wanted(), _console())
+    inspecting.print_problems(found, ProblemFilter(), _console())
+    inspecting.print_gates(found, ProblemFilter(), _console())
     for problem in found.problems[:3]:
         inspecting.print_problem(found, problem.id, "", _console())
 

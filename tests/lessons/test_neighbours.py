@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from potstill.problems.overlap.find import find_pairs
+from potstill.problems.overlap.minhash import GRAM, SKETCH_VALUES, Columns, sketches
 from potstill.problems.overlap.neighbours import CROWD, Sketchers, find_among_many
 from potstill.problems.overlap.pairs import Pair, mask_numbers, numbers_of
-from potstill.problems.overlap.sketches import GRAM, SKETCH_VALUES, Columns, sketches
 from potstill.problems.raw import normalise
 from potstill.problems.split import SplitOptions, split
 from potstill.records import Problem

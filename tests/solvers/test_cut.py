@@ -11,9 +11,9 @@ import pytest
 from potstill.ledger.ledger import Ledger
 from potstill.records import AnswerKind, Condition, Finish, Problem, Response, Sampling, TextGold
 from potstill.solvers.api import ApiSolver, Options, PriceOptions
-from potstill.solvers.cut import CONTINUE_PROMPT, WhenCut
 from potstill.solvers.server import ChatReply, ChatRequest, UnknownQuestion, create_app, serve
 from potstill.solvers.solve import solve
+from potstill.solvers.truncation import CONTINUE_PROMPT, WhenCut
 
 WORDS = [f"w{n}" for n in range(40)]
 CONDITION = Condition("set", "", "{problem}", Sampling(max_tokens=10), "api")

@@ -39,8 +39,8 @@ from potstill.store.cells import Cell, Store
 from potstill.store.untrusted import parse_json
 from potstill.study.schema import load_study
 from potstill.study.templates import DEMO_STUDY
-from potstill.training.checkpoints import Checkpoint, Checkpoints, digest
 from potstill.training.diagnosis import Diagnosis, read_diagnosis, write_diagnosis
+from potstill.training.resume import Checkpoint, Checkpoints, digest
 from potstill.training.student_folder import read_history, read_student
 from support.fuzzing import Target
 from support.mutations import HOSTILE_VALUES, json_bytes, mangled, mangled_json, spoiled_bytes

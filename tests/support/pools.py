@@ -19,8 +19,8 @@ from potstill.cluster.shards import Shard, ShardDone
 from potstill.cluster.spec import BaseSpec
 from potstill.cluster.worker import Worker
 from potstill.cluster.worker_pool import Lost
-from potstill.problems.overlap.forest import Partners, Seeking
-from potstill.problems.overlap.sketches import Sketched
+from potstill.problems.overlap.lsh_forest import Partners, Seeking
+from potstill.problems.overlap.minhash import Sketched
 from potstill.records import Sampling
 from potstill.training.examples import Example
 from potstill.training.grid import Job

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from potstill.errors import InputError
 from potstill.models.adapters import ADAPTER_WEIGHTS
 from potstill.models.torch_base import load_base
-from potstill.training.checkpoints import Checkpoint, Checkpoints
 from potstill.training.loop import train_cell
 from potstill.training.metrics import check_trackers
 from potstill.training.recipe import Recipe
 from potstill.training.records import GridCell, TrainedCell
+from potstill.training.resume import Checkpoint, Checkpoints
 from support.processes import start
 from support.tiny_cell import make_examples
 from support.training_process import RECIPE

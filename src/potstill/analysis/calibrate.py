@@ -18,7 +18,7 @@ from potstill.lessons.controls import is_control, make_controls
 from potstill.lessons.ladder import count_words, spec_of
 from potstill.pipeline.context import Run, Unfinished
 from potstill.pipeline.estimate import R1_CHARS
-from potstill.pipeline.made import Made
+from potstill.pipeline.outputs import Made
 from potstill.pipeline.plan import splits_of
 from potstill.pipeline.run import open_run, read_lessons
 from potstill.pipeline.students import plan_grid

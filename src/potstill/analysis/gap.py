@@ -19,7 +19,7 @@ from potstill.pipeline.assemble import answered, scored_groups
 from potstill.pipeline.context import Run, Unfinished
 from potstill.pipeline.directory import StudyDirectory
 from potstill.pipeline.estimate import Estimate, PlannedCalls, estimate
-from potstill.pipeline.made import Answers
+from potstill.pipeline.outputs import Answers
 from potstill.pipeline.plan import model_of, print_calls, splits_of
 from potstill.pipeline.rating import rate
 from potstill.pipeline.run import evaluate, open_run, read_stages

@@ -11,7 +11,7 @@ from typing import Any
 from potstill.errors import InputError, StoreError
 from potstill.pipeline.context import base_path_of
 from potstill.pipeline.directory import study_of
-from potstill.pipeline.made import MIX
+from potstill.pipeline.outputs import MIX
 from potstill.records import (
     Condition,
     Level,

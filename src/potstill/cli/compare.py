@@ -43,7 +43,7 @@ _LONGEST = 300  # characters of one setting
 
 
 def show_comparison(a: Path, b: Path, json_file: Path | None, console: Console) -> None:
-    """Print two study directories side by side, and writes ``json_file`` if named.
+    """Print two study directories side by side, and write ``json_file`` if named.
 
     Raises what :func:`~potstill.analysis.compare.compare_studies` raises.
     """

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from potstill.analysis.look import Wanted
+from potstill.analysis.filters import ProblemFilter
 from potstill.errors import InputError
 from potstill.lessons.listing import GateRow, gate_totals
 from potstill.pipeline.directory import StudyDirectory
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["print_gates", "print_problem", "print_problems"]
 
 
-def print_problems(found: StudyDirectory, wanted: Wanted, console: Console) -> None:
+def print_problems(found: StudyDirectory, wanted: ProblemFilter, console: Console) -> None:
     """Print a line for every wanted problem: split, key, outcome, words by level."""
     from rich.text import Text
 
@@ -59,7 +59,7 @@ def print_problems(found: StudyDirectory, wanted: Wanted, console: Console) -> N
     _print_missing(found, console)
 
 
-def print_gates(found: StudyDirectory, wanted: Wanted, console: Console) -> None:
+def print_gates(found: StudyDirectory, wanted: ProblemFilter, console: Console) -> None:
     """Print how often each gate fired at each level, then what the wanted one saw."""
     from rich.text import Text
 

@@ -226,14 +226,14 @@ def inspect(
     gates: Annotated[bool, typer.Option("--gates", help="Count what each gate saw.")] = False,
 ) -> None:
     """Show any problem with its reasoning at every level, its flags and verdicts."""
-    from potstill.analysis.look import Wanted
+    from potstill.analysis.filters import ProblemFilter
     from potstill.cli import inspect as inspecting
     from potstill.errors import InputError
     from potstill.pipeline.directory import StudyDirectory
 
     if side:
         raise InputError("--side is called --split now; give that.")
-    wanted = Wanted(split, flag, level)
+    wanted = ProblemFilter(split, flag, level)
     found = StudyDirectory.open(directory)
     if problem:
         inspecting.print_problem(found, problem, level, terminal())

@@ -23,7 +23,7 @@ import psutil
 from potstill.cluster.shards import ReplyFile, StoredReplies
 from potstill.cluster.storage import ADAPTERS, CHECKPOINTS, STUDENTS, Storage
 from potstill.errors import StoreError
-from potstill.training.checkpoints import checkpoint_folder
+from potstill.training.resume import checkpoint_folder
 
 if TYPE_CHECKING:
     from potstill.cluster.spec import BaseSpec

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from potstill.cluster.parts import in_order
-from potstill.problems.overlap.forest import Partners, Seeking, partners
+from potstill.problems.overlap.lsh_forest import Partners, Seeking, partners
+from potstill.problems.overlap.minhash import Sketched, sketched
 from potstill.problems.overlap.neighbours import Sketchers
-from potstill.problems.overlap.sketches import Sketched, sketched
 
 if TYPE_CHECKING:
     from potstill.cluster.worker_pool import WorkerPool

@@ -105,7 +105,7 @@ class ReplyFile:
             os.fsync(file.fileno())
 
     def get(self, key: str) -> Reply | None:
-        """Return none: what the ledger holds was not handed out."""
+        """Return None: what the ledger holds was not handed out."""
         return None
 
     def put(self, entry: Entry) -> None:
@@ -136,7 +136,7 @@ class StoredReplies:
             self._send()
 
     def get(self, key: str) -> Reply | None:
-        """Return none: what the ledger holds was not handed out."""
+        """Return None: what the ledger holds was not handed out."""
         return None
 
     def put(self, entry: Entry) -> None:

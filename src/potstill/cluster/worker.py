@@ -19,16 +19,16 @@ from potstill.errors import InputError
 from potstill.grading import GradingPool
 from potstill.grading.plugins import kind_settings
 from potstill.models.opening import load_language_model
-from potstill.problems.overlap.forest import partners
-from potstill.problems.overlap.sketches import sketched
+from potstill.problems.overlap.lsh_forest import partners
+from potstill.problems.overlap.minhash import sketched
 from potstill.solvers.local import LocalSolver
 
 if TYPE_CHECKING:
     from potstill.cluster.chunks import Chunk, Graded
     from potstill.cluster.handover import WorkerPlace
     from potstill.models.model import LanguageModel
-    from potstill.problems.overlap.forest import Partners, Seeking
-    from potstill.problems.overlap.sketches import Sketched
+    from potstill.problems.overlap.lsh_forest import Partners, Seeking
+    from potstill.problems.overlap.minhash import Sketched
     from potstill.training.grid import Job, OnStep
     from potstill.training.records import StepReport, TrainedCell
 

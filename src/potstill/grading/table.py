@@ -44,7 +44,7 @@ def grade_table(
     limit_s: float = 5.0,
     memory_mb: int = 512,
 ) -> Counter[str]:
-    """Yield the counts of outcomes of a csv, jsonl or parquet file, whose graded rows go to
+    """Return the counts of outcomes of a csv, jsonl or parquet file; its rows, graded, go to
     ``out``.
 
     ``gold``, ``response``, ``problem`` and ``id`` name columns; ``kind`` is an answer kind for

@@ -202,7 +202,7 @@ class Ledger:
         ]
 
     def failures(self, by: Sequence[str] = ("stage", "kind")) -> list[Failures]:
-        """Count of events by group; ``by`` of stage, provider, model, day, kind."""
+        """Count the events by group; ``by`` of stage, provider, model, day, kind."""
         groups = _columns(by, _EVENT_GROUPS)
         rows = self._rows(_grouped(groups, "coalesce(sum(n), 0)", "events"))
         return [Failures(tuple(r[:-1]), r[-1]) for r in rows if r[-1]]

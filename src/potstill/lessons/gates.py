@@ -245,7 +245,7 @@ def foreign_numbers(text: str, problem_text: str, *, least_share: float = 0.15) 
 
 
 def not_derived(text: str, answer: str, problem_text: str = "") -> str:
-    """Return whether an answer falls from the sky: it stands in the last line and nowhere before.
+    """Return an answer that falls from the sky: it is in the last line and nowhere before it.
 
     Texts of one line, and answers that are a single digit or letter, cannot tell. Returns the
     answer or "".

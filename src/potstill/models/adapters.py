@@ -101,8 +101,7 @@ def hash_adapter(folder: Path) -> str:
 
 @contextmanager
 def mounted(base: Base, adapter: Path | None) -> Iterator[None]:
-    """Yield the base with an adapter's effect for the time of the ``with``, then as it was to the
-    bit.
+    """Mount an adapter on the base for the time of the ``with``; then it is as it was to the bit.
 
     In float32 the adapter is added into copies of the weights, which saves its products at every
     step; in bfloat16 that would round it away, so peft's modules run as they do in training. Raises

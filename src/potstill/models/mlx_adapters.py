@@ -64,7 +64,9 @@ def peft_weights(model: Any) -> dict[str, Any]:
 
 
 def set_weights(model: Any, weights: Mapping[str, Any]) -> None:
-    """Give the adapter the weights of :func:`peft_weights`. Raises KeyError for one that lacks."""
+    """Give the adapter the weights of :func:`peft_weights`. Raises KeyError for one that is
+    missing.
+    """
     import mlx.core as mx
 
     for name, module in lora_modules(model):
@@ -78,7 +80,7 @@ def set_weights(model: Any, weights: Mapping[str, Any]) -> None:
 
 @contextmanager
 def mounted(base: MlxBase, adapter: Path | None) -> Iterator[None]:
-    """Yield the base with an adapter's effect for the time of the ``with``, then as it was.
+    """Mount an adapter on the base for the time of the ``with``; then it is as it was.
 
     Raises InputError for an adapter that does not fit.
     """

@@ -39,7 +39,7 @@ class LanguageModel(Protocol):
     def parameters(self) -> int: ...
 
     def lease(self, to: str) -> AbstractContextManager[None]:
-        """Return the base for one user, who puts it back as it was."""
+        """Lease the base to one user, who puts it back as it was."""
         ...
 
     def is_out_of_memory(self, exc: BaseException) -> bool:

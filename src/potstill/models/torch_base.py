@@ -146,8 +146,7 @@ def choose_device(wanted: str = "auto") -> str:
 
 @contextmanager
 def cpu_threads(threads: int = 0) -> Iterator[None]:
-    """Yield torch's CPU threads set to ``threads``, or to one fewer than the cores this process may
-    use.
+    """Set torch's CPU threads to ``threads``, or to one fewer than the cores this process may use.
 
     Matrix products wait for their slowest thread: with every core taken, any other busy process
     makes them several times slower.

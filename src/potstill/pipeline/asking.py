@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from potstill.errors import EndpointError
 from potstill.pipeline.context import VERSION, Run, agent_identity
-from potstill.pipeline.made import Answers, AskedLevel
+from potstill.pipeline.outputs import Answers, AskedLevel
 from potstill.records import (
     Condition,
     Finish,
@@ -28,7 +28,7 @@ from potstill.store.cells import Cell, Filling
 from potstill.study.schema import Study
 
 if TYPE_CHECKING:
-    from potstill.pipeline.made import StudentCell
+    from potstill.pipeline.outputs import StudentCell
 
 __all__ = [
     "ask_student",

@@ -48,7 +48,7 @@ from potstill.store.tables import beside
 if TYPE_CHECKING:
     from potstill.ledger.ledger import Ledger
     from potstill.pipeline.context import Run
-    from potstill.pipeline.made import Answers, Made, StudentCell
+    from potstill.pipeline.outputs import Answers, Made, StudentCell
     from potstill.study.schema import PublishedFigure, Study
 
 __all__ = [

@@ -11,7 +11,7 @@ from potstill.records import Level, Problem, Split
 from potstill.report.cases import Case, CaseLesson, Said, solver_order
 
 if TYPE_CHECKING:
-    from potstill.pipeline.made import Answers, Made
+    from potstill.pipeline.outputs import Answers, Made
 
 __all__ = ["make_cases"]
 

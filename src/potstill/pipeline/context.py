@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from potstill.grading import GradingPool
     from potstill.ledger.ledger import Ledger
     from potstill.models.model import LanguageModel
-    from potstill.pipeline.made import Answers
+    from potstill.pipeline.outputs import Answers
     from potstill.training.recipe import Recipe
 
 __all__ = ["VERSION", "Run", "Unfinished", "agent_identity", "base_path_of", "fingerprint"]
@@ -221,7 +221,7 @@ class Run:
         return self._workers[0]
 
     def answering(self) -> ClusterAnswering:
-        """Answer of base and students on the cluster that the run is on."""
+        """Return what answers for base and students on the cluster that the run is on."""
         if not self._answering:
             from potstill.cluster.answers import ClusterAnswering
 
@@ -260,7 +260,7 @@ class Run:
             options = options_of(agent)
             module = load_plugin(SOLVERS, agent.solver)
             if self.only_ledger:
-                from potstill.solvers.kept import KeptReplies
+                from potstill.solvers.ledger_solver import KeptReplies
 
                 self._solvers[role] = KeptReplies.of(module, options, self.ledger)
                 return self._solvers[role]

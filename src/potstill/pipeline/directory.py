@@ -16,7 +16,7 @@ from potstill.errors import StoreError
 from potstill.ledger.ledger import Ledger
 from potstill.lessons.listing import GateRow, gate_rows
 from potstill.pipeline.context import Unfinished, base_path_of
-from potstill.pipeline.made import Answers, Made, StudentCell
+from potstill.pipeline.outputs import Answers, Made, StudentCell
 from potstill.pipeline.run import evaluate, go_through, open_run, run_study
 from potstill.progress import Bar, Progress, quiet
 from potstill.records import Excluded, Lesson, Problem, Response, Split, Verdict

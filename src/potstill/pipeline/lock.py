@@ -20,7 +20,7 @@ from potstill.grading import Rulings
 from potstill.grading.judge import JUDGE_SYSTEM, READING_NOTE, REMINDER, RUBRIC_NOTE
 from potstill.lessons.ladder import LADDER, SYSTEM
 from potstill.records import content_hash
-from potstill.solvers.cut import CONTINUE_PROMPT
+from potstill.solvers.truncation import CONTINUE_PROMPT
 from potstill.store.atomic import versions_of, write_json
 from potstill.store.untrusted import stays_inside
 

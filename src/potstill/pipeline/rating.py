@@ -9,7 +9,7 @@ from potstill.errors import StudyError
 from potstill.lessons.difficulty import Rating, rate_by_failures, rate_by_model
 from potstill.pipeline.asking import ask_teacher
 from potstill.pipeline.context import VERSION, Run, agent_identity
-from potstill.pipeline.stages import judge
+from potstill.pipeline.stages import grade_answers
 from potstill.records import Problem, Split, content_hash
 from potstill.store.cells import Cell, Filling
 from potstill.study.schema import Study
@@ -32,7 +32,7 @@ def rate(run: Run, problems: Sequence[Problem]) -> Sequence[Problem]:
     answers = None
     if options.by == "failures":
         answers = ask_teacher(run, problems, "difficulty", samples=study.teacher.samples)
-        answers = judge(run, answers, problems)
+        answers = grade_answers(run, answers, problems)
     cell = Cell.of(
         "ratings",
         by=options.by,

@@ -20,9 +20,16 @@ from potstill.pipeline.asking import ask_student, ask_teacher
 from potstill.pipeline.assemble import write_report
 from potstill.pipeline.context import Run, Unfinished
 from potstill.pipeline.lock import write_lock
-from potstill.pipeline.made import MIX, Answers, AskedLevel, Made, StudentCell, Who
+from potstill.pipeline.outputs import MIX, Answers, AskedLevel, Made, StudentCell, Who
 from potstill.pipeline.rating import rate, worth_teaching
-from potstill.pipeline.stages import UNSOLVED, bring_in, judge, make_lessons, solved, split_up
+from potstill.pipeline.stages import (
+    UNSOLVED,
+    bring_in,
+    grade_answers,
+    make_lessons,
+    solved,
+    split_up,
+)
 from potstill.pipeline.students import answer_ahead, levels_to_ask, train_students
 from potstill.progress import Progress, quiet
 from potstill.records import Problem, Role, Split
@@ -135,7 +142,7 @@ def go_through(run: Run, made: Made) -> Iterator[str]:
     asked = worth_teaching(study, made.in_split(Split.TRAIN, Split.VALID))
     made.taught = ask_teacher(run, asked, "train", samples=study.teacher.samples)
     yield "teach"
-    made.taught = judge(run, made.taught, asked)
+    made.taught = grade_answers(run, made.taught, asked)
     yield "verify"
     made.lessons, chosen = make_lessons(run, made.taught, asked)
     controls = [x for x in study.variants if is_control(x)]
@@ -203,7 +210,7 @@ def evaluate(
         solutions = UNSOLVED  # the teacher comes first
         for make in makers:
             try:
-                made = judge(run, make(), problems, solutions)
+                made = grade_answers(run, make(), problems, solutions)
                 if made.role is Role.TEACHER:
                     solutions = solved(made)
                 found.append(replace(made, set=name, split=split))

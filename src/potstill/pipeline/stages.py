@@ -20,7 +20,7 @@ from potstill.lessons.ladder import LADDER
 from potstill.lessons.recorded import Unmatched, read_recorded
 from potstill.lessons.select import select
 from potstill.pipeline.context import VERSION, Run, agent_identity, fingerprint
-from potstill.pipeline.made import Answers
+from potstill.pipeline.outputs import Answers
 from potstill.problems import read_problems
 from potstill.problems.overlap.find import find_pairs
 from potstill.problems.overlap.pairs import Pair
@@ -47,7 +47,7 @@ __all__ = [
     "UNSOLVED",
     "Solved",
     "bring_in",
-    "judge",
+    "grade_answers",
     "make_lessons",
     "problems_cell",
     "solved",
@@ -138,7 +138,7 @@ def solved(answers: Answers) -> Solved:
     return Solved(right, content_hash(right))
 
 
-def judge(
+def grade_answers(
     run: Run, answers: Answers, problems: Sequence[Problem], solutions: Solved = UNSOLVED
 ) -> Answers:
     """Return the same answers with a verdict on each: the symbolic check, and the verifier model.

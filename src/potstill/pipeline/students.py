@@ -11,7 +11,7 @@ from potstill.chat import render_asks, render_messages
 from potstill.cluster.answers import Questions
 from potstill.pipeline.asking import student_answers, student_condition
 from potstill.pipeline.context import VERSION, Run, Unfinished
-from potstill.pipeline.made import MIX, AskedLevel, StudentCell, Who
+from potstill.pipeline.outputs import MIX, AskedLevel, StudentCell, Who
 from potstill.records import Lesson, Level, Problem, Split, content_hash
 from potstill.store.cells import Cell
 from potstill.study.schema import Study

@@ -12,7 +12,7 @@ from potstill.records import Reading, Response, Role, Split, Verdict
 from potstill.report.data import Unread, UnreadExample
 
 if TYPE_CHECKING:
-    from potstill.pipeline.made import Answers
+    from potstill.pipeline.outputs import Answers
 
 __all__ = ["end_of", "unread_solvers"]
 

@@ -11,7 +11,9 @@ __all__ = ["Case", "CaseLesson", "Said", "solver_order"]
 
 
 def solver_order(who: str) -> tuple[int, str]:
-    """Return sorts solvers: the base, the students in the ladder's order, the teacher."""
+    """Return a key that sorts solvers: the base, the students in the ladder's order, the
+    teacher.
+    """
     return {Role.BASE.value: 0, Role.TEACHER.value: 2}.get(who, 1), who
 
 

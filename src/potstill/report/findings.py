@@ -31,7 +31,7 @@ def ladder_rows(numbers: Row, place: Place) -> list[Row]:
 
 
 def trend_sentence(ladder: Row, unread: Sequence[Row] = ()) -> str:
-    """Return whether accuracy falls along the ladder, and by how much a level.
+    """Return a sentence on whether accuracy falls along the ladder, and by how much a level.
 
     ``unread`` are the solvers with many unread answers: a trend over such a level may be format.
     """

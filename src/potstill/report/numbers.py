@@ -141,7 +141,7 @@ def values(record: Any) -> Numbers:
 
 
 def written(value: Any) -> Any:
-    """Record and plain values as JSON holds them: no NaN (None instead), no lone surrogate."""
+    """Return a record or plain value as JSON holds it: no NaN (None instead), no lone surrogate."""
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, str):

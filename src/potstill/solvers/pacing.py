@@ -33,7 +33,7 @@ class Limiter:
         self._load_floor = 0.0
 
     async def acquire(self) -> None:
-        """Return when a request may be sent."""
+        """Wait until a request may be sent."""
         if self.in_flight < int(self.limit) and not self._waiting:
             self.in_flight += 1
         else:
@@ -101,7 +101,7 @@ class Rate:
         self._next = 0.0
 
     async def take(self, amount: float = 1.0) -> None:
-        """Return when the amount may be used."""
+        """Wait until the amount may be used."""
         if self._interval_s == 0.0:
             return
         now = time.monotonic()

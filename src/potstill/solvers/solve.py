@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from potstill.chat import Solver, Unanswered, render_asks
 from potstill.records import Condition, NotAsked, Problem, Response
-from potstill.solvers.cut import ask_past_cuts
+from potstill.solvers.truncation import ask_past_cuts
 
 if TYPE_CHECKING:
-    from potstill.solvers.cut import WhenCut
+    from potstill.solvers.truncation import WhenCut
 
 __all__ = ["solve"]
 

@@ -50,9 +50,7 @@ class Writing:
 
 @contextmanager
 def disk_errors() -> Iterator[None]:
-    """Yield what Rust's libraries (safetensors, tokenizers) say of the disk leaves as an
-    OSError.
-    """
+    """Turn what Rust's libraries (safetensors, tokenizers) say of the disk into an OSError."""
     try:
         yield
     except OSError:

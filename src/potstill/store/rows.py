@@ -188,7 +188,7 @@ def _object(row: Any, where: str) -> Mapping[str, Any]:
 
 
 def parquet_rows(path: Path) -> tuple[tuple[str, ...], Iterator[tuple[int, dict[str, Any]]]]:
-    """Yield the columns and the numbered rows of a Parquet file.
+    """Return the columns and the numbered rows of a Parquet file.
 
     Raises InputError for a damaged one.
     """

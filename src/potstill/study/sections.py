@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from potstill.records import Level, Sampling
-from potstill.solvers.cut import WhenCut
+from potstill.solvers.truncation import WhenCut
 
 __all__ = [
     "SOLVE_PROMPT",

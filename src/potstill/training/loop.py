@@ -19,12 +19,12 @@ import numpy as np
 from potstill.errors import InputError, PotstillError
 from potstill.records import Student, content_hash
 from potstill.training.batches import Batch, BatchStream, validation_batches
-from potstill.training.checkpoints import Checkpoint, Checkpoints, checkpoint_folder
 from potstill.training.examples import EncodedSet, Example, encode_examples
 from potstill.training.metrics import Metrics
 from potstill.training.opening import open_trainee
 from potstill.training.recipe import Recipe
 from potstill.training.records import GridCell, HistoryPoint, StepReport, TrainedCell, Trainee
+from potstill.training.resume import Checkpoint, Checkpoints, checkpoint_folder
 from potstill.training.student_folder import write_student
 from potstill.training.validation import Validation, Validator, open_validator
 

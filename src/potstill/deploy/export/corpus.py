@@ -24,7 +24,7 @@ from potstill.study.schema import Study
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from potstill.pipeline.made import Made
+    from potstill.pipeline.outputs import Made
     from potstill.training.examples import Example
 
 __all__ = ["FORMATS", "ExportedCorpus", "export_corpus", "refuse_occupied"]

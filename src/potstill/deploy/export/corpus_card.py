@@ -17,7 +17,7 @@ from potstill.report import phrases
 from potstill.study.schema import Agent, Study
 
 if TYPE_CHECKING:
-    from potstill.pipeline.made import Made
+    from potstill.pipeline.outputs import Made
 
 __all__ = ["corpus_card"]
 

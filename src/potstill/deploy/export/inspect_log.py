@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from inspect_ai.log import EvalConfig, EvalLog, EvalResults, EvalSpec
     from rich.console import Console
 
-    from potstill.pipeline.made import Answers
+    from potstill.pipeline.outputs import Answers
 
 __all__ = ["WrittenLog", "evaluation_logs", "export_logs", "print_logs"]
 

@@ -93,7 +93,7 @@ class _Asked:
 
 
 def serve_student(found: FoundStudent, engine: str, base: str, port: int, console: Console) -> None:
-    """Serve a study's student on the engine of that name, and prints where.
+    """Serve a study's student on the engine of that name, and print where.
 
     Raises as :func:`open_engine` and :func:`serve_engine` do.
     """

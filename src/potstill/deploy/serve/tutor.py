@@ -67,7 +67,7 @@ def serve_tutor(
     engine: str = "auto",
     base: str = "",
 ) -> None:
-    """Serve the page until Ctrl-C or SIGTERM and prints its address.
+    """Serve the page until Ctrl-C or SIGTERM, and print its address.
 
     Anywhere but on loopback the address holds a token, printed once, without which nothing is
     answered. Raises StoreError for no study, InputError for one without students, EndpointError

@@ -17,6 +17,6 @@ class Options(BaseModel):
 
 
 def compare(problem: Problem, text: str, options: Options) -> Comparison:
-    """Return always undecided: only the panel's judge can read a rubric."""
+    """Return UNDECIDED, always: only the panel's judge can read a rubric."""
     del problem, text, options
     return undecided("a rubric needs a judge model")

@@ -1,7 +1,7 @@
 """The pairs of very many problems, in a time of n log n and without comparing crowds with crowds.
 
 Equal texts lie together when their hashes are sorted. Alike texts lie close together in at least
-one of 16 orders of their sketches (:mod:`potstill.problems.overlap.forest`), and for near pairs
+one of 16 orders of their sketches (:mod:`potstill.problems.overlap.lsh_forest`), and for near pairs
 among the problems with the same numbers only. Whoever lies within a few places and agrees in enough
 values of the sketch is compared in full.
 """
@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, combinations, product
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from potstill.problems.overlap.forest import (
+from potstill.problems.overlap.lsh_forest import (
     ORDERS,
     Forest,
     Partners,
@@ -21,8 +21,8 @@ from potstill.problems.overlap.forest import (
     least_agreement,
     partners,
 )
+from potstill.problems.overlap.minhash import Columns, Sketched, Strings, sketched
 from potstill.problems.overlap.pairs import How, Pair
-from potstill.problems.overlap.sketches import Columns, Sketched, Strings, sketched
 from potstill.records import Problem
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Sketchers:
         return map(sketched, batches)
 
     def partners(self, numbers: Iterable[int], seeking: Seeking) -> Iterator[Partners]:
-        """Return :func:`~potstill.problems.overlap.forest.partners` in each of those orders."""
+        """Return :func:`~potstill.problems.overlap.lsh_forest.partners` in each of those orders."""
         return (partners(number, seeking) for number in numbers)
 
 

@@ -9,11 +9,11 @@ from potstill.errors import InputError
 from potstill.lessons.quality import Gate
 from potstill.records import Level, Split
 
-__all__ = ["Wanted"]
+__all__ = ["ProblemFilter"]
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ProblemFilter:
     """Which problems are listed: of a split, flagged by a gate, flagged at a level."""
 
     split: str = ""

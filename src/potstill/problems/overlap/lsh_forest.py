@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from potstill.problems.overlap.sketches import GRAM, SKETCH_VALUES
+from potstill.problems.overlap.minhash import GRAM, SKETCH_VALUES
 
 if TYPE_CHECKING:
     import numpy as np
