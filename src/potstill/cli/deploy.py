@@ -99,6 +99,10 @@ def ask(
     base: BasePath = "",
 ) -> None:
     """Have a student answer a problem here, and say how sure the study is of it."""
+    from potstill.errors import InputError
+
+    if not problem.strip():
+        raise InputError("There is no problem to answer; give its text in quotes.")
     from potstill.analysis.students import find_student
     from potstill.deploy.opening import open_engine
     from potstill.deploy.serve.asking import print_answer
