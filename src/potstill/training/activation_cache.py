@@ -139,7 +139,7 @@ def open_cache(
         f"Caching the lowest {planned.layers} layers' outputs of {len(planned.examples)} examples "
         f"in {scratch}: {_gigabytes(planned.size_bytes)} until the last cell is trained"
     )
-    with tempfile.TemporaryDirectory(prefix="potstill-trunk-", dir=scratch) as name:
+    with tempfile.TemporaryDirectory(prefix="potstill-activations-", dir=scratch) as name:
         path = Path(name) / "hidden"
         try:
             _reserve(path, planned.size_bytes)
