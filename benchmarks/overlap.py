@@ -1,6 +1,7 @@
 """Seconds and peak memory of the overlap audit, and how many planted near-duplicates it finds.
 
     python benchmarks/overlap.py [--sizes 1000 1000000] [--kinds mixed copies template crowd]
+                                 [--peer rensa]
 
 Every size runs in a fresh process over problems of 200 to 460 characters that are made while they
 are read: ``mixed`` is prose of a skewed vocabulary (60 %), 2,000 templates with names and numbers
@@ -8,6 +9,8 @@ are read: ``mixed`` is prose of a skewed vocabulary (60 %), 2,000 templates with
 and copies (1 %); ``copies`` is one problem again and again, ``template`` one with other numbers,
 ``crowd`` one with a few other words. A line of JSON for each: seconds in all and of the reading
 alone, the process's peak in MB, and how many of the planted near-duplicates were found.
+``--peer rensa`` (``pip install rensa``) finds the candidates by that library's MinHash and LSH; up
+to 100,000 problems the line tells the pairs that it alone reports, and those that ours alone does.
 """
 
 from __future__ import annotations
@@ -21,6 +24,8 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any, overload
 
 from potstill.problems.overlap.find import find_pairs
@@ -33,6 +38,7 @@ _WORDS = ["".join(_DRAW.choices("etaoinshrdlucmfw", k=_DRAW.randint(2, 9))) for 
 _SKEW = [sum(1 / (1 + k) for k in range(n + 1)) for n in range(6000)]
 _NAMES = _WORDS[:300]
 _CROWDS = ("copies", "template", "crowd")
+_LAID_BESIDE = 100_000  # problems up to which a peer's pairs are compared with ours
 
 
 def _words(rng: random.Random, count: int) -> list[str]:
@@ -118,15 +124,16 @@ def planted(made: Made) -> set[tuple[str, str]]:
     return found
 
 
-def measure(count: int, kind: str) -> dict[str, Any]:
+def measure(count: int, kind: str, peer: str | None = None) -> dict[str, Any]:
     """What one size and kind took, in this process."""
+    find = import_module(f"peers.{peer}_lsh").find_pairs if peer else find_pairs
     made = Made(count, kind)
     start = time.perf_counter()
     for _ in made:
         pass
     reading_s = time.perf_counter() - start
     start = time.perf_counter()
-    pairs = find_pairs(made)
+    pairs = find(made)
     total_s = time.perf_counter() - start
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     told = {
@@ -141,6 +148,12 @@ def measure(count: int, kind: str) -> dict[str, Any]:
         wanted = planted(made)
         listed = {(pair.a_id, pair.b_id) for pair in pairs if pair.how == "near"}
         told |= {"planted": len(wanted), "found": len(wanted & listed)}
+    if peer:
+        told = {"peer": peer, **told}
+        if count <= _LAID_BESIDE:
+            theirs, ours = ({(p.how, p.a_id, p.b_id) for p in x} for x in (pairs, find_pairs(made)))
+            told["theirs_alone"] = Counter(how for how, *_ in theirs - ours)
+            told["ours_alone"] = Counter(how for how, *_ in ours - theirs)
     return told
 
 
@@ -149,14 +162,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 10_000, 100_000])
     parser.add_argument("--kinds", nargs="+", default=["mixed", *_CROWDS])
+    parser.add_argument("--peer", choices=["rensa"], help="whose candidates, instead of ours")
     parser.add_argument("--here", action="store_true", help="in this process")
     args = parser.parse_args()
+    if args.peer and find_spec(args.peer) is None:
+        print(f"{args.peer} is not installed; pip install {args.peer} brings it.", file=sys.stderr)
+        sys.exit(2)
     for kind in args.kinds:
         for count in args.sizes:
             if args.here:
-                print(json.dumps(measure(count, kind)), flush=True)
+                print(json.dumps(measure(count, kind, args.peer)), flush=True)
             else:
                 one = ["--here", "--sizes", str(count), "--kinds", kind]
+                one += ["--peer", args.peer] if args.peer else []
                 subprocess.run([sys.executable, __file__, *one], check=True)
 
 

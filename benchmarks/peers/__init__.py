@@ -1,0 +1,1 @@
+"""Libraries that a benchmark lays beside what Potstill does itself."""
