@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 from rensa import RMinHash, RMinHashLSH
 
-from potstill.problems.overlap import neighbours, sketches
-from potstill.problems.overlap.forest import Forest, Partners, Seeking
+from potstill.problems.overlap import minhash as sketches
+from potstill.problems.overlap import neighbours
+from potstill.problems.overlap.lsh_forest import Forest, Partners, Seeking
+from potstill.problems.overlap.minhash import GRAM, SKETCH_VALUES
 from potstill.problems.overlap.pairs import Pair
-from potstill.problems.overlap.sketches import GRAM, SKETCH_VALUES
 from potstill.records import Problem
 
 Ints = NDArray[np.int64]
