@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from potstill.errors import StudyError
+from potstill.grading.plugins import kind_settings
 from potstill.grading.pool import GradingPool
 from potstill.lessons.ladder import LADDER
 from potstill.records import (
@@ -17,7 +18,7 @@ from potstill.records import (
     TextGold,
     canonical_json,
 )
-from potstill.study.schema import kind_options, load_study
+from potstill.study.schema import load_study
 from potstill.study.templates import DEMO_STUDY, write_study
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -131,7 +132,7 @@ def test_a_key_that_yaml_takes_for_false_is_text(tmp_path: Path) -> None:
 
 def test_a_study_sets_what_its_answer_kinds_let_one_set(tmp_path: Path) -> None:
     path = study(tmp_path, kinds={"numeric": {"tolerance": 0.5}, "choice": {"letters": "ABCD"}})
-    settings = kind_options(load_study(path))
+    settings = kind_settings(load_study(path).kinds)
     pairs = [
         (Problem("a", "How far?", TextGold("10"), "numeric", "t"), "10.4"),
         (Problem("b", "How far?", TextGold("10"), "numeric", "t"), "10.6"),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean, median
@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from potstill.grading.maths.kinds import infer_kind
-from potstill.lessons.controls import is_control, make_controls
 from potstill.lessons.ladder import count_words, spec_of
 from potstill.pipeline.context import Run, Unfinished
 from potstill.pipeline.estimate import R1_CHARS
 from potstill.pipeline.outputs import Made
 from potstill.pipeline.plan import splits_of
-from potstill.pipeline.run import open_run, read_lessons
+from potstill.pipeline.run import open_run, read_lessons, with_controls
 from potstill.pipeline.students import plan_grid
 from potstill.problems import load_problems
 from potstill.progress import Progress, quiet
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
 
     from potstill.training.batches import Batch
     from potstill.training.grid import Job
-    from potstill.training.recipe import Recipe
     from potstill.training.records import Trainee
 
 __all__ = ["CellTime", "diagnose_study", "print_diagnosis", "print_times", "time_grid"]
@@ -80,9 +78,12 @@ def diagnose_study(
             "validate_every": max(1, iterations // _VALIDATIONS),
         }
     )
-    # the directory keeps the study's own settings: only the plan of this one cell is longer
-    with _jobs(study, directory, progress, recipe) as (run, jobs):
-        job = jobs[0]
+    with ExitStack() as stack:
+        run = open_run(study, directory, progress, stack)
+        made = read_lessons(run)
+        # the directory keeps the study's own settings: only the plan of this one cell is longer
+        run.study = study.model_copy(update={"training": recipe})
+        _, job = plan_grid(run, made.chosen, made.by_split())[0]
         long = replace(job, out=directory / "diagnosis" / job.cell.variant)
         with progress.stage(f"diagnose · {job.cell}", iterations, "steps") as bar:
             ((_, trained),) = train_cells(
@@ -165,18 +166,6 @@ def print_times(found: Sequence[CellTime], console: Console) -> None:
         )
 
 
-@contextmanager
-def _jobs(
-    study: Study, directory: Path, progress: Progress, recipe: Recipe | None = None
-) -> Iterator[tuple[Run, list[Job]]]:
-    with ExitStack() as stack:
-        run = open_run(study, directory, progress, stack)
-        made = read_lessons(run)
-        if recipe is not None:
-            run.study = study.model_copy(update={"training": recipe})
-        yield run, [job for _, job in plan_grid(run, made.chosen, made.by_split())]
-
-
 def _corpus(study: Study, directory: Path, stack: ExitStack) -> tuple[Run, Made] | None:
     """Return what a directory holds up to its lessons, None where they are not there."""
     if not (directory / "ledger.sqlite").is_file():
@@ -206,8 +195,7 @@ def _stand_ins(study: Study, stack: ExitStack) -> tuple[Run, Made]:
             text = text[: len(text) * 3 // 4]
         words, tokens = count_words(text), run.count_tokens(text)
         chosen[str(level)] = [Lesson(p.id, level, "", text, words, tokens, "") for p in taught]
-    controls = [name for name in study.variants if is_control(name)]
-    made.chosen = {**chosen, **make_controls(chosen, controls, taught, run.count_tokens)}
+    made.chosen = with_controls(run, chosen, taught)
     return run, made
 
 

@@ -30,7 +30,7 @@ from potstill.report.gaps import Gaps, gap_sentences, gaps_everywhere
 from potstill.report.numbers import written
 from potstill.report.phrases import listed, shown
 from potstill.report.terminal import gap_table
-from potstill.study.schema import Study, load_study
+from potstill.study.schema import Study, default_directory, load_study
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -107,7 +107,7 @@ def show_gap(
         found = finished_gaps(path)
     else:
         study = load_study(path)
-        directory = out or Path("runs") / study.name
+        directory = out or default_directory(study)
         wanted = Sample(SAMPLE if size is None else size, seed or 0)
         if dry_run:
             print_price(study, directory, wanted, console)

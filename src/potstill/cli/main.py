@@ -114,15 +114,15 @@ def run(
     on: Annotated[str, typer.Option(help="ray, or ray://HOST:PORT.  [default: this process]")] = "",
 ) -> None:
     """Run every part of a study that is not fresh; run it again to go on after a stop."""
-    from potstill.study.schema import load_study
+    from potstill.study.schema import default_directory, load_study
 
     if dry_run:
         from potstill.pipeline.plan import print_plan
 
-        print_plan(study, out or Path("runs") / load_study(study).name, terminal())
+        print_plan(study, out or default_directory(load_study(study)), terminal())
         return
     loaded = load_study(study)
-    _run(loaded, out or Path("runs") / loaded.name, until, on)
+    _run(loaded, out or default_directory(loaded), until, on)
 
 
 @app.command()
@@ -142,10 +142,10 @@ def train(
     """Train a study's students, or first see how long that takes and where they overfit."""
     from potstill.analysis import calibrate
     from potstill.progress import TerminalProgress
-    from potstill.study.schema import load_study
+    from potstill.study.schema import default_directory, load_study
 
     loaded = load_study(study)
-    directory, console = out or Path("runs") / loaded.name, terminal()
+    directory, console = out or default_directory(loaded), terminal()
     if diagnose:
         found, path = calibrate.diagnose_study(
             loaded, directory, iterations, TerminalProgress(console)

@@ -113,7 +113,7 @@ def extract(text: str, kind: str = "", problem_text: str = "", *, cut: bool = Fa
 
 def _parted(text: str) -> tuple[str, str]:
     """Return the reasoning of a response, where it is marked as such, and what stands behind it."""
-    if (end := _last(_THINK_END, text)) is not None:
+    if (end := _last(_THINK_END.finditer(text))) is not None:
         return text[: end.start()], text[end.end() :]
     start = _THINK_START.search(text)
     if start is not None and not text[: start.start()].strip():
@@ -200,7 +200,7 @@ def _boxes_before_next_task(text: str) -> list[tuple[str, int, int]]:
 
 def _tagged(text: str) -> str | None:
     """Return the value of an answer tag, or of a field named answer of a text that is JSON."""
-    if "<" in text and (match := _last(_TAG, text)) is not None:
+    if "<" in text and (match := _last(_TAG.finditer(text))) is not None:
         inside = _unfenced(match.group("inside").strip())
         if inside and len(inside) <= 400:
             return inside
@@ -257,7 +257,7 @@ def _boxes_in(text: str) -> Iterator[re.Match[str]]:
 
 def has_open_box(text: str) -> bool:
     """Return whether the last ``\\boxed`` of a text never closes."""
-    last = next(iter(deque(_boxes_in(text), maxlen=1)), None)
+    last = _last(_boxes_in(text))
     if last is None:
         return text.rstrip().endswith(("\\boxed", "\\fbox"))
     return text[last.end()] == "{" and _closing(text, last.end()) is None
@@ -284,8 +284,8 @@ def _closing(text: str, start: int) -> int | None:
     return None
 
 
-def _last(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
-    found = deque(pattern.finditer(text), maxlen=1)
+def _last(matches: Iterator[re.Match[str]]) -> re.Match[str] | None:
+    found = deque(matches, maxlen=1)
     return found[0] if found else None
 
 

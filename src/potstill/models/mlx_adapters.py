@@ -19,12 +19,11 @@ from potstill.models.adapter_config import PEFT_PREFIX, read_adapter_config
 if TYPE_CHECKING:
     from potstill.models.mlx_base import MlxBase
 
-__all__ = ["detach", "lora_modules", "mounted", "peft_weights", "set_weights"]
+__all__ = ["detach", "lora_modules", "mounted", "peft_weights", "put_on", "set_weights"]
 
 
-def _put_on(
-    model: Any, count: int, keys: set[str], rank: int, scale: float, dropout: float
-) -> None:
+def put_on(model: Any, count: int, keys: set[str], rank: int, scale: float, dropout: float) -> None:
+    """Put fresh LoRA modules on the projections ``keys`` of the upper ``count`` layers."""
     from mlx_lm.tuner.utils import linear_to_lora_layers
 
     config = {"rank": rank, "scale": scale, "dropout": dropout, "keys": keys}
@@ -103,7 +102,7 @@ def mounted(base: MlxBase, adapter: Path | None) -> Iterator[None]:
             name.rpartition(".")[2]: name for name, _ in base.model.layers[-1].named_modules()
         }
         keys = {leaves[target] for target in config.target_modules}
-        _put_on(base.model, len(layers), keys, config.rank, config.scale, 0.0)
+        put_on(base.model, len(layers), keys, config.rank, config.scale, 0.0)
         set_weights(base.model, weights)
     except Exception as exc:  # a torn file, wrong shapes, another architecture
         detach(base.model)

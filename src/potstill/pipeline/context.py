@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from potstill.chat import never
 from potstill.cluster.overlap import FEWEST, ClusterSketchers
 from potstill.errors import InputError, PotstillError
+from potstill.grading.plugins import kind_settings
 from potstill.pipeline.agents import options_of
 from potstill.pipeline.budget import Budget, unpriced_models
 from potstill.plugins import SOLVERS, load_plugin
@@ -24,7 +25,7 @@ from potstill.problems.overlap.neighbours import Sketchers
 from potstill.progress import Bar, Progress
 from potstill.solvers.local import LocalSolver
 from potstill.store.cells import Cell, Filling, Manifest, Store
-from potstill.study.schema import Agent, Study, kind_options
+from potstill.study.schema import Agent, Study
 
 if TYPE_CHECKING:
     from potstill.chat import Solver
@@ -128,7 +129,7 @@ class Run:
             from potstill.cluster.grading import ClusterPool
             from potstill.grading import GradingPool
 
-            retries, kinds = self.study.cluster.retries, kind_options(self.study)
+            retries, kinds = self.study.cluster.retries, kind_settings(self.study.kinds)
             pool = (
                 ClusterPool(self.workers, retries, kinds) if self.on else GradingPool(kinds=kinds)
             )

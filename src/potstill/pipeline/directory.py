@@ -8,21 +8,21 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from potstill.errors import StoreError
 from potstill.ledger.ledger import Ledger
 from potstill.lessons.listing import GateRow, gate_rows
-from potstill.pipeline.context import Unfinished, base_path_of
+from potstill.pipeline.context import Run, Unfinished, base_path_of
 from potstill.pipeline.outputs import Answers, Made, StudentCell
 from potstill.pipeline.run import evaluate, go_through, open_run, run_study
 from potstill.progress import Bar, Progress, quiet
 from potstill.records import Excluded, Lesson, Problem, Response, Split, Verdict
-from potstill.report.numbers import written
+from potstill.report.numbers import values, written
 from potstill.store.untrusted import read_json
-from potstill.study.schema import Study, load_study
+from potstill.study.schema import Study, default_directory, load_study
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
 __all__ = ["StudyDirectory", "directory_of", "open_study", "run", "study_of"]
 
-_SUFFIXES = (".yaml", ".yml")
-
 
 def directory_of(path: Path) -> Path:
     """Return the directory of a study, named by itself or by its study file.
@@ -42,7 +40,7 @@ def directory_of(path: Path) -> Path:
     """
     path = Path(path)
     if path.is_file():
-        return path.parent if path.name == "study.json" else Path("runs") / load_study(path).name
+        return path.parent if path.name == "study.json" else default_directory(load_study(path))
     return path
 
 
@@ -92,7 +90,6 @@ class StudyDirectory:
     finished: tuple[str, ...] = ()
     up_to_date: tuple[tuple[str, str], ...] = ()
     unfinished: str = ""
-    _base_hash: list[str] = field(default_factory=list, repr=False)
 
     def __repr__(self) -> str:
         state = self.unfinished.rstrip(".") or "finished"
@@ -172,7 +169,7 @@ class StudyDirectory:
         path = self.path / "report" / "report.json"
         if "answer" not in self.finished or not path.is_file():
             return None
-        found: Mapping[str, Any] = json.loads(path.read_text("utf-8"))
+        found: Mapping[str, Any] = read_json(path)
         return found
 
     @property
@@ -197,11 +194,9 @@ class StudyDirectory:
     @property
     def base_hash(self) -> str:
         """The hash of the study's base model, which is not loaded for it."""
-        if not self._base_hash:
-            from potstill.models.torch_base import hash_base
+        from potstill.models.torch_base import hash_base
 
-            self._base_hash.append(hash_base(base_path_of(self.study)))
-        return self._base_hash[0]
+        return hash_base(base_path_of(self.study))
 
     def spend(self, by: tuple[str, ...] = ("stage", "model")) -> list[SpendGroup]:
         """Return calls, tokens and dollars by group, from the ledger."""
@@ -258,12 +253,12 @@ def run(
     PotstillError in one sentence where something is wrong; what was bought is kept.
     """
     loaded = study if isinstance(study, Study) else load_study(Path(study))
-    where = Path("runs") / loaded.name if directory is None else Path(directory)
+    where = default_directory(loaded) if directory is None else Path(directory)
     run_study(loaded, where, progress=progress, until=until, on=on)
     return StudyDirectory.open(where)
 
 
-def _answered(run: Any, made: Made) -> list[Answers]:
+def _answered(run: Run, made: Made) -> list[Answers]:
     """Return the held-out answers of base and teacher that are there, before students are
     trained.
     """
@@ -280,9 +275,7 @@ def _row(response: Response, verdict: Verdict) -> dict[str, Any]:
 
 def _plain(record: Any) -> dict[str, Any]:
     """Return a record as what a table holds: enumerations and groups as text."""
-    from dataclasses import fields
-
-    return {f.name: _cell(getattr(record, f.name)) for f in fields(record)}
+    return {name: _cell(value) for name, value in values(record).items()}
 
 
 def _cell(value: Any) -> Any:
@@ -290,7 +283,6 @@ def _cell(value: Any) -> Any:
         return value
     if isinstance(value, str):
         return str(value)
-
     return json.dumps(written(value), ensure_ascii=False, default=str)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -32,7 +32,7 @@ from potstill.pipeline.stages import (
 )
 from potstill.pipeline.students import answer_ahead, levels_to_ask, train_students
 from potstill.progress import Progress, quiet
-from potstill.records import Problem, Role, Split
+from potstill.records import Lesson, Problem, Role, Split
 from potstill.store.atomic import write_atomically
 from potstill.store.cells import Store
 from potstill.store.tables import part
@@ -46,6 +46,7 @@ __all__ = [
     "read_lessons",
     "read_stages",
     "run_study",
+    "with_controls",
 ]
 
 STAGES = ("problems", "split", "rate", "teach", "verify", "condense", "train", "answer", "report")
@@ -145,8 +146,7 @@ def go_through(run: Run, made: Made) -> Iterator[str]:
     made.taught = grade_answers(run, made.taught, asked)
     yield "verify"
     made.lessons, chosen = make_lessons(run, made.taught, asked)
-    controls = [x for x in study.variants if is_control(x)]
-    made.chosen = {**chosen, **make_controls(chosen, controls, asked, run.count_tokens)}
+    made.chosen = with_controls(run, chosen, asked)
     yield "condense"
     made.students = train(run, made)
     yield "train"
@@ -163,6 +163,14 @@ def go_through(run: Run, made: Made) -> Iterator[str]:
         again = evaluate(run, made.students, levels, seen, Split.TRAIN)
         made.answers = [*made.answers, *again]
     yield "answer"
+
+
+def with_controls(
+    run: Run, chosen: Mapping[str, Sequence[Lesson]], problems: Sequence[Problem]
+) -> Mapping[str, Sequence[Lesson]]:
+    """Return the lessons chosen by level, and beside them those of the study's controls."""
+    controls = [x for x in run.study.variants if is_control(x)]
+    return {**chosen, **make_controls(chosen, controls, problems, run.count_tokens)}
 
 
 def train(run: Run, made: Made) -> list[StudentCell]:

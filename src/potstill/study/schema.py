@@ -42,7 +42,7 @@ __all__ = [
     "Source",
     "StudentBase",
     "Study",
-    "kind_options",
+    "default_directory",
     "load_options",
     "load_study",
     "read_study",
@@ -232,9 +232,9 @@ def load_study(path: str | Path) -> Study:
     return study
 
 
-def kind_options(study: Study) -> dict[str, BaseModel]:
-    """Return the settings of answer kinds that a study gives, each as its kind's ``Options``."""
-    return {name: load_options(KINDS, name, given, ()) for name, given in study.kinds.items()}
+def default_directory(study: Study) -> Path:
+    """Return where a study's directory is unless ``--out`` says otherwise: ``runs/NAME``."""
+    return Path("runs") / study.name
 
 
 def load_options(group: str, name: str, options: Mapping[str, Any], known: Iterable[str]) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from potstill.errors import InputError
-from potstill.models.mlx_adapters import _put_on
+from potstill.models.mlx_adapters import put_on
 
 if TYPE_CHECKING:
     from potstill.models.mlx_base import MlxBase
@@ -40,4 +40,4 @@ def attach(base: MlxBase, recipe: Recipe) -> None:
             "that or less, or to all."
         )
     keys = {leaves.get(target, target) for target in recipe.target_modules}
-    _put_on(base.model, count, keys, recipe.rank, recipe.scale, recipe.dropout)
+    put_on(base.model, count, keys, recipe.rank, recipe.scale, recipe.dropout)

@@ -22,11 +22,10 @@ from potstill.deploy.serve.serving import run_until_told
 from potstill.deploy.serve.tutor_texts import TutorTexts, compare_own, grade_text, read_texts
 from potstill.errors import InputError, PotstillError
 from potstill.grading import GradingPool
-from potstill.grading.plugins import runs_code
+from potstill.grading.plugins import kind_settings, runs_code
 from potstill.lessons.ladder import count_words
 from potstill.records import Finish, Problem
 from potstill.solvers.server import BadRequest, error_body, event_bytes, listen, lost, read_body
-from potstill.study.schema import kind_options
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -80,7 +79,7 @@ def serve_tutor(
         model = load_model(students[0], base, backend_of(students[0], engine))
         token = "" if is_loopback(host) else new_token()
         with (
-            GradingPool(workers=1, kinds=kind_options(students[0].study)) as pool,
+            GradingPool(workers=1, kinds=kind_settings(students[0].study.kinds)) as pool,
             LevelAnswering(model, texts.students) as answering,
         ):
             threading.Thread(target=pool.start, daemon=True).start()
