@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from potstill.grading import grade
+from potstill.grading.reading.sentences import stem
 from potstill.records import Finish, Outcome, Problem, TextGold, Verdict
 
 
@@ -274,3 +275,10 @@ def test_a_text_that_says_two_values_as_often_is_read_alike_in_every_process() -
         for seed in range(6)
     }
     assert len(read) == 1
+
+
+@pytest.mark.parametrize(
+    ("form", "word"), [("rung", "ring"), ("rang", "ring"), ("kept", "keep"), ("children", "child")]
+)
+def test_an_irregular_form_is_its_word(form: str, word: str) -> None:
+    assert stem(form) == stem(word)

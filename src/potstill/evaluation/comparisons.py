@@ -208,13 +208,13 @@ def evaluate(
                 if (base := _base_beside(students[level], rows))
             ]
             comparisons += _corrected(against)
-        specs = _families(students)[0]
+        on_ladder = _families(students)[0]
         ladder = [
             compare(students[x], students[top], conditions, kind=_kind((x, top) == chosen))
-            for x in specs
+            for x in on_ladder
             if x != top
         ]
-        comparisons += _corrected(ladder) if top in specs else []
+        comparisons += _corrected(ladder) if top in on_ladder else []
         comparisons += _corrected(
             [
                 compare(

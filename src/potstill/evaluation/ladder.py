@@ -45,10 +45,10 @@ class SharedErrors:
 
 def ladders(answers: Sequence[Answered]) -> tuple[Ladder, ...]:
     """Return one for every held-out set with two levels or more, answered by the same seeds."""
-    specs = {level.value for level in Level}
+    known = {level.value for level in Level}
     found = []
     for name, rows in _by_set(answers):
-        students = [r for r in rows if r.role is Role.STUDENT and r.level in specs]
+        students = [r for r in rows if r.role is Role.STUDENT and r.level in known]
         names = level_order(r.level for r in students)
         by_level = {level: [r for r in students if r.level == level] for level in names}
         if len({tuple(sorted({r.seed for r in x})) for x in by_level.values()}) != 1:

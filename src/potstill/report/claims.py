@@ -59,9 +59,9 @@ def _of_set(numbers: Row, name: str, named: str, rows: list[Row]) -> list[Row]:
         top = _top(students, pairs)
         against = next((c for c in pairs if c["a"] == top["level"] and c["b"] == "base"), None)
         made.append({"about": "student", "text": _student(top, base, against, named)})
-        specs = [x for x in students if x["level"] in _LEVELS]
+        on_ladder = [x for x in students if x["level"] in _LEVELS]
         ladder = [c for c in pairs if c["b"] == top["level"]]
-        made += [{"about": "ladder", "text": text} for text in _ladder(top, specs, ladder)]
+        made += [{"about": "ladder", "text": text} for text in _ladder(top, on_ladder, ladder)]
         made += [{"about": "control", "text": _control(c)} for c in pairs if _is_control(c)]
     elif base:
         made.append(

@@ -59,7 +59,7 @@ give gave given; take took taken; get got gotten; run ran; drive drove driven; f
 grow grew grown; lose lost; see saw seen; write wrote written; bring brought; hold held;
 keep kept; have had has; do did done; go went gone; be was; sleep slept; swim swam; catch caught;
 build built; drink drank drunk; feed fed; fly flew flown; ride rode; sing sang sung;
-ring rang level; throw threw thrown; choose chose chosen; draw drew drawn; break broke broken;
+ring rang rung; throw threw thrown; choose chose chosen; draw drew drawn; break broke broken;
 weigh weight; child children; person people; foot feet; man men; woman women; day daily;
 week weekly; month monthly; year yearly annual annually
 """

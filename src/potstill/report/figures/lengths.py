@@ -49,8 +49,8 @@ def ladder_figure(numbers: Row) -> Figure | None:
 
     def draw(width: float) -> Canvas:
         canvas, axes = new_canvas(width, 4.0 if width == WIDE else 3.5)
-        specs = [x for x in students if x["level"] in _LEVELS]
-        at = [(_width(x["words"]), 100 * x["accuracy"]) for x in specs]
+        on_ladder = [x for x in students if x["level"] in _LEVELS]
+        at = [(_width(x["words"]), 100 * x["accuracy"]) for x in on_ladder]
         if at:
             axes.plot(*zip(*at, strict=True), color=RULE, linewidth=1.2, zorder=1)
         for x in points:
