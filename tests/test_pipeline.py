@@ -96,13 +96,13 @@ def test_grading_workers_end_when_told_and_start_again(done: tuple[Path, Path, R
     path, directory, _ = done
     with ExitStack() as stack:
         run = open_run(load_study(path), directory, quiet, stack, read_only=True)
-        assert run.pool().equal("1/2", "0.5").opinion is Opinion.EQUAL
-        (member, *_) = run.pool()._members
+        assert run.graders.open().equal("1/2", "0.5").opinion is Opinion.EQUAL
+        (member, *_) = run.graders.open()._members
         assert member.process is not None
         process = member.process
-        run.end_grading()
+        run.graders.close()
         assert process.poll() is not None
-        assert run.pool().equal("1/2", "0.5").opinion is Opinion.EQUAL
+        assert run.graders.open().equal("1/2", "0.5").opinion is Opinion.EQUAL
 
 
 def test_a_second_run_does_nothing_and_says_the_same(done: tuple[Path, Path, Report]) -> None:

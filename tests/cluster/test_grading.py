@@ -154,8 +154,8 @@ def test_a_run_on_a_cluster_hands_out_its_grading_and_one_here_does_not(tmp_path
     for on, kind in (("ray", ClusterPool), ("", GradingPool)):
         with ExitStack() as stack:
             run = open_run(study, tmp_path / f"out{on}", quiet, stack, on=on)
-            assert type(run.pool()) is kind
-            assert run.pool() is run.pool()
+            assert type(run.graders.open()) is kind
+            assert run.graders.open() is run.graders.open()
 
 
 @needs_ray

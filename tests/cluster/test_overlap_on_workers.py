@@ -16,9 +16,9 @@ from potstill.cluster.overlap import ClusterSketchers
 from potstill.cluster.session import joined
 from potstill.cluster.spec import BaseSpec
 from potstill.cluster.worker_pool import WorkerPool
-from potstill.pipeline import context
-from potstill.pipeline.context import Run
+from potstill.pipeline import services
 from potstill.pipeline.run import open_run
+from potstill.pipeline.services import ClusterWorkers
 from potstill.pipeline.stages import split_up
 from potstill.pocket.problems import generate
 from potstill.problems.overlap import find as overlap
@@ -112,13 +112,13 @@ def test_a_run_on_a_cluster_hands_out_the_audit_of_many_problems(
 ) -> None:
     study = load_study(write_small_study(tmp_path))
     workers: Any = LosingPool(spec_in(tmp_path), 0.0)
-    monkeypatch.setattr(Run, "workers", lambda run: workers)
+    monkeypatch.setattr(ClusterWorkers, "open", lambda _: workers)
     monkeypatch.setattr(overlap, "_MANY", len(audited))
-    monkeypatch.setattr(context, "FEWEST", len(audited))
+    monkeypatch.setattr(services, "FEWEST", len(audited))
     for on, count in (("", len(audited)), ("ray", len(audited) - 1), ("ray", len(audited))):
         with ExitStack() as stack:
             run = open_run(study, tmp_path / f"out{on}{count}", quiet, stack, on=on)
-            _, pairs = split_up(run, audited[:count])
+            _, pairs = split_up(run.context, run.workers, audited[:count])
             assert (list(pairs) == alone) == (count == len(audited))
             assert (workers.parts > 0) == (on == "ray" and count == len(audited))
 

@@ -15,11 +15,11 @@ import numpy as np
 
 from potstill.grading.maths.kinds import infer_kind
 from potstill.lessons.ladder import count_words, spec_of
-from potstill.pipeline.context import Run, Unfinished
+from potstill.pipeline.context import Unfinished
 from potstill.pipeline.estimate import R1_CHARS
 from potstill.pipeline.outputs import Made
 from potstill.pipeline.plan import splits_of
-from potstill.pipeline.run import open_run, read_lessons, with_controls
+from potstill.pipeline.run import Run, open_run, read_lessons, with_controls
 from potstill.pipeline.students import plan_grid
 from potstill.problems import load_problems
 from potstill.progress import Progress, quiet
@@ -82,12 +82,12 @@ def diagnose_study(
         run = open_run(study, directory, progress, stack)
         made = read_lessons(run)
         # the directory keeps the study's own settings: only the plan of this one cell is longer
-        run.study = study.model_copy(update={"training": recipe})
-        _, job = plan_grid(run, made.chosen, made.by_split())[0]
+        longer = replace(run.context, study=study.model_copy(update={"training": recipe}))
+        _, job = plan_grid(longer, made.chosen, made.by_split())[0]
         long = replace(job, out=directory / "diagnosis" / job.cell.variant)
         with progress.stage(f"diagnose · {job.cell}", iterations, "steps") as bar:
             ((_, trained),) = train_cells(
-                run.base(), [long], on_step=lambda x: bar.advance() if x.point.step else None
+                run.models.base(), [long], on_step=lambda x: bar.advance() if x.point.step else None
             )
     points = [(x.step, x.validation_loss) for x in trained.history if x.validation_loss is not None]
     steps, losses = zip(*points, strict=True)
@@ -105,7 +105,7 @@ def time_grid(study: Study, directory: Path, progress: Progress = quiet) -> list
     with ExitStack() as stack:
         found = _corpus(study, directory, stack)
         run, made = found or _stand_ins(study, stack)
-        jobs = [job for _, job in plan_grid(run, made.chosen, made.by_split())]
+        jobs = [job for _, job in plan_grid(run.context, made.chosen, made.by_split())]
         first = {job.cell.variant: job for job in reversed(jobs)}
         with progress.stage("time", len(first), "variants") as bar:
             times = []
@@ -191,16 +191,16 @@ def _stand_ins(study: Study, stack: ExitStack) -> tuple[Run, Made]:
     chosen = {}
     for level in study.levels:
         text = (_FILLER * 200)[: round(R1_CHARS * spec_of(level).share)]
-        while run.count_tokens(text) > run.recipe.max_sequence_tokens // 2:
+        while run.models.count_tokens(text) > run.context.recipe.max_sequence_tokens // 2:
             text = text[: len(text) * 3 // 4]
-        words, tokens = count_words(text), run.count_tokens(text)
+        words, tokens = count_words(text), run.models.count_tokens(text)
         chosen[str(level)] = [Lesson(p.id, level, "", text, words, tokens, "") for p in taught]
     made.chosen = with_controls(run, chosen, taught)
     return run, made
 
 
 def _time_cell(run: Run, job: Job, cells: int) -> CellTime:
-    base = run.base()
+    base = run.models.base()
     recipe = (with_one_thread(job) if is_small(base) else job).recipe
     train, valid = encode_sets(base, job.cell, job.train, job.valid, recipe)
     rng = np.random.default_rng([job.cell.seed, 1])

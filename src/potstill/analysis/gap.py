@@ -16,13 +16,13 @@ from potstill.errors import InputError
 from potstill.grading.maths.kinds import infer_kind
 from potstill.pipeline.asking import teacher_condition
 from potstill.pipeline.assemble import answered, scored_groups
-from potstill.pipeline.context import Run, Unfinished
+from potstill.pipeline.context import Unfinished
 from potstill.pipeline.directory import StudyDirectory
 from potstill.pipeline.estimate import Estimate, PlannedCalls, estimate
 from potstill.pipeline.outputs import Answers
 from potstill.pipeline.plan import model_of, print_calls, splits_of
 from potstill.pipeline.rating import rate
-from potstill.pipeline.run import evaluate, open_run, read_stages
+from potstill.pipeline.run import Run, evaluate, open_run, read_stages
 from potstill.problems import load_problems
 from potstill.progress import TerminalProgress, quiet
 from potstill.records import Finish, Problem, Role, Split
@@ -203,14 +203,15 @@ def _asked(run: Run, drawn: Sequence[Problem]) -> tuple[Sequence[Problem], list[
     """Return the sample with its difficulty, where the study has it, and the answers of both
     solvers.
     """
-    rated = rate(run, drawn)
+    rated = rate(run.context, run.agents, run.graders, drawn)
     return rated, evaluate(run, (), (), rated, Split.TRAIN)
 
 
 def _kept(run: Run, drawn: Sequence[Problem]) -> tuple[Sequence[Problem], list[Answers]] | None:
     """Return the sample's answers where an earlier run finished all of them without an error."""
     try:
-        asked, cells = _asked(replace(run, read_only=True, progress=quiet), drawn)
+        looking = replace(run.context, read_only=True, progress=quiet)
+        asked, cells = _asked(replace(run, context=looking), drawn)
     except Unfinished:
         return None
     failed = any(r.finish is Finish.ERROR for cell in cells for r in cell.responses)
@@ -226,17 +227,18 @@ def _found(study: Study, of: str, problems: Sequence[Problem], cells: Sequence[A
 
 
 def _price(run: Run, drawn: Sequence[Problem]) -> list[Estimate]:
-    condition = teacher_condition(run.study, drawn)
-    key_of = getattr(run.agent("teacher"), "key_of", None)
+    study = run.context.study
+    condition = teacher_condition(study, drawn)
+    key_of = getattr(run.agents.open("teacher"), "key_of", None)
     have = None
     if key_of is not None:
         asks = (
             Ask(p.id, render_messages(p, condition), condition.sampling, sample)
             for p in drawn
-            for sample in range(_samples(run.study))
+            for sample in range(_samples(study))
         )
-        have = sum(run.ledger.get(key_of(ask)) is not None for ask in asks)
-    return estimate(run.study, _calls(run.study, drawn, have), drawn, run.ledger)
+        have = sum(run.context.ledger.get(key_of(ask)) is not None for ask in asks)
+    return estimate(study, _calls(study, drawn, have), drawn, run.context.ledger)
 
 
 def _calls(study: Study, drawn: Sequence[Problem], have: int | None = 0) -> list[PlannedCalls]:

@@ -22,7 +22,7 @@ from potstill.store.cells import Cell, Store
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from potstill.pipeline.context import Run
+    from potstill.pipeline.context import Context
     from potstill.study.schema import Study
 
 __all__ = ["Reproduced", "print_reproduced", "reproduce_study"]
@@ -67,10 +67,9 @@ def reproduce_study(
     lock, then = _finished(directory)
     _prepare(directory, out, again)
     with ExitStack() as stack:
-        run = open_run(study, out, progress, stack)
-        run.only_ledger, run.base_at = True, base
-        _check_base(run, lock)
-        _bring_problems(run, directory, lock)
+        run = open_run(study, out, progress, stack, only_ledger=True, base_at=base)
+        _check_base(run.context, lock)
+        _bring_problems(run.context, directory, lock)
         report = carry_out(run)
     found = Reproduced(
         out,
@@ -166,16 +165,16 @@ def _check_begun(out: Path, begun: Mapping[str, Any]) -> None:
         raise InputError(f"{out} {what}; delete it, or name another folder with --out.")
 
 
-def _check_base(run: Run, lock: Mapping[str, Any]) -> None:
+def _check_base(context: Context, lock: Mapping[str, Any]) -> None:
     expected = lock["decides"]["student"]["base_hash"]
-    if run.base_hash != expected:
+    if context.base_hash != expected:
         raise InputError(
-            f"The base model at {run.base_path} is not the study's (hash {run.base_hash[:12]} and "
-            f"not {expected[:12]}); give that one with --base."
+            f"The base model at {context.base_path} is not the study's (hash "
+            f"{context.base_hash[:12]} and not {expected[:12]}); give that one with --base."
         )
 
 
-def _bring_problems(run: Run, directory: Path, lock: Mapping[str, Any]) -> None:
+def _bring_problems(context: Context, directory: Path, lock: Mapping[str, Any]) -> None:
     """Take the study's own copy of its problems where their files are not on this machine.
 
     Raises StoreError where the files are here with another content.
@@ -183,11 +182,11 @@ def _bring_problems(run: Run, directory: Path, lock: Mapping[str, Any]) -> None:
     from potstill.pipeline.stages import problems_cell
 
     then = lock["decides"]["problems"]
-    now = deciding(run.study, run.directory, run.base_hash)["problems"]
-    cell = problems_cell(run.study)
-    if then == now or run.store.exists(cell):
+    now = deciding(context.study, context.directory, context.base_hash)["problems"]
+    cell = problems_cell(context.study)
+    if then == now or context.store.exists(cell):
         return
-    missing = _missing_files(run.study)
+    missing = _missing_files(context.study)
     if not missing:
         raise StoreError(
             "The files of the problems are no longer what the study was made with; put them back, "
@@ -199,8 +198,10 @@ def _bring_problems(run: Run, directory: Path, lock: Mapping[str, Any]) -> None:
         raise StoreError(f"{LOCK_FILE} names no problems; put {missing[0]} where the study had it.")
     kept = Cell("problems", keys[0])
     tables = {"problems": Problem, "set_aside": Excluded}
-    run.store.write(cell, {n: (record, old.rows(kept, n, record)) for n, record in tables.items()})
-    run.progress.note(
+    context.store.write(
+        cell, {n: (record, old.rows(kept, n, record)) for n, record in tables.items()}
+    )
+    context.progress.note(
         f"{missing[0]} is not on this machine; the problems are the study's own copy of them."
     )
 

@@ -6,12 +6,13 @@ Answers are a cell named by who is asked what, how; killed, a stage goes on from
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from potstill.errors import EndpointError
-from potstill.pipeline.context import VERSION, Run, agent_identity
+from potstill.pipeline.context import VERSION, Context, agent_identity
 from potstill.pipeline.outputs import Answers, AskedLevel
 from potstill.records import (
     Condition,
@@ -28,7 +29,9 @@ from potstill.store.cells import Cell, Filling
 from potstill.study.schema import Study
 
 if TYPE_CHECKING:
+    from potstill.chat import Solver
     from potstill.pipeline.outputs import StudentCell
+    from potstill.pipeline.services import Agents, LocalModels
 
 __all__ = [
     "ask_student",
@@ -40,14 +43,22 @@ __all__ = [
 ]
 
 
-def ask_teacher(run: Run, problems: Sequence[Problem], which: str, *, samples: int = 1) -> Answers:
+def ask_teacher(
+    context: Context,
+    agents: Agents,
+    problems: Sequence[Problem],
+    which: str,
+    *,
+    samples: int = 1,
+) -> Answers:
     """Return the teacher's answers to a set of problems, under the teacher's own condition."""
-    agent = run.study.teacher
-    condition = teacher_condition(run.study, problems)
+    agent = context.study.teacher
+    condition = teacher_condition(context.study, problems)
     blank = Answers("teacher", Role.TEACHER, "", 0, which, condition, (), ())
     identity = {**agent_identity(agent), "samples": samples}
     cell = _answers_cell(blank, problems, identity)
-    return _ask(run, cell, blank, problems, f"teacher · {which}", samples=samples)
+    name = f"teacher · {which}"
+    return _ask(context, partial(agents.open, "teacher"), cell, blank, problems, name, samples)
 
 
 def teacher_condition(study: Study, problems: Sequence[Problem]) -> Condition:
@@ -64,7 +75,8 @@ def teacher_condition(study: Study, problems: Sequence[Problem]) -> Condition:
 
 
 def ask_student(
-    run: Run,
+    context: Context,
+    models: LocalModels,
     student: StudentCell | None,
     problems: Sequence[Problem],
     label: str,
@@ -74,29 +86,30 @@ def ask_student(
 
     ``asked`` for a level, the mixed student and the base answer under a condition of their own.
     """
-    cell, blank = student_answers(run, student, problems, label, asked)
-    return _ask(run, cell, blank, problems, blank.label, student)
+    cell, blank = student_answers(context, student, problems, label, asked)
+    opened = partial(models.solver, student.folder if student else None, blank.name)
+    return _ask(context, opened, cell, blank, problems, blank.label)
 
 
 def student_answers(
-    run: Run,
+    context: Context,
     student: StudentCell | None,
     problems: Sequence[Problem],
     label: str,
     asked: AskedLevel | None = None,
 ) -> tuple[Cell, Answers]:
     """Return the cell of what :func:`ask_student` asks, and the answers before there are any."""
-    condition = student_condition(run.study, _set_hash(problems), asked)
+    condition = student_condition(context.study, _set_hash(problems), asked)
     if student is None:
         level = f"base-{asked.level}" if asked else ""
         blank = Answers("base", Role.BASE, level, 0, label, condition, (), ())
-        weights = {"base": run.base_hash, "backend": run.study.student.backend}
+        weights = {"base": context.base_hash, "backend": context.study.student.backend}
     else:
         trained = student.student
         variant = f"{trained.variant}-{asked.level}" if asked else trained.variant
         who = (trained.id, Role.STUDENT, variant, trained.seed)
         blank = Answers(*who, label, condition, (), ())
-        backend = run.study.student.backend
+        backend = context.study.student.backend
         weights = {
             "base": trained.base_hash,
             "adapter": trained.adapter_hash,
@@ -118,28 +131,25 @@ def _answers_cell(blank: Answers, problems: Sequence[Problem], identity: Mapping
 
 
 def _ask(
-    run: Run,
+    context: Context,
+    open_solver: Callable[[], Solver],
     cell: Cell,
     blank: Answers,
     problems: Sequence[Problem],
     name: str,
-    student: StudentCell | None = None,
     samples: int = 1,
 ) -> Answers:
     def make(out: Filling) -> None:
-        if blank.role is Role.TEACHER:
-            solver = run.agent("teacher")
-        else:
-            solver = run.local_solver(student.folder if student else None, blank.name)
+        solver = open_solver()
         stage = "teach" if blank.role is Role.TEACHER else "answer"
-        past_cut = run.study.teacher.past_cut if blank.role is Role.TEACHER else None
+        past_cut = context.study.teacher.past_cut if blank.role is Role.TEACHER else None
         stream = solve(
             *(solver, problems, blank.condition),
             stage=stage,
             samples=samples,
             when_cut=past_cut,
         )
-        counted = run.counted(name, len(problems) * samples, "answers", stream)
+        counted = context.counted(name, len(problems) * samples, "answers", stream)
         counts: Counter[str] = Counter()
         first_failed = None
         for result in in_order(counted, problems, samples):
@@ -160,18 +170,18 @@ def _ask(
         out.summary |= {"errored": counts["errored"], "asked past a cut": counts["again"]}
 
     if (
-        run.store.exists(cell)
-        and run.store.manifest(cell).summary.get("errored")
-        and not run.read_only
+        context.store.exists(cell)
+        and context.store.manifest(cell).summary.get("errored")
+        and not context.read_only
     ):
-        run.progress.note(f"{name}: some calls failed before; they are asked again.")
-        run.store.discard(cell)
-    run.cell(cell, name, {"responses": Response, "not_asked": NotAsked}, make)
-    responses = run.store.rows(cell, "responses", Response)
-    run.store.check_in_order(
+        context.progress.note(f"{name}: some calls failed before; they are asked again.")
+        context.store.discard(cell)
+    context.cell(cell, name, {"responses": Response, "not_asked": NotAsked}, make)
+    responses = context.store.rows(cell, "responses", Response)
+    context.store.check_in_order(
         cell, "responses", (r.problem_id for r in responses), (p.id for p in problems)
     )
-    not_asked = run.store.rows(cell, "not_asked", NotAsked)
+    not_asked = context.store.rows(cell, "not_asked", NotAsked)
     return replace(blank, responses=responses, not_asked=not_asked)
 
 

@@ -47,7 +47,7 @@ from potstill.store.tables import beside
 
 if TYPE_CHECKING:
     from potstill.ledger.ledger import Ledger
-    from potstill.pipeline.context import Run
+    from potstill.pipeline.context import Context
     from potstill.pipeline.outputs import Answers, Made, StudentCell
     from potstill.study.schema import PublishedFigure, Study
 
@@ -61,37 +61,37 @@ __all__ = [
 ]
 
 
-def write_report(run: Run, result: Made) -> dict[str, Any]:
+def write_report(context: Context, result: Made) -> dict[str, Any]:
     """Return the report as plain data, after it was written beneath the study's directory."""
     import json
 
-    with run.progress.stage("report", 1, "page") as bar:
-        page = build_report(report_data(run, result), run.directory)
+    with context.progress.stage("report", 1, "page") as bar:
+        page = build_report(report_data(context, result), context.directory)
         bar.advance()
     report: dict[str, Any] = json.loads((page.parent / "report.json").read_text("utf-8"))
     return report
 
 
-def report_data(run: Run, result: Made) -> ReportData:
+def report_data(context: Context, result: Made) -> ReportData:
     """Return every number and sentence of the report."""
-    problems = scored_groups(run.study, result.problems)
+    problems = scored_groups(context.study, result.problems)
     answers = answered(result.answers, problems)
     taught = result.taught
     gates = tuple(
         gate_rows(
-            result.problems, taught.responses, taught.verdicts, result.lessons, run.study.gates
+            result.problems, taught.responses, taught.verdicts, result.lessons, context.study.gates
         )
     )
-    primary = run.study.primary or (run.study.levels[0].value, "base")
+    primary = context.study.primary or (context.study.levels[0].value, "base")
     conditions = {a.condition.condition_id: a.condition for a in (result.taught, *result.answers)}
     return ReportData.of(
-        run.study.name,
+        context.study.name,
         evaluate(answers, conditions, primary=primary),
         conditions=tuple(conditions.values()),
         corpus=_corpus(result),
-        reproduction=_reproduction(run, result),
+        reproduction=_reproduction(context, result),
         training=tuple(_curve(cell) for cell in result.students),
-        calls=call_counts(run.ledger),
+        calls=call_counts(context.ledger),
         causes=tuple(_causes(result, problems)),
         unread=unread_solvers(result.answers),
         grader=_grader(result),
@@ -99,8 +99,8 @@ def report_data(run: Run, result: Made) -> ReportData:
         gates=tuple(gate_totals(gates, taught.responses, result.lessons)),
         gate_rows=gates,
         notes=_notes(result),
-        description=run.study.about,
-        published=tuple((x.who, _published(x)) for x in run.study.published),
+        description=context.study.about,
+        published=tuple((x.who, _published(x)) for x in context.study.published),
         cases=make_cases(result, problems),
         cases_of=len(result.problems),
     )
@@ -315,18 +315,18 @@ def _overlap(result: Made) -> tuple[OverlapPair, ...]:
     return tuple(rows)
 
 
-def _reproduction(run: Run, result: Made) -> Reproduction:
-    backend = ("mlx", "mlx-lm") if run.study.student.backend == "mlx" else ("torch", "peft")
+def _reproduction(context: Context, result: Made) -> Reproduction:
+    backend = ("mlx", "mlx-lm") if context.study.student.backend == "mlx" else ("torch", "peft")
     names = ("potstill", *backend, "transformers", "math-verify")
     return Reproduction(
-        command=f"potstill run study.yaml --out {run.directory.name}",
+        command=f"potstill run study.yaml --out {context.directory.name}",
         versions={"python": platform.python_version()} | {name: version(name) for name in names},
         hashes={
-            "study": content_hash(run.study.model_dump(mode="json")),
+            "study": content_hash(context.study.model_dump(mode="json")),
             "problems": content_hash(result.problems),
-            "base": run.base_hash,
+            "base": context.base_hash,
         },
-        seeds=tuple(run.study.seeds),
+        seeds=tuple(context.study.seeds),
     )
 
 

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 from potstill.errors import StoreError
 from potstill.ledger.ledger import Ledger
 from potstill.lessons.listing import GateRow, gate_rows
-from potstill.pipeline.context import Run, Unfinished, base_path_of
+from potstill.pipeline.context import Unfinished, base_path_of
 from potstill.pipeline.outputs import Answers, Made, StudentCell
-from potstill.pipeline.run import evaluate, go_through, open_run, run_study
+from potstill.pipeline.run import Run, evaluate, go_through, open_run, run_study
 from potstill.progress import Bar, Progress, quiet
 from potstill.records import Excluded, Lesson, Problem, Response, Split, Verdict
 from potstill.report.numbers import values, written

@@ -25,7 +25,7 @@ from potstill.store.atomic import versions_of, write_json
 from potstill.store.untrusted import stays_inside
 
 if TYPE_CHECKING:
-    from potstill.pipeline.context import Run
+    from potstill.pipeline.context import Context
     from potstill.study.schema import Agent, Study
 
 __all__ = ["LOCK_FILE", "deciding", "file_sha256", "read_lock", "write_lock"]
@@ -45,7 +45,7 @@ _TOLD_APART = {
 }
 
 
-def write_lock(run: Run) -> Path:
+def write_lock(context: Context) -> Path:
     """Return the path of the lock of a run that has just written its report.
 
     ``decides`` is :func:`deciding`; ``artifacts`` the sha256 of every manifest that the report
@@ -54,24 +54,24 @@ def write_lock(run: Run) -> Path:
     """
     from potstill.pipeline.context import VERSION
 
-    replies, digest = run.ledger.digest()
+    replies, digest = context.ledger.digest()
     lock = {
         "format_version": FORMAT_VERSION,
-        "study": run.study.name,
-        "decides": deciding(run.study, run.directory, run.base_hash),
-        "prices": _prices(run.study),
+        "study": context.study.name,
+        "decides": deciding(context.study, context.directory, context.base_hash),
+        "prices": _prices(context.study),
         "versions": {"python": platform.python_version()} | versions_of(_PACKAGES),
         "stages": VERSION,
         "machine": {
             "system": platform.system(),
             "processor": platform.machine(),
             "cores": os.cpu_count(),
-            "device": _device(run.study),
+            "device": _device(context.study),
         },
-        "artifacts": _artifacts(run),
+        "artifacts": _artifacts(context),
         "ledger": {"replies": replies, "sha256": digest},
     }
-    path = run.directory / LOCK_FILE
+    path = context.directory / LOCK_FILE
     write_json(path, lock | {"sha256": content_hash(lock)})
     return path
 
@@ -153,15 +153,15 @@ def _check_shape(lock: Mapping[str, Any]) -> None:
             raise ValueError(f"{name!r} is no artifact of a study")
 
 
-def _artifacts(run: Run) -> dict[str, str]:
+def _artifacts(context: Context) -> dict[str, str]:
     found = {
-        f"cells/{cell.stage}/{cell.key}/manifest.json": run.store.digest(cell)
-        for cell in dict.fromkeys(run.used)
+        f"cells/{cell.stage}/{cell.key}/manifest.json": context.store.digest(cell)
+        for cell in dict.fromkeys(context.used)
     }
-    report = run.directory / "report"
+    report = context.directory / "report"
     for path in report.rglob("*"):
         if path.is_file():
-            found[path.relative_to(run.directory).as_posix()] = file_sha256(path)
+            found[path.relative_to(context.directory).as_posix()] = file_sha256(path)
     return dict(sorted(found.items()))
 
 

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from potstill.errors import StudyError
 from potstill.lessons.difficulty import Rating, rate_by_failures, rate_by_model
 from potstill.pipeline.asking import ask_teacher
-from potstill.pipeline.context import VERSION, Run, agent_identity
+from potstill.pipeline.context import VERSION, Context, agent_identity
 from potstill.pipeline.stages import grade_answers
 from potstill.records import Problem, Split, content_hash
 from potstill.store.cells import Cell, Filling
 from potstill.study.schema import Study
 
+if TYPE_CHECKING:
+    from potstill.pipeline.services import Agents, Graders
+
 __all__ = ["outside_difficulty", "rate", "worth_teaching"]
 
 
-def rate(run: Run, problems: Sequence[Problem]) -> Sequence[Problem]:
+def rate(
+    context: Context, agents: Agents, graders: Graders, problems: Sequence[Problem]
+) -> Sequence[Problem]:
     """Return the problems with their difficulty as a group, where the study has them rated."""
-    study = run.study
+    study = context.study
     options = study.difficulty
     if options is None:
         return problems
@@ -31,8 +37,10 @@ def rate(run: Run, problems: Sequence[Problem]) -> Sequence[Problem]:
         )
     answers = None
     if options.by == "failures":
-        answers = ask_teacher(run, problems, "difficulty", samples=study.teacher.samples)
-        answers = grade_answers(run, answers, problems)
+        answers = ask_teacher(
+            context, agents, problems, "difficulty", samples=study.teacher.samples
+        )
+        answers = grade_answers(context, agents, graders, answers, problems)
     cell = Cell.of(
         "ratings",
         by=options.by,
@@ -46,23 +54,23 @@ def rate(run: Run, problems: Sequence[Problem]) -> Sequence[Problem]:
         if answers is not None:
             ratings = rate_by_failures(problems, answers.verdicts)
         else:
-            stream = rate_by_model(run.agent("rater"), problems, "rate")
-            ratings = list(run.counted("rate", len(problems), "ratings", stream))
+            stream = rate_by_model(agents.open("rater"), problems, "rate")
+            ratings = list(context.counted("rate", len(problems), "ratings", stream))
         order = {p.id: i for i, p in enumerate(problems)}
         for rating in sorted(ratings, key=lambda x: order[x.problem_id]):
             out.add("ratings", rating)
         out.summary["errored"] = sum(x.failed for x in ratings)
 
     if (
-        run.store.exists(cell)
-        and run.store.manifest(cell).summary.get("errored")
-        and not run.read_only
+        context.store.exists(cell)
+        and context.store.manifest(cell).summary.get("errored")
+        and not context.read_only
     ):
-        run.progress.note("rate: some calls failed before; they are asked again.")
-        run.store.discard(cell)
-    run.cell(cell, "rate", {"ratings": Rating}, make)
-    rated = {x.problem_id: x.group for x in run.store.read(cell, "ratings", Rating)}
-    run.store.check_same(cell, "ratings", rated, (p.id for p in problems))
+        context.progress.note("rate: some calls failed before; they are asked again.")
+        context.store.discard(cell)
+    context.cell(cell, "rate", {"ratings": Rating}, make)
+    rated = {x.problem_id: x.group for x in context.store.read(cell, "ratings", Rating)}
+    context.store.check_same(cell, "ratings", rated, (p.id for p in problems))
     return [replace(p, groups={**p.groups, "difficulty": rated[p.id]}) for p in problems]
 
 

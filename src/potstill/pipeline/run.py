@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,11 @@ from potstill.ledger.ledger import Ledger
 from potstill.lessons.controls import is_control, make_controls
 from potstill.pipeline.asking import ask_student, ask_teacher
 from potstill.pipeline.assemble import write_report
-from potstill.pipeline.context import Run, Unfinished
+from potstill.pipeline.context import Context, Unfinished
 from potstill.pipeline.lock import write_lock
 from potstill.pipeline.outputs import MIX, Answers, AskedLevel, Made, StudentCell, Who
 from potstill.pipeline.rating import rate, worth_teaching
+from potstill.pipeline.services import Agents, ClusterWorkers, Graders, LocalModels
 from potstill.pipeline.stages import (
     UNSOLVED,
     bring_in,
@@ -40,6 +41,7 @@ from potstill.study.schema import Study
 
 __all__ = [
     "STAGES",
+    "Run",
     "carry_out",
     "go_through",
     "open_run",
@@ -52,6 +54,17 @@ __all__ = [
 STAGES = ("problems", "split", "rate", "teach", "verify", "condense", "train", "answer", "report")
 
 
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One pass over a study: what its stages stand on, and the services they take."""
+
+    context: Context
+    agents: Agents
+    graders: Graders
+    models: LocalModels
+    workers: ClusterWorkers
+
+
 def run_study(
     study: Study,
     directory: Path,
@@ -61,7 +74,7 @@ def run_study(
     read_only: bool = False,
     on: str = "",
 ) -> dict[str, Any] | None:
-    """Return the report of a study as plain data, once every stage is fresh; None if stopped
+    """Return the report of a study as plain data, once every stage is done; None if stopped
     before.
 
     ``on`` names the cluster that trains, answers and grades (``ray``, ``ray://HOST:PORT``); empty,
@@ -76,16 +89,16 @@ def run_study(
 
 
 def carry_out(run: Run, until: str = "") -> dict[str, Any] | None:
-    """Return the report of an opened run, and its lock, once every stage is fresh; None if
+    """Return the report of an opened run, and its lock, once every stage is done; None if
     stopped.
     """
-    made = Made(run.study)
+    made = Made(run.context.study)
     for stage in go_through(run, made):
         if stage == until:
             return None
-    run.end_grading()
-    report = write_report(run, made)
-    write_lock(run)
+    run.graders.close()
+    report = write_report(run.context, made)
+    write_lock(run.context)
     return report
 
 
@@ -96,11 +109,13 @@ def open_run(
     stack: ExitStack,
     *,
     read_only: bool = False,
+    only_ledger: bool = False,
+    base_at: str = "",
     on: str = "",
 ) -> Run:
     """Return a run over a study's directory, its only writer unless ``read_only``.
 
-    It is closed with the stack.
+    It is closed with the stack. ``only_ledger`` and ``base_at`` are the context's.
     """
     if on:
         from potstill.cluster.session import check_place
@@ -114,7 +129,12 @@ def open_run(
         storage = open_storage(study.cluster, directory) if on else None
         recover_replies(directory, ledger, storage)
         _write_snapshot(study, store, directory)
-    return Run(study, directory, store, ledger, progress, stack, read_only, on=on, storage=storage)
+    context = Context(
+        study, directory, store, ledger, progress, read_only, only_ledger, base_at, on, storage
+    )
+    workers = ClusterWorkers(context, stack)
+    graders = Graders(context, stack, workers)
+    return Run(context, Agents(context, stack), graders, LocalModels(context, workers), workers)
 
 
 def read_lessons(run: Run) -> Made:
@@ -124,7 +144,7 @@ def read_lessons(run: Run) -> Made:
 
 def read_stages(run: Run, until: str) -> Made:
     """Return what the stages up to one make, made now where it is not there."""
-    made = Made(run.study)
+    made = Made(run.context.study)
     for stage in go_through(run, made):
         if stage == until:
             break
@@ -133,19 +153,20 @@ def read_stages(run: Run, until: str) -> Made:
 
 def go_through(run: Run, made: Made) -> Iterator[str]:
     """Yield each stage of STAGES but the report, in order, once ``made`` holds what it made."""
-    study = run.study
-    made.problems, made.excluded = bring_in(run)
+    context, agents, graders = run.context, run.agents, run.graders
+    study = context.study
+    made.problems, made.excluded = bring_in(context)
     yield "problems"
-    made.splits, made.pairs = split_up(run, made.problems)
+    made.splits, made.pairs = split_up(context, run.workers, made.problems)
     yield "split"
-    made.problems = rate(run, made.problems)
+    made.problems = rate(context, agents, graders, made.problems)
     yield "rate"
     asked = worth_teaching(study, made.in_split(Split.TRAIN, Split.VALID))
-    made.taught = ask_teacher(run, asked, "train", samples=study.teacher.samples)
+    made.taught = ask_teacher(context, agents, asked, "train", samples=study.teacher.samples)
     yield "teach"
-    made.taught = grade_answers(run, made.taught, asked)
+    made.taught = grade_answers(context, agents, graders, made.taught, asked)
     yield "verify"
-    made.lessons, chosen = make_lessons(run, made.taught, asked)
+    made.lessons, chosen = make_lessons(context, agents, graders, run.models, made.taught, asked)
     made.chosen = with_controls(run, chosen, asked)
     yield "condense"
     made.students = train(run, made)
@@ -169,8 +190,8 @@ def with_controls(
     run: Run, chosen: Mapping[str, Sequence[Lesson]], problems: Sequence[Problem]
 ) -> Mapping[str, Sequence[Lesson]]:
     """Return the lessons chosen by level, and beside them those of the study's controls."""
-    controls = [x for x in run.study.variants if is_control(x)]
-    return {**chosen, **make_controls(chosen, controls, problems, run.count_tokens)}
+    controls = [x for x in run.context.study.variants if is_control(x)]
+    return {**chosen, **make_controls(chosen, controls, problems, run.models.count_tokens)}
 
 
 def train(run: Run, made: Made) -> list[StudentCell]:
@@ -178,7 +199,7 @@ def train(run: Run, made: Made) -> list[StudentCell]:
     heldout = (i for i, split in made.splits.items() if split is Split.HELDOUT)
     leaks = (xy for p in made.pairs if p.leaks for xy in ((p.a_id, p.b_id), (p.b_id, p.a_id)))
     refuse_seen(heldout, made.trained_ids(), leaks)
-    return train_students(run, made.chosen, made.by_split())
+    return train_students(run.context, run.models, run.workers, made.chosen, made.by_split())
 
 
 def evaluate(
@@ -192,33 +213,37 @@ def evaluate(
 
     The base answers once for each of ``levels``, and the mixed student beside it at its own.
     """
+    context, agents = run.context, run.agents
+    study = context.study
     single = [x for x in students if x.student.variant != MIX]
     mixed = [x for x in students if x.student.variant == MIX]
     found: list[Answers] = []
     missing = 0
     who: list[Who] = [(x, None) for x in (None, *single)]
     who += [
-        (x, level)
-        for level in levels
-        for x in (None, *(mixed if level.level in run.study.mix else ()))
+        (x, level) for level in levels for x in (None, *(mixed if level.level in study.mix else ()))
     ]
     labels = [p.source for p in asked]
     sets = {
         s.label: part(asked, [i for i, label in enumerate(labels) if label == s.label])
-        for s in run.study.problems
+        for s in study.problems
     }
-    if run.on and not run.read_only:
-        answer_ahead(run, who, sets.values())
+    if context.on and not context.read_only:
+        answer_ahead(context, run.workers, who, sets.values())
     for name, problems in sets.items():
         if not problems:
             continue
         label = name if split is Split.HELDOUT else f"{name} ({split.value})"
-        makers: list[Callable[[], Answers]] = [partial(ask_teacher, run, problems, label)]
-        makers += [partial(ask_student, run, x, problems, label, level) for x, level in who]
+        makers: list[Callable[[], Answers]] = [
+            partial(ask_teacher, context, agents, problems, label)
+        ]
+        makers += [
+            partial(ask_student, context, run.models, x, problems, label, level) for x, level in who
+        ]
         solutions = UNSOLVED  # the teacher comes first
         for make in makers:
             try:
-                made = grade_answers(run, make(), problems, solutions)
+                made = grade_answers(context, agents, run.graders, make(), problems, solutions)
                 if made.role is Role.TEACHER:
                     solutions = solved(made)
                 found.append(replace(made, set=name, split=split))

@@ -19,7 +19,7 @@ from potstill.lessons.condense import condense
 from potstill.lessons.ladder import LADDER
 from potstill.lessons.recorded import Unmatched, read_recorded
 from potstill.lessons.select import select
-from potstill.pipeline.context import VERSION, Run, agent_identity, fingerprint
+from potstill.pipeline.context import VERSION, Context, agent_identity, fingerprint
 from potstill.pipeline.outputs import Answers
 from potstill.problems import read_problems
 from potstill.problems.overlap.find import find_pairs
@@ -42,6 +42,7 @@ from potstill.study.schema import Study
 
 if TYPE_CHECKING:
     from potstill.grading.verdicts import CutRule
+    from potstill.pipeline.services import Agents, ClusterWorkers, Graders, LocalModels
 
 __all__ = [
     "UNSOLVED",
@@ -77,20 +78,20 @@ class Solved:
 UNSOLVED = Solved((), "")
 
 
-def bring_in(run: Run) -> tuple[Sequence[Problem], Sequence[Excluded]]:
+def bring_in(context: Context) -> tuple[Sequence[Problem], Sequence[Excluded]]:
     """Return every problem of every source: those that may be asked, and those set aside."""
-    cell = problems_cell(run.study)
+    cell = problems_cell(context.study)
     tables = {"problems": Problem, "set_aside": Excluded}
 
     def make(out: Filling) -> None:
-        with run.progress.stage("problems", None, "problems") as bar:
-            for found in read_problems(run.study.problems, infer=infer_kind):
+        with context.progress.stage("problems", None, "problems") as bar:
+            for found in read_problems(context.study.problems, infer=infer_kind):
                 out.add("problems" if isinstance(found, Problem) else "set_aside", found)
                 bar.advance()
 
-    run.cell(cell, "problems", tables, make)
-    problems = run.store.rows(cell, "problems", Problem)
-    return problems, run.store.rows(cell, "set_aside", Excluded)
+    context.cell(cell, "problems", tables, make)
+    problems = context.store.rows(cell, "problems", Problem)
+    return problems, context.store.rows(cell, "set_aside", Excluded)
 
 
 def problems_cell(study: Study) -> Cell:
@@ -99,11 +100,13 @@ def problems_cell(study: Study) -> Cell:
     return Cell.of("problems", sources=sources, version=VERSION["problems"])
 
 
-def split_up(run: Run, problems: Sequence[Problem]) -> tuple[dict[str, Split], Sequence[Pair]]:
+def split_up(
+    context: Context, workers: ClusterWorkers, problems: Sequence[Problem]
+) -> tuple[dict[str, Split], Sequence[Pair]]:
     """Return the split of every problem, in their order, and the pairs that say the same, in one
     split.
     """
-    study = run.study
+    study = context.study
     use = {source.label: source.use for source in study.problems}
     cell = Cell.of(
         "split",
@@ -114,8 +117,8 @@ def split_up(run: Run, problems: Sequence[Problem]) -> tuple[dict[str, Split], S
     )
 
     def make(out: Filling) -> None:
-        with run.progress.stage("overlap and split", len(problems), "problems") as bar:
-            pairs = find_pairs(problems, sketchers=run.sketchers(len(problems)))
+        with context.progress.stage("overlap and split", len(problems), "problems") as bar:
+            pairs = find_pairs(problems, sketchers=workers.sketchers(len(problems)))
             splits = split(problems, study.split, pairs, use)
             bar.advance(len(problems))
         for problem in problems:
@@ -123,12 +126,12 @@ def split_up(run: Run, problems: Sequence[Problem]) -> tuple[dict[str, Split], S
         for pair in pairs:
             out.add("pairs", pair)
 
-    run.cell(cell, "overlap and split", {"sides": Side, "pairs": Pair}, make)
-    rows = run.store.rows(cell, "sides", Side)
-    run.store.check_same(cell, "sides", (x.problem_id for x in rows), (p.id for p in problems))
+    context.cell(cell, "overlap and split", {"sides": Side, "pairs": Pair}, make)
+    rows = context.store.rows(cell, "sides", Side)
+    context.store.check_same(cell, "sides", (x.problem_id for x in rows), (p.id for p in problems))
     splits = {row.problem_id: row.split for row in rows}
-    pairs = run.store.rows(cell, "pairs", Pair)
-    run.store.check_ids(cell, "pairs", (x for p in pairs for x in (p.a_id, p.b_id)), splits)
+    pairs = context.store.rows(cell, "pairs", Pair)
+    context.store.check_ids(cell, "pairs", (x for p in pairs for x in (p.a_id, p.b_id)), splits)
     return splits, pairs
 
 
@@ -139,17 +142,22 @@ def solved(answers: Answers) -> Solved:
 
 
 def grade_answers(
-    run: Run, answers: Answers, problems: Sequence[Problem], solutions: Solved = UNSOLVED
+    context: Context,
+    agents: Agents,
+    graders: Graders,
+    answers: Answers,
+    problems: Sequence[Problem],
+    solutions: Solved = UNSOLVED,
 ) -> Answers:
     """Return the same answers with a verdict on each: the symbolic check, and the verifier model.
 
     ``solutions`` tell no right answer from a wrong one, only the cause of a wrong one.
     """
-    study = run.study
+    study = context.study
     agent = study.verifier if study.verify != "symbolic" else None
     # A teacher's trace that is cut is never whole, whatever it stated.
     cut: CutRule = "truncated" if answers.role is Role.TEACHER else study.evaluation.cut
-    rulings = Rulings.load(run.directory / "rulings.jsonl")
+    rulings = Rulings.load(context.directory / "rulings.jsonl")
     cell = Cell.of(
         "verdicts",
         responses=content_hash(answers.responses),
@@ -169,22 +177,22 @@ def grade_answers(
         pairs, again = tee(beside(problems, answers.responses))
         verdicts = verify(
             pairs,
-            pool=run.pool(),
-            judge=run.agent("verifier") if agent else None,
+            pool=graders.open(),
+            judge=agents.open("verifier") if agent else None,
             mode=study.verify,
             stage="verify",
             rulings=rulings,
             forms=study.forms,
             cut=cut,
         )
-        counted = run.counted(name, len(answers.responses), "verdicts", verdicts)
+        counted = context.counted(name, len(answers.responses), "verdicts", verdicts)
         right = _solution_of_each(again, problems, solutions.responses)
         for verdict, (problem, response, solution) in zip(counted, right, strict=True):
             out.add("verdicts", with_cause(problem, _trace(response), verdict, solution))
 
-    run.cell(cell, name, {"verdicts": Verdict}, make)
-    verdicts = run.store.rows(cell, "verdicts", Verdict)
-    run.store.check_same(
+    context.cell(cell, name, {"verdicts": Verdict}, make)
+    verdicts = context.store.rows(cell, "verdicts", Verdict)
+    context.store.check_same(
         cell,
         "verdicts",
         ((v.response_id, v.problem_id) for v in verdicts),
@@ -214,12 +222,17 @@ def _trace(response: Response) -> str:
 
 
 def make_lessons(
-    run: Run, taught: Answers, problems: Sequence[Problem]
+    context: Context,
+    agents: Agents,
+    graders: Graders,
+    models: LocalModels,
+    taught: Answers,
+    problems: Sequence[Problem],
 ) -> tuple[Sequence[Lesson], Mapping[str, Sequence[Lesson]]]:
     """Return every lesson with its flags, by problem and level, and those chosen to train on by
     level.
     """
-    study = run.study
+    study = context.study
     parents = _verified(taught)
     source: Any = fingerprint(study.recorded.model_dump(mode="json")) if study.recorded else ""
     if study.condenser:
@@ -231,17 +244,17 @@ def make_lessons(
         levels=list(study.levels),
         ladder=content_hash(list(LADDER)),
         gates=study.gates.model_dump(mode="json"),
-        base=run.base_hash,
+        base=context.base_hash,
         version=VERSION["lessons"],
     )
 
     def make(out: Filling) -> None:
-        for found in _lessons(run, parents, problems):
+        for found in _lessons(context, agents, graders, models, parents, problems):
             out.add("lessons" if isinstance(found, Lesson) else "unmatched", found)
 
-    run.cell(cell, "condense", {"lessons": Lesson, "unmatched": Unmatched}, make)
-    lessons = run.store.rows(cell, "lessons", Lesson)
-    run.store.check_in_order(
+    context.cell(cell, "condense", {"lessons": Lesson, "unmatched": Unmatched}, make)
+    lessons = context.store.rows(cell, "lessons", Lesson)
+    context.store.check_in_order(
         cell, "lessons", (x.problem_id for x in lessons), (p.id for p in problems)
     )
     return lessons, select(lessons, study.levels, study.require).by_level
@@ -262,39 +275,49 @@ def _verified(taught: Answers) -> Sequence[Response]:
 
 
 def _lessons(
-    run: Run, parents: Sequence[Response], problems: Sequence[Problem]
+    context: Context,
+    agents: Agents,
+    graders: Graders,
+    models: LocalModels,
+    parents: Sequence[Response],
+    problems: Sequence[Problem],
 ) -> Iterator[Lesson | Unmatched]:
     """Yield the lessons by problem and level."""
-    study = run.study
+    study = context.study
     if study.recorded:
         recorded = read_recorded(
             study.recorded,
             problems,
-            grade=run.pool().grade,
-            count_tokens=run.count_tokens,
+            grade=graders.open().grade,
+            count_tokens=models.count_tokens,
             gates=study.gates,
         )
-        yield from run.counted("recorded levels", None, "lessons", recorded)
+        yield from context.counted("recorded levels", None, "lessons", recorded)
         return
     if study.condenser is None:
         raise InputError("the study has neither a condenser nor recorded levels; add one of them.")
     total = len(parents) * (1 + len(study.levels))
-    yield from run.counted("condense", total, "lessons", _condensed(run, parents, problems))
+    lessons = _condensed(study, agents, graders, models, parents, problems)
+    yield from context.counted("condense", total, "lessons", lessons)
 
 
 def _condensed(
-    run: Run, parents: Sequence[Response], problems: Sequence[Problem]
+    study: Study,
+    agents: Agents,
+    graders: Graders,
+    models: LocalModels,
+    parents: Sequence[Response],
+    problems: Sequence[Problem],
 ) -> Iterator[Lesson]:
     """Yield the lessons that a condenser makes, some thousands of problems at a time."""
-    study = run.study
     assert study.condenser is not None
     for pairs in in_batches(beside(problems, parents), _CONDENSED_TOGETHER):
         lessons = condense(
             pairs,
-            condenser=run.agent("condenser"),
+            condenser=agents.open("condenser"),
             levels=study.levels,
-            grade=run.pool().grade,
-            count_tokens=run.count_tokens,
+            grade=graders.open().grade,
+            count_tokens=models.count_tokens,
             stage="condense",
             sampling=study.condenser.sampling,
             options=study.gates,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from potstill.chat import render_asks, render_messages
 from potstill.cluster.answers import Questions
 from potstill.pipeline.asking import student_answers, student_condition
-from potstill.pipeline.context import VERSION, Run, Unfinished
+from potstill.pipeline.context import VERSION, Context, Unfinished
 from potstill.pipeline.outputs import MIX, AskedLevel, StudentCell, Who
 from potstill.records import Lesson, Level, Problem, Split, content_hash
 from potstill.store.cells import Cell
@@ -21,6 +21,7 @@ from potstill.training.student_folder import read_history, read_student
 from potstill.training.validation import Validation, ValidationQuestion
 
 if TYPE_CHECKING:
+    from potstill.pipeline.services import ClusterWorkers, LocalModels
     from potstill.progress import Bar
     from potstill.training.grid import Job, OnStep
     from potstill.training.records import StepReport, TrainedCell
@@ -33,39 +34,43 @@ _Sets = tuple[tuple[Example, ...], tuple[Example, ...]]
 
 
 def train_students(
-    run: Run, chosen: Mapping[str, Sequence[Lesson]], by_split: BySplit
+    context: Context,
+    models: LocalModels,
+    workers: ClusterWorkers,
+    chosen: Mapping[str, Sequence[Lesson]],
+    by_split: BySplit,
 ) -> list[StudentCell]:
     """Return one student for every level, control and seed, those trained now that were not there.
 
     The mixed student, where the study has one, learns all its levels, each under its own prompt.
     Raises StoreError for a student that is no longer as it was trained.
     """
-    grid = plan_grid(run, chosen, by_split)
-    run.used += [cell for cell, _ in grid]
-    missing = [(cell, job) for cell, job in grid if not run.store.exists(cell)]
-    if missing and run.read_only:
+    grid = plan_grid(context, chosen, by_split)
+    context.used.extend(cell for cell, _ in grid)
+    missing = [(cell, job) for cell, job in grid if not context.store.exists(cell)]
+    if missing and context.read_only:
         raise Unfinished(f"{len(missing)} of {len(grid)} students are not trained yet.")
     if len(missing) < len(grid):
-        run.progress.up_to_date("train", f"{len(grid) - len(missing)} of {len(grid)} students")
-    if not run.read_only:
+        context.progress.up_to_date("train", f"{len(grid) - len(missing)} of {len(grid)} students")
+    if not context.read_only:
         for cell in {cell for cell, _ in grid} - {cell for cell, _ in missing}:
-            run.store.verify(cell)
+            context.store.verify(cell)
     if missing:
-        _train(run, missing, [job for _, job in grid])
-    folders = [run.store.folder(cell) for cell, _ in grid]
+        _train(context, models, workers, missing, [job for _, job in grid])
+    folders = [context.store.folder(cell) for cell, _ in grid]
     return [StudentCell(read_student(f), f, read_history(f)) for f in folders]
 
 
 def plan_grid(
-    run: Run, chosen: Mapping[str, Sequence[Lesson]], by_split: BySplit
+    context: Context, chosen: Mapping[str, Sequence[Lesson]], by_split: BySplit
 ) -> list[tuple[Cell, Job]]:
     """Return every cell of the grid with the job that trains it, variant by variant, seed by
     seed.
     """
     return [
-        _plan(run, variant, seed, sets, validation)
-        for variant, (sets, validation) in _variants(run, chosen, by_split)
-        for seed in run.study.seeds
+        _plan(context, variant, seed, sets, validation)
+        for variant, (sets, validation) in _variants(context, chosen, by_split)
+        for seed in context.study.seeds
     ]
 
 
@@ -79,7 +84,12 @@ def levels_to_ask(
     ]
 
 
-def answer_ahead(run: Run, who: Sequence[Who], sets: Iterable[Sequence[Problem]]) -> None:
+def answer_ahead(
+    context: Context,
+    workers: ClusterWorkers,
+    who: Sequence[Who],
+    sets: Iterable[Sequence[Problem]],
+) -> None:
     """Have a cluster's workers answer all that base and students will be asked.
 
     All at once, so that no worker waits for the last answer of each student.
@@ -87,16 +97,16 @@ def answer_ahead(run: Run, who: Sequence[Who], sets: Iterable[Sequence[Problem]]
     questions = []
     for problems in sets:
         for student, asked in who:
-            cell, blank = student_answers(run, student, problems, "", asked)
-            if problems and not run.store.exists(cell):
+            cell, blank = student_answers(context, student, problems, "", asked)
+            if problems and not context.store.exists(cell):
                 asks = render_asks(problems, blank.condition)
                 folder = student.folder if student else None
                 questions.append(Questions(blank.name, folder, asks, len(problems)))
     if not questions:
         return
     total = sum(x.count for x in questions)
-    with run.progress.stage(f"answer · {len(questions)} times", total, "answers") as bar:
-        run.answering().fill(questions, "answer", bar.advance)
+    with context.progress.stage(f"answer · {len(questions)} times", total, "answers") as bar:
+        workers.answering().fill(questions, "answer", bar.advance)
 
 
 def examples(
@@ -116,31 +126,31 @@ def examples(
 
 
 def _variants(
-    run: Run, chosen: Mapping[str, Sequence[Lesson]], by_split: BySplit
+    context: Context, chosen: Mapping[str, Sequence[Lesson]], by_split: BySplit
 ) -> Iterator[tuple[str, tuple[_Sets, Validation | None]]]:
-    study = run.study
+    study = context.study
     valid_problems = by_split[Split.VALID]
-    validation = _validation(run, valid_problems, [None])
+    validation = _validation(context, valid_problems, [None])
     for variant in study.variants:
         yield variant, (_sets(study, chosen[variant], by_split), validation)
     if study.mix:
         asked = levels_to_ask(chosen, study.mix)
         parts = [_sets(study, chosen[a.level], by_split, a) for a in asked]
         train, valid = (tuple(x for part in parts for x in part[side]) for side in (0, 1))
-        yield MIX, ((train, valid), _validation(run, valid_problems, asked))
+        yield MIX, ((train, valid), _validation(context, valid_problems, asked))
 
 
 def _validation(
-    run: Run, problems: Sequence[Problem], levels: Sequence[AskedLevel | None]
+    context: Context, problems: Sequence[Problem], levels: Sequence[AskedLevel | None]
 ) -> Validation | None:
     """Return every validation problem asked as it would be in the evaluation, greedily."""
-    if run.recipe.select_by != "accuracy":
+    if context.recipe.select_by != "accuracy":
         return None
-    prompts = [student_condition(run.study, "", asked) for asked in levels]
+    prompts = [student_condition(context.study, "", asked) for asked in levels]
     questions = [
         ValidationQuestion(p, render_messages(p, prompt)) for prompt in prompts for p in problems
     ]
-    return Validation(tuple(questions), replace(run.study.evaluation.sampling, temperature=0.0))
+    return Validation(tuple(questions), replace(context.study.evaluation.sampling, temperature=0.0))
 
 
 def _sets(
@@ -154,34 +164,34 @@ def _sets(
 
 
 def _plan(
-    run: Run, variant: str, seed: int, sets: _Sets, validation: Validation | None
+    context: Context, variant: str, seed: int, sets: _Sets, validation: Validation | None
 ) -> tuple[Cell, Job]:
     from potstill.training.grid import Job
     from potstill.training.records import GridCell
 
-    recipe = run.recipe
-    kinds = run.study.kinds if validation else {}
+    recipe = context.recipe
+    kinds = context.study.kinds if validation else {}
     decides = [*sets, *([validation] if validation else []), *([kinds] if kinds else [])]
     data_hash = content_hash(decides)
     cell = Cell.of(
         "student",
         data=data_hash,
         recipe=recipe.recipe_hash,
-        base=run.base_hash,
-        backend=run.study.student.backend,
+        base=context.base_hash,
+        backend=context.study.student.backend,
         variant=variant,
         seed=seed,
         version=VERSION["student"],
     )
-    where = run.store.folder(cell)
+    where = context.store.folder(cell)
     job = Job(
         GridCell(variant, seed),
         *sets,
         recipe,
         where,
         data_hash,
-        run.study.levers,
-        tuple(run.study.training_log),
+        context.study.levers,
+        tuple(context.study.training_log),
         validation,
         kinds,
     )
@@ -207,45 +217,58 @@ class _Told:
             del self._speeds[report.cell]
 
 
-def _train(run: Run, missing: Sequence[tuple[Cell, Job]], grid: Sequence[Job]) -> None:
+def _train(
+    context: Context,
+    models: LocalModels,
+    workers: ClusterWorkers,
+    missing: Sequence[tuple[Cell, Job]],
+    grid: Sequence[Job],
+) -> None:
     """Train the missing cells of the grid, each kept as soon as it is done."""
-    check_trackers(run.study.training_log)
+    check_trackers(context.study.training_log)
     cell_of = {job.out: cell for cell, job in missing}
     steps = sum(job.recipe.steps for _, job in missing)
     name = f"train · {len(missing)} students"
-    with run.progress.stage(name, steps, "steps") as bar:
+    with context.progress.stage(name, steps, "steps") as bar:
         told = _Told(bar)
         jobs = [job for _, job in missing]
-        for job, trained in _trained(run, jobs, grid, told.step):
+        for job, trained in _trained(context, models, workers, jobs, grid, told.step):
             summary = {
                 "chosen step": trained.student.chosen_step,
                 "too long": len(trained.too_long),
             }
-            run.store.adopt(cell_of[job.out], summary=summary)
+            context.store.adopt(cell_of[job.out], summary=summary)
             if trained.too_long:
-                run.progress.note(
+                context.progress.note(
                     f"{job.cell}: {len(trained.too_long)} examples longer than "
                     f"{job.recipe.max_sequence_tokens} tokens were set aside"
                 )
 
 
 def _trained(
-    run: Run, jobs: Sequence[Job], grid: Sequence[Job], on_step: OnStep
+    context: Context,
+    models: LocalModels,
+    workers: ClusterWorkers,
+    jobs: Sequence[Job],
+    grid: Sequence[Job],
+    on_step: OnStep,
 ) -> Iterator[tuple[Job, TrainedCell]]:
     """Return each job of the grid with its trained cell: on the cluster that the run is on, or
     here.
     """
-    if run.on:
+    if context.on:
         from potstill.cluster.grid import train_on
 
         return train_on(
-            run.workers(),
+            workers.open(),
             jobs,
             grid=grid,
-            retries=run.study.cluster.retries,
+            retries=context.study.cluster.retries,
             on_step=on_step,
-            storage=run.storage,
+            storage=context.storage,
         )
     from potstill.training.grid import train_cells
 
-    return train_cells(run.base(), jobs, on_step=on_step, on_note=run.progress.note, grid=grid)
+    return train_cells(
+        models.base(), jobs, on_step=on_step, on_note=context.progress.note, grid=grid
+    )

@@ -1,0 +1,190 @@
+"""What a run opens, each when it is first needed: agents, graders, local models, cluster workers.
+
+A stage takes those it uses; all of them end with the stack they were opened on.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from potstill.chat import never
+from potstill.cluster.overlap import FEWEST, ClusterSketchers
+from potstill.grading.plugins import kind_settings
+from potstill.pipeline.agents import options_of
+from potstill.plugins import SOLVERS, load_plugin
+from potstill.problems.overlap.neighbours import Sketchers
+from potstill.solvers.local import LocalSolver
+
+if TYPE_CHECKING:
+    from potstill.chat import Solver
+    from potstill.cluster.answers import ClusterAnswering
+    from potstill.cluster.worker_pool import WorkerPool
+    from potstill.grading import GradingPool
+    from potstill.models.model import LanguageModel
+    from potstill.pipeline.context import Context
+
+__all__ = ["Agents", "ClusterWorkers", "Graders", "LocalModels"]
+
+
+class Agents:
+    """The solvers that play a study's roles."""
+
+    def __init__(self, context: Context, stack: ExitStack) -> None:
+        self._context = context
+        self._stack = stack
+        self._opened: dict[str, Solver] = {}
+
+    def open(self, role: str) -> Solver:
+        """Return the solver that plays a role: teacher, verifier, condenser or rater."""
+        if role not in self._opened:
+            context = self._context
+            agent = context.study.agents()[role]
+            options = options_of(agent)
+            module = load_plugin(SOLVERS, agent.solver)
+            if context.only_ledger:
+                from potstill.solvers.ledger_solver import KeptReplies
+
+                self._opened[role] = KeptReplies.of(module, options, context.ledger)
+                return self._opened[role]
+            stop = never if context.study.budget_usd is None else context.budget().stop
+            opened = module.open_solver(options, context.ledger, stop=stop)
+            self._opened[role] = self._stack.enter_context(opened)
+        return self._opened[role]
+
+
+class ClusterWorkers:
+    """The workers of the cluster that a run is on, and what they do for it."""
+
+    def __init__(self, context: Context, stack: ExitStack) -> None:
+        self._context = context
+        self._stack = stack
+        self._workers: WorkerPool | None = None
+        self._answering: ClusterAnswering | None = None
+
+    def open(self) -> WorkerPool:
+        """Return the workers, called for at the first need."""
+        if self._workers is None:
+            from potstill.cluster.spec import BaseSpec
+            from potstill.cluster.worker_pool import open_worker_pool
+
+            context = self._context
+            student, options = context.study.student, context.study.cluster
+            storage = context.storage
+            spec = BaseSpec(
+                context.base_path,
+                student.precision,
+                student.device,
+                student.backend,
+                context.base_hash,
+                Path() if storage else context.directory.resolve(),
+                options.cpus,
+                storage.spec if storage else None,
+                context.study.kinds,
+            )
+            workers = open_worker_pool(context.on, spec, options, context.progress.note)
+            self._workers = self._stack.enter_context(workers)
+        return self._workers
+
+    def answering(self) -> ClusterAnswering:
+        """Return what answers for base and students on the cluster."""
+        if self._answering is None:
+            from potstill.cluster.answers import ClusterAnswering
+
+            context = self._context
+            self._answering = ClusterAnswering(
+                context.ledger,
+                context.directory,
+                self.open,
+                context.study.cluster,
+                base_hash=context.base_hash,
+                precision=context.study.student.precision,
+                batch_size=context.study.evaluation.batch_size,
+                note=context.progress.note,
+                storage=context.storage,
+            )
+        return self._answering
+
+    def sketchers(self, problems: int) -> Sketchers:
+        """Return who audits the overlap of so many problems: the workers, where they gain by it."""
+        if not self._context.on or problems < FEWEST:
+            return Sketchers()
+        return ClusterSketchers(self.open, self._context.study.cluster.retries)
+
+
+class Graders:
+    """The processes, or the cluster's workers, that compare answers."""
+
+    def __init__(self, context: Context, stack: ExitStack, workers: ClusterWorkers) -> None:
+        self._context = context
+        self._stack = stack
+        self._workers = workers
+        self._pool: GradingPool | None = None
+
+    def open(self) -> GradingPool:
+        """Return the grading pool, started at the first need."""
+        if self._pool is None:
+            from potstill.cluster.grading import ClusterPool
+            from potstill.grading import GradingPool
+
+            study = self._context.study
+            kinds = kind_settings(study.kinds)
+            pool = (
+                ClusterPool(self._workers.open, study.cluster.retries, kinds)
+                if self._context.on
+                else GradingPool(kinds=kinds)
+            )
+            self._pool = self._stack.enter_context(pool)
+        return self._pool
+
+    def close(self) -> None:
+        """End the grading processes; the next need starts others."""
+        if self._pool is not None:
+            self._pool.close()
+            self._pool = None
+
+
+class LocalModels:
+    """The student's base model, its tokenizer, and solvers over base and students."""
+
+    def __init__(self, context: Context, workers: ClusterWorkers) -> None:
+        self._context = context
+        self._workers = workers
+        self._base: LanguageModel | None = None
+        self._tokenizer: Any = None
+
+    def base(self) -> LanguageModel:
+        """Return the base model, loaded at the first need."""
+        if self._base is None:
+            from potstill.models.opening import load_language_model
+
+            student = self._context.study.student
+            self._base = load_language_model(
+                self._context.base_path, student.precision, student.device, student.backend
+            )
+        return self._base
+
+    def count_tokens(self, text: str) -> int:
+        """Return the student tokens of a text; the base need not be loaded for it."""
+        if self._tokenizer is None:
+            from potstill.models.torch_base import find_model_folder, load_tokenizer
+
+            self._tokenizer = load_tokenizer(find_model_folder(self._context.base_path))
+        ids: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]
+        return len(ids)
+
+    def solver(self, adapter: Path | None, name: str) -> Solver:
+        """Return the base model, with a student's adapter if one is given, as a solver."""
+        if self._context.on:
+            from potstill.cluster.answers import ClusterSolver
+
+            return ClusterSolver(self._workers.answering(), adapter, name)
+
+        return LocalSolver(
+            self.base(),
+            adapter,
+            self._context.ledger,
+            solver_id=name,
+            batch_size=self._context.study.evaluation.batch_size,
+        )
