@@ -109,17 +109,24 @@ def run(
     ] = None,
     until: Annotated[str, typer.Option(help="Stop after this stage.", show_default=False)] = "",
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Validate, print every setting and the calls; stop.")
+        bool, typer.Option("--dry-run", help="Check, print problems, calls and settings; stop.")
+    ] = False,
+    every_setting: Annotated[
+        bool, typer.Option("--all", help="With --dry-run: the settings at their default too.")
     ] = False,
     on: Annotated[str, typer.Option(help="ray, or ray://HOST:PORT.  [default: this process]")] = "",
 ) -> None:
     """Run every part of a study that is not fresh; run it again to go on after a stop."""
+    from potstill.errors import InputError
     from potstill.study.schema import default_directory, load_study
 
+    if every_setting and not dry_run:
+        raise InputError("--all shows the settings of a dry run; give --dry-run with it.")
     if dry_run:
         from potstill.pipeline.plan import print_plan
 
-        print_plan(study, out or default_directory(load_study(study)), terminal())
+        directory = out or default_directory(load_study(study))
+        print_plan(study, directory, terminal(), every_setting=every_setting, on=on)
         return
     loaded = load_study(study)
     _run(loaded, out or default_directory(loaded), until, on)

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from potstill.grading.maths.kinds import infer_kind
 from potstill.ledger.ledger import Ledger
+from potstill.pipeline.agents import key_there
 from potstill.pipeline.estimate import Estimate, PlannedCalls, estimate
+from potstill.pipeline.preflight import check_problems, check_study
 from potstill.plugins import SOLVERS, SOURCES
 from potstill.problems import describe, guess_source, load_problems
 from potstill.problems.overlap.find import find_pairs
@@ -125,27 +127,23 @@ def _verify_why(study: Study) -> str:
     )
 
 
-def print_plan(path: Path, directory: Path, console: Console) -> None:
-    """Print the settings of a study file, its problems, and the calls it would make.
+def print_plan(
+    path: Path, directory: Path, console: Console, *, every_setting: bool = False, on: str = ""
+) -> None:
+    """Print the problems of a study, the calls it would make, and its settings.
 
     Where ``directory`` has a ledger, tokens and dollars are of what it lacks, measured from it.
+    Settings left at their default are printed where ``every_setting`` asks for them. Raises
+    StudyError for what would stop a run before anyone is asked; nothing is sent.
     """
-    from rich.table import Table
-
     study = load_study(path)
-    table = Table(title=f"{study.name}: every setting", title_justify="left", box=None)
-    for head in ("setting", "value", "from"):
-        table.add_column(head, overflow="fold")
-    for row in settings(study, read_study(path)):
-        style = "dim" if row.origin == "default" else ""
-        value = literal(row.value.replace("\n", "\\n"))
-        table.add_row(literal(row.name), value, literal(row.origin), style=style)
-    console.print(table)
+    check_study(study, on=on)
     imported = load_problems(study.problems, infer=infer_kind)
+    check_problems(study, imported.problems)
     splits, calls = planned_calls(study, imported)
     reasons = Counter(item.reason.value for item in imported.excluded)
     console.print(
-        f"\n{len(imported.problems):,} problems: "
+        f"{study.name}: {len(imported.problems):,} problems: "
         + ", ".join(f"{count:,} {split}" for split, count in splits.items())
         + f"; {len(imported.excluded):,} set aside"
         + (f" ({', '.join(f'{n} {why}' for why, n in reasons.items())})" if reasons else "")
@@ -161,7 +159,31 @@ def print_plan(path: Path, directory: Path, console: Console) -> None:
             "A verifier reads such answers; potstill review shows some of them to a person.",
             highlight=False,
         )
+    for role, agent in study.agents().items():
+        found = key_there(agent)
+        if found is not None and not found[1]:
+            console.print(f"[yellow]{role}: {literal(found[0])}.[/yellow]", highlight=False)
+    _print_settings(settings(study, read_study(path)), console, every=every_setting)
     console.print("\nNothing was sent.")
+
+
+def _print_settings(rows: Sequence[Setting], console: Console, *, every: bool) -> None:
+    """Print the settings that are not at their default, and at ``every`` those that are."""
+    from rich.table import Table
+
+    shown = [row for row in rows if every or row.origin != "default"]
+    title = "every setting" if every else "settings that are not at their default"
+    table = Table(title=f"\n{title}", title_justify="left", box=None, pad_edge=False)
+    for head in ("setting", "value", "from"):
+        table.add_column(head, overflow="fold")
+    for row in shown:
+        style = "dim" if row.origin == "default" else ""
+        value = literal(row.value.replace("\n", "\\n"))
+        table.add_row(literal(row.name), value, literal(row.origin), style=style)
+    console.print(table)
+    if len(shown) < len(rows):
+        left = len(rows) - len(shown)
+        console.print(f"{left} more are at their default; --all shows them.", highlight=False)
 
 
 def _estimates(

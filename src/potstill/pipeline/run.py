@@ -21,6 +21,7 @@ from potstill.pipeline.assemble import write_report
 from potstill.pipeline.context import Context, Unfinished
 from potstill.pipeline.lock import write_lock
 from potstill.pipeline.outputs import MIX, Answers, AskedLevel, Made, StudentCell, Who
+from potstill.pipeline.preflight import check_problems, check_study
 from potstill.pipeline.rating import rate, worth_teaching
 from potstill.pipeline.services import Agents, ClusterWorkers, Graders, LocalModels
 from potstill.pipeline.stages import (
@@ -82,6 +83,8 @@ def run_study(
     """
     if until and until not in STAGES:
         raise InputError(f"there is no stage {until!r}; the stages are {', '.join(STAGES)}.")
+    if not read_only:
+        check_study(study, on=on)
     with ExitStack() as stack:
         return carry_out(
             open_run(study, directory, progress, stack, read_only=read_only, on=on), until
@@ -159,6 +162,8 @@ def go_through(run: Run, made: Made) -> Iterator[str]:
     yield "problems"
     made.splits, made.pairs = split_up(context, run.workers, made.problems)
     yield "split"
+    if not (context.read_only or context.only_ledger):
+        check_problems(study, made.problems)
     made.problems = rate(context, agents, graders, made.problems)
     yield "rate"
     asked = worth_teaching(study, made.in_split(Split.TRAIN, Split.VALID))

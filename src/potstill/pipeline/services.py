@@ -13,6 +13,7 @@ from potstill.chat import never
 from potstill.cluster.overlap import FEWEST, ClusterSketchers
 from potstill.grading.plugins import kind_settings
 from potstill.pipeline.agents import options_of
+from potstill.pipeline.preflight import check_keys
 from potstill.plugins import SOLVERS, load_plugin
 from potstill.problems.overlap.neighbours import Sketchers
 from potstill.solvers.local import LocalSolver
@@ -48,6 +49,7 @@ class Agents:
 
                 self._opened[role] = KeptReplies.of(module, options, context.ledger)
                 return self._opened[role]
+            check_keys(context.study, role, context.ledger)
             stop = never if context.study.budget_usd is None else context.budget().stop
             opened = module.open_solver(options, context.ledger, stop=stop)
             self._opened[role] = self._stack.enter_context(opened)

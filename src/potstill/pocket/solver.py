@@ -6,7 +6,7 @@ OpenAI-compatible endpoint is asked.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -15,14 +15,16 @@ from pydantic import BaseModel, ConfigDict, Field
 from potstill.chat import never
 from potstill.ledger.prices import Price, free
 from potstill.pocket import generate
+from potstill.pocket.problems import PocketProblem, normalise_text
 from potstill.pocket.teacher import PocketTeacher
 from potstill.solvers.server import create_app, serve
 
 if TYPE_CHECKING:
     from potstill.chat import Solver
     from potstill.ledger.ledger import Ledger
+    from potstill.records import Problem
 
-__all__ = ["MODELS", "Options", "open_solver", "price"]
+__all__ = ["MODELS", "Options", "open_solver", "price", "unsuited"]
 
 PROVIDER = "pocket"
 MODELS = ("pocket-teacher", "pocket-verifier", "pocket-condenser")
@@ -55,6 +57,19 @@ def price(options: Options) -> Price:
     return free(options.model)
 
 
+def unsuited(options: Options, problems: Sequence[Problem]) -> str:
+    """Return why the scripted model cannot answer these problems, "" where it knows them all."""
+    others = [p for p in problems if not p.id.startswith("pocket/")]
+    known = {normalise_text(x.text) for x in _known(options)} if others else set()
+    strange = next((p for p in others if normalise_text(p.text) not in known), None)
+    if strange is None:
+        return ""
+    return (
+        f"the {options.model} knows only the pocket world's problems, and {strange.id} is none; "
+        "name a model that can read it (solver: api, or torch), or recorded answers (replay)."
+    )
+
+
 @contextmanager
 def open_solver(
     options: Options, ledger: Ledger, *, stop: Callable[[], str] = never
@@ -64,12 +79,7 @@ def open_solver(
     """
     from potstill.solvers import api
 
-    known = [
-        problem
-        for split, count in (("train", options.problems), ("valid", 200), ("heldout", 700))
-        for problem in generate(split, count, options.problem_seed)
-    ]
-    teacher = PocketTeacher(known, seed=options.seed)
+    teacher = PocketTeacher(_known(options), seed=options.seed)
     app = create_app(teacher.reply, MODELS, latency_s=options.latency_s)
     with serve(app) as base_url:
         settings = api.Options(
@@ -82,3 +92,11 @@ def open_solver(
         )
         with api.open_solver(settings, ledger, stop=stop) as solver:
             yield solver
+
+
+def _known(options: Options) -> list[PocketProblem]:
+    return [
+        problem
+        for split, count in (("train", options.problems), ("valid", 200), ("heldout", 700))
+        for problem in generate(split, count, options.problem_seed)
+    ]

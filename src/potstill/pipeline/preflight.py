@@ -1,0 +1,152 @@
+"""What is known to be wrong before anything is asked: each fault one sentence, nothing bought.
+
+A study that passes may still fail, but not for what stands in its file or on this machine.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from potstill.errors import InputError, StudyError
+from potstill.pipeline.agents import key_there, options_of
+from potstill.plugins import SOLVERS, load_plugin, nearest
+from potstill.store.rows import read_columns
+from potstill.training.metrics import check_trackers
+
+if TYPE_CHECKING:
+    from potstill.ledger.ledger import Ledger
+    from potstill.records import Problem
+    from potstill.study.schema import Agent, Study
+
+__all__ = ["check_keys", "check_problems", "check_study"]
+
+_HIGHEST_LEARNING_RATE = 0.1
+"""Ten times the highest that LoRA is known to train with: 1e-2, for a base of under 2 million
+weights; models of 0.5B to 72B want 1e-5 to 1e-3 (Schulman et al. 2025, LoRA Without Regret)."""
+
+_FEWEST_TOKENS = 8
+"""Fewer cannot hold "The answer is \\boxed{12}." in any tokenizer."""
+
+_FIELD = re.compile(r"\{([A-Za-z_]\w*)\}")
+
+
+def check_study(study: Study, *, on: str = "") -> None:
+    """Raise StudyError for the first fault that can be seen without asking anyone.
+
+    Prompts, limits, recorded levels and packages are looked at. ``on`` is the cluster that the run
+    is to be on.
+    """
+    _check_prompts(study)
+    _check_limits(study)
+    _check_recorded(study)
+    check_trackers(study.training_log)
+    if on and find_spec("ray") is None:
+        raise InputError(
+            "--on needs Ray, which is not installed; pip install 'potstill[ray]', or run without "
+            "--on."
+        )
+
+
+def check_problems(study: Study, problems: Sequence[Problem]) -> None:
+    """Raise StudyError where an agent says that it cannot answer these problems.
+
+    A solver's module may say so in ``unsuited(options, problems)``, which returns why, "" for none.
+    """
+    for role, agent in study.agents().items():
+        module = load_plugin(SOLVERS, agent.solver)
+        if hasattr(module, "unsuited"):
+            why = module.unsuited(options_of(agent), problems)
+            if why:
+                raise StudyError(f"{role}: {why}")
+
+
+def check_keys(study: Study, role: str, ledger: Ledger) -> None:
+    """Raise StudyError where an agent's key is missing while another agent is about to be paid.
+
+    ``role`` is who is about to be asked. An agent that lacks its own key says so itself when it is
+    asked; one whose replies the ledger holds may need none.
+    """
+    agents = study.agents()
+    own = key_there(agents[role])
+    if own is not None and not own[1]:
+        return
+    for other, agent in agents.items():
+        found = key_there(agent)
+        if found is None or found[1] or _was_asked(agent, ledger):
+            continue
+        raise StudyError(
+            f"{other}: {found[0]}; give it before the {role} is asked, so that nothing is bought "
+            "in vain."
+        )
+
+
+def _was_asked(agent: Agent, ledger: Ledger) -> bool:
+    model = str(agent.options.get("model", ""))
+    return any(row.group == (model,) for row in ledger.spend(("model",)))
+
+
+def _check_prompts(study: Study) -> None:
+    prompts = {"teacher.prompt": study.teacher.prompt, "evaluation.prompt": study.evaluation.prompt}
+    for name, prompt in prompts.items():
+        _require_field(name, prompt, "problem", "the question")
+    if study.mix or study.evaluation.base_at:
+        _require_field("evaluation.level_prompt", study.evaluation.level_prompt, "prompt",
+                       "the prompt")  # fmt: skip
+
+
+def _require_field(name: str, prompt: str, field: str, what: str) -> None:
+    if f"{{{field}}}" in prompt:
+        return
+    others = _FIELD.findall(prompt)
+    has = f" (it has {{{others[0]}}})" if others else ""
+    raise StudyError(
+        f"{name} holds no {{{field}}}{has}: nobody would see {what}; write {{{field}}} where "
+        f"{what} goes."
+    )
+
+
+def _check_limits(study: Study) -> None:
+    recipe = study.training
+    if recipe.learning_rate > _HIGHEST_LEARNING_RATE:
+        raise StudyError(
+            f"training.learning_rate: {recipe.learning_rate:g} trains no adapter; give 1e-5 to "
+            "1e-3 (5e-4 is the default)."
+        )
+    every, steps = recipe.validate_every, recipe.iterations
+    given = "validate_every" in recipe.model_fields_set  # its default may be beyond a short run
+    if given and steps != "auto" and every > steps:
+        raise StudyError(
+            f"training.validate_every: {every} is beyond the {steps} iterations; give {steps} or "
+            "fewer."
+        )
+    limits = {f"{role}.max_tokens": agent.max_tokens for role, agent in study.agents().items()}
+    limits["evaluation.max_tokens"] = study.evaluation.max_tokens
+    limits["training.max_sequence_tokens"] = recipe.max_sequence_tokens
+    for name, tokens in limits.items():
+        if tokens < _FEWEST_TOKENS:
+            raise StudyError(
+                f"{name}: {tokens} tokens hold no answer; give {_FEWEST_TOKENS} or more."
+            )
+
+
+def _check_recorded(study: Study) -> None:
+    """Raise for a level that no file holds, a file that is not there, a column it lacks."""
+    if study.recorded is None:
+        return
+    for file in study.recorded.files:
+        columns = read_columns(file.path)
+        for name in (*file.levels.values(), *file.id, *filter(None, [file.question])):
+            if name not in columns:
+                raise StudyError(
+                    f"recorded: {file.path} has no column {name!r}{nearest(name, columns)}."
+                )
+    held = {level for file in study.recorded.files for level in file.levels}
+    for level in study.levels:
+        if level not in held:
+            raise StudyError(
+                f"levels: no recorded file holds {level}; name its column under recorded.files, or "
+                f"take it out (there are {', '.join(sorted(held))})."
+            )

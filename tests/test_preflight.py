@@ -1,0 +1,140 @@
+"""What cannot work is refused before anyone is asked: by a run and by a dry run alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from support.command_line import one_sentence, run_cli
+from support.outside_agents import Counting, agents, write_study
+
+TABLE = "question,answer,short,long\nWhat is 2+3?,5,The answer is 5.,2+3=5. The answer is 5.\n"
+
+
+@pytest.fixture(scope="module")
+def shop() -> Iterator[tuple[Counting, str]]:
+    with agents(4, 0.0) as serving:
+        yield serving
+
+
+def _recorded(folder: Path, **changes: Any) -> dict[str, Any]:
+    (folder / "own.csv").write_text(TABLE)
+    file = {"path": "own.csv", "levels": {"R1": "long", "R6": "short"}, "question": "question"}
+    return {"condenser": None, "levels": ["R1", "R6"], "recorded": {"files": [file | changes]}}
+
+
+WRONG = {
+    "no field": ({"evaluation": {"prompt": "Solve this."}}, "evaluation.prompt holds no {problem}"),
+    "another field": (
+        {"evaluation": {"prompt": "Solve {question}"}},
+        "(it has {question})",
+    ),
+    "no prompt in a level's": (
+        {"evaluation": {"level_prompt": "At {level}"}, "mix": ["R1"]},
+        "evaluation.level_prompt holds no {prompt}",
+    ),
+    "sequence": ({"training": {"max_sequence_tokens": 3}}, "training.max_sequence_tokens: 3"),
+    "answers": ({"evaluation": {"max_tokens": 2}}, "evaluation.max_tokens: 2"),
+    "rate": ({"training": {"learning_rate": 10.0}}, "training.learning_rate: 10"),
+    "validation": (
+        {"training": {"iterations": 20, "validate_every": 50}},
+        "training.validate_every: 50 is beyond the 20 iterations",
+    ),
+    "tracker": ({"training_log": ["wandb"]}, "pip install wandb"),
+}
+
+
+def _refused(
+    path: Path, says: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """See a run and a dry run refuse a study in one sentence, with nothing written."""
+    out = path.parent / "out"
+    for more in ((), ("--dry-run",)):
+        code, _, err = run_cli(capsys, monkeypatch, "run", path, "--out", out, *more)
+        assert code == 2
+        assert says in one_sentence(err)
+        assert not out.exists()
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_the_file_says_wrong_is_refused_before_the_teacher_is_asked(
+    case: str,
+    shop: tuple[Counting, str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    changes, says = WRONG[case]
+    counting, url = shop
+    _refused(write_study(tmp_path, url, 4, **changes), says, capsys, monkeypatch)
+    assert not counting.sold
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"levels": {"R1": "longer", "R6": "short"}}, "no column 'longer'; did you mean 'long'?"),
+        ({"levels": {"R1": "long"}}, "levels: no recorded file holds R6"),
+        ({"question": "text"}, "no column 'text'"),
+        ({"path": "none.csv"}, "none.csv does not exist"),
+    ],
+)
+def test_a_recorded_level_that_is_not_there_is_refused(
+    changes: dict[str, Any],
+    says: str,
+    shop: tuple[Counting, str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    counting, url = shop
+    path = write_study(tmp_path, url, 4, **_recorded(tmp_path, **changes))
+    raw = yaml.safe_load(path.read_text())
+    del raw["condenser"]
+    path.write_text(yaml.safe_dump(raw))
+    _refused(path, says, capsys, monkeypatch)
+    assert not counting.sold
+
+
+def test_the_pocket_teacher_is_not_asked_about_other_problems(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [f"What is {n} + {n + 1}?,{2 * n + 1}" for n in range(30)]
+    (tmp_path / "own.csv").write_text("\n".join(["question,answer", *rows]))
+    monkeypatch.chdir(tmp_path)
+    run_cli(capsys, monkeypatch, "init", "mine")
+    path = tmp_path / "mine" / "study.yaml"
+    raw = yaml.safe_load(path.read_text())
+    table = {"source": "table", "path": "../own.csv", "text": "question", "key": "answer"}
+    path.write_text(yaml.safe_dump(raw | {"problems": [table], "split": {"by": "share"}}))
+    for more in ((), ("--dry-run",)):
+        code, _, err = run_cli(capsys, monkeypatch, "run", path, "--out", tmp_path / "o", *more)
+        assert code == 2
+        assert "knows only the pocket world's problems" in one_sentence(err)
+        assert "pocket/" not in err
+    assert not list((tmp_path / "o").rglob("answers/*"))
+
+
+def test_nobody_is_paid_while_another_key_is_missing(
+    shop: tuple[Counting, str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    counting, url = shop
+    path = write_study(tmp_path, url, 4)
+    raw = yaml.safe_load(path.read_text())
+    raw["condenser"]["api_key_env"] = "CONDENSER_KEY"
+    path.write_text(yaml.safe_dump(raw))
+    monkeypatch.delenv("CONDENSER_KEY", raising=False)
+    code, _, err = run_cli(capsys, monkeypatch, "run", path, "--out", tmp_path / "out")
+    assert code == 2
+    assert "condenser: CONDENSER_KEY is not set" in one_sentence(err)
+    assert not counting.sold
+    code, out, _ = run_cli(capsys, monkeypatch, "run", path, "--out", tmp_path / "out", "--dry-run")
+    assert code == 0
+    assert "CONDENSER_KEY is not set" in out
