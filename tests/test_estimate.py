@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from potstill.grading.maths.kinds import infer_kind
 from potstill.ledger.ledger import Ledger
-from potstill.pipeline.estimate import PlannedCalls, estimate
+from potstill.pipeline.estimate import PlannedCalls, count_tokens, estimate, thinks
 from potstill.pipeline.plan import planned_calls
 from potstill.pipeline.run import run_study
 from potstill.pocket.teacher import TEACHER
 from potstill.problems import load_problems
 from potstill.solvers.server import create_app, serve
-from potstill.study.schema import load_study
+from potstill.study.schema import Agent, load_study
 from support.shop import PROBLEMS, Shop, write_study
 
 
@@ -36,17 +37,18 @@ def test_an_estimate_is_of_what_the_ledger_lacks_and_measured_from_what_it_has(
     assert (before.have, before.left, before.measured) == (0, PROBLEMS + 8, 0)
     assert before.usd is not None
     # the study's price is a dollar per million tokens out, and none for tokens in
-    assert before.usd == pytest.approx(before.tokens_out / 1e6)
+    assert before.usd == pytest.approx([tokens / 1e6 for tokens in before.tokens_out])
+    assert before.usd[0] < before.usd[1], "how long it thinks is not known before it is asked"
     assert before.tokens_in > 5 * before.left
     run_study(study, tmp_path / "out", until="teach")
     with Ledger.open(tmp_path / "out/ledger.sqlite", readonly=True) as ledger:
         (after,) = estimate(study, [teach], imported.problems, ledger)
         assert (after.have, after.left, after.measured) == (PROBLEMS + 4, 4, PROBLEMS + 4)
-        assert after.tokens_out == 4 * 10_000
-        assert after.usd == pytest.approx(0.04)
+        assert after.tokens_out == (4 * 10_000, 4 * 10_000)
+        assert after.usd == pytest.approx((0.04, 0.04))
         more = PlannedCalls("teach", "teacher", TEACHER, 10_000, "")
         (large,) = estimate(study, [more], imported.problems, ledger)
-        assert large.usd == pytest.approx((10_000 - PROBLEMS - 4) * 0.01)
+        assert large.usd == pytest.approx([(10_000 - PROBLEMS - 4) * 0.01] * 2)
 
 
 def test_a_model_without_a_price_is_not_free(tmp_path: Path, url: str) -> None:
@@ -61,8 +63,8 @@ def test_a_model_without_a_price_is_not_free(tmp_path: Path, url: str) -> None:
         for x in estimate(study, planned_calls(study, imported)[1], imported.problems, None)
     }
     assert found["teach"].usd is None
-    assert found["verify"].usd == 0.0, "the pocket verifier is scripted"
-    assert found["condense"].tokens_out > 0
+    assert found["verify"].usd == (0.0, 0.0), "the pocket verifier is scripted"
+    assert found["condense"].tokens_out[0] > 0
 
 
 def test_a_second_readers_calls_are_counted_for_base_and_students_alike(
@@ -86,6 +88,75 @@ def test_a_second_readers_calls_are_counted_for_base_and_students_alike(
     both = study.model_copy(update={"verify": "both"})
     (reads,) = estimate(study, [verify], imported.problems, None)
     (judges,) = estimate(both, [verify], imported.problems, None)
-    # a whole response is shown where no answer was read: up to 6,000 characters, 4 a token
-    trace = min(5_980, 6_000) / 4
+    # a whole response is shown where no answer was read: up to 6,000 characters, 3.1 a token
+    trace = min(5_980, 6_000) / 3.1
     assert reads.tokens_in - judges.tokens_in == pytest.approx(verify.calls * trace, abs=2)
+
+
+@pytest.mark.parametrize(
+    ("options", "thinking"),
+    [
+        ({"model": "deepseek-ai/DeepSeek-R1"}, True),
+        ({"model": "Qwen/QwQ-32B"}, True),
+        ({"model": "o4-mini"}, True),
+        ({"model": "gpt-4o"}, None),
+        ({"model": "gpt-4o", "reasoning_effort": "high"}, True),
+        ({"model": "o4-mini", "reasoning_effort": "none"}, False),
+        ({"model": "any", "extra_body": {"thinking": {"type": "enabled"}}}, True),
+        ({"model": "any", "extra_body": {"thinking": {"type": "disabled"}}}, False),
+        (
+            {"model": "q", "extra_body": {"chat_template_kwargs": {"enable_thinking": False}}},
+            False,
+        ),
+    ],
+)
+def test_whether_an_agent_thinks_is_told_by_its_settings_or_its_name(
+    options: dict[str, Any], thinking: bool | None
+) -> None:
+    address = {"base_url": "http://127.0.0.1:1/v1", "provider": "x"}
+    assert thinks(Agent(solver="api", options=options | address)) is thinking
+
+
+def test_thinking_is_billed_at_verifying_and_condensing_too(tmp_path: Path, url: str) -> None:
+    study = load_study(write_study(tmp_path, url))
+    problems = load_problems(study.problems, infer=infer_kind).problems
+    found = {}
+    for effort in ("high", "none"):
+        options = study.teacher.options | {"extra_body": {"reasoning_effort": effort}}
+        agent = study.teacher.model_copy(update={"options": options})
+        asked = study.model_copy(update={"verifier": agent, "verify": "both", "condenser": agent})
+        calls = [PlannedCalls(x, r, TEACHER, 1_000, "")
+                 for x, r in (("verify", "verifier"), ("condense", "condenser"))]  # fmt: skip
+        found[effort] = estimate(asked, calls, problems, None)
+    for with_it, without in zip(found["high"], found["none"], strict=True):
+        assert without.tokens_out[0] == without.tokens_out[1]
+        # at least what a small distilled model thinks about a school problem: 566 tokens
+        assert with_it.tokens_out[0] == without.tokens_out[0] + 566_000
+        assert with_it.tokens_out[1] > 2 * with_it.tokens_out[0]
+
+
+def test_fewer_than_twenty_replies_measure_nothing(tmp_path: Path, url: str) -> None:
+    path = write_study(tmp_path, url)
+    raw = yaml.safe_load(path.read_text())
+    raw["problems"] = [{"source": "pocket", "train": 8, "valid": 4, "heldout": 4}]
+    path.write_text(yaml.safe_dump(raw))
+    study = load_study(path)
+    run_study(study, tmp_path / "out", until="teach")
+    problems = load_problems(study.problems, infer=infer_kind).problems
+    with Ledger.open(tmp_path / "out/ledger.sqlite", readonly=True) as ledger:
+        more = PlannedCalls("teach", "teacher", TEACHER, 100, "")
+        (found,) = estimate(study, [more], problems, ledger)
+    assert (found.have, found.measured) == (12, 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        # by SmolLM2's tokenizer of 49,152
+        ("Natalia sold clips to 48 of her friends in April, and then she sold half as many.", 23),
+        (r"$\frac{3}{4} + \sqrt{2x^2 - 5}$", 19),
+        (r"\[\sum_{n=1}^{\infty} \frac{1}{n^2} = \frac{\pi^2}{6}.\]", 33),
+    ],
+)
+def test_tokens_of_prose_and_of_tex_are_counted_without_a_tokenizer(text: str, tokens: int) -> None:
+    assert count_tokens([text]) == pytest.approx(tokens, rel=0.2)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from potstill.errors import InputError, PotstillError
 from potstill.pipeline.agents import options_of
 from potstill.pipeline.budget import Budget, unpriced_models
+from potstill.pipeline.estimate import FEWEST_MEASURED
 from potstill.pocket import STUDENT_PATH
 from potstill.progress import Bar, Progress
 from potstill.store.cells import Cell, Filling, Manifest, Store
@@ -100,8 +101,14 @@ class Context:
         """Yield the items, each counted on the stage's bar as it comes, with the spend so far."""
         with self.progress.stage(name, total, unit) as bar:
             before = self.ledger.spent_usd
-            for item in items:
-                _tick(bar, self.ledger.spent_usd - before)
+            for done, item in enumerate(items, 1):
+                spent = self.ledger.spent_usd - before
+                _tick(bar, spent)
+                if done == FEWEST_MEASURED and spent and total:
+                    self.progress.note(
+                        f"{name}: ${spent * total / done:,.2f} in all, if it goes on as its first "
+                        f"{done} {unit} did"
+                    )
                 yield item
 
     def budget(self) -> Budget:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from potstill.grading.maths.kinds import infer_kind
 from potstill.ledger.ledger import Ledger
 from potstill.pipeline.agents import key_there
-from potstill.pipeline.estimate import Estimate, PlannedCalls, estimate
+from potstill.pipeline.estimate import Estimate, PlannedCalls, estimate, thinks
 from potstill.pipeline.preflight import check_problems, check_study
 from potstill.plugins import SOLVERS, SOURCES
 from potstill.problems import describe, guess_source, load_problems
@@ -40,6 +40,9 @@ __all__ = [
     "settings",
     "splits_of",
 ]
+
+
+_THINKING = {True: "with its thinking", False: "without thinking", None: "it may think"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,9 +215,9 @@ def print_calls(study: Study, rows: list[Estimate], console: Console) -> None:
             literal(row.call.model),
             f"{row.call.calls:,}",
             "" if local else f"{row.have:,}",
-            "" if local else f"{row.tokens_in:,}",
-            "" if local else f"{row.tokens_out:,}",
-            "no price" if row.usd is None else f"{row.usd:,.2f}",
+            "" if local else _short(row.tokens_in),
+            "" if local else _range(*map(_short, row.tokens_out)),
+            "no price" if row.usd is None else _range(*(f"{usd:,.2f}" for usd in row.usd)),
         )
     console.print(plan)
     for row in rows:
@@ -223,17 +226,18 @@ def print_calls(study: Study, rows: list[Estimate], console: Console) -> None:
             basis = (
                 f"; tokens as in {row.measured:,} replies so far"
                 if row.measured
-                else "; tokens assumed"
+                else f"; tokens assumed, {_THINKING[thinks(study.agents()[row.call.role])]}"
             )
         console.print(
             f"[dim]{literal(row.call.stage)}: {literal(row.call.why)}{basis}[/dim]", highlight=False
         )
-    known = [row.usd for row in rows if row.usd is not None]
+    low, high = (sum(row.usd[i] for row in rows if row.usd is not None) for i in (0, 1))
     unknown = list(dict.fromkeys(row.call.model for row in rows if row.usd is None))
     lacking = (
         f", without {literal(', '.join(unknown))}, whose price is not known" if unknown else ""
     )
-    console.print(f"\nStill to pay: about ${sum(known):,.2f} at most{lacking}.", highlight=False)
+    about = _range(f"${low:,.2f}", f"${high:,.2f}", " to ")
+    console.print(f"\nStill to pay: about {about}{lacking}.", highlight=False)
     if study.budget_usd is not None:
         console.print(f"The budget for all runs together: ${study.budget_usd:,.2f}.")
 
@@ -272,6 +276,17 @@ def _plain(text: str) -> Any:
     from rich.text import Text
 
     return Text(shown(" ".join(text.split())))
+
+
+def _short(tokens: int) -> str:
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if tokens >= size:
+            return f"{tokens / (1e3 if unit == 'k' else size):.3g}{unit}"
+    return f"{tokens:,}"
+
+
+def _range(low: str, high: str, between: str = "–") -> str:
+    return low if low == high else f"{low}{between}{high}"
 
 
 def _several(items: Sequence[object], noun: str) -> str:
