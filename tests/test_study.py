@@ -58,7 +58,7 @@ def test_what_init_writes_is_valid_and_runs_offline(tmp_path: Path) -> None:
         ({"sedes": [1]}, r"unknown key 'sedes'; did you mean 'seeds'\?"),
         ({"training": {"leraning_rate": 1.0}}, r"'training.leraning_rate'; did you mean 'learn"),
         ({"training": {"preset": "papper"}}, r"there is no 'papper'; the presets are default, pa"),
-        ({"training": {"rank": "many"}}, r"'training.rank': .*integer.* \(found 'many'\)"),
+        ({"training": {"rank": "many"}}, r"'training.rank': .*whole number.* \(found 'many'\)"),
         ({"training": {"rank": "8"}}, r"'training.rank': should be a number \(found '8'\)"),
         ({"training": {"rank": True}}, r"'training.rank': should be a number \(found True\)"),
         ({"split": {"bye": "given"}}, r"unknown key 'split.bye'; did you mean 'by'\?"),
@@ -66,7 +66,7 @@ def test_what_init_writes_is_valid_and_runs_offline(tmp_path: Path) -> None:
         ({"problems": [{"source": "pocket", "trian": 3}]}, r"unknown key 'trian'; did .* 'train'"),
         ({"teacher": {"solver": "pocket"}}, r"teacher: the key 'model' is missing"),
         ({"teacher": None}, r"the key 'teacher' is missing"),
-        ({"problems": []}, r"'problems': .*at least 1"),
+        ({"problems": []}, r"'problems': .*1 or more"),
         ({"verifier": None}, r"verify: both needs a verifier"),
         ({"condenser": None}, r"either a condenser or recorded levels"),
         ({"levels": ["R0", "R1"]}, r"levels may hold R1 to R6"),
@@ -157,7 +157,7 @@ def test_a_study_sets_what_its_answer_kinds_let_one_set(tmp_path: Path) -> None:
             {"numeric": {"tolerence": 1}},
             r"kinds\.numeric: unknown key .* 'tolerance'",
         ),
-        ({"code": {"limit_s": 0}}, r"kinds\.code: 'limit_s': .* greater than 0"),
+        ({"code": {"limit_s": 0}}, r"kinds\.code: 'limit_s': .* more than 0"),
     ],
 )
 def test_a_wrong_setting_of_an_answer_kind(tmp_path: Path, kinds: object, says: str) -> None:

@@ -20,6 +20,7 @@ __all__ = ["KINDS", "SOLVERS", "SOURCES", "load_plugin", "nearest", "plugin_name
 SOURCES = "potstill.problems"
 SOLVERS = "potstill.solvers"
 KINDS = "potstill.kinds"
+_SHOWN = 20
 _CALLED = {SOURCES: "problem source", SOLVERS: "solver", KINDS: "answer kind"}
 
 
@@ -58,5 +59,6 @@ def nearest(name: str, known: Iterable[str]) -> str:
     lowered = {k.casefold(): k for k in names}
     close = difflib.get_close_matches(name.casefold(), lowered, n=1, cutoff=0.5)
     hint = f"; did you mean {lowered[close[0]]!r}?" if close else ";"
-    shown = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    shown = ", ".join(names[:_SHOWN]) + more
     return f"{hint} There are: {shown or 'none'}"

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, JsonValue, ValidationError, model_validator
+from pydantic import Field, JsonValue, ValidationError, model_validator
 
 from potstill.cluster.options import ClusterOptions
 from potstill.errors import InputError, StudyError
@@ -18,10 +18,10 @@ from potstill.lessons.controls import expand_controls
 from potstill.lessons.difficulty import DifficultyOptions
 from potstill.lessons.quality import GateOptions
 from potstill.lessons.recorded import Options as RecordedLevels
-from potstill.plugins import KINDS, SOLVERS, SOURCES, load_plugin, nearest
+from potstill.plugins import KINDS, SOLVERS, SOURCES, load_plugin
 from potstill.problems.split import SplitOptions
 from potstill.records import Level
-from potstill.store.untrusted import holds_login
+from potstill.study.complaints import first_complaint, with_lists
 from potstill.study.sections import (
     Agent,
     Evaluation,
@@ -222,11 +222,11 @@ def load_study(path: str | Path) -> Study:
     known one.
     """
     path = Path(path)
-    raw = expand(read_study(path), path)
+    raw = with_lists(expand(read_study(path), path), Study)
     try:
         study = Study.model_validate(raw, strict=False)
     except ValidationError as exc:
-        raise StudyError(f"{path}: {_first_complaint(exc)}") from exc
+        raise StudyError(f"{path}: {first_complaint(exc, Study)}") from exc
     _refuse_coercion(raw, study.model_dump(mode="json"), path, "")
     _check_plugins(study, path)
     return study
@@ -241,9 +241,10 @@ def load_options(group: str, name: str, options: Mapping[str, Any], known: Itera
     """Return a plugin's own strict ``Options`` from a section's remaining keys."""
     model = load_plugin(group, name).Options
     try:
-        return model.model_validate(dict(options), strict=False)
+        return model.model_validate(with_lists(options, model), strict=False)
     except ValidationError as exc:
-        raise StudyError(_first_complaint(exc, [*model.model_fields, *known])) from exc
+        names = [*model.model_fields, *known]
+        raise StudyError(first_complaint(exc, model, names)) from exc
 
 
 def _check_plugins(study: Study, path: Path) -> None:
@@ -280,49 +281,3 @@ def _refuse_coercion(raw: Any, resolved: Any, path: Path, where: str) -> None:
         and type(raw) is not type(resolved)
     ):
         raise StudyError(f"{path}: {where!r}: should be a number (found {raw!r}).")
-
-
-def _first_complaint(exc: ValidationError, known: Iterable[str] = ()) -> str:
-    """Return one sentence for the first of pydantic's errors."""
-    error = exc.errors(include_url=False, include_input=True)[0]
-    where = _where(error["loc"])
-    name = str(error["loc"][-1]) if error["loc"] else ""
-    if error["type"] == "extra_forbidden":
-        names = list(known) or _known_keys(error["loc"])
-        return f"unknown key {where!r}{nearest(name, sorted(set(names) - {'options'}))}."
-    if error["type"] == "missing":
-        return f"the key {where!r} is missing; add it (potstill init shows a commented example)."
-    message = error["msg"].removeprefix("Value error, ")
-    found = error["input"]
-    is_plain = isinstance(found, str | int | float) and not holds_login(str(found))
-    shown = f" (found {found!r})" if is_plain else ""
-    subject = f"{where!r}: " if where else ""
-    return f"{subject}{message[:1].lower()}{message[1:]}{shown}."
-
-
-def _where(loc: tuple[int | str, ...]) -> str:
-    text = ""
-    for part in loc:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}"
-    return text.lstrip(".")
-
-
-def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
-    """Return the keys of the section that ``loc`` leads into."""
-    model: Any = Study
-    for part in loc[:-1]:
-        if isinstance(part, str):
-            model = _section(model.model_fields[part].annotation) if model else None
-    return list(model.model_fields) if model else []
-
-
-def _section(annotation: Any) -> Any:
-    import typing
-
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for inner in typing.get_args(annotation):
-        found = _section(inner)
-        if found:
-            return found
-    return None

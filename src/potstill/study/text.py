@@ -89,6 +89,16 @@ class _OnceLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+# 1e-3 is a number in YAML 1.2 and text in 1.1; what may be a commit's hash stays text.
+_OnceLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(
+        r"[-+]?(?:[0-9]+(?:\.[0-9]*)?[eE][-+][0-9]{1,3}|[0-9]{1,3}(?:\.[0-9]*)?[eE][0-9]{1,2})$"
+    ),
+    list("-+0123456789"),
+)
+
+
 def _refuse_bomb(raw: Any, path: Path) -> None:
     """Raise StudyError where aliases (``*name``) make a small file a huge study."""
     waiting = [(raw, 0)]

@@ -1,0 +1,224 @@
+"""What is wrong with a setting, in one sentence: where, what it should be, what was found."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from potstill.plugins import nearest
+from potstill.store.untrusted import holds_login
+
+__all__ = ["first_complaint", "with_lists"]
+
+_Error = Mapping[str, Any]
+_SHORT = 4
+"""Letters of a word under which every other short one is near: gpu is not meant to be cpu."""
+
+
+def first_complaint(exc: ValidationError, model: type[BaseModel], known: Iterable[str] = ()) -> str:
+    """Return one sentence for the first of a model's faults.
+
+    ``known`` are keys that may stand beside the model's own.
+    """
+    errors = exc.errors(include_url=False, include_input=True)
+    loc = _fields(errors[0]["loc"], model)
+    same = [error for error in errors if _fields(error["loc"], model) == loc]
+    where, error = _where(loc), same[0]
+    name = str(loc[-1]) if loc else ""
+    if error["type"] == "extra_forbidden":
+        names = list(known) or _keys(loc, model)
+        return f"unknown key {where!r}{nearest(name, sorted(set(names) - {'options'}))}."
+    if error["type"] == "missing":
+        if isinstance(error["loc"][-1], int):
+            return f"{_where(loc[:-1])!r}: should be {_several(error['loc'][-1] + 1, 'value')}."
+        return f"the key {where!r} is missing; add it (potstill init shows a commented example)."
+    subject = f"{where!r}: " if where else ""
+    if error["type"] == "value_error":
+        message = str(error["msg"]).removeprefix("Value error, ")
+        return f"{subject}{message[:1].lower()}{message[1:]}{_found(error['input'])}."
+    if error["input"] is None:
+        return f"{subject}is empty; give a value, or take the line out."
+    should = " or ".join(dict.fromkeys(_should(x, name) for x in same))
+    if error["type"].startswith("model"):
+        should += _first_key(loc, model, error["input"])
+    return f"{subject}should be {should}{_found(error['input'])}{_hint(error) or '.'}"
+
+
+def with_lists(raw: Any, model: Any) -> Any:
+    """Return what stands in a file with each single value where a list belongs as a list of one."""
+    if not isinstance(raw, Mapping) or not _is_model(model):
+        return raw
+    fields = model.model_fields
+    return {
+        name: _with_list(value, fields[name].annotation) if name in fields else value
+        for name, value in raw.items()
+    }
+
+
+def _with_list(value: Any, annotation: Any) -> Any:
+    for inner in _alternatives(annotation):
+        origin, arguments = typing.get_origin(inner), typing.get_args(inner)
+        item = _item(origin, arguments)
+        if item is not None:
+            single = isinstance(value, bool | int | float | str | Mapping)
+            if single and not (item is int and not isinstance(value, bool)):
+                value = [value]
+            if isinstance(value, list):
+                return [with_lists(x, _model_in(item)) for x in value]
+        elif _is_model(inner) and isinstance(value, Mapping):
+            return with_lists(value, inner)
+    return value
+
+
+def _item(origin: Any, arguments: tuple[Any, ...]) -> Any:
+    """Return what a list of any length holds; None for what is no such list."""
+    if origin is list and arguments:
+        return arguments[0]
+    if origin is tuple and len(arguments) == 2 and arguments[1] is Ellipsis:
+        return arguments[0]
+    return None
+
+
+def _alternatives(annotation: Any) -> list[Any]:
+    """Return what a field may be, None left out and metadata taken off."""
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        return _alternatives(arguments[0])
+    if arguments and origin not in (list, tuple, dict, typing.Literal):
+        return [x for part in arguments if part is not type(None) for x in _alternatives(part)]
+    return [annotation]
+
+
+def _model_in(annotation: Any) -> Any:
+    return next((x for x in _alternatives(annotation) if _is_model(x)), None)
+
+
+def _is_model(value: Any) -> bool:
+    return isinstance(value, type) and issubclass(value, BaseModel)
+
+
+def _fields(loc: Sequence[int | str], model: Any) -> tuple[int | str, ...]:
+    """Return the path of names and places that stands in the file, without pydantic's own marks."""
+    found: list[int | str] = []
+    inside: Any = model
+    for part in loc:
+        if isinstance(part, int):
+            found.append(part)
+        elif _is_model(inside):
+            found.append(part)
+            field = inside.model_fields.get(part)
+            inside = _within(field.annotation) if field else None
+        elif inside is dict and part != "[key]":
+            found.append(part)
+            inside = None
+    return tuple(found)
+
+
+def _within(annotation: Any) -> Any:
+    """Return the model, or ``dict``, that a field leads into."""
+    for inner in _alternatives(annotation):
+        if _is_model(inner):
+            return inner
+        item = _item(typing.get_origin(inner), typing.get_args(inner))
+        if item is not None:
+            return _within(item)
+        if typing.get_origin(inner) is dict:
+            return dict
+    return None
+
+
+def _keys(loc: Sequence[int | str], model: Any) -> list[str]:
+    """Return the keys of the section that ``loc`` leads into."""
+    for part in loc[:-1]:
+        if isinstance(part, str) and _is_model(model):
+            model = _within(model.model_fields[part].annotation)
+    return list(model.model_fields) if _is_model(model) else []
+
+
+def _where(loc: Iterable[int | str]) -> str:
+    text = ""
+    for part in loc:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return text.lstrip(".")
+
+
+def _found(value: Any) -> str:
+    plain = isinstance(value, str | int | float) and not holds_login(str(value))
+    return f" (found {value!r})" if plain else ""
+
+
+def _several(count: int, noun: str) -> str:
+    return f"{count} {noun}" + ("s" if count != 1 else "")
+
+
+def _choices(context: Mapping[str, Any]) -> str:
+    return str(context["expected"])
+
+
+def _a_list(context: Mapping[str, Any]) -> str:
+    return "a list, such as [a, b]"
+
+
+_SHOULD: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "greater_than": lambda c: f"more than {c['gt']:g}",
+    "greater_than_equal": lambda c: f"{c['ge']:g} or more",
+    "less_than": lambda c: f"less than {c['lt']:g}",
+    "less_than_equal": lambda c: f"{c['le']:g} or less",
+    "too_short": lambda c: f"a list of {c['min_length']} or more",
+    "too_long": lambda c: f"{_several(c['max_length'], 'value')} and no more",
+    "string_too_short": lambda c: "some text",
+    "string_too_long": lambda c: f"{c['max_length']:,} characters or fewer",
+    "literal_error": _choices,
+    "enum": _choices,
+}
+_WORDS = {
+    "list": "a list, such as [a, b]",
+    "tuple": "a list, such as [a, b]",
+    "int": "a whole number",
+    "float": "a number",
+    "finite": "a number",
+    "bool": "true or false",
+    "string": "text (put it in quotes)",
+    "dict": "a section, its keys beneath it",
+    "mapping": "a section, its keys beneath it",
+    "model": "a section, its keys beneath it",
+    "path": "the path of a file",
+}
+
+
+def _should(error: _Error, name: str) -> str:
+    kind, context = str(error["type"]), error.get("ctx", {})
+    if kind == "string_pattern_mismatch":
+        return "letters, digits, dots, dashes and underscores, such as my-study_1"
+    if kind in _SHOULD:
+        return _SHOULD[kind](context)
+    value = error["input"]
+    if name == "seeds" and kind == "list_type" and isinstance(value, int) and 0 < value <= 9:
+        return f"a list of seeds: give {list(range(value))} for {_several(value, 'seed')}"
+    return _WORDS.get(kind.split("_")[0]) or str(error["msg"]).lower()
+
+
+def _first_key(loc: Sequence[int | str], model: Any, found: Any) -> str:
+    """Return how a section is written of which only its first value was given."""
+    for part in loc:
+        if isinstance(part, str):
+            model = _within(model.model_fields[part].annotation)
+    if not isinstance(found, str) or not _is_model(model):
+        return ""
+    own = [name for name in model.model_fields if name != "options"]
+    first = "preset" if "iterations" in own else own[0]
+    return f": {first}: {found}"
+
+
+def _hint(error: _Error) -> str:
+    """Return the nearest of the values that may stand here, where one is near."""
+    expected = str(error.get("ctx", {}).get("expected", ""))
+    choices = [x.strip().strip("'") for x in expected.replace(" or ", ", ").split(",") if x]
+    found = error["input"]
+    if not choices or not isinstance(found, str) or len(found) < _SHORT:
+        return ""
+    hint = nearest(found, choices).split(" There are:")[0].strip("; ?")
+    return f"; {hint}?" if hint else ""

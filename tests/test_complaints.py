@@ -1,0 +1,128 @@
+"""A wrong setting is told in words that an engineer knows, with the value that is meant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from potstill.errors import StudyError
+from potstill.study.schema import Study, load_study
+from potstill.study.templates import DEMO_STUDY
+
+_PYDANTIC = ("valid ", "instance of", "constrained", "pattern", "tuple", "parse", "Input", "ctx")
+
+
+def _load(folder: Path, where: str, value: Any) -> Study:
+    """Load the demo study with one setting changed, written as YAML writes it."""
+    raw = yaml.safe_load(DEMO_STUDY.read_text())
+    *outer, last = where.split(".")
+    section = raw
+    for name in outer:
+        section = section[int(name)] if name.isdigit() else section.setdefault(name, {})
+    section[last] = value
+    if where.startswith("recorded"):
+        del raw["condenser"]
+    path = folder / "study.yaml"
+    path.write_text(yaml.safe_dump(raw))
+    return load_study(path)
+
+
+@pytest.mark.parametrize(
+    ("where", "value", "says"),
+    [
+        ("levels", ["R1", "R9"], "'levels[1]': should be 'R0', 'R1', 'R2', 'R3', 'R4', 'R5' or"),
+        ("levels", [], "'levels': should be a list of 1 or more"),
+        ("seeds", 3, "'seeds': should be a list of seeds: give [0, 1, 2] for 3 seeds (found 3)"),
+        ("seeds", [1.5], "'seeds[0]': should be a whole number (found 1.5)"),
+        ("split.by", "shar", "(found 'shar'); did you mean 'share'?"),
+        ("split", "share", "'split': should be a section, its keys beneath it: by: share"),
+        ("split.heldout_share", "20%", "'split.heldout_share': should be a number (found '20%')"),
+        ("split.heldout_share", 1, "should be less than 1 (found 1)"),
+        ("training.learning_rate", "fast", "should be a number (found 'fast')"),
+        ("training.rank", 16.5, "should be a whole number (found 16.5)"),
+        ("training.rank", -1, "should be 1 or more (found -1)"),
+        ("training.iterations", "autos", "iterations': should be a whole number or 'auto'"),
+        ("training.layers", "top", "'training.layers': should be a whole number or 'all'"),
+        ("training.betas", [0.9], "'training.betas': should be 2 values"),
+        ("training.betas", [0.9, 0.99, 0.999], "should be 2 values and no more"),
+        ("training", "paper", "its keys beneath it: preset: paper"),
+        ("teacher", None, "'teacher': is empty; give a value, or take the line out"),
+        ("teacher", "pocket", "its keys beneath it: solver: pocket"),
+        ("teacher.temperature", 3, "should be 2 or less (found 3)"),
+        ("teacher.max_tokens", "8k", "should be a whole number (found '8k')"),
+        ("teacher.max_tokens", 0, "should be more than 0 (found 0)"),
+        ("teacher.prompt", 5, "'teacher.prompt': should be text (put it in quotes) (found 5)"),
+        ("teacher.latency_s", "slow", "teacher: 'latency_s': should be a number (found 'slow')"),
+        ("name", "my study", "'name': should be letters, digits, dots, dashes and underscores"),
+        ("problems", ["pocket"], "should be a section, its keys beneath it: source: pocket"),
+        ("problems.0.train", -4, "problems[0]: 'train': should be 0 or more (found -4)"),
+        ("primary", "R1", "'primary': should be a list, such as [a, b] (found 'R1')"),
+        ("budget_usd", "$5", "'budget_usd': should be a number (found '$5')"),
+        ("student.device", "gpu", "should be 'auto', 'cpu', 'cuda' or 'mps' (found 'gpu')."),
+        ("student", "qwen", "its keys beneath it: base: qwen"),
+        ("kinds", {"numeric": {"tolerance": "x"}}, "kinds.numeric: 'tolerance': should be a num"),
+        ("kinds", ["numeric"], "'kinds': should be a section, its keys beneath it"),
+        ("cluster.workers", "a", "'cluster.workers': should be a whole number (found 'a')"),
+        ("recorded.files", {"path": "x.csv", "levels": {"R9": "a"}, "id": "i"}, "recorded.files"),
+        ("foo", 1, "unknown key 'foo'; did you mean 'forms'?"),
+    ],
+)  # fmt: skip
+def test_a_wrong_setting_is_one_plain_sentence(
+    tmp_path: Path, where: str, value: Any, says: str
+) -> None:
+    with pytest.raises(StudyError) as refused:
+        _load(tmp_path, where, value)
+    said = str(refused.value)
+    assert says in said
+    assert not [word for word in _PYDANTIC if word in said]
+    assert said.endswith((".", "?"))
+
+
+@pytest.mark.parametrize(
+    ("where", "value", "field", "means"),
+    [
+        ("levels", "R1", "levels", ["R1"]),
+        ("mix", "R1", "mix", ["R1"]),
+        ("controls", "truncate", "controls", ["truncate"]),
+        ("training_log", "wandb", "training_log", ["wandb"]),
+        ("split", {"by": "group", "group": "year", "heldout": 2020}, "split.heldout", ("2020",)),
+        ("training.target_modules", "q_proj", "training.target_modules", ("q_proj",)),
+        ("evaluation.base_at", "R1", "evaluation.base_at", ["R1"]),
+        ("problems", {"source": "pocket"}, "problems.0.source", "pocket"),
+        (
+            "recorded",
+            {"files": {"path": "x.csv", "levels": {"R1": "a"}, "id": "i"}, "made_by": "us"},
+            "recorded.files.0.id",
+            ("i",),
+        ),
+    ],
+)
+def test_a_single_value_is_a_list_of_one(
+    tmp_path: Path, where: str, value: Any, field: str, means: Any
+) -> None:
+    found: Any = _load(tmp_path, where, value)
+    for name in field.split("."):
+        found = found[int(name)] if name.isdigit() else getattr(found, name)
+    assert found == means
+
+
+@pytest.mark.parametrize(
+    ("text", "means"), [("1e-3", 1e-3), ("1E-4", 1e-4), ("2.5e-05", 2.5e-5), ("1.e-3", 1e-3)]
+)
+def test_a_number_with_an_exponent_is_a_number(tmp_path: Path, text: str, means: float) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text(
+        DEMO_STUDY.read_text().replace("training: {", f"training: {{learning_rate: {text}, ", 1)
+    )
+    assert load_study(path).training.learning_rate == means
+
+
+@pytest.mark.parametrize("text", ["1234e56", "71e8892", "12e", "e-3"])
+def test_what_may_be_a_hash_stays_text(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text(DEMO_STUDY.read_text() + f"\npublished: {{table: {text}, n: 1, correct: 1, "
+                    "label: x}\n")  # fmt: skip
+    assert load_study(path).published[0].table == text
