@@ -380,3 +380,57 @@ def test_ctrl_c_is_heard_where_python_drops_it() -> None:
     assert done.stdout == ""
     assert done.stderr.startswith("potstill: stopped;")
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (("-3, 3", "-3, 3"), 0, "equal"),
+        (("-3, 3", "3, -3"), 1, "the same values in another order; --kind set"),
+        (("-3, 3", "3, -3", "--kind", "set"), 0, "equal"),
+        (("-1/2", "-0.5"), 0, "equal"),
+        (("1/2", "0.5", "--kind", "nonsense"), 2, "there is no answer kind 'nonsense'"),
+        (("1/2", "0.5", "--kind", "fractoin"), 2, "did you mean 'fraction'?"),
+        (("1", "The answer is 1.0", "--kind", "numeric"), 0, "equal (within"),
+        (("abc", "abc", "--kind", "numeric"), 1, "the key is not a number"),
+        (("B", "(B)", "--kind", "choice"), 0, "the same letter"),
+        (("a", "b", "--kind", "judge"), 2, "a model decides an answer of the kind 'judge'"),
+    ],
+)
+def test_two_answers_are_compared_by_the_kind_that_is_named(
+    arguments: tuple[str, ...],
+    code: int,
+    says: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ended, out, err = run_cli(capsys, monkeypatch, "equal", *arguments)
+    assert ended == code
+    assert says in (one_sentence(err) if code == 2 else out)
+
+
+def test_a_kind_that_nobody_grades_is_named_with_its_problem(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [f"What is {n} + {n}?,{2 * n},Algebra" for n in range(20)]
+    (tmp_path / "own.csv").write_text("\n".join(["question,answer,kind", *rows]))
+    table = {"source": "table", "path": "own.csv", "text": "question", "key": "answer"}
+    raw = yaml.safe_load(DEMO_STUDY.read_text()) | {"problems": [table | {"kind": "kind"}]}
+    raw["split"] = {"by": "share"}
+    path = tmp_path / "study.yaml"
+    path.write_text(yaml.safe_dump(raw))
+    for command in (("problems", path), ("run", path, "--out", tmp_path / "out")):
+        code, _, err = run_cli(capsys, monkeypatch, *command)
+        assert code == 2
+        assert "own/2: there is no answer kind 'Algebra'" in one_sentence(err)
+
+
+def test_a_file_in_a_directorys_place_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "taken").write_text("mine")
+    code, _, err = run_cli(capsys, monkeypatch, "run", DEMO_STUDY, "--out", tmp_path / "taken")
+    assert code == 2
+    assert "a file stands where a folder belongs" in one_sentence(err)
+    assert "space" not in err
+    assert (tmp_path / "taken").read_text() == "mine"

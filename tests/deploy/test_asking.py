@@ -14,6 +14,7 @@ from potstill.analysis.students import FoundStudent
 from potstill.deploy.opening import open_engine
 from potstill.deploy.serve.asking import harmless, how_sure, print_answer
 from potstill.errors import InputError
+from support.command_line import one_sentence, run_cli
 
 
 def test_it_answers_and_says_how_sure_it_is(found: FoundStudent, study_directory: Path) -> None:
@@ -52,3 +53,12 @@ def test_what_a_model_writes_is_never_markup_nor_an_escape() -> None:
     file = console.file
     assert isinstance(file, StringIO)
     assert file.getvalue() == shown
+
+
+def test_a_student_of_another_level_than_is_asked_for_is_refused(
+    study_directory: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = ("--student", "R1-s0", "--level", "R4")
+    code, _, err = run_cli(capsys, monkeypatch, "ask", study_directory, "-2 + 5 = ?", *both)
+    assert code == 2
+    assert "--student R1-s0 is of level R1 and not R4; give one of the two" in one_sentence(err)

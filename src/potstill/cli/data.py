@@ -94,17 +94,10 @@ def equal(
     kind: Annotated[str, typer.Option(help="The answer kind; inferred from the key.")] = "",
 ) -> None:
     """Say whether two answers are equal, and why; exit 0 if they are, 1 if not."""
-    from potstill.grading import GradingPool, KeyUnreadable, infer_kind
-    from potstill.records import Opinion
+    from potstill.grading.comparing import compare_answers
 
-    with GradingPool(workers=1) as pool:
-        try:
-            found = pool.equal(a, b, kind or infer_kind(a))
-        except KeyUnreadable as exc:
-            print(f"different ({exc})")
-            raise typer.Exit(1) from exc
-    same = found.opinion is Opinion.EQUAL
-    print(("equal" if same else "different") + (f" ({found.why})" if found.why else ""))
+    same, why = compare_answers(a, b, kind)
+    print(("equal" if same else "different") + (f" ({why})" if why else ""))
     raise typer.Exit(0 if same else 1)
 
 

@@ -108,6 +108,10 @@ def ask(
     from potstill.deploy.serve.asking import print_answer
 
     found = find_student(directory, student or level)
+    if student and level and found.level != level:
+        raise InputError(
+            f"--student {student} is of level {found.level} and not {level}; give one of the two."
+        )
     with open_engine(found, engine, base, batch_size=1) as opened:
         print_answer(found, opened, problem, terminal())
 

@@ -314,5 +314,8 @@ def _run(study: Study, directory: Path, until: str, on: str = "") -> None:
     console.print(f"Report: {page}", highlight=False, soft_wrap=True)
 
 
+# an answer and a problem may begin with a minus sign
+_TEXTS = {"equal", "ask"}
 for command in (*DATA, *DEPLOY, *CHECKS):
-    app.command(command.__name__.rstrip("_"))(command)
+    name = command.__name__.rstrip("_")
+    app.command(name, context_settings={"ignore_unknown_options": name in _TEXTS})(command)

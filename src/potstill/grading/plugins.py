@@ -7,11 +7,13 @@ from typing import Any, Protocol, runtime_checkable
 
 from pydantic import BaseModel
 
+from potstill.errors import InputError
 from potstill.grading.extraction import Extraction
 from potstill.grading.maths.comparison import Comparison, KeyUnreadable
 from potstill.grading.verdicts import Settled, settle, verdict_of, verdict_of_state
-from potstill.plugins import KINDS, load_plugin, plugin_names
+from potstill.plugins import KINDS, load_plugin, nearest, plugin_names
 from potstill.records import (
+    AnswerKind,
     Finish,
     NumberGold,
     Outcome,
@@ -24,6 +26,7 @@ from potstill.records import (
 
 __all__ = [
     "KindPlugin",
+    "check_kind",
     "grade_with_plugin",
     "is_for_plugin",
     "kind_of",
@@ -45,6 +48,13 @@ class KindPlugin(Protocol):
     def compare(self, problem: Problem, text: str, options: Any) -> Comparison:
         """Return the comparison of a response's text with the problem's gold."""
         ...
+
+
+def check_kind(name: str) -> None:
+    """Raise InputError, with the nearest name, for an answer kind that nobody grades."""
+    known = (*(kind.value for kind in AnswerKind), *plugin_names(KINDS))
+    if name not in known:
+        raise InputError(f"there is no answer kind {name!r}{nearest(name, known)}.")
 
 
 def kind_settings(given: Mapping[str, Mapping[str, Any]]) -> dict[str, BaseModel]:

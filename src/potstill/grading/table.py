@@ -17,6 +17,7 @@ from potstill.errors import InputError, StoreError
 from potstill.grading.causes import with_cause
 from potstill.grading.maths.kinds import infer_kind
 from potstill.grading.panel import verify
+from potstill.grading.plugins import check_kind
 from potstill.grading.pool import GradingPool
 from potstill.records import Finish, Problem, Response, TextGold, Verdict
 from potstill.store.atomic import whole_file
@@ -52,6 +53,8 @@ def grade_table(
     writes JSONL to standard output. Raises InputError for a missing file or column and for a
     broken line.
     """
+    if kind is not None:
+        check_kind(kind)
     source, target = Path(path), str(out)
     if target != "-":
         _ending(Path(target))

@@ -13,7 +13,7 @@ from potstill.grading.maths.kinds import infer_kind
 from potstill.ledger.ledger import Ledger
 from potstill.pipeline.agents import key_there
 from potstill.pipeline.estimate import Estimate, PlannedCalls, estimate, thinks
-from potstill.pipeline.preflight import check_problems, check_study
+from potstill.pipeline.preflight import check_problems, check_study, refuse_unknown_kinds
 from potstill.plugins import SOLVERS, SOURCES
 from potstill.problems import describe, guess_source, load_problems
 from potstill.problems.overlap.find import find_pairs
@@ -252,6 +252,7 @@ def print_problems(file: Path, console: Console, *, only_aside: bool) -> None:
         source = guess_source(file)
         console.print(f"[dim]Read as {source.source}: {literal(source.why)}[/dim]", highlight=False)
         imported = load_problems([source], infer=infer_kind)
+    refuse_unknown_kinds(imported.problems)
     rows = [row for row in describe(imported) if row.reason or not only_aside]
     table = Table(box=None, pad_edge=False, expand=True)
     table.add_column("id", overflow="ellipsis", no_wrap=True, ratio=2)

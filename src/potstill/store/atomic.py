@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -43,9 +44,17 @@ class Writing:
     def __exit__(self, kind: object, exc: BaseException | None, trace: object) -> None:
         if isinstance(exc, OSError):
             raise StoreError(
-                f"Cannot write to {self._root}: {exc.strerror or exc}; free some space or give "
-                "another directory with --out, then run again: what was finished is kept."
+                f"Cannot write to {self._root}: {exc.strerror or exc}; {_remedy(exc)}, then run "
+                "again: what was finished is kept."
             ) from exc
+
+
+def _remedy(exc: OSError) -> str:
+    if exc.errno in (errno.EEXIST, errno.ENOTDIR, errno.EISDIR):
+        return "a file stands where a folder belongs: give another directory with --out"
+    if exc.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return "give a directory with --out that you may write to"
+    return "free some space or give another directory with --out"
 
 
 @contextmanager
