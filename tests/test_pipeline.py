@@ -109,10 +109,38 @@ def test_a_second_run_does_nothing_and_says_the_same(done: tuple[Path, Path, Rep
     path, directory, report = done
     cells = {m.key for m in Store(directory).cells()}
     before = keys_in(directory)
+    written = {p: p.stat().st_mtime_ns for p in directory.rglob("*") if p.is_file()}
     again = run_study(load_study(path), directory)
     assert again == report
+    files = [p for p in directory.rglob("*") if p.is_file()]
+    made = {p.name for p in files if written.get(p) != p.stat().st_mtime_ns}
+    assert made <= {"study.json", "ledger.sqlite", "ledger.lock"}, "no report anew"
     assert {m.key for m in Store(directory).cells()} == cells
     assert keys_in(directory) == before
+
+
+@pytest.mark.parametrize("what", ["about", "report", "lock", "ruling"])
+def test_a_report_is_written_anew_where_it_is_no_longer_what_it_would_be(
+    what: str, done: tuple[Path, Path, Report], tmp_path: Path
+) -> None:
+    path, directory, report = done
+    copy = shutil.copytree(directory, tmp_path / "out")
+    study = load_study(path)
+    page = copy / "report" / "index.html"
+    before = page.stat().st_mtime_ns
+    if what == "about":
+        study = study.model_copy(update={"about": "Said later."})
+    elif what == "report":
+        page.write_text("not the report")
+    elif what == "lock":
+        (copy / "study.lock.json").unlink()
+    else:
+        (copy / "rulings.jsonl").write_text('{"key": "of no response", "correct": true}\n')
+    again = run_study(study, copy)
+    assert page.stat().st_mtime_ns != before
+    assert again is not None
+    assert again["scores"] == report["scores"]
+    assert ("Said later." in page.read_text()) == (what == "about")
 
 
 def test_a_changed_recipe_trains_anew_and_buys_nothing(

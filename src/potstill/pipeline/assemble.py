@@ -44,6 +44,7 @@ from potstill.report.data import (
     Reproduction,
 )
 from potstill.store.tables import beside
+from potstill.store.untrusted import read_json
 
 if TYPE_CHECKING:
     from potstill.ledger.ledger import Ledger
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
 __all__ = [
     "answered",
     "call_counts",
+    "kept_report",
     "lesson_counts",
     "report_data",
     "scored_groups",
@@ -70,6 +72,24 @@ def write_report(context: Context, result: Made) -> dict[str, Any]:
         bar.advance()
     report: dict[str, Any] = json.loads((page.parent / "report.json").read_text("utf-8"))
     return report
+
+
+def kept_report(context: Context) -> dict[str, Any] | None:
+    """Return the report that stands in the directory, None where it is of other settings.
+
+    What decides no result, but stands in the report (``about``, ``published``), counts here.
+    """
+    path = context.directory / "report" / "report.json"
+    try:
+        report: dict[str, Any] = read_json(path)
+        same = report["reproduction"]["hashes"]["study"] == _study_hash(context.study)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return report if same else None
+
+
+def _study_hash(study: Study) -> str:
+    return content_hash(study.model_dump(mode="json"))
 
 
 def report_data(context: Context, result: Made) -> ReportData:
@@ -322,7 +342,7 @@ def _reproduction(context: Context, result: Made) -> Reproduction:
         command=f"potstill run study.yaml --out {context.directory.name}",
         versions={"python": platform.python_version()} | {name: version(name) for name in names},
         hashes={
-            "study": content_hash(context.study.model_dump(mode="json")),
+            "study": _study_hash(context.study),
             "problems": content_hash(result.problems),
             "base": context.base_hash,
         },

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from potstill.pipeline.context import Context
     from potstill.study.schema import Agent, Study
 
-__all__ = ["LOCK_FILE", "deciding", "file_sha256", "read_lock", "write_lock"]
+__all__ = ["LOCK_FILE", "deciding", "file_sha256", "is_up_to_date", "read_lock", "write_lock"]
 
 LOCK_FILE = "study.lock.json"
 FORMAT_VERSION = 1
@@ -46,16 +46,36 @@ _TOLD_APART = {
 
 
 def write_lock(context: Context) -> Path:
-    """Return the path of the lock of a run that has just written its report.
+    """Return the path of the lock of a run that has just written its report."""
+    lock = lock_of(context)
+    path = context.directory / LOCK_FILE
+    write_json(path, lock | {"sha256": content_hash(lock)})
+    return path
+
+
+def is_up_to_date(context: Context) -> bool:
+    """Return whether a run's lock is there and says what would be written now.
+
+    So every cell, the ledger, every setting and version, and each file of the report are as they
+    were when the report was written.
+    """
+    try:
+        return bool(read_lock(context.directory) == json.loads(json.dumps(lock_of(context))))
+    except StoreError:
+        return False
+
+
+def lock_of(context: Context) -> dict[str, Any]:
+    """Return what the lock of a finished run says now, but its own hash.
 
     ``decides`` is :func:`deciding`; ``artifacts`` the sha256 of every manifest that the report
     stands on and of every file of the report, by their paths in the study's directory; ``ledger``
-    the number and digest of its replies; ``sha256`` the hash of all the rest.
+    the number and digest of its replies.
     """
     from potstill.pipeline.context import VERSION
 
     replies, digest = context.ledger.digest()
-    lock = {
+    return {
         "format_version": FORMAT_VERSION,
         "study": context.study.name,
         "decides": deciding(context.study, context.directory, context.base_hash),
@@ -71,9 +91,6 @@ def write_lock(context: Context) -> Path:
         "artifacts": _artifacts(context),
         "ledger": {"replies": replies, "sha256": digest},
     }
-    path = context.directory / LOCK_FILE
-    write_json(path, lock | {"sha256": content_hash(lock)})
-    return path
 
 
 def read_lock(directory: Path) -> dict[str, Any] | None:

@@ -17,9 +17,9 @@ from potstill.evaluation import refuse_seen
 from potstill.ledger.ledger import Ledger
 from potstill.lessons.controls import is_control, make_controls
 from potstill.pipeline.asking import ask_student, ask_teacher
-from potstill.pipeline.assemble import write_report
+from potstill.pipeline.assemble import kept_report, write_report
 from potstill.pipeline.context import Context, Unfinished
-from potstill.pipeline.lock import write_lock
+from potstill.pipeline.lock import is_up_to_date, write_lock
 from potstill.pipeline.outputs import MIX, Answers, AskedLevel, Made, StudentCell, Who
 from potstill.pipeline.preflight import check_problems, check_study
 from potstill.pipeline.rating import rate, worth_teaching
@@ -100,8 +100,12 @@ def carry_out(run: Run, until: str = "") -> dict[str, Any] | None:
         if stage == until:
             return None
     run.graders.close()
-    report = write_report(run.context, made)
-    write_lock(run.context)
+    context = run.context
+    if is_up_to_date(context) and (kept := kept_report(context)):
+        context.progress.up_to_date("report", f"{len(kept['scores']):,} scores")
+        return kept
+    report = write_report(context, made)
+    write_lock(context)
     return report
 
 
