@@ -7,7 +7,14 @@ from typing import Annotated, Literal
 
 import typer
 
-from potstill.cli.options import BasePath, BestStudent, EngineName, StudyDir, terminal
+from potstill.cli.options import (
+    BasePath,
+    BestStudent,
+    EngineName,
+    StudyDir,
+    say_loading,
+    terminal,
+)
 
 __all__ = ["DEPLOY"]
 
@@ -58,6 +65,7 @@ def export(
     from potstill.deploy.export.exporting import Export, export_student
 
     found = find_student(directory, student)
+    say_loading(found.name)
     place = out or directory / "exports" / f"{found.student.id}-{to}"
     reasked = export_student(found, Export(to, place, base, dtype, quantise, reask))
     terminal().print(f"{place}\n{reasked.sentence}", highlight=False, markup=False, soft_wrap=True)
@@ -87,7 +95,9 @@ def serve(
     from potstill.analysis.students import find_student
     from potstill.deploy.serve.serving import serve_student
 
-    serve_student(find_student(directory, student), engine, base, port, terminal())
+    found = find_student(directory, student)
+    say_loading(found.name)
+    serve_student(found, engine, base, port, terminal())
 
 
 def ask(
@@ -112,6 +122,7 @@ def ask(
         raise InputError(
             f"--student {student} is of level {found.level} and not {level}; give one of the two."
         )
+    say_loading(found.name)
     with open_engine(found, engine, base, batch_size=1) as opened:
         print_answer(found, opened, problem, terminal())
 

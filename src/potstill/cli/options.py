@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,6 +19,7 @@ __all__ = [
     "OtherStudyDir",
     "StudyDir",
     "StudyFile",
+    "say_loading",
     "terminal",
 ]
 
@@ -54,6 +56,11 @@ BestStudent = Annotated[
 ]
 EngineName = Annotated[str, typer.Option(help="auto, transformers, mlx or llama.")]
 BasePath = Annotated[str, typer.Option(help="Where the base model is, if it has moved.")]
+
+
+def say_loading(what: str) -> None:
+    """Say on standard error that something is being loaded, before what takes seconds."""
+    print(f"Loading {what} ...", file=sys.stderr, flush=True)
 
 
 def terminal() -> Console:

@@ -149,10 +149,11 @@ def cpu_threads(threads: int = 0) -> Iterator[None]:
     """Set torch's CPU threads to ``threads``, or to one fewer than the cores this process may use.
 
     Matrix products wait for their slowest thread: with every core taken, any other busy process
-    makes them several times slower.
+    makes them several times slower. Of two cores both are taken: a free one would be half of all.
     """
     before = torch.get_num_threads()
-    torch.set_num_threads(threads or max(1, core_count() - 1))
+    cores = core_count()
+    torch.set_num_threads(threads or (cores if cores <= 2 else cores - 1))
     try:
         yield
     finally:
@@ -167,15 +168,14 @@ def core_count() -> int:
 
 
 def idle_threads() -> int:
-    """Return how many threads find a core that no one else uses just now, at most one fewer than
-    cores.
+    """Return how many threads find a core that no one else uses just now.
 
     At most OMP_NUM_THREADS where that is set, as it is for a worker that shares its machine. Looks
     at the machine for a tenth of a second. For work whose bits need not repeat: training takes a
     fixed number.
     """
     cores, given = core_count(), os.environ.get("OMP_NUM_THREADS", "")
-    most = min(cores - 1, int(given) if given.isdigit() else cores)
+    most = min(cores, int(given) if given.isdigit() else cores)
     if most <= 1:
         return 1
     busy = psutil.cpu_percent(interval=0.1) / 100 * (psutil.cpu_count() or cores)

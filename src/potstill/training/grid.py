@@ -69,7 +69,7 @@ def train_cells(
 ) -> Iterator[tuple[Job, TrainedCell]]:
     """Yield each job with its trained cell, in the order they finish.
 
-    ``workers`` 0 takes one fewer than there are cores for a small base on a CPU and 1 otherwise.
+    ``workers`` 0 takes as many as there are cores for a small base on a CPU and 1 otherwise.
     With a small base a recipe's ``threads: 0`` means 1, however many workers there are, so that a
     student's bits do not depend on how many cells were left to train. Cells trained in this process
     share an activation cache where the jobs' settings allow it and it pays; ``on_note`` is told its
@@ -150,10 +150,10 @@ def is_small(base: LanguageModel) -> bool:
 
 
 def usual_workers(base: LanguageModel) -> int:
-    """Return how many cells are trained at once: one fewer than there are cores, or 1."""
+    """Return how many cells are trained at once: as many as there are cores, or 1."""
     from potstill.models.torch_base import core_count
 
-    return max(1, core_count() - 1) if is_small(base) else 1
+    return core_count() if is_small(base) else 1
 
 
 def train_job(

@@ -68,7 +68,9 @@ class Recipe(BaseModel):
     )
     patience: int = Field(0, ge=0, description="Validations without a better one; 0 is off.")
     max_sequence_tokens: int = Field(2048, ge=2, description="Longer examples are left out.")
-    threads: int = Field(0, ge=0, description="CPU threads; 0 is one fewer than there are cores.")
+    threads: int = Field(
+        0, ge=0, description="CPU threads; 0 is one fewer than the cores, or both of two."
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -76,6 +76,7 @@ def serve_tutor(
     texts = read_texts(directory, students)
     listener = listen(host, port)
     try:
+        console.print("Loading the students ...")
         model = load_model(students[0], base, backend_of(students[0], engine))
         token = "" if is_loopback(host) else new_token()
         with (
