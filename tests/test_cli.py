@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -434,3 +435,18 @@ def test_a_file_in_a_directorys_place_is_named(
     assert "a file stands where a folder belongs" in one_sentence(err)
     assert "space" not in err
     assert (tmp_path / "taken").read_text() == "mine"
+
+
+def test_a_hub_out_of_reach_is_told_at_once(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        endpoint_url = f"http://127.0.0.1:{gone.getsockname()[1]}"
+    raw = yaml.safe_load(DEMO_STUDY.read_text())
+    columns = {"text": "question", "key": "answer"}
+    raw["problems"] = [{"source": "hub", "dataset": "openai/gsm8k", "config": "main"} | columns]
+    path = tmp_path / "study.yaml"
+    path.write_text(yaml.safe_dump(raw))
+    command = [sys.executable, "-m", "potstill", "problems", str(path)]
+    home = {"HF_HOME": str(tmp_path / "hub"), "HF_ENDPOINT": endpoint_url}
+    ended = subprocess.run(command, capture_output=True, text=True, env=os.environ | home)
+    assert ended.returncode == 2
+    assert "fetch it elsewhere with `hf download openai/gsm8k" in one_sentence(ended.stderr)
