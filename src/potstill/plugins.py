@@ -15,7 +15,15 @@ from typing import Any
 
 from potstill.errors import InputError
 
-__all__ = ["KINDS", "SOLVERS", "SOURCES", "load_plugin", "nearest", "plugin_names"]
+__all__ = [
+    "KINDS",
+    "SOLVERS",
+    "SOURCES",
+    "failed_plugin",
+    "load_plugin",
+    "nearest",
+    "plugin_names",
+]
 
 SOURCES = "potstill.problems"
 SOLVERS = "potstill.solvers"
@@ -51,6 +59,32 @@ def load_plugin(group: str, name: str) -> Any:
             f"the {_CALLED[group]} {name!r} ({point.value}) cannot be loaded: {exc}; install what "
             "it needs, or mend the plugin."
         ) from exc
+
+
+def failed_plugin(exc: BaseException) -> str:
+    """Return one sentence that names the installed plugin whose code an error passed through.
+
+    Empty where it passed through none but Potstill's own.
+    """
+    for group, called in _CALLED.items():
+        for name, point in _registered(group).items():
+            if not point.module.startswith("potstill.") and _passed(exc, point.module):
+                return (
+                    f"the {called} {name!r} ({point.value}) failed with {type(exc).__name__}: "
+                    f"{exc}; mend the plugin, then run again: what was finished is kept."
+                )
+    return ""
+
+
+def _passed(exc: BaseException, module: str) -> bool:
+    """Return whether a function of a module, or of its package, stands in an error's traceback."""
+    trace = exc.__traceback__
+    while trace is not None:
+        name = str(trace.tb_frame.f_globals.get("__name__", ""))
+        if name == module or name.startswith(f"{module}."):
+            return True
+        trace = trace.tb_next
+    return False
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -64,6 +64,14 @@ def main() -> None:
     except PotstillError as exc:
         print(f"potstill: {exc}", file=sys.stderr)
         raise SystemExit(2) from exc
+    except Exception as exc:
+        from potstill.plugins import failed_plugin
+
+        told = failed_plugin(exc)
+        if not told:
+            raise
+        print(f"potstill: {' '.join(told.split())}", file=sys.stderr)
+        raise SystemExit(2) from exc
     except (KeyboardInterrupt, SystemExit) as exc:
         # typer makes of Ctrl-C an exit with this code, without a word
         if isinstance(exc, SystemExit) and exc.code != _STOPPED:
