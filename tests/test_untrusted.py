@@ -16,8 +16,9 @@ from potstill.errors import InputError, PotstillError, StoreError
 from potstill.ledger.ledger import Entry, Ledger, key_of_request, request_json
 from potstill.records import Sampling
 from potstill.solvers.api import ApiSolver, Options
-from potstill.solvers.parse import Assembly, completion_bytes, parse_completion
+from potstill.solvers.parse import completion_bytes, parse_completion
 from potstill.solvers.server import ChatReply, create_app, listen, serve
+from potstill.solvers.stream import Assembly
 from potstill.solvers.transport import retry_after_s
 from potstill.store.cells import Store
 from potstill.store.rows import load_json, read_rows

@@ -192,6 +192,7 @@ class ApiSolver:
                 for bought in ready:
                     for ask in waiting.pop(bought.key):
                         yield _result(ask, bought)
+            client.settle()
         finally:
             client.close()
             if hits:
@@ -291,9 +292,11 @@ def completion_from(ask: Ask, key: str, raw: bytes) -> Completion:
 
 
 def _completion(ask: Ask, key: str, parsed: Parsed) -> Completion:
+    finish = parsed.finish_within(ask.sampling.max_tokens)
     return Completion(
-        *(ask.tag, ask.sample, ask.attempt, parsed.reasoning, parsed.text, parsed.finish),
+        *(ask.tag, ask.sample, ask.attempt, parsed.reasoning, parsed.text, finish),
         *(parsed.tokens_in, parsed.tokens_out, key),
+        error=parsed.refusal if finish is Finish.FILTERED else "",
     )
 
 
