@@ -6,8 +6,9 @@ import asyncio
 import queue
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
@@ -16,7 +17,7 @@ from tenacity.wait import wait_random_exponential
 from potstill.chat import Ask, never
 from potstill.errors import EndpointError, PotstillError
 from potstill.ledger.ledger import NO_RECORD, Entry, Event, Ledger, now_utc
-from potstill.ledger.prices import Price, cost_usd
+from potstill.ledger.prices import Cost, Price, cost_usd
 from potstill.solvers.pacing import Limiter, Rate
 from potstill.solvers.parse import NotAReply, Parsed, parse_completion, refusal_bytes
 from potstill.solvers.transport import (
@@ -52,7 +53,7 @@ class Terms:
     retries: int
     backoff_s: float
     backoff_max_s: float
-    prices: Mapping[str, Price]
+    price: Price | None
     stop: Callable[[], str]
 
 
@@ -327,10 +328,13 @@ class _Session:
 
     def _entry(self, call: ApiCall, fetched: Fetched, parsed: Parsed, retries: int) -> Entry:
         terms = self._terms
-        cost = cost_usd(
-            *(terms.model, parsed.tokens_in, parsed.tokens_cached, parsed.tokens_out),
-            overrides=terms.prices,
-        )
+        cost = Cost(0.0, False)
+        if terms.price is not None:
+            cost = cost_usd(
+                *(terms.model, parsed.tokens_in, parsed.tokens_cached, parsed.tokens_out),
+                overrides={terms.model: terms.price},
+                at=datetime.now(UTC) - timedelta(seconds=fetched.seconds),  # when it was asked
+            )
         return Entry(
             key=call.key,
             stage=terms.stage,

@@ -46,7 +46,7 @@ class KeptReplies:
             )
         named = getattr(module, "ledger_model", None)
         model = named(options) if named else options.model
-        return cls(provider, model, getattr(options, "extra_body", {}), ledger)
+        return cls(provider, model, getattr(options, "extra", {}), ledger)
 
     @property
     def id(self) -> str:

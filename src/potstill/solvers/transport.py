@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import aiohttp
 
 __all__ = [
+    "LOOPBACK",
     "Failure",
     "Fetched",
     "Filtered",
@@ -38,7 +39,7 @@ _WAIT_MAX_S = 600.0
 _BLANK = b"\xef\xbb\xbf \t\r\n"
 _BEGINS_WHOLE = (b"{", b"[", b"<", b"\x1f", b"")  # JSON, HTML, a gzip member, nothing
 _TOO_LARGE = "a reply of more than 64 MiB"
-_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _SHORTEST_SECRET = 8  # "x" or "EMPTY", given to a local server, stands in many words of its replies
 
 
@@ -135,7 +136,7 @@ class Transport:
             ),
             headers=headers,
             # A proxy of the environment is never meant for this machine itself.
-            trust_env=(urlsplit(base_url).hostname or "") not in _LOOPBACK,
+            trust_env=(urlsplit(base_url).hostname or "") not in LOOPBACK,
         )
 
     async def close(self) -> None:
