@@ -264,7 +264,7 @@ def test_the_local_server_listens_here_alone_and_answers_to_its_own_name() -> No
 
 
 def test_numbers_that_are_none_are_a_bad_request() -> None:
-    from potstill.solvers.server import BadRequest, _call
+    from potstill.solvers.requests import BadRequest, _call
 
     for value in ("NaN", "Infinity", "1e400", "9" * 30):
         body = (
