@@ -153,16 +153,16 @@ def json_answer(status: int, body: object) -> bytes:
     return http(status, "application/json", json.dumps(body).encode())
 
 
-# what an endpoint answers to GET /models, and what the doctor says of deepseek-reasoner there
+# what an endpoint answers to GET /models, and what the doctor says of deepseek-old there
 LISTS = [
     ({"data": [{"id": "deepseek-flash"}, {"id": "gpt-oss"}]},
      "no", "is not among the 2 models of URL; the nearest name is deepseek-flash"),
-    ({"object": "list", "data": [{"id": "deepseek-reasoner", "owned_by": "d"}]},
-     "yes", "deepseek-reasoner is at URL"),
-    ([{"id": "deepseek-ai/DeepSeek-Reasoner"}],  # a list alone, as Together sends it
-     "no", "not among the one model of URL; the nearest name is deepseek-ai/DeepSeek-Reasoner"),
-    ({"models": [{"name": "models/deepseek-reasoner"}]}, "yes", "deepseek-reasoner is at URL"),
-    ({"data": [{"id": "deepseek-reasoner:latest"}]}, "yes", "deepseek-reasoner is at URL"),
+    ({"object": "list", "data": [{"id": "deepseek-old", "owned_by": "d"}]},
+     "yes", "deepseek-old is at URL"),
+    ([{"id": "deepseek-ai/DeepSeek-Old"}],  # a list alone, as Together sends it
+     "no", "not among the one model of URL; the nearest name is deepseek-ai/DeepSeek-Old"),
+    ({"models": [{"name": "models/deepseek-old"}]}, "yes", "deepseek-old is at URL"),
+    ({"data": [{"id": "deepseek-old:latest"}]}, "yes", "deepseek-old is at URL"),
     ({"data": [{"id": "a"}], "has_more": True}, "", "is not on the first page of"),
     ({"data": []}, "", "URL has no list of models (the one it sends is empty)"),
 ]  # fmt: skip
@@ -173,7 +173,7 @@ def test_a_model_that_is_not_at_its_endpoint_is_told_with_the_nearest_name(
     tmp_path: Path, listed: object, mark: str, says: str
 ) -> None:
     with endpoint(json_answer(200, listed)) as url:
-        found = model_row(api_study(tmp_path, url, model="deepseek-reasoner"))
+        found = model_row(api_study(tmp_path, url, model="deepseek-old"))
         assert found[0] == {"yes": True, "no": False, "": None}[mark]
         assert says.replace("URL", url) in found[1]
 

@@ -113,8 +113,9 @@ class SolverPlugin(Protocol):
     not ``options.model``. A module may also have ``price(options)``, a
     :class:`~potstill.ledger.prices.Price` in dollars per million tokens
     (:func:`~potstill.ledger.prices.free` for what answers on this machine) or None where nobody
-    knows; without it the shipped table is asked by ``model``. ``key_there(options)`` says where an
-    API key is read from and whether it is there.
+    knows; without it the table of prices is asked by ``model``. ``key_there(options)`` says where
+    an API key is read from and whether it is there, ``models_there(options)`` which models its
+    endpoint lists (a :class:`~potstill.solvers.listing.Listing`).
     """
 
     Options: type[Any]

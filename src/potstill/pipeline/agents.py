@@ -22,7 +22,7 @@ def options_of(agent: Agent) -> Any:
 
 
 def agent_price(agent: Agent) -> Price | None:
-    """Return what an agent charges, as its solver says, else as the shipped table does.
+    """Return what an agent charges, as its solver says, else as the table does.
 
     None where nobody knows: a solver that does not say is never taken to be free. Raises InputError
     naming the solver whose ``price`` fails.
