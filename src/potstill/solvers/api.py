@@ -109,10 +109,10 @@ class Options(BaseModel):
     limit_field: Literal["max_tokens", "max_completion_tokens"] = Field(
         default="max_tokens", description="What the provider calls the token limit."
     )
-    thinking: bool | dict[str, JsonValue] | None = Field(
+    thinking: bool | str | dict[str, JsonValue] | None = Field(
         default=None,
-        description="Whether it thinks first, sent as {type: enabled} or {type: disabled}; a "
-        "mapping is sent as it stands. The model's own way where it is not given.",
+        description="Whether it thinks first, sent as {type: enabled} or {type: disabled}; a word "
+        "is sent as the type, a mapping as it stands. The model's own way where it is not given.",
     )
     reasoning_effort: str = Field(
         default="", description="How much it thinks, in the provider's word: low, high, max."
@@ -127,10 +127,13 @@ class Options(BaseModel):
     def extra(self) -> dict[str, JsonValue]:
         """The fields of the request beside those that every request has."""
         more: dict[str, JsonValue] = {}
-        if isinstance(self.thinking, bool):
-            more["thinking"] = {"type": "enabled" if self.thinking else "disabled"}
-        elif self.thinking is not None:
-            more["thinking"] = self.thinking
+        match self.thinking:
+            case bool(thinks):
+                more["thinking"] = {"type": "enabled" if thinks else "disabled"}
+            case str(word):
+                more["thinking"] = {"type": word}
+            case dict(mapping):
+                more["thinking"] = mapping
         if self.reasoning_effort:
             more["reasoning_effort"] = self.reasoning_effort
         return more | self.extra_body
