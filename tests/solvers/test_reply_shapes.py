@@ -108,6 +108,11 @@ KEPT: dict[str, tuple[bytes, tuple[str, str, Finish]]] = {
         ("", "4", LENGTH),
     ),
     "FinishReason.STOP": (whole({"content": "4"}, "FinishReason.STOP"), ("", "4", STOP)),
+    "a native finish alone": (
+        js({"choices": [{"message": {"content": "4"}, "native_finish_reason": "MAX_TOKENS"}]}),
+        ("", "4", LENGTH),
+    ),
+    "'' in a whole reply": (whole({"content": "4"}, ""), ("", "4", STOP)),
     "eos": (whole({"content": "4"}, "eos"), ("", "4", STOP)),
     "COMPLETE": (whole({"content": "4"}, "COMPLETE"), ("", "4", STOP)),
     "sensitive": (whole({"content": ""}, "sensitive"), ("", "", FILTERED)),
@@ -197,6 +202,20 @@ KEPT: dict[str, tuple[bytes, tuple[str, str, Finish]]] = {
         ),
         ("2+2", "4", STOP),
     ),
+    "content marked as a thought": (
+        events(
+            chunk({"content": "2+2", "extra_content": {"google": {"thought": True}}}),
+            chunk({"content": "4"}, "stop"),
+        ),
+        ("2+2", "4", STOP),
+    ),
+    "a thought's tags marked as one": (
+        events(
+            chunk({"content": "<thought>2+2", "extra_content": {"google": {"thought": True}}}),
+            chunk({"content": "</thought>4"}, "stop"),
+        ),
+        ("2+2", "4", STOP),
+    ),
     "content that is an object": (said({"type": "text", "text": "4"}), ("", "4", STOP)),
     "parts of text": (
         said([{"type": "text", "text": "a"}, {"type": "output_text", "text": {"value": "b"}}, "c"]),
@@ -249,6 +268,7 @@ KEPT: dict[str, tuple[bytes, tuple[str, str, Finish]]] = {
     "an end token": (said("4<|im_end|>"), ("", "4", STOP)),
     "an end of sentence": (said("4<｜end▁of▁sentence｜>"), ("", "4", STOP)),
     "a turn's head": (said("<|im_start|>assistant\n4<|im_end|>\n"), ("", "4", STOP)),
+    "a turn's head, its tokens skipped": (said("assistant\n\n4"), ("", "4", STOP)),
     "harmony": (said(THINKS + FINAL), ("2+2", "4", STOP)),
     "harmony without a final head": (said(THINKS + "4"), ("2+2", "4", STOP)),
     "harmony with its tokens skipped": (said("analysis2+2assistantfinal4"), ("2+2", "4", STOP)),

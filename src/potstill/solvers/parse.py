@@ -18,6 +18,7 @@ __all__ = [
     "NotAReply",
     "Parsed",
     "completion_bytes",
+    "ending_of",
     "graver",
     "only_choice",
     "parse_completion",
@@ -28,7 +29,6 @@ __all__ = [
     "usage_in",
     "usage_of",
     "wire_seed",
-    "word_of",
 ]
 
 # Providers' words for how a reply ended, in lower case; any other is a stop.
@@ -114,7 +114,7 @@ def parse_completion(raw: bytes) -> Parsed:
     body = read_object(raw)
     choice = only_choice(body)
     message = _message_of(choice)
-    word = word_of(choice.get("finish_reason"))
+    word = ending_of(choice)
     if word in _BROKEN_FINISHES:
         raise NotAReply(f"finish_reason {word}")
     content, beside, refusal = parts_of(message)
@@ -134,8 +134,12 @@ def parse_completion(raw: bytes) -> Parsed:
     return _with_usage(body, choice, said, tuple(notes))
 
 
-def word_of(finish: Any) -> str:
-    """Return a provider's word for an ending in lower case, "" for none."""
+def ending_of(choice: Mapping[str, Any]) -> str:
+    """Return a provider's word for how a choice ended in lower case, "" for none."""
+    return _word(choice.get("finish_reason")) or _word(choice.get("native_finish_reason"))
+
+
+def _word(finish: Any) -> str:
     if isinstance(finish, Mapping):  # SGLang's own: {"type": "length", "length": 99}
         finish = finish.get("type")
     if not isinstance(finish, str):
@@ -225,7 +229,12 @@ def _message_of(choice: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def parts_of(message: Mapping[str, Any]) -> tuple[str, str, str]:
     """Return content, the reasoning beside it and the refusal of a message or a stream's delta."""
-    return _text(message.get("content")), _reasoning_of(message), _text(message.get("refusal"))
+    content, refusal = _text(message.get("content")), _text(message.get("refusal"))
+    own = message.get("extra_content")
+    google = own.get("google") if isinstance(own, Mapping) else None
+    if isinstance(google, Mapping) and google.get("thought") is True:
+        return "", content, refusal
+    return content, _reasoning_of(message), refusal
 
 
 def _text(value: Any) -> str:

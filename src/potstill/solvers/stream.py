@@ -9,12 +9,12 @@ from typing import Any
 
 from potstill.solvers.parse import (
     NotAReply,
+    ending_of,
     graver,
     parts_of,
     read_object,
     refuse_errors,
     usage_in,
-    word_of,
 )
 
 __all__ = ["Assembly"]
@@ -164,7 +164,7 @@ class Assembly:
             self._text.append(choice["text"])
         # Some send "" or a word of their own in every chunk, or "stop" in the middle: what ends a
         # reply is the end of its stream, and the gravest word says how.
-        self._finish = graver(word_of(choice.get("finish_reason")), self._finish)
+        self._finish = graver(ending_of(choice), self._finish)
 
     def _append(self, delta: Mapping[str, Any]) -> None:
         parts = zip((self._text, self._reasoning, self._refusal), parts_of(delta), strict=True)

@@ -40,6 +40,7 @@ _CONTROL = (
 )
 _CONTROL_FIRST = re.compile(rf"\s*(?:{_CONTROL}\s*(?:assistant\s*(?=\n|<))?)+\s*")
 _CONTROL_LAST = re.compile(rf"(?:\s*{_CONTROL})+\s*\Z")
+_ROLE = re.compile(r"\A\s*assistant\s*\n\n")  # the head of a turn, its special tokens skipped
 _WRAPPED = re.compile(r"\s*<(answer|response)>(.*)</\1>\s*", re.DOTALL)
 
 
@@ -69,7 +70,7 @@ def split_thought(content: str) -> tuple[str, str]:
 
     A mark that closes what was never opened ends reasoning that began with the content.
     """
-    content = _trimmed(_BUDGET_NOTE.sub("", content))
+    content = _ROLE.sub("", _trimmed(_BUDGET_NOTE.sub("", content)))
     channels = _channels(content)
     if channels is not None:
         return channels

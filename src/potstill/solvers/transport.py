@@ -188,13 +188,10 @@ class Transport:
         anything.
         """
         complaint = exc.complaint
-        failure = Failure("malformed", self.redacted(str(exc)))
-        if complaint is None:
-            return failure
-        if complaint.concern is Concern.PASSING:
-            failure.after_s = min(complaint.after_s, _WAIT_MAX_S)
-            return failure
-        return self._raised(complaint, 0.0)
+        if complaint is None or (complaint.status < 400 and complaint.concern is Concern.PASSING):
+            after_s = min(complaint.after_s, _WAIT_MAX_S) if complaint else 0.0
+            return Failure("malformed", self.redacted(str(exc)), after_s)
+        return self._raised(complaint, complaint.after_s)
 
     def _status(self, status: int, headers: Mapping[str, str], text: str) -> Exception:
         complaint = complaint_of(status, text)
