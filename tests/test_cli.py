@@ -244,7 +244,7 @@ def test_replay_serves_a_study_over_http(data: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("POTSTILL_DATA", str(data))
     study = Path(__file__).parent.parent / "studies" / "competition-recorded.yaml"
     with replaying(study) as address:
-        code, reply = chat(address, "deepseek-reasoner", "Who was here before?")
+        code, reply = chat(address, "deepseek-r1", "Who was here before?")
     assert (code, reply["error"]["code"]) == (404, "recording_not_found")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import re
 import subprocess
@@ -15,8 +16,12 @@ from rich.console import Console
 
 import potstill.cli.doctor as doctor
 from potstill.cli.machine import Device, Machine, look_around
+from potstill.solvers.server import ChatReply, ChatRequest, create_app, serve
+from potstill.study.schema import load_study
 from potstill.training.memory import STUDENT_SIZES, largest_batch, training_bytes
 from support.command_line import api_study
+from support.fault_server import http
+from support.raw_server import endpoint
 
 MARKED_KEY = "sk-marked-93ab"
 SIZES = {shape.name: shape for shape in STUDENT_SIZES}
@@ -142,3 +147,77 @@ def test_the_machine_is_looked_at_for_real(tmp_path: Path) -> None:
     assert machine.cores >= 1
     assert 0 < machine.memory_free_bytes <= machine.memory_bytes
     assert machine.devices
+
+
+def json_answer(status: int, body: object) -> bytes:
+    return http(status, "application/json", json.dumps(body).encode())
+
+
+# what an endpoint answers to GET /models, and what the doctor says of deepseek-old there
+LISTS = [
+    ({"data": [{"id": "deepseek-flash"}, {"id": "gpt-oss"}]},
+     "no", "is not among the 2 models of URL; the nearest name is deepseek-flash"),
+    ({"object": "list", "data": [{"id": "deepseek-old", "owned_by": "d"}]},
+     "yes", "deepseek-old is at URL"),
+    ([{"id": "deepseek-ai/DeepSeek-Old"}],  # a list alone, as Together sends it
+     "no", "not among the one model of URL; the nearest name is deepseek-ai/DeepSeek-Old"),
+    ({"models": [{"name": "models/deepseek-old"}]}, "yes", "deepseek-old is at URL"),
+    ({"data": [{"id": "deepseek-old:latest"}]}, "yes", "deepseek-old is at URL"),
+    ({"data": [{"id": "a"}], "has_more": True}, "", "is not on the first page of"),
+    ({"data": []}, "", "URL has no list of models (the one it sends is empty)"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("listed", "mark", "says"), LISTS)
+def test_a_model_that_is_not_at_its_endpoint_is_told_with_the_nearest_name(
+    tmp_path: Path, listed: object, mark: str, says: str
+) -> None:
+    with endpoint(json_answer(200, listed)) as url:
+        found = model_row(api_study(tmp_path, url, model="deepseek-old"))
+        assert found[0] == {"yes": True, "no": False, "": None}[mark]
+        assert says.replace("URL", url) in found[1]
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (json_answer(404, {"error": {"message": "Not Found"}}), "has no list of models (404)"),
+        (json_answer(405, {}), "has no list of models (405)"),
+        (json_answer(401, {}), "shows its list of models to a valid key only (401)"),
+        (http(200, "text/html", b"<html>hello</html>"), "has no list of models (what it sends"),
+    ],
+)
+def test_an_endpoint_without_a_list_is_said_so_and_no_error(
+    tmp_path: Path, answer: bytes, says: str
+) -> None:
+    with endpoint(answer) as url:
+        good, told = model_row(api_study(tmp_path, url))
+        assert good is None
+        assert told.startswith(f"{url} {says}")
+
+
+def test_an_endpoint_that_is_not_there_is_told(tmp_path: Path) -> None:
+    good, told = model_row(api_study(tmp_path, "http://127.0.0.1:9/v1"))
+    assert good is False
+    assert told == "http://127.0.0.1:9/v1 cannot be reached (Connection refused)"
+
+
+def test_the_command_asks_for_the_list_alone(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def reply(request: ChatRequest) -> ChatReply:
+        asked.append(request.model)
+        return ChatReply("4", "", "stop", 1, 1)
+
+    with serve(create_app(reply, ["some-other-model"])) as url:
+        said = " ".join(run_doctor(api_study(tmp_path, url), MARKED_KEY=MARKED_KEY).split())
+        told = f"model no some-model is not among the one model of {url}"
+        assert f"{told}; the nearest name is some-other-model" in said
+    assert asked == []
+    assert MARKED_KEY not in said
+
+
+def model_row(study: Path) -> tuple[bool | None, str]:
+    """What the doctor says of the teacher's model."""
+    rows = {name: (good, says) for name, good, says in doctor._needed(load_study(study))}
+    return rows["  model"]

@@ -16,8 +16,9 @@ from potstill.errors import InputError, PotstillError, StoreError
 from potstill.ledger.ledger import Entry, Ledger, key_of_request, request_json
 from potstill.records import Sampling
 from potstill.solvers.api import ApiSolver, Options
-from potstill.solvers.parse import Assembly, completion_bytes, parse_completion
+from potstill.solvers.parse import completion_bytes, parse_completion
 from potstill.solvers.server import ChatReply, create_app, listen, serve
+from potstill.solvers.stream import Assembly
 from potstill.solvers.transport import retry_after_s
 from potstill.store.cells import Store
 from potstill.store.rows import load_json, read_rows
@@ -263,7 +264,7 @@ def test_the_local_server_listens_here_alone_and_answers_to_its_own_name() -> No
 
 
 def test_numbers_that_are_none_are_a_bad_request() -> None:
-    from potstill.solvers.server import BadRequest, _call
+    from potstill.solvers.requests import BadRequest, _call
 
     for value in ("NaN", "Infinity", "1e400", "9" * 30):
         body = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -19,7 +20,15 @@ __all__ = [
     "never",
     "render_asks",
     "render_messages",
+    "template_mark",
 ]
+
+_TEMPLATE_MARK = re.compile(
+    r"</?(?:(?:[a-z]{1,12}[:_])?(?:think(?:ing)?|thought)|reasoning)>|</?seed:\w+>"
+    r"|\[/?(?:THINK|INST)\]|◁/?think▷|<\|[A-Za-z_]{2,40}\|>|<\|channel>|<channel\|>"
+    r"|<｜[^｜<>\n]{1,40}｜>|<(?:start|end)_of_turn>|<unused\d+>|\bassistantfinal\b",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +55,11 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What came back for one ask. ``error`` is set where ``finish`` is ERROR, in one sentence."""
+    """What came back for one ask.
+
+    ``error`` is set where ``finish`` is ERROR, in one sentence, and where it is FILTERED and the
+    filter said why.
+    """
 
     tag: str
     sample: int
@@ -100,8 +113,9 @@ class SolverPlugin(Protocol):
     not ``options.model``. A module may also have ``price(options)``, a
     :class:`~potstill.ledger.prices.Price` in dollars per million tokens
     (:func:`~potstill.ledger.prices.free` for what answers on this machine) or None where nobody
-    knows; without it the shipped table is asked by ``model``. ``key_there(options)`` says where an
-    API key is read from and whether it is there.
+    knows; without it the table of prices is asked by ``model``. ``key_there(options)`` says where
+    an API key is read from and whether it is there, ``models_there(options)`` which models its
+    endpoint lists (a :class:`~potstill.solvers.listing.Listing`).
     """
 
     Options: type[Any]
@@ -137,3 +151,11 @@ def render_asks(
         for sample in range(samples):
             messages = render_messages(problem, condition)
             yield Ask(problem.id, messages, condition.sampling, sample, attempt)
+
+
+def template_mark(text: str) -> str:
+    """Return the first mark of a chat template in a text (``<think>``, ``<|im_end|>``), "" if
+    none.
+    """
+    found = _TEMPLATE_MARK.search(text)
+    return found[0] if found else ""

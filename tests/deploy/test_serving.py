@@ -121,6 +121,55 @@ def test_what_it_cannot_answer_is_a_400_and_it_lives_on(
     assert served.ask("1 + 1?").choices[0].message.content
 
 
+TOOL = {"type": "function", "function": {"name": "add", "parameters": {}}}
+
+
+@pytest.mark.parametrize(
+    ("param", "value"),
+    [
+        ("n", 2),
+        ("tools", [TOOL]),
+        ("functions", [{"name": "add"}]),
+        ("tool_choice", "required"),
+        ("logprobs", True),
+        ("top_logprobs", 3),
+        ("logit_bias", {"7": 1}),
+        ("stop", ["\n"]),
+        ("presence_penalty", 0.5),
+        ("frequency_penalty", 0.5),
+        ("response_format", {"type": "json_object"}),
+        ("reasoning_effort", "high"),
+        ("top_p", 0),
+    ],
+)
+def test_what_it_does_not_heed_is_refused_by_its_name(
+    served: Served, param: str, value: object
+) -> None:
+    with pytest.raises(openai.BadRequestError) as refused:
+        served.ask("1 + 1?", **{param: value})
+    error = refused.value
+    assert error.param == param
+    assert error.code == ("invalid_field" if param == "top_p" else "unsupported_parameter")
+    assert error.type == "invalid_request_error"
+    assert error.message
+
+
+def test_what_asks_for_nothing_is_answered(served: Served) -> None:
+    plain = served.ask("1 + 1?", temperature=0).choices[0].message.content
+    more: dict[str, object] = {
+        "n": 1,
+        "tools": [],
+        "tool_choice": "none",
+        "stop": None,
+        "logprobs": False,
+        "presence_penalty": 0,
+        "response_format": {"type": "text"},
+        "user": "someone",
+        "top_p": 1,
+    }
+    assert served.ask("1 + 1?", temperature=0, **more).choices[0].message.content == plain
+
+
 def test_a_broken_request_and_an_unknown_model_leave_it_alive(served: Served) -> None:
     parts = urlsplit(served.url)
     connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=10)

@@ -116,7 +116,8 @@ def run_potstill(words: list[str], place: Path) -> int:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(place)
         patch.setattr(sys, "argv", ["potstill", *words])
-        patch.delenv("DEEPSEEK_API_KEY", raising=False)
+        for key in ("DEEPSEEK_API_KEY", "OPENROUTER_API_KEY", "OPENAI_API_KEY"):
+            patch.delenv(key, raising=False)
         try:
             main()
         except SystemExit as ended:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import os
 import signal
 import threading
@@ -235,3 +236,13 @@ def test_other_golds_go_to_their_plugin() -> None:
     with GradingPool(1) as pool:
         found = [v.outcome for v in pool.grade(pairs)]
     assert found == [Outcome.CORRECT, Outcome.WRONG]
+
+
+def test_an_answer_that_is_missing_behind_a_reasoning_is_told_from_a_blank() -> None:
+    blank, thought = response(""), dataclasses.replace(response(""), reasoning="5 + 7 is 12, so")
+    kinds = [problem("12"), problem("\\frac{1}{2}", "fraction"), problem("12", "exact")]
+    with GradingPool(1) as pool:
+        verdicts = list(pool.grade((p, r) for p in kinds for r in (blank, thought)))
+    assert {v.outcome for v in verdicts} == {Outcome.BLANK}
+    assert {v.why for v in verdicts[::2]} == {"the response has no text"}
+    assert {v.why for v in verdicts[1::2]} == {"no answer follows the reasoning of 6 words"}

@@ -169,6 +169,49 @@ def test_every_outcome_but_correct_has_a_flag(outcome: Outcome) -> None:
     assert bool(flags) == (outcome is not Outcome.CORRECT)
 
 
+@pytest.mark.parametrize(
+    ("text", "mark"),
+    [
+        ("<think>12 + 30", "<think>"),
+        ("12 + 30</think> So \\boxed{42}", "</think>"),
+        ("12 + 30 <seed:think>", "<seed:think>"),
+        ("12 + 30 [/THINK]", "[/THINK]"),
+        ("12 + 30 ◁/think▷", "◁/think▷"),
+        ("<|channel|>analysis<|message|>12 + 30", "<|channel|>"),
+        ("12 + 30 = 42<|im_end|>\n<|im_start|>user\nThanks", "<|im_end|>"),
+        ("12 + 30<｜end▁of▁sentence｜> and on", "<｜end▁of▁sentence｜>"),
+        ("12 + 30<end_of_turn> and on", "<end_of_turn>"),
+        ("We need 12 + 30.assistantfinal 42", "assistantfinal"),
+    ],
+)
+def test_marks_of_a_template_reach_no_lesson(text: str, mark: str) -> None:
+    (found,) = [f for f in findings(problem(), text) if f.gate is Gate.MARKS]
+    assert (found.detail, found.excludes) == (mark, True)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["If a<b and c>d then |x|<3.", "⟨x|y⟩ = <x|y>", "[1, 2]", "Think: 12 + 30.", "a <|b|> c"],
+)
+def test_signs_of_mathematics_are_no_marks(text: str) -> None:
+    assert Gate.MARKS not in {f.gate for f in findings(problem(), text)}
+
+
+def test_marks_that_the_problem_asks_about_are_its_own() -> None:
+    p = problem(text="How many letters has <think> with its brackets? Say 12 and 30, too.")
+    assert Gate.MARKS not in {f.gate for f in findings(p, "<think> has 7, and 12 and 30.")}
+
+
+def test_an_empty_answer_behind_a_reasoning_is_no_blank() -> None:
+    p, blank = problem(), response(text="", reasoning="")
+    thought = response(text="", reasoning="12 + 30 is 42.")
+    judged = [dataclasses.replace(verdict(p, r), outcome=Outcome.BLANK) for r in (blank, thought)]
+    assert Gate.BLANK in {f.gate for f in findings(p, blank, judged[0])}
+    gates_fired = {f.gate for f in findings(p, thought, judged[1])}
+    assert Gate.ONLY_REASONING in gates_fired
+    assert Gate.BLANK not in gates_fired
+
+
 def test_gates_can_be_turned_off_and_made_advisory() -> None:
     p = problem()
     leak = "12 + 30, which matches the given answer. \\boxed{42}"

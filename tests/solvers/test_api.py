@@ -17,7 +17,9 @@ from potstill.chat import Ask, Completion, Message, Solver, Unanswered
 from potstill.errors import EndpointError, InputError
 from potstill.ledger.ledger import Ledger
 from potstill.records import Finish, Sampling
+from potstill.solvers import api
 from potstill.solvers.api import ApiSolver, Options, PriceOptions, open_solver
+from potstill.solvers.ledger_solver import KeptReplies
 from potstill.solvers.server import ChatReply, ChatRequest, UnknownQuestion, create_app, serve
 from potstill.solvers.transport import Transport
 from support.fault_server import FaultServer, http, running
@@ -131,6 +133,51 @@ def test_extra_body_is_sent_and_part_of_the_key(ledger: Ledger) -> None:
         assert json.loads(more._body(ask("a")))["reasoning_effort"] == "high"
         null = ApiSolver(settings(server.base_url, extra_body={"temperature": None}), ledger)
         assert "temperature" not in json.loads(null._body(ask("a")))
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        ({}, {}),
+        ({"thinking": True}, {"thinking": {"type": "enabled"}}),
+        ({"thinking": False}, {"thinking": {"type": "disabled"}}),
+        ({"thinking": "auto"}, {"thinking": {"type": "auto"}}),
+        (
+            {"thinking": {"type": "enabled", "budget_tokens": 9}},
+            {"thinking": {"type": "enabled", "budget_tokens": 9}},
+        ),
+        ({"reasoning_effort": "high"}, {"reasoning_effort": "high"}),
+        (
+            {"reasoning_effort": "low", "extra_body": {"reasoning_effort": "max", "top_k": 5}},
+            {"reasoning_effort": "max", "top_k": 5},
+        ),
+    ],
+)
+def test_how_much_it_thinks_is_sent_and_part_of_the_identity(
+    ledger: Ledger, given: dict[str, object], sent: dict[str, object]
+) -> None:
+    teacher: list[dict[str, object]] = []
+
+    class Listening(FaultServer):
+        async def answer(self, asked, writer):  # type: ignore[no-untyped-def]
+            teacher.append(asked)
+            return await super().answer(asked, writer)
+
+    usual = {"model", "messages", "temperature", "top_p", "seed", "max_tokens", "stream"}
+    usual.add("stream_options")
+    with running(Listening(rate=0.0)) as server:
+        options = settings(server.base_url, **given)
+        list(ApiSolver(options, ledger).complete([ask("a")], "t"))
+    (body,) = teacher
+    assert {name: value for name, value in body.items() if name not in usual} == sent
+    plain = {"provider": "openai-compatible", "model": "m"}
+    assert options.identity() == plain | ({"extra_body": sent} if sent else {})
+    (kept,) = KeptReplies.of(api, options, ledger).complete([ask("a")], "t")
+    assert isinstance(kept, Completion), "found again when nothing may be bought"
+    as_body = settings("http://h/v1", extra_body=sent)
+    assert options.identity() == as_body.identity(), "said either way it is one"
+    keys = {ApiSolver(one, ledger).key_of(ask("a")) for one in (options, as_body)}
+    assert len(keys) == 1
 
 
 def test_asks_are_drawn_lazily_and_leaving_early_cancels(ledger: Ledger) -> None:

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from potstill.records import Finish
-from potstill.solvers.parse import Assembly, NotAReply, completion_bytes, parse_completion
+from potstill.solvers.parse import NO_FINISH, NotAReply, completion_bytes, parse_completion
+from potstill.solvers.stream import Assembly
 
 
 def reply(message: object, finish: object = "stop", **more: object) -> bytes:
@@ -98,7 +99,7 @@ def test_the_ending_is_kept(finish: str, meant: Finish) -> None:
         (b'{"choices": null, "error": {"message": "busy"}}', "busy"),
         (b'{"choices": [7]}', "no object"),
         (b'{"choices": [{"finish_reason": "stop"}]}', "without a message"),
-        (reply({"content": "x"}, None), "no finish_reason"),
+        (reply({"content": ""}, None), "no finish_reason"),
         (reply({"content": "x"}, "insufficient_system_resource"), "insufficient"),
     ],
 )
@@ -141,7 +142,7 @@ def test_a_stream_reads_the_same_however_it_is_cut(cuts: list[int]) -> None:
         assembly.feed(EVENTS[start:end])
     assert assembly.done
     parsed = parse_completion(assembly.raw())
-    assert (parsed.reasoning, parsed.text, parsed.finish) == ("haha", "½", Finish.LENGTH)
+    assert (parsed.reasoning, parsed.text, parsed.finish) == ("haha", "½late", Finish.LENGTH)
     assert (parsed.tokens_in, parsed.tokens_out) == (1, 2)
 
 
@@ -198,11 +199,15 @@ def test_an_ending_in_every_chunk_is_none_before_the_last(every: str) -> None:
     assert (parsed.text, parsed.finish) == ("0 1 2 ", Finish.STOP)
 
 
-def test_a_stream_without_any_ending_is_not_whole() -> None:
+def test_a_stream_without_any_ending_is_whole_only_where_it_says_that_it_is_done() -> None:
     assembly = Assembly()
     assembly.feed(streamed(["", "", ""]))
+    parsed = parse_completion(assembly.raw())
+    assert (parsed.text, parsed.ended, parsed.notes[0]) == ("0 1 2 ", False, NO_FINISH)
+    cut = Assembly()
+    cut.feed(streamed(["", "", ""]).removesuffix(b"data: [DONE]\n\n"))
     with pytest.raises(NotAReply, match="before its finish_reason"):
-        assembly.raw()
+        cut.raw()
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])

@@ -171,9 +171,9 @@ def test_the_real_recordings(tmp_path: Path) -> None:
     csv.field_size_limit(1 << 27)
     with math500.open(encoding="utf-8", newline="") as rows:
         problems = [row["problem"] for row in csv.DictReader(rows)]
-    recording = Recording.read(files, "deepseek-reasoner")
+    recording = Recording.read(files, "deepseek-r1")
     replies = [
-        recording.reply(request(f"Solve.\n\n{p}\n\nThink.", "deepseek-reasoner")) for p in problems
+        recording.reply(request(f"Solve.\n\n{p}\n\nThink.", "deepseek-r1")) for p in problems
     ]
     assert sum(r.finish == "length" for r in replies) == 37
 

@@ -30,7 +30,7 @@ FAULTS = (
     "error body",
     "no finish",
 )
-ODDITIES = ("drip", "duplicate chunks", "keep-alives", "think tags")
+ODDITIES = ("drip", "duplicate chunks", "keep-alives", "think tags", "null finish")
 
 
 def answer_to(question: str) -> tuple[str, str]:
@@ -156,7 +156,7 @@ def failure(fault: str, question: str) -> bytes:
         case "error body":
             return http(200, "application/json", b'{"error": {"message": "overloaded"}}')
         case "no finish":
-            good["choices"][0]["finish_reason"] = None
+            good["choices"][0] |= {"finish_reason": None, "message": {"content": ""}}
             return http(200, "application/json", json.dumps(good).encode())
     raise ValueError(fault)
 
@@ -167,7 +167,8 @@ def body_of(question: str, oddity: str = "") -> bytes:
     message = {"role": "assistant", "content": text, "reasoning_content": reasoning}
     if oddity == "think tags":
         message = {"role": "assistant", "content": f"<think>{reasoning}</think>\n\n{text}"}
-    choice = {"index": 0, "message": message, "finish_reason": "stop"}
+    finish = None if oddity == "null finish" else "stop"
+    choice = {"index": 0, "message": message, "finish_reason": finish}
     usage = {"prompt_tokens": 10, "completion_tokens": 50, "total_tokens": 60}
     return json.dumps(
         {"id": "x", "object": "chat.completion", "choices": [choice], "usage": usage}
@@ -187,7 +188,8 @@ def stream_reply(question: str, oddity: str = "") -> bytes:
     if oddity == "think tags":
         deltas = [("content", p) for p in cut(f"<think>{reasoning}</think>\n\n{text}", 7)]
     chunks = [{"id": "x", "choices": [{"index": 0, "delta": {n: p}}]} for n, p in deltas]
-    chunks.append({"id": "x", "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+    finish = None if oddity == "null finish" else "stop"
+    chunks.append({"id": "x", "choices": [{"index": 0, "delta": {}, "finish_reason": finish}]})
     usage = {"prompt_tokens": 10, "completion_tokens": 50, "total_tokens": 60}
     chunks.append({"id": "x", "choices": [], "usage": usage})
     events = []

@@ -134,16 +134,26 @@ def _keys(names: tuple[str, ...]) -> Iterator[Row]:
 
 
 def _needed(study: Study) -> list[Row]:
-    """Return what one study needs: the keys that its agents name, its backend, its base model."""
-    from potstill.pipeline.agents import key_there
+    """Return what one study needs: the keys that its agents name, their models at their endpoints,
+    its backend, its base model.
+    """
+    from potstill.pipeline.agents import key_there, model_there
     from potstill.pipeline.context import base_path_of
 
     rows: list[Row] = []
+    asked: dict[str, tuple[str, bool | None] | None] = {}
     for role, agent in study.agents().items():
         found = key_there(agent)
         if found is not None:
             says, there = found
             rows.append((role, there, says))
+        names = ("model", "base_url", "api_key_env", "api_key_file")
+        endpoint = repr([agent.solver, *map(agent.options.get, names)])
+        if endpoint not in asked:
+            asked[endpoint] = model_there(agent)
+        listed = asked[endpoint]
+        if listed is not None:
+            rows.append((role if found is None else "  model", listed[1], listed[0]))
     base = base_path_of(study)
     there = Path(base).expanduser().is_dir()
     says = f"{study.student.base} on {study.student.backend}, {study.student.precision}"

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from potstill.errors import InputError
 from potstill.grading.extraction import Extraction
 from potstill.grading.maths.comparison import Comparison, KeyUnreadable
-from potstill.grading.verdicts import Settled, settle, verdict_of, verdict_of_state
+from potstill.grading.verdicts import Settled, settle, told_apart, verdict_of, verdict_of_state
 from potstill.plugins import KINDS, load_plugin, nearest, plugin_names
 from potstill.records import (
     AnswerKind,
@@ -101,13 +101,14 @@ def grade_with_plugin(
     response_id: str = "",
     options: BaseModel | None = None,
     error: str = "",
+    reasoning: str = "",
 ) -> Verdict:
     """Return the verdict of a problem's registered kind on one response. Raises InputError."""
     plugin = load_plugin(KINDS, kind_of(problem))
     if not problem.gold_text.strip():
         return verdict_of_state(problem, response_id, Settled(Outcome.BAD_KEY, "the key is empty"))
     if (settled := settle(text, finish, error)) is not None:
-        return verdict_of_state(problem, response_id, settled)
+        return verdict_of_state(problem, response_id, told_apart(settled, reasoning))
     try:
         result = plugin.compare(problem, text, options or plugin.Options())
     except KeyUnreadable as bad:

@@ -30,6 +30,7 @@ from potstill.grading.verdicts import (
     Settled,
     counted,
     read,
+    told_apart,
     verdict_of,
     verdict_of_state,
 )
@@ -190,6 +191,7 @@ class GradingPool:
             )
             return slot
         if isinstance(found, Settled):
+            found = told_apart(found, response.reasoning)
             slot.settled = found
             if is_simple(key):
                 slot.verdict = verdict_of_state(problem, slot.response_id, found)
@@ -276,6 +278,7 @@ class GradingPool:
                         finish=response.finish,
                         response_id=response.response_id,
                         error=response.error,
+                        reasoning=response.reasoning,
                         options=self._kinds.get(kind_of(problem)),
                     )
                 )

@@ -28,6 +28,7 @@ __all__ = [
     "counted",
     "read",
     "settle",
+    "told_apart",
 ]
 
 # How an answer counts that a response states before it is cut at its token limit.
@@ -64,6 +65,14 @@ def _settled_by_state(text: str, finish: Finish, error: str) -> Settled | None:
         blank = Settled(Outcome.BLANK, "the response has no text")
         return _TRUNCATED if finish is Finish.LENGTH else blank
     return None
+
+
+def told_apart(settled: Settled, reasoning: str) -> Settled:
+    """Return a settled blank with whether a reasoning stands before it."""
+    if settled.outcome is not Outcome.BLANK or not reasoning.strip():
+        return settled
+    words = len(reasoning.split())
+    return Settled(Outcome.BLANK, f"no answer follows the reasoning of {words:,} words")
 
 
 _WORD_CHARACTER = re.compile(r"\w")

@@ -89,7 +89,10 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that cost time or money and is no reply: a retry, a failure, ledger hits."""
+    """Something that cost time or money and is no reply: a retry, a failure, ledger hits.
+
+    Also what is odd about a reply that was kept (its kind begins with "kept with").
+    """
 
     stage: str
     provider: str

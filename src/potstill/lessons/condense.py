@@ -20,7 +20,9 @@ __all__ = ["GradePairs", "condense", "trace_text"]
 GradePairs = Callable[[Iterable[tuple[Problem, Response]]], Iterator[Verdict]]
 """Grades responses as they come; verdicts may come back in any order."""
 
-_STOPS_THE_CHAIN = {Gate.KEY_LEAKED, Gate.CUT, Gate.BLANK, Gate.NO_TEXT}
+_STOPS_THE_CHAIN = {
+    *(Gate.KEY_LEAKED, Gate.CUT, Gate.BLANK, Gate.ONLY_REASONING, Gate.MARKS, Gate.NO_TEXT),
+}
 _NOT_WORTH_A_RETRY = {Gate.NOT_ASKED, Gate.BAD_KEY, Gate.NO_TEXT}
 
 
@@ -267,6 +269,8 @@ _ASKED_FOR = {
     Gate.NO_ANSWER: "No final answer could be found; end with \\boxed{answer}.",
     Gate.UNDECIDED: "Its final answer could not be read; write it plainly in \\boxed{}.",
     Gate.BLANK: "It was empty.",
+    Gate.ONLY_REASONING: "No answer followed the reasoning.",
+    Gate.MARKS: "It holds marks of a chat template; write plain text.",
     Gate.CUT: "It stopped before its end.",
     Gate.FILTERED: "It was withheld by a filter.",
     Gate.ERROR: "It did not arrive whole.",

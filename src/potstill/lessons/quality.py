@@ -14,6 +14,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from potstill.chat import template_mark
 from potstill.lessons import gates
 from potstill.lessons.ladder import LADDER, count_words
 from potstill.records import Level, Outcome, Problem, Response, Verdict
@@ -30,6 +31,7 @@ class Gate(StrEnum):
     BLANK = "blank"
     WRONG = "wrong answer"
     NO_ANSWER = "no answer"
+    ONLY_REASONING = "no answer behind the reasoning"
     UNDECIDED = "verdict undecided"
     BAD_KEY = "key cannot be read"
     FILTERED = "filtered"
@@ -37,6 +39,7 @@ class Gate(StrEnum):
     NOT_ASKED = "not asked"
     LANGUAGE = "language switch"
     LOOP = "repetition loop"
+    MARKS = "marks of a template"
     FALSE_EQUATION = "false equation"
     NOT_DERIVED = "answer not derived"
     TOO_SHORT = "too short for the level"
@@ -208,7 +211,8 @@ def _on_verdict(c: _Context) -> Iterator[tuple[Gate, str]]:
     if not c.text.strip():
         yield Gate.BLANK, ""
     if c.verdict is not None and c.verdict.outcome in _OF_OUTCOME:
-        yield _OF_OUTCOME[c.verdict.outcome], c.verdict.why
+        thought = c.verdict.outcome is Outcome.BLANK and bool(c.text.strip())
+        yield Gate.ONLY_REASONING if thought else _OF_OUTCOME[c.verdict.outcome], c.verdict.why
 
 
 def _on_text(c: _Context) -> Iterator[tuple[Gate, str]]:
@@ -220,6 +224,7 @@ def _on_text(c: _Context) -> Iterator[tuple[Gate, str]]:
     rules: tuple[tuple[Gate, Callable[[], str]], ...] = (
         (Gate.CUT, lambda: gates.stops_short(text, answered=answered)),
         (Gate.KEY_LEAKED, lambda: gates.cites_key(text, asked)),
+        (Gate.MARKS, lambda: "" if template_mark(asked) else template_mark(text)),
         (Gate.LOOP, lambda: gates.repeats(text, times=options.repeat_times)),
         (Gate.LANGUAGE, lambda: gates.foreign_script(text, asked, share=options.foreign_letters)),
         (Gate.FALSE_EQUATION, lambda: gates.false_equation(text)),

@@ -13,7 +13,7 @@ from potstill.study.schema import load_options
 if TYPE_CHECKING:
     from potstill.study.schema import Agent
 
-__all__ = ["agent_price", "is_free", "key_there", "options_of"]
+__all__ = ["agent_price", "is_free", "key_there", "model_there", "options_of"]
 
 
 def options_of(agent: Agent) -> Any:
@@ -22,7 +22,7 @@ def options_of(agent: Agent) -> Any:
 
 
 def agent_price(agent: Agent) -> Price | None:
-    """Return what an agent charges, as its solver says, else as the shipped table does.
+    """Return what an agent charges, as its solver says, else as the table does.
 
     None where nobody knows: a solver that does not say is never taken to be free. Raises InputError
     naming the solver whose ``price`` fails.
@@ -48,6 +48,27 @@ def key_there(agent: Agent) -> tuple[str, bool] | None:
     """Return where an agent's key is read from and whether it is there, or None for no key."""
     module = load_plugin(SOLVERS, agent.solver)
     return _asked(module.key_there, agent) if hasattr(module, "key_there") else None  # type: ignore[no-any-return]
+
+
+def model_there(agent: Agent) -> tuple[str, bool | None] | None:
+    """Return whether an agent's endpoint lists its model, in words; (..., None) where it cannot be
+    told, None for an agent without an endpoint. Nothing is completed.
+    """
+    module = load_plugin(SOLVERS, agent.solver)
+    if not hasattr(module, "models_there"):
+        return None
+    listing = _asked(module.models_there, agent)
+    model, where = (str(agent.options.get(name, "")) for name in ("model", "base_url"))
+    if listing.why:
+        return f"{where} {listing.why}", None if listing.reached else False
+    if listing.holds(model):
+        return f"{model} is at {where}", True
+    many = f"{len(listing.models):,} models" if len(listing.models) > 1 else "one model"
+    if not listing.whole:
+        return f"{model} is not on the first page of the {many} of {where}", None
+    nearest = listing.nearest(model)
+    hint = f"; the nearest name is {nearest}" if nearest else ""
+    return f"{model} is not among the {many} of {where}{hint}", False
 
 
 def _asked(function: Any, agent: Agent) -> Any:

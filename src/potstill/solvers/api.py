@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,19 +14,22 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
 
 from potstill.chat import Ask, Completion, Unanswered, never
-from potstill.errors import EndpointError, InputError
+from potstill.errors import EndpointError, InputError, PotstillError
 from potstill.ledger.ledger import Event, Ledger, key_of_request, request_json
-from potstill.ledger.prices import Price, price_of
+from potstill.ledger.prices import Price, Rate, price_of
 from potstill.records import Finish
 from potstill.solvers.client import ApiCall, ApiClient, Bought, Terms
+from potstill.solvers.listing import Listing, fetch_models
 from potstill.solvers.parse import NotAReply, Parsed, parse_completion, wire_seed
 
 __all__ = [
     "ApiSolver",
     "Options",
     "PriceOptions",
+    "RateOptions",
     "completion_from",
     "key_there",
+    "models_there",
     "open_solver",
     "price",
 ]
@@ -33,14 +37,41 @@ __all__ = [
 Seconds = Annotated[float, Field(gt=0)]
 
 
-class PriceOptions(BaseModel):
-    """What this endpoint charges, in dollars per million tokens, in place of the shipped table."""
+_HOURS = re.compile(r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d")
+
+
+class RateOptions(BaseModel):
+    """What is charged within some hours of the day."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
     input: float = Field(ge=0, description="Of a token sent.")
     output: float = Field(ge=0, description="Of a token received.")
     cached: float = Field(default=-1.0, ge=-1.0, description="as input where it is not given")
+    hours: list[str] = Field(min_length=1, description='In UTC, like ["16:30-00:30"].')
+
+    @field_validator("hours")
+    @classmethod
+    def _of_the_day(cls, value: list[str]) -> list[str]:
+        for hours in value:
+            if not _HOURS.fullmatch(hours):
+                raise ValueError(f"{hours!r} are no hours; write them like 16:30-00:30, in UTC")
+        return value
+
+
+class PriceOptions(BaseModel):
+    """What this endpoint charges, in dollars per million tokens, in place of the table's price.
+
+    Where it charges less in some hours, ``off_peak`` says when; estimates take the peak's price,
+    the ledger each call's own.
+    """
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    input: float = Field(ge=0, description="Of a token sent.")
+    output: float = Field(ge=0, description="Of a token received.")
+    cached: float = Field(default=-1.0, ge=-1.0, description="as input where it is not given")
+    off_peak: RateOptions | None = Field(default=None, description="The price of other hours.")
 
 
 class Options(BaseModel):
@@ -78,15 +109,39 @@ class Options(BaseModel):
     limit_field: Literal["max_tokens", "max_completion_tokens"] = Field(
         default="max_tokens", description="What the provider calls the token limit."
     )
-    extra_body: dict[str, JsonValue] = Field(
-        default_factory=dict, description="Further fields of the request, part of its identity."
+    thinking: bool | str | dict[str, JsonValue] | None = Field(
+        default=None,
+        description="Whether it thinks first, sent as {type: enabled} or {type: disabled}; a word "
+        "is sent as the type, a mapping as it stands. The model's own way where it is not given.",
     )
-    price: PriceOptions | None = Field(default=None, description="In place of the shipped table.")
+    reasoning_effort: str = Field(
+        default="", description="How much it thinks, in the provider's word: low, high, max."
+    )
+    extra_body: dict[str, JsonValue] = Field(
+        default_factory=dict,
+        description="Further fields of the request, part of its identity; null leaves one out.",
+    )
+    price: PriceOptions | None = Field(default=None, description="In place of the table's price.")
+
+    @property
+    def extra(self) -> dict[str, JsonValue]:
+        """The fields of the request beside those that every request has."""
+        more: dict[str, JsonValue] = {}
+        match self.thinking:
+            case bool(thinks):
+                more["thinking"] = {"type": "enabled" if thinks else "disabled"}
+            case str(word):
+                more["thinking"] = {"type": word}
+            case dict(mapping):
+                more["thinking"] = mapping
+        if self.reasoning_effort:
+            more["reasoning_effort"] = self.reasoning_effort
+        return more | self.extra_body
 
     def identity(self) -> dict[str, JsonValue]:
         """Return what decides the answers: who is asked and with what, never where or how fast."""
         who: dict[str, JsonValue] = {"provider": self.provider, "model": self.model}
-        return who | ({"extra_body": self.extra_body} if self.extra_body else {})
+        return who | ({"extra_body": self.extra} if self.extra else {})
 
     @field_validator("base_url")
     @classmethod
@@ -103,9 +158,19 @@ def price(options: Options) -> Price | None:
     """Return what these options' model charges: the study's own figure, else the table's."""
     own = options.price
     if own is None:
-        return price_of(options.model)
-    cached = own.input if own.cached < 0 else own.cached
-    return Price(options.model, "", own.input, cached, own.output, "the study")
+        return price_of(options.model, base_url=options.base_url, provider=options.provider)
+    usual = _rate("", own)
+    rates = [_rate(hours, own.off_peak) for hours in (own.off_peak.hours if own.off_peak else ())]
+    return Price(
+        *(options.model, "", usual.input, usual.cached, usual.output, "the study"),
+        rates=(usual, *rates) if rates else (),
+    )
+
+
+def _rate(hours: str, own: PriceOptions | RateOptions | None) -> Rate:
+    if own is None:
+        return Rate(hours, 0.0, 0.0, 0.0)
+    return Rate(hours, own.input, own.input if own.cached < 0 else own.cached, own.output)
 
 
 def key_there(options: Options) -> tuple[str, bool] | None:
@@ -117,6 +182,15 @@ def key_there(options: Options) -> tuple[str, bool] | None:
         return None
     there = bool(os.environ.get(options.api_key_env, "").strip())
     return f"{options.api_key_env} is {'' if there else 'not '}set", there
+
+
+def models_there(options: Options) -> Listing:
+    """Return the models that the endpoint says it has; nothing is completed and nothing costs."""
+    try:
+        key = _api_key(options)
+    except PotstillError as exc:
+        return Listing(why=f"is not asked: {exc}", reached=False)
+    return fetch_models(options.base_url, key)
 
 
 class ApiSolver:
@@ -140,7 +214,7 @@ class ApiSolver:
         self._ledger = ledger
         self._name = name or options.model
         self._stop = stop
-        self._extra = json.loads(json.dumps(options.extra_body, sort_keys=True))
+        self._extra = json.loads(json.dumps(options.extra, sort_keys=True))
 
     def __repr__(self) -> str:
         return f"ApiSolver({self._name!r})"
@@ -192,6 +266,7 @@ class ApiSolver:
                 for bought in ready:
                     for ask in waiting.pop(bought.key):
                         yield _result(ask, bought)
+            client.settle()
         finally:
             client.close()
             if hits:
@@ -226,13 +301,6 @@ class ApiSolver:
 
     def _terms(self, stage: str) -> Terms:
         options = self.options
-        prices = {}
-        if options.price is not None:
-            price = options.price
-            cached = price.input if price.cached < 0 else price.cached
-            prices[options.model] = Price(
-                options.model, "", price.input, cached, price.output, "the study"
-            )
         read_s = options.timeout_read_s if options.stream else options.timeout_total_s
         hint = f"set {options.api_key_env}" if options.api_key_env else "set api_key_env"
         if options.api_key_file:
@@ -251,7 +319,7 @@ class ApiSolver:
             retries=options.retries,
             backoff_s=options.backoff_s,
             backoff_max_s=options.backoff_max_s,
-            prices=prices,
+            price=price(options),
             stop=self._stop,
         )
 
@@ -291,9 +359,11 @@ def completion_from(ask: Ask, key: str, raw: bytes) -> Completion:
 
 
 def _completion(ask: Ask, key: str, parsed: Parsed) -> Completion:
+    finish = parsed.finish_within(ask.sampling.max_tokens)
     return Completion(
-        *(ask.tag, ask.sample, ask.attempt, parsed.reasoning, parsed.text, parsed.finish),
+        *(ask.tag, ask.sample, ask.attempt, parsed.reasoning, parsed.text, finish),
         *(parsed.tokens_in, parsed.tokens_out, key),
+        error=parsed.refusal if finish is Finish.FILTERED else "",
     )
 
 

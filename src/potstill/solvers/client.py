@@ -6,8 +6,9 @@ import asyncio
 import queue
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
@@ -16,10 +17,18 @@ from tenacity.wait import wait_random_exponential
 from potstill.chat import Ask, never
 from potstill.errors import EndpointError, PotstillError
 from potstill.ledger.ledger import NO_RECORD, Entry, Event, Ledger, now_utc
-from potstill.ledger.prices import Price, cost_usd
+from potstill.ledger.prices import Cost, Price, cost_usd
 from potstill.solvers.pacing import Limiter, Rate
-from potstill.solvers.parse import NotAReply, Parsed, parse_completion
-from potstill.solvers.transport import Failure, Fetched, NoRecord, Refused, Transport
+from potstill.solvers.parse import NotAReply, Parsed, parse_completion, refusal_bytes
+from potstill.solvers.transport import (
+    Failure,
+    Fetched,
+    Filtered,
+    Forbidden,
+    NoRecord,
+    Refused,
+    Transport,
+)
 
 __all__ = ["ApiCall", "ApiClient", "Bought", "Terms"]
 
@@ -44,7 +53,7 @@ class Terms:
     retries: int
     backoff_s: float
     backoff_max_s: float
-    prices: Mapping[str, Price]
+    price: Price | None
     stop: Callable[[], str]
 
 
@@ -111,6 +120,11 @@ class ApiClient:
                 raise item
             ready.append(item)
 
+    def settle(self) -> None:
+        """Raise EndpointError where all calls are done and the key was refused for every one."""
+        if self._session is not None and self._session.suspect is not None:
+            raise self._session.suspect
+
     def close(self) -> None:
         """Cancel what is in flight and end the thread."""
         thread, self._thread = self._thread, None
@@ -164,6 +178,7 @@ class _Session:
         self._tasks: set[asyncio.Task[None]] = set()
         self._proven = ledger.has_replies(terms.provider, terms.model)
         self._lost_in_a_row = 0
+        self.suspect: EndpointError | None = None  # what every refusal so far may mean
         self._backoff = wait_random_exponential(
             multiplier=terms.backoff_s, max=terms.backoff_max_s, min=terms.backoff_s / 2
         )
@@ -209,6 +224,10 @@ class _Session:
             return Bought(call.key, unanswered=why)
         except _Stopped as exc:
             return Bought(call.key, unanswered=str(exc))
+        except Filtered as exc:
+            return await self._filtered(call, str(exc))
+        except Forbidden as exc:
+            return self._forbidden(call, str(exc))
         except Refused as exc:
             self._note(call, "refused", str(exc))
             self._lost(str(exc), whole_endpoint=False)
@@ -224,6 +243,8 @@ class _Session:
             self._lost(why, whole_endpoint=True)
             return Bought(call.key, error=why)
         self._won()
+        for note in parsed.notes:
+            self._note(call, f"kept with {note}", "")
         await self._ledger.commit(self._entry(call, fetched, parsed, tries - 1))
         if self._terms.stop is not never and not parsed.counted:
             raise EndpointError(
@@ -231,6 +252,25 @@ class _Session:
                 "kept to; ask an endpoint that reports usage, or take budget_usd out."
             )
         return Bought(call.key, parsed)
+
+    async def _filtered(self, call: ApiCall, why: str) -> Bought:
+        """Keep that a filter turned the prompt away: an outcome, which is not asked for again."""
+        self._won()
+        self._note(call, "filtered", why)
+        raw = refusal_bytes(self._terms.model, why)
+        parsed = parse_completion(raw)
+        await self._ledger.commit(self._entry(call, Fetched(raw, 0.0, 0.0, False), parsed, 0))
+        return Bought(call.key, parsed)
+
+    def _forbidden(self, call: ApiCall, why: str) -> Bought:
+        """Take a 403 for this prompt's own, unless nothing was ever answered."""
+        self._note(call, "refused", why)
+        if not self._proven:
+            self.suspect = self._transport.key_refused(403, why.partition("(403)")[2])
+            if self._lost_in_a_row + 1 >= _UNPROVEN_LOSSES:
+                raise self.suspect
+        self._lost(why, whole_endpoint=True)
+        return Bought(call.key, error=why)
 
     async def _again(self, call: ApiCall, first: Failure) -> tuple[Fetched, Parsed, int]:
         # tenacity costs a tenth of a millisecond a call, so only what failed once goes through it.
@@ -262,7 +302,7 @@ class _Session:
             try:
                 parsed = parse_completion(fetched.raw)
             except NotAReply as exc:
-                raise Failure("malformed", self._transport.redacted(str(exc))) from exc
+                raise self._transport.not_a_reply(exc) from exc
         except Failure as exc:
             if exc.throttled:
                 self.limiter.throttled(sent_at, exc.after_s)
@@ -288,10 +328,13 @@ class _Session:
 
     def _entry(self, call: ApiCall, fetched: Fetched, parsed: Parsed, retries: int) -> Entry:
         terms = self._terms
-        cost = cost_usd(
-            *(terms.model, parsed.tokens_in, parsed.tokens_cached, parsed.tokens_out),
-            overrides=terms.prices,
-        )
+        cost = Cost(0.0, False)
+        if terms.price is not None:
+            cost = cost_usd(
+                *(terms.model, parsed.tokens_in, parsed.tokens_cached, parsed.tokens_out),
+                overrides={terms.model: terms.price},
+                at=datetime.now(UTC) - timedelta(seconds=fetched.seconds),  # when it was asked
+            )
         return Entry(
             key=call.key,
             stage=terms.stage,
@@ -329,6 +372,7 @@ class _Session:
 
     def _won(self) -> None:
         self._proven = True
+        self.suspect = None
         self._lost_in_a_row = 0
 
     def _lost(self, why: str, whole_endpoint: bool) -> None:

@@ -46,7 +46,8 @@ class KeptReplies:
             )
         named = getattr(module, "ledger_model", None)
         model = named(options) if named else options.model
-        return cls(provider, model, getattr(options, "extra_body", {}), ledger)
+        extra = getattr(options, "extra", None) or getattr(options, "extra_body", None) or {}
+        return cls(provider, model, extra, ledger)
 
     @property
     def id(self) -> str:

@@ -3,47 +3,86 @@
 from __future__ import annotations
 
 import json
-import re
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from potstill.records import Finish
+from potstill.solvers.complaints import Complaint, complaint_in
+from potstill.solvers.thinking import apart
+from potstill.text import plain
 
 __all__ = [
-    "Assembly",
+    "NO_FINISH",
     "NotAReply",
     "Parsed",
     "completion_bytes",
+    "ending_of",
+    "graver",
+    "only_choice",
     "parse_completion",
+    "parts_of",
+    "read_object",
+    "refusal_bytes",
+    "refuse_errors",
+    "usage_in",
     "usage_of",
     "wire_seed",
 ]
 
 # Providers' words for how a reply ended, in lower case; any other is a stop.
 _FINISHES = {
-    **dict.fromkeys(["stop", "end_turn", "stop_sequence", "eos", "eos_token"], Finish.STOP),
-    **dict.fromkeys(["length", "max_tokens", "model_length"], Finish.LENGTH),
-    **dict.fromkeys(["content_filter", "sensitive", "safety", "refusal"], Finish.FILTERED),
+    **dict.fromkeys(
+        ["stop", "end_turn", "stop_sequence", "eos", "eos_token", "complete", "tool_calls"],
+        Finish.STOP,
+    ),
+    **dict.fromkeys(["tool_use", "function_call", "finished", "done", "end"], Finish.STOP),
+    **dict.fromkeys(
+        ["length", "max_tokens", "model_length", "max_output_tokens", "max_length", "limit"],
+        Finish.LENGTH,
+    ),
+    **dict.fromkeys(
+        ["model_context_window_exceeded", "context_length_exceeded", "error_limit"], Finish.LENGTH
+    ),
+    **dict.fromkeys(
+        ["content_filter", "content_filtered", "sensitive", "safety", "refusal", "recitation"],
+        Finish.FILTERED,
+    ),
+    **dict.fromkeys(
+        ["prohibited_content", "blocklist", "spii", "guardrail_intervened", "error_toxic"],
+        Finish.FILTERED,
+    ),
+}
+# The provider gave up on its own account: nothing was answered, the ask is worth repeating.
+_BROKEN_FINISHES = {
+    *("insufficient_system_resource", "network_error", "error", "server_error", "abort"),
+    *("aborted", "cancelled", "canceled", "timeout", "overloaded", "engine_overloaded", "load"),
+    *("unload", "malformed_response", "internal_error"),
 }
 _MOST_TOKENS = 1 << 40
-_MOST_LINES = 1_000  # of one event
-# The provider gave up on its own account: nothing was answered, the ask is worth repeating.
-_BROKEN_FINISHES = {"insufficient_system_resource", "network_error", "error"}
-_THINK_TAG = r"(?:think(?:ing)?|thought|reasoning|seed:think)"
-_THINK_START = re.compile(rf"\s*<{_THINK_TAG}>", re.IGNORECASE)
-_THINK_END = re.compile(rf"</{_THINK_TAG}>", re.IGNORECASE)
-_LINE_END = re.compile(rb"\r\n|\n|\r")
+NO_FINISH = "no finish_reason"
 
 
 class NotAReply(ValueError):
-    """The bytes are no whole chat.completion; the message says why, in a few words."""
+    """The bytes are no whole chat.completion; the message says why, in a few words.
+
+    ``complaint`` is what the endpoint said in its place, where it said something.
+    """
+
+    def __init__(self, why: str, complaint: Complaint | None = None) -> None:
+        super().__init__(why)
+        self.complaint = complaint
 
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """What a reply says. Token counts are 0 and ``counted`` is False where it has no usage."""
+    """What a reply says.
+
+    Token counts are 0 and ``counted`` is False where it does not tell them. ``ended`` is False
+    where it does not say how it ended: whether it was cut is then told by its tokens. ``refusal``
+    is the sentence of a model or a filter that declines; ``notes`` say what is odd.
+    """
 
     text: str
     reasoning: str
@@ -53,6 +92,14 @@ class Parsed:
     tokens_cached: int
     reasoning_tokens: int
     counted: bool
+    ended: bool = True
+    refusal: str = ""
+    notes: tuple[str, ...] = ()
+
+    def finish_within(self, max_tokens: int) -> Finish:
+        """Return how it ended, told by its tokens where it does not say so itself."""
+        cut = not self.ended and self.finish is Finish.STOP and self.tokens_out >= max_tokens > 0
+        return Finish.LENGTH if cut else self.finish
 
 
 def parse_completion(raw: bytes) -> Parsed:
@@ -61,119 +108,246 @@ def parse_completion(raw: bytes) -> Parsed:
     Raises NotAReply where it is none.
 
     Reasoning is ``reasoning_content``, else ``reasoning``, ``reasoning_details`` or thinking parts
-    of the content; what content holds up to ``</think>`` (``</thinking>``, ``</seed:think>``) is
-    reasoning where there is no other, and is dropped where it says it twice.
+    of the content, else what marks within the content set apart (``<think>``, harmony's channels).
+    No mark stays in either text, and what is said in both places is said once.
     """
-    body = _object(raw)
-    choice = _only_choice(body)
-    message = choice.get("message")
-    if not isinstance(message, Mapping):
-        raise NotAReply("a choice without a message")
-    finish = choice.get("finish_reason")
-    if not isinstance(finish, str) or not finish:
-        raise NotAReply("no finish_reason: the reply is not whole")
-    finish = finish.lower()
-    if choice.get("error"):
-        _only_choice({"error": choice["error"]})
-    if finish in _BROKEN_FINISHES:
-        raise NotAReply(f"finish_reason {finish}")
-    text = _text(message.get("content"))
-    reasoning = _reasoning_of(message)
-    thought, text = _split_think(text)
-    reasoning = reasoning or thought
-    if not text:
-        text = _text(message.get("refusal"))
-    return _with_usage(body, text, reasoning, _FINISHES.get(finish, Finish.STOP))
+    body = read_object(raw)
+    choice = only_choice(body)
+    message = _message_of(choice)
+    word = ending_of(choice)
+    if word in _BROKEN_FINISHES:
+        raise NotAReply(f"finish_reason {word}")
+    content, beside, refusal = parts_of(message)
+    reasoning, text = apart(plain(content), plain(beside))
+    if not word and not (text or reasoning or refusal):
+        raise NotAReply("no finish_reason and no text: the reply is not whole")
+    notes = []
+    if not word:
+        notes.append(NO_FINISH)
+    elif word not in _FINISHES:
+        notes.append(f"the unknown finish_reason {word[:40]}")
+    finish = _FINISHES.get(word, Finish.STOP)
+    refusal = plain(refusal)
+    if not text and finish is not Finish.FILTERED:
+        text = refusal
+    said = _Said(text, reasoning, refusal, finish, bool(word))
+    return _with_usage(body, choice, said, tuple(notes))
 
 
-def _object(raw: bytes) -> Mapping[str, Any]:
+def ending_of(choice: Mapping[str, Any]) -> str:
+    """Return a provider's word for how a choice ended in lower case, "" for none."""
+    return _word(choice.get("finish_reason")) or _word(choice.get("native_finish_reason"))
+
+
+def _word(finish: Any) -> str:
+    if isinstance(finish, Mapping):  # SGLang's own: {"type": "length", "length": 99}
+        finish = finish.get("type")
+    if not isinstance(finish, str):
+        return ""
+    word = finish.strip().lower().removeprefix("finishreason.").removeprefix("finish_reason_")
+    return "" if word in ("null", "none", "unspecified", "finish_reason_unspecified") else word
+
+
+def graver(one: str, other: str) -> str:
+    """Return which of two words of a stream tells its ending: a failure before a filter, a cut,
+    a stop, and a word that nobody knows.
+    """
+    return max(one, other, key=_gravity) if one and other else one or other
+
+
+def _gravity(word: str) -> int:
+    if word in _BROKEN_FINISHES:
+        return 4
+    order = {None: 0, Finish.STOP: 1, Finish.LENGTH: 2, Finish.FILTERED: 3}
+    return order[_FINISHES.get(word)]
+
+
+def read_object(raw: bytes) -> Mapping[str, Any]:
+    """Return the JSON object that bytes hold, whatever was done to it on the way.
+
+    Raises NotAReply where they hold none.
+    """
     try:
-        body = json.loads(raw)
+        body = _loaded(raw)
     except (ValueError, RecursionError) as exc:
         start = raw.lstrip()[:1]
         what = "HTML" if start == b"<" else "nothing" if not start else "JSON that is cut or broken"
         raise NotAReply(f"{what} in place of a reply") from exc
+    if isinstance(body, list) and len(body) == 1:
+        body = body[0]
     if not isinstance(body, Mapping):
         raise NotAReply("JSON that is no object")
+    for name in ("data", "result", "response"):  # a proxy's envelope
+        inside = body.get(name)
+        if "choices" not in body and isinstance(inside, Mapping) and "choices" in inside:
+            return inside
     return body
 
 
-def _only_choice(body: Mapping[str, Any]) -> Mapping[str, Any]:
+def _loaded(raw: bytes) -> Any:
+    decoder = json.JSONDecoder(strict=False)  # line breaks may stand bare in its strings
+    try:
+        text = raw.decode(json.detect_encoding(raw))
+    except UnicodeDecodeError:
+        text = raw.decode("utf-8", "replace")
+    return decoder.decode(text.removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}"))
+
+
+def only_choice(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the one choice of a reply. Raises NotAReply for an error, wherever it stands."""
+    refuse_errors(body)
     choices = body.get("choices")
+    if isinstance(choices, Mapping):
+        choices = [choices]
     if not isinstance(choices, list) or not choices:
-        error = body.get("error")
-        said = error.get("message") if isinstance(error, Mapping) else error
-        raise NotAReply(f"an error in the body: {said}" if said else "no choices in the reply")
+        complaint = complaint_in(body, bare=True)
+        said = f": {complaint.said}" if complaint and complaint.said else ""
+        raise NotAReply(f"no choices in the reply{said}", complaint)
     if not isinstance(choices[0], Mapping):
         raise NotAReply("a choice that is no object")
+    refuse_errors(choices[0])
     return choices[0]
+
+
+def refuse_errors(body: Mapping[str, Any]) -> None:
+    """Raise NotAReply where a body, a chunk or a choice holds an error."""
+    complaint = complaint_in(body)
+    if complaint is not None:
+        raise NotAReply(f"an error in the body: {complaint.said}", complaint)
+
+
+def _message_of(choice: Mapping[str, Any]) -> Mapping[str, Any]:
+    message = choice.get("message") or choice.get("delta")
+    if isinstance(message, str):
+        return {"content": message}
+    if not isinstance(message, Mapping):
+        if isinstance(choice.get("text"), str):  # the older completions API
+            return {"content": choice["text"]}
+        raise NotAReply("a choice without a message")
+    return message
+
+
+def parts_of(message: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Return content, the reasoning beside it and the refusal of a message or a stream's delta."""
+    content, refusal = _text(message.get("content")), _text(message.get("refusal"))
+    own = message.get("extra_content")
+    google = own.get("google") if isinstance(own, Mapping) else None
+    if isinstance(google, Mapping) and google.get("thought") is True:
+        return "", content, refusal
+    return content, _reasoning_of(message), refusal
 
 
 def _text(value: Any) -> str:
     if isinstance(value, str):
         return value
+    if isinstance(value, Mapping):
+        inner = value.get("text")
+        return _text(inner if inner is not None else value.get("value") or value.get("content"))
     if isinstance(value, list):  # content parts, as some servers send them
-        said = (part for part in value if isinstance(part, Mapping))
-        texts = [p.get("text") for p in said if p.get("type") not in ("thinking", "reasoning")]
-        return "".join(text for text in texts if isinstance(text, str))
+        return "".join(_text(part) for part in value if not _is_thinking(part))
     return ""
+
+
+def _is_thinking(part: Any) -> bool:
+    kind = str(part.get("type", "")) if isinstance(part, Mapping) else ""
+    return "thinking" in kind or "reasoning" in kind
 
 
 def _reasoning_of(message: Mapping[str, Any]) -> str:
     """Return the reasoning that stands beside the content, wherever a provider puts it."""
-    found = _text(message.get("reasoning_content")) or _text(message.get("reasoning"))
-    if found:
-        return found
-    parts = [*_list(message.get("reasoning_details")), *_list(message.get("content"))]
-    return "".join(
-        text
-        for part in parts
-        if isinstance(part, Mapping)
-        for text in (part.get("thinking"), part.get("summary"), _thinking_text(part))
-        if isinstance(text, str)
-    )
+    own = message.get("provider_specific_fields")
+    places = [message, own] if isinstance(own, Mapping) else [message]
+    for place in places:
+        for name in ("reasoning_content", "reasoning", "thinking"):
+            found = _text(place.get(name))
+            if found:
+                return found
+    for name in ("reasoning_details", "thinking_blocks", "content"):
+        found = _thinking_in(message.get(name))
+        if found:
+            return found
+    return ""
 
 
-def _thinking_text(part: Mapping[str, Any]) -> Any:
+def _thinking_in(parts: Any) -> str:
+    if not isinstance(parts, list):
+        return ""
+    return "".join(_thinking_text(part) for part in parts if _is_thinking(part))
+
+
+def _thinking_text(part: Mapping[str, Any]) -> str:
     """Return the text of a part that is reasoning by its type; a thinking list holds its own."""
-    if isinstance(part.get("thinking"), list):
-        return _text(part["thinking"])
-    return part.get("text") if "reasoning" in str(part.get("type", "")) else None
+    for name in ("thinking", "text", "summary", "reasoning", "content"):
+        found = _text(part.get(name))
+        if found:
+            return found
+    return ""
 
 
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
+@dataclass(frozen=True, slots=True)
+class _Said:
+    text: str
+    reasoning: str
+    refusal: str
+    finish: Finish
+    ended: bool
 
 
-def _split_think(content: str) -> tuple[str, str]:
-    opened = _THINK_START.match(content)
-    ends = list(_THINK_END.finditer(content))
-    if not ends and opened is None:
-        return "", content
-    # A mark that is doubled ends where it stands last.
-    end = ends[-1] if ends else None
-    before = content[: end.start()] if end else content
-    after = content[end.end() :] if end else ""
-    return _THINK_END.sub("", _THINK_START.sub("", before, count=1)).strip(), after.lstrip()
-
-
-def _with_usage(body: Mapping[str, Any], text: str, reasoning: str, finish: Finish) -> Parsed:
-    usage = body.get("usage")
-    counted = isinstance(usage, Mapping) and "completion_tokens" in usage
-    usage = usage if isinstance(usage, Mapping) else {}
-    cached = _count(usage.get("prompt_cache_hit_tokens")) or _detail(
-        usage, "prompt_tokens_details", "cached_tokens"
-    )
+def _with_usage(
+    body: Mapping[str, Any], choice: Mapping[str, Any], said: _Said, notes: tuple[str, ...]
+) -> Parsed:
+    usage = usage_in(body, (choice,)) or {}
+    tokens_in = _first(usage, "prompt_tokens", "input_tokens")
+    tokens_out = _first(usage, "completion_tokens", "output_tokens")
+    total = _count(usage.get("total_tokens"))
+    if tokens_in or not tokens_out:
+        # Some leave the thinking out of what was completed, and bill it: the total has it.
+        tokens_out = max(tokens_out, total - tokens_in)
+    else:
+        tokens_in = max(0, total - tokens_out)
+    cached = _first(usage, "prompt_cache_hit_tokens", "cached_tokens", "cache_read_input_tokens")
+    cached = cached or _detail(usage, "prompt_tokens_details", "cached_tokens")
+    cached = cached or _detail(usage, "input_tokens_details", "cached_tokens")
+    thought = _detail(usage, "completion_tokens_details", "reasoning_tokens")
+    thought = thought or _detail(usage, "output_tokens_details", "reasoning_tokens")
+    # Noughts beside a text are no count.
+    nothing = said.finish is Finish.FILTERED or not (said.text or said.reasoning)
+    counted = bool(usage) and (tokens_out > 0 or nothing)
     return Parsed(
-        text=text,
-        reasoning=reasoning,
-        finish=finish,
-        tokens_in=_count(usage.get("prompt_tokens")),
-        tokens_out=_count(usage.get("completion_tokens")),
+        text=said.text,
+        reasoning=said.reasoning,
+        finish=said.finish,
+        tokens_in=tokens_in,
+        tokens_out=tokens_out,
         tokens_cached=cached,
-        reasoning_tokens=_detail(usage, "completion_tokens_details", "reasoning_tokens"),
+        reasoning_tokens=thought or _count(usage.get("reasoning_tokens")),
         counted=counted,
+        ended=said.ended,
+        refusal=said.refusal,
+        notes=notes if counted else (*notes, "no token counts"),
     )
+
+
+def usage_in(
+    body: Mapping[str, Any], choices: Iterable[Mapping[str, Any]]
+) -> Mapping[str, Any] | None:
+    """Return the counts of tokens of a body or a chunk, wherever a provider puts them, or None."""
+    groq = body.get("x_groq")
+    places = [body, *choices, *([groq] if isinstance(groq, Mapping) else [])]
+    for place in places:
+        usage = place.get("usage")
+        if isinstance(usage, Mapping) and any(_count(value) for value in usage.values()):
+            return usage
+    timings = body.get("timings")  # llama.cpp's server
+    if isinstance(timings, Mapping) and _count(timings.get("predicted_n")):
+        asked = _count(timings.get("prompt_n")) + _count(timings.get("cache_n"))
+        return usage_of(asked, _count(timings.get("predicted_n")))
+    stated = body.get("usage")
+    return stated if isinstance(stated, Mapping) and stated else None
+
+
+def _first(usage: Mapping[str, Any], *names: str) -> int:
+    return next((n for n in (_count(usage.get(name)) for name in names) if n), 0)
 
 
 def _detail(usage: Mapping[str, Any], group: str, name: str) -> int:
@@ -183,6 +357,10 @@ def _detail(usage: Mapping[str, Any], group: str, name: str) -> int:
 
 def _count(value: Any) -> int:
     """Return a count of tokens; 0 for what is none, or is more than any reply can have."""
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 14:
+        value = int(value)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     return value if type(value) is int and 0 < value < _MOST_TOKENS else 0
 
 
@@ -215,6 +393,15 @@ def completion_bytes(
     return json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
 
 
+def refusal_bytes(model: str, said: str) -> bytes:
+    """Return the bytes kept for a prompt that an endpoint's filter turned away: no text, no token,
+    and the endpoint's sentence as the refusal.
+    """
+    body = json.loads(completion_bytes(model, "", "", "content_filter", 0, 0, reply_id="refused"))
+    body["choices"][0]["message"]["refusal"] = said
+    return json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
+
+
 def usage_of(tokens_in: int, tokens_out: int) -> dict[str, int]:
     """Return the usage object of a reply of that many tokens."""
     return {
@@ -229,130 +416,3 @@ def wire_seed(seed: int, sample: int, attempt: int) -> int:
     it.
     """
     return seed + 7919 * sample + 104_729 * attempt
-
-
-class Assembly:
-    """The chat.completion that a stream of chunks adds up to.
-
-    A chunk that comes twice byte for byte in a row is dropped only where it carries an id of its
-    own event (SSE ``id:``); deltas repeat legitimately ("ha" "ha"), so equal text is never enough.
-    """
-
-    def __init__(self) -> None:
-        self._pending: list[bytes] = []  # the beginning of a line, in the pieces it came in
-        self._head: dict[str, Any] = {}
-        self._text: list[str] = []
-        self._reasoning: list[str] = []
-        self._finish: str | None = None
-        self._usage: Any = None
-        self._event_id = b""
-        self._last_id = b""
-        self._returned = False
-        self._data: list[bytes] = []  # the lines of an event whose JSON is not whole yet
-        self.done = False
-
-    def feed(self, data: bytes) -> None:
-        """Take the next bytes of the body, however they were cut."""
-        if not data:
-            return
-        if self._returned:  # "\r\n" that came in two pieces ends one line
-            data = data.removeprefix(b"\n")
-        self._returned = data.endswith(b"\r")
-        *lines, rest = _LINE_END.split(data)
-        for line in lines:
-            self._line(b"".join([*self._pending, line]))
-            self._pending = []
-        if rest:
-            self._pending.append(rest)
-
-    def raw(self) -> bytes:
-        """Return the assembled body.
-
-        Raises NotAReply where the stream ended before it was whole.
-        """
-        if self._pending:
-            self.feed(b"\n")
-        if self._data:
-            self._event()
-        if self._finish is None:
-            raise NotAReply("the stream ended before its finish_reason")
-        message: dict[str, Any] = {"role": "assistant", "content": "".join(self._text)}
-        if self._reasoning:
-            message["reasoning_content"] = "".join(self._reasoning)
-        body = self._head | {
-            "object": "chat.completion",
-            "choices": [{"index": 0, "message": message, "finish_reason": self._finish}],
-        }
-        if self._usage is not None:
-            body["usage"] = self._usage
-        return json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
-
-    def _line(self, line: bytes) -> None:
-        if line.startswith(b"id:"):
-            self._event_id = line[3:].strip()
-            return
-        if not line.startswith(b"data:"):
-            if not line and self._data:
-                self._event()
-            return  # comments (keep-alives), event names, blank lines
-        if self._data:
-            self._more(line[5:].strip())
-            return
-        event_id, self._event_id = self._event_id, b""
-        if event_id and event_id == self._last_id:
-            return
-        self._last_id = event_id
-        data = line[5:].strip()
-        if data == b"[DONE]":
-            self.done = True
-        elif data:
-            self._more(data)
-
-    def _more(self, data: bytes) -> None:
-        """Take one more line of an event; JSON may be spread over several of them."""
-        self._data.append(data)
-        try:
-            json.loads(b"\n".join(self._data))
-        except (ValueError, RecursionError):
-            if len(self._data) < _MOST_LINES and not data.startswith(b"<"):
-                return
-        self._event()
-
-    def _event(self) -> None:
-        data, self._data = b"\n".join(self._data), []
-        self._chunk(_object(data))
-
-    def _chunk(self, chunk: Mapping[str, Any]) -> None:
-        if chunk.get("error"):
-            _only_choice({"error": chunk["error"]})
-        if chunk.get("usage"):
-            self._usage = chunk["usage"]
-        if not self._head:
-            self._head = {k: chunk[k] for k in ("id", "created", "model") if k in chunk}
-        choices = chunk.get("choices")
-        if not isinstance(choices, list):
-            return
-        for choice in choices:
-            if isinstance(choice, Mapping) and choice.get("index", 0) == 0:
-                self._choice(choice)
-
-    def _choice(self, choice: Mapping[str, Any]) -> None:
-        if choice.get("error"):
-            _only_choice({"error": choice["error"]})
-        delta = choice.get("delta") or choice.get("message")
-        # Some servers send "" or a word of their own in every chunk: no ending before the last.
-        ended = self._finish is not None and self._finish.lower() in _FINISHES
-        if isinstance(delta, Mapping) and not ended:
-            _append(self._text, (delta.get("content"),))
-            _append(self._reasoning, (_reasoning_of(delta),))
-        finish = choice.get("finish_reason")
-        if isinstance(finish, str) and finish and not ended:
-            self._finish = finish
-
-
-def _append(parts: list[str], values: Iterable[Any]) -> None:
-    for value in values:
-        text = _text(value)
-        if text:
-            parts.append(text)
-            return

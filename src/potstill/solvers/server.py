@@ -14,10 +14,18 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from potstill.errors import EndpointError
 from potstill.solvers.parse import completion_bytes, usage_of
+from potstill.solvers.requests import (
+    BadRequest,
+    Call,
+    ChatRequest,
+    error_body,
+    read_body,
+    read_call,
+)
 
 if TYPE_CHECKING:
     import uvicorn
@@ -45,24 +53,11 @@ __all__ = [
     "serve",
 ]
 
-_BODY_MAX_BYTES = 8 << 20
-_LARGEST = 2**63
 _HOSTS = ("127.0.0.1", "localhost")
 _PIECE = 400  # characters of one streamed delta
 
 
 BACKLOG = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class ChatRequest:
-    """What a client asked, reduced to what decides an answer."""
-
-    model: str
-    messages: tuple[dict[str, str], ...]
-    max_tokens: int | None = None
-    temperature: float | None = None
-    seed: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,24 +75,6 @@ class UnknownQuestion(LookupError):
     """The answering function has nothing for this model or question; the client gets a 404."""
 
 
-class BadRequest(Exception):
-    """A request that is answered with an error of the API: its HTTP status and its code."""
-
-    def __init__(self, status: int, code: str, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A chat, and how its answer is wanted."""
-
-    chat: ChatRequest
-    stream: bool
-    include_usage: bool
-
-
 def create_app(
     answer: Callable[[ChatRequest], ChatReply], models: Sequence[str], *, latency_s: float = 0.0
 ) -> Starlette:
@@ -113,7 +90,7 @@ def create_app(
             call = await read_call(request)
             reply = answer(call.chat)
         except BadRequest as exc:
-            return JSONResponse(error_body(str(exc), exc.code), exc.status)
+            return JSONResponse(exc.body, exc.status)
         except UnknownQuestion as exc:
             return JSONResponse(error_body(str(exc), "recording_not_found"), 404)
         if latency_s > 0:
@@ -159,76 +136,6 @@ async def lost(request: Request, exc: Exception) -> Response:
     status = int(getattr(exc, "status_code", 500))
     message = f"{request.method} {request.url.path} is not served here"
     return JSONResponse(error_body(message, "unknown_url"), status)
-
-
-def error_body(message: str, code: str) -> dict[str, object]:
-    """Return the API's error object."""
-    kind = "invalid_request_error"
-    return {"error": {"message": message, "type": kind, "param": None, "code": code}}
-
-
-async def read_call(request: Request) -> Call:
-    """Return the call that an HTTP request holds. Raises BadRequest for anything else."""
-    return _call(await read_body(request))
-
-
-async def read_body(request: Request) -> bytes:
-    """Return the body of an HTTP request. Raises BadRequest for more than 8 MiB."""
-    body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > _BODY_MAX_BYTES:
-            raise BadRequest(413, "body_too_large", "the request is larger than 8 MiB")
-    return bytes(body)
-
-
-def _call(body: bytes) -> Call:
-    try:
-        asked = json.loads(body)
-    except (ValueError, RecursionError) as exc:
-        raise BadRequest(400, "invalid_json", "the request is not JSON") from exc
-    if not isinstance(asked, dict):
-        raise BadRequest(400, "invalid_json", "the request is not a JSON object")
-    model = asked.get("model")
-    if not isinstance(model, str) or not model:
-        raise BadRequest(400, "missing_field", "you must provide a model")
-    limit = asked.get("max_completion_tokens", asked.get("max_tokens"))
-    options = asked.get("stream_options")
-    return Call(
-        ChatRequest(
-            model=model,
-            messages=_messages(asked.get("messages")),
-            max_tokens=_number(int, limit, "max_tokens"),
-            temperature=_number(float, asked.get("temperature"), "temperature"),
-            seed=_number(int, asked.get("seed"), "seed"),
-        ),
-        stream=asked.get("stream") is True,
-        include_usage=isinstance(options, dict) and options.get("include_usage") is True,
-    )
-
-
-def _messages(value: Any) -> tuple[dict[str, str], ...]:
-    if not isinstance(value, list) or not value:
-        raise BadRequest(400, "missing_field", "you must provide messages")
-    messages = []
-    for number, message in enumerate(value):
-        role = message.get("role") if isinstance(message, dict) else None
-        content = message.get("content") if isinstance(message, dict) else None
-        if isinstance(content, list):
-            content = "".join(str(p.get("text", "")) for p in content if isinstance(p, dict))
-        if not isinstance(role, str) or not isinstance(content, str):
-            raise BadRequest(400, "invalid_field", f"messages[{number}] needs role and content")
-        messages.append({"role": role, "content": content})
-    return tuple(messages)
-
-
-def _number(kind: type[Any], value: Any, name: str) -> Any:
-    if value is None:
-        return None
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not -_LARGEST < value < _LARGEST or kind(value) != value:
-        raise BadRequest(400, "invalid_field", f"{name} must be a number")
-    return kind(value)
 
 
 def _body_of(model: str, reply: ChatReply) -> bytes:

@@ -5,24 +5,41 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import email.utils
+import re
 import time
-from collections.abc import Mapping
+import zlib
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from potstill.errors import EndpointError
-from potstill.solvers.parse import Assembly, NotAReply
-from potstill.store.untrusted import REPLY_BYTES, parse_json
+from potstill.solvers.complaints import Complaint, Concern, complaint_of
+from potstill.solvers.parse import NotAReply
+from potstill.solvers.stream import Assembly
+from potstill.store.untrusted import REPLY_BYTES
 
 if TYPE_CHECKING:
     import aiohttp
 
-__all__ = ["Failure", "Fetched", "NoRecord", "Refused", "Transport", "retry_after_s"]
+__all__ = [
+    "LOOPBACK",
+    "Failure",
+    "Fetched",
+    "Filtered",
+    "Forbidden",
+    "NoRecord",
+    "Refused",
+    "Transport",
+    "retry_after_s",
+    "url_of",
+]
 
-_RETRIED = {408, 409, 425, 429}
 _WAIT_MAX_S = 600.0
-_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+_BLANK = b"\xef\xbb\xbf \t\r\n"
+_BEGINS_WHOLE = (b"{", b"[", b"<", b"\x1f", b"")  # JSON, HTML, a gzip member, nothing
+_TOO_LARGE = "a reply of more than 64 MiB"
+LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _SHORTEST_SECRET = 8  # "x" or "EMPTY", given to a local server, stands in many words of its replies
 
 
@@ -48,21 +65,36 @@ class Failure(Exception):
     @property
     def throttled(self) -> bool:
         """Whether the endpoint said that it is asked too much."""
-        return self.kind in ("http 429", "http 503")
+        return self.kind in ("http 429", "http 503", "http 529")
 
 
 class Refused(Exception):
     """The endpoint will not answer this request, ever; others may fare better."""
 
 
+class Filtered(Exception):
+    """The endpoint's filter turned this prompt away, which is an answer; the message is its own."""
+
+
+class Forbidden(Refused):
+    """A 403 that does not say whether this prompt or the key is at fault."""
+
+
 class NoRecord(Exception):
     """A replay has no record of this question."""
+
+
+def url_of(base_url: str, path: str) -> str:
+    """Return the URL of a path beneath a base URL, which may bring a query or a path too many."""
+    parts = urlsplit(base_url)
+    base = parts.path.rstrip("/").removesuffix("/chat/completions")
+    return parts._replace(path=base + path).geturl()
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float:
     """Return the seconds that a ``Retry-After`` (seconds or a date) asks to wait, else 0."""
     for name, unit_s in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        value = headers.get(name, "").strip()
+        value = headers.get(name, "").strip().removesuffix("s")
         try:
             seconds = float(value) * unit_s
         except ValueError:
@@ -89,7 +121,7 @@ class Transport:
         import aiohttp
 
         connect_s, read_s, total_s = timeouts_s
-        self._url = base_url.rstrip("/") + "/chat/completions"
+        self._url = url_of(base_url, "/chat/completions")
         self._who = who
         self._key_hint = key_hint
         self._secret = api_key if len(api_key) >= _SHORTEST_SECRET else ""
@@ -104,7 +136,7 @@ class Transport:
             ),
             headers=headers,
             # A proxy of the environment is never meant for this machine itself.
-            trust_env=(urlsplit(base_url).hostname or "") not in _LOOPBACK,
+            trust_env=(urlsplit(base_url).hostname or "") not in LOOPBACK,
         )
 
     async def close(self) -> None:
@@ -118,15 +150,15 @@ class Transport:
     async def fetch(self, body: bytes) -> Fetched:
         """Return the raw reply to one request body.
 
-        Raises Failure (repeat it), Refused (this one never), NoRecord (a replay's 404) or
-        EndpointError (no request can succeed).
+        Raises Failure (repeat it), Filtered or Refused (this one never), NoRecord (a replay's 404)
+        or EndpointError (no request can succeed).
         """
         import aiohttp
 
         try:
             return await self._fetch(body)
         except NotAReply as exc:
-            raise Failure("malformed", self.redacted(str(exc))) from exc
+            raise self.not_a_reply(exc) from exc
         except aiohttp.ClientConnectorError as exc:
             reason = getattr(exc.__cause__, "strerror", "") or type(exc).__name__
             raise Failure("unreachable", f"no connection: {reason}") from exc
@@ -146,65 +178,128 @@ class Transport:
                     response.headers,
                     (await response.content.read(16384)).decode("utf-8", "replace"),
                 )
-            streamed = response.headers.get("Content-Type", "").startswith("text/event-stream")
-            if streamed:
-                raw, first = await _assembled(response.content)
-            else:
-                raw, first = await _whole(response), time.monotonic()
+            raw, first, streamed = await _body(response)
         if self._secret and self._secret.encode() in raw:
             raw = raw.replace(self._secret.encode(), b"[redacted]")
         return Fetched(raw, first - started, time.monotonic() - started, streamed)
 
+    def not_a_reply(self, exc: NotAReply) -> Exception:
+        """Return what to raise for the body of a 200 that is no reply: what it complains of, if of
+        anything.
+        """
+        complaint = exc.complaint
+        if complaint is None or (complaint.status < 400 and complaint.concern is Concern.PASSING):
+            after_s = min(complaint.after_s, _WAIT_MAX_S) if complaint else 0.0
+            return Failure("malformed", self.redacted(str(exc)), after_s)
+        return self._raised(complaint, complaint.after_s)
+
     def _status(self, status: int, headers: Mapping[str, str], text: str) -> Exception:
-        code, said = _error_of(text)
-        said = self.redacted(said)
-        if status == 404 and code == "recording_not_found":
-            return NoRecord(said)
-        if status in _RETRIED or status >= 500:
-            return self._worth_retrying(status, headers, code, said)
-        if status in (401, 403):
-            return EndpointError(f"{self._who} refused the API key ({status}): {self._key_hint}.")
-        if status == 402:
-            return EndpointError(f"{self._who} asks for payment (402): top up the account.")
-        if status == 404:
-            return EndpointError(
-                f"{self._who} answers 404{_quoted(said)}; check the model's name and base_url"
-                " (it usually ends in /v1)."
-            )
+        complaint = complaint_of(status, text)
+        if status == 404 and "recording_not_found" in complaint.codes:
+            return NoRecord(self.redacted(complaint.said))
         if 300 <= status < 400:
             return EndpointError(
                 f"{self._who} redirects ({status}); set base_url to where it redirects."
             )
-        return Refused(f"the endpoint refused the request ({status}){_quoted(said)}")
+        return self._raised(complaint, retry_after_s(headers) or complaint.after_s)
 
-    def _worth_retrying(
-        self, status: int, headers: Mapping[str, str], code: str, said: str
-    ) -> Exception:
-        if code == "insufficient_quota":
-            return EndpointError(f"{self._who} has no quota left{_quoted(said)}; top it up.")
-        after_s = retry_after_s(headers)
-        if after_s > _WAIT_MAX_S:
-            return EndpointError(
-                f"{self._who} asks to wait {after_s:.0f} s ({status}); run again then, every"
-                " reply so far is kept."
-            )
-        return Failure(f"http {status}", f"HTTP {status}{_quoted(said)}", after_s)
+    def _raised(self, complaint: Complaint, after_s: float) -> Exception:
+        said, status = _quoted(self.redacted(complaint.said)), complaint.status
+        match complaint.concern:
+            case Concern.PROMPT:
+                return Filtered(f"the endpoint filtered the prompt ({status or 200}){said}")
+            case Concern.KEY:
+                return self.key_refused(status, said)
+            case Concern.FORBIDDEN:
+                return Forbidden(f"the endpoint refused the request ({status}){said}")
+            case Concern.MONEY if status == 402:
+                return EndpointError(
+                    f"{self._who} asks for payment (402){said}; top up the account."
+                )
+            case Concern.MONEY:
+                return EndpointError(f"{self._who} has no quota left{said}; top it up.")
+            case Concern.MODEL | Concern.ADDRESS:
+                return EndpointError(
+                    f"{self._who} answers {status or 200}{said}; check the model's name and "
+                    "base_url (it usually ends in /v1): potstill doctor STUDY lists what is there."
+                )
+            case Concern.PASSING if after_s > _WAIT_MAX_S:
+                return EndpointError(
+                    f"{self._who} asks to wait {after_s:.0f} s ({status}); run again then, every"
+                    " reply so far is kept."
+                )
+            case Concern.PASSING:
+                return Failure(f"http {status}", f"HTTP {status}{said}", after_s)
+        hint = _setting_for(complaint.said)
+        return Refused(f"the endpoint refused the request ({status}){said}{hint}")
+
+    def key_refused(self, status: int, said: str = "") -> EndpointError:
+        """Return the error of a key that the endpoint does not take."""
+        says = f"; it says{said}" if said else ""
+        return EndpointError(
+            f"{self._who} refused the API key ({status or 401}): {self._key_hint}{says}."
+        )
 
 
-async def _assembled(stream: Any) -> tuple[bytes, float]:
+def _setting_for(said: str) -> str:
+    """Return which setting sends what the endpoint takes, where it says what it does not take."""
+    if "max_completion_tokens" in said:
+        return "; set limit_field: max_completion_tokens"
+    for field in ("temperature", "top_p", "seed", "stream_options"):
+        named = re.search(rf"\b{field}\b", said)
+        if named and re.search(r"support|unknown|unrecognized|not permitted|extra", said, re.I):
+            return f"; extra_body: {{{field}: null}} leaves {field} out"
+    return ""
+
+
+async def _body(response: aiohttp.ClientResponse) -> tuple[bytes, float, bool]:
+    """Return a reply's body, when its first byte came, and whether it came as a stream.
+
+    What it is, is told by its first bytes: proxies send either kind under the other's name.
+    """
+    chunks = response.content.iter_any()
+    start = await anext(chunks, b"")
+    first = time.monotonic()
+    named = response.headers.get("Content-Type", "").startswith("text/event-stream")
+    begins = start.lstrip(_BLANK)[:1]
+    if begins not in _BEGINS_WHOLE or (named and not begins):
+        return await _assembled(chunks, start, response.content), first, True
+    raw = await _whole(chunks, start)
+    if raw[:2] == b"\x1f\x8b":
+        raw = _unpacked(raw)
+    if raw.lstrip(_BLANK)[:1] not in _BEGINS_WHOLE:  # after blank lines, or unpacked
+        assembly = Assembly()
+        assembly.feed(raw)
+        return assembly.raw(), first, True
+    return raw, first if named else time.monotonic(), named
+
+
+def _unpacked(raw: bytes) -> bytes:
+    """Return a body that was packed without a word of it. Raises NotAReply for a broken one."""
+    unpacking = zlib.decompressobj(wbits=31)
+    try:
+        unpacked = unpacking.decompress(raw, REPLY_BYTES)
+    except zlib.error as exc:
+        raise NotAReply(f"a packed body that is broken ({exc})") from exc
+    if unpacking.unconsumed_tail:
+        raise NotAReply(_TOO_LARGE)
+    return unpacked
+
+
+async def _assembled(chunks: AsyncIterator[bytes], start: bytes, stream: Any) -> bytes:
     assembly = Assembly()
-    first = 0.0
-    size = 0
-    async for data in stream.iter_any():
-        first = first or time.monotonic()
+    assembly.feed(start)
+    size = len(start)
+    while not assembly.done:
+        data = await anext(chunks, b"")
+        if not data:
+            return assembly.raw()
         size += len(data)
         if size > REPLY_BYTES:
-            raise NotAReply("a reply of more than 64 MiB")
+            raise NotAReply(_TOO_LARGE)
         assembly.feed(data)
-        if assembly.done:
-            await _drain(stream)
-            break
-    return assembly.raw(), first or time.monotonic()
+    await _drain(stream)
+    return assembly.raw()
 
 
 async def _drain(stream: Any) -> None:
@@ -216,25 +311,15 @@ async def _drain(stream: Any) -> None:
             await stream.read(1 << 20)
 
 
-async def _whole(response: aiohttp.ClientResponse) -> bytes:
-    parts = []
-    size = 0
-    async for data in response.content.iter_any():  # what a packed body unpacks to counts
+async def _whole(chunks: AsyncIterator[bytes], start: bytes) -> bytes:
+    parts = [start]
+    size = len(start)
+    async for data in chunks:  # what a packed body unpacks to counts
         size += len(data)
         if size > REPLY_BYTES:
-            raise NotAReply("a reply of more than 64 MiB")
+            raise NotAReply(_TOO_LARGE)
         parts.append(data)
     return b"".join(parts)
-
-
-def _error_of(text: str) -> tuple[str, str]:
-    try:
-        error = parse_json(text)["error"]
-    except (ValueError, KeyError, TypeError):
-        return "", "" if "<" in text[:64] else text
-    if isinstance(error, Mapping):
-        return str(error.get("code") or ""), str(error.get("message") or "")
-    return "", str(error)
 
 
 def _quoted(said: str) -> str:

@@ -140,9 +140,9 @@ def create_app(
 
     async def chat(request: Request) -> Response:
         try:
-            asked = _asked(await read_call(request), engine, condition, models)
+            asked = _asked(await read_call(request, strict=True), engine, condition, models)
         except BadRequest as exc:
-            return JSONResponse(error_body(str(exc), exc.code), exc.status)
+            return JSONResponse(exc.body, exc.status)
         try:
             if asked.call.stream:
                 return StreamingResponse(_events(asked, answering), media_type="text/event-stream")
@@ -179,7 +179,8 @@ def _asked(call: Call, engine: Engine, condition: Condition, models: Sequence[st
     chat = call.chat
     if chat.model not in models:
         known = ", ".join(models)
-        raise BadRequest(404, "model_not_found", f"there is no model {chat.model!r} here: {known}")
+        sentence = f"there is no model {chat.model!r} here: {known}"
+        raise BadRequest(404, "model_not_found", sentence, "model")
     try:
         turns = [Message(m["role"], m["content"]) for m in chat.messages]
         prompt = engine.encode(study_messages(turns, condition))
@@ -188,10 +189,15 @@ def _asked(call: Call, engine: Engine, condition: Condition, models: Sequence[st
     sampling = condition.sampling
     limit = sampling.max_tokens if chat.max_tokens is None else chat.max_tokens
     if limit < 1:
-        raise BadRequest(400, "invalid_field", "max_tokens must be 1 or more")
+        raise BadRequest(400, "invalid_field", "max_tokens must be 1 or more", "max_tokens")
     temperature = sampling.temperature if chat.temperature is None else chat.temperature
     if not 0 <= temperature <= 2:
-        raise BadRequest(400, "invalid_field", "temperature must lie between 0 and 2")
+        raise BadRequest(
+            400, "invalid_field", "temperature must lie between 0 and 2", "temperature"
+        )
+    top_p = sampling.top_p if chat.top_p is None else chat.top_p
+    if not 0 < top_p <= 1:
+        raise BadRequest(400, "invalid_field", "top_p must lie above 0, up to 1", "top_p")
     context = engine.context_tokens
     needed = len(prompt) + (limit if chat.max_tokens is not None else 1)
     if needed > context:
@@ -200,9 +206,10 @@ def _asked(call: Call, engine: Engine, condition: Condition, models: Sequence[st
             "context_length_exceeded",
             f"This model's maximum context length is {context} tokens; your messages take "
             f"{len(prompt)} and {needed - len(prompt)} are left for the answer.",
+            "messages",
         )
     seed = sampling.seed if chat.seed is None else chat.seed
-    drawn = replace(sampling, max_tokens=limit, temperature=temperature, seed=seed)
+    drawn = replace(sampling, max_tokens=limit, temperature=temperature, top_p=top_p, seed=seed)
     return _Asked(call, prompt, drawn)
 
 
