@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from potstill.chat import Message
 from potstill.deploy.llama_decoding import LlamaDecoder, load_llama, piece_reader
 from potstill.errors import InputError
+from potstill.models.architecture import context_tokens, read_config
 from potstill.models.decoding import Request, decode_all, draw_seed
 from potstill.models.folder import stop_tokens
 from potstill.models.model import prompt_tokens
@@ -141,7 +141,6 @@ def llama_of_file(found: FoundStudent, file: Path, base: str) -> Engine:
     from potstill.models.torch_base import find_model_folder, load_tokenizer
 
     folder = find_model_folder(base or base_path_of(found.study))
-    config = json.loads((folder / "config.json").read_text("utf-8"))
     tokenizer = load_tokenizer(folder)
-    context = int(config.get("max_position_embeddings") or 2048)
+    context = context_tokens(read_config(folder))
     return llama_engine(file, tokenizer, context, frozenset(stop_tokens(folder, tokenizer)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
@@ -101,9 +100,16 @@ def _check_index(folder: Path) -> None:
 
 
 def stop_tokens(folder: Path, tokenizer: Any) -> list[int]:
-    """Return the tokens that end an answer of the model in a folder, the tokenizer's own first."""
-    generation = folder / "generation_config.json"
-    declared = json.loads(generation.read_text("utf-8")) if generation.is_file() else {}
-    ids = declared.get("eos_token_id")
-    others = set(ids if isinstance(ids, list) else [ids]) - {None, tokenizer.eos_token_id}
-    return [tokenizer.eos_token_id, *sorted(others)]
+    """Return the tokens that end an answer of the model in a folder, the tokenizer's own first.
+
+    Beside it those of generation_config.json, or else of config.json: as ``generate`` has them.
+    """
+    declared = None
+    for name in ("generation_config.json", "config.json"):
+        if declared is None and (folder / name).is_file():
+            content = read_json(folder / name, _CONFIG_BYTES)
+            declared = content.get("eos_token_id")
+            if declared is None:
+                declared = (content.get("text_config") or {}).get("eos_token_id")
+    others = set(declared if isinstance(declared, list) else [declared])
+    return [tokenizer.eos_token_id, *sorted(others - {None, tokenizer.eos_token_id})]

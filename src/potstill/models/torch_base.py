@@ -16,8 +16,10 @@ import psutil
 import torch
 
 from potstill.errors import InputError
-from potstill.models.folder import find_model_folder, hash_model_folder
+from potstill.models.architecture import TRIED, context_tokens, logit_cap, read_config
+from potstill.models.folder import find_model_folder, hash_model_folder, stop_tokens
 from potstill.models.model import Leased
+from potstill.models.rehearsal import refuse_other_answers
 
 __all__ = [
     "Base",
@@ -32,12 +34,7 @@ __all__ = [
     "load_base",
     "load_tokenizer",
     "peak_memory_bytes",
-    "refuse_logit_changes",
 ]
-
-# Configuration keys under which a model changes its logits after the head; the gathered head of
-# training and the decoder here would silently leave that out.
-_LOGIT_CHANGES = ("final_logit_softcapping", "logits_scaling", "logit_scale")
 
 
 @dataclass(frozen=True)
@@ -70,6 +67,17 @@ class Base(Leased):
         return self.model.get_output_embeddings()
 
     @property
+    def logit_cap(self) -> float | None:
+        """What bounds the logits after the head; none for most models."""
+        return logit_cap(self.model.config)
+
+    def logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Return the logits of hidden states, bounded where the model bounds them."""
+        raw: torch.Tensor = self.head(hidden)
+        cap = self.logit_cap
+        return raw if cap is None else torch.tanh(raw / cap) * cap
+
+    @property
     def path(self) -> str:
         """The folder or hub id that it was loaded from."""
         return str(self.model.name_or_path)
@@ -93,9 +101,11 @@ def load_base(path_or_id: str | Path, precision: str = "float32", device: str = 
     """
     folder = find_model_folder(path_or_id)
     tokenizer = load_tokenizer(folder)
+    config = read_config(folder)
     where = choose_device(device)
-    model = _load_model(folder, precision, where)
-    refuse_logit_changes(model.config, folder)
+    model = _load_model(folder, config, precision, where)
+    if config.model_type not in TRIED:
+        refuse_other_answers(model, folder)
     is_folder = Path(path_or_id).expanduser().is_dir()
     return Base(
         name=folder.resolve().name if is_folder else str(path_or_id),
@@ -104,8 +114,8 @@ def load_base(path_or_id: str | Path, precision: str = "float32", device: str = 
         base_hash=hash_model_folder(folder),
         precision=precision,
         device=where,
-        context_tokens=_context_tokens(model.config),
-        stop_tokens=_stop_tokens(model, tokenizer),
+        context_tokens=context_tokens(config),
+        stop_tokens=frozenset(stop_tokens(folder, tokenizer)),
         from_hub=not is_folder,
     )
 
@@ -116,16 +126,6 @@ def hash_base(path_or_id: str | Path) -> str:
     Raises as ``load_base`` does.
     """
     return hash_model_folder(find_model_folder(path_or_id))
-
-
-def refuse_logit_changes(config: Any, folder: Path) -> None:
-    """Raise InputError for a model whose logits change after the head."""
-    for key in _LOGIT_CHANGES:
-        if getattr(config, key, None) not in (None, 1.0):
-            raise InputError(
-                f"{folder} changes its logits after the head ({key}), which Potstill does not "
-                "compute; choose a model of another family, such as Qwen2 or Llama."
-            )
 
 
 def choose_device(wanted: str = "auto") -> str:
@@ -224,19 +224,21 @@ def load_tokenizer(folder: Path) -> Any:
     return tokenizer
 
 
-def _load_model(folder: Path, precision: str, device: str) -> Any:
+def _load_model(folder: Path, config: Any, precision: str, device: str) -> Any:
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging
 
     # Its bar counts tensors; a small model is loaded before one could read it.
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     how = _loading(precision, device)
+    softcapped = getattr(config, "attn_logit_softcapping", None)
     try:
         model: Any = AutoModelForCausalLM.from_pretrained(
             str(folder),
             use_safetensors=True,
             trust_remote_code=False,
-            attn_implementation="sdpa",
+            # transformers takes sdpa where the model has it; sdpa cannot bound attention's scores
+            attn_implementation="eager" if softcapped else None,
             **how,
         )
     except Exception as exc:  # a torn safetensors file, an unknown architecture, wrong shapes
@@ -278,20 +280,6 @@ def _loading(precision: str, device: str) -> dict[str, Any]:
         "quantization_config": quantised,
         "device_map": {"": device},
     }
-
-
-def _context_tokens(config: Any) -> int:
-    context = int(getattr(config, "max_position_embeddings", 0)) or 2**31
-    if "sliding_attention" in (getattr(config, "layer_types", None) or ()):
-        # Beyond its window such a layer needs a mask that neither room here makes.
-        context = min(context, int(config.sliding_window))
-    return context
-
-
-def _stop_tokens(model: Any, tokenizer: Any) -> frozenset[int]:
-    declared = getattr(model.generation_config, "eos_token_id", None)
-    ids = declared if isinstance(declared, list) else [declared]
-    return frozenset({int(token) for token in ids if token is not None} | {tokenizer.eos_token_id})
 
 
 def _first_line(exc: BaseException) -> str:

@@ -6,7 +6,6 @@ there whole or not at all.
 
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -35,6 +34,7 @@ from potstill.deploy.export.modelfile import MODELFILE_NAME, modelfile
 from potstill.deploy.export.placing import new_folder, refuse_taken
 from potstill.deploy.export.reasking import reask
 from potstill.errors import InputError
+from potstill.models.architecture import context_tokens, read_config
 from potstill.models.torch_base import find_model_folder, hash_model_folder, load_tokenizer
 
 if TYPE_CHECKING:
@@ -171,9 +171,8 @@ def _write(found: FoundStudent, export: Export, form: str, base: Path, out: Path
 
 
 def _write_modelfile(found: FoundStudent, form: str, base: Path, out: Path) -> None:
-    config = json.loads((base / "config.json").read_text("utf-8"))
     source = f"./{GGUF_NAME}" if form == "gguf" else "."
-    context = int(config.get("max_position_embeddings") or 2048)
+    context = context_tokens(read_config(base))
     text = modelfile(found, load_tokenizer(base), base, source, context)
     (out / MODELFILE_NAME).write_text(text, encoding="utf-8")
 

@@ -167,6 +167,11 @@ def _read_model(base: Path) -> _Model:
             f"{base} stretches its positions by {how}, which is not written to GGUF here; "
             + _INSTEAD
         )
+    if config.get("use_sliding_window"):
+        raise InputError(
+            f"{base} has a sliding window, which llama.cpp does not compute for this family; "
+            + _INSTEAD
+        )
     return model
 
 
