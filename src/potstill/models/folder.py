@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,16 +29,18 @@ def find_model_folder(path_or_id: str | Path) -> Path:
     return folder
 
 
-def hash_model_folder(folder: Path) -> str:
+def hash_model_folder(folder: Path, template: Mapping[str, Any] | None = None) -> str:
     """Return the sha256 hex digest over names and contents of all that decides a model's words.
 
-    Configuration, weights, tokenizer and chat template count; a README does not.
+    Configuration, weights, tokenizer, chat template and its arguments count; a README does not.
     """
     digest = hashlib.sha256()
     for path in sorted({path for pattern in _MODEL_FILES for path in folder.glob(pattern)}):
         with path.open("rb") as file:
             content = hashlib.file_digest(file, "sha256").hexdigest()
         digest.update(f"{path.name}\0{content}\n".encode())
+    if template:
+        digest.update(f"template\0{json.dumps(dict(template), sort_keys=True)}\n".encode())
     return digest.hexdigest()
 
 

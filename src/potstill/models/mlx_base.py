@@ -9,6 +9,7 @@ from typing import Any
 
 from potstill.errors import InputError, one_line
 from potstill.models.architecture import TRIED, context_tokens, read_config
+from potstill.models.chat_template import Arguments
 from potstill.models.folder import stop_tokens
 from potstill.models.mlx_architecture import mlx_settings, refuse_without_mlx, window_everywhere
 from potstill.models.mlx_rehearsal import refuse_other_batches
@@ -35,6 +36,7 @@ class MlxBase(Leased):
     stop_tokens: frozenset[int]
     from_hub: bool
     window: int = 0
+    template: Arguments = field(default_factory=dict)
     device: str = "mlx"
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
@@ -82,11 +84,14 @@ class MlxBase(Leased):
         return isinstance(exc, MemoryError) or "allocate" in str(exc)
 
 
-def load_mlx_base(path_or_id: str | Path, precision: str = "float32") -> MlxBase:
+def load_mlx_base(
+    path_or_id: str | Path, precision: str = "float32", template: Arguments | None = None
+) -> MlxBase:
     """Return the model in a folder or of a hub id, frozen; ``precision`` is float32 or bfloat16.
 
-    A quantised model (mlx-community's) stays as it is. Only safetensors are read and no code from
-    the folder is run. Raises InputError naming the folder and what it lacks.
+    ``template`` are arguments of the chat template. A quantised model (mlx-community's) stays
+    as it is. Only safetensors are read and no code from the folder is run. Raises InputError
+    naming the folder and what it lacks.
     """
     refuse_without_mlx()
     if precision not in ("float32", "bfloat16"):
@@ -97,7 +102,7 @@ def load_mlx_base(path_or_id: str | Path, precision: str = "float32") -> MlxBase
     from potstill.models import torch_base
 
     folder = torch_base.find_model_folder(path_or_id)
-    tokenizer = torch_base.load_tokenizer(folder)
+    tokenizer = torch_base.load_tokenizer(folder, template)
     own = read_config(folder)
     settings = mlx_settings(own, folder)
     try:
@@ -120,12 +125,13 @@ def load_mlx_base(path_or_id: str | Path, precision: str = "float32") -> MlxBase
         path=str(path_or_id),
         model=model,
         tokenizer=tokenizer,
-        base_hash=torch_base.hash_model_folder(folder),
+        base_hash=torch_base.hash_model_folder(folder, template),
         precision=precision,
         context_tokens=context_tokens(own),
         stop_tokens=frozenset(stop_tokens(folder, tokenizer)),
         from_hub=not is_folder,
         window=window_everywhere(own),
+        template=dict(template or {}),
     )
     if base.window:
         model.make_cache = base._rotating

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol
 
@@ -37,6 +37,10 @@ class LanguageModel(Protocol):
     def from_hub(self) -> bool: ...
     @property
     def parameters(self) -> int: ...
+    @property
+    def template(self) -> Mapping[str, Any]:
+        """The arguments that its chat template was given."""
+        ...
 
     def lease(self, to: str) -> AbstractContextManager[None]:
         """Lease the base to one user, who puts it back as it was."""

@@ -17,6 +17,7 @@ import torch
 
 from potstill.errors import InputError
 from potstill.models.architecture import TRIED, context_tokens, logit_cap, read_config
+from potstill.models.chat_template import Arguments, set_defaults
 from potstill.models.folder import find_model_folder, hash_model_folder, stop_tokens
 from potstill.models.model import Leased
 from potstill.models.rehearsal import refuse_other_answers
@@ -54,6 +55,7 @@ class Base(Leased):
     context_tokens: int
     stop_tokens: frozenset[int]
     from_hub: bool
+    template: Arguments = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     @property
@@ -92,15 +94,21 @@ class Base(Leased):
         return is_out_of_memory(exc)
 
 
-def load_base(path_or_id: str | Path, precision: str = "float32", device: str = "auto") -> Base:
+def load_base(
+    path_or_id: str | Path,
+    precision: str = "float32",
+    device: str = "auto",
+    template: Arguments | None = None,
+) -> Base:
     """Return the model in a folder or of a hub id, frozen and in evaluation mode.
 
-    ``precision`` is float32, bfloat16 or nf4 (4 bits, CUDA), ``device`` "auto" or any torch device.
+    ``precision`` is float32, bfloat16 or nf4 (4 bits, CUDA), ``device`` "auto" or any torch device,
+    ``template`` arguments of the chat template.
     Only safetensors are read and no code from the folder is run. Raises InputError naming the
     folder and what it lacks.
     """
     folder = find_model_folder(path_or_id)
-    tokenizer = load_tokenizer(folder)
+    tokenizer = load_tokenizer(folder, template)
     config = read_config(folder)
     where = choose_device(device)
     model = _load_model(folder, config, precision, where)
@@ -111,21 +119,22 @@ def load_base(path_or_id: str | Path, precision: str = "float32", device: str = 
         name=folder.resolve().name if is_folder else str(path_or_id),
         model=model,
         tokenizer=tokenizer,
-        base_hash=hash_model_folder(folder),
+        base_hash=hash_model_folder(folder, template),
         precision=precision,
         device=where,
         context_tokens=context_tokens(config),
         stop_tokens=frozenset(stop_tokens(folder, tokenizer)),
         from_hub=not is_folder,
+        template=dict(template or {}),
     )
 
 
-def hash_base(path_or_id: str | Path) -> str:
-    """Return the hash that the base in a folder or of a hub id will have.
+def hash_base(path_or_id: str | Path, template: Arguments | None = None) -> str:
+    """Return the hash that the base in a folder or of a hub id will have with such a template.
 
     Raises as ``load_base`` does.
     """
-    return hash_model_folder(find_model_folder(path_or_id))
+    return hash_model_folder(find_model_folder(path_or_id), template)
 
 
 def choose_device(wanted: str = "auto") -> str:
@@ -201,8 +210,11 @@ def is_out_of_memory(exc: BaseException) -> bool:
     )
 
 
-def load_tokenizer(folder: Path) -> Any:
-    """Return the tokenizer in a folder. Raises InputError where it cannot chat or stop."""
+def load_tokenizer(folder: Path, template: Arguments | None = None) -> Any:
+    """Return the tokenizer in a folder, its chat template with the arguments ``template``.
+
+    Raises InputError where it cannot chat or stop, or its template does not know an argument.
+    """
     from transformers import AutoTokenizer
 
     try:
@@ -221,6 +233,7 @@ def load_tokenizer(folder: Path) -> Any:
             f"The tokenizer in {folder} names no eos_token, so a student could not learn to stop; "
             "set it in tokenizer_config.json."
         )
+    set_defaults(tokenizer, template or {}, folder)
     return tokenizer
 
 

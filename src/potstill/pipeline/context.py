@@ -154,7 +154,11 @@ class Run:
 
             student = self.study.student
             loaded = load_language_model(
-                self.base_path, student.precision, student.device, student.backend
+                self.base_path,
+                student.precision,
+                student.device,
+                student.backend,
+                student.template,
             )
             self._base.append(loaded)
         return self._base[0]
@@ -181,7 +185,7 @@ class Run:
         if not self._base_hash:
             from potstill.models.torch_base import hash_base
 
-            self._base_hash.append(hash_base(self.base_path))
+            self._base_hash.append(hash_base(self.base_path, self.study.student.template))
         return self._base_hash[0]
 
     def local_solver(self, adapter: Path | None, name: str) -> Solver:
@@ -216,6 +220,7 @@ class Run:
                 options.cpus,
                 self.storage.spec if self.storage else None,
                 self.study.kinds,
+                student.template,
             )
             workers = open_worker_pool(self.on, spec, options, self.progress.note)
             self._workers.append(self.stack.enter_context(workers))
