@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["ARCHITECTURES", "CHATML", "THINKING", "WINDOW", "write_small_base"]
+__all__ = ["ARCHITECTURES", "CHATML", "THINKING", "WINDOW", "set_config", "write_small_base"]
 
 WINDOW = 12
 CHATML = (
@@ -65,13 +65,16 @@ ARCHITECTURES: Mapping[str, Mapping[str, Any]] = {
 def write_small_base(
     folder: Path, architecture: str, *, template: str = CHATML, seed: int = 0, **changes: Any
 ) -> Path:
-    """Write a base of an architecture with a tokenizer and ``template``; return its folder."""
+    """Write a base of an architecture with a tokenizer and ``template``; return its folder.
+
+    One that is not among ``ARCHITECTURES`` is given what it needs beyond the shape as ``changes``.
+    """
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
     tokenizer = _tokenizer(template)
     tokenizer.save_pretrained(str(folder))
-    settings = _SHAPE | dict(ARCHITECTURES[architecture]) | changes
+    settings = _SHAPE | dict(ARCHITECTURES.get(architecture, {})) | changes
     settings = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": 0} | settings
     config = AutoConfig.for_model(architecture, **settings)
     with torch.random.fork_rng([]):

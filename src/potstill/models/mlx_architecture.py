@@ -62,13 +62,19 @@ def mlx_settings(config: Any, folder: Path) -> dict[str, Any]:
     return found
 
 
-def untrained_model(settings: dict[str, Any]) -> Any:
-    """Return mlx-lm's model of a configuration; nothing of it is computed or read."""
+def untrained_model(settings: dict[str, Any], folder: Path) -> Any:
+    """Return mlx-lm's model of a configuration; nothing of it is computed or read.
+
+    Raises InputError for a setting that mlx-lm lacks.
+    """
     from mlx_lm.utils import MODEL_REMAPPING
 
     kind = settings["model_type"]
     module = import_module(f"mlx_lm.models.{MODEL_REMAPPING.get(kind, kind)}")
-    return module.Model(module.ModelArgs.from_dict(settings))
+    try:
+        return module.Model(module.ModelArgs.from_dict(settings))
+    except Exception as exc:  # a setting that mlx-lm needs, or does not know
+        raise InputError(f"mlx-lm cannot read {folder} ({one_line(exc, 200)}); {_TORCH}.") from exc
 
 
 def window_everywhere(config: Any) -> int:
@@ -118,8 +124,5 @@ def _sliding_layers(folder: Path, settings: dict[str, Any]) -> list[bool]:
     """Return of which layers mlx-lm keeps only a window."""
     from mlx_lm.models.cache import RotatingKVCache, make_prompt_cache
 
-    try:
-        caches = make_prompt_cache(untrained_model(settings))
-    except Exception as exc:  # a setting that mlx-lm needs, or does not know
-        raise InputError(f"mlx-lm cannot read {folder} ({one_line(exc, 200)}); {_TORCH}.") from exc
+    caches = make_prompt_cache(untrained_model(settings, folder))
     return [isinstance(cache, RotatingKVCache) for cache in caches]

@@ -18,7 +18,7 @@ from potstill.errors import InputError, one_line
 from potstill.models.architecture import logit_cap, text_config, windows_of
 from potstill.models.slot_cache import SlotCache, decode_hidden
 
-__all__ = ["refuse_other_answers"]
+__all__ = ["refuse_other_answers", "refuse_untrained"]
 
 _PROMPTS = (5, 9)
 _STEPS = 6
@@ -34,6 +34,42 @@ def refuse_other_answers(model: Any, folder: Path) -> None:
         raise InputError(_sentence(model, folder, one_line(exc, 120))) from exc
     if worst > (1e-3 if model.dtype == torch.float32 else 0.1):
         raise InputError(_sentence(model, folder, f"its states differ by {worst:.2g}"))
+
+
+def refuse_untrained(config: Any, folder: Path) -> None:
+    """Raise InputError as :func:`refuse_other_answers` would, tried on a smaller random model.
+
+    It has few layers, narrow feed-forward modules and few tokens; the rest is the base's. Where no
+    such model can be made nothing is said: the base is tried when it is opened.
+    """
+    from transformers import AutoModelForCausalLM
+
+    make: Any = AutoModelForCausalLM.from_config
+    try:
+        smaller = _smaller(config)
+        with torch.random.fork_rng([]):
+            torch.manual_seed(0)
+            model = make(smaller, dtype=torch.float32)
+    except Exception:  # numbers that hang together in a way that is not known here
+        return
+    refuse_other_answers(model.eval(), folder)
+
+
+def _smaller(config: Any) -> Any:
+    kinds = getattr(config, "layer_types", None) or []
+    every = max((kinds.index(kind) + 1 for kind in set(kinds)), default=2)
+    changes = {
+        "num_hidden_layers": max(2, every),
+        "intermediate_size": 64,
+        "moe_intermediate_size": 32,
+        "vocab_size": 128,
+    }
+    plain = config.to_dict()
+    changes = {key: value for key, value in changes.items() if key in plain}
+    if kinds:
+        plain["layer_types"] = kinds[: changes["num_hidden_layers"]]
+    tokens = {"pad_token_id": None, "bos_token_id": None, "eos_token_id": None}
+    return type(config).from_dict(plain | changes | tokens)
 
 
 def _sentence(model: Any, folder: Path, why: str) -> str:

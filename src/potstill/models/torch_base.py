@@ -24,6 +24,7 @@ from potstill.models.rehearsal import refuse_other_answers
 
 __all__ = [
     "Base",
+    "check_precision",
     "choose_device",
     "core_count",
     "cpu_threads",
@@ -265,21 +266,28 @@ def _load_model(folder: Path, config: Any, precision: str, device: str) -> Any:
     return model
 
 
-def _loading(precision: str, device: str) -> dict[str, Any]:
-    """Return what ``from_pretrained`` is told for a precision; nf4 is QLoRA's (arXiv
-    2305.14314).
-    """
-    if precision in ("float32", "bfloat16"):
-        return {"dtype": getattr(torch, precision)}
-    if precision != "nf4":
+def check_precision(precision: str, device: str) -> None:
+    """Raise InputError for a precision that is not known, or cannot be held on a device here."""
+    if precision not in ("float32", "bfloat16", "nf4"):
         raise InputError(f"The precision {precision!r} is none of float32, bfloat16 and nf4.")
+    if precision != "nf4":
+        return
     if not device.startswith("cuda"):
         raise InputError(
             f"The precision nf4 needs a CUDA GPU and the device is {device}; set precision: "
             "bfloat16 or float32."
         )
     if find_spec("bitsandbytes") is None:
-        raise InputError("The precision nf4 needs bitsandbytes: pip install bitsandbytes.")
+        raise InputError("The precision nf4 needs bitsandbytes: pip install 'potstill[cuda]'.")
+
+
+def _loading(precision: str, device: str) -> dict[str, Any]:
+    """Return what ``from_pretrained`` is told for a precision; nf4 is QLoRA's (arXiv
+    2305.14314).
+    """
+    check_precision(precision, device)
+    if precision != "nf4":
+        return {"dtype": getattr(torch, precision)}
     from transformers import BitsAndBytesConfig
 
     quantised = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
