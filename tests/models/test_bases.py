@@ -27,8 +27,9 @@ from potstill.models.model import LanguageModel, prompt_tokens
 from potstill.models.opening import load_language_model, open_decoder
 from potstill.models.torch_base import load_base, load_tokenizer
 from potstill.records import Sampling
+from potstill.training.activation_cache import ActivationCache, open_cache, plan_cache
 from potstill.training.batches import Batch, BatchStream
-from potstill.training.examples import Example, encode_examples
+from potstill.training.examples import EncodedExample, Example, encode_examples
 from potstill.training.opening import open_trainee
 from potstill.training.optimizations import Optimizations
 from potstill.training.recipe import SEVEN_PROJECTIONS, Recipe
@@ -196,13 +197,16 @@ def test_mlx_refuses_full_layers_at_no_regular_distance(tmp_path: Path) -> None:
         load_language_model(str(folder), "float32", "auto", "mlx")
 
 
-def batches(base: LanguageModel) -> list[Batch]:
+def encoded_examples(base: LanguageModel) -> tuple[EncodedExample, ...]:
     examples = [
         Example(q, (Message("user", q),), f"{q} The sum is {number} of all of them.")
         for number, q in enumerate(QUESTIONS)
     ]
-    encoded = encode_examples(base.tokenizer, examples, 250).examples
-    stream = BatchStream(encoded, 3, np.random.default_rng(2))
+    return encode_examples(base.tokenizer, examples, 250).examples
+
+
+def batches(base: LanguageModel) -> list[Batch]:
+    stream = BatchStream(encoded_examples(base), 3, np.random.default_rng(2))
     return [next(stream) for _ in range(4)]
 
 
@@ -240,6 +244,20 @@ def test_training_sees_the_losses_of_transformers(made: Made) -> None:
         with open_trainee(mlx, recipe, 3) as trainee:
             assert trainee.step(given, 0.01) == pytest.approx(wanted, rel=1e-3)
             assert trainee.validate(given) == pytest.approx(after[0], rel=1e-2)
+
+
+def test_cached_lower_layers_see_their_windows_too(made: Made) -> None:
+    """The upper layers run alone give the losses of the whole, past the window."""
+    base = load_base(made.base, device="cpu")
+    targets = TARGETS.get(made.base.name, SEVEN_PROJECTIONS)
+    recipe = Recipe.preset("default", rank=4, layers=1, target_modules=targets)
+    encoded = encoded_examples(base)
+    plan = plan_cache(base.model, recipe, encoded, runs=50)
+    with open_cache(base.body, plan, lambda note: None) as cache:
+        assert isinstance(cache, ActivationCache)
+        with open_trainee(base, recipe, 3, None, cache) as trainee:
+            cached = trainee.validate(batches(base))
+    assert cached == pytest.approx(plain_loss(load(made.base), batches(base)), rel=1e-4)
 
 
 @pytest.mark.parametrize(

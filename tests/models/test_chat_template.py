@@ -22,7 +22,7 @@ from potstill.pipeline.directory import open_study
 from potstill.pipeline.run import run_study
 from potstill.study.schema import load_study
 from potstill.study.sections import StudentBase
-from support.small_bases import CHATML, THINKING, write_small_base
+from support.small_bases import CHATML, THINKING, set_config, write_small_base
 from support.small_study import write_small_study
 
 EMPTY_THOUGHT = "<|im_start|>assistant\n<think>\n\n</think>\n\n"
@@ -49,7 +49,11 @@ def thinker(folder: Path, template: str = THINKING) -> Path:
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return thinker(tmp_path_factory.mktemp("thinker") / "base")
+    folder = thinker(tmp_path_factory.mktemp("thinker") / "base")
+    # of its two end tokens the second stands in config.json alone
+    (folder / "generation_config.json").unlink()
+    set_config(folder, eos_token_id=[2, 0])
+    return folder
 
 
 @pytest.mark.parametrize(
@@ -204,3 +208,6 @@ def test_the_modelfile_has_them(found: FoundStudent, tmp_path: Path) -> None:
     assert f"{EMPTY_THOUGHT}{{{{ else }}}}" in text
     assert f"{EMPTY_THOUGHT}{{{{ end }}}}{{{{ .Response }}}}" in text
     assert "PARAMETER num_ctx 1024\n" in text
+    stops = [x for x in text.splitlines() if x.startswith("PARAMETER stop")]
+    assert stops == ['PARAMETER stop "<|im_end|>"', 'PARAMETER stop "<|endoftext|>"']
+    assert load_model(found).stop_tokens == {2, 0}  # type: ignore[attr-defined]
