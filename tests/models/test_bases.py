@@ -46,7 +46,7 @@ QUESTIONS = (
 TARGETS = {"phi3": ("qkv_proj", "o_proj", "gate_up_proj", "down_proj")}
 NOT_ON_MLX = {
     "gemma2": r"cannot answer several problems side by side.*torch",
-    "qwen2": r"without its sliding window of 12 tokens.*torch",
+    "qwen2": r"without its sliding window of 12 tokens in .*torch",
 }
 
 Answers = Mapping[str, Sequence[tuple[int, ...]]]
@@ -191,10 +191,41 @@ def test_mlx_takes_a_window_no_narrower_than_the_context(tmp_path: Path) -> None
 
 @pytest.mark.skipif(find_spec("mlx_lm") is None, reason="mlx-lm is not installed")
 def test_mlx_refuses_full_layers_at_no_regular_distance(tmp_path: Path) -> None:
-    kinds = [f"{kind}_attention" for kind in ("full", "sliding", "full")]
-    folder = write_small_base(tmp_path / "odd", "gemma3_text", layer_types=kinds)
-    with pytest.raises(InputError, match=r"without its sliding window of 12 tokens.*torch"):
-        load_language_model(str(folder), "float32", "auto", "mlx")
+    """Its rotations differ by layer, so a window as wide as the context does not help."""
+    kinds = [f"{kind}_attention" for kind in ("full", "sliding", "sliding")]
+    for window in (WINDOW, 256):
+        folder = write_small_base(
+            tmp_path / str(window), "gemma3_text", layer_types=kinds, sliding_window=window
+        )
+        with pytest.raises(InputError, match=rf"its sliding window of {window} tokens in.*torch"):
+            load_language_model(str(folder), "float32", "auto", "mlx")
+
+
+@pytest.mark.skipif(find_spec("mlx_lm") is None, reason="mlx-lm is not installed")
+def test_mlx_turns_the_layers_of_gemma_3_apart_where_the_window_is_wide(tmp_path: Path) -> None:
+    folder = write_small_base(tmp_path / "wide", "gemma3_text", sliding_window=256)
+    base = load_language_model(str(folder), "float32", "auto", "mlx")
+    tokenizer = load_tokenizer(folder)
+    prompts = [tuple(prompt_tokens(tokenizer, (Message("user", q),))) for q in QUESTIONS[:3]]
+    assert answered(base, None, prompts) == generated(load(folder), tokenizer, prompts)
+
+
+def test_layers_that_are_not_what_they_are_said_to_be_are_refused(tmp_path: Path) -> None:
+    """transformers masks all of Phi-3's by the window and keeps the keys of each by its kind."""
+    folder = write_small_base(tmp_path / "base", "phi3")
+    set_config(folder, layer_types=[f"{x}_attention" for x in ("full", "sliding", "full")])
+    with pytest.raises(InputError, match="names layer_types, which transformers' phi3"):
+        load_base(folder, device="cpu")
+
+
+def test_a_mistral_of_unlike_layers_answers_as_generate_does(tmp_path: Path) -> None:
+    """transformers takes it for a Ministral, which is tried when it is opened."""
+    folder = write_small_base(tmp_path / "base", "mistral")
+    set_config(folder, layer_types=[f"{x}_attention" for x in ("full", "sliding", "full")])
+    base = load_base(folder, device="cpu")
+    tokenizer = load_tokenizer(folder)
+    prompts = [tuple(prompt_tokens(tokenizer, (Message("user", q),))) for q in QUESTIONS[:3]]
+    assert answered(base, None, prompts) == generated(load(folder), tokenizer, prompts)
 
 
 def encoded_examples(base: LanguageModel) -> tuple[EncodedExample, ...]:

@@ -29,6 +29,8 @@ TRIED = ("gemma2", "gemma3_text", "llama", "mistral", "phi3", "qwen2", "qwen3")
 are opened."""
 
 _CONFIG_BYTES = 64 << 20
+# All layers of these are alike in transformers, whatever their configuration says.
+_ONE_KIND = ("llama", "mistral", "phi3")
 # Keys under which a model scales its logits after the head, which no loss here computes.
 _LOGIT_SCALES = ("logits_scaling", "logit_scale")
 
@@ -138,6 +140,9 @@ def _unfit(config: Any) -> str:
             return f"changes its logits after the head ({key}), which Potstill does not compute"
     if getattr(config, "use_bidirectional_attention", False):
         return "looks ahead (use_bidirectional_attention), so it cannot write an answer"
+    own = getattr(config, "layer_types", None)
+    if config.model_type in _ONE_KIND and own:
+        return f"names layer_types, which transformers' {config.model_type} does not keep to"
     try:
         windows_of(config)
     except (ValueError, KeyError, AttributeError) as exc:

@@ -50,14 +50,16 @@ def mlx_settings(config: Any, folder: Path) -> dict[str, Any]:
     windows = windows_of(config)
     widest = max(windows.values())
     context = int(getattr(config, "max_position_embeddings", 0) or 2**31)
-    if not any(0 < window < context for window in windows.values()) or window_everywhere(config):
-        return found
     if len(windows) > 1:
         found["sliding_window_pattern"] = _period(config)
+    narrow = any(0 < window < context for window in windows.values())
+    turned_apart = "full_attention" in (getattr(config, "rope_parameters", None) or {})
+    if window_everywhere(config) or not (narrow or turned_apart):
+        return found
     if _sliding_layers(folder, written | found) != [window > 0 for _, window in layers_of(config)]:
         raise InputError(
             f"mlx-lm computes {folder} ({config.model_type}) without its sliding window of "
-            f"{widest:,} tokens, so its answers would differ beyond that; {_TORCH}."
+            f"{widest:,} tokens in the layers that have one, so its answers would differ; {_TORCH}."
         )
     return found
 
@@ -117,7 +119,7 @@ def _rope(config: Any, folder: Path) -> dict[str, Any]:
 def _period(config: Any) -> int:
     """Return after how many layers the first full one comes, which mlx-lm repeats."""
     full = [window == 0 for _, window in layers_of(config)]
-    return full.index(True) + 1
+    return full.index(True) + 1 if True in full else len(full) + 1
 
 
 def _sliding_layers(folder: Path, settings: dict[str, Any]) -> list[bool]:
