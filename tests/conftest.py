@@ -26,7 +26,7 @@ ROOT = TESTS.parent
 # files and folders of which each takes more than some seconds: they train, start processes,
 # a browser or Ray, draw figures, or try very much; `make quick` runs what is beside them
 SLOW = (
-    *("cluster", "deploy", "docs", "fuzz", "training"),
+    *("cluster", "deploy", "docs", "fuzz", "models", "training"),
     *("evaluation/test_seeds.py", "grading/test_domains.py", "grading/test_hostile.py"),
     *("grading/test_pool.py", "grading/test_table.py", "pocket/test_problems.py"),
     *("pocket/test_student.py", "report/test_browser.py", "report/test_build_report.py"),

@@ -319,11 +319,12 @@ def _base_hash_here(study: Study) -> str:
 
     place = base_path_of(study)
     if Path(place).is_dir():
-        return hash_model_folder(Path(place))
+        return hash_model_folder(Path(place), study.student.template)
     from huggingface_hub import snapshot_download
 
     try:
-        return hash_model_folder(Path(snapshot_download(place, local_files_only=True)))
+        folder = Path(snapshot_download(place, local_files_only=True))
+        return hash_model_folder(folder, study.student.template)
     except Exception:  # the hub client's many errors, all of which mean: not here
         return ""
 

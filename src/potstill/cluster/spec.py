@@ -17,7 +17,7 @@ class BaseSpec:
     """The base that every worker loads, where it puts what it makes, and how it grades.
 
     What it makes goes to the study's directory, or to its storage: then the directory is not looked
-    at. ``kinds`` are the study's settings of answer kinds.
+    at. ``kinds`` are the study's settings of answer kinds, ``template`` those of the chat template.
     """
 
     path: str
@@ -29,3 +29,4 @@ class BaseSpec:
     cpus: int
     storage: StorageSpec | None = None
     kinds: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, hash=False)
+    template: Mapping[str, Any] = field(default_factory=dict, hash=False)

@@ -59,7 +59,9 @@ class Worker:
     def load(self) -> None:
         """Load the base. Raises InputError where it is another one."""
         spec, here = self._spec, socket.gethostname()
-        base = load_language_model(spec.path, spec.precision, spec.device, spec.backend)
+        base = load_language_model(
+            spec.path, spec.precision, spec.device, spec.backend, spec.template
+        )
         if base.base_hash != spec.base_hash:
             raise InputError(
                 f"The base {spec.path} on the machine {here} is another one than on the machine "

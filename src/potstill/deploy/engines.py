@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from potstill.chat import Message
 from potstill.deploy.llama_decoding import LlamaDecoder, load_llama, piece_reader
 from potstill.errors import InputError
+from potstill.models.architecture import context_tokens, read_config
 from potstill.models.decoding import Request, decode_all, draw_seed
 from potstill.models.folder import stop_tokens
 from potstill.models.model import prompt_tokens
@@ -55,18 +55,18 @@ def load_model(found: FoundStudent, base: str = "", backend: str = "") -> Langua
     from potstill.models.torch_base import hash_base, load_base
 
     path = base or base_path_of(found.study)
-    if hash_base(path) != found.student.base_hash:
+    settings = found.study.student
+    if hash_base(path, settings.template) != found.student.base_hash:
         raise InputError(
             f"{path} is not the base that {found.student.id} was trained on "
             f"({found.student.base}, hash {found.student.base_hash[:12]}); give that with --base."
         )
-    settings = found.study.student
     if (backend or settings.backend) == "mlx":
         from potstill.models.mlx_base import load_mlx_base
 
         precision = "bfloat16" if settings.precision == "nf4" else settings.precision
-        return load_mlx_base(path, precision)
-    return load_base(path, settings.precision, settings.device)
+        return load_mlx_base(path, precision, settings.template)
+    return load_base(path, settings.precision, settings.device, settings.template)
 
 
 def model_engine(model: LanguageModel, decoder: Decoder, name: str) -> Engine:
@@ -141,7 +141,6 @@ def llama_of_file(found: FoundStudent, file: Path, base: str) -> Engine:
     from potstill.models.torch_base import find_model_folder, load_tokenizer
 
     folder = find_model_folder(base or base_path_of(found.study))
-    config = json.loads((folder / "config.json").read_text("utf-8"))
-    tokenizer = load_tokenizer(folder)
-    context = int(config.get("max_position_embeddings") or 2048)
+    tokenizer = load_tokenizer(folder, found.study.student.template)
+    context = context_tokens(read_config(folder))
     return llama_engine(file, tokenizer, context, frozenset(stop_tokens(folder, tokenizer)))

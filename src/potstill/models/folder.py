@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from potstill.errors import InputError
 from potstill.store.untrusted import is_plain_name, read_json
 
-__all__ = ["find_model_folder", "hash_model_folder", "stop_tokens"]
+__all__ = ["find_described_folder", "find_model_folder", "hash_model_folder", "stop_tokens"]
 
 _CONFIG_BYTES = 64 << 20
 # What decides a model's words: weights, shape, end tokens, tokenizer and template. Never pickles.
-_MODEL_FILES = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model")
+_DESCRIPTION = ("*.json", "*.jinja", "*.txt", "*.model")
+_MODEL_FILES = ("*.safetensors", *_DESCRIPTION)
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
 
 
@@ -28,20 +30,35 @@ def find_model_folder(path_or_id: str | Path) -> Path:
     return folder
 
 
-def hash_model_folder(folder: Path) -> str:
+def find_described_folder(path_or_id: str | Path) -> Path:
+    """Return the folder of a model as :func:`find_model_folder` does, but fetch no weights.
+
+    Raises InputError for what it lacks, where the hub answers for weights that are not here too.
+    """
+    if Path(path_or_id).expanduser().is_dir():
+        return find_model_folder(path_or_id)
+    folder = _model_folder(path_or_id, _DESCRIPTION)
+    _check_description(folder)
+    _refuse_without_weights(str(path_or_id))
+    return folder
+
+
+def hash_model_folder(folder: Path, template: Mapping[str, Any] | None = None) -> str:
     """Return the sha256 hex digest over names and contents of all that decides a model's words.
 
-    Configuration, weights, tokenizer and chat template count; a README does not.
+    Configuration, weights, tokenizer, chat template and its arguments count; a README does not.
     """
     digest = hashlib.sha256()
     for path in sorted({path for pattern in _MODEL_FILES for path in folder.glob(pattern)}):
         with path.open("rb") as file:
             content = hashlib.file_digest(file, "sha256").hexdigest()
         digest.update(f"{path.name}\0{content}\n".encode())
+    if template:
+        digest.update(f"template\0{json.dumps(dict(template), sort_keys=True)}\n".encode())
     return digest.hexdigest()
 
 
-def _model_folder(path_or_id: str | Path) -> Path:
+def _model_folder(path_or_id: str | Path, files: Sequence[str] = _MODEL_FILES) -> Path:
     path = Path(path_or_id).expanduser()
     if path.is_dir():
         return path
@@ -55,7 +72,7 @@ def _model_folder(path_or_id: str | Path) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(text, allow_patterns=list(_MODEL_FILES)))
+        return Path(snapshot_download(text, allow_patterns=list(files)))
     except Exception as exc:  # the hub client's many errors, all of which mean: not to be had
         raise InputError(
             f"The model {text} is neither a folder here nor to be had from the hub "
@@ -63,7 +80,34 @@ def _model_folder(path_or_id: str | Path) -> Path:
         ) from exc
 
 
+def _refuse_without_weights(hub_id: str) -> None:
+    """Raise InputError where the hub answers and has no safetensors of a model."""
+    from huggingface_hub import HfApi
+
+    try:
+        names = HfApi().list_repo_files(hub_id)
+    except Exception:  # no network, and all but the weights is here already
+        return
+    if not any(name.endswith(".safetensors") for name in names):
+        raise InputError(
+            f"The model {hub_id} has no weights as safetensors on the hub; pickled ones are not "
+            "loaded: choose another base."
+        )
+
+
 def _check_model_folder(folder: Path, path_or_id: str | Path) -> None:
+    _check_description(folder)
+    named = _weights_named(folder)
+    missing = sorted(name for name in named if not (folder / name).is_file())
+    if missing or not any(folder.glob("*.safetensors")):
+        lacks = f"{missing[0]}, which its index names" if missing else "weights (*.safetensors)"
+        raise InputError(
+            f"{folder} has no {lacks}; fetch {path_or_id} again, or convert its "
+            "weights to safetensors: pickled ones are not loaded."
+        )
+
+
+def _check_description(folder: Path) -> None:
     config = folder / "config.json"
     if not config.is_file():
         raise InputError(f"{folder} has no config.json; give the folder that a model was saved to.")
@@ -72,12 +116,7 @@ def _check_model_folder(folder: Path, path_or_id: str | Path) -> None:
             raise ValueError("no object")
     except (OSError, ValueError) as exc:
         raise InputError(f"{config} is not readable JSON ({exc}); fetch the model again.") from exc
-    _check_index(folder)
-    if not any(folder.glob("*.safetensors")):
-        raise InputError(
-            f"{folder} has no weights (*.safetensors); fetch {path_or_id} again, or convert its "
-            "weights to safetensors: pickled ones are not loaded."
-        )
+    _weights_named(folder)
     if not any((folder / name).is_file() for name in _TOKENIZER_FILES):
         raise InputError(
             f"{folder} has no tokenizer (tokenizer.json); copy the tokenizer files of its model "
@@ -85,8 +124,12 @@ def _check_model_folder(folder: Path, path_or_id: str | Path) -> None:
         )
 
 
-def _check_index(folder: Path) -> None:
-    """Raise InputError where an index names weights that are no safetensors here."""
+def _weights_named(folder: Path) -> set[str]:
+    """Return the weight files that an index names.
+
+    Raises InputError where one is no safetensors file of the folder's own.
+    """
+    all_named: set[str] = set()
     for path in folder.glob("*.safetensors.index.json"):
         try:
             named = set(read_json(path, _CONFIG_BYTES)["weight_map"].values())
@@ -98,12 +141,21 @@ def _check_index(folder: Path) -> None:
                     f"{path} names the file {name!r}; weights are read only from safetensors files "
                     "of the model's own folder."
                 )
+        all_named |= named
+    return all_named
 
 
 def stop_tokens(folder: Path, tokenizer: Any) -> list[int]:
-    """Return the tokens that end an answer of the model in a folder, the tokenizer's own first."""
-    generation = folder / "generation_config.json"
-    declared = json.loads(generation.read_text("utf-8")) if generation.is_file() else {}
-    ids = declared.get("eos_token_id")
-    others = set(ids if isinstance(ids, list) else [ids]) - {None, tokenizer.eos_token_id}
-    return [tokenizer.eos_token_id, *sorted(others)]
+    """Return the tokens that end an answer of the model in a folder, the tokenizer's own first.
+
+    Beside it those of generation_config.json, or else of config.json: as ``generate`` has them.
+    """
+    declared = None
+    for name in ("generation_config.json", "config.json"):
+        if declared is None and (folder / name).is_file():
+            content = read_json(folder / name, _CONFIG_BYTES)
+            declared = content.get("eos_token_id")
+            if declared is None:
+                declared = (content.get("text_config") or {}).get("eos_token_id")
+    others = set(declared if isinstance(declared, list) else [declared])
+    return [tokenizer.eos_token_id, *sorted(others - {None, tokenizer.eos_token_id})]

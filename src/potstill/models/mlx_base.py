@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from potstill.errors import InputError, one_line
+from potstill.models.architecture import TRIED, context_tokens, read_config
+from potstill.models.chat_template import Arguments
+from potstill.models.folder import stop_tokens
+from potstill.models.mlx_architecture import mlx_settings, refuse_without_mlx, window_everywhere
+from potstill.models.mlx_rehearsal import refuse_other_batches
 from potstill.models.model import Leased
 
 __all__ = ["MlxBase", "load_mlx_base"]
@@ -20,6 +23,7 @@ class MlxBase(Leased):
     """A causal language model of mlx-lm with frozen weights, its tokenizer, and the hash of both.
 
     ``precision`` is that of the weights as they are used; a quantised base names its bits (q4).
+    ``window`` is how far every layer looks back, where mlx-lm does not know it by itself.
     """
 
     name: str
@@ -31,6 +35,8 @@ class MlxBase(Leased):
     context_tokens: int
     stop_tokens: frozenset[int]
     from_hub: bool
+    window: int = 0
+    template: Arguments = field(default_factory=dict)
     device: str = "mlx"
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
@@ -45,6 +51,27 @@ class MlxBase(Leased):
         own = getattr(self.model, "lm_head", None)
         return own if own is not None else self.model.model.embed_tokens.as_linear
 
+    def hidden(self, tokens: Any) -> Any:
+        """Return the normed hidden states of whole sequences, (B, T) token ids."""
+        return self.body(tokens, self._rotating()) if self.window else self.body(tokens)
+
+    def _rotating(self) -> list[Any]:
+        """Return a cache for every layer that keeps no more than the window.
+
+        mlx-lm makes the mask from it, which is how a window is told.
+        """
+        from mlx_lm.models.cache import RotatingKVCache
+
+        return [RotatingKVCache(max_size=self.window) for _ in self.model.layers]
+
+    def logits(self, hidden: Any) -> Any:
+        """Return the logits of hidden states, bounded where the model bounds them."""
+        import mlx.core as mx
+
+        cap = getattr(self.model, "final_logit_softcapping", None)
+        raw = self.head(hidden)
+        return raw if not cap else mx.tanh(raw / cap) * cap
+
     @property
     def parameters(self) -> int:
         """How many weights the base has."""
@@ -57,37 +84,33 @@ class MlxBase(Leased):
         return isinstance(exc, MemoryError) or "allocate" in str(exc)
 
 
-def load_mlx_base(path_or_id: str | Path, precision: str = "float32") -> MlxBase:
+def load_mlx_base(
+    path_or_id: str | Path, precision: str = "float32", template: Arguments | None = None
+) -> MlxBase:
     """Return the model in a folder or of a hub id, frozen; ``precision`` is float32 or bfloat16.
 
-    A quantised model (mlx-community's) stays as it is. Only safetensors are read and no code from
-    the folder is run. Raises InputError naming the folder and what it lacks.
+    ``template`` are arguments of the chat template. A quantised model (mlx-community's) stays
+    as it is. Only safetensors are read and no code from the folder is run. Raises InputError
+    naming the folder and what it lacks.
     """
-    if find_spec("mlx_lm") is None:
-        raise InputError(
-            "backend: mlx needs mlx-lm, which is not installed; pip install 'potstill[mlx]', or "
-            "set student.backend: torch."
-        )
+    refuse_without_mlx()
     if precision not in ("float32", "bfloat16"):
         raise InputError(f"backend: mlx knows float32 and bfloat16, not {precision!r}.")
     import mlx.core as mx
     from mlx_lm.utils import load_model
-    from transformers import AutoConfig
 
     from potstill.models import torch_base
 
     folder = torch_base.find_model_folder(path_or_id)
-    tokenizer = torch_base.load_tokenizer(folder)
+    tokenizer = torch_base.load_tokenizer(folder, template)
+    own = read_config(folder)
+    settings = mlx_settings(own, folder)
     try:
-        own = AutoConfig.from_pretrained(str(folder), trust_remote_code=False)
-    except Exception as exc:  # an unknown architecture, one that brings code of its own
-        raise InputError(f"{folder} cannot be loaded ({one_line(exc, 200)}).") from exc
-    torch_base.refuse_logit_changes(own, folder)
-    try:
-        model, config = load_model(folder, model_config=_rope(folder))
+        model, config = load_model(folder, model_config=settings)
     except Exception as exc:  # a torn file, an unknown architecture, wrong shapes
         raise InputError(
-            f"mlx-lm cannot load {folder} ({one_line(exc, 200)}); fetch it again."
+            f"mlx-lm cannot load {folder} ({one_line(exc, 200)}); fetch it again, or set "
+            "student.backend: torch."
         ) from exc
     quantised = config.get("quantization")
     if quantised:
@@ -97,38 +120,21 @@ def load_mlx_base(path_or_id: str | Path, precision: str = "float32") -> MlxBase
     model.freeze()
     model.eval()
     is_folder = Path(path_or_id).expanduser().is_dir()
-    return MlxBase(
+    base = MlxBase(
         name=folder.resolve().name if is_folder else str(path_or_id),
         path=str(path_or_id),
         model=model,
         tokenizer=tokenizer,
-        base_hash=torch_base.hash_model_folder(folder),
+        base_hash=torch_base.hash_model_folder(folder, template),
         precision=precision,
-        context_tokens=int(config.get("max_position_embeddings", 0)) or 2**31,
-        stop_tokens=_stop_tokens(folder, config, tokenizer),
+        context_tokens=context_tokens(own),
+        stop_tokens=frozenset(stop_tokens(folder, tokenizer)),
         from_hub=not is_folder,
+        window=window_everywhere(own),
+        template=dict(template or {}),
     )
-
-
-def _rope(folder: Path) -> dict[str, Any]:
-    """Return the rotary settings where mlx-lm looks for them.
-
-    transformers 5 writes them beneath ``rope_parameters``, and mlx-lm 0.32 takes 1,000,000 in
-    silence where it finds no ``rope_theta`` at the top.
-    """
-    config = json.loads((folder / "config.json").read_text("utf-8"))
-    rope = config.get("rope_parameters") or {}
-    found = {}
-    if "rope_theta" in rope and "rope_theta" not in config:
-        found["rope_theta"] = rope["rope_theta"]
-    if rope.get("rope_type", "default") != "default" and not config.get("rope_scaling"):
-        found["rope_scaling"] = rope
-    return found
-
-
-def _stop_tokens(folder: Path, config: dict[str, Any], tokenizer: Any) -> frozenset[int]:
-    generation = folder / "generation_config.json"
-    declared = json.loads(generation.read_text("utf-8")) if generation.is_file() else {}
-    ids = declared.get("eos_token_id", config.get("eos_token_id"))
-    ids = ids if isinstance(ids, list) else [ids]
-    return frozenset({int(token) for token in ids if token is not None} | {tokenizer.eos_token_id})
+    if base.window:
+        model.make_cache = base._rotating
+    if own.model_type not in TRIED:
+        refuse_other_batches(model, own.model_type, folder)
+    return base

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol
 
 from potstill.chat import Message
 from potstill.errors import InputError, PotstillError
 
-__all__ = ["LanguageModel", "Leased", "prompt_tokens"]
+__all__ = ["LanguageModel", "Leased", "prompt_text", "prompt_tokens"]
 
 
 class LanguageModel(Protocol):
@@ -37,6 +37,10 @@ class LanguageModel(Protocol):
     def from_hub(self) -> bool: ...
     @property
     def parameters(self) -> int: ...
+    @property
+    def template(self) -> Mapping[str, Any]:
+        """The arguments that its chat template was given."""
+        ...
 
     def lease(self, to: str) -> AbstractContextManager[None]:
         """Lease the base to one user, who puts it back as it was."""
@@ -75,14 +79,21 @@ def prompt_tokens(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
 
     Raises InputError where the chat template refuses the chat.
     """
+    ids: list[int] = _rendered(tokenizer, messages, tokenize=True, return_dict=False)
+    return ids
+
+
+def prompt_text(tokenizer: Any, messages: Sequence[Message]) -> str:
+    """Return the text of :func:`prompt_tokens`. Raises as that does."""
+    return str(_rendered(tokenizer, messages, tokenize=False))
+
+
+def _rendered(tokenizer: Any, messages: Sequence[Message], **how: Any) -> Any:
     chat = [{"role": message.role, "content": message.content} for message in messages]
     try:
-        ids: list[int] = tokenizer.apply_chat_template(
-            chat, add_generation_prompt=True, tokenize=True, return_dict=False
-        )
+        return tokenizer.apply_chat_template(chat, add_generation_prompt=True, **how)
     except Exception as exc:  # jinja2's errors, and whatever a template raises by itself
         roles = ", ".join(message.role for message in messages)
         raise InputError(
             f"The chat template of {tokenizer.name_or_path} refuses a chat of roles {roles}: {exc}"
         ) from exc
-    return ids

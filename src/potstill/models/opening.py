@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from potstill.models.decoding import Decoder
 from potstill.models.mlx_base import MlxBase
@@ -13,18 +14,25 @@ from potstill.models.model import LanguageModel
 __all__ = ["load_language_model", "open_decoder"]
 
 
-def load_language_model(path: str, precision: str, device: str, backend: str) -> LanguageModel:
+def load_language_model(
+    path: str,
+    precision: str,
+    device: str,
+    backend: str,
+    template: Mapping[str, Any] | None = None,
+) -> LanguageModel:
     """Return the base in a folder or of a hub id on a backend (torch, mlx).
 
+    ``template`` are arguments of its chat template.
     Raises InputError as the backend's own loader does.
     """
     if backend == "mlx":
         from potstill.models.mlx_base import load_mlx_base
 
-        return load_mlx_base(path, precision)
+        return load_mlx_base(path, precision, template)
     from potstill.models.torch_base import load_base
 
-    return load_base(path, precision, device)
+    return load_base(path, precision, device, template)
 
 
 @contextmanager

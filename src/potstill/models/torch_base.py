@@ -16,11 +16,15 @@ import psutil
 import torch
 
 from potstill.errors import InputError
-from potstill.models.folder import find_model_folder, hash_model_folder
+from potstill.models.architecture import TRIED, context_tokens, logit_cap, read_config
+from potstill.models.chat_template import Arguments, set_defaults
+from potstill.models.folder import find_model_folder, hash_model_folder, stop_tokens
 from potstill.models.model import Leased
+from potstill.models.rehearsal import refuse_other_answers
 
 __all__ = [
     "Base",
+    "check_precision",
     "choose_device",
     "core_count",
     "cpu_threads",
@@ -32,12 +36,7 @@ __all__ = [
     "load_base",
     "load_tokenizer",
     "peak_memory_bytes",
-    "refuse_logit_changes",
 ]
-
-# Configuration keys under which a model changes its logits after the head; the gathered head of
-# training and the decoder here would silently leave that out.
-_LOGIT_CHANGES = ("final_logit_softcapping", "logits_scaling", "logit_scale")
 
 
 @dataclass(frozen=True)
@@ -57,6 +56,7 @@ class Base(Leased):
     context_tokens: int
     stop_tokens: frozenset[int]
     from_hub: bool
+    template: Arguments = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     @property
@@ -68,6 +68,17 @@ class Base(Leased):
     def head(self) -> Any:
         """The language-model head: hidden states to logits."""
         return self.model.get_output_embeddings()
+
+    @property
+    def logit_cap(self) -> float | None:
+        """What bounds the logits after the head; none for most models."""
+        return logit_cap(self.model.config)
+
+    def logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Return the logits of hidden states, bounded where the model bounds them."""
+        raw: torch.Tensor = self.head(hidden)
+        cap = self.logit_cap
+        return raw if cap is None else torch.tanh(raw / cap) * cap
 
     @property
     def path(self) -> str:
@@ -84,48 +95,47 @@ class Base(Leased):
         return is_out_of_memory(exc)
 
 
-def load_base(path_or_id: str | Path, precision: str = "float32", device: str = "auto") -> Base:
+def load_base(
+    path_or_id: str | Path,
+    precision: str = "float32",
+    device: str = "auto",
+    template: Arguments | None = None,
+) -> Base:
     """Return the model in a folder or of a hub id, frozen and in evaluation mode.
 
-    ``precision`` is float32, bfloat16 or nf4 (4 bits, CUDA), ``device`` "auto" or any torch device.
+    ``precision`` is float32, bfloat16 or nf4 (4 bits, CUDA), ``device`` "auto" or any torch device,
+    ``template`` arguments of the chat template.
     Only safetensors are read and no code from the folder is run. Raises InputError naming the
     folder and what it lacks.
     """
     folder = find_model_folder(path_or_id)
-    tokenizer = load_tokenizer(folder)
+    tokenizer = load_tokenizer(folder, template)
+    config = read_config(folder)
     where = choose_device(device)
-    model = _load_model(folder, precision, where)
-    refuse_logit_changes(model.config, folder)
+    model = _load_model(folder, config, precision, where)
+    if config.model_type not in TRIED:
+        refuse_other_answers(model, folder)
     is_folder = Path(path_or_id).expanduser().is_dir()
     return Base(
         name=folder.resolve().name if is_folder else str(path_or_id),
         model=model,
         tokenizer=tokenizer,
-        base_hash=hash_model_folder(folder),
+        base_hash=hash_model_folder(folder, template),
         precision=precision,
         device=where,
-        context_tokens=_context_tokens(model.config),
-        stop_tokens=_stop_tokens(model, tokenizer),
+        context_tokens=context_tokens(config),
+        stop_tokens=frozenset(stop_tokens(folder, tokenizer)),
         from_hub=not is_folder,
+        template=dict(template or {}),
     )
 
 
-def hash_base(path_or_id: str | Path) -> str:
-    """Return the hash that the base in a folder or of a hub id will have.
+def hash_base(path_or_id: str | Path, template: Arguments | None = None) -> str:
+    """Return the hash that the base in a folder or of a hub id will have with such a template.
 
     Raises as ``load_base`` does.
     """
-    return hash_model_folder(find_model_folder(path_or_id))
-
-
-def refuse_logit_changes(config: Any, folder: Path) -> None:
-    """Raise InputError for a model whose logits change after the head."""
-    for key in _LOGIT_CHANGES:
-        if getattr(config, key, None) not in (None, 1.0):
-            raise InputError(
-                f"{folder} changes its logits after the head ({key}), which Potstill does not "
-                "compute; choose a model of another family, such as Qwen2 or Llama."
-            )
+    return hash_model_folder(find_model_folder(path_or_id), template)
 
 
 def choose_device(wanted: str = "auto") -> str:
@@ -201,8 +211,11 @@ def is_out_of_memory(exc: BaseException) -> bool:
     )
 
 
-def load_tokenizer(folder: Path) -> Any:
-    """Return the tokenizer in a folder. Raises InputError where it cannot chat or stop."""
+def load_tokenizer(folder: Path, template: Arguments | None = None) -> Any:
+    """Return the tokenizer in a folder, its chat template with the arguments ``template``.
+
+    Raises InputError where it cannot chat or stop, or its template does not know an argument.
+    """
     from transformers import AutoTokenizer
 
     try:
@@ -221,22 +234,25 @@ def load_tokenizer(folder: Path) -> Any:
             f"The tokenizer in {folder} names no eos_token, so a student could not learn to stop; "
             "set it in tokenizer_config.json."
         )
+    set_defaults(tokenizer, template or {}, folder)
     return tokenizer
 
 
-def _load_model(folder: Path, precision: str, device: str) -> Any:
+def _load_model(folder: Path, config: Any, precision: str, device: str) -> Any:
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging
 
     # Its bar counts tensors; a small model is loaded before one could read it.
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     how = _loading(precision, device)
+    softcapped = getattr(config, "attn_logit_softcapping", None)
     try:
         model: Any = AutoModelForCausalLM.from_pretrained(
             str(folder),
             use_safetensors=True,
             trust_remote_code=False,
-            attn_implementation="sdpa",
+            # transformers takes sdpa where the model has it; sdpa cannot bound attention's scores
+            attn_implementation="eager" if softcapped else None,
             **how,
         )
     except Exception as exc:  # a torn safetensors file, an unknown architecture, wrong shapes
@@ -250,21 +266,28 @@ def _load_model(folder: Path, precision: str, device: str) -> Any:
     return model
 
 
-def _loading(precision: str, device: str) -> dict[str, Any]:
-    """Return what ``from_pretrained`` is told for a precision; nf4 is QLoRA's (arXiv
-    2305.14314).
-    """
-    if precision in ("float32", "bfloat16"):
-        return {"dtype": getattr(torch, precision)}
-    if precision != "nf4":
+def check_precision(precision: str, device: str) -> None:
+    """Raise InputError for a precision that is not known, or cannot be held on a device here."""
+    if precision not in ("float32", "bfloat16", "nf4"):
         raise InputError(f"The precision {precision!r} is none of float32, bfloat16 and nf4.")
+    if precision != "nf4":
+        return
     if not device.startswith("cuda"):
         raise InputError(
             f"The precision nf4 needs a CUDA GPU and the device is {device}; set precision: "
             "bfloat16 or float32."
         )
     if find_spec("bitsandbytes") is None:
-        raise InputError("The precision nf4 needs bitsandbytes: pip install bitsandbytes.")
+        raise InputError("The precision nf4 needs bitsandbytes: pip install 'potstill[cuda]'.")
+
+
+def _loading(precision: str, device: str) -> dict[str, Any]:
+    """Return what ``from_pretrained`` is told for a precision; nf4 is QLoRA's (arXiv
+    2305.14314).
+    """
+    check_precision(precision, device)
+    if precision != "nf4":
+        return {"dtype": getattr(torch, precision)}
     from transformers import BitsAndBytesConfig
 
     quantised = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
@@ -278,20 +301,6 @@ def _loading(precision: str, device: str) -> dict[str, Any]:
         "quantization_config": quantised,
         "device_map": {"": device},
     }
-
-
-def _context_tokens(config: Any) -> int:
-    context = int(getattr(config, "max_position_embeddings", 0)) or 2**31
-    if "sliding_attention" in (getattr(config, "layer_types", None) or ()):
-        # Beyond its window such a layer needs a mask that neither room here makes.
-        context = min(context, int(config.sliding_window))
-    return context
-
-
-def _stop_tokens(model: Any, tokenizer: Any) -> frozenset[int]:
-    declared = getattr(model.generation_config, "eos_token_id", None)
-    ids = declared if isinstance(declared, list) else [declared]
-    return frozenset({int(token) for token in ids if token is not None} | {tokenizer.eos_token_id})
 
 
 def _first_line(exc: BaseException) -> str:

@@ -12,13 +12,14 @@ from __future__ import annotations
 import random
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import psutil
 import torch
 
+from potstill.models.architecture import windows_of
 from potstill.models.decoding import Finished, Request
 from potstill.models.shared_prefix import SharedPrefix
+from potstill.models.slot_cache import SlotCache, decode_hidden
 from potstill.models.torch_base import Base
 from potstill.records import Finish, Sampling
 
@@ -32,8 +33,6 @@ _PREFILL_TOKENS_CPU = 1024
 _PREFILL_PADDING = 64
 # With the shared prefix, of which every row holds a copy meanwhile, so many times as many tokens.
 _PREFILL_CONTEXT = 8
-# Columns are added this many at a time at least, so that growing the cache stays rare.
-_GROWTH_TOKENS = 64
 # The share of free memory that keys and values may take.
 _CACHE_SHARE = 0.5
 
@@ -46,75 +45,14 @@ class _Running:
     tokens: list[int] = field(default_factory=list)
 
 
-class _SlotCache:
-    """Keys and values of all slots, in the form that transformers' attention asks for.
-
-    Attention calls :meth:`update` with the step's new key and value and gets back all of them.
-    """
-
-    def __init__(self, slots: int) -> None:
-        self._slots = slots
-        self._columns = 0
-        self._keys: list[torch.Tensor] = []
-        self._values: list[torch.Tensor] = []
-        self._row_N = torch.empty(0)
-        self._width = 0
-
-    def admit(self, first_slot: int, prefilled: Any) -> None:
-        """Store the keys and values of a prefill (a transformers cache) from ``first_slot`` on."""
-        for index, layer in enumerate(prefilled.layers):
-            count, heads, width, size = layer.keys.shape
-            if index == len(self._keys):
-                shape = (self._slots, heads, self._columns, size)
-                self._keys.append(layer.keys.new_zeros(shape))
-                self._values.append(layer.values.new_zeros((*shape[:3], layer.values.shape[3])))
-            for store, fresh_BKTD in ((self._keys, layer.keys), (self._values, layer.values)):
-                store[index][first_slot : first_slot + count, :, :width] = fresh_BKTD
-
-    def reserve(self, columns: int) -> None:
-        """Make room for sequences of that many tokens."""
-        if columns <= self._columns:
-            return
-        grown = max(columns, self._columns + self._columns // 2, self._columns + _GROWTH_TOKENS)
-        for store in (self._keys, self._values):
-            for index, old in enumerate(store):
-                # Zeros, not empty: a masked column still is multiplied, and 0 * NaN is NaN.
-                new = old.new_zeros((*old.shape[:2], grown, old.shape[3]))
-                new[:, :, : self._columns] = old
-                store[index] = new
-        self._columns = grown
-
-    def begin_step(self, position_B: torch.Tensor, width: int) -> None:
-        """Say where the next keys and values go, and how many columns attention looks at."""
-        heads = self._keys[0].shape[1]
-        lane_BK = torch.arange(len(position_B) * heads, device=position_B.device).view(-1, heads)
-        self._row_N = (lane_BK * self._columns + position_B[:, None]).flatten()
-        self._width = width
-
-    def update(
-        self, key_BK1D: torch.Tensor, value_BK1D: torch.Tensor, layer: int, *_: Any, **__: Any
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return store one token's key and value per slot; all keys and values, as views."""
-        count = len(key_BK1D)
-        views = []
-        for store, fresh in ((self._keys[layer], key_BK1D), (self._values[layer], value_BK1D)):
-            store.flatten(0, 2).index_copy_(0, self._row_N, fresh.flatten(0, 2))
-            views.append(store[:count, :, : self._width])
-        return views[0], views[1]
-
-    def move(self, source: Sequence[int], target: Sequence[int], width: int) -> None:
-        """Copy whole slots, their first ``width`` columns."""
-        for store in (*self._keys, *self._values):
-            store[list(target), :, :width] = store[list(source), :, :width]
-
-
 class TorchDecoder:
     """Slots on a lent base. :meth:`step` admits new requests and gives every slot one token."""
 
     def __init__(self, base: Base, slots: int) -> None:
         self._base = base
         self.slots = slots
-        self._cache = _SlotCache(slots)
+        self._cache = SlotCache(slots)
+        self._windows = windows_of(base.model.config)
         self._running: list[_Running] = []
         self._stop = base.stop_tokens
         self._prefix = SharedPrefix(base.body, base.device)
@@ -185,32 +123,14 @@ class TorchDecoder:
             )
             for request in requests
         ]
-        logits_BV: torch.Tensor = self._base.head(hidden_BD)
-        return logits_BV.float()
+        return self._base.logits(hidden_BD).float()
 
     def _decode_logits(self) -> torch.Tensor:
         """Return logits after each slot's last token, whose key and value go into its slot."""
-        device = self._base.device
         lengths = [len(run.request.prompt) + len(run.tokens) - 1 for run in self._running]
-        width = max(lengths) + 1
-        position_B = torch.tensor(lengths, device=device)
-        token_B1 = torch.tensor([run.tokens[-1:] for run in self._running], device=device)
-        self._cache.reserve(width)
-        self._cache.begin_step(position_B, width)
-        # Additive and in the model's own precision: made once here, not in every layer.
-        beyond_BT = torch.arange(width, device=device) > position_B[:, None]
-        mask_B11T = torch.zeros(
-            (len(lengths), 1, 1, width), dtype=self._base.model.dtype, device=device
-        ).masked_fill_(beyond_BT[:, None, None], float("-inf"))
-        hidden_B1D = self._base.body(
-            input_ids=token_B1,
-            attention_mask=mask_B11T,
-            position_ids=position_B[:, None],
-            past_key_values=self._cache,
-            use_cache=True,
-        ).last_hidden_state
-        logits_BV: torch.Tensor = self._base.head(hidden_B1D[:, 0])
-        return logits_BV.float()
+        last = [run.tokens[-1] for run in self._running]
+        hidden_BD = decode_hidden(self._base.body, self._cache, last, lengths, self._windows)
+        return self._base.logits(hidden_BD).float()
 
     def _advance(self, logits_BV: torch.Tensor, first: int) -> list[Finished]:
         """Give the slots from ``first`` on their next token; take out those that are done."""

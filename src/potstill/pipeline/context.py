@@ -136,7 +136,7 @@ class Context:
         if not self._base_hash:
             from potstill.models.torch_base import hash_base
 
-            self._base_hash.append(hash_base(self.base_path))
+            self._base_hash.append(hash_base(self.base_path, self.study.student.template))
         return self._base_hash[0]
 
 

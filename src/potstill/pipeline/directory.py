@@ -196,7 +196,7 @@ class StudyDirectory:
         """The hash of the study's base model, which is not loaded for it."""
         from potstill.models.torch_base import hash_base
 
-        return hash_base(base_path_of(self.study))
+        return hash_base(base_path_of(self.study), self.study.student.template)
 
     def spend(self, by: tuple[str, ...] = ("stage", "model")) -> list[SpendGroup]:
         """Return calls, tokens and dollars by group, from the ledger."""

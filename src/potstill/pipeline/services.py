@@ -84,6 +84,7 @@ class ClusterWorkers:
                 options.cpus,
                 storage.spec if storage else None,
                 context.study.kinds,
+                student.template,
             )
             workers = open_worker_pool(context.on, spec, options, context.progress.note)
             self._workers = self._stack.enter_context(workers)
@@ -163,7 +164,11 @@ class LocalModels:
 
             student = self._context.study.student
             self._base = load_language_model(
-                self._context.base_path, student.precision, student.device, student.backend
+                self._context.base_path,
+                student.precision,
+                student.device,
+                student.backend,
+                student.template,
             )
         return self._base
 

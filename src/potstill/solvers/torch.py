@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from potstill.chat import never
 from potstill.ledger.prices import Price, free
@@ -31,18 +31,22 @@ class Options(BaseModel):
         "float32", description="The precision of its weights; nf4 needs a CUDA GPU."
     )
     device: str = Field("auto", description="cuda, mps or cpu; auto takes the best there is.")
+    template: dict[str, JsonValue] = Field(
+        {}, description="Arguments of the chat template, such as {enable_thinking: false}."
+    )
     batch_size: int = Field(0, ge=0, description="0 takes as many as memory holds, up to 256.")
 
     def identity(self) -> dict[str, Any]:
-        """Return what decides the answers: the model and the precision of its weights."""
-        return {"model": self.model, "precision": self.precision}
+        """Return what decides the answers: model, precision of its weights, template."""
+        asked = {"template": self.template} if self.template else {}
+        return {"model": self.model, "precision": self.precision, **asked}
 
 
 def ledger_model(options: Options) -> str:
     """Return the name under which the model's replies stand in the ledger: a hash, no address."""
     from potstill.models.torch_base import hash_base
 
-    return local_model(hash_base(options.model), None, options.precision)
+    return local_model(hash_base(options.model, options.template), None, options.precision)
 
 
 def price(options: Options) -> Price:
@@ -60,5 +64,5 @@ def open_solver(
     """
     from potstill.models.torch_base import load_base
 
-    base = load_base(options.model, options.precision, options.device)
+    base = load_base(options.model, options.precision, options.device, options.template)
     yield LocalSolver(base, None, ledger, solver_id=base.name, batch_size=options.batch_size)

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from potstill.records import Level, Sampling
 from potstill.solvers.truncation import WhenCut
@@ -112,6 +120,8 @@ class StudentBase(Section):
     """The compact model that learns: ``base`` is ``pocket``, a folder, or a hub id.
 
     ``precision: nf4`` holds the base in 4 bits and trains the adapter on it (QLoRA; CUDA only).
+    ``template`` are arguments of the chat template, the same in training, answering, serving and
+    exports.
     """
 
     base: str = "pocket"
@@ -122,6 +132,21 @@ class StudentBase(Section):
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         default="auto", description="Of the torch backend; auto takes CUDA, then MPS, then the CPU."
     )
+    template: dict[str, JsonValue] = Field(
+        default={},
+        description="Arguments of the chat template, such as {enable_thinking: false} of Qwen3.",
+    )
+
+    @model_serializer(mode="wrap")
+    def _without_defaults(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave the template's arguments out where there are none.
+
+        A study that does not set them says, and hashes to, what it did before they were there.
+        """
+        plain: dict[str, Any] = handler(self)
+        if not self.template:
+            plain.pop("template", None)
+        return plain
 
 
 class Evaluation(Section):

@@ -188,7 +188,7 @@ def _side_by_side(
     stop = context.RawValue("b", 0)
     listener = threading.Thread(target=_listen, args=(reader, on_step), daemon=True)
     listener.start()
-    arguments = (base.path, base.precision, reports, stop)
+    arguments = (base.path, base.precision, base.template, reports, stop)
     others = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(workers, context, initializer=_open_worker, initargs=arguments)
     try:
@@ -236,13 +236,15 @@ class _Worker:
     stop: Any
 
 
-def _open_worker(path: str, precision: str, reports: Any, stop: Any) -> None:
+def _open_worker(
+    path: str, precision: str, template: Mapping[str, Any], reports: Any, stop: Any
+) -> None:
     # Ctrl-C reaches every process of the terminal; the parent decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     from potstill.models.torch_base import load_base
 
-    _Worker.base = load_base(path, precision, "cpu")
+    _Worker.base = load_base(path, precision, "cpu", template)
     _Worker.reports, _Worker.stop = reports, stop
 
 

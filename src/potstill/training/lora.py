@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from potstill.errors import InputError
 from potstill.models.adapters import lora_layers
 from potstill.training.recipe import Recipe
+from potstill.training.targets import check_targets
 
 __all__ = ["attach_adapter", "lora_config", "seed_adapter", "seed_values"]
 
@@ -26,7 +26,8 @@ def attach_adapter(model: Any, recipe: Recipe, name: str = "the model") -> Any:
     from peft import get_peft_model
 
     depth = model.config.num_hidden_layers
-    _check_targets(model, recipe, name, depth)
+    linear = [path for path, module in model.named_modules() if isinstance(module, nn.Linear)]
+    check_targets(linear, recipe, name, depth)
     config = lora_config(recipe, depth)
     with torch.random.fork_rng(), warnings.catch_warnings():
         # peft reads an attribute that transformers has renamed.
@@ -71,23 +72,3 @@ def seed_adapter(peft_model: Any, seed: int) -> None:
         with torch.no_grad():
             layers[name].lora_A["default"].weight.copy_(torch.from_numpy(values))
             layers[name].lora_B["default"].weight.zero_()
-
-
-def _check_targets(model: nn.Module, recipe: Recipe, name: str, depth: int) -> None:
-    own = [path for path, module in model.named_modules() if isinstance(module, nn.Linear)]
-    unknown = [
-        target
-        for target in recipe.target_modules
-        if not any(path == target or path.endswith(f".{target}") for path in own)
-    ]
-    if unknown:
-        leaves = sorted({path.rpartition(".")[2] for path in own} - {"lm_head"})
-        raise InputError(
-            f"target_modules names {', '.join(unknown)}, which {name} does not have; its linear "
-            f"modules are {', '.join(leaves)}."
-        )
-    if recipe.layers != "all" and recipe.layers > depth:
-        raise InputError(
-            f"The recipe adapts the top {recipe.layers} layers and {name} has {depth}; set layers "
-            "to that or less, or to all."
-        )

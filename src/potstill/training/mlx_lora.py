@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from potstill.errors import InputError
 from potstill.models.mlx_adapters import put_on
+from potstill.training.targets import check_targets
 
 if TYPE_CHECKING:
     from potstill.models.mlx_base import MlxBase
@@ -26,18 +26,8 @@ def attach(base: MlxBase, recipe: Recipe) -> None:
         if type(module).__name__ in ("Linear", "QuantizedLinear")
     }
     leaves = {name.rpartition(".")[2]: name for name in own}
-    unknown = [t for t in recipe.target_modules if t not in leaves and t not in own]
-    if unknown:
-        raise InputError(
-            f"target_modules names {', '.join(unknown)}, which {base.name} does not have; its "
-            f"linear modules are {', '.join(sorted(leaves))}."
-        )
     depth = len(layers)
+    check_targets(own, recipe, base.name, depth)
     count = depth if recipe.layers == "all" else recipe.layers
-    if count > depth:
-        raise InputError(
-            f"The recipe adapts the top {count} layers and {base.name} has {depth}; set layers to "
-            "that or less, or to all."
-        )
     keys = {leaves.get(target, target) for target in recipe.target_modules}
     put_on(base.model, count, keys, recipe.rank, recipe.scale, recipe.dropout)

@@ -136,7 +136,7 @@ class MlxTrainee:
         Only the hidden states that predict a completion token reach the head, a chunk at a time;
         a chunk's logits are made again for the gradient, so one chunk of them lives at once.
         """
-        hidden_BTD = self._base.body(mx.array(batch.tokens_BT))
+        hidden_BTD = self._base.hidden(mx.array(batch.tokens_BT))
         hidden_ND = hidden_BTD[mx.array(batch.row_N), mx.array(batch.column_N)]
         target_N = mx.array(batch.target_N)
         chunk = max(1, _LOGITS_PER_CHUNK // self._vocabulary())
@@ -148,7 +148,7 @@ class MlxTrainee:
 
     def _chunk_loss(self, hidden_ND: mx.array, target_N: mx.array) -> mx.array:
         def loss(hidden_ND: mx.array) -> mx.array:
-            logits_NV = self._base.head(hidden_ND).astype(mx.float32)
+            logits_NV = self._base.logits(hidden_ND).astype(mx.float32)
             return nn.losses.cross_entropy(logits_NV, target_N, reduction="sum")
 
         return mx.checkpoint(loss)(hidden_ND)

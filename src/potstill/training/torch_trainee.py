@@ -146,7 +146,7 @@ class TorchTrainee:
         self.largest_batch = max(self.largest_batch, batch.padded_tokens)
         hidden_BTD = self._hidden(batch, backward)
         if not self._optimizations.gathered_head:
-            logits_BTV = self._base.head(hidden_BTD)
+            logits_BTV = self._base.logits(hidden_BTD)
             loss: Any = weight * functional.cross_entropy(
                 logits_BTV[row_N, column_N].float(), target_N, reduction="sum"
             )
@@ -154,7 +154,9 @@ class TorchTrainee:
                 loss.backward()
             return float(loss)
         hidden_ND: Any = hidden_BTD[row_N, column_N]
-        total, gradient_ND = head_loss(self._base.head, hidden_ND.detach(), target_N, weight)
+        total, gradient_ND = head_loss(
+            self._base.head, hidden_ND.detach(), target_N, weight, self._base.logit_cap
+        )
         if backward:
             hidden_ND.backward(gradient_ND)
         return total

@@ -104,8 +104,11 @@ def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 def _asked(found: FoundStudent) -> str:
     condition, sampling = found.condition, found.condition.sampling
     system = f"System text:\n\n{_block(condition.system)}\n\n" if condition.system else ""
+    arguments = found.study.student.template
+    given = ", ".join(f"{name}={value!r}" for name, value in sorted(arguments.items()))
+    with_ = f" (`apply_chat_template(..., {given})`)" if given else ""
     return (
-        f"{system}Prompt, put around the problem and rendered with the chat template:\n\n"
+        f"{system}Prompt, put around the problem and rendered with the chat template{with_}:\n\n"
         f"{_block(condition.template)}\n\nTemperature {sampling.temperature:g}, top_p "
         f"{sampling.top_p:g}, at most {sampling.max_tokens:,} tokens, weights in "
         f"{condition.precision}."

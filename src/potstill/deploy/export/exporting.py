@@ -6,7 +6,6 @@ there whole or not at all.
 
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -19,6 +18,7 @@ from potstill.deploy.export.gguf_file import (
     GGUF_NAME,
     QUANTISATIONS,
     gguf_bytes,
+    is_written,
     require_gguf,
     write_gguf,
 )
@@ -35,6 +35,7 @@ from potstill.deploy.export.modelfile import MODELFILE_NAME, modelfile
 from potstill.deploy.export.placing import new_folder, refuse_taken
 from potstill.deploy.export.reasking import reask
 from potstill.errors import InputError
+from potstill.models.architecture import context_tokens, read_config
 from potstill.models.torch_base import find_model_folder, hash_model_folder, load_tokenizer
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def export_student(found: FoundStudent, export: Export) -> Reasked:
     """
     _check_wanted(export)
     base = _base_folder(found, export)
-    form = _weights_form(export)
+    form = _weights_form(export, base)
     check_room(export.out, _needed_bytes(found, export, form, base))
     with new_folder(export.out) as partial:
         note = _write(found, export, form, base, partial)
@@ -97,11 +98,14 @@ def _check_wanted(export: Export) -> None:
     refuse_taken(export.out)
 
 
-def _weights_form(export: Export) -> str:
-    """Return the form of the weights: Ollama takes a GGUF file, or else the merged safetensors."""
+def _weights_form(export: Export, base: Path) -> str:
+    """Return the form of the weights: Ollama takes a GGUF file, or else the merged safetensors.
+
+    The latter where no GGUF file can be written here: of another family, or without the package.
+    """
     if export.form != "ollama":
         return export.form
-    return "gguf" if find_spec("gguf") is not None else "merged"
+    return "gguf" if find_spec("gguf") is not None and is_written(base) else "merged"
 
 
 def _base_folder(found: FoundStudent, export: Export) -> Path:
@@ -111,7 +115,7 @@ def _base_folder(found: FoundStudent, export: Export) -> Path:
     own = base_path_of(found.study)
     folder = find_model_folder(export.base or own)
     if export.form in ("peft", "mlx"):
-        if hash_model_folder(folder) != found.student.base_hash:
+        if hash_model_folder(folder, found.study.student.template) != found.student.base_hash:
             raise InputError(
                 f"{folder} is not the base that {found.student.id} was trained on "
                 f"({found.student.base}, hash {found.student.base_hash[:12]}); give that with "
@@ -119,7 +123,9 @@ def _base_folder(found: FoundStudent, export: Export) -> Path:
             )
         return folder
     quantised = bool(export.base) and _studied_quantised(own)
-    check_fits(found.student, read_delta(found.folder), folder, quantised_study=quantised)
+    template = found.study.student.template
+    delta = read_delta(found.folder)
+    check_fits(found.student, delta, folder, template, quantised_study=quantised)
     if load_tokenizer(folder).get_vocab() != load_tokenizer(found.folder).get_vocab():
         raise InputError(
             f"{folder} has another vocabulary than {found.student.id} was trained with; give the "
@@ -160,10 +166,13 @@ def _write(found: FoundStudent, export: Export, form: str, base: Path, out: Path
         _copy_tokenizer(found.folder, out)
     elif form == "merged":
         write_merged(base, read_delta(found.folder), out, export.dtype)
+        if found.study.student.template:  # the student's own tokenizer has it in its template
+            _copy_tokenizer(found.folder, out)
         note = f"Weights in {export.dtype or 'the dtype of the base'}."
     else:
         name = found.student.id
-        write_gguf(base, read_delta(found.folder), out / GGUF_NAME, name, export.quantise)
+        delta, template = read_delta(found.folder), found.study.student.template
+        write_gguf(base, delta, out / GGUF_NAME, name, export.quantise, template)
         note = f"Matrices in {export.quantise.upper()}."
     if export.form == "ollama":
         _write_modelfile(found, form, base, out)
@@ -171,10 +180,10 @@ def _write(found: FoundStudent, export: Export, form: str, base: Path, out: Path
 
 
 def _write_modelfile(found: FoundStudent, form: str, base: Path, out: Path) -> None:
-    config = json.loads((base / "config.json").read_text("utf-8"))
     source = f"./{GGUF_NAME}" if form == "gguf" else "."
-    context = int(config.get("max_position_embeddings") or 2048)
-    text = modelfile(found, load_tokenizer(base), base, source, context)
+    tokenizer = load_tokenizer(base, found.study.student.template)
+    context = context_tokens(read_config(base))
+    text = modelfile(found, tokenizer, base, source, context)
     (out / MODELFILE_NAME).write_text(text, encoding="utf-8")
 
 

@@ -26,7 +26,15 @@ from potstill.models.torch_base import load_tokenizer
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["GGUF_NAME", "QUANTISATIONS", "gguf_bytes", "require_gguf", "tensor_name", "write_gguf"]
+__all__ = [
+    "GGUF_NAME",
+    "QUANTISATIONS",
+    "gguf_bytes",
+    "is_written",
+    "require_gguf",
+    "tensor_name",
+    "write_gguf",
+]
 
 GGUF_NAME = "model.gguf"
 QUANTISATIONS = ("f16", "q8_0")
@@ -108,10 +116,27 @@ def gguf_bytes(weight_bytes: int, base: Path, quantise: str) -> int:
     return int(weight_bytes / width * per_weight * 1.02) + _METADATA_BYTES
 
 
-def write_gguf(base: Path, delta: Delta, out: Path, name: str, quantise: str) -> None:
+def is_written(base: Path) -> bool:
+    """Return whether a GGUF file can be written here of a base's architecture."""
+    try:
+        _read_model(base)
+    except InputError:
+        return False
+    return True
+
+
+def write_gguf(
+    base: Path,
+    delta: Delta,
+    out: Path,
+    name: str,
+    quantise: str,
+    template: Mapping[str, Any] | None = None,
+) -> None:
     """Write the merged model into ``out``: matrices as ``quantise``, vectors in float32.
 
-    Raises InputError for a model or tokenizer of a family that is not known here, or weights beyond
+    ``template`` are arguments of the chat template, which become its defaults. Raises
+    InputError for a model or tokenizer of a family that is not known here, or weights beyond
     what float16 holds.
     """
     from gguf import GGUFWriter
@@ -119,7 +144,7 @@ def write_gguf(base: Path, delta: Delta, out: Path, name: str, quantise: str) ->
     model = _read_model(base)
     writer = GGUFWriter(out, model.architecture)
     _add_shape(writer, model, name, quantise)
-    _add_tokenizer(writer, base, int(model.config["vocab_size"]))
+    _add_tokenizer(writer, load_tokenizer(base, template), base, int(model.config["vocab_size"]))
     kinds = {}
     for source, target, shape in _tensors(base, model):
         kinds[source] = _kind(shape, quantise)
@@ -167,6 +192,11 @@ def _read_model(base: Path) -> _Model:
             f"{base} stretches its positions by {how}, which is not written to GGUF here; "
             + _INSTEAD
         )
+    if config.get("use_sliding_window"):
+        raise InputError(
+            f"{base} has a sliding window, which llama.cpp does not compute for this family; "
+            + _INSTEAD
+        )
     return model
 
 
@@ -193,13 +223,12 @@ def _add_shape(writer: Any, model: _Model, name: str, quantise: str) -> None:
     writer.add_quantization_version(GGML_QUANT_VERSION)
 
 
-def _add_tokenizer(writer: Any, base: Path, size: int) -> None:
+def _add_tokenizer(writer: Any, tokenizer: Any, base: Path, size: int) -> None:
     """Return the vocabulary with the kind of every token, the merges, the special ids, the
     template.
     """
     from gguf import TokenType
 
-    tokenizer = load_tokenizer(base)
     raw = json.loads(tokenizer.backend_tokenizer.to_str())
     if raw["model"]["type"] != "BPE" or raw["model"].get("byte_fallback"):
         raise InputError(

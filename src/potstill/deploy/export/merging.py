@@ -93,15 +93,23 @@ def _is_pair(a: torch.Tensor, b: torch.Tensor, rank: int) -> bool:
     return a.ndim == b.ndim == 2 and a.shape[0] == b.shape[1] == rank
 
 
-def check_fits(student: Student, delta: Delta, base: Path, *, quantised_study: bool) -> None:
+def check_fits(
+    student: Student,
+    delta: Delta,
+    base: Path,
+    template: Mapping[str, Any] | None = None,
+    *,
+    quantised_study: bool,
+) -> None:
     """Raise InputError where the base is not the student's, before a weight is loaded.
 
-    Compared are the base's hash and the shapes of what the adapter changes. A student trained on a
-    quantised base (``quantised_study``) may be merged into that model's full-precision original,
-    which by nature has another hash: its shapes decide.
+    Compared are the base's hash with the arguments of its chat ``template``, and the shapes of
+    what the adapter changes. A student trained on a quantised base (``quantised_study``) may be
+    merged into that model's full-precision original, which by nature has another hash: its
+    shapes decide.
     """
     _refuse_quantised(base)
-    if not quantised_study and hash_model_folder(base) != student.base_hash:
+    if not quantised_study and hash_model_folder(base, template) != student.base_hash:
         raise InputError(
             f"{base} is not the base that {student.id} was trained on ({student.base}, hash "
             f"{student.base_hash[:12]}); give that very model with --base."

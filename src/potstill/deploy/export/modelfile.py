@@ -33,7 +33,7 @@ def modelfile(
     if condition.system:
         lines.append(f"SYSTEM {_quoted(condition.system)}")
     ends = tokenizer.convert_ids_to_tokens(stop_tokens(base, tokenizer))
-    lines += [f'PARAMETER stop "{token}"' for token in ends]
+    lines += [f'PARAMETER stop "{token}"' for token in ends if token is not None]
     lines += [
         f"PARAMETER temperature {sampling.temperature:g}",
         f"PARAMETER top_p {sampling.top_p:g}",
