@@ -13,7 +13,13 @@ from potstill.grading.maths.kinds import infer_kind
 from potstill.ledger.ledger import Ledger
 from potstill.pipeline.agents import key_there
 from potstill.pipeline.estimate import Estimate, PlannedCalls, estimate, thinks
-from potstill.pipeline.preflight import check_problems, check_study, refuse_unknown_kinds
+from potstill.pipeline.preflight import (
+    base_out_of_reach,
+    check_base_of,
+    check_problems,
+    check_study,
+    refuse_unknown_kinds,
+)
 from potstill.plugins import SOLVERS, SOURCES
 from potstill.problems import describe, guess_source, load_problems
 from potstill.problems.overlap.find import find_pairs
@@ -143,6 +149,11 @@ def print_plan(
     check_study(study, on=on)
     imported = load_problems(study.problems, infer=infer_kind)
     check_problems(study, imported.problems)
+    warnings: tuple[str, ...]
+    if base_out_of_reach(study):
+        warnings = (f"The base {study.student.base} was not looked at: the hub does not answer.",)
+    else:
+        warnings = check_base_of(study, imported.problems)
     splits, calls = planned_calls(study, imported)
     reasons = Counter(item.reason.value for item in imported.excluded)
     console.print(
@@ -162,6 +173,8 @@ def print_plan(
             "A verifier reads such answers; potstill review shows some of them to a person.",
             highlight=False,
         )
+    for warning in warnings:
+        console.print(f"[yellow]{literal(warning)}[/yellow]", highlight=False)
     for role, agent in study.agents().items():
         found = key_there(agent)
         if found is not None and not found[1]:

@@ -8,21 +8,32 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from potstill.errors import InputError, StudyError
 from potstill.grading.plugins import check_kind
 from potstill.pipeline.agents import key_there, options_of
+from potstill.pipeline.context import base_path_of
 from potstill.plugins import SOLVERS, load_plugin, nearest
 from potstill.store.rows import read_columns
 from potstill.training.metrics import check_trackers
 
 if TYPE_CHECKING:
     from potstill.ledger.ledger import Ledger
+    from potstill.pipeline.context import Context
     from potstill.records import Problem
     from potstill.study.schema import Agent, Study
 
-__all__ = ["check_keys", "check_problems", "check_study", "refuse_unknown_kinds"]
+__all__ = [
+    "base_out_of_reach",
+    "check_base_of",
+    "check_before_asking",
+    "check_keys",
+    "check_problems",
+    "check_study",
+    "refuse_unknown_kinds",
+]
 
 _HIGHEST_LEARNING_RATE = 0.1
 """Ten times the highest that LoRA is known to train with: 1e-2, for a base of under 2 million
@@ -30,6 +41,9 @@ weights; models of 0.5B to 72B want 1e-5 to 1e-3 (Schulman et al. 2025, LoRA Wit
 
 _FEWEST_TOKENS = 8
 """Fewer cannot hold "The answer is \\boxed{12}." in any tokenizer."""
+
+_LOOKED_AT = 10_000
+"""So many problems are put into the prompt to see whether it fits the limits."""
 
 _FIELD = re.compile(r"\{([A-Za-z_]\w*)\}")
 
@@ -63,6 +77,49 @@ def check_problems(study: Study, problems: Sequence[Problem]) -> None:
             why = module.unsuited(options_of(agent), problems)
             if why:
                 raise StudyError(f"{role}: {why}")
+
+
+def check_before_asking(context: Context, problems: Sequence[Problem]) -> None:
+    """Raise StudyError for what would make all that is about to be bought useless."""
+    check_problems(context.study, problems)
+    for warning in check_base_of(context.study, problems, base_at=context.base_at):
+        context.progress.note(warning)
+
+
+def base_out_of_reach(study: Study) -> bool:
+    """Return whether a study's base is to be fetched from a hub that does not answer."""
+    from potstill.store.hub import hub_answers
+
+    path = base_path_of(study)
+    return not Path(path).expanduser().exists() and path.count("/") == 1 and not hub_answers()
+
+
+def check_base_of(
+    study: Study, problems: Sequence[Problem], *, base_at: str = ""
+) -> tuple[str, ...]:
+    """Return what had better be known of a study's base. Raises StudyError for what stands in its
+    way.
+
+    Nothing of its weights is read. ``base_at`` is where it is now, if not where the study has it.
+    """
+    from potstill.training.preflight import WantedBase, check_base
+
+    student, evaluation = study.student, study.evaluation
+    return check_base(
+        WantedBase(
+            path=base_at or base_path_of(study),
+            recipe=study.training,
+            backend=student.backend,
+            precision=student.precision,
+            device=student.device,
+            template=student.template,
+            system=evaluation.system,
+            prompt=evaluation.prompt,
+            answer_tokens=evaluation.max_tokens,
+            problems=[problem.text for problem in problems[:_LOOKED_AT]],
+            trackers=study.training_log,
+        )
+    )
 
 
 def refuse_unknown_kinds(problems: Iterable[Problem]) -> None:

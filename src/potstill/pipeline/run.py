@@ -21,7 +21,7 @@ from potstill.pipeline.assemble import kept_report, write_report
 from potstill.pipeline.context import Context, Unfinished
 from potstill.pipeline.lock import is_up_to_date, write_lock
 from potstill.pipeline.outputs import MIX, Answers, AskedLevel, Made, StudentCell, Who
-from potstill.pipeline.preflight import check_problems, check_study
+from potstill.pipeline.preflight import check_before_asking, check_study
 from potstill.pipeline.rating import rate, worth_teaching
 from potstill.pipeline.services import Agents, ClusterWorkers, Graders, LocalModels
 from potstill.pipeline.stages import (
@@ -166,8 +166,7 @@ def go_through(run: Run, made: Made) -> Iterator[str]:
     yield "problems"
     made.splits, made.pairs = split_up(context, run.workers, made.problems)
     yield "split"
-    if not (context.read_only or context.only_ledger):
-        check_problems(study, made.problems)
+    agents.check_first(partial(check_before_asking, context, made.problems))
     made.problems = rate(context, agents, graders, made.problems)
     yield "rate"
     asked = worth_teaching(study, made.in_split(Split.TRAIN, Split.VALID))

@@ -5,6 +5,7 @@ A stage takes those it uses; all of them end with the stack they were opened on.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,11 @@ class Agents:
         self._context = context
         self._stack = stack
         self._opened: dict[str, Solver] = {}
+        self._first: Callable[[], None] | None = None
+
+    def check_first(self, check: Callable[[], None]) -> None:
+        """Have a check run before the first agent is opened; it raises where none may be."""
+        self._first = check
 
     def open(self, role: str) -> Solver:
         """Return the solver that plays a role: teacher, verifier, condenser or rater."""
@@ -49,6 +55,9 @@ class Agents:
 
                 self._opened[role] = KeptReplies.of(module, options, context.ledger)
                 return self._opened[role]
+            if self._first is not None:
+                self._first()
+                self._first = None
             check_keys(context.study, role, context.ledger)
             stop = never if context.study.budget_usd is None else context.budget().stop
             opened = module.open_solver(options, context.ledger, stop=stop)

@@ -14,6 +14,7 @@ from pydantic import Field
 from potstill.errors import InputError
 from potstill.problems.raw import RawProblem
 from potstill.problems.table import TableColumns, raw_problem
+from potstill.store.hub import hub_answers
 
 __all__ = ["Options", "load_split", "read"]
 
@@ -35,17 +36,6 @@ def read(options: Options) -> Iterator[RawProblem]:
         yield raw_problem(row, options, f"{options.dataset}/{options.split}/{number}", "hub", where)
 
 
-def _hub_answers() -> bool:
-    """Return whether the hub can be reached, asked once and for three seconds at most."""
-    from huggingface_hub import constants, get_session
-
-    try:
-        get_session().head(constants.ENDPOINT, timeout=3)
-    except Exception:  # whatever the client of the day raises: not reachable
-        return False
-    return not constants.HF_HUB_OFFLINE
-
-
 def load_split(dataset: str, config: str | None, split: str, revision: str | None) -> Any:
     """Return the rows of one split. Raises InputError with the way to fetch the dataset by hand."""
     import datasets
@@ -55,7 +45,7 @@ def load_split(dataset: str, config: str | None, split: str, revision: str | Non
             return datasets.load_from_disk(dataset)
         if (Path(dataset) / "dataset_dict.json").is_file():
             return datasets.load_from_disk(dataset)[split]
-        if not _hub_answers():
+        if not hub_answers():
             # what was fetched before is read; without this, five retries of half a minute
             datasets.config.HF_HUB_OFFLINE = True
         return datasets.load_dataset(dataset, config, split=split, revision=revision)
