@@ -135,10 +135,11 @@ def _keys(names: tuple[str, ...]) -> Iterator[Row]:
 
 def _needed(study: Study) -> list[Row]:
     """Return what one study needs: the keys that its agents name, their models at their endpoints,
-    its backend, its base model.
+    its backend, its base model and what stands in its way.
     """
     from potstill.pipeline.agents import key_there, model_there
     from potstill.pipeline.context import base_path_of
+    from potstill.pipeline.preflight import base_findings, base_out_of_reach
 
     rows: list[Row] = []
     asked: dict[str, tuple[str, bool | None] | None] = {}
@@ -157,7 +158,12 @@ def _needed(study: Study) -> list[Row]:
     base = base_path_of(study)
     there = Path(base).expanduser().is_dir()
     says = f"{study.student.base} on {study.student.backend}, {study.student.precision}"
-    return [*rows, ("base", there, says if there else f"{says}; fetched from the hub when needed")]
+    if base_out_of_reach(study):
+        return [*rows, ("base", False, f"{says}; it is not here, and the hub does not answer")]
+    looked = base_findings(study)
+    rows.append(("base", there, says if there else f"{says}; fetched from the hub when needed"))
+    rows += [("", False, error) for error in looked.errors]
+    return [*rows, *(("", None, warning) for warning in looked.warnings)]
 
 
 def _print_sizes(machine: Machine, console: Console) -> None:

@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from potstill.pipeline.context import Context
     from potstill.records import Problem
     from potstill.study.schema import Agent, Study
+    from potstill.training.preflight import BaseFindings, WantedBase
 
 __all__ = [
+    "base_findings",
     "base_out_of_reach",
     "check_base_of",
     "check_before_asking",
@@ -102,23 +104,34 @@ def check_base_of(
 
     Nothing of its weights is read. ``base_at`` is where it is now, if not where the study has it.
     """
-    from potstill.training.preflight import WantedBase, check_base
+    from potstill.training.preflight import check_base
+
+    return check_base(_wanted(study, problems, base_at))
+
+
+def base_findings(study: Study) -> BaseFindings:
+    """Return all that stands in the way of a study's base, and all that is worth a warning."""
+    from potstill.training.preflight import look_at_base
+
+    return look_at_base(_wanted(study, (), ""))
+
+
+def _wanted(study: Study, problems: Sequence[Problem], base_at: str) -> WantedBase:
+    from potstill.training.preflight import WantedBase
 
     student, evaluation = study.student, study.evaluation
-    return check_base(
-        WantedBase(
-            path=base_at or base_path_of(study),
-            recipe=study.training,
-            backend=student.backend,
-            precision=student.precision,
-            device=student.device,
-            template=student.template,
-            system=evaluation.system,
-            prompt=evaluation.prompt,
-            answer_tokens=evaluation.max_tokens,
-            problems=[problem.text for problem in problems[:_LOOKED_AT]],
-            trackers=study.training_log,
-        )
+    return WantedBase(
+        path=base_at or base_path_of(study),
+        recipe=study.training,
+        backend=student.backend,
+        precision=student.precision,
+        device=student.device,
+        template=student.template,
+        system=evaluation.system,
+        prompt=evaluation.prompt,
+        answer_tokens=evaluation.max_tokens,
+        problems=[problem.text for problem in problems[:_LOOKED_AT]],
+        trackers=study.training_log,
     )
 
 
