@@ -8,7 +8,16 @@ from typing import Annotated
 
 import typer
 
-from potstill.cli.options import terminal
+from potstill.cli.options import (
+    DecimalSign,
+    Delimiter,
+    EncodingName,
+    KeyColumn,
+    SheetName,
+    SolutionColumn,
+    TextColumn,
+    terminal,
+)
 
 __all__ = ["DATA"]
 
@@ -18,11 +27,20 @@ def problems(
         Path, typer.Argument(help="A study file, a data file or a folder of problems.")
     ],
     aside: Annotated[bool, typer.Option("--aside", help="Only those set aside.")] = False,
+    text: TextColumn = "",
+    key: KeyColumn = "",
+    solution: SolutionColumn = "",
+    delimiter: Delimiter = "",
+    encoding: EncodingName = "",
+    sheet: SheetName = "",
+    decimal: DecimalSign = "",
 ) -> None:
     """Show every problem, its inferred answer kind, and why any is set aside. Asks no model."""
-    from potstill.pipeline.plan import print_problems
+    from potstill.pipeline.listing import print_problems
+    from potstill.problems import Columns
 
-    print_problems(file, terminal(), only_aside=aside)
+    columns = Columns(text, key, solution, delimiter, encoding, sheet, decimal)
+    print_problems(file, terminal(), only_aside=aside, columns=columns)
 
 
 def overlap(

@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING, Any
 from potstill.errors import InputError
 from potstill.grading import Rulings, verify
 from potstill.grading.causes import with_cause
-from potstill.grading.maths.kinds import infer_kind
 from potstill.lessons.condense import condense
 from potstill.lessons.ladder import LADDER
 from potstill.lessons.recorded import Unmatched, read_recorded
 from potstill.lessons.select import select
 from potstill.pipeline.context import VERSION, Run, agent_identity, fingerprint
+from potstill.pipeline.intake import read_study_problems
 from potstill.pipeline.outputs import Answers
-from potstill.problems import read_problems
 from potstill.problems.overlap.find import find_pairs
 from potstill.problems.overlap.pairs import Pair
 from potstill.problems.split import split
@@ -84,7 +83,7 @@ def bring_in(run: Run) -> tuple[Sequence[Problem], Sequence[Excluded]]:
 
     def make(out: Filling) -> None:
         with run.progress.stage("problems", None, "problems") as bar:
-            for found in read_problems(run.study.problems, infer=infer_kind):
+            for found in read_study_problems(run.study, run.progress.note):
                 out.add("problems" if isinstance(found, Problem) else "set_aside", found)
                 bar.advance()
 

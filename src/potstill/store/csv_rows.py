@@ -121,4 +121,3 @@ def _complaint(path: Path, line: int, exc: csv.Error) -> str:
     elif "unexpected end" in str(exc):
         hint = "a quote is opened and never closed; mend that row, or fetch the file again"
     return f"{path} line {line}: not valid CSV ({exc}); {hint}."
-

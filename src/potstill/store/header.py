@@ -64,7 +64,9 @@ def header_of(path: Path, records: Sequence[Sequence[Any]]) -> Header:
     titles = [record for record in records[:at] if not is_blank(record)]
     if titles:
         shown = next(str(cell).strip() for cell in titles[0] if cell is not None and str(cell))
-        notes.append(f"{path.name}: passed over what stands above the column names ({shown[:60]!r})")
+        notes.append(
+            f"{path.name}: passed over what stands above the column names ({shown[:60]!r})"
+        )
     if places[0] > 0 and len(places) > 1:
         notes.append(f"{path.name}: the first column has no name and is not read")
     return Header(at, columns, places, places[-1] + 1, tuple(notes))

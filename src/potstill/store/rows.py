@@ -26,6 +26,7 @@ __all__ = [
     "parquet_rows",
     "read_columns",
     "read_rows",
+    "refuse_no_table",
 ]
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".xlsx", ".xlsm")
@@ -119,9 +120,7 @@ def _peeked(rows: Iterator[tuple[int, Mapping[str, Any]]], notes: tuple[str, ...
     return Table(tuple(first[1]), again(), notes)
 
 
-def read_rows(
-    path: Path, form: TableFormat = _AS_SEEN
-) -> Iterator[tuple[int, Mapping[str, Any]]]:
+def read_rows(path: Path, form: TableFormat = _AS_SEEN) -> Iterator[tuple[int, Mapping[str, Any]]]:
     """Yield every row of a table with its number (see :func:`open_table`)."""
     yield from open_table(path, form).rows
 
@@ -262,8 +261,10 @@ def _json_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
         lists = [v for v in value.values() if isinstance(v, list) and v and isinstance(v[0], dict)]
         value = lists[0] if len(lists) == 1 else value
     if not isinstance(value, list):
-        by_column = isinstance(value, dict) and value and all(
-            isinstance(v, dict | list) for v in value.values()
+        by_column = (
+            isinstance(value, dict)
+            and value
+            and all(isinstance(v, dict | list) for v in value.values())
         )
         how = "; pandas writes it so with orient='records'" if by_column else ""
         raise InputError(
