@@ -45,7 +45,7 @@ _ARGUES = re.compile(
 )
 _SENTENCE_WORDS = 8
 _ARGUMENT_WORDS = 4
-_WORDS_COMPARED = (AnswerKind.WORD, AnswerKind.EXPRESSION, AnswerKind.LIST, AnswerKind.INTERVAL)
+_WORDS_COMPARED = (AnswerKind.WORD, AnswerKind.EXPRESSION, AnswerKind.LIST)
 _TAKES_ANY_TEXT = ("judge", "code", "exact")
 
 

@@ -8,9 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from potstill.errors import InputError
+from potstill.grading import GradingPool
+from potstill.grading.plugins import kind_settings
+from potstill.lessons.ladder import count_words
+from potstill.lessons.recorded import RecordedTally, read_recorded
 from potstill.pipeline.intake import problems_of_file, problems_of_study
+from potstill.pipeline.plan import splits_of
 from potstill.problems import Columns, describe, guess_source
-from potstill.study.schema import load_study
+from potstill.records import ExclusionReason, Split
+from potstill.study.schema import Study, load_study
 from potstill.text import literal, shown
 
 if TYPE_CHECKING:
@@ -19,6 +25,9 @@ if TYPE_CHECKING:
     from potstill.problems import Imported
 
 __all__ = ["print_problems"]
+
+
+_MOST_UNREAD = 20
 
 
 def print_problems(
@@ -36,11 +45,35 @@ def print_problems(
                 f"{file} is a study, which names its columns itself; change its section problems, "
                 "or give the table."
             )
-        _print(problems_of_study(load_study(file)), console, only_aside)
+        study = load_study(file)
+        imported = problems_of_study(study)
+        _print(imported, console, only_aside)
+        if study.recorded:
+            console.print("Grading the recorded levels ...")
+            console.print(_recorded(study, imported), highlight=False)
         return
     source = guess_source(file, columns)
     console.print(f"[dim]Read as {source.source}: {literal(source.why)}[/dim]", highlight=False)
     _print(problems_of_file(source), console, only_aside)
+
+
+def _recorded(study: Study, imported: Imported) -> str:
+    """Return how many of a study's recorded levels would be trained on, and why others not."""
+    assert study.recorded is not None
+    splits = splits_of(study, imported.problems)
+    taught = [p for p in imported.problems if splits[p.id] is not Split.HELDOUT]
+    tally = RecordedTally()
+    with GradingPool(kinds=kind_settings(study.kinds)) as pool:
+        found = read_recorded(
+            study.recorded,
+            taught,
+            grade=pool.grade,
+            count_tokens=count_words,
+            gates=study.gates,
+        )
+        for item in found:
+            tally.add(item)
+    return tally.line()
 
 
 def _print(imported: Imported, console: Console, only_aside: bool) -> None:
@@ -60,12 +93,25 @@ def _print(imported: Imported, console: Console, only_aside: bool) -> None:
         else:
             table.add_row(_plain(row.id), _plain(row.kind), _plain(row.key), _plain(text))
     console.print(table)
+    unread = [item for item in imported.excluded if item.reason is ExclusionReason.BAD_KEY]
+    for item in unread[:_MOST_UNREAD]:
+        console.print(
+            f"[yellow]{_literal(item.id)}: the key {_literal(repr(item.key[:60]))} cannot be read: "
+            f"{_literal(item.detail)}[/yellow]",
+            highlight=False,
+        )
+    if len(unread) > _MOST_UNREAD:
+        console.print(f"... and {len(unread) - _MOST_UNREAD:,} more; --aside lists them.")
     for note in imported.notes:
         console.print(f"\n[yellow]{literal(note)}[/yellow]", highlight=False)
     kinds = Counter(row.kind for row in describe(imported) if not row.reason)
     reasons = Counter(item.reason.value for item in imported.excluded)
     console.print(f"\n{len(imported.problems):,} problems by kind: {literal(_listed(kinds))}")
     console.print(f"{len(imported.excluded):,} set aside: {_listed(reasons) or 'none'}")
+
+
+def _literal(text: str) -> str:
+    return literal(shown(" ".join(text.split())))
 
 
 def _plain(text: str) -> Any:

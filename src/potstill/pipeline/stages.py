@@ -16,7 +16,7 @@ from potstill.grading import Rulings, verify
 from potstill.grading.causes import with_cause
 from potstill.lessons.condense import condense
 from potstill.lessons.ladder import LADDER
-from potstill.lessons.recorded import Unmatched, read_recorded
+from potstill.lessons.recorded import RecordedTally, Unmatched, read_recorded
 from potstill.lessons.select import select
 from potstill.pipeline.context import VERSION, Run, agent_identity, fingerprint
 from potstill.pipeline.intake import read_study_problems
@@ -235,8 +235,12 @@ def make_lessons(
     )
 
     def make(out: Filling) -> None:
+        tally = RecordedTally()
         for found in _lessons(run, parents, problems):
             out.add("lessons" if isinstance(found, Lesson) else "unmatched", found)
+            tally.add(found)
+        if study.recorded:
+            run.progress.note(tally.line())
 
     run.cell(cell, "condense", {"lessons": Lesson, "unmatched": Unmatched}, make)
     lessons = run.store.rows(cell, "lessons", Lesson)

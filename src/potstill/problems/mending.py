@@ -127,7 +127,8 @@ def _without_html(text: str) -> str:
 
 
 def _entity(found: re.Match[str]) -> str:
-    name = found[0].removeprefix("&").removeprefix("amp;")
+    name = found[0][1:]
+    name = name.removeprefix("amp;") or name  # &amp;nbsp; was escaped twice
     if not name.startswith("#") and name not in html5:
         return found[0]
     return html.unescape("&" + name).replace("\xa0", " ")
