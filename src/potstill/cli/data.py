@@ -60,7 +60,7 @@ def overlap(
 
 
 def grade(
-    file: Annotated[Path, typer.Argument(help="A csv, jsonl or parquet file of answers.")],
+    file: Annotated[Path, typer.Argument(help="A csv, xlsx, jsonl or parquet file of answers.")],
     gold: Annotated[str, typer.Option(help="The column of keys.")],
     response: Annotated[str, typer.Option(help="The column of responses.")],
     out: Annotated[str, typer.Option(help="Where the rows go: csv, jsonl, parquet, or -.")],
@@ -79,6 +79,7 @@ def grade(
     from contextlib import ExitStack
 
     from potstill.grading import grade_table
+    from potstill.store.rows import table_notes
 
     with ExitStack() as stack:
         asked = None
@@ -99,6 +100,8 @@ def grade(
             judge=asked,
             out=out,
         )
+    for note in table_notes(file):
+        print(note, file=sys.stderr)
     listed = ", ".join(f"{n:,} {name}" for name, n in counts.most_common())
     # standard output holds the rows where --out is -
     print(

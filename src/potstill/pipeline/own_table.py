@@ -154,9 +154,8 @@ def with_box(problem: Problem, text: str, verdict: Verdict) -> str:
     says_key = _letters(key) in _letters(last)
     if verdict.outcome is Outcome.WRONG and not says_key:
         return text
-    if stops_short(text, answered=True):
-        return text
-    return _GSM8K_LINE.sub("", text) + f"\n\\boxed{{{key}}}"
+    body = _GSM8K_LINE.sub("", text)
+    return text if stops_short(body, answered=True) else f"{body}\n\\boxed{{{key}}}"
 
 
 def _value(key: str) -> str:

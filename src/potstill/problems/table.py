@@ -17,7 +17,7 @@ from potstill.errors import InputError
 from potstill.problems.mending import Mended, decimal_points, mend, mend_key
 from potstill.problems.raw import RawProblem, SourceOptions
 from potstill.records import Gold, NumberGold, RubricGold, TestsGold
-from potstill.store.rows import TableFormat, as_text, column, open_table
+from potstill.store.rows import TableFormat, as_text, column, open_table, table_notes
 
 __all__ = ["Options", "TableColumns", "key_of", "notes", "raw_problem", "read", "text_of"]
 
@@ -83,7 +83,7 @@ def read(options: Options) -> Iterator[RawProblem]:
 
 def notes(options: Options) -> tuple[str, ...]:
     """Return what was seen of the file and is worth saying: its encoding, delimiter, sheet."""
-    return open_table(options.path, options.form).notes
+    return table_notes(options.path, options.form)
 
 
 def raw_problem(

@@ -27,6 +27,7 @@ __all__ = [
     "read_columns",
     "read_rows",
     "refuse_no_table",
+    "table_notes",
 ]
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".xlsx", ".xlsm")
@@ -128,6 +129,14 @@ def read_rows(path: Path, form: TableFormat = _AS_SEEN) -> Iterator[tuple[int, M
 def read_columns(path: Path, form: TableFormat = _AS_SEEN) -> tuple[str, ...]:
     """Return the names of a table's columns (of a JSON file: the keys of its first row)."""
     return open_table(path, form).columns
+
+
+def table_notes(path: Path, form: TableFormat = _AS_SEEN) -> tuple[str, ...]:
+    """Return what was seen of a file and is worth saying: its encoding, its delimiter, its sheet.
+
+    Empty where the file says it all itself.
+    """
+    return open_table(path, form).notes
 
 
 def refuse_no_table(path: Path) -> None:
