@@ -106,6 +106,12 @@ def second_sheet(sheet: Any) -> None:
         other.append(row)
 
 
+def styled_to_the_end(sheet: Any) -> None:
+    from openpyxl.styles import Font
+
+    sheet.cell(1_048_576, 16_384).font = Font(bold=True)
+
+
 def hidden_first(sheet: Any) -> None:
     sheet.parent.create_sheet("Cover", 0)
 
@@ -164,6 +170,27 @@ GOOD = [
         text("question,answer\nWie groß?,4\nWie schön?,8\n", "mac_roman"),
         [("Wie groß?", "4"), ("Wie schön?", "8")],
         columns=Columns(encoding="mac_roman"),
+    ),
+    Read(
+        "spaces-before-quotes.csv",
+        text('question, answer\n"Add 1, then 2.", "3"\n"Add 4, then 5.", "9"\n'),
+        [("Add 1, then 2.", "3"), ("Add 4, then 5.", "9")],
+    ),
+    Read(
+        "joined.csv",
+        text("question,answer\nWhat is 2 + 2?,4\nquestion,answer\nWhat is 3 + 5?,8\n"),
+        TWO,
+    ),
+    Read(
+        "unseen-marks.csv",
+        text("\u200bquestion,\ufeffanswer\nWhat is 2 + 2?,4\nWhat is 3 + 5?,8\n"),
+        TWO,
+    ),
+    Read(
+        "comma.csv",
+        text("Frage;Lösungsweg\nPreis?;3 * 42,5 = 127,5, also 127,50 Euro.\nWas?;So ist es 8.\n"),
+        [("Preis?", "127.5"), ("Was?", "8")],
+        columns=Columns(decimal="comma", solution="Lösungsweg"),
     ),
     Read(
         "utf16.csv", text("question\tanswer\nWhat is 2 + 2?\t4\nWhat is 3 + 5?\t8", "utf-16"), TWO
@@ -308,6 +335,7 @@ GOOD = [
         columns=Columns(sheet="2017"),
     ),
     Read("cover.xlsx", book(ROWS, hidden_first), TWO),
+    Read("styled.xlsx", book(ROWS, styled_to_the_end), TWO),
     Read("holes.xlsx", book([ROWS[0], [None, None], ROWS[1], [], ROWS[2]]), TWO),
 ]
 
@@ -327,6 +355,10 @@ BAD = [
         "question,answer\nWie groß für Äpfel, Öl und Übung?,1\n".encode() * 3 + b"Gr\xfc\xdfe?,2\n",
         "line 7: not UTF-8 text, though the rest is",
     ),
+    Named("quoted.csv", text('"question,answer"\n"What is 2 + 2?,4"\n'), "in quotes as a whole"),
+    Named("delimiter.csv", text("a;;b\n"), "no delimiter ';;'", Columns(delimiter=";;")),
+    Named("none.jsonl", b"", "is empty"),
+    Named("header.csv", text("question,answer\n"), "holds no rows"),
     Named("zip.csv", book(ROWS), r"Excel workbook is one\); name it \.xlsx"),
     Named("csv.xlsx", text("question,answer\na b?,1\n"), "is no Excel workbook"),
     Named("old.csv", b"\xd0\xcf\x11\xe0" + b"\0" * 64, "old Excel; save it as"),
@@ -383,7 +415,7 @@ def test_awkward_table_is_read(tmp_path: Path, case: Read) -> None:
 def test_awkward_table_is_named(tmp_path: Path, case: Named) -> None:
     with pytest.raises(InputError, match=case.said) as caught:
         bring_in(tmp_path, case)
-    assert case.name in str(caught.value) or case.columns.encoding
+    assert case.name in str(caught.value) or case.columns != GUESSED
 
 
 def test_merged_years_are_filled_in_and_whole_floats_are_whole(tmp_path: Path) -> None:

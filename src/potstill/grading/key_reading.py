@@ -26,7 +26,7 @@ _NO_KEY = re.compile(
     | n\.?\s?/?\s?a\.? | k\.\s?a\.?  | s\s?/\s?o | nan | null | nil | undef | <[a-z _]+>
     | tb[dcas] | to\s?do | fix\s?me | x{3,} | pending | missing | unknown | unbekannt | fehlt
     | inconnue? | desconocid[oa] | placeholder | ditto | idem
-    | to\ be\ (?:determined|done|announced|added|confirmed|defined)
+    | loading | to\ be\ (?:determined|done|announced|added|confirmed|defined)
     | (?:the\ )?answers?\ (?:may\ |will\ |can\ )?(?:var(?:y|ies)|differ)
     | (?:not|none)\ (?:available|given|provided|known|applicable|specified|found)
     | no\ answer(?:\ (?:given|provided|key|available))? | keine\ (?:angabe|antwort|lösung)

@@ -23,6 +23,7 @@ from potstill.lessons.gates import stops_short
 from potstill.pipeline.intake import problems_of_file
 from potstill.problems import Columns, Imported, SourceConfig, guess_source
 from potstill.problems import table as tables
+from potstill.problems.mending import decimal_points
 from potstill.records import Finish, Outcome, Problem, Response, Verdict
 from potstill.study.templates import filled, study_path, write_text
 
@@ -30,7 +31,9 @@ __all__ = ["Started", "start_study", "with_box"]
 
 _GSM8K_LINE = re.compile(r"\s*####[^\n]*\s*$")
 _CALCULATION = re.compile(r"<<[^<>\n]{0,200}>>")
-_GIVEN_SPLITS = {"train", "training", "valid", "validation", "dev", "heldout", "held-out", "test"}
+_TRAINED = {"train", "training"}
+_HELD_OUT = {"heldout", "held-out", "test"}
+_GIVEN_SPLITS = _TRAINED | _HELD_OUT | {"valid", "validation", "dev"}
 _CHARACTERS_OF_TOKEN = 2  # of the pocket student, at most
 _FEWEST = 10
 
@@ -106,10 +109,12 @@ def _solutions(problems: Sequence[Problem], source: SourceConfig) -> _Solutions:
     found = {raw.id: raw.solution for raw in tables.read(options) if raw.solution.strip()}
     pairs = [(p, _plain(found[p.id])) for p in problems if p.id in found]
     texts = {p.id: text for p, text in pairs}
-    open_ended = [(p, text) for p, text in pairs if not boxed_values(text)]
     boxed, contradicting = [], []
-    for (problem, text), verdict in zip(open_ended, _graded(open_ended), strict=True):
-        whole = with_box(problem, text, verdict)
+    for (problem, text), verdict in zip(pairs, _graded(pairs, options.decimal), strict=True):
+        if boxed_values(text):
+            contradicting += [problem.id] if verdict.outcome is Outcome.WRONG else []
+            continue
+        whole = with_box(problem, text, verdict, options.decimal)
         if whole == text:
             contradicting.append(problem.id)
         else:
@@ -123,9 +128,13 @@ def _plain(solution: str) -> str:
     return _CALCULATION.sub("", solution).strip()
 
 
-def _graded(pairs: Iterable[tuple[Problem, str]]) -> Iterable[Verdict]:
+def _graded(pairs: Iterable[tuple[Problem, str]], decimal: str) -> Iterable[Verdict]:
     with GradingPool() as pool:
-        yield from pool.grade((problem, _response(problem, text)) for problem, text in pairs)
+        yield from pool.grade((p, _response(p, _pointed(text, decimal))) for p, text in pairs)
+
+
+def _pointed(text: str, decimal: str) -> str:
+    return decimal_points(text) if decimal == "comma" else text
 
 
 def _response(problem: Problem, text: str) -> Response:
@@ -144,13 +153,13 @@ def _response(problem: Problem, text: str) -> Response:
     )
 
 
-def with_box(problem: Problem, text: str, verdict: Verdict) -> str:
+def with_box(problem: Problem, text: str, verdict: Verdict, decimal: str = "point") -> str:
     r"""Return a worked solution with its key as its last line, in a ``\boxed{}``.
 
     One that breaks off, or that ends in another answer than its key, is returned as it is.
     """
     key = _value(alternatives(problem.gold_text)[0])
-    last = text.splitlines()[-1] if text else ""
+    last = _pointed(text.splitlines()[-1], decimal) if text else ""
     says_key = _letters(key) in _letters(last)
     if verdict.outcome is Outcome.WRONG and not says_key:
         return text
@@ -160,7 +169,7 @@ def with_box(problem: Problem, text: str, verdict: Verdict) -> str:
 
 def _value(key: str) -> str:
     """Return a key without the signs that put it into mathematics."""
-    plain = key.strip()
+    plain = key.strip().rstrip(".").strip()
     for opening, closing in (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]")):
         inside = plain[len(opening) : -len(closing)]
         if plain.startswith(opening) and plain.endswith(closing) and opening not in inside:
@@ -175,7 +184,7 @@ def _letters(text: str) -> str:
 def _split(problems: Sequence[Problem]) -> str:
     """Return the split section: as a column of splits says, where there is one, else by share."""
     told = {p.groups.get("split", "").casefold() for p in problems}
-    if told <= _GIVEN_SPLITS and len(told) > 1:
+    if told <= _GIVEN_SPLITS and told & _TRAINED and told & _HELD_OUT:
         return "{by: given, group: split}"
     return "{by: share, heldout_share: 0.3, valid_share: 0.1}"
 

@@ -77,6 +77,8 @@ class Columns:
     def form(self) -> TableFormat:
         """How the file is to be read."""
         delimiter = "\t" if self.delimiter in ("tab", "\\t") else self.delimiter
+        if len(delimiter) > 1:
+            raise InputError(f"there is no delimiter {delimiter!r}; it is one character, or tab.")
         return TableFormat(delimiter, self.encoding, self.sheet)
 
 
@@ -125,6 +127,8 @@ def _is_year(path: Path) -> bool:
 def _guess_table(path: Path, said: Columns) -> SourceConfig:
     table = open_table(path, said.form)
     columns = table.columns
+    if not columns:
+        raise InputError(f"{path} is empty; give a table with a problem a row.")
     named = said.text or said.key or said.solution
     if not named and {"problem", "answer", "unique_id", "subject", "level"} <= set(columns):
         return SourceConfig("math500", {"path": path}, why=f"{path} has the columns of MATH-500")
@@ -215,6 +219,8 @@ def _not_found(
 ) -> InputError:
     headless = any(len(c) > 60 or c.endswith("?") or c[:1].isdigit() for c in columns)
     hint = " The first line must hold the names of the columns." if headless else ""
+    if len(columns) == 1 and any(sign in columns[0] for sign in ",;\t|"):
+        hint = " Each line is in quotes as a whole; take those quotes away, or name --delimiter."
     shown = ", ".join(c if len(c) <= 60 else c[:57] + "..." for c in columns) or "none"
     return InputError(
         f"{path} has no column that looks like the {what} ({', '.join(known[:12])}); there are "

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from potstill.errors import InputError
 from potstill.plugins import SOURCES, load_plugin
-from potstill.problems.mending import excel_date, looks_comma, mend, mend_key
+from potstill.problems.mending import decimal_points, excel_date, looks_comma, mend, mend_key
 from potstill.problems.raw import KeyReading, RawProblem, SourceLike, normalise, text_key
 from potstill.records import (
     Excluded,
@@ -170,7 +170,8 @@ def _with_final_answer(
         if found:
             remarks.taken[source].append((raw.id, found))
     else:
-        found = keys.final_answer(raw.solution, raw.text, worked=True) if raw.solution else ""
+        solution = decimal_points(raw.solution) if raw.decimal_comma else raw.solution
+        found = keys.final_answer(solution, raw.text, worked=True) if solution else ""
         if found:
             remarks.solved[source].append((raw.id, found))
     return replace(raw, key=found) if found else raw
@@ -316,7 +317,7 @@ _NOT_VISIBLE = re.compile(
 def _why_set_aside(raw: RawProblem, normal: str, seen: _Seen) -> tuple[ExclusionReason | None, str]:
     body = _HEADING.sub("", raw.text.strip(), count=1).strip()
     if not normal or (not body and not re.search(r"\d\s*[-+*/=]", raw.text)):
-        return ExclusionReason.NO_TEXT, "" if not normal else f"only {raw.text.strip()!r}"
+        return ExclusionReason.NO_TEXT, f"only {raw.text.strip()!r}" if normal else raw.where
     if _NOT_VISIBLE.match(body):
         return ExclusionReason.NOT_VISIBLE, raw.text.strip()
     if raw.gold is None and not raw.key.strip():

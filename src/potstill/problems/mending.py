@@ -76,8 +76,9 @@ _ASKS_DATE = re.compile(
     r"|fecha|d[ií]a|cu[aá]ndo|giorno|quando)\b",
     re.I,
 )
-_COMMA_NUMBER = re.compile(r"(?<![\d.,])(\d{1,3}(?:\.\d{3})+|\d+)(?:\{,\}|,)(\d+)(?![\d,]|\.\d)")
-_GROUPED = re.compile(r"(?<![\d.,])([1-9]\d{0,2}(?:\.\d{3})+)(?![\d.,])")
+_COMMA_NUMBER = re.compile(r"(?<![\d.,])(\d{1,3}(?:\.\d{3})+|\d+)(?:\{,\}|,)(\d+)(?!\d|[.,]\d)")
+_SPACED = re.compile(r"(?<=\d)[ \xa0\u202f](?=\d{3}(?:[ \xa0\u202f]\d{3})*(?:,\d+)?(?!\d|,\d))")
+_GROUPED = re.compile(r"(?<![\d.,])([1-9]\d{0,2}(?:\.\d{3})+)(?!\d|[.,]\d)")
 _SURELY_COMMA = re.compile(r"[-+]?(?:\d{1,3}(?:\.\d{3})+,\d+|0,\d+|\d+,\d*0|\d+,\d{4,})\D{0,12}")
 _THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}(?:,\d{3})+(?![\d,])")
 _MAYBE_COMMA = re.compile(r"[-+]?\d+,\d{1,2}(?:\s*\D{0,12})?")
@@ -151,7 +152,8 @@ def excel_date(key: str, text: str) -> str:
 
 
 def decimal_points(key: str) -> str:
-    """Return a key with decimal commas (``1.234,5``, ``0{,}5``) as points."""
+    """Return a key with decimal commas (``1.234,5``, ``1 234,5``, ``0{,}5``) as points."""
+    key = _SPACED.sub("", key)
     key = _COMMA_NUMBER.sub(lambda m: m[1].replace(".", "") + "." + m[2], key)
     return _GROUPED.sub(lambda m: m[1].replace(".", ""), key)
 

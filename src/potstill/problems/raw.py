@@ -24,6 +24,7 @@ class RawProblem:
     not plain text. ``kind`` is the answer kind where the source knows it. ``solution`` is a worked
     solution, whose final answer is the key where there is no other. ``where`` is its place in the
     source ("line 7"), where its id does not say it. ``mended`` is what the source mended.
+    With ``decimal_comma`` a key that is taken from the solution is read as the key has been.
     """
 
     id: str
@@ -36,6 +37,7 @@ class RawProblem:
     solution: str = ""
     where: str = ""
     mended: tuple[str, ...] = ()
+    decimal_comma: bool = False
 
 
 class KeyReading(Protocol):

@@ -113,6 +113,7 @@ def raw_problem(
         solution=solution,
         where=" ".join(where.split()[-2:]) if columns.id else "",
         mended=tuple(dict.fromkeys((*text.what, *key.what))),
+        decimal_comma=columns.decimal == "comma",
     )
 
 

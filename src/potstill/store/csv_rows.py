@@ -36,6 +36,7 @@ class CsvTable:
 @dataclass(frozen=True, slots=True)
 class _Dialect:
     delimiter: str
+    spaced: bool
     sep_line: bool
     header: Header
 
@@ -65,18 +66,22 @@ def _dialect(path: Path, sample: str, given: str, default: str, whole: bool) -> 
     lines = StringIO(sample, newline="")
     told = _SEP_LINE.fullmatch(lines.readline().strip("\r\n"))
     body = lines.read() if told else sample
-    found = given or (told[1] if told else "")
-    if not found:
-        candidates = (default, *(d for d in _DELIMITERS if d != default))
-        scores = {d: _fits(_records(body, d, whole)) for d in candidates}
-        found = max(candidates, key=lambda d: scores[d])  # the first of equals
-    header = header_of(path, _records(body, found, whole))
-    return _Dialect(found, bool(told), header)
+    known = given or (told[1] if told else "")
+    delimiters = (known,) if known else (default, *(d for d in _DELIMITERS if d != default))
+    # a quote may stand behind a space: a, "b, c"
+    ways = [(delimiter, spaced) for spaced in (False, True) for delimiter in delimiters]
+    scores = {way: _fits(_records(body, *way, whole)) for way in ways}
+    delimiter, spaced = max(ways, key=lambda way: scores[way])  # the first of equals
+    quoted = any(c.startswith(' "') for r in _records(body, delimiter, False, whole) for c in r)
+    spaced = spaced or (quoted and scores[delimiter, True] >= scores[delimiter, False])
+    header = header_of(path, _records(body, delimiter, spaced, whole))
+    return _Dialect(delimiter, spaced, bool(told), header)
 
 
-def _records(text: str, delimiter: str, whole: bool) -> list[list[str]]:
+def _records(text: str, delimiter: str, spaced: bool, whole: bool) -> list[list[str]]:
     """Return the first records of a sample, without a last one that the sample cuts."""
-    reader = csv.reader(StringIO(text, newline=""), delimiter=delimiter)
+    lines = StringIO(text, newline="")
+    reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=spaced)
     found: list[list[str]] = []
     try:
         for record in reader:
@@ -102,11 +107,13 @@ def _rows(path: Path, encoding: str, dialect: _Dialect) -> Iterator[tuple[int, d
         if dialect.sep_line:
             file.readline()
         extra = 1 if dialect.sep_line else 0
-        reader = csv.reader(file, delimiter=dialect.delimiter, strict=True)
+        reader = csv.reader(
+            file, delimiter=dialect.delimiter, skipinitialspace=dialect.spaced, strict=True
+        )
         header = dialect.header
         try:
             for number, cells in enumerate(reader):
-                if number <= header.at or is_blank(cells):
+                if number <= header.at or is_blank(cells) or header.is_repeated(cells):
                     continue
                 line = reader.line_num + extra
                 yield line, header.row(cells, f"{path} line {line}", dialect.delimiter)

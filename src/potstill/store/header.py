@@ -13,6 +13,7 @@ __all__ = ["Header", "header_of", "is_blank"]
 
 _MOST_TITLES = 20
 _NAME_CHARACTERS = 80
+_UNSEEN = dict.fromkeys(map(ord, "\u200b\u200e\u200f\u2060\ufeff"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,11 @@ class Header:
     places: tuple[int, ...]
     width: int
     notes: tuple[str, ...]
+
+    def is_repeated(self, cells: Sequence[Any]) -> bool:
+        """Return whether a record is the column names again, as where files were joined."""
+        names = [_name(cells[place]) for place in self.places if place < len(cells)]
+        return len(names) > 1 and tuple(names) == self.columns
 
     def row(self, cells: Sequence[Any], where: str, delimiter: str = "") -> dict[str, Any]:
         """Return a record as a row. Raises InputError for cells too many or too few."""
@@ -54,7 +60,7 @@ def header_of(path: Path, records: Sequence[Sequence[Any]]) -> Header:
     at = _place(records)
     if at is None:
         raise InputError(f"{path} is empty; give a table with a line of column names.")
-    cells = ["" if cell is None else str(cell).strip() for cell in records[at]]
+    cells = [_name(cell) for cell in records[at]]
     places = tuple(i for i, cell in enumerate(cells) if cell)
     columns = tuple(cells[i] for i in places)
     if len(set(columns)) < len(columns):
@@ -93,6 +99,11 @@ def _place(records: Sequence[Sequence[Any]]) -> int | None:
 def _are_names(cells: Sequence[str]) -> bool:
     short = all(len(cell) <= _NAME_CHARACTERS for cell in cells)
     return short and not any(any(c.isdigit() for c in cell[:1]) for cell in cells)
+
+
+def _name(cell: Any) -> str:
+    """Return a cell of the header as a name, without spaces and marks that nobody sees."""
+    return "" if cell is None else str(cell).translate(_UNSEEN).strip()
 
 
 def is_blank(cells: Sequence[Any]) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import re
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -39,11 +39,7 @@ def open_workbook(path: Path, sheet: str = "") -> WorkbookTable:
     and a formula whose value was never kept.
     """
     shown, formulas = _load(path)
-    filled = [
-        name
-        for name in shown.sheetnames
-        if any(not is_blank(record) for record in _values(shown[name]))
-    ]
+    filled = [name for name in shown.sheetnames if _used(shown[name], formulas[name])[0]]
     if not filled:
         raise InputError(f"{path} is empty; give a table with a line of column names.")
     if sheet and sheet not in shown.sheetnames:
@@ -58,7 +54,7 @@ def open_workbook(path: Path, sheet: str = "") -> WorkbookTable:
 
     def rows() -> Iterator[tuple[int, dict[str, Any]]]:
         for number, cells in enumerate(records[header.at + 1 :], header.at + 2):
-            if not is_blank(cells):
+            if not is_blank(cells) and not header.is_repeated(cells):
                 yield number, header.row(cells, f"{path} row {number}")
 
     return WorkbookTable(header.columns, rows(), tuple(notes))
@@ -85,8 +81,8 @@ def _load(path: Path) -> tuple[Any, Any]:
         raise
     except (zipfile.BadZipFile, InvalidFileException) as exc:
         raise InputError(
-            f"{path} is no Excel workbook (.xlsx), whatever its name says; open it in a "
-            "spreadsheet and save it as .xlsx or CSV UTF-8."
+            f"{path} is no Excel workbook (.xlsx), whatever its name says, or has a password; open "
+            "it in a spreadsheet and save it as .xlsx or CSV UTF-8, without a password."
         ) from exc
     except Exception as exc:  # openpyxl lets what its parsers raise through
         first = (str(exc).splitlines() or [type(exc).__name__])[0]
@@ -95,14 +91,12 @@ def _load(path: Path) -> tuple[Any, Any]:
         ) from exc
 
 
-def _values(sheet: Any) -> Iterator[Sequence[Any]]:
-    return iter(sheet.iter_rows(values_only=True)) if hasattr(sheet, "iter_rows") else iter(())
-
-
 def _records(path: Path, shown: Any, formulas: Any) -> list[list[str]]:
     """Return the sheet's cells as text, those of cells merged downwards filled in."""
     records = []
-    for cells, sources in zip(shown.iter_rows(), formulas.iter_rows(), strict=True):
+    last_row, last_column = _used(shown, formulas)
+    area = {"max_row": last_row, "min_row": 1, "min_col": 1, "max_col": last_column}
+    for cells, sources in zip(shown.iter_rows(**area), formulas.iter_rows(**area), strict=True):
         for cell, source in zip(cells, sources, strict=True):
             if cell.value is None and source.data_type == "f":
                 raise InputError(
@@ -111,13 +105,23 @@ def _records(path: Path, shown: Any, formulas: Any) -> list[list[str]]:
                     "again."
                 )
         records.append([_text(cell) for cell in cells])
-    first_row = shown.min_row
-    first_column = shown.min_column
-    for area in shown.merged_cells.ranges:
-        column, top = area.min_col - first_column, area.min_row - first_row
-        for row in range(top + 1, area.max_row - first_row + 1):
-            records[row][column] = records[top][column]
-    return [[""] * len(records[0])] * (first_row - 1) + records if records else []
+    for merged in shown.merged_cells.ranges:
+        if merged.min_row > last_row or merged.min_col > last_column:
+            continue
+        for row in range(merged.min_row, min(merged.max_row, last_row)):
+            records[row][merged.min_col - 1] = records[merged.min_row - 1][merged.min_col - 1]
+    return records
+
+
+def _used(*sheets: Any) -> tuple[int, int]:
+    """Return the last row and column with a value: a format may reach to the end of the sheet."""
+    places = [
+        place
+        for sheet in sheets
+        for place, cell in getattr(sheet, "_cells", {}).items()
+        if cell.value is not None
+    ]
+    return max((row for row, _ in places), default=0), max((col for _, col in places), default=0)
 
 
 def _text(cell: Any) -> str:

@@ -52,6 +52,6 @@ def write_text(path: Path, text: str) -> None:
     """Write a file, whole or not at all. Raises InputError where that cannot be."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, text.encode())
+        write_atomically(path, text.encode("utf-8", "replace"))
     except OSError as exc:
         raise InputError(f"cannot write {path}: {exc.strerror}; choose another folder.") from exc
