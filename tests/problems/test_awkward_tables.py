@@ -177,6 +177,31 @@ GOOD = [
         [("Add 1, then 2.", "3"), ("Add 4, then 5.", "9")],
     ),
     Read(
+        "short-solutions.csv",
+        text(
+            "question,solution\nWhat is 2 + 2?,We add them and get 4.\n"
+            "What is 3 + 5?,We see that it is 8.\n"
+        ),
+        TWO,
+        "worked solutions from 'solution'",
+    ),
+    Read(
+        "choices.csv",
+        text("question,A,B,C,answer\nWhat is 2 + 2?,3,4,5,B\n"),
+        [("What is 2 + 2?", "B")],
+        "the choices in columns A, B, C are no part of the text",
+    ),
+    Read(
+        "half-a-character.jsonl",
+        b'{"question": "What is \\ud83d 2 + 2?", "answer": 4}',
+        [("What is \ud83d 2 + 2?", "4")],
+    ),
+    Read(
+        "wide.json",
+        json.dumps([{"question": q, "answer": a} for q, a in TWO]).encode("utf-16"),
+        TWO,
+    ),
+    Read(
         "joined.csv",
         text("question,answer\nWhat is 2 + 2?,4\nquestion,answer\nWhat is 3 + 5?,8\n"),
         TWO,
@@ -357,6 +382,11 @@ BAD = [
     ),
     Named("quoted.csv", text('"question,answer"\n"What is 2 + 2?,4"\n'), "in quotes as a whole"),
     Named("delimiter.csv", text("a;;b\n"), "no delimiter ';;'", Columns(delimiter=";;")),
+    Named(
+        "one-column.csv",
+        text("question\nWhat is 2?\nWhat is 3, or 4?\n"),
+        "line 3: 2 cells under 1",
+    ),
     Named("none.jsonl", b"", "is empty"),
     Named("header.csv", text("question,answer\n"), "holds no rows"),
     Named("zip.csv", book(ROWS), r"Excel workbook is one\); name it \.xlsx"),

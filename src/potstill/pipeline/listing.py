@@ -17,7 +17,7 @@ from potstill.pipeline.plan import splits_of
 from potstill.problems import Columns, describe, guess_source
 from potstill.records import ExclusionReason, Split
 from potstill.study.schema import Study, load_study
-from potstill.text import literal, shown
+from potstill.text import literal, plain, shown
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -53,7 +53,7 @@ def print_problems(
             console.print(_recorded(study, imported), highlight=False)
         return
     source = guess_source(file, columns)
-    console.print(f"[dim]Read as {source.source}: {literal(source.why)}[/dim]", highlight=False)
+    console.print(f"[dim]{literal(source.why)}.[/dim]", highlight=False)
     _print(problems_of_file(source), console, only_aside)
 
 
@@ -117,7 +117,7 @@ def _literal(text: str) -> str:
 def _plain(text: str) -> Any:
     from rich.text import Text
 
-    return Text(shown(" ".join(text.split())))
+    return Text(shown(plain(" ".join(text.split()))))
 
 
 def _listed(counts: Mapping[str, int]) -> str:

@@ -59,6 +59,9 @@ _GROUPS = {
 _MARKED = re.compile(r"\\boxed\b|####")
 _SEEN = 200
 _WORKED_CHARACTERS = 60
+_WORKED_WORDS = 5
+_WORD = re.compile(r"(?<![\\\w])[^\W\d_]{2,}")
+_CHOICES = {"a", "b", "c"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +99,7 @@ def guess_source(path: Path, said: Columns = _ALL_GUESSED) -> SourceConfig:
     if not path.exists():
         raise InputError(f"{path} does not exist; give a file or folder of problems.")
     if path.is_dir():
+        _refuse_columns(path, said)
         years = find_years(path)
         why = f"{path} holds {len(years)} YEAR.json files: read as the competition"
         return SourceConfig("competition", {"path": path}, why=why)
@@ -104,12 +108,21 @@ def guess_source(path: Path, said: Columns = _ALL_GUESSED) -> SourceConfig:
     except InputError as exc:
         raise InputError(str(exc).replace("is not a table;", "is no table of problems;")) from exc
     if path.suffix.lower() == ".json" and _is_year(path):
+        _refuse_columns(path, said)
         return SourceConfig(
             "competition",
             {"path": path},
             why=f"{path} is a JSON object: read as a competition year",
         )
     return _guess_table(path, said)
+
+
+def _refuse_columns(path: Path, said: Columns) -> None:
+    if said != _ALL_GUESSED:
+        raise InputError(
+            f"{path} is read as the competition's YEAR.json files, which have no columns to name; "
+            "leave those options out, or give a table."
+        )
 
 
 def _is_year(path: Path) -> bool:
@@ -167,6 +180,8 @@ def _guess_table(path: Path, said: Columns) -> SourceConfig:
             told += f", id from {id_column!r}"
     told += f", groups {', '.join(groups)}" if groups else ""
     told += f"; {repeated}" if repeated else ""
+    if {_plain(column) for column in columns} >= _CHOICES:
+        told += "; the choices in columns A, B, C are no part of the text: write them into it"
     return SourceConfig("table", options, why=f"{path} read as a table: {told}")
 
 
@@ -210,8 +225,11 @@ def _is_worked(name: str, rows: Iterable[Any]) -> bool:
     cells = [cell for cell in cells if cell]
     if not cells:
         return False
+    worded = sum(len(_WORD.findall(cell)) >= _WORKED_WORDS for cell in cells)
     marked = sum(_MARKED.search(cell) is not None and len(cell) > 30 for cell in cells)
-    return 2 * marked > len(cells) or median(map(len, cells)) > _WORKED_CHARACTERS
+    if max(2 * marked, 2 * worded) > len(cells):
+        return True
+    return median(map(len, cells)) > _WORKED_CHARACTERS
 
 
 def _not_found(

@@ -321,7 +321,8 @@ def _why_set_aside(raw: RawProblem, normal: str, seen: _Seen) -> tuple[Exclusion
     if _NOT_VISIBLE.match(body):
         return ExclusionReason.NOT_VISIBLE, raw.text.strip()
     if raw.gold is None and not raw.key.strip():
-        return ExclusionReason.NO_KEY, raw.where
+        unsaid = "its worked solution states no answer that could be read" if raw.solution else ""
+        return ExclusionReason.NO_KEY, ": ".join(filter(None, (raw.where, unsaid)))
     twin = seen.twin(normal)
     if twin is not None:
         twin_id, key = twin

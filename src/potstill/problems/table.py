@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from potstill.errors import InputError
 from potstill.problems.mending import Mended, decimal_points, mend, mend_key
@@ -56,12 +56,19 @@ class Options(TableColumns):
 
     path: Path = Field(description="The csv, tsv, jsonl, json, parquet or xlsx file.")
     delimiter: str = Field(
-        default="", max_length=1, description="What parts a csv's cells; seen from it where empty."
+        default="", description="What parts a csv's cells (or tab); seen from it where empty."
     )
     encoding: str = Field(
         default="", description="Of a csv or jsonl, such as cp1252; seen from it where empty."
     )
     sheet: str = Field(default="", description="The sheet of a workbook; its first where empty.")
+
+    @field_validator("delimiter")
+    @classmethod
+    def _one_character(cls, value: str) -> str:
+        if len(value) > 1 and value not in ("tab", "\\t"):
+            raise ValueError("a delimiter is one character, or tab")
+        return "\t" if len(value) > 1 else value
 
     @property
     def form(self) -> TableFormat:

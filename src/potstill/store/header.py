@@ -87,13 +87,23 @@ def _place(records: Sequence[Sequence[Any]]) -> int | None:
     if not filled:
         return None
     for i in filled[: _MOST_TITLES + 1]:
-        named = [str(cell).strip() for cell in records[i] if cell is not None and str(cell).strip()]
+        named = _filled(records[i])
         if len(named) < 2:
             continue
-        if i != filled[0] and not _are_names(named):
+        if i != filled[0] and not (_are_names(named) and _is_table(records[i + 1 :])):
             break
         return i
     return filled[0]
+
+
+def _is_table(records: Sequence[Sequence[Any]]) -> bool:
+    """Return whether most records hold two cells and more, as those beneath column names do."""
+    wide = [not is_blank(record) and len(_filled(record)) > 1 for record in records]
+    return 2 * sum(wide) > sum(not is_blank(record) for record in records)
+
+
+def _filled(record: Sequence[Any]) -> list[str]:
+    return [str(cell).strip() for cell in record if cell is not None and str(cell).strip()]
 
 
 def _are_names(cells: Sequence[str]) -> bool:

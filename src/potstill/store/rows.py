@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -205,7 +206,9 @@ def load_json(path: Path) -> Any:
     Raises InputError naming the file, the line and what is wrong.
     """
     try:
-        text = read_bytes(path, TABLE_BYTES).decode("utf-8-sig")
+        raw = read_bytes(path, TABLE_BYTES)
+        wide = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        text = raw.decode("utf-16" if wide else "utf-8-sig")
     except FileNotFoundError as exc:
         raise InputError(f"{path} does not exist; check the path.") from exc
     except UnicodeDecodeError as exc:
