@@ -111,8 +111,9 @@ def _solutions(problems: Sequence[Problem], source: SourceConfig) -> _Solutions:
     texts = {p.id: text for p, text in pairs}
     boxed, contradicting = [], []
     for (problem, text), verdict in zip(pairs, _graded(pairs, options.decimal), strict=True):
-        if boxed_values(text):
-            contradicting += [problem.id] if verdict.outcome is Outcome.WRONG else []
+        if boxes := [_letters(value) for value, _, _ in boxed_values(text)]:
+            other = _letters(_key_of(problem)) not in boxes
+            contradicting += [problem.id] if other and verdict.outcome is Outcome.WRONG else []
             continue
         whole = with_box(problem, text, verdict, options.decimal)
         if whole == text:
@@ -158,7 +159,7 @@ def with_box(problem: Problem, text: str, verdict: Verdict, decimal: str = "poin
 
     One that breaks off, or that ends in another answer than its key, is returned as it is.
     """
-    key = _value(alternatives(problem.gold_text)[0])
+    key = _key_of(problem)
     last = _pointed(text.splitlines()[-1], decimal) if text else ""
     says_key = _letters(key) in _letters(last)
     if verdict.outcome is Outcome.WRONG and not says_key:
@@ -167,9 +168,9 @@ def with_box(problem: Problem, text: str, verdict: Verdict, decimal: str = "poin
     return text if stops_short(body, answered=True) else f"{body}\n\\boxed{{{key}}}"
 
 
-def _value(key: str) -> str:
-    """Return a key without the signs that put it into mathematics."""
-    plain = key.strip().rstrip(".").strip()
+def _key_of(problem: Problem) -> str:
+    """Return the key, the first of several, without the signs that put it into mathematics."""
+    plain = alternatives(problem.gold_text)[0].strip().rstrip(".").strip()
     for opening, closing in (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]")):
         inside = plain[len(opening) : -len(closing)]
         if plain.startswith(opening) and plain.endswith(closing) and opening not in inside:
