@@ -12,7 +12,7 @@ from potstill.errors import InputError
 from potstill.grading.key_reading import KeyReader
 from potstill.problems import Imported, SourceConfig, guess_source, load_problems
 from potstill.problems.mending import decimal_points, looks_comma, mend, mend_key
-from potstill.records import ExclusionReason, NumberGold, Problem, TextGold
+from potstill.records import ExclusionReason, NumberGold, Outcome, Problem, TextGold
 
 READER = KeyReader()
 
@@ -255,6 +255,22 @@ def test_any_alternative_is_right_and_no_other() -> None:
     assert equal(key, "4/3").opinion.value == "DIFFERENT"
     assert READER.fault(Problem("a", "x?", TextGold('["N/A", "3"]'), "integer", "s", {})) == ""
     assert READER.fault(Problem("a", "x?", TextGold('["N/A", "?"]'), "integer", "s", {})) != ""
+
+
+def test_alternatives_hold_for_kinds_beyond_mathematics(tmp_path: Path) -> None:
+    from potstill.grading import grade
+
+    cases = (
+        ("exact", ["Köln", "Cologne"], "Cologne", "Bonn"),
+        ("choice", ["A", "C"], "C", "B"),
+        ("numeric", [1.5, 2.5], "2.5", "2"),
+    )
+    for kind, keys, right, wrong in cases:
+        row = {"problem": f"Which one ({kind})?", "answer": keys, "kind": kind}
+        (problem,) = bring_in(tmp_path, row, kind="kind").problems
+        assert grade(problem, right).outcome is Outcome.CORRECT
+        assert grade(problem, str(keys[0])).outcome is Outcome.CORRECT
+        assert grade(problem, wrong).outcome is Outcome.WRONG
 
 
 def test_real_keys_are_all_kept(data: Path) -> None:

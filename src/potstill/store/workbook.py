@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,15 @@ class WorkbookTable:
     notes: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Sheet:
+    """A sheet's cells as text, and the names of others that hold something."""
+
+    name: str
+    records: list[list[str]]
+    others: tuple[str, ...]
+
+
 def open_workbook(path: Path, sheet: str = "") -> WorkbookTable:
     """Return the table of a sheet: the one named, else the first that holds anything.
 
@@ -38,19 +48,16 @@ def open_workbook(path: Path, sheet: str = "") -> WorkbookTable:
     letters become ^{} and _{}. Raises InputError for a damaged workbook, a sheet that is not there,
     and a formula whose value was never kept.
     """
-    shown, formulas = _load(path)
-    filled = [name for name in shown.sheetnames if _used(shown[name], formulas[name])[0]]
-    if not filled:
-        raise InputError(f"{path} is empty; give a table with a line of column names.")
-    if sheet and sheet not in shown.sheetnames:
-        raise InputError(f"{path} has no sheet {sheet!r}{nearest(sheet, shown.sheetnames)}.")
-    name = sheet or filled[0]
-    records = _records(path, shown[name], formulas[name])
+    status = path.stat()
+    found = _read(path.absolute(), sheet, status.st_mtime_ns, status.st_size)
+    records = found.records
     header = header_of(path, records[:60])
     notes = list(header.notes)
-    if len(filled) > 1 and not sheet:
-        others = ", ".join(repr(other) for other in filled[1:6])
-        notes.append(f"{path.name}: the sheet {name!r} is read and not {others}; say sheet: NAME")
+    if found.others:
+        others = ", ".join(map(repr, found.others))
+        notes.append(
+            f"{path.name}: the sheet {found.name!r} is read and not {others}; say sheet: NAME"
+        )
 
     def rows() -> Iterator[tuple[int, dict[str, Any]]]:
         for number, cells in enumerate(records[header.at + 1 :], header.at + 2):
@@ -58,6 +65,21 @@ def open_workbook(path: Path, sheet: str = "") -> WorkbookTable:
                 yield number, header.row(cells, f"{path} row {number}")
 
     return WorkbookTable(header.columns, rows(), tuple(notes))
+
+
+@lru_cache(maxsize=2)
+def _read(path: Path, sheet: str, changed_ns: int, size: int) -> _Sheet:
+    """Return a sheet's records; a workbook that did not change is not read again."""
+    del changed_ns, size
+    shown, formulas = _load(path)
+    filled = [name for name in shown.sheetnames if _used(shown[name], formulas[name])[0]]
+    if not filled:
+        raise InputError(f"{path} is empty; give a table with a line of column names.")
+    if sheet and sheet not in shown.sheetnames:
+        raise InputError(f"{path} has no sheet {sheet!r}{nearest(sheet, shown.sheetnames)}.")
+    name = sheet or filled[0]
+    others = () if sheet else tuple(filled[1:6])
+    return _Sheet(name, _records(path, shown[name], formulas[name]), others)
 
 
 def _load(path: Path) -> tuple[Any, Any]:
