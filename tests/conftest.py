@@ -33,7 +33,13 @@ SLOW = (
     *("report/test_figures.py", "solvers/test_api_faults.py", "solvers/test_api_kills.py"),
     *("solvers/test_shared_prefix.py", "solvers/test_torch.py", "test_cli.py", "test_compare.py"),
     *("test_corpus_kills.py", "test_doctor.py", "test_faults.py", "test_gap.py"),
-    *("test_inspect.py", "test_pipeline.py", "test_pipeline_mlx.py", "test_reproducibility.py"),
+    *(
+        "test_inspect.py",
+        "test_own_table.py",
+        "test_pipeline.py",
+        "test_pipeline_mlx.py",
+        "test_reproducibility.py",
+    ),
     *("test_secrets.py", "test_security.py", "test_untrusted.py"),
 )
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")

@@ -145,6 +145,7 @@ class ExclusionReason(StrEnum):
     NO_TEXT = "no text"
     NOT_VISIBLE = "text not visible"
     NO_KEY = "no key"
+    BAD_KEY = "key cannot be read"
     DUPLICATE = "duplicate"
 
 

@@ -10,6 +10,7 @@ import sys
 import threading
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -23,10 +24,11 @@ TUTORIAL = DOCS / "tutorial.md"
 OTHERS = [page for page in pages() if page != TUTORIAL]
 README = DOCS.parent / "README.md"
 # The study that potstill init writes, as it is run here: every stage, fewer problems and steps.
+FEW_STEPS = {"preset": "pocket", "iterations": 6, "validate_every": 3}
 SMALL = {
     "problems": [{"source": "pocket", "train": 30, "valid": 8, "heldout": 16}],
     "levels": ["R3"],
-    "training": {"preset": "pocket", "iterations": 6, "validate_every": 3},
+    "training": FEW_STEPS,
 }
 
 
@@ -108,7 +110,8 @@ def run(command: str, place: Path, where: str) -> None:
     code = run_potstill(words[1:], place)
     assert code == 0, f"{where}: {command} ended with {code}"
     if words[1] == "init":
-        make_small(place / words[2] / "study.yaml")
+        changes = {"training": FEW_STEPS} if "--from" in words else SMALL
+        make_small(place / words[2] / "study.yaml", changes)
 
 
 def run_potstill(words: list[str], place: Path) -> int:
@@ -125,9 +128,9 @@ def run_potstill(words: list[str], place: Path) -> int:
     return 0
 
 
-def make_small(study: Path) -> None:
+def make_small(study: Path, changes: dict[str, Any]) -> None:
     raw = yaml.safe_load(study.read_text(encoding="utf-8"))
-    study.write_text(yaml.safe_dump(raw | SMALL), encoding="utf-8")
+    study.write_text(yaml.safe_dump(raw | changes), encoding="utf-8")
 
 
 def serve(command: str, place: Path, where: str) -> None:

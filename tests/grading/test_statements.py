@@ -143,6 +143,29 @@ def test_every_rendering_of_an_answer_is_read_as_that_answer(
         assert wrong.outcome is not Outcome.CORRECT, (text, other)
 
 
+TICKETS = "Five tickets cost 445 euros. What does one ticket cost?"
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "outcome"),
+    [
+        ("5x = 445, so x = 89.", "$89$", Outcome.CORRECT),
+        ("$5x = 445$, so $x = 89$.", "$89$", Outcome.CORRECT),
+        ("Let x be the price. Then 5x = 445, thus x = 89", "89", Outcome.CORRECT),
+        ("5x = 445, so x = 89.", "445", Outcome.WRONG),
+        # another unknown, a second value and what goes on leave it open
+        ("5x = 445, so y = 89.", "89", Outcome.UNDECIDED),
+        ("5x = 445, so x = 89 or x = 88.", "89", Outcome.UNDECIDED),
+    ],
+)
+def test_an_equation_that_is_solved_in_its_sentence_states_its_solution(
+    text: str, key: str, outcome: Outcome
+) -> None:
+    assert grade(Problem("p", TICKETS, TextGold(key), "integer", "test"), text).outcome is outcome
+    solved = Problem("p", "Solve 2y + 6 = 0 for y.", TextGold("-3"), "integer", "test")
+    assert grade(solved, "2y + 6 = 0, hence y = -3.").outcome is Outcome.CORRECT
+
+
 QUESTION = "A shop has 84 hats and sells 28 of them in May. How many hats are left in June?"
 
 

@@ -108,10 +108,19 @@ def test_what_is_wrong_is_named(tmp_path: Path) -> None:
     garbage = tmp_path / "garbage.parquet"
     garbage.write_bytes(b"no parquet")
     refuse("not a Parquet file", lambda: grade_table(garbage, gold="k", response="s"))
-    latin = tmp_path / "latin.csv"
-    latin.write_bytes("key,said\nü,1\n".encode("latin-1"))
-    refuse("latin.csv", lambda: grade_table(latin, gold="key", response="said", out=out))
+    damaged = tmp_path / "damaged.csv"
+    damaged.write_bytes(b"key,said\n\x81,1\n")
+    refuse("damaged.csv", lambda: grade_table(damaged, gold="key", response="said", out=out))
     assert not out.exists()
+
+
+def test_a_table_as_a_spreadsheet_writes_it_is_graded(tmp_path: Path) -> None:
+    path, out = tmp_path / "in.csv", tmp_path / "out.jsonl"
+    path.write_bytes(
+        "sep=;\r\nkey;said;;\r\n4;größer: \\boxed{4};;\r\n;;;\r\n5;6;;".encode("cp1252")
+    )
+    counts = grade_table(path, gold="key", response="said", out=out, workers=1)
+    assert counts == {"CORRECT": 1, "WRONG": 1}
 
 
 def test_numbers_and_missing_cells(tmp_path: Path) -> None:

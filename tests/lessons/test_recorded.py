@@ -15,6 +15,7 @@ from potstill.errors import InputError
 from potstill.lessons.quality import Gate, GateOptions
 from potstill.lessons.recorded import (
     Options,
+    RecordedTally,
     Unmatched,
     inversions,
     inverted_problems,
@@ -125,6 +126,28 @@ def test_what_is_wrong_with_a_file_is_said(tmp_path: Path, columns: Path) -> Non
         read(PROBLEMS, {"path": columns, "levels": {"R2": "long"}})
     with pytest.raises(ValidationError, match="names no level"):
         read(PROBLEMS, {"path": columns, "levels": {}, "question": "question"})
+
+
+def test_what_is_kept_and_what_is_left_out_is_counted_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "levels.jsonl"
+    texts = {
+        "a": "2 + 2 is 4, which we see by counting. \\boxed{4}",
+        "b": "2 + 2 is 5, which we see by counting. \\boxed{5}",
+        "c": "",
+        "d": "2 + 2 is what we get by counting, and so the",
+        "e": "2 + 2 is 4, which we see by counting. \\boxed{4}",
+    }
+    rows = [json.dumps({"id": i, "text": text}) for i, text in texts.items()]
+    path.write_text("\n".join(rows), encoding="utf-8")
+    taught = [problem(i, f"What is 2 + 2, said {i} times?", "4") for i in "abcd"]
+    recorded = read(taught, {"path": path, "levels": {"R1": "text"}, "id": ["id"]})
+    tally = RecordedTally()
+    for found in (*recorded.unmatched, *recorded.lessons):
+        tally.add(found)
+    assert tally.line() == (
+        "recorded levels: 1 of 4 kept (1 with a wrong answer, 1 blank, 1 cut off); 1 more belong "
+        "to no problem that is taught (held out, excluded, unknown, or a second text)"
+    )
 
 
 def test_real_record_shows_its_inversions_cuts_and_leaks(data: Path) -> None:

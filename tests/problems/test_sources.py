@@ -136,7 +136,7 @@ def test_table_names_the_missing_column_the_nearest_and_those_that_are_there(
         ("t.csv", b"problem,problem\na,b\n", "names the column 'problem' twice"),
         ("t.csv", b"", "is empty"),
         ("t.csv", b"problem,answer\n", "holds no rows"),
-        ("t.csv", b"problem,answer\n\xff\xfe,1\n", "not UTF-8"),
+        ("t.csv", b"problem,answer\n\x81\x8d,1\n", "not UTF-8"),
         ("t.parquet", b"PAR1 nothing", "is not a Parquet file, or not a whole one"),
         ("t.txt", b"x", "is not a table"),
     ],

@@ -13,15 +13,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from potstill.grading.maths.kinds import infer_kind
 from potstill.lessons.ladder import count_words, spec_of
 from potstill.pipeline.context import Unfinished
 from potstill.pipeline.estimate import R1_CHARS
+from potstill.pipeline.intake import problems_of_study
 from potstill.pipeline.outputs import Made
 from potstill.pipeline.plan import splits_of
 from potstill.pipeline.run import Run, open_run, read_lessons, with_controls
 from potstill.pipeline.students import plan_grid
-from potstill.problems import load_problems
 from potstill.progress import Progress, quiet
 from potstill.records import Lesson, Split
 from potstill.study.schema import Study
@@ -185,7 +184,7 @@ def _stand_ins(study: Study, stack: ExitStack) -> tuple[Run, Made]:
     place = stack.enter_context(tempfile.TemporaryDirectory(prefix="potstill-dry-run-"))
     run = open_run(study, Path(place), quiet, stack)
     made = Made(study)
-    made.problems = load_problems(study.problems, infer=infer_kind).problems
+    made.problems = problems_of_study(study).problems
     made.splits = splits_of(study, made.problems)
     taught = made.in_split(Split.TRAIN, Split.VALID)
     chosen = {}

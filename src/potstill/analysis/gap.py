@@ -13,17 +13,16 @@ from typing import TYPE_CHECKING, Any
 from potstill import evaluation
 from potstill.chat import Ask, render_messages
 from potstill.errors import InputError
-from potstill.grading.maths.kinds import infer_kind
 from potstill.pipeline.asking import teacher_condition
 from potstill.pipeline.assemble import answered, scored_groups
 from potstill.pipeline.context import Unfinished
 from potstill.pipeline.directory import StudyDirectory
 from potstill.pipeline.estimate import Estimate, PlannedCalls, estimate
+from potstill.pipeline.intake import problems_of_study
 from potstill.pipeline.outputs import Answers
 from potstill.pipeline.plan import model_of, print_calls, splits_of
 from potstill.pipeline.rating import rate
 from potstill.pipeline.run import Run, evaluate, open_run, read_stages
-from potstill.problems import load_problems
 from potstill.progress import TerminalProgress, quiet
 from potstill.records import Finish, Problem, Role, Split
 from potstill.report.gaps import Gaps, gap_sentences, gaps_everywhere
@@ -171,7 +170,7 @@ def sample_gaps(
 
 def print_price(study: Study, directory: Path, sample: Sample, console: Console) -> None:
     """Print what asking the sample will take and cost. Sends and writes nothing."""
-    problems = load_problems(study.problems, infer=infer_kind).problems
+    problems = problems_of_study(study).problems
     drawn, of = _draw(problems, splits_of(study, problems), sample)
     console.print(f"{of}.", highlight=False)
     with ExitStack() as stack:

@@ -8,7 +8,16 @@ from typing import Annotated
 
 import typer
 
-from potstill.cli.options import terminal
+from potstill.cli.options import (
+    DecimalSign,
+    Delimiter,
+    EncodingName,
+    KeyColumn,
+    SheetName,
+    SolutionColumn,
+    TextColumn,
+    terminal,
+)
 
 __all__ = ["DATA"]
 
@@ -18,11 +27,20 @@ def problems(
         Path, typer.Argument(help="A study file, a data file or a folder of problems.")
     ],
     aside: Annotated[bool, typer.Option("--aside", help="Only those set aside.")] = False,
+    text: TextColumn = "",
+    key: KeyColumn = "",
+    solution: SolutionColumn = "",
+    delimiter: Delimiter = "",
+    encoding: EncodingName = "",
+    sheet: SheetName = "",
+    decimal: DecimalSign = "",
 ) -> None:
     """Show every problem, its inferred answer kind, and why any is set aside. Asks no model."""
-    from potstill.pipeline.plan import print_problems
+    from potstill.pipeline.listing import print_problems
+    from potstill.problems import Columns
 
-    print_problems(file, terminal(), only_aside=aside)
+    columns = Columns(text, key, solution, delimiter, encoding, sheet, decimal)
+    print_problems(file, terminal(), only_aside=aside, columns=columns)
 
 
 def overlap(
@@ -42,7 +60,7 @@ def overlap(
 
 
 def grade(
-    file: Annotated[Path, typer.Argument(help="A csv, jsonl or parquet file of answers.")],
+    file: Annotated[Path, typer.Argument(help="A csv, xlsx, jsonl or parquet file of answers.")],
     gold: Annotated[str, typer.Option(help="The column of keys.")],
     response: Annotated[str, typer.Option(help="The column of responses.")],
     out: Annotated[str, typer.Option(help="Where the rows go: csv, jsonl, parquet, or -.")],
@@ -61,6 +79,7 @@ def grade(
     from contextlib import ExitStack
 
     from potstill.grading import grade_table
+    from potstill.store.rows import table_notes
 
     with ExitStack() as stack:
         asked = None
@@ -81,6 +100,8 @@ def grade(
             judge=asked,
             out=out,
         )
+    for note in table_notes(file):
+        print(note, file=sys.stderr)
     listed = ", ".join(f"{n:,} {name}" for name, n in counts.most_common())
     # standard output holds the rows where --out is -
     print(

@@ -12,7 +12,20 @@ import typer
 from potstill.cli.checks import CHECKS
 from potstill.cli.data import DATA
 from potstill.cli.deploy import DEPLOY
-from potstill.cli.options import JsonFile, OtherStudyDir, StudyDir, StudyFile, terminal
+from potstill.cli.options import (
+    DecimalSign,
+    Delimiter,
+    EncodingName,
+    JsonFile,
+    KeyColumn,
+    OtherStudyDir,
+    SheetName,
+    SolutionColumn,
+    StudyDir,
+    StudyFile,
+    TextColumn,
+    terminal,
+)
 
 if TYPE_CHECKING:
     from potstill.study.schema import Study
@@ -101,12 +114,47 @@ def potstill(
 @app.command()
 def init(
     name: Annotated[str, typer.Argument(help="The study's name; NAME/study.yaml is written.")],
+    from_: Annotated[
+        Path | None,
+        typer.Option("--from", help="A table of your own problems: a study of it is written."),
+    ] = None,
+    text: TextColumn = "",
+    key: KeyColumn = "",
+    solution: SolutionColumn = "",
+    delimiter: Delimiter = "",
+    encoding: EncodingName = "",
+    sheet: SheetName = "",
+    decimal: DecimalSign = "",
 ) -> None:
-    """Write a commented study file that runs as it is, offline, and is ready to be changed."""
-    from potstill.study.templates import write_study
+    """Write a commented study file that runs as it is, offline, and is ready to be changed.
 
-    path = write_study(name, Path.cwd())
-    terminal().print(f"Wrote {path}. Read it, change it, then: potstill run {path}")
+    With --from, the study is of that table (csv, xlsx, jsonl, json or parquet): its columns are
+    guessed, and worked solutions become the lessons, so that no API key is needed.
+    """
+    from potstill.problems import Columns
+
+    columns = Columns(text, key, solution, delimiter, encoding, sheet, decimal)
+    if from_ is None:
+        from potstill.errors import InputError
+        from potstill.study.templates import write_study
+
+        if columns != Columns():
+            raise InputError("columns are those of a table; name it with --from FILE.")
+        path = write_study(name, Path.cwd())
+        terminal().print(f"Wrote {path}. Read it, change it, then: potstill run {path}")
+        return
+    from potstill.pipeline.own_table import start_study
+    from potstill.text import literal
+
+    started = start_study(name, Path.cwd(), from_, columns)
+    console = terminal()
+    for line in started.said:
+        console.print(literal(line), highlight=False)
+    where = started.path.relative_to(Path.cwd())
+    console.print(
+        f"Wrote {where} and problems.csv beside it. Look at it, then: potstill run {where}",
+        highlight=False,
+    )
 
 
 @app.command()

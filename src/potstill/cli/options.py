@@ -14,11 +14,18 @@ if TYPE_CHECKING:
 __all__ = [
     "BasePath",
     "BestStudent",
+    "DecimalSign",
+    "Delimiter",
+    "EncodingName",
     "EngineName",
     "JsonFile",
+    "KeyColumn",
     "OtherStudyDir",
+    "SheetName",
+    "SolutionColumn",
     "StudyDir",
     "StudyFile",
+    "TextColumn",
     "say_loading",
     "terminal",
 ]
@@ -56,6 +63,20 @@ BestStudent = Annotated[
 ]
 EngineName = Annotated[str, typer.Option(help="auto, transformers, mlx or llama.")]
 BasePath = Annotated[str, typer.Option(help="Where the base model is, if it has moved.")]
+
+TextColumn = Annotated[str, typer.Option("--text", help="The column of problems, if not guessed.")]
+KeyColumn = Annotated[str, typer.Option("--key", help="The column of keys, if not guessed.")]
+SolutionColumn = Annotated[
+    str, typer.Option("--solution", help="The column of worked solutions, if not guessed.")
+]
+Delimiter = Annotated[
+    str, typer.Option("--delimiter", help="What parts a csv's cells: ';', ',' or tab.")
+]
+EncodingName = Annotated[str, typer.Option("--encoding", help="Of a csv, such as cp1252.")]
+SheetName = Annotated[str, typer.Option("--sheet", help="The sheet of a workbook.")]
+DecimalSign = Annotated[
+    str, typer.Option("--decimal", help="comma, where keys are written 1.234,5.")
+]
 
 
 def say_loading(what: str) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from potstill.errors import InputError
-from potstill.grading.maths.kinds import infer_kind
-from potstill.problems import Imported, guess_source, load_problems
+from potstill.pipeline.intake import problems_of_file, problems_of_study
+from potstill.problems import Imported, guess_source
 from potstill.problems.overlap.find import find_pairs
 from potstill.problems.overlap.pairs import Pair
 from potstill.records import ExclusionReason, Problem
@@ -49,8 +49,8 @@ def _load(path: Path) -> Imported:
     from potstill.study.schema import load_study
 
     if path.suffix in (".yaml", ".yml"):
-        return load_problems(load_study(path).problems, infer=infer_kind)
-    return load_problems([guess_source(path)], infer=infer_kind)
+        return problems_of_study(load_study(path))
+    return problems_of_file(guess_source(path))
 
 
 def _print_pair(pair: Pair, a: Problem, b: Problem, console: Console) -> None:

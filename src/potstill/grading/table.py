@@ -21,13 +21,14 @@ from potstill.grading.plugins import check_kind
 from potstill.grading.pool import GradingPool
 from potstill.records import Finish, Problem, Response, TextGold, Verdict
 from potstill.store.atomic import whole_file
-from potstill.store.rows import parquet_rows
-from potstill.store.untrusted import LINE_CHARACTERS, lines_of, parse_json
+from potstill.store.rows import open_table, parquet_rows
+from potstill.store.untrusted import lines_of, parse_json
 
 __all__ = ["ADDED", "grade_table"]
 
 ADDED = ("outcome", "extracted", "rule", "decided_by", "form", "cause", "why")
 FORMATS = (".csv", ".jsonl", ".parquet")
+SPREADSHEETS = (".csv", ".tsv", ".xlsx", ".xlsm")
 CHUNK = 2_000
 
 
@@ -45,7 +46,7 @@ def grade_table(
     limit_s: float = 5.0,
     memory_mb: int = 512,
 ) -> Counter[str]:
-    """Return the counts of outcomes of a csv, jsonl or parquet file; its rows, graded, go to
+    """Return the counts of outcomes of a csv, xlsx, jsonl or parquet file; its rows, graded, go to
     ``out``.
 
     ``gold``, ``response``, ``problem`` and ``id`` name columns; ``kind`` is an answer kind for
@@ -155,39 +156,12 @@ def _read(path: Path) -> tuple[list[str], Iterator[tuple[int, dict[str, Any]]]]:
     """Return the column names of a file and its numbered rows."""
     if not path.is_file():
         raise InputError(f"There is no file {path}; check the name and the folder you are in.")
-    match _ending(path):
-        case ".csv":
-            return _read_csv(path)
-        case ".jsonl":
-            return _read_jsonl(path)
-        case _:
-            return _read_parquet(path)
-
-
-def _read_csv(path: Path) -> tuple[list[str], Iterator[tuple[int, dict[str, Any]]]]:
-    # Traces are longer than the csv module's default of 128 KB a field.
-    csv.field_size_limit(LINE_CHARACTERS)
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        try:
-            header = next(csv.reader(file), [])
-        except (UnicodeDecodeError, csv.Error) as error:
-            raise InputError(f"{path} is not readable as UTF-8 CSV: {error}.") from error
-
-    def rows() -> Iterator[tuple[int, dict[str, Any]]]:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, restkey="", restval="")
-            try:
-                for number, row in enumerate(reader, 1):
-                    if "" in row and "" not in header:
-                        raise InputError(
-                            f"{path}, line {reader.line_num}, has more cells than the header; "
-                            "quote the cell that holds a comma."
-                        )
-                    yield number, dict(row)
-            except (UnicodeDecodeError, csv.Error) as error:
-                raise InputError(f"{path}, line {reader.line_num}: {error}.") from error
-
-    return header, rows()
+    ending = path.suffix.lower()
+    if ending in SPREADSHEETS:
+        table = open_table(path)
+        rows = ((number, dict(row)) for number, (_, row) in enumerate(table.rows, 1))
+        return list(table.columns), rows
+    return _read_jsonl(path) if _ending(path) == ".jsonl" else _read_parquet(path)
 
 
 def _read_jsonl(path: Path) -> tuple[list[str], Iterator[tuple[int, dict[str, Any]]]]:

@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from potstill.errors import InputError
 from potstill.lessons.condense import GradePairs
 from potstill.lessons.ladder import count_words
-from potstill.lessons.quality import GateOptions, check
+from potstill.lessons.quality import Gate, GateOptions, check
 from potstill.problems.raw import normalise, text_key
 from potstill.records import Finish, Lesson, Level, Problem, Response, Verdict
 from potstill.store.rows import as_text, column, read_rows
@@ -31,6 +31,7 @@ __all__ = [
     "Inversion",
     "Options",
     "RecordedFile",
+    "RecordedTally",
     "Unmatched",
     "inversions",
     "inverted_problems",
@@ -92,6 +93,51 @@ class Inversion:
     level: str
     longer: int
     of: int
+
+
+# Why a lesson was left out, in the order in which one of several reasons is told.
+_REASONS = (
+    (Gate.BLANK, "blank"),
+    (Gate.CUT, "cut off"),
+    (Gate.NO_ANSWER, "without an answer"),
+    (Gate.WRONG, "with a wrong answer"),
+    (Gate.UNDECIDED, "with an answer that could not be decided"),
+)
+
+
+class RecordedTally:
+    """Counts what :func:`read_recorded` yields: lessons kept, left out by reason, and unmatched."""
+
+    def __init__(self) -> None:
+        self._kept = 0
+        self._left_out: Counter[str] = Counter()
+        self._unmatched = 0
+
+    def add(self, found: Lesson | Unmatched) -> None:
+        """Count one text."""
+        if isinstance(found, Unmatched):
+            self._unmatched += 1
+        elif found.flags:
+            self._left_out[_reason(found.flags)] += 1
+        else:
+            self._kept += 1
+
+    def line(self) -> str:
+        """Return the counts in one line; those of the texts that were matched add up."""
+        total = self._kept + self._left_out.total()
+        why = ", ".join(f"{count:,} {reason}" for reason, count in self._left_out.most_common())
+        line = f"recorded levels: {self._kept:,} of {total:,} kept" + (f" ({why})" if why else "")
+        if self._unmatched:
+            line += (
+                f"; {self._unmatched:,} more belong to no problem that is taught (held out, "
+                "excluded, unknown, or a second text)"
+            )
+        return line
+
+
+def _reason(flags: Sequence[str]) -> str:
+    told = next((told for gate, told in _REASONS if gate.value in flags), "")
+    return told or str(flags[0])
 
 
 def read_recorded(

@@ -9,24 +9,22 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from potstill.grading.maths.kinds import infer_kind
 from potstill.ledger.ledger import Ledger
 from potstill.pipeline.agents import key_there
 from potstill.pipeline.estimate import Estimate, PlannedCalls, estimate, thinks
+from potstill.pipeline.intake import problems_of_study
 from potstill.pipeline.preflight import (
     base_out_of_reach,
     check_base_of,
     check_problems,
     check_study,
-    refuse_unknown_kinds,
 )
 from potstill.plugins import SOLVERS, SOURCES
-from potstill.problems import describe, guess_source, load_problems
 from potstill.problems.overlap.find import find_pairs
 from potstill.problems.split import split
 from potstill.records import Problem, Split
 from potstill.study.schema import Study, load_options, load_study, read_study
-from potstill.text import literal, shown
+from potstill.text import literal
 from potstill.training.recipe import PRESETS
 
 if TYPE_CHECKING:
@@ -42,7 +40,6 @@ __all__ = [
     "planned_calls",
     "print_calls",
     "print_plan",
-    "print_problems",
     "settings",
     "splits_of",
 ]
@@ -147,7 +144,7 @@ def print_plan(
     """
     study = load_study(path)
     check_study(study, on=on)
-    imported = load_problems(study.problems, infer=infer_kind)
+    imported = problems_of_study(study)
     check_problems(study, imported.problems)
     warnings: tuple[str, ...]
     if base_out_of_reach(study):
@@ -162,6 +159,8 @@ def print_plan(
         + f"; {len(imported.excluded):,} set aside"
         + (f" ({', '.join(f'{n} {why}' for why, n in reasons.items())})" if reasons else "")
     )
+    for note in imported.notes:
+        console.print(literal(note), highlight=False)
     variants = [*study.variants, *(["mix"] if study.mix else [])]
     grid = f"{_several(variants, 'variant')} ({', '.join(variants)})"
     total = _several([*product(variants, study.seeds)], "student")
@@ -255,43 +254,6 @@ def print_calls(study: Study, rows: list[Estimate], console: Console) -> None:
         console.print(f"The budget for all runs together: ${study.budget_usd:,.2f}.")
 
 
-def print_problems(file: Path, console: Console, *, only_aside: bool) -> None:
-    """Print every problem of a study file or a data file, and those set aside."""
-    from rich.table import Table
-
-    if file.suffix in (".yaml", ".yml"):
-        imported = load_problems(load_study(file).problems, infer=infer_kind)
-    else:
-        source = guess_source(file)
-        console.print(f"[dim]Read as {source.source}: {literal(source.why)}[/dim]", highlight=False)
-        imported = load_problems([source], infer=infer_kind)
-    refuse_unknown_kinds(imported.problems)
-    rows = [row for row in describe(imported) if row.reason or not only_aside]
-    table = Table(box=None, pad_edge=False, expand=True)
-    table.add_column("id", overflow="ellipsis", no_wrap=True, ratio=2)
-    table.add_column("kind", no_wrap=True, width=11)
-    table.add_column("key", overflow="ellipsis", no_wrap=True, width=14)
-    table.add_column("problem", overflow="ellipsis", no_wrap=True, ratio=3)
-    for row in rows:
-        text = " ".join(row.text.split())
-        if row.reason:
-            why = row.reason + (f": {row.detail}" if row.detail else "")
-            table.add_row(_plain(row.id), "set aside", _plain(row.key), _plain(why), style="yellow")
-        else:
-            table.add_row(_plain(row.id), _plain(row.kind), _plain(row.key), _plain(text))
-    console.print(table)
-    kinds = Counter(row.kind for row in describe(imported) if not row.reason)
-    reasons = Counter(item.reason.value for item in imported.excluded)
-    console.print(f"\n{len(imported.problems):,} problems by kind: {literal(_listed(kinds))}")
-    console.print(f"{len(imported.excluded):,} set aside: {_listed(reasons) or 'none'}")
-
-
-def _plain(text: str) -> Any:
-    from rich.text import Text
-
-    return Text(shown(" ".join(text.split())))
-
-
 def _short(tokens: int) -> str:
     for size, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
         if tokens >= size:
@@ -305,11 +267,6 @@ def _range(low: str, high: str, between: str = "–") -> str:
 
 def _several(items: Sequence[object], noun: str) -> str:
     return f"{len(items)} {noun}" + ("s" if len(items) != 1 else "")
-
-
-def _listed(counts: Mapping[str, int]) -> str:
-    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return ", ".join(f"{count:,} {name}" for name, count in ordered)
 
 
 def model_of(agent: Any) -> str:

@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING, Any
 from potstill.errors import InputError
 from potstill.grading import Rulings, verify
 from potstill.grading.causes import with_cause
-from potstill.grading.maths.kinds import infer_kind
 from potstill.lessons.condense import condense
 from potstill.lessons.ladder import LADDER
-from potstill.lessons.recorded import Unmatched, read_recorded
+from potstill.lessons.recorded import RecordedTally, Unmatched, read_recorded
 from potstill.lessons.select import select
 from potstill.pipeline.context import VERSION, Context, agent_identity, fingerprint
+from potstill.pipeline.intake import read_study_problems
 from potstill.pipeline.outputs import Answers
-from potstill.problems import read_problems
 from potstill.problems.overlap.find import find_pairs
 from potstill.problems.overlap.pairs import Pair
 from potstill.problems.split import split
@@ -85,7 +84,7 @@ def bring_in(context: Context) -> tuple[Sequence[Problem], Sequence[Excluded]]:
 
     def make(out: Filling) -> None:
         with context.progress.stage("problems", None, "problems") as bar:
-            for found in read_problems(context.study.problems, infer=infer_kind):
+            for found in read_study_problems(context.study, context.progress.note):
                 out.add("problems" if isinstance(found, Problem) else "set_aside", found)
                 bar.advance()
 
@@ -249,8 +248,12 @@ def make_lessons(
     )
 
     def make(out: Filling) -> None:
+        tally = RecordedTally()
         for found in _lessons(context, agents, graders, models, parents, problems):
             out.add("lessons" if isinstance(found, Lesson) else "unmatched", found)
+            tally.add(found)
+        if study.recorded:
+            context.progress.note(tally.line())
 
     context.cell(cell, "condense", {"lessons": Lesson, "unmatched": Unmatched}, make)
     lessons = context.store.rows(cell, "lessons", Lesson)

@@ -1,6 +1,6 @@
 """Bringing problems in: every source through one door, nothing dropped in silence."""
 
-from potstill.problems.guess import guess_source
+from potstill.problems.guess import Columns, guess_source
 from potstill.problems.intake import (
     Imported,
     ProblemRow,
@@ -12,6 +12,7 @@ from potstill.problems.intake import (
 from potstill.problems.raw import RawProblem, SourceOptions, normalise
 
 __all__ = [
+    "Columns",
     "Imported",
     "ProblemRow",
     "RawProblem",

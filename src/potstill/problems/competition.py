@@ -16,7 +16,8 @@ from pydantic import Field
 from potstill.errors import InputError
 from potstill.plugins import nearest
 from potstill.problems.raw import RawProblem, SourceOptions
-from potstill.store.rows import as_text, load_json
+from potstill.problems.table import key_of, text_of
+from potstill.store.rows import load_json
 
 __all__ = ["Options", "find_years", "read"]
 
@@ -102,15 +103,16 @@ def _read_year(path: Path, year: str) -> Iterator[RawProblem]:
             fields = _object(entry, where)
             if "question" not in fields:
                 raise InputError(f"{where} has no field 'question'; expected {_SHAPE}.")
-            text, key = fields["question"], fields.get("answer")
-            for name, value in (("question", text), ("answer", key)):
-                if isinstance(value, dict | list):
-                    raise InputError(f"{where}: {name} is not text; expected {_SHAPE}.")
+            if isinstance(fields["question"], dict | list):
+                raise InputError(f"{where}: question is not text; expected {_SHAPE}.")
+            text = text_of(fields, "question", where)
+            key = key_of({"answer": None, **fields}, "answer", where)
             yield RawProblem(
                 id=f"{year}/{section}/{question_id}",
-                text=as_text(text),
-                key=as_text(key),
+                text=text.text,
+                key=key.text,
                 source="competition",
+                mended=(*text.what, *key.what),
                 groups={"year": year, "section": section},
             )
 

@@ -1,81 +1,280 @@
-"""What a file or folder of problems is, from its names and columns alone."""
+"""What a file or folder of problems is, from its names, columns and first rows alone."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from statistics import median
+from typing import Any
 
 from potstill.errors import InputError
+from potstill.plugins import nearest
 from potstill.problems.competition import find_years
 from potstill.problems.intake import SourceConfig
-from potstill.store.rows import SUFFIXES, as_text, load_json, read_columns, read_rows
+from potstill.store.rows import Table, TableFormat, as_text, load_json, open_table, refuse_no_table
 
-__all__ = ["guess_source"]
+__all__ = ["Columns", "guess_source"]
 
-_TEXT = ("problem", "question", "text", "prompt", "input", "query", "instruction")
-_KEY = ("answer", "key", "gold", "true_answer", "final_answer", "target", "label", "solution")
-_ID = ("id", "unique_id", "problem_id", "question_id", "uid")
-_GROUPS = ("year", "section", "subject", "level", "difficulty", "topic", "type", "category")
+_TEXT = (
+    *("problem", "question", "text", "prompt", "input", "query", "instruction"),
+    *("problem text", "question text", "problem statement", "statement", "exercise", "task"),
+    *("frage", "aufgabe", "aufgabenstellung", "fragestellung", "aufgabentext"),
+    *("énoncé", "enonce", "exercice", "pregunta", "enunciado", "problema", "ejercicio"),
+    *("domanda", "testo", "esercizio", "pergunta", "questão", "vraag", "pytanie", "вопрос"),
+    *("задача", "условие", "问题", "題目", "题目", "問題"),
+)
+_KEY = (
+    *("answer", "key", "gold", "true_answer", "final_answer", "target", "label"),
+    *("correct answer", "right answer", "expected answer", "expected output", "expected"),
+    *("reference answer", "ground truth", "answer key", "short answer", "output", "result", "ans"),
+    *("gold answer", "response", "antwort", "ergebnis", "endergebnis", "lösung", "loesung"),
+    *("richtige antwort", "réponse", "reponse", "résultat", "respuesta", "resultado", "risposta"),
+    *("risultato", "resposta", "antwoord", "odpowiedź", "ответ", "答案", "解答", "答え"),
+)
+_SOLUTION = (
+    *("solution", "worked solution", "full solution", "model solution", "sample solution"),
+    *("explanation", "rationale", "reasoning", "working", "steps", "derivation", "proof", "cot"),
+    *("generated solution", "answer explanation", "musterlösung", "musterloesung", "lösungsweg"),
+    *("loesungsweg", "rechenweg", "erklärung", "corrigé", "corrige", "solución", "solucion"),
+    *("explicación", "soluzione", "svolgimento", "solução", "решение", "解析", "解答过程"),
+)
+_ID = ("id", "unique_id", "problem_id", "question_id", "uid", "qid", "nr", "no", "number", "#")
+_GROUPS = {
+    **{
+        name: name
+        for name in (
+            *("year", "section", "subject", "level", "difficulty", "topic", "type", "category"),
+            *("split", "exam", "chapter", "unit", "grade"),
+        )
+    },
+    **dict.fromkeys(("jahr", "année", "annee", "año", "anno", "ano"), "year"),
+    **dict.fromkeys(("thema", "sujet", "tema", "argomento"), "topic"),
+    **dict.fromkeys(("kapitel", "chapitre", "capítulo", "capitolo"), "chapter"),
+    **dict.fromkeys(("klausur", "prüfung", "examen", "esame"), "exam"),
+    **dict.fromkeys(("schwierigkeit", "difficulté", "dificultad", "difficoltà"), "difficulty"),
+}
+_MARKED = re.compile(r"\\boxed\b|####")
+_SEEN = 200
+_WORKED_CHARACTERS = 60
+_WORKED_WORDS = 5
+_WORD = re.compile(r"(?<![\\\w])[^\W\d_]{2,}")
+_CHOICES = {"a", "b", "c"}
 
 
-def guess_source(path: Path) -> SourceConfig:
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """What a person says of a table; "" for what is to be guessed or seen from the file."""
+
+    text: str = ""
+    key: str = ""
+    solution: str = ""
+    delimiter: str = ""
+    encoding: str = ""
+    sheet: str = ""
+    decimal: str = ""
+
+    @property
+    def form(self) -> TableFormat:
+        """How the file is to be read."""
+        delimiter = "\t" if self.delimiter in ("tab", "\\t") else self.delimiter
+        if len(delimiter) > 1:
+            raise InputError(f"there is no delimiter {delimiter!r}; it is one character, or tab.")
+        return TableFormat(delimiter, self.encoding, self.sheet)
+
+
+_ALL_GUESSED = Columns()
+
+
+def guess_source(path: Path, said: Columns = _ALL_GUESSED) -> SourceConfig:
     """Return the configuration that reads ``path``; its ``why`` says what was guessed.
 
     A folder with YEAR.json files is a competition, a table with problem, answer and unique_id
-    MATH-500, any other table one with guessed columns. Raises InputError where nothing fits.
+    MATH-500, any other table one with guessed columns, but for what was ``said``. Raises InputError
+    where nothing fits, and for a column that is not there.
     """
     path = Path(path)
     if not path.exists():
         raise InputError(f"{path} does not exist; give a file or folder of problems.")
     if path.is_dir():
+        _refuse_columns(path, said)
         years = find_years(path)
         why = f"{path} holds {len(years)} YEAR.json files: read as the competition"
         return SourceConfig("competition", {"path": path}, why=why)
-    if path.suffix.lower() not in SUFFIXES:
-        raise InputError(f"{path} is no table of problems; give {', '.join(SUFFIXES)} or a folder.")
-    if path.suffix.lower() == ".json" and isinstance(load_json(path), dict):
+    try:
+        refuse_no_table(path)
+    except InputError as exc:
+        raise InputError(str(exc).replace("is not a table;", "is no table of problems;")) from exc
+    if path.suffix.lower() == ".json" and _is_year(path):
+        _refuse_columns(path, said)
         return SourceConfig(
             "competition",
             {"path": path},
             why=f"{path} is a JSON object: read as a competition year",
         )
-    return _guess_table(path)
+    return _guess_table(path, said)
 
 
-def _guess_table(path: Path) -> SourceConfig:
-    columns = read_columns(path)
-    if {"problem", "answer", "unique_id", "subject", "level"} <= set(columns):
+def _refuse_columns(path: Path, said: Columns) -> None:
+    if said != _ALL_GUESSED:
+        raise InputError(
+            f"{path} is read as the competition's YEAR.json files, which have no columns to name; "
+            "leave those options out, or give a table."
+        )
+
+
+def _is_year(path: Path) -> bool:
+    """Return whether a JSON file is a competition's, or an object that is no table either."""
+    value = load_json(path)
+    if not isinstance(value, dict):
+        return False
+    sections = [section for section in value.values() if isinstance(section, dict)]
+    questions = [question for section in sections for question in section.values()]
+    if any(isinstance(question, dict) for question in questions):
+        return True
+    return not any(isinstance(v, list) for v in value.values()) and not questions
+
+
+def _guess_table(path: Path, said: Columns) -> SourceConfig:
+    table = open_table(path, said.form)
+    columns = table.columns
+    if not columns:
+        raise InputError(f"{path} is empty; give a table with a problem a row.")
+    named = said.text or said.key or said.solution
+    if not named and {"problem", "answer", "unique_id", "subject", "level"} <= set(columns):
         return SourceConfig("math500", {"path": path}, why=f"{path} has the columns of MATH-500")
-    text, key = _first(columns, _TEXT), _first(columns, _KEY)
-    for what, found, known in (("problem text", text, _TEXT), ("key", key, _KEY)):
-        if found is None:
-            raise InputError(
-                f"{path} has no column that looks like the {what} ({', '.join(known)}); there are "
-                f"{', '.join(columns) or 'none'}. Name the columns in a study file (source: table)."
-            )
-    groups = {c.casefold(): c for c in columns if c.casefold() in _GROUPS}
-    options = {"path": path, "text": text, "key": key, "groups": groups}
+    first = [row for _, row in islice(table.rows, _SEEN)]
+    text = _told(path, said.text, columns) or _first(columns, _TEXT)
+    key, solution = _key_and_solution(path, said, columns, first)
+    if text is None:
+        raise _not_found(path, "problem text", "--text", _TEXT, columns)
+    if key is None and solution is None:
+        raise _not_found(path, "key", "--key", _KEY, columns)
+    options: dict[str, Any] = {"path": path, "text": text}
+    options |= {"key": key} if key else {}
+    options |= {"solution": solution} if solution else {}
+    groups = _groups(columns, {text, key, solution})
+    options |= {"groups": groups}
+    form = said.form
+    options |= {
+        name: value
+        for name, value in (
+            ("delimiter", form.delimiter),
+            ("encoding", form.encoding),
+            ("sheet", form.sheet),
+            ("decimal", _decimal(said.decimal)),
+        )
+        if value
+    }
+    told = f"text from column {text!r}"
+    told += f", key from {key!r}" if key else ""
+    told += f", worked solutions from {solution!r}" if solution else ""
     id_column = _first(columns, _ID)
-    if id_column is not None and _unique(path, id_column):
-        options["id"] = id_column
-    said = f"text from column {text!r}, key from {key!r}"
-    said += f", id from {id_column!r}" if "id" in options else ""
-    said += f", groups {', '.join(groups)}" if groups else ""
-    return SourceConfig("table", options, why=f"{path} read as a table: {said}")
+    repeated = ""
+    if id_column is not None and id_column not in (text, key, solution):
+        repeated = _repeated(open_table(path, form), id_column)
+        if not repeated:
+            options["id"] = id_column
+            told += f", id from {id_column!r}"
+    told += f", groups {', '.join(groups)}" if groups else ""
+    told += f"; {repeated}" if repeated else ""
+    if {_plain(column) for column in columns} >= _CHOICES:
+        told += "; the choices in columns A, B, C are no part of the text: write them into it"
+    return SourceConfig("table", options, why=f"{path} read as a table: {told}")
 
 
-def _unique(path: Path, name: str) -> bool:
-    """Return whether a column can be an id: a question number often repeats from section to
-    section.
-    """
-    seen: set[str] = set()
-    for _, row in read_rows(path):
+def _told(path: Path, name: str, columns: Sequence[str]) -> str | None:
+    """Return a column that was named, None where none was. Raises InputError for one not there."""
+    if not name:
+        return None
+    if name not in columns:
+        raise InputError(f"{path} has no column {name!r}{nearest(name, columns)}.")
+    return name
+
+
+def _decimal(sign: str) -> str:
+    names = {"": "", "comma": "comma", ",": "comma", "point": "", ".": ""}
+    if sign not in names:
+        raise InputError(f"there is no decimal sign {sign!r}; say comma or point.")
+    return names[sign]
+
+
+def _key_and_solution(
+    path: Path, said: Columns, columns: Sequence[str], first: Sequence[Any]
+) -> tuple[str | None, str | None]:
+    """Return the column of keys and that of worked solutions, told apart by what they hold."""
+    key = _told(path, said.key, columns)
+    solution = _told(path, said.solution, columns)
+    left = [column for column in columns if column not in (said.text, key, solution)]
+    key = key or _first([c for c in left if c != solution], _KEY)
+    solution = solution or _first([c for c in left if c != key], _SOLUTION)
+    if said.key or said.solution:
+        return key, solution
+    if key is None and solution is not None and not _is_worked(solution, first):
+        return solution, None
+    if key is not None and solution is None and _is_worked(key, first):
+        return None, key
+    return key, solution
+
+
+def _is_worked(name: str, rows: Iterable[Any]) -> bool:
+    """Return whether a column holds worked solutions and not answers."""
+    cells = [as_text(row.get(name)) for row in rows if isinstance(row.get(name), str)]
+    cells = [cell for cell in cells if cell]
+    if not cells:
+        return False
+    worded = sum(len(_WORD.findall(cell)) >= _WORKED_WORDS for cell in cells)
+    marked = sum(_MARKED.search(cell) is not None and len(cell) > 30 for cell in cells)
+    if max(2 * marked, 2 * worded) > len(cells):
+        return True
+    return median(map(len, cells)) > _WORKED_CHARACTERS
+
+
+def _not_found(
+    path: Path, what: str, option: str, known: Sequence[str], columns: Sequence[str]
+) -> InputError:
+    headless = any(len(c) > 60 or c.endswith("?") or c[:1].isdigit() for c in columns)
+    hint = " The first line must hold the names of the columns." if headless else ""
+    if len(columns) == 1 and any(sign in columns[0] for sign in ",;\t|"):
+        hint = " Each line is in quotes as a whole; take those quotes away, or name --delimiter."
+    shown = ", ".join(c if len(c) <= 60 else c[:57] + "..." for c in columns) or "none"
+    return InputError(
+        f"{path} has no column that looks like the {what} ({', '.join(known[:12])}); there are "
+        f"{shown}.{hint} Name it with {option}, or in a study file (source: table)."
+    )
+
+
+def _groups(columns: Sequence[str], taken: set[str | None]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for column in columns:
+        group = _GROUPS.get(_plain(column))
+        if group and column not in taken:
+            found.setdefault(group, column)
+    return found
+
+
+def _repeated(table: Table, name: str) -> str:
+    """Return why a column cannot be the id, "" where it can: a question number often repeats."""
+    seen: dict[str, int] = {}
+    for number, row in table.rows:
         cell = as_text(row.get(name))
-        if not cell or cell in seen:
-            return False
-        seen.add(cell)
-    return True
+        if not cell:
+            return f"the column {name!r} is empty in line {number}, so rows are named by their line"
+        if cell in seen:
+            return (
+                f"the column {name!r} repeats ({cell!r} in lines {seen[cell]} and {number}), so "
+                "rows are named by their line"
+            )
+        seen[cell] = number
+    return ""
 
 
-def _first(columns: tuple[str, ...], wanted: tuple[str, ...]) -> str | None:
-    by_name = {c.casefold(): c for c in reversed(columns)}
-    return next((by_name[name] for name in wanted if name in by_name), None)
+def _plain(name: str) -> str:
+    return " ".join(re.sub(r"[_\-.:()\[\]]+", " ", name.casefold()).split())
+
+
+def _first(columns: Sequence[str], wanted: Sequence[str]) -> str | None:
+    by_name = {_plain(c): c for c in reversed(columns)}
+    return next((by_name[_plain(name)] for name in wanted if _plain(name) in by_name), None)

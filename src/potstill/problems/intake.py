@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
 from pydantic import ValidationError
 
 from potstill.errors import InputError
 from potstill.plugins import SOURCES, load_plugin
-from potstill.problems.raw import RawProblem, SourceLike, normalise, text_key
+from potstill.problems.mending import decimal_points, excel_date, looks_comma, mend, mend_key
+from potstill.problems.raw import KeyReading, RawProblem, SourceLike, normalise, text_key
 from potstill.records import (
     Excluded,
     ExclusionReason,
@@ -53,10 +55,14 @@ class SourceConfig:
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """Every problem that was brought in: those that may be asked, and those set aside, and why."""
+    """Every problem that was brought in: those that may be asked, and those set aside, and why.
+
+    ``notes`` say aloud what was mended or guessed on the way.
+    """
 
     problems: tuple[Problem, ...]
     excluded: tuple[Excluded, ...]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,34 +79,47 @@ class ProblemRow:
     groups: Mapping[str, str] = field(default_factory=dict)
 
 
-def load_problems(sources: Sequence[SourceLike], *, infer: Callable[[str, str], str]) -> Imported:
+def load_problems(
+    sources: Sequence[SourceLike],
+    *,
+    infer: Callable[[str, str], str],
+    keys: KeyReading | None = None,
+) -> Imported:
     """Return the problems of all sources, and those set aside with the reason for each.
 
     As :func:`read_problems`, in memory.
     """
-    found = list(read_problems(sources, infer=infer))
+    said: list[str] = []
+    found = list(read_problems(sources, infer=infer, keys=keys, say=said.append))
     return Imported(
         tuple(x for x in found if isinstance(x, Problem)),
         tuple(x for x in found if isinstance(x, Excluded)),
+        tuple(said),
     )
 
 
 def read_problems(
-    sources: Sequence[SourceLike], *, infer: Callable[[str, str], str]
+    sources: Sequence[SourceLike],
+    *,
+    infer: Callable[[str, str], str],
+    keys: KeyReading | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> Iterator[Problem | Excluded]:
     """Yield every problem of all sources, and those set aside with the reason for each.
 
-    ``infer`` names the kind of an answer from key and text (``potstill.grading.infer_kind``).
-    The first of several equal texts is kept. Raises InputError for a source that cannot be
-    read, and where one id names two different texts.
+    ``infer`` names the kind of an answer from key and text (``potstill.grading.infer_kind``),
+    ``keys`` reads each key as the grader will; without it none is found unreadable. ``say`` is told
+    what was mended or guessed, once all is read. The first of several equal texts is kept. Raises
+    InputError for a source that cannot be read, and where one id names two different texts.
     """
-    seen = _Seen()
-    for source, raw in _read(sources):
+    seen, remarks = _Seen(), _Remarks()
+    for source, raw in _read(sources, say):
         if not raw.id.strip():
             raise InputError(f"{source}: a problem has no id ({raw.text[:60]!r}...); give it one.")
+        raw = _prepared(raw, source, keys, remarks)
         normal = normalise(raw.text)
         if not seen.notes(raw.id, normal):
-            _refuse_two_texts(sources, source, raw.id, normal)
+            _refuse_two_texts(sources, source, raw, normal)
         reason, detail = _why_set_aside(raw, normal, seen)
         if reason is not None:
             yield Excluded(raw.id, raw.text, raw.key, source, reason, detail, raw.groups)
@@ -108,8 +127,111 @@ def read_problems(
         gold = raw.gold or TextGold(raw.key.strip())
         kind = raw.kind or _kind(gold, raw.text, infer)
         problem = Problem(raw.id, raw.text.strip(), gold, kind, source, raw.groups)
+        if keys is not None and (fault := _fault(problem, raw, keys)):
+            detail = f"{raw.where}: {fault}" if raw.where else fault
+            reason = ExclusionReason.BAD_KEY
+            yield Excluded(raw.id, raw.text, raw.key, source, reason, detail, raw.groups)
+            continue
         seen.keeps(normal, problem)
+        remarks.counts(raw, source)
         yield problem
+    if say is not None:
+        for remark in remarks.lines():
+            say(remark)
+
+
+def _prepared(
+    raw: RawProblem, source: str, keys: KeyReading | None, remarks: _Remarks
+) -> RawProblem:
+    """Return a problem with text and key mended, and the final answer of a worked solution taken.
+
+    Raises InputError for an answer kind that does not exist.
+    """
+    mended = list(raw.mended)
+    if raw.kind and keys is not None:
+        where = f"{source}: {raw.where or raw.id}"
+        keys.check_kind(raw.kind, where)
+    if raw.gold is None and raw.kind not in ("code", "exact"):
+        text, key = mend(raw.text), mend_key(raw.key)
+        mended += [*text.what, *key.what]
+        raw = replace(raw, text=text.text, key=key.text)
+        if keys is not None and raw.kind != "judge":
+            raw = _with_final_answer(raw, source, keys, remarks)
+    for what in dict.fromkeys(mended):
+        remarks.mended[source, what].append(raw.id)
+    return raw
+
+
+def _with_final_answer(
+    raw: RawProblem, source: str, keys: KeyReading, remarks: _Remarks
+) -> RawProblem:
+    if raw.key.strip():
+        found = keys.final_answer(raw.key, raw.text)
+        if found:
+            remarks.taken[source].append((raw.id, found))
+    else:
+        solution = decimal_points(raw.solution) if raw.decimal_comma else raw.solution
+        found = keys.final_answer(solution, raw.text, worked=True) if solution else ""
+        if found:
+            remarks.solved[source].append((raw.id, found))
+    return replace(raw, key=found) if found else raw
+
+
+def _fault(problem: Problem, raw: RawProblem, keys: KeyReading) -> str:
+    is_date = excel_date(problem.gold_text, problem.text) if raw.gold is None else ""
+    if is_date and raw.kind not in ("date", "judge", "exact", "code"):
+        return is_date
+    return keys.fault(problem, given=bool(raw.kind))
+
+
+class _Remarks:
+    """What is worth saying of the problems that came in, by source."""
+
+    def __init__(self) -> None:
+        self.mended: dict[tuple[str, str], list[str]] = defaultdict(list)
+        self.taken: dict[str, list[tuple[str, str]]] = defaultdict(list)
+        self.solved: dict[str, list[tuple[str, str]]] = defaultdict(list)
+        self._commas: dict[str, list[tuple[str, str, str]]] = defaultdict(list)
+        self._read: Counter[str] = Counter()
+
+    def counts(self, raw: RawProblem, source: str) -> None:
+        """Count a key that was kept, and whether it looks like a number with a decimal comma."""
+        self._read[source] += 1
+        if raw.gold is None and (how := looks_comma(raw.key)):
+            self._commas[source].append((how, raw.id, raw.key))
+
+    def lines(self) -> Iterator[str]:
+        """Yield a line for everything of one sort."""
+        for (source, what), ids in self.mended.items():
+            yield f"{source}: {what} mended in {_several(len(ids), 'problem')} ({_some(ids)})"
+        for source, found in self.taken.items():
+            shown = _some([f"{key} of {i}" for i, key in found])
+            yield (
+                f"{source}: {_several(len(found), 'key')} held a worked solution; the final answer "
+                f"was taken ({shown}). In a study, solution: names that column"
+            )
+        for source, found in self.solved.items():
+            shown = _some([f"{key} of {i}" for i, key in found])
+            yield (
+                f"{source}: {_several(len(found), 'key')} taken from the end of the worked "
+                f"solution ({shown})"
+            )
+        for source, commas in self._commas.items():
+            sure = sum(how == "surely" for how, _, _ in commas)
+            if sure > self._read[source] // 100 or len(commas) > max(2, self._read[source] // 5):
+                shown = _some([f"{key} of {i}" for _, i, key in commas])
+                yield (
+                    f"{source}: {_several(len(commas), 'key')} may have a decimal comma ({shown}); "
+                    "they are read as two values, unless the source says decimal: comma"
+                )
+
+
+def _several(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" + ("s" if count != 1 else "")
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
 
 
 class _Seen:
@@ -146,7 +268,9 @@ def describe(imported: Imported) -> tuple[ProblemRow, ...]:
     return (*kept, *away)
 
 
-def _read(sources: Sequence[SourceLike]) -> Iterator[tuple[str, RawProblem]]:
+def _read(
+    sources: Sequence[SourceLike], say: Callable[[str], None] | None = None
+) -> Iterator[tuple[str, RawProblem]]:
     for config in sources:
         module = load_plugin(SOURCES, config.source)
         try:
@@ -158,17 +282,22 @@ def _read(sources: Sequence[SourceLike]) -> Iterator[tuple[str, RawProblem]]:
             raise InputError(
                 f"problem source {config.label!r}: {name}: {error['msg']}; its options are {known}."
             ) from exc
+        if say is not None and hasattr(module, "notes"):
+            for note in module.notes(options):
+                say(note)
         for raw in module.read(options):
             yield config.label, raw
 
 
 def _refuse_two_texts(
-    sources: Sequence[SourceLike], source: str, problem_id: str, normal: str
+    sources: Sequence[SourceLike], source: str, second: RawProblem, normal: str
 ) -> NoReturn:
-    first_source, first = next((x, raw) for x, raw in _read(sources) if raw.id == problem_id)
+    first_source, first = next((x, raw) for x, raw in _read(sources) if raw.id == second.id)
+    one = f"source {first_source}" + (f", {first.where}" if first.where else "")
+    two = f"source {source}" + (f", {second.where}" if second.where else "")
     raise InputError(
-        f"the id {problem_id!r} names two problems: {normalise(first.text)[:60]!r} (source "
-        f"{first_source}) and {normal[:60]!r} (source {source}); give each its own id."
+        f"the id {second.id!r} names two problems: {normalise(first.text)[:60]!r} ({one}) and "
+        f"{normal[:60]!r} ({two}); give each its own id."
     )
 
 
@@ -188,17 +317,19 @@ _NOT_VISIBLE = re.compile(
 def _why_set_aside(raw: RawProblem, normal: str, seen: _Seen) -> tuple[ExclusionReason | None, str]:
     body = _HEADING.sub("", raw.text.strip(), count=1).strip()
     if not normal or (not body and not re.search(r"\d\s*[-+*/=]", raw.text)):
-        return ExclusionReason.NO_TEXT, "" if not normal else f"only {raw.text.strip()!r}"
+        return ExclusionReason.NO_TEXT, f"only {raw.text.strip()!r}" if normal else raw.where
     if _NOT_VISIBLE.match(body):
         return ExclusionReason.NOT_VISIBLE, raw.text.strip()
     if raw.gold is None and not raw.key.strip():
-        return ExclusionReason.NO_KEY, ""
+        unsaid = "its worked solution states no answer that could be read" if raw.solution else ""
+        return ExclusionReason.NO_KEY, ": ".join(filter(None, (raw.where, unsaid)))
     twin = seen.twin(normal)
     if twin is not None:
         twin_id, key = twin
         same = raw.gold is not None or normalise(key) == normalise(raw.key)
         keys = "" if same else f"; the keys differ: {key!r} and {raw.key.strip()!r}"
-        return ExclusionReason.DUPLICATE, f"same text as {twin_id}{keys}"
+        at = f" ({raw.where})" if raw.where and twin_id == raw.id else ""
+        return ExclusionReason.DUPLICATE, f"same text as {twin_id}{at}{keys}"
     return None, ""
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from potstill.errors import InputError
 from potstill.problems.hub import load_split
 from potstill.problems.raw import RawProblem, SourceOptions
+from potstill.problems.table import key_of, text_of
 from potstill.store.rows import as_text, column, read_rows
 
 __all__ = ["DATASET", "Options", "read"]
@@ -29,11 +30,13 @@ class Options(SourceOptions):
 def read(options: Options) -> Iterator[RawProblem]:
     """Yield the 500 problems. Raises InputError for a file without its columns, or no hub."""
     for where, row in _rows(options.path):
+        text, key = text_of(row, "problem", where), key_of(row, "answer", where)
         yield RawProblem(
             id=as_text(column(row, "unique_id", where)),
-            text=as_text(column(row, "problem", where)),
-            key=as_text(column(row, "answer", where)),
+            text=text.text,
+            key=key.text,
             source="math500",
+            mended=(*text.what, *key.what),
             groups={name: as_text(column(row, name, where)) for name in ("subject", "level")},
         )
 

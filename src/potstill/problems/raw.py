@@ -11,9 +11,9 @@ from typing import Any, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict
 
-from potstill.records import Gold
+from potstill.records import Gold, Problem
 
-__all__ = ["ProblemSource", "RawProblem", "SourceLike", "SourceOptions", "normalise"]
+__all__ = ["KeyReading", "ProblemSource", "RawProblem", "SourceLike", "SourceOptions", "normalise"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,10 @@ class RawProblem:
     """One problem as its source has it: nothing checked, nothing set aside yet.
 
     ``key`` is the answer as printed, "" where there is none; ``gold`` replaces it where the key is
-    not plain text. ``kind`` is the answer kind where the source knows it.
+    not plain text. ``kind`` is the answer kind where the source knows it. ``solution`` is a worked
+    solution, whose final answer is the key where there is no other. ``where`` is its place in the
+    source ("line 7"), where its id does not say it. ``mended`` is what the source mended.
+    With ``decimal_comma`` a key that is taken from the solution is read as the key has been.
     """
 
     id: str
@@ -31,6 +34,23 @@ class RawProblem:
     groups: Mapping[str, str] = field(default_factory=dict)
     kind: str = ""
     gold: Gold | None = None
+    solution: str = ""
+    where: str = ""
+    mended: tuple[str, ...] = ()
+    decimal_comma: bool = False
+
+
+class KeyReading(Protocol):
+    """Reads keys as the grader will (``potstill.grading.key_reading.KeyReader``)."""
+
+    def check_kind(self, kind: str, where: str) -> None:
+        """Raise InputError for a kind that does not exist."""
+
+    def final_answer(self, key: str, text: str, *, worked: bool = False) -> str:
+        """Return the final answer of a key that holds a worked solution, "" where it holds none."""
+
+    def fault(self, problem: Problem, *, given: bool = False) -> str:
+        """Return why nothing can be graded against a problem's key, "" where it can be."""
 
 
 class SourceOptions(BaseModel):

@@ -1,68 +1,180 @@
-"""Rows of csv, jsonl, json and parquet files, with errors that name the file and the line."""
+"""Rows of csv, jsonl, json, parquet and xlsx files; errors name the file and the line."""
 
 from __future__ import annotations
 
-import csv
+import codecs
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from potstill.errors import InputError
 from potstill.plugins import nearest
-from potstill.store.untrusted import LINE_CHARACTERS, TABLE_BYTES, lines_of, parse_json, read_bytes
+from potstill.store.csv_rows import open_csv
+from potstill.store.encoding import encoding_of
+from potstill.store.untrusted import TABLE_BYTES, lines_of, parse_json, read_bytes
+from potstill.store.workbook import open_workbook
 
 __all__ = [
     "SUFFIXES",
+    "Table",
+    "TableFormat",
     "as_text",
     "column",
     "load_json",
+    "open_table",
     "parquet_rows",
     "read_columns",
     "read_rows",
+    "refuse_no_table",
+    "table_notes",
 ]
 
-SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
+SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".xlsx", ".xlsm")
+_REMEDIES = {
+    ".xls": "save it as .xlsx or CSV UTF-8",
+    ".xlsb": "save it as .xlsx or CSV UTF-8",
+    ".ods": "save it as .xlsx or CSV UTF-8",
+    ".numbers": "export it as .xlsx or CSV UTF-8",
+    ".docx": "copy its problems into a spreadsheet, one a row",
+    ".doc": "copy its problems into a spreadsheet, one a row",
+    ".odt": "copy its problems into a spreadsheet, one a row",
+    ".pdf": "copy its problems into a spreadsheet, one a row",
+    ".tex": "copy its problems into a spreadsheet, one a row",
+    ".md": "copy its problems into a spreadsheet, one a row",
+    ".html": "open it in a spreadsheet and save it as CSV UTF-8",
+    ".txt": "where its cells are parted by tabs or commas, name it .tsv or .csv",
+    ".gz": "unpack it first",
+    ".zip": "unpack it first",
+    ".xz": "unpack it first",
+    ".zst": "unpack it first",
+    ".arrow": "write it as .parquet",
+    ".feather": "write it as .parquet",
+    ".pkl": "write it as .parquet or .jsonl",
+}
 
 
-def read_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """Yield every row of a table with its number (a line where the format has lines).
+@dataclass(frozen=True, slots=True)
+class TableFormat:
+    """How a table is to be read where it is not to be seen from the file; "" where it is."""
 
-    Raises InputError naming the file and the line for a missing file, bytes that are not UTF-8, a
-    row with too many or too few cells, JSON that is cut off, and a row that is not an object.
+    delimiter: str = ""
+    encoding: str = ""
+    sheet: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """An opened table: its columns, its numbered rows, and what was found out about the file."""
+
+    columns: tuple[str, ...]
+    rows: Iterator[tuple[int, Mapping[str, Any]]]
+    notes: tuple[str, ...] = ()
+
+
+_AS_SEEN = TableFormat()
+
+
+def open_table(path: Path, form: TableFormat = _AS_SEEN) -> Table:
+    """Return a table, its rows numbered (by line where the format has lines).
+
+    Delimiter, encoding and header are seen from the file where ``form`` does not name them. Raises
+    InputError naming the file and what to do for a missing file, one that is no table or is
+    damaged; its rows raise it naming the line.
     """
+    refuse_no_table(path)
+    suffix = path.suffix.lower()
+    if form.sheet and suffix not in (".xlsx", ".xlsm"):
+        raise InputError(f"{path} has no sheets; leave out sheet: {form.sheet}.")
+    if form.delimiter and suffix not in (".csv", ".tsv"):
+        raise InputError(f"{path} is no csv; leave out delimiter: {form.delimiter}.")
+    return _named(path, lambda: _opened(path, suffix, form))
+
+
+def _opened(path: Path, suffix: str, form: TableFormat) -> Table:
+    if suffix in (".csv", ".tsv"):
+        found = open_csv(path, form.delimiter, form.encoding)
+        return Table(found.columns, _guarded(path, found.rows), found.notes)
+    if suffix in (".xlsx", ".xlsm"):
+        sheet = open_workbook(path, form.sheet)
+        return Table(sheet.columns, _guarded(path, sheet.rows), sheet.notes)
+    if suffix == ".parquet":
+        columns, parquet = parquet_rows(path)
+        return Table(columns, _guarded(path, parquet))
+    if suffix == ".json":
+        return _peeked(_guarded(path, _json_rows(path)))
+    encoded = encoding_of(path, form.encoding)
+    notes = (encoded.note,) if encoded.note else ()
+    return _peeked(_guarded(path, _jsonl_rows(path, encoded.name)), notes)
+
+
+def _peeked(rows: Iterator[tuple[int, Mapping[str, Any]]], notes: tuple[str, ...] = ()) -> Table:
+    """Return a table whose columns are the keys of its first row."""
+    first = next(rows, None)
+    if first is None:
+        return Table((), rows, notes)
+
+    def again() -> Iterator[tuple[int, Mapping[str, Any]]]:
+        yield first
+        yield from rows
+
+    return Table(tuple(first[1]), again(), notes)
+
+
+def read_rows(path: Path, form: TableFormat = _AS_SEEN) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """Yield every row of a table with its number (see :func:`open_table`)."""
+    yield from open_table(path, form).rows
+
+
+def read_columns(path: Path, form: TableFormat = _AS_SEEN) -> tuple[str, ...]:
+    """Return the names of a table's columns (of a JSON file: the keys of its first row)."""
+    return open_table(path, form).columns
+
+
+def table_notes(path: Path, form: TableFormat = _AS_SEEN) -> tuple[str, ...]:
+    """Return what was seen of a file and is worth saying: its encoding, its delimiter, its sheet.
+
+    Empty where the file says it all itself.
+    """
+    return open_table(path, form).notes
+
+
+def refuse_no_table(path: Path) -> None:
+    """Raise InputError where a path is no file of a table, with what to do about it."""
     suffix = path.suffix.lower()
     if path.is_dir() or suffix not in SUFFIXES:
-        raise InputError(f"{path} is not a table; give a file that ends in {', '.join(SUFFIXES)}.")
+        remedy = _REMEDIES.get(suffix, f"give a file that ends in {', '.join(SUFFIXES)}")
+        raise InputError(f"{path} is not a table; {remedy}.")
     if not path.exists():
         raise InputError(f"{path} does not exist; check the path.")
+
+
+def _named(path: Path, opened: Callable[[], Table]) -> Table:
     try:
-        if suffix in (".csv", ".tsv"):
-            yield from _csv_rows(path, "\t" if suffix == ".tsv" else ",")
-        elif suffix == ".parquet":
-            yield from parquet_rows(path)[1]
-        elif suffix == ".json":
-            yield from _json_rows(path)
-        else:
-            yield from _jsonl_rows(path)
-    except UnicodeDecodeError as exc:
-        raise InputError(
-            f"{path} is not UTF-8 text (byte {exc.start}); save it as UTF-8 and try again."
-        ) from exc
+        return opened()
+    except UnicodeError as exc:
+        raise _no_text(path, exc) from exc
     except OSError as exc:
         raise InputError(f"{path} cannot be read: {exc.strerror or exc}.") from exc
 
 
-def read_columns(path: Path) -> tuple[str, ...]:
-    """Return the names of a table's columns (of a JSON file: the keys of its first row)."""
-    if path.suffix.lower() == ".parquet" and path.is_file():
-        return parquet_rows(path)[0]
-    for _, row in read_rows(path):
-        return tuple(row)
-    if path.suffix.lower() in (".csv", ".tsv"):
-        with path.open(encoding="utf-8-sig", newline="") as handle:
-            return tuple(next(csv.reader(handle), ()))
-    return ()
+def _guarded(
+    path: Path, rows: Iterator[tuple[int, Mapping[str, Any]]]
+) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    try:
+        yield from rows
+    except UnicodeError as exc:
+        raise _no_text(path, exc) from exc
+    except OSError as exc:
+        raise InputError(f"{path} cannot be read: {exc.strerror or exc}.") from exc
+
+
+def _no_text(path: Path, exc: UnicodeError) -> InputError:
+    at = f" (byte {exc.start})" if isinstance(exc, UnicodeDecodeError) else ""
+    name = exc.encoding if isinstance(exc, UnicodeDecodeError) else "utf-8"
+    named = "UTF-8" if name.startswith("utf-8") or name == "utf8" else name
+    return InputError(f"{path} is not {named} text{at}; save it as UTF-8 and try again.")
 
 
 def column(row: Mapping[str, Any], name: str, where: str) -> Any:
@@ -94,7 +206,9 @@ def load_json(path: Path) -> Any:
     Raises InputError naming the file, the line and what is wrong.
     """
     try:
-        text = read_bytes(path, TABLE_BYTES).decode("utf-8-sig")
+        raw = read_bytes(path, TABLE_BYTES)
+        wide = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        text = raw.decode("utf-16" if wide else "utf-8-sig")
     except FileNotFoundError as exc:
         raise InputError(f"{path} does not exist; check the path.") from exc
     except UnicodeDecodeError as exc:
@@ -131,42 +245,22 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _json_complaint(file: str, line: int, exc: json.JSONDecodeError, text: str) -> str:
     cut = exc.pos >= len(text.rstrip()) or exc.msg.startswith("Unterminated string")
     what = "the JSON is cut off" if cut else f"not valid JSON ({exc.msg})"
+    if exc.msg == "Extra data" and file.endswith(".json"):
+        return f"{file} line {line}: more than one JSON value; one object a line is named .jsonl."
     todo = "fetch or write the file again" if cut else "mend that line"
     return f"{file} line {line}: {what}; {todo}."
 
 
-def _csv_rows(path: Path, delimiter: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    csv.field_size_limit(LINE_CHARACTERS)
-    with path.open(encoding="utf-8-sig", newline="") as handle:
-        reader = csv.reader(handle, delimiter=delimiter, strict=True)
-        try:
-            header = next(reader, None)
-            if not header:
-                raise InputError(f"{path} is empty; give a table with a line of column names.")
-            if len(set(header)) < len(header):
-                twice = next(name for name in header if header.count(name) > 1)
-                raise InputError(f"{path} names the column {twice!r} twice; rename one.")
-            for cells in reader:
-                if not cells:
-                    continue
-                if len(cells) != len(header):
-                    raise InputError(
-                        f"{path} line {reader.line_num}: {len(cells)} cells under {len(header)} "
-                        f"column names; mend that row (a comma in a cell needs quotes)."
-                    )
-                yield reader.line_num, dict(zip(header, cells, strict=True))
-        except csv.Error as exc:
-            raise InputError(
-                f"{path} line {reader.line_num}: not valid CSV ({exc}); mend that row, or fetch "
-                f"the file again if it is cut off."
-            ) from exc
-
-
-def _jsonl_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    for number, line in lines_of(path):
+def _jsonl_rows(path: Path, encoding: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    for number, line in lines_of(path, encoding):
         try:
             row = parse_json(line)
         except json.JSONDecodeError as exc:
+            if number == 1 and line.strip() in ("[", "{"):
+                raise InputError(
+                    f"{path} holds JSON over several lines; name it .json, or write one object a "
+                    "line."
+                ) from exc
             raise InputError(_json_complaint(str(path), number, exc, line)) from exc
         except ValueError as exc:
             raise InputError(f"{path} line {number}: not valid JSON ({exc}); mend it.") from exc
@@ -175,8 +269,19 @@ def _jsonl_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
 
 def _json_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
     value = load_json(path)
+    if isinstance(value, dict):
+        lists = [v for v in value.values() if isinstance(v, list) and v and isinstance(v[0], dict)]
+        value = lists[0] if len(lists) == 1 else value
     if not isinstance(value, list):
-        raise InputError(f"{path} is not a list of objects; a table in JSON is [{{...}}, {{...}}].")
+        by_column = (
+            isinstance(value, dict)
+            and value
+            and all(isinstance(v, dict | list) for v in value.values())
+        )
+        how = "; pandas writes it so with orient='records'" if by_column else ""
+        raise InputError(
+            f"{path} is not a list of objects; a table in JSON is [{{...}}, {{...}}]{how}."
+        )
     for number, row in enumerate(value, 1):
         yield number, _object(row, f"{path} item {number}")
 

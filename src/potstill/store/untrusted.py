@@ -81,12 +81,12 @@ def read_json(path: Path, limit_bytes: int = DOCUMENT_BYTES) -> Any:
     return parse_json(read_bytes(path, limit_bytes))
 
 
-def lines_of(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield the lines of a UTF-8 text with their numbers, blank ones left out.
+def lines_of(path: Path, encoding: str = "utf-8-sig") -> Iterator[tuple[int, str]]:
+    """Yield the lines of a text with their numbers, blank ones left out.
 
     Raises InputError for a line too long to be a row, OSError and UnicodeDecodeError.
     """
-    with path.open(encoding="utf-8-sig") as handle:
+    with path.open(encoding=encoding) as handle:
         number = 0
         while line := handle.readline(LINE_CHARACTERS):
             number += 1

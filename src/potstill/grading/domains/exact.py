@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict
 from potstill.grading.extraction import Extraction
 from potstill.grading.extraction import extract as extract_answer
 from potstill.grading.maths.comparison import Comparison, different, equal_with, unreadable
+from potstill.grading.maths.keys import alternatives
 from potstill.records import Problem
 
 __all__ = ["Options", "compare", "extract"]
@@ -22,7 +23,7 @@ class Options(BaseModel):
 
 def extract(problem: Problem, text: str) -> Extraction:
     """Return the final answer of a response; the whole text where it is the key already."""
-    if text.strip() == problem.gold_text.strip():
+    if text.strip() in (problem.gold_text.strip(), *_keys(problem)):
         return Extraction(text.strip(), "whole text")
     return extract_answer(text)
 
@@ -32,8 +33,17 @@ def compare(problem: Problem, text: str, options: Options) -> Comparison:
     found = extract(problem, text)
     if not found.text:
         return unreadable("no answer was found in the text")
-    one, two = _plain(problem.gold_text, options), _plain(found.text, options)
-    return equal_with("the same text") if one == two else different("another text")
+    keys = [_plain(key, options) for key in _keys(problem)]
+    same = _plain(found.text, options) in keys
+    return equal_with("the same text") if same else different("another text")
+
+
+def _keys(problem: Problem) -> tuple[str, ...]:
+    """Return the texts that are right: those of a list as JSON writes it, else the key alone."""
+    key = problem.gold_text
+    if not key.startswith('["'):
+        return (key,)
+    return tuple(alternatives(key))
 
 
 def _plain(text: str, options: Options) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from fractions import Fraction
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -17,10 +18,11 @@ from potstill.grading.maths.comparison import (
     unreadable,
 )
 from potstill.grading.maths.grammar import Unreadable
+from potstill.grading.maths.keys import alternatives
 from potstill.grading.maths.normalise import tidy
 from potstill.grading.maths.numbers import read_scalar
 from potstill.grading.maths.values import TooBig, Undefined, exact, real_value
-from potstill.records import NumberGold, Problem
+from potstill.records import NumberGold, Problem, TextGold
 
 __all__ = ["Options", "compare", "extract"]
 
@@ -41,15 +43,26 @@ def extract(problem: Problem, text: str) -> Extraction:
 
 def compare(problem: Problem, text: str, options: Options) -> Comparison:
     """Return whether the response's number lies within the tolerance of the gold."""
-    wanted, tolerance = _gold(problem, options)
+    golds = [_gold(one, options) for one in _alternatives(problem)]
     found = extract(problem, text)
     given = _number(found.text)
     if given is None:
         return unreadable("no number was found in the text")
-    off = abs(given - wanted)
+    # where several are right, the one that the answer misses by least
+    off, tolerance = min(
+        ((abs(given - wanted), within) for wanted, within in golds),
+        key=lambda miss: miss[0] - miss[1],
+    )
     if off <= tolerance:
         return equal_with(f"within {float(tolerance):g}")
     return different(f"off by {float(off):g}")
+
+
+def _alternatives(problem: Problem) -> list[Problem]:
+    """Return the problem with each key of a list that its key is, else the problem alone."""
+    if not isinstance(problem.gold, TextGold):
+        return [problem]
+    return [replace(problem, gold=TextGold(key)) for key in alternatives(problem.gold.text)]
 
 
 def _gold(problem: Problem, options: Options) -> tuple[Fraction, Fraction]:

@@ -108,7 +108,9 @@ def number_stated(
     if len(order) > 1 and order[1].score > top.score - 1.0:
         close = [r for r in order if r.score > top.score - 1.0]
         close.sort(key=lambda r: r.numeral.start)
-        return StatedValue("", "", tuple(r.numeral.value for r in close), top.score)
+        if not _solves(text, [r.numeral for r in close]):
+            return StatedValue("", "", tuple(r.numeral.value for r in close), top.score)
+        top = close[-1]
     if (part := _compound_of(text, top.numeral)) is not None:
         return StatedValue("", "", (top.numeral.value, part), top.score)
     if top.score < _LEAST_RATING:
@@ -122,6 +124,25 @@ def number_stated(
         _of_unknown(text, top.numeral, numerals),
         top.numeral.role is NumeralRole.RESULT,
     )
+
+
+_SOLVED = re.compile(
+    r"(?i)\b(?:so|hence|thus|therefore|then|giving|gives)[,:]?\s+(?:that\s+)?([a-z])\s*=\s*$"
+)
+
+
+def _solves(text: str, numerals: list[Numeral]) -> bool:
+    """Return whether the last of some numbers solves the equation that the others stand in.
+
+    As in "5x = 445, so x = 89.", where nothing follows.
+    """
+    last = numerals[-1]
+    found = _SOLVED.search(text[: last.start])
+    if found is None or text[last.end :].strip(" .$!"):
+        return False
+    equation = text[: found.start()]
+    unknown = re.search(rf"(?<![A-Za-z]){re.escape(found[1])}(?![A-Za-z])", equation)
+    return unknown is not None and "=" in equation and numerals[-2].end <= found.start()
 
 
 def _spelled_out(text: str, numeral: Numeral, question: AskedQuestion) -> bool:

@@ -1,0 +1,151 @@
+"""Keys read before anyone is asked: what kind each is, and why one cannot be graded against."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from potstill.errors import InputError
+from potstill.grading.extraction import boxed_values, extract
+from potstill.grading.maths.comparison import KeyUnreadable
+from potstill.grading.maths.equivalence import MAX_ANSWER, key_problem
+from potstill.grading.maths.keys import alternatives
+from potstill.grading.maths.kinds import infer_kind
+from potstill.grading.plugins import is_for_plugin, kind_of
+from potstill.plugins import KINDS, load_plugin, nearest, plugin_names
+from potstill.records import AnswerKind, NumberGold, Problem, TextGold
+
+__all__ = ["KeyReader"]
+
+_MARKED = re.compile(r"####\s*(?P<answer>[^\n#]{1,300})\s*$")
+_NO_KEY = re.compile(
+    r"""(?ix)
+    [#]+¡?[a-z/]+[a-z0-9/]*[!?]?                       # a spreadsheet's #REF!, #N/A, #¡VALOR!, #NV
+    | n\.?\s?/?\s?a\.? | k\.\s?a\.?  | s\s?/\s?o | nan | null | nil | undef | <[a-z _]+>
+    | tb[dcas] | to\s?do | fix\s?me | x{3,} | pending | missing | unknown | unbekannt | fehlt
+    | inconnue? | desconocid[oa] | placeholder | ditto | idem
+    | loading | to\ be\ (?:determined|done|announced|added|confirmed|defined)
+    | (?:the\ )?answers?\ (?:may\ |will\ |can\ )?(?:var(?:y|ies)|differ)
+    | (?:not|none)\ (?:available|given|provided|known|applicable|specified|found)
+    | no\ answer(?:\ (?:given|provided|key|available))? | keine\ (?:angabe|antwort|lösung)
+    | (?:see|siehe|vgl\.?|cf\.?|voir|cfr\.?|véase|ver|vedi)\ .{1,200} | s\.\ ?[ou]\.
+    | same\ as\ (?:above|before|below) | as\ above | wie\ oben | (?:left\ )?to\ the\ reader
+    | proof | beweis | q\.?\ ?e\.?\ ?d | \[?(?:image|picture|graph|figure|diagram|drawing)\ ?\d*\]
+    | https?://\S+ | [_*.\s–—-]+ | .{1,100}\.(?:png|jpe?g|gif|svg|pdf)
+    """
+)
+_OBJECT = re.compile(r"\s*\{\s*(['\"])\w+\1\s*:")
+_WORD = re.compile(r"(?<![\\A-Za-zÀ-ÿ])[A-Za-zÀ-ÿ]{2,}")
+_ARGUES = re.compile(
+    r"\b(?:because|since|therefore|thus|hence|we|prove|explain|substitut\w+|weil|daher|wir|donc"
+    r"|parce|puisque|porque|entonces)\b",
+    re.I,
+)
+_SENTENCE_WORDS = 8
+_ARGUMENT_WORDS = 4
+_WORDS_COMPARED = (AnswerKind.WORD, AnswerKind.EXPRESSION, AnswerKind.LIST)
+_TAKES_ANY_TEXT = ("judge", "code", "exact")
+
+
+@dataclass(frozen=True, slots=True)
+class KeyReader:
+    """Reads keys as the grader will; ``kinds`` are a study's settings of answer kinds."""
+
+    kinds: Mapping[str, Any] = field(default_factory=dict)
+
+    def kind(self, key: str, text: str) -> str:
+        """Return the kind of a key, an expression where it is too deep or too long to be read."""
+        if len(key) > MAX_ANSWER:
+            return AnswerKind.EXPRESSION.value
+        try:
+            return infer_kind(key, text)
+        except RecursionError:
+            return AnswerKind.EXPRESSION.value
+
+    def check_kind(self, kind: str, where: str) -> None:
+        """Raise InputError where a kind that a source names does not exist."""
+        known = (*(kind.value for kind in AnswerKind), *plugin_names(KINDS), "tests", "rubric")
+        if kind not in known:
+            raise InputError(
+                f"{where}: there is no answer kind {kind[:60]!r}{nearest(kind[:60], known)}."
+            )
+
+    def final_answer(self, key: str, text: str, *, worked: bool = False) -> str:
+        r"""Return the final answer of a key that holds a worked solution, "" where it holds none.
+
+        A solution is known by ``#### 72`` at its end or a ``\boxed{}`` in it; where the column is
+        said to be ``worked``, by the sentence that states its answer too.
+        """
+        if (marked := _MARKED.search(key)) is not None:
+            return marked["answer"].strip()
+        if (boxes := boxed_values(key)) and boxes[-1][0] != key:
+            return ", ".join(dict.fromkeys(value for value, _, _ in boxes))
+        if not worked:
+            return ""
+        found = extract(key, "", text)
+        return "" if found.several else found.text
+
+    def fault(self, problem: Problem, *, given: bool = False) -> str:
+        """Return why nothing can be graded against a problem's key, "" where it can be.
+
+        ``given`` says that the source named the kind: words that it calls words are taken as they
+        are.
+        """
+        if is_for_plugin(problem):
+            return self._plugin_fault(problem)
+        if not isinstance(problem.gold, TextGold):
+            return ""
+        forms = alternatives(problem.gold.text)
+        whole = len(forms) == 1
+        kind = problem.kind if whole else ""
+        faults = [_fault(form, kind, problem.text, given=given and whole) for form in forms]
+        return next(iter(faults)) if all(faults) else ""
+
+    def _plugin_fault(self, problem: Problem) -> str:
+        kind = kind_of(problem)
+        if kind in _TAKES_ANY_TEXT or not isinstance(problem.gold, TextGold | NumberGold):
+            return ""
+        plugin = load_plugin(KINDS, kind)
+        try:
+            options = self.kinds.get(kind) or plugin.Options()
+            plugin.compare(problem, problem.gold_text, options)
+        except KeyUnreadable as exc:
+            return str(exc)
+        except Exception as exc:  # whatever a stranger's kind raises
+            raise InputError(
+                f"the answer kind {kind!r} cannot read the key {problem.gold_text[:60]!r} of "
+                f"{problem.id} ({exc}); mend the key, or the plugin."
+            ) from exc
+        return ""
+
+
+def _fault(key: str, kind: str, text: str, *, given: bool) -> str:
+    if _NO_KEY.fullmatch(key.strip().strip("()[]\"'").rstrip(".").strip()) or _NO_KEY.fullmatch(
+        key.strip()
+    ):
+        return "it says that there is none"
+    if _OBJECT.match(key):
+        return "an object; give its value, or a list of values any of which is right"
+    if len(key) > MAX_ANSWER:
+        return "a text of more than 2,000 characters"
+    if (sentence := _sentence(key, kind)) and not (given and kind == AnswerKind.WORD):
+        return f"{sentence}; give the value alone, or kind: judge"
+    try:
+        kind = kind or infer_kind(key, text)
+        return key_problem(key, kind, text) or ""
+    except RecursionError:
+        return "it is nested too deep"
+
+
+def _sentence(key: str, kind: str) -> str:
+    """Return what a key is that argues or says more than a value, "" for a value."""
+    words = _WORD.findall(re.sub(r"\\[A-Za-z]+|\$[^$]*\$", " ", key))
+    arguing = len(_ARGUES.findall(key))
+    if arguing > 1 or (arguing and len(words) >= _ARGUMENT_WORDS):
+        lines = len(key.strip().splitlines()) > 1 or len(words) > 25
+        return "a worked solution without \\boxed{} or ####" if lines else "a sentence"
+    if len(words) >= _SENTENCE_WORDS and (not kind or kind in _WORDS_COMPARED):
+        return "a sentence"
+    return ""

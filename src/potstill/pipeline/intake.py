@@ -1,0 +1,31 @@
+"""The problems of a study or a file, their keys read as the grader will read them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from potstill.grading.key_reading import KeyReader
+from potstill.grading.plugins import kind_settings
+from potstill.problems import Imported, SourceConfig, load_problems, read_problems
+from potstill.records import Excluded, Problem
+from potstill.study.schema import Study
+
+__all__ = ["problems_of_file", "problems_of_study", "read_study_problems"]
+
+
+def read_study_problems(study: Study, say: Callable[[str], None]) -> Iterator[Problem | Excluded]:
+    """Yield every problem of a study, and those excluded; ``say`` is told what was mended."""
+    keys = KeyReader(kind_settings(study.kinds))
+    return read_problems(study.problems, infer=keys.kind, keys=keys, say=say)
+
+
+def problems_of_study(study: Study) -> Imported:
+    """Return the problems of a study's sources, in memory."""
+    keys = KeyReader(kind_settings(study.kinds))
+    return load_problems(study.problems, infer=keys.kind, keys=keys)
+
+
+def problems_of_file(source: SourceConfig) -> Imported:
+    """Return the problems of one source that is in no study."""
+    keys = KeyReader()
+    return load_problems([source], infer=keys.kind, keys=keys)

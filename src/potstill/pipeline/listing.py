@@ -1,0 +1,127 @@
+"""``potstill problems``: every problem of a file or a study, and why any is excluded."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from potstill.errors import InputError
+from potstill.grading import GradingPool
+from potstill.grading.plugins import kind_settings
+from potstill.lessons.ladder import count_words
+from potstill.lessons.recorded import RecordedTally, read_recorded
+from potstill.pipeline.intake import problems_of_file, problems_of_study
+from potstill.pipeline.plan import splits_of
+from potstill.pipeline.preflight import refuse_unknown_kinds
+from potstill.problems import Columns, describe, guess_source
+from potstill.records import ExclusionReason, Split
+from potstill.study.schema import Study, load_study
+from potstill.text import literal, plain, shown
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from potstill.problems import Imported
+
+__all__ = ["print_problems"]
+
+
+_MOST_UNREAD = 20
+
+
+def print_problems(
+    file: Path, console: Console, *, only_aside: bool, columns: Columns | None = None
+) -> None:
+    """Print every problem of a study file or a data file, and those set aside.
+
+    ``columns`` name what is not to be guessed of a data file. Raises InputError where they are
+    given for a study file, which names its own.
+    """
+    columns = columns or Columns()
+    if file.suffix in (".yaml", ".yml"):
+        if columns != Columns():
+            raise InputError(
+                f"{file} is a study, which names its columns itself; change its section problems, "
+                "or give the table."
+            )
+        study = load_study(file)
+        imported = problems_of_study(study)
+        _print(imported, console, only_aside)
+        if study.recorded:
+            console.print("Grading the recorded levels ...")
+            console.print(_recorded(study, imported), highlight=False)
+        return
+    source = guess_source(file, columns)
+    console.print(f"[dim]{literal(source.why)}.[/dim]", highlight=False)
+    _print(problems_of_file(source), console, only_aside)
+
+
+def _recorded(study: Study, imported: Imported) -> str:
+    """Return how many of a study's recorded levels would be trained on, and why others not."""
+    assert study.recorded is not None
+    splits = splits_of(study, imported.problems)
+    taught = [p for p in imported.problems if splits[p.id] is not Split.HELDOUT]
+    tally = RecordedTally()
+    with GradingPool(kinds=kind_settings(study.kinds)) as pool:
+        found = read_recorded(
+            study.recorded,
+            taught,
+            grade=pool.grade,
+            count_tokens=count_words,
+            gates=study.gates,
+        )
+        for item in found:
+            tally.add(item)
+    return tally.line()
+
+
+def _print(imported: Imported, console: Console, only_aside: bool) -> None:
+    from rich.table import Table
+
+    refuse_unknown_kinds(imported.problems)
+    rows = [row for row in describe(imported) if row.reason or not only_aside]
+    table = Table(box=None, pad_edge=False, expand=True)
+    table.add_column("id", overflow="ellipsis", no_wrap=True, ratio=2)
+    table.add_column("kind", no_wrap=True, width=11)
+    table.add_column("key", overflow="ellipsis", no_wrap=True, width=14)
+    table.add_column("problem", overflow="ellipsis", no_wrap=True, ratio=3)
+    for row in rows:
+        text = " ".join(row.text.split())
+        if row.reason:
+            why = row.reason + (f": {row.detail}" if row.detail else "")
+            table.add_row(_plain(row.id), "set aside", _plain(row.key), _plain(why), style="yellow")
+        else:
+            table.add_row(_plain(row.id), _plain(row.kind), _plain(row.key), _plain(text))
+    console.print(table)
+    unread = [item for item in imported.excluded if item.reason is ExclusionReason.BAD_KEY]
+    for item in unread[:_MOST_UNREAD]:
+        console.print(
+            f"[yellow]{_literal(item.id)}: the key {_literal(repr(item.key[:60]))} cannot be read: "
+            f"{_literal(item.detail)}[/yellow]",
+            highlight=False,
+        )
+    if len(unread) > _MOST_UNREAD:
+        console.print(f"... and {len(unread) - _MOST_UNREAD:,} more; --aside lists them.")
+    for note in imported.notes:
+        console.print(f"\n[yellow]{literal(note)}[/yellow]", highlight=False)
+    kinds = Counter(row.kind for row in describe(imported) if not row.reason)
+    reasons = Counter(item.reason.value for item in imported.excluded)
+    console.print(f"\n{len(imported.problems):,} problems by kind: {literal(_listed(kinds))}")
+    console.print(f"{len(imported.excluded):,} set aside: {_listed(reasons) or 'none'}")
+
+
+def _literal(text: str) -> str:
+    return literal(shown(" ".join(text.split())))
+
+
+def _plain(text: str) -> Any:
+    from rich.text import Text
+
+    return Text(shown(plain(" ".join(text.split()))))
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{count:,} {name}" for name, count in ordered)

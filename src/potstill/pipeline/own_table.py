@@ -1,0 +1,240 @@
+r"""``potstill init NAME --from FILE``: a study of a person's own table, and the table it reads.
+
+The table is written anew as ``problems.csv``, with its columns named, its keys mended and a
+``\boxed{}`` at the end of every worked solution: what the study reads is there to be looked at.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from potstill.errors import InputError
+from potstill.grading import GradingPool
+from potstill.grading.extraction import boxed_values
+from potstill.grading.maths.keys import alternatives
+from potstill.lessons.gates import stops_short
+from potstill.pipeline.intake import problems_of_file
+from potstill.problems import Columns, Imported, SourceConfig, guess_source
+from potstill.problems import table as tables
+from potstill.problems.mending import decimal_points
+from potstill.records import Finish, Outcome, Problem, Response, Verdict
+from potstill.study.templates import filled, study_path, write_text
+
+__all__ = ["Started", "start_study", "with_box"]
+
+_GSM8K_LINE = re.compile(r"\s*####[^\n]*\s*$")
+_CALCULATION = re.compile(r"<<[^<>\n]{0,200}>>")
+_TRAINED = {"train", "training"}
+_HELD_OUT = {"heldout", "held-out", "test"}
+_GIVEN_SPLITS = _TRAINED | _HELD_OUT | {"valid", "validation", "dev"}
+_CHARACTERS_OF_TOKEN = 2  # of the pocket student, at most
+_FEWEST = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A study that was written, and what to say of it, a line each."""
+
+    path: Path
+    said: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Solutions:
+    """Worked solutions by problem id, and the ids of those that got a box, or contradict."""
+
+    texts: Mapping[str, str]
+    boxed: Sequence[str] = ()
+    contradicting: Sequence[str] = ()
+
+
+def start_study(name: str, parent: Path, file: Path, said: Columns) -> Started:
+    """Write ``parent/NAME/study.yaml`` and ``problems.csv`` from a table; return what was done.
+
+    Raises InputError for a name that is taken, a file that is no table, and one without a problem
+    that can be used.
+    """
+    path = study_path(name, parent)
+    target = path.parent / "problems.csv"
+    if target.exists():
+        raise InputError(f"{target} exists; choose another name, or move that file.")
+    source = _table_source(file, said)
+    imported = problems_of_file(source)
+    if len(imported.problems) < _FEWEST:
+        raise InputError(
+            f"{file} has {len(imported.problems)} problems that can be used, and a study needs "
+            f"{_FEWEST} at least to train on some and hold out others; see potstill problems "
+            f"{file} --aside."
+        )
+    solutions = _solutions(imported.problems, source)
+    groups = tuple(dict.fromkeys(g for p in imported.problems for g in p.groups))
+    values = {
+        "NAME": name,
+        "FILE": file.name,
+        "COUNT": f"{len(imported.problems):,}",
+        "GROUPS": "{" + ", ".join(f"{g}: {g}" for g in groups) + "}",
+        "SPLIT": _split(imported.problems),
+        "LONGEST": str(_longest(imported.problems, solutions.texts)),
+    }
+    template = "solutions.yaml" if solutions.texts else "questions.yaml"
+    write_text(target, _as_csv(imported.problems, solutions.texts, groups))
+    write_text(path, filled(template, values))
+    return Started(path, tuple(_lines(file, source, imported, solutions)))
+
+
+def _table_source(file: Path, said: Columns) -> SourceConfig:
+    source = guess_source(file, said)
+    if source.source == "math500":  # a table too, with its worked solutions
+        source = guess_source(file, replace(said, text="problem"))
+    if source.source != "table":
+        raise InputError(
+            f"{file} is no table ({source.why}); potstill init NAME, and write source: "
+            f"{source.source} into the study."
+        )
+    return source
+
+
+def _solutions(problems: Sequence[Problem], source: SourceConfig) -> _Solutions:
+    """Return the worked solutions of the problems, each ending in a box unless it contradicts."""
+    if "solution" not in source.options:
+        return _Solutions({})
+    options = tables.Options.model_validate(dict(source.options), strict=False)
+    found = {raw.id: raw.solution for raw in tables.read(options) if raw.solution.strip()}
+    pairs = [(p, _plain(found[p.id])) for p in problems if p.id in found]
+    texts = {p.id: text for p, text in pairs}
+    boxed, contradicting = [], []
+    for (problem, text), verdict in zip(pairs, _graded(pairs, options.decimal), strict=True):
+        if boxes := [_letters(value) for value, _, _ in boxed_values(text)]:
+            other = _letters(_key_of(problem)) not in boxes
+            contradicting += [problem.id] if other and verdict.outcome is Outcome.WRONG else []
+            continue
+        whole = with_box(problem, text, verdict, options.decimal)
+        if whole == text:
+            contradicting.append(problem.id)
+        else:
+            texts[problem.id] = whole
+            boxed.append(problem.id)
+    return _Solutions(texts, boxed, contradicting)
+
+
+def _plain(solution: str) -> str:
+    """Return a worked solution without the calculator's marks of GSM8K (``<<48/2=24>>``)."""
+    return _CALCULATION.sub("", solution).strip()
+
+
+def _graded(pairs: Iterable[tuple[Problem, str]], decimal: str) -> Iterable[Verdict]:
+    with GradingPool() as pool:
+        yield from pool.grade((p, _response(p, _pointed(text, decimal))) for p, text in pairs)
+
+
+def _pointed(text: str, decimal: str) -> str:
+    return decimal_points(text) if decimal == "comma" else text
+
+
+def _response(problem: Problem, text: str) -> Response:
+    return Response(
+        solver="worked-solutions",
+        problem_id=problem.id,
+        condition_id="own-table",
+        sample=0,
+        attempt=0,
+        reasoning="",
+        text=text,
+        finish=Finish.STOP,
+        tokens_in=0,
+        tokens_out=0,
+        ledger_key="",
+    )
+
+
+def with_box(problem: Problem, text: str, verdict: Verdict, decimal: str = "point") -> str:
+    r"""Return a worked solution with its key as its last line, in a ``\boxed{}``.
+
+    One that breaks off, or that ends in another answer than its key, is returned as it is.
+    """
+    key = _key_of(problem)
+    last = _pointed(text.splitlines()[-1], decimal) if text else ""
+    says_key = _letters(key) in _letters(last)
+    if verdict.outcome is Outcome.WRONG and not says_key:
+        return text
+    body = _GSM8K_LINE.sub("", text)
+    return text if stops_short(body, answered=True) else f"{body}\n\\boxed{{{key}}}"
+
+
+def _key_of(problem: Problem) -> str:
+    """Return the key, the first of several, without the signs that put it into mathematics."""
+    plain = alternatives(problem.gold_text)[0].strip().rstrip(".").strip()
+    for opening, closing in (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]")):
+        inside = plain[len(opening) : -len(closing)]
+        if plain.startswith(opening) and plain.endswith(closing) and opening not in inside:
+            plain = inside.strip()
+    return " ".join(plain.split())
+
+
+def _letters(text: str) -> str:
+    return re.sub(r"[\s$\\{},]", "", text).casefold()
+
+
+def _split(problems: Sequence[Problem]) -> str:
+    """Return the split section: as a column of splits says, where there is one, else by share."""
+    told = {p.groups.get("split", "").casefold() for p in problems}
+    if told <= _GIVEN_SPLITS and told & _TRAINED and told & _HELD_OUT:
+        return "{by: given, group: split}"
+    return "{by: share, heldout_share: 0.3, valid_share: 0.1}"
+
+
+def _longest(problems: Sequence[Problem], solutions: Mapping[str, str]) -> int:
+    """Return a limit of tokens that the longest problem with its solution stays within."""
+    characters = max(len(p.text) + len(solutions.get(p.id, "")) for p in problems)
+    return min(2_048, max(512, 64 * (1 + characters // _CHARACTERS_OF_TOKEN // 64)))
+
+
+def _as_csv(
+    problems: Sequence[Problem], solutions: Mapping[str, str], groups: Sequence[str]
+) -> str:
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, lineterminator="\n")
+    worked = ("solution",) if solutions else ()
+    writer.writerow(("id", "problem", "answer", *worked, *groups))
+    for p in problems:
+        solution: tuple[Any, ...] = (solutions.get(p.id, ""),) if solutions else ()
+        writer.writerow((p.id, p.text, p.gold_text, *solution, *(p.groups[g] for g in groups)))
+    return out.getvalue()
+
+
+def _lines(
+    file: Path, source: SourceConfig, imported: Imported, solutions: _Solutions
+) -> Iterable[str]:
+    yield f"{source.why}."
+    for note in imported.notes:
+        yield f"{note}."
+    total = len(imported.problems) + len(imported.excluded)
+    reasons = Counter(item.reason.value for item in imported.excluded)
+    listed = ", ".join(f"{n} {why}" for why, n in reasons.most_common())
+    yield f"{len(imported.problems):,} of {total:,} problems kept" + (
+        f"; excluded: {listed} (potstill problems {file} --aside)." if listed else "."
+    )
+    if not solutions.texts:
+        yield "No worked solutions were found: the study names a teacher, who is asked over an API."
+        return
+    without = len(imported.problems) - len(solutions.texts)
+    if without:
+        yield f"{without:,} problems have no worked solution; they can be held out, not taught."
+    if solutions.boxed:
+        yield (
+            f"{len(solutions.boxed):,} of {len(solutions.texts):,} worked solutions had no "
+            "\\boxed{}: their key was added as the last line."
+        )
+    if solutions.contradicting:
+        yield (
+            f"{len(solutions.contradicting):,} worked solutions break off or end in another answer "
+            f"than their key ({', '.join(solutions.contradicting[:5])}): they are left as they "
+            "are, and no student learns from them."
+        )

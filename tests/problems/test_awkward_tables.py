@@ -1,0 +1,466 @@
+"""Tables as spreadsheets, exports and other tools really write them: each is read, or named.
+
+The shapes are those of public reports on readers of tables (pandas, datasets, promptfoo, langchain,
+unstructured) and of what Excel does to a fraction.
+"""
+
+from __future__ import annotations
+
+import datetime
+import gzip
+import io
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from potstill.errors import InputError
+from potstill.grading.key_reading import KeyReader
+from potstill.problems import Columns, Imported, guess_source, load_problems
+
+READER = KeyReader()
+GUESSED = Columns()
+TWO = [("What is 2 + 2?", "4"), ("What is 3 + 5?", "8")]
+
+
+@dataclass(frozen=True)
+class Read:
+    """A table that is read: its problems and keys, and a word of what is said about it."""
+
+    name: str
+    content: bytes
+    problems: list[tuple[str, str]]
+    said: str = ""
+    columns: Columns = GUESSED
+
+
+@dataclass(frozen=True)
+class Named:
+    """A table that is refused in one sentence, which says this."""
+
+    name: str
+    content: bytes
+    said: str
+    columns: Columns = GUESSED
+
+
+def text(lines: str, encoding: str = "utf-8") -> bytes:
+    return lines.encode(encoding)
+
+
+def book(rows: list[list[Any]], change: Callable[[Any], object] = lambda sheet: None) -> bytes:
+    """Write a workbook of one sheet, changed as a person would in Excel."""
+    from openpyxl import Workbook
+
+    workbook = Workbook()
+    for row in rows:
+        workbook.active.append(row)
+    change(workbook.active)
+    out = io.BytesIO()
+    workbook.save(out)
+    return out.getvalue()
+
+
+def jsonl(*rows: dict[str, Any]) -> bytes:
+    return "\n".join(map(json.dumps, rows)).encode()
+
+
+HEADER = ["question", "answer"]
+ROWS = [HEADER, ["What is 2 + 2?", 4], ["What is 3 + 5?", 8]]
+
+
+def percent(sheet: Any) -> None:
+    sheet["B2"].number_format = "0.0%"
+
+
+def third(sheet: Any) -> None:
+    sheet["B2"].number_format = "# ?/?"
+
+
+def merged_title(sheet: Any) -> None:
+    sheet.insert_rows(1, 2)
+    sheet["A1"] = "Final exams 2016"
+    sheet.merge_cells("A1:B1")
+
+
+def merged_years(sheet: Any) -> None:
+    sheet.merge_cells("C2:C3")
+
+
+def raised(sheet: Any) -> None:
+    from openpyxl.cell.rich_text import CellRichText, TextBlock
+    from openpyxl.cell.text import InlineFont
+
+    sheet["A2"] = CellRichText(
+        "What is x", TextBlock(InlineFont(vertAlign="superscript"), "2"), "?"
+    )
+
+
+def second_sheet(sheet: Any) -> None:
+    other = sheet.parent.create_sheet("2017")
+    sheet.title = "2016"
+    for row in (HEADER, ["What is 9 - 2?", 7]):
+        other.append(row)
+
+
+def styled_to_the_end(sheet: Any) -> None:
+    from openpyxl.styles import Font
+
+    sheet.cell(1_048_576, 16_384).font = Font(bold=True)
+
+
+def hidden_first(sheet: Any) -> None:
+    sheet.parent.create_sheet("Cover", 0)
+
+
+GOOD = [
+    Read("plain.csv", text("question,answer\nWhat is 2 + 2?,4\nWhat is 3 + 5?,8\n"), TWO),
+    Read(
+        "bom.csv", text("question,answer\nWhat is 2 + 2?,4\nWhat is 3 + 5?,8\n", "utf-8-sig"), TWO
+    ),
+    Read(
+        "semicolons.csv",
+        text("question;answer\r\nWhat is 2 + 2?;4\r\nWhat is 3 + 5?;8\r\n"),
+        TWO,
+        "parted by semicolons",
+    ),
+    Read("sep.csv", text("sep=;\r\nquestion;answer\r\nWhat is 2 + 2?;4\r\nWhat is 3 + 5?;8"), TWO),
+    Read(
+        "sep-quoted.csv", text('"sep=|"\nquestion|answer\nWhat is 2 + 2?|4\nWhat is 3 + 5?|8'), TWO
+    ),
+    Read("tabs.csv", text("question\tanswer\nWhat is 2 + 2?\t4\nWhat is 3 + 5?\t8\n"), TWO, "tabs"),
+    Read(
+        "commas.tsv", text("question,answer\nWhat is 2 + 2?,4\nWhat is 3 + 5?,8\n"), TWO, "commas"
+    ),
+    Read(
+        "commas-in-text.csv",
+        text("question;answer\nAdd 1, 2 and 3, please.;6\nAdd 4, 5.;9\n"),
+        [("Add 1, 2 and 3, please.", "6"), ("Add 4, 5.", "9")],
+    ),
+    Read(
+        "semicolons-in-text.csv",
+        text('question,answer\n"Take 2; add 3.",5\n"Take 4; add 1; stop.",5\n'),
+        [("Take 2; add 3.", "5"), ("Take 4; add 1; stop.", "5")],
+    ),
+    Read(
+        "cp1252.csv",
+        text(
+            "Frage;Antwort\nWie groß ist die Fläche?;25\nWie viele Äpfel sind übrig?;3\n", "cp1252"
+        ),
+        [("Wie groß ist die Fläche?", "25"), ("Wie viele Äpfel sind übrig?", "3")],
+        "read as cp1252",
+    ),
+    Read(
+        "smart-quotes.csv",
+        text("question,answer\nIt’s “5 °C” – what is ½ of 20?,10\nAnd 5 × 4?,20\n", "cp1252"),
+        [("It’s “5 °C” – what is ½ of 20?", "10"), ("And 5 × 4?", "20")],
+        "say encoding: NAME",
+    ),
+    Read(
+        "cyrillic.csv",
+        text("вопрос;ответ\nСколько яблок осталось у Пети?;3\nСколько груш у Маши?;4\n", "cp1251"),
+        [("Сколько яблок осталось у Пети?", "3"), ("Сколько груш у Маши?", "4")],
+        "read as cp1251",
+    ),
+    Read(
+        "mac.csv",
+        text("question,answer\nWie groß?,4\nWie schön?,8\n", "mac_roman"),
+        [("Wie groß?", "4"), ("Wie schön?", "8")],
+        columns=Columns(encoding="mac_roman"),
+    ),
+    Read(
+        "spaces-before-quotes.csv",
+        text('question, answer\n"Add 1, then 2.", "3"\n"Add 4, then 5.", "9"\n'),
+        [("Add 1, then 2.", "3"), ("Add 4, then 5.", "9")],
+    ),
+    Read(
+        "short-solutions.csv",
+        text(
+            "question,solution\nWhat is 2 + 2?,We add them and get 4.\n"
+            "What is 3 + 5?,We see that it is 8.\n"
+        ),
+        TWO,
+        "worked solutions from 'solution'",
+    ),
+    Read(
+        "choices.csv",
+        text("question,A,B,C,answer\nWhat is 2 + 2?,3,4,5,B\n"),
+        [("What is 2 + 2?", "B")],
+        "the choices in columns A, B, C are no part of the text",
+    ),
+    Read(
+        "half-a-character.jsonl",
+        b'{"question": "What is \\ud83d 2 + 2?", "answer": 4}',
+        [("What is \ud83d 2 + 2?", "4")],
+    ),
+    Read(
+        "wide.json",
+        json.dumps([{"question": q, "answer": a} for q, a in TWO]).encode("utf-16"),
+        TWO,
+    ),
+    Read(
+        "joined.csv",
+        text("question,answer\nWhat is 2 + 2?,4\nquestion,answer\nWhat is 3 + 5?,8\n"),
+        TWO,
+    ),
+    Read(
+        "unseen-marks.csv",
+        text("\u200bquestion,\ufeffanswer\nWhat is 2 + 2?,4\nWhat is 3 + 5?,8\n"),
+        TWO,
+    ),
+    Read(
+        "comma.csv",
+        text("Frage;Lösungsweg\nPreis?;3 * 42,5 = 127,5, also 127,50 Euro.\nWas?;So ist es 8.\n"),
+        [("Preis?", "127.5"), ("Was?", "8")],
+        columns=Columns(decimal="comma", solution="Lösungsweg"),
+    ),
+    Read(
+        "utf16.csv", text("question\tanswer\nWhat is 2 + 2?\t4\nWhat is 3 + 5?\t8", "utf-16"), TWO
+    ),
+    Read(
+        "utf16le.csv",
+        text("question,answer\nWhat is 2 + 2?,4\nWhat is 3 + 5?,8\n", "utf-16-le"),
+        TWO,
+    ),
+    Read(
+        "utf16be.csv",
+        text("question,answer\nWhat is 2 + 2?,4\nWhat is 3 + 5?,8\n", "utf-16-be"),
+        TWO,
+    ),
+    Read(
+        "utf16.jsonl",
+        jsonl(*({"question": q, "answer": a} for q, a in TWO)).decode().encode("utf-16"),
+        TWO,
+    ),
+    Read("cr.csv", text("question,answer\rWhat is 2 + 2?,4\rWhat is 3 + 5?,8\r"), TWO),
+    Read(
+        "trailing-commas.csv",
+        text("question,answer,,\nWhat is 2 + 2?,4,,\nWhat is 3 + 5?,8,,\n,,,\n,,,\n"),
+        TWO,
+    ),
+    Read(
+        "empty-rows.csv",
+        text("\n\nquestion,answer\n\nWhat is 2 + 2?,4\n,\nWhat is 3 + 5?,8\n"),
+        TWO,
+    ),
+    Read(
+        "title.csv",
+        text(
+            "Final exams 2016,,\nSchool of X,,\n,,\nnr,question,answer\n"
+            "1,What is 2 + 2?,4\n2,What is 3 + 5?,8\n"
+        ),
+        TWO,
+        "passed over",
+    ),
+    Read(
+        "spaces-in-names.csv",
+        text(" Question , Answer \nWhat is 2 + 2?,4\nWhat is 3 + 5?,8\n"),
+        TWO,
+    ),
+    Read(
+        "pandas-index.csv",
+        text(",question,answer\n0,What is 2 + 2?,4\n1,What is 3 + 5?,8\n"),
+        TWO,
+        "the first column has no name",
+    ),
+    Read(
+        "quotes.csv",
+        text('question,answer\n"He said ""2 + 2"" is, what?",4\n"two\nlines",8\n'),
+        [('He said "2 + 2" is, what?', "4"), ("two\nlines", "8")],
+    ),
+    Read(
+        "inches.csv",
+        text('question,answer\nA 5" pipe and a 2" pipe?,7"\nWhat is 3 + 5?,8\n'),
+        [('A 5" pipe and a 2" pipe?', '7"'), TWO[1]],
+    ),
+    Read(
+        "formulas.csv",
+        text('question,answer\nHalf of one?,"=""1/2"""\nWhat is 3 + 5?,8\n'),
+        [("Half of one?", "1/2"), TWO[1]],
+        'a spreadsheet\'s ="..." mended in 1 problem',
+    ),
+    Read(
+        "repeated-ids.csv",
+        text("id,question,answer\n1,What is 2 + 2?,4\n1,What is 3 + 5?,8\n"),
+        TWO,
+        "'1' in lines 2 and 3",
+    ),
+    Read(
+        "missing-id.csv",
+        text("id,question,answer\na,What is 2 + 2?,4\n,What is 3 + 5?,8\n"),
+        TWO,
+        "'id' is empty in line 3",
+    ),
+    Read(
+        "said.csv",
+        text("Stem;Correct;Other\nWhat is 2 + 2?;4;x\nWhat is 3 + 5?;8;y\n"),
+        TWO,
+        columns=Columns(text="Stem", key="Correct"),
+    ),
+    Read(
+        "bars.csv",
+        text("question^answer\nWhat is 2 + 2?^4\nWhat is 3 + 5?^8\n"),
+        TWO,
+        columns=Columns(delimiter="^"),
+    ),
+    Read(
+        "gsm8k.jsonl",
+        jsonl(
+            {"question": "Clips?", "answer": "She sold 48/2 = <<48/2=24>>24 clips.\n#### 72"},
+            {"question": "And pens?", "answer": "That is 3 + 5 = <<3+5=8>>8 pens in all.\n#### 8"},
+        ),
+        [("Clips?", "72"), ("And pens?", "8")],
+        "taken from the end of the worked solution",
+    ),
+    Read(
+        "boxed.csv",
+        text("question,answer\nWhat is 2 + 2?,so $x = \\boxed{4}$\nWhat is 3 + 5?,8\n"),
+        TWO,
+        "1 key held a worked solution",
+    ),
+    Read(
+        "alternatives.jsonl",
+        jsonl(
+            {"question": "Three quarters?", "answer": ["3/4", "0.75"]},
+            {"question": "What is 3 + 5?", "answer": [8]},
+        ),
+        [("Three quarters?", '["3/4", "0.75"]'), TWO[1]],
+    ),
+    Read(
+        "nan.jsonl",
+        b'{"question": "What is 2 + 2?", "answer": 4.0}\n{"question": "x y?", "answer": NaN}',
+        TWO[:1],
+    ),
+    Read(
+        "wrapped.json",
+        json.dumps({"data": [{"question": q, "answer": a} for q, a in TWO]}).encode(),
+        TWO,
+    ),
+    Read("plain.xlsx", book(ROWS), TWO),
+    Read("title.xlsx", book(ROWS, merged_title), TWO, "passed over"),
+    Read("merged.xlsx", book([[*HEADER, "year"], [*ROWS[1], 2016], [*ROWS[2]]], merged_years), TWO),
+    Read(
+        "percent.xlsx",
+        book([HEADER, ["Share?", 0.25], ROWS[2]], percent),
+        [("Share?", "25%"), TWO[1]],
+    ),
+    Read(
+        "third.xlsx", book([HEADER, ["Third?", 1 / 3], ROWS[2]], third), [("Third?", "1/3"), TWO[1]]
+    ),
+    Read("noise.xlsx", book([HEADER, ["Sum?", 0.1 + 0.2], ROWS[2]]), [("Sum?", "0.3"), TWO[1]]),
+    Read("raised.xlsx", book(ROWS, raised), [("What is x^{2}?", "4"), TWO[1]]),
+    Read("sheets.xlsx", book(ROWS, second_sheet), TWO, "'2016' is read and not '2017'"),
+    Read(
+        "sheet.xlsx",
+        book(ROWS, second_sheet),
+        [("What is 9 - 2?", "7")],
+        columns=Columns(sheet="2017"),
+    ),
+    Read("cover.xlsx", book(ROWS, hidden_first), TWO),
+    Read("styled.xlsx", book(ROWS, styled_to_the_end), TWO),
+    Read("holes.xlsx", book([ROWS[0], [None, None], ROWS[1], [], ROWS[2]]), TWO),
+]
+
+BAD = [
+    Named("no-header.csv", text("What is 2 + 2?,4\nWhat is 3 + 5?,8\n"), "first line must hold"),
+    Named("unquoted.csv", text("question,answer\nAdd 1, 2 and 3.,6\n"), "line 2: 3 cells under 2"),
+    Named(
+        "unnamed.csv",
+        text("question,,answer\nWhat is 2 + 2?,x,4\n"),
+        "line 2: 'x' stands in column 2, which has no name",
+    ),
+    Named("escaped.csv", text('question,answer\n"say \\"hi\\" now",3\n'), 'is doubled \\(""\\)'),
+    Named("open-quote.csv", text('question,answer\n"What is 2 + 2?,4\nb,5\n'), "never closed"),
+    Named("twice.csv", text("question,answer,answer\na b?,1,2\n"), "the column 'answer' twice"),
+    Named(
+        "half-utf8.csv",
+        "question,answer\nWie groß für Äpfel, Öl und Übung?,1\n".encode() * 3 + b"Gr\xfc\xdfe?,2\n",
+        "line 7: not UTF-8 text, though the rest is",
+    ),
+    Named("quoted.csv", text('"question,answer"\n"What is 2 + 2?,4"\n'), "in quotes as a whole"),
+    Named("delimiter.csv", text("a;;b\n"), "no delimiter ';;'", Columns(delimiter=";;")),
+    Named(
+        "one-column.csv",
+        text("question\nWhat is 2?\nWhat is 3, or 4?\n"),
+        "line 3: 2 cells under 1",
+    ),
+    Named("none.jsonl", b"", "is empty"),
+    Named("header.csv", text("question,answer\n"), "holds no rows"),
+    Named("zip.csv", book(ROWS), r"Excel workbook is one\); name it \.xlsx"),
+    Named("csv.xlsx", text("question,answer\na b?,1\n"), "is no Excel workbook"),
+    Named("old.csv", b"\xd0\xcf\x11\xe0" + b"\0" * 64, "old Excel; save it as"),
+    Named("page.csv", text("<html><table><tr><td>a</td></tr></table></html>"), "is a web page"),
+    Named("old.xls", b"\xd0\xcf\x11\xe0", "save it as .xlsx or CSV UTF-8"),
+    Named("sheet.ods", b"PK", "save it as .xlsx or CSV UTF-8"),
+    Named("exam.docx", b"PK", "copy its problems into a spreadsheet"),
+    Named("exam.pdf", b"%PDF", "copy its problems into a spreadsheet"),
+    Named("packed.csv.gz", gzip.compress(b"question,answer\n"), "unpack it first"),
+    Named("lines.json", jsonl(*({"question": q, "answer": a} for q, a in TWO)), "is named .jsonl"),
+    Named("list.jsonl", b'[\n{"question": "a b?", "answer": 1}\n]\n', "name it .json"),
+    Named("columns.json", b'{"question": {"0": "a b?"}, "answer": {"0": 1}}', "orient='records'"),
+    Named(
+        "object.jsonl",
+        jsonl({"question": "a b?", "answer": {"value": 3}}),
+        "line 1: the key in column 'answer' is an object",
+    ),
+    Named("nested.jsonl", jsonl({"question": "a b?", "answer": [["1"]]}), "within a list"),
+    Named(
+        "list-text.jsonl", jsonl({"question": ["a", "b"], "answer": "1"}), "'question' holds a list"
+    ),
+    Named("column.csv", text("Stem,answer\na b?,1\n"), "did you mean 'Stem'", Columns(text="stem")),
+    Named("sheet.xlsx", book(ROWS, second_sheet), "no sheet '2018'", Columns(sheet="2018")),
+    Named(
+        "formula.xlsx", book([HEADER, ["Half?", "=1/2"]]), "the cell B2 of 'Sheet' holds a formula"
+    ),
+    Named("empty.xlsx", book([]), "is empty"),
+    Named("sheets.csv", text("question,answer\na b?,1\n"), "has no sheets", Columns(sheet="a")),
+    Named(
+        "name.csv",
+        text("question,answer\na b?,1\n"),
+        "no encoding 'utf9'",
+        Columns(encoding="utf9"),
+    ),
+]
+
+
+def bring_in(folder: Path, case: Read | Named) -> tuple[Imported, str]:
+    path = folder / case.name
+    path.write_bytes(case.content)
+    source = guess_source(path, case.columns)
+    imported = load_problems([source], infer=READER.kind, keys=READER)
+    return imported, " / ".join((source.why, *imported.notes))
+
+
+@pytest.mark.parametrize("case", GOOD, ids=lambda case: case.name)
+def test_awkward_table_is_read(tmp_path: Path, case: Read) -> None:
+    imported, said = bring_in(tmp_path, case)
+    assert [(p.text, p.gold_text) for p in imported.problems] == case.problems
+    assert case.said in said
+
+
+@pytest.mark.parametrize("case", BAD, ids=lambda case: case.name)
+def test_awkward_table_is_named(tmp_path: Path, case: Named) -> None:
+    with pytest.raises(InputError, match=case.said) as caught:
+        bring_in(tmp_path, case)
+    assert case.name in str(caught.value) or case.columns != GUESSED
+
+
+def test_merged_years_are_filled_in_and_whole_floats_are_whole(tmp_path: Path) -> None:
+    rows = [[*HEADER, "year"], [*ROWS[1], 2016], [*ROWS[2]]]
+    imported, _ = bring_in(tmp_path, Read("m.xlsx", book(rows, merged_years), []))
+    assert [p.groups for p in imported.problems] == [{"year": "2016"}] * 2
+    floats = text("question,answer,year\nWhat is 2 + 2?,4.0,2016.0\nWhat is 3 + 5?,8,2017.0\n")
+    imported, _ = bring_in(tmp_path, Read("f.csv", floats, []))
+    assert [p.groups["year"] for p in imported.problems] == ["2016", "2017"]
+    assert READER.fault(imported.problems[0]) == ""
+
+
+def test_date_in_a_cell_is_a_date_and_no_fraction(tmp_path: Path) -> None:
+    rows = [HEADER, ["Three quarters?", datetime.datetime(2026, 3, 4)], ROWS[1]]
+    imported, _ = bring_in(tmp_path, Read("d.xlsx", book(rows), []))
+    (away,) = imported.excluded
+    assert (away.id, away.key) == ("d/2", "2026-03-04")
+    assert "a spreadsheet makes of 3/4" in away.detail

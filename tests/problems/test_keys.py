@@ -1,0 +1,281 @@
+"""Keys at intake: what is mended, what a solution gives, what nothing can be graded against."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from potstill.errors import InputError
+from potstill.grading.key_reading import KeyReader
+from potstill.problems import Imported, SourceConfig, guess_source, load_problems
+from potstill.problems.mending import decimal_points, looks_comma, mend, mend_key
+from potstill.records import ExclusionReason, NumberGold, Outcome, Problem, TextGold
+
+READER = KeyReader()
+
+
+def bring_in(folder: Path, *rows: dict[str, Any], **options: Any) -> Imported:
+    path = folder / "t.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    source = SourceConfig("table", {"path": path, **options})
+    return load_problems([source], infer=READER.kind, keys=READER)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        *("#REF!", "#N/A", "#VALUE!", "#DIV/0!", "#NAME?", "#BEZUG!", "#NV", "########"),
+        *("N/A", "n.a.", "n/a", "TBD", "tbd.", "TODO", "to be determined", "NaN", "null", "xxx"),
+        *("-", "--", "—", "?", "???", "...", "…", "*", "_", "[]"),
+        *("see solution", "See solution.", "siehe Lösung", "cf. answer book", "voir corrigé"),
+        *("answers vary", "Answers may vary.", "unknown", "not available", "no answer", "ditto"),
+        *(
+            "same as above",
+            "[image]",
+            "https://example.com/a.png",
+            "figure3.png",
+            "proof",
+            "Q.E.D.",
+        ),
+        "The answer is that the triangle is isosceles because two sides are equal.",
+        "Since 2+2=4 we have x=4.",
+        "We first add 3 and 4 to get 7, therefore it is 7*2 = 14.",
+        "First we write 3 as 2 + 1.\nThen we multiply.\nHence the product is fourteen.",
+        "{'value': 3}",
+        '{"value": 3}',
+        "\\frac{1}{0}",
+        "1/0",
+        "(1, 2",
+        "9" * 2_001,
+    ],
+)
+def test_key_that_nothing_can_be_graded_against_is_excluded(tmp_path: Path, key: str) -> None:
+    rows = [{"problem": "What is it?", "answer": key}, {"problem": "What is 2 + 2?", "answer": "4"}]
+    imported = bring_in(tmp_path, *rows)
+    assert [p.gold_text for p in imported.problems] == ["4"]
+    (away,) = imported.excluded
+    assert (away.id, away.key, away.reason) == ("t/1", key, ExclusionReason.BAD_KEY)
+    assert away.detail
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        *("0", "72.0", "-3/4", "$89$", "\\(89\\)", "\\frac{1}{2}", "½", "1,234", "12 apples", "$5"),
+        *("x = 2 or x = -1", "(3, 4)", "[3, 4]", "{1, 2}", "∅", "no solution", "none", "None"),
+        *("does not exist", "undefined", "infinite", "all real numbers", "True", "yes", "B", "(B)"),
+        *("None of the above", "Monday", "March 4", "3:15 pm", "isosceles triangle", "Jim and Bob"),
+        *("The first rest stop", "5 (get-well-soon kits)", "The men's track team", "#3", "f(x)=2x"),
+        *(
+            "all real numbers greater than 3 and less than or equal to 7",
+            '["3/4", "0.75"]',
+            "R",
+            "ON",
+        ),
+    ],
+)
+def test_key_that_can_be_read_is_kept(tmp_path: Path, key: str) -> None:
+    imported = bring_in(tmp_path, {"problem": "What is it?", "answer": key})
+    assert [p.gold_text for p in imported.problems] == [key], imported.excluded
+
+
+def test_kind_that_takes_any_text_keeps_any_key(tmp_path: Path) -> None:
+    sentence = "Because two sides are equal, we know that it is isosceles."
+    for kind in ("judge", "exact", "word"):
+        row = {"problem": "Why?", "answer": sentence, "kind": kind}
+        imported = bring_in(tmp_path, row, kind="kind")
+        assert [p.kind for p in imported.problems] == [kind]
+    imported = bring_in(tmp_path, {"problem": "Why?", "answer": sentence}, key_is="rubric")
+    assert len(imported.problems) == 1
+    row = {"problem": "Why?", "answer": "much", "kind": "numeric"}
+    imported = bring_in(tmp_path, row, kind="kind")
+    assert [away.detail for away in imported.excluded] == ["the key is not a number"]
+
+
+def test_kind_that_does_not_exist_is_named_with_its_row(tmp_path: Path) -> None:
+    rows = [
+        {"problem": "a b?", "answer": 1, "id": "a", "kind": "integer"},
+        {"problem": "c d?", "answer": 2, "id": "b", "kind": "a whole numbr"},
+    ]
+    with pytest.raises(InputError, match="line 2: there is no answer kind 'a whole numbr'"):
+        bring_in(tmp_path, *rows, id="id", kind="kind")
+
+
+def test_excluded_key_and_repeated_id_are_told_by_row(tmp_path: Path) -> None:
+    rows = [
+        {"problem": "What is 1 + 1?", "answer": "2", "id": "a"},
+        {"problem": "What is 1 + 3?", "answer": "#REF!", "id": "b"},
+        {"problem": "What is 1 + 1?", "answer": "2", "id": "a"},
+    ]
+    imported = bring_in(tmp_path, *rows, id="id")
+    assert [away.detail for away in imported.excluded] == [
+        "line 2: it says that there is none",
+        "same text as a (line 3)",
+    ]
+    rows[2]["problem"] = "What is 1 + 9?"
+    with pytest.raises(InputError, match=r"source table, line 1\) and .* \(source table, line 3\)"):
+        bring_in(tmp_path, *rows, id="id")
+
+
+@pytest.mark.parametrize(
+    ("damaged", "meant"),
+    [
+        ("\x0crac{1}{2}", "\\frac{1}{2}"),
+        ("$\x0corall x$", "$\\forall x$"),
+        ("\x08oxed{3}", "\\boxed{3}"),
+        ("$\x08eta$", "$\\beta$"),
+        ("5 \text{ cm}", "5 \\text{ cm}"),
+        ("\textbf{(A)} 3", "\\textbf{(A)} 3"),
+        ("3 \times 4", "3 \\times 4"),
+        ("\theta = 3", "\\theta = 3"),
+        ("\triangle ABC", "\\triangle ABC"),
+        ("x \neq 3", "x \\neq 3"),
+        ("$x \ne 3$", "$x \\ne 3$"),
+        ("$\tan x$ and\tan apple", "$\\tan x$ and\tan apple"),
+        ("\\left( 3 \right)", "\\left( 3 \\right)"),
+        ("\rho = 2", "\\rho = 2"),
+        ("\x07lpha + \x0bec{v}", "\\alpha + \\vec{v}"),
+    ],
+)
+def test_backslash_that_json_ate_is_put_back(damaged: str, meant: str) -> None:
+    assert mend(damaged).text == meant
+    assert mend(damaged).what == ("backslashes that JSON had eaten",)
+
+
+@pytest.mark.parametrize(
+    "sound",
+    [
+        *("Two lines.\nNot mended.\nequal parts\nnext\r\nright", "cells\there\tan\text here"),
+        *("\\frac{1}{2} \\neq \\text{cm}", "a < b and b > c", "AT&T; R&D; x & y", "f(x)<g(x)</b"),
+        "What does &lt; mean in HTML?",
+        "def f():\n\treturn '&amp;'",
+    ],
+)
+def test_sound_text_is_left_as_it_is(sound: str) -> None:
+    assert mend(sound).text == sound
+    assert mend(sound).what == ()
+
+
+@pytest.mark.parametrize(
+    ("page", "meant"),
+    [
+        ("3 &lt; x &le; 5", "3 < x ≤ 5"),
+        ("&frac12; of 20", "½ of 20"),
+        ("5&nbsp;cm and 6&amp;nbsp;cm", "5 cm and 6 cm"),
+        ("Tom &amp; Ann: 3 &#215; 4", "Tom & Ann: 3 × 4"),
+        ("x<sup>2</sup> + a<sub>12</sub>", "x^2 + a_{12}"),
+        ("<p>What is <b>2 + 2</b>?<br/>Say.</p>", "What is 2 + 2?\nSay."),
+    ],
+)
+def test_html_is_read_as_it_is_shown(page: str, meant: str) -> None:
+    assert mend(page).text == meant
+
+
+def test_formula_of_a_spreadsheet_is_its_text() -> None:
+    assert mend_key('="1/2"').text == "1/2"
+    assert mend_key('="say ""hi"""').text == 'say "hi"'
+    assert mend_key("=5").text == "=5"
+
+
+@pytest.mark.parametrize(
+    "key", ["4-Mar", "04-Mar", "Mar-04", "3. Apr", "4. Mrz", "04.03.2026", "3/4/2026", "2026-03-04"]
+)
+def test_date_made_of_a_fraction_is_excluded_unless_a_date_is_asked_for(
+    tmp_path: Path, key: str
+) -> None:
+    imported = bring_in(tmp_path, {"problem": "What is 1/2 + 1/4?", "answer": key})
+    (away,) = imported.excluded
+    assert "a date, which a spreadsheet makes of 3/4" in away.detail
+    imported = bring_in(tmp_path, {"problem": "On what date is the exam?", "answer": key})
+    assert [p.gold_text for p in imported.problems] == [key]
+
+
+@pytest.mark.parametrize(
+    ("comma", "point"),
+    [
+        *(("126,00", "126.00"), ("1.234,5", "1234.5"), ("0,5 kg", "0.5 kg"), ("1.234", "1234")),
+        *(("-3,25", "-3.25"), ("1,5; 2,5", "1.5; 2.5"), ("(0,5; 2)", "(0.5; 2)"), ("12", "12")),
+        *(("1.234.567,89 €", "1234567.89 €"), ("$0{,}75$", "$0.75$"), ("2, 3", "2, 3")),
+        *(
+            ("1 234,5", "1234.5"),
+            ("1\u202f234\u202f567", "1234567"),
+            ("7,5, also 8", "7.5, also 8"),
+        ),
+        *(("1,2,3", "1,2,3"), ("0.750", "0.750"), ("3/4", "3/4")),
+    ],
+)
+def test_decimal_commas_become_points(comma: str, point: str) -> None:
+    assert decimal_points(comma) == point
+
+
+def test_column_of_decimal_commas_is_warned_of_and_read_where_the_source_says_so(
+    tmp_path: Path,
+) -> None:
+    rows = [
+        {"problem": "Was kostet es?", "answer": "126,00"},
+        {"problem": "Wie schwer ist es?", "answer": "1.234,5"},
+    ]
+    warned = bring_in(tmp_path, *rows)
+    (note,) = warned.notes
+    assert "2 keys may have a decimal comma (126,00 of t/1, 1.234,5 of t/2)" in note
+    read = bring_in(tmp_path, *rows, decimal="comma")
+    assert [p.gold_text for p in read.problems] == ["126.00", "1234.5"]
+    assert [p.kind for p in read.problems] == ["decimal", "decimal"]
+    assert read.notes == ()
+    numbers = bring_in(tmp_path, *rows, decimal="comma", key_is="number", tolerance=0.1)
+    golds = [NumberGold(126.0, 0.1), NumberGold(1234.5, 0.1)]
+    assert [p.gold for p in numbers.problems] == golds
+    assert looks_comma("13,680") == looks_comma("1,234,567") == looks_comma("2, 3") == ""
+
+
+def test_solution_column_gives_the_keys_that_are_missing(tmp_path: Path) -> None:
+    rows = [
+        {"problem": "Solve 5x = 445.", "solution": "5x = 445, so x = 89.", "answer": ""},
+        {"problem": "Solve 2x = 6.", "solution": "Halve: x = \\boxed{3}.", "answer": "$3$"},
+        {"problem": "How many clips?", "solution": "48 + 24 = 72\n#### 72", "answer": None},
+    ]
+    imported = bring_in(tmp_path, *rows, solution="solution")
+    assert [p.gold_text for p in imported.problems] == ["89", "$3$", "72"]
+    (note,) = imported.notes
+    assert "2 keys taken from the end of the worked solution (89 of t/1, 72 of t/3)" in note
+    for row in rows:
+        del row["answer"]
+    imported = bring_in(tmp_path, *rows, solution="solution")
+    assert [p.gold_text for p in imported.problems] == ["89", "3", "72"]
+
+
+def test_any_alternative_is_right_and_no_other() -> None:
+    from potstill.grading import equal
+
+    key = '["3/4", "seventy-five percent"]'
+    assert equal(key, "0.75").opinion.value == "EQUAL"
+    assert equal(key, "4/3").opinion.value == "DIFFERENT"
+    assert READER.fault(Problem("a", "x?", TextGold('["N/A", "3"]'), "integer", "s", {})) == ""
+    assert READER.fault(Problem("a", "x?", TextGold('["N/A", "?"]'), "integer", "s", {})) != ""
+
+
+def test_alternatives_hold_for_kinds_beyond_mathematics(tmp_path: Path) -> None:
+    from potstill.grading import grade
+
+    cases = (
+        ("exact", ["Köln", "Cologne"], "Cologne", "Bonn"),
+        ("choice", ["A", "C"], "C", "B"),
+        ("numeric", [1.5, 2.5], "2.5", "2"),
+    )
+    for kind, keys, right, wrong in cases:
+        row = {"problem": f"Which one ({kind})?", "answer": keys, "kind": kind}
+        (problem,) = bring_in(tmp_path, row, kind="kind").problems
+        assert grade(problem, right).outcome is Outcome.CORRECT
+        assert grade(problem, str(keys[0])).outcome is Outcome.CORRECT
+        assert grade(problem, wrong).outcome is Outcome.WRONG
+
+
+def test_real_keys_are_all_kept(data: Path) -> None:
+    for name, count in (("competition", 637), ("math500.csv", 500), ("aime/aime.jsonl", 975)):
+        imported = load_problems([guess_source(data / name)], infer=READER.kind, keys=READER)
+        assert len(imported.problems) == count
+        assert not [x for x in imported.excluded if x.reason is ExclusionReason.BAD_KEY]
+        assert imported.notes == ()
