@@ -79,9 +79,14 @@ def test_levels_stand_at_their_accuracy(numbers: dict[str, Any], drawn: dict[str
     labels = [x.get_text() for x in axes.get_yticklabels()]
     assert labels == ["base", "R1", "R2", "R3", "R4", "R5", "R6", "teacher"]
     rows = whole(numbers)
-    assert marks(axes) == {i: 100 * rows[name]["accuracy"] for i, name in enumerate(labels)}
-    intervals = sorted(tuple(x.get_xdata()) for x in axes.get_lines() if len(x.get_xdata()) == 2)
-    assert intervals == sorted((100 * x["low"], 100 * x["high"]) for x in rows.values())
+    assert [bar.get_width() for bar in axes.patches] == [
+        100 * rows[name]["accuracy"] for name in labels
+    ]
+    intervals = {tuple(x.get_xdata()) for x in axes.get_lines()}
+    assert intervals == {(100 * x["low"], 100 * x["high"]) for x in rows.values()}
+    assert [x.get_text() for x in axes.texts] == [
+        f"{100 * rows[name]['accuracy']:.1f}" for name in labels
+    ]
 
 
 def test_seeds_are_ticks_below_their_mean(numbers: dict[str, Any], drawn: dict[str, Any]) -> None:

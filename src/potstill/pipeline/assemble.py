@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import platform
+import re
+import shlex
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from potstill.evaluation import Answered, evaluate, join
+from potstill.evaluation.near_duplicates import near_duplicates
 from potstill.evaluation.published import Published
 from potstill.evaluation.samples import AtK, at_k
 from potstill.lessons.controls import is_control
@@ -18,6 +22,7 @@ from potstill.lessons.recorded import inversions
 from potstill.pipeline.cases import make_cases
 from potstill.pipeline.rating import outside_difficulty
 from potstill.pipeline.unread import unread_solvers
+from potstill.problems.overlap.find import find_pairs
 from potstill.records import (
     Cause,
     DecidedBy,
@@ -60,6 +65,9 @@ __all__ = [
     "write_report",
 ]
 
+NO_NAMES: Mapping[str, str] = MappingProxyType({})
+_LOCAL_MODEL = re.compile(r"([0-9a-f]{16}(\+[0-9a-f]{16})?)@")
+
 
 def write_report(run: Run, result: Made) -> dict[str, Any]:
     """Return the report as plain data, after it was written beneath the study's directory."""
@@ -74,6 +82,7 @@ def write_report(run: Run, result: Made) -> dict[str, Any]:
 
 def report_data(run: Run, result: Made) -> ReportData:
     """Return every number and sentence of the report."""
+    overlap = _overlap(run, result)
     problems = scored_groups(run.study, result.problems)
     answers = answered(result.answers, problems)
     taught = result.taught
@@ -84,18 +93,22 @@ def report_data(run: Run, result: Made) -> ReportData:
     )
     primary = run.study.primary or (run.study.levels[0].value, "base")
     conditions = {a.condition.condition_id: a.condition for a in (result.taught, *result.answers)}
+    evaluation = evaluate(answers, conditions, primary=primary)
+    alike = {pair.heldout_id for pair in overlap}
     return ReportData.of(
         run.study.name,
-        evaluate(answers, conditions, primary=primary),
+        evaluation,
         conditions=tuple(conditions.values()),
         corpus=_corpus(result),
         reproduction=_reproduction(run, result),
         training=tuple(_curve(cell) for cell in result.students),
-        calls=call_counts(run.ledger),
+        calls=call_counts(run.ledger, _local_names(run, result)),
         causes=tuple(_causes(result, problems)),
         unread=unread_solvers(result.answers),
         grader=_grader(result),
-        overlap=_overlap(result),
+        overlap=overlap,
+        near_duplicates=near_duplicates(answers, alike, conditions, evaluation.comparisons),
+        base=run.study.student.base,
         gates=tuple(gate_totals(gates, taught.responses, result.lessons)),
         gate_rows=gates,
         notes=_notes(result),
@@ -242,8 +255,34 @@ def _curve(cell: StudentCell) -> LossCurve:
     )
 
 
-def call_counts(ledger: Ledger) -> tuple[CallCount, ...]:
-    """Return the calls and the spend of a study so far, by stage and model."""
+def _local_names(run: Run, result: Made) -> dict[str, str]:
+    """Return what a reader calls the base and every student, by what the ledger calls them.
+
+    A local model stands there as the hashes of base and adapter; its precision is left off.
+    """
+    base = run.base_hash[:16]
+    several = len(run.study.seeds) > 1
+    names = {base: "base"}
+    for cell in result.students:
+        student = cell.student
+        seed = f", seed {student.seed}" if several else ""
+        names[f"{base}+{student.adapter_hash[:16]}"] = f"{student.variant}{seed}"
+    return names
+
+
+def _who(model: str, names: Mapping[str, str]) -> str:
+    """Return what a reader calls a model of the ledger; "" where the name there says it."""
+    found = _LOCAL_MODEL.match(model)
+    if not names or found is None:
+        return ""
+    return names.get(found[1], "a student of an earlier run" if found[2] else "another base")
+
+
+def call_counts(ledger: Ledger, names: Mapping[str, str] = NO_NAMES) -> tuple[CallCount, ...]:
+    """Return the calls and the spend of a study so far, by stage and model.
+
+    ``names`` are what readers call local models, by their hashes.
+    """
     return tuple(
         CallCount(
             stage=spend.group[0],
@@ -253,6 +292,7 @@ def call_counts(ledger: Ledger) -> tuple[CallCount, ...]:
             tokens_in=spend.tokens_in,
             tokens_out=spend.tokens_out,
             cost_usd=None if spend.unpriced else spend.cost_usd,
+            who=_who(spend.group[1], names),
         )
         for spend in ledger.spend(("stage", "model"))
     )
@@ -301,25 +341,34 @@ def _grader(result: Made) -> Grader:
     return Grader(ordered, tuple(disagreements), unparseable, undecided)
 
 
-def _overlap(result: Made) -> tuple[OverlapPair, ...]:
-    """Return the pairs across the two sides; those that say the same were put on one side."""
-    rows = []
-    for pair in result.pairs:
-        for held, other in ((pair.a_id, pair.b_id), (pair.b_id, pair.a_id)):
-            across = (
-                result.splits[held] is Split.HELDOUT and result.splits[other] is not Split.HELDOUT
-            )
-            if across:
-                action = "same problem" if pair.leaks else "other numbers: counted, both kept"
-                rows.append(OverlapPair(held, other, pair.how, pair.score, action))
-    return tuple(rows)
+def _overlap(run: Run, result: Made) -> tuple[OverlapPair, ...]:
+    """Return every held-out problem that some problem of the training side resembles, with it.
+
+    The pairs that the split was made by do not tell: of those alike but for their numbers each
+    problem has one alone there, and that may stand on its own side.
+    """
+    heldout = result.in_split(Split.HELDOUT)
+    training = result.in_split(Split.TRAIN, Split.VALID)
+    if not heldout or not training:
+        return ()
+    pairs = find_pairs(training, heldout, sketchers=run.sketchers(len(result.problems)))
+    return tuple(
+        OverlapPair(
+            heldout_id=pair.b_id,
+            training_id=pair.a_id,
+            kind=pair.how,
+            similarity=pair.score,
+            action="same problem" if pair.leaks else "other numbers: counted, both kept",
+        )
+        for pair in pairs
+    )
 
 
 def _reproduction(run: Run, result: Made) -> Reproduction:
     backend = ("mlx", "mlx-lm") if run.study.student.backend == "mlx" else ("torch", "peft")
     names = ("potstill", *backend, "transformers", "math-verify")
     return Reproduction(
-        command=f"potstill run study.yaml --out {run.directory.name}",
+        command=f"potstill reproduce {shlex.quote(run.directory.name)}",
         versions={"python": platform.python_version()} | {name: version(name) for name in names},
         hashes={
             "study": content_hash(run.study.model_dump(mode="json")),
