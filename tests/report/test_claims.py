@@ -27,8 +27,8 @@ def test_the_first_claim_is_the_primary_comparison() -> None:
     first = told(answers())[0]
     r1 = next(x for x in evaluation.levels if x.level == "R1" and x.group == "all")
     assert first == (
-        f"Declared beforehand: R1 answers {percent(r1.accuracy)} % of 330 held-out problems (95 % {points(r1.low)} to "
-        f"{points(r1.high)}); the base {percent(c.accuracy_b)} %; the difference of "
+        f"Declared beforehand: R1 answers {percent(r1.accuracy)} % of 330 held-out problems (95 % "
+        f"{points(r1.low)} to {points(r1.high)}); the base {percent(c.accuracy_b)} %; the difference of "
         f"{points(c.difference)} points ({points(c.low)} to {points(c.high)}, {p_value(c.p)}) is "
         "beyond chance."
     )

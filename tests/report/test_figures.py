@@ -170,3 +170,34 @@ def test_causes_are_shares_by_area(numbers: dict[str, Any], drawn: dict[str, Any
     assert circles[0, other] / circles[6, other] == pytest.approx(base / r6)
     assert figure is not None
     assert f"other: base {100 * base:.1f} %" in figure.alt
+
+
+def boxes_of_texts(canvas: Any) -> list[Any]:
+    """The boxes of the names and numbers within a canvas's panel, in pixels."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    FigureCanvasAgg(canvas).draw()
+    return [text.get_window_extent() for text in canvas.axes[0].texts]
+
+
+@pytest.mark.parametrize("width", [drawing.WIDE, drawing._NARROW])
+@pytest.mark.parametrize("name", ["causes", "ladder"])
+def test_no_two_names_or_numbers_collide(
+    numbers: dict[str, Any], monkeypatch: pytest.MonkeyPatch, name: str, width: float
+) -> None:
+    canvases: list[Any] = []
+
+    def keep(draw: Any, name: str) -> dict[str, Any]:
+        canvases.append(draw(width))
+        return {"wide": "", "narrow": "", "file": "", "png": b""}
+
+    module, figure = {
+        "causes": (causes, causes.causes_figure),
+        "ladder": (lengths, lengths.ladder_figure),
+    }[name]
+    monkeypatch.setattr(module, "drawings", keep)
+    figure(numbers)
+    boxes = boxes_of_texts(canvases[0])
+    assert len(boxes) > 7
+    pairs = [(a, b) for i, a in enumerate(boxes) for b in boxes[:i] if a.overlaps(b)]
+    assert pairs == []
