@@ -28,9 +28,9 @@ def test_the_first_claim_is_the_primary_comparison() -> None:
     r1 = next(x for x in evaluation.levels if x.level == "R1" and x.group == "all")
     assert first == (
         f"Declared beforehand: R1 answers {percent(r1.accuracy)} % of 330 held-out problems (95 % "
-        f"{points(r1.low)} to {points(r1.high)}); the base {percent(c.accuracy_b)} %; the difference of "
-        f"{points(c.difference)} points ({points(c.low)} to {points(c.high)}, {p_value(c.p)}) is "
-        "beyond chance."
+        f"{points(r1.low)} to {points(r1.high)}); the base {percent(c.accuracy_b)} %; the "
+        f"difference of {points(c.difference)} points ({points(c.low)} to {points(c.high)}, "
+        f"{p_value(c.p)}) is beyond chance."
     )
 
 
