@@ -104,7 +104,7 @@ def test_by_keyboard_alone_levels_are_asked_and_graded(
     best = read_texts(study_directory, find_ladder(study_directory)).overview()["best"]
     page = opened(browser, address, width, scheme)
     assert page.inner_text("#ask") == f"Ask {best}"
-    assert f"{best}, the best here, is " in page.inner_text("#sure")
+    assert f"{best}, the best here: right on " in page.inner_text("#sure")
     page.focus("#search")
     page.keyboard.type(problem.id)
     page.focus("#list")

@@ -79,3 +79,15 @@ def test_brackets_and_escapes_are_text() -> None:
     assert "[red]mix" in text
     assert "[bold]s␛[31m" in text
     assert "\x1b" not in text
+
+
+def test_a_report_from_before_there_was_an_opening_is_printed() -> None:
+    numbers = report_numbers(report_data())
+    new = printed(numbers, 80)
+    assert any(
+        x.startswith("Of 330 problems kept out of training, the best student, R2") for x in new
+    )
+    for key in ("opening", "near_duplicates", "base"):
+        del numbers[key]
+    old = printed(numbers, 80)
+    assert [x for x in new if x in old] == old

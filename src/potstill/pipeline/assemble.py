@@ -31,6 +31,7 @@ from potstill.records import (
     Opinion,
     Outcome,
     Problem,
+    Role,
     Split,
     content_hash,
 )
@@ -333,7 +334,7 @@ def _grader(result: Made) -> Grader:
                         symbolic_why=verdict.symbolic_why,
                         judge=verdict.judge.value,
                         judge_why=verdict.judge_why,
-                        solver=cell.name,
+                        solver=_called(cell, result.study),
                         outcome=verdict.outcome.value,
                     )
                 )
@@ -390,9 +391,10 @@ def _notes(result: Made) -> tuple[str, ...]:
             "distillation."
         )
     for cell in (result.taught, *result.answers):
+        who = _called(cell, study)
         if cell.not_asked:
             notes.append(
-                f"{cell.name} was not asked {len(cell.not_asked)} of the "
+                f"{who} was not asked {len(cell.not_asked)} of the "
                 f"{len(cell.not_asked) + len(cell.responses)} {cell.set} problems (no record of "
                 "them); they are counted apart and in no accuracy."
             )
@@ -403,12 +405,12 @@ def _notes(result: Made) -> tuple[str, ...]:
             again[response.finish] += response.attempt > 0
         if again.total():
             notes.append(
-                f"{again.total()} answers of {cell.name} on {cell.set} reached its token limit and "
+                f"{again.total()} answers of {who} on {cell.set} reached its token limit and "
                 f"were {cell.condition.when_cut}; {again[Finish.LENGTH]} of them were cut again."
             )
         if errored:
             notes.append(
-                f"{errored} calls to {cell.name} on {cell.set} failed; run the study again and "
+                f"{errored} calls to {who} on {cell.set} failed; run the study again and "
                 "they are asked again."
             )
     if study.difficulty is not None:
@@ -425,6 +427,14 @@ def _notes(result: Made) -> tuple[str, ...]:
             "so the students differ in their problems as well as in length."
         )
     return tuple(notes)
+
+
+def _called(cell: Answers, study: Study) -> str:
+    """Return what a reader calls who answered: a student's name in the store is a hash."""
+    if cell.role is not Role.STUDENT:
+        return cell.name
+    seed = f", seed {cell.seed}" if len(study.seeds) > 1 else ""
+    return f"{cell.level}{seed}"
 
 
 def _counts(values: Iterable[str]) -> dict[str, int]:

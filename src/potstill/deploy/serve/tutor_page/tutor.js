@@ -69,7 +69,7 @@
     page.key.open = false;
     typeset(page["key-text"], shown ? asMath(shown.key) : "");
     showTeacher(mine ? null : shown, now.level);
-    page.sure.textContent = `${now.level}${now.level === study.best && study.levels.length > 1 ? ", the best here," : ""} is ${now.student}: ${now.sure}.`;
+    page.sure.textContent = `${now.level}${now.level === study.best && study.levels.length > 1 ? ", the best here" : ""}: ${now.sure}.`;
     page.compared.replaceChildren();
     showTicks();
     showAnswer(answers.get(key(now.level)));
