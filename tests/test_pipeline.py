@@ -12,11 +12,15 @@ from pathlib import Path
 import jsonschema
 import pytest
 import yaml
+from rapidfuzz import fuzz
 
 from potstill.errors import StudyError
+from potstill.pipeline.directory import StudyDirectory
 from potstill.pipeline.run import open_run, run_study
+from potstill.problems.overlap.pairs import mask_numbers
+from potstill.problems.raw import normalise
 from potstill.progress import quiet
-from potstill.records import Finish, Opinion, Problem, Response, TextGold
+from potstill.records import Finish, Opinion, Problem, Response, Split, TextGold
 from potstill.report.schema import SCHEMA_FILE
 from potstill.store import cells as stores
 from potstill.store.cells import Store
@@ -62,6 +66,40 @@ def test_teacher_verifier_and_condenser_were_asked_over_http(
     assert calls["teach", "pocket-teacher"] == 24 + 8 + 12
     assert calls["verify", "pocket-verifier"] > 0
     assert calls["condense", "pocket-condenser"] > 0
+
+
+def test_the_report_calls_local_models_by_name_and_says_how_to_run_it_again(
+    done: tuple[Path, Path, Report],
+) -> None:
+    _, directory, report = done
+    local = {c["who"]: c["model"] for c in report["calls"] if c["stage"] == "answer"}
+    assert sorted(local) == ["R1", "R6", "base"]
+    assert all("@float32" in model for model in local.values())
+    assert {c["who"] for c in report["calls"] if c["stage"] != "answer"} == {""}
+    assert report["reproduction"]["command"] == "potstill reproduce out"
+    markdown = (directory / "report" / "report.md").read_text("utf-8")
+    assert "| answer | R1 | 12 |" in markdown
+    assert "@float32" not in markdown
+
+
+def test_every_heldout_problem_like_one_of_the_training_side_is_counted(
+    done: tuple[Path, Path, Report],
+) -> None:
+    _, directory, report = done
+    made = StudyDirectory.open(directory).made
+    masked = {p.id: mask_numbers(normalise(p.text)) for p in made.problems}
+    heldout = [p.id for p in made.in_split(Split.HELDOUT)]
+    training = [p.id for p in made.in_split(Split.TRAIN, Split.VALID)]
+    alike = {i for i in heldout if any(fuzz.ratio(masked[i], masked[j]) >= 90 for j in training)}
+    assert 0 < len(alike) < len(heldout)
+    assert {pair["heldout_id"] for pair in report["overlap"]} == alike
+    parts = {(x["role"], x["level"], x["group"]): x for x in report["near_duplicates"]["scores"]}
+    whole = [x for x in report["levels"] if x["group"] == "all"]
+    for x in whole:
+        on, off = (parts[x["role"], x["level"], f"overlap={part}"] for part in ("alike", "apart"))
+        assert (on["n"], off["n"]) == (len(alike), len(heldout) - len(alike))
+        rights = [y["outcomes"]["CORRECT"] for y in (on, off, x)]
+        assert rights[0] + rights[1] == rights[2]
 
 
 def test_a_student_folder_is_pefts_own_layout(done: tuple[Path, Path, Report]) -> None:

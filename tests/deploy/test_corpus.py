@@ -13,6 +13,7 @@ import pytest
 import yaml
 from datasets import load_dataset
 from huggingface_hub import DatasetCard
+from rapidfuzz import fuzz
 
 from potstill.chat import render_messages
 from potstill.deploy.export import corpus as exporting
@@ -23,6 +24,8 @@ from potstill.pipeline.asking import student_condition
 from potstill.pipeline.directory import StudyDirectory
 from potstill.pipeline.outputs import Made
 from potstill.pipeline.run import run_study
+from potstill.problems.overlap.pairs import mask_numbers
+from potstill.problems.raw import normalise
 from potstill.records import Split
 from potstill.solvers.server import ChatReply, ChatRequest, create_app, serve
 from potstill.study.schema import Study, load_study
@@ -191,6 +194,11 @@ def test_the_card_says_how_many_of_what_and_no_text_in_it_is_markup(
     assert front["license"] == "other"
     assert [c["config_name"] for c in front["configs"]] == ["R1", "R3", "truncate-R3"]
     assert "12 problems are in no file here" in body
+    masked = {p.id: mask_numbers(normalise(p.text)) for p in made.problems}
+    heldout = [masked[p.id] for p in made.in_split(Split.HELDOUT)]
+    alike = [i for i in made.trained_ids() if any(fuzz.ratio(masked[i], x) >= 90 for x in heldout)]
+    assert alike
+    assert f"{len(alike)} problems here have a held-out one with the same words and other" in body
     r1 = exported.lessons["R1"]
     assert f"| R1 | {r1['train']} | {r1['valid']} |" in body
     passed = sum(not x.flags for x in made.lessons if x.level == "R3")

@@ -83,7 +83,7 @@ def test_how_sure_is_the_reports_own_figure(study_directory: Path, found: FoundS
     )
     figures = [f"{100 * row[name]:.1f}" for name in ("accuracy", "low", "high")]
     said = how_sure(found)
-    assert f"right on {figures[0]} % of 60 unseen problems of pocket" in said
+    assert f"right on {figures[0]} % of 60 held-out problems of pocket" in said
     assert f"(95 % {figures[1]} to {figures[2]})" in said
 
 

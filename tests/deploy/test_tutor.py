@@ -93,7 +93,14 @@ def test_the_page_and_its_files_are_served(tutor: Tutor) -> None:
 def test_the_dial_and_the_problems_are_the_studys(tutor: Tutor, study_directory: Path) -> None:
     study = tutor.get("/study")
     assert [x["level"] for x in study["levels"]] == ["R1", "R4"]
-    assert all("of 60 unseen problems of pocket" in x["sure"] for x in study["levels"])
+    assert all("of 60 held-out problems of pocket" in x["sure"] for x in study["levels"])
+    right = {
+        x["level"]: x["accuracy"]
+        for x in json.loads((study_directory / "report" / "report.json").read_text())["levels"]
+        if x["group"] == "all" and x["level"] in ("R1", "R4")
+    }
+    assert study["best"] == max(right, key=lambda level: right[level])
+    assert len(right) == 2
     assert len(study["problems"]) == 108
     assert study["problems"][0]["side"].startswith("held out")
     assert study["problems"][-1]["side"].startswith("on the training side")

@@ -16,6 +16,7 @@ from potstill.deploy.serve.middleware import AccessMiddleware
 from potstill.deploy.serve.tutor import create_tutor
 from potstill.deploy.serve.tutor_texts import TutorTexts, read_texts
 from potstill.grading import GradingPool
+from potstill.grading.extraction import boxed_values
 from potstill.records import Finish, Problem, Response, Split, TextGold
 from potstill.solvers.server import serve
 
@@ -100,7 +101,10 @@ def test_by_keyboard_alone_levels_are_asked_and_graded(
 ) -> None:
     said = zip(*(student.answers() for student in find_ladder(study_directory)), strict=True)
     problem = next(a.problem for a, b in said if a.response.text != b.response.text)
+    best = read_texts(study_directory, find_ladder(study_directory)).overview()["best"]
     page = opened(browser, address, width, scheme)
+    assert page.inner_text("#ask") == f"Ask {best}"
+    assert f"{best}, the best here: right on " in page.inner_text("#sure")
     page.focus("#search")
     page.keyboard.type(problem.id)
     page.focus("#list")
@@ -111,20 +115,23 @@ def test_by_keyboard_alone_levels_are_asked_and_graded(
     answered(page)
     first = page.inner_text("#said")
     assert first
-    assert page.inner_text("#reasoning")
     assert page.inner_text("#verdict")
+    other = "R1" if best == "R4" else "R4"
     page.focus("#dial")
-    page.keyboard.press("ArrowRight")  # asks by itself where a level was asked before
-    page.locator("#ask", has_text="Ask R4 again").wait_for()
+    # asks by itself where a level was asked before
+    page.keyboard.press("ArrowLeft" if best == "R4" else "ArrowRight")
+    page.locator("#ask", has_text=f"Ask {other} again").wait_for()
     assert page.inner_text("#said") != first
-    assert "R4, " in page.get_attribute("#dial", "aria-valuetext")
-    page.keyboard.press("ArrowLeft")
+    assert f"{other}, " in page.get_attribute("#dial", "aria-valuetext")
+    page.keyboard.press("ArrowRight" if best == "R4" else "ArrowLeft")
     answered(page)
     assert page.inner_text("#said") == first  # kept, not asked again
+    assert not page.is_visible("#reasoning")  # the teacher waits for a try
     page.focus("#own-answer")
     page.keyboard.type("12")
     page.keyboard.press("Enter")
     page.locator("#compared > p").nth(1).wait_for()
+    assert page.inner_text("#reasoning")
     assert page.said == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     page.close()
@@ -146,7 +153,7 @@ def test_mathematics_is_typeset_and_what_is_broken_is_its_source(
     assert "It costs $5 or $7." in page.inner_text("#problem")
     page.click("#ask")
     answered(page)
-    assert page.inner_text("#state") == "R1 has answered."
+    assert page.inner_text("#state").endswith(" has answered.")
     assert page.said == []
     page.close()
 
@@ -169,6 +176,7 @@ def test_hostile_text_is_text(browser: Any, hostile: str) -> None:
         page = opened(browser, hostile, width)
         page.click("#ask")
         answered(page)
+        page.click("#uncover")
         page.click("#lesson summary")
         page.click("#key summary")
         page.fill("#own-answer", HOSTILE[:500])
@@ -190,8 +198,64 @@ def test_hostile_text_is_text(browser: Any, hostile: str) -> None:
 
 def test_a_server_that_is_gone_is_told(browser: Any, address: str) -> None:
     page = opened(browser, address)
+    before = page.inner_text("#ask")
     page.route("**/answer", lambda route: route.abort())
     page.click("#ask")
     page.locator("#trouble", has_text="does not answer").wait_for()
-    assert page.inner_text("#ask") == "Ask R1"
+    assert page.inner_text("#ask") == before
+    page.close()
+
+
+def picked(page: Any, id: str) -> None:
+    page.select_option("#list", id)
+    page.locator("#side", has_text=id).wait_for()
+
+
+def test_a_learner_tries_before_the_teacher_is_seen(
+    browser: Any, address: str, study_directory: Path
+) -> None:
+    first, second = (x.problem for x in find_ladder(study_directory)[0].answers()[:2])
+    page = opened(browser, address)
+    order = [x.text_content() for x in page.locator("h2").all()]
+    assert order.index("Your answer") < order.index("The teacher, recorded")
+    assert page.inner_text(".what").count(".") == 1
+    for problem in (first, second):
+        picked(page, problem.id)
+        assert page.input_value("#own-answer") == ""
+        assert not page.is_visible("#reasoning")
+        assert "once you have answered" in page.inner_text("#covered")
+    page.fill("#own-answer", second.gold_text)
+    page.keyboard.press("Enter")
+    page.locator("#compared > p", has_text="Your answer: Right").wait_for()
+    assert page.is_visible("#reasoning")
+    picked(page, first.id)
+    assert not page.is_visible("#reasoning")
+    page.click("#uncover")
+    assert page.is_visible("#reasoning")
+    picked(page, second.id)
+    assert page.is_visible("#reasoning")  # tried before
+    page.close()
+
+
+def test_a_student_that_differs_does_not_call_the_learner_wrong(
+    browser: Any, address: str, study_directory: Path
+) -> None:
+    best = read_texts(study_directory, find_ladder(study_directory)).overview()["best"]
+    student = next(x for x in find_ladder(study_directory) if x.level == best)
+    boxes = ((a.problem, boxed_values(a.response.text)) for a in student.answers())
+    problem, read = next((p, x[-1][0]) for p, x in boxes if x and x[-1][0].isdecimal())
+    page = opened(browser, address)
+    picked(page, problem.id)
+    page.click("#ask")
+    answered(page)
+    for own, told in (
+        (read, f"{best} agrees with you; read as {read}."),
+        ("987654", f"{best} answered something else; read as {read}."),
+    ):
+        page.fill("#own-answer", own)
+        page.keyboard.press("Enter")
+        row = page.locator("#compared > p", has_text=told)
+        row.wait_for()
+        assert row.get_attribute("data-outcome") == ""  # neither green nor red
+        assert "against" not in page.inner_text("#compared")
     page.close()

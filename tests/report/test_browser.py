@@ -150,7 +150,7 @@ def test_filters_show_what_they_say(browser: Any, address: str) -> None:
     chosen = [case for case in cases if right(case, "R1") and not right(case, "R2")]
     assert listed(page) == [case.id for case in chosen]
     page.select_option("[name=side]", label="s, heldout")
-    page.select_option("[name=group]", label="section = C")
+    page.select_option("[name=group]", label="section: C")
     chosen = [x for x in chosen if x.side == "heldout" and x.groups["section"] == "C"]
     assert listed(page) == [case.id for case in chosen] != []
     page.click("button[type=reset]")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import errno
+import html
 import json
 import math
 import re
@@ -116,7 +117,7 @@ def test_page_markdown_and_tables_say_the_same(place: Path) -> None:
             assert f">{percent(x['accuracy'])}</td>" in page
             assert f"| {percent(x['accuracy'])} |" in markdown
     for claim in report["claims"]:
-        assert claim["text"] in page.replace("\N{NO-BREAK SPACE}", " ").replace("&lt;", "<")
+        assert claim["text"] in html.unescape(page.replace("\N{NO-BREAK SPACE}", " "))
     with (place / "tables" / "scores.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [r["solver"] for r in rows] == [s["solver"] for s in report["scores"]]
@@ -151,7 +152,7 @@ def test_hostile_text_is_text_in_every_file(tmp_path: Path) -> None:
     # In an indented block it is code; anywhere else it would be markup.
     raw = [line for line in markdown.splitlines() if "<script" in line]
     assert len(raw) == 1
-    assert raw[0].startswith("    potstill run")
+    assert raw[0].startswith("    potstill reproduce")
     assert r"\[a\](b)" in markdown
     tables = [line for line in markdown.splitlines() if line.startswith("| p0007")]
     assert len(tables) == 1

@@ -27,23 +27,25 @@ def test_the_first_claim_is_the_primary_comparison() -> None:
     first = told(answers())[0]
     r1 = next(x for x in evaluation.levels if x.level == "R1" and x.group == "all")
     assert first == (
-        f"R1 answers {percent(r1.accuracy)} % of 330 unseen problems (95 % {points(r1.low)} to "
-        f"{points(r1.high)}); the base {percent(c.accuracy_b)} %; the difference of "
-        f"{points(c.difference)} points ({points(c.low)} to {points(c.high)}, {p_value(c.p)}) is "
-        "beyond chance."
+        f"Declared beforehand: R1 answers {percent(r1.accuracy)} % of 330 held-out problems (95 % "
+        f"{points(r1.low)} to {points(r1.high)}); the base {percent(c.accuracy_b)} %; the "
+        f"difference of {points(c.difference)} points ({points(c.low)} to {points(c.high)}, "
+        f"{p_value(c.p)}) is beyond chance."
     )
 
 
 def test_the_ladder_and_the_teacher_follow() -> None:
     texts = told(answers())
-    assert texts[1].startswith("R6 answers ")
-    assert "words where R1 uses 6" in texts[1]
-    assert texts[2] == (
+    assert texts[1].startswith("The best of 6, R2, answers ")
+    assert texts[1].endswith("It was picked after the figures were known, which flatters it.")
+    assert texts[2].startswith("R6 answers ")
+    assert "words where R1 uses 6" in texts[2]
+    assert texts[3] == (
         "R3, R4, R5 and R6 stand below R1 beyond chance; R2 cannot be told from R1 (corrected for "
         "5 comparisons)."
     )
-    assert texts[3].startswith("The teacher, pocket-teacher, answers ")
-    assert "under its own condition, so this describes and does not test" in texts[3]
+    assert texts[4].startswith("The teacher, pocket-teacher, answers ")
+    assert "under its own condition, so this describes and does not test" in texts[4]
 
 
 def test_several_seeds_say_their_mean_and_spread() -> None:
@@ -70,8 +72,8 @@ def test_no_difference_is_called_none() -> None:
 
 def test_a_student_that_solves_nothing_is_said_to() -> None:
     texts = told(answers(n=86, ladder={"R1": (0.1, 60), "R6": (0.05, 4)}, base=0.12))
-    assert texts[0].startswith("R1 answers ")
-    assert " of 86 unseen problems (95 % " in texts[0]
+    assert texts[0].startswith("Declared beforehand: R1 answers ")
+    assert " of 86 held-out problems (95 % " in texts[0]
     assert "; it does not solve these problems; the base " in texts[0]
     assert texts[1].startswith("No level solves them: the best, R")
 
@@ -92,7 +94,7 @@ def test_errors_block_the_claim() -> None:
 def test_seen_and_unseen_are_never_one_number() -> None:
     seen = answers(n=200, split=Split.TRAIN, ladder={"R1": (0.97, 60)})
     texts = told(answers() + seen)
-    assert "330 unseen problems" in texts[0]
+    assert "330 held-out problems" in texts[0]
     assert texts[-1].startswith("Of the 200 problems of pocket it was trained on, R1 answers ")
     assert not any("530" in text for text in texts)
 
@@ -102,7 +104,7 @@ def test_every_set_has_its_own_claims_the_primary_first() -> None:
     numbers = report_numbers(report_data(evaluate(rows, CONDITIONS, primary_set="pocket")))
     firsts = [c for c in numbers["claims"] if c["about"] == "student"]
     assert [c["set"] for c in firsts] == ["pocket", "competition"]
-    assert "330 unseen problems of pocket" in firsts[0]["text"]
+    assert "330 held-out problems of pocket" in firsts[0]["text"]
 
 
 def test_truncation_is_told_where_it_is_common() -> None:
@@ -138,7 +140,11 @@ def test_numbers_that_contradict_each_other_are_refused() -> None:
     [
         (0.00001, "p < 0.0001"),
         (0.0312, "p = 0.031"),
-        (0.0499, "p = 0.050"),
+        (0.0499, "p = 0.0499"),
+        (0.04975, "p = 0.0498"),
+        (0.049999, "p = 0.049999"),
+        (0.05, "p = 0.050"),
+        (0.0502, "p = 0.050"),
         (0.00052, "p = 0.0005"),
         (0.314, "p = 0.31"),
         (1.0, "p = 1"),

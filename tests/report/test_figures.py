@@ -79,9 +79,14 @@ def test_levels_stand_at_their_accuracy(numbers: dict[str, Any], drawn: dict[str
     labels = [x.get_text() for x in axes.get_yticklabels()]
     assert labels == ["base", "R1", "R2", "R3", "R4", "R5", "R6", "teacher"]
     rows = whole(numbers)
-    assert marks(axes) == {i: 100 * rows[name]["accuracy"] for i, name in enumerate(labels)}
-    intervals = sorted(tuple(x.get_xdata()) for x in axes.get_lines() if len(x.get_xdata()) == 2)
-    assert intervals == sorted((100 * x["low"], 100 * x["high"]) for x in rows.values())
+    assert [bar.get_width() for bar in axes.patches] == [
+        100 * rows[name]["accuracy"] for name in labels
+    ]
+    intervals = {tuple(x.get_xdata()) for x in axes.get_lines()}
+    assert intervals == {(100 * x["low"], 100 * x["high"]) for x in rows.values()}
+    assert [x.get_text() for x in axes.texts] == [
+        f"{100 * rows[name]['accuracy']:.1f}" for name in labels
+    ]
 
 
 def test_seeds_are_ticks_below_their_mean(numbers: dict[str, Any], drawn: dict[str, Any]) -> None:
@@ -165,3 +170,34 @@ def test_causes_are_shares_by_area(numbers: dict[str, Any], drawn: dict[str, Any
     assert circles[0, other] / circles[6, other] == pytest.approx(base / r6)
     assert figure is not None
     assert f"other: base {100 * base:.1f} %" in figure.alt
+
+
+def boxes_of_texts(canvas: Any) -> list[Any]:
+    """The boxes of the names and numbers within a canvas's panel, in pixels."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    FigureCanvasAgg(canvas).draw()
+    return [text.get_window_extent() for text in canvas.axes[0].texts]
+
+
+@pytest.mark.parametrize("width", [drawing.WIDE, drawing._NARROW])
+@pytest.mark.parametrize("name", ["causes", "ladder"])
+def test_no_two_names_or_numbers_collide(
+    numbers: dict[str, Any], monkeypatch: pytest.MonkeyPatch, name: str, width: float
+) -> None:
+    canvases: list[Any] = []
+
+    def keep(draw: Any, name: str) -> dict[str, Any]:
+        canvases.append(draw(width))
+        return {"wide": "", "narrow": "", "file": "", "png": b""}
+
+    module, figure = {
+        "causes": (causes, causes.causes_figure),
+        "ladder": (lengths, lengths.ladder_figure),
+    }[name]
+    monkeypatch.setattr(module, "drawings", keep)
+    figure(numbers)
+    boxes = boxes_of_texts(canvases[0])
+    assert len(boxes) > 7
+    pairs = [(a, b) for i, a in enumerate(boxes) for b in boxes[:i] if a.overlaps(b)]
+    assert pairs == []

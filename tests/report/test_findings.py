@@ -13,10 +13,10 @@ def test_the_best_for_their_tokens_are_those_no_other_beats() -> None:
     place = primary_place(numbers)
     assert place is not None
     rows = ladder_rows(numbers, place)
-    students = [row for row in rows if row["role"] == "student"]
-    best = sorted((row for row in students if row["best"]), key=lambda row: row["tokens"])
+    ours = [row for row in rows if row["role"] != "teacher"]
+    best = sorted((row for row in ours if row["best"]), key=lambda row: row["tokens"])
     assert all(a["accuracy"] < b["accuracy"] for a, b in itertools.pairwise(best))
-    for row in (row for row in students if not row["best"]):
+    for row in (row for row in ours if not row["best"]):
         assert any(x["accuracy"] >= row["accuracy"] and x["tokens"] <= row["tokens"] for x in best)
     for row in rows:
         right = row["outcomes"]["CORRECT"]

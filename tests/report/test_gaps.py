@@ -110,10 +110,10 @@ def test_what_a_group_can_tell() -> None:
     assert few.low > 0
     assert few.detectable is None
     said = " ".join(gap_sentences(found))
-    assert "Too few problems to tell: of=few (3)." in said
+    assert "Too few problems to tell: few (of, 3)." in said
     assert f"needs about {found.enough} problems" in said
-    assert "The base stands above the teacher in of=behind (34)." in said
-    assert "most is to be gained in of=clear" in said
+    assert "The base stands above the teacher in behind (of, 34)." in said
+    assert "most is to be gained in clear (of)" in said
 
 
 def test_an_error_leaves_its_group_unclaimed() -> None:

@@ -16,9 +16,10 @@ from typing import Any
 import pytest
 
 from potstill.evaluation import Answered, evaluate
+from potstill.evaluation.near_duplicates import near_duplicates
 from potstill.evaluation.published import Published
 from potstill.records import Outcome
-from potstill.report import Reproduction, build_report
+from potstill.report import OverlapPair, Reproduction, build_report
 from support.report_sample import CONDITIONS, LADDER, answers, curve, report_data, unread
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -30,7 +31,7 @@ MOST_LINES = 80
 # Everything that a report says of when, where and with what it was made: fixed here, so that a
 # report changes only with the code.
 FIXED = Reproduction(
-    command="potstill run study.yaml",
+    command="potstill reproduce fixed",
     versions={"potstill": "0.0.0", "torch": "0.0.0"},
     hashes={"data": "9f86d081884c7d65", "base": "60303ae22b998861"},
     seeds=SEEDS,
@@ -52,9 +53,17 @@ def write_report(out: Path) -> None:
     """Write the report of the fixed study."""
     ladder = {level: LADDER[level] for level in LEVELS}
     rows = [read(row) for row in answers(n=24, seeds=len(SEEDS), ladder=ladder)]
+    evaluation = evaluate(rows, CONDITIONS)
+    alike = [f"p{i:04}" for i in range(9)]
     data = report_data(
-        evaluate(rows, CONDITIONS),
+        evaluation,
         seeds=len(SEEDS),
+        base="pocket",
+        overlap=tuple(
+            OverlapPair(i, f"t{i}", "masked numbers", 1.0, "other numbers: counted, both kept")
+            for i in alike
+        ),
+        near_duplicates=near_duplicates(rows, alike, CONDITIONS, evaluation.comparisons),
         reproduction=FIXED,
         training=tuple(
             replace(drawn, history=drawn.history[::5])

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from potstill.evaluation import evaluate
 from potstill.records import Split
@@ -87,4 +90,74 @@ def test_it_prints(browser: Any, address: str) -> None:
     page.emulate_media(media="print", color_scheme="dark")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert len(page.pdf()) > 10_000
+    page.close()
+
+
+def pixels(page: Any, x: float, y: float, width: float, height: float) -> Any:
+    """A piece of the page as it is seen."""
+    clip = {"x": x, "y": y, "width": width, "height": height}
+    return np.asarray(Image.open(io.BytesIO(page.screenshot(clip=clip))).convert("RGB"))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_column_is_hidden_without_a_cue(browser: Any, address: str, scheme: str) -> None:
+    page = browser.new_page(viewport={"width": 390, "height": 800}, color_scheme=scheme)
+    page.goto(address)
+    found = {True: 0, False: 0}
+    for box in page.locator(".scroll:visible").all():
+        box.evaluate("x => x.scrollIntoView()")
+        hidden = box.evaluate("x => x.scrollWidth > x.clientWidth")
+        room = box.evaluate(
+            "x => x.querySelector('tr').getBoundingClientRect().top - x.getBoundingClientRect().top"
+        )
+        place = box.bounding_box()
+        strip = pixels(page, place["x"], place["y"], 200, 18).reshape(-1, 3)
+        if hidden:  # words stand above the head, and nothing of the table
+            assert room >= 18
+            assert len(np.unique(strip, axis=0)) > 20
+        else:
+            assert room < 4
+        found[hidden] += 1
+    assert found[True] >= 3
+    assert found[False] >= 5
+    page.close()
+
+
+def test_on_a_phone_a_row_holds_all_its_cells_under_their_names(browser: Any, address: str) -> None:
+    page = browser.new_page(viewport={"width": 390, "height": 800})
+    page.goto(address)
+    tables = page.locator("table.stack:visible")
+    assert tables.count() >= 5
+    for table in tables.all():
+        assert table.evaluate("x => x.scrollWidth <= x.parentElement.clientWidth")
+        ends = table.locator("td:visible").evaluate_all(
+            "all => all.map(x => x.getBoundingClientRect().right)"
+        )
+        assert max(ends) <= 390
+        unnamed = table.locator("td:visible:not([data-l]):not(.plot)")
+        assert unnamed.count() == 0
+    roles = page.locator("table.stack tbody td:not([role=cell])")
+    assert roles.count() == 0
+    page.close()
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_sentence_the_picture_and_the_names_come_before_the_statistics(
+    browser: Any, address: str, width: int
+) -> None:
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    page.goto(address)
+    tops = [
+        page.locator(what).first.bounding_box()["y"]
+        for what in (".claim .first", ".claim figure", ".claim .who", ".claim .who ~ p", ".limits",
+                     "#accuracy")
+    ]  # fmt: skip
+    assert tops == sorted(tops)
+    assert len(set(tops)) == len(tops)
+    picture = page.locator(".claim figure > div:visible")
+    told = picture.get_attribute("aria-label")
+    assert all(f"{name} " in told for name in ("base", "R1", "R6", "teacher"))
+    page.click(".who a")
+    assert page.evaluate("location.hash") == "#glossary"
+    assert page.locator("dl.words dt", has_text="held out").is_visible()
     page.close()

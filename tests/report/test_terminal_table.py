@@ -39,7 +39,7 @@ def test_every_row_on_one_line_and_adding_up(width: int, seeds: int) -> None:
         n, *outcomes = [int(x.replace(",", "")) for x in row.split()[-4:]]
         assert n == sum(outcomes) == (330 * seeds if name.startswith("R") else 330)
     assert sum(x.startswith("   seed") for x in lines) == (18 if seeds == 3 else 0)
-    assert any(x.startswith("R1 answers") for x in lines)
+    assert any(x.startswith("Declared beforehand: R1 answers") for x in lines)
 
 
 def test_many_outcomes_go_below_where_they_do_not_fit() -> None:
@@ -79,3 +79,15 @@ def test_brackets_and_escapes_are_text() -> None:
     assert "[red]mix" in text
     assert "[bold]s␛[31m" in text
     assert "\x1b" not in text
+
+
+def test_a_report_from_before_there_was_an_opening_is_printed() -> None:
+    numbers = report_numbers(report_data())
+    new = printed(numbers, 80)
+    assert any(
+        x.startswith("Of 330 problems kept out of training, the best student, R2") for x in new
+    )
+    for key in ("opening", "near_duplicates", "base"):
+        del numbers[key]
+    old = printed(numbers, 80)
+    assert [x for x in new if x in old] == old

@@ -163,7 +163,7 @@ def report_data(
         "grader": Grader({"both": 300, "symbolic": 2_400}, (disagreement,), 5, 2),
         "overlap": (OverlapPair("p0009", "t0101", "near-duplicate", 0.93, "removed"),),
         "reproduction": Reproduction(
-            command=f"potstill run study.yaml{hostile}",
+            command=f"potstill reproduce sample{hostile}",
             versions={"potstill": "0.1.0", "torch": "2.13.0"},
             hashes={"data": "9f86d081884c7d65", "base": "60303ae22b998861"},
             seeds=tuple(range(seeds)),

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import platform
+import re
+import shlex
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from potstill.evaluation import Answered, evaluate, join
+from potstill.evaluation.near_duplicates import near_duplicates
 from potstill.evaluation.published import Published
 from potstill.evaluation.samples import AtK, at_k
 from potstill.lessons.controls import is_control
@@ -18,6 +22,7 @@ from potstill.lessons.recorded import inversions
 from potstill.pipeline.cases import make_cases
 from potstill.pipeline.rating import outside_difficulty
 from potstill.pipeline.unread import unread_solvers
+from potstill.problems.overlap.find import find_pairs
 from potstill.records import (
     Cause,
     DecidedBy,
@@ -26,6 +31,7 @@ from potstill.records import (
     Opinion,
     Outcome,
     Problem,
+    Role,
     Split,
     content_hash,
 )
@@ -50,6 +56,7 @@ if TYPE_CHECKING:
     from potstill.ledger.ledger import Ledger
     from potstill.pipeline.context import Context
     from potstill.pipeline.outputs import Answers, Made, StudentCell
+    from potstill.pipeline.services import ClusterWorkers
     from potstill.study.schema import PublishedFigure, Study
 
 __all__ = [
@@ -62,13 +69,16 @@ __all__ = [
     "write_report",
 ]
 
+NO_NAMES: Mapping[str, str] = MappingProxyType({})
+_LOCAL_MODEL = re.compile(r"([0-9a-f]{16}(\+[0-9a-f]{16})?)@")
 
-def write_report(context: Context, result: Made) -> dict[str, Any]:
+
+def write_report(context: Context, workers: ClusterWorkers, result: Made) -> dict[str, Any]:
     """Return the report as plain data, after it was written beneath the study's directory."""
     import json
 
     with context.progress.stage("report", 1, "page") as bar:
-        page = build_report(report_data(context, result), context.directory)
+        page = build_report(report_data(context, workers, result), context.directory)
         bar.advance()
     report: dict[str, Any] = json.loads((page.parent / "report.json").read_text("utf-8"))
     return report
@@ -92,8 +102,9 @@ def _study_hash(study: Study) -> str:
     return content_hash(study.model_dump(mode="json"))
 
 
-def report_data(context: Context, result: Made) -> ReportData:
+def report_data(context: Context, workers: ClusterWorkers, result: Made) -> ReportData:
     """Return every number and sentence of the report."""
+    overlap = _overlap(workers, result)
     problems = scored_groups(context.study, result.problems)
     answers = answered(result.answers, problems)
     taught = result.taught
@@ -104,18 +115,22 @@ def report_data(context: Context, result: Made) -> ReportData:
     )
     primary = context.study.primary or (context.study.levels[0].value, "base")
     conditions = {a.condition.condition_id: a.condition for a in (result.taught, *result.answers)}
+    evaluation = evaluate(answers, conditions, primary=primary)
+    alike = {pair.heldout_id for pair in overlap}
     return ReportData.of(
         context.study.name,
-        evaluate(answers, conditions, primary=primary),
+        evaluation,
         conditions=tuple(conditions.values()),
         corpus=_corpus(result),
         reproduction=_reproduction(context, result),
         training=tuple(_curve(cell) for cell in result.students),
-        calls=call_counts(context.ledger),
+        calls=call_counts(context.ledger, _local_names(context, result)),
         causes=tuple(_causes(result, problems)),
         unread=unread_solvers(result.answers),
         grader=_grader(result),
-        overlap=_overlap(result),
+        overlap=overlap,
+        near_duplicates=near_duplicates(answers, alike, conditions, evaluation.comparisons),
+        base=context.study.student.base,
         gates=tuple(gate_totals(gates, taught.responses, result.lessons)),
         gate_rows=gates,
         notes=_notes(result),
@@ -262,8 +277,34 @@ def _curve(cell: StudentCell) -> LossCurve:
     )
 
 
-def call_counts(ledger: Ledger) -> tuple[CallCount, ...]:
-    """Return the calls and the spend of a study so far, by stage and model."""
+def _local_names(context: Context, result: Made) -> dict[str, str]:
+    """Return what a reader calls the base and every student, by what the ledger calls them.
+
+    A local model stands there as the hashes of base and adapter; its precision is left off.
+    """
+    base = context.base_hash[:16]
+    several = len(context.study.seeds) > 1
+    names = {base: "base"}
+    for cell in result.students:
+        student = cell.student
+        seed = f", seed {student.seed}" if several else ""
+        names[f"{base}+{student.adapter_hash[:16]}"] = f"{student.variant}{seed}"
+    return names
+
+
+def _who(model: str, names: Mapping[str, str]) -> str:
+    """Return what a reader calls a model of the ledger; "" where the name there says it."""
+    found = _LOCAL_MODEL.match(model)
+    if not names or found is None:
+        return ""
+    return names.get(found[1], "a student of an earlier run" if found[2] else "another base")
+
+
+def call_counts(ledger: Ledger, names: Mapping[str, str] = NO_NAMES) -> tuple[CallCount, ...]:
+    """Return the calls and the spend of a study so far, by stage and model.
+
+    ``names`` are what readers call local models, by their hashes.
+    """
     return tuple(
         CallCount(
             stage=spend.group[0],
@@ -273,6 +314,7 @@ def call_counts(ledger: Ledger) -> tuple[CallCount, ...]:
             tokens_in=spend.tokens_in,
             tokens_out=spend.tokens_out,
             cost_usd=None if spend.unpriced else spend.cost_usd,
+            who=_who(spend.group[1], names),
         )
         for spend in ledger.spend(("stage", "model"))
     )
@@ -313,7 +355,7 @@ def _grader(result: Made) -> Grader:
                         symbolic_why=verdict.symbolic_why,
                         judge=verdict.judge.value,
                         judge_why=verdict.judge_why,
-                        solver=cell.name,
+                        solver=_called(cell, result.study),
                         outcome=verdict.outcome.value,
                     )
                 )
@@ -321,25 +363,34 @@ def _grader(result: Made) -> Grader:
     return Grader(ordered, tuple(disagreements), unparseable, undecided)
 
 
-def _overlap(result: Made) -> tuple[OverlapPair, ...]:
-    """Return the pairs across the two sides; those that say the same were put on one side."""
-    rows = []
-    for pair in result.pairs:
-        for held, other in ((pair.a_id, pair.b_id), (pair.b_id, pair.a_id)):
-            across = (
-                result.splits[held] is Split.HELDOUT and result.splits[other] is not Split.HELDOUT
-            )
-            if across:
-                action = "same problem" if pair.leaks else "other numbers: counted, both kept"
-                rows.append(OverlapPair(held, other, pair.how, pair.score, action))
-    return tuple(rows)
+def _overlap(workers: ClusterWorkers, result: Made) -> tuple[OverlapPair, ...]:
+    """Return every held-out problem that some problem of the training side resembles, with it.
+
+    The pairs that the split was made by do not tell: of those alike but for their numbers each
+    problem has one alone there, and that may stand on its own side.
+    """
+    heldout = result.in_split(Split.HELDOUT)
+    training = result.in_split(Split.TRAIN, Split.VALID)
+    if not heldout or not training:
+        return ()
+    pairs = find_pairs(training, heldout, sketchers=workers.sketchers(len(result.problems)))
+    return tuple(
+        OverlapPair(
+            heldout_id=pair.b_id,
+            training_id=pair.a_id,
+            kind=pair.how,
+            similarity=pair.score,
+            action="same problem" if pair.leaks else "other numbers: counted, both kept",
+        )
+        for pair in pairs
+    )
 
 
 def _reproduction(context: Context, result: Made) -> Reproduction:
     backend = ("mlx", "mlx-lm") if context.study.student.backend == "mlx" else ("torch", "peft")
     names = ("potstill", *backend, "transformers", "math-verify")
     return Reproduction(
-        command=f"potstill run study.yaml --out {context.directory.name}",
+        command=f"potstill reproduce {shlex.quote(context.directory.name)}",
         versions={"python": platform.python_version()} | {name: version(name) for name in names},
         hashes={
             "study": _study_hash(context.study),
@@ -361,9 +412,10 @@ def _notes(result: Made) -> tuple[str, ...]:
             "distillation."
         )
     for cell in (result.taught, *result.answers):
+        who = _called(cell, study)
         if cell.not_asked:
             notes.append(
-                f"{cell.name} was not asked {len(cell.not_asked)} of the "
+                f"{who} was not asked {len(cell.not_asked)} of the "
                 f"{len(cell.not_asked) + len(cell.responses)} {cell.set} problems (no record of "
                 "them); they are counted apart and in no accuracy."
             )
@@ -374,12 +426,12 @@ def _notes(result: Made) -> tuple[str, ...]:
             again[response.finish] += response.attempt > 0
         if again.total():
             notes.append(
-                f"{again.total()} answers of {cell.name} on {cell.set} reached its token limit and "
+                f"{again.total()} answers of {who} on {cell.set} reached its token limit and "
                 f"were {cell.condition.when_cut}; {again[Finish.LENGTH]} of them were cut again."
             )
         if errored:
             notes.append(
-                f"{errored} calls to {cell.name} on {cell.set} failed; run the study again and "
+                f"{errored} calls to {who} on {cell.set} failed; run the study again and "
                 "they are asked again."
             )
     if study.difficulty is not None:
@@ -396,6 +448,14 @@ def _notes(result: Made) -> tuple[str, ...]:
             "so the students differ in their problems as well as in length."
         )
     return tuple(notes)
+
+
+def _called(cell: Answers, study: Study) -> str:
+    """Return what a reader calls who answered: a student's name in the store is a hash."""
+    if cell.role is not Role.STUDENT:
+        return cell.name
+    seed = f", seed {cell.seed}" if len(study.seeds) > 1 else ""
+    return f"{cell.level}{seed}"
 
 
 def _counts(values: Iterable[str]) -> dict[str, int]:

@@ -104,7 +104,7 @@ def carry_out(run: Run, until: str = "") -> dict[str, Any] | None:
     if is_up_to_date(context) and (kept := kept_report(context)):
         context.progress.up_to_date("report", f"{len(kept['scores']):,} scores")
         return kept
-    report = write_report(context, made)
+    report = write_report(context, run.workers, made)
     write_lock(context)
     return report
 

@@ -115,7 +115,7 @@ def _index(cases: Sequence[Case]) -> dict[str, Any]:
                 "side": case.side,
                 "text": case.text[:600],
                 "key": case.key[:80],
-                "groups": [f"{name} = {value}" for name, value in case.groups.items()],
+                "groups": [f"{name}: {value}" for name, value in case.groups.items()],
                 "said": {
                     said.who: _OUTCOMES.index(said.outcome) for said in _first(case) if said.outcome
                 },

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from potstill.evaluation.near_duplicates import ALIKE, APART
 from potstill.records import Level
+from potstill.report.agreement import tested_p, why_apart
+from potstill.report.overlaps import repeat_training
 from potstill.report.phrases import (
     about,
     count,
@@ -12,6 +15,7 @@ from potstill.report.phrases import (
     p_value,
     percent,
     points,
+    several,
     span,
     words,
 )
@@ -23,6 +27,7 @@ NEARLY_NOTHING = 0.05
 """Below this accuracy a solver is said not to solve the problems, whatever its base does."""
 
 _MANY_CUT = 0.05
+_DECLARED = "Declared beforehand: "
 _LEVELS = tuple(level.value for level in Level)
 
 Row = dict[str, Any]
@@ -58,7 +63,14 @@ def _of_set(numbers: Row, name: str, named: str, rows: list[Row]) -> list[Row]:
     if students:
         top = _top(students, pairs)
         against = next((c for c in pairs if c["a"] == top["level"] and c["b"] == "base"), None)
-        made.append({"about": "student", "text": _student(top, base, against, named)})
+        declared = _DECLARED if against and _is_primary(against) and students[1:] else ""
+        text = declared + _student(top, base, against, named)
+        made.append({"about": "student", "text": text})
+        made += [{"about": "ladder", "text": _declared(c)} for c in pairs if _is_of_ladder(c)]
+        made += [{"about": "best", "text": text} for text in _best(top, students, pairs)]
+        made += [
+            {"about": "overlap", "text": text} for text in _overlap(numbers, name, top, students)
+        ]
         on_ladder = [x for x in students if x["level"] in _LEVELS]
         ladder = [c for c in pairs if c["b"] == top["level"]]
         made += [{"about": "ladder", "text": text} for text in _ladder(top, on_ladder, ladder)]
@@ -77,8 +89,66 @@ def _of_set(numbers: Row, name: str, named: str, rows: list[Row]) -> list[Row]:
     return made
 
 
+def _is_primary(pair: Row) -> bool:
+    return bool(pair["kind"] == "primary")
+
+
+def _is_of_ladder(pair: Row) -> bool:
+    """Return whether the primary comparison is this one, of two levels."""
+    return _is_primary(pair) and pair["b"] in _LEVELS
+
+
+def _declared(pair: Row) -> str:
+    if pair["blocked"]:
+        return _blocked(pair)
+    text = _difference(pair, pair["b"]) + format_clause(pair)
+    return f"{_DECLARED}{pair['a']} beside {pair['b']}: {text}."
+
+
+def _best(top: Row, students: list[Row], pairs: list[Row]) -> list[str]:
+    """Return that the best student was picked once all were known, where it is not the top one."""
+    best = max(students, key=lambda x: float(x["accuracy"]))
+    if best["level"] == top["level"] or _solves_nothing(best):
+        return []
+    text = (
+        f"The best of {count(len(students))}, {best['level']}, {_answers(best, count(best['n']))}"
+    )
+    pair = next((c for c in pairs if c["a"] == best["level"] and c["b"] == "base"), None)
+    if pair and not pair["blocked"]:
+        text += f"; beside the base {_difference(pair)}{format_clause(pair)}"
+    return [f"{text}. It was picked after the figures were known, which flatters it."]
+
+
+def _overlap(numbers: Row, name: str, top: Row, students: list[Row]) -> list[str]:
+    """Return how many held-out problems resemble one of the training side, and what is left
+    without.
+    """
+    scores = [x for x in numbers["near_duplicates"]["scores"] if x["set"] == name]
+    parts = {x["group"]: x for x in scores if _same_solver(x, top)}
+    alike, apart = parts.get(ALIKE), parts.get(APART)
+    if alike is None:
+        return []
+    n, all_n = alike["n"], alike["n"] + (apart["n"] if apart else 0)
+    text = f"{count(n)} of these {several(all_n, 'problem')} {repeat_training(numbers, n)}"
+    if apart is None or not apart["n"]:
+        return [f"{text}: what the students do with problems of other kinds is not measured here."]
+    best = max(students, key=lambda x: float(x["accuracy"]))
+    beside = "".join(
+        f", {x['level'] or 'the base'} {_short(x)}"
+        for x in scores
+        if x["group"] == APART and not _same_solver(x, top)
+        if _same_solver(x, best) or (x["role"] == "base" and not x["level"])
+    )
+    rest = _answers(apart, f"the other {count(apart['n'])}")
+    return [f"{text}; {top['level']} {rest}{beside}."]
+
+
+def _same_solver(x: Row, y: Row) -> bool:
+    return bool((x["role"], x["level"], x["set"]) == (y["role"], y["level"], y["set"]))
+
+
 def _student(top: Row, base: Row | None, pair: Row | None, named: str) -> str:
-    first = f"{top['level']} {_answers(top, _unseen(top, named))}"
+    first = f"{top['level']} {_answers(top, _heldout(top, named))}"
     if _solves_nothing(top):
         first += "; it does not solve these problems"
     if base is None or pair is None:
@@ -89,7 +159,7 @@ def _student(top: Row, base: Row | None, pair: Row | None, named: str) -> str:
 
 
 def _difference(pair: Row, other: str = "the base") -> str:
-    tested = p_value(pair["p"] if pair["p_holm"] is None else pair["p_holm"])
+    tested = p_value(tested_p(pair))
     corrected = "" if pair["p_holm"] is None else " after Holm's correction"
     ends = f"({span(pair['low'], pair['high'])}, {tested}{corrected})"
     if pair["difference"] == 0:
@@ -103,6 +173,8 @@ def _difference(pair: Row, other: str = "the base") -> str:
         f"the difference of {points(pair['difference'])} points {ends} cannot be told from zero "
         f"with {count(pair['n'])} problems"
     )
+    if why := why_apart(pair):
+        text += f", for {why}"
     if pair["needed"] is not None and pair["needed"] > pair["n"]:
         text += f"; about {about(pair['needed'])} would be needed"
     return text
@@ -150,7 +222,8 @@ def _control(pair: Row) -> str:
     if pair["blocked"]:
         return _blocked(pair)
     text = _difference(pair, "that control") + format_clause(pair)
-    return f"{pair['a']} beside R1 cut to its length: {text}."
+    declared = _DECLARED if _is_primary(pair) else ""
+    return f"{declared}{pair['a']} beside R1 cut to its length: {text}."
 
 
 def _teacher(teacher: Row, others: list[Row], named: str) -> str:
@@ -193,8 +266,8 @@ def _right(row: Row) -> str:
     return f"{row['outcomes']['CORRECT'] / max(len(row['seeds']), 1):.3g}"
 
 
-def _unseen(row: Row, named: str) -> str:
-    return f"{count(row['n'])} unseen problems{named}"
+def _heldout(row: Row, named: str) -> str:
+    return f"{count(row['n'])} held-out problems{named}"
 
 
 def _short(row: Row) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from potstill.evaluation.comparisons import Evaluated, PairedComparison
 from potstill.evaluation.ladder import Ladder, SharedErrors
+from potstill.evaluation.near_duplicates import NearDuplicates
 from potstill.evaluation.published import Published
 from potstill.evaluation.samples import AtK
 from potstill.evaluation.scores import LevelScore
@@ -29,6 +30,8 @@ __all__ = [
     "Unread",
     "UnreadExample",
 ]
+
+NO_NEAR_DUPLICATES = NearDuplicates()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,10 @@ class Corpus:
 
 @dataclass(frozen=True, slots=True)
 class CallCount:
-    """The calls of one stage to one model; ``cost_usd`` is None where no price is known."""
+    """The calls of one stage to one model; ``cost_usd`` is None where no price is known.
+
+    ``model`` is its name in the ledger, ``who`` what a reader calls it where that is a hash.
+    """
 
     stage: str
     model: str
@@ -94,6 +100,7 @@ class CallCount:
     tokens_in: int
     tokens_out: int
     cost_usd: float | None
+    who: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +170,10 @@ class Grader:
 
 @dataclass(frozen=True, slots=True)
 class OverlapPair:
-    """A held-out problem that repeats, or nearly repeats, a training problem; what was done."""
+    """A held-out problem that repeats one of the training side, or does but for its numbers.
+
+    ``kind`` says how they are alike, ``action`` what was done.
+    """
 
     heldout_id: str
     training_id: str
@@ -188,7 +198,8 @@ class ReportData:
     """Everything a report says, as numbers and plain sentences; nothing is computed from files.
 
     ``published`` are others' figures, each with whose own figure stands beside it, or empty.
-    ``cases`` are the problems that a person can look at, of ``cases_of`` in all.
+    ``cases`` are the problems that a person can look at, of ``cases_of`` in all. ``base`` is the
+    base model's name, empty where nobody gave it.
     """
 
     study: str
@@ -213,6 +224,8 @@ class ReportData:
     ladders: tuple[Ladder, ...] = ()
     shared: tuple[SharedErrors, ...] = ()
     published: tuple[tuple[str, Published], ...] = ()
+    near_duplicates: NearDuplicates = NO_NEAR_DUPLICATES
+    base: str = ""
 
     @classmethod
     def of(
@@ -236,6 +249,8 @@ class ReportData:
         cases: tuple[Case, ...] = (),
         cases_of: int = 0,
         published: tuple[tuple[str, Published], ...] = (),
+        near_duplicates: NearDuplicates = NO_NEAR_DUPLICATES,
+        base: str = "",
     ) -> ReportData:
         """Return the report data of an evaluation, its scores, levels and comparisons filled in."""
         return cls(
@@ -259,6 +274,8 @@ class ReportData:
             cases=cases,
             cases_of=cases_of,
             published=published,
+            near_duplicates=near_duplicates,
+            base=base,
             ladders=evaluation.ladders,
             shared=evaluation.shared,
         )

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
-from potstill.report.phrases import count, listed, p_value, points, several, span
-from potstill.report.views import Place, solver_rows
+from potstill.report.agreement import why_apart
+from potstill.report.phrases import count, listed, p_value, percent, points, several, span
+from potstill.report.views import UNTOLD, Place, solver_rows
 
-__all__ = ["interaction_rows", "ladder_rows", "shared_rows", "shared_sentence", "trend_sentence"]
+__all__ = [
+    "cause_sentence",
+    "interaction_rows",
+    "ladder_rows",
+    "shared_rows",
+    "shared_sentence",
+    "trend_sentence",
+]
 
 Row = dict[str, Any]
 
@@ -17,23 +26,23 @@ def ladder_rows(numbers: Row, place: Place) -> list[Row]:
     """Return base, students and teacher: accuracy, words, tokens, tokens per right answer, best for
     less.
 
-    ``best`` marks a student that no other beats in accuracy with as few tokens (Pareto's front).
+    ``best`` marks a base or student that no other beats in accuracy with as few tokens (Pareto's
+    front). The teacher stands outside: it has its own condition and its own tokens.
     """
     rows = [row for row in solver_rows(numbers, place) if not row["indent"] and row["n"]]
-    students = [row for row in rows if row["role"] == "student"]
+    ours = [row for row in rows if row["role"] != "teacher"]
     for row in rows:
         right = row["accuracy"]
         row["tokens_per_right"] = row["tokens"] / right if right else None
-        row["best"] = row["role"] == "student" and not any(
-            _dominates(other, row) for other in students
-        )
+        row["best"] = row in ours and not any(_dominates(other, row) for other in ours)
     return rows
 
 
-def trend_sentence(ladder: Row, unread: Sequence[Row] = ()) -> str:
+def trend_sentence(ladder: Row, unread: Sequence[Row] = (), levels: Sequence[Row] = ()) -> str:
     """Return a sentence on whether accuracy falls along the ladder, and by how much a level.
 
     ``unread`` are the solvers with many unread answers: a trend over such a level may be format.
+    ``levels`` are the scores of the set by level: where they do not all go one way, it is said.
     """
     trend = ladder["trend"]
     first, last = trend["levels"][0], trend["levels"][-1]
@@ -41,13 +50,61 @@ def trend_sentence(ladder: Row, unread: Sequence[Row] = ()) -> str:
     slope = f"{points(trend['slope'], sign=True)} points a level {ends}"
     over = f"From {first} to {last}, over {several(trend['n'], 'problem')},"
     if trend["p"] >= 0.05 or trend["low"] <= 0 <= trend["high"]:
-        text = f"{over} no trend can be told: {slope}."
+        why = why_apart(trend)
+        text = f"{over} no trend can be told: {slope}{'; ' if why else ''}{why}."
     else:
-        text = f"{over} accuracy {'falls' if trend['slope'] < 0 else 'rises'}: {slope}."
+        falls = trend["slope"] < 0
+        text = f"{over} accuracy {'falls' if falls else 'rises'}: {slope}, as a straight line."
+        text += _turns(trend["levels"], levels, falls=falls)
     here = (x for x in unread if (x["set"], x["split"]) == (ladder["set"], "heldout"))
     if found := [x["who"] for x in here if x["who"] in trend["levels"]]:
         text += f" Answers of {listed(found)} that could not be read count in it as not right."
     return text
+
+
+def _turns(names: Sequence[str], levels: Sequence[Row], *, falls: bool) -> str:
+    """Return which steps go against a trend, as a sentence; "" where every step follows it."""
+    accuracy = {x["level"]: x["accuracy"] for x in levels if x["role"] == "student"}
+    known = [name for name in names if name in accuracy]
+    turns = [
+        f"{after} ({percent(accuracy[after])} %) stands {'above' if falls else 'below'} {before} "
+        f"({percent(accuracy[before])} %)"
+        for before, after in itertools.pairwise(known)
+        if (accuracy[after] - accuracy[before]) * (1 if falls else -1) > 0
+    ]
+    if not turns:
+        return ""
+    return f" It does not {'fall' if falls else 'rise'} at every level: {listed(turns)}."
+
+
+def cause_sentence(numbers: Row, place: Place) -> str:
+    """Return of how many answers that are not right a cause is told; "" where none was sought.
+
+    Told is any cause but those of UNTOLD.
+    """
+    found = [
+        x
+        for x in numbers["causes"]
+        if (x["set"], x["split"], x["group"]) == (place.set, place.split, "all")
+    ]
+    told = sum(n for x in found for cause, n in x["counts"].items() if cause not in UNTOLD)
+    rows = [x for x in solver_rows(numbers, place) if not x["indent"]]
+    asked = {x["who"] for x in found}
+    wrong = sum(
+        row["responses"] - row["outcomes"]["CORRECT"] - row["outcomes"]["BAD_KEY"]
+        for row in rows
+        if (row["level"] or row["role"]) in asked
+    )
+    if not wrong:
+        return ""
+    untold = max(wrong - told, 0)
+    text = f"Of {several(wrong, 'answer')} not right, a cause is told for "
+    if not untold:
+        return f"{text}{count(wrong)}."
+    return (
+        f"{text}{count(told)}; for the other {count(untold)} ({percent(untold / wrong)} %) none "
+        "can be told: no working was shown, or none that can be checked."
+    )
 
 
 def interaction_rows(ladder: Row) -> list[Row]:

@@ -13,7 +13,15 @@ from potstill.evaluation.statistics import (
     minimum_detectable_gap,
     problems_needed,
 )
-from potstill.report.phrases import count, listed, percent, points, several, span
+from potstill.report.phrases import (
+    count,
+    group_name,
+    listed,
+    percent,
+    points,
+    several,
+    span,
+)
 from potstill.report.views import Place
 
 __all__ = ["Gap", "Gaps", "Tells", "gap_sentences", "gaps", "gaps_everywhere"]
@@ -136,7 +144,7 @@ def gap_sentences(found: Gaps) -> list[str]:
     if clear:
         top = clear[0]
         made.append(
-            f"Of the groups with a clear gap, most is to be gained in {top.group}: "
+            f"Of the groups with a clear gap, most is to be gained in {group_name(top.group)}: "
             f"{points(top.gain)} of those points, at most {points(top.at_most)} (base "
             f"{percent(top.base)} %, teacher {percent(top.teacher)} % of "
             f"{several(top.n, 'problem')})."
@@ -239,6 +247,6 @@ def _would_need(row: Gap) -> str:
 
 
 def _named(rows: list[Gap]) -> str:
-    names = [f"{row.group} ({count(row.n)})" for row in rows]
+    names = [group_name(row.group, count(row.n)) for row in rows]
     more = len(names) - _NAMED
     return listed(names) if more <= 0 else f"{', '.join(names[:_NAMED])} and {count(more)} more"

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from potstill.errors import StoreError, StudyError
-from potstill.evaluation.comparisons import Kind
+from potstill.evaluation.comparisons import Kind, PairedComparison
 from potstill.evaluation.published import Published, limits_of
 from potstill.evaluation.scores import check_counts, check_readings
 from potstill.records import Level
 from potstill.report.claims import claims
 from potstill.report.data import ReportData
+from potstill.report.opening import opening
 from potstill.report.phrases import plain
 from potstill.store.atomic import write_atomically
 
@@ -46,13 +47,12 @@ def report_numbers(data: ReportData) -> Numbers:
         "format_version": FORMAT_VERSION,
         "study": data.study,
         "description": data.description,
+        "base": data.base,
+        "opening": {},
         "claims": [],
         "scores": data.scores,
         "levels": data.levels,
-        "comparisons": [
-            values(c) | {"beyond_chance": c.beyond_chance, "survives_format": c.survives_format}
-            for c in data.comparisons
-        ],
+        "comparisons": [_compared(c) for c in data.comparisons],
         "training": data.training,
         "corpus": data.corpus,
         "calls": data.calls,
@@ -64,6 +64,10 @@ def report_numbers(data: ReportData) -> Numbers:
         "causes": data.causes,
         "grader": data.grader,
         "overlap": data.overlap,
+        "near_duplicates": {
+            "scores": data.near_duplicates.scores,
+            "comparisons": [_compared(c) for c in data.near_duplicates.comparisons],
+        },
         "gates": data.gates,
         "conditions": [{"condition_id": c.condition_id} | values(c) for c in data.conditions],
         "versions": data.reproduction.versions,
@@ -71,6 +75,7 @@ def report_numbers(data: ReportData) -> Numbers:
         "notes": data.notes,
     }
     made: Numbers = written(numbers)
+    made["opening"] = opening(made)
     made["claims"] = claims(made)
     return made
 
@@ -82,6 +87,10 @@ def write_json(numbers: Numbers, path: Path) -> None:
         write_atomically(path, f"{text}\n".encode())
     except OSError as exc:
         raise StoreError(f"{path} cannot be written ({exc.strerror}); name another file.") from exc
+
+
+def _compared(c: PairedComparison) -> Numbers:
+    return values(c) | {"beyond_chance": c.beyond_chance, "survives_format": c.survives_format}
 
 
 def _spend(data: ReportData) -> Numbers:

@@ -8,10 +8,13 @@ import re
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from potstill.records import Cause
 from potstill.report import phrases
+from potstill.report.agreement import disagreements
 from potstill.report.browser import BROWSER_FILE, Browser
 from potstill.report.figures import Figure, colour_class
 from potstill.report.findings import (
+    cause_sentence,
     interaction_rows,
     ladder_rows,
     shared_rows,
@@ -19,6 +22,8 @@ from potstill.report.findings import (
     trend_sentence,
 )
 from potstill.report.gaps import gap_sentences, gaps_everywhere
+from potstill.report.glossary import GLOSSARY
+from potstill.report.overlaps import kind_rows, overlap_rows, overlap_sentence
 from potstill.report.readings import (
     READING_WORDS,
     format_rows,
@@ -29,6 +34,7 @@ from potstill.report.readings import (
 )
 from potstill.report.views import (
     OUTCOME_WORDS,
+    Place,
     cause_table,
     grids,
     outcomes_present,
@@ -46,7 +52,7 @@ Row = dict[str, Any]
 
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>|#~&!])")
 _DISAGREEMENTS_SHOWN = 40
-_OVERLAPS_SHOWN = 40
+_OVERLAPS_SHOWN = 400
 _SCRIPTS = ("vendor/temml.min.js", "templates/typeset.js", "templates/browser.js")
 
 
@@ -100,8 +106,14 @@ def _context(numbers: Row, figures: list[Figure]) -> Row:
                 "grids": grids(numbers, place),
                 "ladder": ladder,
                 "ladder_rows": ladder_rows(numbers, place),
-                "trend": trend_sentence(ladder, numbers["unread"]) if ladder else "",
+                "trend": _trend(numbers, place, ladder) if ladder else "",
                 "interactions": interaction_rows(ladder) if ladder else [],
+                "apart": disagreements(
+                    [(f"{x['label']} to base", x["against"]) for x in rows if x["against"]]
+                ),
+                "cause_sentence": cause_sentence(numbers, place),
+                "overlap_rows": overlap_rows(numbers, place),
+                "overlap_pairs": _overlap_pairs(numbers, place),
                 "shared": shared,
                 "shared_sentence": shared_sentence(shared),
             }
@@ -111,6 +123,10 @@ def _context(numbers: Row, figures: list[Figure]) -> Row:
         "report": numbers,
         "sections": sections,
         "figures": {figure.name: figure for figure in figures},
+        "opening": numbers["opening"],
+        "glossary": GLOSSARY,
+        "overlap_sentence": overlap_sentence(numbers),
+        "overlap_kinds": kind_rows(numbers),
         "gaps": [found for found in gaps_everywhere(numbers) if not found.place.seen],
         "gap_sentences": gap_sentences,
         "own_rows": _own_rows(numbers),
@@ -120,6 +136,7 @@ def _context(numbers: Row, figures: list[Figure]) -> Row:
         "conditions": _conditions(numbers),
         "outcome_words": OUTCOME_WORDS,
         "reading_words": READING_WORDS,
+        "cause_words": {Cause.OTHER.value: "nothing that can be checked"},
         "unread_sentence": unread_sentence,
         "unread_advice": unread_advice(),
         "agents": {
@@ -133,6 +150,21 @@ def _context(numbers: Row, figures: list[Figure]) -> Row:
         "disagreements_shown": _DISAGREEMENTS_SHOWN,
         "overlaps_shown": _OVERLAPS_SHOWN,
     }
+
+
+def _trend(numbers: Row, place: Place, ladder: Row) -> str:
+    levels = [
+        x
+        for x in numbers["levels"]
+        if (x["set"], x["split"], x["group"]) == (place.set, place.split, "all")
+    ]
+    return trend_sentence(ladder, numbers["unread"], levels)
+
+
+def _overlap_pairs(numbers: Row, place: Place) -> list[Row]:
+    """Return the declared comparisons on the parts of a set; none for problems that were seen."""
+    made = numbers["near_duplicates"]["comparisons"]
+    return [c for c in made if not place.seen and c["set"] == place.set]
 
 
 def _own_rows(numbers: Row) -> Row:

@@ -12,6 +12,7 @@ __all__ = [
     "about",
     "clip",
     "count",
+    "group_name",
     "listed",
     "loss",
     "markdown",
@@ -30,6 +31,8 @@ __all__ = [
 MINUS = "\N{MINUS SIGN}"
 LONGEST = 2_000  # characters of one model text on the page; report.json holds all of it
 
+_ALPHA = 0.05
+_MOST_DIGITS = 12
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>|#~&!])")
 
 
@@ -78,8 +81,9 @@ def p_value(p: float | None) -> str:
         return "p < 0.0001"
     if p >= 0.995:
         return "p = 1"
-    # Never rounded across a threshold that the text leans on.
     digits = 2 if p >= 0.1 else 4 if p < 0.01 else 3
+    while (p < _ALPHA) != (float(f"{p:.{digits}f}") < _ALPHA) and digits < _MOST_DIGITS:
+        digits += 1  # never rounded across the threshold that the text leans on
     return f"p = {p:.{digits}f}"
 
 
@@ -91,6 +95,18 @@ def p_short(p: float | None) -> str:
 def several(n: int, noun: str) -> str:
     """Return a count with its noun: 1 problem, 1,150 problems."""
     return f"{count(n)} {noun}" if n == 1 else f"{count(n)} {noun}s"
+
+
+def group_name(group: str, more: str = "") -> str:
+    """Return a group as a reader names it: family=means is means (family), "all" all problems.
+
+    ``more`` stands in the same brackets.
+    """
+    name, is_one, value = group.partition("=")
+    if not is_one:
+        value, name = "all problems" if group == "all" else group, ""
+    within = ", ".join(filter(None, (name, more)))
+    return f"{value} ({within})" if within else value
 
 
 def count(n: float) -> str:

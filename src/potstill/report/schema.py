@@ -62,8 +62,38 @@ class Claim:
     """One sentence of the report's opening, made from the numbers it states."""
 
     set: Annotated[str, Field(description="the problem set it speaks of")]
-    about: Literal["student", "ladder", "control", "base", "teacher", "cut", "seen"]
+    about: Literal[
+        "student", "best", "overlap", "ladder", "control", "base", "teacher", "cut", "seen"
+    ]
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Solver:
+    """Who a name in the tables is, in a clause."""
+
+    name: str
+    told: str
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What a first reader is told: a plain sentence, who is who, what the study cannot tell."""
+
+    sentence: Annotated[str, Field(description="empty where nothing was scored")]
+    who: list[Solver]
+    limits: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class NearDuplicateScores:
+    """The scores on held-out problems that resemble one of the training side, and on the rest.
+
+    A ``group`` is "overlap=alike" or "overlap=apart"; ``comparisons`` are the primary ones.
+    """
+
+    scores: list[LevelScore]
+    comparisons: list[PairedComparison]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +141,9 @@ class Report:
     format_version: Literal[1]
     study: Annotated[str, _said("the study's name")]
     description: str
-    claims: Annotated[list[Claim], _said("the opening, the primary comparison's set first")]
+    base: Annotated[str, _said("the base model's name, or empty")]
+    opening: Opening
+    claims: Annotated[list[Claim], _said("what is claimed, the primary comparison's set first")]
     scores: Annotated[list[Score], _said("a row per solver, set, split and group")]
     levels: Annotated[list[LevelScore], _said("the same with the seeds of a level together")]
     comparisons: Annotated[list[PairedComparison], _said("paired, problem by problem")]
@@ -126,6 +158,7 @@ class Report:
     causes: Annotated[list[CauseCount], _said("why answers are not right, where it can be told")]
     grader: Grader | None
     overlap: Annotated[list[OverlapPair], _said("held-out problems that repeat a training one")]
+    near_duplicates: NearDuplicateScores
     gates: Annotated[list[GateTotal], _said("what each gate set aside, by level")]
     conditions: Annotated[list[Condition], _said("every condition that a score was taken under")]
     versions: Annotated[dict[str, str], _said("the same as reproduction.versions")]

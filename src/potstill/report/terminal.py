@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from potstill.report.gaps import Tells
-from potstill.report.phrases import count, p_short, percent, points, shown, words
+from potstill.report.phrases import count, group_name, p_short, percent, points, shown, words
 from potstill.report.readings import (
     READING_WORDS,
     readings_present,
@@ -55,8 +55,10 @@ def print_table(report_json: Row, console: Console) -> None:
         for table in _fitting(rows, outcomes, console):
             console.print(table)
         _print_readings(rows, console)
+    if sentence := report_json.get("opening", {}).get("sentence"):  # an older report has none
+        console.print(Padding(Text(shown(sentence), style="bold"), (0, 0, 1, 0)))
     for claim in report_json["claims"]:
-        if claim["about"] in ("student", "base"):
+        if claim["about"] in ("student", "best", "overlap", "base"):
             console.print(Padding(Text(shown(claim["text"])), (0, 0, 1, 0)))
     _print_unread(report_json["unread"], console)
 
@@ -95,7 +97,7 @@ def _add_gap(table: Table, row: Gap, style: str) -> None:
     from rich.text import Text
 
     table.add_row(
-        Text(shown("all problems" if row.group == "all" else row.group)),
+        Text(shown(group_name(row.group))),
         count(row.n),
         percent(row.base),
         percent(row.teacher),

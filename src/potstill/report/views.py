@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from potstill.records import Level, Outcome
+from potstill.records import Cause, Level, Outcome
 
 __all__ = [
     "OUTCOME_WORDS",
+    "UNTOLD",
     "Grid",
     "Place",
+    "best_student",
     "cause_table",
     "grids",
     "outcomes_present",
@@ -33,8 +35,11 @@ OUTCOME_WORDS = {
     Outcome.BAD_KEY.value: "bad key",
 }
 
+UNTOLD = (Cause.NO_WORKING.value, Cause.OTHER.value)
+"""Causes that explain no answer: nothing was shown, or nothing that can be checked."""
+
 _SPLIT_WORDS = {
-    "heldout": "held out, never seen in training",
+    "heldout": "held out of training",
     "train": "seen in training",
     "valid": "validation, seen while the checkpoint was chosen",
 }
@@ -109,11 +114,18 @@ def solver_rows(numbers: Row, place: Place) -> list[Row]:
     return rows
 
 
+def best_student(rows: list[Row]) -> Row | None:
+    """Return the student's row of the highest accuracy, of equals the first; None without one."""
+    students = [x for x in rows if x["role"] == "student" and x["accuracy"] is not None]
+    return max(students, key=lambda x: float(x["accuracy"]), default=None)
+
+
 def cause_table(numbers: Row, place: Place) -> Row:
     """Return the causes of wrong answers on a whole set: who (columns), of how many responses, and
     rows.
 
-    Each row is a cause and how many of each solver's responses it explains.
+    Each row is a cause and how many of each solver's responses it explains; those
+    of UNTOLD, which explain none, come last.
     """
     found = sorted(
         _here(numbers["causes"], place, "all"),
@@ -121,7 +133,7 @@ def cause_table(numbers: Row, place: Place) -> Row:
     )
     causes = sorted(
         {cause for x in found for cause in x["counts"]},
-        key=lambda cause: -sum(x["counts"].get(cause, 0) for x in found),
+        key=lambda cause: (cause in UNTOLD, -sum(x["counts"].get(cause, 0) for x in found)),
     )
     rows = [(cause, [x["counts"].get(cause, 0) for x in found]) for cause in causes]
     return {

@@ -12,6 +12,7 @@ import yaml
 from potstill.ledger.ledger import Ledger
 from potstill.pipeline.assemble import call_counts, lesson_counts
 from potstill.pipeline.rating import outside_difficulty
+from potstill.problems.overlap.find import find_pairs
 from potstill.records import Split, Verdict
 from potstill.report import phrases
 from potstill.study.schema import Agent, Study
@@ -54,6 +55,7 @@ def corpus_card(
     environment.filters["md"] = phrases.markdown
     environment.filters["block"] = _block
     gates = [count for count in lesson_counts(made) if count.level == "R0" or count.level in rows]
+    beside, repeated = _beside_heldout(made)
     return environment.get_template("corpus_card.md.j2").render(
         front=_front_matter(study, rows, files),
         study=study,
@@ -78,8 +80,8 @@ def corpus_card(
         unpriced=sorted({call.model for call in calls if call.cost_usd is None}),
         heldout=len(made.in_split(Split.HELDOUT)),
         held_by=_held_by(study),
-        masked=_beside_heldout(made, leaks=False),
-        repeated=_beside_heldout(made, leaks=True),
+        masked=len(beside - repeated),
+        repeated=len(repeated),
         example=next((row for by in rows.values() for found in by.values() for row in found), None),
     )
 
@@ -163,15 +165,17 @@ def _held_by(study: Study) -> str:
     return f"as the source's own {split.group} says"
 
 
-def _beside_heldout(made: Made, *, leaks: bool) -> int:
-    """Return how many problems with a lesson make a pair with a held-out one."""
-    with_lesson = {x.problem_id for lessons in made.chosen.values() for x in lessons}
-    found = set()
-    for pair in made.pairs:
-        for one, other in ((pair.a_id, pair.b_id), (pair.b_id, pair.a_id)):
-            if pair.leaks is leaks and made.splits.get(other) is Split.HELDOUT:
-                found.add(one)
-    return len(found & with_lesson)
+def _beside_heldout(made: Made) -> tuple[set[str], set[str]]:
+    """Return the problems with a lesson that a held-out one resembles, and those that it repeats.
+
+    Sought anew: of the pairs that a split is made by, a problem has but one with other numbers.
+    """
+    heldout, rest = made.in_split(Split.HELDOUT), made.in_split(Split.TRAIN, Split.VALID)
+    with_lesson = made.trained_ids()
+    pairs = find_pairs(heldout, rest) if heldout and rest else []
+    like = {pair.b_id for pair in pairs}
+    same = {pair.b_id for pair in pairs if pair.leaks}
+    return like & with_lesson, same & with_lesson
 
 
 def _block(text: str) -> str:

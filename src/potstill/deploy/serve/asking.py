@@ -54,7 +54,7 @@ def right_on(row: Mapping[str, Any]) -> str:
     report.json.
     """
     return (
-        f"right on {percent(row['accuracy'])} % of {row['n']:,} unseen problems of {row['set']} "
+        f"right on {percent(row['accuracy'])} % of {row['n']:,} held-out problems of {row['set']} "
         f"(95 % {percent(row['low'])} to {percent(row['high'])})"
     )
 

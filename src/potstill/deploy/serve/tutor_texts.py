@@ -69,13 +69,14 @@ class TutorTexts:
     lessons: Mapping[str, Mapping[str, Lesson]]
 
     def overview(self) -> Row:
-        """Return the study's name, the levels of the dial, and a line for every problem, unseen
-        first.
+        """Return the study's name, the levels of the dial and the ``best`` of them ("" where none
+        was scored), and a line for every problem, held-out ones first.
         """
         return {
             "name": self.study.name,
             "about": self.study.about,
             "levels": [_level(level, student) for level, student in self.students.items()],
+            "best": _best(self.students),
             "problems": [
                 {"id": p.id, "text": _line(p.text), "side": self.side(p)}
                 for side in (Split.HELDOUT, Split.VALID, Split.TRAIN)
@@ -186,6 +187,16 @@ def _level(level: str, student: FoundStudent) -> Row:
         "student": student.student.id,
         "sure": "; ".join(map(right_on, rows)) or "the study has not scored it",
     }
+
+
+def _best(students: Mapping[str, FoundStudent]) -> str:
+    """Return the level that was right most often on the held-out problems, of equals the first."""
+    right = {
+        level: sum(row["accuracy"] * row["n"] for row in rows) / sum(row["n"] for row in rows)
+        for level, student in students.items()
+        if (rows := [row for row in student.scores if row["accuracy"] is not None and row["n"]])
+    }
+    return max(right, key=lambda level: right[level], default="")
 
 
 def _told(verdict: Verdict) -> Row:

@@ -11,6 +11,7 @@ from potstill.report.figures.drawing import (
     WIDE,
     Figure,
     Mark,
+    bars,
     colour_class,
     drawings,
     forest,
@@ -74,15 +75,15 @@ def levels_figure(numbers: Row) -> Figure | None:
 
     def draw(width: float) -> Canvas:
         canvas, axes = new_canvas(width, 0.7 + 0.27 * len(rows), grid="x")
-        forest(axes, [(label(x["label"]), [_mark(x, numbers)]) for x in rows])
+        bars(axes, [(label(x["label"]), _mark(x, numbers)) for x in rows])
         return canvas
 
     return Figure(
         name="levels",
-        title="Accuracy by level",
+        title="Accuracy of base, students and teacher",
         caption=(
-            f"Accuracy on {place.set} (held out) with 95 % intervals. Circles are students, "
-            f"{_WHO_IS_WHO}."
+            f"Share of the held-out problems of {place.set} answered right, in percent; the line "
+            "on each bar is its 95 % interval. Grey are base and teacher, in colour the students."
         ),
         alt=f"{_told(rows)}.",
         **drawings(draw, "levels"),

@@ -15,6 +15,7 @@ from potstill.report.figures.drawing import (
     label,
     new_canvas,
 )
+from potstill.report.findings import cause_sentence
 from potstill.report.views import cause_table, primary_place
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def causes_figure(numbers: Row) -> Figure | None:
         title="Why answers were not right",
         caption=(
             f"The share of each solver's responses on {place.set}, in percent, that is not right "
-            "for each cause, where it can be told; a circle's area is the share."
+            f"for each cause; a circle's area is the share. {cause_sentence(numbers, place)}"
             + (f" {left_out} more solvers are in tables/causes.csv." if left_out else "")
         ),
         alt="; ".join(told) + ".",
@@ -83,19 +84,10 @@ def causes_figure(numbers: Row) -> Figure | None:
 
 
 def _circle(axes: Axes, at: tuple[int, int], share: float, across: float, size: int) -> None:
-    """Return a circle ``across`` points wide with its percentage in it, or beside it where it is
-    small.
+    """Draw a circle ``across`` points wide, and in its middle its percentage.
+
+    There the numbers of two neighbours never meet, however small their circles.
     """
     axes.plot(*([v] for v in at), "o", ms=across, mfc=RULE, mec=RULE)
     text = f"{100 * share:.0f}" if share >= 0.005 else "<1"
-    inside = across > 0.8 * size * len(text)
-    axes.annotate(
-        text,
-        at,
-        xytext=(0 if inside else across / 2 + 1, 0),
-        textcoords="offset points",
-        ha="center" if inside else "left",
-        va="center_baseline",
-        size=size,
-        color=INK,
-    )
+    axes.annotate(text, at, ha="center", va="center_baseline", size=size, color=INK)

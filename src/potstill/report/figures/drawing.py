@@ -27,6 +27,7 @@ __all__ = [
     "WIDE",
     "Figure",
     "Mark",
+    "bars",
     "colour_class",
     "drawings",
     "forest",
@@ -131,6 +132,40 @@ def forest(axes: Axes, rows: Sequence[tuple[str, Sequence[Mark]]]) -> None:
     axes.tick_params(axis="y", pad=8)  # a mark at 0 stands half outside
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.set_xlim(0, 100)
+    axes.set_xlabel("accuracy, %")
+
+
+def bars(axes: Axes, rows: Sequence[tuple[str, Mark]]) -> None:
+    """Draw a share of each name as a bar with its interval and its figure, the first on top."""
+    for at, (_, mark) in enumerate(rows):
+        student = mark.role == "student"
+        axes.barh(
+            at,
+            100 * mark.value,
+            height=0.62,
+            color=mark.colour if student else RULE,
+            edgecolor=mark.colour,
+            linewidth=0 if student else 1,
+        )
+        ends = [100 * mark.low, 100 * mark.high]
+        # ground below ink: seen on the bar and beside it
+        for colour, width in ((GROUND, 3.4), (INK, 1.4)):
+            axes.plot(ends, [at, at], color=colour, linewidth=width, solid_capstyle="butt")
+        axes.annotate(
+            f"{100 * mark.value:.1f}",
+            (100 * max(mark.high, mark.value), at),
+            xytext=(5, 0),
+            textcoords="offset points",
+            va="center_baseline",
+            size=9,
+            color=INK,
+        )
+    axes.set_yticks(range(len(rows)), [name for name, _ in rows])
+    axes.tick_params(axis="y", labelcolor=INK, labelsize=9)
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    axes.set_xlim(0, 112)  # the figure beside a bar of 100 %
+    axes.spines["bottom"].set_bounds(0, 100)
+    axes.set_xticks(range(0, 101, 20))
     axes.set_xlabel("accuracy, %")
 
 

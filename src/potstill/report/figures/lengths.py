@@ -34,6 +34,8 @@ __all__ = ["ladder_figure", "lengths_figure"]
 Row = dict[str, Any]
 
 _LEVELS = tuple(level.value for level in Level)
+_SIDES = ((-1, 1), (1, -1), (1, 1), (-1, -1))  # where a point's name stands, the best first
+_AWAY, _LETTER, _LINE = 6, 7, 11  # of a name: how far off, a letter's width, its height; points
 _LEAST_WORDS = 0.5  # where a mean of nothing stands on a log scale
 
 
@@ -53,11 +55,11 @@ def ladder_figure(numbers: Row) -> Figure | None:
         at = [(_width(x["words"]), 100 * x["accuracy"]) for x in on_ladder]
         if at:
             axes.plot(*zip(*at, strict=True), color=RULE, linewidth=1.2, zorder=1)
-        for x in points:
-            _ladder_point(axes, x, levels)
         log_scale(axes, [_width(x["words"]) for x in points])
         top = max(100 * x["high"] for x in points)
         axes.set_ylim(0, min(100, math.ceil((top + 2) / 10) * 10))
+        for x in points:
+            _ladder_point(axes, x, levels, _side(canvas, axes, x, points))
         axes.set_ylabel("accuracy, %")
         axes.set_xlabel("mean words of a response (log scale)")
         return canvas
@@ -127,15 +129,42 @@ def _points(numbers: Row) -> list[Row]:
     return [x for x in rows if not x["indent"] and x["n"]]
 
 
-def _ladder_point(axes: Axes, x: Row, levels: list[str]) -> None:
+def _side(canvas: Canvas, axes: Axes, x: Row, points: list[Row]) -> tuple[int, int]:
+    """Return on which side of a point its name meets no other's interval: (-1, 1) is left above."""
+    across, up = (72 * inches for inches in canvas.get_size_inches())
+    low, high = axes.get_xlim()
+    right = 0.82 * across / math.log10(high / low)  # points a decade, axes and margins aside
+    above = 0.8 * up / axes.get_ylim()[1]  # points a percent
+    others = [
+        (
+            right * math.log10(_width(y["words"]) / _width(x["words"])),
+            above * 100 * (y["low"] - x["accuracy"]),
+            above * 100 * (y["high"] - x["accuracy"]),
+        )
+        for y in points
+        if y is not x
+    ]
+    wide = _LETTER * len(label(x["label"])) + _AWAY
+    for side in _SIDES:
+        ends = sorted((0, side[1] * (_AWAY + _LINE)))
+        if not any(
+            0 < side[0] * dx + _AWAY < wide + _AWAY and bottom < ends[1] and top > ends[0]
+            for dx, bottom, top in others
+        ):
+            return side
+    return _SIDES[0]
+
+
+def _ladder_point(axes: Axes, x: Row, levels: list[str], side: tuple[int, int]) -> None:
     colour, at = _colour(x, levels), _width(x["words"])
     put_mark(axes, Mark(x["role"], colour, x["accuracy"], x["low"], x["high"]), at)
     axes.annotate(
         label(x["label"]),
         (at, 100 * x["accuracy"]),
-        xytext=(-6, 5),
+        xytext=(_AWAY * side[0], (_AWAY - 1) * side[1]),
         textcoords="offset points",
-        horizontalalignment="right",
+        horizontalalignment="right" if side[0] < 0 else "left",
+        verticalalignment="bottom" if side[1] > 0 else "top",
         color=colour,
         fontsize=9.5,
         fontweight="bold" if x["role"] == "student" else "normal",

@@ -4,6 +4,7 @@
   const SETTLE_MS = 350; // how long the dial rests before its level is asked
   const page = Object.fromEntries([...document.querySelectorAll("[id]")].map((x) => [x.id, x]));
   const answers = new Map(); // what was said to each problem at each level
+  const uncovered = new Set(); // the problems whose teacher may be seen: tried, or asked to be shown
   let study, shown = null, asking = null, resting = 0, begun = false;
 
   const level = () => study.levels[Number(page.dial.value)];
@@ -51,6 +52,7 @@
   async function pick(id) {
     shown = await (await get(`/problem?id=${encodeURIComponent(id)}`)).json();
     page.list.value = id;
+    page["own-answer"].value = "";
     show();
   }
 
@@ -67,7 +69,7 @@
     page.key.open = false;
     typeset(page["key-text"], shown ? asMath(shown.key) : "");
     showTeacher(mine ? null : shown, now.level);
-    page.sure.textContent = `${now.level} is ${now.student}: ${now.sure}.`;
+    page.sure.textContent = `${now.level}${now.level === study.best && study.levels.length > 1 ? ", the best here" : ""}: ${now.sure}.`;
     page.compared.replaceChildren();
     showTicks();
     showAnswer(answers.get(key(now.level)));
@@ -75,6 +77,9 @@
 
   function showTeacher(problem, name) {
     const teacher = problem?.teacher;
+    const covered = Boolean(teacher) && !uncovered.has(problem.id);
+    page.covered.hidden = !covered;
+    page.taught.hidden = covered;
     typeset(page.reasoning, teacher?.reasoning.trim() ?? "");
     typeset(page.answer, teacher?.text.trim() ?? "");
     page.answer.classList.toggle("answer", Boolean(teacher?.reasoning.trim()));
@@ -192,18 +197,32 @@
     if (begun && ready() && !answers.has(key(level().level))) resting = setTimeout(() => tried(ask), SETTLE_MS);
   }
 
+  /** What was typed beside the key, then beside what the student said; after it the teacher may be seen. */
   async function compare() {
-    const said = answers.get(key(level().level))?.text ?? "";
+    const name = level().level, said = answers.get(key(name))?.text ?? "";
     const found = await (await get("/compare", { ...question(), said, own: page["own-answer"].value })).json();
-    const rows = [["Your answer against the key: ", found.key], [`${level().level} against your answer: `, found.student]];
+    const rows = [];
+    if (found.key) rows.push(["Your answer: ", found.key]);
+    if (found.student) rows.push(["", { ...found.student, ...beside(name, found.student) }]);
     page.compared.replaceChildren(
-      ...rows.filter(([, verdict]) => verdict).map(([about, verdict]) => {
+      ...rows.map(([about, verdict]) => {
         const box = Object.assign(document.createElement("p"), { className: "verdict" });
         showVerdict(box, verdict, about);
         return box;
       }),
     );
-    if (!page.compared.children.length) page.compared.textContent = "Ask a level first: its answer is compared with yours.";
+    if (!rows.length) page.compared.textContent = "There is no key to check it by; ask a level, and check again to see whether it agrees.";
+    if (own() || !shown) return;
+    uncovered.add(shown.id);
+    showTeacher(shown, name);
+  }
+
+  /** Whether a student agrees with what was typed: neither is called wrong by it. */
+  function beside(name, verdict) {
+    const agrees = { CORRECT: `${name} agrees with you`, WRONG: `${name} answered something else` };
+    if (verdict.outcome === "BAD_KEY") return { outcome: "", word: `${name} cannot be compared: your answer cannot be read`, why: "", read: "" };
+    const known = agrees[verdict.outcome];
+    return { outcome: "", word: known ?? `${name} gave no answer to compare with yours`, why: known ? "" : verdict.why };
   }
 
   function forget() {
@@ -219,18 +238,24 @@
     page.dial.max = String(study.levels.length - 1);
     page.dial.closest(".dial").style.setProperty("--n", study.levels.length);
     page.dial.closest(".dial").hidden = study.levels.length < 2;
+    page.dial.value = String(Math.max(0, study.levels.findIndex((x) => x.level === study.best)));
     fillList();
     page.search.addEventListener("input", fillList);
     page.list.addEventListener("change", () => tried(() => (forget(), pick(page.list.value))));
     page.any.addEventListener("click", () => tried(() => {
-      const unseen = study.problems.filter((p) => p.side === study.problems[0].side);
+      const held = study.problems.filter((p) => p.side === study.problems[0].side);
       forget();
-      return pick(unseen[Math.floor(Math.random() * unseen.length)].id);
+      return pick(held[Math.floor(Math.random() * held.length)].id);
     }));
     for (const source of ["of-study", "of-own"]) page[source].addEventListener("change", () => (forget(), show()));
     page["own-problem"].addEventListener("input", () => (forget(), show()));
     page.dial.addEventListener("input", () => turn(Number(page.dial.value)));
     page.ask.addEventListener("click", () => (asking ? asking.abort() : tried(ask)));
+    page.uncover.addEventListener("click", () => {
+      uncovered.add(shown.id);
+      showTeacher(shown, level().level);
+      page["h-teacher"].focus();
+    });
     page.own.addEventListener("submit", (event) => (event.preventDefault(), tried(compare)));
     if (study.problems.length) await pick(study.problems[0].id);
     else page["of-own"].checked = true;

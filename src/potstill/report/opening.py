@@ -1,0 +1,141 @@
+"""What a first reader is told: one plain sentence, who is who, and what the study cannot tell."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from potstill.records import Level
+from potstill.report.phrases import count, listed, percent, words
+from potstill.report.views import best_student, primary_place, solver_rows
+
+__all__ = ["opening"]
+
+Row = dict[str, Any]
+
+_LEVELS = tuple(level.value for level in Level)
+_NEARLY_NOTHING = 0.05
+
+
+def opening(numbers: Row) -> Row:
+    """Return the opening of a report: ``sentence``, ``who`` is who, and its ``limits``."""
+    place = primary_place(numbers)
+    rows = solver_rows(numbers, place) if place else []
+    solvers = [row for row in rows if not row["indent"] and row["n"]]
+    return {
+        "sentence": _sentence(solvers),
+        "who": _who(numbers, solvers),
+        "limits": _limits(numbers),
+    }
+
+
+def _sentence(solvers: list[Row]) -> str:
+    """Return in one sentence how the best student, its base and its teacher did; "" for nobody."""
+    base = _of(solvers, "base")
+    teacher = _of(solvers, "teacher")
+    best = best_student(solvers)
+    if best is None:
+        parts = [f"the base model solves {_solves(base)}"] if base else []
+        parts += [f"the teacher {'' if base else 'solves '}{_solves(teacher)}"] if teacher else []
+        row = base or teacher
+        return f"{_kept_out(row)}, {listed(parts)}; no student was scored." if row else ""
+    students = sum(row["role"] == "student" for row in solvers)
+    named = "the student" if students == 1 else "the best student"
+    text = f"{_kept_out(best)}, {named}, {best['label']}, solves {_solves(best)}"
+    others = [f"the same model before training {_solves(base)}"] if base else []
+    others += [f"the teacher {_solves(teacher)}"] if teacher else []
+    return f"{'; '.join((text, *others))}{_doubt(best['against'])}."
+
+
+def _doubt(against: Row | None) -> str:
+    """Return what keeps the student's figure beside the base's from being a gain; "" for
+    nothing.
+    """
+    if against is None:
+        return ""
+    if against["blocked"]:
+        return "; some calls failed, so nothing is claimed yet"
+    if not against["beyond_chance"]:
+        return "; what lies between student and base may be chance"
+    return "; that is less than before training, beyond chance" if against["difference"] < 0 else ""
+
+
+def _kept_out(row: Row) -> str:
+    return f"Of {count(row['n'])} problems kept out of training"
+
+
+def _solves(row: Row) -> str:
+    if row["accuracy"] < _NEARLY_NOTHING and row["seeds"] == 1:
+        return count(row["outcomes"]["CORRECT"])
+    return f"{percent(row['accuracy'])} %"
+
+
+def _of(solvers: list[Row], role: str) -> Row | None:
+    return next((x for x in solvers if x["role"] == role and not x["level"]), None)
+
+
+def _who(numbers: Row, solvers: list[Row]) -> list[Row]:
+    """Return each name of the tables and who that is, the levels of the ladder as one."""
+    made = []
+    base, teacher = _of(solvers, "base"), _of(solvers, "teacher")
+    if base:
+        named = f", {numbers['base']}," if numbers["base"] else ""
+        made.append(("base", f"the small model{named} before any training"))
+    students = [x["level"] for x in solvers if x["role"] == "student"]
+    on_ladder = [x for x in students if x in _LEVELS]
+    if on_ladder:
+        made.append((_from_to(on_ladder), _ladder(numbers, on_ladder)))
+    made += [(x, _beside_the_ladder(x)) for x in students if x not in _LEVELS]
+    if teacher:
+        solver = next(listed(x["solvers"]) for x in numbers["levels"] if x["role"] == "teacher")
+        made.append(("teacher", f"{solver}, the large model whose solutions were taught"))
+    return [{"name": name, "told": told} for name, told in made]
+
+
+def _from_to(levels: list[str]) -> str:
+    return levels[0] if len(levels) == 1 else f"{levels[0]} to {levels[-1]}"
+
+
+def _ladder(numbers: Row, levels: list[str]) -> str:
+    lessons = {x["level"]: x["mean_words"] for x in numbers["corpus"]["lessons"] if x["kept"]}
+    lengths = [words(lessons[level]) for level in levels if level in lessons]
+    if len(levels) == 1:
+        text = "the student, the same model, trained on the teacher’s solutions"
+        return f"{text} ({lengths[0]} words on average)" if lengths else text
+    text = "students, the same model, each trained on the teacher’s solutions at another length"
+    known = len(lengths) == len(levels)
+    return f"{text} ({listed(lengths)} words on average)" if known else text
+
+
+def _beside_the_ladder(level: str) -> str:
+    kind, _, name = level.partition("-")
+    if kind == "mix":
+        asked = f", asked for {name}" if name else ""
+        return f"a student trained on the solutions of all lengths together{asked}"
+    if kind == "truncate":
+        return f"a control: trained on R1’s solutions cut off at the length of {name}’s"
+    if level == "answer_only":
+        return "a control: trained on the final answers alone"
+    return "a student trained on lessons of that name"
+
+
+def _limits(numbers: Row) -> list[str]:
+    """Return what a reader must not take from the figures: the study's notes, then what always
+    holds.
+    """
+    seeds = numbers["reproduction"]["seeds"]
+    made = [
+        *numbers["notes"],
+        "The base may have met these problems, or ones like them, in its pretraining. How much of "
+        "what a student shows was already in its base, this report cannot say.",
+    ]
+    if len(seeds) == 1:
+        made.append(
+            "One seed was trained. What is said of a level is said of this one student; another "
+            "run of the same training may stand elsewhere."
+        )
+    drawn = "problems that were drawn" if len(seeds) < 2 else "problems and seeds that were drawn"
+    made.append(
+        f"An interval counts the {drawn}. It does not count another choice of recipe, prompt or "
+        "grader."
+    )
+    return made
