@@ -15,6 +15,7 @@ from potstill.pipeline.outputs import MIX
 from potstill.records import (
     Condition,
     Level,
+    Outcome,
     Problem,
     Response,
     Role,
@@ -22,6 +23,7 @@ from potstill.records import (
     Score,
     Split,
     Student,
+    Verdict,
 )
 from potstill.report.data import Unread, UnreadExample
 from potstill.store.cells import Cell, Store
@@ -50,7 +52,8 @@ class FoundStudent:
     ``condition`` is how it was asked; ``scores`` are the rows of report.json on it over whole
     held-out sets, empty where the study has no report yet. ``level`` is its variant, or the level
     that the mixed student is to be asked for (``mix-R3``). ``base_scores`` are the base's rows,
-    ``unread`` those of the two of whose answers many could not be read.
+    ``unread`` those of the two of whose answers many could not be read; ``group_scores`` are its
+    own rows over the groups of the held-out sets (``family=means``).
     """
 
     directory: Path
@@ -62,6 +65,7 @@ class FoundStudent:
     scores: tuple[Mapping[str, Any], ...]
     base_scores: tuple[Mapping[str, Any], ...]
     unread: tuple[Mapping[str, Any], ...] = ()
+    group_scores: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def name(self) -> str:
@@ -84,6 +88,14 @@ class FoundStudent:
         problems = {p.id: p for p in asked if p.id in responses}
         return [Answer(problems[i], r) for i, r in responses.items() if i in problems]
 
+    def outcome(self, answer: Answer) -> Outcome | None:
+        """Return what one of its answers was worth; None where it is not graded."""
+        wanted = answer.response.response_id
+        for verdict in Store(self.directory, create=False).rows_of("verdicts", "verdicts", Verdict):
+            if verdict.response_id == wanted:
+                return verdict.outcome
+        return None
+
 
 def find_student(directory: Path, wanted: str = "") -> FoundStudent:
     """Return the student of a study that ``wanted`` names: an id, or a level and seed (R3, R3-s0).
@@ -101,16 +113,18 @@ def find_student(directory: Path, wanted: str = "") -> FoundStudent:
     folder, level = _choose(known, wanted or _best(report, known), directory)
     student = known[folder]
     level = _asked_level(report, student) if level == MIX else level
-    scores = tuple(
+    own = [
         row
-        for row in _heldout(report, Role.STUDENT)
+        for row in _heldout(report, Role.STUDENT, groups=True)
         if row["solver"] == student.id and level in (row["level"], student.variant)
-    )
+    ]
+    scores = tuple(row for row in own if row["group"] == "all")
+    groups = tuple(row for row in own if row["group"] != "all")
     condition = _condition(study, report, scores, level)
     base_scores = tuple(_heldout(report, Role.BASE))
     unread = tuple(_unread(report, {row["level"] for row in scores}))
     return FoundStudent(
-        directory, study, student, folder, level, condition, scores, base_scores, unread
+        *(directory, study, student, folder, level, condition, scores, base_scores, unread, groups)
     )
 
 
@@ -169,11 +183,16 @@ def _students(directory: Path, report: Mapping[str, Any]) -> Iterator[tuple[Path
                 yield folder, student
 
 
-def _heldout(report: Mapping[str, Any], role: Role) -> list[Mapping[str, Any]]:
+def _heldout(
+    report: Mapping[str, Any], role: Role, *, groups: bool = False
+) -> list[Mapping[str, Any]]:
+    """Return the rows over whole held-out sets, with ``groups`` those over their groups too."""
     return [
         row
         for row in report["scores"]
-        if row["role"] == role and row["split"] == Split.HELDOUT and row["group"] == "all"
+        if row["role"] == role
+        and row["split"] == Split.HELDOUT
+        and (groups or row["group"] == "all")
     ]
 
 
