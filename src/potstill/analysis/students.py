@@ -12,6 +12,7 @@ from potstill.errors import InputError, StoreError
 from potstill.pipeline.context import base_path_of
 from potstill.pipeline.directory import study_of
 from potstill.pipeline.outputs import MIX
+from potstill.pocket import STUDENT_PATH
 from potstill.records import (
     Condition,
     Level,
@@ -32,7 +33,14 @@ from potstill.store.untrusted import read_json
 from potstill.study.schema import Study
 from potstill.training.student_folder import read_student
 
-__all__ = ["Answer", "FoundStudent", "base_path_of", "find_ladder", "find_student"]
+__all__ = [
+    "Answer",
+    "FoundStudent",
+    "another_base",
+    "base_path_of",
+    "find_ladder",
+    "find_student",
+]
 
 _WANTED = re.compile(r"(?P<variant>.+?)(?:-s(?P<seed>\d+))?")
 
@@ -145,6 +153,20 @@ def find_ladder(directory: Path, mixed: bool = False) -> list[FoundStudent]:
         kind = "mixed student that was asked for a level" if mixed else "student of any level"
         raise InputError(f"{directory} has no {kind}; run the study to its end, or name another.")
     return [find_student(directory, name) for name in named]
+
+
+def another_base(student: Student, place: str | Path) -> InputError:
+    """Return the refusal of a base in ``place`` that is not the one a student was trained on."""
+    if Path(place).resolve() == STUDENT_PATH.resolve():
+        return InputError(
+            f"The pocket base of this Potstill is not the one that {student.id} was trained on "
+            f"(hash {student.base_hash[:12]}): train it anew with potstill run, or give the old "
+            "base with --base."
+        )
+    return InputError(
+        f"{place} is not the base that {student.id} was trained on ({student.base}, hash "
+        f"{student.base_hash[:12]}); give that very model with --base."
+    )
 
 
 def _read_report(directory: Path) -> Mapping[str, Any]:

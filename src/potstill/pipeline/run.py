@@ -19,7 +19,7 @@ from potstill.lessons.controls import is_control, make_controls
 from potstill.pipeline.asking import ask_student, ask_teacher
 from potstill.pipeline.assemble import write_report
 from potstill.pipeline.context import Run, Unfinished
-from potstill.pipeline.lock import write_lock
+from potstill.pipeline.lock import changed_base, write_lock
 from potstill.pipeline.outputs import MIX, Answers, AskedLevel, Made, StudentCell, Who
 from potstill.pipeline.rating import rate, worth_teaching
 from potstill.pipeline.stages import (
@@ -80,6 +80,8 @@ def carry_out(run: Run, until: str = "") -> dict[str, Any] | None:
     stopped.
     """
     made = Made(run.study)
+    if told := changed_base(run):
+        run.progress.note(told)
     for stage in go_through(run, made):
         if stage == until:
             return None
