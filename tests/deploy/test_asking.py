@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
@@ -12,8 +14,10 @@ from rich.console import Console
 
 from potstill.analysis.students import FoundStudent
 from potstill.deploy.opening import open_engine
-from potstill.deploy.serve.asking import harmless, how_sure, print_answer
+from potstill.deploy.serve.asking import harmless, how_sure, of_which, print_answer
 from potstill.errors import InputError
+from potstill.pipeline.directory import open_study
+from potstill.records import Outcome
 from support.command_line import one_sentence, run_cli
 
 
@@ -24,7 +28,57 @@ def test_it_answers_and_says_how_sure_it_is(found: FoundStudent, study_directory
     assert done.returncode == 0, done.stderr
     said, _, sure = done.stdout.partition("\n\n(")
     assert said == answer.response.text.rstrip("\n")
-    assert " ".join(f"({sure}".split()) == how_sure(found)
+    told = f"{how_sure(found)} {of_which(found, answer.problem.text)}"
+    assert " ".join(f"({sure}".split()) == told
+
+
+def test_it_says_of_what_kind_of_problems_its_figure_is(
+    found: FoundStudent, study_directory: Path
+) -> None:
+    there = open_study(study_directory)
+    family = {p.id: dict(p.groups)["family"] for p in there.problems or ()}
+    right: dict[str, list[bool]] = {}
+    assert there.responses is not None
+    for row in there.responses.to_pylist():
+        if row["solver"] == found.student.id and row["split"] == "heldout":
+            right.setdefault(family[row["problem_id"]], []).append(row["outcome"] == "CORRECT")
+    shares = {name: 100 * sum(marks) / len(marks) for name, marks in right.items()}
+    best_first = sorted(shares, key=lambda name: (-shares[name], name))
+    assert len(shares) == 11
+    told = of_which(found, "Why?")
+    assert f"By family: {', '.join(f'{n} {shares[n]:.1f} %' for n in best_first)}." in told
+
+
+def test_it_names_the_held_out_problem_that_is_worded_most_like_the_question(
+    found: FoundStudent,
+) -> None:
+    answers = found.answers()
+    worded = [re.sub("[0-9]+", "7", answer.problem.text) for answer in answers]
+    words = [frozenset(re.findall("[a-z]+", text.casefold())) for text in worded]
+    alone = [i for i, some in enumerate(words) if words.count(some) == 1]
+    assert len(alone) >= 20
+    for i in alone[:8]:
+        went = "right" if found.outcome(answers[i]) is Outcome.CORRECT else "not right"
+        told = of_which(found, worded[i])
+        assert f"The one most like yours: “{answers[i].problem.text}” ({went})." in told
+    for other in ("What is the capital of France?", "是的", "3, 7, 11, 15"):
+        assert "None is worded like yours; one of them: “" in of_which(found, other)
+
+
+def test_of_a_student_that_was_not_scored_nothing_is_said(found: FoundStudent) -> None:
+    assert of_which(replace(found, scores=(), group_scores=()), "What is 6 times 7?") == ""
+
+
+def test_of_many_groups_the_best_and_the_worst_are_named(found: FoundStudent) -> None:
+    rows = tuple(
+        {"set": "pocket", "group": f"year={year}", "accuracy": (year - 2000) / 100}
+        for year in range(2000, 2020)
+    )
+    told = of_which(replace(found, group_scores=rows), "Why?")
+    assert told.startswith(
+        "By year: 2019 19.0 %, 2018 18.0 %, 2017 17.0 %, … of 20 …, 2002 2.0 %, 2001 1.0 %, "
+        "2000 0.0 %. None is worded like yours"
+    )
 
 
 def test_an_empty_problem_and_one_too_long_are_refused(found: FoundStudent) -> None:

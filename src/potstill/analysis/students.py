@@ -12,9 +12,11 @@ from potstill.errors import InputError, StoreError
 from potstill.pipeline.context import base_path_of
 from potstill.pipeline.directory import study_of
 from potstill.pipeline.outputs import MIX
+from potstill.pocket import STUDENT_PATH
 from potstill.records import (
     Condition,
     Level,
+    Outcome,
     Problem,
     Response,
     Role,
@@ -22,6 +24,7 @@ from potstill.records import (
     Score,
     Split,
     Student,
+    Verdict,
 )
 from potstill.report.data import Unread, UnreadExample
 from potstill.store.cells import Cell, Store
@@ -30,7 +33,14 @@ from potstill.store.untrusted import read_json
 from potstill.study.schema import Study
 from potstill.training.student_folder import read_student
 
-__all__ = ["Answer", "FoundStudent", "base_path_of", "find_ladder", "find_student"]
+__all__ = [
+    "Answer",
+    "FoundStudent",
+    "another_base",
+    "base_path_of",
+    "find_ladder",
+    "find_student",
+]
 
 _WANTED = re.compile(r"(?P<variant>.+?)(?:-s(?P<seed>\d+))?")
 
@@ -50,7 +60,8 @@ class FoundStudent:
     ``condition`` is how it was asked; ``scores`` are the rows of report.json on it over whole
     held-out sets, empty where the study has no report yet. ``level`` is its variant, or the level
     that the mixed student is to be asked for (``mix-R3``). ``base_scores`` are the base's rows,
-    ``unread`` those of the two of whose answers many could not be read.
+    ``unread`` those of the two of whose answers many could not be read; ``group_scores`` are its
+    own rows over the groups of the held-out sets (``family=means``).
     """
 
     directory: Path
@@ -62,6 +73,7 @@ class FoundStudent:
     scores: tuple[Mapping[str, Any], ...]
     base_scores: tuple[Mapping[str, Any], ...]
     unread: tuple[Mapping[str, Any], ...] = ()
+    group_scores: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def name(self) -> str:
@@ -84,6 +96,14 @@ class FoundStudent:
         problems = {p.id: p for p in asked if p.id in responses}
         return [Answer(problems[i], r) for i, r in responses.items() if i in problems]
 
+    def outcome(self, answer: Answer) -> Outcome | None:
+        """Return what one of its answers was worth; None where it is not graded."""
+        wanted = answer.response.response_id
+        for verdict in Store(self.directory, create=False).rows_of("verdicts", "verdicts", Verdict):
+            if verdict.response_id == wanted:
+                return verdict.outcome
+        return None
+
 
 def find_student(directory: Path, wanted: str = "") -> FoundStudent:
     """Return the student of a study that ``wanted`` names: an id, or a level and seed (R3, R3-s0).
@@ -101,16 +121,18 @@ def find_student(directory: Path, wanted: str = "") -> FoundStudent:
     folder, level = _choose(known, wanted or _best(report, known), directory)
     student = known[folder]
     level = _asked_level(report, student) if level == MIX else level
-    scores = tuple(
+    own = [
         row
-        for row in _heldout(report, Role.STUDENT)
+        for row in _heldout(report, Role.STUDENT, groups=True)
         if row["solver"] == student.id and level in (row["level"], student.variant)
-    )
+    ]
+    scores = tuple(row for row in own if row["group"] == "all")
+    groups = tuple(row for row in own if row["group"] != "all")
     condition = _condition(study, report, scores, level)
     base_scores = tuple(_heldout(report, Role.BASE))
     unread = tuple(_unread(report, {row["level"] for row in scores}))
     return FoundStudent(
-        directory, study, student, folder, level, condition, scores, base_scores, unread
+        *(directory, study, student, folder, level, condition, scores, base_scores, unread, groups)
     )
 
 
@@ -131,6 +153,20 @@ def find_ladder(directory: Path, mixed: bool = False) -> list[FoundStudent]:
         kind = "mixed student that was asked for a level" if mixed else "student of any level"
         raise InputError(f"{directory} has no {kind}; run the study to its end, or name another.")
     return [find_student(directory, name) for name in named]
+
+
+def another_base(student: Student, place: str | Path) -> InputError:
+    """Return the refusal of a base in ``place`` that is not the one a student was trained on."""
+    if Path(place).resolve() == STUDENT_PATH.resolve():
+        return InputError(
+            f"The pocket base of this Potstill is not the one that {student.id} was trained on "
+            f"(hash {student.base_hash[:12]}): train it anew with potstill run, or give the old "
+            "base with --base."
+        )
+    return InputError(
+        f"{place} is not the base that {student.id} was trained on ({student.base}, hash "
+        f"{student.base_hash[:12]}); give that very model with --base."
+    )
 
 
 def _read_report(directory: Path) -> Mapping[str, Any]:
@@ -169,11 +205,16 @@ def _students(directory: Path, report: Mapping[str, Any]) -> Iterator[tuple[Path
                 yield folder, student
 
 
-def _heldout(report: Mapping[str, Any], role: Role) -> list[Mapping[str, Any]]:
+def _heldout(
+    report: Mapping[str, Any], role: Role, *, groups: bool = False
+) -> list[Mapping[str, Any]]:
+    """Return the rows over whole held-out sets, with ``groups`` those over their groups too."""
     return [
         row
         for row in report["scores"]
-        if row["role"] == role and row["split"] == Split.HELDOUT and row["group"] == "all"
+        if row["role"] == role
+        and row["split"] == Split.HELDOUT
+        and (groups or row["group"] == "all")
     ]
 
 

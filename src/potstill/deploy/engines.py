@@ -51,16 +51,13 @@ def load_model(found: FoundStudent, base: str = "", backend: str = "") -> Langua
 
     Raises InputError for another.
     """
-    from potstill.analysis.students import base_path_of
+    from potstill.analysis.students import another_base, base_path_of
     from potstill.models.torch_base import hash_base, load_base
 
     path = base or base_path_of(found.study)
     settings = found.study.student
     if hash_base(path, settings.template) != found.student.base_hash:
-        raise InputError(
-            f"{path} is not the base that {found.student.id} was trained on "
-            f"({found.student.base}, hash {found.student.base_hash[:12]}); give that with --base."
-        )
+        raise another_base(found.student, path)
     if (backend or settings.backend) == "mlx":
         from potstill.models.mlx_base import load_mlx_base
 

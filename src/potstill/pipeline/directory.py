@@ -16,6 +16,7 @@ from potstill.errors import StoreError
 from potstill.ledger.ledger import Ledger
 from potstill.lessons.listing import GateRow, gate_rows
 from potstill.pipeline.context import Unfinished, base_path_of
+from potstill.pipeline.lock import changed_base
 from potstill.pipeline.outputs import Answers, Made, StudentCell
 from potstill.pipeline.run import Run, evaluate, go_through, open_run, run_study
 from potstill.progress import Bar, Progress, quiet
@@ -112,7 +113,7 @@ class StudyDirectory:
                 for stage in go_through(run, made):
                     finished.append(stage)
             except Unfinished as exc:
-                unfinished = str(exc)
+                unfinished = " ".join(filter(None, (str(exc), changed_base(run.context))))
                 if "rate" in finished and not made.answers:
                     # Base and teacher answer held-out problems before any student is trained.
                     made.answers = _answered(run, made)

@@ -28,7 +28,15 @@ if TYPE_CHECKING:
     from potstill.pipeline.context import Context
     from potstill.study.schema import Agent, Study
 
-__all__ = ["LOCK_FILE", "deciding", "file_sha256", "is_up_to_date", "read_lock", "write_lock"]
+__all__ = [
+    "LOCK_FILE",
+    "changed_base",
+    "deciding",
+    "file_sha256",
+    "is_up_to_date",
+    "read_lock",
+    "write_lock",
+]
 
 LOCK_FILE = "study.lock.json"
 FORMAT_VERSION = 1
@@ -114,6 +122,25 @@ def read_lock(directory: Path) -> dict[str, Any] | None:
             f"{LOCK_FILE} is not as it was written ({exc}); run the study again to write it anew."
         ) from exc
     return rest
+
+
+def changed_base(context: Context) -> str:
+    """Return in words that a study's report was made with another base; "" if not, or unknown.
+
+    The base of a hub id or a folder can change, and so can the one that ships with Potstill.
+    """
+    try:
+        lock = read_lock(context.directory)
+    except StoreError:  # potstill verify tells of it
+        return ""
+    then = str(lock["decides"]["student"]["base_hash"]) if lock else ""
+    if then in ("", context.base_hash):
+        return ""
+    return (
+        f"The base {context.study.student.base} is not the one that the report was made with (hash "
+        f"{then[:12]} then, {context.base_hash[:12]} now): potstill run makes lessons and students "
+        "anew. The old report stays whole if you give the study another --out."
+    )
 
 
 def deciding(study: Study, directory: Path, base_hash: str) -> dict[str, Any]:

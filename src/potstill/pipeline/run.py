@@ -19,7 +19,7 @@ from potstill.lessons.controls import is_control, make_controls
 from potstill.pipeline.asking import ask_student, ask_teacher
 from potstill.pipeline.assemble import kept_report, write_report
 from potstill.pipeline.context import Context, Unfinished
-from potstill.pipeline.lock import is_up_to_date, write_lock
+from potstill.pipeline.lock import changed_base, is_up_to_date, write_lock
 from potstill.pipeline.outputs import MIX, Answers, AskedLevel, Made, StudentCell, Who
 from potstill.pipeline.preflight import check_before_asking, check_study
 from potstill.pipeline.rating import rate, worth_teaching
@@ -96,6 +96,8 @@ def carry_out(run: Run, until: str = "") -> dict[str, Any] | None:
     stopped.
     """
     made = Made(run.context.study)
+    if told := changed_base(run.context):
+        run.context.progress.note(told)
     for stage in go_through(run, made):
         if stage == until:
             return None

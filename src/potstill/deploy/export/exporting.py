@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from potstill.analysis.students import base_path_of
+from potstill.analysis.students import another_base, base_path_of
 from potstill.deploy.export.card import model_card
 from potstill.deploy.export.gguf_file import (
     GGUF_NAME,
@@ -116,11 +116,7 @@ def _base_folder(found: FoundStudent, export: Export) -> Path:
     folder = find_model_folder(export.base or own)
     if export.form in ("peft", "mlx"):
         if hash_model_folder(folder, found.study.student.template) != found.student.base_hash:
-            raise InputError(
-                f"{folder} is not the base that {found.student.id} was trained on "
-                f"({found.student.base}, hash {found.student.base_hash[:12]}); give that with "
-                "--base."
-            )
+            raise another_base(found.student, folder)
         return folder
     quantised = bool(export.base) and _studied_quantised(own)
     template = found.study.student.template

@@ -13,6 +13,7 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from potstill.analysis.students import another_base
 from potstill.errors import InputError, StoreError
 from potstill.models.adapter_config import PEFT_PREFIX, read_adapter_config
 from potstill.models.adapters import ADAPTER_WEIGHTS
@@ -110,10 +111,7 @@ def check_fits(
     """
     _refuse_quantised(base)
     if not quantised_study and hash_model_folder(base, template) != student.base_hash:
-        raise InputError(
-            f"{base} is not the base that {student.id} was trained on ({student.base}, hash "
-            f"{student.base_hash[:12]}); give that very model with --base."
-        )
+        raise another_base(student, base)
     check_shapes(delta, base, f"of {student.id}", f"the full-precision {student.base}")
 
 
