@@ -41,7 +41,7 @@ from potstill.cluster.spec import BaseSpec
 from potstill.cluster.worker_pool import WorkerPool
 from potstill.grading import infer_kind
 from potstill.ledger.ledger import Ledger
-from potstill.models.torch_base import hash_base
+from potstill.models.folder import hash_base
 from potstill.pocket import STUDENT_PATH
 from potstill.pocket.problems import generate
 from potstill.pocket.render import render

@@ -12,7 +12,7 @@ import pytest
 from potstill.analysis.students import find_student
 from potstill.deploy.engines import load_model
 from potstill.errors import InputError
-from potstill.models.torch_base import hash_base
+from potstill.models.folder import hash_base
 from potstill.pipeline.directory import open_study
 from potstill.pipeline.run import run_study
 from potstill.pocket import STUDENT_PATH

@@ -14,6 +14,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cache
 from typing import Any
 
 __all__ = [
@@ -446,9 +447,7 @@ def canonical_json(value: Any) -> str:
     """Return JSON of a record or plain value, the same on every machine (sorted keys, no
     spaces).
     """
-    return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_plain
-    )
+    return _CANONICAL.encode(value)
 
 
 def content_hash(value: Any) -> str:
@@ -478,9 +477,19 @@ def _bytes(value: Any) -> bytes:
 
 def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        named = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+        named = {name: getattr(value, name) for name in _field_names(type(value))}
         # A record that was renamed keeps the name that hashes on disk were made with.
         return {"": getattr(value, "HASHED_AS", type(value).__name__)} | named
     if isinstance(value, Mapping):
         return dict(value)
     raise TypeError(f"{type(value).__name__} has no canonical JSON")
+
+
+@cache
+def _field_names(record: Any) -> tuple[str, ...]:
+    return tuple(field.name for field in dataclasses.fields(record))
+
+
+_CANONICAL = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_plain
+)

@@ -16,8 +16,9 @@ from potstill.deploy.engines import load_model
 from potstill.deploy.export.exporting import Export, export_student
 from potstill.errors import InputError, StudyError
 from potstill.models.chat_template import template_arguments
+from potstill.models.folder import hash_base
 from potstill.models.model import prompt_tokens
-from potstill.models.torch_base import hash_base, load_base, load_tokenizer
+from potstill.models.torch_base import load_base, load_tokenizer
 from potstill.pipeline.directory import open_study
 from potstill.pipeline.run import run_study
 from potstill.study.schema import load_study

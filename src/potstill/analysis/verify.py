@@ -314,7 +314,7 @@ def _decided(study: Study, directory: Path, locked: Mapping[str, Any], found: Ve
 
 def _base_hash_here(study: Study) -> str:
     """Return the hash of the base model, "" where it is not on this machine; nothing is fetched."""
-    from potstill.models.torch_base import hash_model_folder
+    from potstill.models.folder import hash_model_folder
     from potstill.pipeline.context import base_path_of
 
     place = base_path_of(study)

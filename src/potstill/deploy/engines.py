@@ -52,7 +52,8 @@ def load_model(found: FoundStudent, base: str = "", backend: str = "") -> Langua
     Raises InputError for another.
     """
     from potstill.analysis.students import another_base, base_path_of
-    from potstill.models.torch_base import hash_base, load_base
+    from potstill.models.folder import hash_base
+    from potstill.models.torch_base import load_base
 
     path = base or base_path_of(found.study)
     settings = found.study.student

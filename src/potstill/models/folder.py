@@ -9,9 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from potstill.errors import InputError
+from potstill.models.file_hash import sha256_of
 from potstill.store.untrusted import is_plain_name, read_json
 
-__all__ = ["find_described_folder", "find_model_folder", "hash_model_folder", "stop_tokens"]
+__all__ = [
+    "find_described_folder",
+    "find_model_folder",
+    "hash_base",
+    "hash_model_folder",
+    "stop_tokens",
+]
 
 _CONFIG_BYTES = 64 << 20
 # What decides a model's words: weights, shape, end tokens, tokenizer and template. Never pickles.
@@ -50,12 +57,18 @@ def hash_model_folder(folder: Path, template: Mapping[str, Any] | None = None) -
     """
     digest = hashlib.sha256()
     for path in sorted({path for pattern in _MODEL_FILES for path in folder.glob(pattern)}):
-        with path.open("rb") as file:
-            content = hashlib.file_digest(file, "sha256").hexdigest()
-        digest.update(f"{path.name}\0{content}\n".encode())
+        digest.update(f"{path.name}\0{sha256_of(path)}\n".encode())
     if template:
         digest.update(f"template\0{json.dumps(dict(template), sort_keys=True)}\n".encode())
     return digest.hexdigest()
+
+
+def hash_base(path_or_id: str | Path, template: Mapping[str, Any] | None = None) -> str:
+    """Return the hash that the base in a folder or of a hub id will have with such a template.
+
+    Raises as ``load_base`` does.
+    """
+    return hash_model_folder(find_model_folder(path_or_id), template)
 
 
 def _model_folder(path_or_id: str | Path, files: Sequence[str] = _MODEL_FILES) -> Path:

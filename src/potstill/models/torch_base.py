@@ -29,7 +29,6 @@ __all__ = [
     "core_count",
     "cpu_threads",
     "find_model_folder",
-    "hash_base",
     "hash_model_folder",
     "idle_threads",
     "is_out_of_memory",
@@ -128,14 +127,6 @@ def load_base(
         from_hub=not is_folder,
         template=dict(template or {}),
     )
-
-
-def hash_base(path_or_id: str | Path, template: Arguments | None = None) -> str:
-    """Return the hash that the base in a folder or of a hub id will have with such a template.
-
-    Raises as ``load_base`` does.
-    """
-    return hash_model_folder(find_model_folder(path_or_id), template)
 
 
 def choose_device(wanted: str = "auto") -> str:

@@ -134,7 +134,7 @@ class Context:
     def base_hash(self) -> str:
         """The hash of the base model, which need not be loaded for it."""
         if not self._base_hash:
-            from potstill.models.torch_base import hash_base
+            from potstill.models.folder import hash_base
 
             self._base_hash.append(hash_base(self.base_path, self.study.student.template))
         return self._base_hash[0]

@@ -195,7 +195,7 @@ class StudyDirectory:
     @property
     def base_hash(self) -> str:
         """The hash of the study's base model, which is not loaded for it."""
-        from potstill.models.torch_base import hash_base
+        from potstill.models.folder import hash_base
 
         return hash_base(base_path_of(self.study), self.study.student.template)
 

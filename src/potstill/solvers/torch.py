@@ -44,7 +44,7 @@ class Options(BaseModel):
 
 def ledger_model(options: Options) -> str:
     """Return the name under which the model's replies stand in the ledger: a hash, no address."""
-    from potstill.models.torch_base import hash_base
+    from potstill.models.folder import hash_base
 
     return local_model(hash_base(options.model, options.template), None, options.precision)
 

@@ -1,0 +1,69 @@
+"""The sha256 of a large file, read once: what was hashed before is known by size and time."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from pathlib import Path
+
+from potstill.errors import PotstillError
+from potstill.store.atomic import write_atomically
+from potstill.store.untrusted import read_json
+
+__all__ = ["sha256_of"]
+
+LARGE_BYTES = 64 << 20
+"""Smaller files are read again: at a gigabyte a second they take less than a tenth of one."""
+
+_MOST = 1_000
+
+
+def sha256_of(path: Path) -> str:
+    """Return the sha256 hex digest of a file.
+
+    Of a large one it is remembered in the user's cache (``XDG_CACHE_HOME``, or ``~/.cache``), and
+    holds for as long as the file's size and its times of change stay: a base of 15 GB is not read
+    anew by every command.
+    """
+    found = path.stat()
+    if found.st_size < LARGE_BYTES:
+        return _read(path)
+    name = str(path.resolve())
+    stamp = [found.st_size, found.st_mtime_ns, found.st_ctime_ns]
+    known = _remembered()
+    if name in known and known[name][:3] == stamp:
+        return str(known[name][3])
+    digest = _read(path)
+    known[name] = [*stamp, digest]
+    _remember(known)
+    return digest
+
+
+def _read(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _place() -> Path:
+    cache = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(cache) if cache else Path.home() / ".cache") / "potstill" / "hashes.json"
+
+
+def _remembered() -> dict[str, list[object]]:
+    try:
+        known = read_json(_place())
+    except (OSError, ValueError, PotstillError):
+        return {}
+    if not isinstance(known, dict):
+        return {}
+    return {n: x for n, x in known.items() if isinstance(x, list) and len(x) == 4}
+
+
+def _remember(known: dict[str, list[object]]) -> None:
+    """Keep what is known; a cache that cannot be written is done without."""
+    newest = dict(list(known.items())[-_MOST:])
+    with contextlib.suppress(OSError, PotstillError):
+        _place().parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(_place(), json.dumps(newest, indent=1).encode())
