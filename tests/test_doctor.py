@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -64,8 +65,6 @@ def test_it_says_what_is_here_in_80_columns() -> None:
     assert max(map(len, said.splitlines())) <= 80
     assert "OPENAI_API_KEY" in said
     assert MARKED_KEY not in said
-    from importlib.metadata import version
-
     assert re.search(rf"torch +(yes|no) +{re.escape(version('torch'))}", said)
 
 
@@ -215,6 +214,27 @@ def test_the_command_asks_for_the_list_alone(tmp_path: Path) -> None:
         assert f"{told}; the nearest name is some-other-model" in said
     assert asked == []
     assert MARKED_KEY not in said
+
+
+def test_what_a_model_costs_is_told_with_who_says_so(tmp_path: Path) -> None:
+    def price_row(**agent: object) -> tuple[bool | None, str]:
+        study = load_study(api_study(tmp_path, "http://127.0.0.1:9/v1", **agent))
+        rows = {name: (good, says) for name, good, says in doctor._needed(study)}
+        return rows["  price"]
+
+    good, says = price_row(model="deepseek-flash", provider="deepseek")
+    assert good is True
+    table = f"genai-prices {version('genai-prices')}"
+    assert (
+        says == f"$0.3 in, $1.2 out a million tokens at the peak, $0.15 and $0.6 off it ({table})"
+    )
+    assert price_row(price={"input": 1.0, "output": 2.5}) == (
+        True,
+        "$1 in, $2.5 out a million tokens (the study)",
+    )
+    good, says = price_row()
+    assert good is None
+    assert says.startswith("not known; add its dollars")
 
 
 def model_row(study: Path) -> tuple[bool | None, str]:

@@ -272,3 +272,25 @@ def test_numbers_that_are_none_are_a_bad_request() -> None:
         )
         with pytest.raises(BadRequest, match="seed must be a number"):
             _call(body.encode())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<" + " " * 1_000_000 + "x",
+        "<|channel|>" + "a" * 1_000_000,
+        "<|start|>" * 200_000,
+        "analysis" + "assistantcommentary" * 100_000,
+        "<seed:cot_budget_reflect>" * 50_000 + "</seed:cot_budget_reflect>",
+        "<think" + " " * 1_000_000,
+        "<think>" * 200_000,
+        "</think>" * 200_000,
+        "4" + "<|end|>\n" * 100_000 + "x",
+    ],
+    ids=lambda text: text[:20].strip(),
+)
+def test_marks_in_a_reply_are_read_in_one_pass(text: str) -> None:
+    """What looks at each place again for each other would take hours."""
+    said = json.dumps({"choices": [{"message": {"content": text}, "finish_reason": "stop"}]})
+    parsed = parse_completion(said.encode())
+    assert len(parsed.text) + len(parsed.reasoning) <= len(text)

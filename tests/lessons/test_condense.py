@@ -88,6 +88,8 @@ def test_longer_one_is_asked_for_once_more_with_the_complaint() -> None:
         ("It matches the given answer, 12 + 30. \\boxed{42}", "key leaked"),
         ("把 12 和 30 加起来. \\boxed{42}", "language switch"),
         ("So we add 12 and 30 \\( 12 + \\boxed{42}", "cut"),
+        ("<think> 12 and 30 are 42. \\boxed{42}", "marks of a template"),
+        ("12 and 30 are \\boxed{42}<|im_end|>\n<|im_start|>user\n12?", "marks of a template"),
     ],
 )
 def test_what_fails_twice_is_flagged_and_the_next_rung_starts_from_the_last_good_one(

@@ -609,6 +609,8 @@ class Shapes(FaultServer):
         shape, _, turn = question.partition(" #")
         first = self.tries[question] == 1 or turn == "always"
         raw = SHAPES.get(shape) if first else None
+        if shape == "slow":
+            await asyncio.sleep(0.5)
         writer.write(raw if raw is not None else said(AGAIN))
         await writer.drain()
         return True
@@ -691,6 +693,16 @@ def test_a_403_is_one_prompts_where_others_were_answered(server: Shapes, ledger:
     # It was answered in this study: a 403 alone in a later run is the prompt's own, too.
     (got,) = asked(server, ledger, f"{shape} #3")
     assert got.finish is Finish.ERROR
+
+
+def test_prompts_turned_away_at_once_wait_for_the_first_answer(
+    server: Shapes, ledger: Ledger
+) -> None:
+    """Eight of them are back long before the answer that shows the key to be good."""
+    server.tries.clear()
+    refused = [f"403 and nothing ever worked #{n}" for n in range(8)]
+    results = asked(server, ledger, *refused, "slow", concurrency=9)
+    assert [got.finish for got in results] == [Finish.ERROR] * 8 + [STOP]
 
 
 def test_a_key_that_never_worked_is_blamed_after_few_tries(server: Shapes, ledger: Ledger) -> None:

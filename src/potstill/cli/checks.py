@@ -52,7 +52,7 @@ def doctor(
         Path | None, typer.Argument(help="A study file whose needs are looked at too.")
     ] = None,
 ) -> None:
-    """Say what this machine can do: backends, memory, which student fits; and what to install."""
+    """Say what this machine can do, what to install, and which of a study's models are there."""
     from potstill.cli.doctor import print_examination
 
     print_examination(study, terminal())

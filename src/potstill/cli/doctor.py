@@ -15,7 +15,7 @@ from potstill.training.memory import STUDENT_SIZES, largest_batch
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from potstill.study.schema import Study
+    from potstill.study.schema import Agent, Study
 
 __all__ = ["examine", "print_examination"]
 
@@ -134,27 +134,28 @@ def _keys(names: tuple[str, ...]) -> Iterator[Row]:
 
 
 def _needed(study: Study) -> list[Row]:
-    """Return what one study needs: the keys that its agents name, their models at their endpoints,
-    its backend, its base model and what stands in its way.
+    """Return what one study needs: keys, models and prices of its agents, its base model.
+
+    What stands in the base's way has a row each.
     """
     from potstill.pipeline.agents import key_there, model_there
     from potstill.pipeline.context import base_path_of
     from potstill.pipeline.preflight import base_findings, base_out_of_reach
 
     rows: list[Row] = []
-    asked: dict[str, tuple[str, bool | None] | None] = {}
+    seen: dict[str, str] = {}
     for role, agent in study.agents().items():
         found = key_there(agent)
+        names = ("model", "base_url", "api_key_env", "api_key_file")
+        first = seen.setdefault(repr([agent.solver, *map(agent.options.get, names)]), role)
         if found is not None:
             says, there = found
-            rows.append((role, there, says))
-        names = ("model", "base_url", "api_key_env", "api_key_file")
-        endpoint = repr([agent.solver, *map(agent.options.get, names)])
-        if endpoint not in asked:
-            asked[endpoint] = model_there(agent)
-        listed = asked[endpoint]
+            rows.append((role, there, says if first == role else f"as the {first}: {says}"))
+        listed = model_there(agent) if first == role else None
         if listed is not None:
-            rows.append((role if found is None else "  model", listed[1], listed[0]))
+            says, there_or_unknown = listed
+            rows.append((role if found is None else "  model", there_or_unknown, says))
+            rows.append(("  price", *_price(agent)))
     base = base_path_of(study)
     there = Path(base).expanduser().is_dir()
     says = f"{study.student.base} on {study.student.backend}, {study.student.precision}"
@@ -164,6 +165,20 @@ def _needed(study: Study) -> list[Row]:
     rows.append(("base", there, says if there else f"{says}; fetched from the hub when needed"))
     rows += [("", False, error) for error in looked.errors]
     return [*rows, *(("", None, warning) for warning in looked.warnings)]
+
+
+def _price(agent: Agent) -> tuple[bool | None, str]:
+    """Return whether an agent's price is known, and what it is, by whom."""
+    from potstill.pipeline.agents import agent_price
+
+    price = agent_price(agent)
+    if price is None:
+        return None, "not known; add its dollars per million tokens: price: {input: , output: }"
+    said = f"${price.input:g} in, ${price.output:g} out a million tokens"
+    low = min(price.rates, key=lambda rate: rate.output, default=price)
+    if low.output < price.output:
+        said += f" at the peak, ${low.input:g} and ${low.output:g} off it"
+    return True, f"{said} ({price.source.partition(': ')[0]})"
 
 
 def _print_sizes(machine: Machine, console: Console) -> None:

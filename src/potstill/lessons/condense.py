@@ -21,7 +21,7 @@ GradePairs = Callable[[Iterable[tuple[Problem, Response]]], Iterator[Verdict]]
 """Grades responses as they come; verdicts may come back in any order."""
 
 _STOPS_THE_CHAIN = {
-    *(Gate.KEY_LEAKED, Gate.CUT, Gate.BLANK, Gate.ONLY_REASONING, Gate.MARKS, Gate.NO_TEXT),
+    *(Gate.KEY_LEAKED, Gate.CUT, Gate.BLANK, Gate.ONLY_REASONING, Gate.NO_TEXT),
 }
 _NOT_WORTH_A_RETRY = {Gate.NOT_ASKED, Gate.BAD_KEY, Gate.NO_TEXT}
 

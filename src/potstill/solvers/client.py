@@ -179,6 +179,8 @@ class _Session:
         self._proven = ledger.has_replies(terms.provider, terms.model)
         self._lost_in_a_row = 0
         self.suspect: EndpointError | None = None  # what every refusal so far may mean
+        self._forbidden_calls = self._held = 0
+        self._stirred = asyncio.Event()
         self._backoff = wait_random_exponential(
             multiplier=terms.backoff_s, max=terms.backoff_max_s, min=terms.backoff_s / 2
         )
@@ -194,7 +196,11 @@ class _Session:
         for call in calls:
             task = asyncio.get_running_loop().create_task(self._buy(call))
             self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._stirred.set()
 
     async def close(self) -> None:
         for task in self._tasks:
@@ -227,7 +233,7 @@ class _Session:
         except Filtered as exc:
             return await self._filtered(call, str(exc))
         except Forbidden as exc:
-            return self._forbidden(call, str(exc))
+            return await self._forbidden(call, str(exc))
         except Refused as exc:
             self._note(call, "refused", str(exc))
             self._lost(str(exc), whole_endpoint=False)
@@ -262,12 +268,24 @@ class _Session:
         await self._ledger.commit(self._entry(call, Fetched(raw, 0.0, 0.0, False), parsed, 0))
         return Bought(call.key, parsed)
 
-    def _forbidden(self, call: ApiCall, why: str) -> Bought:
-        """Take a 403 for this prompt's own, unless nothing was ever answered."""
+    async def _forbidden(self, call: ApiCall, why: str) -> Bought:
+        """Take a 403 for this prompt's own, unless nothing was ever answered.
+
+        A prompt is turned away at once while answers take their time, so it waits for the others.
+        """
         self._note(call, "refused", why)
+        self._forbidden_calls += 1
+        self._held += 1
+        self._stirred.set()
+        try:
+            while not self._proven and self._held < len(self._tasks):
+                self._stirred.clear()
+                await self._stirred.wait()
+        finally:
+            self._held -= 1
         if not self._proven:
             self.suspect = self._transport.key_refused(403, why.partition("(403)")[2])
-            if self._lost_in_a_row + 1 >= _UNPROVEN_LOSSES:
+            if self._forbidden_calls >= _UNPROVEN_LOSSES:
                 raise self.suspect
         self._lost(why, whole_endpoint=True)
         return Bought(call.key, error=why)
@@ -373,6 +391,7 @@ class _Session:
     def _won(self) -> None:
         self._proven = True
         self.suspect = None
+        self._stirred.set()
         self._lost_in_a_row = 0
 
     def _lost(self, why: str, whole_endpoint: bool) -> None:

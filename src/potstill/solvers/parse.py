@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from potstill.records import Finish
 from potstill.solvers.complaints import Complaint, complaint_in
 from potstill.solvers.thinking import apart
+from potstill.solvers.usage import counts_of, usage_of
 from potstill.text import plain
 
 __all__ = [
@@ -26,7 +27,6 @@ __all__ = [
     "read_object",
     "refusal_bytes",
     "refuse_errors",
-    "usage_in",
     "usage_of",
     "wire_seed",
 ]
@@ -60,7 +60,6 @@ _BROKEN_FINISHES = {
     *("aborted", "cancelled", "canceled", "timeout", "overloaded", "engine_overloaded", "load"),
     *("unload", "malformed_response", "internal_error"),
 }
-_MOST_TOKENS = 1 << 40
 NO_FINISH = "no finish_reason"
 
 
@@ -296,72 +295,23 @@ class _Said:
 def _with_usage(
     body: Mapping[str, Any], choice: Mapping[str, Any], said: _Said, notes: tuple[str, ...]
 ) -> Parsed:
-    usage = usage_in(body, (choice,)) or {}
-    tokens_in = _first(usage, "prompt_tokens", "input_tokens")
-    tokens_out = _first(usage, "completion_tokens", "output_tokens")
-    total = _count(usage.get("total_tokens"))
-    if tokens_in or not tokens_out:
-        # Some leave the thinking out of what was completed, and bill it: the total has it.
-        tokens_out = max(tokens_out, total - tokens_in)
-    else:
-        tokens_in = max(0, total - tokens_out)
-    cached = _first(usage, "prompt_cache_hit_tokens", "cached_tokens", "cache_read_input_tokens")
-    cached = cached or _detail(usage, "prompt_tokens_details", "cached_tokens")
-    cached = cached or _detail(usage, "input_tokens_details", "cached_tokens")
-    thought = _detail(usage, "completion_tokens_details", "reasoning_tokens")
-    thought = thought or _detail(usage, "output_tokens_details", "reasoning_tokens")
+    counts = counts_of(body, (choice,))
     # Noughts beside a text are no count.
     nothing = said.finish is Finish.FILTERED or not (said.text or said.reasoning)
-    counted = bool(usage) and (tokens_out > 0 or nothing)
+    counted = counts.told and (counts.tokens_out > 0 or nothing)
     return Parsed(
         text=said.text,
         reasoning=said.reasoning,
         finish=said.finish,
-        tokens_in=tokens_in,
-        tokens_out=tokens_out,
-        tokens_cached=cached,
-        reasoning_tokens=thought or _count(usage.get("reasoning_tokens")),
+        tokens_in=counts.tokens_in,
+        tokens_out=counts.tokens_out,
+        tokens_cached=counts.cached,
+        reasoning_tokens=counts.reasoning,
         counted=counted,
         ended=said.ended,
         refusal=said.refusal,
         notes=notes if counted else (*notes, "no token counts"),
     )
-
-
-def usage_in(
-    body: Mapping[str, Any], choices: Iterable[Mapping[str, Any]]
-) -> Mapping[str, Any] | None:
-    """Return the counts of tokens of a body or a chunk, wherever a provider puts them, or None."""
-    groq = body.get("x_groq")
-    places = [body, *choices, *([groq] if isinstance(groq, Mapping) else [])]
-    for place in places:
-        usage = place.get("usage")
-        if isinstance(usage, Mapping) and any(_count(value) for value in usage.values()):
-            return usage
-    timings = body.get("timings")  # llama.cpp's server
-    if isinstance(timings, Mapping) and _count(timings.get("predicted_n")):
-        asked = _count(timings.get("prompt_n")) + _count(timings.get("cache_n"))
-        return usage_of(asked, _count(timings.get("predicted_n")))
-    stated = body.get("usage")
-    return stated if isinstance(stated, Mapping) and stated else None
-
-
-def _first(usage: Mapping[str, Any], *names: str) -> int:
-    return next((n for n in (_count(usage.get(name)) for name in names) if n), 0)
-
-
-def _detail(usage: Mapping[str, Any], group: str, name: str) -> int:
-    details = usage.get(group)
-    return _count(details.get(name)) if isinstance(details, Mapping) else 0
-
-
-def _count(value: Any) -> int:
-    """Return a count of tokens; 0 for what is none, or is more than any reply can have."""
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 14:
-        value = int(value)
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return value if type(value) is int and 0 < value < _MOST_TOKENS else 0
 
 
 def completion_bytes(
@@ -400,15 +350,6 @@ def refusal_bytes(model: str, said: str) -> bytes:
     body = json.loads(completion_bytes(model, "", "", "content_filter", 0, 0, reply_id="refused"))
     body["choices"][0]["message"]["refusal"] = said
     return json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
-
-
-def usage_of(tokens_in: int, tokens_out: int) -> dict[str, int]:
-    """Return the usage object of a reply of that many tokens."""
-    return {
-        "prompt_tokens": tokens_in,
-        "completion_tokens": tokens_out,
-        "total_tokens": tokens_in + tokens_out,
-    }
 
 
 def wire_seed(seed: int, sample: int, attempt: int) -> int:

@@ -14,8 +14,8 @@ from potstill.solvers.parse import (
     parts_of,
     read_object,
     refuse_errors,
-    usage_in,
 )
+from potstill.solvers.usage import usage_in
 
 __all__ = ["Assembly"]
 

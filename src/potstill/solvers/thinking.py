@@ -20,17 +20,19 @@ _MARK = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 # Seed-OSS counts its own tokens within its reasoning.
-_BUDGET_NOTE = re.compile(r"<seed:cot_budget_reflect>.*?</seed:cot_budget_reflect>\s*", re.DOTALL)
+_BUDGET_NOTE = re.compile(
+    r"<seed:cot_budget_reflect>(?:(?!<seed:cot_budget_reflect>).)*?</seed:cot_budget_reflect>\s*",
+    re.DOTALL,
+)
 # Harmony (gpt-oss): <|start|>assistant<|channel|>analysis<|message|>...<|end|>
 _HEAD = re.compile(
-    r"(?:<\|start\|>[^<]*)?(?:<\|channel\|>\s*(?P<channel>\w+)[^<]*)?(?:<\|constrain\|>[^<]*)?"
+    r"(?:<\|start\|>[^<]*+)?(?:<\|channel\|>\s*+(?P<channel>\w++)[^<]*+)?"
+    r"(?:<\|constrain\|>[^<]*+)?"
     r"<\|message\|>"
 )
 _BODY_END = re.compile(r"<\|(?:end|return|call)\|>|(?=<\|(?:start|channel)\|>)")
 # The same with its special tokens skipped: analysisWe need ...assistantfinal4
-_BARE = re.compile(
-    r"\s*analysis(?P<thought>.*?)assistant(?:commentary.*?assistant)?final(?P<said>.*)", re.DOTALL
-)
+_BARE_FIRST, _BARE_COMMENT, _BARE_LAST = "analysis", "assistantcommentary", "assistantfinal"
 _BARE_CUT = re.compile(r"\s*analysis(?=[A-Z])")
 _SURELY_TWICE = 40  # characters; a shorter beginning may be the same by chance
 _BOX = re.compile(r"<\|(?:begin|end)_of_box\|>")  # GLM-4.5V dresses its answer so
@@ -39,7 +41,8 @@ _CONTROL = (
     r"[A-Za-z_]{2,40}\|>|<｜[^｜<>\n]{1,40}｜>|<end_of_turn>|<eos>|\[EOS\])"
 )
 _CONTROL_FIRST = re.compile(rf"\s*(?:{_CONTROL}\s*(?:assistant\s*(?=\n|<))?)+\s*")
-_CONTROL_LAST = re.compile(rf"(?:\s*{_CONTROL})+\s*\Z")
+_CONTROL_LAST = re.compile(rf"{_CONTROL}\Z")
+_LONGEST_CONTROL = 60
 _ROLE = re.compile(r"\A\s*assistant\s*\n\n")  # the head of a turn, its special tokens skipped
 _WRAPPED = re.compile(r"\s*<(answer|response)>(.*)</\1>\s*", re.DOTALL)
 
@@ -77,14 +80,14 @@ def split_thought(content: str) -> tuple[str, str]:
     thought: list[str] = []
     said: list[str] = []
     inside = closed = False
-    at = 0
+    at, ended = 0, len(content.rstrip())
     for mark in _MARK.finditer(content):
         piece, at = content[at : mark.start()], mark.end()
         if mark["open"]:
             (thought if inside else said).append(piece)
         elif inside:
             thought.append(piece)
-        elif closed and not content[at:].strip():
+        elif closed and at >= ended:
             said.append(piece)  # a stray mark behind the answer
         else:
             thought += [*said, piece]
@@ -103,9 +106,10 @@ def _channels(content: str) -> tuple[str, str] | None:
     """Return reasoning and answer of a content in harmony's channels; None for any other."""
     heads = "<|message|>" in content and list(_HEAD.finditer(content))
     if not heads:
-        bare = _BARE.fullmatch(content)
-        if bare:
-            return bare["thought"].strip(), bare["said"].strip()
+        thinks, last, answer = content.lstrip().partition(_BARE_LAST)
+        if last and thinks.startswith(_BARE_FIRST):
+            thinks = thinks.removeprefix(_BARE_FIRST).replace(_BARE_COMMENT, "\n\n")
+            return thinks.strip(), answer.strip()
         cut = _BARE_CUT.match(content)
         return (content[cut.end() :].strip(), "") if cut else None
     thought: list[str] = []
@@ -129,4 +133,21 @@ def _trimmed(text: str) -> str:
     text = _CONTROL_FIRST.sub("", text, count=1) if _CONTROL_FIRST.match(text) else text
     if text.rstrip().endswith("</s>") and "<s>" not in text:
         text = text.rstrip().removesuffix("</s>")
-    return _CONTROL_LAST.sub("", text)
+    end = len(text)
+    while (found := _last_control(text, end)) is not None:
+        end = found
+    return text[:end]
+
+
+def _last_control(text: str, end: int) -> int | None:
+    """Return where the control token begins that stands before ``end``, and any blank before it."""
+    while end and text[end - 1].isspace():
+        end -= 1
+    start = max(0, end - _LONGEST_CONTROL)
+    found = _CONTROL_LAST.search(text[start:end])
+    if found is None:
+        return None
+    begin = start + found.start()
+    while begin and text[begin - 1].isspace():
+        begin -= 1
+    return begin
