@@ -23,6 +23,7 @@ from potstill.chat import Message
 from potstill.deploy.export.merging import read_delta, write_merged
 from potstill.errors import InputError
 from potstill.models.decoding import Request, decode_all
+from potstill.models.folder import stop_tokens
 from potstill.models.model import LanguageModel, prompt_tokens
 from potstill.models.opening import load_language_model, open_decoder
 from potstill.models.torch_base import load_base, load_tokenizer
@@ -310,6 +311,17 @@ def test_an_end_token_of_either_file_ends_an_answer(name: str, ends: Any, tmp_pa
     if find_spec("mlx_lm") is not None:
         mlx: Any = load_language_model(str(folder), "float32", "auto", "mlx")
         assert mlx.stop_tokens == wanted
+
+
+@pytest.mark.parametrize("ends", ["</s>", [7, "</s>", None, True], {"a": 1}])
+def test_end_tokens_that_are_none_are_left_out(ends: Any, tmp_path: Path) -> None:
+    folder = write_small_base(tmp_path / "base", "llama")
+    tokenizer = load_tokenizer(folder)
+    set_config(folder, "generation_config.json", eos_token_id=ends)
+    assert stop_tokens(folder, tokenizer) == ([2, 7] if isinstance(ends, list) else [2])
+    (folder / "generation_config.json").write_text("[not json")
+    with pytest.raises(InputError, match=r"generation_config\.json is not readable JSON"):
+        stop_tokens(folder, tokenizer)
 
 
 def test_the_context_of_gemma_3_is_not_its_window(tmp_path: Path) -> None:

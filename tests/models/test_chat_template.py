@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +12,23 @@ from transformers import AutoTokenizer
 
 from potstill import load_student
 from potstill.analysis.students import FoundStudent, find_student
-from potstill.chat import Message, render_messages
+from potstill.chat import Ask, Completion, Message, render_messages
+from potstill.cluster.spec import BaseSpec
+from potstill.cluster.worker import Worker
 from potstill.deploy.engines import load_model
 from potstill.deploy.export.exporting import Export, export_student
 from potstill.errors import InputError, StudyError
+from potstill.ledger.ledger import Ledger
 from potstill.models.chat_template import template_arguments
 from potstill.models.folder import hash_base
 from potstill.models.model import prompt_tokens
 from potstill.models.torch_base import load_base, load_tokenizer
 from potstill.pipeline.directory import open_study
 from potstill.pipeline.run import run_study
+from potstill.records import Sampling
+from potstill.solvers.torch import Options as TorchOptions
+from potstill.solvers.torch import ledger_model, open_solver
+from potstill.store.cells import Store
 from potstill.study.schema import load_study
 from potstill.study.sections import StudentBase
 from support.small_bases import CHATML, THINKING, set_config, write_small_base
@@ -212,3 +220,33 @@ def test_the_modelfile_has_them(found: FoundStudent, tmp_path: Path) -> None:
     stops = [x for x in text.splitlines() if x.startswith("PARAMETER stop")]
     assert stops == ['PARAMETER stop "<|im_end|>"', 'PARAMETER stop "<|endoftext|>"']
     assert load_model(found).stop_tokens == {2, 0}  # type: ignore[attr-defined]
+
+
+def test_a_worker_of_a_cluster_loads_the_base_with_them(base: Path, tmp_path: Path) -> None:
+    off = {"enable_thinking": False}
+    Store(tmp_path)
+    spec = BaseSpec(str(base), "float32", "cpu", "torch", hash_base(base, off), tmp_path, 1)
+    worker = Worker()
+    worker.join(replace(spec, template=off))
+    worker.load()
+    worker.join(spec)
+    with pytest.raises(InputError, match="is another one than on the machine that runs the study"):
+        worker.load()
+
+
+@pytest.mark.parametrize("template", [{}, {"enable_thinking": False}])
+def test_a_local_teacher_has_them_too(base: Path, template: dict[str, Any], tmp_path: Path) -> None:
+    options = TorchOptions(model=str(base), device="cpu", template=template)
+    chat = (Message("user", "What is 3 + 4?"),)
+    wanted = AutoTokenizer.from_pretrained(base).apply_chat_template(
+        CHAT, add_generation_prompt=True, return_dict=False, **template
+    )
+    with (
+        Ledger.open(tmp_path / "ledger.sqlite") as ledger,
+        open_solver(options, ledger) as solver,
+    ):
+        (done,) = solver.complete([Ask("x", chat, Sampling(max_tokens=4))], "teach")
+    assert isinstance(done, Completion)
+    assert done.tokens_in == len(wanted)
+    assert ("template" in options.identity()) == bool(template)
+    assert ledger_model(options) == f"{hash_base(base, template)[:16]}@float32"

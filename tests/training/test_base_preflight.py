@@ -246,6 +246,15 @@ def test_limits_beyond_the_context_are_said(base: Path) -> None:
 def test_a_device_that_is_not_there_is_named(base: Path) -> None:
     assert "'cuda' cannot be used here" in said(base, device="cuda")
     assert "nf4 needs a CUDA GPU and the device is cpu" in said(base, precision="nf4")
+    there = {"device": "cuda", "precision": "nf4", "elsewhere": True}
+    assert check_base(wanted(base, **there)) == ()
+
+
+@pytest.mark.parametrize("told", [None, [], "gptq"])
+def test_a_quantisation_that_is_told_in_no_known_way_is_named(copy: Path, told: Any) -> None:
+    content = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps(content | {"quantization_config": told}))
+    assert "give the full-precision model" in look_at_base(wanted(copy)).errors[0]
 
 
 @NEEDS_MLX
@@ -262,7 +271,11 @@ def test_a_package_that_is_not_installed_is_named(base: Path) -> None:
     ("key", "value", "says"),
     [
         ("quantization", {"bits": 4, "group_size": 64}, r"set student\.backend: mlx"),
-        ("quantization_config", {"quant_method": "gptq", "bits": 4}, r"quantised by gptq.*nf4"),
+        (
+            "quantization_config",
+            {"quant_method": "gptq", "bits": 4},
+            r"holds quantised weights \(gptq\).*nf4",
+        ),
     ],
 )
 def test_weights_that_are_quantised_otherwise_are_named(

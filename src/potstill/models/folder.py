@@ -162,13 +162,22 @@ def stop_tokens(folder: Path, tokenizer: Any) -> list[int]:
     """Return the tokens that end an answer of the model in a folder, the tokenizer's own first.
 
     Beside it those of generation_config.json, or else of config.json: as ``generate`` has them.
+    Raises InputError for a file that cannot be read.
     """
-    declared = None
+    declared: Any = None
     for name in ("generation_config.json", "config.json"):
         if declared is None and (folder / name).is_file():
-            content = read_json(folder / name, _CONFIG_BYTES)
-            declared = content.get("eos_token_id")
-            if declared is None:
-                declared = (content.get("text_config") or {}).get("eos_token_id")
-    others = set(declared if isinstance(declared, list) else [declared])
-    return [tokenizer.eos_token_id, *sorted(others - {None, tokenizer.eos_token_id})]
+            declared = _end_tokens(folder / name)
+    ids = declared if isinstance(declared, list) else [declared]
+    others = {token for token in ids if type(token) is int}
+    return [tokenizer.eos_token_id, *sorted(others - {tokenizer.eos_token_id})]
+
+
+def _end_tokens(path: Path) -> Any:
+    """Return what a configuration says of end tokens, that of its text part at last."""
+    try:
+        content = read_json(path, _CONFIG_BYTES)
+        ids = content.get("eos_token_id")
+        return (content.get("text_config") or {}).get("eos_token_id") if ids is None else ids
+    except (OSError, ValueError, AttributeError) as exc:
+        raise InputError(f"{path} is not readable JSON ({exc}); fetch the model again.") from exc

@@ -36,7 +36,8 @@ class WantedBase:
     ``path`` is a folder or hub id, ``recipe`` none where it is asked and not trained, ``system``
     and ``prompt`` the evaluation's, ``answer_tokens`` its limit. ``problems`` are texts to be put
     into the prompt, as far as they are known: the shortest and the longest prompt are compared
-    with the limits.
+    with the limits. ``elsewhere`` is for a base that other machines will open: what this one has
+    of devices and packages is not asked.
     """
 
     path: str
@@ -50,6 +51,7 @@ class WantedBase:
     answer_tokens: int = 1
     problems: Sequence[str] = ()
     trackers: Sequence[str] = ()
+    elsewhere: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ def look_at_base(wanted: WantedBase) -> BaseFindings:
     """
     errors: list[str] = []
     warnings: list[str] = []
-    for look in (_look_at_packages, _look_at_device):
+    for look in () if wanted.elsewhere else (_look_at_packages, _look_at_device):
         errors += look(wanted)
     try:
         folder = find_described_folder(wanted.path)
@@ -161,10 +163,12 @@ def _refuse_quantised(wanted: WantedBase, folder: Path) -> None:
             "give the full-precision model that it was made from."
         )
     if "quantization_config" in content:
-        method = (content["quantization_config"] or {}).get("quant_method", "some method")
+        told = content["quantization_config"]
+        method = told.get("quant_method") if isinstance(told, dict) else None
         raise StudyError(
-            f"{wanted.path} holds weights quantised by {method}; give the full-precision model "
-            "that it was made from (student.precision: nf4 holds that in 4 bits, on CUDA)."
+            f"{wanted.path} holds quantised weights ({method or 'by a method not named'}); give "
+            "the full-precision model that it was made from (student.precision: nf4 holds that in "
+            "4 bits, on CUDA)."
         )
 
 
