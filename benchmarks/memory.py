@@ -1,6 +1,6 @@
 """A study's tables from import to report at 10^3 to 10^6 problems: memory and time of every stage.
 
-    python benchmarks/memory.py [--problems 1000 10000 100000 1000000] [--folder DIR]
+    python benchmarks/memory.py [--problems N ...] [--folder DIR]
 
 Synthetic problems go through import, overlap and split, the recording of a teacher's answers (1,000
 characters each), grading, recorded lessons at two levels with their gates, the answers of a base on
@@ -30,6 +30,7 @@ from pathlib import Path
 import psutil
 import yaml
 
+from circumstances import at_least_one, tell_sample
 from potstill.chat import Ask, Completion, Solver
 from potstill.ledger.ledger import Ledger
 from potstill.pipeline.asking import ask_teacher
@@ -197,9 +198,9 @@ def measure(folder: Path, count: int) -> dict[str, tuple[float, float]]:
 
 
 def main() -> None:
-    """Nothing; prints a row for every size, and one line of JSON."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--problems", type=int, nargs="+", default=[10**n for n in (3, 4, 5, 6)])
+    """Nothing; prints a row for every size, one line of JSON, and what was left out."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--problems", type=at_least_one, nargs="+", default=[1_000, 10_000])
     parser.add_argument("--folder", type=Path, help="where there is room (10 GB for 10^6)")
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -216,8 +217,11 @@ def main() -> None:
         seconds = sum(s for s, _ in stages.values())
         peak = max(mb for _, mb in stages.values())
         load = os.getloadavg()[0]
-        print(f"{count:>9,} problems: {seconds:,.0f} s, peak {peak:,.0f} MB, load {load:.1f}")
+        told = f"{seconds:,.0f} s, peak {peak:,.0f} MB, load {load:.1f}"
+        print(f"{count:>9,} problems: {told}", flush=True)
     print(json.dumps({"cores": os.cpu_count(), "stages": found}))
+    sizes = " and ".join(f"{count:,}" for count in args.problems)
+    tell_sample(f"{sizes} problems, once each; larger sizes by --problems 100000 1000000")
 
 
 if __name__ == "__main__":

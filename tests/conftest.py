@@ -31,9 +31,10 @@ SLOW = (
     *("grading/test_pool.py", "grading/test_table.py", "pocket/test_problems.py"),
     *("pocket/test_student.py", "report/test_browser.py", "report/test_build_report.py"),
     *("report/test_figures.py", "solvers/test_api_faults.py", "solvers/test_api_kills.py"),
-    *("solvers/test_shared_prefix.py", "solvers/test_torch.py", "test_cli.py", "test_compare.py"),
-    *("test_corpus_kills.py", "test_doctor.py", "test_faults.py", "test_gap.py"),
-    *("test_inspect.py", "test_pipeline.py", "test_pipeline_mlx.py", "test_reproducibility.py"),
+    *("solvers/test_shared_prefix.py", "solvers/test_torch.py", "test_benchmarks.py"),
+    *("test_cli.py", "test_compare.py", "test_corpus_kills.py", "test_doctor.py"),
+    *("test_faults.py", "test_gap.py", "test_inspect.py", "test_pipeline.py"),
+    *("test_pipeline_mlx.py", "test_reproducibility.py"),
     *("test_secrets.py", "test_security.py", "test_untrusted.py"),
 )
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
