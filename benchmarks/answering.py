@@ -8,7 +8,7 @@ one, of which 8 at even quantiles of the length are timed and scaled by tokens t
 
 - pocket: the pocket student on its held-out problems (256), with its own stops; and where mlx-lm is
   installed, our MLX decoder beside mlx-lm one by one (the first 64).
-- random: a shape of benchmarks/training.py with random weights, 32 answers. Such a model does not
+- random: a shape of benchmarks/training.py with random weights, 16 answers. Such a model does not
   stop, so each answer has a length of its own, drawn once (lognormal) and the same for all;
   ``generate`` goes on until the longest of its batch is done, as it does for a user. The prompts
   are the paper's (its system text, its problems) where POTSTILL_DATA is set, else pocket problems.
@@ -38,7 +38,7 @@ from circumstances import at_least_one, lacks, real_data, tell_sample
 from training import SHAPES, VOCABULARY
 
 ONE_BY_ONE = 8
-ANSWERS = {"pocket": 256, "mlx": 64, "random": 32}
+ANSWERS = {"pocket": 256, "mlx": 64, "random": 16}
 SYSTEM = "Think through the problem step by step, then state the answer clearly."
 POCKET_LIMIT = 320
 TORCH_FIGURES = ("answering_vs_generate", "answering_vs_one_by_one")

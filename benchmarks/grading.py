@@ -36,7 +36,6 @@ from graders import hostile_lengths, made_up, open_answers
 from potstill.grading import GradingPool, infer_kind
 from potstill.records import Finish, Problem, Response, TextGold, Verdict
 
-ROOT = Path(__file__).resolve().parent.parent
 MADE_UP = 2_000
 Pairs = list[tuple[Problem, Response]]
 
@@ -143,11 +142,10 @@ def show(name: str, times: Times) -> None:
 
 
 def find_data(given: Path | None) -> Path | None:
-    """The folder of real data: the named one, POTSTILL_DATA's, or one beside this repository."""
+    """The folder of real data, the named one or POTSTILL_DATA's; None without one."""
     if given is not None:
         os.environ["POTSTILL_DATA"] = str(given)
-    beside = ROOT.parent / "shared" / "data"
-    return real_data("recorded", "answers") or (beside if beside.is_dir() else None)
+    return real_data("recorded", "answers")
 
 
 def sets_of(data: Path | None, rows: list[open_answers.Row], most: int | None) -> dict[str, Pairs]:
@@ -191,10 +189,10 @@ def main() -> int:
     print()
     hostile_lengths.report(options.length)
     counts = ", ".join(f"{len(pairs):,} {name}" for name, pairs in sets.items())
+    others = f"; other graders {options.seconds} s each (--seconds)" if rows else ""
     tell_sample(
-        f"{counts} responses, {options.rounds} rounds or {3 * options.seconds:.0f} s of them; "
-        f"other graders {options.seconds:.0f} s each (--seconds); long responses of up to "
-        f"{options.length:,} characters"
+        f"{counts} responses, {options.rounds} rounds or {3 * options.seconds} s of them{others}; "
+        f"long responses of up to {options.length:,} characters"
     )
     return 0
 

@@ -48,7 +48,7 @@ VOCABULARY = 151_936
 # Hidden, layers, heads, key-value heads, feed-forward; from 0.5B on of Qwen2.5's config.json.
 SHAPES = {
     "tiny": (64, 18, 4, 2, 128),
-    "0.1B": (512, 20, 8, 2, 1536),
+    "0.1B": (384, 18, 6, 2, 1152),
     "0.5B": (896, 24, 14, 2, 4864),
     "1.5B": (1536, 28, 12, 2, 8960),
     "7B": (3584, 28, 28, 4, 18944),
