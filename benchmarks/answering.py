@@ -1,17 +1,18 @@
 """How fast a student answers: our decoder beside transformers' own ``generate``, in one run.
 
-    python benchmarks/answering.py [--models random pocket] [--shape 0.5B] [--answers N] [--batch N]
+    python benchmarks/answering.py [--models pocket random] [--shape 0.5B] [--answers N] [--batch N]
 
-256 greedy answers of mixed lengths: by our decoder (continuous batching, the shared prompt prefix
+Greedy answers of mixed lengths: by our decoder (continuous batching, the shared prompt prefix
 once), by ``generate`` in batches of the same size in the order given, and by ``generate`` one by
 one, of which 8 at even quantiles of the length are timed and scaled by tokens to all.
 
-- random: a Qwen2.5 shape (see benchmarks/training.py) with random weights. Such a model does not
+- pocket: the pocket student on its held-out problems (256), with its own stops; and where mlx-lm is
+  installed, our MLX decoder beside mlx-lm one by one (the first 64).
+- random: a shape of benchmarks/training.py with random weights, 16 answers. Such a model does not
   stop, so each answer has a length of its own, drawn once (lognormal) and the same for all;
   ``generate`` goes on until the longest of its batch is done, as it does for a user. The prompts
   are the paper's (its system text, its problems) where POTSTILL_DATA is set, else pocket problems.
-- pocket: the pocket student on its held-out problems, with its own stops; and where mlx-lm is
-  installed, our MLX decoder beside mlx-lm one by one.
+  The whole of it, ``--models random --shape 0.5B --answers 256``, takes an hour on a busy core.
 
 Contestants take turns: next is who has the smallest share of its answers done, so that a noisy
 machine hits all alike. They share one loaded model and one number of threads. Loading and
@@ -23,24 +24,24 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import os
 import platform
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from circumstances import at_least_one, lacks, real_data, tell_sample
 from training import SHAPES, VOCABULARY
 
 ONE_BY_ONE = 8
+ANSWERS = {"pocket": 256, "mlx": 64, "random": 16}
 SYSTEM = "Think through the problem step by step, then state the answer clearly."
 POCKET_LIMIT = 320
+TORCH_FIGURES = ("answering_vs_generate", "answering_vs_one_by_one")
 MLX_FIGURE = "answering_mlx_vs_one_by_one"
 
 # After each unit of its work a contestant says what it has answered: tokens by request number.
@@ -56,6 +57,11 @@ class Job:
     limits: list[int]
     stops: frozenset[int]
     batch: int
+
+    def first(self, count: int) -> Job:
+        """The first of its prompts."""
+        kept = {"prompts": self.prompts[:count], "limits": self.limits[:count]}
+        return dataclasses.replace(self, batch=min(self.batch, count), **kept)
 
     def cut(self, number: int, tokens: Sequence[int]) -> tuple[int, ...]:
         """A continuation up to its limit or its stop token, which is left out."""
@@ -127,7 +133,9 @@ def race(
         before = len(answers[name])
         answers[name] |= done
         if len(answers[name]) * 8 // counts[name] > before * 8 // counts[name]:
-            print(f"{name} {len(answers[name])}: {seconds[name]:.1f} s", file=sys.stderr)
+            tokens = sum(map(len, answers[name].values()))
+            done_s = f"{tokens:,} tokens in {seconds[name]:.1f} s"
+            print(f"{name}: {len(answers[name])} of {counts[name]}, {done_s}", flush=True)
     return seconds, answers
 
 
@@ -140,8 +148,9 @@ def lengths_of(contestant: Contestant) -> list[int]:
 def at_quantiles(lengths: Sequence[int]) -> list[int]:
     """Eight requests at even quantiles of the length, the longest neither first nor last."""
     by_length = sorted(range(len(lengths)), key=lambda n: lengths[n])
-    chosen = [by_length[int((k + 0.5) / ONE_BY_ONE * len(lengths))] for k in range(ONE_BY_ONE)]
-    return [chosen[k] for k in np.random.default_rng(0).permutation(ONE_BY_ONE)]
+    count = min(ONE_BY_ONE, len(lengths))
+    chosen = [by_length[int((k + 0.5) / count * len(lengths))] for k in range(count)]
+    return [chosen[k] for k in np.random.default_rng(0).permutation(count)]
 
 
 def compare(job: Job, base: Any, args: argparse.Namespace) -> dict[str, Any]:
@@ -151,8 +160,9 @@ def compare(job: Job, base: Any, args: argparse.Namespace) -> dict[str, Any]:
     from potstill.models.torch_decoding import TorchDecoder
 
     numbers = list(range(len(job.prompts)))
-    warm = dataclasses.replace(job, prompts=job.prompts[:4], limits=[4] * 4)
-    list(generate(warm, base, range(4), 4))
+    few = numbers[:4]
+    warm = dataclasses.replace(job, prompts=job.prompts[:4], limits=[4] * len(few))
+    list(generate(warm, base, few, 4))
     list(ours(warm, TorchDecoder(base, 4)))
     # where the model stops by itself, an untimed pass shows how long the answers are
     lengths = lengths_of(ours(job, TorchDecoder(base, job.batch))) if job.stops else job.limits
@@ -174,6 +184,8 @@ def compare(job: Job, base: Any, args: argparse.Namespace) -> dict[str, Any]:
     return {
         "answering_vs_generate": seconds["generate"] / seconds["ours"],
         "answering_vs_one_by_one": seconds["one_by_one"] * scale / seconds["ours"],
+        "answers": len(numbers),
+        "batch": job.batch,
         "seconds": seconds,
         "one_by_one_scaled_by": scale,
         "same_answers_as_generate": alike,
@@ -187,7 +199,7 @@ def compare(job: Job, base: Any, args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def compare_mlx(job: Job, path: str, rounds: int) -> dict[str, float]:
+def compare_mlx(job: Job, path: str, rounds: int) -> dict[str, Any]:
     """Our MLX decoder beside mlx-lm, one by one."""
     from mlx_lm.tokenizer_utils import TokenizerWrapper
 
@@ -214,14 +226,17 @@ def compare_mlx(job: Job, path: str, rounds: int) -> dict[str, float]:
         decoder.close()
         seconds = {name: seconds.get(name, 0.0) + s for name, s in taken.items()}
     scale = sum(lengths) / sum(lengths[n] for n in few)
-    return {MLX_FIGURE: seconds["one_by_one"] * scale / seconds["ours"]}
+    return {
+        MLX_FIGURE: seconds["one_by_one"] * scale / seconds["ours"],
+        "mlx_answers": len(lengths),
+    }
 
 
 def questions(count: int) -> tuple[list[list[dict[str, str]]], str]:
     """Chats of a system text and a problem, and where they are from."""
-    data = os.environ.get("POTSTILL_DATA")
+    data = real_data("recorded/distilled_train.jsonl")
     if data:
-        lines = (Path(data) / "recorded" / "distilled_train.jsonl").read_text("utf-8").splitlines()
+        lines = (data / "recorded" / "distilled_train.jsonl").read_text("utf-8").splitlines()
         chats = [json.loads(line)["messages"][:2] for line in lines[:count]]
         return chats, "the paper's system text and problems"
     from potstill.pocket.problems import generate as generate_problems
@@ -237,7 +252,7 @@ def random_job(args: argparse.Namespace, folder: Path) -> tuple[Job, Any, str]:
     from potstill.models.torch_base import load_base
     from random_model import write_random_model
 
-    chats, source = questions(args.answers)
+    chats, source = questions(args.answers or ANSWERS["random"])
     hidden, layers, heads, key_value_heads, feed_forward = SHAPES[args.shape]
     write_random_model(
         folder,
@@ -258,7 +273,7 @@ def random_job(args: argparse.Namespace, folder: Path) -> tuple[Job, Any, str]:
     prompts = [tuple(prompt_tokens(base.tokenizer, as_messages(chat))) for chat in chats]
     drawn = np.random.default_rng(0).lognormal(np.log(args.median), args.sigma, len(prompts))
     limits = drawn.round().astype(int).clip(2, 1024).tolist()
-    job = Job("random", prompts, limits, frozenset(), args.batch)
+    job = Job("random", prompts, limits, frozenset(), args.batch or (len(prompts) + 1) // 2)
     return job, dataclasses.replace(base, stop_tokens=frozenset()), source
 
 
@@ -272,11 +287,12 @@ def pocket_job(args: argparse.Namespace) -> tuple[Job, Any, str]:
     base = load_base(STUDENT_PATH, "float32", args.device)
     chats = [
         [{"role": "user", "content": problem.text}]
-        for problem in generate_problems("heldout", args.answers)
+        for problem in generate_problems("heldout", args.answers or ANSWERS["pocket"])
     ]
     prompts = [tuple(prompt_tokens(base.tokenizer, as_messages(chat))) for chat in chats]
     limits = [POCKET_LIMIT] * len(prompts)
-    return Job("pocket", prompts, limits, base.stop_tokens, args.batch), base, "pocket held-out"
+    batch = args.batch or (len(prompts) + 1) // 2
+    return Job("pocket", prompts, limits, base.stop_tokens, batch), base, "pocket held-out"
 
 
 def as_messages(chat: Sequence[Mapping[str, str]]) -> tuple[Any, ...]:
@@ -286,20 +302,7 @@ def as_messages(chat: Sequence[Mapping[str, str]]) -> tuple[Any, ...]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--models", nargs="+", choices=["random", "pocket"], default=["random", "pocket"]
-    )
-    parser.add_argument("--shape", choices=list(SHAPES), default="0.5B")
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
-    parser.add_argument("--answers", type=int, default=256)
-    parser.add_argument("--batch", type=int, default=128)
-    parser.add_argument("--median", type=float, default=40, help="tokens of a random answer")
-    parser.add_argument("--sigma", type=float, default=0.7, help="of the logarithm of its tokens")
-    parser.add_argument("--rounds", type=int, default=3, help="of the pocket student's race")
-    parser.add_argument("--threads", type=int, default=0, help="0: those idle; pocket takes one")
-    args = parser.parse_args()
+    args = arguments()
     import torch
     from transformers.utils import logging
 
@@ -309,33 +312,57 @@ def main() -> None:
     logging.disable_progress_bar()
     found: dict[str, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory() as scratch:
-        for name in args.models:
+        for name in dict.fromkeys(args.models):
             torch.set_num_threads(1 if name == "pocket" else args.threads or idle_threads())
             if name == "pocket":
                 job, base, source = pocket_job(args)
             else:
                 job, base, source = random_job(args, Path(scratch, "model"))
             key = "pocket" if name == "pocket" else args.shape
+            print(f"{key}: {len(job.prompts)} answers, {source}, batch {job.batch}", flush=True)
             found[key] = {"prompts": source, **compare(job, base, args)}
-            if name == "pocket" and find_spec("mlx_lm"):
-                found[key] |= compare_mlx(job, base.path, args.rounds)
-    print(json.dumps({**found, **conditions(args)}, indent=1))
-    for key, one in found.items():
-        if MLX_FIGURE in one:
-            print(
-                f"figure answering_mlx_vs_one_by_one_{key} {one['answering_mlx_vs_one_by_one']:.2f}"
-            )
-    for figure in ("answering_vs_generate", "answering_vs_one_by_one"):
-        for key, one in found.items():
-            print(f"figure {figure}_{key} {one[figure]:.2f}")
+            tell(key, found[key], TORCH_FIGURES)
+            then = "our MLX decoder is not measured"
+            if name == "pocket" and not lacks("mlx_lm", "pip install 'potstill[mlx]'", then):
+                few = job if args.answers else job.first(ANSWERS["mlx"])
+                found[key] |= compare_mlx(few, base.path, args.rounds)
+                tell(key, found[key], [MLX_FIGURE])
+    for figure in TORCH_FIGURES:
         print(f"figure {figure} {min(one[figure] for one in found.values()):.2f}")
+    print(json.dumps({**found, **conditions(args)}, indent=1))
+    counts = [f"{one['answers']} of {key}" for key, one in found.items()]
+    counts += [f"{one['mlx_answers']} on MLX" for one in found.values() if MLX_FIGURE in one]
+    each = ", ".join(counts)
+    tell_sample(f"answers: {each}; one by one {ONE_BY_ONE} at most of each, scaled by tokens")
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--models", nargs="+", choices=["pocket", "random"], default=["pocket", "random"]
+    )
+    parser.add_argument("--shape", choices=list(SHAPES), default="0.1B")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
+    parser.add_argument("--answers", type=at_least_one, help="each; else as said above")
+    parser.add_argument("--batch", type=at_least_one, help="else half of the answers")
+    parser.add_argument("--median", type=float, default=40, help="tokens of a random answer")
+    parser.add_argument("--sigma", type=float, default=0.7, help="of the logarithm of its tokens")
+    parser.add_argument(
+        "--rounds", type=at_least_one, default=1, help="of the pocket student's race"
+    )
+    parser.add_argument("--threads", type=at_least_one, help="else those idle; pocket takes one")
+    return parser.parse_args()
+
+
+def tell(key: str, one: Mapping[str, Any], figures: Sequence[str]) -> None:
+    for figure in figures:
+        print(f"figure {figure}_{key} {one[figure]:.2f}", flush=True)
 
 
 def conditions(args: argparse.Namespace) -> dict[str, Any]:
     """Everything that a figure needs beside it."""
     return {
-        "answers": args.answers,
-        "batch": args.batch,
         "precision": args.precision,
         "device": args.device,
         "random_lengths": f"lognormal, median {args.median}, sigma {args.sigma}",

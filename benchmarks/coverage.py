@@ -4,7 +4,9 @@ A problem has an ease (normal, sd 1.5 in log odds), a trained student a luck of 
 0, 0.3 or 0.8 in log odds: some 0, 5 and 12 points at 50 %), the base none. True accuracies are over
 problems and over seeds, so an interval has both to cover.
 
-    python benchmarks/coverage.py [--studies 1000] [--workers 2]
+    python benchmarks/coverage.py [--studies N] [--workers N]
+
+Without arguments a cell is 200 studies; docs/statistics.md is of 1,000.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import expit
 
+from circumstances import at_least_one, tell_sample
 from potstill.evaluation.samples import pass_at_k
 from potstill.evaluation.seeds import across_seeds, paired_difference_seeds
 from potstill.evaluation.trends import interactions, trend
@@ -176,18 +179,23 @@ def parts() -> Iterator[Part]:
 def main() -> None:
     """Print every table in Markdown."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--studies", type=int, default=1_000)
-    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--studies", type=at_least_one, default=200, help="of each cell")
+    parser.add_argument("--workers", type=at_least_one, default=2)
     asked = parser.parse_args()
     with ProcessPoolExecutor(asked.workers) as pool:
         for title, make, columns, cells in parts():
-            size = asked.studies // 5 if make in (accuracy, passes) else asked.studies
+            size = max(1, asked.studies // 5) if make in (accuracy, passes) else asked.studies
             jobs = [pool.submit(make, *each, size) for each in cells]
             print(f"\n### {title} ({size:,} studies a cell)\n", flush=True)
             print("| " + " | ".join(columns) + " |")
             print("|" + "---:|" * len(columns))
             for job in jobs:
                 print("| " + " | ".join(job.result()) + " |", flush=True)
+    give_or_take = 196 * (0.05 * 0.95 / asked.studies) ** 0.5
+    tell_sample(
+        f"{asked.studies:,} studies a cell, so that a share of 5 % is known to {give_or_take:.1f} "
+        "points; docs/statistics.md is of 1,000 (--studies 1000)"
+    )
 
 
 if __name__ == "__main__":

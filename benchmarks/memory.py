@@ -1,6 +1,6 @@
 """A study's tables from import to report at 10^3 to 10^6 problems: memory and time of every stage.
 
-    python benchmarks/memory.py [--problems 1000 10000 100000 1000000] [--folder DIR]
+    python benchmarks/memory.py [--problems N ...] [--folder DIR]
 
 Synthetic problems go through import, overlap and split, the recording of a teacher's answers (1,000
 characters each), grading, recorded lessons at two levels with their gates, the answers of a base on
@@ -24,23 +24,22 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import psutil
 import yaml
 
+from circumstances import at_least_one, tell_sample
 from potstill.chat import Ask, Completion, Solver
-from potstill.ledger.ledger import Ledger
 from potstill.pipeline.asking import ask_teacher
 from potstill.pipeline.assemble import write_report
-from potstill.pipeline.context import Run
 from potstill.pipeline.outputs import Made
-from potstill.pipeline.run import evaluate
+from potstill.pipeline.run import evaluate, open_run
+from potstill.pipeline.services import Agents, LocalModels
 from potstill.pipeline.stages import bring_in, grade_answers, make_lessons, split_up
 from potstill.progress import quiet
 from potstill.records import Finish, Split
-from potstill.store.cells import Store
 from potstill.study.schema import load_study
 
 TRACE_WORDS = 160
@@ -103,15 +102,18 @@ class Recorded:
             )
 
 
-@dataclass(slots=True)
-class Replayed(Run):
-    """A run whose models are records."""
+class RecordedAgents(Agents):
+    """Agents that are records."""
 
-    def agent(self, role: str) -> Solver:
+    def open(self, role: str) -> Solver:
         """The record of the teacher's answers."""
         return Recorded(role, TRACE_WORDS)
 
-    def local_solver(self, adapter: Path | None, name: str) -> Solver:
+
+class RecordedModels(LocalModels):
+    """Local models that are records."""
+
+    def solver(self, adapter: Path | None, name: str) -> Solver:
         """The record of a student's answers."""
         return Recorded(name, 60, "float32")
 
@@ -173,33 +175,36 @@ def measure(folder: Path, count: int) -> dict[str, tuple[float, float]]:
     threading.Thread(target=watch.run, daemon=True).start()
     directory = folder / "out"
     with ExitStack() as stack:
-        store = Store(directory)
-        ledger = stack.enter_context(Ledger.open(directory / "ledger.sqlite"))
-        run = Replayed(study, directory, store, ledger, quiet, stack)
+        run = open_run(study, directory, quiet, stack)
+        context, graders = run.context, run.graders
+        agents = RecordedAgents(context, stack)
+        run = replace(run, agents=agents, models=RecordedModels(context, run.workers))
         made = Made(study)
         with watch.stage("import"):
-            made.problems, made.excluded = bring_in(run)
+            made.problems, made.excluded = bring_in(context)
         with watch.stage("overlap and split"):
-            made.splits, made.pairs = split_up(run, made.problems)
+            made.splits, made.pairs = split_up(context, run.workers, made.problems)
         asked = made.in_split(Split.TRAIN, Split.VALID)
         with watch.stage("recording"):
-            made.taught = ask_teacher(run, asked, "train")
+            made.taught = ask_teacher(context, agents, asked, "train")
         with watch.stage("grading"):
-            made.taught = grade_answers(run, made.taught, asked)
+            made.taught = grade_answers(context, agents, graders, made.taught, asked)
         with watch.stage("lessons and gates"):
-            made.lessons, made.chosen = make_lessons(run, made.taught, asked)
+            made.lessons, made.chosen = make_lessons(
+                context, agents, graders, run.models, made.taught, asked
+            )
         with watch.stage("held out: answers and grading"):
             made.answers = evaluate(run, [], [], made.in_split(Split.HELDOUT))
-        run.end_grading()
+        graders.close()
         with watch.stage("scoring and report"):
-            write_report(run, made)
+            write_report(context, made)
     return watch.stages
 
 
 def main() -> None:
-    """Nothing; prints a row for every size, and one line of JSON."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--problems", type=int, nargs="+", default=[10**n for n in (3, 4, 5, 6)])
+    """Nothing; prints a row for every size, one line of JSON, and what was left out."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--problems", type=at_least_one, nargs="+", default=[1_000, 10_000])
     parser.add_argument("--folder", type=Path, help="where there is room (10 GB for 10^6)")
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -216,8 +221,11 @@ def main() -> None:
         seconds = sum(s for s, _ in stages.values())
         peak = max(mb for _, mb in stages.values())
         load = os.getloadavg()[0]
-        print(f"{count:>9,} problems: {seconds:,.0f} s, peak {peak:,.0f} MB, load {load:.1f}")
+        told = f"{seconds:,.0f} s, peak {peak:,.0f} MB, load {load:.1f}"
+        print(f"{count:>9,} problems: {told}", flush=True)
     print(json.dumps({"cores": os.cpu_count(), "stages": found}))
+    sizes = " and ".join(f"{count:,}" for count in args.problems)
+    tell_sample(f"{sizes} problems, once each; larger sizes by --problems 100000 1000000")
 
 
 if __name__ == "__main__":

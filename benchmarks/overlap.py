@@ -1,6 +1,6 @@
 """Seconds and peak memory of the overlap audit, and how many planted near-duplicates it finds.
 
-    python benchmarks/overlap.py [--sizes 1000 1000000] [--kinds mixed copies template crowd]
+    python benchmarks/overlap.py [--sizes N ...] [--kinds mixed copies template crowd]
                                  [--peer rensa]
 
 Every size runs in a fresh process over problems of 200 to 460 characters that are made while they
@@ -9,6 +9,7 @@ are read: ``mixed`` is prose of a skewed vocabulary (60 %), 2,000 templates with
 and copies (1 %); ``copies`` is one problem again and again, ``template`` one with other numbers,
 ``crowd`` one with a few other words. A line of JSON for each: seconds in all and of the reading
 alone, the process's peak in MB, and how many of the planted near-duplicates were found.
+Without arguments up to 30,000 problems; larger sizes by ``--sizes``.
 ``--peer rensa`` (``pip install rensa``) finds the candidates by that library's MinHash and LSH; up
 to 100,000 problems the line tells the pairs that it alone reports, and those that ours alone does.
 """
@@ -25,9 +26,9 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any, overload
 
+from circumstances import at_least_one, lacks, tell_sample
 from potstill.problems.overlap.find import find_pairs
 from potstill.problems.overlap.pairs import numbers_of
 from potstill.problems.raw import normalise
@@ -37,7 +38,7 @@ _DRAW = random.Random(1)
 _WORDS = ["".join(_DRAW.choices("etaoinshrdlucmfw", k=_DRAW.randint(2, 9))) for _ in range(6000)]
 _SKEW = [sum(1 / (1 + k) for k in range(n + 1)) for n in range(6000)]
 _NAMES = _WORDS[:300]
-_CROWDS = ("copies", "template", "crowd")
+_KINDS = ("mixed", "copies", "template", "crowd")
 _LAID_BESIDE = 100_000  # problems up to which a peer's pairs are compared with ours
 
 
@@ -159,15 +160,16 @@ def measure(count: int, kind: str, peer: str | None = None) -> dict[str, Any]:
 
 def main() -> None:
     """Nothing; prints a line of JSON for each size and kind."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 10_000, 100_000])
-    parser.add_argument("--kinds", nargs="+", default=["mixed", *_CROWDS])
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument(
+        "--sizes", type=at_least_one, nargs="+", default=[1000, 10_000, 30_000], help="problems"
+    )
+    parser.add_argument("--kinds", nargs="+", choices=_KINDS, default=list(_KINDS))
     parser.add_argument("--peer", choices=["rensa"], help="whose candidates, instead of ours")
-    parser.add_argument("--here", action="store_true", help="in this process")
+    parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
-    if args.peer and find_spec(args.peer) is None:
-        print(f"{args.peer} is not installed; pip install {args.peer} brings it.", file=sys.stderr)
-        sys.exit(2)
+    if args.peer and lacks(args.peer, f"pip install {args.peer}", "nothing was measured"):
+        return
     for kind in args.kinds:
         for count in args.sizes:
             if args.here:
@@ -176,6 +178,9 @@ def main() -> None:
                 one = ["--here", "--sizes", str(count), "--kinds", kind]
                 one += ["--peer", args.peer] if args.peer else []
                 subprocess.run([sys.executable, __file__, *one], check=True)
+    if not args.here:
+        sizes = ", ".join(f"{count:,}" for count in args.sizes)
+        tell_sample(f"{sizes} problems, once each; larger audits by --sizes 100000 1000000")
 
 
 if __name__ == "__main__":

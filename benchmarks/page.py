@@ -4,13 +4,15 @@
 
 Every problem has six students' answers, six lessons and a teacher's reasoning of a length drawn
 from a lognormal (median 3,000 characters, the recorded traces'). Texts are made of words, so that
-they pack about as prose does. Needs Playwright and Debian's chromium.
+they pack about as prose does. Without Playwright and Chromium (Debian's ``chromium``, or the path
+in POTSTILL_CHROMIUM) the page's size and packing alone are told.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import shutil
 import statistics
@@ -20,6 +22,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from circumstances import at_least_one, lacks, tell_sample
 from potstill.report.browser import pack
 from potstill.report.cases import Case, CaseLesson, Said
 from potstill.report.numbers import report_numbers
@@ -63,14 +66,25 @@ def make_cases(count: int) -> list[Case]:
     ]  # fmt: skip
 
 
-def measure(address: str, rounds: int) -> dict[str, list[float]]:
+def find_chromium() -> str:
+    """Chromium's path, empty where it or Playwright is not there, which is then said."""
+    then = "the page's size and packing alone are measured"
+    if lacks("playwright", "pip install playwright", then):
+        return ""
+    chromium = os.environ.get("POTSTILL_CHROMIUM") or shutil.which("chromium") or ""
+    if not chromium:
+        print(f"chromium is not installed (Debian: apt-get install chromium): {then}.", flush=True)
+    return chromium
+
+
+def measure(chromium_path: str, address: str, rounds: int) -> dict[str, list[float]]:
     """Milliseconds of every round: first contentful paint, ready to filter, a filter, opening."""
     from playwright.sync_api import sync_playwright
 
     found: dict[str, list[float]] = {"first paint": [], "ready": [], "filter": [], "open": []}
     with sync_playwright() as play:
         chromium = play.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
+            executable_path=chromium_path, args=["--no-sandbox", "--disable-gpu"]
         )
         for _ in range(rounds):
             page = chromium.new_page(viewport={"width": 1200, "height": 900})
@@ -82,6 +96,8 @@ def measure(address: str, rounds: int) -> dict[str, list[float]]:
             found["first paint"].append(page.evaluate(paint))
             found["filter"].append(_timed(page, "form.elements.search.value = 'p49 x_'", "form"))
             found["filter"].append(_timed(page, "form.elements.preset.value = '2'", "preset"))
+            if not page.locator("#cases button").count():  # of few problems none is left
+                _timed(page, "form.reset()", "form")
             started = time.perf_counter()
             page.locator("#cases button").first.click()
             page.locator("dialog[open]").wait_for()
@@ -105,11 +121,12 @@ def _timed(page: Any, change: str, target: str) -> float:
 
 
 def main() -> None:
-    """Build the page, measure it, print a table and a line of JSON."""
+    """Build the page, measure it, print a table, a line of JSON, and what was sampled."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--problems", type=int, default=5_000)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--problems", type=at_least_one, default=5_000)
+    parser.add_argument("--rounds", type=at_least_one, default=5)
     chosen = parser.parse_args()
+    chromium = find_chromium()
     cases = make_cases(chosen.problems)
     started = time.perf_counter()
     browser = pack(cases)
@@ -118,14 +135,17 @@ def main() -> None:
         page = Path(room, "index.html")
         page.write_text(render_page(report_numbers(_empty()), [], browser), encoding="utf-8")
         megabytes = page.stat().st_size / 1e6
-        times = measure(page.as_uri(), chosen.rounds)
+        shown = browser.shown if browser else 0
+        cut = browser.cut if browser else 0
+        told = f"cut at {cut:,}; packed in {packed_s:.1f} s"
+        print(f"{shown:,} problems in {megabytes:.1f} MB, {told}", flush=True)
+        times = measure(chromium, page.as_uri(), chosen.rounds) if chromium else {}
     for name, values in times.items():
         print(f"{name:<12} median {statistics.median(values):7.0f} ms, most {max(values):7.0f} ms")
-    shown = browser.shown if browser else 0
-    cut = browser.cut if browser else 0
-    print(f"{shown:,} problems in {megabytes:.1f} MB, cut at {cut:,}; packed in {packed_s:.1f} s")
     medians = {f"page_{k.replace(' ', '_')}_ms": statistics.median(v) for k, v in times.items()}
-    print(json.dumps({"page_mb": megabytes} | medians))
+    print(json.dumps({"page_mb": megabytes, "page_packed_s": packed_s} | medians))
+    opened = f"opened {chosen.rounds} times" if chromium else "opened in no browser"
+    tell_sample(f"one page of {shown:,} problems, {opened}")
 
 
 def _empty() -> Any:

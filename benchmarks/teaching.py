@@ -2,9 +2,10 @@
 
 Both ask the same local server (a process of its own, a fixed latency a reply) with the same number
 in flight and keep every reply: Potstill committed to its ledger, the loop appended as JSONL. They
-take turns, each in a fresh process; the median of the rounds counts.
+take turns, each in a fresh process; the median of the rounds counts. Without openai there is no
+plain loop; Potstill stands alone then.
 
-    python benchmarks/teaching.py [--rounds 3] [--memory]
+    python benchmarks/teaching.py [--rounds N] [--replies N] [--memory]
 """
 
 from __future__ import annotations
@@ -20,7 +21,10 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
+
+from circumstances import at_least_one, lacks, tell_sample
 
 IN_FLIGHT = 256
 LATENCY_S = 0.2
@@ -200,61 +204,90 @@ def contest(role: str, base_url: str, count: int) -> None:
     print(json.dumps({"wall_s": wall, "cpu_s": cpu, "peak_mb": peak_mb()}))
 
 
-def side_by_side(rounds: int) -> None:
+def side_by_side(rounds: int, counts: dict[str, int]) -> None:
+    """Replies a second of each from a server that takes its time."""
     limit = IN_FLIGHT / LATENCY_S
-    rates: dict[str, list[float]] = {"plain": [], "potstill": [], "streamed": []}
+    rates: dict[str, list[float]] = {role: [] for role in counts}
     with serving(LATENCY_S) as base_url:
         for number in range(rounds):
-            for role, count in (("plain", 2560), ("potstill", 10240), ("streamed", 5120)):
+            for role, count in counts.items():
                 rates[role].append(count / measure(role, base_url, count)["wall_s"])
-            shown = ", ".join(f"{role} {found[-1]:.0f}/s" for role, found in rates.items())
-            print(f"round {number + 1}: {shown} (limit {limit:.0f}/s)", flush=True)
-    ours, theirs = statistics.median(rates["potstill"]), statistics.median(rates["plain"])
-    print(f"figure teaching_per_s {ours:.1f}")
-    print(f"figure teaching_streamed_per_s {statistics.median(rates['streamed']):.1f}")
-    print(f"figure teaching_plain_loop_per_s {theirs:.1f}")
-    print(f"figure teaching_share_of_limit {ours / limit:.3f}")
-    print(f"figure teaching_vs_loop {ours / theirs:.2f}")
+                told = f"{role} {rates[role][-1]:.0f}/s (limit {limit:.0f}/s)"
+                print(f"round {number + 1} of {rounds}: {told}", flush=True)
+    middle = {role: statistics.median(found) for role, found in rates.items()}
+    print(f"figure teaching_per_s {middle['potstill']:.1f}")
+    print(f"figure teaching_streamed_per_s {middle['streamed']:.1f}")
+    print(f"figure teaching_share_of_limit {middle['potstill'] / limit:.3f}")
+    if "plain" in middle:
+        print(f"figure teaching_plain_loop_per_s {middle['plain']:.1f}")
+        print(f"figure teaching_vs_loop {middle['potstill'] / middle['plain']:.2f}")
+    sys.stdout.flush()
 
 
-def instant(rounds: int) -> None:
-    rates: dict[str, list[float]] = {"plain": [], "potstill": []}
+def instant(rounds: int, counts: dict[str, int]) -> None:
+    """Replies a CPU second of each from a server that answers at once."""
+    rates: dict[str, list[float]] = {role: [] for role in counts}
     with serving(0.0) as base_url:
         for _ in range(rounds):
-            for role, count in (("plain", 1500), ("potstill", 6000)):
+            for role, count in counts.items():
                 rates[role].append(count / measure(role, base_url, count)["cpu_s"])
-    ours, theirs = statistics.median(rates["potstill"]), statistics.median(rates["plain"])
-    print(f"figure teaching_instant_per_core_s {ours:.1f}")
-    print(f"figure teaching_instant_plain_per_core_s {theirs:.1f}")
+    print(f"figure teaching_instant_per_core_s {statistics.median(rates['potstill']):.1f}")
+    if "plain" in rates:
+        print(f"figure teaching_instant_plain_per_core_s {statistics.median(rates['plain']):.1f}")
+    sys.stdout.flush()
 
 
 def memory() -> None:
+    """Peak memory at few and at many problems."""
     with serving(0.02) as base_url:
         few = measure("potstill", base_url, 2_000)["peak_mb"]
         many = measure("potstill", base_url, 50_000)["peak_mb"]
     print(f"figure teaching_peak_mb_2000 {few:.1f}")
     print(f"figure teaching_peak_mb_50000 {many:.1f}")
-    print(f"figure teaching_memory_growth_mb {many - few:.1f}")
+    print(f"figure teaching_memory_growth_mb {many - few:.1f}", flush=True)
+
+
+def shares_of(replies: int, shares: dict[str, float]) -> dict[str, int]:
+    """How many replies each contestant asks for; the plain loop where openai is installed."""
+    if "plain" in shares and find_spec("openai") is None:
+        shares = {role: share for role, share in shares.items() if role != "plain"}
+    return {role: max(1, round(replies * share)) for role, share in shares.items()}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=at_least_one, default=3)
+    parser.add_argument(
+        "--replies", type=at_least_one, default=10_240, help="to Potstill; the loop takes a quarter"
+    )
     parser.add_argument("--memory", action="store_true", help="2,000 against 50,000 problems")
-    parser.add_argument("--role", choices=["server", "plain", "potstill", "streamed"])
-    parser.add_argument("--latency", type=float, default=LATENCY_S)
-    parser.add_argument("--url", default="")
-    parser.add_argument("--count", type=int, default=0)
+    parser.add_argument(
+        "--role", choices=["server", "plain", "potstill", "streamed"], help=argparse.SUPPRESS
+    )
+    parser.add_argument("--latency", type=float, default=LATENCY_S, help=argparse.SUPPRESS)
+    parser.add_argument("--url", default="", help=argparse.SUPPRESS)
+    parser.add_argument("--count", type=int, default=0, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.role == "server":
         asyncio.run(answer_forever(args.latency))
     elif args.role:
         contest(args.role, args.url, args.count)
     else:
-        side_by_side(args.rounds)
-        instant(args.rounds)
-        if args.memory:
-            memory()
+        compare(args)
+
+
+def compare(args: argparse.Namespace) -> None:
+    """All figures, those of the slow server first."""
+    lacks("openai", "pip install openai", "Potstill is measured without a plain loop beside it")
+    slow = shares_of(args.replies, {"plain": 0.25, "potstill": 1.0, "streamed": 0.5})
+    quick = shares_of(args.replies, {"plain": 1_500 / 10_240, "potstill": 6_000 / 10_240})
+    side_by_side(args.rounds, slow)
+    instant(args.rounds, quick)
+    if args.memory:
+        memory()
+    asked = ", ".join(f"{role} {count:,}" for role, count in slow.items())
+    rest = "" if args.memory else "; memory at 50,000 problems by --memory"
+    tell_sample(f"{args.rounds} rounds, replies in each: {asked}{rest}")
 
 
 if __name__ == "__main__":

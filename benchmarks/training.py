@@ -3,9 +3,11 @@
     pip install 'potstill[bench]'
     python benchmarks/training.py [--steps N] [--device cuda --shape 7B --precision bfloat16]
 
-A random-weight model of a Qwen2.5 shape (real vocabulary of 151,936) is trained with the paper's
-recipe: LoRA rank 8 on the top 16 layers, batch 4, loss on the completion only. The token lengths
-are those of the recorded lessons (six levels) where POTSTILL_DATA is set, else lognormal ones.
+A random-weight model (real vocabulary of 151,936) is trained with the paper's recipe: LoRA rank 8
+on the top 16 layers, batch 4, loss on the completion only. Its shape is one of Qwen2.5's, or one of
+a tenth of a billion parameters, which two cores step through in minutes. The token lengths are
+those of the recorded lessons (six levels) where POTSTILL_DATA is set, else lognormal ones. Without
+TRL, Potstill is timed alone.
 
 Each contestant is a process of its own (so that peak memory is its own) and does one step in turn,
 so that a noisy machine hits all alike. Which batches a run of 200 steps has follows from each
@@ -27,13 +29,13 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
-from importlib.util import find_spec
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from circumstances import at_least_one, lacks, real_data, tell_sample
 from potstill.training.examples import EncodedExample
 from potstill.training.opening import open_trainee
 from potstill.training.optimizations import Optimizations
@@ -43,14 +45,15 @@ CELLS, LEVELS, STEPS = 30, 6, 200
 RECIPE = Recipe.preset("paper")
 BATCH = RECIPE.batch_size
 VOCABULARY = 151_936
-# Qwen2.5's config.json: hidden, layers, heads, key-value heads, feed-forward.
+# Hidden, layers, heads, key-value heads, feed-forward; from 0.5B on of Qwen2.5's config.json.
 SHAPES = {
     "tiny": (64, 18, 4, 2, 128),
+    "0.1B": (384, 18, 6, 2, 1152),
     "0.5B": (896, 24, 14, 2, 4864),
     "1.5B": (1536, 28, 12, 2, 8960),
     "7B": (3584, 28, 28, 4, 18944),
 }
-CONTESTANTS = ("potstill", "trl_tuned", "trl_default")
+TRL = ("trl_tuned", "trl_default")
 OFF = {
     "no cached trunk": Optimizations(cached_trunk=False),
     "no gathered head": Optimizations(gathered_head=False),
@@ -66,9 +69,10 @@ Batches = list[list[EncodedExample]]
 
 def read_lessons() -> tuple[list[list[tuple[list[dict[str, str]], str]]], str]:
     """Chats and completions of the six levels, and where they are from."""
-    if "POTSTILL_DATA" not in os.environ:
+    data = real_data("recorded/distilled_train.jsonl", "recorded/condensed_competition.csv")
+    if data is None:
         return [], "synthetic lengths (prompt 60, completion lognormal around 100 to 20 tokens)"
-    recorded = Path(os.environ["POTSTILL_DATA"]) / "recorded"
+    recorded = data / "recorded"
     lines = (recorded / "distilled_train.jsonl").read_text(encoding="utf-8").splitlines()
     chats = [json.loads(line)["messages"] for line in lines]
     levels = [[(chat[:-1], chat[-1]["content"]) for chat in chats]]
@@ -94,10 +98,10 @@ def make_levels(folder: Path, shape: str, precision: str) -> tuple[list[Any], st
 
     lessons, source = read_lessons()
     hidden, layers, heads, key_value_heads, feed_forward = SHAPES[shape]
-    texts = [text for chat, last in lessons[0] for text in (chat[-1]["content"], last)]
+    chats = lessons[0] if lessons else [([{"content": "1 + 1"}], "1 + 1 = 2")]
     write_random_model(
         folder,
-        texts if lessons else ["1 + 1 = 2"],
+        [text for chat, last in chats for text in (chat[-1]["content"], last)],
         vocabulary=VOCABULARY,
         tokenizer_vocabulary=8192,
         hidden=hidden,
@@ -326,7 +330,9 @@ def start(name: str, args: Any, folder: str, batches: Batches) -> Connection:
     return ours
 
 
-def measure(args: Any, folder: str, levels: list[Any]) -> dict[str, Any]:
+def measure(
+    args: Any, folder: str, levels: list[Any], contestants: Sequence[str]
+) -> dict[str, Any]:
     """Seconds of a mean step of each contestant, peak memory, the cache's pass, the switches."""
     samplers: dict[str, Callable[[Any, int], Batches]] = {
         "potstill": potstill_batches,
@@ -334,20 +340,21 @@ def measure(args: Any, folder: str, levels: list[Any]) -> dict[str, Any]:
         "trl_default": lambda examples, seed: trl_batches(examples, seed, False),
     }
     chosen, scale, mean_padded = {}, {}, {}
-    for name in CONTESTANTS:
+    for name in contestants:
         every = [b for level in levels for b in samplers[name](level, 0)]
         mean_padded[name] = sum(map(padded, every)) / len(every)
         chosen[name], scale[name] = choose(every, args.steps)
-    pipes = {name: start(name, args, folder, chosen[name]) for name in CONTESTANTS}
+    pipes = {name: start(name, args, folder, chosen[name]) for name in contestants}
     ready = {name: pipe.recv() for name, pipe in pipes.items()}
-    seconds: dict[str, list[float]] = {name: [] for name in CONTESTANTS}
+    seconds: dict[str, list[float]] = {name: [] for name in contestants}
     for step in range(args.steps + 1):
         for name, pipe in pipes.items():
             pipe.send("go")
             seconds[name].append(pipe.recv())
-        print(step, {k: round(v[-1], 3) for k, v in seconds.items()}, file=sys.stderr, flush=True)
+        told = ", ".join(f"{name} {taken[-1]:.2f} s" for name, taken in seconds.items())
+        print(f"step {step} of {args.steps}: {told}{'' if step else ' (warms up)'}", flush=True)
     memory = {name: pipe.recv() / 1e9 for name, pipe in pipes.items()}
-    for name in CONTESTANTS[1:]:
+    for name in contestants[1:]:
         pipes[name].send(None)
     optimizations = measure_each(pipes["potstill"], args, levels, chosen["potstill"])
     return {
@@ -383,13 +390,8 @@ def report(args: Any, found: dict[str, Any], levels: list[Any], source: str) -> 
     cache_s = found["trunk_s_per_token"] * sum(map(len, distinct))
     grid_s = {name: CELLS * STEPS * s for name, s in step_s.items()}
     grid_s["potstill"] += cache_s
-    cell_s = STEPS * step_s["potstill"] + cache_s / LEVELS
     return {
-        "grid_vs_trl_default": grid_s["trl_default"] / grid_s["potstill"],
-        "grid_vs_trl_tuned": grid_s["trl_tuned"] / grid_s["potstill"],
-        "cell_vs_trl_tuned": STEPS * step_s["trl_tuned"] / cell_s,
-        "memory_vs_trl_tuned": found["peak_memory_gb"]["potstill"]
-        / found["peak_memory_gb"]["trl_tuned"],
+        **beside_trl(found, grid_s, STEPS * step_s["potstill"] + cache_s / LEVELS),
         "grid_hours": {name: s / 3600 for name, s in grid_s.items()},
         "trunk_pass_s": cache_s,
         "slower_without": found.pop("levers"),
@@ -401,25 +403,45 @@ def report(args: Any, found: dict[str, Any], levels: list[Any], source: str) -> 
         "lengths": source,
         "scaling": f"{args.steps} steps of each timed, in turns, scaled to {CELLS} x {STEPS}",
         "machine": platform.processor() or platform.machine(),
-        "versions": {name: version(name) for name in ("torch", "transformers", "peft", "trl")},
+        "versions": {
+            name: version(name)
+            for name in ("torch", "transformers", "peft", *(["trl"] if TRL[0] in step_s else []))
+        },
+    }
+
+
+def beside_trl(found: dict[str, Any], grid_s: dict[str, float], cell_s: float) -> dict[str, float]:
+    """How many times longer TRL takes, and our share of its memory; nothing where it is not."""
+    if TRL[0] not in grid_s:
+        return {}
+    memory = found["peak_memory_gb"]
+    return {
+        "grid_vs_trl_default": grid_s["trl_default"] / grid_s["potstill"],
+        "grid_vs_trl_tuned": grid_s["trl_tuned"] / grid_s["potstill"],
+        "cell_vs_trl_tuned": STEPS * found["step_s"]["trl_tuned"] / cell_s,
+        "memory_vs_trl_tuned": memory["potstill"] / memory["trl_tuned"],
     }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--shape", choices=list(SHAPES), default="0.5B")
+    parser.add_argument("--shape", choices=list(SHAPES), default="0.1B")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
-    parser.add_argument("--steps", type=int, default=6)
-    parser.add_argument("--lever-steps", type=int, default=2)
-    parser.add_argument("--threads", type=int, default=max(1, (os.cpu_count() or 2) - 1))
+    parser.add_argument("--steps", type=at_least_one, default=4)
+    parser.add_argument("--lever-steps", type=at_least_one, default=1)
+    parser.add_argument("--threads", type=at_least_one, default=max(1, (os.cpu_count() or 2) - 1))
     args = parser.parse_args()
-    if find_spec("trl") is None:
-        raise SystemExit("TRL is not installed; run: pip install 'potstill[bench]'.")
+    alone = lacks("trl", "pip install 'potstill[bench]'", "Potstill is timed alone")
     with tempfile.TemporaryDirectory() as scratch:
         levels, source = make_levels(Path(scratch) / "model", args.shape, args.precision)
-        found = measure(args, str(Path(scratch) / "model"), levels)
+        contestants = ("potstill",) if alone else ("potstill", *TRL)
+        found = measure(args, str(Path(scratch) / "model"), levels, contestants)
     print(json.dumps(report(args, found, levels, source), indent=1))
+    tell_sample(
+        f"{args.steps} of {STEPS * CELLS:,} steps, {args.lever_steps} for each part of "
+        f"slower_without, of the {args.shape} shape; {source}"
+    )
 
 
 if __name__ == "__main__":

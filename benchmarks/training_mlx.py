@@ -5,7 +5,8 @@
 One model of random weights under 5M parameters, the paper's recipe (LoRA rank 8 on all layers,
 batch 4, loss on the completion only), the lengths of the recorded lessons where POTSTILL_DATA is
 set and lognormal ones elsewhere. Both take turns of N steps; the first step of each turn is not
-timed. Counted are real tokens a second: tokens of examples, not of padding.
+timed. Counted are real tokens a second: tokens of examples, not of padding. Without MLX and mlx-lm
+(``pip install 'potstill[mlx]'``) there is nothing to measure.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from circumstances import at_least_one, lacks, real_data, tell_sample
 from potstill.training.batches import BatchStream
 from potstill.training.examples import EncodedExample
 from potstill.training.opening import open_trainee
@@ -35,10 +37,10 @@ SEED = 0
 
 def chats() -> list[list[dict[str, str]]]:
     """Chats of real lengths: the paper's own training file, or words drawn at random."""
-    folder = Path(os.environ.get("POTSTILL_DATA", "")) / "recorded"
-    path = folder / "distilled_train.jsonl"
-    if path.is_file():
-        return [json.loads(line)["messages"] for line in path.read_text("utf-8").splitlines()]
+    data = real_data("recorded/distilled_train.jsonl")
+    if data:
+        lines = (data / "recorded" / "distilled_train.jsonl").read_text("utf-8").splitlines()
+        return [json.loads(line)["messages"] for line in lines]
     rng = np.random.default_rng(SEED)
     lengths = rng.lognormal(4.8, 0.6, size=(500, 2)).astype(int) + 5
     words = [f"word{n}" for n in range(500)]
@@ -131,11 +133,13 @@ class Theirs:
 
 
 def main() -> None:
-    """Print the turns and, last, one line of JSON."""
+    """Print the turns, one line of JSON, and what was sampled."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--steps", type=int, default=6)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--steps", type=at_least_one, default=6)
+    parser.add_argument("--rounds", type=at_least_one, default=3)
     options = parser.parse_args()
+    if lacks("mlx_lm", "pip install 'potstill[mlx]'", "nothing was measured"):
+        return
     data = chats()
     with tempfile.TemporaryDirectory() as room:
         texts = [turn["content"] for chat in data for turn in chat]
@@ -158,7 +162,8 @@ def main() -> None:
                 real, padded, seconds = contestant.turn(options.steps)  # type: ignore[attr-defined]
                 rates[name].append(real / seconds)
                 padding[name] = 1 - real / padded
-                print(f"{name}: {real / seconds:,.0f} real tokens/s, {padding[name]:.0%} padding")
+                told = f"{real / seconds:,.0f} real tokens/s, {padding[name]:.0%} padding"
+                print(f"{name}: {told}", flush=True)
     found = {
         "mlx_vs_mlx_lm": round(float(np.mean(rates["ours"]) / np.mean(rates["mlx-lm"])), 2),
         "real_tokens_per_s": {k: [round(x) for x in v] for k, v in rates.items()},
@@ -166,6 +171,8 @@ def main() -> None:
         "versions": {name: version(name) for name in ("mlx", "mlx-lm")},
     }
     print(json.dumps(found))
+    source = "recorded lessons" if os.environ.get("POTSTILL_DATA") else "lognormal lengths"
+    tell_sample(f"{options.rounds} turns of {options.steps} steps each; {source}")
 
 
 def encoded(folder: Path, data: list[list[dict[str, str]]]) -> list[EncodedExample]:

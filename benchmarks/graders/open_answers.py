@@ -18,8 +18,6 @@ from graders.rivals import find_rivals, run
 from potstill.grading import GradingPool, infer_kind
 from potstill.records import Finish, Outcome, Problem, Response, TextGold
 
-LIMIT_S = 60.0  # for each of the others
-
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -85,9 +83,8 @@ def errors(rows: Sequence[Row], accepted: Sequence[bool], apart: bool) -> Errors
     return Errors(right.count(False), len(right), sum(wrong), len(wrong))
 
 
-def report(data: Path, workers: int, lighteval: str) -> None:
+def report(rows: Sequence[Row], workers: int, lighteval: str, limit_s: float) -> None:
     """Print a line for every grader: its errors on the clear rows, those on the rest, its time."""
-    rows = read_rows(data)
     print(f"\nreal answers ruled on by reading: {len(rows)}, {sum(r.apart for r in rows)} apart")
     print(f"{'':30}{'refused wrongly':>18}{'accepted wrongly':>18}{'apart':>12}{'seconds':>9}")
     _line("potstill", rows, accepted_by_us(rows, workers), "")
@@ -96,7 +93,7 @@ def report(data: Path, workers: int, lighteval: str) -> None:
         if rival.accepts is None:
             print(f"{rival.name:30}absent: {rival.absent}")
             continue
-        said = run(rival, pairs, LIMIT_S)
+        said = run(rival, pairs, limit_s)
         _line(rival.name, rows, said.accepted, f"{said.seconds:.1f}")
 
 
@@ -108,4 +105,4 @@ def _line(name: str, rows: Sequence[Row], accepted: Sequence[bool], seconds: str
     print(f"{name:30}{refused:>18}{taken:>18}{apart:>12}{seconds:>9}{part}")
     short = "".join(c if c.isalnum() else "_" for c in name.casefold()).strip("_")
     print(f"figure open_refused_{short} {clear.refused}")
-    print(f"figure open_accepted_{short} {clear.accepted}")
+    print(f"figure open_accepted_{short} {clear.accepted}", flush=True)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 Pair = tuple[str, str]
 Accepts = Callable[[Sequence[Pair]], list[bool]]
-CHUNK = 400
+CHUNK = 100
 
 _LIGHTEVAL = """
 import json, logging, sys
