@@ -1,4 +1,4 @@
-"""The two pages of reference, made from the code when mkdocs builds the site (a hook of it)."""
+"""The two pages of reference, made from the code; run this file to write them anew."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-__all__ = ["commands_page", "on_files", "study_page"]
+__all__ = ["FOLDER", "commands_page", "pages", "study_page"]
 
 _BOUNDS = {
     Ge: ("ge", "≥ {}"),
@@ -32,13 +32,12 @@ _PLUGINS = {
 }
 
 
-def on_files(files: Any, config: Any) -> Any:
-    """Return the site's files with the generated ones among them (a hook of mkdocs)."""
-    from mkdocs.structure.files import File
+FOLDER = Path(__file__).parent / "reference"
 
-    for name, text in (("study", study_page()), ("commands", commands_page())):
-        files.append(File.generated(config, f"reference/{name}.md", content=text))
-    return files
+
+def pages() -> dict[str, str]:
+    """Return the text of each page by its name in ``docs/reference``."""
+    return {"study.md": study_page(), "commands.md": commands_page()}
 
 
 def study_page() -> str:
@@ -230,3 +229,9 @@ def _markdown(text: str) -> str:
     """Return a docstring's or description's reStructuredText as Markdown."""
     text = re.sub(r":\w+:`~?([\w.]+)`", r"`\1`", text)
     return text.replace("``", "`")
+
+
+if __name__ == "__main__":
+    FOLDER.mkdir(exist_ok=True)
+    for name, text in pages().items():
+        (FOLDER / name).write_text(text.rstrip() + "\n", encoding="utf-8")

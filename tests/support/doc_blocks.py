@@ -75,4 +75,4 @@ def words_of(command: str) -> list[str]:
 
 def pages() -> list[Path]:
     """List every page of the documentation that is written by hand."""
-    return sorted(DOCS.rglob("*.md"))
+    return sorted(p for p in DOCS.rglob("*.md") if p.parent.name != "reference")
