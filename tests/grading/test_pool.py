@@ -129,15 +129,21 @@ def test_an_answer_that_three_workers_die_at_is_given_up() -> None:
         given_up = threading.Event()
 
         def kill_each() -> None:
-            while not given_up.wait(1.0):
-                kill_worker()
+            while not given_up.wait(0.2):
+                for child in workers_now():
+                    # one that still starts, on a busy machine, has not died of the answer
+                    with suppress(psutil.Error):
+                        if child.cpu_times().user > 1.5:
+                            child.kill()
 
         killer = threading.Thread(target=kill_each)
         pool.start()
         killer.start()
-        hit = pool.equal("\\frac{1}{3}", ENDLESS, "fraction")
-        given_up.set()
-        killer.join()
+        try:
+            hit = pool.equal("\\frac{1}{3}", ENDLESS, "fraction")
+        finally:
+            given_up.set()
+            killer.join()
         assert "died" in hit.why
         assert pool.killed == 3
         assert pool.equal("\\frac{1}{2}", "4/8").opinion is Opinion.EQUAL
