@@ -204,7 +204,7 @@ def measure(folder: Path, count: int) -> dict[str, tuple[float, float]]:
 def main() -> None:
     """Nothing; prints a row for every size, one line of JSON, and what was left out."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--problems", type=at_least_one, nargs="+", default=[1_000, 10_000])
+    parser.add_argument("--problems", type=at_least_one, nargs="+", default=[1_000, 5_000])
     parser.add_argument("--folder", type=Path, help="where there is room (10 GB for 10^6)")
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
     args = parser.parse_args()

@@ -195,7 +195,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--workers", type=at_least_one, nargs="+", default=[1, 2, 4])
     parser.add_argument("--rounds", type=at_least_one, default=1)
     parser.add_argument("--problems", type=at_least_one, default=500)
-    parser.add_argument("--cells", type=at_least_one, default=4)
+    parser.add_argument("--cells", type=at_least_one, default=2)
     parser.add_argument("--iterations", type=at_least_one, default=10)
     parser.add_argument("--graded", type=at_least_one, default=5_000)
     parser.add_argument("--audited", type=at_least_one, default=20_000)

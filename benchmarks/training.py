@@ -428,7 +428,7 @@ def main() -> None:
     parser.add_argument("--shape", choices=list(SHAPES), default="0.1B")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
-    parser.add_argument("--steps", type=at_least_one, default=4)
+    parser.add_argument("--steps", type=at_least_one, default=3)
     parser.add_argument("--lever-steps", type=at_least_one, default=1)
     parser.add_argument("--threads", type=at_least_one, default=max(1, (os.cpu_count() or 2) - 1))
     args = parser.parse_args()

@@ -1,6 +1,6 @@
 """A student on MLX: our trainee beside mlx-lm's own trainer, side by side in one run.
 
-    python benchmarks/training_mlx.py [--steps N] [--rounds N]
+    python benchmarks/training_mlx.py [--steps N] [--rounds N] [--median WORDS]
 
 One model of random weights under 5M parameters, the paper's recipe (LoRA rank 8 on all layers,
 batch 4, loss on the completion only), the lengths of the recorded lessons where POTSTILL_DATA is
@@ -35,14 +35,14 @@ RECIPE = Recipe.preset("paper", layers="all")
 SEED = 0
 
 
-def chats() -> list[list[dict[str, str]]]:
+def chats(median: float) -> list[list[dict[str, str]]]:
     """Chats of real lengths: the paper's own training file, or words drawn at random."""
     data = real_data("recorded/distilled_train.jsonl")
     if data:
         lines = (data / "recorded" / "distilled_train.jsonl").read_text("utf-8").splitlines()
         return [json.loads(line)["messages"] for line in lines]
     rng = np.random.default_rng(SEED)
-    lengths = rng.lognormal(4.8, 0.6, size=(500, 2)).astype(int) + 5
+    lengths = rng.lognormal(np.log(median), 0.6, size=(500, 2)).astype(int) + 5
     words = [f"word{n}" for n in range(500)]
     return [
         [
@@ -135,12 +135,13 @@ class Theirs:
 def main() -> None:
     """Print the turns, one line of JSON, and what was sampled."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--steps", type=at_least_one, default=6)
-    parser.add_argument("--rounds", type=at_least_one, default=3)
+    parser.add_argument("--steps", type=at_least_one, default=2)
+    parser.add_argument("--rounds", type=at_least_one, default=2)
+    parser.add_argument("--median", type=float, default=120, help="words of a made-up lesson")
     options = parser.parse_args()
     if lacks("mlx_lm", "pip install 'potstill[mlx]'", "nothing was measured"):
         return
-    data = chats()
+    data = chats(options.median)
     with tempfile.TemporaryDirectory() as room:
         texts = [turn["content"] for chat in data for turn in chat]
         folder = write_random_model(

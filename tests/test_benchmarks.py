@@ -84,7 +84,7 @@ SMALLEST: dict[str, tuple[str, tuple[str, ...]]] = {
         ),
     ),
     "training_mlx": (
-        "--steps 1 --rounds 1",
+        "--steps 1 --rounds 1 --median 5",
         (r'"mlx_vs_mlx_lm": \d+\.\d+', "sampled: 1 turns of 1 steps each; lognormal lengths"),
     ),
 }
