@@ -58,7 +58,9 @@ _JUDGE_PROMPT_TOKENS = 250
 FEWEST_MEASURED = 20
 """From so many replies of a stage on, tokens are as measured and no longer assumed."""
 
-_THINKS = re.compile(r"reason|think|(?:^|[/_-])(?:r1|qwq|o[1345]|gpt-[5-9]|magistral)\b", re.IGNORECASE)
+_THINKS = re.compile(
+    r"reason|think|(?:^|[/_-])(?:r1|qwq|o[1345]|gpt-[5-9]|magistral)\b", re.IGNORECASE
+)
 _OFF = ("disabled", "none", "off", False)
 
 

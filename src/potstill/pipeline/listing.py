@@ -14,7 +14,6 @@ from potstill.lessons.ladder import count_words
 from potstill.lessons.recorded import RecordedTally, read_recorded
 from potstill.pipeline.intake import problems_of_file, problems_of_study
 from potstill.pipeline.plan import splits_of
-from potstill.pipeline.preflight import refuse_unknown_kinds
 from potstill.problems import Columns, describe, guess_source
 from potstill.records import ExclusionReason, Split
 from potstill.study.schema import Study, load_study
@@ -80,7 +79,6 @@ def _recorded(study: Study, imported: Imported) -> str:
 def _print(imported: Imported, console: Console, only_aside: bool) -> None:
     from rich.table import Table
 
-    refuse_unknown_kinds(imported.problems)
     rows = [row for row in describe(imported) if row.reason or not only_aside]
     table = Table(box=None, pad_edge=False, expand=True)
     table.add_column("id", overflow="ellipsis", no_wrap=True, ratio=2)

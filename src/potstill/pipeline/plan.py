@@ -150,7 +150,7 @@ def print_plan(
     if base_out_of_reach(study):
         warnings = (f"The base {study.student.base} was not looked at: the hub does not answer.",)
     else:
-        warnings = check_base_of(study, imported.problems)
+        warnings = check_base_of(study, imported.problems, on=on)
     splits, calls = planned_calls(study, imported)
     reasons = Counter(item.reason.value for item in imported.excluded)
     console.print(

@@ -84,7 +84,7 @@ def check_problems(study: Study, problems: Sequence[Problem]) -> None:
 def check_before_asking(context: Context, problems: Sequence[Problem]) -> None:
     """Raise StudyError for what would make all that is about to be bought useless."""
     check_problems(context.study, problems)
-    for warning in check_base_of(context.study, problems, base_at=context.base_at):
+    for warning in check_base_of(context.study, problems, base_at=context.base_at, on=context.on):
         context.progress.note(warning)
 
 
@@ -97,26 +97,27 @@ def base_out_of_reach(study: Study) -> bool:
 
 
 def check_base_of(
-    study: Study, problems: Sequence[Problem], *, base_at: str = ""
+    study: Study, problems: Sequence[Problem], *, base_at: str = "", on: str = ""
 ) -> tuple[str, ...]:
     """Return what had better be known of a study's base. Raises StudyError for what stands in its
     way.
 
-    Nothing of its weights is read. ``base_at`` is where it is now, if not where the study has it.
+    Nothing of its weights is read. ``base_at`` is where it is now, if not where the study has it;
+    ``on`` the cluster whose workers will open it, with devices and packages of their own.
     """
     from potstill.training.preflight import check_base
 
-    return check_base(_wanted(study, problems, base_at))
+    return check_base(_wanted(study, problems, base_at, on))
 
 
 def base_findings(study: Study) -> BaseFindings:
     """Return all that stands in the way of a study's base, and all that is worth a warning."""
     from potstill.training.preflight import look_at_base
 
-    return look_at_base(_wanted(study, (), ""))
+    return look_at_base(_wanted(study, (), "", ""))
 
 
-def _wanted(study: Study, problems: Sequence[Problem], base_at: str) -> WantedBase:
+def _wanted(study: Study, problems: Sequence[Problem], base_at: str, on: str) -> WantedBase:
     from potstill.training.preflight import WantedBase
 
     student, evaluation = study.student, study.evaluation
@@ -132,6 +133,7 @@ def _wanted(study: Study, problems: Sequence[Problem], base_at: str) -> WantedBa
         answer_tokens=evaluation.max_tokens,
         problems=[problem.text for problem in problems[:_LOOKED_AT]],
         trackers=study.training_log,
+        elsewhere=bool(on),
     )
 
 
