@@ -6,13 +6,12 @@ A study that passes may still fail, but not for what stands in its file or on th
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from potstill.errors import InputError, StudyError
-from potstill.grading.plugins import check_kind
 from potstill.pipeline.agents import key_there, options_of
 from potstill.pipeline.context import base_path_of
 from potstill.plugins import SOLVERS, load_plugin, nearest
@@ -34,7 +33,6 @@ __all__ = [
     "check_keys",
     "check_problems",
     "check_study",
-    "refuse_unknown_kinds",
 ]
 
 _HIGHEST_LEARNING_RATE = 0.1
@@ -68,11 +66,10 @@ def check_study(study: Study, *, on: str = "") -> None:
 
 
 def check_problems(study: Study, problems: Sequence[Problem]) -> None:
-    """Raise StudyError for a kind that nobody grades, and where an agent cannot answer these.
+    """Raise StudyError where an agent says that it cannot answer these problems.
 
     A solver's module may say so in ``unsuited(options, problems)``, which returns why, "" for none.
     """
-    refuse_unknown_kinds(problems)
     for role, agent in study.agents().items():
         module = load_plugin(SOLVERS, agent.solver)
         if hasattr(module, "unsuited"):
@@ -135,19 +132,6 @@ def _wanted(study: Study, problems: Sequence[Problem], base_at: str, on: str) ->
         trackers=study.training_log,
         elsewhere=bool(on),
     )
-
-
-def refuse_unknown_kinds(problems: Iterable[Problem]) -> None:
-    """Raise InputError, naming the problem, for an answer kind that nobody grades."""
-    known: set[str] = set()
-    for problem in problems:
-        if problem.kind in known:
-            continue
-        try:
-            check_kind(problem.kind)
-        except InputError as exc:
-            raise InputError(f"{problem.id}: {exc}") from exc
-        known.add(problem.kind)
 
 
 def check_keys(study: Study, role: str, ledger: Ledger) -> None:
