@@ -47,7 +47,7 @@ def test_an_unfinished_study_is_shown_as_far_as_it_goes(
     before = sorted(p.name for p in study.rglob("*") if "-" not in p.name)
     code, out, _ = run_cli(capsys, monkeypatch, "inspect", study)
     assert code == 0
-    assert "71 of 71 problems; 1 more set aside" in " ".join(out.split())
+    assert "71 of 71 problems; 1 more excluded" in " ".join(out.split())
     assert "So far: 2 of 2 students are not trained yet" in " ".join(out.split())
     assert max(map(len, out.splitlines())) <= 80
     after = sorted(p.name for p in study.rglob("*") if "-" not in p.name)

@@ -26,7 +26,9 @@ def problems(
     file: Annotated[
         Path, typer.Argument(help="A study file, a data file or a folder of problems.")
     ],
-    aside: Annotated[bool, typer.Option("--aside", help="Only those set aside.")] = False,
+    aside: Annotated[
+        bool, typer.Option("--excluded", "--aside", help="Only those excluded.")
+    ] = False,
     text: TextColumn = "",
     key: KeyColumn = "",
     solution: SolutionColumn = "",
@@ -35,7 +37,7 @@ def problems(
     sheet: SheetName = "",
     decimal: DecimalSign = "",
 ) -> None:
-    """Show every problem, its inferred answer kind, and why any is set aside. Asks no model."""
+    """Show every problem, its inferred answer kind, and why any is excluded. Asks no model."""
     from potstill.pipeline.listing import print_problems
     from potstill.problems import Columns
 

@@ -52,7 +52,7 @@ def print_problems(found: StudyDirectory, wanted: ProblemFilter, console: Consol
     console.print(table)
     console.print(
         f"{listed:,} of {len(found.made.problems):,} problems; "
-        f"{len(found.made.excluded):,} more set aside. "
+        f"{len(found.made.excluded):,} more excluded. "
         "Numbers are words; ! marks a lesson that a gate keeps from training.",
         highlight=False,
     )
@@ -66,7 +66,7 @@ def print_gates(found: StudyDirectory, wanted: ProblemFilter, console: Console) 
     rows = found.gates()
     totals = gate_totals(rows, found.made.taught.responses, found.made.lessons)
     table = _table(
-        ("level", "gate", "set aside", "noted only", "of"), right=("set aside", "noted only", "of")
+        ("level", "gate", "excluded", "noted only", "of"), right=("excluded", "noted only", "of")
     )
     for total in totals:
         if wanted.level in ("", total.level) and wanted.flag in ("", total.gate):
@@ -92,7 +92,7 @@ def print_problem(found: StudyDirectory, problem_id: str, level: str, console: C
     problems = {p.id: p for p in found.made.problems}
     if problem_id in excluded:
         item = excluded[problem_id]
-        _section(console, problem_id, [("set aside", f"{item.reason.value} {item.detail}".strip())])
+        _section(console, problem_id, [("excluded", f"{item.reason.value} {item.detail}".strip())])
         _body(console, item.text)
         return
     if problem_id not in problems:
@@ -144,7 +144,7 @@ def _print_replies(found: StudyDirectory, problem: Problem, console: Console) ->
 
 def _print_lesson(lesson: Lesson, gates: Sequence[GateRow], console: Console) -> None:
     flags = [
-        ("set aside" if row.excludes else "noted", ": ".join(filter(None, (row.gate, row.detail))))
+        ("excluded" if row.excludes else "noted", ": ".join(filter(None, (row.gate, row.detail))))
         for row in gates
     ]
     made = f"{lesson.made_by}{', second try' if lesson.attempt else ''}"

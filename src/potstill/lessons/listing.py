@@ -1,4 +1,4 @@
-"""What every gate saw, text by text: all that was set aside between reply and lesson, and why."""
+"""What every gate saw, text by text: all that was excluded between reply and lesson, and why."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class GateRow:
 
 @dataclass(frozen=True, slots=True)
 class GateTotal:
-    """How many of a level's ``texts`` a gate set aside, and on how many it only advised."""
+    """How many of a level's ``texts`` a gate excluded, and on how many it only advised."""
 
     level: str
     gate: str

@@ -196,7 +196,7 @@ def _keep_texts(
             place = finder.by_text.get(text_key(normalise(name)))
         for level, source in sorted(file.levels.items()):
             if place is None:
-                why = "no problem of the study has this id or text (it may have been set aside)"
+                why = "no problem of the study has this id or text (it may have been excluded)"
                 yield Unmatched(where, level.value, name, why)
                 continue
             is_chat = source == "messages"

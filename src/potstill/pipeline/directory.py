@@ -126,7 +126,7 @@ class StudyDirectory:
 
     @property
     def excluded(self) -> Sequence[Excluded] | None:
-        """The problems that were set aside, each with its reason."""
+        """The problems that were excluded, each with its reason."""
         return self.made.excluded if "problems" in self.finished else None
 
     @property

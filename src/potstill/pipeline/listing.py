@@ -33,7 +33,7 @@ _MOST_UNREAD = 20
 def print_problems(
     file: Path, console: Console, *, only_aside: bool, columns: Columns | None = None
 ) -> None:
-    """Print every problem of a study file or a data file, and those set aside.
+    """Print every problem of a study file or a data file, and those excluded.
 
     ``columns`` name what is not to be guessed of a data file. Raises InputError where they are
     given for a study file, which names its own.
@@ -89,7 +89,7 @@ def _print(imported: Imported, console: Console, only_aside: bool) -> None:
         text = " ".join(row.text.split())
         if row.reason:
             why = row.reason + (f": {row.detail}" if row.detail else "")
-            table.add_row(_plain(row.id), "set aside", _plain(row.key), _plain(why), style="yellow")
+            table.add_row(_plain(row.id), "excluded", _plain(row.key), _plain(why), style="yellow")
         else:
             table.add_row(_plain(row.id), _plain(row.kind), _plain(row.key), _plain(text))
     console.print(table)
@@ -107,7 +107,7 @@ def _print(imported: Imported, console: Console, only_aside: bool) -> None:
     kinds = Counter(row.kind for row in describe(imported) if not row.reason)
     reasons = Counter(item.reason.value for item in imported.excluded)
     console.print(f"\n{len(imported.problems):,} problems by kind: {literal(_listed(kinds))}")
-    console.print(f"{len(imported.excluded):,} set aside: {_listed(reasons) or 'none'}")
+    console.print(f"{len(imported.excluded):,} excluded: {_listed(reasons) or 'none'}")
 
 
 def _literal(text: str) -> str:

@@ -156,7 +156,7 @@ def print_plan(
     console.print(
         f"{study.name}: {len(imported.problems):,} problems: "
         + ", ".join(f"{count:,} {split}" for split, count in splits.items())
-        + f"; {len(imported.excluded):,} set aside"
+        + f"; {len(imported.excluded):,} excluded"
         + (f" ({', '.join(f'{n} {why}' for why, n in reasons.items())})" if reasons else "")
     )
     for note in imported.notes:

@@ -78,7 +78,7 @@ UNSOLVED = Solved((), "")
 
 
 def bring_in(context: Context) -> tuple[Sequence[Problem], Sequence[Excluded]]:
-    """Return every problem of every source: those that may be asked, and those set aside."""
+    """Return every problem of every source: those that may be asked, and those excluded."""
     cell = problems_cell(context.study)
     tables = {"problems": Problem, "set_aside": Excluded}
 

@@ -241,7 +241,7 @@ def _train(
             if trained.too_long:
                 context.progress.note(
                     f"{job.cell}: {len(trained.too_long)} examples longer than "
-                    f"{job.recipe.max_sequence_tokens} tokens were set aside"
+                    f"{job.recipe.max_sequence_tokens} tokens were excluded"
                 )
 
 

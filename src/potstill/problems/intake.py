@@ -55,7 +55,7 @@ class SourceConfig:
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """Every problem that was brought in: those that may be asked, and those set aside, and why.
+    """Every problem that was brought in: those that may be asked, and those excluded, and why.
 
     ``notes`` say aloud what was mended or guessed on the way.
     """
@@ -85,7 +85,7 @@ def load_problems(
     infer: Callable[[str, str], str],
     keys: KeyReading | None = None,
 ) -> Imported:
-    """Return the problems of all sources, and those set aside with the reason for each.
+    """Return the problems of all sources, and those excluded with the reason for each.
 
     As :func:`read_problems`, in memory.
     """
@@ -105,7 +105,7 @@ def read_problems(
     keys: KeyReading | None = None,
     say: Callable[[str], None] | None = None,
 ) -> Iterator[Problem | Excluded]:
-    """Yield every problem of all sources, and those set aside with the reason for each.
+    """Yield every problem of all sources, and those excluded with the reason for each.
 
     ``infer`` names the kind of an answer from key and text (``potstill.grading.infer_kind``),
     ``keys`` reads each key as the grader will; without it none is found unreadable. ``say`` is told
@@ -256,7 +256,7 @@ class _Seen:
 
 
 def describe(imported: Imported) -> tuple[ProblemRow, ...]:
-    """Return one row for every problem, kept or set aside, for people to look over before a run."""
+    """Return one row for every problem, kept or excluded, for people to look over before a run."""
     kept = [
         ProblemRow(p.id, p.source, p.kind, p.gold_text, "", "", p.text, p.groups)
         for p in imported.problems

@@ -18,7 +18,7 @@ __all__ = ["KeyReading", "ProblemSource", "RawProblem", "SourceLike", "SourceOpt
 
 @dataclass(frozen=True, slots=True)
 class RawProblem:
-    """One problem as its source has it: nothing checked, nothing set aside yet.
+    """One problem as its source has it: nothing checked, nothing excluded yet.
 
     ``key`` is the answer as printed, "" where there is none; ``gold`` replaces it where the key is
     not plain text. ``kind`` is the answer kind where the source knows it. ``solution`` is a worked

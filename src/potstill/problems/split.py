@@ -186,7 +186,7 @@ def _keep_some_validation(
 def _refuse_empty_splits(splits: Mapping[str, Split], options: SplitOptions) -> None:
     counts = Counter(splits.values())
     if not splits:
-        raise StudyError("split: there are no problems to divide; every one was set aside.")
+        raise StudyError("split: there are no problems to divide; every one was excluded.")
     if not counts[Split.TRAIN]:
         raise StudyError(
             f"split: by: {options.by} leaves none of {len(splits)} problems to train on; "

@@ -159,7 +159,7 @@ class Report:
     grader: Grader | None
     overlap: Annotated[list[OverlapPair], _said("held-out problems that repeat a training one")]
     near_duplicates: NearDuplicateScores
-    gates: Annotated[list[GateTotal], _said("what each gate set aside, by level")]
+    gates: Annotated[list[GateTotal], _said("what each gate excluded, by level")]
     conditions: Annotated[list[Condition], _said("every condition that a score was taken under")]
     versions: Annotated[dict[str, str], _said("the same as reproduction.versions")]
     reproduction: Reproduction

@@ -32,7 +32,7 @@ class EncodedExample:
 
 @dataclass(frozen=True, slots=True)
 class EncodedSet:
-    """Encoded examples, and the ids of those set aside because they are too long."""
+    """Encoded examples, and the ids of those excluded because they are too long."""
 
     examples: tuple[EncodedExample, ...]
     too_long: tuple[str, ...]
@@ -41,7 +41,7 @@ class EncodedSet:
 def encode_examples(
     tokenizer: Any, examples: Iterable[Example], max_sequence_tokens: int
 ) -> EncodedSet:
-    """Return the examples as token ids, those longer than ``max_sequence_tokens`` set aside.
+    """Return the examples as token ids, those longer than ``max_sequence_tokens`` excluded.
 
     A completion ends with the tokenizer's end-of-sequence token, so that a student learns to stop.
     """

@@ -325,7 +325,7 @@ def encode_sets(
     valid: Sequence[Example],
     recipe: Recipe,
 ) -> tuple[EncodedSet, EncodedSet]:
-    """Return both sets as token ids, what is too long set aside; InputError where nothing is
+    """Return both sets as token ids, what is too long excluded; InputError where nothing is
     left.
     """
     return (

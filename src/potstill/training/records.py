@@ -57,7 +57,7 @@ class StepReport:
 
 @dataclass(frozen=True, slots=True)
 class TrainedCell:
-    """A student, how its losses went, and what was set aside.
+    """A student, how its losses went, and what was excluded.
 
     ``tokens`` are those trained on, without padding; ``padding`` is the padded share of all that
     was computed.

@@ -1,4 +1,4 @@
-"""The card of an exported corpus: where it comes from, what was set aside, what it cost."""
+"""The card of an exported corpus: where it comes from, what was excluded, what it cost."""
 
 from __future__ import annotations
 
