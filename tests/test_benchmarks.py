@@ -24,7 +24,7 @@ SMALLEST: dict[str, tuple[str, tuple[str, ...]]] = {
             r"figure answering_vs_one_by_one_tiny \d+\.\d\d\n",
             r"figure answering_vs_generate \d+\.\d\d\n",
             r'"same_answers_as_generate": 4,',
-            r"sampled: answers: 4 of pocket, 4 of tiny;",
+            r"sampled: answers: 4 of pocket, 4 of tiny[,;]",
         ),
     ),
     "coverage": (
