@@ -27,7 +27,7 @@ from potstill.pocket import (
 )
 from potstill.pocket.problems import stream
 
-DIGEST = "d193c84320c8e0b1b5bab1e91ae4ba7e42d14c8937f012a18be4a54a10aec845"
+DIGEST = "4e2405cdb65845d2ee0db73d636d10d6cb25c7da3151a40187de04a679de4866"
 _DIGEST_PROGRAM = """
 import hashlib
 from potstill.pocket import LEVELS, generate, render

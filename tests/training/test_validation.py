@@ -30,7 +30,7 @@ PROBLEMS = [
 ]
 SAMPLING = Sampling(max_tokens=12)
 RECIPE = Recipe.preset(
-    "pocket", iterations=8, validate_every=1, warmup_steps=2, layers=2, threads=1
+    "pocket", iterations=20, validate_every=1, warmup_steps=2, layers=2, threads=1
 )
 
 
@@ -38,9 +38,8 @@ def asked(problem: Problem) -> tuple[Message, ...]:
     return (Message("user", problem.text),)
 
 
-# The student learns to say seven; the validation texts say otherwise, so their loss only grows.
+# The student learns to say seven; the validation texts are what the base says, so their loss grows.
 TRAIN = [Example(p.id, asked(p), "\\boxed{7}") for p in PROBLEMS[:4]]
-VALID = [Example(p.id, asked(p), "\\boxed{1}") for p in PROBLEMS[4:]]
 VALIDATION = Validation(tuple(ValidationQuestion(p, asked(p)) for p in PROBLEMS[4:]), SAMPLING)
 
 
@@ -55,12 +54,21 @@ def base(request: pytest.FixtureRequest) -> Any:
     return load_mlx_base(STUDENT_PATH)
 
 
+def own_answers(base: Any, ledger_file: Path) -> list[Example]:
+    asks = (Ask(p.id, asked(p), Sampling(max_tokens=80)) for p in PROBLEMS[4:])
+    with Ledger.open(ledger_file) as ledger:
+        said = list(LocalSolver(base, None, ledger, solver_id="base").complete(asks, "answer"))
+    texts = {x.tag: x.text for x in said if isinstance(x, Completion)}
+    return [Example(p.id, asked(p), texts[p.id]) for p in PROBLEMS[4:]]
+
+
 def train(
     base: Any, out: Path, select_by: str, validation: Validation | None = VALIDATION
 ) -> TrainedCell:
     recipe = RECIPE.model_copy(update={"select_by": select_by})
+    valid = own_answers(base, out.with_suffix(".sqlite"))
     return train_cell(
-        base, GridCell("R1", 0), TRAIN, VALID, recipe, out, data_hash="", validation=validation
+        base, GridCell("R1", 0), TRAIN, valid, recipe, out, data_hash="", validation=validation
     )
 
 
@@ -79,7 +87,7 @@ def test_the_checkpoint_is_the_one_that_answers_most_rightly(base: Any, tmp_path
     by_loss = train(base, tmp_path / "by-loss", "loss", None)
     chosen = train(base, tmp_path / "by-accuracy", "accuracy")
     points = [p for p in chosen.history if p.step and p.validation_right is not None]
-    assert len(points) == 8
+    assert len(points) == 20
     best = max(points, key=lambda p: (p.validation_right, -p.validation_loss))
     assert chosen.student.chosen_step == best.step > by_loss.student.chosen_step
     assert f"problems right ({best.validation_right} of 4" in chosen.student.chosen_why

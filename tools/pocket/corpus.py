@@ -13,11 +13,12 @@ from fractions import Fraction
 
 from potstill.pocket.problems import PocketProblem, stream
 from potstill.pocket.render import LEVELS, render, render_terse, textbook
-from potstill.pocket.steps import show, substeps
+from potstill.pocket.steps import PocketStep, equation, show, substeps, values
 
 __all__ = ["Sample", "samples", "tokenizer_texts"]
 
-CHAT_SHARE, TEXTBOOK_SHARE = 0.45, 0.25  # measured recipe, docs/log.md 2026-11-21
+CHAT_SHARE, TEXTBOOK_SHARE = 0.35, 0.4  # measured recipe, docs/log.md 2026-11-28
+_WORKINGS_SHARE = 0.6  # of the documents
 _INSTRUCTED_SHARE = 0.1
 _INSTRUCTIONS = (
     "Please put your final answer within \\boxed{}.",
@@ -70,7 +71,41 @@ def _fact(rng: random.Random) -> str:
     return f"{a} / {b} = {show(Fraction(a, b))}"
 
 
+def _operation(rng: random.Random) -> tuple[str, int, int]:
+    """Return an operation that is worked out in sub-steps, for most of its numbers."""
+    op = rng.choice(("+", "-", "x", "x", "x", "/", "/", "mod", "over"))
+    if op in "+-":
+        top = rng.choice((299, 499, 999))
+        a, b = rng.randint(12, top), rng.randint(12, top)
+        return (op, a, b) if op == "+" else (op, max(a, b) + 1, min(a, b))
+    if op == "x":
+        a = rng.randint(2, 9) if rng.random() < 0.85 else rng.randint(11, 29)
+        return op, a, rng.randint(11, 99 if a > 9 or rng.random() < 0.6 else 399)
+    if op == "/":
+        b = rng.randint(2, 9) if rng.random() < 0.85 else rng.randint(11, 29)
+        return op, b * rng.randint(11, 149 if b < 10 else 39), b
+    if op == "mod":
+        return op, rng.randint(12, 499), rng.randint(3, 9)
+    a = rng.randint(2, 30)
+    return op, a, a + rng.randint(2, 30)
+
+
+def _working(rng: random.Random) -> str:
+    op, a, b = _operation(rng)
+    step = (PocketStep(op, a, b, ""),)
+    left, right = equation(step, values(step), 0)
+    inner = ", ".join(substeps(op, Fraction(a), Fraction(b)))
+    if not inner:
+        return f"{left} = {right}"
+    if rng.random() < 0.3:
+        return f"{inner}, {left} = {right}"
+    return f"{left}. Here {inner}, so {left} = {right}"
+
+
 def _document(rng: random.Random) -> Sample:
+    if rng.random() < _WORKINGS_SHARE:
+        workings = [_working(rng) for _ in range(rng.randint(1, 3))]
+        return Sample("", f"Workings: {'. '.join(workings)}.", chat=False)
     facts = [_fact(rng) for _ in range(rng.randint(4, 8))]
     return Sample("", f"Facts: {'. '.join(facts)}.", chat=False)
 

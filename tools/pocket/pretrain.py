@@ -1,4 +1,4 @@
-"""Training of the base student from nothing: `python -m tools.pocket.pretrain --out DIR`.
+"""Training of the base student: `python -m tools.pocket.pretrain --out DIR [--start DIR]`.
 
 The result is a transformers folder that torch and mlx-lm load as they load any Qwen2.
 """
@@ -45,12 +45,15 @@ _ROPE_THETA = 10_000.0
 
 @dataclass(frozen=True, slots=True)
 class Pretraining:
-    """The measured recipe of the base student (docs/log.md 2026-11-21)."""
+    """The measured recipe of the base student (docs/log.md 2026-11-21 and 2026-11-28).
+
+    ``start`` is a base to go on from; empty, the student begins with random weights.
+    """
 
     tokens: int = 9_000_000
     threads: int = 3
     seed: int = 0
-    batch_size: int = 48
+    batch_size: int = 32
     matrix_rate: float = 0.02
     other_rate: float = 3e-3
     weight_decay: float = 0.05
@@ -58,6 +61,7 @@ class Pretraining:
     warmup_steps: int = 20
     clip: float = 1.0
     vocabulary: int = 1024
+    start: str = ""
 
 
 def train_tokenizer(seed: int, vocabulary: int) -> Any:
@@ -158,6 +162,20 @@ def _model(recipe: Pretraining, tokenizer: Any) -> Any:
     return model
 
 
+def _opened(recipe: Pretraining) -> tuple[Any, Any]:
+    """Return model and tokenizer: new ones, or those that training goes on from."""
+    if not recipe.start:
+        tokenizer = train_tokenizer(recipe.seed, recipe.vocabulary)
+        return _model(recipe, tokenizer), tokenizer
+    if not (Path(recipe.start) / "config.json").exists():
+        raise InputError(f"{recipe.start} holds no model to go on from; name a base's folder")
+    import torch
+    from transformers import AutoTokenizer, Qwen2ForCausalLM
+
+    model = Qwen2ForCausalLM.from_pretrained(recipe.start, dtype=torch.float32)
+    return model, AutoTokenizer.from_pretrained(recipe.start)
+
+
 def _loss(model: Any, ids: Any, labels: Any) -> Any:
     import torch
 
@@ -168,7 +186,16 @@ def _loss(model: Any, ids: Any, labels: Any) -> Any:
 
 
 def _save(model: Any, tokenizer: Any, out: Path, recipe: Pretraining) -> None:
-    """Write the folder beside its place and move it there whole."""
+    """Write the folder beside its place and move it there whole.
+
+    Weights are rounded to bfloat16 and written as float32: packed, the file is half as large, and
+    every backend reads the same values.
+    """
+    import torch
+
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(parameter.bfloat16())
     out.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
@@ -197,8 +224,7 @@ def pretrain(recipe: Pretraining, out: Path) -> Path:
     if out.exists() and any(out.iterdir()) and not (out / "config.json").exists():
         raise InputError(f"{out} holds something other than a model; choose another --out")
     torch.set_num_threads(recipe.threads)
-    tokenizer = train_tokenizer(recipe.seed, recipe.vocabulary)
-    model = _model(recipe, tokenizer)
+    model, tokenizer = _opened(recipe)
     matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "layers" in name]
     ids = {id(p) for p in matrices}
     others = [p for p in model.parameters() if id(p) not in ids]
@@ -238,9 +264,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--tokens", type=int, default=usual.tokens)
     parser.add_argument("--threads", type=int, default=usual.threads)
     parser.add_argument("--seed", type=int, default=usual.seed)
+    parser.add_argument("--start", default="", help="a base to go on from")
+    parser.add_argument("--rate", type=float, default=1.0, help="of the usual learning rates")
     given = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
-    recipe = Pretraining(tokens=given.tokens, threads=given.threads, seed=given.seed)
+    recipe = Pretraining(
+        tokens=given.tokens,
+        threads=given.threads,
+        seed=given.seed,
+        start=given.start,
+        matrix_rate=usual.matrix_rate * given.rate,
+        other_rate=usual.other_rate * given.rate,
+    )
     try:
         pretrain(recipe, given.out)
     except InputError as exc:

@@ -14,13 +14,13 @@ def equations(rng: random.Random, one_step: bool) -> PocketDraft | None:
     """Return a problem of a linear equation; None for numbers that do not fit."""
     w, v = Working(), rng.choice("kmnty")
     ask = rng.choice((f"Solve for {v}: {{}}.", f"If {{}}, what is {v}?", f"Find {v} when {{}}."))
-    root, a, b = rng.randint(2, 19), rng.randint(2, 9), rng.randint(2, 39)
+    root, a, b = rng.randint(2, 79), rng.randint(2, 9), rng.randint(12, 189)
     if one_step:
         kind = rng.randrange(3)
         if kind == 0:
             w.do("/", a * root, a, f"the value of {v} by dividing")
             return w.draft(ask.format(f"{a}{v} = {a * root}"))
-        root = rng.randint(2, 69)
+        root = rng.randint(12, 399)
         if kind == 1:
             w.do("-", root + b, b, f"the value of {v} by subtracting")
             return w.draft(ask.format(f"{v} + {b} = {root + b}"))
@@ -32,14 +32,14 @@ def equations(rng: random.Random, one_step: bool) -> PocketDraft | None:
         w.do("/", rest, a, f"the value of {v} by dividing")
         return w.draft(ask.format(f"{a}{v} + {b} = {a * root + b}"))
     if kind == 1:
-        e = rng.randint(2, 19)
+        e = rng.randint(2, 39)
         rest = w.do("-", a * (root + e) + b, b, "the product by subtracting")
         factor = w.do("/", rest, a, "the bracket by dividing")
         w.do("-", factor, e, f"the value of {v} by subtracting")
         return w.draft(ask.format(f"{a}({v} + {e}) + {b} = {a * (root + e) + b}"))
     if kind == 2:
         c = rng.randint(1, 7)
-        low = rng.randint(2, 29)
+        low = rng.randint(12, 149)
         high = a * root + low
         if a + c > 12:
             return None
@@ -50,7 +50,7 @@ def equations(rng: random.Random, one_step: bool) -> PocketDraft | None:
     right = a * root - b
     if right < 1:
         return None
-    e = rng.randint(2, 29)
+    e = rng.randint(12, 149)
     total = w.do("+", right, b, f"{a}{v} by adding")
     whole = w.do("/", total, a, f"the value of {v} by dividing")
     w.do("+", whole, e, "the value that is asked for")
@@ -60,7 +60,7 @@ def equations(rng: random.Random, one_step: bool) -> PocketDraft | None:
 def remainders(rng: random.Random, one_step: bool) -> PocketDraft | None:
     """Return a problem of a remainder or a units digit; None for numbers that do not fit."""
     w = Working()
-    a, b, c = rng.randint(2, 9), rng.randint(11, 29), rng.randint(2, 39)
+    a, b, c = rng.randint(2, 9), rng.randint(11, 69), rng.randint(12, 149)
     divisor = rng.randint(3, 9)
     ask = rng.choice(
         (
@@ -69,7 +69,7 @@ def remainders(rng: random.Random, one_step: bool) -> PocketDraft | None:
         )
     )
     if one_step:
-        number = rng.randint(11, 99)
+        number = rng.randint(31, 299)
         w.do("mod", number, divisor, "the remainder")
         return w.draft(ask.format(number, divisor))
     kind = rng.randrange(4)
@@ -83,7 +83,7 @@ def remainders(rng: random.Random, one_step: bool) -> PocketDraft | None:
         w.do("mod", total, divisor, "the remainder")
         return w.draft(ask.format(f"{a} x {b} + {c}", divisor))
     if kind == 2:
-        d = rng.randint(11, 49)
+        d = rng.randint(11, 149)
         total = w.do("+", w.do("+", b, c, "the first sum"), d, "the whole sum")
         w.do("mod", total, divisor, "the remainder")
         return w.draft(ask.format(f"{b} + {c} + {d}", divisor))
@@ -100,15 +100,15 @@ def means(rng: random.Random, one_step: bool) -> PocketDraft | None:
     """Return a problem of a mean or a missing number; None for numbers that do not fit."""
     w, who = Working(), rng.choice(NAMES)
     if one_step:
-        n, mean = rng.randint(2, 9), rng.randint(3, 19)
+        n, mean = rng.randint(2, 9), rng.randint(12, 99)
         w.do("/", n * mean, n, "the mean")
         one = f"The sum of {n} numbers is {n * mean}. What is their mean?"
         two = f"{who} scores {n * mean} points in {n} games. What is the mean score?"
         return w.draft(rng.choice((one, two)))
     if rng.random() < 0.6:
         n = rng.choice((3, 3, 4))
-        numbers = [rng.randint(4, 39) for _ in range(n - 1)]
-        last = rng.randint(4, 39)
+        numbers = [rng.randint(12, 149) for _ in range(n - 1)]
+        last = rng.randint(12, 149)
         last += -(sum(numbers) + last) % n
         numbers.append(last)
         total: int | Ref = numbers[0]
@@ -118,7 +118,7 @@ def means(rng: random.Random, one_step: bool) -> PocketDraft | None:
         listed = ", ".join(map(str, numbers[:-1])) + f" and {last}"
         one = f"What is the mean of the {n} numbers {listed}?"
         return w.draft(rng.choice((one, f"{who} has {n} scores: {listed}. Find the mean score.")))
-    mean, a, b = rng.randint(8, 29), rng.randint(4, 29), rng.randint(4, 29)
+    mean, a, b = rng.randint(18, 99), rng.randint(12, 89), rng.randint(12, 89)
     if 3 * mean - a - b < 1:
         return None
     whole = w.do("x", 3, mean, "the sum of all numbers")
@@ -133,11 +133,11 @@ def percentages(rng: random.Random, one_step: bool) -> PocketDraft | None:
     w, who = Working(), rng.choice(NAMES)
     if one_step:
         percent, divisor = rng.choice(((10, 10), (20, 5), (25, 4), (50, 2)))
-        part = rng.randint(3, 39)
+        part = rng.randint(12, 129)
         w.do("/", part * divisor, divisor, f"{percent}% of the number")
         one = f"What is {percent}% of {part * divisor}?"
         return w.draft(rng.choice((one, f"Find {percent}% of {part * divisor}.")))
-    tenth, tens = rng.randint(3, 39), rng.randint(2, 9)
+    tenth, tens = rng.randint(3, 89), rng.randint(2, 9)
     whole, percent = tenth * 10, tens * 10
     share = w.do("/", whole, 10, "10% of the number")
     share = w.do("x", tens, share, f"{percent}% of the number")
@@ -154,7 +154,7 @@ def percentages(rng: random.Random, one_step: bool) -> PocketDraft | None:
         w.do("+", whole, share, "the higher price")
         text = f"A {goods} costs {whole} dollars. Its price rises by {percent}%."
         return w.draft(f"{text} What is the new price in dollars?")
-    fee = rng.randint(3, 29)
+    fee = rng.randint(3, 79)
     low = w.do("-", whole, share, "the lower price")
     w.do("+", low, fee, "the price with delivery")
     text = f"{who} orders a {goods} of {whole} dollars with {percent}% off. Delivery costs {fee}"
@@ -202,11 +202,11 @@ def angles(rng: random.Random, one_step: bool) -> PocketDraft | None:
 def sequences(rng: random.Random, one_step: bool) -> PocketDraft | None:
     """Return a problem of an arithmetic sequence; None for numbers that do not fit."""
     w = Working()
-    a, d, n = rng.randint(2, 39), rng.randint(2, 12), rng.randint(5, 19)
+    a, d, n = rng.randint(2, 149), rng.randint(2, 29), rng.randint(5, 24)
     last = a + (n - 1) * d
     name = rng.choice(("An arithmetic sequence", "A sequence with equal steps"))
     if one_step:
-        d = rng.randint(3, 39)
+        a, d = rng.randint(45, 399), rng.randint(12, 189)
         if rng.random() < 0.5:
             w.do("+", a, d, "the next term")
             return w.draft(f"{name} has the term {a} and the difference {d}. Find the next term.")

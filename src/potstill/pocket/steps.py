@@ -19,6 +19,7 @@ HARD_OPS = frozenset({"x", "/", "mod", "over"})
 
 _PRECEDENCE = {"+": 1, "-": 1, "x": 2, "/": 2, "mod": 2, "over": 2}
 _TABLE_LIMIT = 10  # products up to 10 x 10 are facts, not workings
+_SUM_LIMIT = 100  # so are sums and differences of numbers below it
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +134,7 @@ def _places(number: int) -> list[int]:
 
 def _sum_substeps(op: str, left: int, right: int) -> list[str]:
     parts = _places(right)
-    if left < 10 or right < 10 or len(parts) < 2:
+    if max(left, right) < _SUM_LIMIT or left < 10 or right < 10 or len(parts) < 2:
         return []
     lines, running = [], left
     for part in parts:

@@ -17,9 +17,9 @@ def shopping(rng: random.Random, one_step: bool) -> PocketDraft | None:
     w, who = Working(), rng.choice(NAMES)
     a, b = rng.sample(_GOODS, 2)
     n, m = rng.randint(2, 9), rng.randint(2, 9)
-    p, q = rng.randint(3, 19), rng.randint(3, 19)
+    p, q = rng.randint(6, 89), rng.randint(6, 89)
     if one_step:
-        p = rng.randint(3, 29)
+        p = rng.randint(12, 189)
         w.do("x", n, p, f"the cost of the {a}")
         one = f"{who} buys {n} {a} for {p} dollars each. How many dollars does {who} pay?"
         two = f"One of the {a} costs {p} dollars. What do {n} {a} cost {who}?"
@@ -27,7 +27,7 @@ def shopping(rng: random.Random, one_step: bool) -> PocketDraft | None:
     first = w.do("x", n, p, f"the cost of the {a}")
     kind = rng.randrange(3)
     if kind == 2:
-        fee, off = rng.randint(3, 19), rng.randint(2, 15)
+        fee, off = rng.randint(3, 79), rng.randint(2, 59)
         if off >= n * p + fee:
             return None
         sent = w.do("+", first, fee, "the cost with delivery")
@@ -75,11 +75,11 @@ def changes(rng: random.Random, one_step: bool) -> PocketDraft | None:
     """Return a problem of a number that goes up and down; None for numbers that do not fit."""
     w, who = Working(), rng.choice(NAMES)
     opening, gain, loss, unit, place = rng.choice(_CHANGES)
-    running = rng.randint(15, 79)
+    running = rng.randint(45, 399)
     text = opening.format(running, who=who)
     state: int | Ref = running
     for i in range(1 if one_step else rng.choice((3, 3, 4))):
-        change = rng.randint(3, 39)
+        change = rng.randint(12, 189)
         up = running <= change or rng.random() < 0.5
         clause = (gain if up else loss).format(change, who=who)
         lead = ("First", "Then", "After that", "Next")[i]
@@ -94,7 +94,7 @@ def rates(rng: random.Random, one_step: bool) -> PocketDraft | None:
     """Return a problem of speed, work or flow; None for numbers that do not fit."""
     w, who = Working(), rng.choice(NAMES)
     t, u = rng.randint(2, 9), rng.randint(2, 9)
-    p, q = rng.randint(4, 29), rng.randint(4, 29)
+    p, q = rng.randint(12, 99), rng.randint(12, 99)
     verb = rng.choice(("rides", "drives", "travels"))
     if one_step:
         if rng.random() < 0.5:
@@ -116,7 +116,7 @@ def rates(rng: random.Random, one_step: bool) -> PocketDraft | None:
         w.do("-", goal, total, "the distance that is left")
         return w.draft(f"{text} The whole way is {goal} km. How many km are left?")
     if kind == 2:
-        broken = rng.randint(2, 19)
+        broken = rng.randint(2, 79)
         if broken >= p * u or t == u:
             return None
         pace = w.do("/", p * t, t, "the number in one minute")
@@ -124,7 +124,7 @@ def rates(rng: random.Random, one_step: bool) -> PocketDraft | None:
         w.do("-", made, broken, "the number that is good")
         text = f"A machine makes {p * t} cups in {t} minutes. It runs for {u} minutes and"
         return w.draft(f"{text} {broken} of its cups break. How many cups are good?")
-    extra = rng.randint(3, 39)
+    extra = rng.randint(12, 189)
     flow = w.do("+", p, q, "the flow of both pipes")
     filled = w.do("x", t, flow, "the water that flows in")
     w.do("+", filled, extra, "the water in the tank")
@@ -165,10 +165,10 @@ def probability(rng: random.Random, one_step: bool) -> PocketDraft | None:
 def outfits(rng: random.Random, one_step: bool) -> PocketDraft | None:
     """Return a problem of counting choices; None for numbers that do not fit."""
     w, who = Working(), rng.choice(NAMES)
-    a, b, c, d = (rng.randint(2, 9) for _ in range(4))
+    a, b, c, d = (rng.randint(2, top) for top in (9, 29, 9, 29))
     ask = rng.choice(("How many outfits are possible?", f"How many outfits can {who} choose from?"))
     if one_step:
-        b = rng.randint(2, 19)
+        b = rng.randint(12, 79)
         w.do("x", a, b, "the number of outfits")
         one = f"{who} has {a} shirts and {b} skirts. An outfit is one of each. {ask}"
         return w.draft(one)
@@ -185,7 +185,7 @@ def outfits(rng: random.Random, one_step: bool) -> PocketDraft | None:
         w.do("x", c, pairs, "the number of outfits")
         return w.draft(f"{text} {ask}")
     full = w.do("x", c, pairs, "the number of outfits with a hat")
-    extra = rng.randint(2, 29)
+    extra = rng.randint(2, 99)
     if kind == 1:
         if extra >= a * b * c:
             return None

@@ -158,7 +158,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "schedule": "cosine",
         "warmup_steps": 10,
         "batch_size": 8,
-        "iterations": 200,
+        "iterations": 150,
         "max_sequence_tokens": 512,
     },
 }

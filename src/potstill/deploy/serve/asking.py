@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["harmless", "how_sure", "of_which", "print_answer", "right_on"]
 
 _MOST_GROUPS = 12  # of one kind that are named one by one
-_LIKE = 0.2  # share of common words from which a problem is called like another
+_LIKE = 0.3  # share of common words from which a problem is called like another
 
 
 def print_answer(found: FoundStudent, engine: Engine, problem: str, console: Console) -> None:
