@@ -18,7 +18,9 @@ from potstill.pipeline.run import run_study
 from potstill.pocket.teacher import TEACHER
 from potstill.solvers.server import create_app, serve
 from potstill.study.schema import load_study
+from support.command_line import one_sentence, run_cli
 from support.shop import CONCURRENCY, PROBLEMS, Shop, write_study
+from support.small_study import write_small_study
 
 
 @pytest.fixture
@@ -77,3 +79,16 @@ def test_an_endpoint_that_counts_no_tokens_cannot_be_kept_to_a_budget(tmp_path: 
         with pytest.raises(EndpointError, match="does not say how many tokens"):
             run_study(load_study(path), tmp_path / "out", until="teach")
     assert 0 < len(sold) <= 2 * CONCURRENCY
+
+
+def test_a_ledger_that_is_gone_is_not_begun_anew(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, out = write_small_study(tmp_path), tmp_path / "out"
+    assert run_cli(capsys, monkeypatch, "run", path, "--out", out, "--until", "teach")[0] == 0
+    (out / "ledger.sqlite").unlink()
+    for command in (("run", path, "--out", out), ("status", out)):
+        code, _, err = run_cli(capsys, monkeypatch, *command)
+        assert code == 2
+        assert "restore it from a copy" in one_sentence(err)
+    assert not (out / "ledger.sqlite").exists()

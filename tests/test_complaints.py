@@ -68,6 +68,10 @@ def _load(folder: Path, where: str, value: Any) -> Study:
         ("cluster.workers", "a", "'cluster.workers': should be a whole number (found 'a')"),
         ("recorded.files", {"path": "x.csv", "levels": {"R9": "a"}, "id": "i"}, "recorded.files"),
         ("foo", 1, "unknown key 'foo'; did you mean 'forms'?"),
+        ("name", "a" * 300, "'name': should be 100 characters or fewer (found 'aaaa"),
+        ("levels", ["r1"], "(found 'r1'); did you mean 'R1'?"),
+        ("levels", ["R1", "R1"], "levels names R1 twice; take one of them out"),
+        ("problems.0.train", True, "problems[0]: 'train': should be a number (found True)"),
     ],
 )  # fmt: skip
 def test_a_wrong_setting_is_one_plain_sentence(
@@ -79,6 +83,14 @@ def test_a_wrong_setting_is_one_plain_sentence(
     assert says in said
     assert not [word for word in _PYDANTIC if word in said]
     assert said.endswith((".", "?"))
+
+
+def test_a_key_in_place_of_its_variable_is_refused_and_never_shown(tmp_path: Path) -> None:
+    key = "sk-abcdef1234567890"
+    api = {"solver": "api", "model": "m", "base_url": "http://127.0.0.1:1/v1", "provider": "p"}
+    with pytest.raises(StudyError, match="teacher: 'api_key_env': should be the name") as refused:
+        _load(tmp_path, "teacher", api | {"api_key_env": key})
+    assert key not in str(refused.value)
 
 
 @pytest.mark.parametrize(

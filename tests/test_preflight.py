@@ -45,6 +45,12 @@ WRONG = {
         {"training": {"iterations": 20, "validate_every": 50}},
         "training.validate_every: 50 is beyond the 20 iterations",
     ),
+    "compared with itself": ({"primary": ["R1", "R1"]}, "primary: R1 is not compared with R1"),
+    "another length": (
+        {"controls": ["truncate"], "primary": ["R2", "truncate-R3"]},
+        "primary: R2 is not compared with truncate-R3",
+    ),
+    "no price": ({"budget_usd": 5}, "no price is known"),
     "tracker": ({"training_log": ["wandb"]}, "pip install wandb"),
     "projections": ({"training": {"target_modules": ["qkv_proj"]}}, "qkv_proj"),
     "layers": ({"training": {"layers": 9}}, "layers"),
@@ -52,9 +58,10 @@ WRONG = {
     "quantised": ({"student": {"base": "pocket", "precision": "nf4"}}, "nf4"),
     "prompts too long": ({"training": {"max_sequence_tokens": 16}}, "max_sequence_tokens"),
     "base": ({"student": {"base": "/nowhere/model"}}, "/nowhere/model"),
+    "near base": ({"student": {"base": "./nowhere"}}, "nowhere"),
 }
 # what only the problems or the base tell is found when the directory has been begun
-BEGUN = ("projections", "layers", "device", "quantised", "prompts too long", "base")
+BEGUN = ("projections", "layers", "device", "quantised", "prompts too long", "base", "near base")
 
 
 def _refused(

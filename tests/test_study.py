@@ -70,7 +70,7 @@ def test_what_init_writes_is_valid_and_runs_offline(tmp_path: Path) -> None:
         ({"verifier": None}, r"verify: both needs a verifier"),
         ({"condenser": None}, r"either a condenser or recorded levels"),
         ({"levels": ["R0", "R1"]}, r"levels may hold R1 to R6"),
-        ({"seeds": [1, 1]}, r"seeds names something twice"),
+        ({"seeds": [1, 1]}, r"seeds names 1 twice"),
         ({"name": "../elsewhere"}, r"'name'"),
     ],
 )

@@ -95,4 +95,5 @@ def nearest(name: str, known: Iterable[str]) -> str:
     hint = f"; did you mean {lowered[close[0]]!r}?" if close else ";"
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     shown = ", ".join(names[:_SHOWN]) + more
-    return f"{hint} There are: {shown or 'none'}"
+    there = "There are" if close else "there are"
+    return f"{hint} {there}: {shown or 'none'}"

@@ -13,6 +13,7 @@ from potstill.deploy.export.card import model_card
 from potstill.deploy.export.reasking import Reasked
 from potstill.deploy.serve.asking import how_sure
 from potstill.errors import InputError, StoreError
+from support.command_line import one_sentence, run_cli
 
 
 def test_a_student_is_found_by_id_and_by_level(study_directory: Path, found: FoundStudent) -> None:
@@ -131,3 +132,25 @@ def test_the_card_warns_of_a_base_that_could_not_be_read(
     path.write_text(json.dumps(report))
     with pytest.raises(StoreError, match="is damaged"):
         find_student(directory, "R4")
+
+
+def test_a_damaged_student_is_named_and_not_exported(
+    study_directory: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    copy = shutil.copytree(study_directory, tmp_path / "study")
+    student = find_student(copy, "R4")
+    (student.folder / "adapter_model.safetensors").write_bytes(b"")
+    out = tmp_path / "peft"
+    for command in (
+        ("export", copy, "--student", "R4", "--to", "peft", "--out", out),
+        ("ask", copy, "What is 1 + 1?", "--student", "R4"),
+    ):
+        code, _, err = run_cli(capsys, monkeypatch, *command)
+        assert code == 2
+        said = one_sentence(err)
+        assert "adapter_model.safetensors" in said
+        assert "run again" in said or "run the study again" in said
+    assert not out.exists()

@@ -109,7 +109,8 @@ def find_student(directory: Path, wanted: str = "") -> FoundStudent:
     """Return the student of a study that ``wanted`` names: an id, or a level and seed (R3, R3-s0).
 
     ``mix-R3`` is the mixed student asked for R3. Nothing named, the one that did best on held-out
-    problems. Raises StoreError for a folder that is no study, InputError with the list of students.
+    problems. Raises StoreError for a folder that is no study and a student that is no longer as it
+    was trained, InputError with the list of students.
     """
     study = study_of(directory)
     report = _read_report(directory)
@@ -119,6 +120,7 @@ def find_student(directory: Path, wanted: str = "") -> FoundStudent:
             f"{directory} holds no trained student; go on with potstill run until it does."
         )
     folder, level = _choose(known, wanted or _best(report, known), directory)
+    Store(directory, create=False).verify(Cell("student", folder.name))
     student = known[folder]
     level = _asked_level(report, student) if level == MIX else level
     own = [

@@ -87,10 +87,13 @@ def grade(
         asked = None
         if judge is not None:
             from potstill.ledger.ledger import Ledger
+            from potstill.plugins import SOLVERS
             from potstill.solvers import api
+            from potstill.study.schema import load_options
 
             ledger = stack.enter_context(Ledger.open(file.with_suffix(".judge.sqlite")))
-            options = api.Options(model=judge, base_url=base_url, api_key_env=api_key_env)
+            given = {"model": judge, "base_url": base_url, "api_key_env": api_key_env}
+            options = load_options(SOLVERS, "api", given, ())
             asked = stack.enter_context(api.open_solver(options, ledger))
         counts = grade_table(
             file,

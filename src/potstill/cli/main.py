@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -374,6 +375,13 @@ def _run(study: Study, directory: Path, until: str, on: str = "") -> None:
     print_table(report, console)
     page = (directory / "report" / "index.html").resolve()
     console.print(f"Report: {page}", highlight=False, soft_wrap=True)
+    where = shlex.quote(str(directory))
+    console.print(
+        f'Next: potstill ask {where} "a problem", potstill tutor {where}, '
+        f"potstill inspect {where}.",
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 # an answer and a problem may begin with a minus sign

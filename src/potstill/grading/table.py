@@ -59,6 +59,8 @@ def grade_table(
     source, target = Path(path), str(out)
     if target != "-":
         _ending(Path(target))
+        if Path(target).resolve() == source.resolve():
+            raise InputError(f"{target} is the file that is graded; name another with --out.")
     columns, rows = _read(source)
     for column in (gold, response, problem, id):
         if column is not None and column not in columns:

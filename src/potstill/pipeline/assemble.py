@@ -53,6 +53,8 @@ from potstill.store.tables import beside
 from potstill.store.untrusted import read_json
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from potstill.ledger.ledger import Ledger
     from potstill.pipeline.context import Context
     from potstill.pipeline.outputs import Answers, Made, StudentCell
@@ -390,7 +392,7 @@ def _reproduction(context: Context, result: Made) -> Reproduction:
     backend = ("mlx", "mlx-lm") if context.study.student.backend == "mlx" else ("torch", "peft")
     names = ("potstill", *backend, "transformers", "math-verify")
     return Reproduction(
-        command=f"potstill reproduce {shlex.quote(context.directory.name)}",
+        command=f"potstill reproduce {shlex.quote(_shown(context.directory))}",
         versions={"python": platform.python_version()} | {name: version(name) for name in names},
         hashes={
             "study": _study_hash(context.study),
@@ -401,10 +403,16 @@ def _reproduction(context: Context, result: Made) -> Reproduction:
     )
 
 
+def _shown(directory: Path) -> str:
+    """Return a study's directory as it is usually named; never where it lies on a machine."""
+    usual = directory.absolute().parent.name == "runs"
+    return f"runs/{directory.name}" if usual else directory.name
+
+
 def _notes(result: Made) -> tuple[str, ...]:
     study = result.study
     notes = []
-    if study.student.base == "pocket":
+    if study.student.base == "pocket" and any(p.source == "pocket" for p in study.problems):
         notes.append(
             "The pocket base has seen worked multi-step text of the same problem families in "
             "another format, with the sentences that R1's teacher uses: LoRA here mostly elicits "

@@ -48,11 +48,14 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class _Solutions:
-    """Worked solutions by problem id, and the ids of those that got a box, or contradict."""
+    """Worked solutions by problem id, and the ids of those that got a box, contradict, or show
+    nothing.
+    """
 
     texts: Mapping[str, str]
     boxed: Sequence[str] = ()
     contradicting: Sequence[str] = ()
+    empty: Sequence[str] = ()
 
 
 def start_study(name: str, parent: Path, file: Path, said: Columns) -> Started:
@@ -109,11 +112,14 @@ def _solutions(problems: Sequence[Problem], source: SourceConfig) -> _Solutions:
     found = {raw.id: raw.solution for raw in tables.read(options) if raw.solution.strip()}
     pairs = [(p, _plain(found[p.id])) for p in problems if p.id in found]
     texts = {p.id: text for p, text in pairs}
-    boxed, contradicting = [], []
+    boxed, contradicting, empty = [], [], []
     for (problem, text), verdict in zip(pairs, _graded(pairs, options.decimal), strict=True):
         if boxes := [_letters(value) for value, _, _ in boxed_values(text)]:
             other = _letters(_key_of(problem)) not in boxes
             contradicting += [problem.id] if other and verdict.outcome is Outcome.WRONG else []
+            continue
+        if _shows_nothing(problem, text, verdict):
+            empty.append(problem.id)
             continue
         whole = with_box(problem, text, verdict, options.decimal)
         if whole == text:
@@ -121,7 +127,13 @@ def _solutions(problems: Sequence[Problem], source: SourceConfig) -> _Solutions:
         else:
             texts[problem.id] = whole
             boxed.append(problem.id)
-    return _Solutions(texts, boxed, contradicting)
+    return _Solutions(texts, boxed, contradicting, empty)
+
+
+def _shows_nothing(problem: Problem, text: str, verdict: Verdict) -> bool:
+    """Return whether a solution has neither its key nor any number, as "Left to the reader."."""
+    says_key = _letters(_key_of(problem)) in _letters(text)
+    return not (says_key or verdict.outcome is Outcome.CORRECT or re.search(r"\d", text))
 
 
 def _plain(solution: str) -> str:
@@ -231,6 +243,12 @@ def _lines(
         yield (
             f"{len(solutions.boxed):,} of {len(solutions.texts):,} worked solutions had no "
             "\\boxed{}: their key was added as the last line."
+        )
+    if solutions.empty:
+        yield (
+            f"{len(solutions.empty):,} worked solutions state neither their key nor any number "
+            f"({', '.join(solutions.empty[:5])}): no key was added, and no student learns from "
+            "them."
         )
     if solutions.contradicting:
         yield (

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from potstill.ledger.ledger import Ledger
-from potstill.pipeline.agents import key_there
+from potstill.pipeline.agents import is_free, key_there
 from potstill.pipeline.estimate import Estimate, PlannedCalls, estimate, thinks
 from potstill.pipeline.intake import problems_of_study
 from potstill.pipeline.preflight import (
@@ -234,7 +234,7 @@ def print_calls(study: Study, rows: list[Estimate], console: Console) -> None:
     console.print(plan)
     for row in rows:
         basis = ""
-        if row.call.role and row.left:
+        if row.call.role and row.left and not is_free(study.agents()[row.call.role]):
             basis = (
                 f"; tokens as in {row.measured:,} replies so far"
                 if row.measured
@@ -248,8 +248,10 @@ def print_calls(study: Study, rows: list[Estimate], console: Console) -> None:
     lacking = (
         f", without {literal(', '.join(unknown))}, whose price is not known" if unknown else ""
     )
-    about = _range(f"${low:,.2f}", f"${high:,.2f}", " to ")
-    console.print(f"\nStill to pay: about {about}{lacking}.", highlight=False)
+    about = "about " + _range(f"${low:,.2f}", f"${high:,.2f}", " to ")
+    if unknown and not high:
+        about = "not known"
+    console.print(f"\nStill to pay: {about}{lacking}.", highlight=False)
     if study.budget_usd is not None:
         console.print(f"The budget for all runs together: ${study.budget_usd:,.2f}.")
 

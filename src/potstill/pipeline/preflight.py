@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from potstill.errors import InputError, StudyError
 from potstill.pipeline.agents import key_there, options_of
+from potstill.pipeline.budget import unpriced_models
 from potstill.pipeline.context import base_path_of
 from potstill.plugins import SOLVERS, load_plugin, nearest
 from potstill.store.rows import read_columns
@@ -42,6 +43,8 @@ weights; models of 0.5B to 72B want 1e-5 to 1e-3 (Schulman et al. 2025, LoRA Wit
 _FEWEST_TOKENS = 8
 """Fewer cannot hold "The answer is \\boxed{12}." in any tokenizer."""
 
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+
 _LOOKED_AT = 10_000
 """So many problems are put into the prompt to see whether it fits the limits."""
 
@@ -54,7 +57,9 @@ def check_study(study: Study, *, on: str = "") -> None:
     Prompts, limits, recorded levels and packages are looked at. ``on`` is the cluster that the run
     is to be on.
     """
+    unpriced_models(study)
     _check_prompts(study)
+    _check_primary(study)
     _check_limits(study)
     _check_recorded(study)
     check_trackers(study.training_log)
@@ -90,7 +95,8 @@ def base_out_of_reach(study: Study) -> bool:
     from potstill.store.hub import hub_answers
 
     path = base_path_of(study)
-    return not Path(path).expanduser().exists() and path.count("/") == 1 and not hub_answers()
+    named = _HUB_ID.fullmatch(path) is not None and not Path(path).exists()
+    return named and not hub_answers()
 
 
 def check_base_of(
@@ -166,6 +172,20 @@ def _check_prompts(study: Study) -> None:
     if study.mix or study.evaluation.base_at:
         _require_field("evaluation.level_prompt", study.evaluation.level_prompt, "prompt",
                        "the prompt")  # fmt: skip
+
+
+def _check_primary(study: Study) -> None:
+    """Raise for a declared comparison that the report does not make."""
+    if study.primary is None:
+        return
+    a, b = study.primary
+    levels = [level.value for level in study.levels]
+    on_ladder = a != b and a in levels and b in levels
+    if a == "base" or not (b == "base" or on_ladder or b == f"truncate-{a}"):
+        raise StudyError(
+            f"primary: {a} is not compared with {b}; name a level or a control and base, two "
+            f"levels, or a level and its control, such as [{levels[0]}, base]."
+        )
 
 
 def _require_field(name: str, prompt: str, field: str, what: str) -> None:

@@ -12,8 +12,9 @@ from typing import Any
 
 from potstill.cluster.shards import recover_replies
 from potstill.cluster.storage import check_storage, open_storage
-from potstill.errors import InputError
+from potstill.errors import InputError, StoreError
 from potstill.evaluation import refuse_seen
+from potstill.ledger.file import missing_ledger
 from potstill.ledger.ledger import Ledger
 from potstill.lessons.controls import is_control, make_controls
 from potstill.pipeline.asking import ask_student, ask_teacher
@@ -132,6 +133,9 @@ def open_run(
         check_place(on)
         check_storage(study.cluster)
     store = Store(directory, create=not read_only)
+    path = directory / "ledger.sqlite"
+    if not path.exists() and any((directory / "cells" / "answers").glob("*/manifest.json")):
+        raise StoreError(missing_ledger(path))
     ledger = stack.enter_context(Ledger.open(directory / "ledger.sqlite", readonly=read_only))
     storage = None
     if not read_only:

@@ -194,6 +194,15 @@ def _refuse_empty_splits(splits: Mapping[str, Split], options: SplitOptions) -> 
         )
     if not counts[Split.HELDOUT]:
         raise StudyError(
-            f"split: by: {options.by} holds out none of {len(splits)} problems; raise "
-            f"heldout_share, name group values that exist, or mark a source use: heldout."
+            f"split: by: {options.by} holds out none of {len(splits)} problems; {_more(options)}, "
+            "or mark a source use: heldout."
         )
+
+
+def _more(options: SplitOptions) -> str:
+    """Return how more problems are held out, by the way they are."""
+    if options.by == "share":
+        return "raise heldout_share"
+    if options.by == "group":
+        return f"name values of the group {options.group} that exist"
+    return f"let some have heldout as their group {options.group} (heldout: of the pocket source)"

@@ -77,7 +77,7 @@ GLOSSARY: tuple[tuple[str, str], ...] = (
     ),
     (
         "teacher",
-        "the large model that solves the problems to be taught",
+        "whoever solves the problems to be taught: a large model, or recorded solutions",
     ),
     (
         "token",

@@ -59,6 +59,9 @@ class RateOptions(BaseModel):
         return value
 
 
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
 class PriceOptions(BaseModel):
     """What this endpoint charges, in dollars per million tokens, in place of the table's price.
 
@@ -142,6 +145,16 @@ class Options(BaseModel):
         """Return what decides the answers: who is asked and with what, never where or how fast."""
         who: dict[str, JsonValue] = {"provider": self.provider, "model": self.model}
         return who | ({"extra_body": self.extra} if self.extra else {})
+
+    @field_validator("api_key_env")
+    @classmethod
+    def _a_name(cls, value: str) -> str:
+        if value and not _VARIABLE.fullmatch(value):
+            raise ValueError(
+                "should be the name of an environment variable (letters, digits and underscores, "
+                "such as OPENAI_API_KEY), never the key itself; put the key into that variable"
+            )
+        return value
 
     @field_validator("base_url")
     @classmethod

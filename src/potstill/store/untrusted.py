@@ -52,7 +52,7 @@ def read_bytes(path: Path, limit_bytes: int) -> bytes:
     """
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
-        raise InputError(f"{path} is no file; name a file.")
+        raise InputError(f"{path} is no file; give the path of one.")
     if status.st_size > limit_bytes:
         raise InputError(
             f"{path} has {status.st_size / 1e6:,.0f} MB, and no more than {limit_bytes / 1e6:,.0f} "

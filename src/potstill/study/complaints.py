@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -14,6 +15,8 @@ from potstill.store.untrusted import holds_login
 __all__ = ["first_complaint", "with_lists"]
 
 _Error = Mapping[str, Any]
+_SECRET = re.compile("key|token|secret", re.IGNORECASE)
+_SHOWN = 60
 _SHORT = 4
 """Letters of a word under which every other short one is near: gpu is not meant to be cpu."""
 
@@ -38,7 +41,8 @@ def first_complaint(exc: ValidationError, model: type[BaseModel], known: Iterabl
     subject = f"{where!r}: " if where else ""
     if error["type"] == "value_error":
         message = str(error["msg"]).removeprefix("Value error, ")
-        return f"{subject}{message[:1].lower()}{message[1:]}{_found(error['input'])}."
+        found = "" if _SECRET.search(name) else _found(error["input"])
+        return f"{subject}{message[:1].lower()}{message[1:]}{found}."
     if error["input"] is None:
         return f"{subject}is empty; give a value, or take the line out."
     should = " or ".join(dict.fromkeys(_should(x, name) for x in same))
@@ -147,6 +151,8 @@ def _where(loc: Iterable[int | str]) -> str:
 
 def _found(value: Any) -> str:
     plain = isinstance(value, str | int | float) and not holds_login(str(value))
+    if isinstance(value, str) and len(value) > _SHOWN:
+        value = f"{value[:_SHOWN]} ..."
     return f" (found {value!r})" if plain else ""
 
 
@@ -218,7 +224,10 @@ def _hint(error: _Error) -> str:
     expected = str(error.get("ctx", {}).get("expected", ""))
     choices = [x.strip().strip("'") for x in expected.replace(" or ", ", ").split(",") if x]
     found = error["input"]
-    if not choices or not isinstance(found, str) or len(found) < _SHORT:
+    if not choices or not isinstance(found, str):
         return ""
-    hint = nearest(found, choices).split(" There are:")[0].strip("; ?")
+    same = next((x for x in choices if x.casefold() == found.casefold()), "")
+    if len(found) < _SHORT and not same:
+        return ""
+    hint = nearest(found, choices).partition("here are:")[0].rstrip("tT ").strip("; ?")
     return f"; {hint}?" if hint else ""

@@ -56,6 +56,7 @@ class Study(Section):
         str,
         Field(
             pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+            max_length=100,
             description="Names the run's directory, runs/NAME.",
         ),
     ]
@@ -183,7 +184,8 @@ class Study(Section):
             ("evaluation.base_at", [x.value for x in self.evaluation.base_at]),
         ):
             if len(set(named)) < len(named):
-                raise ValueError(f"{name} names something twice")
+                twice = next(x for x in named if named.count(x) > 1)
+                raise ValueError(f"{name} names {twice} twice; take one of them out")
         for name, items in (("mix", self.mix), ("evaluation.base_at", self.evaluation.base_at)):
             if not set(items) <= set(self.levels):
                 raise ValueError(
@@ -240,11 +242,17 @@ def default_directory(study: Study) -> Path:
 def load_options(group: str, name: str, options: Mapping[str, Any], known: Iterable[str]) -> Any:
     """Return a plugin's own strict ``Options`` from a section's remaining keys."""
     model = load_plugin(group, name).Options
+    given = with_lists(options, model)
     try:
-        return model.model_validate(with_lists(options, model), strict=False)
+        found = model.model_validate(given, strict=False)
     except ValidationError as exc:
         names = [*model.model_fields, *known]
         raise StudyError(first_complaint(exc, model, names)) from exc
+    for option, value in given.items():
+        taken = getattr(found, option, value)
+        if isinstance(value, bool) and isinstance(taken, int | float) and taken is not value:
+            raise StudyError(f"{option!r}: should be a number (found {value!r}).")
+    return found
 
 
 def _check_plugins(study: Study, path: Path) -> None:

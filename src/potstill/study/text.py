@@ -38,7 +38,9 @@ def read_study(path: Path) -> Mapping[str, Any]:
             f"{path} does not exist; write one with potstill init NAME, or check the path."
         ) from exc
     except (OSError, UnicodeDecodeError) as exc:
-        raise StudyError(f"{path} cannot be read as UTF-8 text: {exc}.") from exc
+        raise StudyError(
+            f"{path} cannot be read as UTF-8 text ({exc}); save it as UTF-8 and try again."
+        ) from exc
     except yaml.YAMLError as exc:
         where = getattr(exc, "problem_mark", None)
         line = f" line {where.line + 1}" if where else ""
@@ -53,7 +55,10 @@ def read_study(path: Path) -> Mapping[str, Any]:
             "tag out."
         ) from exc
     if not isinstance(raw, dict):
-        raise StudyError(f"{path} holds no study (a mapping with name:, problems:, teacher: ...).")
+        raise StudyError(
+            f"{path} holds no study (a mapping with name:, problems:, teacher: ...); write one "
+            "with potstill init NAME."
+        )
     _refuse_bomb(raw, path)
     return raw
 

@@ -98,11 +98,13 @@ def serve_student(found: FoundStudent, engine: str, base: str, port: int, consol
     Raises as :func:`open_engine` and :func:`serve_engine` do.
     """
     with open_engine(found, engine, base) as opened:
-        told = f"{found.name} answers at %s through {opened.name}; Ctrl-C ends it."
+        told = (
+            f"{found.name} (or {found.level}) answers at %s through {opened.name}; Ctrl-C ends it."
+        )
         serve_engine(
             opened,
             found.condition,
-            [found.name],
+            [found.name, found.level],
             port,
             lambda url: console.print(told % url, highlight=False, markup=False, soft_wrap=True),
         )
