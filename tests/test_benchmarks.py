@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import ROOT
-
+ROOT = Path(__file__).resolve().parent.parent
 BENCHMARKS = ROOT / "benchmarks"
 # by script: its smallest sizes, and what it prints then (regular expressions)
 SMALLEST: dict[str, tuple[str, tuple[str, ...]]] = {

@@ -310,7 +310,7 @@ def test_review_rulings_outlive_a_run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     raw = yaml.safe_load(DEMO_STUDY.read_text())
-    raw["problems"] = [{"source": "pocket", "train": 120, "valid": 2, "heldout": 3}]
+    raw["problems"] = [{"source": "pocket", "train": 240, "valid": 2, "heldout": 3}]
     study = tmp_path / "study.yaml"
     study.write_text(yaml.safe_dump(raw))
     arguments = ("run", study, "--out", tmp_path / "out", "--until", "verify")

@@ -303,7 +303,9 @@ def test_damage_ends_the_command_with_code_2(
 def test_a_reply_that_an_artifact_was_made_of_is_missed(study: Path) -> None:
     (study / LOCK_FILE).unlink()
     (study / "report" / "report.json").unlink()
-    in_ledger(study, "delete from replies where rowid = 2")
+    # of a student's answer no lesson is made
+    one = "select min(rowid) from replies where stage = 'answer'"
+    in_ledger(study, f"delete from replies where rowid = ({one})")
     assert "1 replies that cells/answers/" in only_complaint(study)
 
 
@@ -457,7 +459,9 @@ def test_a_study_is_reproduced_without_endpoint_key_or_the_problems_file(
 
 
 def test_a_reply_that_is_not_there_is_an_error_and_no_purchase(study: Path, tmp_path: Path) -> None:
-    in_ledger(study, "delete from replies where rowid = 2")
+    # of a student's answer no lesson is made
+    one = "select min(rowid) from replies where stage = 'answer'"
+    in_ledger(study, f"delete from replies where rowid = ({one})")
     with pytest.raises(
         StoreError, match=r"holds no reply of pocket-teacher to .*nothing is bought"
     ):

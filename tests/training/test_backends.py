@@ -135,11 +135,11 @@ def test_an_adapter_of_either_backend_answers_alike_in_both(
     pockets: dict[str, Any], trained_on: str, tmp_path: Path
 ) -> None:
     recipe = RECIPES["adamw"]
-    batches = make_batches(pockets["torch"], pocket_examples(24), 6)
+    batches = make_batches(pockets["torch"], pocket_examples(24), 24)
     folder = tmp_path / "adapter"
     folder.mkdir()
     with trainee(pockets, trained_on, recipe) as opened:
-        curve(opened, recipe, batches, 6)
+        curve(opened, recipe, batches, 24)
         opened.save(opened.snapshot(), folder)
     found = {}
     for backend, base in pockets.items():

@@ -65,7 +65,6 @@ def export(
     from potstill.deploy.export.exporting import Export, export_student
 
     found = find_student(directory, student)
-    say_loading(found.name)
     place = out or directory / "exports" / f"{found.student.id}-{to}"
     reasked = export_student(found, Export(to, place, base, dtype, quantise, reask))
     terminal().print(f"{place}\n{reasked.sentence}", highlight=False, markup=False, soft_wrap=True)
@@ -95,9 +94,7 @@ def serve(
     from potstill.analysis.students import find_student
     from potstill.deploy.serve.serving import serve_student
 
-    found = find_student(directory, student)
-    say_loading(found.name)
-    serve_student(found, engine, base, port, terminal())
+    serve_student(find_student(directory, student), engine, base, port, terminal())
 
 
 def ask(

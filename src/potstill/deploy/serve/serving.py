@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
+import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -97,6 +98,8 @@ def serve_student(found: FoundStudent, engine: str, base: str, port: int, consol
 
     Raises as :func:`open_engine` and :func:`serve_engine` do.
     """
+    listen(_HOST, port).close()  # taken: told before a model is loaded
+    print(f"Loading {found.name} ...", file=sys.stderr, flush=True)
     with open_engine(found, engine, base) as opened:
         told = (
             f"{found.name} (or {found.level}) answers at %s through {opened.name}; Ctrl-C ends it."
