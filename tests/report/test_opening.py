@@ -118,7 +118,7 @@ def test_who_is_who() -> None:
     assert who["base"] == "the small model, tiny/base-1B, before any training"
     assert "(65 and 17 words on average)" in who["R1 to R3"]  # of the sample's lessons
     assert "cut off at the length of R3’s" in who["truncate-R3"]
-    assert who["teacher"] == "teacher-0, the large model whose solutions were taught"
+    assert who["teacher"] == "teacher-0, whose solutions were taught"
 
 
 def test_the_declared_comparison_and_the_best_stand_apart() -> None:
@@ -236,7 +236,7 @@ def test_page_and_markdown_say_the_same_first_things_in_the_same_order(tmp_path:
     first = [
         "the best student, R3, solves 80.0 %",
         "the line on each bar is its 95 % interval",
-        "the large model whose solutions were taught",
+        "whose solutions were taught",
         "Declared beforehand: R1 answers",
         "75 of these 100 problems repeat a problem of the training side",
         "One seed was trained.",

@@ -87,7 +87,7 @@ def _who(numbers: Row, solvers: list[Row]) -> list[Row]:
     made += [(x, _beside_the_ladder(x)) for x in students if x not in _LEVELS]
     if teacher:
         solver = next(listed(x["solvers"]) for x in numbers["levels"] if x["role"] == "teacher")
-        made.append(("teacher", f"{solver}: whose solutions were taught"))
+        made.append(("teacher", f"{solver}, whose solutions were taught"))
     return [{"name": name, "told": told} for name, told in made]
 
 
