@@ -58,7 +58,7 @@ def served(study_directory: Path) -> Iterator[Served]:
 
 
 def test_it_answers_as_the_student_did_in_its_study(served: Served, found: FoundStudent) -> None:
-    assert [m.id for m in served.client.models.list()] == [found.student.id]
+    assert [m.id for m in served.client.models.list()] == [found.student.id, found.level]
     for answer in found.answers()[:5]:
         reply = served.ask(answer.problem.text)
         assert reply.choices[0].message.content == answer.response.text

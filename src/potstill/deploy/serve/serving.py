@@ -101,9 +101,8 @@ def serve_student(found: FoundStudent, engine: str, base: str, port: int, consol
     listen(_HOST, port).close()  # taken: told before a model is loaded
     print(f"Loading {found.name} ...", file=sys.stderr, flush=True)
     with open_engine(found, engine, base) as opened:
-        told = (
-            f"{found.name} (or {found.level}) answers at %s through {opened.name}; Ctrl-C ends it."
-        )
+        also = "" if found.level == found.name else f", also as {found.level}"
+        told = f"{found.name} answers at %s through {opened.name}{also}; Ctrl-C ends it."
         serve_engine(
             opened,
             found.condition,
