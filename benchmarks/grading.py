@@ -106,7 +106,7 @@ def of_its_own(pairs: Pairs) -> Pairs:
     """Give every problem a text that no other has, by letters: a number might be an answer."""
     named = []
     for problem, response in pairs:
-        letters = "".join(chr(ord("k") + int(digit)) for digit in problem.id)
+        letters = "".join(chr(ord("k") + int(digit)) for digit in problem.id if digit.isdigit())
         text = f"{problem.text}\n\n(Response {letters}.)"
         named.append((dataclasses.replace(problem, text=text), response))
     return named
@@ -137,7 +137,8 @@ def show(name: str, times: Times) -> None:
     with_start = count / (ours_s + start_s)
     print(f"    start-up   {start_s:10.2f} s   with it {with_start:,.0f} answers/s")
     print(f"  math-verify  {count / times.theirs_s:10,.0f} answers/s  ({times.theirs_s:.2f} s)")
-    print("  outcomes", dict(Counter(str(v.outcome) for v in times.verdicts)))
+    counts = Counter(str(v.outcome) for v in times.verdicts)
+    print("  outcomes", dict(sorted(counts.items())))
     print(f"  math-verify accepts {sum(times.accepted)}", flush=True)
 
 

@@ -197,7 +197,7 @@ def measure(folder: Path, count: int) -> dict[str, tuple[float, float]]:
             made.answers = evaluate(run, [], [], made.in_split(Split.HELDOUT))
         graders.close()
         with watch.stage("scoring and report"):
-            write_report(context, made)
+            write_report(context, run.workers, made)
     return watch.stages
 
 
