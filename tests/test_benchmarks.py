@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -160,8 +161,8 @@ def test_every_script_is_run_here() -> None:
 @pytest.mark.parametrize("name", SMALLEST)
 def test_it_ends_with_its_figures_on_made_up_problems(name: str) -> None:
     needed = {"scaling": "ray", "training_mlx": "mlx_lm", "teaching": "openai"}.get(name)
-    if needed:
-        pytest.importorskip(needed)
+    if needed and find_spec(needed) is None:  # Ray reads its settings as it is imported: not here
+        pytest.skip(f"{needed} is not installed")
     sizes, expected = SMALLEST[name]
     assert_printed(expected, figures_of(run(name, sizes)))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import subprocess
 import sys
 import time
@@ -96,6 +97,18 @@ def test_workers_import_nothing_from_the_current_folder(
         assert Path.cwd() == tmp_path
         places = ray.get(ray.remote(lambda: sys.path).remote())
     assert not {str(tmp_path), "", "."} & set(places)
+
+
+@needs_ray
+def test_ray_imported_before_it_could_be_protected_is_said(tmp_path: Path) -> None:
+    script = (
+        "import ray\nfrom potstill.cluster.session import joined\nwith joined('ray'):\n    pass\n"
+    )
+    bare = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=bare, cwd=tmp_path, capture_output=True, text=True
+    )
+    assert "InputError: Ray was imported before Potstill could protect" in done.stderr
 
 
 def test_a_missing_package_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import socket
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import chdir, contextmanager
 from importlib.util import find_spec
@@ -41,7 +42,7 @@ def joined(on: str) -> Iterator[Any]:
     """Yield the module ray, connected to a cluster or to one of this machine that ends with the
     ``with``.
 
-    Raises InputError where there is no cluster at the address.
+    Raises InputError where there is no cluster at the address, or Ray cannot be protected.
     """
     address = check_place(on)
     _knock(address)
@@ -113,12 +114,21 @@ def _no_cluster(address: str, why: str) -> InputError:
 
 
 def _keep_to_this_machine() -> None:
-    """Have a cluster of our own listen on 127.0.0.1 alone and answer only to a token of its own."""
-    # The name is Ray's, and it holds on Linux too: off, a node takes the loopback address.
-    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+    """Have a cluster of our own listen on 127.0.0.1 alone and answer only to a token of its own.
+
+    Raises InputError where Ray is imported already: it reads these settings as it is imported.
+    """
     if "RAY_AUTH_MODE" not in os.environ:
+        if "ray" in sys.modules:
+            raise InputError(
+                "Ray was imported before Potstill could protect its cluster with a token; start "
+                "Python afresh and leave the import of ray to Potstill, or set RAY_AUTH_MODE "
+                "before it."
+            )
         os.environ["RAY_AUTH_MODE"] = "token"
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+    # The name is Ray's, and it holds on Linux too: off, a node takes the loopback address.
+    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
 
 
 def _first_line(exc: BaseException) -> str:
