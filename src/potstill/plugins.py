@@ -19,6 +19,7 @@ __all__ = [
     "KINDS",
     "SOLVERS",
     "SOURCES",
+    "closest",
     "failed_plugin",
     "load_plugin",
     "nearest",
@@ -87,12 +88,18 @@ def _passed(exc: BaseException, module: str) -> bool:
     return False
 
 
+def closest(name: str, known: Iterable[str]) -> str:
+    """Return the known name that is most like one that is not, "" where none is like it."""
+    lowered = {k.casefold(): k for k in map(str, known)}
+    close = difflib.get_close_matches(name.casefold(), lowered, n=1, cutoff=0.5)
+    return lowered[close[0]] if close else ""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return the end of a sentence on an unknown name: the nearest one, and what is there."""
     names = [str(k) for k in known]
-    lowered = {k.casefold(): k for k in names}
-    close = difflib.get_close_matches(name.casefold(), lowered, n=1, cutoff=0.5)
-    hint = f"; did you mean {lowered[close[0]]!r}?" if close else ";"
+    close = closest(name, names)
+    hint = f"; did you mean {close!r}?" if close else ";"
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     shown = ", ".join(names[:_SHOWN]) + more
     there = "There are" if close else "there are"

@@ -14,7 +14,6 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cache
 from typing import Any
 
 __all__ = [
@@ -319,6 +318,25 @@ class Response:
     ledger_key: str
     error: str = ""
 
+    @classmethod
+    def of_text(
+        cls, solver: str, problem_id: str, text: str, *, condition_id: str = "", sample: int = 0
+    ) -> Response:
+        """Return a text that came from elsewhere as a whole response: nobody was asked for it."""
+        return cls(
+            solver=solver,
+            problem_id=problem_id,
+            condition_id=condition_id,
+            sample=sample,
+            attempt=0,
+            reasoning="",
+            text=text,
+            finish=Finish.STOP,
+            tokens_in=0,
+            tokens_out=0,
+            ledger_key="",
+        )
+
     @property
     def response_id(self) -> str:
         """The 16 hex digits that name this response: who, what, which condition, which try."""
@@ -447,7 +465,9 @@ def canonical_json(value: Any) -> str:
     """Return JSON of a record or plain value, the same on every machine (sorted keys, no
     spaces).
     """
-    return _CANONICAL.encode(value)
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_plain
+    )
 
 
 def content_hash(value: Any) -> str:
@@ -477,19 +497,9 @@ def _bytes(value: Any) -> bytes:
 
 def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        named = {name: getattr(value, name) for name in _field_names(type(value))}
+        named = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
         # A record that was renamed keeps the name that hashes on disk were made with.
         return {"": getattr(value, "HASHED_AS", type(value).__name__)} | named
     if isinstance(value, Mapping):
         return dict(value)
     raise TypeError(f"{type(value).__name__} has no canonical JSON")
-
-
-@cache
-def _field_names(record: Any) -> tuple[str, ...]:
-    return tuple(field.name for field in dataclasses.fields(record))
-
-
-_CANONICAL = json.JSONEncoder(
-    sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_plain
-)

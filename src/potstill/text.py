@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["literal", "plain", "shown"]
+__all__ = ["literal", "plain", "several", "shown"]
 
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -27,6 +27,11 @@ def literal(text: object) -> str:
     from rich.markup import escape
 
     return escape(shown(plain(str(text))))
+
+
+def several(n: int, noun: str) -> str:
+    """Return a count with its noun: 1 problem, 1,150 problems."""
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
 
 
 def _picture(match: re.Match[str]) -> str:

@@ -231,8 +231,9 @@ def demo(
     from potstill.study.templates import DEMO_STUDY
 
     if not (out / "study.json").exists():
-        own = getattr(os, "sched_getaffinity", None)
-        cores = len(own(0)) if own else os.cpu_count() or 1
+        from potstill.grading.pool import core_count
+
+        cores = core_count()
         # measured without a GPU: 60 s that one core works, and six students of 28 s side by side
         minutes = (60 + 28 * -(-6 // min(cores, 6))) / 60
         terminal().print(f"A whole study, offline: about {minutes:.0f} minutes on {cores} cores.")

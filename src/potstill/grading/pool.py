@@ -91,7 +91,7 @@ class GradingPool:
         memory_mb: int = 512,
         kinds: Mapping[str, BaseModel] | None = None,
     ) -> None:
-        self.workers = workers or _cores()
+        self.workers = workers or core_count()
         self._kinds = kinds or {}
         self.limit_s = limit_s
         self.memory_mb = memory_mb
@@ -487,7 +487,7 @@ def _is_quick(text: str) -> bool:
     return 0 < text.count("boxed{") <= EXTRACT_HERE_BOXES or len(text) < EXTRACT_HERE_SHORT
 
 
-def _cores() -> int:
+def core_count() -> int:
     """Return the cores this process may use, which in a container are fewer than the machine's."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

@@ -19,7 +19,7 @@ from potstill.grading.maths.kinds import infer_kind
 from potstill.grading.panel import verify
 from potstill.grading.plugins import check_kind
 from potstill.grading.pool import GradingPool
-from potstill.records import Finish, Problem, Response, TextGold, Verdict
+from potstill.records import Problem, Response, TextGold, Verdict
 from potstill.store.atomic import whole_file
 from potstill.store.rows import open_table, parquet_rows
 from potstill.store.untrusted import lines_of, parse_json
@@ -112,20 +112,7 @@ def _pair(
     key, text = _cell(row.get(gold)), _cell(row.get(problem)) if problem else ""
     name = _cell(row.get(id)) if id else f"row {number}"
     one = Problem(name, text, TextGold(key), kind or infer_kind(key, text), "table")
-    answer = Response(
-        solver="table",
-        problem_id=name,
-        condition_id="",
-        sample=number,
-        attempt=0,
-        reasoning="",
-        text=_cell(row.get(response)),
-        finish=Finish.STOP,
-        tokens_in=0,
-        tokens_out=0,
-        ledger_key="",
-    )
-    return one, answer
+    return one, Response.of_text("table", name, _cell(row.get(response)), sample=number)
 
 
 def _cell(value: Any) -> str:

@@ -107,21 +107,21 @@ def connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def missing_ledger(path: Path) -> str:
-    """Return what is to be said of a ledger that is not there."""
-    if any((path.parent / "cells" / "answers").glob("*/manifest.json")):
-        return (
+def refuse_lost(path: Path) -> None:
+    """Raise StoreError where a ledger is not there, though answers were made from its replies."""
+    if not path.exists() and any((path.parent / "cells" / "answers").glob("*/manifest.json")):
+        raise StoreError(
             f"{path} is missing, though answers were made from its replies; restore it from a "
             "copy, or import an export (potstill ledger DIR --import FILE): without it what is "
             "made anew is bought again."
         )
-    return f"There is no ledger at {path}; run the study first."
 
 
 def connect_readonly(path: Path) -> sqlite3.Connection:
     """Return a connection that reads a ledger, beside its writer or from a read-only folder."""
     if not path.is_file():
-        raise StoreError(missing_ledger(path))
+        refuse_lost(path)
+        raise StoreError(f"There is no ledger at {path}; run the study first.")
     # Where nobody writes there is no write-ahead log; read as immutable the ledger gets no files
     # beside it, which in a read-only folder it could not have.
     log = path.with_name(f"{path.name}-wal")

@@ -23,7 +23,7 @@ from potstill.lessons.condense import GradePairs
 from potstill.lessons.ladder import count_words
 from potstill.lessons.quality import Gate, GateOptions, check
 from potstill.problems.raw import normalise, text_key
-from potstill.records import Finish, Lesson, Level, Problem, Response, Verdict
+from potstill.records import Lesson, Level, Problem, Response, Verdict
 from potstill.store.rows import as_text, column, read_rows
 from potstill.store.tables import in_batches
 
@@ -313,19 +313,8 @@ def _verdicts(
     def pairs() -> Iterator[tuple[Problem, Response]]:
         for problem, own in batch:
             for level, text in own.items():
-                response = Response(
-                    solver=made_by,
-                    problem_id=problem.id,
-                    condition_id=f"recorded/{level}",
-                    sample=0,
-                    attempt=0,
-                    reasoning="",
-                    text=text,
-                    finish=Finish.STOP,
-                    tokens_in=0,
-                    tokens_out=0,
-                    ledger_key="",
-                )
+                condition_id = f"recorded/{level}"
+                response = Response.of_text(made_by, problem.id, text, condition_id=condition_id)
                 names[response.response_id] = (problem.id, level)
                 yield problem, response
 

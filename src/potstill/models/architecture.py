@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from potstill.errors import InputError, one_line
-from potstill.plugins import nearest
-from potstill.store.untrusted import read_json
+from potstill.models.folder import read_config_file
+from potstill.plugins import closest
 
 __all__ = [
     "TRIED",
@@ -28,7 +28,6 @@ TRIED = ("gemma2", "gemma3_text", "llama", "mistral", "phi3", "qwen2", "qwen3")
 """Architectures whose answers a test compares with transformers' own; others are tried when they
 are opened."""
 
-_CONFIG_BYTES = 64 << 20
 # All layers of these are alike in transformers, whatever their configuration says.
 _ONE_KIND = ("llama", "mistral", "phi3")
 # Keys under which a model scales its logits after the head, which no loss here computes.
@@ -43,14 +42,15 @@ def read_config(folder: Path) -> Any:
     """
     from transformers import CONFIG_MAPPING, AutoConfig
 
-    kind = str(read_json(folder / "config.json", _CONFIG_BYTES).get("model_type", ""))
+    kind = str(read_config_file(folder).get("model_type", ""))
     if kind not in CONFIG_MAPPING:
         from transformers import __version__
 
+        close = closest(kind, _causal_kinds())
+        hint = f"; did you mean {close!r}?" if close else ";"
         raise InputError(
             f"{folder} is of the architecture {kind!r}, which transformers {__version__} does not "
-            f"know{nearest(kind, _causal_kinds()).partition(' There are')[0]} a newer transformers "
-            "may, or choose another base."
+            f"know{hint} a newer transformers may, or choose another base."
         )
     try:
         config = AutoConfig.from_pretrained(str(folder), trust_remote_code=False)

@@ -17,6 +17,7 @@ __all__ = [
     "find_model_folder",
     "hash_base",
     "hash_model_folder",
+    "read_config_file",
     "stop_tokens",
 ]
 
@@ -125,8 +126,7 @@ def _check_description(folder: Path) -> None:
     if not config.is_file():
         raise InputError(f"{folder} has no config.json; give the folder that a model was saved to.")
     try:
-        if not isinstance(read_json(config, _CONFIG_BYTES), dict):
-            raise ValueError("no object")
+        read_config_file(folder)
     except (OSError, ValueError) as exc:
         raise InputError(f"{config} is not readable JSON ({exc}); fetch the model again.") from exc
     _weights_named(folder)
@@ -156,6 +156,17 @@ def _weights_named(folder: Path) -> set[str]:
                 )
         all_named |= named
     return all_named
+
+
+def read_config_file(folder: Path) -> dict[str, Any]:
+    """Return what stands in a model folder's config.json.
+
+    Raises OSError, and ValueError where it is no object.
+    """
+    content = read_json(folder / "config.json", _CONFIG_BYTES)
+    if not isinstance(content, dict):
+        raise ValueError("no object")
+    return content
 
 
 def stop_tokens(folder: Path, tokenizer: Any) -> list[int]:

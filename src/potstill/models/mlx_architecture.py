@@ -9,11 +9,10 @@ from typing import Any
 
 from potstill.errors import InputError, one_line
 from potstill.models.architecture import layers_of, windows_of
-from potstill.store.untrusted import read_json
+from potstill.models.folder import read_config_file
 
 __all__ = ["mlx_settings", "refuse_without_mlx", "untrained_model", "window_everywhere"]
 
-_CONFIG_BYTES = 64 << 20
 # mlx-lm makes one mask for all layers of these, from their cache: it can be told of a window.
 _ONE_MASK = ("mistral", "phi3")
 # Its own code of these fails where rows of a batch differ in length.
@@ -43,7 +42,7 @@ def mlx_settings(config: Any, folder: Path) -> dict[str, Any]:
             f"mlx-lm cannot answer several problems side by side with {folder} "
             f"({config.model_type}); {_TORCH}."
         )
-    written = read_json(folder / "config.json", _CONFIG_BYTES)
+    written = read_config_file(folder)
     every = config.to_dict()
     found = {key: x for key, x in every.items() if key not in written and x is not None}
     found |= _rope(config, folder)

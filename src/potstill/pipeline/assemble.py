@@ -285,13 +285,11 @@ def _local_names(context: Context, result: Made) -> dict[str, str]:
     A local model stands there as the hashes of base and adapter; its precision is left off.
     """
     base = context.base_hash[:16]
-    several = len(context.study.seeds) > 1
-    names = {base: "base"}
-    for cell in result.students:
-        student = cell.student
-        seed = f", seed {student.seed}" if several else ""
-        names[f"{base}+{student.adapter_hash[:16]}"] = f"{student.variant}{seed}"
-    return names
+    students = {
+        f"{base}+{x.adapter_hash[:16]}": _student_name(x.variant, x.seed, context.study)
+        for x in (cell.student for cell in result.students)
+    }
+    return {base: "base"} | students
 
 
 def _who(model: str, names: Mapping[str, str]) -> str:
@@ -462,8 +460,12 @@ def _called(cell: Answers, study: Study) -> str:
     """Return what a reader calls who answered: a student's name in the store is a hash."""
     if cell.role is not Role.STUDENT:
         return cell.name
-    seed = f", seed {cell.seed}" if len(study.seeds) > 1 else ""
-    return f"{cell.level}{seed}"
+    return _student_name(cell.level, cell.seed, study)
+
+
+def _student_name(level: str, seed: int, study: Study) -> str:
+    """Return what a reader calls a student: its level, and its seed where there are several."""
+    return f"{level}, seed {seed}" if len(study.seeds) > 1 else level
 
 
 def _counts(values: Iterable[str]) -> dict[str, int]:

@@ -79,7 +79,8 @@ def _recorded(study: Study, imported: Imported) -> str:
 def _print(imported: Imported, console: Console, only_aside: bool) -> None:
     from rich.table import Table
 
-    rows = [row for row in describe(imported) if row.reason or not only_aside]
+    every = describe(imported)
+    rows = [row for row in every if row.reason or not only_aside]
     table = Table(box=None, pad_edge=False, expand=True)
     table.add_column("id", overflow="ellipsis", no_wrap=True, ratio=2)
     table.add_column("kind", no_wrap=True, width=11)
@@ -104,7 +105,7 @@ def _print(imported: Imported, console: Console, only_aside: bool) -> None:
         console.print(f"... and {len(unread) - _MOST_UNREAD:,} more; --aside lists them.")
     for note in imported.notes:
         console.print(f"\n[yellow]{literal(note)}[/yellow]", highlight=False)
-    kinds = Counter(row.kind for row in describe(imported) if not row.reason)
+    kinds = Counter(row.kind for row in every if not row.reason)
     reasons = Counter(item.reason.value for item in imported.excluded)
     console.print(f"\n{len(imported.problems):,} problems by kind: {literal(_listed(kinds))}")
     console.print(f"{len(imported.excluded):,} excluded: {_listed(reasons) or 'none'}")

@@ -68,7 +68,8 @@ def is_up_to_date(context: Context) -> bool:
     were when the report was written.
     """
     try:
-        return bool(read_lock(context.directory) == json.loads(json.dumps(lock_of(context))))
+        kept = read_lock(context.directory)
+        return kept is not None and bool(kept == json.loads(json.dumps(lock_of(context))))
     except StoreError:
         return False
 

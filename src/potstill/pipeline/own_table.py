@@ -24,7 +24,7 @@ from potstill.pipeline.intake import problems_of_file
 from potstill.problems import Columns, Imported, SourceConfig, guess_source
 from potstill.problems import table as tables
 from potstill.problems.mending import decimal_points
-from potstill.records import Finish, Outcome, Problem, Response, Verdict
+from potstill.records import Outcome, Problem, Response, Verdict
 from potstill.study.templates import filled, study_path, write_text
 
 __all__ = ["Started", "start_study", "with_box"]
@@ -141,29 +141,19 @@ def _plain(solution: str) -> str:
     return _CALCULATION.sub("", solution).strip()
 
 
-def _graded(pairs: Iterable[tuple[Problem, str]], decimal: str) -> Iterable[Verdict]:
+def _graded(pairs: Sequence[tuple[Problem, str]], decimal: str) -> Iterable[Verdict]:
     with GradingPool() as pool:
-        yield from pool.grade((p, _response(p, _pointed(text, decimal))) for p, text in pairs)
+        responses = (
+            Response.of_text(
+                "worked-solutions", p.id, _pointed(text, decimal), condition_id="own-table"
+            )
+            for p, text in pairs
+        )
+        yield from pool.grade(zip((p for p, _ in pairs), responses, strict=True))
 
 
 def _pointed(text: str, decimal: str) -> str:
     return decimal_points(text) if decimal == "comma" else text
-
-
-def _response(problem: Problem, text: str) -> Response:
-    return Response(
-        solver="worked-solutions",
-        problem_id=problem.id,
-        condition_id="own-table",
-        sample=0,
-        attempt=0,
-        reasoning="",
-        text=text,
-        finish=Finish.STOP,
-        tokens_in=0,
-        tokens_out=0,
-        ledger_key="",
-    )
 
 
 def with_box(problem: Problem, text: str, verdict: Verdict, decimal: str = "point") -> str:

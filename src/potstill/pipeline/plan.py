@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +23,7 @@ from potstill.problems.overlap.find import find_pairs
 from potstill.problems.split import split
 from potstill.records import Problem, Split
 from potstill.study.schema import Study, load_options, load_study, read_study
-from potstill.text import literal
+from potstill.text import literal, several
 from potstill.training.recipe import PRESETS
 
 if TYPE_CHECKING:
@@ -162,9 +161,9 @@ def print_plan(
     for note in imported.notes:
         console.print(literal(note), highlight=False)
     variants = [*study.variants, *(["mix"] if study.mix else [])]
-    grid = f"{_several(variants, 'variant')} ({', '.join(variants)})"
-    total = _several([*product(variants, study.seeds)], "student")
-    console.print(f"{total}: {grid} x {_several(study.seeds, 'seed')}\n", highlight=False)
+    grid = f"{several(len(variants), 'variant')} ({', '.join(variants)})"
+    total = several(len(variants) * len(study.seeds), "student")
+    console.print(f"{total}: {grid} x {several(len(study.seeds), 'seed')}\n", highlight=False)
     print_calls(study, _estimates(study, calls, imported, directory), console)
     if study.verifier is None or study.verify == "symbolic":
         console.print(
@@ -265,10 +264,6 @@ def _short(tokens: int) -> str:
 
 def _range(low: str, high: str, between: str = "–") -> str:
     return low if low == high else f"{low}{between}{high}"
-
-
-def _several(items: Sequence[object], noun: str) -> str:
-    return f"{len(items)} {noun}" + ("s" if len(items) != 1 else "")
 
 
 def model_of(agent: Any) -> str:

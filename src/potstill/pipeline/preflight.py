@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from potstill.errors import InputError, StudyError
+from potstill.cluster.session import check_place
+from potstill.errors import StudyError
 from potstill.pipeline.agents import key_there, options_of
 from potstill.pipeline.budget import unpriced_models
 from potstill.pipeline.context import base_path_of
@@ -63,11 +63,8 @@ def check_study(study: Study, *, on: str = "") -> None:
     _check_limits(study)
     _check_recorded(study)
     check_trackers(study.training_log)
-    if on and find_spec("ray") is None:
-        raise InputError(
-            "--on needs Ray, which is not installed; pip install 'potstill[ray]', or run without "
-            "--on."
-        )
+    if on:
+        check_place(on)
 
 
 def check_problems(study: Study, problems: Sequence[Problem]) -> None:

@@ -12,9 +12,9 @@ from typing import Any
 
 from potstill.cluster.shards import recover_replies
 from potstill.cluster.storage import check_storage, open_storage
-from potstill.errors import InputError, StoreError
+from potstill.errors import InputError
 from potstill.evaluation import refuse_seen
-from potstill.ledger.file import missing_ledger
+from potstill.ledger.file import refuse_lost
 from potstill.ledger.ledger import Ledger
 from potstill.lessons.controls import is_control, make_controls
 from potstill.pipeline.asking import ask_student, ask_teacher
@@ -104,7 +104,7 @@ def carry_out(run: Run, until: str = "") -> dict[str, Any] | None:
             return None
     run.graders.close()
     context = run.context
-    if is_up_to_date(context) and (kept := kept_report(context)):
+    if (kept := kept_report(context)) and is_up_to_date(context):
         context.progress.up_to_date("report", f"{len(kept['scores']):,} scores")
         return kept
     report = write_report(context, run.workers, made)
@@ -134,9 +134,8 @@ def open_run(
         check_storage(study.cluster)
     store = Store(directory, create=not read_only)
     path = directory / "ledger.sqlite"
-    if not path.exists() and any((directory / "cells" / "answers").glob("*/manifest.json")):
-        raise StoreError(missing_ledger(path))
-    ledger = stack.enter_context(Ledger.open(directory / "ledger.sqlite", readonly=read_only))
+    refuse_lost(path)
+    ledger = stack.enter_context(Ledger.open(path, readonly=read_only))
     storage = None
     if not read_only:
         storage = open_storage(study.cluster, directory) if on else None

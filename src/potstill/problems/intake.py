@@ -24,6 +24,7 @@ from potstill.records import (
     TestsGold,
     TextGold,
 )
+from potstill.text import several
 
 __all__ = [
     "Imported",
@@ -203,17 +204,17 @@ class _Remarks:
     def lines(self) -> Iterator[str]:
         """Yield a line for everything of one sort."""
         for (source, what), ids in self.mended.items():
-            yield f"{source}: {what} mended in {_several(len(ids), 'problem')} ({_some(ids)})"
+            yield f"{source}: {what} mended in {several(len(ids), 'problem')} ({_some(ids)})"
         for source, found in self.taken.items():
             shown = _some([f"{key} of {i}" for i, key in found])
             yield (
-                f"{source}: {_several(len(found), 'key')} held a worked solution; the final answer "
+                f"{source}: {several(len(found), 'key')} held a worked solution; the final answer "
                 f"was taken ({shown}). In a study, solution: names that column"
             )
         for source, found in self.solved.items():
             shown = _some([f"{key} of {i}" for i, key in found])
             yield (
-                f"{source}: {_several(len(found), 'key')} taken from the end of the worked "
+                f"{source}: {several(len(found), 'key')} taken from the end of the worked "
                 f"solution ({shown})"
             )
         for source, commas in self._commas.items():
@@ -221,13 +222,9 @@ class _Remarks:
             if sure > self._read[source] // 100 or len(commas) > max(2, self._read[source] // 5):
                 shown = _some([f"{key} of {i}" for _, i, key in commas])
                 yield (
-                    f"{source}: {_several(len(commas), 'key')} may have a decimal comma ({shown}); "
+                    f"{source}: {several(len(commas), 'key')} may have a decimal comma ({shown}); "
                     "they are read as two values, unless the source says decimal: comma"
                 )
-
-
-def _several(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" + ("s" if count != 1 else "")
 
 
 def _some(names: Sequence[str]) -> str:

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Sequence
 
-from potstill.text import plain, shown
+from potstill.text import plain, several, shown
 
 __all__ = [
     "about",
@@ -90,11 +90,6 @@ def p_value(p: float | None) -> str:
 def p_short(p: float | None) -> str:
     """Return a p value for a column headed p: <0.0001, 0.0312, 0.31; empty for None."""
     return p_value(p).removeprefix("p ").removeprefix("= ").replace("< ", "<")
-
-
-def several(n: int, noun: str) -> str:
-    """Return a count with its noun: 1 problem, 1,150 problems."""
-    return f"{count(n)} {noun}" if n == 1 else f"{count(n)} {noun}s"
 
 
 def group_name(group: str, more: str = "") -> str:

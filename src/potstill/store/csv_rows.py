@@ -12,25 +12,16 @@ from typing import Any
 
 from potstill.errors import InputError
 from potstill.store.encoding import encoding_of
-from potstill.store.header import Header, header_of, is_blank
+from potstill.store.header import Header, Table, header_of, is_blank
 from potstill.store.untrusted import LINE_CHARACTERS
 
-__all__ = ["CsvTable", "open_csv"]
+__all__ = ["open_csv"]
 
 _SAMPLE_CHARACTERS = 1 << 20
 _SAMPLE_RECORDS = 60
 _DELIMITERS = (",", ";", "\t", "|")
 _SEP_LINE = re.compile(r"\s*\"?sep=(.)\"?\s*", re.IGNORECASE)
 _NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
-
-
-@dataclass(frozen=True, slots=True)
-class CsvTable:
-    """An opened csv: its columns, its numbered rows, and what was found out about it."""
-
-    columns: tuple[str, ...]
-    rows: Iterator[tuple[int, dict[str, Any]]]
-    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +32,7 @@ class _Dialect:
     header: Header
 
 
-def open_csv(path: Path, delimiter: str = "", encoding: str = "") -> CsvTable:
+def open_csv(path: Path, delimiter: str = "", encoding: str = "") -> Table:
     """Return the table of a csv file; the delimiter is seen from its first rows where not given.
 
     Raises InputError for one that is empty or names a column twice, and (as its rows are read) for
@@ -59,7 +50,7 @@ def open_csv(path: Path, delimiter: str = "", encoding: str = "") -> CsvTable:
         name = _NAMES.get(dialect.delimiter, repr(dialect.delimiter))
         notes.insert(1, f"{path.name}: cells are parted by {name}")
     rows = _rows(path, encoded.name, dialect)
-    return CsvTable(dialect.header.columns, rows, tuple(note for note in notes if note))
+    return Table(dialect.header.columns, rows, tuple(note for note in notes if note))
 
 
 def _dialect(path: Path, sample: str, given: str, default: str, whole: bool) -> _Dialect:

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from potstill.errors import InputError
 
-__all__ = ["Header", "header_of", "is_blank"]
+__all__ = ["Header", "Table", "header_of", "is_blank"]
 
 _MOST_TITLES = 20
 _NAME_CHARACTERS = 80
 _UNSEEN = dict.fromkeys(map(ord, "\u200b\u200e\u200f\u2060\ufeff"))
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """An opened table: its columns, its numbered rows, and what was found out about the file."""
+
+    columns: tuple[str, ...]
+    rows: Iterator[tuple[int, Mapping[str, Any]]]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

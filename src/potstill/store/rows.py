@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import codecs
 import json
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from potstill.errors import InputError
 from potstill.plugins import nearest
 from potstill.store.csv_rows import open_csv
 from potstill.store.encoding import encoding_of
+from potstill.store.header import Table
 from potstill.store.untrusted import TABLE_BYTES, lines_of, parse_json, read_bytes
 from potstill.store.workbook import open_workbook
 
@@ -64,15 +66,6 @@ class TableFormat:
     sheet: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
-    """An opened table: its columns, its numbered rows, and what was found out about the file."""
-
-    columns: tuple[str, ...]
-    rows: Iterator[tuple[int, Mapping[str, Any]]]
-    notes: tuple[str, ...] = ()
-
-
 _AS_SEEN = TableFormat()
 
 
@@ -89,24 +82,23 @@ def open_table(path: Path, form: TableFormat = _AS_SEEN) -> Table:
         raise InputError(f"{path} has no sheets; leave out sheet: {form.sheet}.")
     if form.delimiter and suffix not in (".csv", ".tsv"):
         raise InputError(f"{path} is no csv; leave out delimiter: {form.delimiter}.")
-    return _named(path, lambda: _opened(path, suffix, form))
+    with _named(path):
+        table = _opened(path, suffix, form)
+    return replace(table, rows=_guarded(path, table.rows))
 
 
 def _opened(path: Path, suffix: str, form: TableFormat) -> Table:
     if suffix in (".csv", ".tsv"):
-        found = open_csv(path, form.delimiter, form.encoding)
-        return Table(found.columns, _guarded(path, found.rows), found.notes)
+        return open_csv(path, form.delimiter, form.encoding)
     if suffix in (".xlsx", ".xlsm"):
-        sheet = open_workbook(path, form.sheet)
-        return Table(sheet.columns, _guarded(path, sheet.rows), sheet.notes)
+        return open_workbook(path, form.sheet)
     if suffix == ".parquet":
-        columns, parquet = parquet_rows(path)
-        return Table(columns, _guarded(path, parquet))
+        return Table(*parquet_rows(path))
     if suffix == ".json":
-        return _peeked(_guarded(path, _json_rows(path)))
+        return _peeked(_json_rows(path))
     encoded = encoding_of(path, form.encoding)
     notes = (encoded.note,) if encoded.note else ()
-    return _peeked(_guarded(path, _jsonl_rows(path, encoded.name)), notes)
+    return _peeked(_jsonl_rows(path, encoded.name), notes)
 
 
 def _peeked(rows: Iterator[tuple[int, Mapping[str, Any]]], notes: tuple[str, ...] = ()) -> Table:
@@ -150,9 +142,11 @@ def refuse_no_table(path: Path) -> None:
         raise InputError(f"{path} does not exist; check the path.")
 
 
-def _named(path: Path, opened: Callable[[], Table]) -> Table:
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Name the file in what goes wrong as it is read."""
     try:
-        return opened()
+        yield
     except UnicodeError as exc:
         raise _no_text(path, exc) from exc
     except OSError as exc:
@@ -162,12 +156,8 @@ def _named(path: Path, opened: Callable[[], Table]) -> Table:
 def _guarded(
     path: Path, rows: Iterator[tuple[int, Mapping[str, Any]]]
 ) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    try:
+    with _named(path):
         yield from rows
-    except UnicodeError as exc:
-        raise _no_text(path, exc) from exc
-    except OSError as exc:
-        raise InputError(f"{path} cannot be read: {exc.strerror or exc}.") from exc
 
 
 def _no_text(path: Path, exc: UnicodeError) -> InputError:

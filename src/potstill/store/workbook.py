@@ -14,22 +14,13 @@ from typing import Any
 
 from potstill.errors import InputError
 from potstill.plugins import nearest
-from potstill.store.header import header_of, is_blank
+from potstill.store.header import Table, header_of, is_blank
 from potstill.store.untrusted import DOCUMENT_BYTES
 
-__all__ = ["WorkbookTable", "open_workbook"]
+__all__ = ["open_workbook"]
 
 _FRACTION_FORMAT = re.compile(r"#?\s*\?+/(\?+|\d+)")
 _QUOTED = re.compile(r'"[^"]*"|\\.|\[[^\]]*\]')
-
-
-@dataclass(frozen=True, slots=True)
-class WorkbookTable:
-    """An opened sheet: its columns, its numbered rows, and what was found out about it."""
-
-    columns: tuple[str, ...]
-    rows: Iterator[tuple[int, dict[str, Any]]]
-    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +32,7 @@ class _Sheet:
     others: tuple[str, ...]
 
 
-def open_workbook(path: Path, sheet: str = "") -> WorkbookTable:
+def open_workbook(path: Path, sheet: str = "") -> Table:
     """Return the table of a sheet: the one named, else the first that holds anything.
 
     Numbers, dates, percentages and fractions become text as they are shown; raised and lowered
@@ -64,7 +55,7 @@ def open_workbook(path: Path, sheet: str = "") -> WorkbookTable:
             if not is_blank(cells) and not header.is_repeated(cells):
                 yield number, header.row(cells, f"{path} row {number}")
 
-    return WorkbookTable(header.columns, rows(), tuple(notes))
+    return Table(header.columns, rows(), tuple(notes))
 
 
 @lru_cache(maxsize=2)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import re
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from potstill.plugins import nearest
+from potstill.plugins import closest, nearest
 from potstill.store.untrusted import holds_login
+from potstill.study.text import SECRET_NAME
+from potstill.text import several
 
 __all__ = ["first_complaint", "with_lists"]
 
 _Error = Mapping[str, Any]
-_SECRET = re.compile("key|token|secret", re.IGNORECASE)
 _SHOWN = 60
 _SHORT = 4
 """Letters of a word under which every other short one is near: gpu is not meant to be cpu."""
@@ -36,12 +36,12 @@ def first_complaint(exc: ValidationError, model: type[BaseModel], known: Iterabl
         return f"unknown key {where!r}{nearest(name, sorted(set(names) - {'options'}))}."
     if error["type"] == "missing":
         if isinstance(error["loc"][-1], int):
-            return f"{_where(loc[:-1])!r}: should be {_several(error['loc'][-1] + 1, 'value')}."
+            return f"{_where(loc[:-1])!r}: should be {several(error['loc'][-1] + 1, 'value')}."
         return f"the key {where!r} is missing; add it (potstill init shows a commented example)."
     subject = f"{where!r}: " if where else ""
     if error["type"] == "value_error":
         message = str(error["msg"]).removeprefix("Value error, ")
-        found = "" if _SECRET.search(name) else _found(error["input"])
+        found = "" if SECRET_NAME.search(name) else _found(error["input"])
         return f"{subject}{message[:1].lower()}{message[1:]}{found}."
     if error["input"] is None:
         return f"{subject}is empty; give a value, or take the line out."
@@ -156,29 +156,17 @@ def _found(value: Any) -> str:
     return f" (found {value!r})" if plain else ""
 
 
-def _several(count: int, noun: str) -> str:
-    return f"{count} {noun}" + ("s" if count != 1 else "")
-
-
-def _choices(context: Mapping[str, Any]) -> str:
-    return str(context["expected"])
-
-
-def _a_list(context: Mapping[str, Any]) -> str:
-    return "a list, such as [a, b]"
-
-
 _SHOULD: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "greater_than": lambda c: f"more than {c['gt']:g}",
     "greater_than_equal": lambda c: f"{c['ge']:g} or more",
     "less_than": lambda c: f"less than {c['lt']:g}",
     "less_than_equal": lambda c: f"{c['le']:g} or less",
     "too_short": lambda c: f"a list of {c['min_length']} or more",
-    "too_long": lambda c: f"{_several(c['max_length'], 'value')} and no more",
+    "too_long": lambda c: f"{several(c['max_length'], 'value')} and no more",
     "string_too_short": lambda c: "some text",
     "string_too_long": lambda c: f"{c['max_length']:,} characters or fewer",
-    "literal_error": _choices,
-    "enum": _choices,
+    "literal_error": lambda c: str(c["expected"]),
+    "enum": lambda c: str(c["expected"]),
 }
 _WORDS = {
     "list": "a list, such as [a, b]",
@@ -203,7 +191,7 @@ def _should(error: _Error, name: str) -> str:
         return _SHOULD[kind](context)
     value = error["input"]
     if name == "seeds" and kind == "list_type" and isinstance(value, int) and 0 < value <= 9:
-        return f"a list of seeds: give {list(range(value))} for {_several(value, 'seed')}"
+        return f"a list of seeds: give {list(range(value))} for {several(value, 'seed')}"
     return _WORDS.get(kind.split("_")[0]) or str(error["msg"]).lower()
 
 
@@ -229,5 +217,5 @@ def _hint(error: _Error) -> str:
     same = next((x for x in choices if x.casefold() == found.casefold()), "")
     if len(found) < _SHORT and not same:
         return ""
-    hint = nearest(found, choices).partition("here are:")[0].rstrip("tT ").strip("; ?")
-    return f"; {hint}?" if hint else ""
+    close = same or closest(found, choices)
+    return f"; did you mean {close!r}?" if close else ""

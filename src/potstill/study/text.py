@@ -17,12 +17,12 @@ import yaml
 from potstill.errors import StudyError
 from potstill.store.untrusted import STUDY_BYTES, read_bytes
 
-__all__ = ["expand", "read_study"]
+__all__ = ["SECRET_NAME", "expand", "read_study"]
 
 _VALUES_MAX = 50_000
 _DEPTH_MAX = 40
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_SECRET = re.compile(r"key|token|secret|passw|credential", re.IGNORECASE)
+SECRET_NAME = re.compile(r"key|token|secret|passw|credential", re.IGNORECASE)
 _UNFIT = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -144,7 +144,7 @@ def _expand(value: Any, path: Path, where: str) -> Any:
 
 def _expand_text(value: str, path: Path, where: str) -> str:
     def look_up(match: re.Match[str]) -> str:
-        if _SECRET.search(match[1]):
+        if SECRET_NAME.search(match[1]):
             raise StudyError(
                 f"{path}: {where} would write the secret {match[1]} into the study's directory; "
                 "name the variable in api_key_env, or a file in api_key_file."

@@ -15,16 +15,14 @@ from potstill.chat import Message
 from potstill.errors import InputError, PotstillError, StudyError
 from potstill.models.architecture import TRIED, context_tokens, read_config
 from potstill.models.chat_template import template_arguments
-from potstill.models.folder import find_described_folder
+from potstill.models.folder import find_described_folder, read_config_file
 from potstill.models.model import prompt_text, prompt_tokens
-from potstill.store.untrusted import read_json
 from potstill.training.metrics import check_trackers
 from potstill.training.recipe import Recipe
 from potstill.training.targets import check_targets
 
 __all__ = ["BaseFindings", "WantedBase", "check_base", "look_at_base"]
 
-_CONFIG_BYTES = 64 << 20
 # Stand-ins for texts, to see what a template makes of them.
 _SYSTEM, _PROBLEM = "Potstill's system text", "Potstill's problem"
 
@@ -154,7 +152,7 @@ def _look_at_model(wanted: WantedBase, folder: Path) -> Found:
 
 
 def _refuse_quantised(wanted: WantedBase, folder: Path) -> None:
-    content = read_json(folder / "config.json", _CONFIG_BYTES)
+    content = read_config_file(folder)
     if wanted.backend == "mlx":
         return
     if "quantization" in content:
@@ -189,7 +187,7 @@ def _linear(config: Any) -> list[str]:
 def _linear_of_mlx(config: Any, folder: Path) -> list[str]:
     from potstill.models.mlx_architecture import mlx_settings, untrained_model
 
-    written = read_json(folder / "config.json", _CONFIG_BYTES)
+    written = read_config_file(folder)
     model = untrained_model(written | mlx_settings(config, folder), folder)
     return [
         name
