@@ -12,8 +12,8 @@ import yaml
 from potstill.grading.maths.kinds import infer_kind
 from potstill.ledger.ledger import Ledger
 from potstill.pipeline.estimate import PlannedCalls, count_tokens, estimate, thinks
-from potstill.pipeline.plan import planned_calls
 from potstill.pipeline.run import run_study
+from potstill.planning.plan import planned_calls
 from potstill.pocket.teacher import TEACHER
 from potstill.problems import load_problems
 from potstill.solvers.server import create_app, serve

@@ -13,8 +13,8 @@ import yaml
 
 from potstill.errors import InputError
 from potstill.pipeline.intake import problems_of_study
-from potstill.pipeline.own_table import start_study
-from potstill.pipeline.plan import splits_of
+from potstill.planning.own_table import start_study
+from potstill.planning.plan import splits_of
 from potstill.problems import Columns
 from potstill.records import Split
 from potstill.store.rows import read_rows

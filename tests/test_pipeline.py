@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 from collections import Counter
 from contextlib import ExitStack
+from importlib.resources import files
 from pathlib import Path
 
 import jsonschema
@@ -21,7 +22,6 @@ from potstill.problems.overlap.pairs import mask_numbers
 from potstill.problems.raw import normalise
 from potstill.progress import quiet
 from potstill.records import Finish, Opinion, Problem, Response, Split, TextGold
-from potstill.report.schema import SCHEMA_FILE
 from potstill.store import cells as stores
 from potstill.store.cells import Store
 from potstill.study.schema import load_study
@@ -43,7 +43,8 @@ def test_the_report_holds_every_solver_with_counts_that_add_up(
     done: tuple[Path, Path, Report],
 ) -> None:
     _, directory, report = done
-    jsonschema.validate(report, json.loads(SCHEMA_FILE.read_text("utf-8")))
+    schema = json.loads((files("potstill.report") / "report.schema.json").read_text("utf-8"))
+    jsonschema.validate(report, schema)
     whole = [s for s in report["scores"] if s["group"] == "all"]
     assert [(s["role"], s["level"]) for s in whole] == [
         ("teacher", ""),

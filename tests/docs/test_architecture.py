@@ -119,6 +119,16 @@ def test_every_package_is_on_the_map() -> None:
     assert sorted(names) == sorted(there | on_top)
 
 
+def test_no_package_grows_past_what_one_reader_holds() -> None:
+    lines = {
+        package.name: sum(len(x.read_text("utf-8").splitlines()) for x in package.rglob("*.py"))
+        for package in PACKAGE.iterdir()
+        if (package / "__init__.py").is_file()
+    }
+    assert {name for name, count in lines.items() if count > 4_000} == {"grading"}
+    assert len([*PACKAGE.glob("*.py")]) <= 10
+
+
 @pytest.mark.parametrize(("package", "files"), [x for x in mapped() if x[1]])
 def test_the_main_files_are_there(package: str, files: list[str]) -> None:
     assert [x for x in files if not (PACKAGE / package / x).is_file()] == []

@@ -18,9 +18,9 @@ from potstill.pipeline.context import Unfinished
 from potstill.pipeline.estimate import R1_CHARS
 from potstill.pipeline.intake import problems_of_study
 from potstill.pipeline.outputs import Made
-from potstill.pipeline.plan import splits_of
 from potstill.pipeline.run import Run, open_run, read_lessons, with_controls
 from potstill.pipeline.students import plan_grid
+from potstill.planning.plan import splits_of
 from potstill.progress import Progress, quiet
 from potstill.records import Lesson, Split
 from potstill.study.schema import Study

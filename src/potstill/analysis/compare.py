@@ -17,7 +17,7 @@ from potstill.pipeline.assemble import answered, call_counts
 from potstill.pipeline.context import agent_identity, fingerprint
 from potstill.pipeline.directory import StudyDirectory
 from potstill.pipeline.outputs import Made
-from potstill.pipeline.plan import settings
+from potstill.planning.plan import settings
 from potstill.records import Condition, Problem, content_hash
 from potstill.report.data import CallCount
 from potstill.report.numbers import values, written

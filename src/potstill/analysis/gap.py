@@ -20,9 +20,9 @@ from potstill.pipeline.directory import StudyDirectory
 from potstill.pipeline.estimate import Estimate, PlannedCalls, estimate
 from potstill.pipeline.intake import problems_of_study
 from potstill.pipeline.outputs import Answers
-from potstill.pipeline.plan import model_of, print_calls, splits_of
 from potstill.pipeline.rating import rate
 from potstill.pipeline.run import Run, evaluate, open_run, read_stages
+from potstill.planning.plan import model_of, print_calls, splits_of
 from potstill.progress import TerminalProgress, quiet
 from potstill.records import Finish, Problem, Role, Split
 from potstill.report.gaps import Gaps, gap_sentences, gaps_everywhere

@@ -283,7 +283,7 @@ def _report(directory: Path, lock: Mapping[str, Any] | None, found: Verified) ->
 
 def _decided(study: Study, directory: Path, locked: Mapping[str, Any], found: Verified) -> None:
     """Whether the study's settings and inputs, derived again, are those that the lock holds."""
-    from potstill.pipeline.plan import flat
+    from potstill.planning.plan import flat
 
     base_hash = _base_hash_here(study)
     try:

@@ -38,7 +38,7 @@ def problems(
     decimal: DecimalSign = "",
 ) -> None:
     """Show every problem, its inferred answer kind, and why any is excluded. Asks no model."""
-    from potstill.pipeline.listing import print_problems
+    from potstill.planning.listing import print_problems
     from potstill.problems import Columns
 
     columns = Columns(text, key, solution, delimiter, encoding, sheet, decimal)

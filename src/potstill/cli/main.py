@@ -144,7 +144,7 @@ def init(
         path = write_study(name, Path.cwd())
         terminal().print(f"Wrote {path}. Read it, change it, then: potstill run {path}")
         return
-    from potstill.pipeline.own_table import start_study
+    from potstill.planning.own_table import start_study
     from potstill.text import literal
 
     started = start_study(name, Path.cwd(), from_, columns)
@@ -180,7 +180,7 @@ def run(
     if every_setting and not dry_run:
         raise InputError("--all shows the settings of a dry run; give --dry-run with it.")
     if dry_run:
-        from potstill.pipeline.plan import print_plan
+        from potstill.planning.plan import print_plan
 
         directory = out or default_directory(load_study(study))
         print_plan(study, directory, terminal(), every_setting=every_setting, on=on)

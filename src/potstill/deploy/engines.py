@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from potstill.chat import Message
-from potstill.deploy.llama_decoding import LlamaDecoder, load_llama, piece_reader
 from potstill.errors import InputError
 from potstill.models.architecture import context_tokens, read_config
 from potstill.models.decoding import Request, decode_all, draw_seed
 from potstill.models.folder import stop_tokens
+from potstill.models.llama_decoding import LlamaDecoder, load_llama, piece_reader
 from potstill.models.model import prompt_tokens
 from potstill.records import Finish, Sampling
 

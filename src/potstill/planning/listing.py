@@ -13,7 +13,7 @@ from potstill.grading.plugins import kind_settings
 from potstill.lessons.ladder import count_words
 from potstill.lessons.recorded import RecordedTally, read_recorded
 from potstill.pipeline.intake import problems_of_file, problems_of_study
-from potstill.pipeline.plan import splits_of
+from potstill.planning.plan import splits_of
 from potstill.problems import Columns, describe, guess_source
 from potstill.records import ExclusionReason, Split
 from potstill.study.schema import Study, load_study

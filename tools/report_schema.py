@@ -1,7 +1,7 @@
 """The JSON Schema of report.json, made from the records that it is written from.
 
-It ships as ``report.schema.json`` beside this module; ``python -m potstill.report.schema`` writes
-it anew where a record has changed.
+It ships as ``potstill/report/report.schema.json``; run this file to write it anew where a record
+has changed.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -34,7 +35,7 @@ from potstill.report.data import (
 
 __all__ = ["SCHEMA_FILE", "report_schema"]
 
-SCHEMA_FILE = Path(__file__).with_name("report.schema.json")
+SCHEMA_FILE = Path(str(files("potstill.report") / "report.schema.json"))
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _ADDED: dict[str, dict[str, Any]] = {
