@@ -55,12 +55,12 @@ SHAPES = {
 }
 TRL = ("trl_tuned", "trl_default")
 OFF = {
-    "no cached trunk": Optimizations(cached_trunk=False),
+    "no activation cache": Optimizations(activation_cache=False),
     "no gathered head": Optimizations(gathered_head=False),
     "no fused LoRA": Optimizations(fused_lora=False),
     "backward through all layers": Optimizations(short_backward=False),
     "none of these": Optimizations(
-        cached_trunk=False, gathered_head=False, fused_lora=False, short_backward=False
+        activation_cache=False, gathered_head=False, fused_lora=False, short_backward=False
     ),
 }
 
@@ -201,10 +201,10 @@ def run_potstill(pipe: Connection, args: Any, folder: str, batches: Batches) -> 
     started = time.perf_counter()
     with open_cache(base.body, plan, lambda note: print(note, file=sys.stderr)) as cache:
         if not isinstance(cache, ActivationCache):
-            raise SystemExit(f"The trunk is not used: {cache.reason}.")
+            raise SystemExit(f"The activation cache is not used: {cache.reason}.")
         pass_s = time.perf_counter() - started
         tokens = sum(len(example.tokens) for example in distinct)
-        pipe.send({"trunk_s_per_token": pass_s / tokens})
+        pipe.send({"cache_s_per_token": pass_s / tokens})
         recipe = RECIPE.model_copy(update={"threads": args.threads})
         with open_trainee(base, recipe, 0, cache=cache) as trainee:
             serve(pipe, lambda k: trainee.step([collate(batches[k])], 1e-5), len(batches))
@@ -362,15 +362,15 @@ def measure(
         "steps_timed_s": seconds,
         "mean_padded_tokens": mean_padded,
         "peak_memory_gb": memory,
-        "trunk_s_per_token": ready["potstill"]["trunk_s_per_token"],
-        "levers": optimizations,
+        "cache_s_per_token": ready["potstill"]["cache_s_per_token"],
+        "optimizations": optimizations,
     }
 
 
 def measure_each(pipe: Connection, args: Any, levels: Any, batches: Batches) -> dict[str, float]:
-    """How many times longer a step takes with one lever off, in turns over the same batches."""
+    """How many times longer a step takes with one of them off, in turns over the same batches."""
     sums = dict.fromkeys(["all", *OFF], 0.0)
-    middle = sorted(batches[1:], key=padded)[len(batches) // 3 :][: args.lever_steps]
+    middle = sorted(batches[1:], key=padded)[len(batches) // 3 :][: args.optimization_steps]
     for batch in middle:
         for name in sums:
             pipe.send((OFF.get(name, Optimizations()), batch))
@@ -387,14 +387,14 @@ def measure_each(pipe: Connection, args: Any, levels: Any, batches: Batches) -> 
 def report(args: Any, found: dict[str, Any], levels: list[Any], source: str) -> dict[str, Any]:
     step_s = found["step_s"]
     distinct = {example.tokens for level in levels for example in level}
-    cache_s = found["trunk_s_per_token"] * sum(map(len, distinct))
+    cache_s = found["cache_s_per_token"] * sum(map(len, distinct))
     grid_s = {name: CELLS * STEPS * s for name, s in step_s.items()}
     grid_s["potstill"] += cache_s
     return {
         **beside_trl(found, grid_s, STEPS * step_s["potstill"] + cache_s / LEVELS),
         "grid_hours": {name: s / 3600 for name, s in grid_s.items()},
-        "trunk_pass_s": cache_s,
-        "slower_without": found.pop("levers"),
+        "cache_pass_s": cache_s,
+        "slower_without": found.pop("optimizations"),
         **found,
         "shape": args.shape,
         "precision": args.precision,
@@ -429,7 +429,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
     parser.add_argument("--steps", type=at_least_one, default=3)
-    parser.add_argument("--lever-steps", type=at_least_one, default=1)
+    parser.add_argument("--optimization-steps", type=at_least_one, default=1)
     parser.add_argument("--threads", type=at_least_one, default=max(1, (os.cpu_count() or 2) - 1))
     args = parser.parse_args()
     alone = lacks("trl", "pip install 'potstill[bench]'", "Potstill is timed alone")
@@ -439,7 +439,7 @@ def main() -> None:
         found = measure(args, str(Path(scratch) / "model"), levels, contestants)
     print(json.dumps(report(args, found, levels, source), indent=1))
     tell_sample(
-        f"{args.steps} of {STEPS * CELLS:,} steps, {args.lever_steps} for each part of "
+        f"{args.steps} of {STEPS * CELLS:,} steps, {args.optimization_steps} for each part of "
         f"slower_without, of the {args.shape} shape; {source}"
     )
 

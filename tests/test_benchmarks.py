@@ -75,7 +75,7 @@ SMALLEST: dict[str, tuple[str, tuple[str, ...]]] = {
         ),
     ),
     "training": (
-        "--shape tiny --steps 1 --lever-steps 1",
+        "--shape tiny --steps 1 --optimization-steps 1",
         (
             r"step 1 of 1: potstill \d+\.\d\d s",
             r'"potstill": \d+\.\d+\n',

@@ -411,6 +411,22 @@ def test_a_lock_from_before_a_prompt_was_there_is_no_damage(study: Path) -> None
     )
 
 
+def test_a_study_from_before_a_setting_was_renamed_is_sound(study: Path) -> None:
+    def as_before(settings: dict[str, Any]) -> dict[str, Any]:
+        inner = settings.pop("optimizations")
+        inner["cached_trunk"] = inner.pop("activation_cache")
+        return settings | {"levers": inner}
+
+    snapshot = json.loads((study / "study.json").read_text("utf-8"))
+    (study / "study.json").write_text(json.dumps(as_before(snapshot)), encoding="utf-8")
+    lock = json.loads((study / LOCK_FILE).read_text("utf-8"))
+    older = {name: value for name, value in lock.items() if name != "sha256"}
+    older["decides"] = as_before(older["decides"])
+    (study / LOCK_FILE).write_text(json.dumps(older | {"sha256": content_hash(older)}))
+    found = verify_study(study)
+    assert (found.damaged, found.notes) == ([], [])
+
+
 def test_an_unfinished_study_is_sound_as_far_as_it_is(tmp_path: Path) -> None:
     run_study(load_study(write_small_study(tmp_path)), tmp_path / "out", until="verify")
     found = verify_study(tmp_path / "out")

@@ -56,6 +56,11 @@ def test_what_init_writes_is_valid_and_runs_offline(tmp_path: Path) -> None:
     ("changes", "complaint"),
     [
         ({"sedes": [1]}, r"unknown key 'sedes'; did you mean 'seeds'\?"),
+        ({"levers": {"buckets": False}}, r"'levers' is called 'optimizations' now; rename it"),
+        (
+            {"optimizations": {"cached_trunk": False}},
+            r"'optimizations.cached_trunk' is called 'activation_cache' now",
+        ),
         ({"training": {"leraning_rate": 1.0}}, r"'training.leraning_rate'; did you mean 'learn"),
         ({"training": {"preset": "papper"}}, r"there is no 'papper'; the presets are default, pa"),
         ({"training": {"rank": "many"}}, r"'training.rank': .*whole number.* \(found 'many'\)"),

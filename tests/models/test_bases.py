@@ -263,8 +263,8 @@ def test_training_sees_the_losses_of_transformers(made: Made) -> None:
     )
     after = []
     for gathered in (True, False):
-        levers = Optimizations(gathered_head=gathered)
-        with open_trainee(base, recipe, 3, levers) as trainee:
+        optimizations = Optimizations(gathered_head=gathered)
+        with open_trainee(base, recipe, 3, optimizations) as trainee:
             assert trainee.validate(given) == pytest.approx(wanted, rel=1e-4)
             assert trainee.step(given, 0.01) == pytest.approx(wanted, rel=1e-4)
             after.append(trainee.validate(given))

@@ -89,7 +89,7 @@ def llama(base: Base) -> Base:
 
 
 @pytest.mark.parametrize("family", ["base", "llama"])
-def test_a_cached_trunk_gives_the_losses_of_the_whole_model(request, family: str) -> None:
+def test_a_activation_cache_gives_the_losses_of_the_whole_model(request, family: str) -> None:
     base = request.getfixturevalue(family)
     whole = curve(base)
     with (
@@ -102,7 +102,7 @@ def test_a_cached_trunk_gives_the_losses_of_the_whole_model(request, family: str
     assert cached[19] < cached[0] - 0.1
 
 
-def test_an_example_that_the_trunk_lacks_runs_through_the_whole_model(base: Base) -> None:
+def test_an_example_that_the_cache_lacks_runs_through_the_whole_model(base: Base) -> None:
     whole = curve(base)
     with with_cache(base, encode(base, 20)) as cache, counted(base.body.layers[0]) as ran:
         assert curve(base, cache=cache) == pytest.approx(whole, rel=1e-5)
@@ -110,9 +110,9 @@ def test_an_example_that_the_trunk_lacks_runs_through_the_whole_model(base: Base
 
 
 @pytest.mark.parametrize(
-    "off", ["gathered_head", "cached_trunk", "fused_lora", "short_backward", "none", "all"]
+    "off", ["gathered_head", "activation_cache", "fused_lora", "short_backward", "none", "all"]
 )
-def test_each_lever_alone_leaves_the_losses_of_a_plain_loop(base: Base, off: str) -> None:
+def test_each_optimization_alone_leaves_the_losses_of_a_plain_loop(base: Base, off: str) -> None:
     names = {"none": [], "all": [k for k in Optimizations.model_fields if k != "buckets"]}
     optimizations = Optimizations(**dict.fromkeys(names.get(off, [off]), False))
     with with_cache(base, encode(base, 37)) as cache:
@@ -230,7 +230,7 @@ def test_a_grid_runs_the_lower_layers_once_per_example(
         "until the last cell is trained"
     ]
     assert list(scratch.iterdir()) == []
-    whole = train_grid(tmp_path / "b", Optimizations(cached_trunk=False))
+    whole = train_grid(tmp_path / "b", Optimizations(activation_cache=False))
     assert len(notes) == 1
     for mine, plain in zip(cached, whole, strict=True):
         assert losses(mine) == pytest.approx(losses(plain), rel=1e-5)
@@ -249,7 +249,7 @@ def test_the_bits_of_a_cached_example_do_not_hang_on_its_company(base: Base) -> 
     assert torch.equal(*found)
 
 
-def test_a_disk_too_small_turns_the_trunk_off(base: Base, tmp_path: Path) -> None:
+def test_a_disk_too_small_turns_the_cache_off(base: Base, tmp_path: Path) -> None:
     plan = CachePlan(1, tuple(encode(base, 5)), 10.0, bytes_per_token=2**50)
     notes: list[str] = []
     with open_cache(base.body, plan, notes.append, tmp_path) as cache:
@@ -259,7 +259,7 @@ def test_a_disk_too_small_turns_the_trunk_off(base: Base, tmp_path: Path) -> Non
     assert f"GB and {tmp_path} has " in notes[0]
 
 
-def test_a_trunk_that_would_not_pay_or_not_be_exact_is_refused(base: Base) -> None:
+def test_a_cache_that_would_not_pay_or_not_be_exact_is_refused(base: Base) -> None:
     from transformers import GPT2Config, GPT2LMHeadModel, GraniteConfig, GraniteForCausalLM
 
     examples = encode(base, 8)

@@ -24,6 +24,7 @@ from potstill.records import Excluded, Lesson, Problem, Response, Split, Verdict
 from potstill.report.numbers import values, written
 from potstill.store.untrusted import read_json
 from potstill.study.schema import Study, default_directory, load_study
+from potstill.study.text import with_new_names
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -49,7 +50,7 @@ def study_of(directory: Path) -> Study:
     """Return the study that a directory was made by. Raises StoreError where it is none."""
     path = directory / "study.json"
     try:
-        return Study.model_validate(read_json(path), strict=False)
+        return Study.model_validate(with_new_names(read_json(path)), strict=False)
     except FileNotFoundError as exc:
         raise StoreError(
             f"{directory} is no study directory (no study.json); name one that potstill run made."

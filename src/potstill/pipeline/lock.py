@@ -23,6 +23,7 @@ from potstill.records import content_hash
 from potstill.solvers.truncation import CONTINUE_PROMPT
 from potstill.store.atomic import versions_of, write_json
 from potstill.store.untrusted import stays_inside
+from potstill.study.text import with_new_names
 
 if TYPE_CHECKING:
     from potstill.pipeline.context import Context
@@ -115,6 +116,7 @@ def read_lock(directory: Path) -> dict[str, Any] | None:
         rest = {name: value for name, value in lock.items() if name != "sha256"}
         if content_hash(rest) != lock["sha256"]:
             raise ValueError("its own hash does not fit")
+        rest["decides"] = with_new_names(rest["decides"])
         _check_shape(rest)
     except FileNotFoundError:
         return None

@@ -190,7 +190,7 @@ def _plan(
         recipe,
         where,
         data_hash,
-        context.study.levers,
+        context.study.optimizations,
         tuple(context.study.training_log),
         validation,
         kinds,

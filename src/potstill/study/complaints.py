@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from potstill.plugins import closest, nearest
 from potstill.store.untrusted import holds_login
-from potstill.study.text import SECRET_NAME
+from potstill.study.text import RENAMED, SECRET_NAME
 from potstill.text import several
 
 __all__ = ["first_complaint", "with_lists"]
@@ -31,6 +31,8 @@ def first_complaint(exc: ValidationError, model: type[BaseModel], known: Iterabl
     same = [error for error in errors if _fields(error["loc"], model) == loc]
     where, error = _where(loc), same[0]
     name = str(loc[-1]) if loc else ""
+    if error["type"] == "extra_forbidden" and name in RENAMED:
+        return f"{where!r} is called {RENAMED[name]!r} now; rename it."
     if error["type"] == "extra_forbidden":
         names = list(known) or _keys(loc, model)
         return f"unknown key {where!r}{nearest(name, sorted(set(names) - {'options'}))}."

@@ -117,7 +117,7 @@ class Study(Section):
         default_factory=lambda: Recipe.preset("default"),
         description="The recipe; preset: names one to start from.",
     )
-    levers: Optimizations = Field(
+    optimizations: Optimizations = Field(
         default_factory=Optimizations, description="Speed-ups of the torch backend."
     )
     kinds: dict[str, dict[str, JsonValue]] = Field(

@@ -17,13 +17,24 @@ import yaml
 from potstill.errors import StudyError
 from potstill.store.untrusted import STUDY_BYTES, read_bytes
 
-__all__ = ["SECRET_NAME", "expand", "read_study"]
+__all__ = ["RENAMED", "SECRET_NAME", "expand", "read_study", "with_new_names"]
 
 _VALUES_MAX = 50_000
 _DEPTH_MAX = 40
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 SECRET_NAME = re.compile(r"key|token|secret|passw|credential", re.IGNORECASE)
+RENAMED = {"levers": "optimizations", "cached_trunk": "activation_cache"}
+"""Settings that once had another name: the old one, the new one."""
+
 _UNFIT = re.compile("[\x00\ud800-\udfff]")
+
+
+def with_new_names(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a study's settings, as an earlier Potstill wrote them down, under today's names."""
+    named = {RENAMED.get(name, name): value for name, value in settings.items()}
+    if isinstance(inner := named.get("optimizations"), Mapping):
+        named["optimizations"] = {RENAMED.get(name, name): value for name, value in inner.items()}
+    return named
 
 
 def read_study(path: Path) -> Mapping[str, Any]:

@@ -105,10 +105,7 @@ def _shared_cache(
         plan_cache,
     )
 
-    jobs, grid = (
-        [job for job in some if job.optimizations.cached_trunk and job.optimizations.short_backward]
-        for some in (jobs, grid)
-    )
+    jobs, grid = ([job for job in some if job.optimizations.caches] for some in (jobs, grid))
     if not isinstance(base, Base) or not jobs:
         yield None
         return

@@ -20,7 +20,7 @@ class Optimizations(BaseModel):
     gathered_head: bool = Field(
         default=True, description="Logits are made of completion tokens only, a chunk at a time."
     )
-    cached_trunk: bool = Field(
+    activation_cache: bool = Field(
         default=True,
         description="Layers below the lowest adapted one run once per example of a grid.",
     )
@@ -31,3 +31,8 @@ class Optimizations(BaseModel):
     short_backward: bool = Field(
         default=True, description="The backward pass ends at the lowest adapted layer."
     )
+
+    @property
+    def caches(self) -> bool:
+        """Whether the lower layers' outputs may be kept: the backward pass must end above them."""
+        return self.activation_cache and self.short_backward

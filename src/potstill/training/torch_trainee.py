@@ -49,7 +49,7 @@ class TorchTrainee:
         self._optimizations = optimizations
         # Padded tokens of the largest batch so far: what memory is asked for goes by it.
         self.largest_batch = 0
-        self._cache = cache if optimizations.cached_trunk and optimizations.short_backward else None
+        self._cache = cache if optimizations.caches else None
         lowest = lowest_adapted_layer(base.model.config.num_hidden_layers, recipe)
         if self._cache is not None and self._cache.layers > lowest:
             self._cache = None
