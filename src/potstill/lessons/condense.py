@@ -7,7 +7,7 @@ the grader; within one problem each level starts from the last good one above.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from potstill.chat import Ask, Completion, Solver, Unanswered
 from potstill.errors import InputError
@@ -15,7 +15,7 @@ from potstill.lessons.ladder import LADDER, LevelSpec, condense_messages, count_
 from potstill.lessons.quality import Finding, Gate, GateOptions, findings
 from potstill.records import Finish, Lesson, Level, Problem, Response, Sampling, Verdict
 
-__all__ = ["GradePairs", "condense", "trace_text"]
+__all__ = ["GradePairs", "condense", "in_tags", "trace_text"]
 
 GradePairs = Callable[[Iterable[tuple[Problem, Response]]], Iterator[Verdict]]
 """Grades responses as they come; verdicts may come back in any order."""
@@ -58,7 +58,7 @@ class _Step:
 def condense(
     parents: Iterable[tuple[Problem, Response]],
     *,
-    condenser: Solver,
+    condenser: Solver | None,
     levels: Sequence[str],
     grade: GradePairs,
     count_tokens: Callable[[str], int],
@@ -66,23 +66,27 @@ def condense(
     sampling: Sampling,
     ladder: Sequence[LevelSpec] = LADDER,
     options: GateOptions | None = None,
+    tags: bool = False,
 ) -> Iterator[Lesson]:
     """Yield one lesson per problem and level: R0 of every parent, then each level of ``levels``.
 
-    ``parents`` are problems with their verified responses. A lesson that fails a gate is asked for
-    once more (attempt 1) with the complaint, then yielded with its flags; the level below starts
-    from the last good one. A trace that leaks the key, is cut or blank starts no chain. Raises
-    InputError for a level that is not on the ladder.
+    R0 is yielded with its reasoning in think tags where ``tags`` is set; it needs no ``condenser``,
+    as every further level does. ``parents`` are problems with their verified responses. A lesson
+    that fails a gate is asked for once more (attempt 1) with the complaint, then yielded with its
+    flags; the level below starts from the last good one. A trace that leaks the key, is cut or
+    blank starts no chain. Raises InputError for a level that is not on the ladder.
     """
     specs = _chosen(levels, ladder)
     gates = options or GateOptions()
     chains: dict[str, _Chain] = {}
     for problem, response in parents:
         lesson, stops = _verified_trace(problem, response, count_tokens, gates)
-        yield lesson
+        yield _with_tags(lesson, response, count_tokens) if tags else lesson
         if not stops:
             chains[problem.id] = _Chain(problem, lesson, lesson.words)
     for spec in specs:
+        if condenser is None:
+            raise InputError(f"level {spec.level.value} needs a condenser, and there is none.")
         step = _Step(spec, condenser, sampling, stage, grade, count_tokens, gates)
         for lesson in _descend(chains, step):
             chains[lesson.problem_id].pass_on(lesson)
@@ -97,6 +101,21 @@ def trace_text(response: Response) -> str:
     if not reasoning or not text:
         return reasoning or text
     return reasoning if "\\boxed" in reasoning[-300:] else f"{reasoning}\n\n{text}"
+
+
+def in_tags(response: Response) -> str:
+    """Return a response as a model that thinks writes it: its reasoning in think tags, then its
+    answer; one that shows no reasoning apart from its answer as it is.
+    """
+    reasoning, text = response.reasoning.strip(), response.text.strip()
+    if not reasoning or not text:
+        return reasoning or text
+    return f"<think>\n{reasoning}\n</think>\n\n{text}"
+
+
+def _with_tags(lesson: Lesson, response: Response, count_tokens: Callable[[str], int]) -> Lesson:
+    text = in_tags(response)
+    return replace(lesson, text=text, words=count_words(text), tokens=count_tokens(text))
 
 
 def _chosen(levels: Sequence[str], ladder: Sequence[LevelSpec]) -> list[LevelSpec]:

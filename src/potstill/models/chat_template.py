@@ -15,7 +15,7 @@ from typing import Any
 from potstill.errors import InputError
 from potstill.plugins import nearest
 
-__all__ = ["Arguments", "set_defaults", "template_arguments"]
+__all__ = ["Arguments", "opens_thought", "set_defaults", "template_arguments", "thinks"]
 
 Arguments = Mapping[str, Any]
 
@@ -43,6 +43,24 @@ def set_defaults(tokenizer: Any, arguments: Arguments, folder: Path) -> None:
     )
     changed = {name: head + text for name, text in texts.items()}
     tokenizer.chat_template = changed if isinstance(templates, dict) else changed["default"]
+
+
+def thinks(tokenizer: Any) -> bool:
+    """Return whether a chat template knows think tags and leaves the answer room for a thought."""
+    templates = tokenizer.chat_template
+    text = "".join(templates.values()) if isinstance(templates, dict) else templates
+    return "</think>" in text and not _prompt_end(tokenizer).endswith("</think>")
+
+
+def opens_thought(tokenizer: Any) -> bool:
+    """Return whether a prompt ends with an opened thought: the answer begins within it."""
+    return _prompt_end(tokenizer).endswith("<think>")
+
+
+def _prompt_end(tokenizer: Any) -> str:
+    chat = [{"role": "user", "content": "?"}]
+    text: str = tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
+    return text.rstrip()
 
 
 def template_arguments(template: str) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from potstill.pipeline.agents import key_there, options_of
 from potstill.pipeline.budget import unpriced_models
 from potstill.pipeline.context import base_path_of
 from potstill.plugins import SOLVERS, load_plugin, nearest
+from potstill.records import Level
 from potstill.store.rows import read_columns
 from potstill.training.metrics import check_trackers
 
@@ -128,6 +129,9 @@ def _wanted(study: Study, problems: Sequence[Problem], base_at: str, on: str) ->
         precision=student.precision,
         device=student.device,
         template=student.template,
+        thinking=student.thinking,
+        raw=Level.R0 in study.levels,
+        condensed=set(study.levels) != {Level.R0},
         system=evaluation.system,
         prompt=evaluation.prompt,
         answer_tokens=evaluation.max_tokens,
@@ -231,7 +235,7 @@ def _check_recorded(study: Study) -> None:
                 raise StudyError(
                     f"recorded: {file.path} has no column {name!r}{nearest(name, columns)}."
                 )
-    held = {level for file in study.recorded.files for level in file.levels}
+    held = {Level.R0, *(level for file in study.recorded.files for level in file.levels)}
     for level in study.levels:
         if level not in held:
             raise StudyError(

@@ -181,14 +181,28 @@ class LocalModels:
             )
         return self._base
 
-    def count_tokens(self, text: str) -> int:
-        """Return the student tokens of a text; the base need not be loaded for it."""
+    def tokenizer(self) -> Any:
+        """Return the base's tokenizer; the base need not be loaded for it."""
         if self._tokenizer is None:
             from potstill.models.torch_base import find_model_folder, load_tokenizer
 
-            self._tokenizer = load_tokenizer(find_model_folder(self._context.base_path))
-        ids: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]
+            context = self._context
+            self._tokenizer = load_tokenizer(
+                find_model_folder(context.base_path), context.study.student.template
+            )
+        return self._tokenizer
+
+    def count_tokens(self, text: str) -> int:
+        """Return the student tokens of a text."""
+        ids: list[int] = self.tokenizer()(text, add_special_tokens=False)["input_ids"]
         return len(ids)
+
+    def teaches_tags(self) -> bool:
+        """Return whether R0 is taught with its reasoning in think tags."""
+        from potstill.models.chat_template import thinks
+
+        form = self._context.study.student.thinking
+        return form == "tags" or (form == "auto" and thinks(self.tokenizer()))
 
     def solver(self, adapter: Path | None, name: str) -> Solver:
         """Return the base model, with a student's adapter if one is given, as a solver."""

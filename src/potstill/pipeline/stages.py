@@ -6,12 +6,12 @@ makes anew exactly what hangs on it.
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby, tee
 from typing import TYPE_CHECKING, Any
 
-from potstill.errors import InputError
 from potstill.grading import Rulings, verify
 from potstill.grading.causes import with_cause
 from potstill.lessons.condense import condense
@@ -27,10 +27,12 @@ from potstill.problems.split import split
 from potstill.records import (
     Excluded,
     Lesson,
+    Level,
     Outcome,
     Problem,
     Response,
     Role,
+    Sampling,
     Split,
     Verdict,
     content_hash,
@@ -236,6 +238,9 @@ def make_lessons(
     source: Any = fingerprint(study.recorded.model_dump(mode="json")) if study.recorded else ""
     if study.condenser:
         source = {"who": agent_identity(study.condenser), "of": content_hash(parents)}
+    form: dict[str, str] = {"thinking": study.student.thinking} if Level.R0 in study.levels else {}
+    if form and not study.condenser:
+        form["of"] = content_hash(parents)
     cell = Cell.of(
         "lessons",
         source=source,
@@ -245,6 +250,7 @@ def make_lessons(
         gates=study.gates.model_dump(mode="json"),
         base=context.base_hash,
         version=VERSION["lessons"],
+        **form,
     )
 
     def make(out: Filling) -> None:
@@ -287,21 +293,29 @@ def _lessons(
 ) -> Iterator[Lesson | Unmatched]:
     """Yield the lessons by problem and level."""
     study = context.study
+    raw = Level.R0 in study.levels
     if study.recorded:
-        recorded = read_recorded(
+        recorded: Iterable[Lesson | Unmatched] = read_recorded(
             study.recorded,
             problems,
             grade=graders.open().grade,
             count_tokens=models.count_tokens,
             gates=study.gates,
         )
+        if raw and not any(Level.R0 in file.levels for file in study.recorded.files):
+            traces = _condensed(study, agents, graders, models, parents, problems)
+            order = {problem.id: i for i, problem in enumerate(problems)}
+            recorded = heapq.merge(recorded, traces, key=lambda x: _place(x, order))
         yield from context.counted("recorded levels", None, "lessons", recorded)
         return
-    if study.condenser is None:
-        raise InputError("the study has neither a condenser nor recorded levels; add one of them.")
-    total = len(parents) * (1 + len(study.levels))
+    total = len(parents) * len({Level.R0, *study.levels})
     lessons = _condensed(study, agents, graders, models, parents, problems)
     yield from context.counted("condense", total, "lessons", lessons)
+
+
+def _place(found: Lesson | Unmatched, order: Mapping[str, int]) -> tuple[int, str]:
+    """Return where a lesson stands among all: by problem and level, those of no problem first."""
+    return (-1, "") if isinstance(found, Unmatched) else (order[found.problem_id], found.level)
 
 
 def _condensed(
@@ -312,18 +326,22 @@ def _condensed(
     parents: Sequence[Response],
     problems: Sequence[Problem],
 ) -> Iterator[Lesson]:
-    """Yield the lessons that a condenser makes, some thousands of problems at a time."""
-    assert study.condenser is not None
+    """Yield R0 of every answer and the lessons that a condenser, if there is one, makes of it, some
+    thousands of problems at a time.
+    """
+    agent = study.condenser
+    tags = Level.R0 in study.levels and models.teaches_tags()
     for pairs in in_batches(beside(problems, parents), _CONDENSED_TOGETHER):
         lessons = condense(
             pairs,
-            condenser=agents.open("condenser"),
-            levels=study.levels,
+            condenser=agents.open("condenser") if agent else None,
+            levels=study.levels if agent else (),
             grade=graders.open().grade,
             count_tokens=models.count_tokens,
             stage="condense",
-            sampling=study.condenser.sampling,
+            sampling=agent.sampling if agent else Sampling(),
             options=study.gates,
+            tags=tags,
         )
         order = {problem.id: i for i, (problem, _) in enumerate(pairs)}
         yield from sorted(lessons, key=lambda x: (order[x.problem_id], x.level))

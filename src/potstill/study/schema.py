@@ -97,7 +97,7 @@ class Study(Section):
     levels: list[Level] = Field(
         default=[Level(f"R{i}") for i in range(1, 7)],
         min_length=1,
-        description="R1 (whole) to R6 (a line): a student is trained on each.",
+        description="R1 (whole) to R6 (a line), and R0 (the trace as it is): a student for each.",
     )
     require: Literal["all", "own"] = Field(
         default="all",
@@ -169,15 +169,18 @@ class Study(Section):
     def _agree(self) -> Study:
         if self.verify == "both" and self.verifier is None:
             raise ValueError("verify: both needs a verifier; add one, or set verify: symbolic")
-        if (self.condenser is None) == (self.recorded is None):
+        if self.condenser and self.recorded:
             raise ValueError("give either a condenser or recorded levels, one of the two")
+        if not (self.condenser or self.recorded) and set(self.levels) != {Level.R0}:
+            raise ValueError(
+                "give a condenser or recorded levels; levels: [R0] alone, the trace as it is, "
+                "needs neither"
+            )
         rated_by = self.difficulty.by if self.difficulty else ""
         if rated_by == "failures" and self.teacher.samples < 2:
             raise ValueError("difficulty by failures needs teacher.samples of 2 or more")
         if (self.rater is not None) != (rated_by == "model"):
             raise ValueError("difficulty: {by: model} needs a rater and nothing else does")
-        if Level.R0 in self.levels:
-            raise ValueError("levels may hold R1 to R6; R0 is the trace as the teacher gave it")
         for name, named in (
             ("levels", [x.value for x in self.levels]),
             ("seeds", [str(x) for x in self.seeds]),

@@ -121,7 +121,8 @@ class StudentBase(Section):
 
     ``precision: nf4`` holds the base in 4 bits and trains the adapter on it (QLoRA; CUDA only).
     ``template`` are arguments of the chat template, the same in training, answering, serving and
-    exports.
+    exports. ``thinking`` is the form of R0: the teacher's reasoning in ``<think>`` tags before its
+    answer, or plain; ``auto`` takes the tags where the base's chat template knows them.
     """
 
     base: str = "pocket"
@@ -136,16 +137,21 @@ class StudentBase(Section):
         default={},
         description="Arguments of the chat template, such as {enable_thinking: false} of Qwen3.",
     )
+    thinking: Literal["auto", "tags", "plain"] = Field(
+        default="auto", description="How R0 is taught: in <think> tags, or plain."
+    )
 
     @model_serializer(mode="wrap")
     def _without_defaults(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave the template's arguments out where there are none.
+        """Leave the template's arguments out where there are none, and the form of R0 at auto.
 
         A study that does not set them says, and hashes to, what it did before they were there.
         """
         plain: dict[str, Any] = handler(self)
         if not self.template:
             plain.pop("template", None)
+        if self.thinking == "auto":
+            plain.pop("thinking", None)
         return plain
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from potstill.chat import Message
+from potstill.models.chat_template import opens_thought
 from potstill.models.model import prompt_tokens
 
 __all__ = ["EncodedExample", "EncodedSet", "Example", "encode_examples"]
@@ -44,15 +45,23 @@ def encode_examples(
     """Return the examples as token ids, those longer than ``max_sequence_tokens`` excluded.
 
     A completion ends with the tokenizer's end-of-sequence token, so that a student learns to stop.
+    Where prompts end with an opened thought, it goes on there, or ends the thought at once.
     """
+    opened = opens_thought(tokenizer)
     kept: list[EncodedExample] = []
     too_long: list[str] = []
     for example in examples:
         prompt = prompt_tokens(tokenizer, example.messages)
-        completion = tokenizer(example.completion, add_special_tokens=False)["input_ids"]
+        text = _after_opening(example.completion) if opened else example.completion
+        completion = tokenizer(text, add_special_tokens=False)["input_ids"]
         tokens = (*prompt, *completion, tokenizer.eos_token_id)
         if len(tokens) > max_sequence_tokens:
             too_long.append(example.problem_id)
         else:
             kept.append(EncodedExample(example.problem_id, tokens, len(prompt)))
     return EncodedSet(tuple(kept), tuple(too_long))
+
+
+def _after_opening(completion: str) -> str:
+    thought = completion.removeprefix("<think>\n")
+    return thought if thought != completion else f"\n</think>\n\n{completion}"

@@ -14,7 +14,7 @@ from typing import Any
 from potstill.chat import Message
 from potstill.errors import InputError, PotstillError, StudyError
 from potstill.models.architecture import TRIED, context_tokens, read_config
-from potstill.models.chat_template import template_arguments
+from potstill.models.chat_template import opens_thought, template_arguments, thinks
 from potstill.models.folder import find_described_folder, read_config_file
 from potstill.models.model import prompt_text, prompt_tokens
 from potstill.training.metrics import check_trackers
@@ -34,8 +34,9 @@ class WantedBase:
     ``path`` is a folder or hub id, ``recipe`` none where it is asked and not trained, ``system``
     and ``prompt`` the evaluation's, ``answer_tokens`` its limit. ``problems`` are texts to be put
     into the prompt, as far as they are known: the shortest and the longest prompt are compared
-    with the limits. ``elsewhere`` is for a base that other machines will open: what this one has
-    of devices and packages is not asked.
+    with the limits. ``raw`` says that R0 is taught, in the form ``thinking``,
+    and ``condensed`` that other levels are. ``elsewhere`` is for a base that other machines will
+    open: what this one has of devices and packages is not asked.
     """
 
     path: str
@@ -44,6 +45,9 @@ class WantedBase:
     precision: str = "float32"
     device: str = "auto"
     template: Mapping[str, Any] = field(default_factory=dict)
+    thinking: str = "auto"
+    raw: bool = False
+    condensed: bool = True
     system: str = ""
     prompt: str = "{problem}"
     answer_tokens: int = 1
@@ -236,14 +240,50 @@ def _look_at_template(wanted: WantedBase, folder: Path, tokenizer: Any) -> Found
                 f"The chat template of {wanted.path} leaves out the system text; leave "
                 "evaluation.system empty and begin evaluation.prompt with it.",
             )
+    yield from _look_at_thinking(wanted, tokenizer)
+
+
+def _look_at_thinking(wanted: WantedBase, tokenizer: Any) -> Found:
+    """Yield where lessons that think, and those that do not, meet a base of the other sort."""
     texts = tokenizer.chat_template
-    known = template_arguments(texts if isinstance(texts, str) else "".join(texts.values()))
-    if "enable_thinking" in known and "enable_thinking" not in wanted.template:
+    text = texts if isinstance(texts, str) else "".join(texts.values())
+    known, tags = "</think>" in text, thinks(tokenizer)
+    asked = "enable_thinking" in template_arguments(text) and (
+        "enable_thinking" not in wanted.template
+    )
+    opened = opens_thought(tokenizer)
+    if wanted.raw and wanted.thinking == "tags" and known and not tags:
+        yield (
+            True,
+            f"student.thinking: tags would have R0 think, and the chat template of {wanted.path} "
+            "ends the thought before the answer; leave out student.template's argument, or set "
+            "thinking: plain.",
+        )
+    elif wanted.raw and wanted.thinking == "tags" and not known:
         yield (
             False,
-            f"The chat template of {wanted.path} has the base think before it answers unless it "
-            "is told not to, and no lesson begins with such a thought; student.template: "
-            "{enable_thinking: false} tells it.",
+            f"The chat template of {wanted.path} knows no <think> tags: R0 teaches them to it as "
+            "so many letters; student.thinking: plain leaves them out.",
+        )
+    elif wanted.raw and wanted.thinking == "plain" and tags:
+        yield (
+            False,
+            f"The base {wanted.path} thinks in <think> tags and R0 is taught without them; "
+            "student.thinking: auto writes R0 as the base writes.",
+        )
+    if wanted.condensed and tags and (asked or opened):
+        thinks_too = wanted.raw and wanted.thinking != "plain"
+        remedy = (
+            "student.template: {enable_thinking: false} tells it"
+            if asked and not thinks_too
+            else "it learns from them to answer at once"
+        )
+        unless = "unless it is told not to, " if asked else ""
+        which = "no lesson but R0" if thinks_too else "no lesson"
+        yield (
+            False,
+            f"The chat template of {wanted.path} has the base think before it answers {unless}and "
+            f"{which} begins with such a thought; {remedy}.",
         )
 
 

@@ -39,10 +39,10 @@ __all__ = [
 ]
 
 INK, MUTED, RULE, GROUND = "C0", "C1", "C2", "C3"
-STEPS = ("C4", "C5", "C6", "C7", "C8", "C9")
+STEPS = ("C4", "C5", "C6", "C7", "C8", "C9", "C10")
 
-# A CSS variable and the light theme's colour, for each of C0 to C9. The steps are one hue path from
-# blue to ochre: ordered, and apart for the colour-blind by lightness too.
+# A CSS variable and the light theme's colour, for each of C0 to C10. The steps R1 to R6 are one hue
+# path from blue to ochre: ordered, and apart for the colour-blind by lightness too.
 _THEME = (
     ("--ink", "#1d1f21"),
     ("--muted", "#5f6469"),
@@ -54,11 +54,12 @@ _THEME = (
     ("--r4", "#2f8f7f"),
     ("--r5", "#6f8b2f"),
     ("--r6", "#a87a12"),
+    ("--r0", "#6b2f7d"),
 )
 _LIGHT = tuple(colour for _, colour in _THEME)
 # Colours that no palette would choose: replaced by CSS variables in the page and by the light
 # theme's colours in the files, so that one drawing serves light, dark and paper.
-_STAND_INS = tuple(f"#0a0a{i:02x}" for i in range(1, 11))
+_STAND_INS = tuple(f"#0a0a{i:02x}" for i in range(1, 12))
 
 WIDE, _NARROW = 7.6, 3.35  # inches: 547 and 241 units, drawn at 1.35 pixels a unit either way
 _PNG_DOTS = 200  # an inch: 1,520 pixels across
@@ -97,11 +98,11 @@ class Mark:
 
 
 def colour_class(level: str, levels: list[str]) -> int:
-    """Return which of the six ordered colours a level wears: its own for R1..R6, else by its
-    place.
+    """Return which colour a level wears, 1 to 7: its own of the six in order for R1..R6, the
+    seventh for R0, else one of the six by its place.
     """
-    if len(level) == 2 and level[0] == "R" and level[1] in "123456":
-        return int(level[1])
+    if len(level) == 2 and level[0] == "R" and level[1] in "0123456":
+        return int(level[1]) or 7
     return levels.index(level) % 6 + 1 if level in levels else 1
 
 
