@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from functools import lru_cache
 
 from potstill.grading.maths.answer_text import read_statement
@@ -28,6 +29,11 @@ from potstill.records import AnswerKind
 
 __all__ = ["infer_kind"]
 
+# The first words of the names of letters in which words are written; of ℝ and µ they are others.
+_SCRIPTS = {
+    *("LATIN", "GREEK", "CYRILLIC", "CJK", "HIRAGANA", "KATAKANA", "HANGUL", "ARABIC", "HEBREW"),
+    *("DEVANAGARI", "BENGALI", "TAMIL", "TELUGU", "THAI", "GEORGIAN", "ARMENIAN", "ETHIOPIC"),
+}
 _WORDED_BOUND = re.compile(
     r"^[A-Za-zθ] is (?:at (?:least|most)|(?:strictly )?(?:greater|less|more))\b"
 )
@@ -119,6 +125,8 @@ def _worded(plain: str, text: str) -> AnswerKind | None:
         if plain.isupper() and f"${plain}$" not in text:
             return AnswerKind.LETTER
     words = re.findall(r"[A-Za-z]+", low)
+    if _is_foreign_word(plain):
+        return AnswerKind.WORD
     if re.fullmatch(r"(?:1\d|20)\d\d-[01]\d-[0-3]\d", plain):
         return AnswerKind.DATE
     if low in _DAYS or (_MONTH.search(plain) and re.search(r"\d", plain)):
@@ -133,6 +141,19 @@ def _worded(plain: str, text: str) -> AnswerKind | None:
     if word_number and word_number.group(1).lower() not in FUNCTIONS | _HEDGES:
         return AnswerKind.WORD_NUMBER
     return None
+
+
+def _is_foreign_word(plain: str) -> bool:
+    """Return whether a key is words, some of them with letters that no formula has: "München"."""
+    if not re.fullmatch(r"[^\W\d_]+(?:[ .'’-]+[^\W\d_]+)*", plain) or plain.isascii():
+        return False
+    scripts = [unicodedata.name(x, "").partition(" ")[0] for x in plain if x.isalpha()]
+    if not set(scripts) <= _SCRIPTS:
+        return False
+    # Up to three Greek letters side by side are a product; a word in Chinese may be one sign.
+    if set(scripts) <= {"LATIN", "GREEK"} and set(scripts) != {"LATIN"}:
+        return all(len(word) > 3 for word in plain.split() if not word.isascii())
+    return len(plain) > 1 or scripts == ["CJK"]
 
 
 def _is_word(plain: str, words: list[str], text: str) -> bool:

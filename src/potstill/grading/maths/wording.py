@@ -20,7 +20,13 @@ from potstill.grading.maths.numbers import compare_scalars
 from potstill.grading.maths.unit_table import UNIT
 from potstill.records import Opinion
 
-__all__ = ["compare_letters", "compare_word_numbers", "compare_words", "read_letter"]
+__all__ = ["IDLE_NO", "compare_letters", "compare_word_numbers", "compare_words", "read_letter"]
+
+IDLE_NO = re.compile(
+    r"(?i)\b(?:there\s+is\s+|i\s+have\s+)?no\s+(?:doubts?|question|problem|wonder|matter|need|way|"
+    r"idea|one|longer|more|less|other)\b"
+)
+"""A "no" that answers nothing: "there is no doubt"."""
 
 _LETTER = re.compile(
     r"^\W*(?:(?:the\s+)?(?:correct\s+)?(?:answer|option|choice|letter|statement)\s*(?:is|:)?\s*)?"
@@ -107,6 +113,7 @@ def _compare_word(key: str, answer: str, problem_text: str) -> Comparison:
         return equal_with("the same word")
     if _is_same_list(one, two, problem_text) or _is_said(wanted, two, problem_text):
         return equal_with("the same word")
+    given = _content(IDLE_NO.sub(" ", two), one) if one in ("yes", "no") else given
     if one in ("yes", "no") and given[:1] and given[0] in ("yes", "no") and "or" not in given:
         return equal_with("the same word") if given[0] == one else different("the other word")
     own = _own_words(problem_text)

@@ -14,6 +14,7 @@ from potstill.grading.reading.cues import NOW
 from potstill.grading.reading.numerals import Numeral, NumeralRole, numerals_in
 from potstill.grading.reading.question import AskedQuestion, question_of
 from potstill.grading.reading.sentences import stem, words_of
+from potstill.grading.reading.surroundings import change_of, is_taken_back
 
 __all__ = ["StatedValue", "number_stated"]
 
@@ -80,6 +81,7 @@ def number_stated(
     ``formulas`` are those set apart of the sentence that may be answers too.
     """
     question = question_of(problem_text)
+    text = _PLUS.sub(r"\1 ", text)
     numerals = numerals_in(text, formulas) + _none_of(text, question)
     if not numerals:
         return None
@@ -116,6 +118,12 @@ def number_stated(
     if top.score < _LEAST_RATING:
         return None
     shown = _with_unit(text, top.numeral, question)
+    counted = _counts(text, top.numeral, question) > 0
+    changed = change_of(text, top.numeral, numerals, counted=counted)
+    if changed is not None and not changed.text:
+        return StatedValue("", "", changed.open, top.score)
+    if changed is not None:
+        return StatedValue(changed.text, changed.text, (), top.score)
     return StatedValue(
         shown,
         top.numeral.value,
@@ -126,6 +134,7 @@ def number_stated(
     )
 
 
+_PLUS = re.compile(r"(\b(?:is|are|be)\s+|[=:]\s*)\+(?=\d)")  # "the answer is +3"
 _SOLVED = re.compile(
     r"(?i)\b(?:so|hence|thus|therefore|then|giving|gives)[,:]?\s+(?:that\s+)?([a-z])\s*=\s*$"
 )
@@ -238,7 +247,9 @@ _AMONG = re.compile(r"(?i)\s*(?:out\s+)?of\s+(?:the|his|her|their|these|those|al
 
 
 def _denied(text: str, numeral: Numeral, question: AskedQuestion) -> bool:
-    """Return whether a sentence denies a number, or only compares with it."""
+    """Return whether a sentence denies a number, takes it back, or only compares with it."""
+    if is_taken_back(text, numeral.start, numeral.end):
+        return True
     if _DENIED.search(text[max(0, numeral.start - 40) : numeral.start]):
         return not (question.difference and numeral.role is NumeralRole.RESULT)
     behind = text[numeral.end : numeral.end + 60]

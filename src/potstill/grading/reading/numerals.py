@@ -17,7 +17,7 @@ from potstill.grading.reading.vocabulary import ORDINALS, SCALES
 __all__ = ["VOCABULARY", "Numeral", "NumeralRole", "numerals_in", "spells_number", "values_in"]
 
 _DIGITS = re.compile(
-    rf"(?P<sign>(?<![\d)\]}}.%]\s)(?<![\w)\]}}.%])[-−](?=[{MONEY}£€₹¥]?[\d.]))?(?P<money>[{MONEY}£€₹¥]\s?)?(?P<minus>-)?"
+    rf"(?P<sign>(?<![\d)\]}}.%]\s)(?<![\w)\]}}.%])[-−‒﹣－](?=[{MONEY}£€₹¥]?[\d.]))?(?P<money>[{MONEY}£€₹¥]\s?)?(?P<minus>-)?"
     r"(?P<digits>(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d])(?:\.\d+)?"
     r"|(?<![\d.,])\d{1,3}(?:[  ]\d{3})+(?!\d|,\d)(?:\.\d+)?|(?<![\d.,])\d+(?:\.\d+)?|"
     r"(?<![\d.,\w])\.\d+)"
@@ -51,7 +51,7 @@ _UNIT = re.compile(
 # What a number begins with: looked for first, for the whole pattern is dear at every letter.
 _VALUE = re.compile(r"(\d(?<![\d.,_^]\d)\d*(?:,\d{3})*(?:\.\d+)?(?:/[1-9]\d*)?)(?![a-zA-Z_]\b)")
 _GROUPING = re.compile(r"[,\s ]")
-_BEGIN = re.compile(rf"[-−{MONEY}£€₹¥.\d]")
+_BEGIN = re.compile(rf"[-−‒﹣－{MONEY}£€₹¥.\d]")
 _EQUALS = ("=", "≈", "equals", "is equal to")
 _LEADING_SIGN = re.compile(r"(?:[=≈]|\bequals\b|\bis\s+equal\s+to\b)\s*[-(\[{]*\s*$", re.IGNORECASE)
 _VARIABLE_BEFORE = re.compile(r"(?:(?<![A-Za-z])[A-Za-z](?:_\w)?|[A-Za-z)]\))\s*=\s*$")
@@ -80,6 +80,13 @@ _HYPHEN_BEHIND = re.compile(r"-[A-Za-z]{2,}")
 _AND_A_HALF = re.compile(r"\s+and\s+(?:a|one)[\s-]+(half|quarter|third)\b(?!\s+of)", re.I)
 _BELOW_ZERO = re.compile(
     r"\s?(?:degrees?|°\s?[CF]?)?(?:\s(?:celsius|fahrenheit))?\s+below\s+zero\b", re.I
+)
+# A sign in a word, or one that a space or another dash parts from its number: behind a word that
+# states or nothing, for between two numbers it takes away.
+_SIGNED = re.compile(
+    r"(?:^|[=≈:(]|\b(?:is|are|was|be|equals?|to|of|get|gets|gives?|yields?|answer))\s*"
+    r"(?:minus\s+|negative\s+|[-−–]\s?)$",
+    re.IGNORECASE,
 )
 _SIGN_BEFORE = re.compile(r"(?:[)\]A-Za-z]\s*[×*÷+/]|[)\]]\s+x)\s*$")
 
@@ -219,7 +226,8 @@ def _digits(text: str, match: re.Match[str]) -> Numeral | None:
             value *= SCALES[scale.group(1).lower()]
             number, end = str(value), scale.end()
         below = _BELOW_ZERO.match(text, end)
-    sign = "-" if match.group("sign") or match.group("minus") or below else ""
+    signed = match.group("sign") or match.group("minus") or below
+    sign = "-" if signed or _SIGNED.search(text[max(0, match.start() - 24) : match.start()]) else ""
     money = (match.group("money") or "").strip()
     percent = bool(match.group("percent"))
     shown = f"{sign}{money}{number}{'%' if percent else ''}"

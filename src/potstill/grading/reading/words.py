@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from potstill.grading.maths.wording import IDLE_NO
 from potstill.grading.reading.question import AskedQuestion
 from potstill.grading.reading.sentences import stem
 from potstill.grading.reading.vocabulary import COMMON
@@ -18,7 +19,10 @@ _CONNECTIVE = re.compile(
 _SUBORDINATE = re.compile(
     r"(?i),?\s+(?:since|because|as|where|which|while|so that|although|with)\b"
 )
-_COPULA = re.compile(r"(?i)\s(?:is|are|was|were|be|will be|must be|would be|equals|[:=])\s+|:\s+")
+_COPULA = re.compile(
+    r"(?i)\s(?:is|are|was|were|be|will be|must be|would be|equals|ist|sind|lautet|heißt|est|sont|"
+    r"[:=])\s+|:\s+"
+)
 _OFFERED = re.compile(
     r"(?i)\b((?:[A-Za-z-]+(?:\s[a-z-]+)?,\s+){0,6}[A-Za-z-]+,?\s+or\s+[A-Za-z-]+)\b"
 )
@@ -28,6 +32,12 @@ _NEGATED = re.compile(
 )
 _FILLERS = frozenset(
     map(stem, (*COMMON, "both", "called", "named", "only", "option", "choice", "correct", "final"))
+)
+# What is said not to be known.
+_UNKNOWN = re.compile(
+    r"(?i)\b(?:(?:do|does|did|can|could|will)(?:\s+not|n['’]t|not)\s+(?:\w+\s+)?(?:know|say|tell|decide|"
+    r"determine|be\s+(?:sure|certain))|(?:not|un)\s?(?:sure|certain|clear|known)|no\s+idea|"
+    r"(?:know|tell|say|determine|decide)\s+whether)\b"
 )
 _CHOICE = re.compile(
     r"(?:^|"
@@ -98,7 +108,9 @@ def _by_value(text: str, problem_text: str) -> str:
 
 def word_stated(text: str, question: AskedQuestion, asked: str) -> str:
     """Return the words that a sentence answers to a question; empty where it answers none."""
-    text = _CONNECTIVE.sub("", text).strip().rstrip(".!")
+    if _UNKNOWN.search(text):
+        return ""
+    text = IDLE_NO.sub("", _CONNECTIVE.sub("", text)).strip().rstrip(".!")
     if (tail := _SUBORDINATE.search(text)) is not None and tail.start() > 8:
         text = text[: tail.start()]
     if (
@@ -143,5 +155,5 @@ def _offered(text: str, asked: str) -> str | None:
 
 def _left_over(text: str, question: AskedQuestion) -> list[str]:
     """Return the words of a text that neither the question has nor any sentence needs."""
-    words = re.findall(r"[A-Za-z][\w'’-]*|\d+(?:\.\d+)?", text)
+    words = re.findall(r"[^\W\d_][\w'’-]*|\d+(?:\.\d+)?", text)
     return [w for w in words if stem(w) not in question.words and stem(w) not in _FILLERS]
