@@ -29,6 +29,7 @@ __all__ = [
     "core_count",
     "cpu_threads",
     "find_model_folder",
+    "free_bytes",
     "hash_model_folder",
     "idle_threads",
     "is_out_of_memory",
@@ -193,6 +194,15 @@ def peak_memory_bytes() -> int:
         return int(psutil.Process().memory_info().rss)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def free_bytes(device: str) -> int:
+    """Return the bytes of memory that are free on a device for tensors to come."""
+    if device.startswith("cuda"):
+        free, _ = torch.cuda.mem_get_info(device)
+        held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(free + held)
+    return int(psutil.virtual_memory().available)
 
 
 def is_out_of_memory(exc: BaseException) -> bool:

@@ -170,7 +170,7 @@ def deciding(study: Study, directory: Path, base_hash: str) -> dict[str, Any]:
         "base_hash": base_hash,
     }
     recipe = resolve_iterations(study.training, directory)
-    told["training"] = recipe.model_dump(mode="json", exclude={"threads"})
+    told["training"] = recipe.model_dump(mode="json", exclude={"threads", "checkpointing"})
     told["rulings"] = Rulings.load(directory / "rulings.jsonl").digest
     told["prompts"] = _prompts()
     plain: dict[str, Any] = json.loads(json.dumps(told, default=fingerprint))

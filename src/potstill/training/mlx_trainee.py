@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import mlx.core as mx
 import mlx.nn as nn
 import mlx.optimizers as optim
 import numpy as np
+import psutil
 from mlx.utils import tree_flatten, tree_map, tree_unflatten
 
 from potstill.errors import PotstillError
@@ -22,7 +23,9 @@ from potstill.models.mlx_adapters import detach, lora_modules, peft_weights, set
 from potstill.models.mlx_base import MlxBase
 from potstill.models.mlx_decoding import MlxDecoder
 from potstill.training.batches import Batch
+from potstill.training.checkpointing import checkpointed_mlx, wants_checkpointing
 from potstill.training.lora import lora_config, seed_values
+from potstill.training.memory import activation_bytes
 from potstill.training.mlx_lora import attach
 from potstill.training.recipe import Recipe
 from potstill.training.validation import VALIDATION_SLOTS
@@ -44,6 +47,9 @@ class MlxTrainee:
         self._model = base.model
         self._optimizer = _make_optimizer(recipe)
         self._gradient = nn.value_and_grad(self._model, self._loss)
+        layers = self._model.layers
+        self._adapted = layers if recipe.layers == "all" else layers[-recipe.layers :]
+        self._free_bytes = psutil.virtual_memory().available
 
     @property
     def trained_parameters(self) -> int:
@@ -64,7 +70,9 @@ class MlxTrainee:
         total: Any = None
         loss = 0.0
         for batch in batches:
-            value, gradients = self._gradient(batch, 1 / tokens)
+            with checkpointed_mlx(self._adapted) if self._wants(batch) else nullcontext():
+                value, gradients = self._gradient(batch, 1 / tokens)
+                mx.eval(value, gradients)
             total = gradients if total is None else tree_map(mx.add, total, gradients)
             mx.eval(total, value)
             loss += value.item()
@@ -79,6 +87,13 @@ class MlxTrainee:
         self._optimizer.update(self._model, total)
         mx.eval(self._model.trainable_parameters(), self._optimizer.state)
         return loss
+
+    def _wants(self, batch: Batch) -> bool:
+        """Return whether a batch's activations are made again in the backward pass."""
+        args = self._model.args
+        wide = getattr(args, "intermediate_size", 0)
+        kept = activation_bytes(len(self._adapted), args.hidden_size, wide, batch.padded_tokens, 4)
+        return wants_checkpointing(self._recipe.checkpointing, kept, self._free_bytes)
 
     def validate(self, batches: Sequence[Batch]) -> float:
         """Return the mean loss per completion token (nats) over ``batches``, without dropout."""

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from potstill.errors import InputError
 from potstill.records import content_hash
+from potstill.training.checkpointing import Checkpointing
 
 __all__ = ["PRESETS", "SEVEN_PROJECTIONS", "Recipe"]
 
@@ -68,6 +69,11 @@ class Recipe(BaseModel):
     )
     patience: int = Field(0, ge=0, description="Validations without a better one; 0 is off.")
     max_sequence_tokens: int = Field(2048, ge=2, description="Longer examples are left out.")
+    checkpointing: Checkpointing = Field(
+        "auto",
+        description="Activations made again in the backward pass: where memory is short, always "
+        "or never.",
+    )
     threads: int = Field(
         0, ge=0, description="CPU threads; 0 is one fewer than the cores, or both of two."
     )
@@ -112,8 +118,10 @@ class Recipe(BaseModel):
 
     @property
     def recipe_hash(self) -> str:
-        """The sha256 hex digest of all that changes what is trained (threads does not)."""
-        fields = self.model_dump(mode="json", exclude={"threads"})
+        """The sha256 hex digest of all that changes what is trained (threads does not, nor does
+        checkpointing).
+        """
+        fields = self.model_dump(mode="json", exclude={"threads", "checkpointing"})
         # left out at its default, so that students trained before it was there stay known
         if self.select_by == "loss":
             del fields["select_by"]

@@ -15,10 +15,17 @@ from torch.nn import functional
 from potstill.errors import PotstillError
 from potstill.models.adapters import adapter_weights, save_adapter
 from potstill.models.decoding import Finished, Request, decode_all
-from potstill.models.torch_base import Base, cpu_threads, is_out_of_memory, peak_memory_bytes
+from potstill.models.torch_base import (
+    Base,
+    cpu_threads,
+    free_bytes,
+    is_out_of_memory,
+    peak_memory_bytes,
+)
 from potstill.models.torch_decoding import TorchDecoder
 from potstill.training.activation_cache import ActivationCache, lowest_adapted_layer, split_body
 from potstill.training.batches import Batch
+from potstill.training.checkpointing import checkpointed_torch, wants_checkpointing
 from potstill.training.head_loss import LOGITS_PER_CHUNK, head_loss
 from potstill.training.lora import attach_adapter, seed_adapter
 from potstill.training.lora_product import fuse_lora
@@ -51,6 +58,8 @@ class TorchTrainee:
         self.largest_batch = 0
         self._cache = cache if optimizations.caches else None
         lowest = lowest_adapted_layer(base.model.config.num_hidden_layers, recipe)
+        self._adapted = base.body.layers[lowest:]
+        self._free_bytes = free_bytes(base.device)
         if self._cache is not None and self._cache.layers > lowest:
             self._cache = None
         if self._cache is not None:
@@ -69,7 +78,7 @@ class TorchTrainee:
         """
         self._peft_model.train()
         tokens = sum(len(batch.target_N) for batch in batches)
-        loss = sum(self._loss(batch, weight=1 / tokens, backward=True) for batch in batches)
+        loss = sum(self._checkpointed_loss(batch, 1 / tokens) for batch in batches)
         norm = torch.nn.utils.get_total_norm(
             [p.grad for p in self._parameters if p.grad is not None]
         )
@@ -135,6 +144,13 @@ class TorchTrainee:
         if self._base.device.startswith("cuda"):
             return int(torch.cuda.max_memory_allocated(self._base.device))
         return peak_memory_bytes()
+
+    def _checkpointed_loss(self, batch: Batch, weight: float) -> float:
+        kept = step_bytes(self._base, self._recipe, batch.padded_tokens)
+        if not wants_checkpointing(self._recipe.checkpointing, kept, self._free_bytes):
+            return self._loss(batch, weight, backward=True)
+        with checkpointed_torch(self._adapted, self._base.name):
+            return self._loss(batch, weight, backward=True)
 
     def _loss(self, batch: Batch, weight: float, backward: bool) -> float:
         """Return the summed loss of a batch times ``weight``, its gradient added where asked."""
