@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
-from potstill.cluster.chunks import Chunk, graded
 from potstill.cluster.parts import in_order
+from potstill.cluster.worker import Chunk, graded
 from potstill.grading.pool import GradingPool
 from potstill.grading.verdicts import CutRule, counted
 from potstill.records import Problem, Response, Verdict
