@@ -6,10 +6,9 @@ Nothing here imports Ray: it makes an actor of :class:`Worker`.
 from __future__ import annotations
 
 import socket
-import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
@@ -34,17 +33,9 @@ if TYPE_CHECKING:
     from potstill.training.grid import Job, OnStep
     from potstill.training.records import StepReport, TrainedCell
 
-__all__ = ["Chunk", "Graded", "Worker", "graded"]
+__all__ = ["Chunk", "Worker", "graded"]
 
 Chunk = tuple[tuple[Problem, Response], ...]  # that one worker grades
-
-
-@dataclass(frozen=True, slots=True)
-class Graded:
-    """A worker's verdicts on a chunk, and the seconds they took it."""
-
-    verdicts: tuple[Verdict, ...]
-    seconds: float
 
 
 class Worker:
@@ -124,7 +115,7 @@ class Worker:
         [(_, trained)] = train_cells(self._base, [job], on_step=on_step, grid=grid)
         return trained
 
-    def grade(self, chunk: Chunk) -> Iterator[Graded]:
+    def grade(self, chunk: Chunk) -> Iterator[tuple[Verdict, ...]]:
         """Yield the verdicts on a chunk of answers, from a pool of as many processes as it has
         cores.
         """
@@ -161,8 +152,6 @@ class _Made:
         return entries
 
 
-def graded(pool: GradingPool, chunk: Chunk) -> Graded:
-    """Return a chunk graded by the processes of a pool on this machine."""
-    started = time.monotonic()
-    verdicts = tuple(GradingPool.grade(pool, chunk, cut="stated"))
-    return Graded(verdicts, time.monotonic() - started)
+def graded(pool: GradingPool, chunk: Chunk) -> tuple[Verdict, ...]:
+    """Return the verdicts on a chunk, from the processes of a pool on this machine."""
+    return tuple(GradingPool.grade(pool, chunk, cut="stated"))
