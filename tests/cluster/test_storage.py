@@ -266,11 +266,16 @@ def test_a_cell_goes_on_elsewhere_from_its_checkpoint_in_the_storage(
     assert objects(storage, "checkpoints") == objects(storage, "students") == []
 
 
-def test_a_student_that_was_finished_when_the_run_died_is_not_trained_again(
+def test_a_student_that_was_finished_when_run_or_worker_died_is_not_trained_again(
     base: Base, spec_in: SpecIn, storage: Storage, tmp_path: Path
 ) -> None:
+    class EndsAfterwards(OneWorker):
+        def work(self, *args: Any, **named: Any) -> Any:
+            for task, made in super().work(*args, **named):
+                yield task, Lost("its worker was lost") if isinstance(made, Done) else made
+
     jobs = jobs_in(tmp_path / "far", 2)
-    workers = OneWorker(spec_in(tmp_path), storage)
+    workers = EndsAfterwards(spec_in(tmp_path), storage)
     list(workers.worker.train(replace(jobs[1], out=Path(jobs[1].out.name)), []))
     trained = train_on(workers, jobs, retries=0, on_step=lambda x: None, storage=storage)  # type: ignore[arg-type]
     done = dict(trained)

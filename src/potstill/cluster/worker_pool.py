@@ -101,7 +101,9 @@ class WorkerPool:
         quiet_since = time.monotonic()
         while self._hand_out(method, take, beside, base):
             calls = [member.call for member in self._members if member.call is not None]
-            ready, _ = self._ray.wait(calls, num_returns=1, timeout=_POLL_S)
+            self._ray.wait(calls, num_returns=1, timeout=_POLL_S)
+            # one that yields all the time must not keep the others waiting
+            ready, _ = self._ray.wait(calls, num_returns=len(calls), timeout=0)
             busy = any(member.task is not None for member in self._members)
             quiet_since = time.monotonic() if busy or ready else quiet_since
             self._check_patience(time.monotonic() - quiet_since)
