@@ -31,8 +31,8 @@ __all__ = ["ClusterPool"]
 _FEWEST_HERE = 2_000
 _SECONDS_HERE = 5.0
 _FEWEST_LATER = 256
-# A chunk: a tenth of a second of ordinary answers, and no long message.
-_CHUNK_ANSWERS = 128
+# A chunk: a fifth of a second of ordinary answers, and no long message.
+_CHUNK_ANSWERS = 256
 _CHUNK_CHARACTERS = 2_000_000
 
 
