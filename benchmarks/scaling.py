@@ -91,6 +91,16 @@ def worker_cpu_s() -> float:
     return total
 
 
+def load(workers: WorkerPool) -> None:
+    """Nothing; keeps all workers busy with trifles until each has loaded the base."""
+
+    def trifle() -> tuple[str, ...] | None:
+        return None if all(member.started == 2 for member in workers._members) else ("",)
+
+    for _ in workers.work("sketch", trifle):
+        pass
+
+
 class Bench:
     """One Ray, one base, and fresh folders for every measurement."""
 
@@ -116,7 +126,7 @@ class Bench:
         spec = BaseSpec(str(STUDENT_PATH), "float32", "cpu", "torch", self._base_hash, directory, 1)
         workers = WorkerPool(self._ray, places(self._ray, options), spec, options, print)
         try:
-            workers.wait()
+            load(workers)
             yield timed(lambda: self._train_cells(workers, directory))
             yield timed(lambda: self._answer(workers, directory, options))
             with ClusterPool(lambda: workers, retries=0) as pool:
@@ -151,7 +161,6 @@ class Bench:
         with Ledger.open(directory / "ledger.sqlite") as ledger:
             answering = ClusterAnswering(
                 ledger,
-                directory,
                 lambda: workers,
                 options,
                 base_hash=self._base_hash,

@@ -13,10 +13,10 @@ import pytest
 from potstill.chat import Ask, Completion, Message
 from potstill.cluster.answers import ClusterAnswering, ClusterSolver
 from potstill.cluster.options import ClusterOptions
-from potstill.cluster.shards import Pace, recover_replies
+from potstill.cluster.shards import Pace
 from potstill.cluster.spec import BaseSpec
 from potstill.cluster.worker import Worker
-from potstill.cluster.worker_pool import Lost
+from potstill.cluster.worker_pool import Done, Lost
 from potstill.errors import InputError, StoreError
 from potstill.ledger.ledger import Ledger
 from potstill.models.torch_base import Base
@@ -26,18 +26,15 @@ from potstill.training import activation_cache as cache
 from potstill.training import grid
 from potstill.training.examples import Example
 from potstill.training.recipe import Recipe
-from potstill.training.records import GridCell
+from potstill.training.records import GridCell, StepReport, TrainedCell
 from support.pools import POISON, LossyPool, asks, poisoned
 
 SpecIn = Callable[[Path], BaseSpec]
 
 
-def answering(
-    ledger: Ledger, directory: Path, workers: Any, base: Base, **options: Any
-) -> ClusterAnswering:
+def answering(ledger: Ledger, workers: Any, base: Base, **options: Any) -> ClusterAnswering:
     return ClusterAnswering(
         ledger,
-        directory,
         workers,
         ClusterOptions(**options),
         base_hash=base.base_hash,
@@ -77,20 +74,19 @@ def test_whatever_is_lost_the_answers_are_those_of_one_process(
     alone = answers_alone(base, tmp_path, asks(120))
     workers = LossyPool(spec_in(tmp_path), seed, loss=0.4)
     counts = bought(ledger, monkeypatch)
-    made = answering(ledger, tmp_path, lambda: workers, base, retries=8)
+    made = answering(ledger, lambda: workers, base, retries=8)
     solver = ClusterSolver(made, None, "base")
     assert answers(solver, asks(120)) == alone
     assert workers.losses > 0
     assert set(counts.values()) == {1}
     assert len(counts) == 120
-    assert not (tmp_path / "shards").exists()
 
 
 def test_a_poisoned_question_is_found_and_all_others_are_answered(
     base: Base, spec_in: SpecIn, ledger: Ledger, tmp_path: Path
 ) -> None:
     workers = LossyPool(spec_in(tmp_path), 1, loss=0.0)
-    solver = ClusterSolver(answering(ledger, tmp_path, lambda: workers, base), None, "base")
+    solver = ClusterSolver(answering(ledger, lambda: workers, base), None, "base")
     asked = poisoned(90)
     got = answers(solver, asked)
     assert got[POISON].finish is Finish.ERROR
@@ -106,7 +102,7 @@ def test_a_prompt_beyond_the_context_is_told_and_not_handed_out_twice(
     base: Base, spec_in: SpecIn, ledger: Ledger, tmp_path: Path
 ) -> None:
     workers = LossyPool(spec_in(tmp_path), 1, loss=0.0)
-    solver = ClusterSolver(answering(ledger, tmp_path, lambda: workers, base), None, "base")
+    solver = ClusterSolver(answering(ledger, lambda: workers, base), None, "base")
     long = Ask("long", (Message("user", "more " * 300),), Sampling(max_tokens=5))
     again = replace(long, tag="the same")
     got = answers(solver, [*asks(3), long])
@@ -124,35 +120,13 @@ def test_a_worker_that_ends_after_its_last_reply_costs_nothing(
     honest = workers.work
 
     def work(*args: Any) -> Any:
-        for shard, _ in honest(*args):
-            yield shard, Lost("its worker was lost")
+        for shard, made in honest(*args):
+            yield shard, Lost("its worker was lost") if isinstance(made, Done) else made
 
     workers.work = work  # type: ignore[method-assign]
-    solver = ClusterSolver(answering(ledger, tmp_path, lambda: workers, base), None, "base")
+    solver = ClusterSolver(answering(ledger, lambda: workers, base), None, "base")
     assert answers(solver, asks(40)) == alone
     assert sum(workers.sizes) == 40
-
-
-def test_a_reply_that_was_changed_on_its_way_is_made_again(
-    base: Base, spec_in: SpecIn, ledger: Ledger, tmp_path: Path
-) -> None:
-    alone = answers_alone(base, tmp_path, asks(40))
-    workers = LossyPool(spec_in(tmp_path), 1, loss=0.0)
-    honest, changed = workers.work, []
-
-    def work(*args: Any) -> Any:
-        for shard, outcome in honest(*args):
-            data = shard.replies.read_bytes()
-            if not changed:
-                changed.append(data.replace(b'content\\": \\"', b'content\\": \\"?', 3))
-                assert changed[0] != data
-                shard.replies.write_bytes(changed[0])
-            yield shard, outcome
-
-    workers.work = work  # type: ignore[method-assign]
-    solver = ClusterSolver(answering(ledger, tmp_path, lambda: workers, base), None, "base")
-    assert answers(solver, asks(40)) == alone
-    assert 3 in workers.sizes
 
 
 def test_no_worker_is_called_for_what_the_ledger_holds(
@@ -163,32 +137,34 @@ def test_no_worker_is_called_for_what_the_ledger_holds(
     def workers() -> Any:
         raise AssertionError("a crew was called for")
 
-    solver = ClusterSolver(answering(ledger, tmp_path, workers, base), None, "base")
+    solver = ClusterSolver(answering(ledger, workers, base), None, "base")
     assert answers(solver, asks(20)) == local
 
 
-def test_what_a_killed_run_left_is_not_made_again(
+def test_a_killed_run_has_kept_what_reached_it_and_does_not_make_it_again(
     base: Base, spec_in: SpecIn, ledger: Ledger, tmp_path: Path
 ) -> None:
     class Killed(Exception):
         pass
 
+    alone = answers_alone(base, tmp_path, asks(40))
     workers = LossyPool(spec_in(tmp_path), 1, loss=0.0)
     honest = workers.work
 
     def work(*args: Any) -> Any:
-        for shard, _ in honest(*args):
-            with shard.replies.open("ab") as file:
-                file.write(b'{"key": "torn')
-            raise Killed
+        yield next(honest(*args))
+        raise Killed
 
     workers.work = work  # type: ignore[method-assign]
-    solver = ClusterSolver(answering(ledger, tmp_path, lambda: workers, base), None, "base")
     with pytest.raises(Killed):
-        answers(solver, asks(40))
-    recover_replies(tmp_path, ledger)
-    assert len(list(ledger.entries())) == 32
-    assert not list((tmp_path / "shards").iterdir())
+        answers(ClusterSolver(answering(ledger, lambda: workers, base), None, "base"), asks(40))
+    kept = {entry.key for entry in ledger.entries()}
+    assert 0 < len(kept) < 40
+    workers.work = honest  # type: ignore[method-assign]
+    workers.sizes.clear()
+    solver = ClusterSolver(answering(ledger, lambda: workers, base), None, "base")
+    assert answers(solver, asks(40)) == alone
+    assert sum(workers.sizes) == 40 - len(kept)
 
 
 def test_shards_are_sized_by_time() -> None:
@@ -240,6 +216,7 @@ def test_a_worker_trains_a_cell_as_its_grid_would(
     worker.join(spec_in(tmp_path / "study"))
     worker.load()
     far = replace(jobs[1], out=tmp_path / "far")
-    student = worker.train(far, jobs).student
-    assert student.adapter_hash == together[jobs[1]].student.adapter_hash
-    assert [report.point.step for report in worker.reports()] == list(range(13))
+    *steps, trained = worker.train(far, jobs)
+    assert isinstance(trained, TrainedCell)
+    assert trained.student.adapter_hash == together[jobs[1]].student.adapter_hash
+    assert [step.point.step for step in steps if isinstance(step, StepReport)] == list(range(13))

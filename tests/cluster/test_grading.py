@@ -75,9 +75,7 @@ def far(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hand out answers from the eleventh on, in small chunks."""
     monkeypatch.setattr(grading, "_FEWEST_HERE", 10)
     monkeypatch.setattr(grading, "_SECONDS_HERE", 0.0)
-    monkeypatch.setattr(grading, "_FIRST_ANSWERS", 16)
-    monkeypatch.setattr(grading, "_LEAST_ANSWERS", 16)
-    monkeypatch.setattr(grading, "_HELD_ANSWERS", 96)
+    monkeypatch.setattr(grading, "_CHUNK_ANSWERS", 16)
 
 
 @pytest.mark.usefixtures("far")

@@ -58,10 +58,9 @@ def workers(
     workers.close()
 
 
-def answering(ledger: Ledger, directory: Path, workers: WorkerPool, base: Base) -> ClusterAnswering:
+def answering(ledger: Ledger, workers: WorkerPool, base: Base) -> ClusterAnswering:
     return ClusterAnswering(
         ledger,
-        directory,
         lambda: workers,
         OPTIONS,
         base_hash=base.base_hash,
@@ -75,7 +74,6 @@ def test_a_worker_killed_at_answering_costs_no_answer(
     workers: WorkerPool,
     base: Base,
     ledger: Ledger,
-    directory: Path,
     tmp_path: Path,
     notes: list[str],
 ) -> None:
@@ -87,7 +85,7 @@ def test_a_worker_killed_at_answering_costs_no_answer(
     bought: list[str] = []
     honest = ledger.put_many
     ledger.put_many = lambda x: bought.extend(e.key for e in x) or honest(x)  # type: ignore
-    solver = ClusterSolver(answering(ledger, directory, workers, base), None, "base")
+    solver = ClusterSolver(answering(ledger, workers, base), None, "base")
     with Killer("answer", lambda: bool(bought)) as killer:
         got = {x.tag: x for x in solver.complete(asked, "answer")}
     assert killer.killed == 1
@@ -118,9 +116,9 @@ def test_a_worker_killed_at_training_leaves_no_trace(
 
 @pytest.mark.soak
 def test_a_question_that_ends_its_workers_is_told(
-    workers: WorkerPool, base: Base, ledger: Ledger, directory: Path
+    workers: WorkerPool, base: Base, ledger: Ledger
 ) -> None:
-    solver = ClusterSolver(answering(ledger, directory, workers, base), None, "base")
+    solver = ClusterSolver(answering(ledger, workers, base), None, "base")
     got = {x.tag: x for x in solver.complete(poisoned(20), "answer")}
     assert got[POISON].finish is Finish.ERROR
     assert "workers failed on this question alone" in got[POISON].error
@@ -200,7 +198,7 @@ with Ledger.open(directory / "ledger.sqlite") as ledger:
     with open_worker_pool("ray://" + cluster.address, spec, options, notes.append) as workers:
         assert workers.size == 2, workers.size
         threading.Thread(target=remove, args=(ledger,), daemon=True).start()
-        made = ClusterAnswering(ledger, directory, lambda: workers, options,
+        made = ClusterAnswering(ledger, lambda: workers, options,
             base_hash=spec.base_hash, precision="float32", batch_size=8, note=notes.append)
         solver = ClusterSolver(made, None, "base")
         found = {{x.tag: x.text for x in solver.complete(asks(600, 100), "answer")}}

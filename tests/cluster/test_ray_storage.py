@@ -90,7 +90,6 @@ def test_a_worker_killed_at_answering_costs_no_answer(
     ledger.put_many = lambda x: bought.extend(e.key for e in x) or honest(x)  # type: ignore
     made = ClusterAnswering(
         ledger,
-        directory,
         lambda: workers,
         OPTIONS,
         base_hash=base.base_hash,
@@ -105,7 +104,7 @@ def test_a_worker_killed_at_answering_costs_no_answer(
     assert killer.killed == 1
     assert got == alone
     assert len(bought) == len(set(bought)) == 240
-    assert stored.names("shards") == stored.names("adapters") == []
+    assert stored.names("adapters") == []
 
 
 @pytest.mark.soak

@@ -15,11 +15,10 @@ import pytest
 from potstill.cluster.answers import ClusterAnswering, ClusterSolver
 from potstill.cluster.grid import train_on
 from potstill.cluster.options import ClusterOptions
-from potstill.cluster.shards import recover_replies
 from potstill.cluster.spec import BaseSpec
 from potstill.cluster.storage import Storage, StorageSpec, check_storage, open_storage
 from potstill.cluster.worker import Worker
-from potstill.cluster.worker_pool import Lost
+from potstill.cluster.worker_pool import Done, Lost
 from potstill.errors import InputError, StoreError
 from potstill.ledger.ledger import Ledger
 from potstill.models.torch_base import Base
@@ -51,25 +50,22 @@ class OneWorker:
         self.sent: list[bytes] = []
 
     def work(
-        self, method: str, take: Callable[[], Any], watch: object = None, shared: Any = None
+        self, method: str, take: Callable[[], Any], shared: Any = None
     ) -> Iterator[tuple[Any, Any]]:
         beside = () if shared is None else (shared,)
         while (task := take()) is not None:
             number = len(self.sent)
             self.sent.append(pickle.dumps((task, beside)))
-            if number not in self._lost:
-                yield task, getattr(self.worker, method)(task, *beside)
-            else:
-                self.worker.answer(replace(task, asked=task.asked[: len(task.asked) // 2]))
-                yield task, Lost("its worker was lost")
+            lost = number in self._lost
+            done = replace(task, asked=task.asked[: len(task.asked) // 2]) if lost else task
+            for made in getattr(self.worker, method)(done, *beside):
+                yield task, made
+            yield task, Lost("its worker was lost") if lost else Done()
 
 
-def answering(
-    ledger: Ledger, directory: Path, workers: Any, base: Base, storage: Storage
-) -> ClusterAnswering:
+def answering(ledger: Ledger, workers: Any, base: Base, storage: Storage) -> ClusterAnswering:
     return ClusterAnswering(
         ledger,
-        directory,
         lambda: workers,
         ClusterOptions(),
         base_hash=base.base_hash,
@@ -190,14 +186,13 @@ def test_answers_come_through_the_storage_and_none_is_lost(
         near = LocalSolver(base, job.out, other, solver_id="R1")
         alone = {x.tag: x for x in near.complete(asks(120), "answer")}
     workers = OneWorker(spec_in(tmp_path), storage, lost=(0, 2))
-    made = answering(ledger, tmp_path, workers, base, storage)
+    made = answering(ledger, workers, base, storage)
     solver = ClusterSolver(made, job.out, "R1")
     assert {x.tag: x for x in solver.complete(asks(120), "answer")} == alone
     assert len(workers.sent) >= 4
     assert not any(str(tmp_path).encode() in sent for sent in workers.sent)
     assert trained.student.adapter_hash.encode() in workers.sent[0]
-    assert objects(storage, "shards") == objects(storage, "adapters") == []
-    assert not (tmp_path / "shards").exists()
+    assert objects(storage, "adapters") == []
 
 
 def test_an_adapter_that_was_changed_is_not_used(
@@ -214,34 +209,9 @@ def test_an_adapter_that_was_changed_is_not_used(
             yield from super().work(method, take, *rest)
 
     workers = Meddling(spec_in(tmp_path), storage)
-    solver = ClusterSolver(answering(ledger, tmp_path, workers, base, storage), job.out, "R1")
+    solver = ClusterSolver(answering(ledger, workers, base, storage), job.out, "R1")
     with pytest.raises(StoreError, match="is not what was put there"):
         list(solver.complete(asks(3), "answer"))
-
-
-def test_what_the_workers_of_a_killed_run_had_finished_is_committed_first(
-    base: Base, spec_in: SpecIn, storage: Storage, ledger: Ledger, tmp_path: Path
-) -> None:
-    class Killed(Exception):
-        pass
-
-    class Dying(OneWorker):
-        def work(self, *args: Any) -> Any:
-            for _ in super().work(*args):
-                raise Killed
-
-    workers = Dying(spec_in(tmp_path), storage)
-    solver = ClusterSolver(answering(ledger, tmp_path, workers, base, storage), None, "base")
-    with pytest.raises(Killed):
-        list(solver.complete(asks(40), "answer"))
-    assert not list(ledger.entries())
-    recover_replies(tmp_path, ledger, open_storage(ClusterOptions(storage=_url(storage)), tmp_path))
-    assert len(list(ledger.entries())) == len(pickle.loads(workers.sent[0])[0].asked) > 20
-    assert objects(storage, "shards") == []
-
-
-def _url(storage: Storage) -> str:
-    return storage.spec.url.rpartition("/")[0]
 
 
 def test_a_cell_goes_on_elsewhere_from_its_checkpoint_in_the_storage(
@@ -251,7 +221,7 @@ def test_a_cell_goes_on_elsewhere_from_its_checkpoint_in_the_storage(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    class Lost(Exception):
+    class Ended(Exception):
         pass
 
     monkeypatch.setitem(loop.train_cell.__kwdefaults__, "checkpoint_every_s", 0.0)
@@ -262,21 +232,24 @@ def test_a_cell_goes_on_elsewhere_from_its_checkpoint_in_the_storage(
 
     class Ending(OneWorker):
         def work(self, *args: Any, **named: Any) -> Any:
-            honest = self.worker._report
+            honest = self.worker._train
 
-            def report(step: loop.StepReport) -> None:
-                honest(step)
-                if step.point.step == 25:
-                    raise Lost
+            def train(job: Job, grid: Any, on_step: Any) -> loop.TrainedCell:
+                def ending(step: loop.StepReport) -> None:
+                    if step.point.step == 25:
+                        raise Ended
+                    on_step(step)
 
-            self.worker._report = report  # type: ignore[method-assign]
+                return honest(job, grid, ending)
+
+            self.worker._train = train  # type: ignore[method-assign]
             yield from super().work(*args, **named)
 
     def train(workers: OneWorker) -> list[tuple[Job, loop.TrainedCell]]:
         trained = train_on(workers, [far], retries=0, on_step=lambda x: None, storage=storage)  # type: ignore[arg-type]
         return list(trained)
 
-    with pytest.raises(Lost):
+    with pytest.raises(Ended):
         train(Ending(spec_in(tmp_path), storage))
     assert len(storage.names(f"checkpoints/{job.out.name}")) == 2
     steps: list[int] = []
@@ -293,12 +266,17 @@ def test_a_cell_goes_on_elsewhere_from_its_checkpoint_in_the_storage(
     assert objects(storage, "checkpoints") == objects(storage, "students") == []
 
 
-def test_a_student_that_was_finished_when_the_run_died_is_not_trained_again(
+def test_a_student_that_was_finished_when_run_or_worker_died_is_not_trained_again(
     base: Base, spec_in: SpecIn, storage: Storage, tmp_path: Path
 ) -> None:
+    class EndsAfterwards(OneWorker):
+        def work(self, *args: Any, **named: Any) -> Any:
+            for task, made in super().work(*args, **named):
+                yield task, Lost("its worker was lost") if isinstance(made, Done) else made
+
     jobs = jobs_in(tmp_path / "far", 2)
-    workers = OneWorker(spec_in(tmp_path), storage)
-    workers.worker.train(replace(jobs[1], out=Path(jobs[1].out.name)), [])
+    workers = EndsAfterwards(spec_in(tmp_path), storage)
+    list(workers.worker.train(replace(jobs[1], out=Path(jobs[1].out.name)), []))
     trained = train_on(workers, jobs, retries=0, on_step=lambda x: None, storage=storage)  # type: ignore[arg-type]
     done = dict(trained)
     assert set(done) == set(jobs)

@@ -13,12 +13,13 @@ from typing import Any
 
 import psutil
 
-from potstill.chat import Ask, Message
+from potstill.chat import Ask, Completion, Message
 from potstill.cluster.options import ClusterOptions
-from potstill.cluster.shards import Shard, ShardDone
+from potstill.cluster.shards import Shard
 from potstill.cluster.spec import BaseSpec
 from potstill.cluster.worker import Worker
-from potstill.cluster.worker_pool import Lost
+from potstill.cluster.worker_pool import Done, Lost
+from potstill.ledger.entries import Entry
 from potstill.problems.overlap.lsh_forest import Partners, Seeking
 from potstill.problems.overlap.minhash import Sketched
 from potstill.records import Sampling
@@ -65,22 +66,22 @@ def jobs_in(directory: Path, count: int = 1) -> list[Job]:
 class Fragile(Worker):
     """A worker whose process ends at a poisoned question."""
 
-    def answer(self, shard: Shard) -> ShardDone:
+    def answer(self, shard: Shard) -> Iterator[tuple[Entry, ...] | Completion]:
         if any(asked.ask.tag == POISON for asked in shard.asked):
             os._exit(1)
-        return super().answer(shard)
+        yield from super().answer(shard)
 
 
 class Mortal(Worker):
     """A worker whose process ends at the study's first batch to sketch, and at its first order."""
 
-    def sketch(self, texts: Sequence[str]) -> Sketched:
+    def sketch(self, texts: Sequence[str]) -> Iterator[Sketched]:
         self._end_at_first("sketch")
-        return super().sketch(texts)
+        yield from super().sketch(texts)
 
-    def partners(self, number: int, seeking: Seeking) -> Partners:
+    def partners(self, number: int, seeking: Seeking) -> Iterator[Partners]:
         self._end_at_first("partners")
-        return super().partners(number, seeking)
+        yield from super().partners(number, seeking)
 
     def _end_at_first(self, work: str) -> None:
         with suppress(FileExistsError):
@@ -105,20 +106,20 @@ class LossyPool:
         self.losses = 0
         self.sizes: list[int] = []
 
-    def work(
-        self, method: str, take: Callable[[], Shard | None], watch: object = None
-    ) -> Iterator[tuple[Shard, Any]]:
+    def work(self, method: str, take: Callable[[], Shard | None]) -> Iterator[tuple[Shard, Any]]:
         while (shard := take()) is not None:
             self.sizes.append(len(shard.asked))
             poisoned = [k for k, asked in enumerate(shard.asked) if asked.ask.tag == POISON]
             spared = self._draw.random() >= self._loss and (self.losses or not self._loss)
             if spared and not poisoned:
-                yield shard, getattr(self._worker, method)(shard)
+                for made in getattr(self._worker, method)(shard):
+                    yield shard, made
+                yield shard, Done()
                 continue
             self.losses += 1
             reached = poisoned[0] if poisoned else self._draw.randint(0, len(shard.asked))
-            self._worker.answer(replace(shard, asked=shard.asked[:reached]))
-            tear(shard.replies, self._draw)
+            for made in self._worker.answer(replace(shard, asked=shard.asked[:reached])):
+                yield shard, made
             yield shard, Lost("its worker was lost")
 
 
@@ -151,15 +152,11 @@ class LosingPool:
             if self._draw.random() < self._loss:
                 self.losses += 1
                 yield task, Lost("its worker was lost")
-            else:
-                yield task, getattr(self._worker, method)(task, *beside)
-
-
-def tear(path: Path, draw: random.Random) -> None:
-    """Cut the line at the end of a file in two, now and then."""
-    data = path.read_bytes()
-    if data and draw.random() < 0.5:
-        path.write_bytes(data[: -draw.randrange(1, 60)])
+                continue
+            for made in getattr(self._worker, method)(task, *beside):
+                yield task, made
+            # a worker may end after all that it was to make, too
+            yield task, Lost("its worker was lost") if self._draw.random() < 0.1 else Done()
 
 
 def workers_here() -> list[psutil.Process]:

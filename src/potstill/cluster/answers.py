@@ -1,15 +1,14 @@
 """Answers of base and students, made by the workers; the ledger gets them all, from here alone.
 
-What the ledger holds is not made again. Replies come back in files of the study's directory, or of
-its storage, and those that a lost worker had finished count.
+What the ledger holds is not made again. Replies come back as they are made, and those that a lost
+worker had finished count.
 """
 
 from __future__ import annotations
 
-import secrets
+import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -17,17 +16,9 @@ from typing import TYPE_CHECKING
 
 from potstill.chat import Ask, Completion
 from potstill.cluster.options import ClusterOptions
-from potstill.cluster.shards import (
-    FOLDER,
-    Pace,
-    Shard,
-    ShardDone,
-    ShardRequest,
-    commit_replies,
-    commit_stored,
-)
+from potstill.cluster.shards import Pace, Shard, ShardRequest
 from potstill.cluster.storage import ADAPTERS, Storage
-from potstill.cluster.worker_pool import Lost, WorkerPool
+from potstill.cluster.worker_pool import Done, Lost, WorkerPool
 from potstill.errors import PotstillError
 from potstill.ledger.ledger import key_of
 from potstill.records import Finish
@@ -35,6 +26,7 @@ from potstill.solvers.local import PROVIDER, completion_of, local_model
 from potstill.store.tables import in_batches
 
 if TYPE_CHECKING:
+    from potstill.ledger.entries import Entry
     from potstill.ledger.ledger import Ledger
 
 __all__ = ["ClusterAnswering", "ClusterSolver", "Questions"]
@@ -84,7 +76,6 @@ class ClusterAnswering:
     def __init__(
         self,
         ledger: Ledger,
-        directory: Path,
         workers: Callable[[], WorkerPool],
         options: ClusterOptions,
         *,
@@ -97,16 +88,12 @@ class ClusterAnswering:
         self.precision = precision
         self._ledger = ledger
         self._storage = storage
-        # workers that put their replies into a storage are told no path of the study
-        self._folder = Path() if storage else (directory / FOLDER).resolve()
         self._workers = workers
         self._options = options
         self._base_hash = base_hash
         self._batch_size = batch_size
         self._note = note
         self._settled: dict[str, Completion] = {}
-        self._run = secrets.token_hex(4)
-        self._shards = 0
 
     def model(self, adapter: Path | None) -> str:
         """Return the name under which a solver's replies stand in the ledger."""
@@ -134,44 +121,44 @@ class ClusterAnswering:
         queues = deque(self._queue(questions, told) for questions in asked)
         again: deque[Shard] = deque()
         pace = Pace(self._options.shard_s)
-        first = self._cut(queues, stage, pace, {})
+        first = self._cut(queues, stage, pace, 0)
         if first is None:
             return
         again.append(first)
         workers = self._workers()
         pace.workers = workers.size
-        under_way: dict[Path, int] = {}
+        begun: dict[Shard, float] = {}
 
         def take() -> Shard | None:
+            under_way = sum(len(shard.asked) for shard in begun)
             shard = again.popleft() if again else self._cut(queues, stage, pace, under_way)
             if shard is not None:
-                under_way[shard.replies] = len(shard.asked)
+                begun[shard] = time.monotonic()
             return shard
 
         for shard, outcome in workers.work("answer", take):
-            del under_way[shard.replies]
-            rest = self._unanswered(shard, outcome)
+            if not isinstance(outcome, Done | Lost):
+                self._settle(outcome)
+                continue
+            seconds = time.monotonic() - begun.pop(shard)
+            rest = tuple(x for x in shard.asked if not self._is_settled(x.key))
             told(len(shard.asked) - len(rest))
-            if rest:
-                lost = outcome if isinstance(outcome, Lost) else Lost("its replies did not arrive")
-                again.extendleft(self._lose(shard, rest, lost))
-            elif isinstance(outcome, ShardDone):  # not of a worker that ended after its last reply
-                pace.learn(shard.solver_id, len(shard.asked), outcome.seconds)
+            if isinstance(outcome, Lost):
+                again.extendleft(self._lose(shard, rest, outcome))
+            else:
+                pace.learn(shard.solver_id, len(shard.asked), seconds)
         if self._storage is not None:
             self._storage.remove(ADAPTERS)
-            return
-        with suppress(OSError):  # not empty, or never made
-            self._folder.rmdir()
 
-    def _unanswered(self, shard: Shard, outcome: ShardDone | Lost) -> tuple[ShardRequest, ...]:
-        """Return what a shard leaves open, after its replies are in the ledger."""
-        if self._storage is not None:
-            keys = commit_stored(self._storage, shard.replies.stem, self._ledger)
+    def _settle(self, made: tuple[Entry, ...] | Completion) -> None:
+        """Bring replies into the ledger, or note that a question cannot be put to the model."""
+        if isinstance(made, Completion):
+            self._settled[made.ledger_key] = made
         else:
-            keys = commit_replies(shard.replies, self._ledger)
-        if isinstance(outcome, ShardDone):
-            self._settled |= {x.ledger_key: x for x in outcome.refused}
-        return tuple(x for x in shard.asked if x.key not in keys and x.key not in self._settled)
+            self._ledger.put_many([x for x in made if self._ledger.get(x.key) is None])
+
+    def _is_settled(self, key: str) -> bool:
+        return key in self._settled or self._ledger.get(key) is not None
 
     def _queue(self, questions: Questions, told: Callable[[int], None]) -> _Queue:
         model = self.model(questions.adapter)
@@ -188,53 +175,35 @@ class ClusterAnswering:
         queue = _Queue(questions, missing(), questions.count)
         return queue
 
-    def _cut(
-        self, queues: deque[_Queue], stage: str, pace: Pace, under_way: Mapping[Path, int]
-    ) -> Shard | None:
+    def _cut(self, queues: deque[_Queue], stage: str, pace: Pace, under_way: int) -> Shard | None:
         """Return the next piece of what is left, all of one solver; None where nothing is left."""
         while queues:
             queue = queues[0]
             name = queue.questions.solver_id
-            size = pace.size(name, sum(q.left for q in queues), sum(under_way.values()))
+            size = pace.size(name, sum(q.left for q in queues), under_way)
             asked = tuple(islice(queue.missing, size))
             if asked:
-                return self._shard(asked, queue.adapter(self._storage), name, stage)
+                adapter = queue.adapter(self._storage)
+                return Shard(asked, adapter, name, stage, self._batch_size)
             queues.popleft()
         return None
 
-    def _shard(
-        self,
-        asked: tuple[ShardRequest, ...],
-        adapter: Path | None,
-        name: str,
-        stage: str,
-        losses: int = 0,
-    ) -> Shard:
-        self._shards += 1
-        replies = self._folder / f"{self._run}-{self._shards:06}.jsonl"
-        return Shard(asked, adapter, name, stage, self._batch_size, replies, losses)
-
     def _lose(self, shard: Shard, rest: tuple[ShardRequest, ...], lost: Lost) -> Iterator[Shard]:
-        """Yield what is to be done with the rest of a lost shard: again, in halves, or given up."""
-        got_on = len(rest) < len(shard.asked)
-        losses = 1 if got_on else shard.losses + 1
-        parts = [(rest, losses)]
-        if losses > self._options.retries:
-            if len(rest) == 1:
-                self._give_up(rest[0], shard, losses, lost)
-                return
+        """Yield what is to be done with the rest of a lost shard: its halves, or one ask again."""
+        if len(shard.asked) > 1:
             half = len(rest) // 2
-            # A half is tried once more before it is halved; one ask alone as often as any shard.
-            parts = [
-                (part, 0 if len(part) == 1 else self._options.retries)
-                for part in (rest[:half], rest[half:])
-            ]
-        for part, count in parts:
-            yield self._shard(part, shard.adapter, shard.solver_id, shard.stage, count)
+            parts = [part for part in (rest[:half], rest[half:]) if part]
+            yield from (replace(shard, asked=part) for part in parts)
+        elif rest and shard.losses < self._options.retries:
+            yield replace(shard, losses=shard.losses + 1)
+        elif rest:
+            self._give_up(rest[0], shard, lost)
 
-    def _give_up(self, asked: ShardRequest, shard: Shard, losses: int, lost: Lost) -> None:
+    def _give_up(self, asked: ShardRequest, shard: Shard, lost: Lost) -> None:
         ask = asked.ask
-        error = f"Given up after {losses} workers failed on this question alone: {lost.why}."
+        error = (
+            f"Given up after {shard.losses + 1} workers failed on this question alone: {lost.why}."
+        )
         self._note(f"{shard.solver_id}, {ask.tag}: {error}")
         self._settled[asked.key] = Completion(
             ask.tag, ask.sample, ask.attempt, "", "", Finish.ERROR, 0, 0, asked.key, error

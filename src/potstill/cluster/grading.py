@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
-from potstill.cluster.chunks import Chunk, graded
 from potstill.cluster.parts import in_order
+from potstill.cluster.worker import Chunk, graded
 from potstill.grading.pool import GradingPool
 from potstill.grading.verdicts import CutRule, counted
 from potstill.records import Problem, Response, Verdict
@@ -31,13 +31,9 @@ __all__ = ["ClusterPool"]
 _FEWEST_HERE = 2_000
 _SECONDS_HERE = 5.0
 _FEWEST_LATER = 256
-# A chunk is to take a worker so long; the first one, before anyone knows how long answers take.
-_CHUNK_S = 1.0
-_FIRST_ANSWERS = 128
-_LEAST_ANSWERS = 64
+# A chunk: a fifth of a second of ordinary answers, and no long message.
+_CHUNK_ANSWERS = 256
 _CHUNK_CHARACTERS = 2_000_000
-# Answers with the workers or waiting for their turn.
-_HELD_ANSWERS = 4_096
 
 
 class ClusterPool(GradingPool):
@@ -99,37 +95,21 @@ class ClusterPool(GradingPool):
             yield verdict
 
     def _there(self, source: Iterator[tuple[Problem, Response]]) -> Iterator[Verdict]:
-        workers = self._workers()
         self._fewest = min(self._fewest, _FEWEST_LATER)
-        cut = _Cutter(source, max(_LEAST_ANSWERS, _HELD_ANSWERS // (2 * workers.size)))
         here = partial(graded, self)
-        for done in in_order(workers, "grade", iter(cut.next, ()), here, self._retries):
-            cut.learn(len(done.verdicts), done.seconds)
-            yield from done.verdicts
+        chunks = iter(lambda: _chunk(source), ())
+        for verdicts in in_order(self._workers(), "grade", chunks, here, self._retries):
+            yield from verdicts
 
 
-class _Cutter:
-    """Cuts pairs into chunks of about ``_CHUNK_S`` seconds."""
-
-    def __init__(self, source: Iterator[tuple[Problem, Response]], most: int) -> None:
-        self._source = source
-        self._most = most
-        self._size = min(_FIRST_ANSWERS, most)
-
-    def learn(self, answers: int, seconds: float) -> None:
-        """Note that so many answers took a worker so long."""
-        if answers >= _LEAST_ANSWERS:
-            size = round(answers / max(seconds, 1e-3) * _CHUNK_S)
-            self._size = max(_LEAST_ANSWERS, min(self._most, size))
-
-    def next(self) -> Chunk:
-        """Return the next chunk; empty where no pair is left."""
-        pairs: list[tuple[Problem, Response]] = []
-        characters = 0
-        while len(pairs) < self._size and characters < _CHUNK_CHARACTERS:
-            pair = next(self._source, None)
-            if pair is None:
-                break
-            pairs.append(pair)
-            characters += len(pair[0].text) + len(pair[1].text) + len(pair[1].reasoning)
-        return tuple(pairs)
+def _chunk(source: Iterator[tuple[Problem, Response]]) -> Chunk:
+    """Return the next pairs that one worker grades; none where no pair is left."""
+    pairs: list[tuple[Problem, Response]] = []
+    characters = 0
+    while len(pairs) < _CHUNK_ANSWERS and characters < _CHUNK_CHARACTERS:
+        pair = next(source, None)
+        if pair is None:
+            break
+        pairs.append(pair)
+        characters += len(pair[0].text) + len(pair[1].text) + len(pair[1].reasoning)
+    return tuple(pairs)

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 from potstill.cluster.storage import STUDENTS, Storage
 from potstill.cluster.worker_pool import Lost, WorkerPool
 from potstill.errors import InputError, PotstillError
+from potstill.training.records import StepReport, TrainedCell
 from potstill.training.student_folder import read_trained
 
 if TYPE_CHECKING:
     from potstill.training.grid import Job
-    from potstill.training.records import GridCell, StepReport, TrainedCell
+    from potstill.training.records import GridCell
 
 __all__ = ["train_on"]
 
@@ -63,12 +64,6 @@ def _train(
     told: dict[GridCell, int] = {}
     given_up: list[str] = []
 
-    def watch(report: StepReport) -> None:
-        # A cell that goes on elsewhere tells its steps from the start.
-        if report.point.step > told.get(report.cell, -1):
-            told[report.cell] = report.point.step
-            on_step(report)
-
     def take() -> Job | None:
         return sent(waiting.popleft()) if waiting else None
 
@@ -77,18 +72,28 @@ def _train(
         return replace(job, out=Path(job.out.name)) if storage else job
 
     shared = tuple(sent(job) for job in grid)
-    for task, outcome in workers.work("train", take, watch, shared=shared):
-        job = place[task.out.name]
-        if storage and not isinstance(outcome, Lost):
-            outcome = _fetched(storage, job) or Lost("its student did not arrive whole")
-        if not isinstance(outcome, Lost):
-            yield from _handed_over(job, outcome, storage)
+    for task, outcome in workers.work("train", take, shared=shared):
+        job = place.get(task.out.name)
+        if job is None:  # it was handed over before its worker ended
+            continue
+        if isinstance(outcome, StepReport):
+            # A cell that goes on elsewhere tells its steps from the start.
+            if outcome.point.step > told.get(outcome.cell, -1):
+                told[outcome.cell] = outcome.point.step
+                on_step(outcome)
+            continue
+        if isinstance(outcome, TrainedCell):
+            trained = _fetched(storage, job) if storage else outcome
+            if trained:
+                del place[task.out.name]
+                yield from _handed_over(job, trained, storage)
             continue
         losses[job.out] += 1
         if losses[job.out] <= retries:
             waiting.append(job)
         else:
-            given_up.append(f"{job.cell} ({outcome.why})")
+            why = outcome.why if isinstance(outcome, Lost) else "its student did not arrive whole"
+            given_up.append(f"{job.cell} ({why})")
     if given_up:
         raise PotstillError(
             f"Training was given up after {retries + 1} workers failed on it: "

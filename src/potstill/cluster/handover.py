@@ -13,21 +13,19 @@ import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import psutil
 
-from potstill.cluster.shards import ReplyFile, StoredReplies
 from potstill.cluster.storage import ADAPTERS, CHECKPOINTS, STUDENTS, Storage
 from potstill.errors import StoreError
 from potstill.training.resume import checkpoint_folder
 
 if TYPE_CHECKING:
     from potstill.cluster.spec import BaseSpec
-    from potstill.solvers.local import Replies
     from potstill.training.grid import Job
 
 __all__ = ["StoredCheckpoints", "WorkerPlace", "open_place"]
@@ -37,38 +35,14 @@ _KEPT = 2
 _LOOK_S = 1.0
 
 
-class WorkerPlace(Protocol):
-    """Where a worker's work is taken from and put to."""
-
-    def check(self) -> None:
-        """Raise StoreError where this machine does not see the place."""
-
-    def replies(self, path: Path) -> AbstractContextManager[Replies]:
-        """Return where the replies of a shard go."""
-
-    def adapter(self, path: Path) -> Path:
-        """Return the folder on this machine of a student's adapter."""
-
-    def training(self, job: Job) -> AbstractContextManager[tuple[Job, Callable[[], None]]]:
-        """Return the job as it is done on this machine, and what is to be called after every
-        step.
-        """
-
-
-def open_place(spec: BaseSpec) -> WorkerPlace:
-    """Return where a worker of this study puts what it makes. Raises as Storage does."""
-    if spec.storage is None:
-        return _Shared(spec.directory)
-    return _Stored(Storage(spec.storage))
-
-
-class _Shared:
+class WorkerPlace:
     """The study's directory, at the same path on every machine."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
     def check(self) -> None:
+        """Raise StoreError where this machine does not see the place."""
         if not (self._directory / "potstill.json").is_file():
             raise StoreError(
                 f"The machine {socket.gethostname()} does not see the study's directory "
@@ -76,18 +50,24 @@ class _Shared:
                 "set cluster.storage, and run again."
             )
 
-    def replies(self, path: Path) -> ReplyFile:
-        return ReplyFile(path)
-
     def adapter(self, path: Path) -> Path:
+        """Return the folder on this machine of a student's adapter."""
         return path
 
     @contextmanager
     def training(self, job: Job) -> Iterator[tuple[Job, Callable[[], None]]]:
+        """Yield the job as it is done on this machine, and what is to be called after every
+        step.
+        """
         yield job, lambda: None
 
 
-class _Stored:
+def open_place(spec: BaseSpec) -> WorkerPlace:
+    """Return where a worker of this study puts what it makes. Raises as Storage does."""
+    return _Stored(Storage(spec.storage)) if spec.storage else WorkerPlace(spec.directory)
+
+
+class _Stored(WorkerPlace):
     """The study's storage, and a folder on this machine that goes when no one needs it."""
 
     def __init__(self, storage: Storage) -> None:
@@ -101,9 +81,6 @@ class _Stored:
                 f"{self._storage.spec.url}; check that it is the same place from there, and run "
                 "again."
             )
-
-    def replies(self, path: Path) -> StoredReplies:
-        return StoredReplies(self._storage, path.stem)
 
     def adapter(self, path: Path) -> Path:
         from potstill.models.adapters import hash_adapter

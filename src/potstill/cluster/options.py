@@ -17,9 +17,10 @@ class ClusterOptions(BaseModel):
     ``workers`` 0 starts as many as fit. ``cpus`` are a worker's cores and threads. ``gpus`` may be
     a share (0.5: two workers on one GPU). ``memory_gb`` is set aside for a worker's place and not
     enforced; 0 sets none aside. ``shard_s`` is how many seconds of answering one piece of work is
-    to take: what a lost worker may cost. ``retries`` is how often a piece is tried again whole
-    after its worker was lost. ``storage`` is where workers put what they make, where they do not
-    see the study's directory: a folder behind an fsspec URL (``s3://bucket/folder``).
+    to take. ``retries`` is how often a cell, a part of grading or of the overlap audit, or a
+    question alone is tried again after its worker was lost. ``storage`` is where workers put
+    students, where they do not see the study's directory: a folder behind an fsspec URL
+    (``s3://bucket/folder``).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)

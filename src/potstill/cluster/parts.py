@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from potstill.cluster.worker_pool import Lost
+from potstill.cluster.worker_pool import Done, Lost
 
 if TYPE_CHECKING:
     from potstill.cluster.worker_pool import WorkerPool
@@ -39,7 +39,7 @@ def in_order(
 
     Tasks are drawn as results leave, three a worker at most. One whose workers were lost more than
     ``retries`` times is done ``here``. ``shared``, if given, goes to every call beside its task.
-    Raises as the workers's ``work`` does.
+    Raises as the workers' ``work`` does.
     """
     source = iter(tasks)
     order: deque[_Part[T]] = deque()
@@ -56,7 +56,9 @@ def in_order(
         return None
 
     for task, outcome in workers.work(method, take, shared=shared, base=False):
-        part = next(part for part in order if part.task is task and not part.done)
+        part = next((part for part in order if part.task is task and not part.done), None)
+        if part is None or isinstance(outcome, Done):
+            continue
         if isinstance(outcome, Lost) and part.losses < retries:
             part.losses += 1
             again.append(task)

@@ -6,25 +6,26 @@ Nothing here imports Ray: it makes an actor of :class:`Worker`.
 from __future__ import annotations
 
 import socket
-import threading
-import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from potstill.chat import Completion
-from potstill.cluster.shards import Shard, ShardDone
+from potstill.cluster.shards import Shard
 from potstill.cluster.spec import BaseSpec
 from potstill.errors import InputError
 from potstill.grading import GradingPool
 from potstill.grading.plugins import kind_settings
+from potstill.ledger.entries import Entry
 from potstill.models.opening import load_language_model
 from potstill.problems.overlap.lsh_forest import partners
 from potstill.problems.overlap.minhash import sketched
+from potstill.records import Problem, Response, Verdict
 from potstill.solvers.local import LocalSolver
 
 if TYPE_CHECKING:
-    from potstill.cluster.chunks import Chunk, Graded
     from potstill.cluster.handover import WorkerPlace
     from potstill.models.model import LanguageModel
     from potstill.problems.overlap.lsh_forest import Partners, Seeking
@@ -32,29 +33,25 @@ if TYPE_CHECKING:
     from potstill.training.grid import Job, OnStep
     from potstill.training.records import StepReport, TrainedCell
 
-__all__ = ["Worker"]
+__all__ = ["Chunk", "Worker", "graded"]
+
+Chunk = tuple[tuple[Problem, Response], ...]  # that one worker grades
 
 
 class Worker:
-    """A base in a process of its own."""
+    """A base in a process of its own; what it is given to do, it yields as it makes it."""
 
     def __init__(self) -> None:
-        self._reports: list[StepReport] = []
-        self._reporting = threading.Lock()
         self._pool: GradingPool | None = None
         self._place: WorkerPlace
 
-    def join(self, spec: BaseSpec) -> str:
-        """Return the machine's name.
-
-        Raises StoreError where it does not see the study's directory or storage.
-        """
+    def join(self, spec: BaseSpec) -> None:
+        """Raise StoreError where this machine does not see the study's directory or storage."""
         from potstill.cluster.handover import open_place
 
         self._spec = spec
         self._place = open_place(spec)
         self._place.check()
-        return socket.gethostname()
 
     def load(self) -> None:
         """Load the base. Raises InputError where it is another one."""
@@ -74,37 +71,39 @@ class Worker:
             )
         self._base: LanguageModel = base
 
-    def answer(self, shard: Shard) -> ShardDone:
-        """Return how a shard went, after every reply is in its file or the storage."""
-        started = time.monotonic()
+    def answer(self, shard: Shard) -> Iterator[tuple[Entry, ...] | Completion]:
+        """Yield a shard's replies, some at a time, and each ask that the model cannot be put."""
         adapter = shard.adapter and self._place.adapter(shard.adapter)
-        with self._place.replies(shard.replies) as replies:
-            solver = LocalSolver(
-                self._base,
-                adapter,
-                replies,
-                solver_id=shard.solver_id,
-                batch_size=shard.batch_size,
-            )
-            refused = [
-                result
-                for result in solver.complete((x.ask for x in shard.asked), shard.stage)
-                if isinstance(result, Completion) and result.error
-            ]
-        return ShardDone(time.monotonic() - started, tuple(refused))
+        made = _Made()
+        solver = LocalSolver(
+            self._base, adapter, made, solver_id=shard.solver_id, batch_size=shard.batch_size
+        )
+        for result in solver.complete((x.ask for x in shard.asked), shard.stage):
+            if isinstance(result, Completion) and result.error:
+                yield result
+            elif made.entries:
+                yield made.taken()
 
-    def train(self, job: Job, grid: Sequence[Job]) -> TrainedCell:
-        """Return the trained cell, after its student is in its place; it goes on from a checkpoint.
+    def train(self, job: Job, grid: Sequence[Job]) -> Iterator[StepReport | TrainedCell]:
+        """Yield a cell's steps, then the trained cell, after its student is in its place; it goes
+        on from a checkpoint.
 
         Trained as :func:`~potstill.training.grid.train_cells` would train it among its ``grid``.
         """
+        told: SimpleQueue[StepReport | Future[TrainedCell]] = SimpleQueue()
         with self._place.training(job) as (here, keep):
 
-            def told(step: StepReport) -> None:
-                self._report(step)
+            def on_step(step: StepReport) -> None:
+                told.put(step)
                 keep()
 
-            return self._train(here, grid, told)
+            with ThreadPoolExecutor(1) as thread:
+                trained = thread.submit(self._train, here, grid, on_step)
+                trained.add_done_callback(told.put)
+                while not isinstance(step := told.get(), Future):
+                    yield step
+            cell = trained.result()
+        yield cell
 
     def _train(self, job: Job, grid: Sequence[Job], on_step: OnStep) -> TrainedCell:
         from potstill.training.grid import is_small, train_cells, train_job, with_one_thread
@@ -116,31 +115,43 @@ class Worker:
         [(_, trained)] = train_cells(self._base, [job], on_step=on_step, grid=grid)
         return trained
 
-    def grade(self, chunk: Chunk) -> Graded:
-        """Return the verdicts on a chunk of answers, from a pool of as many processes as it has
+    def grade(self, chunk: Chunk) -> Iterator[tuple[Verdict, ...]]:
+        """Yield the verdicts on a chunk of answers, from a pool of as many processes as it has
         cores.
         """
-        from potstill.cluster.chunks import graded
-
         if self._pool is None:
             self._pool = GradingPool(workers=self._spec.cpus, kinds=kind_settings(self._spec.kinds))
             self._pool.start()
-        return graded(self._pool, chunk)
+        yield graded(self._pool, chunk)
 
-    def sketch(self, texts: Sequence[str]) -> Sketched:
-        """Return a batch of problems' texts for the overlap audit."""
-        return sketched(texts)
+    def sketch(self, texts: Sequence[str]) -> Iterator[Sketched]:
+        """Yield a batch of problems' texts as the overlap audit takes them."""
+        yield sketched(texts)
 
-    def partners(self, number: int, seeking: Seeking) -> Partners:
-        """Return the partners that the overlap audit finds in one order."""
-        return partners(number, seeking)
+    def partners(self, number: int, seeking: Seeking) -> Iterator[Partners]:
+        """Yield the partners that the overlap audit finds in one order."""
+        yield partners(number, seeking)
 
-    def reports(self) -> list[StepReport]:
-        """Return the steps trained since the last call."""
-        with self._reporting:
-            told, self._reports = self._reports, []
-        return told
 
-    def _report(self, step: StepReport) -> None:
-        with self._reporting:
-            self._reports.append(step)
+class _Made:
+    """Where a worker's solver commits to: it stands in for the ledger, whose one writer is the
+    process that runs the study.
+    """
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+
+    def get(self, key: str) -> None:
+        """Return None: what the ledger holds was not handed out."""
+
+    def put(self, entry: Entry) -> None:
+        self.entries.append(entry)
+
+    def taken(self) -> tuple[Entry, ...]:
+        entries, self.entries = tuple(self.entries), []
+        return entries
+
+
+def graded(pool: GradingPool, chunk: Chunk) -> tuple[Verdict, ...]:
+    """Return the verdicts on a chunk, from the processes of a pool on this machine."""
+    return tuple(GradingPool.grade(pool, chunk, cut="stated"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,16 +14,21 @@ from potstill.cluster.spec import BaseSpec
 from potstill.cluster.worker import Worker
 from potstill.errors import PotstillError
 
-__all__ = ["Lost", "WorkerPool", "open_worker_pool"]
+__all__ = ["Done", "Lost", "WorkerPool", "open_worker_pool"]
 
 T = TypeVar("T")
 
-# How long the driver waits at a time; between, it asks the workers how far they are.
+# How long the driver waits at a time; between, it looks whether anyone is at work.
 _POLL_S = 0.5
 # A worker that is not there after so long, with nothing else under way, will not come.
 _START_LIMIT_S = 900.0
-# when nobody is at work for this long, look whether the cluster is still there
+# When nobody is at work for this long, it is looked whether the cluster is still there.
 _NOBODY_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A task's worker has yielded all that it makes of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,20 +40,18 @@ class Lost:
 
 @dataclass(eq=False, slots=True)
 class _Member:
-    """A worker, and the call under way: its joining, its loading of the base, or a task."""
+    """A worker, and what is under way: a call of its start, or what it yields of a task."""
 
     actor: Any
     call: Any
     task: Any = None
-    starting: bool = True
-    joined: bool = False
-    loaded: bool = False
+    started: int = 0  # 1 once it has joined, 2 once it has loaded the base
 
 
 class WorkerPool:
     """Workers on a cluster, each of which loads the base once, when it is first needed.
 
-    Open it with :func:`open_crew`.
+    Open it with :func:`open_worker_pool`.
     """
 
     def __init__(
@@ -66,72 +68,49 @@ class WorkerPool:
         self._spec = ray.put(spec)
         self._note = note
         self._retries = options.retries
-        self._lost_loading = 0
+        self._lost_starting = 0
         self._actor = ray.remote(actor).options(
             num_cpus=options.cpus,
             num_gpus=options.gpus,
             memory=int(options.memory_gb * 2**30) or None,
-            max_concurrency=2,  # it trains, and tells how far it is
         )
         self._members = [self._start_another() for _ in range(size)]
 
     def work(
-        self,
-        method: str,
-        take: Callable[[], T | None],
-        watch: Callable[[Any], None] | None = None,
-        shared: Any = None,
-        base: bool = True,
+        self, method: str, take: Callable[[], T | None], shared: Any = None, base: bool = True
     ) -> Iterator[tuple[T, Any]]:
-        """Yield each task with what the worker's ``method`` made of it, or :class:`Lost`, as they
-        end.
+        """Yield each task with what the worker's ``method`` yields of it, as it comes; at its end
+        with :class:`Done` or :class:`Lost`.
 
         ``take`` gives the next task, or None where there is none just now; it is asked again after
         every yield, so that a lost task can be handed out anew. ``shared``, if given, goes to every
-        call beside its task. ``watch`` is told what the workers report meanwhile. Workers load the
-        base first, unless the method does without (``base`` False). Raises what a worker raises of
-        ours, and PotstillError where no worker comes to life.
+        call beside its task. Workers load the base first, unless the method does without (``base``
+        False). Raises what a worker raises of ours, and PotstillError where no worker comes to
+        life.
         """
         beside = () if shared is None else (self._ray.put(shared),)
         try:
-            yield from self._work(lambda actor: getattr(actor, method), take, watch, beside, base)
+            yield from self._work(method, take, beside, base)
         finally:  # what is under way is of no use to anyone if the caller stops here
             for member in [member for member in self._members if member.task is not None]:
                 self._renew(member)
 
     def _work(
-        self,
-        method: Callable[[Any], Any],
-        take: Callable[[], T | None],
-        watch: Callable[[Any], None] | None,
-        beside: tuple[Any, ...],
-        base: bool,
+        self, method: str, take: Callable[[], T | None], beside: tuple[Any, ...], base: bool
     ) -> Iterator[tuple[T, Any]]:
         quiet_since = time.monotonic()
         while self._hand_out(method, take, beside, base):
             calls = [member.call for member in self._members if member.call is not None]
-            ended, _ = self._ray.wait(calls, num_returns=1, timeout=_POLL_S)
-            if watch is not None:
-                self._tell(watch)
+            self._ray.wait(calls, num_returns=1, timeout=_POLL_S)
+            # one that yields all the time must not keep the others waiting
+            ready, _ = self._ray.wait(calls, num_returns=len(calls), timeout=0)
             busy = any(member.task is not None for member in self._members)
-            quiet_since = time.monotonic() if busy or ended else quiet_since
+            quiet_since = time.monotonic() if busy or ready else quiet_since
             self._check_patience(time.monotonic() - quiet_since)
-            for member in [member for member in self._members if member.call in ended]:
+            for member in [member for member in self._members if member.call in ready]:
                 task, outcome = member.task, self._outcome(member)
                 if task is not None:
                     yield task, outcome
-
-    def wait(self) -> None:
-        """Have every worker load the base. Raises as ``work`` does."""
-        while waiting := [member for member in self._members if not member.loaded]:
-            for member in waiting:
-                if member.call is None:
-                    self._load(member)
-            ended, _ = self._ray.wait([member.call for member in waiting], timeout=_START_LIMIT_S)
-            if not ended:
-                self._check_patience(math.inf)
-            for member in [member for member in waiting if member.call in ended]:
-                self._outcome(member)
 
     def close(self) -> None:
         """End the workers."""
@@ -139,55 +118,52 @@ class WorkerPool:
             self._ray.kill(member.actor)
 
     def _hand_out(
-        self,
-        method: Callable[[Any], Any],
-        take: Callable[[], Any],
-        beside: tuple[Any, ...],
-        base: bool,
+        self, method: str, take: Callable[[], Any], beside: tuple[Any, ...], base: bool
     ) -> bool:
         """Return whether anything is left to wait for, after every idle worker was given a task."""
         for member in self._members:
-            if member.call is None and base and not member.loaded:
-                self._load(member)
+            if member.call is None and base and member.started < 2:
+                member.call = member.actor.load.remote()
             elif member.call is None:
                 task = take()
                 if task is None:
                     return any(member.task is not None for member in self._members)
-                member.task, member.call = task, method(member.actor).remote(task, *beside)
+                call = getattr(member.actor, method).remote(task, *beside)
+                member.task, member.call = task, call
         return True
 
     def _outcome(self, member: _Member) -> Any:
-        """Return what the call that ended came to; the member is idle, or a new one is in its
-        place.
+        """Return what the call under way came to next; after its end the member is idle, or a new
+        one is in its place.
         """
         errors = self._ray.exceptions
-        was_starting, call = member.starting, member.call
-        member.call, member.task, member.starting = None, None, False
+        task, call = member.task, member.call
         try:
-            result = self._ray.get(call)
+            result = self._ray.get(call if task is None else next(call))
+        except StopIteration:
+            member.task = member.call = None
+            return Done()
         except errors.RayTaskError as exc:
+            member.task = member.call = None
             if isinstance(exc.cause, PotstillError):
                 raise exc.cause from exc
-            if was_starting:
+            if task is None:
                 raise PotstillError(f"A worker could not start: {_told(exc.cause)}.") from exc
             return Lost(_told(exc.cause))
         except errors.RayError as exc:
-            self._replace(member, was_starting)
+            self._replace(member)
             return Lost(f"its worker was lost ({type(exc).__name__})")
-        if was_starting:
-            member.joined, member.loaded = True, member.joined
-        if member.loaded or not was_starting:
-            self._lost_loading = 0
+        if task is None:
+            member.call, member.started = None, member.started + 1
+        if task is not None or member.started == 2:
+            self._lost_starting = 0
         return result
 
-    def _load(self, member: _Member) -> None:
-        member.call, member.starting = member.actor.load.remote(), True
-
-    def _replace(self, member: _Member, was_starting: bool) -> None:
-        self._lost_loading += was_starting
-        if self._lost_loading > self._retries * self.size:
+    def _replace(self, member: _Member) -> None:
+        self._lost_starting += member.task is None
+        if self._lost_starting > self._retries * self.size:
             raise PotstillError(
-                f"{self._lost_loading} workers in a row ended while they loaded the base, most "
+                f"{self._lost_starting} workers in a row ended while they loaded the base, most "
                 "likely for want of memory; raise cluster.memory_gb or lower cluster.workers."
             )
         self._note("A worker was lost; another one takes its place.")
@@ -200,18 +176,6 @@ class WorkerPool:
     def _start_another(self) -> _Member:
         actor = self._actor.remote()
         return _Member(actor, actor.join.remote(self._spec))
-
-    def _tell(self, watch: Callable[[Any], None]) -> None:
-        """Pass on what the busy workers report; one that does not answer is passed over."""
-        asked = [member.actor.reports.remote() for member in self._members if member.joined]
-        answered, _ = self._ray.wait(asked, num_returns=len(asked), timeout=5) if asked else ([], 0)
-        for call in answered:
-            try:
-                reports = self._ray.get(call)
-            except self._ray.exceptions.RayError:
-                continue
-            for report in reports:
-                watch(report)
 
     def _check_patience(self, waited_s: float) -> None:
         if waited_s >= _NOBODY_S and not any(node["Alive"] for node in self._ray.nodes()):

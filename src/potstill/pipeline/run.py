@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from potstill.cluster.shards import recover_replies
 from potstill.cluster.storage import check_storage, open_storage
 from potstill.errors import InputError
 from potstill.evaluation import refuse_seen
@@ -139,7 +138,6 @@ def open_run(
     storage = None
     if not read_only:
         storage = open_storage(study.cluster, directory) if on else None
-        recover_replies(directory, ledger, storage)
         _write_snapshot(study, store, directory)
     context = Context(
         study, directory, store, ledger, progress, read_only, only_ledger, base_at, on, storage

@@ -107,7 +107,6 @@ class ClusterWorkers:
             context = self._context
             self._answering = ClusterAnswering(
                 context.ledger,
-                context.directory,
                 self.open,
                 context.study.cluster,
                 base_hash=context.base_hash,
