@@ -116,9 +116,9 @@ class ClusterAnswering:
         """Return what is known of an ask: its reply, or that it has none; None where it was not
         made.
         """
-        reply = self._ledger.get(key)
-        if reply is not None:
-            return completion_of(ask, key, reply.raw)
+        raw = self._ledger.get(key)
+        if raw is not None:
+            return completion_of(ask, key, raw)
         settled = self._settled.get(key)
         return settled and replace(settled, tag=ask.tag)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from potstill.errors import InputError
-from potstill.ledger.entries import Entry, Reply, entry_line, read_line
+from potstill.ledger.entries import Entry, entry_line, read_line
 from potstill.store.atomic import Writing
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class ReplyFile:
         with Writing(str(self._path)), self._file as file:
             os.fsync(file.fileno())
 
-    def get(self, key: str) -> Reply | None:
+    def get(self, key: str) -> bytes | None:
         """Return None: what the ledger holds was not handed out."""
         return None
 
@@ -135,7 +135,7 @@ class StoredReplies:
         with self._lock:
             self._send()
 
-    def get(self, key: str) -> Reply | None:
+    def get(self, key: str) -> bytes | None:
         """Return None: what the ledger holds was not handed out."""
         return None
 

@@ -266,9 +266,9 @@ class ApiSolver:
                     key = key_of_request(request)
                     if key in waiting:
                         waiting[key].append(ask)
-                    elif (reply := self._ledger.get(key)) is not None:
+                    elif (raw := self._ledger.get(key)) is not None:
                         hits += 1
-                        yield completion_from(ask, key, reply.raw)
+                        yield completion_from(ask, key, raw)
                     else:
                         waiting[key] = [ask]
                         calls.append(ApiCall(key, request, self._body(ask), ask))

@@ -65,9 +65,9 @@ class KeptReplies:
                 *(ask.sample, ask.attempt, self._extra),
             )
             key = key_of_request(request)
-            reply = self._ledger.get(key)
-            if reply is not None:
-                yield completion_from(ask, key, reply.raw)
+            raw = self._ledger.get(key)
+            if raw is not None:
+                yield completion_from(ask, key, raw)
             else:
                 yield self._as_it_failed(ask, key, stage)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from potstill.chat import Ask, Completion, Unanswered
 from potstill.errors import PotstillError
-from potstill.ledger.ledger import Entry, Reply, key_of_request, request_json
+from potstill.ledger.ledger import Entry, key_of_request, request_json
 from potstill.models.decoding import Finished, Request, draw_seed
 from potstill.models.model import prompt_tokens
 from potstill.models.opening import open_decoder
@@ -45,7 +45,7 @@ class _Pending:
 class Replies(Protocol):
     """Where replies are looked up and committed: the ledger, or what stands in for it."""
 
-    def get(self, key: str) -> Reply | None: ...
+    def get(self, key: str) -> bytes | None: ...
 
     def put(self, entry: Entry) -> None: ...
 
@@ -136,9 +136,9 @@ class LocalSolver:
             PROVIDER, self._model, ask.messages, ask.sampling, ask.sample, ask.attempt
         )
         key = key_of_request(request)
-        reply = self._ledger.get(key)
-        if reply is not None:
-            return completion_of(ask, key, reply.raw)
+        raw = self._ledger.get(key)
+        if raw is not None:
+            return completion_of(ask, key, raw)
         prompt = tuple(prompt_tokens(self._base.tokenizer, ask.messages))
         context = self._base.context_tokens
         if len(prompt) >= context:

@@ -315,11 +315,8 @@ class ReplaySolver:
             *(PROVIDER, self._model, ask.messages, ask.sampling, ask.sample, ask.attempt)
         )
         key = key_of_request(request)
-        held = self._ledger.get(key)
-        raw = held.raw if held else b""
-        if key in fresh:
-            raw = fresh[key].raw
-        if not raw:
+        raw = fresh[key].raw if key in fresh else self._ledger.get(key)
+        if raw is None:
             chat = ChatRequest(
                 self._model,
                 tuple({"role": m.role, "content": m.content} for m in ask.messages),
