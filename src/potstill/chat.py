@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
 from potstill.records import Condition, Finish, Problem, Sampling
@@ -55,22 +55,46 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What came back for one ask.
+    """One reply, and once it is :meth:`answering` an ask, what the ask calls itself and its key.
 
     ``error`` is set where ``finish`` is ERROR, in one sentence, and where it is FILTERED and the
-    filter said why.
+    filter said why. Token counts are 0 and ``counted`` is False where the reply does not tell them;
+    ``ended`` is False where it does not say how it ended; ``notes`` say what is odd.
     """
 
-    tag: str
-    sample: int
-    attempt: int
-    reasoning: str
     text: str
+    reasoning: str
     finish: Finish
-    tokens_in: int
-    tokens_out: int
-    ledger_key: str
+    tokens_in: int = 0
+    tokens_out: int = 0
     error: str = ""
+    tag: str = ""
+    sample: int = 0
+    attempt: int = 0
+    ledger_key: str = ""
+    tokens_cached: int = 0
+    reasoning_tokens: int = 0
+    counted: bool = True
+    ended: bool = True
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def failed(cls, ask: Ask, ledger_key: str, why: str, tokens_in: int = 0) -> Completion:
+        """Return what comes back for an ask that has no reply, and why in one sentence."""
+        return cls("", "", Finish.ERROR, tokens_in, error=why).answering(ask, ledger_key)
+
+    def answering(self, ask: Ask, ledger_key: str) -> Completion:
+        """Return the same as this ask's: cut where it says no end and took all tokens it may."""
+        limit = ask.sampling.max_tokens
+        cut = not self.ended and self.finish is Finish.STOP and self.tokens_out >= limit > 0
+        return replace(
+            self,
+            finish=Finish.LENGTH if cut else self.finish,
+            tag=ask.tag,
+            sample=ask.sample,
+            attempt=ask.attempt,
+            ledger_key=ledger_key,
+        )
 
 
 @dataclass(frozen=True, slots=True)

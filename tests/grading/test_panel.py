@@ -42,7 +42,7 @@ class ScriptedJudge:
             if text is None:
                 yield Unanswered(ask.tag, ask.sample, "no record")
             else:
-                yield Completion(ask.tag, 0, ask.attempt, "", text, Finish.STOP, 1, 1, "k")
+                yield Completion(text, "", Finish.STOP, 1, 1).answering(ask, "k")
 
 
 @pytest.fixture(scope="module")

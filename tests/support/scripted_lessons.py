@@ -42,11 +42,8 @@ class ScriptedCondenser:
                 continue
             text, finish = (reply, Finish.STOP) if isinstance(reply, str) else reply
             key = f"{stage}/{ask.tag}/{level[1]}/{ask.attempt}"
-            found.append(
-                Completion(
-                    ask.tag, ask.sample, ask.attempt, "", text, finish, 10, count_words(text), key
-                )
-            )
+            said = Completion(text, "", finish, 10, count_words(text))
+            found.append(said.answering(ask, key))
         yield from reversed(found)  # results come in any order
 
 

@@ -30,8 +30,8 @@ from potstill.cluster.storage import ADAPTERS, Storage
 from potstill.cluster.worker_pool import Lost, WorkerPool
 from potstill.errors import PotstillError
 from potstill.ledger.ledger import key_of
-from potstill.records import Finish
-from potstill.solvers.local import PROVIDER, completion_of, local_model
+from potstill.solvers.local import PROVIDER, local_model
+from potstill.solvers.parse import completion_from
 from potstill.store.tables import in_batches
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class ClusterAnswering:
         """
         raw = self._ledger.get(key)
         if raw is not None:
-            return completion_of(ask, key, raw)
+            return completion_from(ask, key, raw)
         settled = self._settled.get(key)
         return settled and replace(settled, tag=ask.tag)
 
@@ -236,9 +236,7 @@ class ClusterAnswering:
         ask = asked.ask
         error = f"Given up after {losses} workers failed on this question alone: {lost.why}."
         self._note(f"{shard.solver_id}, {ask.tag}: {error}")
-        self._settled[asked.key] = Completion(
-            ask.tag, ask.sample, ask.attempt, "", "", Finish.ERROR, 0, 0, asked.key, error
-        )
+        self._settled[asked.key] = Completion.failed(ask, asked.key, error)
 
 
 class ClusterSolver:

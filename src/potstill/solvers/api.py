@@ -17,17 +17,15 @@ from potstill.chat import Ask, Completion, Unanswered, never
 from potstill.errors import EndpointError, InputError, PotstillError
 from potstill.ledger.ledger import Event, Ledger, key_of_request, request_json
 from potstill.ledger.prices import Price, Rate, price_of
-from potstill.records import Finish
 from potstill.solvers.client import ApiCall, ApiClient, Bought, Terms
 from potstill.solvers.listing import Listing, fetch_models
-from potstill.solvers.parse import NotAReply, Parsed, parse_completion, wire_seed
+from potstill.solvers.parse import completion_from, wire_seed
 
 __all__ = [
     "ApiSolver",
     "Options",
     "PriceOptions",
     "RateOptions",
-    "completion_from",
     "key_there",
     "models_there",
     "open_solver",
@@ -363,30 +361,9 @@ def _api_key(options: Options) -> str:
     return key
 
 
-def completion_from(ask: Ask, key: str, raw: bytes) -> Completion:
-    """Return what a committed raw reply says to an ask."""
-    try:
-        return _completion(ask, key, parse_completion(raw))
-    except NotAReply as exc:
-        return _error(ask, key, f"the committed reply cannot be read ({exc})")
-
-
-def _completion(ask: Ask, key: str, parsed: Parsed) -> Completion:
-    finish = parsed.finish_within(ask.sampling.max_tokens)
-    return Completion(
-        *(ask.tag, ask.sample, ask.attempt, parsed.reasoning, parsed.text, finish),
-        *(parsed.tokens_in, parsed.tokens_out, key),
-        error=parsed.refusal if finish is Finish.FILTERED else "",
-    )
-
-
 def _result(ask: Ask, bought: Bought) -> Completion | Unanswered:
     if bought.unanswered:
         return Unanswered(ask.tag, ask.sample, bought.unanswered)
     if bought.parsed is None:
-        return _error(ask, bought.key, bought.error)
-    return _completion(ask, bought.key, bought.parsed)
-
-
-def _error(ask: Ask, key: str, why: str) -> Completion:
-    return Completion(ask.tag, ask.sample, ask.attempt, "", "", Finish.ERROR, 0, 0, key, why)
+        return Completion.failed(ask, bought.key, bought.error)
+    return bought.parsed.answering(ask, bought.key)

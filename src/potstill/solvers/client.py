@@ -14,12 +14,12 @@ from functools import partial
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 from tenacity.wait import wait_random_exponential
 
-from potstill.chat import Ask, never
+from potstill.chat import Ask, Completion, never
 from potstill.errors import EndpointError, PotstillError
 from potstill.ledger.ledger import NO_RECORD, Entry, Event, Ledger, now_utc
 from potstill.ledger.prices import Cost, Price, cost_usd
 from potstill.solvers.pacing import Limiter, Rate
-from potstill.solvers.parse import NotAReply, Parsed, parse_completion, refusal_bytes
+from potstill.solvers.parse import NotAReply, parse_completion, refusal_bytes
 from potstill.solvers.transport import (
     Failure,
     Fetched,
@@ -72,7 +72,7 @@ class Bought:
     """What came of a call: a committed reply, an error, or why it was not asked."""
 
     key: str
-    parsed: Parsed | None = None
+    parsed: Completion | None = None
     error: str = ""
     unanswered: str = ""
 
@@ -290,22 +290,22 @@ class _Session:
         self._lost(why, whole_endpoint=True)
         return Bought(call.key, error=why)
 
-    async def _again(self, call: ApiCall, first: Failure) -> tuple[Fetched, Parsed, int]:
+    async def _again(self, call: ApiCall, first: Failure) -> tuple[Fetched, Completion, int]:
         # tenacity costs a tenth of a millisecond a call, so only what failed once goes through it.
         failed: list[Failure] = [first]
 
-        async def one() -> tuple[Fetched, Parsed]:
+        async def one() -> tuple[Fetched, Completion]:
             if failed:
                 raise failed.pop()
             return await self._attempt(call)
 
         retrying = self._retrying.copy(before_sleep=partial(self._note_retry, call))
         fetched: Fetched
-        parsed: Parsed
+        parsed: Completion
         fetched, parsed = await retrying(one)
         return fetched, parsed, int(retrying.statistics["attempt_number"])
 
-    async def _attempt(self, call: ApiCall) -> tuple[Fetched, Parsed]:
+    async def _attempt(self, call: ApiCall) -> tuple[Fetched, Completion]:
         if reason := self._terms.stop():
             raise _Stopped(reason)
         guess = self._guess_tokens(call)
@@ -330,7 +330,7 @@ class _Session:
         self._pace(fetched, parsed, guess)
         return fetched, parsed
 
-    def _pace(self, fetched: Fetched, parsed: Parsed, guess: float) -> None:
+    def _pace(self, fetched: Fetched, parsed: Completion, guess: float) -> None:
         used = parsed.tokens_in + parsed.tokens_out
         self._tokens.settle(used - guess)
         self._usual_tokens = (
@@ -344,7 +344,7 @@ class _Session:
     def _guess_tokens(self, call: ApiCall) -> float:
         return self._usual_tokens or len(call.body) / 4 + min(call.ask.sampling.max_tokens, 2048)
 
-    def _entry(self, call: ApiCall, fetched: Fetched, parsed: Parsed, retries: int) -> Entry:
+    def _entry(self, call: ApiCall, fetched: Fetched, parsed: Completion, retries: int) -> Entry:
         terms = self._terms
         cost = Cost(0.0, False)
         if terms.price is not None:

@@ -9,8 +9,7 @@ from typing import Any
 from potstill.chat import Ask, Completion, Unanswered
 from potstill.errors import InputError, StoreError
 from potstill.ledger.ledger import NO_RECORD, Ledger, key_of_request, request_json
-from potstill.records import Finish
-from potstill.solvers.api import completion_from
+from potstill.solvers.parse import completion_from
 
 __all__ = ["KeptReplies"]
 
@@ -83,6 +82,4 @@ class KeptReplies:
         kind, detail = self._lost[key]
         if kind == NO_RECORD:
             return Unanswered(ask.tag, ask.sample, detail)
-        return Completion(
-            *(ask.tag, ask.sample, ask.attempt, "", "", Finish.ERROR, 0, 0, key, detail)
-        )
+        return Completion.failed(ask, key, detail)

@@ -17,13 +17,13 @@ from potstill.models.decoding import Finished, Request, draw_seed
 from potstill.models.model import prompt_tokens
 from potstill.models.opening import open_decoder
 from potstill.records import Finish
-from potstill.solvers.parse import completion_bytes, parse_completion
+from potstill.solvers.parse import completion_bytes, completion_from
 
 if TYPE_CHECKING:
     from potstill.models.decoding import Decoder
     from potstill.models.model import LanguageModel
 
-__all__ = ["PROVIDER", "LocalSolver", "Replies", "completion_of", "local_model"]
+__all__ = ["PROVIDER", "LocalSolver", "Replies", "local_model"]
 
 PROVIDER = "local"
 # Finished replies are committed together: at this many, or after this long.
@@ -138,15 +138,15 @@ class LocalSolver:
         key = key_of_request(request)
         raw = self._ledger.get(key)
         if raw is not None:
-            return completion_of(ask, key, raw)
+            return completion_from(ask, key, raw)
         prompt = tuple(prompt_tokens(self._base.tokenizer, ask.messages))
         context = self._base.context_tokens
         if len(prompt) >= context:
-            return Completion(
-                ask.tag, ask.sample, ask.attempt, "", "", Finish.ERROR, len(prompt), 0, key,
-                error=f"The prompt of {len(prompt)} tokens leaves no room in the context of "
-                f"{context} tokens of {self._base.name}.",
-            )  # fmt: skip
+            why = (
+                f"The prompt of {len(prompt)} tokens leaves no room in the context of "
+                f"{context} tokens of {self._base.name}."
+            )
+            return Completion.failed(ask, key, why, len(prompt))
         pending[number] = _Pending(ask, request, key, len(prompt), time.monotonic())
         seed = draw_seed(ask.sampling, ask.sample, ask.attempt, prompt)
         return Request(number, prompt, ask.sampling, seed)
@@ -204,7 +204,7 @@ class LocalSolver:
         with ThreadPoolExecutor(len(entries)) as pool:
             list(pool.map(self._ledger.put, entries))
         return [
-            completion_of(ask, entry.key, entry.raw)
+            completion_from(ask, entry.key, entry.raw)
             for ask, entry in zip(asks, entries, strict=True)
         ]
 
@@ -218,19 +218,3 @@ def local_model(base_hash: str, adapter: Path | None, precision: str) -> str:
 
     parts = [base_hash[:16]] + ([hash_adapter(adapter)[:16]] if adapter else [])
     return "+".join(parts) + f"@{precision}"
-
-
-def completion_of(ask: Ask, key: str, raw: bytes) -> Completion:
-    """Return the completion that a local model's recorded reply holds."""
-    parsed = parse_completion(raw)
-    return Completion(
-        tag=ask.tag,
-        sample=ask.sample,
-        attempt=ask.attempt,
-        reasoning=parsed.reasoning,
-        text=parsed.text,
-        finish=parsed.finish,
-        tokens_in=parsed.tokens_in,
-        tokens_out=parsed.tokens_out,
-        ledger_key=key,
-    )

@@ -5,20 +5,20 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from potstill.chat import Ask, Completion
 from potstill.records import Finish
 from potstill.solvers.complaints import Complaint, complaint_in
 from potstill.solvers.thinking import apart
-from potstill.solvers.usage import counts_of, usage_of
+from potstill.solvers.usage import usage_of, with_counts
 from potstill.text import plain
 
 __all__ = [
     "NO_FINISH",
     "NotAReply",
-    "Parsed",
     "completion_bytes",
+    "completion_from",
     "ending_of",
     "graver",
     "only_choice",
@@ -74,34 +74,7 @@ class NotAReply(ValueError):
         self.complaint = complaint
 
 
-@dataclass(frozen=True, slots=True)
-class Parsed:
-    """What a reply says.
-
-    Token counts are 0 and ``counted`` is False where it does not tell them. ``ended`` is False
-    where it does not say how it ended: whether it was cut is then told by its tokens. ``refusal``
-    is the sentence of a model or a filter that declines; ``notes`` say what is odd.
-    """
-
-    text: str
-    reasoning: str
-    finish: Finish
-    tokens_in: int
-    tokens_out: int
-    tokens_cached: int
-    reasoning_tokens: int
-    counted: bool
-    ended: bool = True
-    refusal: str = ""
-    notes: tuple[str, ...] = ()
-
-    def finish_within(self, max_tokens: int) -> Finish:
-        """Return how it ended, told by its tokens where it does not say so itself."""
-        cut = not self.ended and self.finish is Finish.STOP and self.tokens_out >= max_tokens > 0
-        return Finish.LENGTH if cut else self.finish
-
-
-def parse_completion(raw: bytes) -> Parsed:
+def parse_completion(raw: bytes) -> Completion:
     """Return the text, reasoning, ending and tokens of a raw reply.
 
     Raises NotAReply where it is none.
@@ -127,10 +100,24 @@ def parse_completion(raw: bytes) -> Parsed:
         notes.append(f"the unknown finish_reason {word[:40]}")
     finish = _FINISHES.get(word, Finish.STOP)
     refusal = plain(refusal)
-    if not text and finish is not Finish.FILTERED:
-        text = refusal
-    said = _Said(text, reasoning, refusal, finish, bool(word))
-    return _with_usage(body, choice, said, tuple(notes))
+    filtered = finish is Finish.FILTERED
+    said = Completion(
+        text=text if text or filtered else refusal,
+        reasoning=reasoning,
+        finish=finish,
+        error=refusal if filtered else "",
+        ended=bool(word),
+        notes=tuple(notes),
+    )
+    return with_counts(said, body, (choice,))
+
+
+def completion_from(ask: Ask, key: str, raw: bytes) -> Completion:
+    """Return what a committed raw reply says to an ask."""
+    try:
+        return parse_completion(raw).answering(ask, key)
+    except NotAReply as exc:
+        return Completion.failed(ask, key, f"the committed reply cannot be read ({exc})")
 
 
 def ending_of(choice: Mapping[str, Any]) -> str:
@@ -281,37 +268,6 @@ def _thinking_text(part: Mapping[str, Any]) -> str:
         if found:
             return found
     return ""
-
-
-@dataclass(frozen=True, slots=True)
-class _Said:
-    text: str
-    reasoning: str
-    refusal: str
-    finish: Finish
-    ended: bool
-
-
-def _with_usage(
-    body: Mapping[str, Any], choice: Mapping[str, Any], said: _Said, notes: tuple[str, ...]
-) -> Parsed:
-    counts = counts_of(body, (choice,))
-    # Noughts beside a text are no count.
-    nothing = said.finish is Finish.FILTERED or not (said.text or said.reasoning)
-    counted = counts.told and (counts.tokens_out > 0 or nothing)
-    return Parsed(
-        text=said.text,
-        reasoning=said.reasoning,
-        finish=said.finish,
-        tokens_in=counts.tokens_in,
-        tokens_out=counts.tokens_out,
-        tokens_cached=counts.cached,
-        reasoning_tokens=counts.reasoning,
-        counted=counted,
-        ended=said.ended,
-        refusal=said.refusal,
-        notes=notes if counted else (*notes, "no token counts"),
-    )
 
 
 def completion_bytes(

@@ -30,9 +30,15 @@ from potstill.ledger.ledger import (
     request_json,
 )
 from potstill.ledger.prices import Price, free
-from potstill.solvers.api import ApiSolver, PriceOptions, completion_from
+from potstill.solvers.api import ApiSolver, PriceOptions
 from potstill.solvers.api import Options as ApiOptions
-from potstill.solvers.parse import NotAReply, completion_bytes, parse_completion, wire_seed
+from potstill.solvers.parse import (
+    NotAReply,
+    completion_bytes,
+    completion_from,
+    parse_completion,
+    wire_seed,
+)
 from potstill.solvers.server import (
     ChatReply,
     ChatRequest,
