@@ -106,7 +106,7 @@ def _ask(base_url: str, folder: Path) -> Completion:
     ask = Ask("p", (Message("user", "2?"),), Sampling())
     with Ledger.open(folder / "ledger.sqlite") as ledger:
         (result,) = ApiSolver(options, ledger).complete([ask], "t")
-    assert isinstance(result, Completion)
+    assert result.asked
     return result
 
 

@@ -16,7 +16,6 @@ __all__ = [
     "Message",
     "Solver",
     "SolverPlugin",
-    "Unanswered",
     "never",
     "render_asks",
     "render_messages",
@@ -59,7 +58,8 @@ class Completion:
 
     ``error`` is set where ``finish`` is ERROR, in one sentence, and where it is FILTERED and the
     filter said why. Token counts are 0 and ``counted`` is False where the reply does not tell them;
-    ``ended`` is False where it does not say how it ended; ``notes`` say what is odd.
+    ``ended`` is False where it does not say how it ended; ``notes`` say what is odd. ``asked`` is
+    False where nobody was asked and nothing was bought (a replay without a record, a spent budget).
     """
 
     text: str
@@ -77,11 +77,17 @@ class Completion:
     counted: bool = True
     ended: bool = True
     notes: tuple[str, ...] = ()
+    asked: bool = True
 
     @classmethod
     def failed(cls, ask: Ask, ledger_key: str, why: str, tokens_in: int = 0) -> Completion:
         """Return what comes back for an ask that has no reply, and why in one sentence."""
         return cls("", "", Finish.ERROR, tokens_in, error=why).answering(ask, ledger_key)
+
+    @classmethod
+    def unasked(cls, ask: Ask, ledger_key: str, why: str) -> Completion:
+        """Return what comes back for an ask that was put to nobody, and why."""
+        return replace(cls.failed(ask, ledger_key, why), asked=False)
 
     def answering(self, ask: Ask, ledger_key: str) -> Completion:
         """Return the same as this ask's: cut where it says no end and took all tokens it may."""
@@ -95,15 +101,6 @@ class Completion:
             attempt=ask.attempt,
             ledger_key=ledger_key,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Unanswered:
-    """An ask that the solver has no record of (a replay's 404): nothing was bought."""
-
-    tag: str
-    sample: int
-    why: str
 
 
 @runtime_checkable
@@ -120,7 +117,7 @@ class Solver(Protocol):
     @property
     def precision(self) -> str: ...
 
-    def complete(self, asks: Iterable[Ask], stage: str) -> Iterator[Completion | Unanswered]:
+    def complete(self, asks: Iterable[Ask], stage: str) -> Iterator[Completion]:
         """Yield one result per ask, in any order, each committed to the ledger first.
 
         Asks are drawn lazily. Raises EndpointError where no ask can succeed (refused, 401).

@@ -12,7 +12,7 @@ from transformers import AutoTokenizer
 
 from potstill import load_student
 from potstill.analysis.students import FoundStudent, find_student
-from potstill.chat import Ask, Completion, Message, render_messages
+from potstill.chat import Ask, Message, render_messages
 from potstill.cluster.spec import BaseSpec
 from potstill.cluster.worker import Worker
 from potstill.deploy.engines import load_model
@@ -246,7 +246,7 @@ def test_a_local_teacher_has_them_too(base: Path, template: dict[str, Any], tmp_
         open_solver(options, ledger) as solver,
     ):
         (done,) = solver.complete([Ask("x", chat, Sampling(max_tokens=4))], "teach")
-    assert isinstance(done, Completion)
+    assert done.asked
     assert done.tokens_in == len(wanted)
     assert ("template" in options.identity()) == bool(template)
     assert ledger_model(options) == f"{hash_base(base, template)[:16]}@float32"

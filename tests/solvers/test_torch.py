@@ -68,7 +68,7 @@ def ask(number: int, sampling: Sampling = GREEDY, sample: int = 0) -> Ask:
 
 def answers(solver: LocalSolver, asks: list[Ask]) -> dict[tuple[str, int], Completion]:
     results = list(solver.complete(iter(asks), "evaluation"))
-    assert all(isinstance(result, Completion) for result in results)
+    assert all(result.asked for result in results)
     assert Counter((r.tag, r.sample) for r in results) == Counter((a.tag, a.sample) for a in asks)
     return {(result.tag, result.sample): result for result in results}
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
-from potstill.chat import Ask, Completion, Unanswered
+from potstill.chat import Ask, Completion
 from potstill.grading.judge import JudgeQuestion, ask_judge, judge_messages
 from potstill.records import Finish, Opinion, Problem, RubricGold, TextGold
 from potstill.solvers.parse import NotAReply, parse_completion
@@ -99,7 +99,7 @@ class Saying:
     def __init__(self, said: tuple[str, Finish]) -> None:
         self._said = said
 
-    def complete(self, asks: Iterable[Ask], stage: str) -> Iterator[Completion | Unanswered]:
+    def complete(self, asks: Iterable[Ask], stage: str) -> Iterator[Completion]:
         text, finish = self._said
         for ask in asks:
             yield Completion(text, "", finish, 1, 1).answering(ask, "k")

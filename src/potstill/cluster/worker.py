@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from potstill.chat import Completion
 from potstill.cluster.shards import Shard, ShardDone
 from potstill.cluster.spec import BaseSpec
 from potstill.errors import InputError
@@ -89,7 +88,7 @@ class Worker:
             refused = [
                 result
                 for result in solver.complete((x.ask for x in shard.asked), shard.stage)
-                if isinstance(result, Completion) and result.error
+                if result.error
             ]
         return ShardDone(time.monotonic() - started, tuple(refused))
 

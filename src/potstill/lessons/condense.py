@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from potstill.chat import Ask, Completion, Solver, Unanswered
+from potstill.chat import Ask, Completion, Solver
 from potstill.errors import InputError
 from potstill.lessons.ladder import LADDER, LevelSpec, condense_messages, count_words
 from potstill.lessons.quality import Finding, Gate, GateOptions, findings
@@ -170,12 +170,12 @@ def _ask(
         for chain in chains
     )
     waiting: dict[str, Response] = {}
-    unanswered: list[Unanswered] = []
+    unasked: list[Completion] = []
 
     def answered() -> Iterator[tuple[Problem, Response]]:
         for result in step.condenser.complete(asks, step.stage):
-            if isinstance(result, Unanswered):
-                unanswered.append(result)
+            if not result.asked:
+                unasked.append(result)
                 continue
             response = _response(result, step)
             waiting[response.response_id] = response
@@ -187,9 +187,9 @@ def _ask(
         response = waiting.pop(verdict.response_id)
         chain = by_id[response.problem_id]
         yield _lesson(chain, response, verdict, step)
-    for missing in unanswered:
+    for missing in unasked:
         chain = by_id[missing.tag]
-        finding = Finding(Gate.NOT_ASKED, missing.why, excludes=True)
+        finding = Finding(Gate.NOT_ASKED, missing.error, excludes=True)
         yield _empty(chain, step, attempt, finding), (finding,)
     if waiting:
         lost = next(iter(waiting.values()))

@@ -13,11 +13,11 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
 
-from potstill.chat import Ask, Completion, Unanswered, never
+from potstill.chat import Ask, Completion, never
 from potstill.errors import EndpointError, InputError, PotstillError
 from potstill.ledger.ledger import Event, Ledger, key_of_request, request_json
 from potstill.ledger.prices import Price, Rate, price_of
-from potstill.solvers.client import ApiCall, ApiClient, Bought, Terms
+from potstill.solvers.client import ApiCall, ApiClient, Terms
 from potstill.solvers.listing import Listing, fetch_models
 from potstill.solvers.parse import completion_from, wire_seed
 
@@ -208,7 +208,7 @@ class ApiSolver:
     """A :class:`~potstill.chat.Solver` that asks an endpoint and keeps every reply.
 
     ``stop`` is asked before each purchase: a reason ends buying (a budget that is spent) and what
-    was not bought comes back as Unanswered with it; what is in flight is still waited for.
+    was not bought comes back as not asked, with it; what is in flight is still waited for.
     """
 
     precision = "api"
@@ -239,7 +239,7 @@ class ApiSolver:
         """Return the ledger key of an ask, whether or not it was bought."""
         return key_of_request(self._request(ask))
 
-    def complete(self, asks: Iterable[Ask], stage: str) -> Iterator[Completion | Unanswered]:
+    def complete(self, asks: Iterable[Ask], stage: str) -> Iterator[Completion]:
         """Yield one result per ask, in any order: from the ledger for nothing, else bought, then
         kept.
 
@@ -274,9 +274,9 @@ class ApiSolver:
                             break
                 client.send(calls)
                 ready = client.take(block=bool(waiting) and not (more and calls))
-                for bought in ready:
-                    for ask in waiting.pop(bought.key):
-                        yield _result(ask, bought)
+                for done in ready:
+                    for ask in waiting.pop(done.ledger_key):
+                        yield done.answering(ask, done.ledger_key)
             client.settle()
         finally:
             client.close()
@@ -359,11 +359,3 @@ def _api_key(options: Options) -> str:
             " copy it again."
         )
     return key
-
-
-def _result(ask: Ask, bought: Bought) -> Completion | Unanswered:
-    if bought.unanswered:
-        return Unanswered(ask.tag, ask.sample, bought.unanswered)
-    if bought.parsed is None:
-        return Completion.failed(ask, bought.key, bought.error)
-    return bought.parsed.answering(ask, bought.key)

@@ -30,7 +30,7 @@ from potstill.solvers.transport import (
     Transport,
 )
 
-__all__ = ["ApiCall", "ApiClient", "Bought", "Terms"]
+__all__ = ["ApiCall", "ApiClient", "Terms"]
 
 _UNPROVEN_LOSSES = 5  # asks lost before the first reply ever: the endpoint, not the ask, is wrong
 _UNREACHABLE_TRIES = 3
@@ -67,23 +67,13 @@ class ApiCall:
     ask: Ask
 
 
-@dataclass(frozen=True, slots=True)
-class Bought:
-    """What came of a call: a committed reply, an error, or why it was not asked."""
-
-    key: str
-    parsed: Completion | None = None
-    error: str = ""
-    unanswered: str = ""
-
-
 class ApiClient:
     """Buys calls concurrently. The thread starts with the first call; always close it."""
 
     def __init__(self, terms: Terms, ledger: Ledger) -> None:
         self._terms = terms
         self._ledger = ledger
-        self._out: queue.SimpleQueue[Bought | BaseException] = queue.SimpleQueue()
+        self._out: queue.SimpleQueue[Completion | BaseException] = queue.SimpleQueue()
         self._inbox: queue.SimpleQueue[list[ApiCall] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -108,9 +98,9 @@ class ApiClient:
         if self._loop is not None and self._session is not None:
             self._loop.call_soon_threadsafe(self._session.start, calls)
 
-    def take(self, block: bool) -> list[Bought]:
+    def take(self, block: bool) -> list[Completion]:
         """Return what has come of calls since; waits for the first where ``block``. May raise."""
-        ready: list[Bought] = []
+        ready: list[Completion] = []
         while True:
             try:
                 item = self._out.get(block=block and not ready)
@@ -161,7 +151,7 @@ class _Session:
     """The part of a client that lives in its event loop."""
 
     def __init__(
-        self, terms: Terms, ledger: Ledger, hand_over: Callable[[Bought | BaseException], None]
+        self, terms: Terms, ledger: Ledger, hand_over: Callable[[Completion | BaseException], None]
     ) -> None:
         self.limiter = Limiter(terms.concurrency)
         self.end = asyncio.Event()
@@ -216,7 +206,7 @@ class _Session:
         except BaseException as exc:
             self._hand_over(exc)
 
-    async def _bought(self, call: ApiCall) -> Bought:
+    async def _bought(self, call: ApiCall) -> Completion:
         tries = 1
         try:
             try:
@@ -227,9 +217,9 @@ class _Session:
             self._won()
             why = str(exc) or "the replay has no record of it"
             self._note(call, NO_RECORD, why)
-            return Bought(call.key, unanswered=why)
+            return Completion.unasked(call.ask, call.key, why)
         except _Stopped as exc:
-            return Bought(call.key, unanswered=str(exc))
+            return Completion.unasked(call.ask, call.key, str(exc))
         except Filtered as exc:
             return await self._filtered(call, str(exc))
         except Forbidden as exc:
@@ -237,7 +227,7 @@ class _Session:
         except Refused as exc:
             self._note(call, "refused", str(exc))
             self._lost(str(exc), whole_endpoint=False)
-            return Bought(call.key, error=str(exc))
+            return Completion.failed(call.ask, call.key, str(exc))
         except Failure as exc:
             self._note(call, exc.kind, exc.detail)
             if exc.kind == "unreachable" and not self._transport.connected:
@@ -247,7 +237,7 @@ class _Session:
                 ) from exc
             why = f"no reply after {self._terms.retries + 1} tries ({exc.detail})"
             self._lost(why, whole_endpoint=True)
-            return Bought(call.key, error=why)
+            return Completion.failed(call.ask, call.key, why)
         self._won()
         for note in parsed.notes:
             self._note(call, f"kept with {note}", "")
@@ -257,18 +247,18 @@ class _Session:
                 f"{self._who} does not say how many tokens its replies took, so no budget can be "
                 "kept to; ask an endpoint that reports usage, or take budget_usd out."
             )
-        return Bought(call.key, parsed)
+        return parsed.answering(call.ask, call.key)
 
-    async def _filtered(self, call: ApiCall, why: str) -> Bought:
+    async def _filtered(self, call: ApiCall, why: str) -> Completion:
         """Keep that a filter turned the prompt away: an outcome, which is not asked for again."""
         self._won()
         self._note(call, "filtered", why)
         raw = refusal_bytes(self._terms.model, why)
         parsed = parse_completion(raw)
         await self._ledger.commit(self._entry(call, Fetched(raw, 0.0, 0.0, False), parsed, 0))
-        return Bought(call.key, parsed)
+        return parsed.answering(call.ask, call.key)
 
-    async def _forbidden(self, call: ApiCall, why: str) -> Bought:
+    async def _forbidden(self, call: ApiCall, why: str) -> Completion:
         """Take a 403 for this prompt's own, unless nothing was ever answered.
 
         A prompt is turned away at once while answers take their time, so it waits for the others.
@@ -288,7 +278,7 @@ class _Session:
             if self._forbidden_calls >= _UNPROVEN_LOSSES:
                 raise self.suspect
         self._lost(why, whole_endpoint=True)
-        return Bought(call.key, error=why)
+        return Completion.failed(call.ask, call.key, why)
 
     async def _again(self, call: ApiCall, first: Failure) -> tuple[Fetched, Completion, int]:
         # tenacity costs a tenth of a millisecond a call, so only what failed once goes through it.

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from potstill.chat import Ask, Completion, Unanswered
+from potstill.chat import Ask, Completion
 from potstill.errors import PotstillError
 from potstill.ledger.ledger import Entry, key_of_request, request_json
 from potstill.models.decoding import Finished, Request, draw_seed
@@ -93,7 +93,7 @@ class LocalSolver:
         """The name under which replies stand in the ledger."""
         return self._model
 
-    def complete(self, asks: Iterable[Ask], stage: str) -> Iterator[Completion | Unanswered]:
+    def complete(self, asks: Iterable[Ask], stage: str) -> Iterator[Completion]:
         """Yield one completion per ask, in the order they end, each committed to the ledger first.
 
         What the ledger holds is not generated again. A prompt that leaves no room in the model's

@@ -18,7 +18,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
-from potstill.chat import Ask, Completion, Solver, Unanswered, never
+from potstill.chat import Ask, Completion, Solver, never
 from potstill.errors import InputError
 from potstill.ledger.ledger import (
     NO_RECORD,
@@ -305,10 +305,10 @@ class ReplaySolver:
         """The model whose replies were recorded."""
         return self._model
 
-    def complete(self, asks: Iterable[Ask], stage: str) -> Iterator[Completion | Unanswered]:
+    def complete(self, asks: Iterable[Ask], stage: str) -> Iterator[Completion]:
         """Yield one result per ask; each reply is in the ledger first, as if it had been bought."""
         for chunk in in_batches(asks, _CHUNK):
-            results: list[Completion | Unanswered] = []
+            results: list[Completion] = []
             fresh: dict[str, Entry] = {}
             for ask in chunk:
                 results.append(self._answer(ask, stage, fresh))
@@ -316,7 +316,7 @@ class ReplaySolver:
                 self._ledger.put_many(list(fresh.values()))
             yield from results
 
-    def _answer(self, ask: Ask, stage: str, fresh: dict[str, Entry]) -> Completion | Unanswered:
+    def _answer(self, ask: Ask, stage: str, fresh: dict[str, Entry]) -> Completion:
         request = request_json(
             *(PROVIDER, self._model, ask.messages, ask.sampling, ask.sample, ask.attempt)
         )
@@ -333,7 +333,7 @@ class ReplaySolver:
             except UnknownQuestion as exc:
                 event = Event(stage, PROVIDER, self._model, NO_RECORD, str(exc), key)
                 self._ledger.note(event)
-                return Unanswered(ask.tag, ask.sample, str(exc))
+                return Completion.unasked(ask, key, str(exc))
             counts = (reply.prompt_tokens, reply.completion_tokens)
             raw = completion_bytes(
                 self._model, reply.text, reply.reasoning, reply.finish, *counts, created=0
