@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from potstill.analysis.differences import differences
 from potstill.analysis.reproduce import reproduce_study
 from potstill.analysis.verify import verify_study
-from potstill.chat import Ask, Message
+from potstill.chat import Ask, Completion, Message
 from potstill.errors import InputError, PotstillError, StoreError
 from potstill.ledger.ledger import Event, Ledger, key_of
 from potstill.pipeline.lock import LOCK_FILE, deciding, file_sha256, read_lock
@@ -29,7 +29,6 @@ from potstill.progress import quiet
 from potstill.records import Finish, Sampling, content_hash
 from potstill.solvers.ledger_solver import KeptReplies
 from potstill.solvers.replay import Recording, ReplaySolver
-from potstill.solvers.server import ChatReply
 from potstill.study.schema import load_study
 from support.command_line import one_sentence, run_cli
 from support.small_study import keys_in, write_small_study
@@ -588,7 +587,7 @@ def asks() -> list[Ask]:
 def test_a_ledger_tells_what_failed_and_what_had_no_record(tmp_path: Path) -> None:
     with Ledger.open(tmp_path / "ledger.sqlite") as ledger:
         recording = Recording()
-        recording._add("m", "one", ChatReply("1", "", "stop", 1, 1))
+        recording._add("m", "one", Completion("1", "", Finish.STOP, 1, 1))
         first = list(ReplaySolver(recording, "m", ledger).complete(asks()[:2], "teach"))
         key = key_of("replay", "m", asks()[2].messages, Sampling(), 0, 0)
         ledger.note(Event("teach", "replay", "m", "refused", "content filter", key))

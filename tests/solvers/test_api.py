@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from potstill.chat import Ask, Message, Solver
+from potstill.chat import Ask, Completion, Message, Solver
 from potstill.errors import EndpointError, InputError
 from potstill.ledger.ledger import Ledger
 from potstill.records import Finish, Sampling
 from potstill.solvers import api
 from potstill.solvers.api import ApiSolver, Options, PriceOptions, open_solver
 from potstill.solvers.ledger_solver import KeptReplies
-from potstill.solvers.server import ChatReply, ChatRequest, UnknownQuestion, create_app, serve
+from potstill.solvers.server import ChatRequest, UnknownQuestion, create_app, serve
 from potstill.solvers.transport import Transport
 from support.fault_server import FaultServer, http, running
 
@@ -37,13 +37,13 @@ class Teacher:
     def __init__(self) -> None:
         self.asked: list[ChatRequest] = []
 
-    def reply(self, request: ChatRequest) -> ChatReply:
+    def reply(self, request: ChatRequest) -> Completion:
         self.asked.append(request)
         question = request.messages[-1]["content"]
         if question.startswith("unknown"):
             raise UnknownQuestion("no record")
-        finish = "length" if question.startswith("long") else "stop"
-        return ChatReply(f"answer {question}", "because", finish, 100, 1000)
+        finish = Finish.LENGTH if question.startswith("long") else Finish.STOP
+        return Completion(f"answer {question}", "because", finish, 100, 1000)
 
 
 class Refusing(FaultServer):

@@ -18,8 +18,9 @@ from potstill.chat import Ask, Completion, never
 from potstill.errors import EndpointError, PotstillError
 from potstill.ledger.ledger import NO_RECORD, Entry, Event, Ledger, now_utc
 from potstill.ledger.prices import Cost, Price, cost_usd
+from potstill.records import Finish
 from potstill.solvers.pacing import Limiter, Rate
-from potstill.solvers.parse import NotAReply, parse_completion, refusal_bytes
+from potstill.solvers.parse import NotAReply, completion_bytes, parse_completion
 from potstill.solvers.transport import (
     Failure,
     Fetched,
@@ -253,7 +254,8 @@ class _Session:
         """Keep that a filter turned the prompt away: an outcome, which is not asked for again."""
         self._won()
         self._note(call, "filtered", why)
-        raw = refusal_bytes(self._terms.model, why)
+        refusal = Completion("", "", Finish.FILTERED, error=why)
+        raw = completion_bytes(self._terms.model, refusal, reply_id="refused")
         parsed = parse_completion(raw)
         await self._ledger.commit(self._entry(call, Fetched(raw, 0.0, 0.0, False), parsed, 0))
         return parsed.answering(call.ask, call.key)

@@ -16,7 +16,6 @@ from potstill.ledger.ledger import Entry, key_of_request, request_json
 from potstill.models.decoding import Finished, Request, draw_seed
 from potstill.models.model import prompt_tokens
 from potstill.models.opening import open_decoder
-from potstill.records import Finish
 from potstill.solvers.parse import completion_bytes, completion_from
 
 if TYPE_CHECKING:
@@ -181,10 +180,8 @@ class LocalSolver:
         for finished in done:
             begun = pending[finished.key]
             text = self._base.tokenizer.decode(finished.tokens, skip_special_tokens=True)
-            finish = "stop" if finished.finish is Finish.STOP else "length"
-            raw = completion_bytes(
-                self._model, text, "", finish, begun.tokens_in, finished.tokens_out
-            )
+            said = Completion(text, "", finished.finish, begun.tokens_in, finished.tokens_out)
+            raw = completion_bytes(self._model, said)
             asks.append(begun.ask)
             entries.append(
                 Entry(

@@ -15,17 +15,18 @@ from potstill.solvers.usage import usage_of, with_counts
 from potstill.text import plain
 
 __all__ = [
+    "FINISH_WORDS",
     "NO_FINISH",
     "NotAReply",
     "completion_bytes",
     "completion_from",
     "ending_of",
+    "finish_of",
     "graver",
     "only_choice",
     "parse_completion",
     "parts_of",
     "read_object",
-    "refusal_bytes",
     "refuse_errors",
     "usage_of",
     "wire_seed",
@@ -61,6 +62,13 @@ _BROKEN_FINISHES = {
     *("unload", "malformed_response", "internal_error"),
 }
 NO_FINISH = "no finish_reason"
+# Our own word for each.
+FINISH_WORDS = {
+    Finish.STOP: "stop",
+    Finish.LENGTH: "length",
+    Finish.FILTERED: "content_filter",
+    Finish.ERROR: "error",
+}
 
 
 class NotAReply(ValueError):
@@ -98,7 +106,7 @@ def parse_completion(raw: bytes) -> Completion:
         notes.append(NO_FINISH)
     elif word not in _FINISHES:
         notes.append(f"the unknown finish_reason {word[:40]}")
-    finish = _FINISHES.get(word, Finish.STOP)
+    finish = finish_of(word)
     refusal = plain(refusal)
     filtered = finish is Finish.FILTERED
     said = Completion(
@@ -118,6 +126,11 @@ def completion_from(ask: Ask, key: str, raw: bytes) -> Completion:
         return parse_completion(raw).answering(ask, key)
     except NotAReply as exc:
         return Completion.failed(ask, key, f"the committed reply cannot be read ({exc})")
+
+
+def finish_of(word: str) -> Finish:
+    """Return how a reply ended of which a provider says this word."""
+    return Finish.ERROR if word in _BROKEN_FINISHES else _FINISHES.get(word, Finish.STOP)
 
 
 def ending_of(choice: Mapping[str, Any]) -> str:
@@ -272,39 +285,28 @@ def _thinking_text(part: Mapping[str, Any]) -> str:
 
 def completion_bytes(
     model: str,
-    text: str,
-    reasoning: str,
-    finish: str,
-    tokens_in: int,
-    tokens_out: int,
+    said: Completion,
     *,
     reply_id: str = "chatcmpl-local",
     created: int | None = None,
 ) -> bytes:
-    """Return the bytes of a chat.completion, for a reply that no one sent as one (a local model's).
-
-    ``finish`` is the wire's word: ``stop``, ``length`` or ``content_filter``.
+    """Return the bytes of a chat.completion, for a reply that no one sent as one (a local model's,
+    a filter's refusal).
     """
-    message = {"role": "assistant", "content": text}
-    if reasoning:
-        message["reasoning_content"] = reasoning
+    message = {"role": "assistant", "content": said.text}
+    if said.reasoning:
+        message["reasoning_content"] = said.reasoning
+    if said.error:
+        message["refusal"] = said.error
+    finish = FINISH_WORDS[said.finish]
     body = {
         "id": reply_id,
         "object": "chat.completion",
         "created": int(time.time()) if created is None else created,
         "model": model,
         "choices": [{"index": 0, "message": message, "finish_reason": finish}],
-        "usage": usage_of(tokens_in, tokens_out),
+        "usage": usage_of(said.tokens_in, said.tokens_out),
     }
-    return json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
-
-
-def refusal_bytes(model: str, said: str) -> bytes:
-    """Return the bytes kept for a prompt that an endpoint's filter turned away: no text, no token,
-    and the endpoint's sentence as the refusal.
-    """
-    body = json.loads(completion_bytes(model, "", "", "content_filter", 0, 0, reply_id="refused"))
-    body["choices"][0]["message"]["refusal"] = said
     return json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
 
 
