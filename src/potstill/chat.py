@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
-from potstill.records import Condition, Finish, Problem, Sampling
+from potstill.records import Condition, Finish, Problem, Response, Sampling
 
 __all__ = [
     "Ask",
@@ -100,6 +100,23 @@ class Completion:
             sample=ask.sample,
             attempt=ask.attempt,
             ledger_key=ledger_key,
+        )
+
+    def response(self, solver: str, condition_id: str) -> Response:
+        """Return it as that solver's response to the problem whose id the ask is tagged with."""
+        return Response(
+            solver=solver,
+            problem_id=self.tag,
+            condition_id=condition_id,
+            sample=self.sample,
+            attempt=self.attempt,
+            reasoning=self.reasoning,
+            text=self.text,
+            finish=self.finish,
+            tokens_in=self.tokens_in,
+            tokens_out=self.tokens_out,
+            ledger_key=self.ledger_key,
+            error=self.error,
         )
 
 

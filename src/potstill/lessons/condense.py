@@ -7,7 +7,7 @@ the grader; within one problem each level starts from the last good one above.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from potstill.chat import Ask, Completion, Solver
 from potstill.errors import InputError
@@ -177,7 +177,8 @@ def _ask(
             if not result.asked:
                 unasked.append(result)
                 continue
-            response = _response(result, step)
+            said = replace(result, reasoning="", text=result.text.strip())
+            response = said.response(step.condenser.id, f"{step.stage}/{step.spec.level.value}")
             waiting[response.response_id] = response
             yield by_id[response.problem_id].problem, response
 
@@ -196,24 +197,6 @@ def _ask(
         raise RuntimeError(
             f"the grader gave no verdict on {lost.problem_id} at {lost.condition_id}"
         )
-
-
-def _response(completion: Completion, step: _Step) -> Response:
-    """Return a condensed text in the form that the grader takes."""
-    return Response(
-        solver=step.condenser.id,
-        problem_id=completion.tag,
-        condition_id=f"{step.stage}/{step.spec.level.value}",
-        sample=0,
-        attempt=completion.attempt,
-        reasoning="",
-        text=completion.text.strip(),
-        finish=completion.finish,
-        tokens_in=completion.tokens_in,
-        tokens_out=completion.tokens_out,
-        ledger_key=completion.ledger_key,
-        error=completion.error,
-    )
 
 
 def _lesson(

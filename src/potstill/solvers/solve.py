@@ -35,20 +35,7 @@ def solve(
         ask_past_cuts(solver, asks, stage, when_cut) if when_cut else solver.complete(asks, stage)
     )
     for result in results:
-        if not result.asked:
-            yield NotAsked(solver.id, result.tag, condition.condition_id, result.error)
+        if result.asked:
+            yield result.response(solver.id, condition.condition_id)
         else:
-            yield Response(
-                solver=solver.id,
-                problem_id=result.tag,
-                condition_id=condition.condition_id,
-                sample=result.sample,
-                attempt=result.attempt,
-                reasoning=result.reasoning,
-                text=result.text,
-                finish=result.finish,
-                tokens_in=result.tokens_in,
-                tokens_out=result.tokens_out,
-                ledger_key=result.ledger_key,
-                error=result.error,
-            )
+            yield NotAsked(solver.id, result.tag, condition.condition_id, result.error)
