@@ -97,9 +97,8 @@ class Recorded:
         for ask in asks:
             number = int(ask.tag.removeprefix("p"))
             text = "" if number % 50 == 7 else prose(number, self.words)
-            yield Completion(
-                ask.tag, ask.sample, 0, "", text, Finish.STOP, 60, len(text) // 4, f"key-{number}"
-            )
+            said = Completion(text, "", Finish.STOP, 60, len(text) // 4)
+            yield said.answering(ask, f"key-{number}")
 
 
 class RecordedAgents(Agents):

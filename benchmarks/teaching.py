@@ -155,7 +155,7 @@ async def plain_loop(base_url: str, count: int, path: Path) -> None:
 
 def potstill(base_url: str, count: int, path: Path, stream: bool) -> None:
     """The same through the API solver, every reply durable before it is handed over."""
-    from potstill.chat import Ask, Completion, Message
+    from potstill.chat import Ask, Message
     from potstill.ledger.ledger import Ledger
     from potstill.records import Finish, Sampling
     from potstill.solvers.api import ApiSolver, Options
@@ -169,7 +169,7 @@ def potstill(base_url: str, count: int, path: Path, stream: bool) -> None:
     answered = 0
     with Ledger.open(path) as ledger:
         for result in ApiSolver(options, ledger).complete(asks, "teach"):
-            assert isinstance(result, Completion)
+            assert result.asked
             assert result.finish is Finish.STOP, result.error
             answered += 1
     assert answered == count

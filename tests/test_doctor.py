@@ -16,8 +16,10 @@ import pytest
 from rich.console import Console
 
 import potstill.cli.doctor as doctor
+from potstill.chat import Completion
 from potstill.cli.machine import Device, Machine, look_around
-from potstill.solvers.server import ChatReply, ChatRequest, create_app, serve
+from potstill.records import Finish
+from potstill.solvers.server import ChatRequest, create_app, serve
 from potstill.study.schema import load_study
 from potstill.training.memory import STUDENT_SIZES, largest_batch, training_bytes
 from support.command_line import api_study
@@ -204,9 +206,9 @@ def test_an_endpoint_that_is_not_there_is_told(tmp_path: Path) -> None:
 def test_the_command_asks_for_the_list_alone(tmp_path: Path) -> None:
     asked: list[str] = []
 
-    def reply(request: ChatRequest) -> ChatReply:
+    def reply(request: ChatRequest) -> Completion:
         asked.append(request.model)
-        return ChatReply("4", "", "stop", 1, 1)
+        return Completion("4", "", Finish.STOP, 1, 1)
 
     with serve(create_app(reply, ["some-other-model"])) as url:
         said = " ".join(run_doctor(api_study(tmp_path, url), MARKED_KEY=MARKED_KEY).split())

@@ -13,12 +13,13 @@ import yaml
 from rich.console import Console
 
 from potstill.analysis.gap import Sample, finished_gaps, print_gaps, print_price, sample_gaps
+from potstill.chat import Completion
 from potstill.errors import BudgetSpent, InputError
 from potstill.pipeline.run import run_study
 from potstill.pocket import generate
 from potstill.pocket.teacher import TEACHER
 from potstill.report.gaps import Tells, gap_sentences, gaps_everywhere
-from potstill.solvers.server import BadRequest, ChatReply, ChatRequest, create_app, serve
+from potstill.solvers.server import BadRequest, ChatRequest, create_app, serve
 from potstill.study.schema import load_study
 from support.command_line import one_sentence, run_cli
 from support.shop import PROBLEMS, Shop, write_study
@@ -40,7 +41,7 @@ class Till(Shop):
         """All that reached the terminal so far."""
         return self.console.file.getvalue()  # type: ignore[attr-defined, no-any-return]
 
-    def reply(self, request: ChatRequest) -> ChatReply:
+    def reply(self, request: ChatRequest) -> Completion:
         if not self.sold:
             self.printed_before = self.printed
         text = request.messages[-1]["content"]

@@ -246,12 +246,12 @@ def test_a_second_sample_takes_the_place_of_a_wrong_first(tmp_path: Path) -> Non
     )
     assert 0 < right[0] < 104
 
-    from potstill.pipeline.outputs import Answers
+    from potstill.pipeline.outputs import AnswerSet
     from potstill.pipeline.stages import _verified
     from potstill.records import Condition, Role, Sampling
 
     condition = Condition("", "", "", Sampling(), "")
-    taught = Answers(
+    taught = AnswerSet(
         "t", Role.TEACHER, "", 0, "train", condition, tuple(responses), (), tuple(verdicts)
     )
     chosen = _verified(taught)

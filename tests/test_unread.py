@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from potstill.pipeline.outputs import Answers
+from potstill.pipeline.outputs import AnswerSet
 from potstill.pipeline.unread import unread_solvers
 from potstill.records import (
     Condition,
@@ -19,7 +19,9 @@ from potstill.records import (
 CONDITION = Condition("s", "", "{problem}", Sampling(), "float32")
 
 
-def cell(name: str, role: Role, outcomes: list[Outcome], level: str = "", seed: int = 0) -> Answers:
+def cell(
+    name: str, role: Role, outcomes: list[Outcome], level: str = "", seed: int = 0
+) -> AnswerSet:
     responses = [
         Response(
             *(name, f"p{i}", CONDITION.condition_id, 0, 0, "", f"{'x' * 400} end {i}"),
@@ -31,7 +33,7 @@ def cell(name: str, role: Role, outcomes: list[Outcome], level: str = "", seed: 
         Verdict(r.response_id, r.problem_id, o, "", "", DecidedBy.SYMBOLIC, why="no answer found")
         for r, o in zip(responses, outcomes, strict=True)
     ]
-    return Answers(name, role, level, seed, "pocket", CONDITION, responses, (), verdicts)
+    return AnswerSet(name, role, level, seed, "pocket", CONDITION, responses, (), verdicts)
 
 
 def outcomes(unread: int, n: int) -> list[Outcome]:

@@ -14,10 +14,10 @@ import yaml
 from potstill.chat import Ask, Completion, Message
 from potstill.errors import InputError, PotstillError, StoreError
 from potstill.ledger.ledger import Entry, Ledger, key_of_request, request_json
-from potstill.records import Sampling
+from potstill.records import Finish, Sampling
 from potstill.solvers.api import ApiSolver, Options
 from potstill.solvers.parse import completion_bytes, parse_completion
-from potstill.solvers.server import ChatReply, create_app, listen, serve
+from potstill.solvers.server import create_app, listen, serve
 from potstill.solvers.stream import Assembly
 from potstill.solvers.transport import retry_after_s
 from potstill.store.cells import Store
@@ -106,7 +106,7 @@ def _ask(base_url: str, folder: Path) -> Completion:
     ask = Ask("p", (Message("user", "2?"),), Sampling())
     with Ledger.open(folder / "ledger.sqlite") as ledger:
         (result,) = ApiSolver(options, ledger).complete([ask], "t")
-    assert isinstance(result, Completion)
+    assert result.asked
     return result
 
 
@@ -134,7 +134,7 @@ def test_a_stream_without_a_line_end_takes_linear_time() -> None:
 
 
 def test_counts_and_parts_of_a_reply_that_cannot_be_are_left_out() -> None:
-    raw = json.loads(completion_bytes("m", "5", "", "stop", 1, 1))
+    raw = json.loads(completion_bytes("m", Completion("5", "", Finish.STOP, 1, 1)))
     raw["usage"] = {"prompt_tokens": 10**30, "completion_tokens": True}
     raw["choices"][0]["message"]["content"] = [{"text": 5}, {"text": "5"}, 7]
     parsed = parse_completion(json.dumps(raw).encode())
@@ -157,7 +157,7 @@ def test_an_error_nested_too_deep_is_an_error(error: bytes, tmp_path: Path) -> N
 
 def _entry(**changes: object) -> Entry:
     request = request_json("p", "m", [Message("user", "2?")], Sampling(), 0, 0)
-    raw = completion_bytes("m", "2", "", "stop", 1, 1)
+    raw = completion_bytes("m", Completion("2", "", Finish.STOP, 1, 1))
     fields: dict[str, object] = {"stage": "teach", "provider": "p", "model": "m"} | changes
     return Entry(
         key_of_request(request), request=request, raw=raw, tokens_in=1, tokens_out=1, **fields
@@ -250,7 +250,7 @@ def test_text_is_shown_as_it_stands() -> None:
 def test_the_local_server_listens_here_alone_and_answers_to_its_own_name() -> None:
     import http.client
 
-    app = create_app(lambda chat: ChatReply("2", "", "stop", 1, 1), ["m"])
+    app = create_app(lambda chat: Completion("2", "", Finish.STOP, 1, 1), ["m"])
     with serve(app) as base_url:
         host, port = base_url.removeprefix("http://").removesuffix("/v1").split(":")
         assert host == "127.0.0.1"

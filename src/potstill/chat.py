@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
-from potstill.records import Condition, Finish, Problem, Sampling
+from potstill.records import Condition, Finish, Problem, Response, Sampling
 
 __all__ = [
     "Ask",
@@ -16,7 +16,6 @@ __all__ = [
     "Message",
     "Solver",
     "SolverPlugin",
-    "Unanswered",
     "never",
     "render_asks",
     "render_messages",
@@ -55,31 +54,70 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What came back for one ask.
+    """One reply, and once it is :meth:`answering` an ask, what the ask calls itself and its key.
 
     ``error`` is set where ``finish`` is ERROR, in one sentence, and where it is FILTERED and the
-    filter said why.
+    filter said why. Token counts are 0 and ``counted`` is False where the reply does not tell them;
+    ``ended`` is False where it does not say how it ended; ``notes`` say what is odd. ``asked`` is
+    False where nobody was asked and nothing was bought (a replay without a record, a spent budget).
     """
 
-    tag: str
-    sample: int
-    attempt: int
-    reasoning: str
     text: str
+    reasoning: str
     finish: Finish
-    tokens_in: int
-    tokens_out: int
-    ledger_key: str
+    tokens_in: int = 0
+    tokens_out: int = 0
     error: str = ""
+    tag: str = ""
+    sample: int = 0
+    attempt: int = 0
+    ledger_key: str = ""
+    tokens_cached: int = 0
+    reasoning_tokens: int = 0
+    counted: bool = True
+    ended: bool = True
+    notes: tuple[str, ...] = ()
+    asked: bool = True
 
+    @classmethod
+    def failed(cls, ask: Ask, ledger_key: str, why: str, tokens_in: int = 0) -> Completion:
+        """Return what comes back for an ask that has no reply, and why in one sentence."""
+        return cls("", "", Finish.ERROR, tokens_in, error=why).answering(ask, ledger_key)
 
-@dataclass(frozen=True, slots=True)
-class Unanswered:
-    """An ask that the solver has no record of (a replay's 404): nothing was bought."""
+    @classmethod
+    def unasked(cls, ask: Ask, ledger_key: str, why: str) -> Completion:
+        """Return what comes back for an ask that was put to nobody, and why."""
+        return replace(cls.failed(ask, ledger_key, why), asked=False)
 
-    tag: str
-    sample: int
-    why: str
+    def answering(self, ask: Ask, ledger_key: str) -> Completion:
+        """Return the same as this ask's: cut where it says no end and took all tokens it may."""
+        limit = ask.sampling.max_tokens
+        cut = not self.ended and self.finish is Finish.STOP and self.tokens_out >= limit > 0
+        return replace(
+            self,
+            finish=Finish.LENGTH if cut else self.finish,
+            tag=ask.tag,
+            sample=ask.sample,
+            attempt=ask.attempt,
+            ledger_key=ledger_key,
+        )
+
+    def response(self, solver: str, condition_id: str) -> Response:
+        """Return it as that solver's response to the problem whose id the ask is tagged with."""
+        return Response(
+            solver=solver,
+            problem_id=self.tag,
+            condition_id=condition_id,
+            sample=self.sample,
+            attempt=self.attempt,
+            reasoning=self.reasoning,
+            text=self.text,
+            finish=self.finish,
+            tokens_in=self.tokens_in,
+            tokens_out=self.tokens_out,
+            ledger_key=self.ledger_key,
+            error=self.error,
+        )
 
 
 @runtime_checkable
@@ -96,7 +134,7 @@ class Solver(Protocol):
     @property
     def precision(self) -> str: ...
 
-    def complete(self, asks: Iterable[Ask], stage: str) -> Iterator[Completion | Unanswered]:
+    def complete(self, asks: Iterable[Ask], stage: str) -> Iterator[Completion]:
         """Yield one result per ask, in any order, each committed to the ledger first.
 
         Asks are drawn lazily. Raises EndpointError where no ask can succeed (refused, 401).

@@ -22,13 +22,13 @@ from support.command_line import one_sentence, run_cli
 
 
 def test_it_answers_and_says_how_sure_it_is(found: FoundStudent, study_directory: Path) -> None:
-    answer = found.answers()[0]
-    command = [sys.executable, "-m", "potstill", "ask", str(study_directory), answer.problem.text]
+    problem, response = found.answers()[0]
+    command = [sys.executable, "-m", "potstill", "ask", str(study_directory), problem.text]
     done = subprocess.run([*command, "--level", "R4"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     said, _, sure = done.stdout.partition("\n\n(")
-    assert said == answer.response.text.rstrip("\n")
-    told = f"{how_sure(found)} {of_which(found, answer.problem.text)}"
+    assert said == response.text.rstrip("\n")
+    told = f"{how_sure(found)} {of_which(found, problem.text)}"
     assert " ".join(f"({sure}".split()) == told
 
 
@@ -53,14 +53,15 @@ def test_it_names_the_held_out_problem_that_is_worded_most_like_the_question(
     found: FoundStudent,
 ) -> None:
     answers = found.answers()
-    worded = [re.sub("[0-9]+", "7", answer.problem.text) for answer in answers]
+    worded = [re.sub("[0-9]+", "7", problem.text) for problem, _ in answers]
     words = [frozenset(re.findall("[a-z]+", text.casefold())) for text in worded]
     alone = [i for i, some in enumerate(words) if words.count(some) == 1]
     assert len(alone) >= 20
     for i in alone[:8]:
-        went = "right" if found.outcome(answers[i]) is Outcome.CORRECT else "not right"
+        problem, response = answers[i]
+        went = "right" if found.outcome(response) is Outcome.CORRECT else "not right"
         told = of_which(found, worded[i])
-        assert f"The one most like yours: “{answers[i].problem.text}” ({went})." in told
+        assert f"The one most like yours: “{problem.text}” ({went})." in told
     for other in ("What is the capital of France?", "是的", "3, 7, 11, 15"):
         assert "None is worded like yours; one of them: “" in of_which(found, other)
 

@@ -15,7 +15,7 @@ from datasets import load_dataset
 from huggingface_hub import DatasetCard
 from rapidfuzz import fuzz
 
-from potstill.chat import render_messages
+from potstill.chat import Completion, render_messages
 from potstill.deploy.export import corpus as exporting
 from potstill.deploy.export.corpus import export_corpus
 from potstill.errors import InputError, StoreError
@@ -26,8 +26,8 @@ from potstill.pipeline.outputs import Made
 from potstill.pipeline.run import run_study
 from potstill.problems.overlap.pairs import mask_numbers
 from potstill.problems.raw import normalise
-from potstill.records import Split
-from potstill.solvers.server import ChatReply, ChatRequest, create_app, serve
+from potstill.records import Finish, Split
+from potstill.solvers.server import ChatRequest, create_app, serve
 from potstill.study.schema import Study, load_study
 from potstill.study.templates import DEMO_STUDY
 
@@ -250,8 +250,8 @@ def test_hostile_text_stays_text(tmp_path: Path) -> None:
         )
     )
 
-    def reply(_: ChatRequest) -> ChatReply:
-        return ChatReply(lesson, "", "stop", 1, 1)
+    def reply(_: ChatRequest) -> Completion:
+        return Completion(lesson, "", Finish.STOP, 1, 1)
 
     with serve(create_app(reply, ["wild|model"])) as url:
         agent = {"solver": "api", "model": "wild|model", "base_url": url, "api_key_env": ""}

@@ -23,15 +23,15 @@ PACKAGES = {"transformers": "transformers", "mlx": "mlx_lm", "llama": "llama_cpp
 def test_every_engine_says_what_the_student_said(found: FoundStudent, name: str) -> None:
     pytest.importorskip(PACKAGES[name], reason=f"{PACKAGES[name]} is not installed")
     answers = found.answers()[:12]
-    chats = [render_messages(answer.problem, found.condition) for answer in answers]
+    chats = [render_messages(problem, found.condition) for problem, _ in answers]
     with open_engine(found, name) as engine:
         said = ask_all(engine, chats, found.condition.sampling)
         tokens = [engine.encode(chat) for chat in chats]
         pieces = engine.pieces()
         text = engine.text(tokens[0])
         streamed = "".join(pieces(token) for token in tokens[0])
-    assert said == [(a.response.text, a.response.finish) for a in answers]
-    assert [len(prompt) for prompt in tokens] == [a.response.tokens_in for a in answers]
+    assert said == [(response.text, response.finish) for _, response in answers]
+    assert [len(prompt) for prompt in tokens] == [response.tokens_in for _, response in answers]
     assert streamed == text
 
 

@@ -27,7 +27,7 @@ from support.greedy import generated, prompts
 
 
 def said_in_study(found: FoundStudent, count: int = 50) -> list[str]:
-    return [answer.response.text for answer in found.answers()[:count]]
+    return [response.text for _, response in found.answers()[:count]]
 
 
 def card(out: Path) -> tuple[dict[str, Any], str]:

@@ -71,8 +71,8 @@ def test_a_folder_that_is_no_study_is_refused(tmp_path: Path) -> None:
 def test_its_answers_are_those_of_the_study(found: FoundStudent) -> None:
     answers = found.answers()
     assert len(answers) == 60
-    assert {a.response.solver for a in answers} == {found.student.id}
-    assert all(a.problem.id == a.response.problem_id for a in answers)
+    assert {response.solver for _, response in answers} == {found.student.id}
+    assert all(p.id == response.problem_id for p, response in answers)
 
 
 def test_how_sure_is_the_reports_own_figure(study_directory: Path, found: FoundStudent) -> None:

@@ -15,7 +15,7 @@ from potstill.cli.main import app
 from potstill.deploy.export import inspect_log
 from potstill.deploy.export.inspect_log import evaluation_logs, export_logs
 from potstill.errors import InputError, StoreError
-from potstill.pipeline.outputs import Answers
+from potstill.pipeline.outputs import AnswerSet
 from potstill.records import (
     Condition,
     DecidedBy,
@@ -66,9 +66,9 @@ def verdict(of: Response, outcome: Outcome, **changes: Any) -> Verdict:
     return replace(made, **changes)
 
 
-def cell(said: list[tuple[Response, Verdict]], seed: int = 0, **changes: Any) -> Answers:
+def cell(said: list[tuple[Response, Verdict]], seed: int = 0, **changes: Any) -> AnswerSet:
     responses, verdicts = zip(*said, strict=True)
-    made = Answers("R1-x", Role.STUDENT, "R1", seed, "sums", CONDITION, responses, (), verdicts)
+    made = AnswerSet("R1-x", Role.STUDENT, "R1", seed, "sums", CONDITION, responses, (), verdicts)
     return replace(made, **changes)
 
 

@@ -109,7 +109,7 @@ def test_who_asks_for_the_mounted_student_joins_and_another_level_waits(
             assert await anext(first)
             assert await anext(second)
             assert len(base.opened) == 1
-            problem = told["R4"].problem.text
+            problem = told["R4"][0].text
             other = asyncio.create_task(whole(answering.answer("R4", problem)))
             await asyncio.sleep(0.3)
             assert not other.done()
@@ -118,7 +118,7 @@ def test_who_asks_for_the_mounted_student_joins_and_another_level_waits(
             await asyncio.sleep(0.1)
             assert not other.done()
             await second.aclose()  # no one waits for R1 any more: it is not heard out
-            assert await other == told["R4"].response.text
+            assert await other == told["R4"][1].text
         assert base.opened == [students["R1"].folder, students["R4"].folder]
         assert base.closed == 2
 
@@ -126,7 +126,7 @@ def test_who_asks_for_the_mounted_student_joins_and_another_level_waits(
 
 
 def test_who_leaves_the_line_blocks_no_one(base: Base, students: dict[str, FoundStudent]) -> None:
-    answer = students["R4"].answers()[0]
+    problem, response = students["R4"].answers()[0]
 
     async def asked() -> None:
         base.first = [Endless()]
@@ -137,7 +137,7 @@ def test_who_leaves_the_line_blocks_no_one(base: Base, students: dict[str, Found
             await asyncio.sleep(0.1)
             waiting.cancel()
             await endless.aclose()
-            assert await whole(answering.answer("R4", answer.problem.text)) == answer.response.text
+            assert await whole(answering.answer("R4", problem.text)) == response.text
 
     run(asked())
 
@@ -145,14 +145,14 @@ def test_who_leaves_the_line_blocks_no_one(base: Base, students: dict[str, Found
 def test_a_decoder_that_failed_is_opened_anew(
     base: Base, students: dict[str, FoundStudent]
 ) -> None:
-    answer = students["R1"].answers()[0]
+    problem, response = students["R1"].answers()[0]
 
     async def asked() -> None:
         base.first = [Endless(fails=True)]
         with LevelAnswering(base, students, base.open_decoder) as answering:
             with pytest.raises(PotstillError, match="no more memory"):
                 await whole(answering.answer("R1", "Why?"))
-            assert await whole(answering.answer("R1", answer.problem.text)) == answer.response.text
+            assert await whole(answering.answer("R1", problem.text)) == response.text
 
     run(asked())
 
@@ -164,9 +164,9 @@ def test_the_levels_of_the_mixed_student_are_one_mount(base: Base, study_directo
     async def asked() -> None:
         with LevelAnswering(base, mixed, base.open_decoder) as answering:
             for level, student in mixed.items():
-                answer = student.answers()[1]
-                said = await whole(answering.answer(level, answer.problem.text))
-                assert said == answer.response.text
+                problem, response = student.answers()[1]
+                said = await whole(answering.answer(level, problem.text))
+                assert said == response.text
         assert len(base.opened) == 1
 
     run(asked())

@@ -59,38 +59,38 @@ def served(study_directory: Path) -> Iterator[Served]:
 
 def test_it_answers_as_the_student_did_in_its_study(served: Served, found: FoundStudent) -> None:
     assert [m.id for m in served.client.models.list()] == [found.student.id, found.level]
-    for answer in found.answers()[:5]:
-        reply = served.ask(answer.problem.text)
-        assert reply.choices[0].message.content == answer.response.text
+    for problem, response in found.answers()[:5]:
+        reply = served.ask(problem.text)
+        assert reply.choices[0].message.content == response.text
         assert reply.usage is not None
-        assert reply.usage.prompt_tokens == answer.response.tokens_in
-        assert reply.usage.completion_tokens == answer.response.tokens_out
-        assert reply.choices[0].finish_reason == answer.response.finish.value.lower()
+        assert reply.usage.prompt_tokens == response.tokens_in
+        assert reply.usage.completion_tokens == response.tokens_out
+        assert reply.choices[0].finish_reason == response.finish.value.lower()
 
 
 def test_a_stream_adds_up_to_the_answer_and_comes_in_pieces(
     served: Served, found: FoundStudent
 ) -> None:
-    answer = max(found.answers(), key=lambda answer: len(answer.response.text))
+    problem, response = max(found.answers(), key=lambda pair: len(pair[1].text))
     chunks = list(
         served.client.chat.completions.create(
             model=served.model,
-            messages=[{"role": "user", "content": answer.problem.text}],
+            messages=[{"role": "user", "content": problem.text}],
             stream=True,
             stream_options={"include_usage": True},
         )
     )
     pieces = [c.choices[0].delta.content or "" for c in chunks if c.choices]
-    assert "".join(pieces) == answer.response.text
+    assert "".join(pieces) == response.text
     assert sum(map(bool, pieces)) > 5
-    assert chunks[-1].usage.completion_tokens == answer.response.tokens_out
+    assert chunks[-1].usage.completion_tokens == response.tokens_out
 
 
 def test_two_hundred_at_once_are_all_answered(served: Served, found: FoundStudent) -> None:
     answers = (found.answers() * 4)[:200]
 
     def ask(number: int) -> str:
-        text = answers[number].problem.text
+        text = answers[number][0].text
         if number % 2:
             return served.ask(text).choices[0].message.content or ""
         stream = served.client.chat.completions.create(
@@ -100,7 +100,7 @@ def test_two_hundred_at_once_are_all_answered(served: Served, found: FoundStuden
 
     with ThreadPoolExecutor(200) as pool:
         said = list(pool.map(ask, range(200)))
-    assert said == [answer.response.text for answer in answers]
+    assert said == [response.text for _, response in answers]
 
 
 @pytest.mark.parametrize(
@@ -209,7 +209,7 @@ def test_at_sigterm_what_was_accepted_is_answered_and_new_ones_get_503(
     def ask(served: Served, number: int) -> tuple[str, str]:
         stream = served.client.chat.completions.create(
             model=served.model,
-            messages=[{"role": "user", "content": answers[number].problem.text}],
+            messages=[{"role": "user", "content": answers[number][0].text}],
             stream=True,
         )
         chunks = [next(iter(stream))]  # an event has come: the request was accepted
@@ -228,7 +228,7 @@ def test_at_sigterm_what_was_accepted_is_answered_and_new_ones_get_503(
             served.ask("1 + 1?")
         assert (refused.value.status_code, refused.value.code) == (503, "shutting_down")
         said = [future.result() for future in asked]
-        assert said == [(x.response.text, x.response.finish.value) for x in answers]
+        assert said == [(response.text, response.finish.value) for _, response in answers]
         assert served.process.wait(30) == 0
 
 

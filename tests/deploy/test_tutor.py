@@ -121,10 +121,10 @@ def test_every_level_answers_as_it_did_in_its_study(tutor: Tutor, study_director
         for student, answer in zip(find_ladder(study_directory), pair, strict=True)
     ]
     with ThreadPoolExecutor(6) as pool:  # at once, and level after level: the adapters change
-        said = list(pool.map(lambda x: tutor.answer(x[0], problem=x[1].problem.id), wanted))
-    assert [text for text, _ in said] == [answer.response.text for _, answer in wanted]
+        said = list(pool.map(lambda x: tutor.answer(x[0], problem=x[1][0].id), wanted))
+    assert [text for text, _ in said] == [response.text for _, (_, response) in wanted]
     ends = [end["end"] for _, end in said]
-    assert [end["tokens"] for end in ends] == [a.response.tokens_out for _, a in wanted]
+    assert [end["tokens"] for end in ends] == [response.tokens_out for _, (_, response) in wanted]
     assert {end["finish"] for end in ends} <= {"STOP", "LENGTH"}
     assert all(end["verdict"]["word"] for end in ends)
 
@@ -132,14 +132,15 @@ def test_every_level_answers_as_it_did_in_its_study(tutor: Tutor, study_director
 def test_it_comes_in_pieces_and_the_verdict_is_the_graders(
     tutor: Tutor, study_directory: Path
 ) -> None:
-    answer = max(find_student(study_directory, "R1").answers(), key=lambda x: len(x.response.text))
-    reply = tutor.open("POST", "/answer", {"level": "R1", "problem": answer.problem.id})
+    problem, response = max(
+        find_student(study_directory, "R1").answers(), key=lambda x: len(x[1].text)
+    )
+    reply = tutor.open("POST", "/answer", {"level": "R1", "problem": problem.id})
     events = list(stream(reply))
     assert sum("piece" in event for event in events) > 5
-    response = answer.response
-    graded = grade(answer.problem, response.text, finish=response.finish)
+    graded = grade(problem, response.text, finish=response.finish)
     assert events[-1]["end"]["verdict"]["outcome"] == graded.outcome
-    asked = {"problem": answer.problem.id, "said": "", "own": f" {answer.problem.gold_text} "}
+    asked = {"problem": problem.id, "said": "", "own": f" {problem.gold_text} "}
     assert tutor.post("/compare", asked)[1]["key"]["outcome"] == "CORRECT"
 
 
@@ -155,12 +156,12 @@ def test_ones_own_problem_and_answer(tutor: Tutor) -> None:
 
 
 def test_who_leaves_early_holds_no_one_up(tutor: Tutor, study_directory: Path) -> None:
-    answer = find_student(study_directory, "R4").answers()[0]
+    problem, response = find_student(study_directory, "R4").answers()[0]
     for _ in range(3):
         reply = tutor.open("POST", "/answer", {"level": "R1", "text": "A long one? " * 20})
         next(stream(reply))
         reply.close()
-    assert tutor.answer("R4", problem=answer.problem.id)[0] == answer.response.text
+    assert tutor.answer("R4", problem=problem.id)[0] == response.text
 
 
 @pytest.mark.parametrize(
@@ -210,9 +211,9 @@ def test_opened_wider_it_asks_for_its_token_and_the_mix_answers(study_directory:
         for level in ("R1", "R4"):
             student = find_student(study_directory, f"mix-{level}")
             assert student.student.variant == "mix"
-            for answer in student.answers()[:3]:
-                said, _ = wide.answer(level, problem=answer.problem.id)
-                assert said == answer.response.text
+            for problem, response in student.answers()[:3]:
+                said, _ = wide.answer(level, problem=problem.id)
+                assert said == response.text
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,7 @@ def test_by_keyboard_alone_levels_are_asked_and_graded(
     browser: Any, address: str, study_directory: Path, width: int, scheme: str
 ) -> None:
     said = zip(*(student.answers() for student in find_ladder(study_directory)), strict=True)
-    problem = next(a.problem for a, b in said if a.response.text != b.response.text)
+    problem = next(a[0] for a, b in said if a[1].text != b[1].text)
     best = read_texts(study_directory, find_ladder(study_directory)).overview()["best"]
     page = opened(browser, address, width, scheme)
     assert page.inner_text("#ask") == f"Ask {best}"
@@ -214,7 +214,7 @@ def picked(page: Any, id: str) -> None:
 def test_a_learner_tries_before_the_teacher_is_seen(
     browser: Any, address: str, study_directory: Path
 ) -> None:
-    first, second = (x.problem for x in find_ladder(study_directory)[0].answers()[:2])
+    first, second = (x[0] for x in find_ladder(study_directory)[0].answers()[:2])
     page = opened(browser, address)
     order = [x.text_content() for x in page.locator("h2").all()]
     assert order.index("Your answer") < order.index("The teacher, recorded")
@@ -242,7 +242,7 @@ def test_a_student_that_differs_does_not_call_the_learner_wrong(
 ) -> None:
     best = read_texts(study_directory, find_ladder(study_directory)).overview()["best"]
     student = next(x for x in find_ladder(study_directory) if x.level == best)
-    boxes = ((a.problem, boxed_values(a.response.text)) for a in student.answers())
+    boxes = ((problem, boxed_values(response.text)) for problem, response in student.answers())
     problem, read = next((p, x[-1][0]) for p, x in boxes if x and x[-1][0].isdecimal())
     page = opened(browser, address)
     picked(page, problem.id)

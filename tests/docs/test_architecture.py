@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from potstill import plugins
-from potstill.chat import Ask, Completion, Message, SolverPlugin, Unanswered
+from potstill.chat import Ask, Message, SolverPlugin
 from potstill.errors import EndpointError
 from potstill.grading import grade
 from potstill.grading.maths.kinds import infer_kind
@@ -223,12 +223,11 @@ def test_the_solver_answers_once_and_keeps_it(tmp_path: Path) -> None:
         for _ in range(2):
             with module.open_solver(options, ledger) as solver:
                 (said,) = solver.complete([asked("hello")], "teach")
-            assert isinstance(said, Completion)
+            assert said.asked
             assert (said.text, said.finish) == ("HELLO", Finish.STOP)
         with module.open_solver(options, ledger, stop=lambda: "spent") as solver:
-            assert list(solver.complete([asked("again")], "teach")) == [
-                Unanswered("p1", 0, "spent")
-            ]
+            (spent,) = solver.complete([asked("again")], "teach")
+            assert (spent.asked, spent.text, spent.error) == (False, "", "spent")
         (again,) = KeptReplies.of(module, options, ledger).complete([asked("hello")], "teach")
         assert again == said
         assert ledger.verify() == []

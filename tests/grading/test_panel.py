@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from potstill.chat import Ask, Completion, Unanswered
+from potstill.chat import Ask, Completion
 from potstill.errors import InputError
 from potstill.grading import GradingPool, Ruling, Rulings, verify
 from potstill.grading.judge import READING_NOTE, judge_messages, parse_reply
@@ -35,14 +35,14 @@ class ScriptedJudge:
         self.reply = reply
         self.asked: list[Ask] = []
 
-    def complete(self, asks: Iterable[Ask], stage: str) -> Iterator[Completion | Unanswered]:
+    def complete(self, asks: Iterable[Ask], stage: str) -> Iterator[Completion]:
         for ask in asks:
             self.asked.append(ask)
             text = self.reply(ask)
             if text is None:
-                yield Unanswered(ask.tag, ask.sample, "no record")
+                yield Completion.unasked(ask, "", "no record")
             else:
-                yield Completion(ask.tag, 0, ask.attempt, "", text, Finish.STOP, 1, 1, "k")
+                yield Completion(text, "", Finish.STOP, 1, 1).answering(ask, "k")
 
 
 @pytest.fixture(scope="module")

@@ -42,8 +42,7 @@ def test_a_reply_is_there_after_it_was_put(path: Path) -> None:
         assert ledger.get(first.key) is None
         ledger.put(first)
         reply = ledger.get(first.key)
-        assert reply is not None
-        assert (reply.raw, reply.tokens_in, reply.tokens_out) == (first.raw, 10, 20)
+        assert reply == first.raw
         ledger.put(replace(first, raw=b"another"))
         assert ledger.get(first.key) == reply, "a committed reply was replaced"
     with Ledger.open(path, readonly=True) as ledger:

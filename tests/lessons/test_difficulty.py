@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from potstill.chat import Completion
 from potstill.ledger.ledger import Ledger
 from potstill.lessons.difficulty import (
     DifficultyOptions,
@@ -15,9 +16,9 @@ from potstill.lessons.difficulty import (
     rate_by_model,
     rating_messages,
 )
-from potstill.records import AnswerKind, DecidedBy, Outcome, Problem, TextGold, Verdict
+from potstill.records import AnswerKind, DecidedBy, Finish, Outcome, Problem, TextGold, Verdict
 from potstill.solvers.api import ApiSolver, Options
-from potstill.solvers.server import ChatReply, ChatRequest, create_app, serve
+from potstill.solvers.server import ChatRequest, create_app, serve
 
 REPLIES = {
     "plain": ["Difficulty: 7"],
@@ -44,11 +45,11 @@ def test_a_model_rates_each_problem_and_is_asked_once_more_where_it_cannot_be_re
 ) -> None:
     asked: list[str] = []
 
-    def reply(request: ChatRequest) -> ChatReply:
+    def reply(request: ChatRequest) -> Completion:
         text = request.messages[-1]["content"]
         asked.append(text)
         name = next(n for n in REPLIES if f"the {n} one" in text)
-        return ChatReply(REPLIES[name]["could not be read" in text], "", "stop", 1, 1)
+        return Completion(REPLIES[name]["could not be read" in text], "", Finish.STOP, 1, 1)
 
     with serve(create_app(reply, ["m"])) as url:
         rater = ApiSolver(Options(model="m", base_url=url, api_key_env=""), ledger)

@@ -12,7 +12,7 @@ from transformers import AutoTokenizer
 
 from potstill import load_student
 from potstill.analysis.students import FoundStudent, find_student
-from potstill.chat import Ask, Completion, Message, render_messages
+from potstill.chat import Ask, Message, render_messages
 from potstill.cluster.spec import BaseSpec
 from potstill.cluster.worker import Worker
 from potstill.deploy.engines import load_model
@@ -163,10 +163,10 @@ def wanted_prompts(found: FoundStudent, base: Path) -> list[list[int]]:
     """The prompts that transformers makes with the argument given, of the held-out problems."""
     tokenizer = AutoTokenizer.from_pretrained(base)
     made = []
-    for answer in found.answers():
+    for problem, _ in found.answers():
         chat = [
             {"role": m.role, "content": m.content}
-            for m in render_messages(answer.problem, found.condition)
+            for m in render_messages(problem, found.condition)
         ]
         made.append(
             tokenizer.apply_chat_template(
@@ -180,7 +180,7 @@ def wanted_prompts(found: FoundStudent, base: Path) -> list[list[int]]:
 def test_a_study_trains_and_answers_with_them(found: FoundStudent, base: Path) -> None:
     """Base and student were given as many tokens as the prompt with the argument has."""
     with_it = [len(prompt) for prompt in wanted_prompts(found, base)]
-    assert [answer.response.tokens_in for answer in found.answers()] == with_it
+    assert [response.tokens_in for _, response in found.answers()] == with_it
     tokenizer = AutoTokenizer.from_pretrained(found.folder)
     rendered = tokenizer.apply_chat_template(CHAT, add_generation_prompt=True, tokenize=False)
     assert rendered.endswith(EMPTY_THOUGHT)
@@ -195,8 +195,8 @@ def test_a_study_trains_and_answers_with_them(found: FoundStudent, base: Path) -
 def test_the_study_is_read_and_asked_with_them(found: FoundStudent) -> None:
     assert open_study(found.directory).base_hash == found.student.base_hash
     with load_student(found.directory, "R1") as student:
-        answer = found.answers()[0]
-        assert student.ask(answer.problem.text) == answer.response.text
+        problem, response = found.answers()[0]
+        assert student.ask(problem.text) == response.text
 
 
 @pytest.mark.parametrize("form", ["peft", "merged", "ollama"])
@@ -246,7 +246,7 @@ def test_a_local_teacher_has_them_too(base: Path, template: dict[str, Any], tmp_
         open_solver(options, ledger) as solver,
     ):
         (done,) = solver.complete([Ask("x", chat, Sampling(max_tokens=4))], "teach")
-    assert isinstance(done, Completion)
+    assert done.asked
     assert done.tokens_in == len(wanted)
     assert ("template" in options.identity()) == bool(template)
     assert ledger_model(options) == f"{hash_base(base, template)[:16]}@float32"

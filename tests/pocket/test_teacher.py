@@ -6,9 +6,11 @@ import re
 
 import pytest
 
+from potstill.chat import Completion
 from potstill.pocket import PocketProblem, render
 from potstill.pocket.teacher import CONDENSER, TEACHER, VERIFIER, PocketTeacher
-from potstill.solvers.server import ChatReply, ChatRequest, UnknownQuestion
+from potstill.records import Finish
+from potstill.solvers.server import ChatRequest, UnknownQuestion
 
 
 def _ask(
@@ -36,8 +38,8 @@ def teacher(many: list[PocketProblem]) -> PocketTeacher:
     return PocketTeacher(many)
 
 
-def _kind(problem: PocketProblem, reply: ChatReply) -> str:
-    if reply.finish == "length":
+def _kind(problem: PocketProblem, reply: Completion) -> str:
+    if reply.finish is Finish.LENGTH:
         assert reply.text == ""
         assert reply.reasoning[-1].isalpha()
         assert "boxed" not in reply.reasoning
@@ -135,17 +137,17 @@ def test_another_seed_or_wording_draws_again(many: list[PocketProblem]) -> None:
 def test_reasoning_is_longer_than_r1(teacher: PocketTeacher, many: list[PocketProblem]) -> None:
     for problem in many[:200]:
         reply = teacher.reply(_teach(problem))
-        if reply.finish == "stop":
+        if reply.finish is Finish.STOP:
             assert len(reply.reasoning.split()) > len(render(problem, "R1").split())
-            assert reply.completion_tokens > 0
-            assert reply.prompt_tokens > 0
+            assert reply.tokens_out > 0
+            assert reply.tokens_in > 0
 
 
 def test_token_limit_cuts(teacher: PocketTeacher, many: list[PocketProblem]) -> None:
     reply = teacher.reply(_ask(TEACHER, many[0].text, limit=20))
-    assert reply.finish == "length"
+    assert reply.finish is Finish.LENGTH
     assert reply.text == ""
-    assert reply.completion_tokens <= 20
+    assert reply.tokens_out <= 20
 
 
 @pytest.mark.parametrize(

@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from potstill.chat import Ask, Completion, Message, Solver, Unanswered
+from potstill.chat import Ask, Completion, Message, Solver
 from potstill.errors import EndpointError, InputError
 from potstill.ledger.ledger import Ledger
 from potstill.records import Finish, Sampling
 from potstill.solvers import api
 from potstill.solvers.api import ApiSolver, Options, PriceOptions, open_solver
 from potstill.solvers.ledger_solver import KeptReplies
-from potstill.solvers.server import ChatReply, ChatRequest, UnknownQuestion, create_app, serve
+from potstill.solvers.server import ChatRequest, UnknownQuestion, create_app, serve
 from potstill.solvers.transport import Transport
 from support.fault_server import FaultServer, http, running
 
@@ -37,13 +37,13 @@ class Teacher:
     def __init__(self) -> None:
         self.asked: list[ChatRequest] = []
 
-    def reply(self, request: ChatRequest) -> ChatReply:
+    def reply(self, request: ChatRequest) -> Completion:
         self.asked.append(request)
         question = request.messages[-1]["content"]
         if question.startswith("unknown"):
             raise UnknownQuestion("no record")
-        finish = "length" if question.startswith("long") else "stop"
-        return ChatReply(f"answer {question}", "because", finish, 100, 1000)
+        finish = Finish.LENGTH if question.startswith("long") else Finish.STOP
+        return Completion(f"answer {question}", "because", finish, 100, 1000)
 
 
 class Refusing(FaultServer):
@@ -78,7 +78,6 @@ def test_a_short_key_for_a_local_server_leaves_replies_whole(
     with serve(create_app(Teacher().reply, ["m"])) as url:
         solver = ApiSolver(settings(url, api_key_env="LOCAL_KEY"), ledger)
         (reply,) = solver.complete([ask("\\boxed{x}")], "teach")
-    assert isinstance(reply, Completion)
     assert reply.text == "answer \\boxed{x}"
 
 
@@ -96,9 +95,9 @@ def test_asks_are_answered_kept_and_never_bought_twice(ledger: Ledger, stream: b
             assert sorted(r.tag for r in results) == sorted(questions), turn
             by_tag = {r.tag: r for r in results}
             assert by_tag["long one"].finish is Finish.LENGTH
-            assert by_tag["unknown"] == Unanswered("unknown", 0, "no record")
+            unknown = by_tag["unknown"]
+            assert (unknown.asked, unknown.text, unknown.error) == (False, "", "no record")
             q3 = by_tag["q3"]
-            assert isinstance(q3, Completion)
             assert (q3.text, q3.reasoning, q3.tokens_in, q3.tokens_out) == (
                 "answer q3",
                 "because",
@@ -173,7 +172,7 @@ def test_how_much_it_thinks_is_sent_and_part_of_the_identity(
     plain = {"provider": "openai-compatible", "model": "m"}
     assert options.identity() == plain | ({"extra_body": sent} if sent else {})
     (kept,) = KeptReplies.of(api, options, ledger).complete([ask("a")], "t")
-    assert isinstance(kept, Completion), "found again when nothing may be bought"
+    assert kept.asked, "found again when nothing may be bought"
     as_body = settings("http://h/v1", extra_body=sent)
     assert options.identity() == as_body.identity(), "said either way it is one"
     keys = {ApiSolver(one, ledger).key_of(ask("a")) for one in (options, as_body)}
@@ -243,9 +242,9 @@ def test_a_stop_buys_no_more_and_waits_for_what_is_in_flight(ledger: Ledger) -> 
         solver = ApiSolver(settings(server.base_url, concurrency=4, price=price), ledger, stop=stop)
         results = list(solver.complete((ask(f"q{n}") for n in range(200)), "t"))
         assert len(results) == 200
-        bought = [r for r in results if isinstance(r, Completion)]
+        bought = [r for r in results if r.asked]
         assert 10 <= len(bought) <= 10 + 4
-        assert {r.why for r in results if isinstance(r, Unanswered)} == {"the budget is spent"}
+        assert {r.error for r in results if not r.asked} == {"the budget is spent"}
         assert len(server.tries) == len(bought)
         list(
             ApiSolver(settings(server.base_url), ledger).complete(
@@ -299,7 +298,6 @@ def test_a_refused_request_is_its_own_error_unless_all_are(ledger: Ledger) -> No
     with running(Refusing(error(400, "too long"))) as server:
         solver = ApiSolver(settings(server.base_url), ledger)
         (result,) = solver.complete([ask("a")], "t")
-        assert isinstance(result, Completion)
         assert result.finish is Finish.ERROR
         assert result.error == "the endpoint refused the request (400): too long"
         assert server.tries["all"] == 1, "a 400 was retried"

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from potstill.chat import Completion
 from potstill.ledger.ledger import Ledger
 from potstill.records import AnswerKind, Condition, Finish, Problem, Response, Sampling, TextGold
 from potstill.solvers.api import ApiSolver, Options, PriceOptions
-from potstill.solvers.server import ChatReply, ChatRequest, UnknownQuestion, create_app, serve
+from potstill.solvers.server import ChatRequest, UnknownQuestion, create_app, serve
 from potstill.solvers.solve import solve
 from potstill.solvers.truncation import CONTINUE_PROMPT, WhenCut
 
@@ -25,7 +26,7 @@ class Storyteller:
     def __init__(self) -> None:
         self.asked: list[ChatRequest] = []
 
-    def reply(self, request: ChatRequest) -> ChatReply:
+    def reply(self, request: ChatRequest) -> Completion:
         self.asked.append(request)
         if "gone" in request.messages[0]["content"] and len(self.asked) > 1:
             raise UnknownQuestion("no record")
@@ -33,8 +34,8 @@ class Storyteller:
         if request.messages[-1]["content"] == CONTINUE_PROMPT:
             start = len(request.messages[-2]["content"].split())
         said = WORDS[start : start + (request.max_tokens or 40)]
-        finish = "stop" if said and said[-1] == WORDS[-1] else "length"
-        return ChatReply("".join(f"{word} " for word in said), "", finish, 5, len(said))
+        finish = Finish.STOP if said and said[-1] == WORDS[-1] else Finish.LENGTH
+        return Completion("".join(f"{word} " for word in said), "", finish, 5, len(said))
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from potstill.chat import Completion
 from potstill.records import Finish
 from potstill.solvers.parse import NO_FINISH, NotAReply, completion_bytes, parse_completion
 from potstill.solvers.stream import Assembly
@@ -21,7 +22,7 @@ def reply(message: object, finish: object = "stop", **more: object) -> bytes:
 
 @given(st.text().filter(lambda t: ">" not in t))
 def test_what_was_kept_is_what_is_read(text: str) -> None:
-    parsed = parse_completion(completion_bytes("m", text, "why", "length", 3, 4))
+    parsed = parse_completion(completion_bytes("m", Completion(text, "why", Finish.LENGTH, 3, 4)))
     assert (parsed.text, parsed.reasoning, parsed.finish) == (text, "why", Finish.LENGTH)
     assert (parsed.tokens_in, parsed.tokens_out, parsed.counted) == (3, 4, True)
 

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from potstill.chat import Ask, Completion, Message, Solver, Unanswered
+from potstill.chat import Ask, Completion, Message, Solver
 from potstill.errors import InputError
-from potstill.ledger.ledger import Ledger
+from potstill.ledger.ledger import Entry, Ledger, key_of_request, request_json
 from potstill.records import Finish, Sampling
+from potstill.solvers.parse import completion_bytes
 from potstill.solvers.replay import Options, Recording, ReplayFile, open_solver
 from potstill.solvers.server import ChatRequest, UnknownQuestion
 
@@ -54,7 +55,7 @@ def test_the_longest_question_in_the_prompt_is_meant(table: Path) -> None:
     assert recording.reply(request("Solve:What is  1 + 1? Thanks")).text == "2"
     assert recording.reply(request("Solve: What is 1 + 1? And then, doubled? Go.")).text == "4"
     cut = recording.reply(request("Q: Name a long thing whose trace was cut."))
-    assert (cut.text, cut.finish, cut.reasoning) == ("", "length", "I begin " * 8 + "I begin")
+    assert (cut.text, cut.finish, cut.reasoning) == ("", Finish.LENGTH, "I begin " * 8 + "I begin")
     for unknown in (request("What is 2 + 2?"), request("What is 1 + 1?", "other"), request("")):
         with pytest.raises(UnknownQuestion):
             recording.reply(unknown)
@@ -62,7 +63,7 @@ def test_the_longest_question_in_the_prompt_is_meant(table: Path) -> None:
 
 def test_a_blank_is_no_cut_unless_it_is_said(table: Path) -> None:
     recording = Recording.read([teacher(table)], "m")
-    assert recording.reply(request(ROWS[2]["q"])).finish == "stop"
+    assert recording.reply(request(ROWS[2]["q"])).finish is Finish.STOP
 
 
 @pytest.mark.parametrize("over_http", [True, False])
@@ -79,9 +80,9 @@ def test_a_replay_is_a_solver(table: Path, tmp_path: Path, over_http: bool) -> N
             with open_solver(options, ledger) as solver:
                 assert isinstance(solver, Solver)
                 results = {r.tag: r for r in solver.complete(asks, "teach")}
-            assert isinstance(results["3"], Unanswered)
+            assert not results["3"].asked
             answers = [results[str(n)] for n in (0, 1, 2, 4)]
-            assert all(isinstance(r, Completion) for r in answers)
+            assert all(r.asked for r in answers)
             assert [r.text for r in answers] == ["2", "4", "", "2"]
             assert [r.finish for r in answers] == [
                 Finish.STOP,
@@ -110,6 +111,38 @@ def test_another_ledger_replays_sample_by_sample(table: Path, tmp_path: Path) ->
     again = Options(model="m", files=[ReplayFile(path=str(tmp_path / "one.sqlite"))], http=False)
     with Ledger.open(tmp_path / "two.sqlite") as ledger, open_solver(again, ledger) as solver:
         assert list(solver.complete(asks, "teach")) == first
+
+
+@pytest.mark.parametrize("over_http", [True, False])
+def test_what_a_filter_said_is_replayed(tmp_path: Path, over_http: bool) -> None:
+    asked = Ask("p", (Message("user", "Build it."),), Sampling())
+    said = request_json("api", "m", asked.messages, asked.sampling, 0, 0)
+    refusal = completion_bytes("m", Completion("", "", Finish.FILTERED, error="No such thing."))
+    key = key_of_request(said)
+    with Ledger.open(tmp_path / "one.sqlite") as ledger:
+        ledger.put(Entry(key, "teach", "api", "m", said, refusal, 0, 0))
+    files = [ReplayFile(path=str(tmp_path / "one.sqlite"))]
+    options = Options(model="m", files=files, http=over_http)
+    with Ledger.open(tmp_path / "two.sqlite") as ledger, open_solver(options, ledger) as solver:
+        (got,) = solver.complete([asked], "teach")
+    assert (got.text, got.finish, got.error) == ("", Finish.FILTERED, "No such thing.")
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        ("stop", Finish.STOP),
+        ("MAX_TOKENS", Finish.LENGTH),
+        ("FinishReason.SAFETY", Finish.FILTERED),
+        ("network_error", Finish.ERROR),
+        ("null", Finish.STOP),
+    ],
+)
+def test_a_column_says_how_replies_ended(tmp_path: Path, word: str, meant: Finish) -> None:
+    path = tmp_path / "recorded.jsonl"
+    path.write_text(json.dumps({"q": "What is 1 + 1?", "a": "2", "how": word}))
+    file = ReplayFile(path=str(path), question="q", text="a", finish="how")
+    assert Recording.read([file], "m").reply(request("What is 1 + 1?")).finish is meant
 
 
 def test_chats_are_recordings(tmp_path: Path) -> None:
@@ -175,7 +208,7 @@ def test_the_real_recordings(tmp_path: Path) -> None:
     replies = [
         recording.reply(request(f"Solve.\n\n{p}\n\nThink.", "deepseek-r1")) for p in problems
     ]
-    assert sum(r.finish == "length" for r in replies) == 37
+    assert sum(r.finish is Finish.LENGTH for r in replies) == 37
 
 
 def test_a_recorded_verdict_is_on_its_own_answer_alone(tmp_path: Path) -> None:

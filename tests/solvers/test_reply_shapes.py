@@ -635,7 +635,7 @@ def asked(server: Shapes, ledger: Ledger, *questions: str, **more: object) -> li
     sampling = Sampling(0.0, 1.0, 7, LIMIT)
     asks = [Ask(q, (Message("user", q),), sampling) for q in questions]
     results = {result.tag: result for result in solver.complete(asks, "teach")}
-    return [got for q in questions if isinstance(got := results[q], Completion)]
+    return [got for q in questions if (got := results[q]).asked]
 
 
 @pytest.mark.parametrize("shape", KEPT)

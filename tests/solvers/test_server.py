@@ -11,16 +11,18 @@ from urllib.parse import urlsplit
 import openai
 import pytest
 
+from potstill.chat import Completion
 from potstill.errors import EndpointError
-from potstill.solvers.server import ChatReply, ChatRequest, UnknownQuestion, create_app, serve
+from potstill.records import Finish
+from potstill.solvers.server import ChatRequest, UnknownQuestion, create_app, serve
 
 
-def answer(request: ChatRequest) -> ChatReply:
+def answer(request: ChatRequest) -> Completion:
     if request.model != "m":
         raise UnknownQuestion(f"no model {request.model}")
     sampling = (request.max_tokens, request.temperature, request.seed)
     said = "|".join(map(str, (request.messages[-1]["content"], *sampling)))
-    return ChatReply(said * 100, "because " * 200, "length", 5, 7)
+    return Completion(said * 100, "because " * 200, Finish.LENGTH, 5, 7)
 
 
 @pytest.fixture(scope="module")

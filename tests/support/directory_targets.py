@@ -13,7 +13,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from potstill.analysis.students import find_student
-from potstill.chat import Message
+from potstill.chat import Completion, Message
 from potstill.deploy.serve.asking import how_sure
 from potstill.grading.rulings import Rulings
 from potstill.ledger.entries import entry_line
@@ -88,7 +88,7 @@ STUDY = load_study(DEMO_STUDY).model_dump(mode="json")
 CELL = Cell("problems", "a" * 20)
 RULING = {"key": "k", "correct": True, "note": "", "problem_id": "p", "at": ""}
 REQUEST = request_json("p", "m", [Message("user", "What is 2?")], Sampling(), 0, 0)
-RAW = completion_bytes("m", "2", "", "stop", 1, 1)
+RAW = completion_bytes("m", Completion("2", "", Finish.STOP, 1, 1))
 ENTRY = Entry(key_of_request(REQUEST), "teach", "p", "m", REQUEST, RAW, 1, 1)
 
 

@@ -7,18 +7,18 @@ from typing import Any
 
 import torch
 
-from potstill.analysis.students import Answer, FoundStudent
+from potstill.analysis.students import FoundStudent
 from potstill.chat import render_messages
+from potstill.records import Problem, Response
 
 
-def prompts(found: FoundStudent, answers: Sequence[Answer]) -> list[list[dict[str, str]]]:
+def prompts(
+    found: FoundStudent, answers: Sequence[tuple[Problem, Response]]
+) -> list[list[dict[str, str]]]:
     """List the chats that the study sent for these problems."""
     return [
-        [
-            {"role": m.role, "content": m.content}
-            for m in render_messages(answer.problem, found.condition)
-        ]
-        for answer in answers
+        [{"role": m.role, "content": m.content} for m in render_messages(problem, found.condition)]
+        for problem, _ in answers
     ]
 
 

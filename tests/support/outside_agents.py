@@ -13,10 +13,11 @@ from typing import Any
 
 import yaml
 
+from potstill.chat import Completion
 from potstill.pocket import generate
 from potstill.pocket.solver import MODELS
 from potstill.pocket.teacher import PocketTeacher
-from potstill.solvers.server import ChatReply, ChatRequest, create_app, serve
+from potstill.solvers.server import ChatRequest, create_app, serve
 from potstill.study.templates import DEMO_STUDY
 
 CONCURRENCY = 16
@@ -32,7 +33,7 @@ class Counting:
         self._agents = PocketTeacher([*known, *generate("heldout", HELDOUT, 0)])
         self.sold: Counter[str] = Counter()
 
-    def reply(self, request: ChatRequest) -> ChatReply:
+    def reply(self, request: ChatRequest) -> Completion:
         self.sold[json.dumps([request.model, request.messages, request.seed])] += 1
         return self._agents.reply(request)
 

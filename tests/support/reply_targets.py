@@ -8,10 +8,10 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
-from potstill.chat import Ask, Completion, Unanswered
+from potstill.chat import Ask, Completion
 from potstill.grading.judge import JudgeQuestion, ask_judge, judge_messages
 from potstill.records import Finish, Opinion, Problem, RubricGold, TextGold
-from potstill.solvers.parse import NotAReply, Parsed, parse_completion
+from potstill.solvers.parse import NotAReply, parse_completion
 from potstill.solvers.requests import BadRequest, ChatRequest, _call
 from potstill.solvers.stream import Assembly
 from support.fuzzing import Target
@@ -63,7 +63,7 @@ def event_stream(chunks: list[object]) -> bytes:
     return b"".join(b"data: " + json_bytes(c) + b"\n\n" for c in chunks) + b"data: [DONE]\n\n"
 
 
-def _parsed(raw: bytes) -> Parsed:
+def _parsed(raw: bytes) -> Completion:
     parsed = parse_completion(raw)
     assert isinstance(parsed.text, str)
     assert isinstance(parsed.reasoning, str)
@@ -99,10 +99,10 @@ class Saying:
     def __init__(self, said: tuple[str, Finish]) -> None:
         self._said = said
 
-    def complete(self, asks: Iterable[Ask], stage: str) -> Iterator[Completion | Unanswered]:
+    def complete(self, asks: Iterable[Ask], stage: str) -> Iterator[Completion]:
         text, finish = self._said
         for ask in asks:
-            yield Completion(ask.tag, ask.sample, ask.attempt, "", text, finish, 1, 1, "k")
+            yield Completion(text, "", finish, 1, 1).answering(ask, "k")
 
 
 SAID = [b"The values agree.\nVerdict: CORRECT", b"No.\n**Verdict: INCORRECT**", b"correct", b""]

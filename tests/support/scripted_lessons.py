@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from potstill.chat import Ask, Completion, Unanswered
+from potstill.chat import Ask, Completion
 from potstill.lessons.ladder import count_words
 from potstill.records import (
     DecidedBy,
@@ -30,7 +30,7 @@ class ScriptedCondenser:
     id: str = "scripted"
     precision: str = "api"
 
-    def complete(self, asks: Iterable[Ask], stage: str) -> Iterator[Completion | Unanswered]:
+    def complete(self, asks: Iterable[Ask], stage: str) -> Iterator[Completion]:
         found = []
         for ask in asks:
             self.asks.append(ask)
@@ -38,15 +38,12 @@ class ScriptedCondenser:
             assert level is not None
             reply = self.reply(level[1], ask.tag, ask.attempt, ask)
             if reply is None:
-                found.append(Unanswered(ask.tag, ask.sample, "no record"))
+                found.append(Completion.unasked(ask, "", "no record"))
                 continue
             text, finish = (reply, Finish.STOP) if isinstance(reply, str) else reply
             key = f"{stage}/{ask.tag}/{level[1]}/{ask.attempt}"
-            found.append(
-                Completion(
-                    ask.tag, ask.sample, ask.attempt, "", text, finish, 10, count_words(text), key
-                )
-            )
+            said = Completion(text, "", finish, 10, count_words(text))
+            found.append(said.answering(ask, key))
         yield from reversed(found)  # results come in any order
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from potstill.chat import Completion
 from potstill.pocket import generate
 from potstill.pocket.teacher import TEACHER, PocketTeacher
-from potstill.solvers.server import ChatReply, ChatRequest
+from potstill.solvers.server import ChatRequest
 from potstill.study.templates import DEMO_STUDY
 
 CONCURRENCY = 4
@@ -24,10 +26,10 @@ class Shop:
         self.teacher = PocketTeacher(known)
         self.sold = 0
 
-    def reply(self, request: ChatRequest) -> ChatReply:
+    def reply(self, request: ChatRequest) -> Completion:
         self.sold += 1
         reply = self.teacher.reply(request)
-        return ChatReply(reply.text, reply.reasoning, reply.finish, 0, 10_000)
+        return replace(reply, tokens_in=0, tokens_out=10_000)
 
 
 def write_study(folder: Path, url: str, **changes: Any) -> Path:

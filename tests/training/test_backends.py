@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from potstill.chat import Ask, Completion, Message
+from potstill.chat import Ask, Message
 from potstill.ledger.ledger import Ledger
 from potstill.models.decoding import Request, decode_all
 from potstill.models.model import prompt_tokens
@@ -126,7 +126,7 @@ def texts(base: Any, adapter: Path | None, ledger: Ledger) -> list[str]:
         Ask(p.text, (Message("user", p.text),), Sampling(max_tokens=40))
         for p in generate("valid", 12, 0)
     ]
-    done = {x.tag: x for x in solver.complete(asks, "answer") if isinstance(x, Completion)}
+    done = {x.tag: x for x in solver.complete(asks, "answer")}
     return [done[ask.tag].text for ask in asks]
 
 
@@ -171,7 +171,7 @@ def test_sampled_answers_do_not_hang_on_the_batch(pockets: dict[str, Any], tmp_p
     for size in (1, 10):
         with Ledger.open(tmp_path / f"{size}.sqlite") as ledger:
             solver = LocalSolver(pockets["mlx"], None, ledger, solver_id="x", batch_size=size)
-            done = {r.tag: r for r in solver.complete(asks, "answer") if isinstance(r, Completion)}
+            done = {r.tag: r for r in solver.complete(asks, "answer")}
             found.append({tag: r.text for tag, r in done.items()})
     assert found[0] == found[1]
     assert len(set(found[0].values())) > 5

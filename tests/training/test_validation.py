@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from potstill.chat import Ask, Completion, Message
+from potstill.chat import Ask, Message
 from potstill.errors import InputError
 from potstill.grading import grade
 from potstill.ledger.ledger import Ledger
@@ -58,7 +58,7 @@ def own_answers(base: Any, ledger_file: Path) -> list[Example]:
     asks = (Ask(p.id, asked(p), Sampling(max_tokens=80)) for p in PROBLEMS[4:])
     with Ledger.open(ledger_file) as ledger:
         said = list(LocalSolver(base, None, ledger, solver_id="base").complete(asks, "answer"))
-    texts = {x.tag: x.text for x in said if isinstance(x, Completion)}
+    texts = {x.tag: x.text for x in said}
     return [Example(p.id, asked(p), texts[p.id]) for p in PROBLEMS[4:]]
 
 
@@ -78,7 +78,7 @@ def count_right(base: Any, adapter: Path, ledger: Ledger) -> int:
     by_id = {p.id: p for p in PROBLEMS}
     right = 0
     for said in solver.complete(asks, "answer"):
-        assert isinstance(said, Completion)
+        assert said.asked
         right += grade(by_id[said.tag], said.text, finish=said.finish).outcome is Outcome.CORRECT
     return right
 

@@ -19,7 +19,7 @@ from potstill.pipeline.context import Unfinished
 from potstill.pipeline.directory import StudyDirectory
 from potstill.pipeline.estimate import Estimate, PlannedCalls, estimate
 from potstill.pipeline.intake import problems_of_study
-from potstill.pipeline.outputs import Answers
+from potstill.pipeline.outputs import AnswerSet
 from potstill.pipeline.rating import rate
 from potstill.pipeline.run import Run, evaluate, open_run, read_stages
 from potstill.planning.plan import model_of, print_calls, splits_of
@@ -137,7 +137,7 @@ def finished_gaps(directory: Path) -> Found:
     return _found(found.study, "held-out problems", heldout, cells)
 
 
-def _without_training(answers: Answers) -> bool:
+def _without_training(answers: AnswerSet) -> bool:
     """Return whether these are held-out answers of the teacher, or of the base asked for no
     level.
     """
@@ -198,7 +198,7 @@ def _lot(problem_id: str, seed: int) -> bytes:
     return hashlib.sha256(f"gap|{seed}|{problem_id}".encode("utf-8", "surrogatepass")).digest()
 
 
-def _asked(run: Run, drawn: Sequence[Problem]) -> tuple[Sequence[Problem], list[Answers]]:
+def _asked(run: Run, drawn: Sequence[Problem]) -> tuple[Sequence[Problem], list[AnswerSet]]:
     """Return the sample with its difficulty, where the study has it, and the answers of both
     solvers.
     """
@@ -206,7 +206,7 @@ def _asked(run: Run, drawn: Sequence[Problem]) -> tuple[Sequence[Problem], list[
     return rated, evaluate(run, (), (), rated, Split.TRAIN)
 
 
-def _kept(run: Run, drawn: Sequence[Problem]) -> tuple[Sequence[Problem], list[Answers]] | None:
+def _kept(run: Run, drawn: Sequence[Problem]) -> tuple[Sequence[Problem], list[AnswerSet]] | None:
     """Return the sample's answers where an earlier run finished all of them without an error."""
     try:
         looking = replace(run.context, read_only=True, progress=quiet)
@@ -217,7 +217,7 @@ def _kept(run: Run, drawn: Sequence[Problem]) -> tuple[Sequence[Problem], list[A
     return None if failed else (asked, cells)
 
 
-def _found(study: Study, of: str, problems: Sequence[Problem], cells: Sequence[Answers]) -> Found:
+def _found(study: Study, of: str, problems: Sequence[Problem], cells: Sequence[AnswerSet]) -> Found:
     conditions = {cell.condition.condition_id: cell.condition for cell in cells}
     rows = answered(cells, scored_groups(study, problems))
     compared = evaluation.evaluate(rows, conditions).comparisons

@@ -34,7 +34,6 @@ from potstill.study.schema import Study
 from potstill.training.student_folder import read_student
 
 __all__ = [
-    "Answer",
     "FoundStudent",
     "another_base",
     "base_path_of",
@@ -43,14 +42,6 @@ __all__ = [
 ]
 
 _WANTED = re.compile(r"(?P<variant>.+?)(?:-s(?P<seed>\d+))?")
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A held-out problem, and what the student said to it in the study."""
-
-    problem: Problem
-    response: Response
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +75,8 @@ class FoundStudent:
             else (f"{self.student.id}:{self.level}")
         )
 
-    def answers(self) -> list[Answer]:
-        """Return what it said to the held-out problems in the study, in the study's order."""
+    def answers(self) -> list[tuple[Problem, Response]]:
+        """Return the held-out problems with what it said in the study, in the study's order."""
         store = Store(self.directory, create=False)
         heldout = {score["condition_id"] for score in self.scores}
         responses: dict[str, Response] = {}
@@ -94,11 +85,11 @@ class FoundStudent:
                 responses.setdefault(response.problem_id, response)
         asked = store.rows_of("problems", "problems", Problem)
         problems = {p.id: p for p in asked if p.id in responses}
-        return [Answer(problems[i], r) for i, r in responses.items() if i in problems]
+        return [(problems[i], r) for i, r in responses.items() if i in problems]
 
-    def outcome(self, answer: Answer) -> Outcome | None:
+    def outcome(self, response: Response) -> Outcome | None:
         """Return what one of its answers was worth; None where it is not graded."""
-        wanted = answer.response.response_id
+        wanted = response.response_id
         for verdict in Store(self.directory, create=False).rows_of("verdicts", "verdicts", Verdict):
             if verdict.response_id == wanted:
                 return verdict.outcome

@@ -21,8 +21,8 @@ from potstill.cluster.storage import ADAPTERS, Storage
 from potstill.cluster.worker_pool import Done, Lost, WorkerPool
 from potstill.errors import PotstillError
 from potstill.ledger.ledger import key_of
-from potstill.records import Finish
-from potstill.solvers.local import PROVIDER, completion_of, local_model
+from potstill.solvers.local import PROVIDER, local_model
+from potstill.solvers.parse import completion_from
 from potstill.store.tables import in_batches
 
 if TYPE_CHECKING:
@@ -103,9 +103,9 @@ class ClusterAnswering:
         """Return what is known of an ask: its reply, or that it has none; None where it was not
         made.
         """
-        reply = self._ledger.get(key)
-        if reply is not None:
-            return completion_of(ask, key, reply.raw)
+        raw = self._ledger.get(key)
+        if raw is not None:
+            return completion_from(ask, key, raw)
         settled = self._settled.get(key)
         return settled and replace(settled, tag=ask.tag)
 
@@ -205,9 +205,7 @@ class ClusterAnswering:
             f"Given up after {shard.losses + 1} workers failed on this question alone: {lost.why}."
         )
         self._note(f"{shard.solver_id}, {ask.tag}: {error}")
-        self._settled[asked.key] = Completion(
-            ask.tag, ask.sample, ask.attempt, "", "", Finish.ERROR, 0, 0, asked.key, error
-        )
+        self._settled[asked.key] = Completion.failed(ask, asked.key, error)
 
 
 class ClusterSolver:

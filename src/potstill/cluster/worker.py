@@ -79,7 +79,7 @@ class Worker:
             self._base, adapter, made, solver_id=shard.solver_id, batch_size=shard.batch_size
         )
         for result in solver.complete((x.ask for x in shard.asked), shard.stage):
-            if isinstance(result, Completion) and result.error:
+            if result.error:
                 yield result
             elif made.entries:
                 yield made.taken()

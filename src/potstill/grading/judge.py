@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from potstill.chat import Ask, Completion, Message, Solver, Unanswered
+from potstill.chat import Ask, Completion, Message, Solver
 from potstill.records import Finish, Opinion, Problem, RubricGold, Sampling
 
 __all__ = [
@@ -149,10 +149,10 @@ def _ask(question: JudgeQuestion, attempt: int) -> Ask:
     return Ask(question.tag, chat, JUDGE_SAMPLING, attempt=attempt)
 
 
-def _judged(result: Completion | Unanswered, calls: int) -> Judged | None:
+def _judged(result: Completion, calls: int) -> Judged | None:
     """Return what a result says, or None where its text is not in the form."""
-    if isinstance(result, Unanswered):
-        return Judged(result.tag, Opinion.NOT_ASKED, result.why, 0)
+    if not result.asked:
+        return Judged(result.tag, Opinion.NOT_ASKED, result.error, 0)
     if result.finish in (Finish.ERROR, Finish.FILTERED):
         why = result.error or f"the judge's call ended {result.finish}"
         return Judged(result.tag, Opinion.UNDECIDED, why, calls)

@@ -22,7 +22,6 @@ __all__ = [
     "Event",
     "Failures",
     "Merge",
-    "Reply",
     "SpendGroup",
     "entry_line",
     "key_of",
@@ -45,16 +44,6 @@ class Turn(Protocol):
 
     @property
     def content(self) -> str: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """A committed reply: the bytes as received and what they cost. ``raw`` matches its sha256."""
-
-    key: str
-    raw: bytes
-    tokens_in: int
-    tokens_out: int
 
 
 @dataclass(frozen=True, slots=True)

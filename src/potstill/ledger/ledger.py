@@ -26,7 +26,6 @@ from potstill.ledger.entries import (
     Event,
     Failures,
     Merge,
-    Reply,
     SpendGroup,
     entry_line,
     key_of,
@@ -55,7 +54,6 @@ __all__ = [
     "Failures",
     "Ledger",
     "Merge",
-    "Reply",
     "SpendGroup",
     "key_of",
     "key_of_request",
@@ -145,18 +143,13 @@ class Ledger:
         """Dollars of every priced reply so far, those being committed included."""
         return self._spent_usd
 
-    def get(self, key: str) -> Reply | None:
-        """Return the committed reply to a key, or None.
+    def get(self, key: str) -> bytes | None:
+        """Return the committed reply to a key, raw, or None.
 
         Raises StoreError where its bytes are damaged.
         """
-        rows = self._rows(
-            "SELECT raw, sha256, tokens_in, tokens_out FROM replies WHERE key = ?", (key,)
-        )
-        if not rows:
-            return None
-        packed, sha256, tokens_in, tokens_out = rows[0]
-        return Reply(key, _unpack(packed, sha256, key, self.path), tokens_in, tokens_out)
+        rows = self._rows("SELECT raw, sha256 FROM replies WHERE key = ?", (key,))
+        return _unpack(rows[0][0], rows[0][1], key, self.path) if rows else None
 
     def has_replies(self, provider: str, model: str) -> bool:
         """Return whether this model of this provider ever answered in this study."""
@@ -277,7 +270,7 @@ class Ledger:
                 added += 1
                 if added % 500 == 0:
                     self._writing.flush()
-            elif here.raw == entry.raw:
+            elif here == entry.raw:
                 already += 1
             else:
                 different += 1

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from potstill.chat import Ask, Completion, Solver, Unanswered
+from potstill.chat import Ask, Completion, Solver
 from potstill.errors import InputError
 from potstill.lessons.ladder import LADDER, LevelSpec, condense_messages, count_words
 from potstill.lessons.quality import Finding, Gate, GateOptions, findings
@@ -189,14 +189,15 @@ def _ask(
         for chain in chains
     )
     waiting: dict[str, Response] = {}
-    unanswered: list[Unanswered] = []
+    unasked: list[Completion] = []
 
     def answered() -> Iterator[tuple[Problem, Response]]:
         for result in step.condenser.complete(asks, step.stage):
-            if isinstance(result, Unanswered):
-                unanswered.append(result)
+            if not result.asked:
+                unasked.append(result)
                 continue
-            response = _response(result, step)
+            said = replace(result, reasoning="", text=result.text.strip())
+            response = said.response(step.condenser.id, f"{step.stage}/{step.spec.level.value}")
             waiting[response.response_id] = response
             yield by_id[response.problem_id].problem, response
 
@@ -206,33 +207,15 @@ def _ask(
         response = waiting.pop(verdict.response_id)
         chain = by_id[response.problem_id]
         yield _lesson(chain, response, verdict, step)
-    for missing in unanswered:
+    for missing in unasked:
         chain = by_id[missing.tag]
-        finding = Finding(Gate.NOT_ASKED, missing.why, excludes=True)
+        finding = Finding(Gate.NOT_ASKED, missing.error, excludes=True)
         yield _empty(chain, step, attempt, finding), (finding,)
     if waiting:
         lost = next(iter(waiting.values()))
         raise RuntimeError(
             f"the grader gave no verdict on {lost.problem_id} at {lost.condition_id}"
         )
-
-
-def _response(completion: Completion, step: _Step) -> Response:
-    """Return a condensed text in the form that the grader takes."""
-    return Response(
-        solver=step.condenser.id,
-        problem_id=completion.tag,
-        condition_id=f"{step.stage}/{step.spec.level.value}",
-        sample=0,
-        attempt=completion.attempt,
-        reasoning="",
-        text=completion.text.strip(),
-        finish=completion.finish,
-        tokens_in=completion.tokens_in,
-        tokens_out=completion.tokens_out,
-        ledger_key=completion.ledger_key,
-        error=completion.error,
-    )
 
 
 def _lesson(

@@ -13,7 +13,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from potstill.chat import Ask, Completion, Message, Solver, Unanswered
+from potstill.chat import Ask, Completion, Message, Solver
 from potstill.records import Outcome, Problem, Sampling, Verdict
 
 __all__ = ["DifficultyOptions", "Rating", "rate_by_failures", "rate_by_model", "rating_messages"]
@@ -113,12 +113,10 @@ def rate_by_failures(problems: Iterable[Problem], verdicts: Iterable[Verdict]) -
     return found
 
 
-def _read(result: Completion | Unanswered) -> Rating | None:
+def _read(result: Completion) -> Rating | None:
     """Return the rating a reply gives; None where it cannot be read."""
-    if isinstance(result, Unanswered):
-        return Rating(result.tag, 0, result.why)
-    if result.error:
-        return Rating(result.tag, 0, result.error, failed=True)
+    if result.error or not result.asked:
+        return Rating(result.tag, 0, result.error, failed=result.asked)
     lines = _LINE.findall(result.text)
     if len(set(lines)) != 1:
         return None

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from potstill.errors import EndpointError
 from potstill.pipeline.context import VERSION, Context, agent_identity
-from potstill.pipeline.outputs import Answers, AskedLevel
+from potstill.pipeline.outputs import AnswerSet, AskedLevel
 from potstill.records import (
     Condition,
     Finish,
@@ -50,11 +50,11 @@ def ask_teacher(
     which: str,
     *,
     samples: int = 1,
-) -> Answers:
+) -> AnswerSet:
     """Return the teacher's answers to a set of problems, under the teacher's own condition."""
     agent = context.study.teacher
     condition = teacher_condition(context.study, problems)
-    blank = Answers("teacher", Role.TEACHER, "", 0, which, condition, (), ())
+    blank = AnswerSet("teacher", Role.TEACHER, "", 0, which, condition, (), ())
     identity = {**agent_identity(agent), "samples": samples}
     cell = _answers_cell(blank, problems, identity)
     name = f"teacher · {which}"
@@ -81,7 +81,7 @@ def ask_student(
     problems: Sequence[Problem],
     label: str,
     asked: AskedLevel | None = None,
-) -> Answers:
+) -> AnswerSet:
     """Return the answers of the base (no student) or a student: one condition for all of them.
 
     ``asked`` for a level, the mixed student and the base answer under a condition of their own.
@@ -97,18 +97,18 @@ def student_answers(
     problems: Sequence[Problem],
     label: str,
     asked: AskedLevel | None = None,
-) -> tuple[Cell, Answers]:
+) -> tuple[Cell, AnswerSet]:
     """Return the cell of what :func:`ask_student` asks, and the answers before there are any."""
     condition = student_condition(context.study, _set_hash(problems), asked)
     if student is None:
         level = f"base-{asked.level}" if asked else ""
-        blank = Answers("base", Role.BASE, level, 0, label, condition, (), ())
+        blank = AnswerSet("base", Role.BASE, level, 0, label, condition, (), ())
         weights = {"base": context.base_hash, "backend": context.study.student.backend}
     else:
         trained = student.student
         variant = f"{trained.variant}-{asked.level}" if asked else trained.variant
         who = (trained.id, Role.STUDENT, variant, trained.seed)
-        blank = Answers(*who, label, condition, (), ())
+        blank = AnswerSet(*who, label, condition, (), ())
         backend = context.study.student.backend
         weights = {
             "base": trained.base_hash,
@@ -118,7 +118,9 @@ def student_answers(
     return _answers_cell(blank, problems, weights), blank
 
 
-def _answers_cell(blank: Answers, problems: Sequence[Problem], identity: Mapping[str, Any]) -> Cell:
+def _answers_cell(
+    blank: AnswerSet, problems: Sequence[Problem], identity: Mapping[str, Any]
+) -> Cell:
     return Cell.of(
         "answers",
         # two students with the same bits are still two
@@ -134,11 +136,11 @@ def _ask(
     context: Context,
     open_solver: Callable[[], Solver],
     cell: Cell,
-    blank: Answers,
+    blank: AnswerSet,
     problems: Sequence[Problem],
     name: str,
     samples: int = 1,
-) -> Answers:
+) -> AnswerSet:
     def make(out: Filling) -> None:
         solver = open_solver()
         stage = "teach" if blank.role is Role.TEACHER else "answer"

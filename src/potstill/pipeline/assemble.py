@@ -57,7 +57,7 @@ if TYPE_CHECKING:
 
     from potstill.ledger.ledger import Ledger
     from potstill.pipeline.context import Context
-    from potstill.pipeline.outputs import Answers, Made, StudentCell
+    from potstill.pipeline.outputs import AnswerSet, Made, StudentCell
     from potstill.pipeline.services import ClusterWorkers
     from potstill.study.schema import PublishedFigure, Study
 
@@ -158,7 +158,7 @@ def scored_groups(study: Study, problems: Sequence[Problem]) -> Sequence[Problem
     ]
 
 
-def answered(cells: Iterable[Answers], problems: Sequence[Problem]) -> list[Answered]:
+def answered(cells: Iterable[AnswerSet], problems: Sequence[Problem]) -> list[Answered]:
     """Return every answer of the cells with its verdict, under the groups of these problems."""
     groups: dict[tuple[tuple[str, str], ...], Mapping[str, str]] = {}
     texts: dict[str, str] = {}
@@ -200,7 +200,7 @@ def _corpus(result: Made) -> Corpus:
     )
 
 
-def _samples(taught: Answers) -> tuple[AtK, ...]:
+def _samples(taught: AnswerSet) -> tuple[AtK, ...]:
     """Return pass@k and majority@k of the teacher's replies, where each problem got several."""
     if all(response.sample == 0 for response in taught.responses):
         return ()
@@ -456,7 +456,7 @@ def _notes(result: Made) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _called(cell: Answers, study: Study) -> str:
+def _called(cell: AnswerSet, study: Study) -> str:
     """Return what a reader calls who answered: a student's name in the store is a hash."""
     if cell.role is not Role.STUDENT:
         return cell.name

@@ -11,7 +11,7 @@ from potstill.records import Level, Problem, Split
 from potstill.report.cases import Case, CaseLesson, Said, solver_order
 
 if TYPE_CHECKING:
-    from potstill.pipeline.outputs import Answers, Made
+    from potstill.pipeline.outputs import AnswerSet, Made
 
 __all__ = ["make_cases"]
 
@@ -60,7 +60,7 @@ def _chosen(made: Made, most: int) -> dict[str, None]:
     return dict.fromkeys(islice(by_side, most))
 
 
-def _said(cell: Answers, chosen: Container[str]) -> Iterator[tuple[str, Said]]:
+def _said(cell: AnswerSet, chosen: Container[str]) -> Iterator[tuple[str, Said]]:
     who = cell.level or cell.role.value
     for r, verdict in cell.judged():
         if r.problem_id in chosen:

@@ -24,7 +24,7 @@ from potstill.study.schema import Agent, Study
 if TYPE_CHECKING:
     from potstill.cluster.storage import Storage
     from potstill.ledger.ledger import Ledger
-    from potstill.pipeline.outputs import Answers
+    from potstill.pipeline.outputs import AnswerSet
     from potstill.training.recipe import Recipe
 
 __all__ = ["VERSION", "Context", "Unfinished", "agent_identity", "base_path_of", "fingerprint"]
@@ -50,7 +50,7 @@ class Unfinished(PotstillError):
     ``answers`` are those that are there where some are missing.
     """
 
-    def __init__(self, message: object = "", answers: Sequence[Answers] = ()) -> None:
+    def __init__(self, message: object = "", answers: Sequence[AnswerSet] = ()) -> None:
         super().__init__(message)
         self.answers = answers
 

@@ -17,7 +17,7 @@ from potstill.ledger.ledger import Ledger
 from potstill.lessons.listing import GateRow, gate_rows
 from potstill.pipeline.context import Unfinished, base_path_of
 from potstill.pipeline.lock import changed_base
-from potstill.pipeline.outputs import Answers, Made, StudentCell
+from potstill.pipeline.outputs import AnswerSet, Made, StudentCell
 from potstill.pipeline.run import Run, evaluate, go_through, open_run, run_study
 from potstill.progress import Bar, Progress, quiet
 from potstill.records import Excluded, Lesson, Problem, Response, Split, Verdict
@@ -141,7 +141,7 @@ class StudyDirectory:
         return self.made.pairs if "split" in self.finished else None
 
     @property
-    def taught(self) -> Answers | None:
+    def taught(self) -> AnswerSet | None:
         """The teacher's replies to the problems to be taught, with verdicts once they are."""
         return self.made.taught if "teach" in self.finished else None
 
@@ -161,7 +161,7 @@ class StudyDirectory:
         return self.made.students if "train" in self.finished else None
 
     @property
-    def answers(self) -> Sequence[Answers] | None:
+    def answers(self) -> Sequence[AnswerSet] | None:
         """What teacher, base and students answered, with verdicts, one entry per solver and set."""
         return self.made.answers if "answer" in self.finished else None
 
@@ -260,7 +260,7 @@ def run(
     return StudyDirectory.open(where)
 
 
-def _answered(run: Run, made: Made) -> list[Answers]:
+def _answered(run: Run, made: Made) -> list[AnswerSet]:
     """Return the held-out answers of base and teacher that are there, before students are
     trained.
     """

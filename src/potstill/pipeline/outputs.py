@@ -27,7 +27,7 @@ from potstill.study.schema import Study
 if TYPE_CHECKING:
     from potstill.training.records import HistoryPoint
 
-__all__ = ["MIX", "UNASKED", "Answers", "AskedLevel", "Made", "StudentCell", "Who"]
+__all__ = ["MIX", "UNASKED", "AnswerSet", "AskedLevel", "Made", "StudentCell", "Who"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class AskedLevel:
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
+class AnswerSet:
     """What one solver said under one condition, and the verdicts on it."""
 
     name: str
@@ -64,7 +64,7 @@ class Answers:
         return f"{self.level or self.role.value}{seed} · {self.set}"
 
 
-UNASKED = Answers("", Role.TEACHER, "", 0, "", Condition("", "", "", Sampling(), ""), (), ())
+UNASKED = AnswerSet("", Role.TEACHER, "", 0, "", Condition("", "", "", Sampling(), ""), (), ())
 MIX = "mix"
 # A student, or None for the base, and the level it is asked for by name.
 Who: TypeAlias = "tuple[StudentCell | None, AskedLevel | None]"
@@ -88,11 +88,11 @@ class Made:
     excluded: Sequence[Excluded] = ()
     splits: Mapping[str, Split] = field(default_factory=dict)
     pairs: Sequence[Pair] = ()
-    taught: Answers = UNASKED
+    taught: AnswerSet = UNASKED
     lessons: Sequence[Lesson] = ()
     chosen: Mapping[str, Sequence[Lesson]] = field(default_factory=dict)
     students: Sequence[StudentCell] = ()
-    answers: Sequence[Answers] = ()
+    answers: Sequence[AnswerSet] = ()
 
     def in_split(self, *splits: Split) -> Sequence[Problem]:
         """Return the problems that stand on one split, or on any of several."""

@@ -20,17 +20,16 @@ from potstill.pipeline.asking import ask_student, ask_teacher
 from potstill.pipeline.assemble import kept_report, write_report
 from potstill.pipeline.context import Context, Unfinished
 from potstill.pipeline.lock import changed_base, is_up_to_date, write_lock
-from potstill.pipeline.outputs import MIX, Answers, AskedLevel, Made, StudentCell, Who
+from potstill.pipeline.outputs import MIX, AnswerSet, AskedLevel, Made, StudentCell, Who
 from potstill.pipeline.preflight import check_before_asking, check_study
 from potstill.pipeline.rating import rate, worth_teaching
 from potstill.pipeline.services import Agents, ClusterWorkers, Graders, LocalModels
 from potstill.pipeline.stages import (
-    UNSOLVED,
     bring_in,
     grade_answers,
     make_lessons,
-    solved,
     split_up,
+    verified,
 )
 from potstill.pipeline.students import answer_ahead, levels_to_ask, train_students
 from potstill.progress import Progress, quiet
@@ -219,7 +218,7 @@ def evaluate(
     levels: Sequence[AskedLevel],
     asked: Sequence[Problem],
     split: Split = Split.HELDOUT,
-) -> list[Answers]:
+) -> list[AnswerSet]:
     """Return teacher, base and every student on every set of one split, with verdicts.
 
     The base answers once for each of ``levels``, and the mixed student beside it at its own.
@@ -228,7 +227,7 @@ def evaluate(
     study = context.study
     single = [x for x in students if x.student.variant != MIX]
     mixed = [x for x in students if x.student.variant == MIX]
-    found: list[Answers] = []
+    found: list[AnswerSet] = []
     missing = 0
     who: list[Who] = [(x, None) for x in (None, *single)]
     who += [
@@ -245,18 +244,18 @@ def evaluate(
         if not problems:
             continue
         label = name if split is Split.HELDOUT else f"{name} ({split.value})"
-        makers: list[Callable[[], Answers]] = [
+        makers: list[Callable[[], AnswerSet]] = [
             partial(ask_teacher, context, agents, problems, label)
         ]
         makers += [
             partial(ask_student, context, run.models, x, problems, label, level) for x, level in who
         ]
-        solutions = UNSOLVED  # the teacher comes first
+        solutions = None  # the teacher comes first
         for make in makers:
             try:
                 made = grade_answers(context, agents, run.graders, make(), problems, solutions)
                 if made.role is Role.TEACHER:
-                    solutions = solved(made)
+                    solutions = verified(made)
                 found.append(replace(made, set=name, split=split))
             except Unfinished:
                 missing += 1

@@ -20,7 +20,7 @@ from potstill.lessons.recorded import RecordedTally, Unmatched, read_recorded
 from potstill.lessons.select import select
 from potstill.pipeline.context import VERSION, Context, agent_identity, fingerprint
 from potstill.pipeline.intake import read_study_problems
-from potstill.pipeline.outputs import Answers
+from potstill.pipeline.outputs import AnswerSet
 from potstill.problems.overlap.find import find_pairs
 from potstill.problems.overlap.pairs import Pair
 from potstill.problems.split import split
@@ -46,14 +46,12 @@ if TYPE_CHECKING:
     from potstill.pipeline.services import Agents, ClusterWorkers, Graders, LocalModels
 
 __all__ = [
-    "UNSOLVED",
-    "Solved",
     "bring_in",
     "grade_answers",
     "make_lessons",
     "problems_cell",
-    "solved",
     "split_up",
+    "verified",
 ]
 
 # so many go down the ladder together: enough to keep any endpoint busy, and few to hold in memory
@@ -66,17 +64,6 @@ class Side:
 
     problem_id: str
     split: Split
-
-
-@dataclass(frozen=True, slots=True)
-class Solved:
-    """Right solutions of some problems, in the problems' order, and the hash of all of them."""
-
-    responses: Sequence[Response]
-    hash: str
-
-
-UNSOLVED = Solved((), "")
 
 
 def bring_in(context: Context) -> tuple[Sequence[Problem], Sequence[Excluded]]:
@@ -136,23 +123,17 @@ def split_up(
     return splits, pairs
 
 
-def solved(answers: Answers) -> Solved:
-    """Return the right ones of a teacher's answers: what tells why a student's are wrong."""
-    right = _verified(answers)
-    return Solved(right, content_hash(right))
-
-
 def grade_answers(
     context: Context,
     agents: Agents,
     graders: Graders,
-    answers: Answers,
+    answers: AnswerSet,
     problems: Sequence[Problem],
-    solutions: Solved = UNSOLVED,
-) -> Answers:
+    solutions: Sequence[Response] | None = None,
+) -> AnswerSet:
     """Return the same answers with a verdict on each: the symbolic check, and the verifier model.
 
-    ``solutions`` tell no right answer from a wrong one, only the cause of a wrong one.
+    ``solutions`` are :func:`verified`; they tell only the cause of an answer that is wrong.
     """
     study = context.study
     agent = study.verifier if study.verify != "symbolic" else None
@@ -168,7 +149,7 @@ def grade_answers(
         cut=cut,
         verifier=agent_identity(agent) if agent else "",
         rulings=rulings.digest,
-        solutions=solutions.hash,
+        solutions="" if solutions is None else content_hash(solutions),
         version=VERSION["verdicts"],
         **({"kinds": study.kinds} if study.kinds else {}),
     )
@@ -187,7 +168,7 @@ def grade_answers(
             cut=cut,
         )
         counted = context.counted(name, len(answers.responses), "verdicts", verdicts)
-        right = _solution_of_each(again, problems, solutions.responses)
+        right = _solution_of_each(again, problems, solutions or ())
         for verdict, (problem, response, solution) in zip(counted, right, strict=True):
             out.add("verdicts", with_cause(problem, _trace(response), verdict, solution))
 
@@ -227,14 +208,14 @@ def make_lessons(
     agents: Agents,
     graders: Graders,
     models: LocalModels,
-    taught: Answers,
+    taught: AnswerSet,
     problems: Sequence[Problem],
 ) -> tuple[Sequence[Lesson], Mapping[str, Sequence[Lesson]]]:
     """Return every lesson with its flags, by problem and level, and those chosen to train on by
     level.
     """
     study = context.study
-    parents = _verified(taught)
+    parents = verified(taught)
     source: Any = fingerprint(study.recorded.model_dump(mode="json")) if study.recorded else ""
     if study.condenser:
         source = {"who": agent_identity(study.condenser), "of": content_hash(parents)}
@@ -269,7 +250,7 @@ def make_lessons(
     return lessons, select(lessons, study.levels, study.require).by_level
 
 
-def _verified(taught: Answers) -> Sequence[Response]:
+def verified(taught: AnswerSet) -> Sequence[Response]:
     """Return one right answer per problem: the first that nobody disputes, else the first."""
     places = []
     rows = enumerate(taught.judged())

@@ -12,7 +12,7 @@ from potstill.records import Reading, Response, Role, Split, Verdict
 from potstill.report.data import Unread, UnreadExample
 
 if TYPE_CHECKING:
-    from potstill.pipeline.outputs import Answers
+    from potstill.pipeline.outputs import AnswerSet
 
 __all__ = ["end_of", "unread_solvers"]
 
@@ -21,7 +21,7 @@ _END = 300
 _Who = tuple[str, Split, str, Role]
 
 
-def unread_solvers(cells: Iterable[Answers]) -> tuple[Unread, ...]:
+def unread_solvers(cells: Iterable[AnswerSet]) -> tuple[Unread, ...]:
     """Return the solvers with more than 2 % of unread answers to a set, each with three of them.
 
     The seeds of a level count together. The three are those with the least response id, which is a

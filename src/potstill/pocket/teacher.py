@@ -15,10 +15,12 @@ from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from types import MappingProxyType
 
+from potstill.chat import Completion
 from potstill.pocket.problems import PocketProblem, normalise_text
 from potstill.pocket.render import LEVELS, Slip, final_answer, render
 from potstill.pocket.steps import show, values
-from potstill.solvers.server import ChatReply, ChatRequest, UnknownQuestion
+from potstill.records import Finish
+from potstill.solvers.server import ChatRequest, UnknownQuestion
 
 __all__ = ["CONDENSER", "FAULTS", "TEACHER", "VERIFIER", "PocketTeacher", "draw_slip"]
 
@@ -100,7 +102,7 @@ class PocketTeacher:
         self._by_text = {normalise_text(problem.text): problem for problem in problems}
         self._longest_first = sorted(self._by_text, key=lambda text: (-len(text), text))
 
-    def reply(self, request: ChatRequest) -> ChatReply:
+    def reply(self, request: ChatRequest) -> Completion:
         """Return the role's reply, cut at `max_tokens` as an endpoint cuts it.
 
         Raises UnknownQuestion for another model name or a problem that is not in the set.
@@ -113,8 +115,7 @@ class PocketTeacher:
         if not users:
             raise UnknownQuestion("the request holds no user message; add one with the problem")
         rng = self._draw(request)
-        text, reasoning, finish = roles[request.model](users[-1], rng)
-        return self._cut(request, text, reasoning, finish)
+        return self._cut(request, roles[request.model](users[-1], rng))
 
     def _draw(self, request: ChatRequest) -> random.Random:
         asked = [self._seed, request.model, list(map(dict, request.messages)), request.seed]
@@ -122,7 +123,8 @@ class PocketTeacher:
         digest = hashlib.sha256(canonical.encode()).digest()
         return random.Random(int.from_bytes(digest[:8], "big"))
 
-    def _cut(self, request: ChatRequest, text: str, reasoning: str, finish: str) -> ChatReply:
+    def _cut(self, request: ChatRequest, said: Completion) -> Completion:
+        text, reasoning, finish = said.text, said.reasoning, said.finish
         prompt_tokens = _tokens(*(m.get("content", "") for m in request.messages))
         limit = request.max_tokens
         if limit is not None and _tokens(reasoning, text) > limit:
@@ -131,8 +133,8 @@ class PocketTeacher:
             text = " ".join(text.split()[: max(0, allowed - len(thought))])
             if len(thought) > allowed:
                 reasoning = " ".join(thought[:allowed])
-            finish = "length"
-        return ChatReply(text, reasoning, finish, prompt_tokens, _tokens(reasoning, text))
+            finish = Finish.LENGTH
+        return Completion(text, reasoning, finish, prompt_tokens, _tokens(reasoning, text))
 
     def _problem(self, text: str) -> PocketProblem:
         problem = self._by_text.get(normalise_text(text))
@@ -148,30 +150,32 @@ class PocketTeacher:
                 return self._by_text[text]
         raise UnknownQuestion(f"no problem of the teacher's set is in the message {message[:80]!r}")
 
-    def _teach(self, message: str, rng: random.Random) -> tuple[str, str, str]:
+    def _teach(self, message: str, rng: random.Random) -> Completion:
         problem = self._find(message)
         fault = _fault(TEACHER, rng)
         if fault == "truncated":
             reasoning = render(problem, "R0")
-            return "", _cut_in_word(reasoning, rng), "length"
+            return Completion("", _cut_in_word(reasoning, rng), Finish.LENGTH)
         slip = draw_slip(problem, rng) if fault == "slip" else None
         reasoning = render(problem, "R0", slip)
         if fault == "blank":
-            return "", reasoning, "stop"
-        return f"The answer is \\boxed{{{final_answer(problem, slip)}}}.", reasoning, "stop"
+            return Completion("", reasoning, Finish.STOP)
+        text = f"The answer is \\boxed{{{final_answer(problem, slip)}}}."
+        return Completion(text, reasoning, Finish.STOP)
 
-    def _verify(self, message: str, rng: random.Random) -> tuple[str, str, str]:
+    def _verify(self, message: str, rng: random.Random) -> Completion:
         self._problem(_tag(message, "problem"))
         key, answer = _tag(message, "key"), _tag(message, "answer")
         fault = _fault(VERIFIER, rng)
         if fault == "unparseable":
-            return "I believe this is probably fine.", "", "stop"
+            return Completion("I believe this is probably fine.", "", Finish.STOP)
         right = _agree(answer, key) != (fault == "wrong")
         reason = "agrees" if right else "does not agree"
         verdict = "CORRECT" if right else "INCORRECT"
-        return f"The answer {reason} with the key.\nVerdict: {verdict}", "", "stop"
+        text = f"The answer {reason} with the key.\nVerdict: {verdict}"
+        return Completion(text, "", Finish.STOP)
 
-    def _condense(self, message: str, rng: random.Random) -> tuple[str, str, str]:
+    def _condense(self, message: str, rng: random.Random) -> Completion:
         problem = self._problem(_tag(message, "problem"))
         reasoning = _tag(message, "reasoning")
         level = re.findall(r"^Level: (R[1-6])\s*$", message, re.MULTILINE)
@@ -186,7 +190,7 @@ class PocketTeacher:
         elif fault == "too_long":
             while len(text.split()) <= len(reasoning.split()):
                 text = f"Let me check that again: the problem says: {problem.text} {text}"
-        return text, "", "stop"
+        return Completion(text, "", Finish.STOP)
 
 
 def _boxed(answer: str) -> str:

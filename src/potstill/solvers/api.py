@@ -13,21 +13,19 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
 
-from potstill.chat import Ask, Completion, Unanswered, never
+from potstill.chat import Ask, Completion, never
 from potstill.errors import EndpointError, InputError, PotstillError
 from potstill.ledger.ledger import Event, Ledger, key_of_request, request_json
 from potstill.ledger.prices import Price, Rate, price_of
-from potstill.records import Finish
-from potstill.solvers.client import ApiCall, ApiClient, Bought, Terms
+from potstill.solvers.client import ApiCall, ApiClient, Terms
 from potstill.solvers.listing import Listing, fetch_models
-from potstill.solvers.parse import NotAReply, Parsed, parse_completion, wire_seed
+from potstill.solvers.parse import completion_from, wire_seed
 
 __all__ = [
     "ApiSolver",
     "Options",
     "PriceOptions",
     "RateOptions",
-    "completion_from",
     "key_there",
     "models_there",
     "open_solver",
@@ -210,7 +208,7 @@ class ApiSolver:
     """A :class:`~potstill.chat.Solver` that asks an endpoint and keeps every reply.
 
     ``stop`` is asked before each purchase: a reason ends buying (a budget that is spent) and what
-    was not bought comes back as Unanswered with it; what is in flight is still waited for.
+    was not bought comes back as not asked, with it; what is in flight is still waited for.
     """
 
     precision = "api"
@@ -241,7 +239,7 @@ class ApiSolver:
         """Return the ledger key of an ask, whether or not it was bought."""
         return key_of_request(self._request(ask))
 
-    def complete(self, asks: Iterable[Ask], stage: str) -> Iterator[Completion | Unanswered]:
+    def complete(self, asks: Iterable[Ask], stage: str) -> Iterator[Completion]:
         """Yield one result per ask, in any order: from the ledger for nothing, else bought, then
         kept.
 
@@ -266,9 +264,9 @@ class ApiSolver:
                     key = key_of_request(request)
                     if key in waiting:
                         waiting[key].append(ask)
-                    elif (reply := self._ledger.get(key)) is not None:
+                    elif (raw := self._ledger.get(key)) is not None:
                         hits += 1
-                        yield completion_from(ask, key, reply.raw)
+                        yield completion_from(ask, key, raw)
                     else:
                         waiting[key] = [ask]
                         calls.append(ApiCall(key, request, self._body(ask), ask))
@@ -276,9 +274,9 @@ class ApiSolver:
                             break
                 client.send(calls)
                 ready = client.take(block=bool(waiting) and not (more and calls))
-                for bought in ready:
-                    for ask in waiting.pop(bought.key):
-                        yield _result(ask, bought)
+                for done in ready:
+                    for ask in waiting.pop(done.ledger_key):
+                        yield done.answering(ask, done.ledger_key)
             client.settle()
         finally:
             client.close()
@@ -361,32 +359,3 @@ def _api_key(options: Options) -> str:
             " copy it again."
         )
     return key
-
-
-def completion_from(ask: Ask, key: str, raw: bytes) -> Completion:
-    """Return what a committed raw reply says to an ask."""
-    try:
-        return _completion(ask, key, parse_completion(raw))
-    except NotAReply as exc:
-        return _error(ask, key, f"the committed reply cannot be read ({exc})")
-
-
-def _completion(ask: Ask, key: str, parsed: Parsed) -> Completion:
-    finish = parsed.finish_within(ask.sampling.max_tokens)
-    return Completion(
-        *(ask.tag, ask.sample, ask.attempt, parsed.reasoning, parsed.text, finish),
-        *(parsed.tokens_in, parsed.tokens_out, key),
-        error=parsed.refusal if finish is Finish.FILTERED else "",
-    )
-
-
-def _result(ask: Ask, bought: Bought) -> Completion | Unanswered:
-    if bought.unanswered:
-        return Unanswered(ask.tag, ask.sample, bought.unanswered)
-    if bought.parsed is None:
-        return _error(ask, bought.key, bought.error)
-    return _completion(ask, bought.key, bought.parsed)
-
-
-def _error(ask: Ask, key: str, why: str) -> Completion:
-    return Completion(ask.tag, ask.sample, ask.attempt, "", "", Finish.ERROR, 0, 0, key, why)

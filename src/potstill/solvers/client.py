@@ -14,12 +14,13 @@ from functools import partial
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 from tenacity.wait import wait_random_exponential
 
-from potstill.chat import Ask, never
+from potstill.chat import Ask, Completion, never
 from potstill.errors import EndpointError, PotstillError
 from potstill.ledger.ledger import NO_RECORD, Entry, Event, Ledger, now_utc
 from potstill.ledger.prices import Cost, Price, cost_usd
+from potstill.records import Finish
 from potstill.solvers.pacing import Limiter, Rate
-from potstill.solvers.parse import NotAReply, Parsed, parse_completion, refusal_bytes
+from potstill.solvers.parse import NotAReply, completion_bytes, parse_completion
 from potstill.solvers.transport import (
     Failure,
     Fetched,
@@ -30,7 +31,7 @@ from potstill.solvers.transport import (
     Transport,
 )
 
-__all__ = ["ApiCall", "ApiClient", "Bought", "Terms"]
+__all__ = ["ApiCall", "ApiClient", "Terms"]
 
 _UNPROVEN_LOSSES = 5  # asks lost before the first reply ever: the endpoint, not the ask, is wrong
 _UNREACHABLE_TRIES = 3
@@ -67,23 +68,13 @@ class ApiCall:
     ask: Ask
 
 
-@dataclass(frozen=True, slots=True)
-class Bought:
-    """What came of a call: a committed reply, an error, or why it was not asked."""
-
-    key: str
-    parsed: Parsed | None = None
-    error: str = ""
-    unanswered: str = ""
-
-
 class ApiClient:
     """Buys calls concurrently. The thread starts with the first call; always close it."""
 
     def __init__(self, terms: Terms, ledger: Ledger) -> None:
         self._terms = terms
         self._ledger = ledger
-        self._out: queue.SimpleQueue[Bought | BaseException] = queue.SimpleQueue()
+        self._out: queue.SimpleQueue[Completion | BaseException] = queue.SimpleQueue()
         self._inbox: queue.SimpleQueue[list[ApiCall] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -108,9 +99,9 @@ class ApiClient:
         if self._loop is not None and self._session is not None:
             self._loop.call_soon_threadsafe(self._session.start, calls)
 
-    def take(self, block: bool) -> list[Bought]:
+    def take(self, block: bool) -> list[Completion]:
         """Return what has come of calls since; waits for the first where ``block``. May raise."""
-        ready: list[Bought] = []
+        ready: list[Completion] = []
         while True:
             try:
                 item = self._out.get(block=block and not ready)
@@ -161,7 +152,7 @@ class _Session:
     """The part of a client that lives in its event loop."""
 
     def __init__(
-        self, terms: Terms, ledger: Ledger, hand_over: Callable[[Bought | BaseException], None]
+        self, terms: Terms, ledger: Ledger, hand_over: Callable[[Completion | BaseException], None]
     ) -> None:
         self.limiter = Limiter(terms.concurrency)
         self.end = asyncio.Event()
@@ -216,7 +207,7 @@ class _Session:
         except BaseException as exc:
             self._hand_over(exc)
 
-    async def _bought(self, call: ApiCall) -> Bought:
+    async def _bought(self, call: ApiCall) -> Completion:
         tries = 1
         try:
             try:
@@ -227,9 +218,9 @@ class _Session:
             self._won()
             why = str(exc) or "the replay has no record of it"
             self._note(call, NO_RECORD, why)
-            return Bought(call.key, unanswered=why)
+            return Completion.unasked(call.ask, call.key, why)
         except _Stopped as exc:
-            return Bought(call.key, unanswered=str(exc))
+            return Completion.unasked(call.ask, call.key, str(exc))
         except Filtered as exc:
             return await self._filtered(call, str(exc))
         except Forbidden as exc:
@@ -237,7 +228,7 @@ class _Session:
         except Refused as exc:
             self._note(call, "refused", str(exc))
             self._lost(str(exc), whole_endpoint=False)
-            return Bought(call.key, error=str(exc))
+            return Completion.failed(call.ask, call.key, str(exc))
         except Failure as exc:
             self._note(call, exc.kind, exc.detail)
             if exc.kind == "unreachable" and not self._transport.connected:
@@ -247,7 +238,7 @@ class _Session:
                 ) from exc
             why = f"no reply after {self._terms.retries + 1} tries ({exc.detail})"
             self._lost(why, whole_endpoint=True)
-            return Bought(call.key, error=why)
+            return Completion.failed(call.ask, call.key, why)
         self._won()
         for note in parsed.notes:
             self._note(call, f"kept with {note}", "")
@@ -257,18 +248,19 @@ class _Session:
                 f"{self._who} does not say how many tokens its replies took, so no budget can be "
                 "kept to; ask an endpoint that reports usage, or take budget_usd out."
             )
-        return Bought(call.key, parsed)
+        return parsed.answering(call.ask, call.key)
 
-    async def _filtered(self, call: ApiCall, why: str) -> Bought:
+    async def _filtered(self, call: ApiCall, why: str) -> Completion:
         """Keep that a filter turned the prompt away: an outcome, which is not asked for again."""
         self._won()
         self._note(call, "filtered", why)
-        raw = refusal_bytes(self._terms.model, why)
+        refusal = Completion("", "", Finish.FILTERED, error=why)
+        raw = completion_bytes(self._terms.model, refusal, reply_id="refused")
         parsed = parse_completion(raw)
         await self._ledger.commit(self._entry(call, Fetched(raw, 0.0, 0.0, False), parsed, 0))
-        return Bought(call.key, parsed)
+        return parsed.answering(call.ask, call.key)
 
-    async def _forbidden(self, call: ApiCall, why: str) -> Bought:
+    async def _forbidden(self, call: ApiCall, why: str) -> Completion:
         """Take a 403 for this prompt's own, unless nothing was ever answered.
 
         A prompt is turned away at once while answers take their time, so it waits for the others.
@@ -288,24 +280,24 @@ class _Session:
             if self._forbidden_calls >= _UNPROVEN_LOSSES:
                 raise self.suspect
         self._lost(why, whole_endpoint=True)
-        return Bought(call.key, error=why)
+        return Completion.failed(call.ask, call.key, why)
 
-    async def _again(self, call: ApiCall, first: Failure) -> tuple[Fetched, Parsed, int]:
+    async def _again(self, call: ApiCall, first: Failure) -> tuple[Fetched, Completion, int]:
         # tenacity costs a tenth of a millisecond a call, so only what failed once goes through it.
         failed: list[Failure] = [first]
 
-        async def one() -> tuple[Fetched, Parsed]:
+        async def one() -> tuple[Fetched, Completion]:
             if failed:
                 raise failed.pop()
             return await self._attempt(call)
 
         retrying = self._retrying.copy(before_sleep=partial(self._note_retry, call))
         fetched: Fetched
-        parsed: Parsed
+        parsed: Completion
         fetched, parsed = await retrying(one)
         return fetched, parsed, int(retrying.statistics["attempt_number"])
 
-    async def _attempt(self, call: ApiCall) -> tuple[Fetched, Parsed]:
+    async def _attempt(self, call: ApiCall) -> tuple[Fetched, Completion]:
         if reason := self._terms.stop():
             raise _Stopped(reason)
         guess = self._guess_tokens(call)
@@ -330,7 +322,7 @@ class _Session:
         self._pace(fetched, parsed, guess)
         return fetched, parsed
 
-    def _pace(self, fetched: Fetched, parsed: Parsed, guess: float) -> None:
+    def _pace(self, fetched: Fetched, parsed: Completion, guess: float) -> None:
         used = parsed.tokens_in + parsed.tokens_out
         self._tokens.settle(used - guess)
         self._usual_tokens = (
@@ -344,7 +336,7 @@ class _Session:
     def _guess_tokens(self, call: ApiCall) -> float:
         return self._usual_tokens or len(call.body) / 4 + min(call.ask.sampling.max_tokens, 2048)
 
-    def _entry(self, call: ApiCall, fetched: Fetched, parsed: Parsed, retries: int) -> Entry:
+    def _entry(self, call: ApiCall, fetched: Fetched, parsed: Completion, retries: int) -> Entry:
         terms = self._terms
         cost = Cost(0.0, False)
         if terms.price is not None:

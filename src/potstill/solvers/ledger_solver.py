@@ -6,11 +6,10 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from potstill.chat import Ask, Completion, Unanswered
+from potstill.chat import Ask, Completion
 from potstill.errors import InputError, StoreError
 from potstill.ledger.ledger import NO_RECORD, Ledger, key_of_request, request_json
-from potstill.records import Finish
-from potstill.solvers.api import completion_from
+from potstill.solvers.parse import completion_from
 
 __all__ = ["KeptReplies"]
 
@@ -54,7 +53,7 @@ class KeptReplies:
         """The model that gave the replies."""
         return self._model
 
-    def complete(self, asks: Iterable[Ask], stage: str) -> Iterator[Completion | Unanswered]:
+    def complete(self, asks: Iterable[Ask], stage: str) -> Iterator[Completion]:
         """Yield one result per ask, in order.
 
         Raises StoreError where the ledger knows nothing of one.
@@ -65,13 +64,13 @@ class KeptReplies:
                 *(ask.sample, ask.attempt, self._extra),
             )
             key = key_of_request(request)
-            reply = self._ledger.get(key)
-            if reply is not None:
-                yield completion_from(ask, key, reply.raw)
+            raw = self._ledger.get(key)
+            if raw is not None:
+                yield completion_from(ask, key, raw)
             else:
                 yield self._as_it_failed(ask, key, stage)
 
-    def _as_it_failed(self, ask: Ask, key: str, stage: str) -> Completion | Unanswered:
+    def _as_it_failed(self, ask: Ask, key: str, stage: str) -> Completion:
         if self._lost is None:
             self._lost = self._ledger.lost()
         if key not in self._lost:
@@ -82,7 +81,5 @@ class KeptReplies:
             )
         kind, detail = self._lost[key]
         if kind == NO_RECORD:
-            return Unanswered(ask.tag, ask.sample, detail)
-        return Completion(
-            *(ask.tag, ask.sample, ask.attempt, "", "", Finish.ERROR, 0, 0, key, detail)
-        )
+            return Completion.unasked(ask, key, detail)
+        return Completion.failed(ask, key, detail)

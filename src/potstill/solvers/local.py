@@ -10,20 +10,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from potstill.chat import Ask, Completion, Unanswered
+from potstill.chat import Ask, Completion
 from potstill.errors import PotstillError
-from potstill.ledger.ledger import Entry, Reply, key_of_request, request_json
+from potstill.ledger.ledger import Entry, key_of_request, request_json
 from potstill.models.decoding import Finished, Request, draw_seed
 from potstill.models.model import prompt_tokens
 from potstill.models.opening import open_decoder
-from potstill.records import Finish
-from potstill.solvers.parse import completion_bytes, parse_completion
+from potstill.solvers.parse import completion_bytes, completion_from
 
 if TYPE_CHECKING:
     from potstill.models.decoding import Decoder
     from potstill.models.model import LanguageModel
 
-__all__ = ["PROVIDER", "LocalSolver", "Replies", "completion_of", "local_model"]
+__all__ = ["PROVIDER", "LocalSolver", "Replies", "local_model"]
 
 PROVIDER = "local"
 # Finished replies are committed together: at this many, or after this long.
@@ -45,7 +44,7 @@ class _Pending:
 class Replies(Protocol):
     """Where replies are looked up and committed: the ledger, or what stands in for it."""
 
-    def get(self, key: str) -> Reply | None: ...
+    def get(self, key: str) -> bytes | None: ...
 
     def put(self, entry: Entry) -> None: ...
 
@@ -93,7 +92,7 @@ class LocalSolver:
         """The name under which replies stand in the ledger."""
         return self._model
 
-    def complete(self, asks: Iterable[Ask], stage: str) -> Iterator[Completion | Unanswered]:
+    def complete(self, asks: Iterable[Ask], stage: str) -> Iterator[Completion]:
         """Yield one completion per ask, in the order they end, each committed to the ledger first.
 
         What the ledger holds is not generated again. A prompt that leaves no room in the model's
@@ -136,17 +135,17 @@ class LocalSolver:
             PROVIDER, self._model, ask.messages, ask.sampling, ask.sample, ask.attempt
         )
         key = key_of_request(request)
-        reply = self._ledger.get(key)
-        if reply is not None:
-            return completion_of(ask, key, reply.raw)
+        raw = self._ledger.get(key)
+        if raw is not None:
+            return completion_from(ask, key, raw)
         prompt = tuple(prompt_tokens(self._base.tokenizer, ask.messages))
         context = self._base.context_tokens
         if len(prompt) >= context:
-            return Completion(
-                ask.tag, ask.sample, ask.attempt, "", "", Finish.ERROR, len(prompt), 0, key,
-                error=f"The prompt of {len(prompt)} tokens leaves no room in the context of "
-                f"{context} tokens of {self._base.name}.",
-            )  # fmt: skip
+            why = (
+                f"The prompt of {len(prompt)} tokens leaves no room in the context of "
+                f"{context} tokens of {self._base.name}."
+            )
+            return Completion.failed(ask, key, why, len(prompt))
         pending[number] = _Pending(ask, request, key, len(prompt), time.monotonic())
         seed = draw_seed(ask.sampling, ask.sample, ask.attempt, prompt)
         return Request(number, prompt, ask.sampling, seed)
@@ -181,10 +180,8 @@ class LocalSolver:
         for finished in done:
             begun = pending[finished.key]
             text = self._base.tokenizer.decode(finished.tokens, skip_special_tokens=True)
-            finish = "stop" if finished.finish is Finish.STOP else "length"
-            raw = completion_bytes(
-                self._model, text, "", finish, begun.tokens_in, finished.tokens_out
-            )
+            said = Completion(text, "", finished.finish, begun.tokens_in, finished.tokens_out)
+            raw = completion_bytes(self._model, said)
             asks.append(begun.ask)
             entries.append(
                 Entry(
@@ -204,7 +201,7 @@ class LocalSolver:
         with ThreadPoolExecutor(len(entries)) as pool:
             list(pool.map(self._ledger.put, entries))
         return [
-            completion_of(ask, entry.key, entry.raw)
+            completion_from(ask, entry.key, entry.raw)
             for ask, entry in zip(asks, entries, strict=True)
         ]
 
@@ -218,19 +215,3 @@ def local_model(base_hash: str, adapter: Path | None, precision: str) -> str:
 
     parts = [base_hash[:16]] + ([hash_adapter(adapter)[:16]] if adapter else [])
     return "+".join(parts) + f"@{precision}"
-
-
-def completion_of(ask: Ask, key: str, raw: bytes) -> Completion:
-    """Return the completion that a local model's recorded reply holds."""
-    parsed = parse_completion(raw)
-    return Completion(
-        tag=ask.tag,
-        sample=ask.sample,
-        attempt=ask.attempt,
-        reasoning=parsed.reasoning,
-        text=parsed.text,
-        finish=parsed.finish,
-        tokens_in=parsed.tokens_in,
-        tokens_out=parsed.tokens_out,
-        ledger_key=key,
-    )

@@ -5,27 +5,28 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from potstill.chat import Ask, Completion
 from potstill.records import Finish
 from potstill.solvers.complaints import Complaint, complaint_in
 from potstill.solvers.thinking import apart
-from potstill.solvers.usage import counts_of, usage_of
+from potstill.solvers.usage import usage_of, with_counts
 from potstill.text import plain
 
 __all__ = [
+    "FINISH_WORDS",
     "NO_FINISH",
     "NotAReply",
-    "Parsed",
     "completion_bytes",
+    "completion_from",
     "ending_of",
+    "finish_of",
     "graver",
     "only_choice",
     "parse_completion",
     "parts_of",
     "read_object",
-    "refusal_bytes",
     "refuse_errors",
     "usage_of",
     "wire_seed",
@@ -61,6 +62,13 @@ _BROKEN_FINISHES = {
     *("unload", "malformed_response", "internal_error"),
 }
 NO_FINISH = "no finish_reason"
+# Our own word for each.
+FINISH_WORDS = {
+    Finish.STOP: "stop",
+    Finish.LENGTH: "length",
+    Finish.FILTERED: "content_filter",
+    Finish.ERROR: "error",
+}
 
 
 class NotAReply(ValueError):
@@ -74,34 +82,7 @@ class NotAReply(ValueError):
         self.complaint = complaint
 
 
-@dataclass(frozen=True, slots=True)
-class Parsed:
-    """What a reply says.
-
-    Token counts are 0 and ``counted`` is False where it does not tell them. ``ended`` is False
-    where it does not say how it ended: whether it was cut is then told by its tokens. ``refusal``
-    is the sentence of a model or a filter that declines; ``notes`` say what is odd.
-    """
-
-    text: str
-    reasoning: str
-    finish: Finish
-    tokens_in: int
-    tokens_out: int
-    tokens_cached: int
-    reasoning_tokens: int
-    counted: bool
-    ended: bool = True
-    refusal: str = ""
-    notes: tuple[str, ...] = ()
-
-    def finish_within(self, max_tokens: int) -> Finish:
-        """Return how it ended, told by its tokens where it does not say so itself."""
-        cut = not self.ended and self.finish is Finish.STOP and self.tokens_out >= max_tokens > 0
-        return Finish.LENGTH if cut else self.finish
-
-
-def parse_completion(raw: bytes) -> Parsed:
+def parse_completion(raw: bytes) -> Completion:
     """Return the text, reasoning, ending and tokens of a raw reply.
 
     Raises NotAReply where it is none.
@@ -125,12 +106,31 @@ def parse_completion(raw: bytes) -> Parsed:
         notes.append(NO_FINISH)
     elif word not in _FINISHES:
         notes.append(f"the unknown finish_reason {word[:40]}")
-    finish = _FINISHES.get(word, Finish.STOP)
+    finish = finish_of(word)
     refusal = plain(refusal)
-    if not text and finish is not Finish.FILTERED:
-        text = refusal
-    said = _Said(text, reasoning, refusal, finish, bool(word))
-    return _with_usage(body, choice, said, tuple(notes))
+    filtered = finish is Finish.FILTERED
+    said = Completion(
+        text=text if text or filtered else refusal,
+        reasoning=reasoning,
+        finish=finish,
+        error=refusal if filtered else "",
+        ended=bool(word),
+        notes=tuple(notes),
+    )
+    return with_counts(said, body, (choice,))
+
+
+def completion_from(ask: Ask, key: str, raw: bytes) -> Completion:
+    """Return what a committed raw reply says to an ask."""
+    try:
+        return parse_completion(raw).answering(ask, key)
+    except NotAReply as exc:
+        return Completion.failed(ask, key, f"the committed reply cannot be read ({exc})")
+
+
+def finish_of(word: str) -> Finish:
+    """Return how a reply ended of which a provider says this word."""
+    return Finish.ERROR if word in _BROKEN_FINISHES else _FINISHES.get(word, Finish.STOP)
 
 
 def ending_of(choice: Mapping[str, Any]) -> str:
@@ -283,72 +283,30 @@ def _thinking_text(part: Mapping[str, Any]) -> str:
     return ""
 
 
-@dataclass(frozen=True, slots=True)
-class _Said:
-    text: str
-    reasoning: str
-    refusal: str
-    finish: Finish
-    ended: bool
-
-
-def _with_usage(
-    body: Mapping[str, Any], choice: Mapping[str, Any], said: _Said, notes: tuple[str, ...]
-) -> Parsed:
-    counts = counts_of(body, (choice,))
-    # Noughts beside a text are no count.
-    nothing = said.finish is Finish.FILTERED or not (said.text or said.reasoning)
-    counted = counts.told and (counts.tokens_out > 0 or nothing)
-    return Parsed(
-        text=said.text,
-        reasoning=said.reasoning,
-        finish=said.finish,
-        tokens_in=counts.tokens_in,
-        tokens_out=counts.tokens_out,
-        tokens_cached=counts.cached,
-        reasoning_tokens=counts.reasoning,
-        counted=counted,
-        ended=said.ended,
-        refusal=said.refusal,
-        notes=notes if counted else (*notes, "no token counts"),
-    )
-
-
 def completion_bytes(
     model: str,
-    text: str,
-    reasoning: str,
-    finish: str,
-    tokens_in: int,
-    tokens_out: int,
+    said: Completion,
     *,
     reply_id: str = "chatcmpl-local",
     created: int | None = None,
 ) -> bytes:
-    """Return the bytes of a chat.completion, for a reply that no one sent as one (a local model's).
-
-    ``finish`` is the wire's word: ``stop``, ``length`` or ``content_filter``.
+    """Return the bytes of a chat.completion, for a reply that no one sent as one (a local model's,
+    a filter's refusal).
     """
-    message = {"role": "assistant", "content": text}
-    if reasoning:
-        message["reasoning_content"] = reasoning
+    message = {"role": "assistant", "content": said.text}
+    if said.reasoning:
+        message["reasoning_content"] = said.reasoning
+    if said.error:
+        message["refusal"] = said.error
+    finish = FINISH_WORDS[said.finish]
     body = {
         "id": reply_id,
         "object": "chat.completion",
         "created": int(time.time()) if created is None else created,
         "model": model,
         "choices": [{"index": 0, "message": message, "finish_reason": finish}],
-        "usage": usage_of(tokens_in, tokens_out),
+        "usage": usage_of(said.tokens_in, said.tokens_out),
     }
-    return json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
-
-
-def refusal_bytes(model: str, said: str) -> bytes:
-    """Return the bytes kept for a prompt that an endpoint's filter turned away: no text, no token,
-    and the endpoint's sentence as the refusal.
-    """
-    body = json.loads(completion_bytes(model, "", "", "content_filter", 0, 0, reply_id="refused"))
-    body["choices"][0]["message"]["refusal"] = said
     return json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
 
 

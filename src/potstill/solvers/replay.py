@@ -18,7 +18,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
-from potstill.chat import Ask, Completion, Solver, Unanswered, never
+from potstill.chat import Ask, Completion, Solver, never
 from potstill.errors import InputError
 from potstill.ledger.ledger import (
     NO_RECORD,
@@ -30,11 +30,18 @@ from potstill.ledger.ledger import (
     request_json,
 )
 from potstill.ledger.prices import Price, free
-from potstill.solvers.api import ApiSolver, PriceOptions, completion_from
+from potstill.solvers.api import ApiSolver, PriceOptions
 from potstill.solvers.api import Options as ApiOptions
-from potstill.solvers.parse import NotAReply, completion_bytes, parse_completion, wire_seed
+from potstill.solvers.parse import (
+    NotAReply,
+    completion_bytes,
+    completion_from,
+    ending_of,
+    finish_of,
+    parse_completion,
+    wire_seed,
+)
 from potstill.solvers.server import (
-    ChatReply,
     ChatRequest,
     UnknownQuestion,
     create_app,
@@ -50,7 +57,6 @@ ANY_MODEL = "*"  # a recording that answers for whatever model is asked
 _ANCHOR = 24  # characters by which a question is found inside a prompt
 _CHUNK = 64
 PROVIDER = "replay"
-_WIRE_FINISH = {"STOP": "stop", "LENGTH": "length", "FILTERED": "content_filter"}
 
 
 class ReplayFile(BaseModel):
@@ -103,7 +109,7 @@ class Recording:
     """Recorded replies by model and question; see :meth:`reply`."""
 
     def __init__(self) -> None:
-        self._exact: dict[tuple[str, str], ChatReply] = {}
+        self._exact: dict[tuple[str, str], Completion] = {}
         self._questions: dict[str, _Questions] = defaultdict(_Questions)
         self.size = 0
 
@@ -138,7 +144,7 @@ class Recording:
         if not asked:
             raise InputError(f"{path} holds no recorded reply; check its columns.")
 
-    def reply(self, request: ChatRequest) -> ChatReply:
+    def reply(self, request: ChatRequest) -> Completion:
         """Return the recorded reply to a chat, looked up by its model and then by its question.
 
         The same chat with the same sampling first; else the longest recorded question that stands
@@ -157,20 +163,17 @@ class Recording:
             raise UnknownQuestion(f"no record of the question: {asked[:80]!r}")
         return found
 
-    def _add(self, model: str, question: str, reply: ChatReply, answer: str | None = None) -> None:
+    def _add(self, model: str, question: str, reply: Completion, answer: str | None = None) -> None:
         self.size += self._questions[model].add(_collapsed(question), reply, answer)
 
     def _add_ledger(self, path: Path, only: str) -> None:
         with Ledger.open(path, readonly=True) as ledger:
             for entry in ledger.entries(only or None):
                 try:
-                    parsed = parse_completion(entry.raw)
+                    reply = parse_completion(entry.raw)
                 except NotAReply:
                     continue
                 messages, seed = _asked(entry, path)
-                finish = _WIRE_FINISH.get(parsed.finish.value, "stop")
-                counts = (parsed.tokens_in, parsed.tokens_out)
-                reply = ChatReply(parsed.text, parsed.reasoning, finish, *counts)
                 self._exact[entry.model, _chat_key(messages, seed)] = reply
                 self._add(entry.model, _last_user(messages), reply)
 
@@ -195,11 +198,11 @@ class _Questions:
     """Finds the longest of many questions that stands in a text, without trying them all."""
 
     def __init__(self) -> None:
-        self._replies: dict[str, dict[str | None, ChatReply]] = {}
+        self._replies: dict[str, dict[str | None, Completion]] = {}
         self._by_anchor: dict[str, list[str]] = defaultdict(list)
         self._short_lengths: set[int] = set()
 
-    def add(self, question: str, reply: ChatReply, answer: str | None = None) -> bool:
+    def add(self, question: str, reply: Completion, answer: str | None = None) -> bool:
         if question in self._replies:
             return self._replies[question].setdefault(answer, reply) is reply
         self._replies[question] = {answer: reply}
@@ -209,7 +212,7 @@ class _Questions:
             self._by_anchor[question[:_ANCHOR]].append(question)
         return True
 
-    def find(self, text: str, answer: str) -> ChatReply | None:
+    def find(self, text: str, answer: str) -> Completion | None:
         """Return the reply to the longest question in ``text``: the one on ``answer``, else on
         any.
         """
@@ -255,7 +258,7 @@ def _chat_key(messages: Iterable[Mapping[str, Any]], seed: int | None) -> str:
     return hashlib.sha256(json.dumps([turns, seed]).encode()).hexdigest()
 
 
-def _rows(path: Path, file: ReplayFile) -> Iterator[tuple[str, str | None, ChatReply]]:
+def _rows(path: Path, file: ReplayFile) -> Iterator[tuple[str, str | None, Completion]]:
     for number, row in read_rows(path):
         where = f"{path}, line {number}"
         if file.messages:
@@ -264,12 +267,12 @@ def _rows(path: Path, file: ReplayFile) -> Iterator[tuple[str, str | None, ChatR
             question = as_text(column(row, file.question, where))
             text = as_text(column(row, file.text, where))
         reasoning = as_text(column(row, file.reasoning, where)) if file.reasoning else ""
-        finish = as_text(column(row, file.finish, where)).lower() if file.finish else ""
-        if not finish:
-            finish = "length" if file.blank_is_cut and not text else "stop"
+        told = as_text(column(row, file.finish, where)) if file.finish else ""
+        word = ending_of({"finish_reason": told})
+        finish = finish_of(word or ("length" if file.blank_is_cut and not text else "stop"))
         counts = (_tokens(question), _tokens(reasoning) + _tokens(text))
         judged = _collapsed(as_text(column(row, file.answer, where))) if file.answer else None
-        yield question, judged, ChatReply(text, reasoning, finish, *counts)
+        yield question, judged, Completion(text, reasoning, finish, *counts)
 
 
 def _chat_of(value: Any, where: str) -> tuple[str, str]:
@@ -299,10 +302,10 @@ class ReplaySolver:
         """The model whose replies were recorded."""
         return self._model
 
-    def complete(self, asks: Iterable[Ask], stage: str) -> Iterator[Completion | Unanswered]:
+    def complete(self, asks: Iterable[Ask], stage: str) -> Iterator[Completion]:
         """Yield one result per ask; each reply is in the ledger first, as if it had been bought."""
         for chunk in in_batches(asks, _CHUNK):
-            results: list[Completion | Unanswered] = []
+            results: list[Completion] = []
             fresh: dict[str, Entry] = {}
             for ask in chunk:
                 results.append(self._answer(ask, stage, fresh))
@@ -310,16 +313,13 @@ class ReplaySolver:
                 self._ledger.put_many(list(fresh.values()))
             yield from results
 
-    def _answer(self, ask: Ask, stage: str, fresh: dict[str, Entry]) -> Completion | Unanswered:
+    def _answer(self, ask: Ask, stage: str, fresh: dict[str, Entry]) -> Completion:
         request = request_json(
             *(PROVIDER, self._model, ask.messages, ask.sampling, ask.sample, ask.attempt)
         )
         key = key_of_request(request)
-        held = self._ledger.get(key)
-        raw = held.raw if held else b""
-        if key in fresh:
-            raw = fresh[key].raw
-        if not raw:
+        raw = fresh[key].raw if key in fresh else self._ledger.get(key)
+        if raw is None:
             chat = ChatRequest(
                 self._model,
                 tuple({"role": m.role, "content": m.content} for m in ask.messages),
@@ -330,13 +330,11 @@ class ReplaySolver:
             except UnknownQuestion as exc:
                 event = Event(stage, PROVIDER, self._model, NO_RECORD, str(exc), key)
                 self._ledger.note(event)
-                return Unanswered(ask.tag, ask.sample, str(exc))
-            counts = (reply.prompt_tokens, reply.completion_tokens)
-            raw = completion_bytes(
-                self._model, reply.text, reply.reasoning, reply.finish, *counts, created=0
-            )
+                return Completion.unasked(ask, key, str(exc))
+            raw = completion_bytes(self._model, reply, created=0)
             fresh[key] = Entry(
-                *(key, stage, PROVIDER, self._model, request, raw, *counts),
+                *(key, stage, PROVIDER, self._model, request, raw),
+                *(reply.tokens_in, reply.tokens_out),
                 priced=True,
                 created_at=now_utc(),
             )

@@ -1,7 +1,7 @@
 """A small OpenAI-compatible server: the teacher of the pocket world and the replay of records.
 
 It answers ``POST /v1/chat/completions`` (streaming and not) and ``GET /v1/models`` from any
-function ``ChatRequest -> ChatReply``: the API solver is exercised without paying anyone.
+function ``ChatRequest -> Completion``: the API solver is exercised without paying anyone.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from potstill.chat import Completion
 from potstill.errors import EndpointError
-from potstill.solvers.parse import completion_bytes, usage_of
+from potstill.solvers.parse import FINISH_WORDS, completion_bytes, usage_of
 from potstill.solvers.requests import (
     BadRequest,
     Call,
@@ -37,7 +37,6 @@ __all__ = [
     "BACKLOG",
     "BadRequest",
     "Call",
-    "ChatReply",
     "ChatRequest",
     "UnknownQuestion",
     "chat_app",
@@ -60,23 +59,12 @@ _PIECE = 400  # characters of one streamed delta
 BACKLOG = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class ChatReply:
-    """One answer: the final text, the reasoning, and how it ended (``stop`` or ``length``)."""
-
-    text: str
-    reasoning: str
-    finish: str
-    prompt_tokens: int
-    completion_tokens: int
-
-
 class UnknownQuestion(LookupError):
     """The answering function has nothing for this model or question; the client gets a 404."""
 
 
 def create_app(
-    answer: Callable[[ChatRequest], ChatReply], models: Sequence[str], *, latency_s: float = 0.0
+    answer: Callable[[ChatRequest], Completion], models: Sequence[str], *, latency_s: float = 0.0
 ) -> Starlette:
     """Return an ASGI app that answers chats with ``answer``, each after ``latency_s`` seconds.
 
@@ -97,7 +85,7 @@ def create_app(
             await asyncio.sleep(latency_s)
         if call.stream:
             return StreamingResponse(_events(call, reply), media_type="text/event-stream")
-        return Response(_body_of(call.chat.model, reply), media_type="application/json")
+        return Response(completion_bytes(call.chat.model, reply), media_type="application/json")
 
     return chat_app(chat, models)
 
@@ -138,12 +126,7 @@ async def lost(request: Request, exc: Exception) -> Response:
     return JSONResponse(error_body(message, "unknown_url"), status)
 
 
-def _body_of(model: str, reply: ChatReply) -> bytes:
-    counts = (reply.prompt_tokens, reply.completion_tokens)
-    return completion_bytes(model, reply.text, reply.reasoning, reply.finish, *counts)
-
-
-async def _events(call: Call, reply: ChatReply) -> AsyncIterator[bytes]:
+async def _events(call: Call, reply: Completion) -> AsyncIterator[bytes]:
     head = chunk_head(call.chat.model)
 
     def event(delta: dict[str, str], finish: str | None = None) -> bytes:
@@ -151,12 +134,13 @@ async def _events(call: Call, reply: ChatReply) -> AsyncIterator[bytes]:
         return event_bytes(head | {"choices": [choice]})
 
     yield event({"role": "assistant", "content": ""})
-    for name, text in (("reasoning_content", reply.reasoning), ("content", reply.text)):
+    parts = {"reasoning_content": reply.reasoning, "content": reply.text, "refusal": reply.error}
+    for name, text in parts.items():
         for start in range(0, len(text), _PIECE):
             yield event({name: text[start : start + _PIECE]})
-    yield event({}, reply.finish)
+    yield event({}, FINISH_WORDS[reply.finish])
     if call.include_usage:
-        usage = usage_of(reply.prompt_tokens, reply.completion_tokens)
+        usage = usage_of(reply.tokens_in, reply.tokens_out)
         yield event_bytes(head | {"choices": [], "usage": usage})
     yield b"data: [DONE]\n\n"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from potstill.chat import Solver, Unanswered, render_asks
+from potstill.chat import Solver, render_asks
 from potstill.records import Condition, NotAsked, Problem, Response
 from potstill.solvers.truncation import ask_past_cuts
 
@@ -35,20 +35,7 @@ def solve(
         ask_past_cuts(solver, asks, stage, when_cut) if when_cut else solver.complete(asks, stage)
     )
     for result in results:
-        if isinstance(result, Unanswered):
-            yield NotAsked(solver.id, result.tag, condition.condition_id, result.why)
+        if result.asked:
+            yield result.response(solver.id, condition.condition_id)
         else:
-            yield Response(
-                solver=solver.id,
-                problem_id=result.tag,
-                condition_id=condition.condition_id,
-                sample=result.sample,
-                attempt=result.attempt,
-                reasoning=result.reasoning,
-                text=result.text,
-                finish=result.finish,
-                tokens_in=result.tokens_in,
-                tokens_out=result.tokens_out,
-                ledger_key=result.ledger_key,
-                error=result.error,
-            )
+            yield NotAsked(solver.id, result.tag, condition.condition_id, result.error)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from potstill.chat import Ask, Completion, Message, Solver, Unanswered
+from potstill.chat import Ask, Completion, Message, Solver
 from potstill.records import Finish
 
 __all__ = ["CONTINUE_PROMPT", "WhenCut", "ask_past_cuts"]
@@ -35,7 +35,7 @@ def ask_past_cuts(
     asks: Iterable[Ask],
     stage: str,
     when_cut: WhenCut,
-) -> Iterator[Completion | Unanswered]:
+) -> Iterator[Completion]:
     """Yield one result per ask; a cut one is asked again soon after, and comes as that left it.
 
     A second attempt that fails comes back as the error it is, and the next run makes it again; one
@@ -54,7 +54,7 @@ def ask_past_cuts(
         while seconds:
             yield seconds.popleft()
 
-    def answered(firsts: Iterable[Ask]) -> Iterator[Completion | Unanswered]:
+    def answered(firsts: Iterable[Ask]) -> Iterator[Completion]:
         for result in solver.complete(drawn(firsts), stage):
             who = (result.tag, result.sample)
             first = cut.pop(who, None)
@@ -62,7 +62,7 @@ def ask_past_cuts(
                 yield _settled(first, result, when_cut)
                 continue
             ask = chats.pop(who)
-            if isinstance(result, Completion) and result.finish is Finish.LENGTH:
+            if result.finish is Finish.LENGTH:
                 cut[who] = result
                 seconds.append(_second(ask, result, when_cut))
             else:
@@ -73,11 +73,9 @@ def ask_past_cuts(
         yield from answered(())
 
 
-def _settled(
-    first: Completion, second: Completion | Unanswered, when_cut: WhenCut
-) -> Completion | Unanswered:
+def _settled(first: Completion, second: Completion, when_cut: WhenCut) -> Completion:
     """Return what is made of a cut reply and what its second attempt brought."""
-    if isinstance(second, Unanswered):
+    if not second.asked:
         return first
     if when_cut.do == "again" or second.finish is Finish.ERROR:
         return second

@@ -3,30 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
-__all__ = ["Counts", "counts_of", "usage_in", "usage_of"]
+from potstill.chat import Completion
+from potstill.records import Finish
+
+__all__ = ["usage_in", "usage_of", "with_counts"]
 
 _MOST_TOKENS = 1 << 40
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """Tokens in and out, of those in from the cache, of those out of reasoning.
-
-    ``told`` is whether there was any usage at all.
-    """
-
-    tokens_in: int
-    tokens_out: int
-    cached: int
-    reasoning: int
-    told: bool
-
-
-def counts_of(body: Mapping[str, Any], choices: Iterable[Mapping[str, Any]]) -> Counts:
-    """Return the counts of a reply."""
+def with_counts(
+    said: Completion, body: Mapping[str, Any], choices: Iterable[Mapping[str, Any]]
+) -> Completion:
+    """Return what a reply said with the tokens that it tells of, noted where it tells of none."""
     usage = usage_in(body, choices) or {}
     tokens_in = _first(usage, "prompt_tokens", "input_tokens")
     tokens_out = _first(usage, "completion_tokens", "output_tokens")
@@ -42,7 +33,18 @@ def counts_of(body: Mapping[str, Any], choices: Iterable[Mapping[str, Any]]) -> 
     thought = _detail(usage, "completion_tokens_details", "reasoning_tokens")
     thought = thought or _detail(usage, "output_tokens_details", "reasoning_tokens")
     thought = thought or _count(usage.get("reasoning_tokens"))
-    return Counts(tokens_in, tokens_out, cached, thought, bool(usage))
+    # Noughts beside a text are no count.
+    nothing = said.finish is Finish.FILTERED or not (said.text or said.reasoning)
+    counted = bool(usage) and (tokens_out > 0 or nothing)
+    return replace(
+        said,
+        tokens_in=tokens_in,
+        tokens_out=tokens_out,
+        tokens_cached=cached,
+        reasoning_tokens=thought,
+        counted=counted,
+        notes=said.notes if counted else (*said.notes, "no token counts"),
+    )
 
 
 def usage_in(

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from inspect_ai.log import EvalConfig, EvalLog, EvalResults, EvalSpec
     from rich.console import Console
 
-    from potstill.pipeline.outputs import Answers
+    from potstill.pipeline.outputs import AnswerSet
 
 __all__ = ["WrittenLog", "evaluation_logs", "export_logs", "print_logs"]
 
@@ -82,14 +82,14 @@ def export_logs(directory: Path, out: Path) -> list[WrittenLog]:
 
 
 def evaluation_logs(
-    study: str, cells: Sequence[Answers], problems: Sequence[Problem]
+    study: str, cells: Sequence[AnswerSet], problems: Sequence[Problem]
 ) -> list[EvalLog]:
     """Return one Inspect log per solver and set of the answers given, those of all seeds together.
 
     ``study`` is the study's name. Raises StudyError for a response without problem or verdict.
     """
     by_id = {p.id: p for p in problems}
-    grouped: dict[tuple[str, ...], list[Answers]] = {}
+    grouped: dict[tuple[str, ...], list[AnswerSet]] = {}
     for cell in cells:
         key = (cell.role.value, cell.level, cell.set, cell.split.value)
         grouped.setdefault(key, []).append(cell)
@@ -104,7 +104,7 @@ def _require_inspect() -> None:
         )
 
 
-def _log(study: str, cells: Sequence[Answers], problems: Mapping[str, Problem]) -> EvalLog:
+def _log(study: str, cells: Sequence[AnswerSet], problems: Mapping[str, Problem]) -> EvalLog:
     from inspect_ai.log import EvalLog, EvalStats
 
     turns = list(_turns(cells, problems))
@@ -125,7 +125,7 @@ def _log(study: str, cells: Sequence[Answers], problems: Mapping[str, Problem]) 
     )
 
 
-def _turns(cells: Sequence[Answers], problems: Mapping[str, Problem]) -> Iterator[SampleTurn]:
+def _turns(cells: Sequence[AnswerSet], problems: Mapping[str, Problem]) -> Iterator[SampleTurn]:
     """Yield every counted response, its last attempt; epochs count seeds, and samples within
     them.
     """
@@ -142,7 +142,7 @@ def _turns(cells: Sequence[Answers], problems: Mapping[str, Problem]) -> Iterato
             yield SampleTurn(problems[problem_id], last, verdict, epoch, cell.seed, tuple(earlier))
 
 
-def _level_score(cells: Sequence[Answers], problems: Mapping[str, Problem]) -> LevelScore | None:
+def _level_score(cells: Sequence[AnswerSet], problems: Mapping[str, Problem]) -> LevelScore | None:
     """Return the report's own numbers on these answers; None for several samples of one problem."""
     if any(response.sample for cell in cells for response in cell.responses):
         return None
@@ -164,7 +164,7 @@ def _level_score(cells: Sequence[Answers], problems: Mapping[str, Problem]) -> L
 
 
 def _spec(
-    study: str, cells: Sequence[Answers], turns: Sequence[SampleTurn], epochs: int
+    study: str, cells: Sequence[AnswerSet], turns: Sequence[SampleTurn], epochs: int
 ) -> EvalSpec:
     from inspect_ai.log import EvalDataset, EvalSpec
 
@@ -206,7 +206,7 @@ def _config(epochs: int) -> EvalConfig:
     return EvalConfig(epochs=epochs, epochs_reducer=["mean"])
 
 
-def _generation(cell: Answers) -> Any:
+def _generation(cell: AnswerSet) -> Any:
     from inspect_ai.model import GenerateConfig
 
     sampling = cell.condition.sampling
@@ -219,7 +219,7 @@ def _generation(cell: Answers) -> Any:
     )
 
 
-def _plan(cell: Answers) -> Any:
+def _plan(cell: AnswerSet) -> Any:
     from inspect_ai.log import EvalPlan, EvalPlanStep
 
     asked = {"system": cell.condition.system, "template": cell.condition.template}
@@ -247,7 +247,7 @@ def _results(turns: Sequence[SampleTurn], level: LevelScore | None) -> EvalResul
     return EvalResults(total_samples=len(turns), completed_samples=done, scores=[score])
 
 
-def _who(cell: Answers) -> str:
+def _who(cell: AnswerSet) -> str:
     """Return what the log names as its model: the level, else the solver's own id."""
     if cell.level or cell.role is not Role.TEACHER:
         return cell.level or cell.role.value

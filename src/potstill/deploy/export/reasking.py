@@ -18,8 +18,9 @@ from potstill.models.opening import open_decoder
 from potstill.records import Finish, Outcome
 
 if TYPE_CHECKING:
-    from potstill.analysis.students import Answer, FoundStudent
+    from potstill.analysis.students import FoundStudent
     from potstill.models.model import LanguageModel
+    from potstill.records import Problem, Response
 
 __all__ = ["Reasked", "reask"]
 
@@ -63,7 +64,7 @@ def reask(found: FoundStudent, form: str, out: Path, base: str, count: int) -> R
     from potstill.grading.plugins import runs_code
 
     # grading code runs it, and what a study directory holds may be a stranger's
-    answers = _slice([a for a in found.answers() if not runs_code(a.problem)], count)
+    answers = _slice([pair for pair in found.answers() if not runs_code(pair[0])], count)
     if not answers:
         why = "none was wanted." if count == 0 else "the study has no held-out answers to ask for."
         return Reasked(why_not=why)
@@ -71,7 +72,7 @@ def reask(found: FoundStudent, form: str, out: Path, base: str, count: int) -> R
         return Reasked(why_not="mlx-lm is not installed (pip install 'potstill[mlx]').")
     if form == "gguf" and find_spec("llama_cpp") is None:
         return Reasked(why_not="llama-cpp-python is not installed (pip install 'potstill[llama]').")
-    chats = [render_messages(answer.problem, found.condition) for answer in answers]
+    chats = [render_messages(problem, found.condition) for problem, _ in answers]
     try:
         with _opened(found, form, out, base) as engine:
             said = ask_all(engine, chats, found.condition.sampling)
@@ -82,7 +83,9 @@ def reask(found: FoundStudent, form: str, out: Path, base: str, count: int) -> R
     return _compared(engine.name, answers, said)
 
 
-def _slice(answers: Sequence[Answer], count: int) -> list[Answer]:
+def _slice(
+    answers: Sequence[tuple[Problem, Response]], count: int
+) -> list[tuple[Problem, Response]]:
     """Return ``count`` of them from end to end, so that no group of problems stands for all."""
     if len(answers) <= count:
         return list(answers)
@@ -126,23 +129,22 @@ def _put_on(model: LanguageModel, folder: Path) -> None:
     mlx_model.eval()
 
 
-def _compared(name: str, answers: Sequence[Answer], said: Sequence[tuple[str, Finish]]) -> Reasked:
+def _compared(
+    name: str,
+    answers: Sequence[tuple[Problem, Response]],
+    said: Sequence[tuple[str, Finish]],
+) -> Reasked:
     now = [
-        (
-            answer.problem,
-            replace(answer.response, text=text, reasoning="", finish=finish, attempt=-1),
-        )
-        for answer, (text, finish) in zip(answers, said, strict=True)
+        (problem, replace(response, text=text, reasoning="", finish=finish, attempt=-1))
+        for (problem, response), (text, finish) in zip(answers, said, strict=True)
     ]
-    before = [(answer.problem, answer.response) for answer in answers]
-    verdicts = list(grade_responses([*before, *now]))
+    verdicts = list(grade_responses([*answers, *now]))
     right = [verdict.outcome is Outcome.CORRECT for verdict in verdicts]
-    same = sum(_whole(answer) == text for answer, (text, _) in zip(answers, said, strict=True))
+    same = sum(_whole(was) == text for (_, was), (text, _) in zip(answers, said, strict=True))
     count = len(answers)
     return Reasked(name, count, sum(right[:count]), sum(right[count:]), same)
 
 
-def _whole(answer: Answer) -> str:
+def _whole(response: Response) -> str:
     """Return what the student wrote, whose reasoning the study may have parted from its answer."""
-    response = answer.response
     return response.text if not response.reasoning else f"{response.reasoning}{response.text}"

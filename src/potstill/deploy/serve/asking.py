@@ -19,8 +19,9 @@ from potstill.report.phrases import clip, percent, shown
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from potstill.analysis.students import Answer, FoundStudent
+    from potstill.analysis.students import FoundStudent
     from potstill.deploy.engines import Engine
+    from potstill.records import Response
 
 __all__ = ["harmless", "how_sure", "of_which", "print_answer", "right_on"]
 
@@ -110,19 +111,19 @@ def _nearest(found: FoundStudent, problem: str) -> Iterator[str]:
     answers = found.answers()
     if not answers:
         return
-    asked, held = _words(problem), [_words(answer.problem.text) for answer in answers]
+    asked, held = _words(problem), [_words(held_out.text) for held_out, _ in answers]
     known = Counter(word for words in held for word in words)
     rarity = {w: math.log((1 + len(held)) / (0.5 + known[w])) for w in asked.union(*held)}
     shares = [_common(asked, words, rarity) for words in held]
     share = max(shares)
-    answer = answers[shares.index(share)]
+    nearest, response = answers[shares.index(share)]
     lead = "The one most like yours" if share >= _LIKE else "None is worded like yours; one of them"
-    text = " ".join(clip(answer.problem.text).split())
-    yield f"{lead}: “{text}” ({_went(found, answer)})."
+    text = " ".join(clip(nearest.text).split())
+    yield f"{lead}: “{text}” ({_went(found, response)})."
 
 
-def _went(found: FoundStudent, answer: Answer) -> str:
-    outcome = found.outcome(answer)
+def _went(found: FoundStudent, response: Response) -> str:
+    outcome = found.outcome(response)
     return (
         "not graded" if outcome is None else "right" if outcome is Outcome.CORRECT else "not right"
     )

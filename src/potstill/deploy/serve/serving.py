@@ -17,12 +17,12 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from potstill.chat import Message
+from potstill.chat import Completion, Message
 from potstill.deploy.opening import open_engine
 from potstill.deploy.serve.answering import Answering, Ended, Piece
 from potstill.errors import InputError, PotstillError
-from potstill.records import Condition, Finish, Sampling
-from potstill.solvers.parse import completion_bytes, usage_of
+from potstill.records import Condition, Sampling
+from potstill.solvers.parse import FINISH_WORDS, completion_bytes, usage_of
 from potstill.solvers.server import (
     BACKLOG,
     BadRequest,
@@ -155,8 +155,8 @@ def create_app(
             return JSONResponse(error_body(str(exc), "decoder_failed"), 500)
         if ended is None:
             return Response(status_code=_HUNG_UP)
-        counts = (len(asked.prompt), ended.tokens_out)
-        body = completion_bytes(asked.call.chat.model, ended.text, "", _word(ended), *counts)
+        said = Completion(ended.text, "", ended.finish, len(asked.prompt), ended.tokens_out)
+        body = completion_bytes(asked.call.chat.model, said)
         return Response(body, media_type="application/json")
 
     return chat_app(chat, models)
@@ -250,17 +250,13 @@ async def _events(asked: _Asked, answering: Answering) -> AsyncIterator[bytes]:
                 if isinstance(part, Piece):
                     yield event({"content": part.text})
                     continue
-                yield event({}, _word(part))
+                yield event({}, FINISH_WORDS[part.finish])
                 if asked.call.include_usage:
                     usage = usage_of(len(asked.prompt), part.tokens_out)
                     yield event_bytes(head | {"choices": [], "usage": usage})
     except PotstillError as exc:  # the stream has begun: its error is an event too
         yield event_bytes(error_body(str(exc), "decoder_failed"))
     yield b"data: [DONE]\n\n"
-
-
-def _word(ended: Ended) -> str:
-    return "stop" if ended.finish is Finish.STOP else "length"
 
 
 def run_until_told(
