@@ -20,6 +20,7 @@ from potstill.lessons.controls import is_control
 from potstill.lessons.listing import gate_rows, gate_totals
 from potstill.lessons.recorded import inversions
 from potstill.pipeline.cases import make_cases
+from potstill.pipeline.lock import study_hash
 from potstill.pipeline.rating import outside_difficulty
 from potstill.pipeline.unread import unread_solvers
 from potstill.problems.overlap.find import find_pairs
@@ -50,7 +51,6 @@ from potstill.report.data import (
     Reproduction,
 )
 from potstill.store.tables import beside
-from potstill.store.untrusted import read_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,7 +64,6 @@ if TYPE_CHECKING:
 __all__ = [
     "answered",
     "call_counts",
-    "kept_report",
     "lesson_counts",
     "report_data",
     "scored_groups",
@@ -84,24 +83,6 @@ def write_report(context: Context, workers: ClusterWorkers, result: Made) -> dic
         bar.advance()
     report: dict[str, Any] = json.loads((page.parent / "report.json").read_text("utf-8"))
     return report
-
-
-def kept_report(context: Context) -> dict[str, Any] | None:
-    """Return the report that stands in the directory, None where it is of other settings.
-
-    What decides no result, but stands in the report (``about``, ``published``), counts here.
-    """
-    path = context.directory / "report" / "report.json"
-    try:
-        report: dict[str, Any] = read_json(path)
-        same = report["reproduction"]["hashes"]["study"] == _study_hash(context.study)
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return report if same else None
-
-
-def _study_hash(study: Study) -> str:
-    return content_hash(study.model_dump(mode="json"))
 
 
 def report_data(context: Context, workers: ClusterWorkers, result: Made) -> ReportData:
@@ -393,7 +374,7 @@ def _reproduction(context: Context, result: Made) -> Reproduction:
         command=f"potstill reproduce {shlex.quote(_shown(context.directory))}",
         versions={"python": platform.python_version()} | {name: version(name) for name in names},
         hashes={
-            "study": _study_hash(context.study),
+            "study": study_hash(context.study),
             "problems": content_hash(result.problems),
             "base": context.base_hash,
         },
