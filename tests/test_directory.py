@@ -162,6 +162,7 @@ def test_commands_that_only_look_load_nothing_heavy(finished: Path, study_file: 
     before = listed(finished)
     commands = [["status", finished], ["inspect", finished]]
     commands.append(["run", study_file, "--out", finished])  # nothing is left to do
+    commands += [["gap", finished], ["compare", finished, finished]]
     asked = [[str(word) for word in command] for command in commands]
     done = subprocess.run(
         [sys.executable, "-c", f"ARGUMENTS, HEAVY = {asked!r}, {HEAVY!r}\n{LOOK}"],
@@ -169,7 +170,9 @@ def test_commands_that_only_look_load_nothing_heavy(finished: Path, study_file: 
         text=True,
         check=True,
     )
-    assert done.stderr.splitlines() == ["status []", "inspect []", "run []"]
+    statistics = "['potstill.pipeline.assemble', 'scipy']"
+    expected = ["status []", "inspect []", "run []", f"gap {statistics}", f"compare {statistics}"]
+    assert done.stderr.splitlines() == expected
     assert "= report " in done.stdout
     changed = {name for name, at in listed(finished).items() if before.get(name) != at}
     assert not {name for name in changed if name.startswith(("cells", "report", "study.lock"))}

@@ -23,7 +23,6 @@ from potstill.pipeline.cases import make_cases
 from potstill.pipeline.lock import study_hash
 from potstill.pipeline.rating import outside_difficulty
 from potstill.pipeline.unread import unread_solvers
-from potstill.problems.overlap.find import find_pairs
 from potstill.records import (
     Cause,
     DecidedBy,
@@ -36,7 +35,6 @@ from potstill.records import (
     Split,
     content_hash,
 )
-from potstill.report import build_report
 from potstill.report.data import (
     CallCount,
     CauseCount,
@@ -77,6 +75,8 @@ _LOCAL_MODEL = re.compile(r"([0-9a-f]{16}(\+[0-9a-f]{16})?)@")
 def write_report(context: Context, workers: ClusterWorkers, result: Made) -> dict[str, Any]:
     """Return the report as plain data, after it was written beneath the study's directory."""
     import json
+
+    from potstill.report.build import build_report
 
     with context.progress.stage("report", 1, "page") as bar:
         page = build_report(report_data(context, workers, result), context.directory)
@@ -350,6 +350,8 @@ def _overlap(workers: ClusterWorkers, result: Made) -> tuple[OverlapPair, ...]:
     The pairs that the split was made by do not tell: of those alike but for their numbers each
     problem has one alone there, and that may stand on its own side.
     """
+    from potstill.problems.overlap.find import find_pairs
+
     heldout = result.in_split(Split.HELDOUT)
     training = result.in_split(Split.TRAIN, Split.VALID)
     if not heldout or not training:
