@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -135,3 +137,42 @@ def test_a_loaded_student_answers_as_it_did_in_its_study(finished: Path) -> None
     with pytest.raises(potstill.PotstillError, match="is closed"):
         student.ask(problems[first.problem_id])
     assert len(repr(there)) < 200
+
+
+# what takes long to import, and none of which a command that only looks has a use for
+HEAVY = {
+    *("torch", "transformers", "peft", "tokenizers", "mlx", "ray", "scipy", "sympy", "matplotlib"),
+    *("math_verify", "pandas", "httpx", "starlette", "potstill.grading.pool"),
+    *("potstill.grading.extraction", "potstill.pipeline.assemble", "potstill.training.loop"),
+}
+LOOK = """
+import sys
+from potstill.cli.main import main
+for arguments in ARGUMENTS:
+    sys.argv = ["potstill", *arguments]
+    try:
+        main()
+    except SystemExit as exc:
+        assert not exc.code
+    print(arguments[0], sorted(HEAVY & set(sys.modules)), file=sys.stderr)
+"""
+
+
+def test_commands_that_only_look_load_nothing_heavy(finished: Path, study_file: Path) -> None:
+    before = listed(finished)
+    commands = [["status", finished], ["inspect", finished]]
+    commands.append(["run", study_file, "--out", finished])  # nothing is left to do
+    commands += [["gap", finished], ["compare", finished, finished]]
+    asked = [[str(word) for word in command] for command in commands]
+    done = subprocess.run(
+        [sys.executable, "-c", f"ARGUMENTS, HEAVY = {asked!r}, {HEAVY!r}\n{LOOK}"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    statistics = "['potstill.pipeline.assemble', 'scipy']"
+    expected = ["status []", "inspect []", "run []", f"gap {statistics}", f"compare {statistics}"]
+    assert done.stderr.splitlines() == expected
+    assert "= report " in done.stdout
+    changed = {name for name, at in listed(finished).items() if before.get(name) != at}
+    assert not {name for name in changed if name.startswith(("cells", "report", "study.lock"))}

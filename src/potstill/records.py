@@ -14,6 +14,8 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cache
+from itertools import islice
 from typing import Any
 
 __all__ = [
@@ -465,9 +467,7 @@ def canonical_json(value: Any) -> str:
     """Return JSON of a record or plain value, the same on every machine (sorted keys, no
     spaces).
     """
-    return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_plain
-    )
+    return _CANONICAL.encode(value)
 
 
 def content_hash(value: Any) -> str:
@@ -484,9 +484,11 @@ def hash_items(items: Iterable[Any]) -> str:
     """Return :func:`content_hash` of a list of these items, which need not be in memory
     together.
     """
-    digest = hashlib.sha256(b"[")
-    for i, item in enumerate(items):
-        digest.update(b"," + _bytes(item) if i else _bytes(item))
+    digest, comma = hashlib.sha256(b"["), b""
+    following = iter(items)
+    while together := list(islice(following, _ENCODED_TOGETHER)):
+        digest.update(comma + _bytes(together)[1:-1])
+        comma = b","
     digest.update(b"]")
     return digest.hexdigest()
 
@@ -497,9 +499,22 @@ def _bytes(value: Any) -> bytes:
 
 def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        named = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
-        # A record that was renamed keeps the name that hashes on disk were made with.
-        return {"": getattr(value, "HASHED_AS", type(value).__name__)} | named
+        name, fields = _hashed(type(value))
+        return {"": name} | {field: getattr(value, field) for field in fields}
     if isinstance(value, Mapping):
         return dict(value)
     raise TypeError(f"{type(value).__name__} has no canonical JSON")
+
+
+@cache
+def _hashed(record: Any) -> tuple[str, tuple[str, ...]]:
+    """Return the name and the fields under which records of a type are hashed."""
+    # A record that was renamed keeps the name that hashes on disk were made with.
+    name = getattr(record, "HASHED_AS", record.__name__)
+    return name, tuple(field.name for field in dataclasses.fields(record))
+
+
+_ENCODED_TOGETHER = 64
+_CANONICAL = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_plain
+)

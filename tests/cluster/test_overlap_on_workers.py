@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
+from potstill.cluster import overlap as many
 from potstill.cluster.options import ClusterOptions
 from potstill.cluster.overlap import ClusterSketchers
 from potstill.cluster.session import joined
 from potstill.cluster.spec import BaseSpec
 from potstill.cluster.worker_pool import WorkerPool
-from potstill.pipeline import services
 from potstill.pipeline.run import open_run
 from potstill.pipeline.services import ClusterWorkers
 from potstill.pipeline.stages import split_up
@@ -114,7 +114,7 @@ def test_a_run_on_a_cluster_hands_out_the_audit_of_many_problems(
     workers: Any = LosingPool(spec_in(tmp_path), 0.0)
     monkeypatch.setattr(ClusterWorkers, "open", lambda _: workers)
     monkeypatch.setattr(overlap, "_MANY", len(audited))
-    monkeypatch.setattr(services, "FEWEST", len(audited))
+    monkeypatch.setattr(many, "FEWEST", len(audited))
     for on, count in (("", len(audited)), ("ray", len(audited) - 1), ("ray", len(audited))):
         with ExitStack() as stack:
             run = open_run(study, tmp_path / f"out{on}{count}", quiet, stack, on=on)

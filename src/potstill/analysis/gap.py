@@ -18,7 +18,6 @@ from potstill.pipeline.assemble import answered, scored_groups
 from potstill.pipeline.context import Unfinished
 from potstill.pipeline.directory import StudyDirectory
 from potstill.pipeline.estimate import Estimate, PlannedCalls, estimate
-from potstill.pipeline.intake import problems_of_study
 from potstill.pipeline.outputs import AnswerSet
 from potstill.pipeline.rating import rate
 from potstill.pipeline.run import Run, evaluate, open_run, read_stages
@@ -170,6 +169,7 @@ def sample_gaps(
 
 def print_price(study: Study, directory: Path, sample: Sample, console: Console) -> None:
     """Print what asking the sample will take and cost. Sends and writes nothing."""
+
     problems = problems_of_study(study).problems
     drawn, of = _draw(problems, splits_of(study, problems), sample)
     console.print(f"{of}.", highlight=False)

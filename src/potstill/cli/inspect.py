@@ -12,7 +12,7 @@ from potstill.lessons.listing import GateRow, gate_totals
 from potstill.pipeline.directory import StudyDirectory
 from potstill.records import Lesson, Level, Problem, Response, Verdict
 from potstill.report.phrases import shown
-from potstill.text import literal
+from potstill.text import literal, print_columns
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,8 +23,6 @@ __all__ = ["print_gates", "print_problem", "print_problems"]
 
 def print_problems(found: StudyDirectory, wanted: ProblemFilter, console: Console) -> None:
     """Print a line for every wanted problem: split, key, outcome, words by level."""
-    from rich.text import Text
-
     levels = [Level.R0.value, *map(str, found.study.levels)]
     rows = found.gates() if wanted.flag else []
     flagged = {
@@ -32,8 +30,8 @@ def print_problems(found: StudyDirectory, wanted: ProblemFilter, console: Consol
         for row in rows
         if row.gate == wanted.flag and wanted.level in ("", row.level)
     }
-    table = _table(("problem", "split", "key", "teacher", *levels), right=levels)
-    listed = 0
+    heads = ("problem", "split", "key", "teacher", *levels)
+    listed: list[tuple[str, ...]] = []
     by_problem, outcomes = found.lessons_by_problem(), _teacher_outcomes(found)
     for problem in found.made.problems:
         own = by_problem.get(problem.id, {})
@@ -45,13 +43,11 @@ def print_problems(found: StudyDirectory, wanted: ProblemFilter, console: Consol
             continue
         if wanted.level and not wanted.flag and not (at_level and at_level.flags):
             continue
-        listed += 1
         words = [f"{own[x].words}{'!' if own[x].flags else ''}" if x in own else "" for x in levels]
-        cells = (problem.id, split, problem.gold_text, outcomes.get(problem.id, ""), *words)
-        table.add_row(*(Text(shown(" ".join(cell.split()))) for cell in cells))
-    console.print(table)
+        listed.append((problem.id, split, problem.gold_text, outcomes.get(problem.id, ""), *words))
+    print_columns(console, heads, listed, right=range(4, len(heads)))
     console.print(
-        f"{listed:,} of {len(found.made.problems):,} problems; "
+        f"{len(listed):,} of {len(found.made.problems):,} problems; "
         f"{len(found.made.excluded):,} more excluded. "
         "Numbers are words; ! marks a lesson that a gate keeps from training.",
         highlight=False,

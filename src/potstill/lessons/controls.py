@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from potstill.grading.extraction import boxed_values, extract
 from potstill.lessons.ladder import LADDER, count_words
 from potstill.plugins import nearest
 from potstill.records import Lesson, Level, Problem
@@ -110,6 +109,8 @@ def _parted(text: str, problem: Problem) -> tuple[str, str]:
     """Return R1 up to its final box (all of it where there is none), and its final answer,
     boxed.
     """
+    from potstill.grading.extraction import boxed_values, extract
+
     boxes = boxed_values(text)
     body = _OPENED_MATH.sub("", text[: boxes[0][1]]) if boxes else text
     answer = extract(text, problem.kind).text or problem.gold_text

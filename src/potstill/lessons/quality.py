@@ -15,7 +15,6 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from potstill.chat import template_mark
-from potstill.lessons import gates
 from potstill.lessons.ladder import LADDER, count_words
 from potstill.records import Level, Outcome, Problem, Response, Verdict
 
@@ -216,6 +215,8 @@ def _on_verdict(c: _Context) -> Iterator[tuple[Gate, str]]:
 
 
 def _on_text(c: _Context) -> Iterator[tuple[Gate, str]]:
+    from potstill.lessons import gates
+
     text, asked, options = c.text, c.problem.text, c.options
     if not text.strip():
         return

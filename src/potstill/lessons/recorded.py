@@ -14,18 +14,20 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations, groupby, pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from potstill.errors import InputError
-from potstill.lessons.condense import GradePairs
 from potstill.lessons.ladder import count_words
 from potstill.lessons.quality import Gate, GateOptions, check
 from potstill.problems.raw import normalise, text_key
 from potstill.records import Lesson, Level, Problem, Response, Verdict
 from potstill.store.rows import as_text, column, read_rows
 from potstill.store.tables import in_batches
+
+if TYPE_CHECKING:
+    from potstill.lessons.condense import GradePairs
 
 __all__ = [
     "Inversion",

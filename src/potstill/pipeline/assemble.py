@@ -20,9 +20,9 @@ from potstill.lessons.controls import is_control
 from potstill.lessons.listing import gate_rows, gate_totals
 from potstill.lessons.recorded import inversions
 from potstill.pipeline.cases import make_cases
+from potstill.pipeline.lock import study_hash
 from potstill.pipeline.rating import outside_difficulty
 from potstill.pipeline.unread import unread_solvers
-from potstill.problems.overlap.find import find_pairs
 from potstill.records import (
     Cause,
     DecidedBy,
@@ -35,7 +35,6 @@ from potstill.records import (
     Split,
     content_hash,
 )
-from potstill.report import build_report
 from potstill.report.data import (
     CallCount,
     CauseCount,
@@ -50,7 +49,6 @@ from potstill.report.data import (
     Reproduction,
 )
 from potstill.store.tables import beside
-from potstill.store.untrusted import read_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,7 +62,6 @@ if TYPE_CHECKING:
 __all__ = [
     "answered",
     "call_counts",
-    "kept_report",
     "lesson_counts",
     "report_data",
     "scored_groups",
@@ -79,29 +76,13 @@ def write_report(context: Context, workers: ClusterWorkers, result: Made) -> dic
     """Return the report as plain data, after it was written beneath the study's directory."""
     import json
 
+    from potstill.report.build import build_report
+
     with context.progress.stage("report", 1, "page") as bar:
         page = build_report(report_data(context, workers, result), context.directory)
         bar.advance()
     report: dict[str, Any] = json.loads((page.parent / "report.json").read_text("utf-8"))
     return report
-
-
-def kept_report(context: Context) -> dict[str, Any] | None:
-    """Return the report that stands in the directory, None where it is of other settings.
-
-    What decides no result, but stands in the report (``about``, ``published``), counts here.
-    """
-    path = context.directory / "report" / "report.json"
-    try:
-        report: dict[str, Any] = read_json(path)
-        same = report["reproduction"]["hashes"]["study"] == _study_hash(context.study)
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return report if same else None
-
-
-def _study_hash(study: Study) -> str:
-    return content_hash(study.model_dump(mode="json"))
 
 
 def report_data(context: Context, workers: ClusterWorkers, result: Made) -> ReportData:
@@ -369,6 +350,8 @@ def _overlap(workers: ClusterWorkers, result: Made) -> tuple[OverlapPair, ...]:
     The pairs that the split was made by do not tell: of those alike but for their numbers each
     problem has one alone there, and that may stand on its own side.
     """
+    from potstill.problems.overlap.find import find_pairs
+
     heldout = result.in_split(Split.HELDOUT)
     training = result.in_split(Split.TRAIN, Split.VALID)
     if not heldout or not training:
@@ -393,7 +376,7 @@ def _reproduction(context: Context, result: Made) -> Reproduction:
         command=f"potstill reproduce {shlex.quote(_shown(context.directory))}",
         versions={"python": platform.python_version()} | {name: version(name) for name in names},
         hashes={
-            "study": _study_hash(context.study),
+            "study": study_hash(context.study),
             "problems": content_hash(result.problems),
             "base": context.base_hash,
         },

@@ -21,7 +21,6 @@ from potstill.pipeline.outputs import AnswerSet, Made, StudentCell
 from potstill.pipeline.run import Run, evaluate, go_through, open_run, run_study
 from potstill.progress import Bar, Progress, quiet
 from potstill.records import Excluded, Lesson, Problem, Response, Split, Verdict
-from potstill.report.numbers import values, written
 from potstill.store.untrusted import read_json
 from potstill.study.schema import Study, default_directory, load_study
 from potstill.study.text import with_new_names
@@ -277,10 +276,14 @@ def _row(response: Response, verdict: Verdict) -> dict[str, Any]:
 
 def _plain(record: Any) -> dict[str, Any]:
     """Return a record as what a table holds: enumerations and groups as text."""
+    from potstill.report.numbers import values
+
     return {name: _cell(value) for name, value in values(record).items()}
 
 
 def _cell(value: Any) -> Any:
+    from potstill.report.numbers import written
+
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, str):

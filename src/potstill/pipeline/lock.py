@@ -22,7 +22,7 @@ from potstill.lessons.ladder import LADDER, SYSTEM
 from potstill.records import content_hash
 from potstill.solvers.truncation import CONTINUE_PROMPT
 from potstill.store.atomic import versions_of, write_json
-from potstill.store.untrusted import stays_inside
+from potstill.store.untrusted import read_json, stays_inside
 from potstill.study.text import with_new_names
 
 if TYPE_CHECKING:
@@ -35,7 +35,9 @@ __all__ = [
     "deciding",
     "file_sha256",
     "is_up_to_date",
+    "kept_report",
     "read_lock",
+    "study_hash",
     "write_lock",
 ]
 
@@ -56,7 +58,7 @@ _TOLD_APART = {
 
 def write_lock(context: Context) -> Path:
     """Return the path of the lock of a run that has just written its report."""
-    lock = lock_of(context)
+    lock = lock_of(context, _machine(context.study))
     path = context.directory / LOCK_FILE
     write_json(path, lock | {"sha256": content_hash(lock)})
     return path
@@ -66,17 +68,38 @@ def is_up_to_date(context: Context) -> bool:
     """Return whether a run's lock is there and says what would be written now.
 
     So every cell, the ledger, every setting and version, and each file of the report are as they
-    were when the report was written.
+    were when the report was written. The machine may be another: nothing was made on it.
     """
     try:
         kept = read_lock(context.directory)
-        return kept is not None and bool(kept == json.loads(json.dumps(lock_of(context))))
+        if kept is None:
+            return False
+        return bool(kept == json.loads(json.dumps(lock_of(context, kept["machine"]))))
     except StoreError:
         return False
 
 
-def lock_of(context: Context) -> dict[str, Any]:
-    """Return what the lock of a finished run says now, but its own hash.
+def kept_report(context: Context) -> dict[str, Any] | None:
+    """Return the report that stands in the directory, None where it is of other settings.
+
+    What decides no result, but stands in the report (``about``, ``published``), counts here.
+    """
+    path = context.directory / "report" / "report.json"
+    try:
+        report: dict[str, Any] = read_json(path)
+        same = report["reproduction"]["hashes"]["study"] == study_hash(context.study)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return report if same else None
+
+
+def study_hash(study: Study) -> str:
+    """Return the hash of every setting of a study, as its report tells it."""
+    return content_hash(study.model_dump(mode="json"))
+
+
+def lock_of(context: Context, machine: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the lock of a finished run on a machine says now, but its own hash.
 
     ``decides`` is :func:`deciding`; ``artifacts`` the sha256 of every manifest that the report
     stands on and of every file of the report, by their paths in the study's directory; ``ledger``
@@ -92,12 +115,7 @@ def lock_of(context: Context) -> dict[str, Any]:
         "prices": _prices(context.study),
         "versions": {"python": platform.python_version()} | versions_of(_PACKAGES),
         "stages": VERSION,
-        "machine": {
-            "system": platform.system(),
-            "processor": platform.machine(),
-            "cores": os.cpu_count(),
-            "device": _device(context.study),
-        },
+        "machine": machine,
         "artifacts": _artifacts(context),
         "ledger": {"replies": replies, "sha256": digest},
     }
@@ -256,6 +274,15 @@ def _prices(study: Study) -> list[dict[str, Any]]:
         else:
             rows[model] = dataclasses.asdict(listed) if listed else {"model": model}
     return [rows[model] for model in sorted(rows)]
+
+
+def _machine(study: Study) -> dict[str, Any]:
+    return {
+        "system": platform.system(),
+        "processor": platform.machine(),
+        "cores": os.cpu_count(),
+        "device": _device(study),
+    }
 
 
 def _device(study: Study) -> str:

@@ -10,16 +10,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from potstill.cluster.storage import check_storage, open_storage
 from potstill.errors import InputError
 from potstill.evaluation import refuse_seen
 from potstill.ledger.file import refuse_lost
 from potstill.ledger.ledger import Ledger
 from potstill.lessons.controls import is_control, make_controls
 from potstill.pipeline.asking import ask_student, ask_teacher
-from potstill.pipeline.assemble import kept_report, write_report
 from potstill.pipeline.context import Context, Unfinished
-from potstill.pipeline.lock import changed_base, is_up_to_date, write_lock
+from potstill.pipeline.lock import changed_base, is_up_to_date, kept_report, write_lock
 from potstill.pipeline.outputs import MIX, AnswerSet, AskedLevel, Made, StudentCell, Who
 from potstill.pipeline.preflight import check_before_asking, check_study
 from potstill.pipeline.rating import rate, worth_teaching
@@ -105,6 +103,8 @@ def carry_out(run: Run, until: str = "") -> dict[str, Any] | None:
     if (kept := kept_report(context)) and is_up_to_date(context):
         context.progress.up_to_date("report", f"{len(kept['scores']):,} scores")
         return kept
+    from potstill.pipeline.assemble import write_report
+
     report = write_report(context, run.workers, made)
     write_lock(context)
     return report
@@ -127,6 +127,7 @@ def open_run(
     """
     if on:
         from potstill.cluster.session import check_place
+        from potstill.cluster.storage import check_storage
 
         check_place(on)
         check_storage(study.cluster)
@@ -136,6 +137,8 @@ def open_run(
     ledger = stack.enter_context(Ledger.open(path, readonly=read_only))
     storage = None
     if not read_only:
+        from potstill.cluster.storage import open_storage
+
         storage = open_storage(study.cluster, directory) if on else None
         _write_snapshot(study, store, directory)
     context = Context(

@@ -11,13 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from potstill.chat import never
-from potstill.cluster.overlap import FEWEST, ClusterSketchers
-from potstill.grading.plugins import kind_settings
 from potstill.pipeline.agents import options_of
 from potstill.pipeline.preflight import check_keys
 from potstill.plugins import SOLVERS, load_plugin
-from potstill.problems.overlap.neighbours import Sketchers
-from potstill.solvers.local import LocalSolver
 
 if TYPE_CHECKING:
     from potstill.chat import Solver
@@ -26,6 +22,7 @@ if TYPE_CHECKING:
     from potstill.grading import GradingPool
     from potstill.models.model import LanguageModel
     from potstill.pipeline.context import Context
+    from potstill.problems.overlap.neighbours import Sketchers
 
 __all__ = ["Agents", "ClusterWorkers", "Graders", "LocalModels"]
 
@@ -119,6 +116,9 @@ class ClusterWorkers:
 
     def sketchers(self, problems: int) -> Sketchers:
         """Return who audits the overlap of so many problems: the workers, where they gain by it."""
+        from potstill.cluster.overlap import FEWEST, ClusterSketchers
+        from potstill.problems.overlap.neighbours import Sketchers
+
         if not self._context.on or problems < FEWEST:
             return Sketchers()
         return ClusterSketchers(self.open, self._context.study.cluster.retries)
@@ -138,6 +138,7 @@ class Graders:
         if self._pool is None:
             from potstill.cluster.grading import ClusterPool
             from potstill.grading import GradingPool
+            from potstill.grading.plugins import kind_settings
 
             study = self._context.study
             kinds = kind_settings(study.kinds)
@@ -209,6 +210,7 @@ class LocalModels:
             from potstill.cluster.answers import ClusterSolver
 
             return ClusterSolver(self._workers.answering(), adapter, name)
+        from potstill.solvers.local import LocalSolver
 
         return LocalSolver(
             self.base(),

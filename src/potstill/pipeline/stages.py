@@ -12,16 +12,12 @@ from dataclasses import dataclass, replace
 from itertools import groupby, tee
 from typing import TYPE_CHECKING, Any
 
-from potstill.grading import Rulings, verify
-from potstill.grading.causes import with_cause
-from potstill.lessons.condense import condense
+from potstill.grading.rulings import Rulings
 from potstill.lessons.ladder import LADDER
 from potstill.lessons.recorded import RecordedTally, Unmatched, read_recorded
 from potstill.lessons.select import select
 from potstill.pipeline.context import VERSION, Context, agent_identity, fingerprint
-from potstill.pipeline.intake import read_study_problems
 from potstill.pipeline.outputs import AnswerSet
-from potstill.problems.overlap.find import find_pairs
 from potstill.problems.overlap.pairs import Pair
 from potstill.problems.split import split
 from potstill.records import (
@@ -72,6 +68,8 @@ def bring_in(context: Context) -> tuple[Sequence[Problem], Sequence[Excluded]]:
     tables = {"problems": Problem, "set_aside": Excluded}
 
     def make(out: Filling) -> None:
+        from potstill.pipeline.intake import read_study_problems
+
         with context.progress.stage("problems", None, "problems") as bar:
             for found in read_study_problems(context.study, context.progress.note):
                 out.add("problems" if isinstance(found, Problem) else "set_aside", found)
@@ -105,6 +103,8 @@ def split_up(
     )
 
     def make(out: Filling) -> None:
+        from potstill.problems.overlap.find import find_pairs
+
         with context.progress.stage("overlap and split", len(problems), "problems") as bar:
             pairs = find_pairs(problems, sketchers=workers.sketchers(len(problems)))
             splits = split(problems, study.split, pairs, use)
@@ -156,6 +156,9 @@ def grade_answers(
     name = f"verify · {answers.label}"
 
     def make(out: Filling) -> None:
+        from potstill.grading.causes import with_cause
+        from potstill.grading.panel import verify
+
         pairs, again = tee(beside(problems, answers.responses))
         verdicts = verify(
             pairs,
@@ -310,6 +313,8 @@ def _condensed(
     """Yield R0 of every answer and the lessons that a condenser, if there is one, makes of it, some
     thousands of problems at a time.
     """
+    from potstill.lessons.condense import condense
+
     agent = study.condenser
     tags = Level.R0 in study.levels and models.teaches_tags()
     for pairs in in_batches(beside(problems, parents), _CONDENSED_TOGETHER):

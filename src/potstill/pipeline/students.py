@@ -8,7 +8,6 @@ from statistics import mean
 from typing import TYPE_CHECKING
 
 from potstill.chat import render_asks, render_messages
-from potstill.cluster.answers import Questions
 from potstill.pipeline.asking import student_answers, student_condition
 from potstill.pipeline.context import VERSION, Context, Unfinished
 from potstill.pipeline.outputs import MIX, AskedLevel, StudentCell, Who
@@ -94,6 +93,8 @@ def answer_ahead(
 
     All at once, so that no worker waits for the last answer of each student.
     """
+    from potstill.cluster.answers import Questions
+
     questions = []
     for problems in sets:
         for student, asked in who:

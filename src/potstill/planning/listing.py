@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from potstill.errors import InputError
 from potstill.grading import GradingPool
@@ -17,12 +17,12 @@ from potstill.planning.plan import splits_of
 from potstill.problems import Columns, describe, guess_source
 from potstill.records import ExclusionReason, Split
 from potstill.study.schema import Study, load_study
-from potstill.text import literal, plain, shown
+from potstill.text import literal, print_columns, shown
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from potstill.problems import Imported
+    from potstill.problems import Imported, ProblemRow
 
 __all__ = ["print_problems"]
 
@@ -77,23 +77,14 @@ def _recorded(study: Study, imported: Imported) -> str:
 
 
 def _print(imported: Imported, console: Console, only_aside: bool) -> None:
-    from rich.table import Table
-
     every = describe(imported)
     rows = [row for row in every if row.reason or not only_aside]
-    table = Table(box=None, pad_edge=False, expand=True)
-    table.add_column("id", overflow="ellipsis", no_wrap=True, ratio=2)
-    table.add_column("kind", no_wrap=True, width=11)
-    table.add_column("key", overflow="ellipsis", no_wrap=True, width=14)
-    table.add_column("problem", overflow="ellipsis", no_wrap=True, ratio=3)
-    for row in rows:
-        text = " ".join(row.text.split())
-        if row.reason:
-            why = row.reason + (f": {row.detail}" if row.detail else "")
-            table.add_row(_plain(row.id), "excluded", _plain(row.key), _plain(why), style="yellow")
-        else:
-            table.add_row(_plain(row.id), _plain(row.kind), _plain(row.key), _plain(text))
-    console.print(table)
+    print_columns(
+        console,
+        ("id", "kind", "key", "problem"),
+        [(row.id, "excluded" if row.reason else row.kind, row.key, _told(row)) for row in rows],
+        styles=["yellow" if row.reason else "" for row in rows],
+    )
     unread = [item for item in imported.excluded if item.reason is ExclusionReason.BAD_KEY]
     for item in unread[:_MOST_UNREAD]:
         console.print(
@@ -115,10 +106,11 @@ def _literal(text: str) -> str:
     return literal(shown(" ".join(text.split())))
 
 
-def _plain(text: str) -> Any:
-    from rich.text import Text
-
-    return Text(shown(plain(" ".join(text.split()))))
+def _told(row: ProblemRow) -> str:
+    """Return a problem's text, or why it is excluded."""
+    if not row.reason:
+        return row.text
+    return row.reason + (f": {row.detail}" if row.detail else "")
 
 
 def _listed(counts: Mapping[str, int]) -> str:

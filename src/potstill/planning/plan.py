@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from potstill.ledger.ledger import Ledger
 from potstill.pipeline.agents import is_free, key_there
 from potstill.pipeline.estimate import Estimate, PlannedCalls, estimate, thinks
-from potstill.pipeline.intake import problems_of_study
 from potstill.pipeline.preflight import (
     base_out_of_reach,
     check_base_of,
@@ -19,7 +18,6 @@ from potstill.pipeline.preflight import (
     check_study,
 )
 from potstill.plugins import SOLVERS, SOURCES
-from potstill.problems.overlap.find import find_pairs
 from potstill.problems.split import split
 from potstill.records import Problem, Split
 from potstill.study.schema import Study, load_options, load_study, read_study
@@ -77,6 +75,8 @@ def settings(study: Study, raw: Mapping[str, Any]) -> list[Setting]:
 
 def splits_of(study: Study, problems: Sequence[Problem]) -> Mapping[str, Split]:
     """Return the split of every problem by its id, as a run would divide them."""
+    from potstill.problems.overlap.find import find_pairs
+
     use = {source.label: source.use for source in study.problems}
     return split(problems, study.split, find_pairs(problems), use)
 
@@ -141,6 +141,8 @@ def print_plan(
     Settings left at their default are printed where ``every_setting`` asks for them. Raises
     StudyError for what would stop a run before anyone is asked; nothing is sent.
     """
+    from potstill.pipeline.intake import problems_of_study
+
     study = load_study(path)
     check_study(study, on=on)
     imported = problems_of_study(study)

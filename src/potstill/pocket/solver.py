@@ -16,8 +16,6 @@ from potstill.chat import never
 from potstill.ledger.prices import Price, free
 from potstill.pocket import generate
 from potstill.pocket.problems import PocketProblem, normalise_text
-from potstill.pocket.teacher import PocketTeacher
-from potstill.solvers.server import create_app, serve
 
 if TYPE_CHECKING:
     from potstill.chat import Solver
@@ -77,7 +75,9 @@ def open_solver(
     """Yield the scripted model, served over HTTP on this machine for as long as the context
     lasts.
     """
+    from potstill.pocket.teacher import PocketTeacher
     from potstill.solvers import api
+    from potstill.solvers.server import create_app, serve
 
     teacher = PocketTeacher(_known(options), seed=options.seed)
     app = create_app(teacher.reply, MODELS, latency_s=options.latency_s)

@@ -1,22 +1,46 @@
 """The report: claims, figures and tables, all from the same numbers."""
 
-from potstill.report.build import build_report
-from potstill.report.data import (
-    CallCount,
-    CauseCount,
-    Corpus,
-    Disagreement,
-    Grader,
-    LessonCount,
-    LossCurve,
-    LossPoint,
-    OverlapPair,
-    ReportData,
-    Reproduction,
-    Unread,
-    UnreadExample,
-)
-from potstill.report.terminal import print_table
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from potstill.report.build import build_report
+    from potstill.report.data import (
+        CallCount,
+        CauseCount,
+        Corpus,
+        Disagreement,
+        Grader,
+        LessonCount,
+        LossCurve,
+        LossPoint,
+        OverlapPair,
+        ReportData,
+        Reproduction,
+        Unread,
+        UnreadExample,
+    )
+    from potstill.report.terminal import print_table
+
+_HOMES = {
+    "CallCount": "data",
+    "CauseCount": "data",
+    "Corpus": "data",
+    "Disagreement": "data",
+    "Grader": "data",
+    "LessonCount": "data",
+    "LossCurve": "data",
+    "LossPoint": "data",
+    "OverlapPair": "data",
+    "ReportData": "data",
+    "Reproduction": "data",
+    "Unread": "data",
+    "UnreadExample": "data",
+    "build_report": "build",
+    "print_table": "terminal",
+}
 
 __all__ = [
     "CallCount",
@@ -35,3 +59,9 @@ __all__ = [
     "build_report",
     "print_table",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

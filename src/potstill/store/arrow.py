@@ -22,7 +22,8 @@ __all__ = ["arrow_schema", "from_batch", "to_rows"]
 R = TypeVar("R")
 
 
-def arrow_schema(record: type) -> pa.Schema:
+@cache
+def arrow_schema(record: Any) -> pa.Schema:
     """Return the Arrow schema of a record type: enums as strings, unions of records as tagged
     JSON.
     """

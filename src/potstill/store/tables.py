@@ -144,7 +144,7 @@ class Rows(Lazy[R]):
         return self._kept[group][place - (self._ends[group - 1] if group else 0)]
 
     def _decoded(self, file: pq.ParquetFile, groups: list[int] | None) -> Iterator[R]:
-        for batch in file.iter_batches(BATCH_ROWS, row_groups=groups):
+        for batch in file.iter_batches(BATCH_ROWS, row_groups=groups, use_threads=False):
             yield from from_batch(self._record, batch)
 
     def _file(self) -> _Reading:

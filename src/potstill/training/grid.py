@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING, Any
 
 from potstill.errors import PotstillError
 from potstill.training.examples import EncodedExample, Example, encode_examples
-from potstill.training.loop import train_cell
 from potstill.training.optimizations import Optimizations
 from potstill.training.recipe import Recipe
 from potstill.training.records import GridCell, StepReport, TrainedCell
@@ -157,6 +156,8 @@ def train_job(
     base: LanguageModel, job: Job, on_step: OnStep | None, cache: ActivationCache | None = None
 ) -> TrainedCell:
     """Return the trained cell of one job, on the lower layers' outputs where they are shared."""
+    from potstill.training.loop import train_cell
+
     return train_cell(
         base,
         job.cell,

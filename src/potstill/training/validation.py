@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from potstill.chat import Message
 from potstill.errors import InputError
-from potstill.grading import GradingPool
-from potstill.grading.plugins import kind_settings
 from potstill.models.decoding import Finished, Request, draw_seed
 from potstill.models.model import prompt_tokens
 from potstill.records import Outcome, Problem, Response, Sampling
 
 if TYPE_CHECKING:
+    from potstill.grading.pool import GradingPool
     from potstill.models.model import LanguageModel
     from potstill.training.records import Trainee
 
@@ -102,5 +101,8 @@ def open_validator(
             "select_by: accuracy needs validation problems, and there are none; raise "
             "split.valid, or choose by loss."
         )
+    from potstill.grading.plugins import kind_settings
+    from potstill.grading.pool import GradingPool
+
     with GradingPool(workers=1, kinds=kind_settings(kinds)) as pool:
         yield Validator(validation, base, pool)
