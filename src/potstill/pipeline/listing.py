@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from potstill.errors import InputError
 from potstill.grading import GradingPool
+from potstill.grading.key_reading import KeyReader
 from potstill.grading.plugins import kind_settings
 from potstill.lessons.ladder import count_words
 from potstill.lessons.recorded import RecordedTally, read_recorded
@@ -17,7 +18,7 @@ from potstill.pipeline.plan import splits_of
 from potstill.problems import Columns, describe, guess_source
 from potstill.records import ExclusionReason, Split
 from potstill.study.schema import Study, load_study
-from potstill.text import literal, plain, shown
+from potstill.text import literal, plain, several, shown
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -47,14 +48,14 @@ def print_problems(
             )
         study = load_study(file)
         imported = problems_of_study(study)
-        _print(imported, console, only_aside)
+        _print(imported, console, only_aside, kind_settings(study.kinds))
         if study.recorded:
             console.print("Grading the recorded levels ...")
             console.print(_recorded(study, imported), highlight=False)
         return
     source = guess_source(file, columns)
     console.print(f"[dim]{literal(source.why)}.[/dim]", highlight=False)
-    _print(problems_of_file(source), console, only_aside)
+    _print(problems_of_file(source), console, only_aside, {})
 
 
 def _recorded(study: Study, imported: Imported) -> str:
@@ -76,23 +77,30 @@ def _recorded(study: Study, imported: Imported) -> str:
     return tally.line()
 
 
-def _print(imported: Imported, console: Console, only_aside: bool) -> None:
+def _print(
+    imported: Imported, console: Console, only_aside: bool, kinds_set: Mapping[str, Any]
+) -> None:
     from rich.table import Table
 
+    keys = KeyReader(kinds_set)
+    as_text = {p.id for p in imported.problems if keys.only_text(p)}
     every = describe(imported)
     rows = [row for row in every if row.reason or not only_aside]
     table = Table(box=None, pad_edge=False, expand=True)
-    table.add_column("id", overflow="ellipsis", no_wrap=True, ratio=2)
+    table.add_column("id", overflow="ellipsis", ratio=2)
     table.add_column("kind", no_wrap=True, width=11)
     table.add_column("key", overflow="ellipsis", no_wrap=True, width=14)
-    table.add_column("problem", overflow="ellipsis", no_wrap=True, ratio=3)
+    table.add_column("problem", overflow="ellipsis", ratio=3)
     for row in rows:
         text = " ".join(row.text.split())
         if row.reason:
             why = row.reason + (f": {row.detail}" if row.detail else "")
-            table.add_row(_plain(row.id), "excluded", _plain(row.key), _plain(why), style="yellow")
+            # whole, on as many lines as it takes: which problem a duplicate repeats stands last
+            cells = (_folded(row.id), "excluded", _plain(row.key), _folded(why))
+            table.add_row(*cells, style="yellow")
         else:
-            table.add_row(_plain(row.id), _plain(row.kind), _plain(row.key), _plain(text))
+            kind = "as text" if row.id in as_text else row.kind
+            table.add_row(_plain(row.id), _plain(kind), _plain(row.key), _plain(text))
     console.print(table)
     unread = [item for item in imported.excluded if item.reason is ExclusionReason.BAD_KEY]
     for item in unread[:_MOST_UNREAD]:
@@ -107,7 +115,8 @@ def _print(imported: Imported, console: Console, only_aside: bool) -> None:
         console.print(f"\n[yellow]{literal(note)}[/yellow]", highlight=False)
     kinds = Counter(row.kind for row in every if not row.reason)
     reasons = Counter(item.reason.value for item in imported.excluded)
-    console.print(f"\n{len(imported.problems):,} problems by kind: {literal(_listed(kinds))}")
+    total = several(len(imported.problems), "problem")
+    console.print(f"\n{total} by kind: {literal(_listed(kinds))}", highlight=False)
     console.print(f"{len(imported.excluded):,} excluded: {_listed(reasons) or 'none'}")
 
 
@@ -118,7 +127,13 @@ def _literal(text: str) -> str:
 def _plain(text: str) -> Any:
     from rich.text import Text
 
-    return Text(shown(plain(" ".join(text.split()))))
+    return Text(shown(plain(" ".join(text.split()))), no_wrap=True, overflow="ellipsis")
+
+
+def _folded(text: str) -> Any:
+    whole = _plain(text)
+    whole.no_wrap, whole.overflow = False, "fold"
+    return whole
 
 
 def _listed(counts: Mapping[str, int]) -> str:
