@@ -75,10 +75,17 @@ def examine(machine: Machine) -> Iterator[Row]:
     kinds = {device.kind: device for device in machine.devices}
     has_torch = bool(kinds.keys() - {"mlx"})
     hint = "; pip install torch" if machine.torch == "not installed" else ""
-    yield "torch", has_torch, machine.torch + hint
-    yield "  cuda", "cuda" in kinds, _cuda(machine, kinds.get("cuda"))
-    yield "  mps", "mps" in kinds, _mps(machine, kinds.get("mps"))
-    yield "  nf4 (QLoRA)", *_nf4(machine, "cuda" in kinds)
+    silent = "torch" in machine.silent
+    yield "torch", None if silent else has_torch, machine.torch + hint
+    if silent:
+        here = f"{machine.nvidia} is here; " if machine.nvidia else ""
+        yield "  cuda", None, f"{here}what torch can use is not known"
+        yield "  mps", None, "not known"
+        yield "  nf4 (QLoRA)", None, "not known"
+    else:
+        yield "  cuda", "cuda" in kinds, _cuda(machine, kinds.get("cuda"))
+        yield "  mps", "mps" in kinds, _mps(machine, kinds.get("mps"))
+        yield "  nf4 (QLoRA)", *_nf4(machine, "cuda" in kinds)
     yield "mlx", *_mlx(machine, kinds.get("mlx"))
     for package, (what, extra) in _OPTIONAL.items():
         has = machine.packages.get(package)
@@ -113,8 +120,10 @@ def _nf4(machine: Machine, cuda: bool) -> tuple[bool, str]:
     return bool(has), f"bitsandbytes {has}" if has else "pip install 'potstill[cuda]'"
 
 
-def _mlx(machine: Machine, device: Device | None) -> tuple[bool, str]:
+def _mlx(machine: Machine, device: Device | None) -> tuple[bool | None, str]:
     lm = machine.packages.get("mlx-lm")
+    if "mlx" in machine.silent:
+        return None, machine.mlx
     if device is None and machine.mlx != "not installed":
         return False, machine.mlx
     if device is None or not lm:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from potstill.cluster.session import check_place
@@ -42,8 +41,6 @@ weights; models of 0.5B to 72B want 1e-5 to 1e-3 (Schulman et al. 2025, LoRA Wit
 
 _FEWEST_TOKENS = 8
 """Fewer cannot hold "The answer is \\boxed{12}." in any tokenizer."""
-
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 _LOOKED_AT = 10_000
 """So many problems are put into the prompt to see whether it fits the limits."""
@@ -89,11 +86,10 @@ def check_before_asking(context: Context, problems: Sequence[Problem]) -> None:
 
 def base_out_of_reach(study: Study) -> bool:
     """Return whether a study's base is to be fetched from a hub that does not answer."""
-    from potstill.store.hub import hub_answers
+    from potstill.store.hub import hub_answers, is_hub_id
 
     path = base_path_of(study)
-    named = _HUB_ID.fullmatch(path) is not None and not Path(path).exists()
-    return named and not hub_answers()
+    return "/" in path and is_hub_id(path) and not hub_answers()
 
 
 def check_base_of(
