@@ -215,6 +215,11 @@ def test_opened_wider_it_asks_for_its_token_and_the_mix_answers(study_directory:
                 assert said == answer.response.text
 
 
+def test_it_ends_well_at_once(study_directory: Path) -> None:
+    with tutoring(study_directory) as opened:
+        assert opened.process.poll() is None
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [
@@ -223,11 +228,6 @@ def test_opened_wider_it_asks_for_its_token_and_the_mix_answers(study_directory:
         (["--host", "256.1.1.1"], "on 256.1.1.1 cannot be used"),
     ],
 )
-def test_it_ends_well_as_soon_as_its_address_stands(study_directory: Path) -> None:
-    with tutoring(study_directory) as opened:
-        assert opened.process.poll() is None
-
-
 def test_what_cannot_be_served_is_one_sentence(
     study_directory: Path, options: list[str], told: str
 ) -> None:
