@@ -190,7 +190,9 @@ def _ask(
 def _unless_all_failed(
     who: str, results: Iterable[Response | NotAsked]
 ) -> Iterator[Response | NotAsked]:
-    """Yield the results. Raises EndpointError, before the stage counts as done, where all failed."""
+    """Yield the results. Raises EndpointError, before the stage is called done, where all
+    failed.
+    """
     first: Response | None = None
     failed = others = 0
     for result in results:

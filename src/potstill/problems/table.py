@@ -87,7 +87,7 @@ class Options(TableColumns):
 def read(options: Options) -> Iterator[RawProblem]:
     """Yield a problem per row. Raises InputError for what is wrong with the file or a column."""
     empty = True
-    unit = "row" if options.path.suffix.lower() in (".xlsx", ".xlsm") else "line"
+    unit = "row" if options.path.suffix.lower() in (".xlsx", ".xlsm", ".parquet") else "line"
     for number, row in open_table(options.path, options.form).rows:
         empty = False
         where = f"{options.path} {unit} {number}"
