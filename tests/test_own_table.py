@@ -17,6 +17,7 @@ from potstill.pipeline.own_table import start_study
 from potstill.pipeline.plan import splits_of
 from potstill.problems import Columns
 from potstill.records import Split
+from potstill.report.opening import WORKED_SOLUTIONS, opening
 from potstill.store.rows import read_rows
 from potstill.study.schema import load_study
 from support.command_line import one_sentence, run_cli
@@ -152,6 +153,11 @@ def test_the_study_runs_without_a_key_and_sends_nothing(
     told = " ".join(out.split())
     assert lost
     assert f"recorded levels: {taught - lost} of {taught} kept ({lost} with a wrong answer" in told
+    opened = opening(report)
+    assert "the teacher" not in opened["sentence"]
+    (who,) = [x["told"] for x in opened["who"] if x["name"] == "teacher"]
+    assert who == "the worked solutions of a table, no model, which were taught"
+    assert [x for x in opened["limits"] if x.startswith("The teacher is a table of worked")]
     teacher = next(s for s in report["scores"] if (s["role"], s["group"]) == ("teacher", "all"))
     assert teacher["outcomes"]["CORRECT"] == heldout - 4 + lost
 
@@ -165,6 +171,7 @@ def test_questions_alone_name_a_teacher_to_ask(tmp_path: Path) -> None:
     study = load_study(started.path)
     assert study.teacher.solver == "api"
     assert study.recorded is None
+    assert study.teacher.options["model"] != WORKED_SOLUTIONS
     assert len(rows_of(started.path)) == 15
 
 
