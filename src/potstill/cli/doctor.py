@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from potstill.cli.machine import Device, Machine, look_around
+from potstill.text import several
 from potstill.training.memory import STUDENT_SIZES, largest_batch
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def examine(machine: Machine) -> Iterator[Row]:
     lacks.
     """
     memory = f"{machine.memory_bytes / 1e9:,.1f} GB ({machine.memory_free_bytes / 1e9:,.1f} free)"
-    yield "cores, memory", True, f"{machine.cores} cores, {memory}"
+    yield "cores, memory", True, f"{several(machine.cores, 'core')}, {memory}"
     yield (
         "disk",
         machine.disk_free_bytes > 5e9,

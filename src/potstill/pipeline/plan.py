@@ -155,7 +155,7 @@ def print_plan(
     said = check_validation(study, imported.problems, splits[Split.VALID.value])
     reasons = Counter(item.reason.value for item in imported.excluded)
     console.print(
-        f"{study.name}: {len(imported.problems):,} problems: "
+        f"{study.name}: {several(len(imported.problems), 'problem')}: "
         + ", ".join(f"{count:,} {split}" for split, count in splits.items())
         + f"; {len(imported.excluded):,} excluded"
         + (f" ({', '.join(f'{n} {why}' for why, n in reasons.items())})" if reasons else "")
