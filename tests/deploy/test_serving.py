@@ -261,7 +261,9 @@ def test_the_port_is_held_while_the_student_is_loaded(study_directory: Path) -> 
         with socket.create_connection(("127.0.0.1", port)) as early:
             with pytest.raises(EndpointError, match="cannot be used"):
                 listen("127.0.0.1", port)
-            early.sendall(b"GET /v1/models HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            early.sendall(
+                b"GET /v1/models HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+            )
             assert early.makefile("rb").readline() == b"HTTP/1.1 200 OK\r\n"
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
