@@ -16,6 +16,7 @@ import pytest
 from rich.console import Console
 
 import potstill.cli.doctor as doctor
+import potstill.cli.machine as machine
 from potstill.chat import Completion
 from potstill.cli.machine import Device, Machine, look_around
 from potstill.records import Finish
@@ -87,6 +88,36 @@ def test_a_library_that_hangs_or_crashes_costs_its_own_line(
     said = run_doctor(PYTHONPATH=paths)
     assert says in " ".join(said.split())
     assert "pip install torch" not in said
+    hangs = "sleep" in code
+    assert ("what torch can use is not known" in " ".join(said.split())) is hangs
+    assert re.search(rf"torch +{'2' if hangs else 'no'}", said)
+    assert ("on Apple Silicon only" in said) is not hangs
+
+
+def test_a_library_that_takes_long_but_works_is_waited_for() -> None:
+    busy = "import time\nend = time.process_time() + 0.4\nwhile time.process_time() < end: pass"
+    naps = "[time.sleep(STILL_S / 2) or exec(busy) for _ in range(2)]"
+    code = (
+        f"from potstill.cli.machine import STILL_S\nbusy = {busy!r}\nexec(busy)\n{naps}\nprint(7)"
+    )
+    assert machine._ask([sys.executable, "-c", code]) == "7\n"
+
+
+def test_what_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "MOST_S", 0.5)
+    with pytest.raises(TimeoutError, match=r"^0 s$"):
+        machine._ask([sys.executable, "-c", "while True: pass"])
+    assert machine._ask([sys.executable, "-c", "raise SystemExit(3)"]) == ""
+    assert machine._ask(["no-such-program-here"]) == ""
+
+
+def test_of_a_library_that_is_silent_nothing_is_claimed() -> None:
+    silent = replace(WORKSTATION, devices=(), torch="2.13.0, but it ...", silent={"torch", "mlx"})
+    rows = examined(silent)
+    assert (
+        rows["torch"][0] is rows["  mps"][0] is rows["  nf4 (QLoRA)"][0] is rows["mlx"][0] is None
+    )
+    assert rows["  cuda"] == (None, "NVIDIA H100 is here; what torch can use is not known")
 
 
 def test_a_studys_own_keys_are_looked_for(tmp_path: Path) -> None:

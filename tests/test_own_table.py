@@ -17,6 +17,7 @@ from potstill.planning.own_table import start_study
 from potstill.planning.plan import splits_of
 from potstill.problems import Columns
 from potstill.records import Split
+from potstill.report.opening import WORKED_SOLUTIONS, opening
 from potstill.store.rows import read_rows
 from potstill.study.schema import load_study
 from support.command_line import one_sentence, run_cli
@@ -71,7 +72,7 @@ def test_columns_are_guessed_and_solutions_end_in_their_key(tmp_path: Path) -> N
     assert "11 of 12 problems kept; excluded: 1 key cannot be read" in said
     assert "7 of 10 worked solutions had no \\boxed{}: their key was added as the last line" in said
     assert "2 worked solutions break off or end in another answer than their key (4, 6)" in said
-    assert "1 problems have no worked solution" in said
+    assert "1 problem has no worked solution; it can be held out, not taught" in said
     made = rows_of(started.path)
     assert made["1"]["answer"] == "$89$"
     assert made["1"]["solution"] == "5x = 445, so x = 89.\n\\boxed{89}"
@@ -81,7 +82,44 @@ def test_columns_are_guessed_and_solutions_end_in_their_key(tmp_path: Path) -> N
     assert made["6"]["solution"] == rows[5][2]
     assert made["7"]["solution"] == ""
     assert made["12"]["year"] == "2018"
-    assert "5" not in made
+    imported = problems_of_study(load_study(started.path))
+    assert [(x.id, x.key, x.reason.value) for x in imported.excluded] == [
+        ("5", "#REF!", "key cannot be read")
+    ]
+    assert made["5"]["solution"] == "3 + 5 = 8."
+
+
+def test_excluded_rows_are_kept_and_shown_with_their_reason(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = exam(14)
+    rows[2] = (rows[1][0], "77", "One and six make 77.", 2018)
+    rows[3] = ("", "5", "Five.", 2018)
+    rows[4] = ("How many are left of it?", "", "", 2018)
+    rows[5] = ("How many are to the right?", "TBD", "To be said.", 2018)
+    write_exam(tmp_path / "e.csv", rows)
+    code, out, err = run_cli(capsys, monkeypatch, "init", "mine", "--from", "e.csv")
+    assert code == 0, err
+    monkeypatch.setenv("COLUMNS", "80")
+    code, out, err = run_cli(capsys, monkeypatch, "problems", "mine/study.yaml", "--aside")
+    assert code == 0, err
+    imported = problems_of_study(load_study(tmp_path / "mine" / "study.yaml"))
+    assert {x.id: x.reason.value for x in imported.excluded} == {
+        "3": "duplicate",
+        "4": "no text",
+        "5": "no key",
+        "6": "key cannot be read",
+    }
+    told = " ".join(out.split())
+    assert "4 excluded: 1 duplicate, 1 key cannot be read, 1 no key, 1 no text" in told
+    # the first of equal questions is the one whose solution is recorded
+    asked = [
+        r for r in rows_of(tmp_path / "mine/study.yaml").values() if r["problem"] == rows[1][0]
+    ]
+    assert [row["id"] for row in asked] == ["2", "3"]
+    assert str(asked[0]["solution"]).startswith(rows[1][2])
+    assert len(imported.problems) + len(imported.excluded) == 14
 
 
 def test_the_study_runs_without_a_key_and_sends_nothing(
@@ -115,6 +153,11 @@ def test_the_study_runs_without_a_key_and_sends_nothing(
     told = " ".join(out.split())
     assert lost
     assert f"recorded levels: {taught - lost} of {taught} kept ({lost} with a wrong answer" in told
+    opened = opening(report)
+    assert "the teacher" not in opened["sentence"]
+    (who,) = [x["told"] for x in opened["who"] if x["name"] == "teacher"]
+    assert who == "the worked solutions of a table, no model, which were taught"
+    assert [x for x in opened["limits"] if x.startswith("The teacher is a table of worked")]
     teacher = next(s for s in report["scores"] if (s["role"], s["group"]) == ("teacher", "all"))
     assert teacher["outcomes"]["CORRECT"] == heldout - 4 + lost
 
@@ -128,6 +171,7 @@ def test_questions_alone_name_a_teacher_to_ask(tmp_path: Path) -> None:
     study = load_study(started.path)
     assert study.teacher.solver == "api"
     assert study.recorded is None
+    assert study.teacher.options["model"] != WORKED_SOLUTIONS
     assert len(rows_of(started.path)) == 15
 
 
@@ -149,7 +193,7 @@ def test_what_cannot_be_started_is_named_and_leaves_nothing(
     few = tmp_path / "few.csv"
     few.write_text("question,answer\nWhat is 2 + 2?,4\n", encoding="utf-8")
     for words, said in (
-        (("mine", "--from", "few.csv"), "has 1 problems that can be used"),
+        (("mine", "--from", "few.csv"), "has 1 problem that can be used"),
         (("mine", "--from", "gone.csv"), "gone.csv does not exist"),
         (("a/b", "--from", "few.csv"), "cannot name a study"),
         (("mine", "--key", "answer"), "name it with --from FILE"),

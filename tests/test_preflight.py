@@ -10,6 +10,8 @@ import pytest
 import torch
 import yaml
 
+from potstill.ledger.ledger import Ledger
+from potstill.study.templates import DEMO_STUDY
 from support.command_line import one_sentence, run_cli
 from support.outside_agents import Counting, agents, write_study
 
@@ -163,3 +165,25 @@ def test_nobody_is_paid_while_another_key_is_missing(
     code, out, _ = run_cli(capsys, monkeypatch, "run", path, "--out", tmp_path / "out", "--dry-run")
     assert code == 0
     assert "CONDENSER_KEY is not set" in out
+
+
+def test_no_validation_problem_is_refused_before_anyone_is_asked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw = yaml.safe_load(DEMO_STUDY.read_text())
+    raw["problems"] = [{"source": "pocket", "train": 24, "valid": 0, "heldout": 12}]
+    monkeypatch.chdir(tmp_path)
+    study = tmp_path / "s.yaml"
+    study.write_text(yaml.safe_dump(raw))
+    code, out, err = run_cli(capsys, monkeypatch, "run", "s.yaml", "--dry-run")
+    assert code == 0, err
+    assert "no problem is marked valid; 2 problems of those marked train" in " ".join(out.split())
+    raw["split"] = raw.get("split", {}) | {"by": "given", "group": "split", "valid_share": 0}
+    study.write_text(yaml.safe_dump(raw))
+    for words in (("--dry-run",), ("--out", "out")):
+        code, _, err = run_cli(capsys, monkeypatch, "run", "s.yaml", *words)
+        said = one_sentence(err)
+        assert (code, "no problem is left for validation" in said) == (2, True), err
+        assert "raise split.valid_share (0)" in said
+    with Ledger.open(tmp_path / "out" / "ledger.sqlite", readonly=True) as ledger:
+        assert ledger.keys() == set()

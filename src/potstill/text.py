@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Container, Sequence
 from itertools import groupby
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -66,13 +67,20 @@ def print_columns(
     *,
     right: Container[int] = (),
     styles: Sequence[str] = (),
+    whole: Container[int] = (),
 ) -> None:
     """Print someone else's text in columns under bold heads, each row in its own of ``styles``.
 
+    Of the rows ``whole`` the last column is never cut: it goes on below itself.
     A thousand rows take no time, as they would in a table of rich's.
     """
     cells = [[shown(plain(" ".join(cell.split()))) for cell in row] for row in rows]
     head, *lines = in_columns([heads, *cells], console.width, right)
+    at = head.rindex(heads[-1])
+    for number, row in enumerate(cells):
+        if number in whole and len(row[-1]) > console.width - at:
+            parts = wrap(row[-1], max(20, console.width - at))
+            lines[number] = lines[number][:at] + f"\n{' ' * at}".join(parts)
     console.out(head, style="bold", highlight=False)
     styled = zip(lines, styles or [""] * len(lines), strict=True)
     for style, alike in groupby(styled, key=lambda row: row[1]):

@@ -9,10 +9,14 @@ from typing import Any
 import pytest
 import yaml
 from huggingface_hub import ModelCard
+from safetensors.numpy import load_file
 
 from potstill.analysis.students import FoundStudent, find_student
+from potstill.deploy.export.card import model_card
 from potstill.deploy.export.card_head import card_head
 from potstill.deploy.export.exporting import Export, export_student
+from potstill.deploy.export.reasking import Reasked
+from potstill.pocket import STUDENT_PATH
 from potstill.study.schema import Source
 
 
@@ -42,6 +46,26 @@ def test_an_exported_card_states_the_reports_accuracy(found: FoundStudent, tmp_p
     assert card.data.library_name == "peft"
     assert "base_model" not in card.data.to_dict()  # the pocket student is on no hub
     assert found.student.base_hash in card.text
+    assert (
+        "distilled with Potstill onto the pocket base, a toy of 1.77 million parameters"
+        in card.text
+    )
+    weights = load_file(STUDENT_PATH / "model.safetensors").values()
+    assert round(sum(x.size for x in weights) / 1e6, 2) == 1.77
+    assert "`from potstill.pocket import STUDENT_PATH as base` is the base" in card.text
+
+
+def test_a_card_names_its_base_wherever_it_came_from(found: FoundStudent, tmp_path: Path) -> None:
+    for base, named in (
+        ("pocket", "onto the pocket base, a toy of"),
+        ("Qwen/Qwen2.5-0.5B-Instruct", "onto Qwen/Qwen2.5-0.5B-Instruct from lessons R4"),
+        (str(tmp_path), f"onto {found.student.base} from lessons R4"),
+    ):
+        student = found.study.student.model_copy(update={"base": base})
+        study = found.study.model_copy(update={"student": student})
+        card = model_card(replace(found, study=study), "peft", "", Reasked("peft", 0, 0, 0, 0))
+        assert named in card
+        assert str(tmp_path) not in card
 
 
 def test_a_mixed_student_has_a_result_for_each_level_asked_for(study_directory: Path) -> None:

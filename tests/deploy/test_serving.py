@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -19,6 +20,8 @@ import openai
 import pytest
 
 from potstill.analysis.students import FoundStudent, find_student
+from potstill.errors import EndpointError
+from potstill.solvers.server import listen
 from support.processes import start
 
 
@@ -242,3 +245,58 @@ def test_a_taken_port_is_one_sentence(served: Served, study_directory: Path) -> 
     assert done.returncode == 2
     assert done.stderr.startswith(f"potstill: Port {port} on 127.0.0.1 cannot be used")
     assert done.stderr.count("\n") == 1
+
+
+def test_the_port_is_held_while_the_student_is_loaded(study_directory: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "-u", "-m", "potstill", "serve", str(study_directory)]
+    command += ["--student", "R1", "--port", str(port)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stderr
+    try:
+        line = next((line for line in process.stderr if line.startswith("Loading ")), "")
+        assert line
+        # who asks before it has loaded waits for its answer, and no other program gets the port
+        with socket.create_connection(("127.0.0.1", port)) as early:
+            with pytest.raises(EndpointError, match="cannot be used"):
+                listen("127.0.0.1", port)
+            early.sendall(
+                b"GET /v1/models HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+            )
+            assert early.makefile("rb").readline() == b"HTTP/1.1 200 OK\r\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+    finally:
+        process.kill()
+        process.communicate()
+
+
+_NEVER_ANSWERS = """
+import asyncio
+from potstill.deploy.serve.serving import run_until_told
+from potstill.solvers.server import listen
+
+async def app(scope, receive, send):
+    print("asked", flush=True)
+    await asyncio.Event().wait()
+
+listener = listen("127.0.0.1", 0)
+address = listener.getsockname()[1]
+run_until_told(app, listener, lambda: print(address, flush=True), patience_s=0.2)
+"""
+
+
+def test_an_answer_that_never_comes_holds_up_the_end_no_longer_than_its_patience() -> None:
+    command = [sys.executable, "-u", "-c", _NEVER_ANSWERS]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout
+            port = int(process.stdout.readline())
+            with socket.create_connection(("127.0.0.1", port)) as waiting:
+                waiting.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+                assert process.stdout.readline() == "asked\n"
+                process.send_signal(signal.SIGTERM)
+                assert process.wait(60) == 0
+        finally:
+            process.kill()

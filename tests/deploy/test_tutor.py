@@ -216,6 +216,11 @@ def test_opened_wider_it_asks_for_its_token_and_the_mix_answers(study_directory:
                 assert said == response.text
 
 
+def test_it_ends_well_at_once(study_directory: Path) -> None:
+    with tutoring(study_directory) as opened:
+        assert opened.process.poll() is None
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from potstill.chat import Message
 from potstill.errors import InputError, StoreError
+from potstill.ledger.file import copy_ledger
 from potstill.ledger.ledger import (
     FORMAT_VERSION,
     Event,
@@ -257,3 +258,17 @@ def test_a_full_disk_is_one_sentence_and_loses_nothing(path: Path) -> None:
         assert ledger.spend(by=())[0].calls == int(count) > 10
         assert ledger.verify() == []
         ledger.put(entry(30_000))
+
+
+def test_a_copy_holds_the_first_replies_alone_where_asked(tmp_path: Path) -> None:
+    with Ledger.open(tmp_path / "a.sqlite") as ledger:
+        for number in range(5):
+            asyncio.run(ledger.commit(entry(number)))
+        whole, first = ledger.digest(), ledger.digest(3)
+        assert (whole[0], first[0]) == (5, 3)
+    copy_ledger(tmp_path / "a.sqlite", tmp_path / "b.sqlite", first=3)
+    copy_ledger(tmp_path / "a.sqlite", tmp_path / "c.sqlite")
+    with Ledger.open(tmp_path / "b.sqlite", readonly=True) as copy:
+        assert copy.digest() == first
+    with Ledger.open(tmp_path / "c.sqlite", readonly=True) as copy:
+        assert copy.digest() == whole

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from potstill.errors import StudyError
 from potstill.lessons.select import select
 from potstill.problems.overlap.pairs import Pair
-from potstill.problems.split import SplitOptions, split
+from potstill.problems.split import SplitOptions, draws_validation, split
 from potstill.records import Lesson, Problem, Split
 from support.scripted_lessons import problem
 
@@ -163,3 +163,21 @@ def test_options_that_contradict_themselves_are_refused() -> None:
     with pytest.raises(ValidationError, match="Extra inputs"):
         SplitOptions.model_validate({"heldout_sahre": 0.1})
     assert SplitOptions(by="given").group == "split"
+
+
+def test_validation_is_drawn_where_a_given_split_marks_none() -> None:
+    marked = [
+        dataclasses.replace(p, groups={"split": "heldout" if i < 10 else "train"})
+        for i, p in enumerate(many(60))
+    ]
+    given = SplitOptions(by="given", group="split")
+    sides = split(marked, given)
+    assert draws_validation(marked, given)
+    assert [p.id for p in marked if sides[p.id] is Split.HELDOUT] == [p.id for p in marked[:10]]
+    assert 0 < sum(side is Split.VALID for side in sides.values()) < 25
+    none = split(marked, SplitOptions(by="given", group="split", valid_share=0))
+    assert Split.VALID not in none.values()
+    marked[-1] = dataclasses.replace(marked[-1], groups={"split": "dev"})
+    sides = split(marked, given)
+    assert [i for i, side in sides.items() if side is Split.VALID] == [marked[-1].id]
+    assert not draws_validation(marked, given)

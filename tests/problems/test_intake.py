@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from potstill.errors import InputError
@@ -139,6 +142,47 @@ def test_unknown_source_and_unknown_option_name_what_there_is(tmp_path: Path) ->
         load_problems([SourceConfig("competion")], infer=no_kind)
     with pytest.raises(InputError, match=r"its options are .*path"):
         load_problems([SourceConfig("table", {"pathh": tmp_path})], infer=no_kind)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({}, "path is missing"),
+        ({"path": "t.csv", "pathh": 1}, "there is no option pathh"),
+        ({"path": "t.csv", "delimiter": ";;"}, "delimiter: a delimiter is one character, or tab"),
+        ({"path": "t.csv", "text": 3}, "text should be text (found 3)"),
+        (
+            {"path": "t.csv", "key_is": "txt"},
+            "key_is should be one of 'text', 'number', ",
+        ),
+        ({"path": "t.csv", "tolerance": -1}, "tolerance should be 0.0 or more (found -1)"),
+        ({"path": "t.csv", "groups": "year"}, "groups should be names with their values"),
+    ],
+)
+def test_options_of_a_source_are_refused_in_plain_words(
+    options: dict[str, object], said: str
+) -> None:
+    with pytest.raises(InputError) as refused:
+        load_problems([SourceConfig("table", options)], infer=no_kind)
+    assert said in str(refused.value)
+    assert "; its options are text, key, solution," in str(refused.value)
+    assert not re.search(r"(?i)value error|valid|input|extra", str(refused.value))
+
+
+def test_bytes_of_a_parquet_column_are_text_or_refused_by_row(tmp_path: Path) -> None:
+    path = tmp_path / "b.parquet"
+    words = pa.array(["Wie groß?".encode(), b"What is 2 + 2?"], pa.binary())
+    image = pa.array([b"\xff\xd8", b"\xff\xd8"], pa.binary())
+    either = pa.array([[b"3/4", b"0.75"], [b"4"]], pa.list_(pa.binary()))
+    pq.write_table(pa.table({"problem": words, "answer": either, "image": image}), path)
+    found = load_problems([SourceConfig("table", {"path": path})], infer=no_kind).problems
+    assert [(p.text, p.gold_text) for p in found] == [
+        ("Wie groß?", '["3/4", "0.75"]'),
+        ("What is 2 + 2?", "4"),
+    ]
+    wrong = SourceConfig("table", {"path": path, "text": "image"})
+    with pytest.raises(InputError, match=r"b\.parquet row 1: the column 'image' holds bytes that"):
+        load_problems([wrong], infer=no_kind)
 
 
 def test_every_built_in_source_has_options_and_read() -> None:

@@ -231,6 +231,94 @@ def test_column_of_decimal_commas_is_warned_of_and_read_where_the_source_says_so
     assert looks_comma("13,680") == looks_comma("1,234,567") == looks_comma("2, 3") == ""
 
 
+PRICE = "What does the ticket cost?"
+
+
+@pytest.mark.parametrize("key", ["3,5", "-2,75", "x = 3,5", "$3,5$", "3,5 kg", "€ 3,5", "1,5; 2,5"])
+def test_one_key_that_may_have_a_decimal_comma_is_told_with_both_remedies(
+    tmp_path: Path, key: str
+) -> None:
+    rows = [{"problem": f"What is {n} + 2?", "answer": str(n + 2)} for n in range(40)]
+    rows.insert(7, {"problem": PRICE, "answer": key})
+    note = bring_in(tmp_path, *rows).notes[0]
+    assert f"1 key may have a decimal comma ({key} of t/8); it is read as two values" in note
+    assert "decimal: comma makes a number of it, decimal: point two values" in note
+    comma = bring_in(tmp_path, *rows, decimal="comma")
+    assert comma.problems[7].gold_text == key.replace(",", ".")
+    assert comma.notes == ()
+    point = bring_in(tmp_path, *rows, decimal="point")
+    assert not [note for note in point.notes if "decimal comma" in note]
+
+
+def test_source_that_says_point_has_two_values_in_any_language(tmp_path: Path) -> None:
+    from potstill.grading import equal
+
+    text = "Wie viel ist es? Berechne den Wert."
+    (one,) = bring_in(tmp_path, {"problem": text, "answer": "3,5"}, decimal="point").problems
+    assert equal(one.gold_text, "3; 5", one.kind, text).opinion.value == "EQUAL"
+    assert equal(one.gold_text, "3.5", one.kind, text).opinion.value == "DIFFERENT"
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        *(("1,000", PRICE), ("12,500", PRICE), ("1,234,567", PRICE), ("1,000.50", PRICE)),
+        *(("1,2,3", PRICE), ("(3,5)", PRICE), ("[3,5]", PRICE), ("3, 5", PRICE), ("{3,5}", PRICE)),
+        *(("(1,2); (3,4)", PRICE), ("3.5", PRICE), ("3,5,7,9", PRICE)),
+        ("3,5", "Find all the roots of $x^2 - 8x + 15$."),
+        ("3,5", "Which two numbers are they?"),
+        ("3,5", "Enter the sides, separated by commas."),
+        ("3,5", "What are $a$ and $b$, respectively?"),
+    ],
+)
+def test_thousands_tuples_and_lists_are_no_decimal_commas(
+    tmp_path: Path, key: str, text: str
+) -> None:
+    assert bring_in(tmp_path, {"problem": text, "answer": key}).notes == ()
+
+
+def test_number_key_with_a_decimal_comma_is_not_read_without_it(tmp_path: Path) -> None:
+    row = {"problem": PRICE, "answer": "3,5"}
+    with pytest.raises(InputError, match=r"'3,5' is not a number; say decimal: comma"):
+        bring_in(tmp_path, row, key_is="number")
+    (read,) = bring_in(tmp_path, row, key_is="number", decimal="comma").problems
+    assert read.gold == NumberGold(3.5, 0.0)
+    row["answer"] = "1,234,567.5"
+    (read,) = bring_in(tmp_path, row, key_is="number").problems
+    assert read.gold == NumberGold(1234567.5, 0.0)
+
+
+def test_keys_beyond_the_grammar_are_told_by_row(tmp_path: Path) -> None:
+    keys = ["150 minutes (2.5 h)", "12", "9 (apples)", "Paris", "3 h 20 min", "\\sum_{k=1}^n k"]
+    rows = [{"problem": f"Question {n}?", "answer": key} for n, key in enumerate(keys)]
+    imported = bring_in(tmp_path, *rows)
+    assert len(imported.problems) == len(keys)
+    (note,) = imported.notes
+    assert note.startswith(
+        "table: 2 keys cannot be read as mathematics and are compared as text (150 minutes (2.5 h) "
+        "of t/1, 9 (apples) of t/3): "
+    )
+    rows = [{"problem": "How long?", "answer": keys[0], "how": "exact"}]
+    assert bring_in(tmp_path, *rows, kind="how").notes == ()
+    several = {"problem": "How long?", "answer": ["150 minutes (2.5 h)", "150 minutes"]}
+    assert bring_in(tmp_path, several).notes == ()
+
+
+def test_key_without_a_letter_or_digit_is_not_called_empty(tmp_path: Path) -> None:
+    rows = [
+        {"problem": f"Which {n}?", "answer": key} for n, key in enumerate("😀%\N{ZERO WIDTH SPACE}")
+    ]
+    found = {x.key: x.detail for x in bring_in(tmp_path, *rows).excluded}
+    assert found == {
+        "😀": "it holds neither a letter nor a digit",
+        "%": "it holds neither a letter nor a digit",
+        "\N{ZERO WIDTH SPACE}": "the key is empty",
+    }
+    row = {"problem": "Which emoji?", "answer": "😀", "how": "exact"}
+    (kept,) = bring_in(tmp_path, row, kind="how").problems
+    assert kept.gold_text == "😀"
+
+
 def test_solution_column_gives_the_keys_that_are_missing(tmp_path: Path) -> None:
     rows = [
         {"problem": "Solve 5x = 445.", "solution": "5x = 445, so x = 89.", "answer": ""},

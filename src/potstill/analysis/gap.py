@@ -170,6 +170,8 @@ def sample_gaps(
 def print_price(study: Study, directory: Path, sample: Sample, console: Console) -> None:
     """Print what asking the sample will take and cost. Sends and writes nothing."""
 
+    from potstill.pipeline.intake import problems_of_study
+
     problems = problems_of_study(study).problems
     drawn, of = _draw(problems, splits_of(study, problems), sample)
     console.print(f"{of}.", highlight=False)

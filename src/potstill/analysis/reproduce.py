@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from potstill.analysis.differences import Difference, count_values, differences
 from potstill.errors import InputError, StoreError
 from potstill.ledger.file import copy_ledger
+from potstill.ledger.ledger import Ledger
 from potstill.pipeline.lock import LOCK_FILE, deciding, file_sha256, read_lock
 from potstill.progress import Progress, quiet
 from potstill.records import Excluded, Problem
@@ -65,7 +66,7 @@ def reproduce_study(
 
     study = study_of(directory)
     lock, then = _finished(directory)
-    _prepare(directory, out, again)
+    _prepare(directory, out, lock, again)
     with ExitStack() as stack:
         run = open_run(study, out, progress, stack, only_ledger=True, base_at=base)
         _check_base(run.context, lock)
@@ -135,7 +136,7 @@ def _finished(directory: Path) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     return lock, report
 
 
-def _prepare(directory: Path, out: Path, again: bool) -> None:
+def _prepare(directory: Path, out: Path, lock: Mapping[str, Any], again: bool) -> None:
     """Copy into ``out`` what a run cannot make: the ledger and what a person decided."""
     if out.resolve() == directory.resolve():
         raise InputError("A study cannot be reproduced in its own directory; name another --out.")
@@ -150,7 +151,19 @@ def _prepare(directory: Path, out: Path, again: bool) -> None:
                 write_atomically(out / name, (directory / name).read_bytes())
     ledger = out / "ledger.sqlite"
     if not ledger.exists():
-        copy_ledger(directory / "ledger.sqlite", ledger, without=PROVIDER if again else "")
+        bought = directory / "ledger.sqlite"
+        first = _counted(bought, lock)
+        copy_ledger(bought, ledger, first=first, without=PROVIDER if again else "")
+
+
+def _counted(ledger: Path, lock: Mapping[str, Any]) -> int | None:
+    """Return how many replies the report counts; None where the ledger begins with others.
+
+    What was asked later (potstill gap, say) is no part of the report.
+    """
+    replies, sha256 = lock["ledger"]["replies"], lock["ledger"]["sha256"]
+    with Ledger.open(ledger, readonly=True) as opened:
+        return replies if opened.digest(replies) == (replies, sha256) else None
 
 
 def _check_begun(out: Path, begun: Mapping[str, Any]) -> None:

@@ -28,6 +28,7 @@ from potstill.records import (
 )
 from potstill.report.data import Unread, UnreadExample
 from potstill.store.cells import Cell, Store
+from potstill.store.hub import is_hub_id
 from potstill.store.typed import make
 from potstill.store.untrusted import read_json
 from potstill.study.schema import Study
@@ -74,6 +75,14 @@ class FoundStudent:
             if self.level == self.student.variant
             else (f"{self.student.id}:{self.level}")
         )
+
+    @property
+    def base_name(self) -> str:
+        """What its base is called: its id on the hub, or the name of its folder."""
+        base = self.study.student.base
+        if base == "pocket":
+            return "the pocket base"
+        return base if is_hub_id(base) else self.student.base
 
     def answers(self) -> list[tuple[Problem, Response]]:
         """Return the held-out problems with what it said in the study, in the study's order."""

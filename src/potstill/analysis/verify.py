@@ -13,6 +13,7 @@ from potstill.ledger.ledger import Ledger
 from potstill.pipeline.lock import LOCK_FILE, deciding, file_sha256, read_lock
 from potstill.store.cells import Store
 from potstill.store.untrusted import stays_inside
+from potstill.text import several
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -116,7 +117,9 @@ def _lock(directory: Path, found: Verified) -> Mapping[str, Any] | None:
         found.damaged.append(str(exc))
         return None
     if lock:
-        found.looked_at.append(("lock", f"{len(lock['artifacts']):,} artifacts, as it was written"))
+        found.looked_at.append(
+            ("lock", f"{several(len(lock['artifacts']), 'artifact')}, as it was written")
+        )
     elif (directory / "report" / "report.json").exists():
         found.damaged.append(
             f"{LOCK_FILE} is missing, so nothing says which artifacts the report stands on: run "
@@ -155,7 +158,7 @@ def _cells(directory: Path, lock: Mapping[str, Any] | None, found: Verified) -> 
             else:
                 artifact.sound.append(path)
                 size += path.stat().st_size
-    told = f"{len(folders):,}, of {count:,} files and {size / 1e6:,.1f} MB"
+    told = f"{len(folders):,}, of {several(count, 'file')} and {size / 1e6:,.1f} MB"
     found.looked_at.insert(0, ("artifacts", told))
     return artifacts
 
@@ -278,7 +281,7 @@ def _report(directory: Path, lock: Mapping[str, Any] | None, found: Verified) ->
     for name, sha256 in expected.items():
         if wrong := _wrong(directory / name, sha256, directory):
             found.damaged.append(f"{name} {wrong}: run the study again to write the report anew.")
-    found.looked_at.append(("report", f"{len(expected):,} files"))
+    found.looked_at.append(("report", f"{several(len(expected), 'file')}"))
 
 
 def _decided(study: Study, directory: Path, locked: Mapping[str, Any], found: Verified) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from potstill.cli.machine import Device, Machine, look_around
+from potstill.text import several
 from potstill.training.memory import STUDENT_SIZES, largest_batch
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def examine(machine: Machine) -> Iterator[Row]:
     lacks.
     """
     memory = f"{machine.memory_bytes / 1e9:,.1f} GB ({machine.memory_free_bytes / 1e9:,.1f} free)"
-    yield "cores, memory", True, f"{machine.cores} cores, {memory}"
+    yield "cores, memory", True, f"{several(machine.cores, 'core')}, {memory}"
     yield (
         "disk",
         machine.disk_free_bytes > 5e9,
@@ -75,10 +76,17 @@ def examine(machine: Machine) -> Iterator[Row]:
     kinds = {device.kind: device for device in machine.devices}
     has_torch = bool(kinds.keys() - {"mlx"})
     hint = "; pip install torch" if machine.torch == "not installed" else ""
-    yield "torch", has_torch, machine.torch + hint
-    yield "  cuda", "cuda" in kinds, _cuda(machine, kinds.get("cuda"))
-    yield "  mps", "mps" in kinds, _mps(machine, kinds.get("mps"))
-    yield "  nf4 (QLoRA)", *_nf4(machine, "cuda" in kinds)
+    silent = "torch" in machine.silent
+    yield "torch", None if silent else has_torch, machine.torch + hint
+    if silent:
+        here = f"{machine.nvidia} is here; " if machine.nvidia else ""
+        yield "  cuda", None, f"{here}what torch can use is not known"
+        yield "  mps", None, "not known"
+        yield "  nf4 (QLoRA)", None, "not known"
+    else:
+        yield "  cuda", "cuda" in kinds, _cuda(machine, kinds.get("cuda"))
+        yield "  mps", "mps" in kinds, _mps(machine, kinds.get("mps"))
+        yield "  nf4 (QLoRA)", *_nf4(machine, "cuda" in kinds)
     yield "mlx", *_mlx(machine, kinds.get("mlx"))
     for package, (what, extra) in _OPTIONAL.items():
         has = machine.packages.get(package)
@@ -113,8 +121,10 @@ def _nf4(machine: Machine, cuda: bool) -> tuple[bool, str]:
     return bool(has), f"bitsandbytes {has}" if has else "pip install 'potstill[cuda]'"
 
 
-def _mlx(machine: Machine, device: Device | None) -> tuple[bool, str]:
+def _mlx(machine: Machine, device: Device | None) -> tuple[bool | None, str]:
     lm = machine.packages.get("mlx-lm")
+    if "mlx" in machine.silent:
+        return None, machine.mlx
     if device is None and machine.mlx != "not installed":
         return False, machine.mlx
     if device is None or not lm:

@@ -10,8 +10,9 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,7 +22,13 @@ from potstill.store.atomic import versions_of
 
 __all__ = ["Device", "Machine", "look_around"]
 
-PROBE_S = 3.5
+STILL_S = 3.5
+"""What has done nothing for so long hangs; what still works or reads is let go on: torch on a cold
+disk, or on a machine that is busy, takes far longer to be imported."""
+
+MOST_S = 90.0
+_SAID_AFTER_S = 3.0
+_LOOK_EVERY_S = 0.1
 _TORCH = """
 import json, torch
 cuda = torch.cuda.is_available()
@@ -59,7 +66,8 @@ class Device:
 class Machine:
     """What was found. ``torch`` and ``mlx`` are versions, and what is wrong with them if anything.
 
-    ``devices`` are empty of what did not answer in time.
+    ``devices`` are empty of what did not answer; ``silent`` names the libraries that did not, and
+    of which nothing is known.
     """
 
     cores: int
@@ -73,12 +81,13 @@ class Machine:
     chromium: str
     devices: tuple[Device, ...]
     packages: Mapping[str, str]
+    silent: frozenset[str] = frozenset()
 
 
 def look_around(folder: Path) -> Machine:
     """Return what this machine has, ``folder`` being where the disk is looked at.
 
-    Takes up to PROBE_S.
+    Takes as long as torch needs to be imported, which is said on a terminal.
     """
     import psutil
 
@@ -86,8 +95,11 @@ def look_around(folder: Path) -> Machine:
         torch_, mlx_, smi = (
             pool.submit(_ask_python, "torch", _TORCH),
             pool.submit(_ask_python, "mlx", _MLX),
-            pool.submit(_ask, ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]),
+            pool.submit(_ask_nvidia),
         )
+        asked: tuple[Future[Any], ...] = (torch_, mlx_, smi)
+        if wait(asked, _SAID_AFTER_S).not_done and sys.stderr.isatty():
+            print("Waiting for torch to be imported ...", file=sys.stderr, flush=True)
     memory = psutil.virtual_memory()
     torch_said, mlx_said = torch_.result(), mlx_.result()
     return Machine(
@@ -98,10 +110,13 @@ def look_around(folder: Path) -> Machine:
         torch=_version(torch_said),
         torch_built_for=str(torch_said.get("built_for", "")),
         mlx=_version(mlx_said),
-        nvidia=next((line for line in smi.result().splitlines() if line != "failed"), ""),
+        nvidia=smi.result(),
         chromium=_chromium(),
         devices=tuple(_devices(torch_said, mlx_said, memory.available, memory.total)),
         packages=versions_of(("mlx-lm", "bitsandbytes", "gguf", "llama-cpp-python", "ray")),
+        silent=frozenset(
+            name for name, said in (("torch", torch_said), ("mlx", mlx_said)) if "silent" in said
+        ),
     )
 
 
@@ -126,28 +141,84 @@ def _ask_python(package: str, code: str) -> dict[str, Any]:
     here = versions_of([package]).get(package)
     if here is None and find_spec(package) is None:
         return {"wrong": "not installed"}
-    said = _ask([sys.executable, "-c", code])
+    try:
+        said = _ask([sys.executable, "-c", code])
+    except TimeoutError as exc:
+        again = "try again when the machine is less busy"
+        wrong = f"{here or 'installed'}, but it did not answer within {exc}; {again}"
+        return {"wrong": wrong, "silent": True}
     try:
         told: dict[str, Any] = json.loads(said)
         return told
     except ValueError:
-        slow = f"did not answer within {PROBE_S} s; try again when the machine is less busy"
-        return {"wrong": f"{here or 'installed'}, but it {'cannot be imported' if said else slow}"}
+        return {"wrong": f"{here or 'installed'}, but it cannot be imported"}
 
 
 def _version(said: Mapping[str, Any]) -> str:
     return str(said.get("version", said.get("wrong")))
 
 
-def _ask(command: list[str]) -> str:
-    """Return what a command prints, or a word of its failure; "" where it is not there or too
-    slow.
-    """
+def _ask_nvidia() -> str:
+    """Return the first NVIDIA GPU's name, "" where its driver names none."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=PROBE_S, check=False)
-    except (OSError, subprocess.TimeoutExpired):
+        said = _ask(["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"])
+    except TimeoutError:
         return ""
-    return "failed" if done.returncode else done.stdout
+    return next(iter(said.splitlines()), "")
+
+
+def _ask(command: list[str]) -> str:
+    """Return what a command prints, "" where it fails or is not there.
+
+    Raises TimeoutError with a time in words where it does nothing for STILL_S, or does not end
+    within MOST_S.
+    """
+    quiet = subprocess.DEVNULL
+    try:
+        process = subprocess.Popen(command, stdin=quiet, stdout=subprocess.PIPE, stderr=quiet)
+    except OSError:
+        return ""
+    with process:
+        try:
+            said = _patiently(process)
+        except TimeoutError:
+            process.kill()
+            raise
+    return "" if process.returncode else said.decode("utf-8", "replace")
+
+
+def _patiently(process: subprocess.Popen[bytes]) -> bytes:
+    began = stirred = time.monotonic()
+    done = None
+    while True:
+        try:
+            return process.communicate(timeout=_LOOK_EVERY_S)[0]
+        except subprocess.TimeoutExpired:
+            now, work = time.monotonic(), _work_of(process.pid)
+        if work != done:
+            done, stirred = work, now
+        if now - stirred > STILL_S:
+            raise TimeoutError(f"{STILL_S:g} s of its last sign of life")
+        if now - began > MOST_S:
+            raise TimeoutError(f"{MOST_S:.0f} s")
+
+
+def _work_of(pid: int) -> tuple[object, ...]:
+    """Return what a process has done so far: seconds of a core, bytes read.
+
+    Of what waits for a disk it is never twice the same.
+    """
+    import psutil
+
+    try:
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_DISK_SLEEP:
+            return (time.monotonic(),)
+        times = process.cpu_times()
+        read = process.io_counters() if hasattr(process, "io_counters") else None
+    except psutil.Error:
+        return ()
+    return times.user, times.system, read
 
 
 def _chromium() -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import shlex
 import sys
@@ -73,6 +75,8 @@ def main() -> None:
     # asyncio warns of every reply it cannot send to a client that has gone; errors are told below
     logging.getLogger("asyncio").setLevel(logging.ERROR)
     sys.unraisablehook = _again
+    # at its exit Python looks through all of torch for what could be let go, for seconds under load
+    atexit.register(gc.freeze)
     try:
         app()
     except PotstillError as exc:

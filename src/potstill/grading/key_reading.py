@@ -10,7 +10,7 @@ from typing import Any
 from potstill.errors import InputError
 from potstill.grading.extraction import boxed_values, extract
 from potstill.grading.maths.comparison import KeyUnreadable
-from potstill.grading.maths.equivalence import MAX_ANSWER, key_problem
+from potstill.grading.maths.equivalence import MAX_ANSWER, key_problem, only_text
 from potstill.grading.maths.keys import alternatives
 from potstill.grading.maths.kinds import infer_kind
 from potstill.grading.plugins import is_for_plugin, kind_of
@@ -103,6 +103,14 @@ class KeyReader:
         faults = [_fault(form, kind, problem.text, given=given and whole) for form in forms]
         return next(iter(faults)) if all(faults) else ""
 
+    def only_text(self, problem: Problem) -> bool:
+        """Return whether a problem's key can be compared as text alone: no rule can read it."""
+        if is_for_plugin(problem) or not isinstance(problem.gold, TextGold):
+            return False
+        forms = alternatives(problem.gold.text)
+        kind = problem.kind if len(forms) == 1 else ""
+        return all(_only_text(form, kind, problem.text) for form in forms)
+
     def _plugin_fault(self, problem: Problem) -> str:
         kind = kind_of(problem)
         if kind in _TAKES_ANY_TEXT or not isinstance(problem.gold, TextGold | NumberGold):
@@ -137,6 +145,15 @@ def _fault(key: str, kind: str, text: str, *, given: bool) -> str:
         return key_problem(key, kind, text) or ""
     except RecursionError:
         return "it is nested too deep"
+
+
+def _only_text(key: str, kind: str, text: str) -> bool:
+    if len(key) > MAX_ANSWER:
+        return False
+    try:
+        return only_text(key, kind or infer_kind(key, text), text)
+    except RecursionError:
+        return False
 
 
 def _sentence(key: str, kind: str) -> str:

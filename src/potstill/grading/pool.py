@@ -395,6 +395,8 @@ class _Member:
             errors="surrogatepass",
             env=os.environ | {"PYTHONPATH": os.pathsep.join(paths), "PYTHONUTF8": "1"},
         )
+        if self.pool._closed:  # meanwhile: nothing waits for a worker that is still loading
+            self.process.kill()
         timer = threading.Timer(START_LIMIT_S, self.process.kill)
         timer.daemon = True
         timer.start()

@@ -21,7 +21,7 @@ from potstill.grading.plugins import check_kind
 from potstill.grading.pool import GradingPool
 from potstill.records import Problem, Response, TextGold, Verdict
 from potstill.store.atomic import whole_file
-from potstill.store.rows import open_table, parquet_rows
+from potstill.store.rows import decoded, open_table, parquet_rows
 from potstill.store.untrusted import lines_of, parse_json
 
 __all__ = ["ADDED", "grade_table"]
@@ -109,10 +109,13 @@ def _pair(
     id: str | None,
     kind: str | None,
 ) -> tuple[Problem, Response]:
-    key, text = _cell(row.get(gold)), _cell(row.get(problem)) if problem else ""
-    name = _cell(row.get(id)) if id else f"row {number}"
+    def cell(name: str) -> str:
+        return _cell(decoded(row.get(name), name, f"row {number}"))
+
+    key, text = cell(gold), cell(problem) if problem else ""
+    name = cell(id) if id else f"row {number}"
     one = Problem(name, text, TextGold(key), kind or infer_kind(key, text), "table")
-    return one, Response.of_text("table", name, _cell(row.get(response)), sample=number)
+    return one, Response.of_text("table", name, cell(response), sample=number)
 
 
 def _cell(value: Any) -> str:
@@ -178,7 +181,15 @@ def _json_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 def _read_parquet(path: Path) -> tuple[list[str], Iterator[tuple[int, dict[str, Any]]]]:
     columns, rows = parquet_rows(path)
-    return list(columns), rows
+    return list(columns), ((number, {k: _plain(v) for k, v in row.items()}) for number, row in rows)
+
+
+def _plain(cell: Any) -> Any:
+    """Return a cell as it can be written anew: bytes as text, where they are text."""
+    try:
+        return cell.decode("utf-8") if isinstance(cell, bytes) else cell
+    except UnicodeDecodeError:
+        return cell
 
 
 def _write(target: str, columns: list[str], rows: Iterable[dict[str, Any]]) -> None:

@@ -145,18 +145,22 @@ def connect_readonly(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def copy_ledger(path: Path, to: Path, *, without: str = "") -> None:
+def copy_ledger(path: Path, to: Path, *, first: int | None = None, without: str = "") -> None:
     """Make ``to`` a ledger like the one at ``path``, ``without`` the replies of a provider.
 
+    Of the ``first`` so many replies, where given: those committed later are left out.
     Written beside its place and renamed into it. Raises StoreError.
     """
     source = connect_readonly(path)
     try:
         with whole_file(to) as part, contextlib.closing(sqlite3.connect(part)) as copy:
             source.backup(copy)
+            if first is not None:
+                kept = "SELECT rowid FROM replies ORDER BY rowid LIMIT ?"
+                copy.execute(f"DELETE FROM replies WHERE rowid NOT IN ({kept})", (first,))
             if without:
                 copy.execute("DELETE FROM replies WHERE provider = ?", (without,))
-                copy.commit()
+            copy.commit()
     except (sqlite3.Error, OSError) as exc:
         raise _explained(to, exc) from exc
     finally:

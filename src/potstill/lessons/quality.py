@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from potstill.chat import template_mark
 from potstill.lessons.ladder import LADDER, count_words
 from potstill.records import Level, Outcome, Problem, Response, Verdict
+from potstill.text import several
 
 __all__ = ["Finding", "Gate", "GateCount", "GateOptions", "check", "findings", "tally"]
 
@@ -254,7 +255,7 @@ def _on_length(c: _Context) -> Iterator[tuple[Gate, str]]:
         return
     if spec.level is Level.R1:
         if 0 < words < c.options.least_words_r1:
-            yield Gate.TOO_SHORT, f"{words} words"
+            yield Gate.TOO_SHORT, several(words, "word")
     elif c.words_r1:
         most = spec.limit_words(c.words_r1)
         if words > most:

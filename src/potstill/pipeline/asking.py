@@ -27,6 +27,7 @@ from potstill.records import (
 from potstill.solvers.solve import solve
 from potstill.store.cells import Cell, Filling
 from potstill.study.schema import Study
+from potstill.text import several
 
 if TYPE_CHECKING:
     from potstill.chat import Solver
@@ -151,7 +152,8 @@ def _ask(
             samples=samples,
             when_cut=past_cut,
         )
-        counted = context.counted(name, len(problems) * samples, "answers", stream)
+        answered = _unless_all_failed(solver.id, stream)
+        counted = context.counted(name, len(problems) * samples, "answers", answered)
         counts: Counter[str] = Counter()
         first_failed = None
         for result in in_order(counted, problems, samples):
@@ -163,11 +165,11 @@ def _ask(
             failed = result.finish is Finish.ERROR
             counts.update(answered=not failed, errored=failed, again=result.attempt > 0)
             first_failed = first_failed or (result if failed else None)
-        if first_failed and not counts["answered"] and not counts["not asked"]:
-            raise EndpointError(
-                f"{solver.id} answered none of {counts['errored']} problems "
-                f"({first_failed.problem_id}: {first_failed.error}); mend that and run again: "
-                "nothing was kept as an answer."
+        if first_failed:
+            context.progress.note(
+                f"{name}: {several(counts['errored'], 'call')} of them failed "
+                f"({first_failed.problem_id}: {first_failed.error}); run again, and what failed is "
+                "asked again."
             )
         out.summary |= {"errored": counts["errored"], "asked past a cut": counts["again"]}
 
@@ -185,6 +187,27 @@ def _ask(
     )
     not_asked = context.store.rows(cell, "not_asked", NotAsked)
     return replace(blank, responses=responses, not_asked=not_asked)
+
+
+def _unless_all_failed(
+    who: str, results: Iterable[Response | NotAsked]
+) -> Iterator[Response | NotAsked]:
+    """Yield the results. Raises EndpointError, before the stage is called done, where all
+    failed.
+    """
+    first: Response | None = None
+    failed = others = 0
+    for result in results:
+        if isinstance(result, Response) and result.finish is Finish.ERROR:
+            first, failed = first or result, failed + 1
+        else:
+            others += 1
+        yield result
+    if first is not None and not others:
+        raise EndpointError(
+            f"{who} answered none of {several(failed, 'problem')} ({first.problem_id}: "
+            f"{first.error}); mend that and run again: nothing was kept as an answer."
+        )
 
 
 def in_order(

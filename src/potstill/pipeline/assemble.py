@@ -12,10 +12,13 @@ from importlib.metadata import version
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from potstill.errors import one_line
 from potstill.evaluation import Answered, evaluate, join
 from potstill.evaluation.near_duplicates import near_duplicates
 from potstill.evaluation.published import Published
 from potstill.evaluation.samples import AtK, at_k
+from potstill.grading.key_reading import KeyReader
+from potstill.grading.plugins import kind_settings
 from potstill.lessons.controls import is_control
 from potstill.lessons.listing import gate_rows, gate_totals
 from potstill.lessons.recorded import inversions
@@ -49,6 +52,7 @@ from potstill.report.data import (
     Reproduction,
 )
 from potstill.store.tables import beside
+from potstill.text import several
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -400,6 +404,7 @@ def _notes(result: Made) -> tuple[str, ...]:
             "skills that the base already has, in line with what is known of small-data "
             "distillation."
         )
+    notes += _keys_as_text(result)
     for cell in (result.taught, *result.answers):
         who = _called(cell, study)
         if cell.not_asked:
@@ -437,6 +442,21 @@ def _notes(result: Made) -> tuple[str, ...]:
             "so the students differ in their problems as well as in length."
         )
     return tuple(notes)
+
+
+def _keys_as_text(result: Made) -> list[str]:
+    """Return a note where keys of held-out problems can be compared as text alone."""
+    keys = KeyReader(kind_settings(result.study.kinds))
+    heldout = result.in_split(Split.HELDOUT)
+    found = [f"{one_line(p.gold_text, 60)} of {p.id}" for p in heldout if keys.only_text(p)]
+    if not found:
+        return []
+    shown = ", ".join(found[:3]) + (", ..." if len(found) > 3 else "")
+    return [
+        f"{len(found):,} of {several(len(heldout), 'held-out key')} cannot be read as mathematics "
+        f"and {'is' if len(found) == 1 else 'are'} compared as text ({shown}): the same answer in "
+        "other words is not taken for right."
+    ]
 
 
 def _called(cell: AnswerSet, study: Study) -> str:

@@ -6,8 +6,7 @@ A study that passes may still fail, but not for what stands in its file or on th
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from potstill.cluster.session import check_place
@@ -16,8 +15,10 @@ from potstill.pipeline.agents import key_there, options_of
 from potstill.pipeline.budget import unpriced_models
 from potstill.pipeline.context import base_path_of
 from potstill.plugins import SOLVERS, load_plugin, nearest
-from potstill.records import Level
+from potstill.problems.split import draws_validation
+from potstill.records import Level, Split
 from potstill.store.rows import read_columns
+from potstill.text import several
 from potstill.training.metrics import check_trackers
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ __all__ = [
     "check_keys",
     "check_problems",
     "check_study",
+    "check_validation",
 ]
 
 _HIGHEST_LEARNING_RATE = 0.1
@@ -43,8 +45,6 @@ weights; models of 0.5B to 72B want 1e-5 to 1e-3 (Schulman et al. 2025, LoRA Wit
 
 _FEWEST_TOKENS = 8
 """Fewer cannot hold "The answer is \\boxed{12}." in any tokenizer."""
-
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 _LOOKED_AT = 10_000
 """So many problems are put into the prompt to see whether it fits the limits."""
@@ -81,20 +81,42 @@ def check_problems(study: Study, problems: Sequence[Problem]) -> None:
                 raise StudyError(f"{role}: {why}")
 
 
-def check_before_asking(context: Context, problems: Sequence[Problem]) -> None:
+def check_validation(study: Study, problems: Sequence[Problem], n: int) -> str:
+    """Return what is worth saying of a study's ``n`` validation problems, "" for nothing.
+
+    Raises StudyError where there is none: by them training chooses the checkpoint it keeps.
+    """
+    if not n:
+        raise StudyError(
+            "split: no problem is left for validation, by which training chooses the checkpoint it "
+            f"keeps; raise split.valid_share ({study.split.valid_share:g}), or mark some valid."
+        )
+    if not draws_validation(problems, study.split):
+        return ""
+    return (
+        f"split: no problem is marked valid; {several(n, 'problem')} of those marked train "
+        f"{'is' if n == 1 else 'are'} kept for validation (split.valid_share)"
+    )
+
+
+def check_before_asking(
+    context: Context, problems: Sequence[Problem], splits: Mapping[str, Split]
+) -> None:
     """Raise StudyError for what would make all that is about to be bought useless."""
     check_problems(context.study, problems)
+    valid = sum(split is Split.VALID for split in splits.values())
+    if said := check_validation(context.study, problems, valid):
+        context.progress.note(said)
     for warning in check_base_of(context.study, problems, base_at=context.base_at, on=context.on):
         context.progress.note(warning)
 
 
 def base_out_of_reach(study: Study) -> bool:
     """Return whether a study's base is to be fetched from a hub that does not answer."""
-    from potstill.store.hub import hub_answers
+    from potstill.store.hub import hub_answers, is_hub_id
 
     path = base_path_of(study)
-    named = _HUB_ID.fullmatch(path) is not None and not Path(path).exists()
-    return named and not hub_answers()
+    return "/" in path and is_hub_id(path) and not hub_answers()
 
 
 def check_base_of(

@@ -171,7 +171,7 @@ def go_through(run: Run, made: Made) -> Iterator[str]:
     yield "problems"
     made.splits, made.pairs = split_up(context, run.workers, made.problems)
     yield "split"
-    agents.check_first(partial(check_before_asking, context, made.problems))
+    agents.check_first(partial(check_before_asking, context, made.problems, made.splits))
     made.problems = rate(context, agents, graders, made.problems)
     yield "rate"
     asked = worth_teaching(study, made.in_split(Split.TRAIN, Split.VALID))

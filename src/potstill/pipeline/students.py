@@ -14,6 +14,7 @@ from potstill.pipeline.outputs import MIX, AskedLevel, StudentCell, Who
 from potstill.records import Lesson, Level, Problem, Split, content_hash
 from potstill.store.cells import Cell
 from potstill.study.schema import Study
+from potstill.text import several
 from potstill.training.examples import Example
 from potstill.training.metrics import check_trackers
 from potstill.training.student_folder import read_history, read_student
@@ -48,9 +49,12 @@ def train_students(
     context.used.extend(cell for cell, _ in grid)
     missing = [(cell, job) for cell, job in grid if not context.store.exists(cell)]
     if missing and context.read_only:
-        raise Unfinished(f"{len(missing)} of {len(grid)} students are not trained yet.")
+        are = "student is" if len(grid) == 1 else "students are"
+        raise Unfinished(f"{len(missing)} of {len(grid)} {are} not trained yet.")
     if len(missing) < len(grid):
-        context.progress.up_to_date("train", f"{len(grid) - len(missing)} of {len(grid)} students")
+        context.progress.up_to_date(
+            "train", f"{len(grid) - len(missing)} of {several(len(grid), 'student')}"
+        )
     if not context.read_only:
         for cell in {cell for cell, _ in grid} - {cell for cell, _ in missing}:
             context.store.verify(cell)
@@ -106,7 +110,9 @@ def answer_ahead(
     if not questions:
         return
     total = sum(x.count for x in questions)
-    with context.progress.stage(f"answer · {len(questions)} times", total, "answers") as bar:
+    with context.progress.stage(
+        f"answer · {several(len(questions), 'time')}", total, "answers"
+    ) as bar:
         workers.answering().fill(questions, "answer", bar.advance)
 
 
@@ -229,7 +235,7 @@ def _train(
     check_trackers(context.study.training_log)
     cell_of = {job.out: cell for cell, job in missing}
     steps = sum(job.recipe.steps for _, job in missing)
-    name = f"train · {len(missing)} students"
+    name = f"train · {several(len(missing), 'student')}"
     with context.progress.stage(name, steps, "steps") as bar:
         told = _Told(bar)
         jobs = [job for _, job in missing]
@@ -241,8 +247,8 @@ def _train(
             context.store.adopt(cell_of[job.out], summary=summary)
             if trained.too_long:
                 context.progress.note(
-                    f"{job.cell}: {len(trained.too_long)} examples longer than "
-                    f"{job.recipe.max_sequence_tokens} tokens were excluded"
+                    f"{job.cell}: excluded: {several(len(trained.too_long), 'example')} longer "
+                    f"than {job.recipe.max_sequence_tokens} tokens"
                 )
 
 

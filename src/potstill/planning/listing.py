@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from potstill.errors import InputError
 from potstill.grading import GradingPool
+from potstill.grading.key_reading import KeyReader
 from potstill.grading.plugins import kind_settings
 from potstill.lessons.ladder import count_words
 from potstill.lessons.recorded import RecordedTally, read_recorded
@@ -17,7 +18,7 @@ from potstill.planning.plan import splits_of
 from potstill.problems import Columns, describe, guess_source
 from potstill.records import ExclusionReason, Split
 from potstill.study.schema import Study, load_study
-from potstill.text import literal, print_columns, shown
+from potstill.text import literal, print_columns, several, shown
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -47,14 +48,14 @@ def print_problems(
             )
         study = load_study(file)
         imported = problems_of_study(study)
-        _print(imported, console, only_aside)
+        _print(imported, console, only_aside, kind_settings(study.kinds))
         if study.recorded:
             console.print("Grading the recorded levels ...")
             console.print(_recorded(study, imported), highlight=False)
         return
     source = guess_source(file, columns)
     console.print(f"[dim]{literal(source.why)}.[/dim]", highlight=False)
-    _print(problems_of_file(source), console, only_aside)
+    _print(problems_of_file(source), console, only_aside, {})
 
 
 def _recorded(study: Study, imported: Imported) -> str:
@@ -76,14 +77,20 @@ def _recorded(study: Study, imported: Imported) -> str:
     return tally.line()
 
 
-def _print(imported: Imported, console: Console, only_aside: bool) -> None:
+def _print(
+    imported: Imported, console: Console, only_aside: bool, kinds_set: Mapping[str, Any]
+) -> None:
+    keys = KeyReader(kinds_set)
+    as_text = {p.id for p in imported.problems if keys.only_text(p)}
     every = describe(imported)
     rows = [row for row in every if row.reason or not only_aside]
     print_columns(
         console,
         ("id", "kind", "key", "problem"),
-        [(row.id, "excluded" if row.reason else row.kind, row.key, _told(row)) for row in rows],
+        [(row.id, _kind(row, as_text), row.key, _told(row)) for row in rows],
         styles=["yellow" if row.reason else "" for row in rows],
+        # which problem a duplicate repeats stands last
+        whole={at for at, row in enumerate(rows) if row.reason},
     )
     unread = [item for item in imported.excluded if item.reason is ExclusionReason.BAD_KEY]
     for item in unread[:_MOST_UNREAD]:
@@ -98,12 +105,20 @@ def _print(imported: Imported, console: Console, only_aside: bool) -> None:
         console.print(f"\n[yellow]{literal(note)}[/yellow]", highlight=False)
     kinds = Counter(row.kind for row in every if not row.reason)
     reasons = Counter(item.reason.value for item in imported.excluded)
-    console.print(f"\n{len(imported.problems):,} problems by kind: {literal(_listed(kinds))}")
+    total = several(len(imported.problems), "problem")
+    console.print(f"\n{total} by kind: {literal(_listed(kinds))}", highlight=False)
     console.print(f"{len(imported.excluded):,} excluded: {_listed(reasons) or 'none'}")
 
 
 def _literal(text: str) -> str:
     return literal(shown(" ".join(text.split())))
+
+
+def _kind(row: ProblemRow, as_text: Container[str]) -> str:
+    """Return how a problem is graded."""
+    if row.reason:
+        return "excluded"
+    return "as text" if row.id in as_text else row.kind
 
 
 def _told(row: ProblemRow) -> str:

@@ -11,9 +11,8 @@ import io
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from potstill.errors import InputError
 from potstill.grading import GradingPool
@@ -26,6 +25,7 @@ from potstill.problems import table as tables
 from potstill.problems.mending import decimal_points
 from potstill.records import Outcome, Problem, Response, Verdict
 from potstill.study.templates import filled, study_path, write_text
+from potstill.text import several
 
 __all__ = ["Started", "start_study", "with_box"]
 
@@ -50,9 +50,12 @@ class Started:
 class _Solutions:
     """Worked solutions by problem id, and the ids of those that got a box, contradict, or show
     nothing.
+
+    ``excluded`` are those of the problems that were excluded, as they are.
     """
 
     texts: Mapping[str, str]
+    excluded: Mapping[str, str] = field(default_factory=dict)
     boxed: Sequence[str] = ()
     contradicting: Sequence[str] = ()
     empty: Sequence[str] = ()
@@ -72,12 +75,13 @@ def start_study(name: str, parent: Path, file: Path, said: Columns) -> Started:
     imported = problems_of_file(source)
     if len(imported.problems) < _FEWEST:
         raise InputError(
-            f"{file} has {len(imported.problems)} problems that can be used, and a study needs "
-            f"{_FEWEST} at least to train on some and hold out others; see potstill problems "
-            f"{file} --aside."
+            f"{file} has {several(len(imported.problems), 'problem')} that can be used, and a "
+            f"study needs {_FEWEST} at least to train on some and hold out others; see potstill "
+            f"problems {file} --aside."
         )
-    solutions = _solutions(imported.problems, source)
-    groups = tuple(dict.fromkeys(g for p in imported.problems for g in p.groups))
+    solutions = _solutions(imported, source)
+    grouped = [p.groups for p in imported.problems] + [x.groups for x in imported.excluded]
+    groups = tuple(dict.fromkeys(g for of_one in grouped for g in of_one))
     values = {
         "NAME": name,
         "FILE": file.name,
@@ -87,7 +91,7 @@ def start_study(name: str, parent: Path, file: Path, said: Columns) -> Started:
         "LONGEST": str(_longest(imported.problems, solutions.texts)),
     }
     template = "solutions.yaml" if solutions.texts else "questions.yaml"
-    write_text(target, _as_csv(imported.problems, solutions.texts, groups))
+    write_text(target, _as_csv(imported, solutions, groups))
     write_text(path, filled(template, values))
     return Started(path, tuple(_lines(file, source, imported, solutions)))
 
@@ -104,13 +108,14 @@ def _table_source(file: Path, said: Columns) -> SourceConfig:
     return source
 
 
-def _solutions(problems: Sequence[Problem], source: SourceConfig) -> _Solutions:
+def _solutions(imported: Imported, source: SourceConfig) -> _Solutions:
     """Return the worked solutions of the problems, each ending in a box unless it contradicts."""
     if "solution" not in source.options:
         return _Solutions({})
     options = tables.Options.model_validate(dict(source.options), strict=False)
     found = {raw.id: raw.solution for raw in tables.read(options) if raw.solution.strip()}
-    pairs = [(p, _plain(found[p.id])) for p in problems if p.id in found]
+    pairs = [(p, _plain(found[p.id])) for p in imported.problems if p.id in found]
+    excluded = {item.id: _plain(found[item.id]) for item in imported.excluded if item.id in found}
     texts = {p.id: text for p, text in pairs}
     boxed, contradicting, empty = [], [], []
     for (problem, text), verdict in zip(pairs, _graded(pairs, options.decimal), strict=True):
@@ -127,7 +132,7 @@ def _solutions(problems: Sequence[Problem], source: SourceConfig) -> _Solutions:
         else:
             texts[problem.id] = whole
             boxed.append(problem.id)
-    return _Solutions(texts, boxed, contradicting, empty)
+    return _Solutions(texts, excluded, boxed, contradicting, empty)
 
 
 def _shows_nothing(problem: Problem, text: str, verdict: Verdict) -> bool:
@@ -198,16 +203,23 @@ def _longest(problems: Sequence[Problem], solutions: Mapping[str, str]) -> int:
     return min(2_048, max(512, 64 * (1 + characters // _CHARACTERS_OF_TOKEN // 64)))
 
 
-def _as_csv(
-    problems: Sequence[Problem], solutions: Mapping[str, str], groups: Sequence[str]
-) -> str:
+def _as_csv(imported: Imported, solutions: _Solutions, groups: Sequence[str]) -> str:
+    """Return the table that the study reads: the problems, then those excluded, as they came.
+
+    Last, for of equal questions the first one's solution is the recorded answer.
+    """
+    worked = bool(solutions.texts)
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\n")
-    worked = ("solution",) if solutions else ()
-    writer.writerow(("id", "problem", "answer", *worked, *groups))
-    for p in problems:
-        solution: tuple[Any, ...] = (solutions.get(p.id, ""),) if solutions else ()
+    writer.writerow(("id", "problem", "answer", *(("solution",) if worked else ()), *groups))
+    for p in imported.problems:
+        solution = (solutions.texts.get(p.id, ""),) if worked else ()
         writer.writerow((p.id, p.text, p.gold_text, *solution, *(p.groups[g] for g in groups)))
+    for left in imported.excluded:
+        solution = (solutions.excluded.get(left.id, ""),) if worked else ()
+        writer.writerow(
+            (left.id, left.text, left.key, *solution, *(left.groups[g] for g in groups))
+        )
     return out.getvalue()
 
 
@@ -220,7 +232,7 @@ def _lines(
     total = len(imported.problems) + len(imported.excluded)
     reasons = Counter(item.reason.value for item in imported.excluded)
     listed = ", ".join(f"{n} {why}" for why, n in reasons.most_common())
-    yield f"{len(imported.problems):,} of {total:,} problems kept" + (
+    yield f"{len(imported.problems):,} of {several(total, 'problem')} kept" + (
         f"; excluded: {listed} (potstill problems {file} --aside)." if listed else "."
     )
     if not solutions.texts:
@@ -228,21 +240,32 @@ def _lines(
         return
     without = len(imported.problems) - len(solutions.texts)
     if without:
-        yield f"{without:,} problems have no worked solution; they can be held out, not taught."
-    if solutions.boxed:
+        have, they = ("has", "it") if without == 1 else ("have", "they")
         yield (
-            f"{len(solutions.boxed):,} of {len(solutions.texts):,} worked solutions had no "
-            "\\boxed{}: their key was added as the last line."
+            f"{several(without, 'problem')} {have} no worked solution; {they} can be held out, not "
+            "taught."
+        )
+    if solutions.boxed:
+        its = "its" if len(solutions.texts) == 1 else "their"
+        yield (
+            f"{len(solutions.boxed):,} of {several(len(solutions.texts), 'worked solution')} had "
+            f"no \\boxed{{}}: {its} key was added as the last line."
         )
     if solutions.empty:
+        one = len(solutions.empty) == 1
         yield (
-            f"{len(solutions.empty):,} worked solutions state neither their key nor any number "
-            f"({', '.join(solutions.empty[:5])}): no key was added, and no student learns from "
-            "them."
+            f"{several(len(solutions.empty), 'worked solution')} "
+            + ("states neither its" if one else "state neither their")
+            + f" key nor any number ({', '.join(solutions.empty[:5])}): no key was added, and no "
+            + f"student learns from {'it' if one else 'them'}."
         )
     if solutions.contradicting:
+        one = len(solutions.contradicting) == 1
         yield (
-            f"{len(solutions.contradicting):,} worked solutions break off or end in another answer "
-            f"than their key ({', '.join(solutions.contradicting[:5])}): they are left as they "
-            "are, and no student learns from them."
+            f"{several(len(solutions.contradicting), 'worked solution')} "
+            + ("breaks off or ends" if one else "break off or end")
+            + f" in another answer than {'its' if one else 'their'} key "
+            + f"({', '.join(solutions.contradicting[:5])}): "
+            + ("it is left as it is" if one else "they are left as they are")
+            + f", and no student learns from {'it' if one else 'them'}."
         )

@@ -16,6 +16,7 @@ from potstill.pipeline.preflight import (
     check_base_of,
     check_problems,
     check_study,
+    check_validation,
 )
 from potstill.plugins import SOLVERS, SOURCES
 from potstill.problems.split import split
@@ -153,14 +154,15 @@ def print_plan(
     else:
         warnings = check_base_of(study, imported.problems, on=on)
     splits, calls = planned_calls(study, imported)
+    said = check_validation(study, imported.problems, splits[Split.VALID.value])
     reasons = Counter(item.reason.value for item in imported.excluded)
     console.print(
-        f"{study.name}: {len(imported.problems):,} problems: "
+        f"{study.name}: {several(len(imported.problems), 'problem')}: "
         + ", ".join(f"{count:,} {split}" for split, count in splits.items())
         + f"; {len(imported.excluded):,} excluded"
         + (f" ({', '.join(f'{n} {why}' for why, n in reasons.items())})" if reasons else "")
     )
-    for note in imported.notes:
+    for note in (*imported.notes, *filter(None, [said])):
         console.print(literal(note), highlight=False)
     variants = [*study.variants, *(["mix"] if study.mix else [])]
     grid = f"{several(len(variants), 'variant')} ({', '.join(variants)})"

@@ -195,7 +195,7 @@ def _told(path: Path, name: str, columns: Sequence[str]) -> str | None:
 
 
 def _decimal(sign: str) -> str:
-    names = {"": "", "comma": "comma", ",": "comma", "point": "", ".": ""}
+    names = {"": "", "comma": "comma", ",": "comma", "point": "point", ".": "point"}
     if sign not in names:
         raise InputError(f"there is no decimal sign {sign!r}; say comma or point.")
     return names[sign]

@@ -26,6 +26,9 @@ from potstill.records import (
 )
 from potstill.text import several
 
+_OF_SEVERAL = ("list", "set", "tuple")
+_ONE_IN = 200  # keys with a comma, for it to be worth saying
+
 __all__ = [
     "Imported",
     "ProblemRow",
@@ -134,7 +137,7 @@ def read_problems(
             yield Excluded(raw.id, raw.text, raw.key, source, reason, detail, raw.groups)
             continue
         seen.keeps(normal, problem)
-        remarks.counts(raw, source)
+        remarks.counts(raw, problem, as_text=keys is not None and keys.only_text(problem))
         yield problem
     if say is not None:
         for remark in remarks.lines():
@@ -171,7 +174,7 @@ def _with_final_answer(
         if found:
             remarks.taken[source].append((raw.id, found))
     else:
-        solution = decimal_points(raw.solution) if raw.decimal_comma else raw.solution
+        solution = decimal_points(raw.solution) if raw.decimal == "comma" else raw.solution
         found = keys.final_answer(solution, raw.text, worked=True) if solution else ""
         if found:
             remarks.solved[source].append((raw.id, found))
@@ -192,39 +195,62 @@ class _Remarks:
         self.mended: dict[tuple[str, str], list[str]] = defaultdict(list)
         self.taken: dict[str, list[tuple[str, str]]] = defaultdict(list)
         self.solved: dict[str, list[tuple[str, str]]] = defaultdict(list)
-        self._commas: dict[str, list[tuple[str, str, str]]] = defaultdict(list)
+        self._commas: dict[str, list[tuple[str, str]]] = defaultdict(list)
+        self._texts: dict[str, list[tuple[str, str]]] = defaultdict(list)
         self._read: Counter[str] = Counter()
 
-    def counts(self, raw: RawProblem, source: str) -> None:
-        """Count a key that was kept, and whether it looks like a number with a decimal comma."""
+    def counts(self, raw: RawProblem, problem: Problem, *, as_text: bool) -> None:
+        """Count a key that was kept, whether it is compared as text alone, and whether it looks
+        like a number with a decimal comma.
+        """
+        source, row = problem.source, f"{raw.id}, {raw.where}" if raw.where else raw.id
         self._read[source] += 1
-        if raw.gold is None and (how := looks_comma(raw.key)):
-            self._commas[source].append((how, raw.id, raw.key))
+        if as_text:
+            self._texts[source].append((row, raw.key))
+        said = raw.gold is not None or raw.decimal or raw.kind in _OF_SEVERAL
+        if not said and problem.kind != "set" and looks_comma(raw.key, raw.text):
+            self._commas[source].append((row, raw.key))
 
     def lines(self) -> Iterator[str]:
         """Yield a line for everything of one sort."""
         for (source, what), ids in self.mended.items():
             yield f"{source}: {what} mended in {several(len(ids), 'problem')} ({_some(ids)})"
         for source, found in self.taken.items():
-            shown = _some([f"{key} of {i}" for i, key in found])
             yield (
                 f"{source}: {several(len(found), 'key')} held a worked solution; the final answer "
-                f"was taken ({shown}). In a study, solution: names that column"
+                f"was taken ({_keys_of(found)}). In a study, solution: names that column"
             )
         for source, found in self.solved.items():
-            shown = _some([f"{key} of {i}" for i, key in found])
             yield (
                 f"{source}: {several(len(found), 'key')} taken from the end of the worked "
-                f"solution ({shown})"
+                f"solution ({_keys_of(found)})"
             )
         for source, commas in self._commas.items():
-            sure = sum(how == "surely" for how, _, _ in commas)
-            if sure > self._read[source] // 100 or len(commas) > max(2, self._read[source] // 5):
-                shown = _some([f"{key} of {i}" for _, i, key in commas])
+            if len(commas) > self._read[source] // _ONE_IN:
+                it, them = ("it is", "it") if len(commas) == 1 else ("they are", "them")
                 yield (
-                    f"{source}: {several(len(commas), 'key')} may have a decimal comma ({shown}); "
-                    "they are read as two values, unless the source says decimal: comma"
+                    f"{source}: {several(len(commas), 'key')} may have a decimal comma "
+                    f"({_keys_of(commas)}); {it} read as two values, unless the problem is "
+                    f"written in a language with decimal commas. In the source, decimal: comma "
+                    f"makes a number of {them}, decimal: point two values (--decimal)"
                 )
+        for source, texts in self._texts.items():
+            it = "is" if len(texts) == 1 else "are"
+            yield (
+                f"{source}: {several(len(texts), 'key')} cannot be read as mathematics and {it} "
+                f"compared as text ({_keys_of(texts)}): the same answer in other words is not "
+                "taken for right. Give the value alone, or name the kind: word, exact, judge"
+            )
+
+
+def _keys_of(found: Sequence[tuple[str, str]]) -> str:
+    """Return the first of some keys, and of which problem each is."""
+    return _some([f"{_short(key)} of {row}" for row, key in found])
+
+
+def _short(key: str) -> str:
+    text = " ".join(key.split())
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _some(names: Sequence[str]) -> str:
@@ -273,17 +299,55 @@ def _read(
         try:
             options = module.Options.model_validate(dict(config.options), strict=False)
         except ValidationError as exc:
-            error = exc.errors(include_url=False)[0]
-            name = ".".join(map(str, error["loc"]))
             known = ", ".join(module.Options.model_fields)
             raise InputError(
-                f"problem source {config.label!r}: {name}: {error['msg']}; its options are {known}."
+                f"problem source {config.label!r}: {_complaint(exc)}; its options are {known}."
             ) from exc
         if say is not None and hasattr(module, "notes"):
             for note in module.notes(options):
                 say(note)
         for raw in module.read(options):
             yield config.label, raw
+
+
+_SHOULD = {
+    "literal_error": "one of {expected}",
+    "greater_than_equal": "{ge} or more",
+    "greater_than": "more than {gt}",
+    "less_than_equal": "{le} or less",
+    "less_than": "less than {lt}",
+    "too_short": "{min_length} or more of them",
+    "string_too_short": "some text",
+}
+_KINDS_OF_VALUE = {
+    "string": "text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "dict": "names with their values",
+    "mapping": "names with their values",
+    "list": "a list",
+    "tuple": "a list",
+    "path": "the path of a file",
+    "finite": "a number",
+}
+
+
+def _complaint(exc: ValidationError) -> str:
+    """Return in plain words what is wrong with the first option that is."""
+    error = exc.errors(include_url=False)[0]
+    name, kind = ".".join(map(str, error["loc"])), str(error["type"])
+    if kind == "missing":
+        return f"{name} is missing"
+    if kind == "extra_forbidden":
+        return f"there is no option {name}"
+    if kind in ("value_error", "assertion_error"):
+        return f"{name}: {str(error['msg']).partition(', ')[2]}".removeprefix(": ")
+    given = repr(error["input"])
+    found = f" (found {given if len(given) <= 60 else f'{given[:57]}...'})"
+    if kind in _SHOULD:
+        return f"{name} should be {_SHOULD[kind].format(**error.get('ctx', {}))}{found}"
+    return f"{name} should be {_KINDS_OF_VALUE.get(kind.split('_')[0], 'another value')}{found}"
 
 
 def _refuse_two_texts(

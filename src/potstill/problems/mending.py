@@ -11,7 +11,15 @@ import re
 from dataclasses import dataclass
 from html.entities import html5
 
-__all__ = ["Mended", "decimal_points", "excel_date", "looks_comma", "mend", "mend_key"]
+__all__ = [
+    "Mended",
+    "as_several",
+    "decimal_points",
+    "excel_date",
+    "looks_comma",
+    "mend",
+    "mend_key",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +89,15 @@ _SPACED = re.compile(r"(?<=\d)[ \xa0\u202f](?=\d{3}(?:[ \xa0\u202f]\d{3})*(?:,\d
 _GROUPED = re.compile(r"(?<![\d.,])([1-9]\d{0,2}(?:\.\d{3})+)(?!\d|[.,]\d)")
 _SURELY_COMMA = re.compile(r"[-+]?(?:\d{1,3}(?:\.\d{3})+,\d+|0,\d+|\d+,\d*0|\d+,\d{4,})\D{0,12}")
 _THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}(?:,\d{3})+(?![\d,])")
-_MAYBE_COMMA = re.compile(r"[-+]?\d+,\d{1,2}(?:\s*\D{0,12})?")
+_MAYBE_COMMA = re.compile(r"[-+−]?\d+,\d{1,2}(?:\s*\D{0,12})?")
+_BEFORE_NUMBER = re.compile(r"(?:[A-Za-z]{1,3}\s*=|[€£≈~]|(?:ca|approx)\.?)\s*(?=[-+−]?\d)")
+# What asks for several values, whose commas part them.
+_ASKS_SEVERAL = re.compile(
+    r"\b(?:separated by|commas?|respectively|ordered pair|coordinates|both|in (?:\w+ )?order|pairs?"
+    r"|(?:two|three|four) (?:\w+ )?(?:numbers|values|integers|solutions|roots|primes|factors)"
+    r"|beziehungsweise|bzw|zwei (?:\w+ )?zahlen|lösungen|nullstellen|solutions|soluciones)\b",
+    re.I,
+)
 
 
 def mend(text: str) -> Mended:
@@ -158,11 +174,31 @@ def decimal_points(key: str) -> str:
     return _GROUPED.sub(lambda m: m[1].replace(".", ""), key)
 
 
-def looks_comma(key: str) -> str:
-    """Return "surely" or "maybe" where a key looks like a number with a decimal comma, else ""."""
-    plain = key.strip().strip("$").replace("{,}", ",")
+def looks_comma(key: str, text: str = "") -> str:
+    """Return "surely" or "maybe" where a key looks like a number with a decimal comma, or several
+    parted by semicolons; else "".
+
+    ``3,5`` may be two values too, and is taken for them where the problem's ``text`` asks for
+    several.
+    """
+    parts = key.strip().strip("$()[] ").split(";")
+    if len(parts) > 1:
+        bracketed = re.search(r"[()\[\]{}]", "".join(parts))
+        return "surely" if any(map(_comma_number, parts)) and not bracketed else ""
+    found = _comma_number(key)
+    return "" if found == "maybe" and _ASKS_SEVERAL.search(text) else found
+
+
+def _comma_number(key: str) -> str:
+    plain = key.strip().strip("$").strip().replace("{,}", ",")
+    plain = _BEFORE_NUMBER.sub("", plain, count=1)
     if _THOUSANDS.match(plain):
         return ""
     if _SURELY_COMMA.fullmatch(plain):
         return "surely"
     return "maybe" if _MAYBE_COMMA.fullmatch(plain) else ""
+
+
+def as_several(key: str) -> str:
+    """Return a key whose comma looks decimal as the two values it is: ``3, 5`` of ``3,5``."""
+    return re.sub(r",(?=\d)", ", ", key) if looks_comma(key) else key

@@ -7,7 +7,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict
 
@@ -24,7 +24,8 @@ class RawProblem:
     not plain text. ``kind`` is the answer kind where the source knows it. ``solution`` is a worked
     solution, whose final answer is the key where there is no other. ``where`` is its place in the
     source ("line 7"), where its id does not say it. ``mended`` is what the source mended.
-    With ``decimal_comma`` a key that is taken from the solution is read as the key has been.
+    ``decimal`` is what parts the decimals of the keys, "" where the source does not say it; a key
+    that is taken from the solution is read so too.
     """
 
     id: str
@@ -37,7 +38,7 @@ class RawProblem:
     solution: str = ""
     where: str = ""
     mended: tuple[str, ...] = ()
-    decimal_comma: bool = False
+    decimal: Literal["", "point", "comma"] = ""
 
 
 class KeyReading(Protocol):
@@ -51,6 +52,9 @@ class KeyReading(Protocol):
 
     def fault(self, problem: Problem, *, given: bool = False) -> str:
         """Return why nothing can be graded against a problem's key, "" where it can be."""
+
+    def only_text(self, problem: Problem) -> bool:
+        """Return whether a problem's key can be compared as text alone."""
 
 
 class SourceOptions(BaseModel):

@@ -17,7 +17,7 @@ from potstill.plugins import nearest
 from potstill.problems.overlap.pairs import Pair
 from potstill.records import Problem, Split
 
-__all__ = ["SplitOptions", "split"]
+__all__ = ["SplitOptions", "draws_validation", "split"]
 
 
 class SplitOptions(BaseModel):
@@ -25,7 +25,8 @@ class SplitOptions(BaseModel):
 
     ``by: share`` holds out ``heldout_share`` of them; ``by: group`` every problem whose group
     ``group`` has one of the values ``heldout`` (whole years, say); ``by: given`` takes train, valid
-    or heldout from the group ``group``. ``valid_share`` is of what is not held out.
+    or heldout from the group ``group``. ``valid_share`` is of what is not held out; by: given draws
+    it where no problem is marked valid.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -71,6 +72,8 @@ def split(
     used = use or {}
     _refuse_unknown_values(problems, options, used)
     splits = {p.id: _own_split(p, options, used.get(p.source, "")) for p in problems}
+    if options.by == "given" and Split.VALID not in splits.values():
+        splits = {i: _or_valid(i, split, options) for i, split in splits.items()}
     together_with = _components(splits, pairs)
     for members in together_with:
         found = {splits[member] for member in members}
@@ -92,8 +95,20 @@ def _own_split(problem: Problem, options: SplitOptions, use: str) -> Split:
             return Split.HELDOUT
     elif _draw(problem.id, options.seed, "heldout") < options.heldout_share:
         return Split.HELDOUT
-    in_valid = _draw(problem.id, options.seed, "valid") < options.valid_share
-    return Split.VALID if in_valid else Split.TRAIN
+    return _or_valid(problem.id, Split.TRAIN, options)
+
+
+def _or_valid(problem_id: str, split: Split, options: SplitOptions) -> Split:
+    """Return validation for a share of what is to be trained on."""
+    drawn = _draw(problem_id, options.seed, "valid") < options.valid_share
+    return Split.VALID if drawn and split is Split.TRAIN else split
+
+
+def draws_validation(problems: Iterable[Problem], options: SplitOptions) -> bool:
+    """Return whether by: given finds no problem marked valid, and so draws some."""
+    return options.by == "given" and not any(
+        _GIVEN.get(p.groups.get(options.group, "").casefold()) is Split.VALID for p in problems
+    )
 
 
 _GIVEN = {
@@ -175,7 +190,7 @@ def _keep_some_validation(
     splits: dict[str, Split], options: SplitOptions, together_with: Sequence[Sequence[str]]
 ) -> None:
     """Move a problem to validation where none was drawn; training cannot choose without one."""
-    if options.by == "given" or options.valid_share == 0 or Split.VALID in splits.values():
+    if options.valid_share == 0 or Split.VALID in splits.values():
         return
     paired = {member for members in together_with for member in members}
     alone = [i for i, split in splits.items() if split is Split.TRAIN and i not in paired]

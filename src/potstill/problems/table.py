@@ -14,7 +14,14 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 
 from potstill.errors import InputError
-from potstill.problems.mending import Mended, decimal_points, mend, mend_key
+from potstill.problems.mending import (
+    Mended,
+    as_several,
+    decimal_points,
+    looks_comma,
+    mend,
+    mend_key,
+)
 from potstill.problems.raw import RawProblem, SourceOptions
 from potstill.records import Gold, NumberGold, RubricGold, TestsGold
 from potstill.store.rows import TableFormat, as_text, column, open_table, table_notes
@@ -23,6 +30,7 @@ __all__ = ["Options", "TableColumns", "key_of", "notes", "raw_problem", "read", 
 
 _MOST_ALTERNATIVES = 20
 _AS_THEY_ARE = ("code", "exact", "tests")  # kinds whose keys may well hold &lt; or a tab
+_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?:,\d{3})*(?:\.|\D*$))")
 _WHOLE = re.compile(r"(\d+)\.0")
 
 
@@ -79,7 +87,7 @@ class Options(TableColumns):
 def read(options: Options) -> Iterator[RawProblem]:
     """Yield a problem per row. Raises InputError for what is wrong with the file or a column."""
     empty = True
-    unit = "row" if options.path.suffix.lower() in (".xlsx", ".xlsm") else "line"
+    unit = "row" if options.path.suffix.lower() in (".xlsx", ".xlsm", ".parquet") else "line"
     for number, row in open_table(options.path, options.form).rows:
         empty = False
         where = f"{options.path} {unit} {number}"
@@ -107,8 +115,11 @@ def raw_problem(
     given_id = as_text(column(row, columns.id, where)) if columns.id else otherwise_id
     if not given_id:
         raise InputError(f"{where}: the column {columns.id!r} is empty; every problem needs an id.")
-    if columns.decimal == "comma":
+    decimal = columns.decimal if "decimal" in columns.model_fields_set else ""
+    if decimal == "comma":
         key = Mended(decimal_points(key.text), key.what)
+    elif decimal and plain and columns.key_is == "text":
+        key = Mended(as_several(key.text), key.what)
     return RawProblem(
         id=given_id,
         text=text.text,
@@ -120,7 +131,7 @@ def raw_problem(
         solution=solution,
         where=" ".join(where.split()[-2:]) if columns.id else "",
         mended=tuple(dict.fromkeys((*text.what, *key.what))),
-        decimal_comma=columns.decimal == "comma",
+        decimal=decimal,
     )
 
 
@@ -193,10 +204,12 @@ def _gold(key: str, columns: TableColumns, where: str) -> Gold | None:
     match columns.key_is:
         case "number":
             try:
-                return NumberGold(float(key.replace(",", "")), columns.tolerance)
+                return NumberGold(float(_THOUSANDS.sub("", key)), columns.tolerance)
             except ValueError as exc:
+                comma = " say decimal: comma," if looks_comma(key) else ""
                 raise InputError(
-                    f"{where}: the key {key!r} is not a number; use key_is: text, or mend the key."
+                    f"{where}: the key {key!r} is not a number;{comma} use key_is: text, or mend "
+                    "the key."
                 ) from exc
         case "tests":
             return TestsGold(key)

@@ -8,12 +8,21 @@ from potstill.records import Level
 from potstill.report.phrases import count, listed, percent, words
 from potstill.report.views import best_student, primary_place, solver_rows
 
-__all__ = ["opening"]
+__all__ = ["WORKED_SOLUTIONS", "opening"]
+
+WORKED_SOLUTIONS = "worked-solutions"
+"""What the study of a person's own table calls its teacher (``potstill init NAME --from FILE``)."""
 
 Row = dict[str, Any]
 
 _LEVELS = tuple(level.value for level in Level)
 _NEARLY_NOTHING = 0.05
+_TABLE = "the worked solutions of a table, no model"
+_TABLE_LIMIT = (
+    "The teacher is a table of worked solutions and no model. A solution counts as right where it "
+    "ends in its key, and potstill init wrote the key beneath each that had no box: its accuracy "
+    "says how many solutions could be used, and nothing of how hard the problems are."
+)
 
 
 def opening(numbers: Row) -> Row:
@@ -22,7 +31,9 @@ def opening(numbers: Row) -> Row:
     rows = solver_rows(numbers, place) if place else []
     solvers = [row for row in rows if not row["indent"] and row["n"]]
     return {
-        "sentence": _sentence(solvers),
+        "sentence": _sentence(
+            [x for x in solvers if not (x["role"] == "teacher" and _is_table(numbers))]
+        ),
         "who": _who(numbers, solvers),
         "limits": _limits(numbers),
     }
@@ -85,10 +96,20 @@ def _who(numbers: Row, solvers: list[Row]) -> list[Row]:
     if on_ladder:
         made.append((_from_to(on_ladder), _ladder(numbers, on_ladder)))
     made += [(x, _beside_the_ladder(x)) for x in students if x not in _LEVELS]
-    if teacher:
-        solver = next(listed(x["solvers"]) for x in numbers["levels"] if x["role"] == "teacher")
-        made.append(("teacher", f"{solver}, whose solutions were taught"))
+    if teacher and _is_table(numbers):
+        made.append(("teacher", f"{_TABLE}, which were taught"))
+    elif teacher:
+        made.append(("teacher", f"{listed(_teachers(numbers))}, whose solutions were taught"))
     return [{"name": name, "told": told} for name, told in made]
+
+
+def _teachers(numbers: Row) -> list[str]:
+    return next((x["solvers"] for x in numbers["levels"] if x["role"] == "teacher"), [])
+
+
+def _is_table(numbers: Row) -> bool:
+    """Return whether the teacher is a table of worked solutions, and no model that was asked."""
+    return _teachers(numbers) == [WORKED_SOLUTIONS]
 
 
 def _from_to(levels: list[str]) -> str:
@@ -125,6 +146,7 @@ def _limits(numbers: Row) -> list[str]:
     seeds = numbers["reproduction"]["seeds"]
     made = [
         *numbers["notes"],
+        *([_TABLE_LIMIT] if _is_table(numbers) else []),
         "The base may have met these problems, or ones like them, in its pretraining. How much of "
         "what a student shows was already in its base, this report cannot say.",
     ]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from potstill.errors import InputError
+from potstill.text import several
 
 __all__ = ["Header", "Table", "header_of", "is_blank"]
 
@@ -48,7 +49,7 @@ class Header:
         if len(cells) < self.width or not is_blank(cells[self.width :]):
             parting = {"\t": "tab", ";": "semicolon"}.get(delimiter, "comma")
             raise InputError(
-                f"{where}: {len(cells)} cells under {self.width} "
+                f"{where}: {several(len(cells), 'cell')} under {self.width} "
                 f"column names; mend that row (a {parting} in a cell needs quotes)."
             )
         for place in range(1, self.width):

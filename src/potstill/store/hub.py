@@ -1,8 +1,20 @@
-"""Whether the Hugging Face hub can be reached, before anything waits for it."""
+"""What could be a model of the Hugging Face hub, and whether the hub can be reached."""
 
 from __future__ import annotations
 
-__all__ = ["hub_answers"]
+import re
+from pathlib import Path
+
+__all__ = ["hub_answers", "is_hub_id"]
+
+_HUB_ID = re.compile(r"(?:[A-Za-z0-9][\w.-]*/)?[A-Za-z0-9][\w.-]*", re.ASCII)
+
+
+def is_hub_id(name: str) -> bool:
+    """Return whether a name could be a model's on the hub (OWNER/NAME; NAME alone for its oldest),
+    and is no path of this machine.
+    """
+    return _HUB_ID.fullmatch(name) is not None and not Path(name).exists()
 
 
 def hub_answers() -> bool:

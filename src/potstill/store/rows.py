@@ -24,6 +24,7 @@ __all__ = [
     "TableFormat",
     "as_text",
     "column",
+    "decoded",
     "load_json",
     "open_table",
     "parquet_rows",
@@ -168,13 +169,31 @@ def _no_text(path: Path, exc: UnicodeError) -> InputError:
 
 
 def column(row: Mapping[str, Any], name: str, where: str) -> Any:
-    """Return the cell of a named column.
+    """Return the cell of a named column, bytes as the text that they are in UTF-8.
 
-    Raises InputError with the nearest name and all there are.
+    Raises InputError with the nearest name and all there are, and for bytes that are no text.
     """
     if name in row:
-        return row[name]
+        return decoded(row[name], name, where)
     raise InputError(f"{where} has no column {name!r}{nearest(name, row)}.")
+
+
+def decoded(cell: Any, name: str, where: str) -> Any:
+    """Return a cell, its bytes as the text that they are in UTF-8.
+
+    Raises InputError for bytes that are no text.
+    """
+    if isinstance(cell, list) and any(isinstance(item, bytes) for item in cell):
+        return [decoded(item, name, where) for item in cell]
+    if not isinstance(cell, bytes):
+        return cell
+    try:
+        return cell.decode("utf-8")
+    except UnicodeDecodeError as exc:
+        raise InputError(
+            f"{where}: the column {name!r} holds bytes that are no UTF-8 text (byte {exc.start}); "
+            "write that column as text, or name another."
+        ) from exc
 
 
 def as_text(cell: Any) -> str:
@@ -183,6 +202,8 @@ def as_text(cell: Any) -> str:
         return ""
     if isinstance(cell, bool):
         return str(cell)
+    if isinstance(cell, bytes):  # of a column that is only looked at
+        return cell.decode("utf-8", "replace").strip()
     if isinstance(cell, float):
         if cell != cell:  # NaN is how tables write an empty number
             return ""

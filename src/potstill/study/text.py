@@ -9,6 +9,7 @@ import math
 import os
 import re
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -148,9 +149,24 @@ def _expand(value: Any, path: Path, where: str) -> Any:
     if not (value is None or whole or (isinstance(value, float) and math.isfinite(value))):
         raise StudyError(
             f"{path}: {where!r}: a study holds text, numbers of ordinary size, yes and no "
-            f"(found {type(value).__name__}); put a date in quotes."
+            f"({_and_not(value)}."
         )
     return value
+
+
+def _and_not(value: object) -> str:
+    """Return what was found in place of a plain value, and what to do."""
+    if isinstance(value, float):
+        sign = "-" if value < 0 else ""
+        written = ".nan" if math.isnan(value) else f"{sign}.inf"
+        return f"found {written}, which is none of them); give a number, or take the line out"
+    if isinstance(value, int):
+        return "found a number of more than 18 digits); give a smaller one"
+    if isinstance(value, date):
+        return f"found the date {value}); put a date in quotes"
+    if isinstance(value, bytes):
+        return "found !!binary data); write it as text"
+    return f"found {type(value).__name__}); write it as text, in quotes"
 
 
 def _expand_text(value: str, path: Path, where: str) -> str:

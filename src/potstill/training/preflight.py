@@ -17,6 +17,7 @@ from potstill.models.architecture import TRIED, context_tokens, read_config
 from potstill.models.chat_template import opens_thought, template_arguments, thinks
 from potstill.models.folder import find_described_folder, read_config_file
 from potstill.models.model import prompt_text, prompt_tokens
+from potstill.text import several
 from potstill.training.metrics import check_trackers
 from potstill.training.recipe import Recipe
 from potstill.training.targets import check_targets
@@ -307,7 +308,7 @@ def _look_at_lengths(wanted: WantedBase, prompts: list[list[int]], context: int)
         yield (
             True,
             f"training.max_sequence_tokens is {limit:,} and the shortest prompt alone has "
-            f"{shortest:,} tokens, so no lesson would be trained on; set it to "
+            f"{several(shortest, 'token')}, so no lesson would be trained on; set it to "
             f"{min(context, _round_up(longest + wanted.answer_tokens)):,} or so.",
         )
     if shortest >= context:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from potstill.deploy.export.card_head import card_head
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["model_card"]
 
+_POCKET_PARAMETERS = "1.77"
 _LIBRARY = {
     "peft": "peft",
     "mlx": "mlx",
@@ -53,10 +55,10 @@ def model_card(found: FoundStudent, form: str, note: str, reasked: Reasked) -> s
         "## How it was trained",
         f"{student.trained_examples:,} lessons, {student.trained_parameters:,} trained parameters, "
         f"seed {student.seed}; the checkpoint kept: {student.chosen_why}.",
-        f"Base {student.base}, sha256 {student.base_hash}; adapter sha256 {student.adapter_hash}; "
+        f"Base: {_base(found)}; sha256 {student.base_hash}; adapter sha256 {student.adapter_hash}; "
         f"recipe {student.recipe_hash[:16]}, data {student.data_hash[:16]}.",
         "## How to load it",
-        _USE[form] + (f" {note}" if note else ""),
+        _use(found, form) + (f" {note}" if note else ""),
         "The license is not stated here: that of the base and of the training data decide it.",
     ]
     return "\n\n".join(parts) + "\n"
@@ -65,9 +67,24 @@ def model_card(found: FoundStudent, form: str, note: str, reasked: Reasked) -> s
 def _about(found: FoundStudent) -> str:
     study, student = found.study, found.student
     return (
-        f"A student of the study {study.name}, distilled with Potstill onto {student.base} from "
+        f"A student of the study {study.name}, distilled with Potstill onto {_base(found)} from "
         f"lessons {student.variant}. {study.about}".strip()
     )
+
+
+def _base(found: FoundStudent) -> str:
+    """Return the base's name, and of the one that is on no hub where it is to be had."""
+    if found.study.student.base != "pocket":
+        return found.base_name
+    shipped = f"Potstill {version('potstill')}, folder `potstill/pocket/student`"
+    toy = f"a toy of {_POCKET_PARAMETERS} million parameters"
+    return f"{found.base_name}, {toy} that ships with {shipped}"
+
+
+def _use(found: FoundStudent, form: str) -> str:
+    if form not in ("peft", "mlx") or found.study.student.base != "pocket":
+        return _USE[form]
+    return f"`from potstill.pocket import STUDENT_PATH as base` is the base. {_USE[form]}"
 
 
 def _figures(found: FoundStudent) -> Iterator[str]:

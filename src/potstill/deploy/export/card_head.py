@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from potstill.problems.math500 import DATASET as MATH500
 from potstill.records import Outcome
-from potstill.report.phrases import count, percent
+from potstill.report.phrases import percent
+from potstill.store.hub import is_hub_id
+from potstill.text import several
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["card_head"]
 
 _TASK = "text-generation"
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 
 
 def card_head(found: FoundStudent, library: str) -> str:
@@ -63,7 +64,7 @@ def _results(found: FoundStudent) -> Iterator[EvalResult]:
             dataset_name=row["set"],
             **_dataset(found.study, row["set"]),
             metric_type="accuracy",
-            metric_name=f"accuracy ({asked}{count(readable)} problems, {interval})",
+            metric_name=f"accuracy ({asked}{several(readable, 'problem')}, {interval})",
             metric_value=round(row["accuracy"], 4),
             metric_args={"condition": row["condition_id"]},
         )
@@ -83,5 +84,4 @@ def _dataset(study: Study, name: str) -> Mapping[str, Any]:
 
 def _hub_model(base: str) -> str | None:
     """Return the base as an id of the hub; None for the shipped student and for a folder."""
-    ours = base == "pocket" or Path(base).exists()
-    return base if _HUB_ID.fullmatch(base) and not ours else None
+    return base if base != "pocket" and is_hub_id(base) else None

@@ -125,7 +125,7 @@ def _base_folder(found: FoundStudent, export: Export) -> Path:
     if load_tokenizer(folder).get_vocab() != load_tokenizer(found.folder).get_vocab():
         raise InputError(
             f"{folder} has another vocabulary than {found.student.id} was trained with; give the "
-            f"full-precision {found.student.base} with --base."
+            f"full-precision {found.base_name} with --base."
         )
     return folder
 

@@ -61,13 +61,15 @@ class Answering:
         self._entering: queue.SimpleQueue[_Asker | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="decoder", daemon=True)
         self._failed: BaseException | None = None
+        self._ending = threading.Event()
 
     def __enter__(self) -> Answering:
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._entering.put(None)
+        self._ending.set()
+        self._entering.put(None)  # wakes it where it waits
         self._thread.join()
 
     @property
@@ -105,7 +107,7 @@ class Answering:
     def _run(self) -> None:
         askers: dict[int, _Asker] = {}
         try:
-            while self._turn(askers):
+            while not self._ending.is_set() and self._turn(askers):
                 pass
         except BaseException as exc:
             self._failed = exc

@@ -39,7 +39,7 @@ def print_answer(found: FoundStudent, engine: Engine, problem: str, console: Con
     prompt = engine.encode(study_messages([Message("user", problem)], found.condition))
     if len(prompt) >= engine.context_tokens:
         raise InputError(
-            f"The problem takes {len(prompt)} tokens and {found.student.base} holds "
+            f"The problem takes {len(prompt):,} tokens and {found.base_name} holds "
             f"{engine.context_tokens}; ask a shorter one."
         )
     with Answering(engine) as answering:

@@ -90,7 +90,7 @@ class LevelAnswering:
             prompt = engine.encode(study_messages([Message("user", problem)], found.condition))
             if len(prompt) >= engine.context_tokens:
                 raise InputError(
-                    f"The problem takes {len(prompt):,} tokens and {found.student.base} holds "
+                    f"The problem takes {len(prompt):,} tokens and {found.base_name} holds "
                     f"{engine.context_tokens:,}; ask a shorter one."
                 )
             answers = mounted.answering.answer(prompt, found.condition.sampling)

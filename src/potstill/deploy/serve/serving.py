@@ -9,11 +9,13 @@ answered before the process ends, which those servers do not do.
 from __future__ import annotations
 
 import asyncio
+import math
 import signal
 import socket
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -98,18 +100,21 @@ def serve_student(found: FoundStudent, engine: str, base: str, port: int, consol
 
     Raises as :func:`open_engine` and :func:`serve_engine` do.
     """
-    listen(_HOST, port).close()  # taken: told before a model is loaded
-    print(f"Loading {found.name} ...", file=sys.stderr, flush=True)
-    with open_engine(found, engine, base) as opened:
-        also = "" if found.level == found.name else f", also as {found.level}"
-        told = f"{found.name} answers at %s through {opened.name}{also}; Ctrl-C ends it."
-        serve_engine(
-            opened,
-            found.condition,
-            [found.name, found.level],
-            port,
-            lambda url: console.print(told % url, highlight=False, markup=False, soft_wrap=True),
-        )
+    # held from here on: a port that is taken is told of before a model is loaded
+    with closing(listen(_HOST, port)) as listener:
+        print(f"Loading {found.name} ...", file=sys.stderr, flush=True)
+        with open_engine(found, engine, base) as opened:
+            also = "" if found.level == found.name else f", also as {found.level}"
+            told = f"{found.name} answers at %s through {opened.name}{also}; Ctrl-C ends it."
+            _serve_on(
+                listener,
+                opened,
+                found.condition,
+                [found.name, found.level],
+                lambda url: console.print(
+                    told % url, highlight=False, markup=False, soft_wrap=True
+                ),
+            )
 
 
 def serve_engine(
@@ -124,16 +129,23 @@ def serve_engine(
     ``ready`` is told the base URL first. Raises EndpointError where the port is taken, and
     PotstillError where the decoder fails.
     """
-    listener = listen(_HOST, port)
-    try:
-        with Answering(engine) as answering:
-            ready(f"http://{_HOST}:{listener.getsockname()[1]}/v1")
-            app = create_app(engine, answering, condition, models)
-            run_until_told(app, listener, lambda: answering.alive)
-            if not answering.alive:
-                raise PotstillError("The decoder has stopped; see the answers' errors for why.")
-    finally:
-        listener.close()
+    with closing(listen(_HOST, port)) as listener:
+        _serve_on(listener, engine, condition, models, ready)
+
+
+def _serve_on(
+    listener: socket.socket,
+    engine: Engine,
+    condition: Condition,
+    models: Sequence[str],
+    ready: Callable[[str], None],
+) -> None:
+    with Answering(engine) as answering:
+        url = f"http://{_HOST}:{listener.getsockname()[1]}/v1"
+        app = create_app(engine, answering, condition, models)
+        run_until_told(app, listener, lambda: ready(url), alive=lambda: answering.alive)
+        if not answering.alive:
+            raise PotstillError("The decoder has stopped; see the answers' errors for why.")
 
 
 def create_app(
@@ -260,26 +272,42 @@ async def _events(asked: _Asked, answering: Answering) -> AsyncIterator[bytes]:
 
 
 def run_until_told(
-    app: ASGIApp, listener: socket.socket, alive: Callable[[], bool] = lambda: True
+    app: ASGIApp,
+    listener: socket.socket,
+    ready: Callable[[], None],
+    *,
+    alive: Callable[[], bool] = lambda: True,
+    patience_s: float = math.inf,
 ) -> None:
     """Serve until SIGTERM or Ctrl-C, or until no longer ``alive``.
 
-    What was accepted by then is answered first; a second Ctrl-C does not wait.
+    ``ready`` is called once either would be obeyed. What was accepted by then is answered first,
+    for ``patience_s`` at most; a second Ctrl-C does not wait.
     """
     import uvicorn
 
     gate = RequestLimit(app)
 
     class Draining(uvicorn.Server):
+        ends_at = math.inf
+
         def handle_exit(self, sig: int, frame: Any) -> None:
             if gate.closed and sig == signal.SIGINT:
                 self.should_exit = self.force_exit = True
+            if not gate.closed:
+                self.ends_at = time.monotonic() + patience_s
             gate.closed = True
+
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            ready()
 
         async def on_tick(self, counter: int) -> bool:
             drained = gate.closed and not gate.inside
             if drained or not (alive() or gate.inside):
                 self.should_exit = True
+            if time.monotonic() > self.ends_at:
+                self.should_exit = self.force_exit = True
             return await super().on_tick(counter)
 
     Draining(

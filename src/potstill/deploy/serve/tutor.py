@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 __all__ = ["create_tutor", "serve_tutor"]
 
+_PATIENCE_S = 5.0  # for answers under way once it is told to end: a learner asks again
+
 _FILES = {
     "/": ("deploy/serve/tutor_page/index.html", "text/html"),
     "/style.css": ("report/templates/style.css", "text/css"),
@@ -68,6 +70,8 @@ def serve_tutor(
 ) -> None:
     """Serve the page until Ctrl-C or SIGTERM, and print its address.
 
+    What was asked by then is answered within a few seconds, or given up.
+
     Anywhere but on loopback the address holds a token, printed once, without which nothing is
     answered. Raises StoreError for no study, InputError for one without students, EndpointError
     where the port is taken.
@@ -90,8 +94,12 @@ def serve_tutor(
             if token:
                 told += "Whoever has this address may use it, and its traffic is not encrypted.\n"
             told += "Ctrl-C ends it."
-            console.print(told, highlight=False, markup=False, soft_wrap=True)
-            run_until_told(AccessMiddleware(create_tutor(texts, answering, pool), token), listener)
+            run_until_told(
+                AccessMiddleware(create_tutor(texts, answering, pool), token),
+                listener,
+                lambda: console.print(told, highlight=False, markup=False, soft_wrap=True),
+                patience_s=_PATIENCE_S,
+            )
     finally:
         listener.close()
 

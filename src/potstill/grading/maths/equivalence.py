@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from functools import lru_cache
 
 from potstill.grading.maths.answer_text import Statement, read_statement, renamed, renamings
@@ -61,7 +62,7 @@ from potstill.grading.maths.wording import (
 from potstill.grading.maths.wrappers import unwrapped_answer, without_point_name
 from potstill.records import AnswerKind, Opinion
 
-__all__ = ["MAX_ANSWER", "compact", "equal", "is_simple", "key_problem"]
+__all__ = ["MAX_ANSWER", "compact", "equal", "is_simple", "key_problem", "only_text"]
 
 MAX_ANSWER = 2_000
 _VERBAL = (AnswerKind.LETTER, AnswerKind.WORD, AnswerKind.TIME, AnswerKind.DATE, AnswerKind.BASE)
@@ -80,6 +81,7 @@ _ONE_NAMED = re.compile(r"^([a-z])\s*=\s*[^=,;]+$")
 _OF_A_FUNCTION = re.compile(
     r"^[A-Za-z]'{0,3}\s?\([^)]*\)\s*=|^\\frac\s?\{\s?d|^[A-Za-z]_\s?\{?\s?\w+\s?\}?\s*="
 )
+_HOLDS_NOTHING = "it holds neither a letter nor a digit"
 _BEST = (Opinion.DIFFERENT, Opinion.UNDECIDED, Opinion.EQUAL)
 
 
@@ -146,35 +148,60 @@ def _any_of(forms: tuple[str, ...], answer: str, kind: str, problem_text: str) -
     return max(results, key=lambda result: _BEST.index(result.opinion))
 
 
-@lru_cache(maxsize=4096)
 def key_problem(key: str, kind: str, problem_text: str = "") -> str | None:
     """Return why a key cannot be read as an answer, or None where it can.
 
-    A key that is beyond the grammar is no bad key: its own text is its answer. Bad are keys that
-    are empty, say that there is none, are cut off, contradict themselves or have no value.
+    A key that is beyond the grammar is no bad key: its own text is its answer
+    (:func:`only_text`). Bad are keys that are empty, say that there is none, are cut off,
+    contradict themselves or have no value.
     """
+    return _key_read(key, kind, problem_text)[0]
+
+
+def only_text(key: str, kind: str, problem_text: str = "") -> bool:
+    """Return whether a key can be compared as text alone: it is no bad key, and beyond the grammar.
+
+    One that math-verify may read is none of them.
+    """
+    return _key_read(key, kind, problem_text)[1] and not may_be_needed(key, key)
+
+
+@lru_cache(maxsize=4096)
+def _key_read(key: str, kind: str, problem_text: str) -> tuple[str | None, bool]:
+    """Return what is bad about a key, and whether it is a good one that no rule can read."""
     if is_simple(key):
-        return None
+        return None, False
     if len(key) > MAX_ANSWER:
-        return "the key is too long"
+        return "the key is too long", False
     plain = plain_key(key)
     if not re.search(r"[\w∅∞π]", plain) and not says_nothing(plain):
-        return "the key is empty"
+        return (_HOLDS_NOTHING if _is_seen(plain) else "the key is empty"), False
     if re.fullmatch(r"(?i)n/?a|none given|unknown|\?+|tbd|see .*|.*not visible.*|nan|null", plain):
-        return "the key says that there is none"
+        return "the key says that there is none", False
     forms = alternatives(key)
     if len(forms) > 1 or forms[0] != key:
-        problems = [
-            key_problem(form, infer_kind(form, problem_text), problem_text) for form in forms
-        ]
-        return problems[0] if None not in problems else None
+        return _any_read(forms, problem_text)
     try:
         result = _compare(plain, plain, kind, problem_text)
     except KeyUnreadable as error:
-        return str(error) if error.hollow or not is_whole(plain) else None
-    if result.opinion is Opinion.EQUAL or (is_whole(plain) and not result.hollow):
-        return None
-    return f"the key cannot be read: {result.why}"
+        return (str(error), False) if error.hollow or not is_whole(plain) else (None, True)
+    if result.opinion is Opinion.EQUAL:
+        return None, False
+    if is_whole(plain) and not result.hollow:
+        return None, True
+    return f"the key cannot be read: {result.why}", False
+
+
+def _any_read(forms: tuple[str, ...], problem_text: str) -> tuple[str | None, bool]:
+    """Return the best of what :func:`_key_read` says of a key's alternatives."""
+    found = [_key_read(form, infer_kind(form, problem_text), problem_text) for form in forms]
+    texts = [as_text for problem, as_text in found if problem is None]
+    return (None, all(texts)) if texts else found[0]
+
+
+def _is_seen(text: str) -> bool:
+    """Return whether a text has a character that is no space and is not invisible."""
+    return any(unicodedata.category(character)[0] not in "CZ" for character in text)
 
 
 def _compare(key: str, answer: str, kind: str, problem_text: str) -> Comparison:
