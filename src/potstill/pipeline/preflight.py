@@ -93,6 +93,7 @@ def base_out_of_reach(study: Study) -> bool:
 
     path = base_path_of(study)
     named = _HUB_ID.fullmatch(path) is not None and not Path(path).exists()
+    named = named and not path.lower().endswith(".gguf")
     return named and not hub_answers()
 
 
