@@ -29,7 +29,7 @@ from potstill.models.folder import (
     hash_model_folder,
     stop_tokens,
 )
-from potstill.models.gguf_base import gguf_of, origin_of
+from potstill.models.gguf_base import gguf_of, origin_in
 from potstill.models.gguf_header import read_header
 from potstill.models.model import prompt_tokens
 from potstill.models.opening import load_language_model, open_decoder
@@ -146,14 +146,21 @@ def test_the_hash_is_the_files_and_nothing_is_converted_for_it(
     assert hash_model_folder(made, {"enable_thinking": False}) == told
 
 
-def test_a_folder_changed_since_is_no_longer_the_files(small: Path, tmp_path: Path) -> None:
+def test_a_folder_changed_since_is_no_longer_the_files(small: Path) -> None:
+    made = find_model_folder(small)
+    assert hash_model_folder(made) == hash_base(small)
+    generation = made / "generation_config.json"
+    generation.write_text(generation.read_text() + "\n")
+    assert hash_model_folder(made) != hash_base(small)
+    assert origin_in(made) is None
+    assert hash_model_folder(find_model_folder(small)) == hash_base(small)  # made anew
+
+
+def test_a_folder_from_elsewhere_does_not_pass_for_the_files(small: Path, tmp_path: Path) -> None:
     own = tmp_path / "own"
     shutil.copytree(find_model_folder(small), own)
-    assert hash_model_folder(own) == hash_base(small)
-    generation = own / "generation_config.json"
-    generation.write_text(generation.read_text() + "\n")
     assert hash_model_folder(own) != hash_base(small)
-    assert origin_of(own) is None
+    assert origin_in(own) is None
 
 
 def test_a_file_is_converted_once_and_again_where_the_cache_was_damaged(small: Path) -> None:
@@ -252,8 +259,10 @@ def test_both_backends_answer_alike_from_it(small: Path) -> None:
     assert len(said[0]) == 6
 
 
-def test_a_workers_base_has_the_files_name(small: Path) -> None:
-    first = load_base(small, device="cpu")
+@pytest.mark.parametrize("named", ["file", "folder"])
+def test_a_workers_base_has_the_files_name(named: str, small: Path, tmp_path: Path) -> None:
+    shutil.copy(small, tmp_path / small.name)
+    first = load_base(small if named == "file" else tmp_path, device="cpu")
     again = load_base(first.path, device="cpu")
     assert (
         (again.name, again.base_hash)

@@ -120,7 +120,7 @@ def _model_folder(path_or_id: str | Path, files: Sequence[str] = MODEL_FILES) ->
     if looks_like_path or path.exists():
         raise InputError(
             f"There is no model folder at {path}; give a folder with config.json and safetensors "
-            "files, or a hub id such as Qwen/Qwen2.5-0.5B-Instruct."
+            "files, a GGUF file, or a hub id such as Qwen/Qwen2.5-0.5B-Instruct."
         )
     from huggingface_hub import snapshot_download
 

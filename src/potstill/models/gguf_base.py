@@ -19,7 +19,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
-from potstill.errors import InputError
+from potstill.errors import InputError, PotstillError
 from potstill.models.file_hash import digest_of_files, sha256_of
 from potstill.models.gguf_conversion import checked_header, convert, describe
 from potstill.models.gguf_header import GgufHeader, read_header, require_gguf
@@ -116,8 +116,11 @@ def origin_of(path_or_id: str | Path) -> Origin | None:
 
 
 def origin_in(folder: Path) -> Origin | None:
-    """Return what a model folder was made of, None where it is no GGUF's or was changed since."""
-    told = _told(folder)
+    """Return what a model folder was made of, None where it is no GGUF's or was changed since.
+
+    A folder that does not lie in the cache is not believed: anyone could have written it.
+    """
+    told = _told(folder) if folder.resolve().parent == _cache().resolve() else None
     if told is None or told.get("content") != digest_of_files(folder).hexdigest():
         return None
     return _as_origin(told)
@@ -220,12 +223,15 @@ def _with_template(sha256: str, template: Mapping[str, Any] | None) -> str:
     return hashlib.sha256(f"gguf\0{sha256}\ntemplate\0{told}\n".encode()).hexdigest()
 
 
-def _place(path: Path) -> Path:
-    """Return where the folder of a GGUF file belongs."""
+def _cache() -> Path:
     from huggingface_hub import constants
 
-    name = f"{sha256_of(path)[:32]}-{_CONVERSION}"
-    return Path(constants.HF_ASSETS_CACHE).expanduser() / "potstill" / "gguf" / name
+    return Path(constants.HF_ASSETS_CACHE).expanduser() / "potstill" / "gguf"
+
+
+def _place(path: Path) -> Path:
+    """Return where the folder of a GGUF file belongs."""
+    return _cache() / f"{sha256_of(path)[:32]}-{_CONVERSION}"
 
 
 def _origin(header: GgufHeader) -> Origin:
@@ -236,7 +242,7 @@ def _origin(header: GgufHeader) -> Origin:
 def _told(folder: Path) -> Mapping[str, Any] | None:
     try:
         told = read_json(folder / _ORIGIN_FILE)
-    except (OSError, ValueError):
+    except (OSError, ValueError, PotstillError):
         return None
     return told if isinstance(told, dict) and isinstance(told.get("files"), dict) else None
 

@@ -25,6 +25,7 @@ from potstill.models.folder import (
     is_here,
     stop_tokens,
 )
+from potstill.models.gguf_base import gguf_of
 from potstill.models.model import Leased
 from potstill.models.rehearsal import refuse_other_answers
 
@@ -120,7 +121,7 @@ def load_base(
     model = _load_model(folder, config, precision, where)
     if config.model_type not in TRIED:
         refuse_other_answers(model, folder)
-    if is_here(path_or_id) and not Path(path_or_id).expanduser().is_dir():
+    if gguf_of(path_or_id) is not None:
         model.name_or_path = str(path_or_id)  # a worker that opens it is to know it by its name
     return Base(
         name=base_name(path_or_id, folder),

@@ -255,22 +255,16 @@ def _pre_tokenizer(raw: Mapping[str, Any] | None, base: Path) -> str:
     Raises InputError for another way.
     """
     parts = (raw or {}).get("pretokenizers", [raw] if raw else [])
-    patterns = [part["pattern"].get("Regex", "") for part in parts if part["type"] == "Split"]
-    others = [part for part in parts if part["type"] != "Split"]
+    alone = [part for part in parts[:1] if part["type"] == "Digits" and part["individual_digits"]]
+    rest = parts[len(alone) :]
+    patterns = [part["pattern"].get("Regex", "") for part in rest if part["type"] == "Split"]
+    others = [part for part in rest if part["type"] != "Split"]
     level = others[0] if len(others) == 1 and others[0]["type"] == "ByteLevel" else None
     plain = level is not None and not level["add_prefix_space"]
-    if plain and len(patterns) == 1 and patterns[0] in _PRE_TOKENIZERS:
+    if plain and len(patterns) == 1 and patterns[0] in _PRE_TOKENIZERS and not alone:
         return _PRE_TOKENIZERS[patterns[0]]
-    digits = [part for part in others if part["type"] == "Digits" and part["individual_digits"]]
-    if (
-        len(others) == 2
-        and digits == others[:1]
-        and others[1]["type"] == "ByteLevel"
-        and not (patterns or others[1]["add_prefix_space"] or not others[1].get("use_regex", True))
-    ):
-        return "smollm"
     if level and plain and not patterns and level.get("use_regex", True):
-        return "gpt-2"
+        return "smollm" if alone else "gpt-2"
     raise InputError(
         f"The tokenizer in {base} splits text in a way that has no name in llama.cpp known here; "
         + _INSTEAD
