@@ -457,7 +457,7 @@ def test_the_real_smollm2_is_read_and_answers() -> None:
     assert (base.parameters, base.context_tokens) == (134_515_008, 8_192)
     tokenizer = base.tokenizer
     assert tokenizer("a  12")["input_ids"] == tokenizer.convert_tokens_to_ids(["a", "ĠĠ", "1", "2"])
-    prompt = tuple(prompt_tokens(tokenizer, [Message("user", "What is 12 + 30?")]))
+    prompt = tuple(prompt_tokens(tokenizer, [Message("user", "What is the capital of France?")]))
     with open_decoder(base, None, 200, 1) as decoder:
         (done,) = decode_all(decoder, [Request(0, prompt, Sampling(max_tokens=60), 0)])
-    assert "42" in tokenizer.decode(done.tokens)
+    assert "Paris" in tokenizer.decode(done.tokens)
