@@ -168,6 +168,27 @@ def test_what_llama_cpp_would_misread_is_refused(tmp_path: Path) -> None:
         write_gguf(folder, NOTHING, tmp_path / "m.gguf", "x", "f16")
 
 
+def test_digits_that_stand_alone_are_smollms_way(tmp_path: Path) -> None:
+    folder = llama_folder(tmp_path / "llama")
+    path = folder / "tokenizer.json"
+    raw = json.loads(path.read_text())
+    level = {
+        "type": "ByteLevel",
+        "add_prefix_space": False,
+        "trim_offsets": True,
+        "use_regex": True,
+    }
+    digits = {"type": "Digits", "individual_digits": True}
+    raw["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": [digits, level]}
+    path.write_text(json.dumps(raw))
+    write_gguf(folder, NOTHING, tmp_path / "m.gguf", "llama", "f16")
+    assert fields(gguf.GGUFReader(tmp_path / "m.gguf"))["tokenizer.ggml.pre"] == "smollm"
+    raw["pre_tokenizer"]["pretokenizers"][0]["individual_digits"] = False
+    path.write_text(json.dumps(raw))
+    with pytest.raises(InputError, match="splits text in a way"):
+        write_gguf(folder, NOTHING, tmp_path / "m.gguf", "llama", "f16")
+
+
 @pytest.mark.soak
 @pytest.mark.parametrize("quantise", ["f16", "q8_0"])
 def test_llama_cpp_says_what_the_student_said(

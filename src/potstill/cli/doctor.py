@@ -27,7 +27,7 @@ _KEYS = (
 )
 _EXAMPLE_TOKENS = 1024
 _OPTIONAL = {
-    "gguf": ("students as GGUF files", "gguf"),
+    "gguf": ("students and bases as GGUF files", "gguf"),
     "llama-cpp-python": ("students answered by llama.cpp", "llama"),
     "ray": ("one study on more than one machine", "ray"),
     "s3fs": ("a cluster's storage in a bucket", "s3"),
@@ -148,6 +148,7 @@ def _needed(study: Study) -> list[Row]:
 
     What stands in the base's way has a row each.
     """
+    from potstill.models.folder import is_here
     from potstill.pipeline.agents import key_there, model_there
     from potstill.pipeline.context import base_path_of
     from potstill.pipeline.preflight import base_findings, base_out_of_reach
@@ -167,14 +168,25 @@ def _needed(study: Study) -> list[Row]:
             rows.append((role if found is None else "  model", there_or_unknown, says))
             rows.append(("  price", *_price(agent)))
     base = base_path_of(study)
-    there = Path(base).expanduser().is_dir()
+    there = is_here(base)
     says = f"{study.student.base} on {study.student.backend}, {study.student.precision}"
     if base_out_of_reach(study):
         return [*rows, ("base", False, f"{says}; it is not here, and the hub does not answer")]
     looked = base_findings(study)
-    rows.append(("base", there, says if there else f"{says}; fetched from the hub when needed"))
+    rows.append(("base", there, says + _way(base)))
     rows += [("", False, error) for error in looked.errors]
     return [*rows, *(("", None, warning) for warning in looked.warnings)]
+
+
+def _way(base: str) -> str:
+    """Return how a base comes to be a model folder, as the end of a sentence."""
+    from potstill.models.folder import is_here
+    from potstill.models.gguf_base import PACKAGE, gguf_of
+
+    if is_here(base):
+        return "; read from GGUF when first needed" if gguf_of(base) is not None else ""
+    lost = base.startswith(PACKAGE) or base.lower().endswith(".gguf")
+    return "" if lost else "; fetched from the hub when needed"
 
 
 def _price(agent: Agent) -> tuple[bool | None, str]:

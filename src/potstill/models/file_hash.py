@@ -7,12 +7,20 @@ import hashlib
 import json
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from potstill.errors import PotstillError
 from potstill.store.atomic import write_atomically
 from potstill.store.untrusted import read_json
 
-__all__ = ["sha256_of"]
+__all__ = ["DESCRIPTION", "MODEL_FILES", "digest_of_files", "sha256_of"]
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
+
+# What decides a model's words: weights, shape, end tokens, tokenizer and template. Never pickles.
+DESCRIPTION = ("*.json", "*.jinja", "*.txt", "*.model")
+MODEL_FILES = ("*.safetensors", *DESCRIPTION)
 
 LARGE_BYTES = 64 << 20
 """Smaller files are read again: at a gigabyte a second they take less than a tenth of one."""
@@ -38,6 +46,14 @@ def sha256_of(path: Path) -> str:
     digest = _read(path)
     known[name] = [*stamp, digest]
     _remember(known)
+    return digest
+
+
+def digest_of_files(folder: Path) -> _Hash:
+    """Return the sha256 over names and contents of all in a folder that decides a model's words."""
+    digest = hashlib.sha256()
+    for path in sorted({path for pattern in MODEL_FILES for path in folder.glob(pattern)}):
+        digest.update(f"{path.name}\0{sha256_of(path)}\n".encode())
     return digest
 
 

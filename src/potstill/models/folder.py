@@ -2,37 +2,47 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from potstill.errors import InputError
-from potstill.models.file_hash import sha256_of
+from potstill.models.file_hash import DESCRIPTION, MODEL_FILES, digest_of_files
+from potstill.models.gguf_base import (
+    PACKAGE,
+    converted_folder,
+    described_folder,
+    gguf_hash,
+    gguf_of,
+    hash_of_origin,
+    origin_in,
+)
 from potstill.store.untrusted import is_plain_name, read_json
 
 __all__ = [
+    "base_name",
     "find_described_folder",
     "find_model_folder",
     "hash_base",
     "hash_model_folder",
+    "is_here",
     "read_config_file",
     "stop_tokens",
 ]
 
 _CONFIG_BYTES = 64 << 20
-# What decides a model's words: weights, shape, end tokens, tokenizer and template. Never pickles.
-_DESCRIPTION = ("*.json", "*.jinja", "*.txt", "*.model")
-_MODEL_FILES = ("*.safetensors", *_DESCRIPTION)
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
 
 
 def find_model_folder(path_or_id: str | Path) -> Path:
-    """Return the folder of a model that is a folder or a hub id.
+    """Return the folder of a model that is a folder, a hub id, a GGUF file or ``package:NAME``.
 
-    Raises InputError for what it lacks.
+    Of a GGUF file it is that which is made of it, once. Raises InputError for what it lacks.
     """
+    file = gguf_of(path_or_id)
+    if file is not None:
+        return converted_folder(file)
     folder = _model_folder(path_or_id)
     _check_model_folder(folder, path_or_id)
     return folder
@@ -41,11 +51,15 @@ def find_model_folder(path_or_id: str | Path) -> Path:
 def find_described_folder(path_or_id: str | Path) -> Path:
     """Return the folder of a model as :func:`find_model_folder` does, but fetch no weights.
 
-    Raises InputError for what it lacks, where the hub answers for weights that are not here too.
+    Of a GGUF file no weight is read. Raises InputError for what it lacks, where the hub answers for
+    weights that are not here too.
     """
+    file = gguf_of(path_or_id)
+    if file is not None:
+        return described_folder(file)
     if Path(path_or_id).expanduser().is_dir():
         return find_model_folder(path_or_id)
-    folder = _model_folder(path_or_id, _DESCRIPTION)
+    folder = _model_folder(path_or_id, DESCRIPTION)
     _check_description(folder)
     _refuse_without_weights(str(path_or_id))
     return folder
@@ -54,11 +68,13 @@ def find_described_folder(path_or_id: str | Path) -> Path:
 def hash_model_folder(folder: Path, template: Mapping[str, Any] | None = None) -> str:
     """Return the sha256 hex digest over names and contents of all that decides a model's words.
 
-    Configuration, weights, tokenizer, chat template and its arguments count; a README does not.
+    Configuration, weights, tokenizer, chat template and its arguments count; a README does not. Of
+    a folder made of a GGUF file, and as it was made, it is the hash of that file.
     """
-    digest = hashlib.sha256()
-    for path in sorted({path for pattern in _MODEL_FILES for path in folder.glob(pattern)}):
-        digest.update(f"{path.name}\0{sha256_of(path)}\n".encode())
+    origin = origin_in(folder)
+    if origin is not None:
+        return hash_of_origin(origin, template)
+    digest = digest_of_files(folder)
     if template:
         digest.update(f"template\0{json.dumps(dict(template), sort_keys=True)}\n".encode())
     return digest.hexdigest()
@@ -67,12 +83,35 @@ def hash_model_folder(folder: Path, template: Mapping[str, Any] | None = None) -
 def hash_base(path_or_id: str | Path, template: Mapping[str, Any] | None = None) -> str:
     """Return the hash that the base in a folder or of a hub id will have with such a template.
 
-    Raises as ``load_base`` does.
+    Raises as ``load_base`` does. A GGUF file is not converted for it.
     """
+    file = gguf_of(path_or_id)
+    if file is not None:
+        return gguf_hash(file, template)
     return hash_model_folder(find_model_folder(path_or_id), template)
 
 
-def _model_folder(path_or_id: str | Path, files: Sequence[str] = _MODEL_FILES) -> Path:
+def is_here(path_or_id: str | Path) -> bool:
+    """Return whether a base is a folder, a GGUF file or a package on this machine: no hub id."""
+    path = Path(path_or_id).expanduser()
+    if path.is_dir():
+        return True
+    try:
+        return gguf_of(path_or_id) is not None
+    except InputError:
+        return False
+
+
+def base_name(path_or_id: str | Path, folder: Path) -> str:
+    """Return what a base in ``folder`` is called: its hub id or own name, never a path."""
+    text = str(path_or_id)
+    if not is_here(path_or_id) or text.startswith(PACKAGE):
+        return text
+    file = gguf_of(path_or_id)
+    return file.name if file is not None else folder.resolve().name
+
+
+def _model_folder(path_or_id: str | Path, files: Sequence[str] = MODEL_FILES) -> Path:
     path = Path(path_or_id).expanduser()
     if path.is_dir():
         return path
@@ -81,7 +120,7 @@ def _model_folder(path_or_id: str | Path, files: Sequence[str] = _MODEL_FILES) -
     if looks_like_path or path.exists():
         raise InputError(
             f"There is no model folder at {path}; give a folder with config.json and safetensors "
-            "files, or a hub id such as Qwen/Qwen2.5-0.5B-Instruct."
+            "files, a GGUF file, or a hub id such as Qwen/Qwen2.5-0.5B-Instruct."
         )
     from huggingface_hub import snapshot_download
 

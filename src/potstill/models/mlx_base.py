@@ -10,7 +10,7 @@ from typing import Any
 from potstill.errors import InputError, one_line
 from potstill.models.architecture import TRIED, context_tokens, read_config
 from potstill.models.chat_template import Arguments
-from potstill.models.folder import stop_tokens
+from potstill.models.folder import base_name, is_here, stop_tokens
 from potstill.models.mlx_architecture import mlx_settings, refuse_without_mlx, window_everywhere
 from potstill.models.mlx_rehearsal import refuse_other_batches
 from potstill.models.model import Leased
@@ -119,9 +119,8 @@ def load_mlx_base(
         model.set_dtype(getattr(mx, precision))
     model.freeze()
     model.eval()
-    is_folder = Path(path_or_id).expanduser().is_dir()
     base = MlxBase(
-        name=folder.resolve().name if is_folder else str(path_or_id),
+        name=base_name(path_or_id, folder),
         path=str(path_or_id),
         model=model,
         tokenizer=tokenizer,
@@ -129,7 +128,7 @@ def load_mlx_base(
         precision=precision,
         context_tokens=context_tokens(own),
         stop_tokens=frozenset(stop_tokens(folder, tokenizer)),
-        from_hub=not is_folder,
+        from_hub=not is_here(path_or_id),
         window=window_everywhere(own),
         template=dict(template or {}),
     )

@@ -18,7 +18,14 @@ import torch
 from potstill.errors import InputError
 from potstill.models.architecture import TRIED, context_tokens, logit_cap, read_config
 from potstill.models.chat_template import Arguments, set_defaults
-from potstill.models.folder import find_model_folder, hash_model_folder, stop_tokens
+from potstill.models.folder import (
+    base_name,
+    find_model_folder,
+    hash_model_folder,
+    is_here,
+    stop_tokens,
+)
+from potstill.models.gguf_base import gguf_of
 from potstill.models.model import Leased
 from potstill.models.rehearsal import refuse_other_answers
 
@@ -115,9 +122,10 @@ def load_base(
     model = _load_model(folder, config, precision, where)
     if config.model_type not in TRIED:
         refuse_other_answers(model, folder)
-    is_folder = Path(path_or_id).expanduser().is_dir()
+    if gguf_of(path_or_id) is not None:
+        model.name_or_path = str(path_or_id)  # a worker that opens it is to know it by its name
     return Base(
-        name=folder.resolve().name if is_folder else str(path_or_id),
+        name=base_name(path_or_id, folder),
         model=model,
         tokenizer=tokenizer,
         base_hash=hash_model_folder(folder, template),
@@ -125,7 +133,7 @@ def load_base(
         device=where,
         context_tokens=context_tokens(config),
         stop_tokens=frozenset(stop_tokens(folder, tokenizer)),
-        from_hub=not is_folder,
+        from_hub=not is_here(path_or_id),
         template=dict(template or {}),
     )
 

@@ -6,7 +6,7 @@ import platform
 import re
 import shlex
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from types import MappingProxyType
@@ -23,6 +23,7 @@ from potstill.lessons.controls import is_control
 from potstill.lessons.listing import gate_rows, gate_totals
 from potstill.lessons.recorded import inversions
 from potstill.pipeline.cases import make_cases
+from potstill.pipeline.context import base_title
 from potstill.pipeline.lock import study_hash
 from potstill.pipeline.rating import outside_difficulty
 from potstill.pipeline.unread import unread_solvers
@@ -117,10 +118,10 @@ def report_data(context: Context, workers: ClusterWorkers, result: Made) -> Repo
         grader=_grader(result),
         overlap=overlap,
         near_duplicates=near_duplicates(answers, alike, conditions, evaluation.comparisons),
-        base=context.study.student.base,
+        base=base_title(context.study),
         gates=tuple(gate_totals(gates, taught.responses, result.lessons)),
         gate_rows=gates,
-        notes=_notes(result),
+        notes=(*_origin(context), *_notes(result)),
         description=context.study.about,
         published=tuple((x.who, _published(x)) for x in context.study.published),
         cases=make_cases(result, problems),
@@ -392,6 +393,15 @@ def _shown(directory: Path) -> str:
     """Return a study's directory as it is usually named; never where it lies on a machine."""
     usual = directory.absolute().parent.name == "runs"
     return f"runs/{directory.name}" if usual else directory.name
+
+
+def _origin(context: Context) -> Iterator[str]:
+    """Yield that the base was a GGUF file, and how its weights had been rounded."""
+    from potstill.models.gguf_base import origin_of
+
+    origin = origin_of(context.base_path)
+    if origin is not None:
+        yield origin.sentence
 
 
 def _notes(result: Made) -> tuple[str, ...]:

@@ -27,7 +27,16 @@ if TYPE_CHECKING:
     from potstill.pipeline.outputs import AnswerSet
     from potstill.training.recipe import Recipe
 
-__all__ = ["VERSION", "Context", "Unfinished", "agent_identity", "base_path_of", "fingerprint"]
+__all__ = [
+    "VERSION",
+    "Context",
+    "Unfinished",
+    "agent_identity",
+    "base_path_of",
+    "base_title",
+    "fingerprint",
+    "is_path",
+]
 
 # raised when a stage's code changes what it makes of the same inputs
 VERSION = {
@@ -141,11 +150,22 @@ class Context:
 
 
 def base_path_of(study: Study) -> str:
-    """Return where a study's base model is: the shipped pocket student, a folder, or a hub id."""
+    """Return where a study's base model is: the shipped pocket student, or what it names itself."""
     if study.student.base != "pocket":
         return study.student.base
 
     return str(STUDENT_PATH)
+
+
+def base_title(study: Study) -> str:
+    """Return what a study's base is called: never where it lies on a machine."""
+    base = study.student.base
+    return Path(base).name if is_path(base) else base
+
+
+def is_path(text: str) -> bool:
+    """Return whether a text names a place on a machine."""
+    return Path(text).is_absolute() or text.startswith(("~", "./", "../"))
 
 
 def agent_identity(agent: Agent) -> Mapping[str, Any]:

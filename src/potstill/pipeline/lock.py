@@ -103,11 +103,14 @@ def lock_of(context: Context, machine: Mapping[str, Any]) -> dict[str, Any]:
 
     ``decides`` is :func:`deciding`; ``artifacts`` the sha256 of every manifest that the report
     stands on and of every file of the report, by their paths in the study's directory; ``ledger``
-    the number and digest of its replies.
+    the number and digest of its replies; ``base_file`` the GGUF file that the base was, if it was
+    one.
     """
+    from potstill.models.gguf_base import origin_of
     from potstill.pipeline.context import VERSION
 
     replies, digest = context.ledger.digest()
+    origin = origin_of(context.base_path)
     return {
         "format_version": FORMAT_VERSION,
         "study": context.study.name,
@@ -116,6 +119,7 @@ def lock_of(context: Context, machine: Mapping[str, Any]) -> dict[str, Any]:
         "versions": {"python": platform.python_version()} | versions_of(_PACKAGES),
         "stages": VERSION,
         "machine": machine,
+        **({"base_file": dataclasses.asdict(origin)} if origin else {}),
         "artifacts": _artifacts(context),
         "ledger": {"replies": replies, "sha256": digest},
     }
@@ -170,7 +174,7 @@ def deciding(study: Study, directory: Path, base_hash: str) -> dict[str, Any]:
     Files stand in it as the sha256 of their content, the base model as ``base_hash``. Raises
     InputError for ``iterations: auto`` without a diagnosis.
     """
-    from potstill.pipeline.context import fingerprint
+    from potstill.pipeline.context import base_title, fingerprint
     from potstill.training.diagnosis import resolve_iterations
 
     told = study.model_dump(mode="json", exclude=_TOLD_APART)
@@ -182,9 +186,7 @@ def deciding(study: Study, directory: Path, base_hash: str) -> dict[str, Any]:
     if study.recorded:
         told["recorded"] = _portable(study.recorded.model_dump(mode="json"))
     told["student"] = study.student.model_dump(mode="json", exclude={"device"}) | {
-        "base": Path(study.student.base).name
-        if _is_path(study.student.base)
-        else study.student.base,
+        "base": base_title(study),
         "base_hash": base_hash,
     }
     recipe = resolve_iterations(study.training, directory)
@@ -297,15 +299,11 @@ def _portable(value: Any) -> Any:
     """Return the value with files as the hash of their content; of one that is not here, its
     name.
     """
-    from potstill.pipeline.context import fingerprint
+    from potstill.pipeline.context import fingerprint, is_path
 
     if isinstance(value, Mapping):
         return {str(name): _portable(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
         return [_portable(inner) for inner in value]
     told = fingerprint(value)
-    return Path(told).name if isinstance(told, str) and _is_path(told) else told
-
-
-def _is_path(text: str) -> bool:
-    return Path(text).is_absolute() or text.startswith(("~", "./", "../"))
+    return Path(told).name if isinstance(told, str) and is_path(told) else told

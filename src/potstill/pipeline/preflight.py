@@ -116,7 +116,8 @@ def base_out_of_reach(study: Study) -> bool:
     from potstill.store.hub import hub_answers, is_hub_id
 
     path = base_path_of(study)
-    return "/" in path and is_hub_id(path) and not hub_answers()
+    named = "/" in path and is_hub_id(path) and not path.lower().endswith(".gguf")
+    return named and not hub_answers()
 
 
 def check_base_of(

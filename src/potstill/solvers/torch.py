@@ -26,7 +26,7 @@ class Options(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    model: str = Field(min_length=1, description="A model folder or a hub id.")
+    model: str = Field(min_length=1, description="A model folder, a hub id, or a GGUF file.")
     precision: Literal["float32", "bfloat16", "nf4"] = Field(
         "float32", description="The precision of its weights; nf4 needs a CUDA GPU."
     )

@@ -117,7 +117,8 @@ class Agent(WithOptions):
 
 
 class StudentBase(Section):
-    """The compact model that learns: ``base`` is ``pocket``, a folder, or a hub id.
+    """The compact model that learns: ``base`` is ``pocket``, a folder, a hub id, a GGUF file, or
+    ``package:NAME`` of an installed package that holds one.
 
     ``precision: nf4`` holds the base in 4 bits and trains the adapter on it (QLoRA; CUDA only).
     ``template`` are arguments of the chat template, the same in training, answering, serving and

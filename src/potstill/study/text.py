@@ -188,6 +188,8 @@ def _expand_text(value: str, path: Path, where: str) -> str:
     if _UNFIT.search(expanded):
         raise StudyError(f"{path}: {where!r} holds a character that no text has; delete it.")
     is_path = where.rpartition(".")[2] in ("path", "file")
+    is_gguf = where == "student.base" and expanded.lower().endswith(".gguf")
+    is_path = is_path or (is_gguf and not expanded.startswith(("~", "package:")))
     if is_path and expanded and not Path(expanded).is_absolute():
         return str((path.parent / expanded).resolve())
     return expanded

@@ -16,6 +16,7 @@ from potstill.errors import InputError, PotstillError, StudyError
 from potstill.models.architecture import TRIED, context_tokens, read_config
 from potstill.models.chat_template import opens_thought, template_arguments, thinks
 from potstill.models.folder import find_described_folder, read_config_file
+from potstill.models.gguf_base import check_room_for, gguf_of
 from potstill.models.model import prompt_text, prompt_tokens
 from potstill.text import several
 from potstill.training.metrics import check_trackers
@@ -79,7 +80,8 @@ def check_base(wanted: WantedBase) -> tuple[str, ...]:
 def look_at_base(wanted: WantedBase) -> BaseFindings:
     """Return all that can be said of a study's base without its weights.
 
-    A hub id's configuration and tokenizer are fetched, its weights are not.
+    A hub id's configuration and tokenizer are fetched, its weights are not; of a GGUF file the
+    header is read.
     """
     errors: list[str] = []
     warnings: list[str] = []
@@ -87,6 +89,9 @@ def look_at_base(wanted: WantedBase) -> BaseFindings:
         errors += look(wanted)
     try:
         folder = find_described_folder(wanted.path)
+        file = gguf_of(wanted.path)
+        if file is not None and not wanted.elsewhere:
+            check_room_for(file)
     except InputError as exc:
         return BaseFindings((*errors, str(exc)), ())
     for part in (_look_at_model, _look_at_chat):

@@ -13,6 +13,7 @@ from potstill.report.readings import unread_sentence
 if TYPE_CHECKING:
     from potstill.analysis.students import FoundStudent
     from potstill.deploy.export.reasking import Reasked
+    from potstill.models.gguf_base import Origin
 
 __all__ = ["model_card"]
 
@@ -35,10 +36,13 @@ _USE = {
 }
 
 
-def model_card(found: FoundStudent, form: str, note: str, reasked: Reasked) -> str:
+def model_card(
+    found: FoundStudent, form: str, note: str, reasked: Reasked, origin: Origin | None = None
+) -> str:
     """Return README.md with its YAML head; every figure is the study's report's own.
 
-    ``note`` says in what the form departs from the student (its dtype, its quantisation). The
+    ``note`` says in what the form departs from the student (its dtype, its quantisation),
+    ``origin`` of which GGUF file its base was made. The
     license is left to whoever publishes the student.
     """
     student = found.student
@@ -57,6 +61,7 @@ def model_card(found: FoundStudent, form: str, note: str, reasked: Reasked) -> s
         f"seed {student.seed}; the checkpoint kept: {student.chosen_why}.",
         f"Base: {_base(found)}; sha256 {student.base_hash}; adapter sha256 {student.adapter_hash}; "
         f"recipe {student.recipe_hash[:16]}, data {student.data_hash[:16]}.",
+        *([markdown(origin.sentence)] if origin else []),
         "## How to load it",
         _use(found, form) + (f" {note}" if note else ""),
         "The license is not stated here: that of the base and of the training data decide it.",

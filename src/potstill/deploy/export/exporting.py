@@ -36,6 +36,7 @@ from potstill.deploy.export.placing import new_folder, refuse_taken
 from potstill.deploy.export.reasking import reask
 from potstill.errors import InputError
 from potstill.models.architecture import context_tokens, read_config
+from potstill.models.gguf_base import origin_in
 from potstill.models.torch_base import find_model_folder, hash_model_folder, load_tokenizer
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def export_student(found: FoundStudent, export: Export) -> Reasked:
     with new_folder(export.out) as partial:
         note = _write(found, export, form, base, partial)
         reasked = reask(found, form, partial, str(base), export.reask)
-        card = model_card(found, export.form, note, reasked)
+        card = model_card(found, export.form, note, reasked, origin_in(base))
         (partial / _CARD).write_text(card, encoding="utf-8")
     return reasked
 

@@ -8,11 +8,9 @@ byte-level BPE tokenizer are known here.
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +19,9 @@ import numpy as np
 
 from potstill.deploy.export.merging import Delta, read_weights
 from potstill.errors import InputError
+from potstill.models.gguf_header import require_gguf
+from potstill.models.gguf_tokenizer import SPLITS
+from potstill.models.rope import llama3_factors
 from potstill.models.torch_base import load_tokenizer
 
 if TYPE_CHECKING:
@@ -57,12 +58,7 @@ _IN_LAYER = {
     "mlp.down_proj": "ffn_down",
 }
 _LAYER = re.compile(r"model\.layers\.(\d+)\.(.+)\.(weight|bias)")
-# The patterns that split text before BPE, and llama.cpp's names for them (llama-vocab.cpp).
-_SPLIT = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|%s| ?[^\s\p{L}\p{N}]+[\r\n]*"
-    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
-_PRE_TOKENIZERS = {_SPLIT % r"\p{N}": "qwen2", _SPLIT % r"\p{N}{1,3}": "llama-bpe"}
+_PRE_TOKENIZERS = {pattern: name for name, pattern in SPLITS.items()}
 _INSTEAD = "export with --to merged and convert that with llama.cpp's own convert_hf_to_gguf.py."
 _LARGEST_F16 = 65504.0
 _Q8_0_BLOCK = 32
@@ -95,15 +91,6 @@ class _Model:
             self.config.get("rope_parameters") or self.config.get("rope_scaling") or {}
         )
         return {"rope_theta": self.config.get("rope_theta", 10000.0)} | dict(found)
-
-
-def require_gguf() -> None:
-    """Raise InputError with the install command where the gguf package is missing."""
-    if find_spec("gguf") is None:
-        raise InputError(
-            "A GGUF file needs the gguf package, which is not installed; pip install "
-            "'potstill[gguf]'."
-        )
 
 
 def gguf_bytes(weight_bytes: int, base: Path, quantise: str) -> int:
@@ -268,14 +255,16 @@ def _pre_tokenizer(raw: Mapping[str, Any] | None, base: Path) -> str:
     Raises InputError for another way.
     """
     parts = (raw or {}).get("pretokenizers", [raw] if raw else [])
-    patterns = [part["pattern"].get("Regex", "") for part in parts if part["type"] == "Split"]
-    others = [part for part in parts if part["type"] != "Split"]
+    alone = [part for part in parts[:1] if part["type"] == "Digits" and part["individual_digits"]]
+    rest = parts[len(alone) :]
+    patterns = [part["pattern"].get("Regex", "") for part in rest if part["type"] == "Split"]
+    others = [part for part in rest if part["type"] != "Split"]
     level = others[0] if len(others) == 1 and others[0]["type"] == "ByteLevel" else None
     plain = level is not None and not level["add_prefix_space"]
-    if plain and len(patterns) == 1 and patterns[0] in _PRE_TOKENIZERS:
+    if plain and len(patterns) == 1 and patterns[0] in _PRE_TOKENIZERS and not alone:
         return _PRE_TOKENIZERS[patterns[0]]
     if level and plain and not patterns and level.get("use_regex", True):
-        return "gpt-2"
+        return "smollm" if alone else "gpt-2"
     raise InputError(
         f"The tokenizer in {base} splits text in a way that has no name in llama.cpp known here; "
         + _INSTEAD
@@ -347,20 +336,8 @@ def _encoded(name: str, values: np.ndarray[Any, Any], kind: str) -> np.ndarray[A
 
 
 def _rope_factors(model: _Model) -> np.ndarray[Any, Any] | None:
-    """Return what Llama 3.1 divides each frequency by, None for a model that does not.
-
-    The formula is transformers' ``_compute_llama3_parameters``.
-    """
+    """Return what Llama 3.1 divides each frequency by, None for a model that does not."""
     rope = model.rope
     if rope.get("rope_type", rope.get("type")) != "llama3":
         return None
-    size, factor = model.head_size, rope["factor"]
-    low, high = rope["low_freq_factor"], rope["high_freq_factor"]
-    context = rope["original_max_position_embeddings"]
-    factors = []
-    for pair in range(0, size, 2):
-        wavelength = 2 * math.pi * rope["rope_theta"] ** (pair / size)
-        smooth = (context / wavelength - low) / (high - low)
-        share = min(1.0, max(0.0, smooth))
-        factors.append(1 / ((1 - share) / factor + share))
-    return np.array(factors, dtype=np.float32)
+    return np.array(llama3_factors(rope, model.head_size), dtype=np.float32)
