@@ -22,7 +22,7 @@ __all__ = ["RENAMED", "SECRET_NAME", "expand", "read_study", "with_new_names"]
 
 _VALUES_MAX = 50_000
 _DEPTH_MAX = 40
-_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^{}]*))?\}")
 SECRET_NAME = re.compile(r"key|token|secret|passw|credential", re.IGNORECASE)
 RENAMED = {"levers": "optimizations", "cached_trunk": "activation_cache"}
 """Settings that once had another name: the old one, the new one."""
@@ -76,8 +76,8 @@ def read_study(path: Path) -> Mapping[str, Any]:
 
 
 def expand(raw: Mapping[str, Any], path: Path) -> dict[str, Any]:
-    """Return the study with ``${NAME}`` taken from the environment, relative paths from the study
-    file.
+    """Return the study with ``${NAME}`` and ``${NAME:-default}`` taken from the environment,
+    relative paths from the study file.
 
     Raises StudyError for a variable that is not set, one whose name is a secret's, and a value that
     cannot be kept as JSON.
@@ -176,7 +176,7 @@ def _expand_text(value: str, path: Path, where: str) -> str:
                 f"{path}: {where} would write the secret {match[1]} into the study's directory; "
                 "name the variable in api_key_env, or a file in api_key_file."
             )
-        found = os.environ.get(match[1])
+        found = os.environ.get(match[1], match[2])
         if found is None:
             raise StudyError(
                 f"{path}: {where} needs the environment variable {match[1]}, which is not set; "
