@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -323,13 +324,10 @@ def test_review_rulings_outlive_a_run(
     waiting = disagreements(store)
     assert waiting, "the scripted verifier is now and then wrong"
     turned = waiting[0][2].outcome is not Outcome.CORRECT
-    done = subprocess.run(
-        [sys.executable, "-m", "potstill", "review", str(tmp_path / "out")],
-        input=f"{'c' if turned else 'w'}\nbecause\nq\n",
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
+    typed = f"{'c' if turned else 'w'}\nbecause\nq\n"
+    monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
+    code, _, err = run_cli(capsys, monkeypatch, "review", tmp_path / "out")
+    assert code == 0, err
     assert run_cli(capsys, monkeypatch, *arguments)[0] == 0
     ruled = [
         v

@@ -27,7 +27,7 @@ from support.command_line import one_sentence, run_cli
 from support.greedy import generated, prompts
 
 
-def said_in_study(found: FoundStudent, count: int = 50) -> list[str]:
+def said_in_study(found: FoundStudent, count: int = 20) -> list[str]:
     return [answer.response.text for answer in found.answers()[:count]]
 
 
@@ -53,7 +53,7 @@ def test_merged_loads_in_transformers_and_says_the_same(
     assert reasked.right_now == reasked.right_before
     model = AutoModelForCausalLM.from_pretrained(out)
     tokenizer = AutoTokenizer.from_pretrained(out)
-    chats = prompts(found, found.answers()[:50])
+    chats = prompts(found, found.answers()[:20])
     assert generated(model, tokenizer, chats, 64) == said_in_study(found)
     assert not [p for p in tmp_path.iterdir() if p != out]
 
@@ -64,7 +64,7 @@ def test_peft_loads_in_peft_and_says_the_same(found: FoundStudent, tmp_path: Pat
     assert (reasked.engine, reasked.same) == ("peft", 20)
     base = AutoModelForCausalLM.from_pretrained(STUDENT_PATH)
     model = PeftModel.from_pretrained(base, str(out))
-    chats = prompts(found, found.answers()[:50])
+    chats = prompts(found, found.answers()[:20])
     tokenizer = AutoTokenizer.from_pretrained(out)
     assert generated(model, tokenizer, chats, 64) == said_in_study(found)
 
