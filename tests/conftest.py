@@ -18,6 +18,10 @@ from hypothesis import settings
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
+# Tests run side by side, a process on each core: what they start takes no second one, and a study
+# trains in the process that runs it. A test of several processes says how many it takes.
+os.environ |= {"PYTHON_CPU_COUNT": "1", "OMP_NUM_THREADS": "1"}
+
 # started in the background it would be ignored, here and in every process that a test starts
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -131,7 +132,9 @@ def test_a_newer_directory_is_refused(
     assert [p.name for p in out.iterdir()] == ["potstill.json"]
 
 
-def test_a_full_disk_is_one_sentence_and_the_run_goes_on_later(tmp_path: Path) -> None:
+def test_a_full_disk_is_one_sentence_and_the_run_goes_on_later(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
     mounted = subprocess.run(
@@ -140,14 +143,13 @@ def test_a_full_disk_is_one_sentence_and_the_run_goes_on_later(tmp_path: Path) -
     if mounted.returncode:
         pytest.skip("a small file system can only be mounted as root on Linux")
     try:
-        command = [sys.executable, "-m", "potstill", "run", str(small(tmp_path))]
-        command += ["--out", str(disk / "out"), "--until", "verify"]
-        full = subprocess.run(command, capture_output=True, text=True)
-        assert full.returncode == 2, full.stderr
-        one_sentence(full.stderr)
+        command = ("run", small(tmp_path), "--out", disk / "out", "--until", "verify")
+        code, _, err = run_cli(capsys, monkeypatch, *command)
+        assert code == 2, err
+        one_sentence(err)
         subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=True)
-        again = subprocess.run(command, capture_output=True, text=True)
-        assert again.returncode == 0, again.stderr
+        code, _, err = run_cli(capsys, monkeypatch, *command)
+        assert code == 0, err
     finally:
         subprocess.run(["umount", str(disk)], check=True)
 
@@ -323,13 +325,10 @@ def test_review_rulings_outlive_a_run(
     waiting = disagreements(store)
     assert waiting, "the scripted verifier is now and then wrong"
     turned = waiting[0][2].outcome is not Outcome.CORRECT
-    done = subprocess.run(
-        [sys.executable, "-m", "potstill", "review", str(tmp_path / "out")],
-        input=f"{'c' if turned else 'w'}\nbecause\nq\n",
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
+    typed = f"{'c' if turned else 'w'}\nbecause\nq\n"
+    monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
+    code, _, err = run_cli(capsys, monkeypatch, "review", tmp_path / "out")
+    assert code == 0, err
     assert run_cli(capsys, monkeypatch, *arguments)[0] == 0
     ruled = [
         v

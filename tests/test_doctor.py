@@ -17,9 +17,7 @@ from rich.console import Console
 
 import potstill.cli.doctor as doctor
 import potstill.cli.machine as machine
-from potstill.chat import Completion
 from potstill.cli.machine import Device, Machine, look_around
-from potstill.records import Finish
 from potstill.solvers.server import ChatRequest, create_app, serve
 from potstill.study.schema import load_study
 from potstill.training.memory import STUDENT_SIZES, largest_batch, training_bytes
@@ -63,8 +61,24 @@ def examined(machine: Machine) -> dict[str, tuple[bool | None, str]]:
     return {name: (good, says) for name, good, says in doctor.examine(machine)}
 
 
-def test_it_says_what_is_here_in_80_columns() -> None:
-    said = run_doctor(OPENAI_API_KEY=MARKED_KEY)
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str, list[str]]:
+    """What it says of a study whose endpoint has another model, the endpoint, and what was asked
+    there.
+    """
+    asked: list[str] = []
+
+    def reply(request: ChatRequest) -> Completion:
+        asked.append(request.model)
+        return Completion("4", "", Finish.STOP, 1, 1)
+
+    with serve(create_app(reply, ["some-other-model"])) as url:
+        path = api_study(tmp_path_factory.mktemp("doctor"), url)
+        return run_doctor(path, MARKED_KEY=MARKED_KEY, OPENAI_API_KEY=MARKED_KEY), url, asked
+
+
+def test_it_says_what_is_here_in_80_columns(told: tuple[str, str, list[str]]) -> None:
+    said, _, _ = told
     assert max(map(len, said.splitlines())) <= 80
     assert "OPENAI_API_KEY" in said
     assert MARKED_KEY not in said
@@ -120,10 +134,13 @@ def test_of_a_library_that_is_silent_nothing_is_claimed() -> None:
     assert rows["  cuda"] == (None, "NVIDIA H100 is here; what torch can use is not known")
 
 
-def test_a_studys_own_keys_are_looked_for(tmp_path: Path) -> None:
-    path = api_study(tmp_path, "http://127.0.0.1:9/v1")
-    assert "teacher           no   MARKED_KEY is not set" in run_doctor(path)
-    said = run_doctor(path, MARKED_KEY=MARKED_KEY)
+def test_a_studys_own_keys_are_looked_for(
+    told: tuple[str, str, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MARKED_KEY", raising=False)
+    study = load_study(api_study(tmp_path, "http://127.0.0.1:9/v1"))
+    assert ("teacher", False, "MARKED_KEY is not set") in doctor._needed(study)
+    said, _, _ = told
     assert "teacher           yes  MARKED_KEY is set" in said
     assert MARKED_KEY not in said
     assert "base              yes  pocket" in said
@@ -234,17 +251,10 @@ def test_an_endpoint_that_is_not_there_is_told(tmp_path: Path) -> None:
     assert told == "http://127.0.0.1:9/v1 cannot be reached (Connection refused)"
 
 
-def test_the_command_asks_for_the_list_alone(tmp_path: Path) -> None:
-    asked: list[str] = []
-
-    def reply(request: ChatRequest) -> Completion:
-        asked.append(request.model)
-        return Completion("4", "", Finish.STOP, 1, 1)
-
-    with serve(create_app(reply, ["some-other-model"])) as url:
-        said = " ".join(run_doctor(api_study(tmp_path, url), MARKED_KEY=MARKED_KEY).split())
-        told = f"model no some-model is not among the one model of {url}"
-        assert f"{told}; the nearest name is some-other-model" in said
+def test_the_command_asks_for_the_list_alone(told: tuple[str, str, list[str]]) -> None:
+    said, url, asked = told
+    listed = f"model no some-model is not among the one model of {url}"
+    assert f"{listed}; the nearest name is some-other-model" in " ".join(said.split())
     assert asked == []
     assert MARKED_KEY not in said
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -109,18 +107,18 @@ def test_a_held_ledger_can_be_looked_at_and_not_added_to(
         assert "is in use by process" in one_sentence(err)
 
 
-def test_a_second_run_of_one_study_is_refused(tmp_path: Path) -> None:
+def test_a_second_run_of_one_study_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     raw = yaml.safe_load(DEMO_STUDY.read_text())
     raw["problems"] = [{"source": "pocket", "train": 4, "valid": 2, "heldout": 2}]
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(raw))
     (tmp_path / "out").mkdir()
     with Ledger.open(tmp_path / "out/ledger.sqlite"):
-        run = [sys.executable, "-m", "potstill", "run", tmp_path / "study.yaml"]
-        ended = subprocess.run(
-            [*run, "--out", tmp_path / "out"], capture_output=True, text=True, timeout=60
-        )
-    assert ended.returncode == 2
-    assert "is in use by process" in one_sentence(ended.stderr)
+        run = ("run", tmp_path / "study.yaml", "--out", tmp_path / "out")
+        code, _, err = run_cli(capsys, monkeypatch, *run)
+    assert code == 2
+    assert "is in use by process" in one_sentence(err)
 
 
 def test_what_is_no_ledger_is_said_in_a_sentence(

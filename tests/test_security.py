@@ -366,6 +366,7 @@ def test_nothing_is_imported_from_the_current_folder(tmp_path: Path) -> None:
         (theirs / f"{name}.py").write_text(f"open({str(tmp_path / name)!r}, 'w').close()")
     potstill = Path(sys.executable).with_name("potstill")
     env = {k: v for k, v in os.environ.items() if k != "PYTHONSAFEPATH"}
+    env["PYTHON_CPU_COUNT"] = "2"  # two students train in two processes
     for words in (["doctor"], ["run", study, "--out", tmp_path / "out"]):
         done = subprocess.run([potstill, *words], cwd=theirs, env=env, capture_output=True)
         assert done.returncode == 0, done.stderr

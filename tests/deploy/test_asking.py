@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
@@ -21,12 +19,17 @@ from potstill.records import Outcome
 from support.command_line import one_sentence, run_cli
 
 
-def test_it_answers_and_says_how_sure_it_is(found: FoundStudent, study_directory: Path) -> None:
+def test_it_answers_and_says_how_sure_it_is(
+    found: FoundStudent,
+    study_directory: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     problem, response = found.answers()[0]
-    command = [sys.executable, "-m", "potstill", "ask", str(study_directory), problem.text]
-    done = subprocess.run([*command, "--level", "R4"], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    said, _, sure = done.stdout.partition("\n\n(")
+    asked = ("ask", study_directory, problem.text, "--level", "R4")
+    code, out, err = run_cli(capsys, monkeypatch, *asked)
+    assert code == 0, err
+    said, _, sure = out.partition("\n\n(")
     assert said == response.text.rstrip("\n")
     told = f"{how_sure(found)} {of_which(found, problem.text)}"
     assert " ".join(f"({sure}".split()) == told

@@ -23,10 +23,11 @@ from potstill.deploy.export.exporting import Export, export_student
 from potstill.errors import InputError, StoreError
 from potstill.models.torch_base import hash_model_folder
 from potstill.pocket import STUDENT_PATH
+from support.command_line import one_sentence, run_cli
 from support.greedy import generated, prompts
 
 
-def said_in_study(found: FoundStudent, count: int = 50) -> list[str]:
+def said_in_study(found: FoundStudent, count: int = 20) -> list[str]:
     return [response.text for _, response in found.answers()[:count]]
 
 
@@ -52,7 +53,7 @@ def test_merged_loads_in_transformers_and_says_the_same(
     assert reasked.right_now == reasked.right_before
     model = AutoModelForCausalLM.from_pretrained(out)
     tokenizer = AutoTokenizer.from_pretrained(out)
-    chats = prompts(found, found.answers()[:50])
+    chats = prompts(found, found.answers()[:20])
     assert generated(model, tokenizer, chats, 64) == said_in_study(found)
     assert not [p for p in tmp_path.iterdir() if p != out]
 
@@ -63,7 +64,7 @@ def test_peft_loads_in_peft_and_says_the_same(found: FoundStudent, tmp_path: Pat
     assert (reasked.engine, reasked.same) == ("peft", 20)
     base = AutoModelForCausalLM.from_pretrained(STUDENT_PATH)
     model = PeftModel.from_pretrained(base, str(out))
-    chats = prompts(found, found.answers()[:50])
+    chats = prompts(found, found.answers()[:20])
     tokenizer = AutoTokenizer.from_pretrained(out)
     assert generated(model, tokenizer, chats, 64) == said_in_study(found)
 
@@ -179,15 +180,20 @@ def test_a_full_disk_is_left_as_it_was(found: FoundStudent, tmp_path: Path) -> N
         subprocess.run(["umount", str(disk)], check=True)
 
 
-def test_the_command_writes_says_and_refuses(study_directory: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "potstill", "export", str(study_directory), "--to", "peft"]
-    command += ["--out", str(tmp_path / "a"), "--reask", "5"]
-    done = subprocess.run([*command, "--student", "R4-s0"], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(f"{tmp_path / 'a'}\nAsked again after the export through peft: ")
-    again = subprocess.run([*command, "--student", "R4-s0"], capture_output=True, text=True)
-    assert (again.returncode, again.stderr.count("\n")) == (2, 1)
-    assert "not empty" in again.stderr
+def test_the_command_writes_says_and_refuses(
+    study_directory: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    command = ("export", study_directory, "--to", "peft", "--out", tmp_path / "a")
+    command += ("--reask", "5", "--student", "R4-s0")
+    code, out, err = run_cli(capsys, monkeypatch, *command)
+    assert code == 0, err
+    assert out.startswith(f"{tmp_path / 'a'}\nAsked again after the export through peft: ")
+    code, _, err = run_cli(capsys, monkeypatch, *command)
+    assert code == 2
+    assert "not empty" in one_sentence(err)
 
 
 def test_the_computed_size_is_the_size_written(found: FoundStudent, tmp_path: Path) -> None:

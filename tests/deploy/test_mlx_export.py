@@ -26,7 +26,7 @@ def test_mlx_lm_loads_it_and_says_the_same(found: FoundStudent, tmp_path: Path) 
     reasked = export_student(found, Export("mlx", out, reask=20))
     assert (reasked.engine, reasked.asked, reasked.same) == ("mlx-lm", 20, 20)
     model, tokenizer = mlx_lm.load(str(STUDENT_PATH), adapter_path=str(out))
-    answers = found.answers()[:50]
+    answers = found.answers()[:20]
     said = []
     for problem, _ in answers:
         messages = render_messages(problem, found.condition)

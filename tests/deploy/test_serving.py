@@ -22,6 +22,7 @@ import pytest
 from potstill.analysis.students import FoundStudent, find_student
 from potstill.errors import EndpointError
 from potstill.solvers.server import listen
+from support.command_line import one_sentence, run_cli
 from support.processes import start
 
 
@@ -235,16 +236,16 @@ def test_at_sigterm_what_was_accepted_is_answered_and_new_ones_get_503(
         assert served.process.wait(30) == 0
 
 
-def test_a_taken_port_is_one_sentence(served: Served, study_directory: Path) -> None:
+def test_a_taken_port_is_one_sentence(
+    served: Served,
+    study_directory: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     port = str(urlsplit(served.url).port)
-    done = subprocess.run(
-        [sys.executable, "-m", "potstill", "serve", str(study_directory), "--port", port],
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 2
-    assert done.stderr.startswith(f"potstill: Port {port} on 127.0.0.1 cannot be used")
-    assert done.stderr.count("\n") == 1
+    code, _, err = run_cli(capsys, monkeypatch, "serve", study_directory, "--port", port)
+    assert code == 2
+    assert one_sentence(err).startswith(f"potstill: Port {port} on 127.0.0.1 cannot be used")
 
 
 def test_the_port_is_held_while_the_student_is_loaded(study_directory: Path) -> None:

@@ -18,6 +18,7 @@ import pytest
 
 from potstill.analysis.students import find_ladder, find_student
 from potstill.grading import grade
+from support.command_line import one_sentence, run_cli
 
 
 class Tutor:
@@ -230,16 +231,21 @@ def test_it_ends_well_at_once(study_directory: Path) -> None:
     ],
 )
 def test_what_cannot_be_served_is_one_sentence(
-    study_directory: Path, options: list[str], told: str
+    study_directory: Path,
+    options: list[str],
+    told: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    command = [sys.executable, "-m", "potstill", "tutor", str(study_directory), "--port", "0"]
-    done = subprocess.run([*command, *options], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 2
-    assert told in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
+    command = ("tutor", study_directory, "--port", "0", *options)
+    code, _, err = run_cli(capsys, monkeypatch, *command)
+    assert code == 2
+    assert told in one_sentence(err)
 
 
-def test_a_folder_that_is_no_study_is_refused(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "potstill", "tutor", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    assert (done.returncode, "is no study directory" in done.stderr) == (2, True)
+def test_a_folder_that_is_no_study_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, _, err = run_cli(capsys, monkeypatch, "tutor", tmp_path)
+    assert code == 2
+    assert "is no study directory" in one_sentence(err)

@@ -42,6 +42,6 @@ def test_the_demos_student_answers_the_tutorials_question(tmp_path: Path) -> Non
     raw["levels"] = ["R1"]
     raw["training"] |= {"iterations": 80, "validate_every": 40}
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(raw), encoding="utf-8")
-    run_study(load_study(tmp_path / "study.yaml"), tmp_path / "out")
+    run_study(load_study(tmp_path / "study.yaml"), tmp_path / "out", until="train")
     with load_student(tmp_path / "out", "R1") as student:
         assert f"\\boxed{{{total}}}" in student.ask(question)

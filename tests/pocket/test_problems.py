@@ -237,3 +237,9 @@ def test_levels_are_those_of_the_paper() -> None:
     assert LEVELS == ("R0", "R1", "R2", "R3", "R4", "R5", "R6")
     problem = generate("valid", 1)[0]
     assert all(render(problem, level) for level in LEVELS)
+
+
+def test_what_is_done_to_one_list_changes_no_other() -> None:
+    mine = generate("valid", 5)
+    mine.clear()
+    assert len(generate("valid", 5)) == 5

@@ -268,7 +268,7 @@ class Driver:
         def limited() -> None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
 
-        env = dict(os.environ, OMP_NUM_THREADS="1")
+        env = dict(os.environ, OMP_NUM_THREADS="1", PYTHON_CPU_COUNT="default")
         if path:
             env["PYTHONPATH"] = os.pathsep.join([str(path), env.get("PYTHONPATH", "")])
         command = [sys.executable, "-m", "potstill", "run", str(self.study), "--out", str(self.out)]

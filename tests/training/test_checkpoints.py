@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import tempfile
+from collections.abc import Callable
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -24,52 +27,77 @@ from potstill.training.resume import Checkpoint, Checkpoints
 from support.processes import start
 from support.tiny_cell import make_examples
 from support.training_process import RECIPE
+from support.training_process import main as train_to_the_end
 
 needs_mlx = pytest.mark.skipif(find_spec("mlx_lm") is None, reason="mlx-lm is not installed")
 
 
-def train_until(step: int | None, backend: str, model: Path, out: Path, optimizer: str) -> int:
-    """How far a training process came: killed once it told that ``step`` is done."""
-    last = -1
+def kill_after(step: int, backend: str, model: Path, out: Path, optimizer: str) -> None:
+    """Train in a process that is killed once it told that ``step`` is done."""
     with start("training_process", backend, model, out, optimizer) as process:
         assert process.stdout is not None
         for line in process.stdout:
-            last = int(line)
-            if step is not None and last >= step:
+            if int(line) >= step:
                 process.kill()
                 break
         process.wait()
-    assert step is not None or process.returncode == 0
-    return last
+    assert not out.exists()
+
+
+@pytest.fixture(scope="module")
+def calm(
+    model_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str, str], Path]:
+    """The student of a backend and an optimizer that nothing disturbed."""
+
+    @cache
+    def make(backend: str, optimizer: str) -> Path:
+        out = tmp_path_factory.mktemp("calm") / "calm"
+        train_to_the_end(backend, model_folder, out, optimizer)
+        return out
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def cut(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which a run into ``out`` was killed."""
+    folder = tmp_path_factory.mktemp("cut")
+    kill_after(12, "torch", model_folder, folder / "out", "adamw")
+    return folder
 
 
 @pytest.mark.parametrize(
-    ("backend", "optimizer"),
+    ("backend", "optimizer", "kills"),
     [
-        ("torch", "adamw"),
-        ("torch", "adam_no_bias_correction"),
-        pytest.param("mlx", "adamw", marks=needs_mlx),
+        ("torch", "adamw", (1, 8, 18)),
+        ("torch", "adam_no_bias_correction", (8,)),
+        pytest.param("mlx", "adamw", (8,), marks=needs_mlx),
     ],
 )
-def test_a_run_killed_three_times_ends_with_the_same_bits(
-    model_folder: Path, tmp_path: Path, backend: str, optimizer: str
+def test_a_run_that_was_killed_ends_with_the_same_bits(
+    model_folder: Path,
+    tmp_path: Path,
+    calm: Callable[[str, str], Path],
+    backend: str,
+    optimizer: str,
+    kills: tuple[int, ...],
 ) -> None:
-    calm, killed = tmp_path / "calm", tmp_path / "killed"
-    train_until(None, backend, model_folder, calm, optimizer)
+    undisturbed, killed = calm(backend, optimizer), tmp_path / "killed"
     draw = random.Random(f"{backend}{optimizer}")
-    for low in (1, 8, 18):
-        train_until(low + draw.randrange(8), backend, model_folder, killed, optimizer)
-        assert not killed.exists()
-    train_until(None, backend, model_folder, killed, optimizer)
-    assert (killed / ADAPTER_WEIGHTS).read_bytes() == (calm / ADAPTER_WEIGHTS).read_bytes()
-    records = [json.loads((x / "student.json").read_text()) for x in (calm, killed)]
+    for low in kills:
+        kill_after(low + draw.randrange(8), backend, model_folder, killed, optimizer)
+    train_to_the_end(backend, model_folder, killed, optimizer)
+    folders = (undisturbed, killed)
+    assert (killed / ADAPTER_WEIGHTS).read_bytes() == (undisturbed / ADAPTER_WEIGHTS).read_bytes()
+    records = [json.loads((x / "student.json").read_text()) for x in folders]
     losses = [[(p["train_loss"], p["validation_loss"]) for p in x["history"]] for x in records]
     assert losses[0] == losses[1]
     assert records[0]["student"] == {**records[1]["student"], "adapter": "calm"}
-    for folder in (calm, killed):
+    for folder in folders:
         steps = [json.loads(x)["step"] for x in (folder / "metrics.jsonl").read_text().splitlines()]
         assert steps == list(range(RECIPE.iterations + 1))
-    assert not list(tmp_path.glob(".*"))
+        assert not list(folder.parent.glob(".*"))
 
 
 def train(model: Path, out: Path, data_hash: str, recipe: Recipe = RECIPE) -> TrainedCell:
@@ -86,15 +114,14 @@ def train(model: Path, out: Path, data_hash: str, recipe: Recipe = RECIPE) -> Tr
 
 
 def test_a_torn_checkpoint_is_passed_over_for_the_one_before(
-    model_folder: Path, tmp_path: Path
+    model_folder: Path, tmp_path: Path, calm: Callable[[str, str], Path], cut: Path
 ) -> None:
-    train_until(None, "torch", model_folder, tmp_path / "calm", "adamw")
-    train_until(12, "torch", model_folder, tmp_path / "torn", "adamw")
-    kept = sorted((tmp_path / ".torn.checkpoint").glob("*.safetensors"))
+    folder = shutil.copytree(cut, tmp_path / "cut")
+    kept = sorted((folder / ".out.checkpoint").glob("*.safetensors"))
     assert len(kept) == 2
     kept[-1].write_bytes(kept[-1].read_bytes()[:-7])
-    train_until(None, "torch", model_folder, tmp_path / "torn", "adamw")
-    weights = [(tmp_path / name / ADAPTER_WEIGHTS).read_bytes() for name in ("calm", "torn")]
+    train_to_the_end("torch", model_folder, folder / "out", "adamw")
+    weights = [(x / ADAPTER_WEIGHTS).read_bytes() for x in (calm("torch", "adamw"), folder / "out")]
     assert weights[0] == weights[1]
 
 
@@ -103,12 +130,17 @@ def test_a_torn_checkpoint_is_passed_over_for_the_one_before(
     [("other", {}, "another data"), ("d", {"learning_rate": 1e-3}, "another recipe")],
 )
 def test_a_run_that_changed_is_refused_with_what_changed(
-    model_folder: Path, tmp_path: Path, data_hash: str, change: dict[str, float], told: str
+    model_folder: Path,
+    tmp_path: Path,
+    cut: Path,
+    data_hash: str,
+    change: dict[str, float],
+    told: str,
 ) -> None:
-    train_until(6, "torch", model_folder, tmp_path / "out", "adamw")
+    folder = shutil.copytree(cut, tmp_path / "cut")
     with pytest.raises(InputError, match=told):
-        train(model_folder, tmp_path / "out", data_hash, RECIPE.model_copy(update=change))
-    assert list((tmp_path / ".out.checkpoint").glob("*.safetensors")), "the old run was thrown away"
+        train(model_folder, folder / "out", data_hash, RECIPE.model_copy(update=change))
+    assert list((folder / ".out.checkpoint").glob("*.safetensors")), "the old run was thrown away"
 
 
 def test_two_checkpoints_are_kept_and_damage_to_both_is_no_checkpoint(tmp_path: Path) -> None:

@@ -48,8 +48,7 @@ def test_a_job_that_fails_ends_the_others(base: Base, tmp_path: Path) -> None:
     assert not [path for path in tmp_path.iterdir() if not path.name.startswith(".")]
 
 
-@pytest.mark.parametrize("when", ["starting", "training"])
-@pytest.mark.parametrize("which", [0, 1])
+@pytest.mark.parametrize(("which", "when"), [(0, "starting"), (1, "starting"), (1, "training")])
 def test_a_worker_that_is_killed_ends_the_others_and_is_told(
     base: Base, tmp_path: Path, which: int, when: str
 ) -> None:

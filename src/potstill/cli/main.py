@@ -235,7 +235,7 @@ def demo(
     from potstill.study.templates import DEMO_STUDY
 
     if not (out / "study.json").exists():
-        from potstill.grading.pool import core_count
+        from potstill.cores import core_count
 
         cores = core_count()
         # measured without a GPU: 60 s that one core works, and six students of 28 s side by side

@@ -20,6 +20,7 @@ from typing import Any
 import psutil
 from pydantic import BaseModel
 
+from potstill.cores import core_count
 from potstill.errors import PotstillError
 from potstill.grading.extraction import Extraction
 from potstill.grading.maths.comparison import Comparison, KeyUnreadable, equal_with
@@ -487,13 +488,6 @@ def _is_quick(text: str) -> bool:
     if len(text) > EXTRACT_HERE_CHARACTERS:
         return False
     return 0 < text.count("boxed{") <= EXTRACT_HERE_BOXES or len(text) < EXTRACT_HERE_SHORT
-
-
-def core_count() -> int:
-    """Return the cores this process may use, which in a container are fewer than the machine's."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _comparison(reply: dict[str, Any]) -> Comparison:

@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 import torch
 
+from potstill.cores import core_count
 from potstill.errors import InputError
 from potstill.models.architecture import TRIED, context_tokens, logit_cap, read_config
 from potstill.models.chat_template import Arguments, set_defaults
@@ -33,7 +34,6 @@ __all__ = [
     "Base",
     "check_precision",
     "choose_device",
-    "core_count",
     "cpu_threads",
     "find_model_folder",
     "free_bytes",
@@ -168,13 +168,6 @@ def cpu_threads(threads: int = 0) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def core_count() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 2
 
 
 def idle_threads() -> int:

@@ -14,6 +14,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from potstill.errors import InputError
 from potstill.pocket.draft import PocketDraft
@@ -105,12 +106,17 @@ def generate(split: str, count: int, seed: int = 0) -> list[PocketProblem]:
         raise InputError(f"pocket problems have no split {split!r}; the splits are {known}")
     if count < 0:
         raise InputError(f"cannot generate {count} pocket problems; ask for 0 or more")
+    return list(_generated(split, count, seed))
+
+
+@lru_cache(maxsize=16)  # a study and its three scripted models ask for the same ones
+def _generated(split: str, count: int, seed: int) -> tuple[PocketProblem, ...]:
     found: list[PocketProblem] = []
     seen: set[str] = set()
     tries = _TRIES_PER_PROBLEM * count + 10_000
     for problem in stream(split, seed):
         if len(found) == count:
-            return found
+            return tuple(found)
         if tries == 0:
             break
         tries -= 1

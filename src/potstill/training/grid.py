@@ -21,6 +21,7 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from potstill.cores import core_count
 from potstill.errors import PotstillError
 from potstill.training.examples import EncodedExample, Example, encode_examples
 from potstill.training.optimizations import Optimizations
@@ -147,8 +148,6 @@ def is_small(base: LanguageModel) -> bool:
 
 def usual_workers(base: LanguageModel) -> int:
     """Return how many cells are trained at once: as many as there are cores, or 1."""
-    from potstill.models.torch_base import core_count
-
     return core_count() if is_small(base) else 1
 
 
