@@ -1,4 +1,4 @@
-"""Levels by rule, of solutions and traces that others wrote: tables for the studies in ``studies/``.
+"""Levels by rule, of what others wrote: tables for the studies in ``studies/``.
 
 ``python tools/make_levels.py DATA OUT`` reads DATA/gsm8k/{train,test}.jsonl (question, answer,
 solution) and DATA/traces/*.jsonl (question, answer, trace) and writes a table of the same name into
