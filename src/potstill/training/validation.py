@@ -11,7 +11,7 @@ from potstill.chat import Message
 from potstill.errors import InputError
 from potstill.grading import GradingPool
 from potstill.grading.plugins import kind_settings
-from potstill.models.decoding import Finished, Request, draw_seed
+from potstill.models.decoding import Finished, Request
 from potstill.models.model import prompt_tokens
 from potstill.records import Outcome, Problem, Response, Sampling
 
@@ -55,9 +55,7 @@ class Validator:
         prompts = [tuple(prompt_tokens(base.tokenizer, q.messages)) for q in validation.questions]
         # A prompt that leaves no room is not asked, and so is not right.
         self._requests = [
-            Request(
-                number, prompt, validation.sampling, draw_seed(validation.sampling, 0, 0, prompt)
-            )
+            Request(number, prompt, validation.sampling)
             for number, prompt in enumerate(prompts)
             if len(prompt) < base.context_tokens
         ]
