@@ -72,15 +72,16 @@ class Job:
 
 def ours(job: Job, decoder: Any) -> Contestant:
     """A decoder of Potstill's, torch or MLX."""
-    from potstill.models.decoding import Request, decode_all
+    from potstill.models import decoding
     from potstill.records import Sampling
 
     requests = [
-        Request(number, prompt, Sampling(max_tokens=limit), "")
+        decoding.Request(number, prompt, Sampling(max_tokens=limit))
         for number, (prompt, limit) in enumerate(zip(job.prompts, job.limits, strict=True))
     ]
-    for finished in decode_all(decoder, requests):
-        yield {finished.key: finished.tokens}
+    for finished in decoding.generate(decoder, requests):
+        if finished:
+            yield {done.key: done.tokens for done in finished}
 
 
 def generate(job: Job, base: Any, numbers: Sequence[int], batch: int) -> Contestant:

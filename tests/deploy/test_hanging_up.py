@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import time
@@ -11,9 +12,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from potstill.deploy.engines import Engine
-from potstill.deploy.serve.answering import Answering
+from potstill.deploy.serve.answering import Answering, Piece
 from potstill.deploy.serve.serving import create_app
-from potstill.models.decoding import Finished, Request
+from potstill.models.decoding import Request, Running
 from potstill.records import Condition, Finish, Sampling
 from potstill.solvers.server import serve
 
@@ -26,7 +27,7 @@ class OneSlot:
     slots = 1
 
     def __init__(self) -> None:
-        self.running: dict[int, list[int]] = {}
+        self.running: dict[int, Running] = {}
         self.dropped = 0
 
     @property
@@ -37,19 +38,20 @@ class OneSlot:
     def wanted(self) -> int:
         return 1 - self.active
 
-    def step(self, fresh: Sequence[Request]) -> list[Finished]:
+    def step(self, fresh: Sequence[Request]) -> list[Running]:
         time.sleep(0.001)
-        for tokens in self.running.values():
-            tokens.append(65)
-        self.running |= {r.key: [65] for r in fresh if r.prompt[0] == ENDLESS}
-        return [Finished(r.key, (66,), Finish.STOP, 2) for r in fresh if r.prompt[0] == SHORT]
-
-    def under_way(self) -> dict[int, Sequence[int]]:
-        return dict(self.running)
+        self.running |= {request.key: Running.begin(request, 100_000) for request in fresh}
+        running = list(self.running.values())
+        for run in running:
+            run.advance(65 if run.request.prompt[0] == ENDLESS else 66, ())
+            if run.request.prompt[0] == SHORT:
+                run.finish = Finish.LENGTH
+        self.running = {run.request.key: run for run in running if run.finish is None}
+        return running
 
     def drop(self, keys: Collection[int]) -> None:
         self.dropped += len(keys)
-        self.running = {key: said for key, said in self.running.items() if key not in keys}
+        self.running = {key: run for key, run in self.running.items() if key not in keys}
 
 
 class Served:
@@ -76,10 +78,8 @@ class Served:
             time.sleep(0.005)
 
 
-@pytest.fixture
-def served() -> Iterator[Served]:
-    decoder = OneSlot()
-    engine = Engine(
+def one_slot(decoder: OneSlot) -> Engine:
+    return Engine(
         name="one slot",
         context_tokens=100_000,
         encode=lambda messages: [ENDLESS if "endless" in messages[-1].content else SHORT],
@@ -87,13 +87,18 @@ def served() -> Iterator[Served]:
         pieces=lambda: chr,
         decoder=decoder,
     )
+
+
+@pytest.fixture
+def served() -> Iterator[Served]:
+    decoder = OneSlot()
+    engine = one_slot(decoder)
     condition = Condition("", "", "{problem}", Sampling(max_tokens=50_000), "")
     with (
         Answering(engine) as answering,
         serve(create_app(engine, answering, condition, ["s"])) as url,
     ):
         yield Served(url, decoder)
-        decoder.running = {}  # whatever was never dropped ends with its test
 
 
 @pytest.mark.parametrize("stream", [True, False])
@@ -120,3 +125,17 @@ def test_who_hangs_up_in_the_line_is_never_begun(served: Served) -> None:
     first.close()
     assert served.said("short") == "B"
     assert served.decoder.dropped == 1
+
+
+def test_leaving_ends_what_is_under_way_though_no_slot_is_free() -> None:
+    decoder = OneSlot()
+
+    async def leave() -> None:
+        with Answering(one_slot(decoder)) as answering:
+            events = answering.answer([ENDLESS], Sampling(max_tokens=50_000))
+            assert await anext(events) == Piece("A")
+            assert decoder.active == 1
+        await events.aclose()
+
+    asyncio.run(leave())
+    assert decoder.active == 0

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import shutil
+import sys
 from collections.abc import AsyncIterator, Collection, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +18,7 @@ from potstill.deploy.engines import load_model
 from potstill.deploy.serve.answering import Ended, Piece
 from potstill.deploy.serve.level_answering import LevelAnswering
 from potstill.errors import InputError, PotstillError
-from potstill.models.decoding import Decoder, Finished, Request
+from potstill.models.decoding import Decoder, Request, Running
 from potstill.models.opening import open_decoder
 
 
@@ -27,26 +29,23 @@ class Endless:
     wanted = 7
 
     def __init__(self, *, fails: bool = False) -> None:
-        self._tokens: dict[int, list[int]] = {}
+        self._running: dict[int, Running] = {}
         self._fails = fails
 
     @property
     def active(self) -> int:
-        return len(self._tokens)
+        return len(self._running)
 
-    def step(self, fresh: Sequence[Request]) -> list[Finished]:
+    def step(self, fresh: Sequence[Request]) -> list[Running]:
         if self._fails:
             raise RuntimeError("no more memory")
-        self._tokens |= {request.key: [] for request in fresh}
-        for tokens in self._tokens.values():
-            tokens.append(65 + len(tokens) % 20)
-        return []
-
-    def under_way(self) -> dict[int, Sequence[int]]:
-        return dict(self._tokens)
+        self._running |= {r.key: Running(r, sys.maxsize, random.Random(0)) for r in fresh}
+        for run in self._running.values():
+            run.advance(65 + len(run.tokens) % 20, ())
+        return list(self._running.values())
 
     def drop(self, keys: Collection[int]) -> None:
-        self._tokens = {key: said for key, said in self._tokens.items() if key not in keys}
+        self._running = {key: run for key, run in self._running.items() if key not in keys}
 
 
 class Base:

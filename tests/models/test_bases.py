@@ -22,7 +22,7 @@ from transformers import AutoModelForCausalLM
 from potstill.chat import Message
 from potstill.deploy.export.merging import read_delta, write_merged
 from potstill.errors import InputError
-from potstill.models.decoding import Request, decode_all
+from potstill.models.decoding import Request
 from potstill.models.folder import stop_tokens
 from potstill.models.model import LanguageModel, prompt_tokens
 from potstill.models.opening import load_language_model, open_decoder
@@ -34,6 +34,7 @@ from potstill.training.examples import EncodedExample, Example, encode_examples
 from potstill.training.opening import open_trainee
 from potstill.training.optimizations import Optimizations
 from potstill.training.recipe import SEVEN_PROJECTIONS, Recipe
+from support.decoded import decode_all
 from support.small_bases import ARCHITECTURES, WINDOW, set_config, write_small_base
 
 NEW_TOKENS = 20
@@ -133,8 +134,7 @@ def answered(
 ) -> list[tuple[int, ...]]:
     """What Potstill's decoder says, fewer at once than there are: they enter and leave."""
     requests = [
-        Request(key, prompt, Sampling(max_tokens=NEW_TOKENS), "")
-        for key, prompt in enumerate(prompts)
+        Request(key, prompt, Sampling(max_tokens=NEW_TOKENS)) for key, prompt in enumerate(prompts)
     ]
     with open_decoder(base, adapter, 200, slots) as decoder:
         found = {done.key: done.tokens for done in decode_all(decoder, requests)}

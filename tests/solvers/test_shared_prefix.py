@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from potstill.chat import Message
-from potstill.models.decoding import Request, decode_all
+from potstill.models.decoding import Request
 from potstill.models.model import prompt_tokens
 from potstill.models.shared_prefix import common_length
 from potstill.models.torch_base import Base, load_base
@@ -19,6 +19,7 @@ from potstill.pocket import STUDENT_PATH
 from potstill.pocket.problems import generate
 from potstill.records import Finish, Sampling
 from random_model import write_random_model
+from support.decoded import decode_all
 
 SYSTEM = "Sam has 3 apples and buys 4 more. How many apples does Sam have now? Sam has 7 apples."
 LIMIT = 64
@@ -54,7 +55,7 @@ def tokens_run(base: Base) -> Iterator[list[int]]:
 
 
 def asked(number: int, prompt: Sequence[int], limit: int = 6) -> Request:
-    return Request(number, tuple(prompt), Sampling(max_tokens=limit), "")
+    return Request(number, tuple(prompt), Sampling(max_tokens=limit))
 
 
 def answered(decoder: TorchDecoder, requests: Sequence[Request]) -> dict[int, tuple[int, ...]]:
@@ -82,7 +83,7 @@ def test_answers_with_a_shared_prefix_are_those_of_one_by_one(pocket, told, slot
     shared = min(common_length(told[0][0], prompt) for prompt, _ in told)
     assert shared > 30
     with tokens_run(pocket) as seen:
-        got = list(decode_all(TorchDecoder(pocket, slots), requests))
+        got = decode_all(TorchDecoder(pocket, slots), requests)
     assert {one.key: one.tokens for one in got} == {n: said for n, (_, said) in enumerate(told)}
     assert sum(one.finish is Finish.STOP for one in got) > 60
     # the prefix was read once, and of each prompt only the rest

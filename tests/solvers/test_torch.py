@@ -12,7 +12,7 @@ from potstill.chat import Ask, Completion, Message, Solver
 from potstill.errors import InputError, PotstillError
 from potstill.ledger.ledger import Ledger
 from potstill.models.adapters import mounted
-from potstill.models.decoding import Request, decode_all
+from potstill.models.decoding import Request
 from potstill.models.model import prompt_tokens
 from potstill.models.torch_base import Base, load_base
 from potstill.models.torch_decoding import TorchDecoder, draw_tokens, slots_that_fit
@@ -28,6 +28,7 @@ from potstill.training.loop import train_cell
 from potstill.training.recipe import Recipe
 from potstill.training.records import GridCell
 from random_model import write_random_model
+from support.decoded import decode_all
 
 GREEDY = Sampling(max_tokens=24)
 DRAWN = Sampling(temperature=1.0, top_p=0.95, seed=5, max_tokens=12)
@@ -171,6 +172,32 @@ def test_what_the_ledger_holds_is_not_generated_again(base, adapter, ledger, mon
     assert LocalSolver(base, None, ledger, solver_id="R1").ledger_model != solver.ledger_model
 
 
+def test_recorded_replies_among_new_ones_are_handed_on_as_they_are_met(
+    base, ledger, monkeypatch
+) -> None:
+    monkeypatch.setattr("potstill.solvers.local._RECORDED_AT_ONCE", 4)
+    solver = LocalSolver(base, None, ledger, solver_id="base", batch_size=6)
+    recorded = answers(solver, [ask(k) for k in range(30) if k % 10])
+    drawn = []
+
+    def asks() -> Iterator[Ask]:
+        for number in range(30):
+            drawn.append(number)
+            yield ask(number)
+
+    results = solver.complete(asks(), "evaluation")
+    met = [next(results).tag for _ in range(4)]
+    assert met == ["p1", "p2", "p3", "p4"]
+    assert len(drawn) == 5
+    rest = {result.tag: result for result in results}
+    assert len(rest) == 26
+    assert [rest[tag] for tag, _ in recorded if tag not in met] == [
+        one for (tag, _), one in recorded.items() if tag not in met
+    ]
+    for number in range(0, 30, 10):
+        assert rest[f"p{number}"].text == one_by_one(base, ask(number))[0]
+
+
 def test_a_reply_is_on_disk_before_it_is_yielded(base, ledger) -> None:
     solver = LocalSolver(base, None, ledger, solver_id="base", batch_size=4)
     for result in solver.complete((ask(k) for k in range(20)), "evaluation"):
@@ -303,21 +330,22 @@ def test_the_pocket_student_answers_as_one_by_one(ledger) -> None:
 def test_dropped_sequences_leave_and_the_others_answer_as_before(base) -> None:
     def requests() -> list[Request]:
         return [
-            Request(k, tuple(prompt_tokens(base.tokenizer, ask(k).messages)), DRAWN, f"{k}")
+            Request(k, tuple(prompt_tokens(base.tokenizer, ask(k).messages)), DRAWN, sample=k)
             for k in range(20)
         ]
 
     told = {one.key: one.tokens for one in decode_all(TorchDecoder(base, 20), requests())}
     decoder = TorchDecoder(base, 12)
-    got = decoder.step(requests()[:12])
-    got += decoder.step([])
+    begun = decoder.step(requests()[:12])
+    assert {run.request.key for run in begun} == set(range(12))
+    assert {id(run) for run in decoder.step([])} <= {id(run) for run in begun}
     gone = {1, 2, 7, 11, 500}
     decoder.drop(gone)
-    assert decoder.active == len(decoder.under_way()) == 8
-    assert not gone & decoder.under_way().keys()
-    got += decoder.step(requests()[12:16])
+    assert decoder.active == 8
+    begun += decoder.step(requests()[12:16])
     decoder.drop(set())
     while decoder.active:
-        got += decoder.step([])
-    assert {one.key for one in got} == set(range(16)) - gone
-    assert all(one.tokens == told[one.key] for one in got)
+        decoder.step([])
+    found = {run.request.key: run for run in begun}
+    assert {key for key, run in found.items() if run.finish} == set(range(16)) - gone
+    assert all(tuple(found[key].tokens) == told[key] for key in set(range(16)) - gone)

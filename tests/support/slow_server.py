@@ -11,12 +11,12 @@ from pathlib import Path
 from potstill.analysis.students import find_student
 from potstill.deploy.opening import open_engine
 from potstill.deploy.serve.serving import serve_engine
-from potstill.models.decoding import Finished, Request
+from potstill.models.decoding import Request, Running
 from potstill.models.torch_decoding import TorchDecoder
 
 
 class SlowDecoder(TorchDecoder):
-    def step(self, fresh: Sequence[Request]) -> list[Finished]:
+    def step(self, fresh: Sequence[Request]) -> list[Running]:
         time.sleep(0.05)
         return super().step(fresh)
 

@@ -13,7 +13,8 @@ import pytest
 
 from potstill.chat import Ask, Message
 from potstill.ledger.ledger import Ledger
-from potstill.models.decoding import Request, decode_all
+from potstill.models import decoding
+from potstill.models.decoding import Request
 from potstill.models.model import prompt_tokens
 from potstill.models.opening import open_decoder
 from potstill.models.torch_base import load_base
@@ -25,6 +26,7 @@ from potstill.training.examples import Example, encode_examples
 from potstill.training.opening import open_trainee
 from potstill.training.recipe import Recipe
 from potstill.training.records import Trainee
+from support.decoded import decode_all
 from support.tiny_cell import make_examples
 
 pytest.importorskip("mlx_lm", reason="mlx-lm is not installed on this machine")
@@ -178,7 +180,7 @@ def test_sampled_answers_do_not_hang_on_the_batch(pockets: dict[str, Any], tmp_p
 
 
 @pytest.mark.parametrize("backend", ["torch", "mlx"])
-def test_dropped_sequences_leave_and_the_others_answer_as_before(
+def test_who_is_dropped_leaves_and_the_others_answer_as_before(
     pockets: dict[str, Any], backend: str
 ) -> None:
     base = pockets[backend]
@@ -187,22 +189,25 @@ def test_dropped_sequences_leave_and_the_others_answer_as_before(
             key,
             tuple(prompt_tokens(base.tokenizer, (Message("user", problem.text),))),
             Sampling(max_tokens=40),
-            "",
         )
         for key, problem in enumerate(generate("valid", 12, 0))
     ]
     with open_decoder(base, None, 200, 12) as decoder:
         told = {done.key: done.tokens for done in decode_all(decoder, requests)}
+    heard: dict[int, list[int]] = {request.key: [] for request in requests}
+    gone = {0, 2, 4, 9}
+
+    def hear(key: int, token: int) -> bool:
+        heard[key].append(token)
+        return key not in gone or len(heard[key]) < 3
+
     with open_decoder(base, None, 200, 6) as decoder:
-        got = decoder.step(requests[:6]) + decoder.step([])
-        gone = sorted(decoder.under_way())[::2]
-        assert len(gone) > 1
-        decoder.drop(gone)
-        assert not set(gone) & decoder.under_way().keys()
-        got += decode_all(decoder, requests[6:])
-    assert {done.key: done.tokens for done in got} == {
+        steps = list(decoding.generate(decoder, requests, hear))
+        assert decoder.active == 0
+    assert {done.key: done.tokens for finished in steps for done in finished} == {
         key: tokens for key, tokens in told.items() if key not in gone
     }
+    assert heard == {key: list(said[:3] if key in gone else said) for key, said in told.items()}
 
 
 def test_a_quantised_base_trains_and_answers_with_its_adapter(

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from potstill.chat import Message
 from potstill.errors import InputError
 from potstill.models.architecture import context_tokens, read_config
-from potstill.models.decoding import Request, decode_all, draw_seed
+from potstill.models.decoding import Request, generate
 from potstill.models.folder import stop_tokens
 from potstill.models.llama_decoding import LlamaDecoder, load_llama, piece_reader
 from potstill.models.model import prompt_tokens
+from potstill.models.opening import load_language_model
 from potstill.records import Finish, Sampling
 
 if TYPE_CHECKING:
@@ -53,18 +55,15 @@ def load_model(found: FoundStudent, base: str = "", backend: str = "") -> Langua
     """
     from potstill.analysis.students import another_base, base_path_of
     from potstill.models.folder import hash_base
-    from potstill.models.torch_base import load_base
 
     path = base or base_path_of(found.study)
     settings = found.study.student
     if hash_base(path, settings.template) != found.student.base_hash:
         raise another_base(found.student, path)
-    if (backend or settings.backend) == "mlx":
-        from potstill.models.mlx_base import load_mlx_base
-
-        precision = "bfloat16" if settings.precision == "nf4" else settings.precision
-        return load_mlx_base(path, precision, settings.template)
-    return load_base(path, settings.precision, settings.device, settings.template)
+    backend, precision = backend or settings.backend, settings.precision
+    if backend == "mlx" and precision == "nf4":
+        precision = "bfloat16"
+    return load_language_model(path, precision, settings.device, backend, settings.template)
 
 
 def model_engine(model: LanguageModel, decoder: Decoder, name: str) -> Engine:
@@ -125,8 +124,8 @@ def ask_all(
         if len(prompt) >= engine.context_tokens:
             said[number] = ("", Finish.ERROR)
         else:
-            waiting.append(Request(number, prompt, sampling, draw_seed(sampling, 0, 0, prompt)))
-    for done in decode_all(engine.decoder, waiting):
+            waiting.append(Request(number, prompt, sampling))
+    for done in chain.from_iterable(generate(engine.decoder, waiting)):
         said[done.key] = (engine.text(done.tokens), done.finish)
     return [said[number] for number in range(len(chats))]
 

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from potstill.errors import InputError
-from potstill.models.decoding import Finished, Request
-from potstill.records import Finish
+from potstill.models.decoding import Request, Running
 
 __all__ = ["LlamaDecoder", "load_llama", "piece_reader", "require_llama"]
 
@@ -54,52 +53,38 @@ class LlamaDecoder:
     def __init__(self, llama: Any, stop_tokens: frozenset[int]) -> None:
         self._llama = llama
         self._stop = stop_tokens
-        self._request: Request | None = None
-        self._tokens: list[int] = []
+        self._running: Running | None = None
         self._draws: Iterator[int] = iter(())
 
     @property
     def active(self) -> int:
         """How many sequences are under way."""
-        return int(self._request is not None)
+        return int(self._running is not None)
 
     @property
     def wanted(self) -> int:
         """How many requests to bring to the next step."""
         return 1 - self.active
 
-    def step(self, fresh: Sequence[Request]) -> list[Finished]:
-        """Return what finished, after ``fresh`` was admitted and the sequence got its next
-        token.
-        """
-        for entering in fresh:
-            self._admit(entering)
-        request = self._request
-        if request is None:
+    def step(self, fresh: Sequence[Request]) -> list[Running]:
+        """Return the sequence with its next token, after ``fresh`` was admitted."""
+        for request in fresh:
+            self._admit(request)
+        running = self._running
+        if running is None:
             return []
-        token = next(self._draws)
-        stopped = token in self._stop
-        if not stopped:
-            self._tokens.append(token)
-        room = self._llama.n_ctx() - len(request.prompt)
-        if not stopped and len(self._tokens) < min(request.sampling.max_tokens, room):
-            return []
-        self._request = None
-        finish = Finish.STOP if stopped else Finish.LENGTH
-        tokens_out = len(self._tokens) + stopped
-        return [Finished(request.key, tuple(self._tokens), finish, tokens_out)]
-
-    def under_way(self) -> dict[int, Sequence[int]]:
-        """Return the tokens so far of the sequence under way, by its request's key."""
-        return {self._request.key: self._tokens} if self._request else {}
+        running.advance(next(self._draws), self._stop)
+        if running.finish is not None:
+            self._running = None
+        return [running]
 
     def drop(self, keys: Collection[int]) -> None:
         """Drop the sequence under way where it is one of these requests'."""
-        if self._request is not None and self._request.key in keys:
-            self._request = None
+        if self._running is not None and self._running.request.key in keys:
+            self._running = None
 
     def _admit(self, request: Request) -> None:
-        self._request, self._tokens = request, []
+        self._running = Running.begin(request, self._llama.n_ctx())
         # Drawn from the whole distribution cut to top_p, as our other decoders do.
         self._llama.set_seed(request.sampling.seed)
         self._draws = self._llama.generate(

@@ -11,17 +11,16 @@ from __future__ import annotations
 
 import random
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
 
 import psutil
 import torch
 
 from potstill.models.architecture import windows_of
-from potstill.models.decoding import Finished, Request
+from potstill.models.decoding import Request, Running
 from potstill.models.shared_prefix import SharedPrefix
 from potstill.models.slot_cache import SlotCache, decode_hidden
 from potstill.models.torch_base import Base
-from potstill.records import Finish, Sampling
+from potstill.records import Sampling
 
 __all__ = ["TorchDecoder", "draw_tokens", "slots_that_fit"]
 
@@ -37,14 +36,6 @@ _PREFILL_CONTEXT = 8
 _CACHE_SHARE = 0.5
 
 
-@dataclass(slots=True)
-class _Running:
-    request: Request
-    limit: int
-    draws: random.Random
-    tokens: list[int] = field(default_factory=list)
-
-
 class TorchDecoder:
     """Slots on a lent base. :meth:`step` admits new requests and gives every slot one token."""
 
@@ -53,7 +44,7 @@ class TorchDecoder:
         self.slots = slots
         self._cache = SlotCache(slots)
         self._windows = windows_of(base.model.config)
-        self._running: list[_Running] = []
+        self._running: list[Running] = []
         self._stop = base.stop_tokens
         self._prefix = SharedPrefix(base.body, base.device)
         self._prefill_tokens = _PREFILL_TOKENS_CPU if base.device == "cpu" else _PREFILL_TOKENS
@@ -72,21 +63,15 @@ class TorchDecoder:
         free = self.slots - self.active
         return free if not self.active or free >= max(1, self.slots // 8) else 0
 
-    def step(self, fresh: Sequence[Request]) -> list[Finished]:
-        """Return what finished, after ``fresh`` was admitted and every sequence got its next
-        token.
-        """
+    def step(self, fresh: Sequence[Request]) -> list[Running]:
+        """Return all that got a token, one each, after ``fresh`` was admitted."""
         with torch.inference_mode():
-            finished = self._advance(self._decode_logits(), 0) if self._running else []
+            running = self._advance(self._decode_logits(), 0) if self._running else []
             shared = self._prefix.cover([request.prompt for request in fresh]) if fresh else 0
             for group in _prefill_groups(fresh, shared, self._prefill_tokens):
                 first = self.active
-                finished += self._advance(self._prefill_logits(group, shared), first)
-            return finished
-
-    def under_way(self) -> dict[int, Sequence[int]]:
-        """Return the tokens so far of every unfinished sequence, by its request's key."""
-        return {running.request.key: running.tokens for running in self._running}
+                running += self._advance(self._prefill_logits(group, shared), first)
+            return running
 
     def drop(self, keys: Collection[int]) -> None:
         """Drop the unfinished sequences of these requests and free their slots."""
@@ -115,14 +100,7 @@ class TorchDecoder:
         if len(requests) == 1:  # who comes next, and alone too, may begin like this one
             self._prefix.keep(requests[0].prompt, output.past_key_values)
         context = self._base.context_tokens
-        self._running += [
-            _Running(
-                request,
-                limit=max(1, min(request.sampling.max_tokens, context - len(request.prompt))),
-                draws=random.Random(request.draw_seed),
-            )
-            for request in requests
-        ]
+        self._running += [Running.begin(request, context) for request in requests]
         return self._base.logits(hidden_BD).float()
 
     def _decode_logits(self) -> torch.Tensor:
@@ -132,28 +110,17 @@ class TorchDecoder:
         hidden_BD = decode_hidden(self._base.body, self._cache, last, lengths, self._windows)
         return self._base.logits(hidden_BD).float()
 
-    def _advance(self, logits_BV: torch.Tensor, first: int) -> list[Finished]:
-        """Give the slots from ``first`` on their next token; take out those that are done."""
-        rows = self._running[first : first + len(logits_BV)]
+    def _advance(self, logits_BV: torch.Tensor, first: int) -> list[Running]:
+        """Return the slots from ``first`` on with their next token; free those that are done."""
+        rows = self._running[first:]
         samplings = [run.request.sampling for run in rows]
-        finished: list[Finished] = []
-        keep = list(range(first))
-        for slot, (run, token) in enumerate(
-            zip(rows, draw_tokens(logits_BV, samplings, [run.draws for run in rows]), strict=True),
-            start=first,
-        ):
-            stopped = token in self._stop
-            if not stopped:
-                run.tokens.append(token)
-            if stopped or len(run.tokens) >= run.limit:
-                finish = Finish.STOP if stopped else Finish.LENGTH
-                tokens_out = len(run.tokens) + stopped
-                finished.append(Finished(run.request.key, tuple(run.tokens), finish, tokens_out))
-            else:
-                keep.append(slot)
-        if finished:
-            self._compact(keep)
-        return finished
+        tokens = draw_tokens(logits_BV, samplings, [run.draws for run in rows])
+        for run, token in zip(rows, tokens, strict=True):
+            run.advance(token, self._stop)
+        if any(run.finish is not None for run in rows):
+            slots = enumerate(self._running)
+            self._compact([slot for slot, run in slots if run.finish is None])
+        return rows
 
     def _compact(self, keep: list[int]) -> None:
         """Fill the slots of the finished with the last ones, so that the active are the first."""

@@ -5,15 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from potstill.chat import Ask, Completion
 from potstill.errors import PotstillError
 from potstill.ledger.ledger import Entry, key_of_request, request_json
-from potstill.models.decoding import Finished, Request, draw_seed
+from potstill.models.decoding import Finished, Request, generate
 from potstill.models.model import prompt_tokens
 from potstill.models.opening import open_decoder
 from potstill.solvers.parse import completion_bytes, completion_from
@@ -28,6 +29,8 @@ PROVIDER = "local"
 # Finished replies are committed together: at this many, or after this long.
 _COMMIT_REPLIES = 64
 _COMMIT_S = 1.0
+# While others are decoded, so many recorded replies at most wait to be handed on.
+_RECORDED_AT_ONCE = 1024
 
 
 @dataclass(slots=True)
@@ -100,36 +103,43 @@ class LocalSolver:
         """
         source = iter(asks)
         pending: dict[int, _Pending] = {}
+        for ask in source:
+            first = self._begin(ask, pending)
+            if isinstance(first, Request):
+                break
+            yield first
+        else:
+            return
+        ready: list[Completion] = []
         done: list[Finished] = []
         committed = time.monotonic()
-        decoder: Decoder | None = None
-        exhausted = False
-        with ExitStack() as stack:
-            while True:
-                fresh: list[Request] = []
-                while not exhausted and (decoder is None or len(fresh) < decoder.wanted):
-                    ask = next(source, None)
-                    if ask is None:
-                        exhausted = True
-                        break
-                    begun = self._begin(ask, len(pending), pending)
-                    if isinstance(begun, Completion):
-                        yield begun
-                        continue
-                    fresh.append(begun)
-                    decoder = decoder or self._open(stack, begun)
-                if decoder is None:
-                    return
-                done += self._step(decoder, fresh)
-                over = exhausted and not decoder.active
+        with self._open(first) as decoder:
+            requests = chain([first], self._requests(source, pending, ready))
+            for finished in generate(decoder, requests):
+                done += finished
                 late = time.monotonic() - committed > _COMMIT_S
-                if done and (over or late or len(done) >= _COMMIT_REPLIES):
-                    yield from self._commit(done, pending, stage)
+                if done and (late or len(done) >= _COMMIT_REPLIES):
+                    ready += self._commit(done, pending, stage)
                     done, committed = [], time.monotonic()
-                if over:
-                    return
+                yield from ready
+                ready.clear()
+        if done:
+            yield from self._commit(done, pending, stage)
 
-    def _begin(self, ask: Ask, number: int, pending: dict[int, _Pending]) -> Completion | Request:
+    def _requests(
+        self, asks: Iterable[Ask], pending: dict[int, _Pending], ready: list[Completion]
+    ) -> Iterator[Request | None]:
+        """Yield what is to be decoded; replies that are known or impossible go into ``ready``."""
+        for ask in asks:
+            begun = self._begin(ask, pending)
+            if isinstance(begun, Request):
+                yield begun
+                continue
+            ready.append(begun)
+            if len(ready) >= _RECORDED_AT_ONCE:
+                yield None
+
+    def _begin(self, ask: Ask, pending: dict[int, _Pending]) -> Completion | Request:
         """Return the reply if it is known or impossible, else the request to decode."""
         request = request_json(
             PROVIDER, self._model, ask.messages, ask.sampling, ask.sample, ask.attempt
@@ -146,30 +156,27 @@ class LocalSolver:
                 f"{context} tokens of {self._base.name}."
             )
             return Completion.failed(ask, key, why, len(prompt))
+        number = len(pending)
         pending[number] = _Pending(ask, request, key, len(prompt), time.monotonic())
-        seed = draw_seed(ask.sampling, ask.sample, ask.attempt, prompt)
-        return Request(number, prompt, ask.sampling, seed)
+        return Request(number, prompt, ask.sampling, ask.sample, ask.attempt)
 
-    def _open(self, stack: ExitStack, first: Request) -> Decoder:
-        """Return a decoder on the base with the adapter mounted, both put back when ``stack``
-        closes.
-        """
-        stack.enter_context(self._base.lease(f"the solver {self._id}"))
+    @contextmanager
+    def _open(self, first: Request) -> Iterator[Decoder]:
+        """Yield a decoder on the base with the adapter mounted; both are put back after it."""
         tokens = len(first.prompt) + first.sampling.max_tokens
-        return stack.enter_context(
-            open_decoder(self._base, self._adapter, tokens, self._batch_size)
-        )
-
-    def _step(self, decoder: Decoder, fresh: list[Request]) -> list[Finished]:
-        try:
-            return decoder.step(fresh)
-        except (RuntimeError, MemoryError) as exc:
-            if not self._base.is_out_of_memory(exc):
-                raise
-            raise PotstillError(
-                f"{self._id} ran out of memory on {self._base.device} with {decoder.slots} "
-                "sequences at once; lower the solver's batch_size or the token limit."
-            ) from exc
+        with (
+            self._base.lease(f"the solver {self._id}"),
+            open_decoder(self._base, self._adapter, tokens, self._batch_size) as decoder,
+        ):
+            try:
+                yield decoder
+            except (RuntimeError, MemoryError) as exc:
+                if not self._base.is_out_of_memory(exc):
+                    raise
+                raise PotstillError(
+                    f"{self._id} ran out of memory on {self._base.device} with {decoder.slots} "
+                    "sequences at once; lower the solver's batch_size or the token limit."
+                ) from exc
 
     def _commit(
         self, done: list[Finished], pending: dict[int, _Pending], stage: str

@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from mlx.utils import tree_flatten, tree_map, tree_unflatten
 
 from potstill.errors import PotstillError
 from potstill.models.adapters import write_adapter
-from potstill.models.decoding import Finished, Request, decode_all
+from potstill.models.decoding import Finished, Request, generate
 from potstill.models.mlx_adapters import detach, lora_modules, peft_weights, set_weights
 from potstill.models.mlx_base import MlxBase
 from potstill.models.mlx_decoding import MlxDecoder
@@ -105,7 +106,7 @@ class MlxTrainee:
         """Return the answers of the adapter as it is now, decoded side by side."""
         self._model.eval()
         with closing(MlxDecoder(self._base, VALIDATION_SLOTS)) as decoder:
-            return list(decode_all(decoder, requests))
+            return list(chain.from_iterable(generate(decoder, requests)))
 
     def snapshot(self) -> Mapping[str, Any]:
         """Return a copy of the adapter's weights as they are now, under PEFT's names."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from torch.nn import functional
 
 from potstill.errors import PotstillError
 from potstill.models.adapters import adapter_weights, save_adapter
-from potstill.models.decoding import Finished, Request, decode_all
+from potstill.models.decoding import Finished, Request, generate
 from potstill.models.torch_base import (
     Base,
     cpu_threads,
@@ -102,7 +103,8 @@ class TorchTrainee:
     def answer(self, requests: Sequence[Request]) -> list[Finished]:
         """Return the answers of the adapter as it is now, decoded side by side."""
         self._peft_model.eval()
-        return list(decode_all(TorchDecoder(self._base, VALIDATION_SLOTS), requests))
+        decoder = TorchDecoder(self._base, VALIDATION_SLOTS)
+        return list(chain.from_iterable(generate(decoder, requests)))
 
     def snapshot(self) -> Mapping[str, torch.Tensor]:
         """Return a copy of the adapter's weights as they are now."""

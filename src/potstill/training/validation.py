@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from potstill.chat import Message
 from potstill.errors import InputError
-from potstill.models.decoding import Finished, Request, draw_seed
+from potstill.models.decoding import Finished, Request
 from potstill.models.model import prompt_tokens
 from potstill.records import Outcome, Problem, Response, Sampling
 
@@ -54,9 +54,7 @@ class Validator:
         prompts = [tuple(prompt_tokens(base.tokenizer, q.messages)) for q in validation.questions]
         # A prompt that leaves no room is not asked, and so is not right.
         self._requests = [
-            Request(
-                number, prompt, validation.sampling, draw_seed(validation.sampling, 0, 0, prompt)
-            )
+            Request(number, prompt, validation.sampling)
             for number, prompt in enumerate(prompts)
             if len(prompt) < base.context_tokens
         ]
@@ -101,7 +99,6 @@ def open_validator(
             "select_by: accuracy needs validation problems, and there are none; raise "
             "split.valid, or choose by loss."
         )
-    from potstill.grading.plugins import kind_settings
     from potstill.grading.pool import GradingPool
 
     with GradingPool(workers=1, kinds=kind_settings(kinds)) as pool:

@@ -9,12 +9,12 @@ import asyncio
 import itertools
 import queue
 import threading
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from potstill.errors import PotstillError
-from potstill.models.decoding import Finished, Request, draw_seed
+from potstill.models.decoding import Finished, Request, generate
 from potstill.records import Finish, Sampling
 
 if TYPE_CHECKING:
@@ -47,7 +47,6 @@ class _Asker:
     loop: asyncio.AbstractEventLoop
     events: asyncio.Queue[Piece | Ended | BaseException]
     pieces: Pieces
-    tokens_sent: int = 0
     left: bool = False
     sent: list[str] = field(default_factory=list)
 
@@ -59,17 +58,18 @@ class Answering:
         self._engine = engine
         self._keys = itertools.count()
         self._entering: queue.SimpleQueue[_Asker | None] = queue.SimpleQueue()
+        self._askers: dict[int, _Asker] = {}
+        self._closing = False
         self._thread = threading.Thread(target=self._run, name="decoder", daemon=True)
         self._failed: BaseException | None = None
-        self._ending = threading.Event()
 
     def __enter__(self) -> Answering:
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._ending.set()
-        self._entering.put(None)  # wakes it where it waits
+        self._closing = True
+        self._entering.put(None)
         self._thread.join()
 
     @property
@@ -87,8 +87,7 @@ class Answering:
         """
         if not self.alive:
             raise PotstillError(f"The decoder has stopped ({self._failed}); start again.")
-        tokens = tuple(prompt)
-        request = Request(next(self._keys), tokens, sampling, draw_seed(sampling, 0, 0, tokens))
+        request = Request(next(self._keys), tuple(prompt), sampling)
         loop = asyncio.get_running_loop()
         asker = _Asker(request, loop, asyncio.Queue(), self._engine.pieces())
         self._entering.put(asker)
@@ -105,10 +104,11 @@ class Answering:
             asker.left = True
 
     def _run(self) -> None:
-        askers: dict[int, _Asker] = {}
+        askers = self._askers
         try:
-            while not self._ending.is_set() and self._turn(askers):
-                pass
+            for finished in generate(self._engine.decoder, self._requests(), self._hear):
+                for done in finished:
+                    self._end(askers.pop(done.key), done)
         except BaseException as exc:
             self._failed = exc
             while not self._entering.empty():
@@ -118,49 +118,33 @@ class Answering:
             for asker in askers.values():
                 _tell(asker, exc)
 
-    def _turn(self, askers: dict[int, _Asker]) -> bool:
-        """Return one step of the decoder; False once it is to end."""
-        decoder = self._engine.decoder
-        self._let_go(askers)
-        fresh: list[Request] = []
-        while len(fresh) < decoder.wanted:
-            idle = not fresh and not decoder.active
+    def _requests(self) -> Iterator[Request | None]:
+        """Yield what enters; with no one in the batch it waits for the next."""
+        while True:
             try:
-                asker = self._entering.get(block=idle)
+                asker = self._entering.get(block=not self._askers)
             except queue.Empty:
-                break
-            if asker is None:
-                return False
-            if asker.left:
+                yield None
                 continue
-            askers[asker.request.key] = asker
-            fresh.append(asker.request)
-        finished = decoder.step(fresh)
-        for key, tokens in decoder.under_way().items():
-            self._send(askers[key], tokens[askers[key].tokens_sent :])
-        for done in finished:
-            self._end(askers.pop(done.key), done)
-        return True
+            if asker is None:
+                return
+            if not asker.left:
+                self._askers[asker.request.key] = asker
+                yield asker.request
 
-    def _let_go(self, askers: dict[int, _Asker]) -> None:
-        """Take those who hung up out of the batch."""
-        gone = {key for key, asker in askers.items() if asker.left}
-        if gone:
-            self._engine.decoder.drop(gone)
-            for key in gone:
-                del askers[key]
-
-    def _send(self, asker: _Asker, tokens: object) -> None:
-        text = ""
-        for token in tokens:  # type: ignore[attr-defined]
-            text += asker.pieces(token)
-            asker.tokens_sent += 1
+    def _hear(self, key: int, token: int) -> bool:
+        """Send on what a token completes; return False where no one waits for it any more."""
+        asker = self._askers[key]
+        if asker.left or self._closing:
+            del self._askers[key]
+            return False
+        text = asker.pieces(token)
         if text:
             asker.sent.append(text)
             _tell(asker, Piece(text))
+        return True
 
     def _end(self, asker: _Asker, done: Finished) -> None:
-        self._send(asker, done.tokens[asker.tokens_sent :])
         text, sent = self._engine.text(done.tokens), "".join(asker.sent)
         # what a cut character holds back comes at the end
         if text.startswith(sent) and len(text) > len(sent):
