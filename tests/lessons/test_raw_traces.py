@@ -167,7 +167,7 @@ def test_a_study_of_r0_and_r1_trains_on_what_the_teacher_wrote(tmp_path: Path) -
             trace = traces[problem_id]
             said = ledger.get(trace.ledger_key)
             assert said is not None
-            assert trace.text.startswith(parse_completion(said.raw).reasoning.strip())
+            assert trace.text.startswith(parse_completion(said).reasoning.strip())
             assert trace.words > lesson.words
 
 

@@ -99,6 +99,7 @@ def open_validator(
             "select_by: accuracy needs validation problems, and there are none; raise "
             "split.valid, or choose by loss."
         )
+    from potstill.grading.plugins import kind_settings
     from potstill.grading.pool import GradingPool
 
     with GradingPool(workers=1, kinds=kind_settings(kinds)) as pool:
