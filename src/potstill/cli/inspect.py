@@ -23,7 +23,7 @@ __all__ = ["print_gates", "print_problem", "print_problems"]
 
 def print_problems(found: StudyDirectory, wanted: ProblemFilter, console: Console) -> None:
     """Print a line for every wanted problem: split, key, outcome, words by level."""
-    levels = [Level.R0.value, *map(str, found.study.levels)]
+    levels = list(dict.fromkeys([Level.R0.value, *map(str, found.study.levels)]))
     rows = found.gates() if wanted.flag else []
     flagged = {
         row.problem_id
