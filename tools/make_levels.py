@@ -1,9 +1,12 @@
 """Levels by rule, of what others wrote: tables for the studies in ``studies/``.
 
-``python tools/make_levels.py DATA OUT`` reads DATA/gsm8k/{train,test}.jsonl (question, answer,
-solution) and DATA/traces/*.jsonl (question, answer, trace) and writes a table of the same name into
-OUT. R1 is the whole text, R3 its sentences that calculate, R6 the answer alone; each ends in its
-answer in a box. POTSTILL_LEVELS names OUT in the studies.
+``python tools/make_levels.py DATA OUT`` reads what is there of DATA/gsm8k/{train,test}.jsonl
+(question, answer, solution), traces/*.jsonl (question, answer, trace), code/cruxeval.jsonl
+(question, answer, code, input), clinical/pubmedqa.jsonl (question, context, answer, long_answer)
+and law/ar_lsat_{train,test}.jsonl (text, answer), and writes a table of each into OUT. R1 is the
+whole text, R3 its sentences that calculate, R6 the answer alone; each ends in its answer in a box.
+POTSTILL_LEVELS names OUT in the studies. The functions of CRUXEval are run, each in a process of
+its own, to write down what their lines do: that trace is R1.
 """
 
 from __future__ import annotations
@@ -11,13 +14,24 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from potstill.solvers.thinking import split_thought
 
-__all__ = ["calculations", "main", "rows_of_solutions", "rows_of_traces"]
+__all__ = [
+    "calculations",
+    "execution",
+    "main",
+    "rows_of_abstracts",
+    "rows_of_functions",
+    "rows_of_games",
+    "rows_of_solutions",
+    "rows_of_traces",
+]
 
 Row = dict[str, Any]
 
@@ -26,6 +40,31 @@ _CALCULATOR = re.compile(r"<<[^<>\n]*>>")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z\\$*#(-])|\n+")
 _CALCULATES = re.compile(r"\d[^.\n=]{0,80}=\s*\\?\$?\s*[-\d]")
 _VALID_EVERY = 20
+_MOST_LINES = 40
+_RUN_S = 5.0
+# Runs a function line by line and prints what each changed, as JSON.
+_TRACER = """
+import json, sys
+told = json.loads(sys.stdin.read())
+code, lines, seen, steps = told["code"], told["code"].splitlines(), {}, []
+def watch(frame, event, value):
+    if frame.f_code.co_name != "f" or len(steps) > told["most"]:
+        return watch
+    for name, now in frame.f_locals.items():
+        text = repr(now)
+        if seen.get(name) != text:
+            seen[name] = text
+            steps.append(f"{name} = {text}")
+    if event == "return":
+        steps.append(f"f returns {value!r}")
+    return watch
+space = {}
+exec(compile(code, "f", "exec"), space)
+sys.settrace(watch)
+exec(compile("f(" + told["input"] + ")", "call", "exec"), space)
+sys.settrace(None)
+print(json.dumps(steps))
+"""
 
 
 def calculations(text: str) -> str:
@@ -69,6 +108,66 @@ def rows_of_traces(rows: Iterable[Row]) -> Iterator[Row]:
         }
 
 
+def execution(code: str, given: str) -> list[str]:
+    """Return what changes, step by step, as a function ``f`` runs on an input; empty where it does
+    not end in time or takes too many steps.
+    """
+    told = json.dumps({"code": code, "input": given, "most": _MOST_LINES})
+    try:
+        done = subprocess.run(
+            [sys.executable, "-I", "-c", _TRACER],
+            input=told, capture_output=True, text=True, timeout=_RUN_S, check=True,
+        )  # fmt: skip
+    except (subprocess.TimeoutExpired, subprocess.CalledProcessError):
+        return []
+    steps: list[str] = json.loads(done.stdout)
+    return steps if len(steps) <= _MOST_LINES else []
+
+
+def rows_of_functions(rows: Iterable[Row]) -> Iterator[Row]:
+    """Yield CRUXEval's questions with what their functions do, line by line, as R1."""
+    for row in rows:
+        steps = execution(row["code"], row["input"])
+        box = f"The answer is \\boxed{{{row['answer']}}}."
+        yield {
+            "id": row["id"],
+            "question": row["question"],
+            "answer": row["answer"],
+            "kind": "exact",
+            "R1": "\n".join([*steps, box]) if steps else "",
+            "R6": box,
+        }
+
+
+def rows_of_abstracts(rows: Iterable[Row]) -> Iterator[Row]:
+    """Yield PubMedQA's questions on an abstract with its authors' conclusion as R1."""
+    for row in rows:
+        question = f"{row['context']}\n\n{row['question']} Answer yes, no or maybe."
+        box = f"The answer is \\boxed{{{row['answer']}}}."
+        yield {
+            "id": row["id"],
+            "question": question,
+            "answer": row["answer"],
+            "kind": "exact",
+            "year": row["year"],
+            "R1": f"{row['long_answer']}\n{box}",
+            "R6": box,
+        }
+
+
+def rows_of_games(rows: Iterable[Row], side: str) -> Iterator[Row]:
+    """Yield AR-LSAT's questions with their options; nobody's reasoning comes with them."""
+    for number, row in enumerate(rows):
+        yield {
+            "id": row["id"],
+            "question": row["text"],
+            "answer": row["answer"],
+            "kind": "choice",
+            "side": "valid" if side == "train" and number % _VALID_EVERY == 0 else side,
+            "R6": f"The answer is \\boxed{{{row['answer']}}}.",
+        }
+
+
 def _levels(text: str, answer: str) -> Row:
     box = f"The answer is \\boxed{{{answer}}}."
     whole = text if "\\boxed" in text[-200:] else f"{text}\n{box}"
@@ -93,15 +192,25 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
+    for name, rows in _tables(args.data):
+        _write(args.out / f"{name}.jsonl", rows)
+
+
+def _tables(data: Path) -> Iterator[tuple[str, Iterable[Row]]]:
+    """Yield each table that the data allow, by its name."""
     sides = {"train": "train", "test": "heldout"}
-    solved = [
-        row
-        for name, side in sides.items()
-        for row in rows_of_solutions(_read(args.data / "gsm8k" / f"{name}.jsonl"), side)
-    ]
-    _write(args.out / "gsm8k.jsonl", solved)
-    for path in sorted((args.data / "traces").glob("*.jsonl")):
-        _write(args.out / path.name, rows_of_traces(_read(path)))
+    solved = {side: data / "gsm8k" / f"{name}.jsonl" for name, side in sides.items()}
+    if all(path.exists() for path in solved.values()):
+        yield "gsm8k", (x for side, p in solved.items() for x in rows_of_solutions(_read(p), side))
+    for path in sorted((data / "traces").glob("*.jsonl")):
+        yield path.stem, rows_of_traces(_read(path))
+    if (path := data / "code" / "cruxeval.jsonl").exists():
+        yield "cruxeval", rows_of_functions(_read(path))
+    if (path := data / "clinical" / "pubmedqa.jsonl").exists():
+        yield "pubmedqa", rows_of_abstracts(_read(path))
+    games = {side: data / "law" / f"ar_lsat_{name}.jsonl" for name, side in sides.items()}
+    if all(path.exists() for path in games.values()):
+        yield "ar_lsat", (x for side, p in games.items() for x in rows_of_games(_read(p), side))
 
 
 if __name__ == "__main__":

@@ -116,7 +116,7 @@ class TerminalProgress:
     def up_to_date(self, name: str, note: str) -> None:
         """Say that the stage was finished before."""
         self._console.print(
-            f"[dim]= {literal(name):<28}fresh, {literal(note)}[/dim]", highlight=False
+            f"[dim]= {literal(name):<28}up to date, {literal(note)}[/dim]", highlight=False
         )
 
     def note(self, text: str) -> None:

@@ -246,7 +246,7 @@ def demo(
 
 @app.command()
 def status(directory: StudyDir) -> None:
-    """Show a study's stages: which are fresh, what they hold, what was spent."""
+    """Show a study's stages: which are up to date, what they hold, what was spent."""
     from potstill.cli.status import print_status
 
     print_status(directory, terminal())

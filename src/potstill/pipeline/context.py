@@ -216,6 +216,10 @@ def _hash_path(path: Path) -> str:
     return f"sha256:{digest.hexdigest()}"
 
 
+_TABLES = {"set_aside": "excluded", "sides": "splits"}
+"""Tables whose files keep an older name than the one they are told by."""
+
+
 def _tick(bar: Bar, usd: float) -> None:
     bar.advance()
     if usd:
@@ -223,5 +227,5 @@ def _tick(bar: Bar, usd: float) -> None:
 
 
 def _counts(manifest: Manifest) -> str:
-    shown = [f"{count:,} {name}" for name, count in manifest.rows.items()]
+    shown = [f"{count:,} {_TABLES.get(name, name)}" for name, count in manifest.rows.items()]
     return ", ".join(shown) or ", ".join(f"{k} {v}" for k, v in manifest.summary.items())
