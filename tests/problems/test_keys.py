@@ -257,6 +257,19 @@ def test_any_alternative_is_right_and_no_other() -> None:
     assert READER.fault(Problem("a", "x?", TextGold('["N/A", "?"]'), "integer", "s", {})) != ""
 
 
+def test_kind_of_alternatives_is_their_own(tmp_path: Path) -> None:
+    keys = [["1", "2"], [1, 2], [7, 8, 9], ["Paris", "Lutetia"], ["1/2", "3/4"], "[1, 2]"]
+    rows = [{"problem": f"What is {i}?", "answer": key} for i, key in enumerate(keys)]
+    kinds = [problem.kind for problem in bring_in(tmp_path, *rows).problems]
+    assert kinds == ["integer", "integer", "integer", "word", "fraction", "interval"]
+
+
+def test_grouped_numbers_and_those_said_twice_are_numbers(tmp_path: Path) -> None:
+    keys = {"1'000": "integer", "1.234.567": "integer", "7 (seven)": "integer", "0x1F": "base"}
+    rows = [{"problem": f"What is {key}?", "answer": key} for key in keys]
+    assert {p.gold_text: p.kind for p in bring_in(tmp_path, *rows).problems} == keys
+
+
 def test_alternatives_hold_for_kinds_beyond_mathematics(tmp_path: Path) -> None:
     from potstill.grading import grade
 

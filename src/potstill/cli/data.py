@@ -119,12 +119,12 @@ def equal(
     b: Annotated[str, typer.Argument(help="The answer.")],
     kind: Annotated[str, typer.Option(help="The answer kind; inferred from the key.")] = "",
 ) -> None:
-    """Say whether two answers are equal, and why; exit 0 if they are, 1 if not."""
+    """Say whether two answers are equal, and why; exit 0 if they are, 1 if not, 3 if undecided."""
     from potstill.grading.comparing import compare_answers
 
-    same, why = compare_answers(a, b, kind)
-    print(("equal" if same else "different") + (f" ({why})" if why else ""))
-    raise typer.Exit(0 if same else 1)
+    opinion, why = compare_answers(a, b, kind)
+    print(opinion.value.lower() + (f" ({why})" if why else ""))
+    raise typer.Exit({"EQUAL": 0, "DIFFERENT": 1}.get(opinion.value, 3))
 
 
 def replay(
