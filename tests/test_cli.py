@@ -395,7 +395,7 @@ def test_ctrl_c_is_heard_where_python_drops_it() -> None:
         (("1", "The answer is 1.0", "--kind", "numeric"), 0, "equal (within"),
         (("abc", "abc", "--kind", "numeric"), 2, "'abc' cannot be a key: the key is not a number"),
         (("", "5"), 2, "'' cannot be a key: the key is empty; give the right answer first."),
-        (("#REF!", "5"), 2, "'#REF!' cannot be a key: it says that there is none"),
+        (("#REF!", "5"), 2, "'#REF!' cannot be a key: the key says that there is none"),
         (("99999999!", "1"), 3, "undecided (the answer is not computed"),
         (("6/2(1+2)", "9"), 3, "undecided (what follows the slash may be the whole product"),
         (("1/2", r"\boxed{3"), 3, "undecided (the answer cannot be read: expected '}'"),

@@ -107,7 +107,10 @@ def _print(imported: Imported, console: Console, only_aside: bool) -> None:
         console.print(f"\n[yellow]{literal(note)}[/yellow]", highlight=False)
     kinds = Counter(row.kind for row in every if not row.reason)
     reasons = Counter(item.reason.value for item in imported.excluded)
-    console.print(f"\n{len(imported.problems):,} problems by kind: {literal(_listed(kinds))}")
+    if imported.problems:
+        console.print(f"\n{len(imported.problems):,} problems by kind: {literal(_listed(kinds))}")
+    else:
+        console.print("\nNo problem is left: nothing of it can be asked and graded.")
     console.print(f"{len(imported.excluded):,} excluded: {_listed(reasons) or 'none'}")
 
 
