@@ -38,6 +38,35 @@ WRONG = {
         {"evaluation": {"level_prompt": "At {level}"}, "mix": ["R1"]},
         "evaluation.level_prompt holds no {prompt}",
     ),
+    "levels asked alike": (
+        {"evaluation": {"level_prompt": "{prompt} Be brief."}, "mix": ["R1"]},
+        "evaluation.level_prompt holds neither {level} nor {words}",
+    ),
+    "share that given does not read": (
+        {"split": {"by": "given", "heldout_share": 0.5}},
+        "split.heldout_share decides nothing with by: given; take it out, or set by: share.",
+    ),
+    "years that share does not read": (
+        {"split": {"by": "share", "heldout": ["2020"]}},
+        "split.heldout decides nothing with by: share; take it out, or set by: group.",
+    ),
+    "published of nobody": (
+        {"published": [{"table": "T", "label": "L", "correct": 1, "n": 5, "who": "R9"}]},
+        "published[0].who: nobody is called 'R9'",
+    ),
+    "auto without a diagnosis": (
+        {"training": {"iterations": "auto"}},
+        "diagnosis.json; make it with potstill train STUDY --diagnose",
+    ),
+    "a group in the prompt": (
+        {"evaluation": {"prompt": "{problem} {family}"}},
+        "evaluation.prompt: {family} would be sent as it stands",
+    ),
+    "rank": ({"training": {"rank": 100_000}}, "training.rank: 100,000 is more than the width"),
+    "far beyond the context": (
+        {"evaluation": {"max_tokens": 999_999_999}},
+        "evaluation.max_tokens: 999,999,999 is far beyond the context",
+    ),
     "sequence": ({"training": {"max_sequence_tokens": 3}}, "training.max_sequence_tokens: 3"),
     "answers": ({"evaluation": {"max_tokens": 2}}, "evaluation.max_tokens: 2"),
     "rate": ({"training": {"learning_rate": 10.0}}, "training.learning_rate: 10"),
@@ -61,7 +90,18 @@ WRONG = {
     "near base": ({"student": {"base": "./nowhere"}}, "nowhere"),
 }
 # what only the problems or the base tell is found when the directory has been begun
-BEGUN = ("projections", "layers", "device", "quantised", "prompts too long", "base", "near base")
+BEGUN = (
+    "a group in the prompt",
+    "rank",
+    "far beyond the context",
+    "projections",
+    "layers",
+    "device",
+    "quantised",
+    "prompts too long",
+    "base",
+    "near base",
+)
 
 
 def _refused(
