@@ -16,6 +16,7 @@ from potstill.cli.options import (
     SheetName,
     SolutionColumn,
     TextColumn,
+    port_there_is,
     terminal,
 )
 
@@ -134,7 +135,9 @@ def replay(
             help="A csv, jsonl or parquet of replies, a ledger.sqlite, or a study file."
         ),
     ],
-    port: Annotated[int, typer.Option(help="The port on 127.0.0.1; 0 takes a free one.")] = 8011,
+    port: Annotated[
+        int, typer.Option(callback=port_there_is, help="The port on 127.0.0.1; 0 takes a free one.")
+    ] = 8011,
     model: Annotated[str, typer.Option(help="The model it answers for.  [default: any]")] = "",
     question: Annotated[str, typer.Option(help="A table's column of questions.")] = "",
     text: Annotated[str, typer.Option(help="A table's column of replies.")] = "",
