@@ -396,7 +396,7 @@ def test_ctrl_c_is_heard_where_python_drops_it() -> None:
         (("abc", "abc", "--kind", "numeric"), 2, "'abc' cannot be a key: the key is not a number"),
         (("", "5"), 2, "'' cannot be a key: the key is empty; give the right answer first."),
         (("#REF!", "5"), 2, "'#REF!' cannot be a key: the key says that there is none"),
-        (("99999999!", "1"), 3, "undecided (the answer is not computed"),
+        (("99999999!", "1"), 2, "'99999999!' cannot be a key: the key has no value"),
         (("6/2(1+2)", "9"), 3, "undecided (what follows the slash may be the whole product"),
         (("1/2", r"\boxed{3"), 3, "undecided (the answer cannot be read: expected '}'"),
         (("3/4", "3:4"), 3, "undecided (the answer cannot be read: ':' is not part of an"),
@@ -416,6 +416,18 @@ def test_two_answers_are_compared_by_the_kind_that_is_named(
     ended, out, err = run_cli(capsys, monkeypatch, "equal", *arguments)
     assert ended == code
     assert says in (one_sentence(err) if code == 2 else out)
+
+
+@pytest.mark.parametrize("command", ["serve", "tutor", "replay"])
+def test_a_port_that_is_none_is_one_sentence(
+    command: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    code, _, err = run_cli(capsys, monkeypatch, command, tmp_path, "--port", 99_999)
+    assert code == 2
+    assert "there is no port 99999; ports go from 1 to 65535" in one_sentence(err)
 
 
 def test_a_kind_that_nobody_grades_is_named_with_its_problem(

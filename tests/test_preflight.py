@@ -10,6 +10,7 @@ import pytest
 import torch
 import yaml
 
+from potstill.study.templates import DEMO_STUDY
 from support.command_line import one_sentence, run_cli
 from support.outside_agents import Counting, agents, write_study
 
@@ -203,3 +204,39 @@ def test_nobody_is_paid_while_another_key_is_missing(
     code, out, _ = run_cli(capsys, monkeypatch, "run", path, "--out", tmp_path / "out", "--dry-run")
     assert code == 0
     assert "CONDENSER_KEY is not set" in out
+
+
+def test_settings_that_do_nothing_are_told_by_a_run_and_a_dry_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "400")
+    raw = yaml.safe_load(DEMO_STUDY.read_text())
+    raw |= {"verify": "symbolic", "problems": [{"source": "pocket", "train": 6, "heldout": 2}]}
+    raw["condenser"] |= {"samples": 3}
+    tex = "{problem} $\\frac{a}{b}$ \\boxed{x} \\text{name} e^{k} by {year}"
+    raw["evaluation"] |= {"prompt": tex, "level_prompt": "{prompt} {level}"}
+    path = tmp_path / "study.yaml"
+    path.write_text(yaml.safe_dump(raw))
+    out = tmp_path / "out"
+    for more in (("--dry-run",), ("--until", "problems")):
+        code, told, err = run_cli(capsys, monkeypatch, "run", path, "--out", out, *more)
+        assert code == 0, err
+        told += err
+        assert told.count("is sent as it stands") == 1
+        assert "evaluation.prompt: {year} is sent as it stands" in told
+        assert "verifier: nobody asks it with verify: symbolic" in told
+        assert "evaluation.level_prompt: nobody is asked by it without mix" in told
+        assert "condenser.samples: it is read of the teacher alone" in told
+
+
+def test_a_run_up_to_the_lessons_needs_no_diagnosis(
+    shop: tuple[Counting, str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = write_study(tmp_path, shop[1], 4, training={"iterations": "auto"})
+    code, _, err = run_cli(
+        capsys, monkeypatch, "run", path, "--out", tmp_path / "out", "--until", "split"
+    )
+    assert code == 0, err

@@ -140,9 +140,11 @@ def _holds_something(path: Path) -> bool:
     """Return whether a ledger has a reply, or is no ledger, which is complained of elsewhere."""
     if not path.is_file() or not path.stat().st_size:
         return False
-    uri = f"{path.resolve().as_uri()}?mode=ro"
+    log = path.with_name(f"{path.name}-wal")
+    if log.exists() and log.stat().st_size:
+        return True
     try:
-        with contextlib.closing(sqlite3.connect(uri, uri=True)) as connection:
+        with contextlib.closing(sqlite3.connect(_readonly_uri(path), uri=True)) as connection:
             query = "SELECT 1 FROM replies LIMIT 1"
             return connection.execute(query).fetchone() is not None
     except sqlite3.Error:
@@ -165,6 +167,14 @@ def _stands_on_replies(manifest: Path) -> bool:
     return False
 
 
+def _readonly_uri(path: Path) -> str:
+    # Where nobody writes there is no write-ahead log; read as immutable the ledger gets no files
+    # beside it, which in a read-only folder it could not have.
+    log = path.with_name(f"{path.name}-wal")
+    frozen = "" if log.exists() and os.access(path.parent, os.W_OK) else "&immutable=1"
+    return f"{path.resolve().as_uri()}?mode=ro{frozen}"
+
+
 def connect_readonly(path: Path) -> sqlite3.Connection:
     """Return a connection that reads a ledger, beside its writer or from a read-only folder."""
     refuse_lost(path)
@@ -172,13 +182,10 @@ def connect_readonly(path: Path) -> sqlite3.Connection:
         raise StoreError(f"There is no ledger at {path}; run the study first.")
     if not path.stat().st_size:
         raise StoreError(f"{path} is empty: it holds no reply yet; run the study first.")
-    # Where nobody writes there is no write-ahead log; read as immutable the ledger gets no files
-    # beside it, which in a read-only folder it could not have.
-    log = path.with_name(f"{path.name}-wal")
-    frozen = "" if log.exists() and os.access(path.parent, os.W_OK) else "&immutable=1"
-    uri = f"{path.resolve().as_uri()}?mode=ro{frozen}"
     try:
-        connection = sqlite3.connect(uri, uri=True, timeout=30, check_same_thread=False)
+        connection = sqlite3.connect(
+            _readonly_uri(path), uri=True, timeout=30, check_same_thread=False
+        )
     except sqlite3.Error as exc:
         raise _explained(path, exc) from exc
     try:

@@ -115,7 +115,7 @@ def _idle(study: Study) -> Iterator[str]:
 
 def _unfilled(study: Study) -> Iterator[tuple[str, str]]:
     """Yield the fields of prompts that nothing is put in place of, but those that are TeX."""
-    prompts = [
+    prompts: list[tuple[str, str, tuple[str, ...]]] = [
         ("teacher.prompt", study.teacher.prompt, ("problem",)),
         ("evaluation.prompt", study.evaluation.prompt, ("problem",)),
     ]
