@@ -105,12 +105,20 @@ def _idle(study: Study) -> Iterator[str]:
             "one of them, or take it out."
         )
     for role, agent in study.agents().items():
-        idle = [x for x in _OF_TEACHER if getattr(agent, x) != Agent.model_fields[x].default]
-        if role != "teacher" and idle:
+        idle = [x for x in _OF_TEACHER if _is_own(study, agent, x)]
+        if idle:
             it = "it is" if len(idle) == 1 else "they are"
             yield f"{role}.{f', {role}.'.join(idle)}: {it} read of the teacher alone; take it out."
     for name, field in _unfilled(study):
         yield f"{name}: {{{field}}} is sent as it stands; only {{problem}} is filled in."
+
+
+def _is_own(study: Study, agent: Agent, name: str) -> bool:
+    """Return whether an agent's setting is its own: no default, and not the teacher's (as where
+    the file says verifier: *teacher).
+    """
+    value = getattr(agent, name)
+    return value not in (Agent.model_fields[name].default, getattr(study.teacher, name))
 
 
 def _unfilled(study: Study) -> Iterator[tuple[str, str]]:
