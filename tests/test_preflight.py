@@ -213,6 +213,7 @@ def test_settings_that_do_nothing_are_told_by_a_run_and_a_dry_run(
     raw = yaml.safe_load(DEMO_STUDY.read_text())
     raw |= {"verify": "symbolic", "problems": [{"source": "pocket", "train": 6, "heldout": 2}]}
     raw["condenser"] |= {"samples": 3}
+    raw["split"] = {"by": "given", "seed": 5}
     tex = "{problem} $\\frac{a}{b}$ \\boxed{x} \\text{name} e^{k} by {year}"
     raw["evaluation"] |= {"prompt": tex, "level_prompt": "{prompt} {level}"}
     path = tmp_path / "study.yaml"
@@ -226,6 +227,7 @@ def test_settings_that_do_nothing_are_told_by_a_run_and_a_dry_run(
         assert "evaluation.prompt: {year} is sent as it stands" in told
         assert "verifier: nobody asks it with verify: symbolic" in told
         assert "evaluation.level_prompt: nobody is asked by it without mix" in told
+        assert "split.seed: with by: given nothing is drawn where the group 'split'" in told
         assert "condenser.samples: it is read of the teacher alone" in told
 
 

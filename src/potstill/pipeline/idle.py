@@ -104,6 +104,14 @@ def _idle(study: Study) -> Iterator[str]:
             "evaluation.level_prompt: nobody is asked by it without mix or evaluation.base_at; set "
             "one of them, or take it out."
         )
+    if study.split.by == "given":
+        fields = SplitOptions.model_fields
+        drawn = [x for x in ("valid_share", "seed") if getattr(study.split, x) != fields[x].default]
+        if drawn:
+            yield (
+                f"split.{' and split.'.join(drawn)}: with by: given nothing is drawn where the "
+                f"group {study.split.group!r} marks any problem valid."
+            )
     for role, agent in study.agents().items():
         idle = [x for x in _OF_TEACHER if _is_own(study, agent, x)]
         if idle:
