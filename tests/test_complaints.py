@@ -67,6 +67,17 @@ def _load(folder: Path, where: str, value: Any) -> Study:
         ("kinds", ["numeric"], "'kinds': should be a section, its keys beneath it"),
         ("cluster.workers", "a", "'cluster.workers': should be a whole number (found 'a')"),
         ("recorded.files", {"path": "x.csv", "levels": {"R9": "a"}, "id": "i"}, "recorded.files"),
+        (
+            "published",
+            [{"table": "T", "label": "L", "correct": 10, "n": 5}],
+            "correct (10) is more than the n (5) problems that it is a count of; mend one",
+        ),
+        (
+            "published",
+            [{"table": "T", "label": "L", "correct": 1, "n": 5, "seen": 6}],
+            "seen (6) is more than the n (5) problems",
+        ),
+        ("kinds", {"integer": {"tolerance": 0.1}}, "kinds.integer: this kind has no settings"),
         ("foo", 1, "unknown key 'foo'; did you mean 'forms'?"),
         ("name", "a" * 300, "'name': should be 100 characters or fewer (found 'aaaa"),
         ("levels", ["r1"], "(found 'r1'); did you mean 'R1'?"),
@@ -138,3 +149,11 @@ def test_what_may_be_a_hash_stays_text(tmp_path: Path, text: str) -> None:
     path.write_text(DEMO_STUDY.read_text() + f"\npublished: {{table: {text}, n: 1, correct: 1, "
                     "label: x}\n")  # fmt: skip
     assert load_study(path).published[0].table == text
+
+
+def test_a_decimal_comma_in_braces_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    text = DEMO_STUDY.read_text().replace("training: {", "training: {learning_rate: 1,5, ", 1)
+    path.write_text(text)
+    with pytest.raises(StudyError, match=r"a key 5 that is no name; decimals .* a point"):
+        load_study(path)

@@ -12,11 +12,13 @@ import pytest
 
 import potstill
 from potstill.errors import StoreError
+from potstill.ledger.ledger import Ledger
 from potstill.pipeline.directory import StudyDirectory, directory_of
 from potstill.pipeline.run import run_study
 from potstill.records import Role, Split
 from potstill.study.schema import load_study
-from support.small_study import write_small_study
+from support.command_line import one_sentence, run_cli
+from support.small_study import keys_in, write_small_study
 
 
 def listed(folder: Path) -> dict[str, int]:
@@ -94,6 +96,73 @@ def test_a_folder_that_is_no_study(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="no study directory"):
         StudyDirectory.open(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("how", ["emptied", "begun anew", "missing"])
+def test_a_lost_ledger_is_refused_by_all_who_would_begin_it_anew(
+    finished: Path,
+    study_file: Path,
+    tmp_path: Path,
+    how: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(finished, out)
+    ledger = out / "ledger.sqlite"
+    if how == "emptied":
+        ledger.write_bytes(b"")
+    else:
+        ledger.unlink()
+    if how == "begun anew":
+        Ledger.open(ledger).close()
+    says = "ledger.sqlite is " + ("missing" if how == "missing" else "empty") + ", though answers"
+    before = listed(out).keys()
+    for command in (
+        ("run", study_file, "--out", out, "--until", "problems"),
+        ("ledger", out, "--verify"),
+        ("ledger", out),
+        ("status", out),
+    ):
+        code, _, err = run_cli(capsys, monkeypatch, *command)
+        assert code == 2
+        assert says in one_sentence(err)
+    assert listed(out).keys() == before
+    code, told, _ = run_cli(capsys, monkeypatch, "ledger", out, "--import", finished)
+    assert code == 0
+    assert f"{len(keys_in(finished))} replies added" in told
+    assert StudyDirectory.open(out).unfinished == ""
+
+
+def test_lost_cells_are_one_sentence(
+    finished: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shutil.copytree(finished, tmp_path / "out")
+    shutil.rmtree(tmp_path / "out" / "cells")
+    for command in ("inspect", "status"):
+        code, _, err = run_cli(capsys, monkeypatch, command, tmp_path / "out")
+        assert code == 2
+        assert "cells is missing, and the report was made from it" in one_sentence(err)
+    code, told, _ = run_cli(capsys, monkeypatch, "verify", tmp_path / "out")
+    assert code == 2
+    assert told.count("damaged: ") == 1
+    # both lost: what is made anew would be bought again
+    (tmp_path / "out" / "ledger.sqlite").unlink()
+    with pytest.raises(StoreError, match=r"ledger\.sqlite is missing, though answers"):
+        Ledger.open(tmp_path / "out" / "ledger.sqlite", readonly=True)
+
+
+def test_status_names_base_and_students(
+    finished: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, told, _ = run_cli(capsys, monkeypatch, "status", finished)
+    assert code == 0
+    who = [line.split()[1:3] for line in told.splitlines() if line.split()[:1] == ["answer"]]
+    assert sorted(who, key=str) == [["R1", "s0"], ["R6", "s0"], ["base", "12"]]
+    assert "@float32" not in told
 
 
 API = {

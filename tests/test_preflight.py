@@ -40,6 +40,35 @@ WRONG = {
         {"evaluation": {"level_prompt": "At {level}"}, "mix": ["R1"]},
         "evaluation.level_prompt holds no {prompt}",
     ),
+    "levels asked alike": (
+        {"evaluation": {"level_prompt": "{prompt} Be brief."}, "mix": ["R1"]},
+        "evaluation.level_prompt holds neither {level} nor {words}",
+    ),
+    "share that given does not read": (
+        {"split": {"by": "given", "heldout_share": 0.5}},
+        "split.heldout_share decides nothing with by: given; take it out, or set by: share.",
+    ),
+    "years that share does not read": (
+        {"split": {"by": "share", "heldout": ["2020"]}},
+        "split.heldout decides nothing with by: share; take it out, or set by: group.",
+    ),
+    "published of nobody": (
+        {"published": [{"table": "T", "label": "L", "correct": 1, "n": 5, "who": "R9"}]},
+        "published[0].who: nobody is called 'R9'",
+    ),
+    "auto without a diagnosis": (
+        {"training": {"iterations": "auto"}},
+        "diagnosis.json; make it with potstill train STUDY --diagnose",
+    ),
+    "a group in the prompt": (
+        {"evaluation": {"prompt": "{problem} {family}"}},
+        "evaluation.prompt: {family} would be sent as it stands",
+    ),
+    "rank": ({"training": {"rank": 100_000}}, "training.rank: 100,000 is more than the width"),
+    "far beyond the context": (
+        {"evaluation": {"max_tokens": 999_999_999}},
+        "evaluation.max_tokens: 999,999,999 is far beyond the context",
+    ),
     "sequence": ({"training": {"max_sequence_tokens": 3}}, "training.max_sequence_tokens: 3"),
     "answers": ({"evaluation": {"max_tokens": 2}}, "evaluation.max_tokens: 2"),
     "rate": ({"training": {"learning_rate": 10.0}}, "training.learning_rate: 10"),
@@ -63,7 +92,18 @@ WRONG = {
     "near base": ({"student": {"base": "./nowhere"}}, "nowhere"),
 }
 # what only the problems or the base tell is found when the directory has been begun
-BEGUN = ("projections", "layers", "device", "quantised", "prompts too long", "base", "near base")
+BEGUN = (
+    "a group in the prompt",
+    "rank",
+    "far beyond the context",
+    "projections",
+    "layers",
+    "device",
+    "quantised",
+    "prompts too long",
+    "base",
+    "near base",
+)
 
 
 def _refused(
@@ -187,3 +227,41 @@ def test_no_validation_problem_is_refused_before_anyone_is_asked(
         assert "raise split.valid_share (0)" in said
     with Ledger.open(tmp_path / "out" / "ledger.sqlite", readonly=True) as ledger:
         assert ledger.keys() == set()
+
+
+def test_settings_that_do_nothing_are_told_by_a_run_and_a_dry_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "400")
+    raw = yaml.safe_load(DEMO_STUDY.read_text())
+    raw |= {"verify": "symbolic", "problems": [{"source": "pocket", "train": 6, "heldout": 2}]}
+    raw["condenser"] |= {"samples": 3}
+    raw["split"] = {"by": "given", "seed": 5}
+    tex = "{problem} $\\frac{a}{b}$ \\boxed{x} \\text{name} e^{k} by {year}"
+    raw["evaluation"] |= {"prompt": tex, "level_prompt": "{prompt} {level}"}
+    path = tmp_path / "study.yaml"
+    path.write_text(yaml.safe_dump(raw))
+    out = tmp_path / "out"
+    for more in (("--dry-run",), ("--until", "problems")):
+        code, told, err = run_cli(capsys, monkeypatch, "run", path, "--out", out, *more)
+        assert code == 0, err
+        told += err
+        assert told.count("is sent as it stands") == 1
+        assert "evaluation.prompt: {year} is sent as it stands" in told
+        assert "verifier: nobody asks it with verify: symbolic" in told
+        assert "evaluation.level_prompt: nobody is asked by it without mix" in told
+        assert "split.seed: with by: given nothing is drawn where the group 'split'" in told
+        assert "condenser.samples: it is read of the teacher alone" in told
+
+
+def test_a_run_up_to_the_lessons_needs_no_diagnosis(
+    shop: tuple[Counting, str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = write_study(tmp_path, shop[1], 4, training={"iterations": "auto"})
+    code, _, err = run_cli(
+        capsys, monkeypatch, "run", path, "--out", tmp_path / "out", "--until", "split"
+    )
+    assert code == 0, err

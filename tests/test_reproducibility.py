@@ -204,6 +204,11 @@ def edit_json(path: Path, change: Callable[[Any], None]) -> None:
     path.write_text(json.dumps(content))
 
 
+def begin_ledger_anew(directory: Path) -> None:
+    (directory / "ledger.sqlite").unlink()
+    Ledger.open(directory / "ledger.sqlite").close()
+
+
 DAMAGES: dict[str, tuple[Callable[[Path], Any], str]] = {
     "a flipped byte of a table": (
         lambda d: flip(first(d, "cells/answers/*/responses.parquet")),
@@ -252,6 +257,12 @@ DAMAGES: dict[str, tuple[Callable[[Path], Any], str]] = {
         "ledger.sqlite",
     ),
     "a lost ledger": (lambda d: (d / "ledger.sqlite").unlink(), "is missing, though answers"),
+    "an emptied ledger": (
+        lambda d: os.truncate(d / "ledger.sqlite", 0),
+        "is empty, though answers",
+    ),
+    "a ledger begun anew": (begin_ledger_anew, "is empty, though answers"),
+    "lost cells": (lambda d: shutil.rmtree(d / "cells"), "cells is missing, and the report"),
     "a changed lock": (
         lambda d: edit_json(d / LOCK_FILE, lambda x: x["artifacts"].popitem()),
         f"{LOCK_FILE} is not as it was written",

@@ -146,3 +146,29 @@ def test_an_interrupted_run_leaves_the_old_file(
         grade_table(write(tmp_path / "in.csv"), gold="key", response="said", out=out, workers=1)
     assert out.read_text() == "old"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in.csv", "out.csv"]
+
+
+def test_list_of_alternatives_is_read_as_in_a_study(tmp_path: Path) -> None:
+    rows = [
+        ([1, 2], "\\boxed{1}", "CORRECT"),
+        ([1, 2], "\\boxed{2}", "CORRECT"),
+        ([1, 2], "\\boxed{1.5}", "WRONG"),
+        (["Paris", "Lutetia"], "Lutetia", "CORRECT"),
+        ([3], "3", "CORRECT"),
+        ([], "3", "BAD_KEY"),
+        ("#REF!", "3", "BAD_KEY"),
+        ("1'000", "\\boxed{1000}", "CORRECT"),
+    ]
+    path, target = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    path.write_text("".join(json.dumps({"key": key, "said": said}) + "\n" for key, said, _ in rows))
+    grade_table(path, gold="key", response="said", out=target, workers=1)
+    assert [row["outcome"] for row in read(target)] == [outcome for _, _, outcome in rows]
+
+
+def test_object_for_a_key_is_refused_by_its_row(tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_text('{"key": 3, "said": "3"}\n{"key": {"a": 3}, "said": "3"}\n')
+    with pytest.raises(InputError, match="row 2: the key in column 'key' holds an object"):
+        grade_table(
+            tmp_path / "in.jsonl", gold="key", response="said", out=tmp_path / "o.jsonl", workers=1
+        )
+    assert not (tmp_path / "o.jsonl").exists()

@@ -345,6 +345,19 @@ def test_any_alternative_is_right_and_no_other() -> None:
     assert READER.fault(Problem("a", "x?", TextGold('["N/A", "?"]'), "integer", "s", {})) != ""
 
 
+def test_kind_of_alternatives_is_their_own(tmp_path: Path) -> None:
+    keys = [["1", "2"], [1, 2], [7, 8, 9], ["Paris", "Lutetia"], ["1/2", "3/4"], "[1, 2]"]
+    rows = [{"problem": f"What is {i}?", "answer": key} for i, key in enumerate(keys)]
+    kinds = [problem.kind for problem in bring_in(tmp_path, *rows).problems]
+    assert kinds == ["integer", "integer", "integer", "word", "fraction", "interval"]
+
+
+def test_grouped_numbers_and_those_said_twice_are_numbers(tmp_path: Path) -> None:
+    keys = {"1'000": "integer", "1.234.567": "integer", "7 (seven)": "integer", "0x1F": "base"}
+    rows = [{"problem": f"What is {key}?", "answer": key} for key in keys]
+    assert {p.gold_text: p.kind for p in bring_in(tmp_path, *rows).problems} == keys
+
+
 def test_alternatives_hold_for_kinds_beyond_mathematics(tmp_path: Path) -> None:
     from potstill.grading import grade
 
@@ -367,3 +380,57 @@ def test_real_keys_are_all_kept(data: Path) -> None:
         assert len(imported.problems) == count
         assert not [x for x in imported.excluded if x.reason is ExclusionReason.BAD_KEY]
         assert imported.notes == ()
+
+
+def test_row_that_begins_a_quote_is_named_and_not_the_last(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text('problem,answer\n"What is 2 + 2?,4\nWhat is 3 + 3?,6\nWhat is 4 + 4?,8\n')
+    source = SourceConfig("table", {"path": path})
+    with pytest.raises(InputError, match=r"t\.csv line 2: .*opened and never closed"):
+        load_problems([source], infer=READER.kind, keys=READER)
+    path.write_text('problem,answer\nWhat is 1 + 1?,2\n"What is 2 + 2?,4\n"What is 3 + 3?",6\n')
+    with pytest.raises(InputError, match=r"line 4, in the row that begins in line 3: "):
+        load_problems([source], infer=READER.kind, keys=READER)
+
+
+def test_json_on_one_line_is_named_by_row(tmp_path: Path) -> None:
+    path = tmp_path / "t.json"
+    rows = [{"problem": "What is 2 + 2?", "answer": 4}, {"problem": "What?", "answer": {"a": 1}}]
+    path.write_text(json.dumps(rows))
+    with pytest.raises(InputError, match=r"t\.json row 2: the key in column 'answer' is an object"):
+        load_problems([SourceConfig("table", {"path": path})], infer=READER.kind, keys=READER)
+
+
+def test_number_that_no_float_holds_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "t.json"
+    path.write_text('[{"problem": "What is it?", "answer": 1e400}]')
+    with pytest.raises(InputError, match=r"row 1: .*beyond what a float holds"):
+        load_problems([SourceConfig("table", {"path": path})], infer=READER.kind, keys=READER)
+
+
+def test_workbook_names_its_sheets_and_cut_digits(tmp_path: Path) -> None:
+    from openpyxl import Workbook
+
+    book = Workbook()
+    cover = book.active
+    assert cover is not None
+    cover.title = "Cover"
+    cover["A1"] = "My exams"
+    sheet = book.create_sheet("2017")
+    for row in (
+        ["problem", "answer"],
+        ["How many grains of sand?", 1.23456789012346e19],
+        ["How many ants?", 12345678901234567890],
+        ["How many stars?", 1e20],
+        ["How many apples?", 7],
+    ):
+        sheet.append(row)
+    path = tmp_path / "t.xlsx"
+    book.save(path)
+    with pytest.raises(InputError, match=r"its sheet 'Cover',.*Not read: '2017'; --sheet NAME"):
+        guess_source(path)
+    source = SourceConfig("table", {"path": path, "sheet": "2017"})
+    imported = load_problems([source], infer=READER.kind, keys=READER)
+    assert [x.text for x in imported.excluded] == ["How many grains of sand?", "How many ants?"]
+    assert all("more than 15 digits" in x.detail for x in imported.excluded)
+    assert [p.gold_text for p in imported.problems] == ["1e+20", "7"]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from potstill.errors import PotstillError, StoreError
 from potstill.ledger.ledger import Ledger
-from potstill.pipeline.lock import LOCK_FILE, deciding, file_sha256, read_lock
+from potstill.pipeline.lock import LOCK_FILE, deciding, file_sha256, lost_cells, read_lock
 from potstill.store.cells import Store
 from potstill.store.untrusted import stays_inside
 from potstill.text import several
@@ -141,6 +141,9 @@ def _cells(directory: Path, lock: Mapping[str, Any] | None, found: Verified) -> 
     }
     folders = sorted(path.parent for path in (directory / "cells").glob("*/*/manifest.json"))
     here = {path.relative_to(directory).as_posix() for path in folders}
+    if locked and not (directory / "cells").is_dir():
+        found.damaged.append(f"{lost_cells(directory)}.")
+        return []
     for name in sorted(locked):
         if name.rpartition("/")[0] not in here:
             found.damaged.append(

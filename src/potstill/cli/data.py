@@ -16,6 +16,7 @@ from potstill.cli.options import (
     SheetName,
     SolutionColumn,
     TextColumn,
+    port_there_is,
     terminal,
 )
 
@@ -119,12 +120,12 @@ def equal(
     b: Annotated[str, typer.Argument(help="The answer.")],
     kind: Annotated[str, typer.Option(help="The answer kind; inferred from the key.")] = "",
 ) -> None:
-    """Say whether two answers are equal, and why; exit 0 if they are, 1 if not."""
+    """Say whether two answers are equal, and why; exit 0 if they are, 1 if not, 3 if undecided."""
     from potstill.grading.comparing import compare_answers
 
-    same, why = compare_answers(a, b, kind)
-    print(("equal" if same else "different") + (f" ({why})" if why else ""))
-    raise typer.Exit(0 if same else 1)
+    opinion, why = compare_answers(a, b, kind)
+    print(opinion.value.lower() + (f" ({why})" if why else ""))
+    raise typer.Exit({"EQUAL": 0, "DIFFERENT": 1}.get(opinion.value, 3))
 
 
 def replay(
@@ -134,7 +135,9 @@ def replay(
             help="A csv, jsonl or parquet of replies, a ledger.sqlite, or a study file."
         ),
     ],
-    port: Annotated[int, typer.Option(help="The port on 127.0.0.1; 0 takes a free one.")] = 8011,
+    port: Annotated[
+        int, typer.Option(callback=port_there_is, help="The port on 127.0.0.1; 0 takes a free one.")
+    ] = 8011,
     model: Annotated[str, typer.Option(help="The model it answers for.  [default: any]")] = "",
     question: Annotated[str, typer.Option(help="A table's column of questions.")] = "",
     text: Annotated[str, typer.Option(help="A table's column of replies.")] = "",

@@ -12,6 +12,7 @@ from potstill.cli.options import (
     BestStudent,
     EngineName,
     StudyDir,
+    port_there_is,
     say_loading,
     terminal,
 )
@@ -86,7 +87,9 @@ def convert(
 def serve(
     directory: StudyDir,
     student: BestStudent = "",
-    port: Annotated[int, typer.Option(help="The port on 127.0.0.1; 0 takes a free one.")] = 8012,
+    port: Annotated[
+        int, typer.Option(callback=port_there_is, help="The port on 127.0.0.1; 0 takes a free one.")
+    ] = 8012,
     engine: EngineName = "auto",
     base: BasePath = "",
 ) -> None:
@@ -126,7 +129,9 @@ def ask(
 
 def tutor(
     directory: StudyDir,
-    port: Annotated[int, typer.Option(help="The port; 0 takes a free one.")] = 8013,
+    port: Annotated[
+        int, typer.Option(callback=port_there_is, help="The port; 0 takes a free one.")
+    ] = 8013,
     host: Annotated[
         str, typer.Option(help="Where it listens; anywhere but here asks for a token.")
     ] = "127.0.0.1",

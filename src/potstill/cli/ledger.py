@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from potstill.errors import InputError
+from potstill.ledger.file import refuse_lost
 from potstill.ledger.ledger import Ledger, Merge, SpendGroup
 from potstill.store.cells import OWN
 from potstill.store.untrusted import refuse_links
@@ -23,9 +24,10 @@ _OTHER_COLUMNS = 70  # what the table takes beside the name of the model
 
 def ledger_path(place: Path) -> Path:
     """Return the ledger of a study directory, or the file itself; InputError where there is
-    none.
+    none, StoreError where it was lost.
     """
     path = place / "ledger.sqlite" if place.is_dir() else place
+    refuse_lost(path)
     if not path.is_file():
         raise InputError(
             f"There is no ledger at {path}; give a study's directory or its ledger.sqlite."

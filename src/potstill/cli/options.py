@@ -26,6 +26,7 @@ __all__ = [
     "StudyDir",
     "StudyFile",
     "TextColumn",
+    "port_there_is",
     "say_loading",
     "terminal",
 ]
@@ -77,6 +78,17 @@ SheetName = Annotated[str, typer.Option("--sheet", help="The sheet of a workbook
 DecimalSign = Annotated[
     str, typer.Option("--decimal", help="comma, where keys are written 1.234,5.")
 ]
+
+
+def port_there_is(port: int) -> int:
+    """Return a port that was given. Raises InputError for one that no machine has."""
+    from potstill.errors import InputError
+
+    if not 0 <= port <= 65_535:
+        raise InputError(
+            f"there is no port {port}; ports go from 1 to 65535, and 0 takes a free one."
+        )
+    return port
 
 
 def say_loading(what: str) -> None:

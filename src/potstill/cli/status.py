@@ -47,10 +47,13 @@ def print_status(directory: Path, console: Console) -> None:
         ("spend", "right"),
     ):
         money.add_column(head, justify=side, overflow="fold")  # type: ignore[arg-type]
+    names = found.local_names()
     for spend in spends:
         usd = f"${spend.cost_usd:,.2f}" if not spend.unpriced else "no price"
         counts = (spend.calls, spend.retries, spend.tokens_in, spend.tokens_out)
-        money.add_row(*map(literal, spend.group), *(f"{count:,}" for count in counts), usd)
+        stage, model = spend.group
+        told = (stage, names.get(model, model))
+        money.add_row(*map(literal, told), *(f"{count:,}" for count in counts), usd)
     console.print(money)
     if waiting:
         console.print("\nGo on with the command that started it: potstill run STUDY --out DIR.")

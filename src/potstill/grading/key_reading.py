@@ -11,31 +11,15 @@ from potstill.errors import InputError
 from potstill.grading.extraction import boxed_values, extract
 from potstill.grading.maths.comparison import KeyUnreadable
 from potstill.grading.maths.equivalence import MAX_ANSWER, key_problem, only_text
-from potstill.grading.maths.keys import alternatives
+from potstill.grading.maths.keys import alternatives, says_no_key
 from potstill.grading.maths.kinds import infer_kind
 from potstill.grading.plugins import is_for_plugin, kind_of
 from potstill.plugins import KINDS, load_plugin, nearest, plugin_names
 from potstill.records import AnswerKind, NumberGold, Problem, TextGold
 
-__all__ = ["KeyReader"]
+__all__ = ["KeyReader", "kind_of_key"]
 
 _MARKED = re.compile(r"####\s*(?P<answer>[^\n#]{1,300})\s*$")
-_NO_KEY = re.compile(
-    r"""(?ix)
-    [#]+¡?[a-z/]+[a-z0-9/]*[!?]?                       # a spreadsheet's #REF!, #N/A, #¡VALOR!, #NV
-    | n\.?\s?/?\s?a\.? | k\.\s?a\.?  | s\s?/\s?o | nan | null | nil | undef | <[a-z _]+>
-    | tb[dcas] | to\s?do | fix\s?me | x{3,} | pending | missing | unknown | unbekannt | fehlt
-    | inconnue? | desconocid[oa] | placeholder | ditto | idem
-    | loading | to\ be\ (?:determined|done|announced|added|confirmed|defined)
-    | (?:the\ )?answers?\ (?:may\ |will\ |can\ )?(?:var(?:y|ies)|differ)
-    | (?:not|none)\ (?:available|given|provided|known|applicable|specified|found)
-    | no\ answer(?:\ (?:given|provided|key|available))? | keine\ (?:angabe|antwort|lösung)
-    | (?:see|siehe|vgl\.?|cf\.?|voir|cfr\.?|véase|ver|vedi)\ .{1,200} | s\.\ ?[ou]\.
-    | same\ as\ (?:above|before|below) | as\ above | wie\ oben | (?:left\ )?to\ the\ reader
-    | proof | beweis | q\.?\ ?e\.?\ ?d | \[?(?:image|picture|graph|figure|diagram|drawing)\ ?\d*\]
-    | https?://\S+ | [_*.\s–—-]+ | .{1,100}\.(?:png|jpe?g|gif|svg|pdf)
-    """
-)
 _OBJECT = re.compile(r"\s*\{\s*(['\"])\w+\1\s*:")
 _WORD = re.compile(r"(?<![\\A-Za-zÀ-ÿ])[A-Za-zÀ-ÿ]{2,}")
 _ARGUES = re.compile(
@@ -57,12 +41,7 @@ class KeyReader:
 
     def kind(self, key: str, text: str) -> str:
         """Return the kind of a key, an expression where it is too deep or too long to be read."""
-        if len(key) > MAX_ANSWER:
-            return AnswerKind.EXPRESSION.value
-        try:
-            return infer_kind(key, text)
-        except RecursionError:
-            return AnswerKind.EXPRESSION.value
+        return kind_of_key(key, text)
 
     def check_kind(self, kind: str, where: str) -> None:
         """Raise InputError where a kind that a source names does not exist."""
@@ -129,10 +108,21 @@ class KeyReader:
         return ""
 
 
+def kind_of_key(key: str, text: str = "") -> str:
+    """Return the kind of a key, of the first where it lists several any of which is right.
+
+    An expression where it is too deep or too long to be read.
+    """
+    if len(key) > MAX_ANSWER:
+        return AnswerKind.EXPRESSION.value
+    try:
+        return infer_kind(alternatives(key)[0], text)
+    except RecursionError:
+        return AnswerKind.EXPRESSION.value
+
+
 def _fault(key: str, kind: str, text: str, *, given: bool) -> str:
-    if _NO_KEY.fullmatch(key.strip().strip("()[]\"'").rstrip(".").strip()) or _NO_KEY.fullmatch(
-        key.strip()
-    ):
+    if says_no_key(key):
         return "it says that there is none"
     if _OBJECT.match(key):
         return "an object; give its value, or a list of values any of which is right"

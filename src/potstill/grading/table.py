@@ -15,7 +15,7 @@ from typing import Any, TextIO
 from potstill.chat import Solver
 from potstill.errors import InputError, StoreError
 from potstill.grading.causes import with_cause
-from potstill.grading.maths.kinds import infer_kind
+from potstill.grading.key_reading import kind_of_key
 from potstill.grading.panel import verify
 from potstill.grading.plugins import check_kind
 from potstill.grading.pool import GradingPool
@@ -109,13 +109,29 @@ def _pair(
     id: str | None,
     kind: str | None,
 ) -> tuple[Problem, Response]:
-    def cell(name: str) -> str:
-        return _cell(decoded(row.get(name), name, f"row {number}"))
+    def cell(name: str) -> Any:
+        return decoded(row.get(name), name, f"row {number}")
 
-    key, text = cell(gold), cell(problem) if problem else ""
-    name = cell(id) if id else f"row {number}"
-    one = Problem(name, text, TextGold(key), kind or infer_kind(key, text), "table")
-    return one, Response.of_text("table", name, cell(response), sample=number)
+    name = _cell(cell(id)) if id else f"row {number}"
+    key, text = _key(cell(gold), gold, name), _cell(cell(problem)) if problem else ""
+    one = Problem(name, text, TextGold(key), kind or kind_of_key(key, text), "table")
+    return one, Response.of_text("table", name, _cell(cell(response)), sample=number)
+
+
+def _key(value: Any, column: str, name: str) -> str:
+    """Return a key; a list, any of which is right, as the JSON that a study writes of it.
+
+    Raises InputError for an object, and for a list within a list.
+    """
+    if not isinstance(value, dict | list | tuple):
+        return _cell(value)
+    if isinstance(value, dict) or any(isinstance(item, dict | list | tuple) for item in value):
+        raise InputError(
+            f"{name}: the key in column {column!r} holds an object or a list within a list; give "
+            "one value, or a list of values any of which is right."
+        )
+    texts = list(dict.fromkeys(text for item in value if (text := _cell(item).strip())))
+    return json.dumps(texts, ensure_ascii=False) if len(texts) > 1 else "".join(texts)
 
 
 def _cell(value: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import json
 import os
 import queue
 import sqlite3
@@ -26,6 +27,7 @@ __all__ = [
     "connect_readonly",
     "copy_ledger",
     "lock_writer",
+    "refuse_lost",
 ]
 
 FORMAT_VERSION = 1
@@ -108,27 +110,82 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 def refuse_lost(path: Path) -> None:
-    """Raise StoreError where a ledger is not there, though answers were made from its replies."""
-    if not path.exists() and any((path.parent / "cells" / "answers").glob("*/manifest.json")):
-        raise StoreError(
-            f"{path} is missing, though answers were made from its replies; restore it from a "
-            "copy, or import an export (potstill ledger DIR --import FILE): without it what is "
-            "made anew is bought again."
-        )
+    """Raise StoreError where a ledger is missing or holds nothing, though answers or a report were
+    made of its replies.
+    """
+    if _holds_something(path):
+        return
+    made = list((path.parent / "cells" / "answers").glob("*/manifest.json"))
+    empty = path.exists()
+    if empty and path.stat().st_size:  # whole, but without a reply
+        made = [manifest for manifest in made if _stands_on_replies(manifest)]
+    if not (made or _counted(path.parent / "study.lock.json")):
+        return
+    raise StoreError(
+        f"{path} {'is empty' if empty else 'is missing'}, though answers were made from its "
+        "replies; restore it from a copy, or import an export (potstill ledger DIR --import FILE): "
+        "without it what is made anew is bought again, and the budget begins at nothing."
+    )
 
 
-def connect_readonly(path: Path) -> sqlite3.Connection:
-    """Return a connection that reads a ledger, beside its writer or from a read-only folder."""
-    if not path.is_file():
-        refuse_lost(path)
-        raise StoreError(f"There is no ledger at {path}; run the study first.")
+def _counted(lock: Path) -> bool:
+    """Return whether a study's lock counts replies of its ledger."""
+    try:
+        return bool(json.loads(lock.read_text("utf-8"))["ledger"]["replies"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _holds_something(path: Path) -> bool:
+    """Return whether a ledger has a reply, or is no ledger, which is complained of elsewhere."""
+    if not path.is_file() or not path.stat().st_size:
+        return False
+    log = path.with_name(f"{path.name}-wal")
+    if log.exists() and log.stat().st_size:
+        return True
+    try:
+        with contextlib.closing(sqlite3.connect(_readonly_uri(path), uri=True)) as connection:
+            query = "SELECT 1 FROM replies LIMIT 1"
+            return connection.execute(query).fetchone() is not None
+    except sqlite3.Error:
+        return True
+
+
+def _stands_on_replies(manifest: Path) -> bool:
+    """Return whether any of a cell's answers names the reply that it was made of."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    for path in manifest.parent.glob("*.parquet"):
+        try:
+            if "ledger_key" in pq.read_schema(path).names:
+                keys = pq.read_table(path, columns=["ledger_key"])["ledger_key"].to_pylist()
+                if any(keys):
+                    return True
+        except (pa.ArrowException, OSError):
+            continue  # a damaged cell is told of by who reads it
+    return False
+
+
+def _readonly_uri(path: Path) -> str:
     # Where nobody writes there is no write-ahead log; read as immutable the ledger gets no files
     # beside it, which in a read-only folder it could not have.
     log = path.with_name(f"{path.name}-wal")
     frozen = "" if log.exists() and os.access(path.parent, os.W_OK) else "&immutable=1"
-    uri = f"{path.resolve().as_uri()}?mode=ro{frozen}"
+    return f"{path.resolve().as_uri()}?mode=ro{frozen}"
+
+
+def connect_readonly(path: Path) -> sqlite3.Connection:
+    """Return a connection that reads a ledger, beside its writer or from a read-only folder."""
+    refuse_lost(path)
+    if not path.is_file():
+        raise StoreError(f"There is no ledger at {path}; run the study first.")
+    if not path.stat().st_size:
+        raise StoreError(f"{path} is empty: it holds no reply yet; run the study first.")
     try:
-        connection = sqlite3.connect(uri, uri=True, timeout=30, check_same_thread=False)
+        connection = sqlite3.connect(
+            _readonly_uri(path), uri=True, timeout=30, check_same_thread=False
+        )
     except sqlite3.Error as exc:
         raise _explained(path, exc) from exc
     try:

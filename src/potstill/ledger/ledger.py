@@ -237,6 +237,11 @@ class Ledger:
         """Return the keys of all replies."""
         return {row[0] for row in self._rows("SELECT key FROM replies")}
 
+    def model_of(self, key: str) -> str:
+        """Return the model that gave a reply, "" for a key without one."""
+        rows = self._rows("SELECT model FROM replies WHERE key = ?", (key,))
+        return str(rows[0][0]) if rows else ""
+
     def lost(self) -> dict[str, tuple[str, str]]:
         """Return the last event of every key that has no reply: its kind, and what was said."""
         query = (

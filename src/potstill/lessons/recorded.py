@@ -23,7 +23,7 @@ from potstill.lessons.ladder import count_words
 from potstill.lessons.quality import Gate, GateOptions, check
 from potstill.problems.raw import normalise, text_key
 from potstill.records import Lesson, Level, Problem, Response, Verdict
-from potstill.store.rows import as_text, column, read_rows
+from potstill.store.rows import as_text, column, place_of_row, read_rows
 from potstill.store.tables import in_batches
 
 if TYPE_CHECKING:
@@ -186,7 +186,7 @@ def _keep_texts(
 ) -> Iterator[Unmatched]:
     """Yield what fits no problem; the rest is kept."""
     for number, row in read_rows(file.path):
-        where = f"{file.path} line {number}"
+        where = f"{file.path} {place_of_row(file.path, number)}"
         if file.id:
             name = "/".join(as_text(column(row, c, where)) for c in file.id)
             place = finder.by_id.get(name)

@@ -16,11 +16,11 @@ from potstill.errors import StoreError
 from potstill.ledger.ledger import Ledger
 from potstill.lessons.listing import GateRow, gate_rows
 from potstill.pipeline.context import Unfinished, base_path_of
-from potstill.pipeline.lock import changed_base
+from potstill.pipeline.lock import changed_base, lost_cells
 from potstill.pipeline.outputs import AnswerSet, Made, StudentCell
 from potstill.pipeline.run import Run, evaluate, go_through, open_run, run_study
 from potstill.progress import Bar, Progress, quiet
-from potstill.records import Excluded, Lesson, Problem, Response, Split, Verdict
+from potstill.records import Excluded, Lesson, Problem, Response, Role, Split, Verdict
 from potstill.store.untrusted import read_json
 from potstill.study.schema import Study, default_directory, load_study
 from potstill.study.text import with_new_names
@@ -104,6 +104,8 @@ class StudyDirectory:
         """
         directory = directory_of(Path(path))
         study = study_of(directory)
+        if lost := lost_cells(directory):
+            raise StoreError(f"{lost}.")
         made, noted = Made(study), _Noted()
         finished: list[str] = []
         unfinished = ""
@@ -203,6 +205,20 @@ class StudyDirectory:
         """Return calls, tokens and dollars by group, from the ledger."""
         with Ledger.open(self.path / "ledger.sqlite", readonly=True) as ledger:
             return list(ledger.spend(by))
+
+    def local_names(self) -> dict[str, str]:
+        """Return who the ledger's local models are (base, R1 s0), by their names of hashes there.
+
+        One that has not answered a whole set yet is not among them.
+        """
+        own = [x for x in self.made.answers if x.role in (Role.BASE, Role.STUDENT)]
+        names: dict[str, str] = {}
+        with Ledger.open(self.path / "ledger.sqlite", readonly=True) as ledger:
+            for cell in own:
+                key = next((x.ledger_key for x in cell.responses if x.ledger_key), "")
+                if key and (model := ledger.model_of(key)):
+                    names.setdefault(model, cell.who)
+        return names
 
     def gates(self) -> list[GateRow]:
         """Return every gate that fired, on the teacher's replies and on the lessons."""

@@ -36,6 +36,7 @@ __all__ = [
     "file_sha256",
     "is_up_to_date",
     "kept_report",
+    "lost_cells",
     "read_lock",
     "study_hash",
     "write_lock",
@@ -62,6 +63,19 @@ def write_lock(context: Context) -> Path:
     path = context.directory / LOCK_FILE
     write_json(path, lock | {"sha256": content_hash(lock)})
     return path
+
+
+def lost_cells(directory: Path) -> str:
+    """Return how it is told that a reported study has lost its folder of cells; "" for one that
+    has not.
+    """
+    reported = (directory / LOCK_FILE).exists() or (directory / "report" / "report.json").exists()
+    if not reported or (directory / "cells").is_dir():
+        return ""
+    return (
+        f"{directory / 'cells'} is missing, and the report was made from it: put the folder back, "
+        "or run the study again; it is made anew from the ledger, and nothing is bought"
+    )
 
 
 def is_up_to_date(context: Context) -> bool:

@@ -63,6 +63,13 @@ class AnswerSet:
         seed = f" s{self.seed}" if self.role is Role.STUDENT else ""
         return f"{self.level or self.role.value}{seed} · {self.set}"
 
+    @property
+    def who(self) -> str:
+        """Who answered, whatever it was asked for: base, or a student by what it is and seed."""
+        if self.role is not Role.STUDENT:
+            return self.role.value
+        return f"{MIX if self.level.startswith(f'{MIX}-') else self.level} s{self.seed}"
+
 
 UNASKED = AnswerSet("", Role.TEACHER, "", 0, "", Condition("", "", "", Sampling(), ""), (), ())
 MIX = "mix"

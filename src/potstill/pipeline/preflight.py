@@ -14,14 +14,18 @@ from potstill.errors import StudyError
 from potstill.pipeline.agents import key_there, options_of
 from potstill.pipeline.budget import unpriced_models
 from potstill.pipeline.context import base_path_of
+from potstill.pipeline.idle import refuse_idle, refuse_unfilled
 from potstill.plugins import SOLVERS, load_plugin, nearest
 from potstill.problems.split import draws_validation
 from potstill.records import Level, Split
 from potstill.store.rows import read_columns
 from potstill.text import several
+from potstill.training.diagnosis import read_diagnosis
 from potstill.training.metrics import check_trackers
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from potstill.ledger.ledger import Ledger
     from potstill.pipeline.context import Context
     from potstill.records import Problem
@@ -33,6 +37,7 @@ __all__ = [
     "base_out_of_reach",
     "check_base_of",
     "check_before_asking",
+    "check_diagnosis",
     "check_keys",
     "check_problems",
     "check_study",
@@ -61,6 +66,7 @@ def check_study(study: Study, *, on: str = "") -> None:
     unpriced_models(study)
     _check_prompts(study)
     _check_primary(study)
+    refuse_idle(study)
     _check_limits(study)
     _check_recorded(study)
     check_trackers(study.training_log)
@@ -68,11 +74,19 @@ def check_study(study: Study, *, on: str = "") -> None:
         check_place(on)
 
 
+def check_diagnosis(study: Study, directory: Path) -> None:
+    """Raise InputError where training is to go by a diagnosis that the directory does not have."""
+    if study.training.iterations == "auto":
+        read_diagnosis(directory)
+
+
 def check_problems(study: Study, problems: Sequence[Problem]) -> None:
-    """Raise StudyError where an agent says that it cannot answer these problems.
+    """Raise StudyError where an agent says that it cannot answer these problems, and for a prompt
+    that would have one of their groups filled in.
 
     A solver's module may say so in ``unsuited(options, problems)``, which returns why, "" for none.
     """
+    refuse_unfilled(study, problems)
     for role, agent in study.agents().items():
         module = load_plugin(SOLVERS, agent.solver)
         if hasattr(module, "unsuited"):

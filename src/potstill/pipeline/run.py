@@ -17,9 +17,10 @@ from potstill.ledger.ledger import Ledger
 from potstill.lessons.controls import is_control, make_controls
 from potstill.pipeline.asking import ask_student, ask_teacher
 from potstill.pipeline.context import Context, Unfinished
+from potstill.pipeline.idle import idle_settings
 from potstill.pipeline.lock import changed_base, is_up_to_date, kept_report, write_lock
 from potstill.pipeline.outputs import MIX, AnswerSet, AskedLevel, Made, StudentCell, Who
-from potstill.pipeline.preflight import check_before_asking, check_study
+from potstill.pipeline.preflight import check_before_asking, check_diagnosis, check_study
 from potstill.pipeline.rating import rate, worth_teaching
 from potstill.pipeline.services import Agents, ClusterWorkers, Graders, LocalModels
 from potstill.pipeline.stages import (
@@ -82,6 +83,10 @@ def run_study(
         raise InputError(f"there is no stage {until!r}; the stages are {', '.join(STAGES)}.")
     if not read_only:
         check_study(study, on=on)
+        if not until or until in STAGES[STAGES.index("train") :]:
+            check_diagnosis(study, directory)
+        for told in idle_settings(study):
+            progress.note(told)
     with ExitStack() as stack:
         return carry_out(
             open_run(study, directory, progress, stack, read_only=read_only, on=on), until

@@ -105,8 +105,11 @@ def _print(
         console.print(f"\n[yellow]{literal(note)}[/yellow]", highlight=False)
     kinds = Counter(row.kind for row in every if not row.reason)
     reasons = Counter(item.reason.value for item in imported.excluded)
-    total = several(len(imported.problems), "problem")
-    console.print(f"\n{total} by kind: {literal(_listed(kinds))}", highlight=False)
+    if imported.problems:
+        total = several(len(imported.problems), "problem")
+        console.print(f"\n{total} by kind: {literal(_listed(kinds))}", highlight=False)
+    else:
+        console.print("\nNo problem is left: nothing of it can be asked and graded.")
     console.print(f"{len(imported.excluded):,} excluded: {_listed(reasons) or 'none'}")
 
 

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 from potstill.ledger.ledger import Ledger
 from potstill.pipeline.agents import is_free, key_there
 from potstill.pipeline.estimate import Estimate, PlannedCalls, estimate, thinks
+from potstill.pipeline.idle import idle_settings
 from potstill.pipeline.preflight import (
     base_out_of_reach,
     check_base_of,
+    check_diagnosis,
     check_problems,
     check_study,
     check_validation,
@@ -146,6 +148,7 @@ def print_plan(
 
     study = load_study(path)
     check_study(study, on=on)
+    check_diagnosis(study, directory)
     imported = problems_of_study(study)
     check_problems(study, imported.problems)
     warnings: tuple[str, ...]
@@ -175,7 +178,7 @@ def print_plan(
             "A verifier reads such answers; potstill review shows some of them to a person.",
             highlight=False,
         )
-    for warning in warnings:
+    for warning in (*idle_settings(study), *warnings):
         console.print(f"[yellow]{literal(warning)}[/yellow]", highlight=False)
     for role, agent in study.agents().items():
         found = key_there(agent)

@@ -14,7 +14,15 @@ from potstill.errors import InputError
 from potstill.plugins import nearest
 from potstill.problems.competition import find_years
 from potstill.problems.intake import SourceConfig
-from potstill.store.rows import Table, TableFormat, as_text, load_json, open_table, refuse_no_table
+from potstill.store.rows import (
+    Table,
+    TableFormat,
+    as_text,
+    load_json,
+    open_table,
+    place_of_row,
+    refuse_no_table,
+)
 
 __all__ = ["Columns", "guess_source"]
 
@@ -149,9 +157,9 @@ def _guess_table(path: Path, said: Columns) -> SourceConfig:
     text = _told(path, said.text, columns) or _first(columns, _TEXT)
     key, solution = _key_and_solution(path, said, columns, first)
     if text is None:
-        raise _not_found(path, "problem text", "--text", _TEXT, columns)
+        raise _not_found(path, "problem text", "--text", _TEXT, table)
     if key is None and solution is None:
-        raise _not_found(path, "key", "--key", _KEY, columns)
+        raise _not_found(path, "key", "--key", _KEY, table)
     options: dict[str, Any] = {"path": path, "text": text}
     options |= {"key": key} if key else {}
     options |= {"solution": solution} if solution else {}
@@ -174,7 +182,7 @@ def _guess_table(path: Path, said: Columns) -> SourceConfig:
     id_column = _first(columns, _ID)
     repeated = ""
     if id_column is not None and id_column not in (text, key, solution):
-        repeated = _repeated(open_table(path, form), id_column)
+        repeated = _repeated(path, open_table(path, form), id_column)
         if not repeated:
             options["id"] = id_column
             told += f", id from {id_column!r}"
@@ -233,16 +241,20 @@ def _is_worked(name: str, rows: Iterable[Any]) -> bool:
 
 
 def _not_found(
-    path: Path, what: str, option: str, known: Sequence[str], columns: Sequence[str]
+    path: Path, what: str, option: str, known: Sequence[str], table: Table
 ) -> InputError:
+    columns = table.columns
     headless = any(len(c) > 60 or c.endswith("?") or c[:1].isdigit() for c in columns)
     hint = " The first line must hold the names of the columns." if headless else ""
     if len(columns) == 1 and any(sign in columns[0] for sign in ",;\t|"):
         hint = " Each line is in quotes as a whole; take those quotes away, or name --delimiter."
+    sheet = f", in its sheet {table.sheet!r}," if table.sheet else ""
+    if table.others:
+        hint += f" Not read: {', '.join(map(repr, table.others))}; --sheet NAME takes one of them."
     shown = ", ".join(c if len(c) <= 60 else c[:57] + "..." for c in columns) or "none"
     return InputError(
-        f"{path} has no column that looks like the {what} ({', '.join(known[:12])}); there are "
-        f"{shown}.{hint} Name it with {option}, or in a study file (source: table)."
+        f"{path}{sheet} has no column that looks like the {what} ({', '.join(known[:12])}); there "
+        f"are {shown}.{hint} Name it with {option}, or in a study file (source: table)."
     )
 
 
@@ -255,17 +267,19 @@ def _groups(columns: Sequence[str], taken: set[str | None]) -> dict[str, str]:
     return found
 
 
-def _repeated(table: Table, name: str) -> str:
+def _repeated(path: Path, table: Table, name: str) -> str:
     """Return why a column cannot be the id, "" where it can: a question number often repeats."""
     seen: dict[str, int] = {}
+    unit = f"their {place_of_row(path, 0).split()[0]}"
     for number, row in table.rows:
         cell = as_text(row.get(name))
         if not cell:
-            return f"the column {name!r} is empty in line {number}, so rows are named by their line"
+            at = place_of_row(path, number)
+            return f"the column {name!r} is empty in {at}, so rows are named by {unit}"
         if cell in seen:
             return (
-                f"the column {name!r} repeats ({cell!r} in lines {seen[cell]} and {number}), so "
-                "rows are named by their line"
+                f"the column {name!r} repeats ({cell!r} in {unit.split()[-1]}s {seen[cell]} and "
+                f"{number}), so rows are named by {unit}"
             )
         seen[cell] = number
     return ""

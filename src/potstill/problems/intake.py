@@ -12,7 +12,14 @@ from pydantic import ValidationError
 
 from potstill.errors import InputError
 from potstill.plugins import SOURCES, load_plugin
-from potstill.problems.mending import decimal_points, excel_date, looks_comma, mend, mend_key
+from potstill.problems.mending import (
+    cut_digits,
+    decimal_points,
+    excel_date,
+    looks_comma,
+    mend,
+    mend_key,
+)
 from potstill.problems.raw import KeyReading, RawProblem, SourceLike, normalise, text_key
 from potstill.records import (
     Excluded,
@@ -185,6 +192,8 @@ def _fault(problem: Problem, raw: RawProblem, keys: KeyReading) -> str:
     is_date = excel_date(problem.gold_text, problem.text) if raw.gold is None else ""
     if is_date and raw.kind not in ("date", "judge", "exact", "code"):
         return is_date
+    if raw.gold is None and raw.kind not in _AS_TEXT and (cut := cut_digits(problem.gold_text)):
+        return cut
     return keys.fault(problem, given=bool(raw.kind))
 
 
@@ -362,6 +371,7 @@ def _refuse_two_texts(
     )
 
 
+_AS_TEXT = ("judge", "exact", "code")
 _HEADING = re.compile(r"^\W*(?:question|problem|exercise|no\.?|#)?\s*\d*\s*[:.)\-]*\s*", re.I)
 _NOT_VISIBLE = re.compile(
     r"""^\W* (?:the\s+)?

@@ -14,6 +14,7 @@ from html.entities import html5
 __all__ = [
     "Mended",
     "as_several",
+    "cut_digits",
     "decimal_points",
     "excel_date",
     "looks_comma",
@@ -84,6 +85,8 @@ _ASKS_DATE = re.compile(
     r"|fecha|d[ií]a|cu[aá]ndo|giorno|quando)\b",
     re.I,
 )
+# Of a key typed by hand nobody writes eleven digits or more before an exponent.
+_CUT_DIGITS = re.compile(r"-?\d\.\d{10,}[eE]\+?(?:1[5-9]|[2-9]\d|\d{3,})")
 _COMMA_NUMBER = re.compile(r"(?<![\d.,])(\d{1,3}(?:\.\d{3})+|\d+)(?:\{,\}|,)(\d+)(?!\d|[.,]\d)")
 _SPACED = re.compile(r"(?<=\d)[ \xa0\u202f](?=\d{3}(?:[ \xa0\u202f]\d{3})*(?:,\d+)?(?!\d|,\d))")
 _GROUPED = re.compile(r"(?<![\d.,])([1-9]\d{0,2}(?:\.\d{3})+)(?!\d|[.,]\d)")
@@ -164,6 +167,16 @@ def excel_date(key: str, text: str) -> str:
         return ""
     return (
         "a date, which a spreadsheet makes of 3/4; format the column as text and type the key again"
+    )
+
+
+def cut_digits(key: str) -> str:
+    """Return why a key is what is left of a longer number, "" where it is not."""
+    if _CUT_DIGITS.fullmatch(key.strip()) is None:
+        return ""
+    return (
+        "a number of more than 15 digits, of which a spreadsheet or a float keeps the first; "
+        "write it as text (in a spreadsheet, format the column as text and type the key again)"
     )
 
 

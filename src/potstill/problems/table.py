@@ -6,8 +6,9 @@ A raw row of a csv: ``problem,answer,topic`` / ``"What is 2 + 2?",4,arithmetic``
 from __future__ import annotations
 
 import json
+import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -24,7 +25,14 @@ from potstill.problems.mending import (
 )
 from potstill.problems.raw import RawProblem, SourceOptions
 from potstill.records import Gold, NumberGold, RubricGold, TestsGold
-from potstill.store.rows import TableFormat, as_text, column, open_table, table_notes
+from potstill.store.rows import (
+    TableFormat,
+    as_text,
+    column,
+    open_table,
+    place_of_row,
+    table_notes,
+)
 
 __all__ = ["Options", "TableColumns", "key_of", "notes", "raw_problem", "read", "text_of"]
 
@@ -87,10 +95,9 @@ class Options(TableColumns):
 def read(options: Options) -> Iterator[RawProblem]:
     """Yield a problem per row. Raises InputError for what is wrong with the file or a column."""
     empty = True
-    unit = "row" if options.path.suffix.lower() in (".xlsx", ".xlsm", ".parquet") else "line"
     for number, row in open_table(options.path, options.form).rows:
         empty = False
-        where = f"{options.path} {unit} {number}"
+        where = f"{options.path} {place_of_row(options.path, number)}"
         yield raw_problem(row, options, f"{options.path.stem}/{number}", "table", where)
     if empty:
         raise InputError(f"{options.path} holds no rows; give a table with a problem per row.")
@@ -156,6 +163,11 @@ def key_of(row: Mapping[str, Any], name: str, where: str, *, mended: bool = True
             f"{where}: the key in column {name!r} is an object ({shown[:60]}); give its value, or "
             "a list of values any of which is right."
         )
+    if any(isinstance(x, float) and math.isinf(x) for x in _items(cell)):
+        raise InputError(
+            f"{where}: the key in column {name!r} is a number beyond what a float holds (1e400, "
+            "Infinity); write it as text, in quotes."
+        )
     if not isinstance(cell, list | tuple):
         return _mended(cell, mend_key) if mended else Mended(as_text(cell))
     if any(isinstance(item, dict | list | tuple) for item in cell):
@@ -173,6 +185,10 @@ def key_of(row: Mapping[str, Any], name: str, where: str, *, mended: bool = True
     what = tuple(dict.fromkeys(w for item in items for w in item.what))
     whole = json.dumps(texts, ensure_ascii=False) if len(texts) > 1 else "".join(texts)
     return Mended(whole, what)
+
+
+def _items(cell: Any) -> Sequence[Any]:
+    return cell if isinstance(cell, list | tuple) else (cell,)
 
 
 def _mended(cell: Any, how: Callable[[str], Mended]) -> Mended:

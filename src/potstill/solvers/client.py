@@ -7,9 +7,11 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import islice
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 from tenacity.wait import wait_random_exponential
@@ -35,6 +37,9 @@ __all__ = ["ApiCall", "ApiClient", "Terms"]
 
 _UNPROVEN_LOSSES = 5  # asks lost before the first reply ever: the endpoint, not the ask, is wrong
 _UNREACHABLE_TRIES = 3
+_FIRST_BLANKS = 5  # replies without a word, before any with one: nothing is learnt from paying more
+_LOOKED_AT = 50
+_ALONE_S = 2.0  # that the first request of an unproven endpoint has: a wrong key is told at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +176,9 @@ class _Session:
         self._lost_in_a_row = 0
         self.suspect: EndpointError | None = None  # what every refusal so far may mean
         self._forbidden_calls = self._held = 0
+        self._begun = self._spoke = False
+        self._blanks = 0
+        self._answered = asyncio.Event()  # the first request, by whatever but an error of all
         self._stirred = asyncio.Event()
         self._backoff = wait_random_exponential(
             multiplier=terms.backoff_s, max=terms.backoff_max_s, min=terms.backoff_s / 2
@@ -201,11 +209,50 @@ class _Session:
 
     async def _buy(self, call: ApiCall) -> None:
         try:
+            await self._behind_the_first()
             self._hand_over(await self._bought(call))
+            self._answered.set()
         except asyncio.CancelledError:
             raise
         except BaseException as exc:
             self._hand_over(exc)
+
+    async def _behind_the_first(self) -> None:
+        """Wait a moment for the first request, so that a key that is refused is refused once."""
+        first, self._begun = not self._begun, True
+        if not first and not self._proven:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._answered.wait(), _ALONE_S)
+
+    def _refuse_silence(self, parsed: Completion) -> None:
+        """Raise EndpointError where the model has answered several times and never with a word."""
+        if parsed.text.strip() or parsed.reasoning.strip():
+            self._spoke = True
+        elif parsed.finish is not Finish.FILTERED:
+            self._blanks += 1
+        if self._spoke or self._blanks < _FIRST_BLANKS or self._spoke_before():
+            return
+        limit = parsed.finish is Finish.LENGTH
+        why = (
+            "their limit was reached before a word: raise max_tokens"
+            if limit
+            else ("neither content nor reasoning: see that the model and its settings are right")
+        )
+        raise EndpointError(
+            f"{self._who} answered the first {self._blanks} questions with an empty text ({why}); "
+            "nothing more is asked, and every reply so far is kept."
+        )
+
+    def _spoke_before(self) -> bool:
+        """Return whether the ledger holds a reply of this model with a word in it."""
+        for entry in islice(self._ledger.entries(self._terms.model), _LOOKED_AT):
+            try:
+                kept = parse_completion(entry.raw)
+            except NotAReply:
+                continue
+            if kept.text.strip() or kept.reasoning.strip():
+                self._spoke = True
+        return self._spoke
 
     async def _bought(self, call: ApiCall) -> Completion:
         tries = 1
@@ -243,6 +290,7 @@ class _Session:
         for note in parsed.notes:
             self._note(call, f"kept with {note}", "")
         await self._ledger.commit(self._entry(call, fetched, parsed, tries - 1))
+        self._refuse_silence(parsed)
         if self._terms.stop is not never and not parsed.counted:
             raise EndpointError(
                 f"{self._who} does not say how many tokens its replies took, so no budget can be "
@@ -266,6 +314,7 @@ class _Session:
         A prompt is turned away at once while answers take their time, so it waits for the others.
         """
         self._note(call, "refused", why)
+        self._answered.set()
         self._forbidden_calls += 1
         self._held += 1
         self._stirred.set()
@@ -314,6 +363,7 @@ class _Session:
             except NotAReply as exc:
                 raise self._transport.not_a_reply(exc) from exc
         except Failure as exc:
+            self._answered.set()
             if exc.throttled:
                 self.limiter.throttled(sent_at, exc.after_s)
             raise

@@ -47,7 +47,7 @@ from potstill.solvers.server import (
     create_app,
     serve,
 )
-from potstill.store.rows import as_text, column, read_rows
+from potstill.store.rows import as_text, column, place_of_row, read_rows
 from potstill.store.tables import in_batches
 from potstill.store.untrusted import parse_json
 
@@ -260,7 +260,7 @@ def _chat_key(messages: Iterable[Mapping[str, Any]], seed: int | None) -> str:
 
 def _rows(path: Path, file: ReplayFile) -> Iterator[tuple[str, str | None, Completion]]:
     for number, row in read_rows(path):
-        where = f"{path}, line {number}"
+        where = f"{path}, {place_of_row(path, number)}"
         if file.messages:
             question, text = _chat_of(column(row, file.messages, where), where)
         else:

@@ -101,21 +101,25 @@ def _rows(path: Path, encoding: str, dialect: _Dialect) -> Iterator[tuple[int, d
         reader = csv.reader(
             file, delimiter=dialect.delimiter, skipinitialspace=dialect.spaced, strict=True
         )
-        header = dialect.header
+        header, begun = dialect.header, 1 + extra
         try:
             for number, cells in enumerate(reader):
+                begun = reader.line_num + extra + 1  # of the next record
                 if number <= header.at or is_blank(cells) or header.is_repeated(cells):
                     continue
                 line = reader.line_num + extra
                 yield line, header.row(cells, f"{path} line {line}", dialect.delimiter)
         except csv.Error as exc:
-            raise InputError(_complaint(path, reader.line_num + extra, exc)) from exc
+            raise InputError(_complaint(path, begun, reader.line_num + extra, exc)) from exc
 
 
-def _complaint(path: Path, line: int, exc: csv.Error) -> str:
+def _complaint(path: Path, begun: int, line: int, exc: csv.Error) -> str:
+    """Return what is wrong with a record that begins in one line and is broken in another."""
+    at = f"line {line}" + (f", in the row that begins in line {begun}" if begun < line else "")
     hint = "mend that row, or fetch the file again if it is cut off"
     if "expected after" in str(exc):
         hint = 'a quote within a quoted cell is doubled ("") and not \\"; mend that row'
     elif "unexpected end" in str(exc):
+        at = f"line {begun}"
         hint = "a quote is opened and never closed; mend that row, or fetch the file again"
-    return f"{path} line {line}: not valid CSV ({exc}); {hint}."
+    return f"{path} {at}: not valid CSV ({exc}); {hint}."

@@ -19,11 +19,16 @@ _UNSEEN = dict.fromkeys(map(ord, "\u200b\u200e\u200f\u2060\ufeff"))
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """An opened table: its columns, its numbered rows, and what was found out about the file."""
+    """An opened table: its columns, its numbered rows, and what was found out about the file.
+
+    ``sheet`` is the one that was read of a workbook, ``others`` more that hold something.
+    """
 
     columns: tuple[str, ...]
     rows: Iterator[tuple[int, Mapping[str, Any]]]
     notes: tuple[str, ...] = ()
+    sheet: str = ""
+    others: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ __all__ = [
     "load_json",
     "open_table",
     "parquet_rows",
+    "place_of_row",
     "read_columns",
     "read_rows",
     "refuse_no_table",
@@ -123,6 +124,14 @@ def read_rows(path: Path, form: TableFormat = _AS_SEEN) -> Iterator[tuple[int, M
 def read_columns(path: Path, form: TableFormat = _AS_SEEN) -> tuple[str, ...]:
     """Return the names of a table's columns (of a JSON file: the keys of its first row)."""
     return open_table(path, form).columns
+
+
+def place_of_row(path: Path, number: int) -> str:
+    """Return how a row is found in its file: by line, or by row where one has no line of its
+    own.
+    """
+    unit = "row" if path.suffix.lower() in (".xlsx", ".xlsm", ".parquet", ".json") else "line"
+    return f"{unit} {number}"
 
 
 def table_notes(path: Path, form: TableFormat = _AS_SEEN) -> tuple[str, ...]:
@@ -294,7 +303,7 @@ def _json_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
             f"{path} is not a list of objects; a table in JSON is [{{...}}, {{...}}]{how}."
         )
     for number, row in enumerate(value, 1):
-        yield number, _object(row, f"{path} item {number}")
+        yield number, _object(row, f"{path} row {number}")
 
 
 def _object(row: Any, where: str) -> Mapping[str, Any]:

@@ -20,6 +20,7 @@ from potstill.store.untrusted import DOCUMENT_BYTES
 __all__ = ["open_workbook"]
 
 _FRACTION_FORMAT = re.compile(r"#?\s*\?+/(\?+|\d+)")
+_MOST_OTHERS = 5
 _QUOTED = re.compile(r'"[^"]*"|\\.|\[[^\]]*\]')
 
 
@@ -44,7 +45,7 @@ def open_workbook(path: Path, sheet: str = "") -> Table:
     records = found.records
     header = header_of(path, records[:60])
     notes = list(header.notes)
-    if found.others:
+    if found.others and not sheet:
         others = ", ".join(map(repr, found.others))
         notes.append(
             f"{path.name}: the sheet {found.name!r} is read and not {others}; say sheet: NAME"
@@ -55,7 +56,7 @@ def open_workbook(path: Path, sheet: str = "") -> Table:
             if not is_blank(cells) and not header.is_repeated(cells):
                 yield number, header.row(cells, f"{path} row {number}")
 
-    return Table(header.columns, rows(), tuple(notes))
+    return Table(header.columns, rows(), tuple(notes), found.name, found.others)
 
 
 @lru_cache(maxsize=2)
@@ -69,7 +70,7 @@ def _read(path: Path, sheet: str, changed_ns: int, size: int) -> _Sheet:
     if sheet and sheet not in shown.sheetnames:
         raise InputError(f"{path} has no sheet {sheet!r}{nearest(sheet, shown.sheetnames)}.")
     name = sheet or filled[0]
-    others = () if sheet else tuple(filled[1:6])
+    others = tuple(other for other in filled if other != name)[:_MOST_OTHERS]
     return _Sheet(name, _records(path, shown[name], formulas[name]), others)
 
 
@@ -163,8 +164,12 @@ def _number(value: float, shown_as: str) -> str:
         near = Fraction(value).limit_denominator(most)
         if abs(float(near) - value) < 1e-9:
             return f"{near.numerator}/{near.denominator}"
+    if isinstance(value, int):  # written by a program that keeps them all
+        return str(value)
     plain = float(f"{value:.15g}")  # a spreadsheet keeps fifteen digits
-    return str(int(plain)) if plain.is_integer() and abs(plain) < 1e15 else repr(plain)
+    if abs(plain) >= 1e15:
+        return f"{plain:.15g}"
+    return str(int(plain)) if plain.is_integer() else repr(plain)
 
 
 def _run(part: Any) -> str:

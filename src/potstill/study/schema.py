@@ -18,9 +18,9 @@ from potstill.lessons.controls import expand_controls
 from potstill.lessons.difficulty import DifficultyOptions
 from potstill.lessons.quality import GateOptions
 from potstill.lessons.recorded import Options as RecordedLevels
-from potstill.plugins import KINDS, SOLVERS, SOURCES, load_plugin
+from potstill.plugins import KINDS, SOLVERS, SOURCES, load_plugin, plugin_names
 from potstill.problems.split import SplitOptions
-from potstill.records import Level
+from potstill.records import AnswerKind, Level
 from potstill.study.complaints import first_complaint, with_lists
 from potstill.study.sections import (
     Agent,
@@ -130,7 +130,8 @@ class Study(Section):
     primary: tuple[str, str] | None = Field(
         default=None,
         strict=False,
-        description="The comparison that is declared, such as [R1, base]; not corrected.",
+        description="The comparison that is declared; the first level and base where none is. Not "
+        "corrected.",
     )
     published: list[PublishedFigure] = Field(
         default=[], description="Others' figures, set beside this study's."
@@ -262,12 +263,22 @@ def _check_plugins(study: Study, path: Path) -> None:
     for index, source in enumerate(study.problems):
         _check(path, f"problems[{index}]", SOURCES, source.source, source)
     for name, given in study.kinds.items():
+        if name in {kind.value for kind in AnswerKind}:
+            others = ", ".join(_settable())
+            raise StudyError(
+                f"{path}: kinds.{name}: this kind has no settings; these kinds have: {others}."
+            )
         try:
             load_options(KINDS, name, given, ())
         except InputError as exc:
             raise StudyError(f"{path}: kinds.{name}: {exc}") from exc
     for role, agent in study.agents().items():
         _check(path, role, SOLVERS, agent.solver, agent)
+
+
+def _settable() -> list[str]:
+    """Return the kinds of answers that have settings."""
+    return [name for name in plugin_names(KINDS) if load_plugin(KINDS, name).Options.model_fields]
 
 
 def _check(path: Path, where: str, group: str, name: str, section: WithOptions) -> None:

@@ -207,6 +207,10 @@ class PublishedFigure(Section):
 
     @model_validator(mode="after")
     def _of_n(self) -> PublishedFigure:
-        if max(self.correct, self.seen) > self.n:
-            raise ValueError(f"{self.label}: correct and seen are counts of the n problems")
+        for name, count in (("correct", self.correct), ("seen", self.seen)):
+            if count > self.n:
+                raise ValueError(
+                    f"{name} ({count:,}) is more than the n ({self.n:,}) problems that it is a "
+                    f"count of; mend one of them in {self.label!r}"
+                )
         return self

@@ -86,6 +86,11 @@ def expand(raw: Mapping[str, Any], path: Path) -> dict[str, Any]:
     return expanded
 
 
+def _of_comma(key: object) -> str:
+    """Return what a number in place of a name is likely to be: the decimals behind a comma."""
+    return "; decimals are written with a point (1.5, not 1,5)" if isinstance(key, int) else ""
+
+
 class _OnceLoader(yaml.SafeLoader):
     """YAML's safe loader, refusing a key that stands twice in one mapping.
 
@@ -138,7 +143,8 @@ def _expand(value: Any, path: Path, where: str) -> Any:
         for key in value:
             if not isinstance(key, str) or _UNFIT.search(key):
                 raise StudyError(
-                    f"{path}: {where or 'the study'} has a key {key!r} that is no name."
+                    f"{path}: {where or 'the study'} has a key {key!r} that is no name"
+                    f"{_of_comma(key)}."
                 )
         return {k: _expand(v, path, f"{where}.{k}".lstrip(".")) for k, v in value.items()}
     if isinstance(value, list):

@@ -96,7 +96,8 @@ def read_diagnosis(folder: Path) -> Diagnosis:
         return found
     except FileNotFoundError as exc:
         raise InputError(
-            f"iterations: auto needs {path}; make it with potstill train STUDY --diagnose."
+            f"iterations: auto needs {path}; make it with potstill train STUDY --diagnose, or give "
+            "a number."
         ) from exc
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as exc:
         raise InputError(f"{path} cannot be read ({exc}); diagnose the study again.") from exc

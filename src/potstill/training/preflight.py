@@ -25,6 +25,9 @@ from potstill.training.targets import check_targets
 
 __all__ = ["BaseFindings", "WantedBase", "check_base", "look_at_base"]
 
+_BEYOND = 100
+"""So many times its context nobody means an answer's limit to be."""
+
 # Stand-ins for texts, to see what a template makes of them.
 _SYSTEM, _PROBLEM = "Potstill's system text", "Potstill's problem"
 
@@ -152,6 +155,13 @@ def _look_at_model(wanted: WantedBase, folder: Path) -> Found:
             check_targets(linear, wanted.recipe, wanted.path, int(config.num_hidden_layers))
         except InputError as exc:
             yield True, str(exc)
+    width = getattr(config, "hidden_size", None)
+    if wanted.recipe and isinstance(width, int) and wanted.recipe.rank > width:
+        yield (
+            True,
+            f"training.rank: {wanted.recipe.rank:,} is more than the width of {wanted.path} "
+            f"({width:,}), beyond which a rank adds nothing; give {min(16, width)} or so.",
+        )
     context = context_tokens(config)
     if wanted.recipe and wanted.recipe.max_sequence_tokens > context:
         yield (
@@ -321,6 +331,12 @@ def _look_at_lengths(wanted: WantedBase, prompts: list[list[int]], context: int)
             True,
             f"The shortest prompt has {shortest:,} tokens and the context of {wanted.path} is "
             f"{context:,}; shorten evaluation.prompt, or take a base with a longer context.",
+        )
+    elif wanted.answer_tokens > _BEYOND * context:
+        yield (
+            True,
+            f"evaluation.max_tokens: {wanted.answer_tokens:,} is far beyond the context of "
+            f"{wanted.path} ({context:,}); give {context - longest:,} or fewer.",
         )
     elif longest + wanted.answer_tokens > context:
         yield (

@@ -9,6 +9,7 @@ from potstill.grading.maths.comparison import (
     KeyUnreadable,
     different,
     equal_with,
+    undecided,
     unreadable,
 )
 from potstill.grading.maths.forms import asked_form
@@ -73,6 +74,8 @@ def compare_bases(key: str, answer: str, problem_text: str = "") -> Comparison:
         if named and two[1] not in bases:
             return different(f"base {two[1]} where the problem names another")
     if one[0] != two[0]:
+        if not asked_form(problem_text).base and _same_in_ten(one, two):
+            return undecided("the same number, if the answer is in base ten")
         return different("other digits")
     return equal_with("the same digits", "" if one[1] == two[1] else "without its base")
 
@@ -88,6 +91,13 @@ def _not_in_a_base(key: tuple[str, int | None], answer: str) -> Comparison:
         plain = str(value.numerator)
         return equal_with("the same number") if plain == key[0] else different("another number")
     return different("not a number in a base")
+
+
+def _same_in_ten(key: tuple[str, int | None], answer: tuple[str, int | None]) -> bool:
+    """Return whether digits without a base are the key's number, read in base ten."""
+    if key[1] is None or answer[1] is not None or not answer[0].lstrip("-").isdecimal():
+        return False
+    return "." not in key[0] and int(key[0], key[1]) == int(answer[0])
 
 
 def _valid(digits: str, base: int) -> bool:

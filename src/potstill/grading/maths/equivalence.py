@@ -42,6 +42,7 @@ from potstill.grading.maths.keys import (
     is_whole,
     plain_answer,
     plain_key,
+    says_no_key,
 )
 from potstill.grading.maths.kinds import infer_kind
 from potstill.grading.maths.languages import decimal_point
@@ -124,8 +125,8 @@ def equal(key: str, answer: str, kind: str = "", problem_text: str = "") -> Comp
     try:
         result = _compare(one, two, kind, problem_text)
     except KeyUnreadable as error:
-        # The key is its own text at least: what cannot be read beside it is the answer.
-        result = unreadable(f"the answer cannot be read: {error}")
+        # The key is its own text at least.
+        result = unreadable(f"{error}, so that only its own text is right")
     if result.opinion is not Opinion.EQUAL:
         result = compare_constants(one, two, problem_text) or result
     if not result.readable:
@@ -176,7 +177,7 @@ def _key_read(key: str, kind: str, problem_text: str) -> tuple[str | None, bool]
     plain = plain_key(key)
     if not re.search(r"[\w∅∞π]", plain) and not says_nothing(plain):
         return (_HOLDS_NOTHING if _is_seen(plain) else "the key is empty"), False
-    if re.fullmatch(r"(?i)n/?a|none given|unknown|\?+|tbd|see .*|.*not visible.*|nan|null", plain):
+    if says_no_key(key) or re.fullmatch(r"(?i)none given|\?+|.*not visible.*", plain):
         return "the key says that there is none", False
     forms = alternatives(key)
     if len(forms) > 1 or forms[0] != key:

@@ -8,9 +8,18 @@ from functools import lru_cache
 
 from potstill.grading.maths.groups import without_order_remark
 from potstill.grading.maths.normalise import tidy
+from potstill.grading.maths.number_words import spelled_number
 from potstill.grading.maths.remarks import without_remarks
 
-__all__ = ["alternatives", "compact", "is_simple", "is_whole", "plain_answer", "plain_key"]
+__all__ = [
+    "alternatives",
+    "compact",
+    "is_simple",
+    "is_whole",
+    "plain_answer",
+    "plain_key",
+    "says_no_key",
+]
 
 MAX_ALTERNATIVES = 20
 _SIMPLE = re.compile(r"-?\d{1,15}(?:\.\d{1,15})?")
@@ -23,6 +32,32 @@ _OR = re.compile(
 )
 # "25 or 25%": a key that leaves the sign to the answer.
 _PERCENT_OR_BARE = re.compile(r"^(-?[\d.]{1,15}) or (\1 ?%)$|^((-?[\d.]{1,15}) ?%) or \4$")
+# "minus 5", and 0x1F as programs write it.
+_WORDED_SIGN = re.compile(r"^(?:minus|negative)\s+(?=[\d.]|\\frac|√)", re.IGNORECASE)
+_PROGRAMMED = re.compile(r"0x[0-9a-f]+|0b[01]+|0o[0-7]+", re.IGNORECASE)
+_BASES = {"x": 16, "b": 2, "o": 8}
+# A number, and the same number in words in brackets behind it or before it.
+_WORDED = r"([A-Za-z][A-Za-z -]{1,80})"
+_TWICE = re.compile(
+    rf"^(?:(-?\d[\d,]*)\s?\({_WORDED}\)|{_WORDED}\((-?\d[\d,]*)\))\s?([A-Za-z][A-Za-z .]*)?$"
+)
+# What stands in a table where a key is missing.
+_NO_KEY = re.compile(
+    r"""(?ix)
+    [#]+¡?[a-z/]+[a-z0-9/]*[!?]?                       # a spreadsheet's #REF!, #N/A, #¡VALOR!, #NV
+    | n\.?\s?/?\s?a\.? | k\.\s?a\.?  | s\s?/\s?o | nan | null | nil | undef | <[a-z _]+>
+    | tb[dcas] | to\s?do | fix\s?me | x{3,} | pending | missing | unknown | unbekannt | fehlt
+    | inconnue? | desconocid[oa] | placeholder | ditto | idem
+    | loading | to\ be\ (?:determined|done|announced|added|confirmed|defined)
+    | (?:the\ )?answers?\ (?:may\ |will\ |can\ )?(?:var(?:y|ies)|differ)
+    | (?:not|none)\ (?:available|given|provided|known|applicable|specified|found)
+    | no\ answer(?:\ (?:given|provided|key|available))? | keine\ (?:angabe|antwort|lösung)
+    | (?:see|siehe|vgl\.?|cf\.?|voir|cfr\.?|véase|ver|vedi)\ .{1,200} | s\.\ ?[ou]\.
+    | same\ as\ (?:above|before|below) | as\ above | wie\ oben | (?:left\ )?to\ the\ reader
+    | proof | beweis | q\.?\ ?e\.?\ ?d | \[?(?:image|picture|graph|figure|diagram|drawing)\ ?\d*\]
+    | https?://\S+ | [_*.\s–—-]+ | .{1,100}\.(?:png|jpe?g|gif|svg|pdf)
+    """
+)
 _BAR = re.compile(r"(?<=⦃)([^⦃⦄{}|:]{1,30})\|")
 _OPENING = {"(": ")", "[": "]", "{": "}", "⦃": "⦄"}
 
@@ -69,11 +104,30 @@ def plain_key(key: str) -> str:
 def plain_answer(text: str) -> str:
     """Return an answer in the one notation, without the words around it."""
     text = without_remarks(tidy(text))
+    text = _said_once(_WORDED_SIGN.sub("-", text))
+    if _PROGRAMMED.fullmatch(text) is not None:
+        return f"{text[2:]}_{{{_BASES[text[1].lower()]}}}"
     if "⦃" in text:
         text = _BAR.sub(r"\1:", text)
     if not text.isascii() or " o" in text:
         text = _OR.sub(" or ", text)
     return text
+
+
+def _said_once(text: str) -> str:
+    """Return ``7`` of ``7 (seven)`` and of ``seven (7)``, a unit behind them kept."""
+    found = _TWICE.match(text) if "(" in text else None
+    if found is None:
+        return text
+    digits, word = found.group(1) or found.group(4), found.group(2) or found.group(3)
+    same = spelled_number(word) == digits.replace(",", "")
+    return f"{digits} {found.group(5) or ''}".strip() if same else text
+
+
+def says_no_key(key: str) -> bool:
+    """Return whether a key says that there is none: ``#REF!``, ``n/a``, ``TBD``, "see page 7"."""
+    bare = key.strip().strip("()[]\"'").rstrip(".").strip()
+    return any(_NO_KEY.fullmatch(text) is not None for text in (bare, key.strip()))
 
 
 def is_whole(text: str) -> bool:

@@ -72,6 +72,10 @@ _FUNCTION = re.compile(
 )
 _GROUPED = re.compile(r"(?<![\d.])(\d{1,3}(?:(?:,\\!|\\!,|\{,\}|\\,|,\s?\\!)\s?\d{3})+)(?!\d)")
 # "1{,}5" is a number: with three digits its comma may part thousands, with others only decimals.
+# Groups of three behind an apostrophe, as the Swiss write them, or a program's underscore, and
+# behind several points.
+_MARKED = re.compile(r"(?<![\w.,'’])(\d{1,3}(?:['’ʼ′_]\d{3})+)(?![\w'’ʼ′])")
+_POINTS = re.compile(r"(?<![\w.,])(\d{1,3}(?:\.\d{3}){2,})(?:,(\d+))?(?![\w]|[.,]\d)")
 _LATEX_COMMA = re.compile(r"(?<![\d.,}])(\d+)\{,\}(\d{1,2}|\d{4,})(?![\d.,{])")
 _PAIR = re.compile(r"\$\$?([^$]*)\$\$?")
 _LONE_DOLLAR = re.compile(r"\$(?=\s?-?\s?[\d.])")
@@ -94,11 +98,15 @@ def tidy(text: str) -> str:
         text = _ENTITY.sub(lambda found: html.unescape(found.group()), text)
     if "<" in text:
         text = _TAG.sub(" ", _RAISED.sub(_raised, text))
+    if not text.isascii() or "'" in text or "_" in text:
+        text = _MARKED.sub(lambda run: re.sub(r"\D", "", run.group()), text)
     text = text.translate(_TRANSLATION)
     text = _SUPER_RUN.sub(lambda run: "^{" + run.group().translate(_SUPER) + "}", text)
     text = _SUB_RUN.sub(lambda run: "_{" + run.group().translate(_SUB) + "}", text)
     if "\\" in text:
         text = _without_latex(text)
+    if text.count(".") > 1:
+        text = _POINTS.sub(_ungrouped, text)
     if "{,}" in text:
         text = _LATEX_COMMA.sub(r"\1.\2", text)
     text = re.sub(r"\{([,:])\}", r"\1", text)
@@ -106,6 +114,12 @@ def tidy(text: str) -> str:
     text = _without_marks(text)
     text = " ".join(text.split())
     return _one_way(text)
+
+
+def _ungrouped(found: re.Match[str]) -> str:
+    """Return ``1.234.567,8`` with a point for its comma, and without those of its groups."""
+    decimals = f".{found.group(2)}" if found.group(2) else ""
+    return found.group(1).replace(".", "") + decimals
 
 
 def _ascii_digits(text: str) -> str:

@@ -138,7 +138,9 @@ def _compare(key: Scalar, answer: Scalar, kind: str, problem_text: str, asked: A
     if len(opinions) > 1:
         if key.text.replace(" ", "") == answer.text.replace(" ", ""):
             return equal_with("the same expression")
-        return undecided("1/2x may mean (1/2)x or 1/(2x)")
+        return undecided(
+            "what follows the slash may be the whole product or its first factor; brackets tell"
+        )
     if opinions == {None}:
         return undecided("it cannot be told whether the expressions are equal")
     if (rounding := _compare_rounded(key, answer, asked)) is not None:

@@ -32,6 +32,7 @@ _CJK_POWERS = {"百": 2, "千": 3, "万": 4, "萬": 4, "亿": 8, "億": 8, "만"
 _CJK_MULTIPLIER = re.compile(r"^(-?\d+(?:\.\d+)?)\s?([百千万萬亿億만억])(?![克米卡瓦])")
 _OVER = re.compile(r"^(-?\d+)\s+over\s+(\d+)$")
 _AND_A_HALF = re.compile(r"(?<=\d)\s+and\s+(?:a|one)\s+half\b")
+_WORDS = re.compile(r"(?<!\\)(?<![^\W\d_])[^\W\d_]{2,}")
 _NOUNS = re.compile(
     r"^(.*?[\d)}π%])(?:st|nd|rd|th)?\s+([A-Za-zÀ-ɏа-яА-Я][A-Za-zÀ-ɏа-яА-Я' /()-]{1,80})\.?$"
 )
@@ -141,26 +142,27 @@ def read_scalar(text: str, letters: frozenset[str] | None = None) -> Scalar:
     body, unit, nouns = _plain(measured.body), measured.unit, ""
     try:
         readings = _readings(body, letters)
-    except Unreadable:
+    except Unreadable as error:
         # Unwrap "5 ways" only where the whole cannot be read.
-        head, nouns = _without_nouns(text)
+        head, nouns = _without_nouns(text, error)
         inner = split_unit(_plain(head))
         body, unit = _plain(inner.body), inner.unit
         readings = _readings(body, letters)
     return Scalar(body, unit, nouns, readings)
 
 
-def _without_nouns(text: str) -> tuple[str, str]:
+def _without_nouns(text: str, error: Unreadable) -> tuple[str, str]:
     """Return the value before the words that say of what it is.
 
-    Raises Unreadable for other words.
+    Raises Unreadable for other words, and where there are none the error that reading the whole
+    ended in.
     """
     if (counted := _COUNTER.match(text)) is not None:
         return counted.group(1), counted.group(2)
     match = _NOUNS.match(text)
     words = re.findall(r"[a-zà-ɏа-я']+", match.group(2).lower()) if match else []
     if match is None or not words or words[0] in _NEVER_FIRST or len(words[0]) < 2:
-        raise Unreadable("words that are no noun")
+        raise Unreadable("words that are no noun") if _WORDS.search(text) else error
     if _NEVER_NOUNS & set(words) or any(spelled_number(word) is not None for word in words):
         raise Unreadable("words that make another number of it")
     return match.group(1), match.group(2).strip().lower()

@@ -1,0 +1,144 @@
+"""Settings that would decide nothing: refused where they mislead, told where they are harmless."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from potstill.errors import StudyError
+from potstill.plugins import nearest
+from potstill.problems.split import SplitOptions
+from potstill.study.sections import Agent, Evaluation
+
+if TYPE_CHECKING:
+    from potstill.records import Problem
+    from potstill.study.schema import Study
+
+__all__ = ["idle_settings", "refuse_idle", "refuse_unfilled"]
+
+_READ_BY = {
+    "share": {"heldout_share", "valid_share", "seed"},
+    "group": {"group", "heldout", "valid_share", "seed"},
+    "given": {"group", "valid_share", "seed"},
+}
+_OF_TEACHER = ("prompt", "system", "samples", "when_cut", "cut_max_tokens")
+_LEVEL_FIELDS = ("problem", "prompt", "level", "words")
+# A name in braces; behind a command, a brace or a raised sign it is TeX.
+_FIELD = re.compile(r"(?<![\\\w}\]^_{])\{([A-Za-z_]\w*)\}(?!\})")
+
+
+def refuse_idle(study: Study) -> None:
+    """Raise StudyError for a setting that reads as if it decided something, and does not."""
+    _refuse_idle_split(study.split)
+    evaluation = study.evaluation
+    told_apart = any(x in evaluation.level_prompt for x in ("{level}", "{words}"))
+    if (study.mix or evaluation.base_at) and not told_apart:
+        raise StudyError(
+            "evaluation.level_prompt holds neither {level} nor {words}: every level would be asked "
+            "for alike; write {level} where its name goes."
+        )
+    known = _who_answers(study)
+    for index, figure in enumerate(study.published):
+        if figure.who and figure.who not in known:
+            raise StudyError(
+                f"published[{index}].who: nobody is called {figure.who!r}"
+                f"{nearest(figure.who, known)}."
+            )
+
+
+def idle_settings(study: Study) -> tuple[str, ...]:
+    """Return a sentence for every setting that does nothing and harms nothing."""
+    return tuple(_idle(study))
+
+
+def refuse_unfilled(study: Study, problems: Sequence[Problem]) -> None:
+    """Raise StudyError for a field of a prompt that is a group of the problems: no group is
+    filled in.
+    """
+    groups = {group for problem in problems for group in problem.groups}
+    for name, field in _unfilled(study):
+        if field in groups:
+            raise StudyError(
+                f"{name}: {{{field}}} would be sent as it stands, for only {{problem}} is filled "
+                f"in; write the {field} into the problems' text, or take it out."
+            )
+
+
+def _refuse_idle_split(options: SplitOptions) -> None:
+    for name, field in SplitOptions.model_fields.items():
+        value = getattr(options, name)
+        if name == "by" or name in _READ_BY[options.by] or value in (field.default, ()):
+            continue
+        by = [way for way, read in _READ_BY.items() if name in read]
+        raise StudyError(
+            f"split.{name} decides nothing with by: {options.by}; take it out, or set by: "
+            f"{' or '.join(by)}."
+        )
+
+
+def _who_answers(study: Study) -> list[str]:
+    levels = [level.value for level in study.levels]
+    at = [f"base-{x.value}" for x in {*study.mix, *study.evaluation.base_at}]
+    mixed = [f"mix-{x.value}" for x in study.mix]
+    return [
+        "teacher",
+        "base",
+        *levels,
+        *(x for x in study.variants if x not in levels),
+        *mixed,
+        *at,
+    ]
+
+
+def _idle(study: Study) -> Iterator[str]:
+    if study.verifier and study.verify == "symbolic":
+        yield (
+            "verifier: nobody asks it with verify: symbolic; verify: undecided asks it what the "
+            "symbolic check cannot decide."
+        )
+    default = Evaluation.model_fields["level_prompt"].default
+    asked_for = study.mix or study.evaluation.base_at
+    if study.evaluation.level_prompt != default and not asked_for:
+        yield (
+            "evaluation.level_prompt: nobody is asked by it without mix or evaluation.base_at; set "
+            "one of them, or take it out."
+        )
+    if study.split.by == "given":
+        fields = SplitOptions.model_fields
+        drawn = [x for x in ("valid_share", "seed") if getattr(study.split, x) != fields[x].default]
+        if drawn:
+            yield (
+                f"split.{' and split.'.join(drawn)}: with by: given nothing is drawn where the "
+                f"group {study.split.group!r} marks any problem valid."
+            )
+    for role, agent in study.agents().items():
+        idle = [x for x in _OF_TEACHER if _is_own(study, agent, x)]
+        if idle:
+            it = "it is" if len(idle) == 1 else "they are"
+            yield f"{role}.{f', {role}.'.join(idle)}: {it} read of the teacher alone; take it out."
+    for name, field in _unfilled(study):
+        yield f"{name}: {{{field}}} is sent as it stands; only {{problem}} is filled in."
+
+
+def _is_own(study: Study, agent: Agent, name: str) -> bool:
+    """Return whether an agent's setting is its own: no default, and not the teacher's (as where
+    the file says verifier: *teacher).
+    """
+    value = getattr(agent, name)
+    return value not in (Agent.model_fields[name].default, getattr(study.teacher, name))
+
+
+def _unfilled(study: Study) -> Iterator[tuple[str, str]]:
+    """Yield the fields of prompts that nothing is put in place of, but those that are TeX."""
+    prompts: list[tuple[str, str, tuple[str, ...]]] = [
+        ("teacher.prompt", study.teacher.prompt, ("problem",)),
+        ("evaluation.prompt", study.evaluation.prompt, ("problem",)),
+    ]
+    if study.mix or study.evaluation.base_at:
+        prompts.append(("evaluation.level_prompt", study.evaluation.level_prompt, _LEVEL_FIELDS))
+    for name, prompt, filled in prompts:
+        plain = re.sub(r"\$[^$]*\$|```.*?```", " ", prompt, flags=re.DOTALL)
+        for field in dict.fromkeys(_FIELD.findall(plain)):
+            if field not in filled:
+                yield name, field

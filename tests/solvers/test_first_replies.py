@@ -1,0 +1,119 @@
+"""What the first replies of an endpoint are worth: a refused key, and answers without a word."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from potstill.chat import Ask, Message
+from potstill.errors import EndpointError
+from potstill.ledger.ledger import Ledger
+from potstill.records import Sampling
+from potstill.solvers.api import ApiSolver, Options
+
+Reply = Callable[[str], tuple[int, dict[str, Any]]]
+
+
+def said(content: str | None, finish: str = "stop", **more: str) -> tuple[int, dict[str, Any]]:
+    message = {"role": "assistant", "content": content} | more
+    usage = {"prompt_tokens": 5, "completion_tokens": 7}
+    return 200, {"choices": [{"message": message, "finish_reason": finish}], "usage": usage}
+
+
+@contextmanager
+def serving(reply: Reply) -> Iterator[tuple[str, list[str]]]:
+    """Serve on loopback what ``reply`` makes of a question; the questions are listed."""
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            asked.append(body["messages"][-1]["content"])
+            status, content = reply(asked[-1])
+            raw = json.dumps(content).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(raw)))
+            self.end_headers()
+            self.wfile.write(raw)
+
+        def log_message(self, format: str, *args: object) -> None:
+            return None
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/v1", asked
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def ask_all(url: str, ledger: Ledger, count: int, concurrency: int = 1) -> list[str]:
+    settings = {"model": "m", "base_url": url, "api_key_env": "", "stream": False, "retries": 1}
+    solver = ApiSolver(Options(**settings, concurrency=concurrency), ledger)
+    asks = (Ask(f"q{n}", (Message("user", f"q{n}"),), Sampling(), 0) for n in range(count))
+    return [result.text for result in solver.complete(asks, "teach")]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("reply", "why"),
+    [
+        (said(None), "neither content nor reasoning"),
+        (said("  \n"), "neither content nor reasoning"),
+        (said("", "length"), "raise max_tokens"),
+    ],
+)
+def test_an_endpoint_without_a_word_is_not_paid_for_every_question(
+    tmp_path: Path, reply: tuple[int, dict[str, Any]], why: str
+) -> None:
+    with serving(lambda _: reply) as (url, asked), Ledger.open(tmp_path / "l.sqlite") as ledger:
+        with pytest.raises(
+            EndpointError, match=rf"the first 5 questions with an empty text.*{why}"
+        ):
+            ask_all(url, ledger, 60)
+        assert len(asked) <= 6  # one may have gone out as the fifth was read
+        assert ledger.spend(())[0].calls >= 5  # paid for, and kept
+
+
+def test_a_blank_among_answers_is_an_answer(tmp_path: Path) -> None:
+    def one_word(question: str) -> tuple[int, dict[str, Any]]:
+        return said("7" if question == "q3" else "")
+
+    with serving(one_word) as (url, asked), Ledger.open(tmp_path / "l.sqlite") as ledger:
+        assert ask_all(url, ledger, 12) == ["7" if n == 3 else "" for n in range(12)]
+        assert len(asked) == 12
+
+
+def test_reasoning_without_content_is_no_silence(tmp_path: Path) -> None:
+    reply = said("", reasoning_content="So it is 7.")
+    with serving(lambda _: reply) as (url, asked), Ledger.open(tmp_path / "l.sqlite") as ledger:
+        ask_all(url, ledger, 12)
+        assert len(asked) == 12
+
+
+def test_a_model_that_spoke_before_may_end_in_blanks(tmp_path: Path) -> None:
+    words = {"q0": "7"}
+    with serving(lambda q: said(words.get(q))) as (url, asked):
+        with Ledger.open(tmp_path / "l.sqlite") as ledger:
+            ask_all(url, ledger, 1)
+        with Ledger.open(tmp_path / "l.sqlite") as ledger:
+            assert ask_all(url, ledger, 12) == ["7", *[""] * 11]
+        assert len(asked) == 12
+
+
+def test_a_refused_key_costs_one_request(tmp_path: Path) -> None:
+    refused = 401, {"error": {"message": "Incorrect API key provided"}}
+    with serving(lambda _: refused) as (url, asked), Ledger.open(tmp_path / "l.sqlite") as ledger:
+        with pytest.raises(EndpointError, match="401"):
+            ask_all(url, ledger, 40, concurrency=16)
+        assert len(asked) == 1
