@@ -10,6 +10,7 @@ from potstill.grading.maths.groups import without_order_remark
 from potstill.grading.maths.normalise import tidy
 from potstill.grading.maths.number_words import spelled_number
 from potstill.grading.maths.remarks import without_remarks
+from potstill.grading.maths.units import split_unit
 
 __all__ = [
     "alternatives",
@@ -40,6 +41,10 @@ _BASES = {"x": 16, "b": 2, "o": 8}
 _WORDED = r"([A-Za-z][A-Za-z -]{1,80})"
 _TWICE = re.compile(
     rf"^(?:(-?\d[\d,]*)\s?\({_WORDED}\)|{_WORDED}\((-?\d[\d,]*)\))\s?([A-Za-z][A-Za-z .]*)?$"
+)
+# What a number counts, in brackets behind it: ASDiv's "9 (apples)". "3 (mod 7)" is no such thing.
+_COUNTED = re.compile(
+    r"(-?\d[\d,]*(?:\.\d+)?(?:/\d+)?)\s?\(\s?(?!mod\b)([A-Za-z][A-Za-z.' -]{0,60})\)"
 )
 # What stands in a table where a key is missing.
 _NO_KEY = re.compile(
@@ -115,13 +120,20 @@ def plain_answer(text: str) -> str:
 
 
 def _said_once(text: str) -> str:
-    """Return ``7`` of ``7 (seven)`` and of ``seven (7)``, a unit behind them kept."""
-    found = _TWICE.match(text) if "(" in text else None
-    if found is None:
+    """Return ``7`` of ``7 (seven)`` and of ``seven (7)``, a unit behind them kept, and ``9`` of
+    ``9 (apples)``.
+    """
+    if "(" not in text:
         return text
-    digits, word = found.group(1) or found.group(4), found.group(2) or found.group(3)
-    same = spelled_number(word) == digits.replace(",", "")
-    return f"{digits} {found.group(5) or ''}".strip() if same else text
+    if (found := _TWICE.match(text)) is not None:
+        digits, word = found.group(1) or found.group(4), found.group(2) or found.group(3)
+        if spelled_number(word) == digits.replace(",", ""):
+            return f"{digits} {found.group(5) or ''}".strip()
+    counted = _COUNTED.fullmatch(text)
+    if counted is None or (len(counted[2]) < 2 and not split_unit(f"5 {counted[2]}").unit):
+        return text
+    # a unit is part of the value, what is counted is none of it
+    return f"{counted[1]} {counted[2]}" if split_unit(f"5 {counted[2]}").unit else counted[1]
 
 
 def says_no_key(key: str) -> bool:
