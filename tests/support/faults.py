@@ -143,6 +143,9 @@ class Driver:
     def _flip_ledger(self) -> tuple[int, str]:
         ledger = self.out / "ledger.sqlite"
         self._begun(ledger)
+        while not replies(self.out):  # a copy without any is a lost ledger, which is refused
+            code, said = self._kill()
+            self._look("a run to begin with", code, said)
         with closing(sqlite3.connect(ledger)) as db:  # else the log beside it would undo the flip
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         whole = ledger.read_bytes()

@@ -123,8 +123,9 @@ def refuse_lost(path: Path) -> None:
         return
     raise StoreError(
         f"{path} {'is empty' if empty else 'is missing'}, though answers were made from its "
-        "replies; restore it from a copy, or import an export (potstill ledger DIR --import FILE): "
-        "without it what is made anew is bought again, and the budget begins at nothing."
+        "replies; restore it from a copy, import an export (potstill ledger DIR --import FILE), or "
+        "begin anew with another --out: without it what is made anew is bought again, and the "
+        "budget begins at nothing."
     )
 
 
