@@ -247,14 +247,14 @@ def test_a_second_sample_takes_the_place_of_a_wrong_first(tmp_path: Path) -> Non
     assert 0 < right[0] < 104
 
     from potstill.pipeline.outputs import AnswerSet
-    from potstill.pipeline.stages import _verified
+    from potstill.pipeline.stages import verified
     from potstill.records import Condition, Role, Sampling
 
     condition = Condition("", "", "", Sampling(), "")
     taught = AnswerSet(
         "t", Role.TEACHER, "", 0, "train", condition, tuple(responses), (), tuple(verdicts)
     )
-    chosen = _verified(taught)
+    chosen = verified(taught)
     assert len({r.problem_id for r in chosen}) == len(chosen) > right[0]
 
 

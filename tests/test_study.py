@@ -11,7 +11,6 @@ from potstill.grading.pool import GradingPool
 from potstill.lessons.ladder import LADDER
 from potstill.records import (
     Finish,
-    Level,
     Outcome,
     Problem,
     Response,
@@ -37,9 +36,11 @@ def study(tmp_path: Path, **changes: object) -> Path:
 
 
 def test_the_shipped_studies_are_valid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("POTSTILL_DATA", str(tmp_path))
+    for name in ("POTSTILL_DATA", "POTSTILL_LEVELS"):
+        monkeypatch.setenv(name, str(tmp_path))
     for path in [DEMO_STUDY, *sorted((ROOT / "studies").glob("*.yaml"))]:
-        assert load_study(path).levels[0] == Level.R1
+        study = load_study(path)
+        assert study.primary is None or study.primary == (study.levels[0], "base")
 
 
 def test_what_init_writes_is_valid_and_runs_offline(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from safetensors.torch import load_file
 from potstill.chat import Message
 from potstill.errors import InputError, PotstillError
 from potstill.models import gguf_base, gguf_header
-from potstill.models.decoding import Request, decode_all
+from potstill.models.decoding import Request
 from potstill.models.folder import (
     find_described_folder,
     find_model_folder,
@@ -37,6 +37,7 @@ from potstill.models.torch_base import load_base, load_tokenizer
 from potstill.records import Sampling
 from potstill.training.preflight import WantedBase, look_at_base
 from potstill.training.recipe import Recipe
+from support.decoded import decode_all
 from support.gguf_files import rewritten, small_gguf
 from support.small_bases import CHATML
 

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from potstill.errors import InputError
+from potstill.grading import grade
 from potstill.grading.key_reading import KeyReader
+from potstill.grading.maths.kinds import infer_kind
 from potstill.problems import Imported, SourceConfig, guess_source, load_problems
 from potstill.problems.mending import decimal_points, looks_comma, mend, mend_key
 from potstill.records import ExclusionReason, NumberGold, Outcome, Problem, TextGold
@@ -295,8 +297,8 @@ def test_keys_beyond_the_grammar_are_told_by_row(tmp_path: Path) -> None:
     assert len(imported.problems) == len(keys)
     (note,) = imported.notes
     assert note.startswith(
-        "table: 2 keys cannot be read as mathematics and are compared as text (150 minutes (2.5 h) "
-        "of t/1, 9 (apples) of t/3): "
+        "table: 1 key cannot be read as mathematics and is compared as text (150 minutes (2.5 h) "
+        "of t/1): "
     )
     rows = [{"problem": "How long?", "answer": keys[0], "how": "exact"}]
     assert bring_in(tmp_path, *rows, kind="how").notes == ()
@@ -434,3 +436,24 @@ def test_workbook_names_its_sheets_and_cut_digits(tmp_path: Path) -> None:
     assert [x.text for x in imported.excluded] == ["How many grains of sand?", "How many ants?"]
     assert all("more than 15 digits" in x.detail for x in imported.excluded)
     assert [p.gold_text for p in imported.problems] == ["1e+20", "7"]
+
+
+@pytest.mark.parametrize(
+    ("key", "kind"),
+    [
+        ("9 (apples)", "integer"),
+        ("12 (star-shaped stones)", "integer"),
+        ("9 (quarters)", "integer"),
+        ("12.5 (km)", "quantity"),
+        ("350 (g)", "quantity"),
+        ("7 (eight)", "expression"),
+        ("3 (mod 7)", "expression"),
+        ("5 (x)", "expression"),
+    ],
+)
+def test_what_a_key_counts_in_brackets_is_no_part_of_it(key: str, kind: str) -> None:
+    assert infer_kind(key) == kind
+    read = kind in ("integer", "quantity")
+    bare = key.partition(" ")[0]
+    problem = Problem("p", "How many?", TextGold(key), kind, "t")
+    assert (grade(problem, f"\\boxed{{{bare}}}").outcome is Outcome.CORRECT) == read

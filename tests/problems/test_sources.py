@@ -132,7 +132,7 @@ def test_table_names_the_missing_column_the_nearest_and_those_that_are_there(
         ("t.jsonl", b'{"problem": "a", "answer": "1"}\n[1]\n', "line 2: list instead of an object"),
         ("t.json", b'{"problem": "a"}', "not a list of objects"),
         ("t.csv", b'problem,answer\n"a,1\n', "not valid CSV"),
-        ("t.csv", b"problem,answer\na\n", "line 2: 1 cells under 2 column names"),
+        ("t.csv", b"problem,answer\na\n", "line 2: 1 cell under 2 column names"),
         ("t.csv", b"problem,problem\na,b\n", "names the column 'problem' twice"),
         ("t.csv", b"", "is empty"),
         ("t.csv", b"problem,answer\n", "holds no rows"),

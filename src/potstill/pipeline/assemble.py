@@ -17,8 +17,6 @@ from potstill.evaluation import Answered, evaluate, join
 from potstill.evaluation.near_duplicates import near_duplicates
 from potstill.evaluation.published import Published
 from potstill.evaluation.samples import AtK, at_k
-from potstill.grading.key_reading import KeyReader
-from potstill.grading.plugins import kind_settings
 from potstill.lessons.controls import is_control
 from potstill.lessons.listing import gate_rows, gate_totals
 from potstill.lessons.recorded import inversions
@@ -456,6 +454,9 @@ def _notes(result: Made) -> tuple[str, ...]:
 
 def _keys_as_text(result: Made) -> list[str]:
     """Return a note where keys of held-out problems can be compared as text alone."""
+    from potstill.grading.key_reading import KeyReader
+    from potstill.grading.plugins import kind_settings
+
     keys = KeyReader(kind_settings(result.study.kinds))
     heldout = result.in_split(Split.HELDOUT)
     found = [f"{one_line(p.gold_text, 60)} of {p.id}" for p in heldout if keys.only_text(p)]

@@ -130,10 +130,12 @@ def _said_once(text: str) -> str:
         if spelled_number(word) == digits.replace(",", ""):
             return f"{digits} {found.group(5) or ''}".strip()
     counted = _COUNTED.fullmatch(text)
-    if counted is None or (len(counted[2]) < 2 and not split_unit(f"5 {counted[2]}").unit):
+    if counted is None or spelled_number(counted[2]) is not None:  # "7 (eight)" is neither
         return text
+    if split_unit(f"5 {counted[2]}").unit:
+        return f"{counted[1]} {counted[2]}"
     # a unit is part of the value, what is counted is none of it
-    return f"{counted[1]} {counted[2]}" if split_unit(f"5 {counted[2]}").unit else counted[1]
+    return counted[1] if len(counted[2]) > 1 else text
 
 
 def says_no_key(key: str) -> bool:
