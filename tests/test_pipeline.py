@@ -374,7 +374,7 @@ def test_the_base_is_asked_at_a_levels_length_and_others_figures_stand_beside(
     assert "Published figures beside these" in page
     raw["published"] = [theirs | {"correct": 700}]
     path.write_text(yaml.safe_dump(raw))
-    with pytest.raises(StudyError, match="correct .700. is more than the n .651. problems"):
+    with pytest.raises(StudyError, match=r"correct .700. is more than the n .651. problems"):
         load_study(path)
 
 
