@@ -11,6 +11,7 @@ from potstill.grading.pool import GradingPool
 from potstill.lessons.ladder import LADDER
 from potstill.records import (
     Finish,
+    Level,
     Outcome,
     Problem,
     Response,
@@ -38,8 +39,10 @@ def study(tmp_path: Path, **changes: object) -> Path:
 def test_the_shipped_studies_are_valid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("POTSTILL_DATA", "POTSTILL_LEVELS"):
         monkeypatch.setenv(name, str(tmp_path))
+    first = {"gsm8k-r1.yaml": Level.R0, "law.yaml": Level.R6}
     for path in [DEMO_STUDY, *sorted((ROOT / "studies").glob("*.yaml"))]:
         study = load_study(path)
+        assert study.levels[0] == first.get(path.name, Level.R1)
         assert study.primary is None or study.primary == (study.levels[0], "base")
 
 

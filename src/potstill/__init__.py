@@ -12,8 +12,9 @@ What a script or a notebook needs, each imported when it is first used::
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from potstill.lazy import lazy_names
 
 if TYPE_CHECKING:
     from potstill.analysis.compare import compare_studies as compare
@@ -82,16 +83,15 @@ _HOMES = {
     "verify": "analysis.verify:verify_study",
 }
 
+_lazy = lazy_names(__name__, _HOMES)
+
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
         from importlib.metadata import version
 
         return version("potstill")
-    if name not in _HOMES:
-        raise AttributeError(f"module 'potstill' has no attribute {name!r}")
-    module, _, attribute = _HOMES[name].partition(":")
-    return getattr(import_module(f"potstill.{module}"), attribute)
+    return _lazy(name)
 
 
 def __dir__() -> list[str]:

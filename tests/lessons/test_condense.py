@@ -6,11 +6,11 @@ import pytest
 
 from potstill.chat import Ask
 from potstill.errors import InputError
-from potstill.lessons.condense import condense, trace_text
+from potstill.lessons.condense import trace_text
 from potstill.lessons.ladder import LADDER, SYSTEM, condense_messages, count_words, spec_of
 from potstill.lessons.quality import Gate, GateOptions
-from potstill.records import Finish, Lesson, Level, Sampling
-from support.scripted_lessons import Reply, ScriptedCondenser, grade, problem, response
+from potstill.records import Finish, Lesson, Level
+from support.scripted_lessons import Reply, ScriptedCondenser, lessons_of, problem, response
 
 NO_EQUATIONS = GateOptions(off=(Gate.FALSE_EQUATION,))
 TRACE = "We add 12 and 30. " + " ".join(f"Look {i}." for i in range(50)) + " So it is 42."
@@ -28,18 +28,8 @@ def run(
     levels: tuple[str, ...] = ("R1", "R2", "R3", "R4", "R5", "R6"),
     options: GateOptions = NO_EQUATIONS,
 ) -> list[Lesson]:
-    return list(
-        condense(
-            [(problem(i), response(i, TRACE)) for i in parents or ["p1"]],
-            condenser=condenser,
-            levels=levels,
-            grade=grade,
-            count_tokens=len,
-            stage="lessons",
-            sampling=Sampling(),
-            options=options,
-        )
-    )
+    of = [(problem(i), response(i, TRACE)) for i in parents or ["p1"]]
+    return lessons_of(of, condenser, levels, options=options)
 
 
 def test_whole_ladder_goes_from_r0_to_r6_each_from_the_one_above() -> None:
@@ -117,18 +107,7 @@ def test_key_is_in_no_message_not_even_in_a_complaint() -> None:
     condenser = ScriptedCondenser(reply)
     secret = problem(text="What is the number?", key="9876")
     trace = response(reasoning="We look for it. " * 5, text="It is found.")
-    list(
-        condense(
-            [(secret, trace)],
-            condenser=condenser,
-            levels=["R1"],
-            grade=grade,
-            count_tokens=len,
-            stage="lessons",
-            sampling=Sampling(),
-            options=NO_EQUATIONS,
-        )
-    )
+    lessons_of([(secret, trace)], condenser, ["R1"], options=NO_EQUATIONS)
     assert len(condenser.asks) == 2
     assert not any("9876" in m.content for ask in condenser.asks for m in ask.messages)
 
@@ -145,21 +124,11 @@ def test_unanswered_ask_is_flagged_and_not_repeated() -> None:
 
 def test_trace_that_cites_the_key_starts_no_chain() -> None:
     condenser = ScriptedCondenser(lambda level, tag, attempt, ask: good(level))
-    lessons = list(
-        condense(
-            [
-                (problem("p1"), response("p1", "The given answer is 42, so 12 + 30 it is.")),
-                (problem("p2"), response("p2", TRACE)),
-            ],
-            condenser=condenser,
-            levels=["R1"],
-            grade=grade,
-            count_tokens=len,
-            stage="lessons",
-            sampling=Sampling(),
-            options=NO_EQUATIONS,
-        )
-    )
+    parents = [
+        (problem("p1"), response("p1", "The given answer is 42, so 12 + 30 it is.")),
+        (problem("p2"), response("p2", TRACE)),
+    ]
+    lessons = lessons_of(parents, condenser, ["R1"], options=NO_EQUATIONS)
     assert [(x.problem_id, x.level, x.flags) for x in lessons] == [
         ("p1", "R0", ("key leaked",)),
         ("p2", "R0", ()),
@@ -185,16 +154,7 @@ def test_level_that_is_not_on_the_ladder_is_refused() -> None:
 
 def test_no_parents_ask_nothing() -> None:
     condenser = ScriptedCondenser(lambda level, tag, attempt, ask: good(level))
-    found = condense(
-        [],
-        condenser=condenser,
-        levels=["R1"],
-        grade=grade,
-        count_tokens=len,
-        stage="lessons",
-        sampling=Sampling(),
-    )
-    assert list(found) == []
+    assert lessons_of([], condenser, ["R1"]) == []
     assert condenser.asks == []
 
 

@@ -13,18 +13,18 @@ import yaml
 from potstill.chat import Message
 from potstill.errors import StudyError
 from potstill.ledger.ledger import Ledger
-from potstill.lessons.condense import condense, in_tags
+from potstill.lessons.condense import in_tags
 from potstill.models.chat_template import opens_thought, thinks
 from potstill.models.torch_base import load_tokenizer
 from potstill.pipeline.directory import open_study
 from potstill.pipeline.run import run_study
-from potstill.records import Lesson, Response, Sampling
+from potstill.records import Lesson, Response
 from potstill.solvers.parse import parse_completion
 from potstill.solvers.thinking import split_thought
 from potstill.study.schema import load_study
 from potstill.training.examples import Example, encode_examples
 from potstill.training.preflight import WantedBase, look_at_base
-from support.scripted_lessons import ScriptedCondenser, grade, problem
+from support.scripted_lessons import ScriptedCondenser, lessons_of, problem
 from support.small_bases import CHATML, THINKING, write_small_base
 from support.small_study import write_small_study
 
@@ -38,18 +38,7 @@ def thought() -> Response:
 
 
 def lessons(condenser: Any, levels: list[str], *, tags: bool) -> list[Lesson]:
-    return list(
-        condense(
-            [(problem("p1"), thought())],
-            condenser=condenser,
-            levels=levels,
-            grade=grade,
-            count_tokens=len,
-            stage="lessons",
-            sampling=Sampling(),
-            tags=tags,
-        )
-    )
+    return lessons_of([(problem("p1"), thought())], condenser, levels, tags=tags)
 
 
 def test_tags_stand_around_the_reasoning_and_are_read_back_as_it() -> None:

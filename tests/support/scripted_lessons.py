@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from potstill.chat import Ask, Completion
+from potstill.lessons.condense import condense
 from potstill.lessons.ladder import count_words
 from potstill.records import (
     DecidedBy,
     Finish,
+    Lesson,
     Outcome,
     Problem,
     Response,
+    Sampling,
     TextGold,
     Verdict,
 )
@@ -45,6 +49,27 @@ class ScriptedCondenser:
             said = Completion(text, "", finish, 10, count_words(text))
             found.append(said.answering(ask, key))
         yield from reversed(found)  # results come in any order
+
+
+def lessons_of(
+    parents: Iterable[tuple[Problem, Response]],
+    condenser: ScriptedCondenser,
+    levels: Sequence[str],
+    **changed: Any,
+) -> list[Lesson]:
+    """Return what ``condense`` makes of these parents; ``changed`` are more of its arguments."""
+    return list(
+        condense(
+            parents,
+            condenser=condenser,
+            levels=levels,
+            grade=grade,
+            count_tokens=len,
+            stage="lessons",
+            sampling=Sampling(),
+            **changed,
+        )
+    )
 
 
 def grade(pairs: Iterable[tuple[Problem, Response]]) -> Iterator[Verdict]:

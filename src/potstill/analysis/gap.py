@@ -169,7 +169,6 @@ def sample_gaps(
 
 def print_price(study: Study, directory: Path, sample: Sample, console: Console) -> None:
     """Print what asking the sample will take and cost. Sends and writes nothing."""
-
     from potstill.pipeline.intake import problems_of_study
 
     problems = problems_of_study(study).problems

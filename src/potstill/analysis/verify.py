@@ -321,13 +321,13 @@ def _decided(study: Study, directory: Path, locked: Mapping[str, Any], found: Ve
 def _base_hash_here(study: Study) -> str:
     """Return the hash of the base model, "" where it is not on this machine; nothing is fetched."""
     from potstill.models.folder import hash_base, hash_model_folder, is_here
-    from potstill.models.gguf_base import PACKAGE
+    from potstill.models.gguf_base import names_gguf
     from potstill.pipeline.context import base_path_of
 
     place = base_path_of(study)
     if is_here(place):
         return hash_base(place, study.student.template)
-    if place.startswith(PACKAGE) or place.lower().endswith(".gguf"):
+    if names_gguf(place):
         return ""
     from huggingface_hub import snapshot_download
 

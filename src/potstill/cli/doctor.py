@@ -181,12 +181,11 @@ def _needed(study: Study) -> list[Row]:
 def _way(base: str) -> str:
     """Return how a base comes to be a model folder, as the end of a sentence."""
     from potstill.models.folder import is_here
-    from potstill.models.gguf_base import PACKAGE, gguf_of
+    from potstill.models.gguf_base import gguf_of, names_gguf
 
     if is_here(base):
         return "; read from GGUF when first needed" if gguf_of(base) is not None else ""
-    lost = base.startswith(PACKAGE) or base.lower().endswith(".gguf")
-    return "" if lost else "; fetched from the hub when needed"
+    return "" if names_gguf(base) else "; fetched from the hub when needed"
 
 
 def _price(agent: Agent) -> tuple[bool | None, str]:

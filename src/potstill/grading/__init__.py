@@ -6,8 +6,9 @@ workers with hard limits; :func:`verify` adds a judge model and a person's rulin
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from potstill.lazy import lazy_names
 
 if TYPE_CHECKING:
     from potstill.grading.causes import cause_of
@@ -62,8 +63,4 @@ __all__ = [
     "verify",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazy_names(__name__, _HOMES)

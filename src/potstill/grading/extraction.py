@@ -56,7 +56,7 @@ _MUSING = re.compile(
 _MUSED = ("wait", "hmm", "alternatively", "let me ", "okay, so")
 _PROSE = re.compile(
     r"(?i)\b(?:therefore|because|since|the|we|is|are|so|thus|hence|please|cannot|problem|"
-    r"i|let|that|this|which|would|have|die|der|das|ist|lautet|beträgt|la|le|les|est|il|el|es|il)\b"
+    r"i|let|that|this|which|would|have|die|der|das|ist|lautet|beträgt|la|le|les|est|il|el|es)\b"
 )
 _WORDS = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{3,}")
 # A short text that works something out is no bare answer.

@@ -15,7 +15,14 @@ from typing import Any
 from potstill.errors import InputError
 from potstill.plugins import nearest
 
-__all__ = ["Arguments", "opens_thought", "set_defaults", "template_arguments", "thinks"]
+__all__ = [
+    "Arguments",
+    "opens_thought",
+    "set_defaults",
+    "template_arguments",
+    "template_text",
+    "thinks",
+]
 
 Arguments = Mapping[str, Any]
 
@@ -36,7 +43,7 @@ def set_defaults(tokenizer: Any, arguments: Arguments, folder: Path) -> None:
         return
     templates = tokenizer.chat_template
     texts = templates if isinstance(templates, dict) else {"default": templates}
-    _check(arguments, template_arguments("".join(texts.values())), folder)
+    _check(arguments, template_arguments(template_text(tokenizer)), folder)
     head = "".join(
         f"{{%- if {name} is not defined %}}{{%- set {name} = {_literal(value)} %}}{{%- endif %}}"
         for name, value in sorted(arguments.items())
@@ -45,11 +52,17 @@ def set_defaults(tokenizer: Any, arguments: Arguments, folder: Path) -> None:
     tokenizer.chat_template = changed if isinstance(templates, dict) else changed["default"]
 
 
+def template_text(tokenizer: Any) -> str:
+    """Return what a tokenizer's chat template reads, all of them joined where it has several."""
+    templates = tokenizer.chat_template
+    text: str = "".join(templates.values()) if isinstance(templates, dict) else templates
+    return text
+
+
 def thinks(tokenizer: Any) -> bool:
     """Return whether a chat template knows think tags and leaves the answer room for a thought."""
-    templates = tokenizer.chat_template
-    text = "".join(templates.values()) if isinstance(templates, dict) else templates
-    return "</think>" in text and not _prompt_end(tokenizer).endswith("</think>")
+    end = "</think>"
+    return end in template_text(tokenizer) and not _prompt_end(tokenizer).endswith(end)
 
 
 def opens_thought(tokenizer: Any) -> bool:

@@ -23,7 +23,7 @@ from potstill.errors import InputError, PotstillError
 from potstill.models.file_hash import digest_of_files, sha256_of
 from potstill.models.gguf_conversion import checked_header, convert, describe
 from potstill.models.gguf_header import GgufHeader, read_header, require_gguf
-from potstill.store.atomic import disk_errors, whole_folder
+from potstill.store.atomic import disk_errors, room_beneath, whole_folder
 from potstill.store.untrusted import read_json
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "gguf_hash",
     "gguf_of",
     "hash_of_origin",
+    "names_gguf",
     "origin_in",
     "origin_of",
 ]
@@ -74,6 +75,11 @@ class Origin:
             f"The base was read from the GGUF file {self.file} (sha256 {self.sha256[:12]}), which "
             f"holds its matrices as {self.stored_as}: {rounded}."
         )
+
+
+def names_gguf(path_or_id: str) -> bool:
+    """Return whether a base's name can only be that of a GGUF file, wherever the file is."""
+    return path_or_id.startswith(PACKAGE) or path_or_id.lower().endswith(".gguf")
 
 
 def gguf_of(path_or_id: str | Path) -> Path | None:
@@ -179,10 +185,7 @@ def check_room_for(path: Path) -> None:
         return
     header = read_header(path)
     needed = 4 * header.parameters + header.data_size + _BESIDE_BYTES
-    there = place
-    while not there.exists():
-        there = there.parent
-    free = shutil.disk_usage(there).free
+    there, free = room_beneath(place)
     if free < needed:
         raise InputError(
             f"{path} as float32 needs {needed / 1e9:,.2f} GB and the disk of {there} has "

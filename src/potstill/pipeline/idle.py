@@ -78,16 +78,13 @@ def _refuse_idle_split(options: SplitOptions) -> None:
 
 
 def _who_answers(study: Study) -> list[str]:
-    levels = [level.value for level in study.levels]
-    at = [f"base-{x.value}" for x in {*study.mix, *study.evaluation.base_at}]
-    mixed = [f"mix-{x.value}" for x in study.mix]
+    asked_at = dict.fromkeys((*study.mix, *study.evaluation.base_at))
     return [
         "teacher",
         "base",
-        *levels,
-        *(x for x in study.variants if x not in levels),
-        *mixed,
-        *at,
+        *study.variants,
+        *(f"mix-{level.value}" for level in study.mix),
+        *(f"base-{level.value}" for level in asked_at),
     ]
 
 

@@ -127,10 +127,11 @@ def check_before_asking(
 
 def base_out_of_reach(study: Study) -> bool:
     """Return whether a study's base is to be fetched from a hub that does not answer."""
+    from potstill.models.gguf_base import names_gguf
     from potstill.store.hub import hub_answers, is_hub_id
 
     path = base_path_of(study)
-    named = "/" in path and is_hub_id(path) and not path.lower().endswith(".gguf")
+    named = "/" in path and is_hub_id(path) and not names_gguf(path)
     return named and not hub_answers()
 
 

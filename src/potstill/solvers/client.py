@@ -232,11 +232,10 @@ class _Session:
             self._blanks += 1
         if self._spoke or self._blanks < _FIRST_BLANKS or self._spoke_before():
             return
-        limit = parsed.finish is Finish.LENGTH
         why = (
             "their limit was reached before a word: raise max_tokens"
-            if limit
-            else ("neither content nor reasoning: see that the model and its settings are right")
+            if parsed.finish is Finish.LENGTH
+            else "neither content nor reasoning: see that the model and its settings are right"
         )
         raise EndpointError(
             f"{self._who} answered the first {self._blanks} questions with an empty text ({why}); "

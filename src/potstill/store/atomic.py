@@ -19,6 +19,7 @@ __all__ = [
     "Writing",
     "disk_errors",
     "rename_into_place",
+    "room_beneath",
     "sweep",
     "sync",
     "versions_of",
@@ -89,6 +90,15 @@ def whole_file(path: Path, *, private: bool = False) -> Iterator[Path]:
         sync(path.parent)
     finally:
         part.unlink(missing_ok=True)
+
+
+def room_beneath(path: Path) -> tuple[Path, int]:
+    """Return the nearest folder above ``path``, or itself, that exists, and its disk's free
+    bytes.
+    """
+    while not path.exists():
+        path = path.parent
+    return path, shutil.disk_usage(path).free
 
 
 @contextmanager

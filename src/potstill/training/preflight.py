@@ -14,7 +14,7 @@ from typing import Any
 from potstill.chat import Message
 from potstill.errors import InputError, PotstillError, StudyError
 from potstill.models.architecture import TRIED, context_tokens, read_config
-from potstill.models.chat_template import opens_thought, template_arguments, thinks
+from potstill.models.chat_template import opens_thought, template_arguments, template_text, thinks
 from potstill.models.folder import find_described_folder, read_config_file
 from potstill.models.gguf_base import check_room_for, gguf_of
 from potstill.models.model import prompt_text, prompt_tokens
@@ -261,8 +261,7 @@ def _look_at_template(wanted: WantedBase, folder: Path, tokenizer: Any) -> Found
 
 def _look_at_thinking(wanted: WantedBase, tokenizer: Any) -> Found:
     """Yield where lessons that think, and those that do not, meet a base of the other sort."""
-    texts = tokenizer.chat_template
-    text = texts if isinstance(texts, str) else "".join(texts.values())
+    text = template_text(tokenizer)
     known, tags = "</think>" in text, thinks(tokenizer)
     asked = "enable_thinking" in template_arguments(text) and (
         "enable_thinking" not in wanted.template

@@ -18,6 +18,7 @@ from potstill.errors import InputError, StoreError
 from potstill.models.adapter_config import PEFT_PREFIX, read_adapter_config
 from potstill.models.adapters import ADAPTER_WEIGHTS
 from potstill.models.torch_base import hash_model_folder
+from potstill.store.atomic import room_beneath
 
 if TYPE_CHECKING:
     import torch
@@ -152,10 +153,7 @@ def merged_files(base: Path, dtype: str = "") -> tuple[list[str], int]:
 
 def check_room(folder: Path, needed_bytes: int) -> None:
     """Raise StoreError where the disk beneath ``folder`` has no room for that much."""
-    there = folder
-    while not there.exists():
-        there = there.parent
-    free_bytes = shutil.disk_usage(there).free
+    _, free_bytes = room_beneath(folder)
     if free_bytes < needed_bytes:
         raise StoreError(
             f"The export needs {needed_bytes / 1e9:,.2f} GB and the disk of {folder} has "

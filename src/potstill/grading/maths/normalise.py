@@ -71,11 +71,11 @@ _FUNCTION = re.compile(
     r"(?![A-Za-z])"
 )
 _GROUPED = re.compile(r"(?<![\d.])(\d{1,3}(?:(?:,\\!|\\!,|\{,\}|\\,|,\s?\\!)\s?\d{3})+)(?!\d)")
-# "1{,}5" is a number: with three digits its comma may part thousands, with others only decimals.
 # Groups of three behind an apostrophe, as the Swiss write them, or a program's underscore, and
 # behind several points.
 _MARKED = re.compile(r"(?<![\w.,'’])(\d{1,3}(?:['’ʼ′_]\d{3})+)(?![\w'’ʼ′])")
 _POINTS = re.compile(r"(?<![\w.,])(\d{1,3}(?:\.\d{3}){2,})(?:,(\d+))?(?![\w]|[.,]\d)")
+# "1{,}5" is a number: with three digits its comma may part thousands, with others only decimals.
 _LATEX_COMMA = re.compile(r"(?<![\d.,}])(\d+)\{,\}(\d{1,2}|\d{4,})(?![\d.,{])")
 _PAIR = re.compile(r"\$\$?([^$]*)\$\$?")
 _LONE_DOLLAR = re.compile(r"\$(?=\s?-?\s?[\d.])")

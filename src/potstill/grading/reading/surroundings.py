@@ -38,7 +38,6 @@ _CURRENCIES = {
     *("usd", "us", "eur", "gbp", "cad", "aud", "hk", "nz", "rs", "inr", "chf", "jpy", "cny", "sek"),
     *("nok", "dkk", "r", "a", "c", "s"),
 }
-_PART = r"halves|thirds|quarters|fourths|fifths|sixths|sevenths|eighths|ninths|tenths"
 _PARTS = {"halves": 2, "thirds": 3, "quarters": 4, "fourths": 4, "fifths": 5, "sixths": 6,
           "sevenths": 7, "eighths": 8, "ninths": 9, "tenths": 10}  # fmt: skip
 _VULGAR = {"½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4", "⅕": "1/5", "⅛": "1/8"}
@@ -48,7 +47,7 @@ _BEHIND = re.compile(
     | (?P<root> \s?[√∛∜]\s?\(?\d+(?:\.\d+)?\)? )
     | (?P<power> \s+(?:squared|cubed|factorial)\b | [²³] )
     | \s?(?P<vulgar> [½⅓⅔¼¾⅕⅛] )
-    | \s+(?P<part> {_PART} )\b
+    | \s+(?P<part> {"|".join(_PARTS)} )\b
     | (?P<apostrophe> ['’]\d{{3}}(?!\d) )
     | (?P<open>
         \s?(?:π|\\?pi\b) | [⁰¹⁴⁵⁶⁷⁸⁹ⁿ⁻‰|&] | \s[&|]\s | \s?[±∓]\s?\d | \s+plus\s+or\s+minus\b
