@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,4 +14,6 @@ TESTS = Path(__file__).resolve().parents[1]
 def start(module: str, *arguments: object, **options: Any) -> subprocess.Popen[str]:
     """Start a module of this package, named without it; its standard output is a pipe of text."""
     command = [sys.executable, "-m", f"support.{module}", *map(str, arguments)]
-    return subprocess.Popen(command, cwd=TESTS, stdout=subprocess.PIPE, text=True, **options)
+    # the command line, run in this process, sets PYTHONSAFEPATH: the current folder is not enough
+    env = os.environ | {"PYTHONPATH": str(TESTS)}
+    return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True, **options)

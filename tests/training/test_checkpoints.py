@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable
 from functools import cache
@@ -40,7 +41,7 @@ def kill_after(step: int, backend: str, model: Path, out: Path, optimizer: str) 
             if int(line) >= step:
                 process.kill()
                 break
-        process.wait()
+        assert process.wait() == -signal.SIGKILL
     assert not out.exists()
 
 
