@@ -160,3 +160,16 @@ def test_fewer_than_twenty_replies_measure_nothing(tmp_path: Path, url: str) -> 
 )
 def test_tokens_of_prose_and_of_tex_are_counted_without_a_tokenizer(text: str, tokens: int) -> None:
     assert count_tokens([text]) == pytest.approx(tokens, rel=0.2)
+
+
+def test_a_teacher_asked_some_of_the_held_out_problems_is_counted_on_those(
+    tmp_path: Path, url: str
+) -> None:
+    path = write_study(tmp_path, url)
+    raw = yaml.safe_load(path.read_text())
+    raw["evaluation"] = {**raw.get("evaluation", {}), "teacher_problems": 3}
+    path.write_text(yaml.safe_dump(raw))
+    study = load_study(path)
+    imported = load_problems(study.problems, infer=infer_kind)
+    (teach,) = [c for c in planned_calls(study, imported)[1] if c.stage == "teach"]
+    assert teach.calls == PROBLEMS + 4 + 3

@@ -422,3 +422,24 @@ def test_every_answer_meets_the_teachers_solution_of_its_problem() -> None:
         ("fourth", "1 * 1 = 1"),
     ]
     assert [s for _, _, s in _solution_of_each(pairs, problems, [])] == [""] * 4
+
+
+@pytest.mark.parametrize(("most", "answered"), [(5, 5), (0, 0)])
+def test_a_teacher_is_asked_as_many_held_out_problems_as_the_study_says(
+    tmp_path: Path, most: int, answered: int
+) -> None:
+    path = write_small_study(tmp_path, levels=["R1"])
+    raw = yaml.safe_load(path.read_text())
+    raw["evaluation"]["teacher_problems"] = most
+    path.write_text(yaml.safe_dump(raw))
+    report = run_study(load_study(path), tmp_path / "out")
+    assert report is not None
+    whole = {s["role"]: s["n"] for s in report["scores"] if s["group"] == "all"}
+    assert whole == {"base": 12, "student": 12} | ({"teacher": answered} if answered else {})
+    calls = Counter({c["stage"]: c["calls"] for c in report["calls"]})
+    assert calls["teach"] == 24 + 8 + answered
+    compared = {(c["a"], c["b"]): c["n"] for c in report["comparisons"] if c["group"] == "all"}
+    assert compared["R1", "base"] == 12
+    assert compared.get(("R1", "teacher"), 0) == answered
+    text = (tmp_path / "out" / "report" / "report.md").read_text()
+    assert ("of 5 of them" in text) == bool(answered)

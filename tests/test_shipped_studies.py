@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ import pytest
 from tools import make_levels
 
 from potstill.errors import StudyError
+from potstill.grading.maths.kinds import infer_kind
 from potstill.pipeline.run import run_study
+from potstill.problems import load_problems
 from potstill.study.schema import load_study
 from support.small_bases import write_small_base
 
@@ -21,6 +24,7 @@ MADE = ("gsm8k", "gsm8k-r1", "code", "clinical", "law")
 FUNCTION = (
     "def f(text):\n    out = []\n    for c in text:\n        out.append(c)\n    return out[::-1]"
 )
+WORDS = ("a cat", "two dogs", "a red boat", "her mother", "no time", "much to do", "a green hat")
 THOUGHT = "First, 48 / 2 = 24 clips. That is May."
 TRACE = f"{THOUGHT}\n</think>\n\nIn all 48 + 24 = 72 clips.\n\\boxed{{72}}"
 ROWS: dict[str, list[dict[str, Any]]] = {
@@ -52,6 +56,11 @@ ROWS: dict[str, list[dict[str, Any]]] = {
          "answer": "ABCDE"[k % 5]}
         for k in range(24)
     ],
+    "asdiv": [
+        {"id": f"asdiv-{k}", "question": f"Ann has {k}\n apples and {WORDS[k % 7]}. How many? ",
+         "answer": f"{k} (apples)"}
+        for k in range(820)
+    ],
 }  # fmt: skip
 
 
@@ -70,6 +79,8 @@ def levels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write(folder / "clinical" / "pubmedqa.jsonl", ROWS["clinical"])
     write(folder / "law" / "ar_lsat_train.jsonl", ROWS["law"][:16])
     write(folder / "law" / "ar_lsat_test.jsonl", ROWS["law"][16:])
+    write(folder / "word_problems" / "asdiv.jsonl", ROWS["asdiv"])
+    write(folder / "word_problems" / "svamp.jsonl", ROWS["gsm8k"][:9])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["make_levels", str(folder), str(folder / "levels")])
         make_levels.main()
@@ -104,6 +115,19 @@ def test_a_variable_has_the_default_that_the_study_gives(monkeypatch: pytest.Mon
     monkeypatch.delenv("POTSTILL_LEVELS")
     with pytest.raises(StudyError, match="needs the environment variable POTSTILL_LEVELS"):
         load_study(STUDIES / "gsm8k.yaml")
+
+
+def test_word_problems_are_divided_by_their_ids_alone(
+    levels: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [json.loads(x) for x in (levels / "asdiv.jsonl").read_text().splitlines()]
+    assert Counter(x["side"] for x in rows) == {"heldout": 500, "train": 260, "valid": 40}
+    assert all("\n" not in x["question"] and not x["question"].endswith(" ") for x in rows)
+    assert list(make_levels.rows_of_asdiv(ROWS["asdiv"][::-1])) == rows
+    monkeypatch.setenv("POTSTILL_LEVELS", str(levels))
+    study = load_study(STUDIES / "word-problems.yaml")
+    imported = load_problems(study.problems, infer=infer_kind)
+    assert Counter(x.source for x in imported.problems) == {"ASDiv": 800, "SVAMP": 9, "GSM8K": 8}
 
 
 def test_a_solution_stands_at_three_lengths() -> None:

@@ -2,16 +2,19 @@
 
 ``python tools/make_levels.py DATA OUT`` reads what is there of DATA/gsm8k/{train,test}.jsonl
 (question, answer, solution), traces/*.jsonl (question, answer, trace), code/cruxeval.jsonl
-(question, answer, code, input), clinical/pubmedqa.jsonl (question, context, answer, long_answer)
-and law/ar_lsat_{train,test}.jsonl (text, answer), and writes a table of each into OUT. R1 is the
-whole text, R3 its sentences that calculate, R6 the answer alone; each ends in its answer in a box.
-POTSTILL_LEVELS names OUT in the studies. The functions of CRUXEval are run, each in a process of
-its own, to write down what their lines do: that trace is R1.
+(question, answer, code, input), clinical/pubmedqa.jsonl (question, context, answer, long_answer),
+law/ar_lsat_{train,test}.jsonl (text, answer) and word_problems/{asdiv,svamp}.jsonl
+(question, answer), and writes a table of each into OUT. Word problems, some of GSM8K's among them,
+come as they are, for a teacher to solve; of the others R1 is the whole text, R3 its sentences that
+calculate, R6 the answer alone; each ends in its answer in a box. POTSTILL_LEVELS names OUT in the
+studies. The functions of CRUXEval are run, each in a process of its own, to write down what their
+lines do: that trace is R1.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import re
 import subprocess
@@ -27,6 +30,7 @@ __all__ = [
     "execution",
     "main",
     "rows_of_abstracts",
+    "rows_of_asdiv",
     "rows_of_functions",
     "rows_of_games",
     "rows_of_solutions",
@@ -41,6 +45,9 @@ _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z\\$*#(-])|\n+")
 _CALCULATES = re.compile(r"\d[^.\n=]{0,80}=\s*\\?\$?\s*[-\d]")
 _VALID_EVERY = 20
 _MOST_LINES = 40
+# How many of ASDiv's problems each split takes, and how many of GSM8K's test file are held out.
+_ASDIV = {"heldout": 500, "train": 260, "valid": 40}
+_GSM8K = 300
 _RUN_S = 5.0
 # Runs a function line by line and prints what each changed, as JSON.
 _TRACER = """
@@ -168,6 +175,23 @@ def rows_of_games(rows: Iterable[Row], side: str) -> Iterator[Row]:
         }
 
 
+def rows_of_asdiv(rows: Iterable[Row]) -> Iterator[Row]:
+    """Yield some of ASDiv's problems with their side; which ones hangs on their ids alone."""
+    left = sorted(rows, key=_draw)
+    for side, count in _ASDIV.items():
+        yield from (_word_problem(row) | {"side": side} for row in left[:count])
+        left = left[count:]
+
+
+def _draw(row: Row) -> str:
+    return hashlib.sha256(row["id"].encode()).hexdigest()
+
+
+def _word_problem(row: Row) -> Row:
+    text = " ".join(row["question"].split())
+    return {"id": row["id"], "question": text, "answer": row["answer"]}
+
+
 def _levels(text: str, answer: str) -> Row:
     box = f"The answer is \\boxed{{{answer}}}."
     whole = text if "\\boxed" in text[-200:] else f"{text}\n{box}"
@@ -202,6 +226,14 @@ def _tables(data: Path) -> Iterator[tuple[str, Iterable[Row]]]:
     solved = {side: data / "gsm8k" / f"{name}.jsonl" for name, side in sides.items()}
     if all(path.exists() for path in solved.values()):
         yield "gsm8k", (x for side, p in solved.items() for x in rows_of_solutions(_read(p), side))
+    words = data / "word_problems"
+    if (path := words / "asdiv.jsonl").exists():
+        yield "asdiv", rows_of_asdiv(_read(path))
+    if (path := words / "svamp.jsonl").exists():
+        yield "svamp", map(_word_problem, _read(path))
+    if solved["heldout"].exists():
+        some = sorted(_read(solved["heldout"]), key=_draw)[:_GSM8K]
+        yield "gsm8k_some", map(_word_problem, some)
     for path in sorted((data / "traces").glob("*.jsonl")):
         yield path.stem, rows_of_traces(_read(path))
     if (path := data / "code" / "cruxeval.jsonl").exists():

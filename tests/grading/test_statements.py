@@ -199,6 +199,12 @@ def test_what_a_text_commits_itself_to(text: str, key: str, outcome: Outcome) ->
         ("How many values can $k$ take?", "12", "integer", "Hence there are 12 values of \\(k\\)."),
         ("Find $t$ if $2t = 18$.", "9", "integer", "Dividing by 2, therefore $t$ equals 9."),
         (
+            "Mike has 28 GB free. If his files take up 26 GB, how many GB would he have left?",
+            "2 (GB)",
+            "quantity",
+            "He has 28 GB free. If his files take up 26 GB, he would have \\(28-26 = 2\\) GB left.",
+        ),
+        (
             "Solve $12y = 7$.",
             "\\frac{7}{12}",
             "fraction",

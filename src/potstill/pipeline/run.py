@@ -31,6 +31,7 @@ from potstill.pipeline.stages import (
     verified,
 )
 from potstill.pipeline.students import answer_ahead, levels_to_ask, train_students
+from potstill.problems.split import draw_some
 from potstill.progress import Progress, quiet
 from potstill.records import Lesson, Problem, Role, Split
 from potstill.store.atomic import write_atomically
@@ -252,16 +253,18 @@ def evaluate(
         if not problems:
             continue
         label = name if split is Split.HELDOUT else f"{name} ({split.value})"
-        makers: list[Callable[[], AnswerSet]] = [
-            partial(ask_teacher, context, agents, problems, label)
-        ]
-        makers += [
-            partial(ask_student, context, run.models, x, problems, label, level) for x, level in who
+        asking: list[tuple[Sequence[Problem], Callable[[], AnswerSet]]] = []
+        of_teacher = _for_the_teacher(study, problems) if split is Split.HELDOUT else problems
+        if of_teacher:
+            asking.append((of_teacher, partial(ask_teacher, context, agents, of_teacher, label)))
+        asking += [
+            (problems, partial(ask_student, context, run.models, x, problems, label, level))
+            for x, level in who
         ]
         solutions = None  # the teacher comes first
-        for make in makers:
+        for answered, make in asking:
             try:
-                made = grade_answers(context, agents, run.graders, make(), problems, solutions)
+                made = grade_answers(context, agents, run.graders, make(), answered, solutions)
                 if made.role is Role.TEACHER:
                     solutions = verified(made)
                 found.append(replace(made, set=name, split=split))
@@ -270,6 +273,14 @@ def evaluate(
     if missing:
         raise Unfinished(f"{missing} solvers have not answered yet.", found)
     return found
+
+
+def _for_the_teacher(study: Study, problems: Sequence[Problem]) -> Sequence[Problem]:
+    """Return those of a held-out set that the teacher is asked too."""
+    most = study.evaluation.teacher_problems
+    if most == "all" or most >= len(problems):
+        return problems
+    return part(problems, draw_some(problems, most, study.split.seed))
 
 
 def _write_snapshot(study: Study, store: Store, directory: Path) -> None:

@@ -86,11 +86,15 @@ def splits_of(study: Study, problems: Sequence[Problem]) -> Mapping[str, Split]:
 
 def planned_calls(study: Study, imported: Imported) -> tuple[dict[str, int], list[PlannedCalls]]:
     """Return how many problems stand on each split, and the calls a run would make at most."""
-    splits = Counter(splits_of(study, imported.problems).values())
+    split_by_id = splits_of(study, imported.problems)
+    splits = Counter(split_by_id.values())
     lessons, heldout = splits[Split.TRAIN] + splits[Split.VALID], splits[Split.HELDOUT]
     base = 1 + len({*study.mix, *study.evaluation.base_at})
     solvers = (len(study.variants) + len(study.mix)) * len(study.seeds) + base
     samples = study.teacher.samples
+    most_of_set = study.evaluation.teacher_problems
+    sizes = Counter(p.source for p in imported.problems if split_by_id[p.id] is Split.HELDOUT)
+    asked = sum(n if most_of_set == "all" else min(n, most_of_set) for n in sizes.values())
     failures = study.difficulty is not None and study.difficulty.by == "failures"
     names = {role: model_of(agent) for role, agent in study.agents().items()}
     calls = [
@@ -98,7 +102,7 @@ def planned_calls(study: Study, imported: Imported) -> tuple[dict[str, int], lis
             "teach",
             "teacher",
             names["teacher"],
-            lessons * samples + heldout * (samples if failures else 1),
+            lessons * samples + (heldout * samples if failures else asked),
             "as often as samples says" + ("" if failures else ", held out once"),
         ),
     ]
@@ -108,7 +112,7 @@ def planned_calls(study: Study, imported: Imported) -> tuple[dict[str, int], lis
     seen = splits[Split.TRAIN] if study.evaluation.seen == "report" else 0
     local = (heldout + seen) * solvers
     if study.verifier and study.verify != "symbolic":
-        most = lessons * samples + heldout + local
+        most = lessons * samples + asked + local
         calls.append(
             PlannedCalls("verify", "verifier", names["verifier"], most, _verify_why(study))
         )

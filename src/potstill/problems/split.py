@@ -17,7 +17,7 @@ from potstill.plugins import nearest
 from potstill.problems.overlap.pairs import Pair
 from potstill.records import Problem, Split
 
-__all__ = ["SplitOptions", "draws_validation", "split"]
+__all__ = ["SplitOptions", "draw_some", "draws_validation", "split"]
 
 
 class SplitOptions(BaseModel):
@@ -102,6 +102,15 @@ def _or_valid(problem_id: str, split: Split, options: SplitOptions) -> Split:
     """Return validation for a share of what is to be trained on."""
     drawn = _draw(problem_id, options.seed, "valid") < options.valid_share
     return Split.VALID if drawn and split is Split.TRAIN else split
+
+
+def draw_some(problems: Sequence[Problem], count: int, seed: int) -> list[int]:
+    """Return the numbers, in order, of ``count`` problems, all where there are no more.
+
+    Which ones hangs on their ids and the seed: with a higher count the same ones are among them.
+    """
+    drawn = sorted(range(len(problems)), key=lambda i: _draw(problems[i].id, seed, "some"))
+    return sorted(drawn[:count])
 
 
 def draws_validation(problems: Iterable[Problem], options: SplitOptions) -> bool:

@@ -46,14 +46,16 @@ def _sentence(solvers: list[Row]) -> str:
     best = best_student(solvers)
     if best is None:
         parts = [f"the base model solves {_solves(base)}"] if base else []
-        parts += [f"the teacher {'' if base else 'solves '}{_solves(teacher)}"] if teacher else []
         row = base or teacher
+        if row and teacher:
+            said = f"{_solves(teacher)}{_of_fewer(teacher, row)}"
+            parts.append(f"the teacher {'' if base else 'solves '}{said}")
         return f"{_kept_out(row)}, {listed(parts)}; no student was scored." if row else ""
     students = sum(row["role"] == "student" for row in solvers)
     named = "the student" if students == 1 else "the best student"
     text = f"{_kept_out(best)}, {named}, {best['label']}, solves {_solves(best)}"
     others = [f"the same model before training {_solves(base)}"] if base else []
-    others += [f"the teacher {_solves(teacher)}"] if teacher else []
+    others += [f"the teacher {_solves(teacher)}{_of_fewer(teacher, best)}"] if teacher else []
     return f"{'; '.join((text, *others))}{_doubt(best['against'])}."
 
 
@@ -68,6 +70,10 @@ def _doubt(against: Row | None) -> str:
     if not against["beyond_chance"]:
         return "; what lies between student and base may be chance"
     return "; that is less than before training, beyond chance" if against["difference"] < 0 else ""
+
+
+def _of_fewer(row: Row, others: Row) -> str:
+    return f" of {count(row['n'])} of them" if row["n"] < others["n"] else ""
 
 
 def _kept_out(row: Row) -> str:

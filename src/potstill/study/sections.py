@@ -182,6 +182,10 @@ class Evaluation(Section):
     ] = 0
     cut: Literal["truncated", "stated"] = "truncated"
     seen: Literal["refuse", "report"] = "refuse"
+    teacher_problems: Annotated[int, Field(ge=0)] | Literal["all"] = Field(
+        default="all",
+        description="How many held-out problems of each set the teacher is asked too.",
+    )
     base_at: list[Level] = Field(default=[])
     level_prompt: str = "{prompt}\n\nLevel {level}: reason in about {words} words."
 

@@ -161,7 +161,8 @@ def statement_score(text: str, question: AskedQuestion, letters: frozenset[str])
     """
     if text.rstrip(" *_\"'").endswith("?"):
         return -1.0
-    score = 2.5 * question.share(words_of(text))
+    share = question.share(words_of(text))
+    score = 2.5 * share
     if not _ANSWERING.isdisjoint(letters):
         score += 4.0 if _ANSWER_WORD.search(text) else 0.0
         if not _OTHERS.isdisjoint(letters) and _OTHERS_ANSWER.search(text):
@@ -174,7 +175,9 @@ def statement_score(text: str, question: AskedQuestion, letters: frozenset[str])
         score += 1.0 if _SO.search(text) else 0.0
     if text.startswith("(") and text.rstrip(".").endswith(")"):
         score -= 2.0
-    if not _SUPPOSING.isdisjoint(letters) and _SUPPOSES.search(text):
+    # "If she buys 3, how many has she?" is answered in its own "if"
+    asked_so = question.would and share >= 0.5
+    if not asked_so and not _SUPPOSING.isdisjoint(letters) and _SUPPOSES.search(text):
         score -= 1.0 if _IF_THEN.match(text) else 3.0
     if "=" not in text and _PLANS.match(_CONNECTIVE.sub("", text)):
         score -= 2.0
