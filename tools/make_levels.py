@@ -45,9 +45,9 @@ _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z\\$*#(-])|\n+")
 _CALCULATES = re.compile(r"\d[^.\n=]{0,80}=\s*\\?\$?\s*[-\d]")
 _VALID_EVERY = 20
 _MOST_LINES = 40
-# How many of ASDiv's problems each split takes, and how many of GSM8K's test file are held out.
-_ASDIV = {"heldout": 500, "train": 260, "valid": 40}
-_GSM8K = 300
+# How many of ASDiv's problems each split takes, and how many of SVAMP and of GSM8K are held out.
+_ASDIV = {"heldout": 500, "train": 200, "valid": 40}
+_HARDER = 300
 _RUN_S = 5.0
 # Runs a function line by line and prints what each changed, as JSON.
 _TRACER = """
@@ -183,6 +183,10 @@ def rows_of_asdiv(rows: Iterable[Row]) -> Iterator[Row]:
         left = left[count:]
 
 
+def _some(rows: Iterable[Row]) -> list[Row]:
+    return sorted(rows, key=_draw)[:_HARDER]
+
+
 def _draw(row: Row) -> str:
     return hashlib.sha256(row["id"].encode()).hexdigest()
 
@@ -230,10 +234,9 @@ def _tables(data: Path) -> Iterator[tuple[str, Iterable[Row]]]:
     if (path := words / "asdiv.jsonl").exists():
         yield "asdiv", rows_of_asdiv(_read(path))
     if (path := words / "svamp.jsonl").exists():
-        yield "svamp", map(_word_problem, _read(path))
+        yield "svamp", map(_word_problem, _some(_read(path)))
     if solved["heldout"].exists():
-        some = sorted(_read(solved["heldout"]), key=_draw)[:_GSM8K]
-        yield "gsm8k_some", map(_word_problem, some)
+        yield "gsm8k_some", map(_word_problem, _some(_read(solved["heldout"])))
     for path in sorted((data / "traces").glob("*.jsonl")):
         yield path.stem, rows_of_traces(_read(path))
     if (path := data / "code" / "cruxeval.jsonl").exists():

@@ -11,6 +11,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from potstill.evaluation.statistics import root_of
+
 __all__ = ["bounded_half_width", "bounded_p"]
 
 Parts = Sequence[tuple[float, int]]
@@ -26,10 +28,10 @@ def bounded_half_width(parts: Parts, alpha: float = 0.05) -> float:
     of the sum of t(df)^2 times variance. Source: Banerjee (1961), Sankhya A 23:359-378, after
     Banerjee (1960), Sankhya 22:357-358.
     """
-    from scipy.stats import t
+    from scipy.special import stdtrit
 
     return math.sqrt(
-        math.fsum(v * float(t.isf(alpha / 2, df)) ** 2 for v, df in parts if v > 0 and df > 0)
+        math.fsum(v * float(stdtrit(df, alpha / 2)) ** 2 for v, df in parts if v > 0 and df > 0)
     )
 
 
@@ -39,14 +41,12 @@ def bounded_p(difference: float, parts: Parts) -> float:
 
     1 for a difference of zero, and never under 1e-12.
     """
-    from scipy.optimize import brentq
-
     size = abs(difference)
     if size == 0:
         return 1.0
     if bounded_half_width(parts, _LEAST_P) <= size:
         return _LEAST_P
-    found = brentq(
-        lambda log_p: bounded_half_width(parts, math.exp(log_p)) - size, math.log(_LEAST_P), 0.0
+    found = root_of(
+        lambda log_p: size - bounded_half_width(parts, math.exp(log_p)), math.log(_LEAST_P), 0.0
     )
-    return math.exp(float(found))
+    return math.exp(found)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -26,6 +26,7 @@ __all__ = [
     "pass_probability",
 ]
 
+_BATCH = 500
 _SUBSETS = 5_000  # at most so many votes are counted for one problem, then drawn
 _VOTE_SEED = 20_261_121
 
@@ -131,23 +132,26 @@ def paired_bootstrap(
     (-1, 1) for one problem or none and otherwise no width: the bootstrap sees none.
     """
     import numpy as np
-    from scipy.stats import bootstrap
 
     if len(a) != len(b):
         raise ValueError(f"{len(a)} problems cannot be paired with {len(b)}")
     moved = np.subtract(np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64))
     if len(moved) < 2:
         return Interval(-1.0, 1.0)
-    found = bootstrap(
-        (moved,),
-        np.mean,
-        n_resamples=draws,
-        batch=500,
-        confidence_level=confidence,
-        method="percentile",
-        rng=np.random.default_rng(seed),
-    ).confidence_interval
-    return Interval(float(found.low), float(found.high))
+    rng = np.random.default_rng(seed)
+    means = [
+        moved[rng.integers(0, len(moved), (rows, len(moved)))].mean(axis=-1)
+        for rows in _batches(draws)
+    ]
+    tail = 50 * (1 - confidence)
+    low, high = np.percentile(np.concatenate(means), [tail, 100 - tail])
+    return Interval(float(low), float(high))
+
+
+def _batches(draws: int) -> Iterator[int]:
+    """Yield how many draws are in memory at once."""
+    for done in range(0, draws, _BATCH):
+        yield min(_BATCH, draws - done)
 
 
 def _vote(answers: Sequence[str], right: Sequence[bool], chosen: Sequence[int]) -> float:

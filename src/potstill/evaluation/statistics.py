@@ -7,7 +7,7 @@ For several seeds see :mod:`potstill.evaluation.seeds`.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "normal_quantile",
     "paired_difference",
     "problems_needed",
+    "root_of",
     "score_interval",
     "square_and_add",
     "wilson",
@@ -91,11 +92,11 @@ def mcnemar_exact(only_a: int, only_b: int) -> float:
     Source: McNemar (1947), Psychometrika 12:153-157, with the binomial distribution of the
     discordant pairs in place of its chi-squared limit.
     """
-    from scipy.stats import binomtest
+    from scipy.special import bdtr
 
-    if only_a + only_b == 0:
-        return 1.0
-    return float(binomtest(only_a, only_a + only_b, 0.5).pvalue)
+    n = only_a + only_b
+    # at one half both tails are alike, and where they meet the middle is counted once
+    return min(1.0, 2 * float(bdtr(min(only_a, only_b), n, 0.5))) if n else 1.0
 
 
 def newcombe_paired(
@@ -173,13 +174,9 @@ def minimum_detectable_difference(
 
     The inverse of :func:`problems_needed` in the difference (Connor 1987).
     """
-    from scipy.optimize import brentq
-
     if n <= 0 or discordance <= 0 or _connor(discordance, discordance, alpha, power) > n:
         return None
-    return float(
-        brentq(lambda d: _connor(d, discordance, alpha, power) - n, 1e-9, discordance, xtol=1e-9)
-    )
+    return root_of(lambda d: n - _connor(d, discordance, alpha, power), 1e-9, discordance)
 
 
 def minimum_detectable_gap(
@@ -191,16 +188,14 @@ def minimum_detectable_gap(
     right held fixed, not the discordance: that is the gap and twice this share. None where no gap
     is enough.
     """
-    from scipy.optimize import brentq
-
     widest = 1 - 2 * against
 
-    def lacking(gap: float) -> float:
-        return _connor(gap, gap + 2 * against, alpha, power) - n
+    def spare(gap: float) -> float:
+        return n - _connor(gap, gap + 2 * against, alpha, power)
 
-    if n <= 0 or widest <= 0 or lacking(widest) > 0:
+    if n <= 0 or widest <= 0 or spare(widest) < 0:
         return None
-    return float(brentq(lacking, 1e-9, widest, xtol=1e-9))
+    return root_of(spare, 1e-9, widest)
 
 
 def mean_sd(values: Sequence[float]) -> MeanSd:
@@ -229,9 +224,9 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 def normal_quantile(confidence: float) -> float:
     """Return the two-sided normal quantile: 1.96 for 0.95."""
-    from scipy.stats import norm
+    from scipy.special import ndtri
 
-    return float(norm.ppf((1 + confidence) / 2))
+    return float(ndtri((1 + confidence) / 2))
 
 
 def score_interval(p: float, n: float, z: float) -> Interval:
@@ -266,9 +261,19 @@ def square_and_add(p_a: float, a: Interval, p_b: float, b: Interval, r: float) -
     )
 
 
-def _connor(difference: float, discordance: float, alpha: float, power: float) -> float:
-    from scipy.stats import norm
+def root_of(rising: Callable[[float], float], low: float, high: float) -> float:
+    """Return where a function that rises from below 0 at ``low`` to above it at ``high`` is 0.
 
-    z_alpha, z_power = norm.ppf(1 - alpha / 2), norm.ppf(power)
+    By halving, to the last bit: SciPy's optimize takes longer to import than every root here.
+    """
+    while low < (middle := (low + high) / 2) < high:
+        low, high = (low, middle) if rising(middle) > 0 else (middle, high)
+    return middle
+
+
+def _connor(difference: float, discordance: float, alpha: float, power: float) -> float:
+    from scipy.special import ndtri
+
+    z_alpha, z_power = ndtri(1 - alpha / 2), ndtri(power)
     spread = math.sqrt(max(discordance - difference**2, 0.0))
     return float((z_alpha * math.sqrt(discordance) + z_power * spread) ** 2 / difference**2)
