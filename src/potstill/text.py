@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["in_columns", "literal", "plain", "print_columns", "several", "shown"]
+__all__ = ["in_columns", "literal", "plain", "print_columns", "several", "shown", "token_count"]
 
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -90,6 +90,13 @@ def print_columns(
 def several(n: int, noun: str) -> str:
     """Return a count with its noun: 1 problem, 1,150 problems."""
     return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
+def token_count(tokens: int) -> str:
+    """Return how many tokens calls took; a dash for none, which is what an endpoint that tells no
+    counts leaves.
+    """
+    return f"{tokens:,}" if tokens else "—"
 
 
 def _picture(match: re.Match[str]) -> str:

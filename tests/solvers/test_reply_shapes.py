@@ -789,6 +789,16 @@ def test_tokens_are_counted_wherever_they_stand(
     assert flags(ledger).get("kept with no token counts", 0) == (not counts[-1])
 
 
+def test_a_reply_without_counts_has_a_price_where_nothing_costs(
+    server: Shapes, ledger: Ledger
+) -> None:
+    SHAPES["counts"] = whole({"content": "4"}, usage=None)
+    server.tries.clear()
+    asked(server, ledger, "counts", price={"input": 0.0, "output": 0.0})
+    (entry,) = ledger.entries()
+    assert (entry.tokens_in, entry.cost_usd, entry.priced) == (0, 0.0, True)
+
+
 def test_tokens_that_stand_on_a_choice_are_counted(server: Shapes, ledger: Ledger) -> None:
     SHAPES["counts"] = events(*texts("4"), chunk({}, "stop", usage=USAGE))
     server.tries.clear()

@@ -11,7 +11,7 @@ from potstill.ledger.file import refuse_lost
 from potstill.ledger.ledger import Ledger, Merge, SpendGroup
 from potstill.store.cells import OWN
 from potstill.store.untrusted import refuse_links
-from potstill.text import literal
+from potstill.text import literal, token_count
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -56,7 +56,7 @@ def print_spend(place: Path, console: Console) -> None:
     for row in totals:
         table.add_row("all", "", "", *_figures(row), style="bold")
     console.print(table if rows else "The ledger holds no reply yet.")
-    console.print("[dim]again: tries that failed before; in, out: tokens; k thousand, M million[/]")
+    console.print("[dim]again: tries that failed before; in, out: tokens; k thousand, M million; —: not told[/]")
     unpriced = sum(row.unpriced for row in totals)
     if unpriced:
         console.print(
@@ -88,7 +88,7 @@ def _figures(row: SpendGroup) -> tuple[str, ...]:
 
 def _compact(tokens: int) -> str:
     if tokens < 10_000:
-        return f"{tokens:,}"
+        return token_count(tokens)
     return f"{tokens / 1e3:,.0f}k" if tokens < 10_000_000 else f"{tokens / 1e6:,.1f}M"
 
 

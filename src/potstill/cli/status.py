@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from potstill.pipeline.directory import StudyDirectory
-from potstill.text import literal
+from potstill.text import literal, token_count
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -50,10 +50,11 @@ def print_status(directory: Path, console: Console) -> None:
     names = found.local_names()
     for spend in spends:
         usd = f"${spend.cost_usd:,.2f}" if not spend.unpriced else "no price"
-        counts = (spend.calls, spend.retries, spend.tokens_in, spend.tokens_out)
+        counts = [f"{spend.calls:,}", f"{spend.retries:,}"]
+        counts += map(token_count, (spend.tokens_in, spend.tokens_out))
         stage, model = spend.group
         told = (stage, names.get(model, model))
-        money.add_row(*map(literal, told), *(f"{count:,}" for count in counts), usd)
+        money.add_row(*map(literal, told), *counts, usd)
     console.print(money)
     if waiting:
         console.print("\nGo on with the command that started it: potstill run STUDY --out DIR.")

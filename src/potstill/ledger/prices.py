@@ -44,6 +44,12 @@ class Price:
     source: str
     rates: tuple[Rate, ...] = ()
 
+    @property
+    def is_nothing(self) -> bool:
+        """Whether a call costs nothing, however many tokens it takes."""
+        rates = (Rate("", self.input, self.cached, self.output), *self.rates)
+        return not any(rate.input or rate.cached or rate.output for rate in rates)
+
     def at(self, moment: datetime) -> Rate:
         """Return what holds at a moment."""
         now = moment.astimezone(UTC).time()

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Sequence
 
-from potstill.text import plain, several, shown
+from potstill.text import plain, several, shown, token_count
 
 __all__ = [
     "about",
@@ -25,6 +25,7 @@ __all__ = [
     "several",
     "shown",
     "span",
+    "token_count",
     "words",
 ]
 

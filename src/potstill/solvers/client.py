@@ -387,13 +387,14 @@ class _Session:
 
     def _entry(self, call: ApiCall, fetched: Fetched, parsed: Completion, retries: int) -> Entry:
         terms = self._terms
-        cost = Cost(0.0, False)
+        cost, told = Cost(0.0, False), parsed.counted
         if terms.price is not None:
             cost = cost_usd(
                 *(terms.model, parsed.tokens_in, parsed.tokens_cached, parsed.tokens_out),
                 overrides={terms.model: terms.price},
                 at=datetime.now(UTC) - timedelta(seconds=fetched.seconds),  # when it was asked
             )
+            told = told or terms.price.is_nothing
         return Entry(
             key=call.key,
             stage=terms.stage,
@@ -406,7 +407,7 @@ class _Session:
             tokens_cached=parsed.tokens_cached,
             reasoning_tokens=parsed.reasoning_tokens,
             cost_usd=cost.usd,
-            priced=cost.known and parsed.counted,
+            priced=cost.known and told,
             seconds=fetched.seconds,
             retries=retries,
             created_at=now_utc(),
