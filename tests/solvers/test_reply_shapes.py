@@ -119,6 +119,14 @@ KEPT: dict[str, tuple[bytes, tuple[str, str, Finish]]] = {
     "content_filter": (whole({"content": "half"}, "content_filter"), ("", "half", FILTERED)),
     "SAFETY": (whole({"content": None}, "SAFETY"), ("", "", FILTERED)),
     "PROHIBITED_CONTENT": (whole({"content": ""}, "PROHIBITED_CONTENT"), ("", "", FILTERED)),
+    "broken off without a word": (
+        events(*texts("To determine how", " many")),
+        ("", "To determine how many", LENGTH),
+    ),
+    "whole without a word": (
+        events(*texts("It takes ", "4 days.")),
+        ("", "It takes 4 days.", STOP),
+    ),
     "a whole reply with a null finish": (whole({"content": "4"}, None), ("", "4", STOP)),
     "a whole reply without a finish": (
         js({"choices": [{"message": {"content": "4"}}], "usage": USAGE}),

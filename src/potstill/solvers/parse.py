@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from potstill.chat import Ask, Completion
@@ -62,6 +64,9 @@ _BROKEN_FINISHES = {
     *("unload", "malformed_response", "internal_error"),
 }
 NO_FINISH = "no finish_reason"
+# A text of some length that stops like this was broken off, where its server tells neither how it
+# ended nor how long it is: llama-cpp-python's drops a reply so when the next request comes.
+_BROKEN_OFF = re.compile(r"(?s).{10,}[a-z,(\[{=+:\\-]\s*\Z")
 # Our own word for each.
 FINISH_WORDS = {
     Finish.STOP: "stop",
@@ -117,7 +122,10 @@ def parse_completion(raw: bytes) -> Completion:
         ended=bool(word),
         notes=tuple(notes),
     )
-    return with_counts(said, body, (choice,))
+    counted = with_counts(said, body, (choice,))
+    if not word and not counted.counted and _BROKEN_OFF.match(counted.text):
+        return replace(counted, finish=Finish.LENGTH)
+    return counted
 
 
 def completion_from(ask: Ask, key: str, raw: bytes) -> Completion:
