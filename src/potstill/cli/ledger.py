@@ -56,9 +56,7 @@ def print_spend(place: Path, console: Console) -> None:
     for row in totals:
         table.add_row("all", "", "", *_figures(row), style="bold")
     console.print(table if rows else "The ledger holds no reply yet.")
-    console.print(
-        "[dim]again: tries that failed before; in, out: tokens; k thousand, M million; —: not told[/]"
-    )
+    console.print("[dim]again: tries that failed before; in, out: tokens; k thousand, M million[/]")
     unpriced = sum(row.unpriced for row in totals)
     if unpriced:
         console.print(
