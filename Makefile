@@ -4,7 +4,7 @@ BIN := .venv/bin
 # mlx runs on Apple Silicon and on Linux; elsewhere its tests are skipped
 EXTRAS := $(shell case "$$(uname -sm)" in (Linux\ x86_64|Linux\ aarch64) echo dev,docs,mlx;; (*) echo dev,docs;; esac)
 
-.PHONY: demo test quick coverage lint bench soak audit docs clean
+.PHONY: demo test quick coverage lint bench bench-real soak audit docs clean
 
 demo: .venv/.installed
 	$(BIN)/potstill demo --out runs/demo
@@ -33,6 +33,11 @@ lint: .venv/.tested
 bench: .venv/.tested
 	@for script in $$(grep -l __main__ benchmarks/*.py); do \
 	  echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+# two real models on two cores, in about two hours; it says what it needs and goes on where it stopped
+bench-real: .venv/.tested
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[llama]' 'llama-cpp-python[server]'
+	$(BIN)/python tools/bench_real.py
 
 # llama-cpp-python builds from source, in some minutes; -rP shows what was counted
 soak: .venv/.tested
