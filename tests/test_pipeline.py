@@ -26,6 +26,7 @@ from potstill.store import cells as stores
 from potstill.store.cells import Store
 from potstill.study.schema import load_study
 from potstill.study.templates import DEMO_STUDY
+from support.command_line import run_cli
 from support.small_study import Report, keys_in, kill_and_resume, without_times, write_small_study
 
 
@@ -180,6 +181,17 @@ def test_a_report_is_written_anew_where_it_is_no_longer_what_it_would_be(
     assert again is not None
     assert again["scores"] == report["scores"]
     assert ("Said later." in page.read_text()) == (what == "about")
+
+
+def test_the_ledger_calls_base_and_students_by_name(
+    done: tuple[Path, Path, Report],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    code, out, _ = run_cli(capsys, monkeypatch, "ledger", done[1])
+    assert code == 0
+    asked = [line.removeprefix("answer").strip() for line in out.splitlines() if "answer" in line]
+    assert [line.split("  ")[0] for line in asked] == ["R1 s0", "R6 s0", "base"]
 
 
 def test_a_changed_recipe_trains_anew_and_buys_nothing(

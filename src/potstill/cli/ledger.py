@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from potstill.errors import InputError
+from potstill.errors import InputError, PotstillError
 from potstill.ledger.file import refuse_lost
 from potstill.ledger.ledger import Ledger, Merge, SpendGroup
 from potstill.store.cells import OWN
@@ -43,6 +43,7 @@ def print_spend(place: Path, console: Console) -> None:
         rows = ledger.spend(("stage", "provider", "model", "day"))
         totals = ledger.spend(())
         failures = ledger.failures(("stage", "kind"))
+    names = _local_names(place)
     table = Table(box=None, pad_edge=False)
     for head in ("stage", "model", "day"):
         table.add_column(head, no_wrap=True)
@@ -51,7 +52,8 @@ def print_spend(place: Path, console: Console) -> None:
     room = max(8, console.width - _OTHER_COLUMNS)
     for row in rows:
         stage, provider, model, day = row.group
-        called = literal(_shortened(str(provider), str(model), room))
+        name = names.get(model) or _shortened(str(provider), str(model), room)
+        called = literal(name)
         table.add_row(literal(stage), called, literal(day), *_figures(row))
     for row in totals:
         table.add_row("all", "", "", *_figures(row), style="bold")
@@ -71,6 +73,20 @@ def print_spend(place: Path, console: Console) -> None:
     for stage, counts in kinds.items():
         listed = ", ".join(f"{n:,} {kind}" for kind, n in counts.most_common())
         console.print(literal(f"{stage}: {listed}"), highlight=False)
+
+
+def _local_names(place: Path) -> dict[str, str]:
+    """Return who local models are (base, R1 s0), where the study can be read; its ledger can too
+    where it cannot.
+    """
+    from potstill.pipeline.directory import StudyDirectory
+
+    if not place.is_dir():
+        return {}
+    try:
+        return StudyDirectory.open(place).local_names()
+    except PotstillError:
+        return {}
 
 
 def _figures(row: SpendGroup) -> tuple[str, ...]:
