@@ -73,7 +73,7 @@ def test_the_price_comes_first_and_nothing_is_bought_twice(
     # 20 replies of 229 tokens to 2.8 x 5,980 / 3.1, at a dollar per million
     assert "Still to pay: about $0.00 to $0.11." in seller.printed_before
     assert seller.sold == 20
-    assert found.of == "A sample of 20 of the 64 problems to be taught from (seed 0)"
+    assert found.of == "A sample of 20 of 64 problems to be taught from (seed 0)"
     (gaps,) = found.gaps
     assert gaps.whole.n == 20
     heldout = {p.text for p in generate("heldout", PROBLEMS, 0)}
@@ -222,4 +222,4 @@ def test_what_is_printed_names_the_problems_without_both_answers(done: Path) -> 
     found = finished_gaps(done)
     console = Console(file=io.StringIO(), width=80)
     print_gaps(type(found)(found.study, found.of, {"pocket": 55}, found.gaps), console)
-    assert "the 40 of 55 problems" in console.file.getvalue()  # type: ignore[attr-defined]
+    assert "40 of 55 problems" in console.file.getvalue()  # type: ignore[attr-defined]

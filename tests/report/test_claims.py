@@ -27,7 +27,7 @@ def test_the_first_claim_is_the_primary_comparison() -> None:
     first = told(answers())[0]
     r1 = next(x for x in evaluation.levels if x.level == "R1" and x.group == "all")
     assert first == (
-        f"Declared beforehand: R1 answers {percent(r1.accuracy)} % of 330 held-out problems (95 % "
+        f"Set beforehand: R1 answers {percent(r1.accuracy)} % of 330 held-out problems (95 % "
         f"{points(r1.low)} to {points(r1.high)}); the base {percent(c.accuracy_b)} %; the "
         f"difference of {points(c.difference)} points ({points(c.low)} to {points(c.high)}, "
         f"{p_value(c.p)}) is beyond chance."
@@ -72,7 +72,7 @@ def test_no_difference_is_called_none() -> None:
 
 def test_a_student_that_solves_nothing_is_said_to() -> None:
     texts = told(answers(n=86, ladder={"R1": (0.1, 60), "R6": (0.05, 4)}, base=0.12))
-    assert texts[0].startswith("Declared beforehand: R1 answers ")
+    assert texts[0].startswith("Set beforehand: R1 answers ")
     assert " of 86 held-out problems (95 % " in texts[0]
     assert "; it does not solve these problems; the base " in texts[0]
     assert texts[1].startswith("No level solves them: the best, R")

@@ -124,7 +124,7 @@ def test_who_is_who() -> None:
 def test_the_declared_comparison_and_the_best_stand_apart() -> None:
     numbers = numbers_of(rows_of(base=BASE, R1=R1, R3=R3))
     (declared,) = claims_about("student", numbers)
-    assert declared.startswith("Declared beforehand: R1 answers 70.0 % of 100 held-out problems")
+    assert declared.startswith("Set beforehand: R1 answers 70.0 % of 100 held-out problems")
     (best,) = claims_about("best", numbers)
     assert best.startswith("The best of 2, R3, answers 80.0 % of 100 (95 % ")
     assert best.endswith("It was picked after the figures were known, which flatters it.")
@@ -237,7 +237,7 @@ def test_page_and_markdown_say_the_same_first_things_in_the_same_order(tmp_path:
         "the best student, R3, solves 80.0 %",
         "the line on each bar is its 95 % interval",
         "whose solutions were taught",
-        "Declared beforehand: R1 answers",
+        "Set beforehand: R1 answers",
         "75 of these 100 problems repeat a problem of the training side",
         "One seed was trained.",
         "no student trains on it, and no checkpoint is chosen by it",

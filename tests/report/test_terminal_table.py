@@ -39,7 +39,7 @@ def test_every_row_on_one_line_and_adding_up(width: int, seeds: int) -> None:
         n, *outcomes = [int(x.replace(",", "")) for x in row.split()[-4:]]
         assert n == sum(outcomes) == (330 * seeds if name.startswith("R") else 330)
     assert sum(x.startswith("   seed") for x in lines) == (18 if seeds == 3 else 0)
-    assert any(x.startswith("Declared beforehand: R1 answers") for x in lines)
+    assert any(x.startswith("Set beforehand: R1 answers") for x in lines)
 
 
 def test_many_outcomes_go_below_where_they_do_not_fit() -> None:

@@ -29,6 +29,7 @@ from potstill.report.numbers import written
 from potstill.report.phrases import listed, shown
 from potstill.report.terminal import gap_table
 from potstill.study.schema import Study, default_directory, load_study
+from potstill.text import several
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -191,7 +192,7 @@ def _draw(
     lots = sorted(taught, key=lambda p: _lot(p.id, sample.seed))[: sample.size]
     ids = {p.id for p in lots}
     drawn = [p for p in taught if p.id in ids]
-    of = f"A sample of {len(drawn):,} of the {len(taught):,} problems to be taught from"
+    of = f"A sample of {len(drawn):,} of {several(len(taught), 'problem')} to be taught from"
     return drawn, f"{of} (seed {sample.seed})"
 
 
@@ -280,8 +281,8 @@ def print_gaps(found: Found, console: Console) -> None:
         asked = found.asked[gaps.place.set]
         if gaps.whole.n < asked:
             console.print(
-                f"Compared: the {gaps.whole.n:,} of {asked:,} problems with a readable key that "
-                "both answered.\n",
+                f"Compared: {gaps.whole.n:,} of {several(asked, 'problem')} with a readable key, "
+                "those that both answered.\n",
                 highlight=False,
             )
         if gaps.differs:

@@ -12,7 +12,7 @@ from potstill.lessons.listing import GateRow, gate_totals
 from potstill.pipeline.directory import StudyDirectory
 from potstill.records import Lesson, Level, Problem, Response, Verdict
 from potstill.report.phrases import shown
-from potstill.text import literal, print_columns
+from potstill.text import literal, print_columns, several
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -47,7 +47,7 @@ def print_problems(found: StudyDirectory, wanted: ProblemFilter, console: Consol
         listed.append((problem.id, split, problem.gold_text, outcomes.get(problem.id, ""), *words))
     print_columns(console, heads, listed, right=range(4, len(heads)))
     console.print(
-        f"{len(listed):,} of {len(found.made.problems):,} problems; "
+        f"{len(listed):,} of {several(len(found.made.problems), 'problem')}; "
         f"{len(found.made.excluded):,} more excluded. "
         "Numbers are words; ! marks a lesson that a gate keeps from training.",
         highlight=False,

@@ -15,6 +15,7 @@ from potstill.problems.overlap.pairs import Pair
 from potstill.records import ExclusionReason, Problem
 from potstill.report.phrases import shown
 from potstill.store.atomic import write_atomically
+from potstill.text import several
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -73,7 +74,7 @@ def _print_counts(
     console: Console,
 ) -> None:
     counts = Counter(pair.how for pair in pairs)
-    sizes = f"{len(left.problems):,} problems"
+    sizes = several(len(left.problems), "problem")
     if right:
         sizes += f" and {len(right.problems):,}"
     listed = ", ".join(f"{counts[how]:,} {how}" for how in ("exact", "near", "masked numbers"))

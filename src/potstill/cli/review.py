@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from potstill.grading import Rulings, review
 from potstill.records import Opinion, Outcome, Problem, Reading, Response, Role, Verdict
 from potstill.store.cells import Store
+from potstill.text import several
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -77,7 +78,7 @@ def review_study(directory: Path, console: Console) -> int:
     unread = Counter(verdict.reading for _, _, verdict in rows)[Reading.UNREAD]
     if unread:
         console.print(
-            f"First {unread:,} answers that could not be read or decided, the base's before the "
+            f"First {several(unread, 'answer')} not read or not decided, the base's before the "
             "others': what they are decides how much of a difference is format.",
             highlight=False,
         )

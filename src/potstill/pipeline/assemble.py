@@ -417,9 +417,9 @@ def _notes(result: Made) -> tuple[str, ...]:
         who = _called(cell, study)
         if cell.not_asked:
             notes.append(
-                f"{who} was not asked {len(cell.not_asked)} of the "
-                f"{len(cell.not_asked) + len(cell.responses)} {cell.set} problems (no record of "
-                "them); they are counted apart and in no accuracy."
+                f"{who} was not asked {len(cell.not_asked)} of "
+                f"{several(len(cell.not_asked) + len(cell.responses), 'problem')} of {cell.set} "
+                "(no record); they are counted apart and in no accuracy."
             )
         again: Counter[Finish] = Counter()
         errored = 0
@@ -428,21 +428,21 @@ def _notes(result: Made) -> tuple[str, ...]:
             again[response.finish] += response.attempt > 0
         if again.total():
             notes.append(
-                f"{again.total()} answers of {who} on {cell.set} reached its token limit and "
-                f"were {cell.condition.when_cut}; {again[Finish.LENGTH]} of them were cut again."
+                f"{who} on {cell.set}: {several(again.total(), 'answer')} reached the token limit "
+                f"and went past it ({cell.condition.when_cut}); cut again: {again[Finish.LENGTH]}."
             )
         if errored:
             notes.append(
-                f"{errored} calls to {who} on {cell.set} failed; run the study again and "
-                "they are asked again."
+                f"{several(errored, 'call')} to {who} on {cell.set} failed; run the study again "
+                "and they are asked again."
             )
     if study.difficulty is not None:
         low, high = study.difficulty.train
         outside = outside_difficulty(study, result.problems, result.splits)
         if outside:
             notes.append(
-                f"{outside} problems are of a difficulty outside {low} to {high} and were not "
-                "trained on."
+                f"Of a difficulty outside {low} to {high}, and so not trained on: "
+                f"{several(outside, 'problem')}."
             )
     if study.require == "own":
         notes.append(

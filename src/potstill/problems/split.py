@@ -16,6 +16,7 @@ from potstill.errors import StudyError
 from potstill.plugins import nearest
 from potstill.problems.overlap.pairs import Pair
 from potstill.records import Problem, Split
+from potstill.text import several
 
 __all__ = ["SplitOptions", "draw_some", "draws_validation", "split"]
 
@@ -213,13 +214,13 @@ def _refuse_empty_splits(splits: Mapping[str, Split], options: SplitOptions) -> 
         raise StudyError("split: there are no problems to divide; every one was excluded.")
     if not counts[Split.TRAIN]:
         raise StudyError(
-            f"split: by: {options.by} leaves none of {len(splits)} problems to train on; "
-            "hold out less."
+            f"split: by: {options.by} leaves none of {several(len(splits), 'problem')} to train "
+            "on; hold out less."
         )
     if not counts[Split.HELDOUT]:
         raise StudyError(
-            f"split: by: {options.by} holds out none of {len(splits)} problems; {_more(options)}, "
-            "or mark a source use: heldout."
+            f"split: by: {options.by} holds out none of {several(len(splits), 'problem')}; "
+            f"{_more(options)}, or mark a source use: heldout."
         )
 
 

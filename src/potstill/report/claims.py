@@ -27,7 +27,7 @@ NEARLY_NOTHING = 0.05
 """Below this accuracy a solver is said not to solve the problems, whatever its base does."""
 
 _MANY_CUT = 0.05
-_DECLARED = "Declared beforehand: "
+_DECLARED = "Set beforehand: "
 _LEVELS = tuple(level.value for level in Level)
 
 Row = dict[str, Any]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from potstill.deploy.export.card_head import card_head
 from potstill.report.phrases import markdown, percent, shown
 from potstill.report.readings import unread_sentence
+from potstill.text import several
 
 if TYPE_CHECKING:
     from potstill.analysis.students import FoundStudent
@@ -57,7 +58,8 @@ def model_card(
         "## How it is asked",
         _asked(found),
         "## How it was trained",
-        f"{student.trained_examples:,} lessons, {student.trained_parameters:,} trained parameters, "
+        f"{several(student.trained_examples, 'lesson')}, "
+        f"{student.trained_parameters:,} trained parameters, "
         f"seed {student.seed}; the checkpoint kept: {student.chosen_why}.",
         f"Base: {_base(found)}; sha256 {student.base_hash}; adapter sha256 {student.adapter_hash}; "
         f"recipe {student.recipe_hash[:16]}, data {student.data_hash[:16]}.",
