@@ -84,7 +84,7 @@ def _of_set(numbers: Row, name: str, named: str, rows: list[Row]) -> list[Row]:
         )
     if teacher:
         made.append({"about": "teacher", "text": _teacher(teacher, students or rows, named)})
-    cut = [x for x in students if _share_cut(x) >= _MANY_CUT]
+    cut = [x for x in (*([base] if base else []), *students) if _share_cut(x) >= _MANY_CUT]
     made += [{"about": "cut", "text": _cut(cut)}] if cut else []
     return made
 
@@ -287,7 +287,8 @@ def _blocked(pair: Row) -> str:
 
 def _cut(rows: list[Row]) -> str:
     parts = [
-        f"{count(x['outcomes']['TRUNCATED'])} of {count(x['responses'])} responses of {x['level']}"
+        f"{count(x['outcomes']['TRUNCATED'])} of {count(x['responses'])} responses of "
+        f"{x['level'] or 'the base'}"
         for x in rows
     ]
     return f"Cut at the token limit, and so not right: {listed(parts)}."

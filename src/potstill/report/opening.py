@@ -54,7 +54,9 @@ def _sentence(solvers: list[Row]) -> str:
     students = sum(row["role"] == "student" for row in solvers)
     named = "the student" if students == 1 else "the best student"
     text = f"{_kept_out(best)}, {named}, {best['label']}, solves {_solves(best)}"
-    others = [f"the same model before training {_solves(base)}"] if base else []
+    if base:  # in the same measure
+        own = _solves(base) if best["seeds"] == 1 else f"{percent(base['accuracy'])} %"
+    others = [f"the same model before training {own}"] if base else []
     others += [f"the teacher {_solves(teacher)}{_of_fewer(teacher, best)}"] if teacher else []
     return f"{'; '.join((text, *others))}{_doubt(best['against'])}."
 
