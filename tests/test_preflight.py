@@ -14,6 +14,7 @@ from potstill.ledger.ledger import Ledger
 from potstill.study.templates import DEMO_STUDY
 from support.command_line import one_sentence, run_cli
 from support.outside_agents import Counting, agents, write_study
+from support.small_study import write_small_study
 
 TABLE = "question,answer,short,long\nWhat is 2+3?,5,The answer is 5.,2+3=5. The answer is 5.\n"
 
@@ -265,3 +266,14 @@ def test_a_run_up_to_the_lessons_needs_no_diagnosis(
         capsys, monkeypatch, "run", path, "--out", tmp_path / "out", "--until", "split"
     )
     assert code == 0, err
+
+
+def test_a_diagnosis_is_no_dry_run_and_buys_nothing_as_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study, out = write_small_study(tmp_path), tmp_path / "out"
+    words = ("train", study, "--diagnose", "--dry-run", "--out", out)
+    code, _, err = run_cli(capsys, monkeypatch, *words)
+    assert code == 2
+    one_sentence(err)
+    assert not out.exists()
