@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -22,6 +21,7 @@ from potstill.pipeline.outputs import AnswerSet
 from potstill.pipeline.rating import rate
 from potstill.pipeline.run import Run, evaluate, open_run, read_stages
 from potstill.planning.plan import model_of, print_calls, splits_of
+from potstill.problems.split import draw_some
 from potstill.progress import TerminalProgress, quiet
 from potstill.records import Finish, Problem, Role, Split
 from potstill.report.gaps import Gaps, gap_sentences, gaps_everywhere
@@ -189,15 +189,9 @@ def _draw(
 ) -> tuple[list[Problem], str]:
     """Return the sample in the problems' order, and what it is a sample of, in words."""
     taught = [p for p in problems if sides[p.id] is not Split.HELDOUT]
-    lots = sorted(taught, key=lambda p: _lot(p.id, sample.seed))[: sample.size]
-    ids = {p.id for p in lots}
-    drawn = [p for p in taught if p.id in ids]
+    drawn = [taught[i] for i in draw_some(taught, sample.size, sample.seed, "gap")]
     of = f"A sample of {len(drawn):,} of {several(len(taught), 'problem')} to be taught from"
     return drawn, f"{of} (seed {sample.seed})"
-
-
-def _lot(problem_id: str, seed: int) -> bytes:
-    return hashlib.sha256(f"gap|{seed}|{problem_id}".encode("utf-8", "surrogatepass")).digest()
 
 
 def _asked(run: Run, drawn: Sequence[Problem]) -> tuple[Sequence[Problem], list[AnswerSet]]:

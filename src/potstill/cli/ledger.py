@@ -52,8 +52,7 @@ def print_spend(place: Path, console: Console) -> None:
     room = max(8, console.width - _OTHER_COLUMNS)
     for row in rows:
         stage, provider, model, day = row.group
-        name = names.get(model) or _shortened(str(provider), str(model), room)
-        called = literal(name)
+        called = literal(names.get(model) or _shortened(str(provider), str(model), room))
         table.add_row(literal(stage), called, literal(day), *_figures(row))
     for row in totals:
         table.add_row("all", "", "", *_figures(row), style="bold")

@@ -208,18 +208,19 @@ def train(
     ] = False,
 ) -> None:
     """Train a study's students, or first see how long that takes and where they overfit."""
-    from potstill.analysis import calibrate
     from potstill.errors import InputError
-    from potstill.progress import TerminalProgress
-    from potstill.study.schema import default_directory, load_study
 
-    loaded = load_study(study)
-    directory, console = out or default_directory(loaded), terminal()
     if diagnose and dry_run:
         raise InputError(
             "--diagnose trains, and asks the teacher where no lessons are yet; --dry-run does "
             "neither. Give one of the two."
         )
+    from potstill.analysis import calibrate
+    from potstill.progress import TerminalProgress
+    from potstill.study.schema import default_directory, load_study
+
+    loaded = load_study(study)
+    directory, console = out or default_directory(loaded), terminal()
     if diagnose:
         found, path = calibrate.diagnose_study(
             loaded, directory, iterations, TerminalProgress(console)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -26,7 +26,7 @@ __all__ = [
     "pass_probability",
 ]
 
-_BATCH = 500
+_BATCH = 500  # draws of a bootstrap in memory at once
 _SUBSETS = 5_000  # at most so many votes are counted for one problem, then drawn
 _VOTE_SEED = 20_261_121
 
@@ -140,18 +140,12 @@ def paired_bootstrap(
         return Interval(-1.0, 1.0)
     rng = np.random.default_rng(seed)
     means = [
-        moved[rng.integers(0, len(moved), (rows, len(moved)))].mean(axis=-1)
-        for rows in _batches(draws)
+        moved[rng.integers(0, len(moved), (min(_BATCH, draws - done), len(moved)))].mean(axis=-1)
+        for done in range(0, draws, _BATCH)
     ]
     tail = 50 * (1 - confidence)
     low, high = np.percentile(np.concatenate(means), [tail, 100 - tail])
     return Interval(float(low), float(high))
-
-
-def _batches(draws: int) -> Iterator[int]:
-    """Yield how many draws are in memory at once."""
-    for done in range(0, draws, _BATCH):
-        yield min(_BATCH, draws - done)
 
 
 def _vote(answers: Sequence[str], right: Sequence[bool], chosen: Sequence[int]) -> float:

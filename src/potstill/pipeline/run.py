@@ -277,10 +277,10 @@ def evaluate(
 
 def _for_the_teacher(study: Study, problems: Sequence[Problem]) -> Sequence[Problem]:
     """Return those of a held-out set that the teacher is asked too."""
-    most = study.evaluation.teacher_problems
-    if most == "all" or most >= len(problems):
+    count = study.evaluation.asked_of_teacher(len(problems))
+    if count == len(problems):
         return problems
-    return part(problems, draw_some(problems, most, study.split.seed))
+    return part(problems, draw_some(problems, count, study.split.seed, "some"))
 
 
 def _write_snapshot(study: Study, store: Store, directory: Path) -> None:

@@ -92,9 +92,8 @@ def planned_calls(study: Study, imported: Imported) -> tuple[dict[str, int], lis
     base = 1 + len({*study.mix, *study.evaluation.base_at})
     solvers = (len(study.variants) + len(study.mix)) * len(study.seeds) + base
     samples = study.teacher.samples
-    most_of_set = study.evaluation.teacher_problems
     sizes = Counter(p.source for p in imported.problems if split_by_id[p.id] is Split.HELDOUT)
-    asked = sum(n if most_of_set == "all" else min(n, most_of_set) for n in sizes.values())
+    asked = sum(map(study.evaluation.asked_of_teacher, sizes.values()))
     failures = study.difficulty is not None and study.difficulty.by == "failures"
     names = {role: model_of(agent) for role, agent in study.agents().items()}
     calls = [

@@ -105,12 +105,13 @@ def _or_valid(problem_id: str, split: Split, options: SplitOptions) -> Split:
     return Split.VALID if drawn and split is Split.TRAIN else split
 
 
-def draw_some(problems: Sequence[Problem], count: int, seed: int) -> list[int]:
+def draw_some(problems: Sequence[Problem], count: int, seed: int, what: str) -> list[int]:
     """Return the numbers, in order, of ``count`` problems, all where there are no more.
 
-    Which ones hangs on their ids and the seed: with a higher count the same ones are among them.
+    Which ones hangs on their ids, the seed and ``what`` they are drawn for: with a higher count the
+    same ones are among them.
     """
-    drawn = sorted(range(len(problems)), key=lambda i: _draw(problems[i].id, seed, "some"))
+    drawn = sorted(range(len(problems)), key=lambda i: _draw(problems[i].id, seed, what))
     return sorted(drawn[:count])
 
 

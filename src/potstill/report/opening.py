@@ -53,12 +53,13 @@ def _sentence(solvers: list[Row]) -> str:
         return f"{_kept_out(row)}, {listed(parts)}; no student was scored." if row else ""
     students = sum(row["role"] == "student" for row in solvers)
     named = "the student" if students == 1 else "the best student"
-    text = f"{_kept_out(best)}, {named}, {best['label']}, solves {_solves(best)}"
-    if base:  # in the same measure
-        own = _solves(base) if best["seeds"] == 1 else f"{percent(base['accuracy'])} %"
-    others = [f"the same model before training {own}"] if base else []
-    others += [f"the teacher {_solves(teacher)}{_of_fewer(teacher, best)}"] if teacher else []
-    return f"{'; '.join((text, *others))}{_doubt(best['against'])}."
+    parts = [f"{_kept_out(best)}, {named}, {best['label']}, solves {_solves(best)}"]
+    if base:
+        told = _solves(base) if best["seeds"] == 1 else _share(base)  # in the student's measure
+        parts.append(f"the same model before training {told}")
+    if teacher:
+        parts.append(f"the teacher {_solves(teacher)}{_of_fewer(teacher, best)}")
+    return f"{'; '.join(parts)}{_doubt(best['against'])}."
 
 
 def _doubt(against: Row | None) -> str:
@@ -85,6 +86,10 @@ def _kept_out(row: Row) -> str:
 def _solves(row: Row) -> str:
     if row["accuracy"] < _NEARLY_NOTHING and row["seeds"] == 1:
         return count(row["outcomes"]["CORRECT"])
+    return _share(row)
+
+
+def _share(row: Row) -> str:
     return f"{percent(row['accuracy'])} %"
 
 

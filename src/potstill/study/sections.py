@@ -189,6 +189,11 @@ class Evaluation(Section):
     base_at: list[Level] = Field(default=[])
     level_prompt: str = "{prompt}\n\nLevel {level}: reason in about {words} words."
 
+    def asked_of_teacher(self, heldout: int) -> int:
+        """Return how many of a set of so many held-out problems the teacher is asked."""
+        most = self.teacher_problems
+        return heldout if most == "all" else min(heldout, most)
+
     @property
     def sampling(self) -> Sampling:
         """How base and students draw their tokens."""
