@@ -117,6 +117,19 @@ def test_truncation_is_told_where_it_is_common() -> None:
     assert told(rows)[-1].startswith("Cut at the token limit, and so not right: 4")
 
 
+def test_a_base_that_is_cut_is_told_beside_its_students() -> None:
+    rows = [
+        dataclasses.replace(x, outcome=Outcome.TRUNCATED)
+        if x.role is Role.BASE or (x.level == "R1" and x.problem_id < "p0040")
+        else x
+        for x in answers(ladder={"R1": (0.99, 60)})
+    ]
+    assert told(rows)[-1] == (
+        "Cut at the token limit, and so not right: 330 of 330 responses of the base and 40 of 330 "
+        "responses of R1."
+    )
+
+
 def test_a_base_alone_and_nothing_at_all() -> None:
     base = [x for x in answers() if x.role is Role.BASE]
     rows = base + [x for x in answers() if x.role is Role.TEACHER]

@@ -66,6 +66,14 @@ def claims_about(about: str, numbers: dict[str, Any]) -> list[str]:
     return [claim["text"] for claim in numbers["claims"] if claim["about"] == about]
 
 
+def test_base_and_student_are_told_in_one_measure() -> None:
+    few = "B" * 3 + "b" * 97
+    assert "solves 3; the same model before training 3" in sentence(base=few, R1=few)
+    twice = rows_of(base=few, R1=few) + answered(Role.STUDENT, "R1", few, seed=1)
+    told = numbers_of(twice)["opening"]["sentence"]
+    assert "solves 3.0 %; the same model before training 3.0 %" in told
+
+
 def test_the_sentence_names_the_best_student_its_base_and_the_teacher() -> None:
     assert sentence(base=BASE, R1=R1, R3=R3, teacher=TEACHER) == (
         "Of 100 problems kept out of training, the best student, R3, solves 80.0 %; the same model "
