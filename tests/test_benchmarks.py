@@ -28,6 +28,10 @@ SMALLEST: dict[str, tuple[str, tuple[str, ...]]] = {
             r"sampled: answers: 4 of pocket, 4 of tiny[,;]",
         ),
     ),
+    "checkpointing": (
+        "--shape tiny --tokens 2048 --layers 4",
+        (r"checkpointing off: .*\ncheckpointing on: .*\n", r'"on / off": \{"GB": 0\.\d+, "s": '),
+    ),
     "coverage": (
         "--studies 1 --workers 2",
         (

@@ -10,15 +10,17 @@ committed report is Qwen's qwen2.5-coder-0.5b-instruct-q4_k_m.gguf.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 __all__ = ["main", "served"]
@@ -29,22 +31,68 @@ _READY_S = 120.0
 
 
 @contextmanager
-def served(file: Path, log: Path) -> Iterator[str]:
-    """Yield the address at which a GGUF file answers, until the block ends."""
+def served(file: Path, log: Path, *, servers: int = 2) -> Iterator[str]:
+    """Yield the address at which a GGUF file answers, until the block ends.
+
+    ``servers`` of them stand behind it, of one thread each: a request goes to the one with the
+    fewest. On two cores two of one thread answer 54 tokens/s, one of two threads 35.
+    """
+    ports = [_free_port() for _ in range(servers)]
+    with ExitStack() as running:
+        told = running.enter_context(log.open("ab"))
+        for port in ports:
+            command = [sys.executable, "-m", "llama_cpp.server", "--model", str(file)]
+            command += ["--model_alias", MODEL, "--host", "127.0.0.1", "--port", str(port)]
+            command += ["--n_ctx", "4096", "--n_threads", "1", "--interrupt_requests", "false"]
+            server = subprocess.Popen(command, stdout=told, stderr=told)
+            running.callback(server.wait)
+            running.callback(server.terminate)
+            _wait_until_ready(server, f"http://127.0.0.1:{port}/v1/models", log)
+        address = running.enter_context(_shared_out(ports))
+        yield f"http://{address}/v1"
+
+
+def _free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "llama_cpp.server", "--model", str(file)]
-    command += ["--model_alias", MODEL, "--host", "127.0.0.1", "--port", str(port)]
-    command += ["--n_ctx", "4096", "--interrupt_requests", "false"]
-    with log.open("ab") as told:
-        server = subprocess.Popen(command, stdout=told, stderr=told)
+        return int(free.getsockname()[1])
+
+
+@contextmanager
+def _shared_out(ports: list[int]) -> Iterator[str]:
+    """Yield an address on loopback whose connections go each to the port that has the fewest."""
+    loop = asyncio.new_event_loop()
+    open_at = dict.fromkeys(ports, 0)
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while data := await reader.read(65536):
+                writer.write(data)
+                await writer.drain()
+        except ConnectionError:
+            pass
+        finally:
+            writer.close()
+
+    async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        port = min(ports, key=open_at.__getitem__)
+        open_at[port] += 1
+        try:
+            from_server, to_server = await asyncio.open_connection("127.0.0.1", port)
+            await asyncio.gather(pass_on(reader, to_server), pass_on(from_server, writer))
+        finally:
+            open_at[port] -= 1
+            writer.close()
+
+    relay = loop.run_until_complete(asyncio.start_server(connect, "127.0.0.1", 0))
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    host, port = relay.sockets[0].getsockname()
     try:
-        _wait_until_ready(server, f"http://127.0.0.1:{port}/v1/models", log)
-        yield f"http://127.0.0.1:{port}/v1"
+        yield f"{host}:{port}"
     finally:
-        server.terminate()
-        server.wait()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
 
 
 def _wait_until_ready(server: subprocess.Popen[bytes], url: str, log: Path) -> None:

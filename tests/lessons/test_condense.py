@@ -100,6 +100,17 @@ def test_what_fails_twice_is_flagged_and_the_next_rung_starts_from_the_last_good
     assert good("R1") in next(content for content in asked if "Level: R3" in content)
 
 
+def test_one_without_an_answer_is_asked_again_with_the_answer_of_the_reasoning() -> None:
+    def reply(level: str, tag: str, attempt: int, ask: Ask) -> Reply:
+        return "We add 12 and 30." if attempt == 0 else good(level)
+
+    condenser = ScriptedCondenser(reply)
+    (lesson,) = run(condenser, levels=("R1",))[1:]
+    assert (lesson.attempt, lesson.flags) == (1, ())
+    again = condenser.asks[-1].messages[-1].content
+    assert "It gives no final answer; end with the reasoning's, \\boxed{42}." in again
+
+
 def test_key_is_in_no_message_not_even_in_a_complaint() -> None:
     def reply(level: str, tag: str, attempt: int, ask: Ask) -> Reply:
         return "It is \\boxed{7}"

@@ -159,7 +159,8 @@ def _descend(chains: Mapping[str, _Chain], step: _Step) -> Iterator[Lesson]:
         if not again or any(f.gate in _NOT_WORTH_A_RETRY for f in again):
             yield lesson
             continue
-        complaints[lesson.problem_id] = " ".join(_complaint(f) for f in again)
+        chain = chains[lesson.problem_id]
+        complaints[lesson.problem_id] = " ".join(_complaint(f, chain) for f in again)
         if not lesson.flags:
             passable[lesson.problem_id] = lesson
     again_chains = [chain for chain in chains.values() if chain.problem.id in complaints]
@@ -268,7 +269,7 @@ def _flags(found: Iterable[Finding]) -> tuple[str, ...]:
 
 _ASKED_FOR = {
     Gate.WRONG: "Its final answer is not that of the reasoning.",
-    Gate.NO_ANSWER: "No final answer could be found; end with \\boxed{answer}.",
+    Gate.NO_ANSWER: "It gives no final answer; end with \\boxed{answer}.",
     Gate.UNDECIDED: "Its final answer could not be read; write it plainly in \\boxed{}.",
     Gate.BLANK: "It was empty.",
     Gate.ONLY_REASONING: "No answer followed the reasoning.",
@@ -283,7 +284,14 @@ _ASKED_FOR = {
 }
 
 
-def _complaint(finding: Finding) -> str:
+def _complaint(finding: Finding, chain: _Chain) -> str:
     """Return a sentence for the condenser. Never the grader's own words: they may hold the key."""
+    from potstill.grading.extraction import extract
+
+    if finding.gate is Gate.NO_ANSWER:
+        problem = chain.problem
+        answer = extract(chain.good.text, problem.kind, problem.text).text
+        if answer:
+            return f"It gives no final answer; end with the reasoning's, \\boxed{{{answer}}}."
     asked = _ASKED_FOR.get(finding.gate)
     return asked or f"It shows this fault: {finding.gate.value} ({finding.detail})."

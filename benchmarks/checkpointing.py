@@ -1,0 +1,130 @@
+"""Memory and time of one training step with gradient checkpointing and without.
+
+    python benchmarks/checkpointing.py [--shape tiny] [--tokens N] [--layers N]
+        [--rounds N]
+
+A model of Qwen2.5-0.5B's shape with random weights, LoRA on its top layers (all 24 take about 17
+GB without checkpointing), one example of so many tokens. Every run is a process of its own: the
+memory of a step is its largest resident set during the step less that before it, the time is that
+of the step alone, after a short one that warms up. The settings take turns in every round. A line
+for each, then JSON: medians and the ratios of on to off.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import psutil
+
+from circumstances import at_least_one, tell_sample
+from potstill.training.memory import STUDENT_SIZES, Shape
+from random_model import write_random_model
+
+SHAPES = {
+    "0.5B": STUDENT_SIZES[0],
+    "tiny": Shape("tiny", 0, 4, 64, 128, 4, 2, vocabulary=384, tied=True),
+}
+_SAMPLED_EVERY_S = 0.05
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--shape", choices=SHAPES, default="0.5B")
+    parser.add_argument("--tokens", type=at_least_one, default=4096)
+    parser.add_argument("--layers", type=at_least_one, default=4)
+    parser.add_argument("--rounds", type=at_least_one, default=1)
+    parser.add_argument("--one", nargs=2, metavar=("FOLDER", "HOW"), help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.one:
+        print(json.dumps(step(Path(args.one[0]), args.one[1], args.tokens, args.layers)))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        _write_model(Path(folder), SHAPES[args.shape], args.tokens)
+        found: dict[str, list[dict[str, float]]] = {"off": [], "on": []}
+        for _ in range(args.rounds):
+            for how, runs in found.items():
+                runs.append(_in_a_process(folder, how, args))
+                print(f"checkpointing {how}: {runs[-1]}", flush=True)
+    middle = {
+        how: {name: median(run[name] for run in runs) for name in runs[0]}
+        for how, runs in found.items()
+    }
+    ratios = {name: round(middle["on"][name] / middle["off"][name], 3) for name in middle["on"]}
+    sizes = {"tokens": args.tokens, "layers": args.layers, "rounds": args.rounds}
+    print(json.dumps({"model": args.shape, **sizes, **middle, "on / off": ratios}))
+    tell_sample(f"{args.rounds} steps of {args.tokens} tokens, {args.layers} adapted layers")
+
+
+def _write_model(folder: Path, size: Shape, tokens: int) -> None:
+    write_random_model(
+        folder,
+        ["What is 12 + 30? It is 42."] * 50,
+        vocabulary=size.vocabulary,
+        tokenizer_vocabulary=384,
+        hidden=size.hidden,
+        layers=size.layers,
+        heads=size.heads,
+        key_value_heads=size.key_value_heads,
+        feed_forward=size.feed_forward,
+        context_tokens=tokens,
+        spread=0.02,
+    )
+
+
+def _in_a_process(folder: str, how: str, args: argparse.Namespace) -> dict[str, float]:
+    command = [sys.executable, __file__, "--one", folder, how]
+    command += ["--tokens", str(args.tokens), "--layers", str(args.layers)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    told: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return told
+
+
+def step(folder: Path, how: Any, tokens: int, layers: int) -> dict[str, float]:
+    """Return gigabytes and seconds of one step over an example of so many tokens."""
+    from potstill.models.torch_base import load_base
+    from potstill.training.batches import collate
+    from potstill.training.examples import EncodedExample
+    from potstill.training.recipe import Recipe
+    from potstill.training.torch_trainee import open_torch_trainee
+
+    base = load_base(str(folder), "float32")
+    settings = {"layers": layers, "checkpointing": how, "batch_size": 1}
+    recipe = Recipe.model_validate(settings | {"max_sequence_tokens": tokens})
+
+    def batch(length: int) -> Any:
+        ids = tuple(3 + i % 300 for i in range(length))
+        return collate([EncodedExample("made", ids, length // 4)])
+
+    with open_torch_trainee(base, recipe, 0) as trainee:
+        trainee.step([batch(64)], 1e-4)
+        process = psutil.Process()
+        before, peak, done = process.memory_info().rss, 0, threading.Event()
+
+        def watch() -> None:
+            nonlocal peak
+            while not done.wait(_SAMPLED_EVERY_S):
+                peak = max(peak, process.memory_info().rss)
+
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        start = time.perf_counter()
+        trainee.step([batch(tokens)], 1e-4)
+        seconds = time.perf_counter() - start
+        done.set()
+        watcher.join()
+    return {"GB": round((peak - before) / 1e9, 2), "s": round(seconds, 1)}
+
+
+if __name__ == "__main__":
+    main()
