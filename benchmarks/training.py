@@ -122,7 +122,7 @@ def make_levels(folder: Path, shape: str, precision: str) -> tuple[list[Any], st
             Example(str(k), tuple(Message(m["role"], m["content"]) for m in chat), completion)
             for k, (chat, completion) in enumerate(lesson)
         ]
-        limit = RECIPE.max_sequence_tokens
+        limit = RECIPE.sequence_tokens(2048)
         levels.append(list(encode_examples(tokenizer, examples, limit).examples))
     return levels, source
 
@@ -260,7 +260,7 @@ def run_trl(pipe: Connection, args: Any, folder: str, batches: Batches, tuned: b
         per_device_train_batch_size=BATCH,
         max_steps=len(batches),
         learning_rate=RECIPE.learning_rate,
-        max_length=RECIPE.max_sequence_tokens,
+        max_length=RECIPE.sequence_tokens(2048),
         completion_only_loss=True,
         bf16=args.precision == "bfloat16",
         use_cpu=args.device == "cpu",

@@ -37,7 +37,7 @@ def plain_losses(base: Base, recipe: Recipe, seed: int, examples: list[Example])
     if recipe.optimizer == "adamw":
         optimizer = torch.optim.AdamW(parameters, weight_decay=recipe.weight_decay)
     moments = [(torch.zeros_like(p), torch.zeros_like(p)) for p in parameters]
-    encoded = encode_examples(base.tokenizer, examples, recipe.max_sequence_tokens).examples
+    encoded = encode_examples(base.tokenizer, examples, recipe.sequence_tokens(2048)).examples
     batches = BatchStream(encoded, recipe.batch_size, np.random.default_rng([seed, 1]))
     result = []
     for step in range(1, recipe.iterations + 1):

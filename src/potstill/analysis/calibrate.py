@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["CellTime", "diagnose_study", "print_diagnosis", "print_times", "time_grid"]
 
 _TIMED_STEPS = 3
+_STAND_IN_TOKENS = 2048
 _FILLER = "so 12 + 30 = 42, and the answer follows; "
 _VALIDATIONS = 40
 
@@ -190,7 +191,10 @@ def _stand_ins(study: Study, stack: ExitStack) -> tuple[Run, Made]:
     chosen = {}
     for level in study.levels:
         text = (_FILLER * 200)[: round(R1_CHARS * spec_of(level).share)]
-        while run.models.count_tokens(text) > run.context.recipe.max_sequence_tokens // 2:
+        while (
+            run.models.count_tokens(text)
+            > run.context.recipe.sequence_tokens(_STAND_IN_TOKENS) // 2
+        ):
             text = text[: len(text) * 3 // 4]
         words, tokens = count_words(text), run.models.count_tokens(text)
         chosen[str(level)] = [Lesson(p.id, level, "", text, words, tokens, "") for p in taught]

@@ -11,6 +11,7 @@ from typing import Any
 from potstill.errors import InputError, StoreError
 from potstill.pipeline.context import base_path_of
 from potstill.pipeline.directory import study_of
+from potstill.pipeline.limits import answer_tokens
 from potstill.pipeline.outputs import MIX
 from potstill.pocket import STUDENT_PATH
 from potstill.records import (
@@ -130,7 +131,7 @@ def find_student(directory: Path, wanted: str = "") -> FoundStudent:
     ]
     scores = tuple(row for row in own if row["group"] == "all")
     groups = tuple(row for row in own if row["group"] != "all")
-    condition = _condition(study, report, scores, level)
+    condition = _condition(study, directory, report, scores, level)
     base_scores = tuple(_heldout(report, Role.BASE))
     unread = tuple(_unread(report, {row["level"] for row in scores}))
     return FoundStudent(
@@ -275,6 +276,7 @@ def _listed(students: Sequence[Student] | Any) -> str:
 
 def _condition(
     study: Study,
+    directory: Path,
     report: Mapping[str, Any],
     scores: Sequence[Mapping[str, Any]],
     level: str,
@@ -293,6 +295,5 @@ def _condition(
             f"The study has not asked its mixed student for {level.removeprefix('mix-')}; name one "
             "of the levels under mix: in the study, and run it to its end."
         )
-    return Condition(
-        "", evaluation.system, evaluation.prompt, evaluation.sampling, study.student.precision
-    )
+    sampling = evaluation.sampling(answer_tokens(directory))
+    return Condition("", evaluation.system, evaluation.prompt, sampling, study.student.precision)

@@ -100,7 +100,7 @@ def student_answers(
     asked: AskedLevel | None = None,
 ) -> tuple[Cell, AnswerSet]:
     """Return the cell of what :func:`ask_student` asks, and the answers before there are any."""
-    condition = student_condition(context.study, _set_hash(problems), asked)
+    condition = student_condition(context.study, _set_hash(problems), asked, context.auto_tokens)
     if student is None:
         level = f"base-{asked.level}" if asked else ""
         blank = AnswerSet("base", Role.BASE, level, 0, label, condition, (), ())
@@ -227,10 +227,13 @@ def in_order(
     yield from coming  # none; but what is counted must end
 
 
-def student_condition(study: Study, problem_set: str, asked: AskedLevel | None = None) -> Condition:
+def student_condition(
+    study: Study, problem_set: str, asked: AskedLevel | None = None, auto_tokens: int = 0
+) -> Condition:
     """Return the condition of base and students, for training prompts and for answers.
 
     One for all of them, and one for every level that the mixed student is ``asked`` for.
+    ``auto_tokens`` is the limit of an answer where the study leaves it to its lessons.
     """
     evaluation = study.evaluation
     template = evaluation.prompt
@@ -244,7 +247,7 @@ def student_condition(study: Study, problem_set: str, asked: AskedLevel | None =
         problem_set=problem_set,
         system=evaluation.system,
         template=template,
-        sampling=evaluation.sampling,
+        sampling=evaluation.sampling(auto_tokens),
         precision=study.student.precision,
     )
 

@@ -19,6 +19,7 @@ from potstill.errors import StoreError
 from potstill.grading import Rulings
 from potstill.grading.judge import JUDGE_SYSTEM, READING_NOTE, REMINDER, RUBRIC_NOTE
 from potstill.lessons.ladder import LADDER, SYSTEM
+from potstill.pipeline.limits import are_open, read_limits, resolved_recipe
 from potstill.records import content_hash
 from potstill.solvers.truncation import CONTINUE_PROMPT
 from potstill.store.atomic import versions_of, write_json
@@ -203,7 +204,10 @@ def deciding(study: Study, directory: Path, base_hash: str) -> dict[str, Any]:
         "base": base_title(study),
         "base_hash": base_hash,
     }
-    recipe = resolve_iterations(study.training, directory)
+    limits = read_limits(directory) if are_open(study) else None
+    if limits and study.evaluation.max_tokens == "auto":
+        told["evaluation"]["max_tokens"] = limits.max_tokens
+    recipe = resolved_recipe(resolve_iterations(study.training, directory), limits)
     told["training"] = recipe.model_dump(mode="json", exclude={"threads", "checkpointing"})
     told["rulings"] = Rulings.load(directory / "rulings.jsonl").digest
     told["prompts"] = _prompts()

@@ -172,7 +172,7 @@ def _wanted(study: Study, problems: Sequence[Problem], base_at: str, on: str) ->
         condensed=set(study.levels) != {Level.R0},
         system=evaluation.system,
         prompt=evaluation.prompt,
-        answer_tokens=evaluation.max_tokens,
+        answer_tokens=1 if evaluation.max_tokens == "auto" else evaluation.max_tokens,
         problems=[problem.text for problem in problems[:_LOOKED_AT]],
         trackers=study.training_log,
         elsewhere=bool(on),
@@ -252,11 +252,13 @@ def _check_limits(study: Study) -> None:
             f"training.validate_every: {every} is beyond the {steps} iterations; give {steps} or "
             "fewer."
         )
-    limits = {f"{role}.max_tokens": agent.max_tokens for role, agent in study.agents().items()}
+    limits: dict[str, int | str] = {
+        f"{role}.max_tokens": agent.max_tokens for role, agent in study.agents().items()
+    }
     limits["evaluation.max_tokens"] = study.evaluation.max_tokens
     limits["training.max_sequence_tokens"] = recipe.max_sequence_tokens
     for name, tokens in limits.items():
-        if tokens < _FEWEST_TOKENS:
+        if isinstance(tokens, int) and tokens < _FEWEST_TOKENS:
             raise StudyError(
                 f"{name}: {tokens} tokens hold no answer; give {_FEWEST_TOKENS} or more."
             )

@@ -30,7 +30,12 @@ from potstill.pipeline.stages import (
     split_up,
     verified,
 )
-from potstill.pipeline.students import answer_ahead, levels_to_ask, train_students
+from potstill.pipeline.students import (
+    answer_ahead,
+    levels_to_ask,
+    settle_limits,
+    train_students,
+)
 from potstill.problems.split import draw_some
 from potstill.progress import Progress, quiet
 from potstill.records import Lesson, Problem, Role, Split
@@ -187,6 +192,7 @@ def go_through(run: Run, made: Made) -> Iterator[str]:
     yield "verify"
     made.lessons, chosen = make_lessons(context, agents, graders, run.models, made.taught, asked)
     made.chosen = with_controls(run, chosen, asked)
+    settle_limits(context, run.models, made)
     yield "condense"
     made.students = train(run, made)
     yield "train"

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from potstill.chat import render_asks, render_messages
 from potstill.pipeline.asking import student_answers, student_condition
 from potstill.pipeline.context import VERSION, Context, Unfinished
-from potstill.pipeline.outputs import MIX, AskedLevel, StudentCell, Who
+from potstill.pipeline.limits import are_open, limits_of, write_limits
+from potstill.pipeline.outputs import MIX, AskedLevel, Made, StudentCell, Who
 from potstill.records import Lesson, Level, Problem, Split, content_hash
 from potstill.store.cells import Cell
 from potstill.study.schema import Study
@@ -26,7 +27,14 @@ if TYPE_CHECKING:
     from potstill.training.grid import Job, OnStep
     from potstill.training.records import StepReport, TrainedCell
 
-__all__ = ["answer_ahead", "examples", "levels_to_ask", "plan_grid", "train_students"]
+__all__ = [
+    "answer_ahead",
+    "examples",
+    "levels_to_ask",
+    "plan_grid",
+    "settle_limits",
+    "train_students",
+]
 
 
 BySplit = Mapping[Split, Sequence[Problem]]
@@ -75,6 +83,31 @@ def plan_grid(
         for variant, (sets, validation) in _variants(context, chosen, by_split)
         for seed in context.study.seeds
     ]
+
+
+def settle_limits(context: Context, models: LocalModels, made: Made) -> None:
+    """Take from the lessons the limits that the study leaves to them, and write them down."""
+    if context.read_only or not are_open(context.study):
+        return
+    variants = _variants(context, made.chosen, made.by_split())
+    sets = [train for _, ((train, _), _) in variants]
+    taken_from = content_hash([context.base_hash, context.study.student.template, sets])
+    known = context.limits
+    if known is not None and known.taken_from == taken_from:
+        return
+    found = limits_of(models.tokenizer(), sets, taken_from)
+    write_limits(found, context.directory)
+    told = {
+        "training.max_sequence_tokens": context.study.training.max_sequence_tokens,
+        "evaluation.max_tokens": context.study.evaluation.max_tokens,
+    }
+    tokens = (found.max_sequence_tokens, found.max_tokens)
+    left = [
+        f"{name} {n:,}"
+        for (name, how), n in zip(told.items(), tokens, strict=True)
+        if how == "auto"
+    ]
+    context.progress.note(f"limits from the lessons, of which 99 in 100 fit: {', '.join(left)}")
 
 
 def levels_to_ask(
@@ -154,10 +187,11 @@ def _validation(
     if context.recipe.select_by != "accuracy":
         return None
     prompts = [student_condition(context.study, "", asked) for asked in levels]
+    sampling = context.study.evaluation.sampling(context.auto_tokens)
     questions = [
         ValidationQuestion(p, render_messages(p, prompt)) for prompt in prompts for p in problems
     ]
-    return Validation(tuple(questions), replace(context.study.evaluation.sampling, temperature=0.0))
+    return Validation(tuple(questions), replace(sampling, temperature=0.0))
 
 
 def _sets(

@@ -34,7 +34,6 @@ _CALCULATION = re.compile(r"<<[^<>\n]{0,200}>>")
 _TRAINED = {"train", "training"}
 _HELD_OUT = {"heldout", "held-out", "test"}
 _GIVEN_SPLITS = _TRAINED | _HELD_OUT | {"valid", "validation", "dev"}
-_CHARACTERS_OF_TOKEN = 2  # of the pocket student, at most
 _FEWEST = 10
 
 
@@ -88,7 +87,6 @@ def start_study(name: str, parent: Path, file: Path, said: Columns) -> Started:
         "COUNT": f"{len(imported.problems):,}",
         "GROUPS": "{" + ", ".join(f"{g}: {g}" for g in groups) + "}",
         "SPLIT": _split(imported.problems),
-        "LONGEST": str(_longest(imported.problems, solutions.texts)),
     }
     template = "solutions.yaml" if solutions.texts else "questions.yaml"
     write_text(target, _as_csv(imported, solutions, groups))
@@ -195,12 +193,6 @@ def _split(problems: Sequence[Problem]) -> str:
     if told <= _GIVEN_SPLITS and told & _TRAINED and told & _HELD_OUT:
         return "{by: given, group: split}"
     return "{by: share, heldout_share: 0.3, valid_share: 0.1}"
-
-
-def _longest(problems: Sequence[Problem], solutions: Mapping[str, str]) -> int:
-    """Return a limit of tokens that the longest problem with its solution stays within."""
-    characters = max(len(p.text) + len(solutions.get(p.id, "")) for p in problems)
-    return min(2_048, max(512, 64 * (1 + characters // _CHARACTERS_OF_TOKEN // 64)))
 
 
 def _as_csv(imported: Imported, solutions: _Solutions, groups: Sequence[str]) -> str:

@@ -173,9 +173,11 @@ class Evaluation(Section):
     top_p: Annotated[
         float, Field(gt=0, le=1, description="The share of probability that tokens are drawn from.")
     ] = 1.0
-    max_tokens: Annotated[
-        int, Field(gt=0, description="Where an answer is cut and counted as TRUNCATED.")
-    ] = 2048
+    max_tokens: Annotated[int, Field(gt=0)] | Literal["auto"] = Field(
+        default="auto",
+        description="Where an answer is cut and counted as TRUNCATED; auto is as long as 99 of 100 "
+        "lessons, and 256 or more.",
+    )
     seed: int = Field(default=0, description="Draws the tokens where temperature is above 0.")
     batch_size: Annotated[
         int, Field(ge=0, description="Answers in flight; 0 takes as many as memory holds.")
@@ -194,10 +196,10 @@ class Evaluation(Section):
         most = self.teacher_problems
         return heldout if most == "all" else min(heldout, most)
 
-    @property
-    def sampling(self) -> Sampling:
-        """How base and students draw their tokens."""
-        return Sampling(self.temperature, self.top_p, self.seed, self.max_tokens)
+    def sampling(self, auto_tokens: int) -> Sampling:
+        """Return how base and students draw their tokens, ``auto_tokens`` where it is ``auto``."""
+        most = auto_tokens if self.max_tokens == "auto" else self.max_tokens
+        return Sampling(self.temperature, self.top_p, self.seed, most)
 
 
 class PublishedFigure(Section):

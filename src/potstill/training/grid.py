@@ -129,7 +129,7 @@ def _uses(base: LanguageModel, jobs: Sequence[Job]) -> tuple[list[EncodedExample
     runs = 0
     for job in jobs:
         recipe = job.recipe
-        limit = min(recipe.max_sequence_tokens, base.context_tokens)
+        limit = recipe.sequence_tokens(base.context_tokens)
         for examples in (job.train, job.valid):
             # Cells of one level hold the very same examples.
             if (id(examples), limit) not in encoded:

@@ -337,7 +337,7 @@ def encode_sets(
 def _encode(
     base: LanguageModel, cell: GridCell, examples: Sequence[Example], recipe: Recipe, what: str
 ) -> EncodedSet:
-    limit = min(recipe.max_sequence_tokens, base.context_tokens)
+    limit = recipe.sequence_tokens(base.context_tokens)
     encoded = encode_examples(base.tokenizer, examples, limit)
     if not encoded.examples:
         raise InputError(

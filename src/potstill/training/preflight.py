@@ -163,10 +163,11 @@ def _look_at_model(wanted: WantedBase, folder: Path) -> Found:
             f"({width:,}), beyond which a rank adds nothing; give {min(16, width)} or so.",
         )
     context = context_tokens(config)
-    if wanted.recipe and wanted.recipe.max_sequence_tokens > context:
+    most = wanted.recipe.max_sequence_tokens if wanted.recipe else "auto"
+    if most != "auto" and most > context:
         yield (
             False,
-            f"training.max_sequence_tokens ({wanted.recipe.max_sequence_tokens:,}) is more than "
+            f"training.max_sequence_tokens ({most:,}) is more than "
             f"the context of {wanted.path} ({context:,} tokens): longer lessons are left out.",
         )
 
@@ -316,9 +317,9 @@ def _prompts(wanted: WantedBase, tokenizer: Any) -> list[list[int]]:
 
 def _look_at_lengths(wanted: WantedBase, prompts: list[list[int]], context: int) -> Found:
     shortest, longest = (len(prompt) for prompt in prompts)
-    limit = wanted.recipe.max_sequence_tokens if wanted.recipe else context
+    limit = wanted.recipe.sequence_tokens(context) if wanted.recipe else context
     # an answer of one token and its end
-    if wanted.recipe and shortest + 2 > limit:
+    if wanted.recipe and shortest + 2 > limit and limit < context:
         yield (
             True,
             f"training.max_sequence_tokens is {limit:,} and the shortest prompt alone has "

@@ -68,7 +68,9 @@ class Recipe(BaseModel):
         "loss", description="Which checkpoint is kept: by validation loss, or problems right."
     )
     patience: int = Field(0, ge=0, description="Validations without a better one; 0 is off.")
-    max_sequence_tokens: int = Field(2048, ge=2, description="Longer examples are left out.")
+    max_sequence_tokens: Annotated[int, Field(ge=2)] | Literal["auto"] = Field(
+        "auto", description="Longer examples are left out; auto holds 99 of 100 lessons."
+    )
     checkpointing: Checkpointing = Field(
         "auto",
         description="Activations made again in the backward pass: where memory is short, always "
@@ -115,6 +117,11 @@ class Recipe(BaseModel):
                 "STUDY --diagnose, or give a number."
             )
         return self.iterations
+
+    def sequence_tokens(self, context_tokens: int) -> int:
+        """Return the tokens of the longest example trained on, where a context has so many."""
+        most = self.max_sequence_tokens
+        return context_tokens if most == "auto" else min(most, context_tokens)
 
     @property
     def recipe_hash(self) -> str:

@@ -250,7 +250,7 @@ def step_bytes(base: Base, recipe: Recipe, tokens: int) -> int:
 
 
 def _out_of_memory(base: Base, recipe: Recipe, tokens: int) -> str:
-    tokens = tokens or recipe.batch_size * recipe.max_sequence_tokens
+    tokens = tokens or recipe.batch_size * recipe.sequence_tokens(base.context_tokens)
     weights_bytes = base.model.get_memory_footprint()
     return (
         f"Training on {base.name} ran out of memory on {base.device}: a step over {tokens:,} "

@@ -1,0 +1,120 @@
+"""How long a sequence and an answer may be, where a study leaves it to its lessons."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from potstill.errors import InputError
+from potstill.store.atomic import write_atomically
+from potstill.store.typed import make
+from potstill.store.untrusted import read_json
+
+if TYPE_CHECKING:
+    from potstill.study.schema import Study
+    from potstill.training.examples import Example
+    from potstill.training.recipe import Recipe
+
+__all__ = [
+    "LIMITS_FILE",
+    "Limits",
+    "answer_tokens",
+    "are_open",
+    "limits_of",
+    "read_limits",
+    "resolved_recipe",
+    "tokens_that_hold",
+    "write_limits",
+]
+
+LIMITS_FILE = "limits.json"
+FORMAT_VERSION = 1
+SHARE = 0.99
+_STEP = 64
+# a base that was taught nothing writes more than a short lesson
+_FEWEST_ANSWER = 256
+_BEFORE_LESSONS = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What stands for ``auto``: tokens of an example and of an answer, and the hash of what they
+    were taken from.
+    """
+
+    max_sequence_tokens: int
+    max_tokens: int
+    taken_from: str
+
+
+def are_open(study: Study) -> bool:
+    """Return whether a study leaves a limit to its lessons."""
+    return "auto" in (study.training.max_sequence_tokens, study.evaluation.max_tokens)
+
+
+def tokens_that_hold(lengths: Sequence[int]) -> int:
+    """Return the 99th percentile (nearest rank) of lengths in tokens, rounded up to a multiple of
+    64.
+    """
+    rank = math.ceil(SHARE * len(lengths))
+    return _STEP * math.ceil(sorted(lengths)[rank - 1] / _STEP)
+
+
+def limits_of(tokenizer: Any, sets: Iterable[Sequence[Example]], taken_from: str) -> Limits:
+    """Return the limits that hold 99 of 100 examples of every set, and answers as long as theirs.
+
+    An answer may have 256 tokens in any case.
+    """
+    from potstill.training.examples import encode_examples
+
+    sequences, answers = [_STEP], [_FEWEST_ANSWER]
+    for examples in sets:
+        found = encode_examples(tokenizer, examples, max_sequence_tokens=1 << 62).examples
+        if found:
+            sequences.append(tokens_that_hold([len(x.tokens) for x in found]))
+            answers.append(tokens_that_hold([len(x.tokens) - x.prompt_length for x in found]))
+    return Limits(max(sequences), max(answers), taken_from)
+
+
+def write_limits(limits: Limits, folder: Path) -> None:
+    """Write the limits into a study's directory."""
+    content = {"format_version": FORMAT_VERSION, **asdict(limits)}
+    write_atomically(folder / LIMITS_FILE, (json.dumps(content, indent=1) + "\n").encode())
+
+
+def read_limits(folder: Path) -> Limits | None:
+    """Return the limits in a study's directory, None where they are not known yet.
+
+    Raises InputError for a file that cannot be read.
+    """
+    path = folder / LIMITS_FILE
+    try:
+        content = read_json(path)
+        if content.pop("format_version") > FORMAT_VERSION:
+            raise InputError(f"{path} was written by a newer Potstill; upgrade to read it.")
+        return make(Limits, content)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as exc:
+        raise InputError(
+            f"{path} cannot be read ({exc}); delete it, and the next run writes it anew."
+        ) from exc
+
+
+def answer_tokens(folder: Path) -> int:
+    """Return what ``evaluation.max_tokens: auto`` stands for in a study's directory: 1,024 before
+    there are lessons.
+    """
+    limits = read_limits(folder)
+    return limits.max_tokens if limits else _BEFORE_LESSONS
+
+
+def resolved_recipe(recipe: Recipe, limits: Limits | None) -> Recipe:
+    """Return the recipe with ``max_sequence_tokens: auto`` made a number, where that is known."""
+    if limits is None or recipe.max_sequence_tokens != "auto":
+        return recipe
+    return recipe.model_copy(update={"max_sequence_tokens": limits.max_sequence_tokens})
