@@ -11,7 +11,6 @@ from typing import Any
 from potstill.errors import InputError, StoreError
 from potstill.pipeline.context import base_path_of
 from potstill.pipeline.directory import study_of
-from potstill.pipeline.limits import answer_tokens
 from potstill.pipeline.outputs import MIX
 from potstill.pocket import STUDENT_PATH
 from potstill.records import (
@@ -33,6 +32,7 @@ from potstill.store.hub import is_hub_id
 from potstill.store.typed import make
 from potstill.store.untrusted import read_json
 from potstill.study.schema import Study
+from potstill.training.limits import answer_tokens
 from potstill.training.student_folder import read_student
 
 __all__ = [

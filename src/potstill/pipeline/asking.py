@@ -28,6 +28,7 @@ from potstill.solvers.solve import solve
 from potstill.store.cells import Cell, Filling
 from potstill.study.schema import Study
 from potstill.text import several
+from potstill.training.limits import answer_tokens
 
 if TYPE_CHECKING:
     from potstill.chat import Solver
@@ -100,7 +101,9 @@ def student_answers(
     asked: AskedLevel | None = None,
 ) -> tuple[Cell, AnswerSet]:
     """Return the cell of what :func:`ask_student` asks, and the answers before there are any."""
-    condition = student_condition(context.study, _set_hash(problems), asked, context.auto_tokens)
+    condition = student_condition(
+        context.study, _set_hash(problems), asked, answer_tokens(context.directory)
+    )
     if student is None:
         level = f"base-{asked.level}" if asked else ""
         blank = AnswerSet("base", Role.BASE, level, 0, label, condition, (), ())

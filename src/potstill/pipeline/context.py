@@ -16,17 +16,11 @@ from potstill.errors import InputError, PotstillError
 from potstill.pipeline.agents import options_of
 from potstill.pipeline.budget import Budget, unpriced_models
 from potstill.pipeline.estimate import FEWEST_MEASURED
-from potstill.pipeline.limits import (
-    Limits,
-    answer_tokens,
-    are_open,
-    read_limits,
-    resolved_recipe,
-)
 from potstill.pocket import STUDENT_PATH
 from potstill.progress import Bar, Progress
 from potstill.store.cells import Cell, Filling, Manifest, Store
 from potstill.study.schema import Agent, Study
+from potstill.training.limits import resolved_recipe
 
 if TYPE_CHECKING:
     from potstill.cluster.storage import Storage
@@ -142,19 +136,7 @@ class Context:
         from potstill.training.diagnosis import resolve_iterations
 
         recipe = resolve_iterations(self.study.training, self.directory)
-        return resolved_recipe(recipe, self.limits)
-
-    @property
-    def limits(self) -> Limits | None:
-        """What the study leaves to its lessons; None where that is nothing, or not known yet."""
-        return read_limits(self.directory) if are_open(self.study) else None
-
-    @property
-    def auto_tokens(self) -> int:
-        """The tokens of an answer where the study leaves them to its lessons, 1,024 before there
-        are any.
-        """
-        return answer_tokens(self.directory)
+        return resolved_recipe(recipe, self.directory)
 
     @property
     def base_path(self) -> str:

@@ -19,12 +19,12 @@ from potstill.errors import StoreError
 from potstill.grading import Rulings
 from potstill.grading.judge import JUDGE_SYSTEM, READING_NOTE, REMINDER, RUBRIC_NOTE
 from potstill.lessons.ladder import LADDER, SYSTEM
-from potstill.pipeline.limits import are_open, read_limits, resolved_recipe
 from potstill.records import content_hash
 from potstill.solvers.truncation import CONTINUE_PROMPT
 from potstill.store.atomic import versions_of, write_json
 from potstill.store.untrusted import read_json, stays_inside
 from potstill.study.text import with_new_names
+from potstill.training.limits import answer_tokens, resolved_recipe
 
 if TYPE_CHECKING:
     from potstill.pipeline.context import Context
@@ -204,10 +204,9 @@ def deciding(study: Study, directory: Path, base_hash: str) -> dict[str, Any]:
         "base": base_title(study),
         "base_hash": base_hash,
     }
-    limits = read_limits(directory) if are_open(study) else None
-    if limits and study.evaluation.max_tokens == "auto":
-        told["evaluation"]["max_tokens"] = limits.max_tokens
-    recipe = resolved_recipe(resolve_iterations(study.training, directory), limits)
+    if study.evaluation.max_tokens == "auto":
+        told["evaluation"]["max_tokens"] = answer_tokens(directory)
+    recipe = resolved_recipe(resolve_iterations(study.training, directory), directory)
     told["training"] = recipe.model_dump(mode="json", exclude={"threads", "checkpointing"})
     told["rulings"] = Rulings.load(directory / "rulings.jsonl").digest
     told["prompts"] = _prompts()

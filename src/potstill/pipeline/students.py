@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 from potstill.chat import render_asks, render_messages
 from potstill.pipeline.asking import student_answers, student_condition
 from potstill.pipeline.context import VERSION, Context, Unfinished
-from potstill.pipeline.limits import are_open, limits_of, write_limits
 from potstill.pipeline.outputs import MIX, AskedLevel, Made, StudentCell, Who
 from potstill.records import Lesson, Level, Problem, Split, content_hash
 from potstill.store.cells import Cell
 from potstill.study.schema import Study
 from potstill.text import several
 from potstill.training.examples import Example
+from potstill.training.limits import answer_tokens, limits_of, read_limits, write_limits
 from potstill.training.metrics import check_trackers
 from potstill.training.student_folder import read_history, read_student
 from potstill.training.validation import Validation, ValidationQuestion
@@ -87,20 +87,20 @@ def plan_grid(
 
 def settle_limits(context: Context, models: LocalModels, made: Made) -> None:
     """Take from the lessons the limits that the study leaves to them, and write them down."""
-    if context.read_only or not are_open(context.study):
-        return
-    variants = _variants(context, made.chosen, made.by_split())
-    sets = [train for _, ((train, _), _) in variants]
-    taken_from = content_hash([context.base_hash, context.study.student.template, sets])
-    known = context.limits
-    if known is not None and known.taken_from == taken_from:
-        return
-    found = limits_of(models.tokenizer(), sets, taken_from)
-    write_limits(found, context.directory)
     told = {
         "training.max_sequence_tokens": context.study.training.max_sequence_tokens,
         "evaluation.max_tokens": context.study.evaluation.max_tokens,
     }
+    if context.read_only or "auto" not in told.values():
+        return
+    variants = _variants(context, made.chosen, made.by_split())
+    sets = [train for _, ((train, _), _) in variants]
+    taken_from = content_hash([context.base_hash, context.study.student.template, sets])
+    known = read_limits(context.directory)
+    if known is not None and known.taken_from == taken_from:
+        return
+    found = limits_of(models.tokenizer(), sets, taken_from)
+    write_limits(found, context.directory)
     tokens = (found.max_sequence_tokens, found.max_tokens)
     left = [
         f"{name} {n:,}"
@@ -187,7 +187,7 @@ def _validation(
     if context.recipe.select_by != "accuracy":
         return None
     prompts = [student_condition(context.study, "", asked) for asked in levels]
-    sampling = context.study.evaluation.sampling(context.auto_tokens)
+    sampling = context.study.evaluation.sampling(answer_tokens(context.directory))
     questions = [
         ValidationQuestion(p, render_messages(p, prompt)) for prompt in prompts for p in problems
     ]

@@ -7,23 +7,19 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from potstill.errors import InputError
 from potstill.store.atomic import write_atomically
 from potstill.store.typed import make
 from potstill.store.untrusted import read_json
-
-if TYPE_CHECKING:
-    from potstill.study.schema import Study
-    from potstill.training.examples import Example
-    from potstill.training.recipe import Recipe
+from potstill.training.examples import Example, encode_examples
+from potstill.training.recipe import Recipe
 
 __all__ = [
     "LIMITS_FILE",
     "Limits",
     "answer_tokens",
-    "are_open",
     "limits_of",
     "read_limits",
     "resolved_recipe",
@@ -51,11 +47,6 @@ class Limits:
     taken_from: str
 
 
-def are_open(study: Study) -> bool:
-    """Return whether a study leaves a limit to its lessons."""
-    return "auto" in (study.training.max_sequence_tokens, study.evaluation.max_tokens)
-
-
 def tokens_that_hold(lengths: Sequence[int]) -> int:
     """Return the 99th percentile (nearest rank) of lengths in tokens, rounded up to a multiple of
     64.
@@ -69,8 +60,6 @@ def limits_of(tokenizer: Any, sets: Iterable[Sequence[Example]], taken_from: str
 
     An answer may have 256 tokens in any case.
     """
-    from potstill.training.examples import encode_examples
-
     sequences, answers = [_STEP], [_FEWEST_ANSWER]
     for examples in sets:
         found = encode_examples(tokenizer, examples, max_sequence_tokens=1 << 62).examples
@@ -113,8 +102,10 @@ def answer_tokens(folder: Path) -> int:
     return limits.max_tokens if limits else _BEFORE_LESSONS
 
 
-def resolved_recipe(recipe: Recipe, limits: Limits | None) -> Recipe:
-    """Return the recipe with ``max_sequence_tokens: auto`` made a number, where that is known."""
-    if limits is None or recipe.max_sequence_tokens != "auto":
+def resolved_recipe(recipe: Recipe, folder: Path) -> Recipe:
+    """Return the recipe with ``max_sequence_tokens: auto`` made a number, where the study's
+    directory ``folder`` has one.
+    """
+    if recipe.max_sequence_tokens != "auto" or (limits := read_limits(folder)) is None:
         return recipe
     return recipe.model_copy(update={"max_sequence_tokens": limits.max_sequence_tokens})
