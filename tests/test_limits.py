@@ -14,9 +14,9 @@ import pytest
 from potstill.analysis.students import find_student
 from potstill.errors import InputError
 from potstill.pipeline.directory import open_study
-from potstill.training.limits import read_limits, tokens_that_hold
 from potstill.pocket import STUDENT_PATH
 from potstill.records import Split
+from potstill.training.limits import read_limits, tokens_that_hold
 from support.small_study import write_small_study
 
 
