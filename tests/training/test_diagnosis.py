@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -94,6 +95,13 @@ def test_a_dry_run_of_training_asks_nobody_and_leaves_nothing(tmp_path: Path) ->
     assert all(row.stand_in for row in rows)
     assert rows[0].step_s[1] > 0
     assert not out.exists()
+    speed = rows[0].speed
+    assert speed is not None
+    assert 0 < speed.share < 1
+    assert speed.checkpointed_bytes < speed.step_bytes
     console = Console(file=io.StringIO(), width=200)
     print_times(rows, console)
-    assert "nothing was asked for" in console.file.getvalue()  # type: ignore[attr-defined]
+    said = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "nothing was asked for" in said
+    assert re.search(r"would take \d+% (to \d+% )?of its time at the [\d,]+ GFLOP/s", said)
+    assert re.search(r"[\d.]+ GB of activations, [\d.]+ GB with checkpointing; it is not", said)

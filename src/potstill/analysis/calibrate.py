@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,8 +33,10 @@ from potstill.training.opening import open_trainee
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from potstill.models.model import LanguageModel
     from potstill.training.batches import Batch
     from potstill.training.grid import Job
+    from potstill.training.recipe import Recipe
     from potstill.training.records import Trainee
 
 __all__ = ["CellTime", "diagnose_study", "print_diagnosis", "print_times", "time_grid"]
@@ -61,6 +63,25 @@ class CellTime:
     seconds: float
     memory_bytes: int
     stand_in: bool = False
+    speed: TorchSpeed | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TorchSpeed:
+    """What the torch backend tells of a variant's steps.
+
+    ``tokens_per_s`` of the median batch, padding included, and what of the time its products with
+    the base's weights would take alone at this machine's measured speed (``matrix_flops``
+    operations a second) is its ``share``. The longest batch keeps about ``step_bytes``, and
+    ``checkpointed_bytes`` where its activations are made again, as they were if ``checkpointed``.
+    """
+
+    tokens_per_s: float
+    matrix_flops: float
+    share: float
+    step_bytes: int
+    checkpointed_bytes: int
+    checkpointed: bool
 
 
 def diagnose_study(
@@ -138,7 +159,8 @@ def print_times(found: Sequence[CellTime], console: Console) -> None:
 
     table = Table(box=None, pad_edge=False)
     table.add_column("variant", no_wrap=True)
-    for head in ("cells", "steps", "s a step", "longest", "validation s", "hours", "memory"):
+    heads = ("cells", "steps", "s a step", "longest", "tok/s", "validation s", "hours", "memory")
+    for head in heads:
         table.add_column(head, justify="right", no_wrap=True)
     for row in found:
         table.add_row(
@@ -147,6 +169,7 @@ def print_times(found: Sequence[CellTime], console: Console) -> None:
             f"{row.steps:,}",
             f"{row.step_s[0]:.3f}",
             f"{row.step_s[2]:.3f}",
+            f"{row.speed.tokens_per_s:,.0f}" if row.speed else "",
             f"{row.validation_s:.1f}",
             f"{row.cells * row.seconds / 3600:.2f}",
             f"{row.memory_bytes / 1e9:.1f} GB",
@@ -158,12 +181,33 @@ def print_times(found: Sequence[CellTime], console: Console) -> None:
         f"{max(row.memory_bytes for row in found) / 1e9:.1f} GB. Nothing was trained.",
         highlight=False,
     )
+    for line in _speed_lines([row.speed for row in found if row.speed]):
+        console.print(line, highlight=False)
     if any(row.stand_in for row in found):
         console.print(
             "The study has no lessons yet and nothing was asked for: lessons of a usual length "
             "(arXiv 2606.31048's files) stood in for them.",
             highlight=False,
         )
+
+
+def _speed_lines(speeds: Sequence[TorchSpeed]) -> Iterator[str]:
+    """Yield what stands beside the machine's matrix speed, and the memory of checkpointing."""
+    if not speeds:
+        return
+    least, most = (of(speed.share for speed in speeds) for of in (min, max))
+    shares = dict.fromkeys((f"{least:.0%}", f"{most:.0%}"))
+    flops = median(speed.matrix_flops for speed in speeds)
+    yield (
+        f"A step's products with the base's weights would take {' to '.join(shares)} of its time "
+        f"at the {flops / 1e9:,.0f} GFLOP/s that such a product alone reaches here."
+    )
+    widest = max(speeds, key=lambda speed: speed.step_bytes)
+    which = "is checkpointed" if widest.checkpointed else "is not checkpointed"
+    yield (
+        f"The longest batch keeps about {widest.step_bytes / 1e9:.1f} GB of activations, "
+        f"{widest.checkpointed_bytes / 1e9:.1f} GB with checkpointing; it {which}."
+    )
 
 
 def _corpus(study: Study, directory: Path, stack: ExitStack) -> tuple[Run, Made] | None:
@@ -218,6 +262,7 @@ def _time_cell(run: Run, job: Job, cells: int) -> CellTime:
         trainee.validate(held)
         validation_s = time.perf_counter() - started
         memory = trainee.memory_bytes()
+        speed = _speed(base, recipe, trainee, shapes, seconds[1] / recipe.accumulation)
     validations = 1 + -(-recipe.steps // recipe.validate_every)
     return CellTime(
         variant=job.cell.variant,
@@ -227,6 +272,32 @@ def _time_cell(run: Run, job: Job, cells: int) -> CellTime:
         validation_s=validation_s,
         seconds=recipe.steps * mean(seconds) + validations * validation_s,
         memory_bytes=memory,
+        speed=speed,
+    )
+
+
+def _speed(
+    base: LanguageModel, recipe: Recipe, trainee: Trainee, shapes: Sequence[Batch], step_s: float
+) -> TorchSpeed | None:
+    from potstill.models.torch_base import Base
+    from potstill.training.torch_trainee import TorchTrainee, step_bytes
+
+    if not isinstance(base, Base) or not isinstance(trainee, TorchTrainee):
+        return None
+    if base.precision == "nf4":  # its products are of weights made whole on the way
+        return None
+    from potstill.training.speed import matrix_flops, step_flop
+
+    _, middle, longest = shapes
+    flops = matrix_flops(base, middle.padded_tokens)
+    least = step_flop(base, recipe, middle, checkpointed=trainee.checkpoints(middle))
+    return TorchSpeed(
+        middle.padded_tokens / step_s,
+        flops,
+        least / flops / step_s,
+        step_bytes(base, recipe, longest.padded_tokens),
+        step_bytes(base, recipe, longest.padded_tokens, checkpointed=True),
+        trainee.checkpoints(longest),
     )
 
 

@@ -9,6 +9,7 @@ __all__ = [
     "STUDENT_SIZES",
     "Shape",
     "activation_bytes",
+    "checkpointed_bytes",
     "largest_batch",
     "training_bytes",
 ]
@@ -61,6 +62,16 @@ def activation_bytes(layers: int, hidden: int, feed_forward: int, tokens: int, e
     residuals) and five of the feed-forward width are kept for the backward pass.
     """
     return tokens * layers * (10 * hidden + 5 * feed_forward) * element
+
+
+def checkpointed_bytes(
+    layers: int, hidden: int, feed_forward: int, tokens: int, element: int
+) -> int:
+    """Return about what a step over ``tokens`` padded tokens keeps where its layers are
+    checkpointed: the input of each, and all of the one that is made again.
+    """
+    one = activation_bytes(1, hidden, feed_forward, tokens, element)
+    return layers * tokens * hidden * element + one
 
 
 def training_bytes(

@@ -30,7 +30,7 @@ from potstill.training.checkpointing import checkpointed_torch, wants_checkpoint
 from potstill.training.head_loss import LOGITS_PER_CHUNK, head_loss
 from potstill.training.lora import attach_adapter, seed_adapter
 from potstill.training.lora_product import fuse_lora
-from potstill.training.memory import activation_bytes
+from potstill.training.memory import activation_bytes, checkpointed_bytes
 from potstill.training.optimizations import Optimizations
 from potstill.training.recipe import Recipe
 from potstill.training.validation import VALIDATION_SLOTS
@@ -147,9 +147,13 @@ class TorchTrainee:
             return int(torch.cuda.max_memory_allocated(self._base.device))
         return peak_memory_bytes()
 
-    def _checkpointed_loss(self, batch: Batch, weight: float) -> float:
+    def checkpoints(self, batch: Batch) -> bool:
+        """Return whether a step over a batch makes its activations again."""
         kept = step_bytes(self._base, self._recipe, batch.padded_tokens)
-        if not wants_checkpointing(self._recipe.checkpointing, kept, self._free_bytes):
+        return wants_checkpointing(self._recipe.checkpointing, kept, self._free_bytes)
+
+    def _checkpointed_loss(self, batch: Batch, weight: float) -> float:
+        if not self.checkpoints(batch):
             return self._loss(batch, weight, backward=True)
         with checkpointed_torch(self._adapted, self._base.name):
             return self._loss(batch, weight, backward=True)
@@ -237,7 +241,7 @@ def open_torch_trainee(
             base.model.eval()
 
 
-def step_bytes(base: Base, recipe: Recipe, tokens: int) -> int:
+def step_bytes(base: Base, recipe: Recipe, tokens: int, *, checkpointed: bool = False) -> int:
     """Return about the memory of one training step over ``tokens`` padded tokens, the weights
     aside.
     """
@@ -245,8 +249,8 @@ def step_bytes(base: Base, recipe: Recipe, tokens: int) -> int:
     layers = config.num_hidden_layers if recipe.layers == "all" else recipe.layers
     element = torch.empty(0, dtype=base.model.dtype).element_size()
     wide = getattr(config, "intermediate_size", 0)
-    kept = activation_bytes(layers, config.hidden_size, wide, tokens, element)
-    return kept + 2 * 4 * LOGITS_PER_CHUNK
+    kept = checkpointed_bytes if checkpointed else activation_bytes
+    return kept(layers, config.hidden_size, wide, tokens, element) + 2 * 4 * LOGITS_PER_CHUNK
 
 
 def _out_of_memory(base: Base, recipe: Recipe, tokens: int) -> str:
