@@ -1,0 +1,77 @@
+"""``tools/gpu_check.py``: what ended is kept, what was stopped goes on, in slices."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tools.gpu_check import Check, checks_of, run_checks
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def python(name: str, code: str, *, goes_on: bool = False) -> Check:
+    return Check(name, [sys.executable, "-c", code], goes_on)
+
+
+def rows(out: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in (out / "checks.jsonl").read_text().splitlines()]
+
+
+def test_each_check_runs_once_whatever_its_end_and_its_words_are_kept(tmp_path: Path) -> None:
+    checks = [python("good", "print('well')"), python("bad", "import sys; sys.exit(3)")]
+    assert run_checks(checks, tmp_path, 60) == []
+    assert run_checks(checks, tmp_path, 60) == []
+    assert [(row["name"], row["status"]) for row in rows(tmp_path)] == [("good", 0), ("bad", 3)]
+    assert (tmp_path / "good.txt").read_text() == "well\n"
+
+
+def test_one_that_goes_on_is_interrupted_and_ends_in_a_later_slice(tmp_path: Path) -> None:
+    place = tmp_path / "steps"
+    code = (
+        "import pathlib, time\n"
+        f"place = pathlib.Path({str(place)!r})\n"
+        "if not place.exists():\n"
+        "    place.write_text('1')\n"
+        "    time.sleep(60)\n"
+        "print('went on')"
+    )
+    checks = [python("study", code, goes_on=True), python("next", "print(1)")]
+    assert run_checks(checks, tmp_path, 3) == ["study", "next"]
+    assert not (tmp_path / "checks.jsonl").exists()
+    assert run_checks(checks, tmp_path, 60) == []
+    assert [row["status"] for row in rows(tmp_path)] == [0, 0]
+    assert (tmp_path / "study.txt").read_text().endswith("went on\n")
+
+
+def test_one_too_long_for_a_slice_is_told_and_holds_nothing_up(tmp_path: Path) -> None:
+    checks = [python("endless", "import time; time.sleep(60)"), python("next", "print(1)")]
+    assert run_checks(checks, tmp_path, 2) == ["next"]
+    assert rows(tmp_path)[0]["why"] == "too long for a slice"
+    assert run_checks(checks, tmp_path, 60) == []
+
+
+def test_study_of_the_grid_is_one_that_potstill_accepts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from potstill.study.schema import load_study
+
+    monkeypatch.setenv("POTSTILL_LEVELS", str(tmp_path))
+    names = [check.name for check in checks_of(tmp_path, "cuda")]
+    assert names[:2] == ["cuda-tests", "gsm8k"]
+    study = load_study(tmp_path / "gsm8k.yaml")
+    assert (study.seeds, study.student.precision) == ([0, 1, 2, 3, 4], "bfloat16")
+
+
+def test_commands_are_ones_that_their_scripts_know(tmp_path: Path) -> None:
+    scripts = [c.command for c in checks_of(tmp_path, "cpu") if "benchmarks/" in c.command[1]]
+    assert len(scripts) == 4
+    for command in scripts:
+        # an option that is not there ends argparse before anything is measured
+        done = subprocess.run([*command, "--help"], cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 0
+        for option in (word for word in command if word.startswith("--")):
+            assert option in done.stdout
