@@ -13,11 +13,11 @@ import pytest
 import yaml
 from rich.console import Console
 
-from potstill.analysis.calibrate import diagnose_study, print_times, time_grid
+from potstill.analysis.calibrate import diagnose_study, print_diagnosis, print_times, time_grid
 from potstill.errors import InputError
 from potstill.pipeline.run import run_study
 from potstill.study.schema import load_study
-from potstill.training.diagnosis import diagnose
+from potstill.training.diagnosis import Diagnosis, RateLoss, diagnose, read_diagnosis
 from potstill.training.recipe import Recipe
 from support.small_study import write_small_study
 
@@ -48,6 +48,26 @@ def test_a_curve_that_still_falls_or_only_trembles_is_not_overfitting() -> None:
     assert not diagnose(steps, flat.tolist()).overfits
 
 
+@pytest.mark.parametrize(
+    ("losses", "says"),
+    [
+        ((0.9, 0.8, 0.7), "set training.learning_rate: 0.003 and diagnose again"),
+        ((0.9, 0.8, None), "0.003: diverged; the study's own is the best of them"),
+        ((0.7, 0.8, 0.9), "set training.learning_rate: 0.0003 and diagnose again"),
+    ],
+)
+def test_diagnosis_proposes_the_learning_rate_of_the_least_loss(
+    losses: tuple[float | None, ...], says: str
+) -> None:
+    rates = zip((3e-4, 1e-3, 3e-3), losses, strict=True)
+    found = Diagnosis(
+        100, 0.5, 200, 0.6, 0.1, 0.01, True, "R1", 0, tuple(RateLoss(r, 50, x) for r, x in rates)
+    )
+    console = Console(file=io.StringIO(), width=400)
+    print_diagnosis(found, Path("diagnosis.json"), console)
+    assert says in console.file.getvalue()  # type: ignore[attr-defined]
+
+
 def test_four_points_are_too_few() -> None:
     with pytest.raises(InputError, match="at least 5 validations and there are 4"):
         diagnose([1, 2, 3, 4], [1.0, 0.9, 0.8, 0.7])
@@ -70,6 +90,10 @@ def test_iterations_auto_trains_as_far_as_the_diagnosis_says(tmp_path: Path) -> 
         time_grid(study, out)
     found, written = diagnose_study(study, out, 12)
     assert json.loads(written.read_text())["iterations"] == found.iterations > 0
+    own = study.training.learning_rate
+    assert [x.rate for x in found.rates] == pytest.approx([own / 3, own, 3 * own], rel=0.02)
+    assert all(x.loss is not None and x.steps == 10 for x in found.rates)
+    assert read_diagnosis(out) == found
     run_study(study, out, until="train")
     (student,) = (
         json.loads(f.read_text()) for f in out.rglob("student.json") if "diagnosis" not in f.parts

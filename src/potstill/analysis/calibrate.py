@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from potstill.errors import InputError, PotstillError
 from potstill.lessons.ladder import count_words, spec_of
 from potstill.pipeline.context import Unfinished
 from potstill.pipeline.estimate import R1_CHARS
@@ -25,7 +26,7 @@ from potstill.progress import Progress, quiet
 from potstill.records import Lesson, Split
 from potstill.study.schema import Study
 from potstill.training.batches import BatchStream, epoch_batches, validation_batches
-from potstill.training.diagnosis import Diagnosis, diagnose, write_diagnosis
+from potstill.training.diagnosis import Diagnosis, RateLoss, diagnose, write_diagnosis
 from potstill.training.grid import is_small, train_cells, with_one_thread
 from potstill.training.loop import encode_sets
 from potstill.training.opening import open_trainee
@@ -45,6 +46,8 @@ _TIMED_STEPS = 3
 _STAND_IN_TOKENS = 2048
 _FILLER = "so 12 + 30 = 42, and the answer follows; "
 _VALIDATIONS = 40
+_VALIDATIONS_OF_RATE = 5
+_FEWEST_OF_RATE = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,8 @@ def diagnose_study(
     """Return where a long run of the first variant and seed overfits, and the file that says so.
 
     The run is the study's recipe over ``iterations`` without early stopping; ``iterations: auto``
-    reads what is written. Raises what the stages raise.
+    reads what is written. Three runs of a quarter of that, at a third of the study's learning rate,
+    at it and at three times it, are told beside it. Raises what the stages raise.
     """
     recipe = study.training.model_copy(
         update={
@@ -110,10 +114,40 @@ def diagnose_study(
             ((_, trained),) = train_cells(
                 run.models.base(), [long], on_step=lambda x: bar.advance() if x.point.step else None
             )
+        rates = _try_rates(run, long, max(_FEWEST_OF_RATE, iterations // 4), progress)
     points = [(x.step, x.validation_loss) for x in trained.history if x.validation_loss is not None]
     steps, losses = zip(*points, strict=True)
-    found = replace(diagnose(steps, losses), variant=job.cell.variant, seed=job.cell.seed)
+    found = replace(
+        diagnose(steps, losses), variant=job.cell.variant, seed=job.cell.seed, rates=rates
+    )
     return found, write_diagnosis(found, directory)
+
+
+def _try_rates(run: Run, long: Job, steps: int, progress: Progress) -> tuple[RateLoss, ...]:
+    """Return the least validation loss of a short run at each of three learning rates."""
+    found = []
+    every = max(1, steps // _VALIDATIONS_OF_RATE)
+    rates = [float(f"{factor * long.recipe.learning_rate:.2g}") for factor in (1 / 3, 1, 3)]
+    with progress.stage(f"learning rates · {long.cell}", len(rates) * steps, "steps") as bar:
+        for rate in rates:
+            recipe = long.recipe.model_copy(
+                update={"learning_rate": rate, "iterations": steps, "validate_every": every}
+            )
+            job = replace(long, recipe=recipe, out=long.out.with_name(f"rate-{rate:g}"))
+            try:
+                ((_, trained),) = train_cells(
+                    run.models.base(),
+                    [job],
+                    on_step=lambda x: bar.advance() if x.point.step else None,
+                )
+            except InputError:
+                raise
+            except PotstillError:  # it diverged before its first validation
+                found.append(RateLoss(rate, steps, None))
+                continue
+            losses = (point.validation_loss for point in trained.history)
+            found.append(RateLoss(rate, steps, min(x for x in losses if x is not None)))
+    return tuple(found)
 
 
 def time_grid(study: Study, directory: Path, progress: Progress = quiet) -> list[CellTime]:
@@ -150,7 +184,25 @@ def print_diagnosis(found: Diagnosis, path: Path, console: Console) -> None:
         f"({found.lowest_loss:.4f}) at step {found.iterations:,}; {says}.",
         highlight=False,
     )
+    if found.rates:
+        console.print(_rates_sentence(found), highlight=False)
     console.print(f"Written: {path}. training: iterations: auto trains that far.", highlight=False)
+
+
+def _rates_sentence(found: Diagnosis) -> str:
+    told = ", ".join(
+        f"{x.rate:g}: {'diverged' if x.loss is None else f'{x.loss:.4f}'}" for x in found.rates
+    )
+    own, best = found.rates[1].rate, found.best_rate
+    advice = (
+        "the study's own is the best of them"
+        if best in (own, None)
+        else f"set training.learning_rate: {best:g} and diagnose again"
+    )
+    return (
+        f"The least validation loss of {found.rates[0].steps:,} steps by learning rate is {told}; "
+        f"{advice}."
+    )
 
 
 def print_times(found: Sequence[CellTime], console: Console) -> None:

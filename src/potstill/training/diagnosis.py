@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +15,26 @@ from potstill.store.typed import make
 from potstill.store.untrusted import read_json
 from potstill.training.recipe import Recipe
 
-__all__ = ["DIAGNOSIS_FILE", "Diagnosis", "diagnose", "read_diagnosis", "resolve_iterations"]
+__all__ = [
+    "DIAGNOSIS_FILE",
+    "Diagnosis",
+    "RateLoss",
+    "diagnose",
+    "read_diagnosis",
+    "resolve_iterations",
+]
 
 DIAGNOSIS_FILE = "diagnosis.json"
 FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class RateLoss:
+    """The least validation loss of a short run at one learning rate; None where it diverged."""
+
+    rate: float
+    steps: int
+    loss: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +55,13 @@ class Diagnosis:
     overfits: bool
     variant: str = ""
     seed: int = 0
+    rates: tuple[RateLoss, ...] = ()
+
+    @property
+    def best_rate(self) -> float | None:
+        """The learning rate whose short run had the least loss; None where none was tried."""
+        tried = [x for x in self.rates if x.loss is not None]
+        return min(tried, key=lambda x: x.loss or 0.0).rate if tried else None
 
 
 def diagnose(steps: Sequence[int], losses: Sequence[float]) -> Diagnosis:
@@ -90,7 +113,8 @@ def read_diagnosis(folder: Path) -> Diagnosis:
         content = read_json(path)
         if content.pop("format_version") > FORMAT_VERSION:
             raise InputError(f"{path} was written by a newer Potstill; upgrade to read it.")
-        found = make(Diagnosis, content)
+        rates = tuple(make(RateLoss, x) for x in content.pop("rates", ()))
+        found = replace(make(Diagnosis, content), rates=rates)
         if found.iterations < 1:
             raise ValueError("it names no step")
         return found
