@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 __all__ = ["CellTime", "diagnose_study", "print_diagnosis", "print_times", "time_grid"]
 
 _TIMED_STEPS = 3
+_ENOUGH_S = 15.0
+_ALIKE = 1.1
 _STAND_IN_TOKENS = 2048
 _FILLER = "so 12 + 30 = 42, and the answer follows; "
 _VALIDATIONS = 40
@@ -309,10 +311,11 @@ def _time_cell(run: Run, job: Job, cells: int) -> CellTime:
     held = validation_batches(valid.examples, 8192)
     with open_trainee(base, recipe, job.cell.seed) as trainee:
         shapes = (epoch[0], epoch[len(epoch) // 2], epoch[-1])
-        seconds = [_seconds(trainee, batch, recipe.accumulation) for batch in shapes]
+        seconds = _seconds_of_shapes(trainee, shapes, recipe.accumulation)
+        some = held[:1]
         started = time.perf_counter()
-        trainee.validate(held)
-        validation_s = time.perf_counter() - started
+        trainee.validate(some)
+        validation_s = (time.perf_counter() - started) * _tokens(held) / _tokens(some)
         memory = trainee.memory_bytes()
         speed = _speed(base, recipe, trainee, shapes, seconds[1] / recipe.accumulation)
     validations = 1 + -(-recipe.steps // recipe.validate_every)
@@ -353,11 +356,31 @@ def _speed(
     )
 
 
+def _tokens(batches: Sequence[Batch]) -> int:
+    return sum(batch.padded_tokens for batch in batches)
+
+
+def _seconds_of_shapes(trainee: Trainee, shapes: Sequence[Batch], accumulation: int) -> list[float]:
+    """Return the seconds of a step on each batch, smallest first; one about as large as the last
+    that was timed is reckoned from that.
+    """
+    found: list[float] = []
+    tokens, per_token = 0, 0.0
+    for batch in shapes:
+        if batch.padded_tokens > _ALIKE * tokens:
+            tokens = batch.padded_tokens
+            per_token = _seconds(trainee, batch, accumulation) / tokens
+        found.append(per_token * batch.padded_tokens)
+    return found
+
+
 def _seconds(trainee: Trainee, batch: Batch, accumulation: int) -> float:
-    """Return the median of three steps at no learning rate, after one to warm up."""
-    found = []
-    for _ in range(1 + _TIMED_STEPS):
+    """Return the median of three steps at no learning rate, after one to warm up; of fewer where
+    they are long.
+    """
+    found: list[float] = []
+    while len(found) <= _TIMED_STEPS and sum(found) < _ENOUGH_S:
         started = time.perf_counter()
         trainee.step([batch] * accumulation, 0.0)
         found.append(time.perf_counter() - started)
-    return median(found[1:])
+    return median(found[1:] or found)
