@@ -13,7 +13,14 @@ import pytest
 import yaml
 from rich.console import Console
 
-from potstill.analysis.calibrate import diagnose_study, print_diagnosis, print_times, time_grid
+from potstill.analysis.calibrate import (
+    CellTime,
+    TorchSpeed,
+    diagnose_study,
+    print_diagnosis,
+    print_times,
+    time_grid,
+)
 from potstill.errors import InputError
 from potstill.pipeline.run import run_study
 from potstill.study.schema import load_study
@@ -104,6 +111,16 @@ def test_iterations_auto_trains_as_far_as_the_diagnosis_says(tmp_path: Path) -> 
     assert row.step_s[0] > 0
     assert row.seconds > found.iterations * min(row.step_s)
     assert row.memory_bytes > 10**7
+
+
+@pytest.mark.parametrize(("bfloat16", "advised"), [(3e11, True), (1.2e11, False), (4e10, False)])
+def test_faster_precision_is_advised_where_it_is_measured(bfloat16: float, advised: bool) -> None:
+    speed = TorchSpeed(100.0, 1e11, bfloat16, 0.5, 2 * 10**9, 10**9, False)
+    row = CellTime("R1", 1, 10, (0.1, 0.2, 0.3), 1.0, 5.0, 10**9, speed=speed)
+    console = Console(file=io.StringIO(), width=400)
+    print_times([row], console)
+    said = console.file.getvalue()  # type: ignore[attr-defined]
+    assert ("In bfloat16 it reaches 300: student.precision: bfloat16" in said) is advised
 
 
 def test_a_dry_run_of_training_asks_nobody_and_leaves_nothing(tmp_path: Path) -> None:

@@ -40,10 +40,18 @@ if TYPE_CHECKING:
     from potstill.training.recipe import Recipe
     from potstill.training.records import Trainee
 
-__all__ = ["CellTime", "diagnose_study", "print_diagnosis", "print_times", "time_grid"]
+__all__ = [
+    "CellTime",
+    "TorchSpeed",
+    "diagnose_study",
+    "print_diagnosis",
+    "print_times",
+    "time_grid",
+]
 
 _TIMED_STEPS = 3
 _ENOUGH_S = 15.0
+_MUCH_FASTER = 1.3
 _ALIKE = 1.1
 _STAND_IN_TOKENS = 2048
 _FILLER = "so 12 + 30 = 42, and the answer follows; "
@@ -77,12 +85,14 @@ class TorchSpeed:
 
     ``tokens_per_s`` of the median batch, padding included, and what of the time its products with
     the base's weights would take alone at this machine's measured speed (``matrix_flops``
-    operations a second) is its ``share``. The longest batch keeps about ``step_bytes``, and
-    ``checkpointed_bytes`` where its activations are made again, as they were if ``checkpointed``.
+    operations a second, ``bfloat16_flops`` in that precision) is its ``share``. The longest batch
+    keeps about ``step_bytes``, and ``checkpointed_bytes`` where its activations are made again, as
+    they were if ``checkpointed``.
     """
 
     tokens_per_s: float
     matrix_flops: float
+    bfloat16_flops: float
     share: float
     step_bytes: int
     checkpointed_bytes: int
@@ -256,6 +266,12 @@ def _speed_lines(speeds: Sequence[TorchSpeed]) -> Iterator[str]:
         f"A step's products with the base's weights would take {' to '.join(shares)} of its time "
         f"at the {flops / 1e9:,.0f} GFLOP/s that such a product alone reaches here."
     )
+    halved = median(speed.bfloat16_flops for speed in speeds)
+    if halved > _MUCH_FASTER * flops:
+        yield (
+            f"In bfloat16 it reaches {halved / 1e9:,.0f}: student.precision: bfloat16 would be "
+            "faster here. Base and students then answer in that precision."
+        )
     widest = max(speeds, key=lambda speed: speed.step_bytes)
     which = "is checkpointed" if widest.checkpointed else "is not checkpointed"
     yield (
@@ -341,14 +357,22 @@ def _speed(
         return None
     if base.precision == "nf4":  # its products are of weights made whole on the way
         return None
+    from torch import bfloat16
+
     from potstill.training.speed import matrix_flops, step_flop
 
     _, middle, longest = shapes
     flops = matrix_flops(base, middle.padded_tokens)
+    halved = (
+        flops
+        if base.precision == "bfloat16"
+        else matrix_flops(base, middle.padded_tokens, bfloat16)
+    )
     least = step_flop(base, recipe, middle, checkpointed=trainee.checkpoints(middle))
     return TorchSpeed(
         middle.padded_tokens / step_s,
         flops,
+        halved,
         least / flops / step_s,
         step_bytes(base, recipe, longest.padded_tokens),
         step_bytes(base, recipe, longest.padded_tokens, checkpointed=True),

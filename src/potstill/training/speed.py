@@ -36,11 +36,11 @@ def step_flop(base: Base, recipe: Recipe, batch: Batch, *, checkpointed: bool) -
     return 2.0 * batch.padded_tokens * (whole + adapted + again) + 4.0 * len(batch.target_N) * head
 
 
-def matrix_flops(base: Base, rows: int) -> float:
+def matrix_flops(base: Base, rows: int, dtype: torch.dtype | None = None) -> float:
     """Return the floating-point operations a second of a product of ``rows`` hidden states with
-    the base's widest projection, measured here.
+    the base's widest projection, measured here: in the base's own precision, or in ``dtype``.
     """
-    weight = max((x.weight for x in _projections(base.body.layers)), key=torch.numel)
+    weight = max((x.weight for x in _projections(base.body.layers)), key=torch.numel).to(dtype)
     hidden = torch.ones(rows, weight.shape[1], dtype=weight.dtype, device=weight.device)
     seconds = []
     with torch.no_grad():
