@@ -13,6 +13,7 @@ from potstill.grading.maths.comparison import KeyUnreadable
 from potstill.grading.maths.equivalence import MAX_ANSWER, key_problem, only_text
 from potstill.grading.maths.keys import alternatives, says_no_key
 from potstill.grading.maths.kinds import infer_kind
+from potstill.grading.maths.languages import uses_decimal_comma
 from potstill.grading.plugins import is_for_plugin, kind_of
 from potstill.plugins import KINDS, load_plugin, nearest, plugin_names
 from potstill.records import AnswerKind, NumberGold, Problem, TextGold
@@ -81,6 +82,10 @@ class KeyReader:
         kind = problem.kind if whole else ""
         faults = [_fault(form, kind, problem.text, given=given and whole) for form in forms]
         return next(iter(faults)) if all(faults) else ""
+
+    def decimal_comma(self, text: str) -> bool:
+        """Return whether a problem is written in a language with decimal commas."""
+        return uses_decimal_comma(text)
 
     def only_text(self, problem: Problem) -> bool:
         """Return whether a problem's key can be compared as text alone: no rule can read it."""

@@ -16,10 +16,11 @@ from potstill.store.csv_rows import open_csv
 from potstill.store.encoding import encoding_of
 from potstill.store.header import Table
 from potstill.store.untrusted import TABLE_BYTES, lines_of, parse_json, read_bytes
-from potstill.store.workbook import open_workbook
+from potstill.store.workbook import Pointed, open_workbook
 
 __all__ = [
     "SUFFIXES",
+    "Pointed",
     "Table",
     "TableFormat",
     "as_text",
