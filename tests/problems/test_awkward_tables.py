@@ -186,6 +186,24 @@ GOOD = [
         "worked solutions from 'solution'",
     ),
     Read(
+        "loesung.csv",
+        text(
+            "Frage;Antwort;Lösung\nWas ist 2 + 2?;4;Man zählt zwei und zwei zusammen, das ist 4.\n"
+            "Was ist 3 + 5?;;Man zählt drei und fünf zusammen, das ist 8.\n"
+        ),
+        [("Was ist 2 + 2?", "4"), ("Was ist 3 + 5?", "8")],
+        "key from 'Antwort', worked solutions from 'Lösung'",
+    ),
+    Read(
+        "antwort.csv",
+        text(
+            "Frage;Antwort;Lösung\nWas ist 2 + 2?;Man zählt zwei und zwei zusammen, das ist 4.;4\n"
+            "Was ist 3 + 5?;Man zählt drei und fünf zusammen, das ist 8.;8\n"
+        ),
+        [("Was ist 2 + 2?", "4"), ("Was ist 3 + 5?", "8")],
+        "key from 'Lösung', worked solutions from 'Antwort'",
+    ),
+    Read(
         "choices.csv",
         text("question,A,B,C,answer\nWhat is 2 + 2?,3,4,5,B\n"),
         [("What is 2 + 2?", "B")],
@@ -416,6 +434,22 @@ BAD = [
         "formula.xlsx", book([HEADER, ["Half?", "=1/2"]]), "the cell B2 of 'Sheet' holds a formula"
     ),
     Named("empty.xlsx", book([]), "is empty"),
+    Named(
+        "slash.jsonl",
+        b'{"question": "a b?", "answer": "\\\\q"}\n{"question": "c", "answer": "\\q"}',
+        r"line 2: not valid JSON \(a backslash that begins no escape.*at character 30\)",
+    ),
+    Named("single.jsonl", b"{'question': 'a b?'}", "a name without double quotes"),
+    Named(
+        "repeated.jsonl",
+        b'{"question": "a b?", "answer": 1}\n{"question": "c d?", "answer": 1, "answer": 2}\n',
+        "line 2: the name 'answer' stands twice in one object",
+    ),
+    Named(
+        "repeated.json",
+        b'[\n{"question": "a?",\n "answer": 1},\n{"question": "c?",\n "answer": {"a": 1, "a": 2}}]',
+        "line 5: the name 'a' stands twice in one object",
+    ),
     Named("sheets.csv", text("question,answer\na b?,1\n"), "has no sheets", Columns(sheet="a")),
     Named(
         "name.csv",

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from pydantic import ValidationError
 
 from potstill.errors import InputError
-from potstill.plugins import SOURCES, load_plugin
+from potstill.plugins import SOURCES, load_plugin, misshapen
 from potstill.problems.mending import (
     DURATIONS,
     as_duration,
@@ -375,8 +375,30 @@ def _read(
         if say is not None and hasattr(module, "notes"):
             for note in module.notes(options):
                 say(note)
-        for raw in module.read(options):
-            yield config.label, raw
+        try:
+            for raw in module.read(options):
+                yield config.label, _checked(raw, config.source)
+        except SystemExit as exc:
+            raise misshapen(SOURCES, config.source, f"ends Python (sys.exit: {exc})") from exc
+
+
+def _checked(raw: Any, source: str) -> RawProblem:
+    """Return what a source yielded. Raises InputError where it is no problem."""
+    if not isinstance(raw, RawProblem):
+        kind = type(raw).__name__
+        raise misshapen(SOURCES, source, f"yields {kind} in place of RawProblem")
+    for name in ("id", "text", "key", "kind", "solution", "where"):
+        value = getattr(raw, name)
+        if not isinstance(value, str):
+            what = f"yields a problem ({str(raw.id)[:60]}) whose {name} is no text ({value!r:.60})"
+            raise misshapen(SOURCES, source, what)
+    texts = isinstance(raw.groups, Mapping) and all(
+        isinstance(part, str) for pair in raw.groups.items() for part in pair
+    )
+    if not texts:
+        what = f"yields a problem ({raw.id}) whose groups are no names with texts"
+        raise misshapen(SOURCES, source, what)
+    return raw
 
 
 _SHOULD = {

@@ -302,4 +302,5 @@ def _refuse_coercion(raw: Any, resolved: Any, path: Path, where: str) -> None:
         and isinstance(raw, str | bool)
         and type(raw) is not type(resolved)
     ):
-        raise StudyError(f"{path}: {where!r}: should be a number (found {raw!r}).")
+        should = "true or false" if isinstance(resolved, bool) else "a number"
+        raise StudyError(f"{path}: {where!r}: should be {should} (found {raw!r}).")
