@@ -37,6 +37,7 @@ from potstill.records import (
     TestsGold,
     TextGold,
 )
+from potstill.store.complaints import first_complaint, with_lists
 from potstill.text import several
 
 _OF_SEVERAL = ("list", "set", "tuple")
@@ -366,12 +367,11 @@ def _read(
     for config in sources:
         module = load_plugin(SOURCES, config.source)
         try:
-            options = module.Options.model_validate(dict(config.options), strict=False)
+            given = with_lists(config.options, module.Options)
+            options = module.Options.model_validate(given, strict=False)
         except ValidationError as exc:
-            known = ", ".join(module.Options.model_fields)
-            raise InputError(
-                f"problem source {config.label!r}: {_complaint(exc)}; its options are {known}."
-            ) from exc
+            why = first_complaint(exc, module.Options)
+            raise InputError(f"problem source {config.label!r}: {why}") from exc
         if say is not None and hasattr(module, "notes"):
             for note in module.notes(options):
                 say(note)
@@ -399,46 +399,6 @@ def _checked(raw: Any, source: str) -> RawProblem:
         what = f"yields a problem ({raw.id}) whose groups are no names with texts"
         raise misshapen(SOURCES, source, what)
     return raw
-
-
-_SHOULD = {
-    "literal_error": "one of {expected}",
-    "greater_than_equal": "{ge} or more",
-    "greater_than": "more than {gt}",
-    "less_than_equal": "{le} or less",
-    "less_than": "less than {lt}",
-    "too_short": "{min_length} or more of them",
-    "string_too_short": "some text",
-}
-_KINDS_OF_VALUE = {
-    "string": "text",
-    "int": "a whole number",
-    "float": "a number",
-    "bool": "true or false",
-    "dict": "names with their values",
-    "mapping": "names with their values",
-    "list": "a list",
-    "tuple": "a list",
-    "path": "the path of a file",
-    "finite": "a number",
-}
-
-
-def _complaint(exc: ValidationError) -> str:
-    """Return in plain words what is wrong with the first option that is."""
-    error = exc.errors(include_url=False)[0]
-    name, kind = ".".join(map(str, error["loc"])), str(error["type"])
-    if kind == "missing":
-        return f"{name} is missing"
-    if kind == "extra_forbidden":
-        return f"there is no option {name}"
-    if kind in ("value_error", "assertion_error"):
-        return f"{name}: {str(error['msg']).partition(', ')[2]}".removeprefix(": ")
-    given = repr(error["input"])
-    found = f" (found {given if len(given) <= 60 else f'{given[:57]}...'})"
-    if kind in _SHOULD:
-        return f"{name} should be {_SHOULD[kind].format(**error.get('ctx', {}))}{found}"
-    return f"{name} should be {_KINDS_OF_VALUE.get(kind.split('_')[0], 'another value')}{found}"
 
 
 def _refuse_two_texts(

@@ -21,7 +21,7 @@ from potstill.lessons.recorded import Options as RecordedLevels
 from potstill.plugins import KINDS, SOLVERS, SOURCES, load_plugin, plugin_names
 from potstill.problems.split import SplitOptions
 from potstill.records import AnswerKind, Level
-from potstill.study.complaints import first_complaint, with_lists
+from potstill.store.complaints import first_complaint, with_lists
 from potstill.study.sections import (
     Agent,
     Evaluation,

@@ -16,17 +16,14 @@ from typing import Any
 import yaml
 
 from potstill.errors import StudyError
+from potstill.store.complaints import RENAMED, SECRET_NAME
 from potstill.store.untrusted import STUDY_BYTES, read_bytes
 
-__all__ = ["RENAMED", "SECRET_NAME", "expand", "read_study", "with_new_names"]
+__all__ = ["expand", "read_study", "with_new_names"]
 
 _VALUES_MAX = 50_000
 _DEPTH_MAX = 40
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^{}]*))?\}")
-SECRET_NAME = re.compile(r"key|token|secret|passw|credential", re.IGNORECASE)
-RENAMED = {"levers": "optimizations", "cached_trunk": "activation_cache"}
-"""Settings that once had another name: the old one, the new one."""
-
 _UNFIT = re.compile("[\x00\ud800-\udfff]")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -10,10 +11,13 @@ from pydantic import BaseModel, ValidationError
 
 from potstill.plugins import closest, nearest
 from potstill.store.untrusted import holds_login
-from potstill.study.text import RENAMED, SECRET_NAME
 from potstill.text import several
 
-__all__ = ["first_complaint", "with_lists"]
+__all__ = ["RENAMED", "SECRET_NAME", "first_complaint", "with_lists"]
+
+SECRET_NAME = re.compile(r"key|token|secret|passw|credential", re.IGNORECASE)
+RENAMED = {"levers": "optimizations", "cached_trunk": "activation_cache"}
+"""Settings that once had another name: the old one, the new one."""
 
 _Error = Mapping[str, Any]
 _SHOWN = 60
