@@ -250,10 +250,11 @@ def _is_path_of_base(base: str, study: Path) -> bool:
     """
     if base in ("", "pocket") or base.startswith(("~", "package:")) or Path(base).is_absolute():
         return False
+    # os.path's exists: a text too long to be a path is none
     dotted = base in (".", "..") or base.startswith(("./", "../"))
-    if dotted or base.lower().endswith(".gguf") or (study.parent / base).exists():
+    if dotted or base.lower().endswith(".gguf") or os.path.exists(study.parent / base):
         return True
-    if Path(base).exists():
+    if os.path.exists(base):
         raise StudyError(
             f"{study}: 'student.base': {base} is in the working directory and not beside the study "
             "file, where relative paths start; give its path from there, or the whole path."
