@@ -83,6 +83,12 @@ def _load(folder: Path, where: str, value: Any) -> Study:
         ("levels", ["r1"], "(found 'r1'); did you mean 'R1'?"),
         ("levels", ["R1", "R1"], "levels names R1 twice; take one of them out"),
         ("problems.0.train", True, "problems[0]: 'train': should be a number (found True)"),
+        ("verifier", "none", "'verifier': should be a section (found 'none'); take the line out."),
+        ("difficulty", "none", "'difficulty': should be a section (found 'none'); take the line"),
+        ("optimizations", "none", "(found 'none'); each of its keys is switched alone, such as "),
+        ("optimizations", False, "(found False); each of its keys is switched alone, such as bu"),
+        ("teacher", "none", "its keys beneath it: solver: none (found 'none')."),
+        ("optimizations.buckets", "yes", "buckets': should be true or false (found 'yes')."),
     ],
 )  # fmt: skip
 def test_a_wrong_setting_is_one_plain_sentence(
@@ -141,6 +147,88 @@ def test_a_number_with_an_exponent_is_a_number(tmp_path: Path, text: str, means:
         DEMO_STUDY.read_text().replace("training: {", f"training: {{learning_rate: {text}, ", 1)
     )
     assert load_study(path).training.learning_rate == means
+
+
+@pytest.mark.parametrize(
+    "text", ["010", "08", "0o10", "0x10", "0b11", "1:30", "1:30.5", "1_000", "1_0.5", "=", "<<"]
+)
+def test_what_only_old_yaml_takes_for_a_number_is_text(tmp_path: Path, text: str) -> None:
+    demo = DEMO_STUDY.read_text()
+    path = tmp_path / "study.yaml"
+    path.write_text(f"{demo}\npublished: {{table: {text}, n: 1, correct: 1, label: x}}\n")
+    assert load_study(path).published[0].table == text
+    for setting in ("rank", "learning_rate"):
+        path.write_text(demo.replace("training: {", f"training: {{{setting}: {text}, ", 1))
+        with pytest.raises(StudyError, match=rf"training.{setting}.*(found '{text}')"):
+            load_study(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "means"), [("10", 10), ("+5", 5), ("-3", -3), ("0", 0), ("1.5e3", 1500), ("1.", 1)]
+)
+def test_a_plain_number_is_a_number(tmp_path: Path, text: str, means: int) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text(f"{DEMO_STUDY.read_text()}\nseeds: [{text}]\n")
+    assert load_study(path).seeds == [means]
+
+
+@pytest.mark.parametrize(("text", "means"), [("on", "on"), ("off", "off"), ("auto", "auto")])
+def test_on_and_off_are_words_where_a_setting_has_them(
+    tmp_path: Path, text: str, means: str
+) -> None:
+    path = tmp_path / "study.yaml"
+    demo = DEMO_STUDY.read_text()
+    path.write_text(demo.replace("training: {", f"training: {{checkpointing: {text}, ", 1))
+    assert load_study(path).training.checkpointing == means
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("<<: x", "<<: takes what was named before with &NAME, as *NAME"),
+        ("mix: !foo x", "no study has the tag !foo"),
+        ("? [a]\n: b", "a list or a section stands where a key belongs"),
+        ("mix: *x", "*x is named nowhere before it with &x"),
+        ("mix: a: b", "a colon too many"),
+        ("mix:\n\t- R1", "a tab where blanks belong"),
+        ("mix: @x", "text that begins with @ needs quotes"),
+        ("mix: [R1", "a bracket that is not closed"),
+        ("mix: 'R1", "a quote or a bracket that is not closed"),
+    ],
+)
+def test_what_is_no_yaml_is_told_in_plain_words(tmp_path: Path, line: str, says: str) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text(f"{DEMO_STUDY.read_text()}\n{line}\n")
+    with pytest.raises(StudyError) as refused:
+        load_study(path)
+    assert f"not valid YAML ({says}" in str(refused.value)
+
+
+def test_the_path_of_a_base_starts_at_the_study_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there, here = tmp_path / "studies", tmp_path / "here"
+    for folder in (there / "models" / "base", there / "bare", here / "models" / "other"):
+        folder.mkdir(parents=True)
+    monkeypatch.chdir(here)
+    means = {
+        "models/base": str(there / "models" / "base"),
+        "bare": str(there / "bare"),
+        "./none": str(there / "none"),
+        "../here/models/other": str(here / "models" / "other"),
+        "Qwen/Qwen2.5-0.5B": "Qwen/Qwen2.5-0.5B",
+        "pocket": "pocket",
+        "~/base": "~/base",
+        "package:none": "package:none",
+        str(here): str(here),
+    }
+    for given, found in means.items():
+        assert _load(there, "student.base", given).student.base == found
+    with pytest.raises(StudyError, match="models/other is in the working directory and not beside"):
+        _load(there, "student.base", "models/other")
+    api = {"solver": "api", "model": "m", "base_url": "http://127.0.0.1:1/v1"}
+    read = _load(there, "teacher", api | {"api_key_file": "keys/one"}).teacher.options
+    assert read["api_key_file"] == str(there / "keys" / "one")
 
 
 @pytest.mark.parametrize("text", ["1234e56", "71e8892", "12e", "e-3"])

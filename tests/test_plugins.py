@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,82 @@ MODULES = {
             yield Solver()
         """,
 }
+OPTIONS = """
+from potstill.problems.raw import RawProblem, SourceOptions
+from pydantic import BaseModel
+
+class Options(SourceOptions):
+    pass
+
+class Asked(BaseModel):
+    model: str = "m"
+    def identity(self):
+        return {"model": self.model}
+"""
+MODULES["shapes"] = (
+    OPTIONS
+    + """
+import sys
+from contextlib import contextmanager
+from types import SimpleNamespace as Module
+
+def problem(**changes):
+    whole = {"id": "a", "text": "What is 2 + 2?", "key": "4", "source": "s"}
+    return RawProblem(**(whole | changes))
+
+nothing = None
+mapping = {"Options": Options}
+number = 3
+no_read = Module(Options=Options)
+no_options = Module(read=lambda options: [])
+function_options = Module(Options=lambda **x: None, read=lambda options: [])
+int_ids = Module(Options=Options, read=lambda options: [problem(id=7)])
+int_keys = Module(Options=Options, read=lambda options: [problem(key=4)])
+int_groups = Module(Options=Options, read=lambda options: [problem(groups={"year": 2020})])
+rows = Module(Options=Options, read=lambda options: [{"id": "a"}])
+exits = Module(Options=Options, read=lambda options: sys.exit("no licence"))
+unopened = Module(Options=Asked)
+unnamed = Module(Options=Options, open_solver=lambda options, ledger, stop: None)
+no_context = Module(Options=Asked, open_solver=lambda options, ledger, stop: 5)
+
+@contextmanager
+def open_nothing(options, ledger, stop):
+    yield None
+
+opens_nothing = Module(Options=Asked, open_solver=open_nothing)
+no_compare = Module(Options=Options)
+says_yes = Module(Options=Options, compare=lambda problem, text, options: True)
+"""
+)
+MODULES["exiting"] = "raise SystemExit(3)"
+SHAPES = {
+    "problems": {
+        "nothing": "(shapes:nothing) is no module or object with a function read",
+        "mapping": "(shapes:mapping) is no module or object with a function read",
+        "number": "(shapes:number) is no module or object with a function read",
+        "no_read": "(shapes:no_read) is no module or object with a function read",
+        "no_options": "(shapes:no_options) has no class Options, a pydantic model",
+        "function_options": "(shapes:function_options) has no class Options, a pydantic model",
+        "int_ids": "yields a problem (7) whose id is no text (7)",
+        "int_keys": "yields a problem (a) whose key is no text (4)",
+        "int_groups": "yields a problem (a) whose groups are no names with texts",
+        "rows": "yields dict in place of RawProblem",
+        "exits": "ends Python (sys.exit: no licence)",
+        "exiting": "(exiting) cannot be loaded: 3",
+    },
+    "solvers": {
+        "nothing": "(shapes:nothing) is no module or object with a function open_solver",
+        "unopened": "(shapes:unopened) is no module or object with a function open_solver",
+        "unnamed": "(shapes:unnamed) has Options without a method identity",
+        "no_context": "opens no context (contextmanager)",
+        "opens_nothing": "opens NoneType, which has no id, precision or complete",
+    },
+    "kinds": {
+        "no_compare": "(shapes:no_compare) is no module or object with a function compare",
+        "says_yes": "compares with bool in place of Comparison",
+    },
+}
+CALLED = {"problems": "problem source", "solvers": "solver", "kinds": "answer kind"}
 ENTRIES = """
 [potstill.problems]
 bad-source = bad_source
@@ -60,6 +137,21 @@ bad-source = bad_source
 bad-solver = bad_solver
 bad-answers = bad_answers
 """
+
+
+def _entries() -> str:
+    """Return the entry points of the plugins above; a module may be one by itself."""
+    lines = {f"potstill.{group}": list(names) for group, names in SHAPES.items()}
+    text = ENTRIES
+    for group, names in lines.items():
+        own = "\n".join(f"{n} = {n if n == 'exiting' else f'shapes:{n}'}" for n in names)
+        heading = f"[{group}]\n"
+        text = (
+            text.replace(heading, f"{heading}{own}\n")
+            if heading in text
+            else f"{text}{heading}{own}\n"
+        )
+    return text
 
 
 @pytest.fixture(autouse=True)
@@ -71,7 +163,7 @@ def _installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
     info = place / "bad-0.1.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: bad\nVersion: 0.1\n")
-    (info / "entry_points.txt").write_text(ENTRIES)
+    (info / "entry_points.txt").write_text(_entries())
     for name, text in MODULES.items():
         (place / f"{name}.py").write_text(textwrap.dedent(text))
     monkeypatch.syspath_prepend(str(place))
@@ -111,3 +203,35 @@ def test_a_plugin_that_raises_is_named(
     code, _, err = run_cli(capsys, monkeypatch, "run", path, "--out", tmp_path / "out")
     assert code == 2
     assert says in one_sentence(err)
+
+
+@pytest.mark.parametrize(
+    ("group", "name"), [(group, name) for group, names in SHAPES.items() for name in names]
+)
+def test_a_plugin_of_another_shape_is_named_with_what_it_lacks(
+    group: str,
+    name: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    raw = yaml.safe_load(DEMO_STUDY.read_text())
+    raw["problems"] = [{"source": "pocket", "train": 4, "valid": 2, "heldout": 3}]
+    if group == "problems":
+        raw["problems"] = [{"source": name}]
+    elif group == "solvers":
+        raw["teacher"] = {"solver": name}
+    else:
+        rows = [{"q": f"What is {n} + 1?", "a": str(n + 1), "kind": name} for n in range(9)]
+        (tmp_path / "own.jsonl").write_text("\n".join(map(json.dumps, rows)))
+        table = {"source": "table", "path": "own.jsonl", "text": "q", "key": "a", "kind": "kind"}
+        raw |= {"problems": [table], "split": {"by": "share"}}
+    path = tmp_path / "study.yaml"
+    path.write_text(yaml.safe_dump(raw))
+    out = tmp_path / "out"
+    code, _, err = run_cli(capsys, monkeypatch, "run", path, "--out", out)
+    said = one_sentence(err)
+    assert (code, f"the {CALLED[group]} '{name}' " in said) == (2, True), said
+    assert SHAPES[group][name] in said
+    assert said.endswith(("; mend the plugin.", "or mend the plugin."))
+    assert not list(out.rglob("*/answers/*/*"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,8 +11,10 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from safetensors.torch import load_file, save_file
 
 from potstill.ledger.ledger import Ledger
+from potstill.pocket import STUDENT_PATH
 from potstill.study.templates import DEMO_STUDY
 from support.command_line import one_sentence, run_cli
 from support.outside_agents import Counting, agents, write_study
@@ -165,6 +169,71 @@ def test_a_recorded_level_that_is_not_there_is_refused(
     del raw["condenser"]
     path.write_text(yaml.safe_dump(raw))
     _refused(path, says, capsys, monkeypatch)
+    assert not counting.sold
+
+
+def _replaying(**changes: Any) -> dict[str, Any]:
+    file = {"path": "own.csv", "text": "answer", "model": "m"}
+    return {"solver": "replay", "model": "m", "files": [file | changes]}
+
+
+AGENTS = {
+    "no recording": (_replaying(path="none.csv"), "none.csv does not exist"),
+    "no column": (_replaying(text="anser"), "has no column 'anser'; did you mean 'answer'?"),
+    "another model": (_replaying(model="n"), "its files hold no reply of 'm'; there are: n"),
+    "no model": ({"solver": "torch", "model": "/nowhere/model"}, "/nowhere/model"),
+    "half a model": ({"solver": "torch", "model": "HALF"}, "is not a whole safetensors file"),
+    "device": ({"solver": "torch", "model": str(STUDENT_PATH), "device": "tpu"}, "'tpu'"),
+    "key": (
+        {"solver": "api", "model": "m", "base_url": "URL", "api_key_file": "KEY"},
+        "holds a blank or a character that no key has",
+    ),
+}
+
+
+@pytest.mark.parametrize("role", ["condenser", "verifier", "rater"])
+@pytest.mark.parametrize("case", AGENTS)
+def test_an_agent_that_cannot_be_opened_is_refused_before_another_is_asked(
+    case: str,
+    role: str,
+    shop: tuple[Counting, str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    counting, url = shop
+    agent, says = AGENTS[case]
+    (tmp_path / "own.csv").write_text(TABLE)
+    (tmp_path / "key").write_text("sk-one\ntwo")
+    half = Path(shutil.copytree(STUDENT_PATH, tmp_path / "half"))
+    os.truncate(half / "model.safetensors", 100_000)
+    places = {"HALF": str(half), "URL": url, "KEY": str(tmp_path / "key")}
+    agent = {key: places.get(str(value), value) for key, value in agent.items()}
+    more = {"difficulty": {"by": "model"}} if role == "rater" else {}
+    path = write_study(tmp_path, url, 4, **more)
+    raw = yaml.safe_load(path.read_text())
+    path.write_text(yaml.safe_dump(raw | {role: agent}))
+    _refused(path, f"{role}: ", capsys, monkeypatch, begun=True)
+    _refused(path, says, capsys, monkeypatch, begun=True)
+    assert not counting.sold
+
+
+def test_a_base_whose_weights_are_damaged_is_refused_before_the_teacher_is_asked(
+    shop: tuple[Counting, str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    counting, url = shop
+    base = Path(shutil.copytree(STUDENT_PATH, tmp_path / "base"))
+    path = write_study(tmp_path, url, 4, student={"base": str(base)})
+    weights = base / "model.safetensors"
+    tensors = load_file(weights)
+    tensors.pop(next(name for name in tensors if "down_proj" in name))
+    save_file(tensors, weights, metadata={"format": "pt"})
+    _refused(path, "which would be random numbers", capsys, monkeypatch, begun=True)
+    os.truncate(weights, 100_000)
+    _refused(path, "is not a whole safetensors file", capsys, monkeypatch, begun=True)
     assert not counting.sold
 
 

@@ -153,7 +153,9 @@ class SolverPlugin(Protocol):
     (:func:`~potstill.ledger.prices.free` for what answers on this machine) or None where nobody
     knows; without it the table of prices is asked by ``model``. ``key_there(options)`` says where
     an API key is read from and whether it is there, ``models_there(options)`` which models its
-    endpoint lists (a :class:`~potstill.solvers.listing.Listing`).
+    endpoint lists (a :class:`~potstill.solvers.listing.Listing`). ``check(options)`` raises an
+    InputError for what would keep the solver from being opened (a file, a model, a key): it is
+    asked before anyone is paid. ``unsuited(options, problems)`` returns why it cannot answer them.
     """
 
     Options: type[Any]

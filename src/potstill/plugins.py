@@ -22,6 +22,7 @@ __all__ = [
     "closest",
     "failed_plugin",
     "load_plugin",
+    "misshapen",
     "nearest",
     "plugin_names",
 ]
@@ -31,6 +32,7 @@ SOLVERS = "potstill.solvers"
 KINDS = "potstill.kinds"
 _SHOWN = 20
 _CALLED = {SOURCES: "problem source", SOLVERS: "solver", KINDS: "answer kind"}
+_FUNCTION = {SOURCES: "read", SOLVERS: "open_solver", KINDS: "compare"}
 
 
 @cache
@@ -46,20 +48,40 @@ def plugin_names(group: str) -> tuple[str, ...]:
 def load_plugin(group: str, name: str) -> Any:
     """Return the module or object that an entry point names.
 
-    Raises InputError with the nearest name where there is none, and with the plugin's own error
-    where it cannot be imported.
+    Raises InputError with the nearest name where there is none, with the plugin's own error where
+    it cannot be imported, and with what it lacks.
     """
     point = _registered(group).get(name)
     if point is None:
         known = plugin_names(group)
         raise InputError(f"there is no {_CALLED[group]} named {name!r}{nearest(name, known)}.")
     try:
-        return point.load()
-    except Exception as exc:  # whatever a stranger's module raises while it is imported
+        plugin = point.load()
+    except (Exception, SystemExit) as exc:  # whatever a stranger's module raises as it is imported
         raise InputError(
-            f"the {_CALLED[group]} {name!r} ({point.value}) cannot be loaded: {exc}; install what "
-            "it needs, or mend the plugin."
+            f"the {_CALLED[group]} {name!r} ({point.value}) cannot be loaded: "
+            f"{exc or type(exc).__name__}; install what it needs, or mend the plugin."
         ) from exc
+    if lacks := _lacks(group, plugin):
+        raise InputError(f"the {_CALLED[group]} {name!r} ({point.value}) {lacks}; mend the plugin.")
+    return plugin
+
+
+def _lacks(group: str, plugin: Any) -> str:
+    """Return what a plugin lacks of its kind's two parts, "" for nothing."""
+    options, function = getattr(plugin, "Options", None), _FUNCTION[group]
+    if not callable(getattr(plugin, function, None)):
+        return f"is no module or object with a function {function}"
+    if not (isinstance(options, type) and hasattr(options, "model_validate")):
+        return "has no class Options, a pydantic model of its settings"
+    if group == SOLVERS and not callable(getattr(options, "identity", None)):
+        return "has Options without a method identity"
+    return ""
+
+
+def misshapen(group: str, name: str, what: str) -> InputError:
+    """Return the error of a plugin that gives what no plugin of its group may give."""
+    return InputError(f"the {_CALLED[group]} {name!r} {what}; mend the plugin.")
 
 
 def failed_plugin(exc: BaseException) -> str:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from potstill.chat import Message
 from potstill.errors import InputError, StoreError
-from potstill.ledger.file import copy_ledger
+from potstill.ledger.file import copy_ledger, refuse_lost
 from potstill.ledger.ledger import (
     FORMAT_VERSION,
     Event,
@@ -272,3 +272,15 @@ def test_a_copy_holds_the_first_replies_alone_where_asked(tmp_path: Path) -> Non
         assert copy.digest() == first
     with Ledger.open(tmp_path / "c.sqlite", readonly=True) as copy:
         assert copy.digest() == whole
+
+
+def test_a_damaged_ledger_is_not_to_be_moved_away_where_answers_stand_on_it(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    path.write_bytes(b"no database at all" * 100)
+    (tmp_path / "study.lock.json").write_text('{"ledger": {"replies": 3}}')
+    with pytest.raises(StoreError, match=r"cannot be used as a ledger.*with another --out") as told:
+        Ledger.open(path)
+    assert "move it away" not in str(told.value)
+    path.unlink()
+    with pytest.raises(StoreError, match=r"is missing, though answers.*with another --out"):
+        refuse_lost(path)

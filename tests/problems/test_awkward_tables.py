@@ -186,6 +186,24 @@ GOOD = [
         "worked solutions from 'solution'",
     ),
     Read(
+        "loesung.csv",
+        text(
+            "Frage;Antwort;Lösung\nWas ist 2 + 2?;4;Man zählt zwei und zwei zusammen, das ist 4.\n"
+            "Was ist 3 + 5?;;Man zählt drei und fünf zusammen, das ist 8.\n"
+        ),
+        [("Was ist 2 + 2?", "4"), ("Was ist 3 + 5?", "8")],
+        "key from 'Antwort', worked solutions from 'Lösung'",
+    ),
+    Read(
+        "antwort.csv",
+        text(
+            "Frage;Antwort;Lösung\nWas ist 2 + 2?;Man zählt zwei und zwei zusammen, das ist 4.;4\n"
+            "Was ist 3 + 5?;Man zählt drei und fünf zusammen, das ist 8.;8\n"
+        ),
+        [("Was ist 2 + 2?", "4"), ("Was ist 3 + 5?", "8")],
+        "key from 'Lösung', worked solutions from 'Antwort'",
+    ),
+    Read(
         "choices.csv",
         text("question,A,B,C,answer\nWhat is 2 + 2?,3,4,5,B\n"),
         [("What is 2 + 2?", "B")],
@@ -416,6 +434,22 @@ BAD = [
         "formula.xlsx", book([HEADER, ["Half?", "=1/2"]]), "the cell B2 of 'Sheet' holds a formula"
     ),
     Named("empty.xlsx", book([]), "is empty"),
+    Named(
+        "slash.jsonl",
+        b'{"question": "a b?", "answer": "\\\\q"}\n{"question": "c", "answer": "\\q"}',
+        r"line 2: not valid JSON \(a backslash that begins no escape.*at character 30\)",
+    ),
+    Named("single.jsonl", b"{'question': 'a b?'}", "a name without double quotes"),
+    Named(
+        "repeated.jsonl",
+        b'{"question": "a b?", "answer": 1}\n{"question": "c d?", "answer": 1, "answer": 2}\n',
+        "line 2: the name 'answer' stands twice in one object",
+    ),
+    Named(
+        "repeated.json",
+        b'[\n{"question": "a?",\n "answer": 1},\n{"question": "c?",\n "answer": {"a": 1, "a": 2}}]',
+        "line 5: the name 'a' stands twice in one object",
+    ),
     Named("sheets.csv", text("question,answer\na b?,1\n"), "has no sheets", Columns(sheet="a")),
     Named(
         "name.csv",
@@ -463,4 +497,40 @@ def test_date_in_a_cell_is_a_date_and_no_fraction(tmp_path: Path) -> None:
     imported, _ = bring_in(tmp_path, Read("d.xlsx", book(rows), []))
     (away,) = imported.excluded
     assert (away.id, away.key) == ("d/2", "2026-03-04")
-    assert "a spreadsheet makes of 3/4" in away.detail
+    assert "a spreadsheet makes one of 3/4" in away.detail
+
+
+@pytest.mark.parametrize(
+    ("value", "shown_as", "question", "key"),
+    [
+        (datetime.timedelta(hours=30), "[h]:mm", "How long does it take?", "30 h"),
+        (datetime.timedelta(hours=30, minutes=15), "[h]:mm", "How many hours?", "30 h 15 min"),
+        (datetime.timedelta(minutes=90), "[h]:mm", "How long does it take?", "1 h 30 min"),
+        (datetime.time(1, 30), "h:mm", "How long does it take?", "1 h 30 min"),
+        (datetime.time(15, 5), "h:mm", "When does the train arrive?", "15:05:00"),
+        (datetime.timedelta(hours=30, minutes=15), "[h]:mm:ss", "In what ratio?", None),
+        (datetime.time(3, 2), "h:mm", "In what ratio are the sides?", None),
+        (datetime.datetime(2026, 3, 4, 5, 6), "d.m.yy h:mm", "In what ratio?", None),
+    ],
+)
+def test_time_in_a_cell_is_a_time_or_duration_and_no_ratio(
+    tmp_path: Path, value: Any, shown_as: str, question: str, key: str | None
+) -> None:
+    def formatted(sheet: Any) -> None:
+        sheet["B2"].number_format = shown_as
+
+    rows = [HEADER, [question, value], ROWS[1]]
+    imported, _ = bring_in(tmp_path, Read("t.xlsx", book(rows, formatted), []))
+    if key is not None:
+        assert imported.problems[0].gold_text == key
+        return
+    (away,) = imported.excluded
+    assert away.id == "t/2"
+    assert "and the problem asks for none (a spreadsheet makes one of 3" in away.detail
+
+
+def test_ratio_that_a_spreadsheet_wrote_as_a_time_into_a_csv_is_excluded(tmp_path: Path) -> None:
+    table = text("question,answer\nIn what ratio are they?,03:02\nAnd the others?,3:2\n")
+    imported, _ = bring_in(tmp_path, Read("r.csv", table, []))
+    assert [(p.gold_text, p.kind) for p in imported.problems] == [("3:2", "ratio")]
+    assert [away.key for away in imported.excluded] == ["03:02"]

@@ -190,7 +190,7 @@ def test_date_made_of_a_fraction_is_excluded_unless_a_date_is_asked_for(
 ) -> None:
     imported = bring_in(tmp_path, {"problem": "What is 1/2 + 1/4?", "answer": key})
     (away,) = imported.excluded
-    assert "a date, which a spreadsheet makes of 3/4" in away.detail
+    assert "a date, and the problem asks for none (a spreadsheet makes one of 3/4" in away.detail
     imported = bring_in(tmp_path, {"problem": "On what date is the exam?", "answer": key})
     assert [p.gold_text for p in imported.problems] == [key]
 
@@ -200,6 +200,11 @@ def test_date_made_of_a_fraction_is_excluded_unless_a_date_is_asked_for(
     [
         *(("126,00", "126.00"), ("1.234,5", "1234.5"), ("0,5 kg", "0.5 kg"), ("1.234", "1234")),
         *(("-3,25", "-3.25"), ("1,5; 2,5", "1.5; 2.5"), ("(0,5; 2)", "(0.5; 2)"), ("12", "12")),
+        *(("0,125", "0.125"), ("1,234", "1.234"), ("-12,345", "-12.345"), ("$1,234$", "$1.234$")),
+        *(("1,234; 2,5", "1.234; 2.5"), ("1'234,5", "1234.5"), ("1’234.567", "1234.567")),
+        *(("(1,2)", "(1,2)"), ("\\left(1,2\\right)", "\\left(1,2\\right)"), ("{1,2}", "{1,2}")),
+        *(("f(1,5)", "f(1.5)"), ("3(1,5)", "3(1.5)"), ("\\frac{1,5}{2}", "\\frac{1.5}{2}")),
+        *(("1,234,567", "1,234,567"), ("1,234.5", "1,234.5"), ("(1,5; 2,5)", "(1.5; 2.5)")),
         *(("1.234.567,89 €", "1234567.89 €"), ("$0{,}75$", "$0.75$"), ("2, 3", "2, 3")),
         *(
             ("1 234,5", "1234.5"),
@@ -236,7 +241,13 @@ def test_column_of_decimal_commas_is_warned_of_and_read_where_the_source_says_so
 PRICE = "What does the ticket cost?"
 
 
-@pytest.mark.parametrize("key", ["3,5", "-2,75", "x = 3,5", "$3,5$", "3,5 kg", "€ 3,5", "1,5; 2,5"])
+@pytest.mark.parametrize(
+    "key",
+    [
+        *("3,5", "-2,75", "x = 3,5", "$3,5$", "3,5 kg", "€ 3,5", "1,5; 2,5", "0,125"),
+        "1234,567",
+    ],
+)
 def test_one_key_that_may_have_a_decimal_comma_is_told_with_both_remedies(
     tmp_path: Path, key: str
 ) -> None:
@@ -288,6 +299,98 @@ def test_number_key_with_a_decimal_comma_is_not_read_without_it(tmp_path: Path) 
     row["answer"] = "1,234,567.5"
     (read,) = bring_in(tmp_path, row, key_is="number").problems
     assert read.gold == NumberGold(1234567.5, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("0,125", 0.125), ("1,234", 1.234), ("1.234", 1234.0), ("1'234,5", 1234.5)]
+)
+def test_number_key_with_three_decimals_is_no_thousand_times_as_much(
+    tmp_path: Path, key: str, value: float
+) -> None:
+    row = {"problem": PRICE, "answer": key}
+    (read,) = bring_in(tmp_path, row, key_is="number", decimal="comma").problems
+    assert read.gold == NumberGold(value, 0.0)
+
+
+@pytest.mark.parametrize("key", ["0,125", "1234,567", "1,23,456", "1.234,5"])
+def test_number_key_whose_commas_part_no_thousands_is_refused(tmp_path: Path, key: str) -> None:
+    with pytest.raises(InputError, match="is not a number"):
+        bring_in(tmp_path, {"problem": PRICE, "answer": key}, key_is="number")
+
+
+def test_number_that_is_no_text_keeps_its_point_under_decimal_comma(tmp_path: Path) -> None:
+    from openpyxl import Workbook
+
+    rows = [{"problem": PRICE, "answer": 1.234}, {"problem": "And what else?", "answer": [1.234]}]
+    read = bring_in(tmp_path, *rows, decimal="comma").problems
+    assert [p.gold_text for p in read] == ["1.234", "1.234"]
+    book = Workbook()
+    for cells in (["problem", "answer"], [PRICE, 1.234], ["And?", "1,234"], ["In all?", 0.01234]):
+        book.active.append(cells)
+    book.active["B4"].number_format = "0.000%"
+    book.save(tmp_path / "t.xlsx")
+    source = SourceConfig("table", {"path": tmp_path / "t.xlsx", "decimal": "comma"})
+    read = load_problems([source], infer=READER.kind, keys=READER).problems
+    assert [p.gold_text for p in read] == ["1.234", "1.234", "1.234%"]
+
+
+@pytest.mark.parametrize("options", [{}, {"key_is": "number"}])
+def test_three_digits_that_may_be_decimals_are_told(
+    tmp_path: Path, options: dict[str, Any]
+) -> None:
+    german = {"problem": "Wie schwer ist das Paket und der Inhalt?", "answer": "1,234"}
+    english = {"problem": "What does it weigh?", "answer": "1,234"}
+    (note,) = bring_in(tmp_path, german, **options).notes
+    assert "1 key may be thousands or have three decimals (1,234 of t/1); it is read as" in note
+    assert bring_in(tmp_path, english, **options).notes == ()
+    assert bring_in(tmp_path, german, decimal="comma", **options).notes == ()
+    if not options:
+        other = {"problem": "And its lid?", "answer": "2,50"}
+        commas, thousands = bring_in(tmp_path, english, other).notes
+        assert "1 key may have a decimal comma (2,50 of t/2)" in commas
+        assert "three decimals (1,234 of t/1)" in thousands
+
+
+@pytest.mark.parametrize(
+    ("key", "read"),
+    [
+        *(("10-20", "a subtraction"), ("555-1234", "a subtraction"), ("2024–25", "a subtraction")),
+        *(("1,00,000", "several values"), ("12,34,567", "several values")),
+        *(("12k", "a product"), ("1.5M", "a product"), ("3 Mio.", "a product")),
+    ],
+)
+def test_key_that_may_be_meant_otherwise_is_told(tmp_path: Path, key: str, read: str) -> None:
+    note = bring_in(tmp_path, {"problem": PRICE, "answer": key}).notes[0]
+    assert f"1 key may be meant otherwise ({key} of t/1); it is read as {read}. " in note
+    row = {"problem": PRICE, "answer": key, "how": "exact"}
+    assert bring_in(tmp_path, row, kind="how").notes == ()
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        ("12k", "Simplify $5k + 7k$."),
+        ("12,34,567", "Which three numbers are they?"),
+        ("-5", PRICE),
+        ("x-3", PRICE),
+        ("1,234,567", PRICE),
+        ("3m", PRICE),
+    ],
+)
+def test_key_that_means_what_it_says_is_not_told(tmp_path: Path, key: str, text: str) -> None:
+    assert bring_in(tmp_path, {"problem": text, "answer": key}).notes == ()
+
+
+def test_comma_in_brackets_under_decimal_comma_is_told_as_a_pair(tmp_path: Path) -> None:
+    read = bring_in(tmp_path, {"problem": "Which point?", "answer": "(1,2)"}, decimal="comma")
+    assert [(p.gold_text, p.kind) for p in read.problems] == [("(1,2)", "tuple")]
+    assert "a comma stands in brackets in 1 key ((1,2) of t/1); it is read as two" in read.notes[0]
+
+
+def test_money_in_all_may_have_a_decimal_comma(tmp_path: Path) -> None:
+    row = {"problem": "What do they cost in all?", "answer": "126,00"}
+    (note,) = bring_in(tmp_path, row).notes
+    assert "1 key may have a decimal comma (126,00 of t/1)" in note
 
 
 def test_keys_beyond_the_grammar_are_told_by_row(tmp_path: Path) -> None:

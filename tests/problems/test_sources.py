@@ -68,7 +68,10 @@ def test_competition_refuses_a_year_that_is_not_there_and_two_equal_folders(
         ('{"team": {"question_1": {"text": "What?", "answer": "2"}}}', "no field 'question'"),
         ('{"team": {"question_1": {"question": ["x"], "answer": "2"}}}', "question is not text"),
         ("{}", "holds no section"),
-        ('{"team": {"q": {"question": "a"}, "q": {"question": "b"}}}', "the key 'q' twice"),
+        (
+            '{"team": {"q": {"question": "a"}, "q": {"question": "b"}}}',
+            "line 1: the name 'q' stands twice",
+        ),
         ("[" * 100_000, "nested too deep|cut off"),
     ],
 )

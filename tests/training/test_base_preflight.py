@@ -1,4 +1,4 @@
-"""What stands in the way of a base is said before anything is paid for, without its weights."""
+"""What stands in the way of a base is said before anything is paid for, without opening it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import dataclasses
 import json
 import re
 import shutil
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -69,11 +70,96 @@ def test_a_base_that_fits_passes_without_a_word(base: Path, backend: str) -> Non
     assert check_base(WantedBase(str(base))) == ()
 
 
-def test_no_weight_is_read(copy: Path) -> None:
-    (copy / "model.safetensors").write_bytes(b"these are no weights")
-    assert check_base(wanted(copy)) == ()
+@pytest.mark.parametrize("backend", ["torch", pytest.param("mlx", marks=NEEDS_MLX)])
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (
+            lambda whole: whole[: len(whole) // 2],
+            r"is not a whole safetensors file \([\d,]+ bytes\)",
+        ),
+        (lambda whole: whole[:100], "is not a whole safetensors file"),
+        (lambda whole: b"", "is not a whole safetensors file"),
+        (
+            lambda whole: b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 9\n",
+            "is a pointer of Git LFS and holds no weights; fetch them with git lfs pull",
+        ),
+    ],
+)
+def test_a_weight_file_that_is_not_whole_is_named(
+    copy: Path, damage: Callable[[bytes], bytes], says: str, backend: str
+) -> None:
+    weights = copy / "model.safetensors"
+    weights.write_bytes(damage(weights.read_bytes()))
+    assert re.search(says, said(copy, backend=backend))
     with pytest.raises(InputError, match="cannot be loaded"):
         load_base(copy, device="cpu")
+
+
+def spoil(folder: Path, name: str, value: torch.Tensor | None) -> None:
+    """Write another tensor of that name into a base's weights, or take it out."""
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(folder / "model.safetensors")
+    tensors |= {name: value} if value is not None else {}
+    kept = {key: x for key, x in tensors.items() if value is not None or key != name}
+    save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+NORM, LAST = "model.layers.1.input_layernorm.weight", "model.layers.2.mlp.down_proj.weight"
+NAN = torch.tensor([1.0] * 63 + [float("nan")])
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        (LAST, None, f"lack {LAST}, which would be random numbers"),
+        ("model.embed_tokens.weight", None, "which would be random numbers"),
+        (NORM, NAN, rf"hold values that are no finite numbers \({NORM}\)"),
+        (NORM, NAN.to(torch.bfloat16), "no finite numbers"),
+        (LAST, torch.full((64, 128), float("-inf")), "no finite numbers"),
+        (NORM, torch.ones(7), f"{NORM} in the shape 7 and its config.json says 64"),
+    ],
+)
+def test_weights_that_are_not_all_there_or_no_numbers_are_named(
+    copy: Path, name: str, value: torch.Tensor | None, says: str
+) -> None:
+    spoil(copy, name, value)
+    assert re.search(says, said(copy))
+    with pytest.raises(InputError, match=says):
+        load_base(copy, device="cpu")
+
+
+@NEEDS_MLX
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [(LAST, None, f"Missing 1 parameters: {LAST}"), (NORM, NAN, "no finite numbers")],
+)
+def test_weights_are_looked_at_for_mlx_too(
+    copy: Path, name: str, value: torch.Tensor | None, says: str
+) -> None:
+    from potstill.models.mlx_base import load_mlx_base
+
+    spoil(copy, name, value)
+    assert re.search(says, said(copy, backend="mlx"))
+    with pytest.raises(InputError, match=says):
+        load_mlx_base(copy)
+
+
+def test_of_a_large_base_the_first_values_are_looked_at(
+    copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from potstill.models import weights
+
+    monkeypatch.setattr(weights, "_WHOLE_BYTES", 1)
+    assert check_base(wanted(copy)) == ()
+    spoil(copy, LAST, torch.full((64, 128), float("nan")))
+    assert "no finite numbers" in said(copy)
+
+
+def test_other_files_beside_the_weights_are_no_weights(copy: Path) -> None:
+    (copy / "adapter_model.safetensors").write_bytes(b"of something else")
+    assert check_base(wanted(copy)) == ()
 
 
 def test_a_base_that_is_not_there_is_named(tmp_path: Path) -> None:

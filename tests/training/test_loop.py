@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from pathlib import Path
@@ -337,10 +338,21 @@ def test_over_long_examples_are_counted_with_their_ids(base: Base, tmp_path: Pat
     assert not (tmp_path / "none").exists()
 
 
+def test_what_to_raise_is_said_only_where_it_would_help(base: Base, tmp_path: Path) -> None:
+    short = SHORT.model_copy(update={"max_sequence_tokens": 20})
+    with pytest.raises(InputError, match="9 have more than 20 tokens; raise max_sequence_tokens"):
+        train(base, tmp_path, short, train_set=make_examples(9))
+    narrow = dataclasses.replace(base, context_tokens=20)
+    with pytest.raises(InputError, match=r"20 tokens; the base's context holds no more") as said:
+        train(narrow, tmp_path, SHORT, train_set=make_examples(9))
+    assert "raise" not in str(said.value)
+
+
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
         ({"target_modules": ("q_proj", "query")}, "names query, .* down_proj, gate_proj, k_proj"),
+        ({"target_modules": ("Q_proj",)}, r"set training.target_modules: \[q_proj\]"),
         ({"layers": 9}, "top 9 layers and tiny has 3"),
     ],
 )

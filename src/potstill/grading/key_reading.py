@@ -13,8 +13,9 @@ from potstill.grading.maths.comparison import KeyUnreadable
 from potstill.grading.maths.equivalence import MAX_ANSWER, key_problem, only_text
 from potstill.grading.maths.keys import alternatives, says_no_key
 from potstill.grading.maths.kinds import infer_kind
-from potstill.grading.plugins import is_for_plugin, kind_of
-from potstill.plugins import KINDS, load_plugin, nearest, plugin_names
+from potstill.grading.maths.languages import uses_decimal_comma
+from potstill.grading.plugins import compare_with, is_for_plugin, kind_of
+from potstill.plugins import KINDS, nearest, plugin_names
 from potstill.records import AnswerKind, NumberGold, Problem, TextGold
 
 __all__ = ["KeyReader", "kind_of_key"]
@@ -82,6 +83,10 @@ class KeyReader:
         faults = [_fault(form, kind, problem.text, given=given and whole) for form in forms]
         return next(iter(faults)) if all(faults) else ""
 
+    def decimal_comma(self, text: str) -> bool:
+        """Return whether a problem is written in a language with decimal commas."""
+        return uses_decimal_comma(text)
+
     def only_text(self, problem: Problem) -> bool:
         """Return whether a problem's key can be compared as text alone: no rule can read it."""
         if is_for_plugin(problem) or not isinstance(problem.gold, TextGold):
@@ -94,12 +99,12 @@ class KeyReader:
         kind = kind_of(problem)
         if kind in _TAKES_ANY_TEXT or not isinstance(problem.gold, TextGold | NumberGold):
             return ""
-        plugin = load_plugin(KINDS, kind)
         try:
-            options = self.kinds.get(kind) or plugin.Options()
-            plugin.compare(problem, problem.gold_text, options)
+            compare_with(kind, problem, problem.gold_text, self.kinds.get(kind))
         except KeyUnreadable as exc:
             return str(exc)
+        except InputError:
+            raise
         except Exception as exc:  # whatever a stranger's kind raises
             raise InputError(
                 f"the answer kind {kind!r} cannot read the key {problem.gold_text[:60]!r} of "

@@ -11,7 +11,7 @@ from potstill.errors import InputError
 from potstill.grading.extraction import Extraction
 from potstill.grading.maths.comparison import Comparison, KeyUnreadable
 from potstill.grading.verdicts import Settled, settle, told_apart, verdict_of, verdict_of_state
-from potstill.plugins import KINDS, load_plugin, nearest, plugin_names
+from potstill.plugins import KINDS, load_plugin, misshapen, nearest, plugin_names
 from potstill.records import (
     AnswerKind,
     Finish,
@@ -27,6 +27,7 @@ from potstill.records import (
 __all__ = [
     "KindPlugin",
     "check_kind",
+    "compare_with",
     "grade_with_plugin",
     "is_for_plugin",
     "kind_of",
@@ -93,6 +94,16 @@ def runs_code(problem: Problem) -> bool:
     return kind_of(problem) == "code"
 
 
+def compare_with(kind: str, problem: Problem, text: str, options: BaseModel | None) -> Comparison:
+    """Return what a registered kind says of a text. Raises InputError where it is no comparison."""
+    plugin = load_plugin(KINDS, kind)
+    found = plugin.compare(problem, text, options or plugin.Options())
+    if not isinstance(found, Comparison):
+        what = f"compares with {type(found).__name__} in place of Comparison"
+        raise misshapen(KINDS, kind, what)
+    return found
+
+
 def grade_with_plugin(
     problem: Problem,
     text: str,
@@ -110,7 +121,7 @@ def grade_with_plugin(
     if (settled := settle(text, finish, error)) is not None:
         return verdict_of_state(problem, response_id, told_apart(settled, reasoning))
     try:
-        result = plugin.compare(problem, text, options or plugin.Options())
+        result = compare_with(kind_of(problem), problem, text, options)
     except KeyUnreadable as bad:
         return verdict_of_state(problem, response_id, Settled(Outcome.BAD_KEY, str(bad)))
     found = getattr(plugin, "extract", None)

@@ -22,6 +22,7 @@ from potstill.store.atomic import whole_file
 __all__ = [
     "DAMAGE",
     "FORMAT_VERSION",
+    "RESTORE",
     "Writer",
     "connect",
     "connect_readonly",
@@ -31,6 +32,13 @@ __all__ = [
 ]
 
 FORMAT_VERSION = 1
+RESTORE = (
+    "restore it from a copy, import an export in its place (potstill ledger DIR --import FILE), or "
+    "begin anew with another --out: without it what is made anew is bought again, and the budget "
+    "begins at nothing."
+)
+"""What to do about a ledger that is lost or damaged."""
+
 _GROUP_MAX = 1024
 # never through a link: the file is emptied
 _LOCK_FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -123,9 +131,7 @@ def refuse_lost(path: Path) -> None:
         return
     raise StoreError(
         f"{path} {'is empty' if empty else 'is missing'}, though answers were made from its "
-        "replies; restore it from a copy, import an export (potstill ledger DIR --import FILE), or "
-        "begin anew with another --out: without it what is made anew is bought again, and the "
-        "budget begins at nothing."
+        f"replies; {RESTORE}"
     )
 
 
@@ -255,10 +261,7 @@ def _explained(path: Path, exc: BaseException) -> StoreError:
         return StoreError(f"{path} is locked by another program; close it and run again.")
     if "unable to open" in text:
         return StoreError(f"{path} cannot be opened; choose a directory you can write to.")
-    return StoreError(
-        f"{path} cannot be used as a ledger ({text}); restore it from a copy or move it away"
-        " to start anew."
-    )
+    return StoreError(f"{path} cannot be used as a ledger ({text}); {RESTORE}")
 
 
 @dataclass(slots=True)

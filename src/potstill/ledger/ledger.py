@@ -37,6 +37,7 @@ from potstill.ledger.entries import (
 from potstill.ledger.file import (
     DAMAGE,
     FORMAT_VERSION,
+    RESTORE,
     Writer,
     connect,
     connect_readonly,
@@ -301,10 +302,7 @@ class Ledger:
                 return self._reader.execute(query, values).fetchall()
         except DAMAGE as exc:
             why = str(exc).split(" with text ")[0]  # which holds the damaged bytes
-            raise StoreError(
-                f"{self.path} cannot be read ({why}); restore it from a copy or move it away"
-                " to start anew."
-            ) from exc
+            raise StoreError(f"{self.path} cannot be read ({why}); {RESTORE}") from exc
 
     def _rowids(self, model: str | None) -> list[int]:
         where, values = ("", ()) if model is None else (" WHERE model = ?", (model,))

@@ -29,6 +29,7 @@ __all__ = [
     "is_here",
     "read_config_file",
     "stop_tokens",
+    "weight_files",
 ]
 
 _CONFIG_BYTES = 64 << 20
@@ -195,6 +196,19 @@ def _weights_named(folder: Path) -> set[str]:
                 )
         all_named |= named
     return all_named
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """Return the safetensors files of a model folder that are its weights.
+
+    Empty where not all of them are there: the weights of a hub id may still be fetched.
+    """
+    named = _weights_named(folder)
+    single = folder / "model.safetensors"
+    files = [folder / name for name in sorted(named)] or (
+        [single] if single.is_file() else sorted(folder.glob("*.safetensors"))
+    )
+    return files if all(path.is_file() for path in files) else []
 
 
 def read_config_file(folder: Path) -> dict[str, Any]:

@@ -10,12 +10,13 @@ from typing import Any
 from potstill.errors import InputError, one_line
 from potstill.models.architecture import TRIED, context_tokens, read_config
 from potstill.models.chat_template import Arguments
-from potstill.models.folder import base_name, is_here, stop_tokens
+from potstill.models.folder import base_name, is_here, stop_tokens, weight_files
 from potstill.models.mlx_architecture import mlx_settings, refuse_without_mlx, window_everywhere
 from potstill.models.mlx_rehearsal import refuse_other_batches
 from potstill.models.model import Leased
+from potstill.models.weights import refuse_damaged
 
-__all__ = ["MlxBase", "load_mlx_base"]
+__all__ = ["MlxBase", "load_mlx_base", "refuse_missing_for_mlx"]
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,6 @@ def load_mlx_base(
     if precision not in ("float32", "bfloat16"):
         raise InputError(f"backend: mlx knows float32 and bfloat16, not {precision!r}.")
     import mlx.core as mx
-    from mlx_lm.utils import load_model
 
     from potstill.models import torch_base
 
@@ -105,13 +105,8 @@ def load_mlx_base(
     tokenizer = torch_base.load_tokenizer(folder, template)
     own = read_config(folder)
     settings = mlx_settings(own, folder)
-    try:
-        model, config = load_model(folder, model_config=settings)
-    except Exception as exc:  # a torn file, an unknown architecture, wrong shapes
-        raise InputError(
-            f"mlx-lm cannot load {folder} ({one_line(exc, 200)}); fetch it again, or set "
-            "student.backend: torch."
-        ) from exc
+    model, config = _opened(folder, settings, lazy=False)
+    refuse_damaged(folder, weight_files(folder))
     quantised = config.get("quantization")
     if quantised:
         precision = f"q{quantised['bits']}"
@@ -137,3 +132,24 @@ def load_mlx_base(
     if own.model_type not in TRIED:
         refuse_other_batches(model, own.model_type, folder)
     return base
+
+
+def refuse_missing_for_mlx(config: Any, folder: Path) -> None:
+    """Raise InputError where a folder lacks a tensor that mlx-lm needs, or has one of another
+    shape; no value is read.
+    """
+    _opened(folder, mlx_settings(config, folder), lazy=True)
+
+
+def _opened(folder: Path, settings: dict[str, Any], *, lazy: bool) -> tuple[Any, dict[str, Any]]:
+    """Return mlx-lm's model of a folder and its configuration; ``lazy`` reads no value."""
+    from mlx_lm.utils import load_model
+
+    try:
+        model, config = load_model(folder, lazy=lazy, model_config=settings)
+    except Exception as exc:  # a torn file, an unknown architecture, wrong shapes
+        raise InputError(
+            f"mlx-lm cannot load {folder} ({one_line(exc, 200)}); fetch it again, or set "
+            "student.backend: torch."
+        ) from exc
+    return model, config

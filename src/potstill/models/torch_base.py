@@ -29,6 +29,7 @@ from potstill.models.folder import (
 from potstill.models.gguf_base import gguf_of
 from potstill.models.model import Leased
 from potstill.models.rehearsal import refuse_other_answers
+from potstill.models.weights import refuse_not_finite, refuse_unfit
 
 __all__ = [
     "Base",
@@ -248,9 +249,12 @@ def _load_model(folder: Path, config: Any, precision: str, device: str) -> Any:
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     how = _loading(precision, device)
     softcapped = getattr(config, "attn_logit_softcapping", None)
+    load: Any = AutoModelForCausalLM.from_pretrained
     try:
-        model: Any = AutoModelForCausalLM.from_pretrained(
+        model, found = load(
             str(folder),
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
             use_safetensors=True,
             trust_remote_code=False,
             # transformers takes sdpa where the model has it; sdpa cannot bound attention's scores
@@ -261,6 +265,8 @@ def _load_model(folder: Path, config: Any, precision: str, device: str) -> Any:
         raise InputError(
             f"The model in {folder} cannot be loaded ({_first_line(exc)}); fetch it again."
         ) from exc
+    refuse_unfit(found, folder)
+    refuse_not_finite(model.named_parameters(), folder)
     if "quantization_config" not in how:  # quantised weights are on their device already
         model.to(device)
     model.eval()

@@ -231,5 +231,6 @@ def _tick(bar: Bar, usd: float) -> None:
 
 
 def _counts(manifest: Manifest) -> str:
-    shown = [f"{count:,} {_TABLES.get(name, name)}" for name, count in manifest.rows.items()]
+    told = {_TABLES.get(name, name): count for name, count in manifest.rows.items()}
+    shown = [f"1 {x.removesuffix('s')}" if n == 1 else f"{n:,} {x}" for x, n in told.items()]
     return ", ".join(shown) or ", ".join(f"{k} {v}" for k, v in manifest.summary.items())

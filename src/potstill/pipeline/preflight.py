@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from potstill.cluster.session import check_place
-from potstill.errors import StudyError
+from potstill.errors import PotstillError, StudyError
 from potstill.pipeline.agents import key_there, options_of
 from potstill.pipeline.budget import unpriced_models
 from potstill.pipeline.context import base_path_of
@@ -81,18 +81,22 @@ def check_diagnosis(study: Study, directory: Path) -> None:
 
 
 def check_problems(study: Study, problems: Sequence[Problem]) -> None:
-    """Raise StudyError where an agent says that it cannot answer these problems, and for a prompt
-    that would have one of their groups filled in.
+    """Raise StudyError where an agent cannot be opened or says that it cannot answer these
+    problems, and for a prompt that would have one of their groups filled in.
 
-    A solver's module may say so in ``unsuited(options, problems)``, which returns why, "" for none.
+    A solver's module may say so in ``check(options)``, which raises, and in ``unsuited(options,
+    problems)``, which returns why, "" for none.
     """
     refuse_unfilled(study, problems)
     for role, agent in study.agents().items():
-        module = load_plugin(SOLVERS, agent.solver)
-        if hasattr(module, "unsuited"):
-            why = module.unsuited(options_of(agent), problems)
-            if why:
-                raise StudyError(f"{role}: {why}")
+        module, options = load_plugin(SOLVERS, agent.solver), options_of(agent)
+        if hasattr(module, "check"):
+            try:
+                module.check(options)
+            except PotstillError as exc:
+                raise StudyError(f"{role}: {exc}") from exc
+        if hasattr(module, "unsuited") and (why := module.unsuited(options, problems)):
+            raise StudyError(f"{role}: {why}")
 
 
 def check_validation(study: Study, problems: Sequence[Problem], n: int) -> str:
@@ -141,8 +145,8 @@ def check_base_of(
     """Return what had better be known of a study's base. Raises StudyError for what stands in its
     way.
 
-    Nothing of its weights is read. ``base_at`` is where it is now, if not where the study has it;
-    ``on`` the cluster whose workers will open it, with devices and packages of their own.
+    Of its weights what is here is looked at. ``base_at`` is where it is now, if not where the study
+    has it; ``on`` the cluster whose workers will open it, with devices and packages of their own.
     """
     from potstill.training.preflight import check_base
 

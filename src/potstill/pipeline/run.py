@@ -43,6 +43,7 @@ from potstill.store.atomic import write_atomically
 from potstill.store.cells import Store
 from potstill.store.tables import part
 from potstill.study.schema import Study
+from potstill.text import several
 
 __all__ = [
     "STAGES",
@@ -112,7 +113,7 @@ def carry_out(run: Run, until: str = "") -> dict[str, Any] | None:
     run.graders.close()
     context = run.context
     if (kept := kept_report(context)) and is_up_to_date(context):
-        context.progress.up_to_date("report", f"{len(kept['scores']):,} scores")
+        context.progress.up_to_date("report", several(len(kept["scores"]), "score"))
         return kept
     from potstill.pipeline.assemble import write_report
 

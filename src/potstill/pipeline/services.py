@@ -6,17 +6,16 @@ A stage takes those it uses; all of them end with the stack they were opened on.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from potstill.chat import never
+from potstill.chat import Solver, never
 from potstill.pipeline.agents import options_of
 from potstill.pipeline.preflight import check_keys
-from potstill.plugins import SOLVERS, load_plugin
+from potstill.plugins import SOLVERS, load_plugin, misshapen
 
 if TYPE_CHECKING:
-    from potstill.chat import Solver
     from potstill.cluster.answers import ClusterAnswering
     from potstill.cluster.worker_pool import WorkerPool
     from potstill.grading import GradingPool
@@ -58,7 +57,13 @@ class Agents:
             check_keys(context.study, role, context.ledger)
             stop = never if context.study.budget_usd is None else context.budget().stop
             opened = module.open_solver(options, context.ledger, stop=stop)
-            self._opened[role] = self._stack.enter_context(opened)
+            if not isinstance(opened, AbstractContextManager):
+                raise misshapen(SOLVERS, agent.solver, "opens no context (contextmanager)")
+            solver = self._stack.enter_context(opened)
+            if not isinstance(solver, Solver):
+                what = f"opens {type(solver).__name__}, which has no id, precision or complete"
+                raise misshapen(SOLVERS, agent.solver, what)
+            self._opened[role] = solver
         return self._opened[role]
 
 

@@ -207,7 +207,8 @@ def _print_settings(rows: Sequence[Setting], console: Console, *, every: bool) -
     console.print(table)
     if len(shown) < len(rows):
         left = len(rows) - len(shown)
-        console.print(f"{left} more are at their default; --all shows them.", highlight=False)
+        more = "1 more is at its" if left == 1 else f"{left} more are at their"
+        console.print(f"{more} default; --all shows them.", highlight=False)
 
 
 def _estimates(

@@ -49,6 +49,8 @@ _SOLUTION = (
     *("loesungsweg", "rechenweg", "erklärung", "corrigé", "corrige", "solución", "solucion"),
     *("explicación", "soluzione", "svolgimento", "solução", "решение", "解析", "解答过程"),
 )
+_EITHER = ("lösung", "loesung", "lösungen", "loesungen", "解答")
+"""What names keys and worked solutions alike; what stands in the column tells which."""
 _ID = ("id", "unique_id", "problem_id", "question_id", "uid", "qid", "nr", "no", "number", "#")
 _GROUPS = {
     **{
@@ -220,6 +222,12 @@ def _key_and_solution(
     solution = solution or _first([c for c in left if c != key], _SOLUTION)
     if said.key or said.solution:
         return key, solution
+    other = _first([c for c in left if c != key], _EITHER)
+    if key is not None and other is not None and solution is None:
+        if _is_worked(other, first):
+            return key, other
+        if _is_worked(key, first):
+            return other, key
     if key is None and solution is not None and not _is_worked(solution, first):
         return solution, None
     if key is not None and solution is None and _is_worked(key, first):

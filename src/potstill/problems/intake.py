@@ -11,14 +11,20 @@ from typing import Any, NoReturn
 from pydantic import ValidationError
 
 from potstill.errors import InputError
-from potstill.plugins import SOURCES, load_plugin
+from potstill.plugins import SOURCES, load_plugin, misshapen
 from potstill.problems.mending import (
+    DURATIONS,
+    as_duration,
     cut_digits,
     decimal_points,
     excel_date,
+    excel_time,
+    holds_pair,
     looks_comma,
+    may_be_thousands,
     mend,
     mend_key,
+    read_otherwise,
 )
 from potstill.problems.raw import KeyReading, RawProblem, SourceLike, normalise, text_key
 from potstill.records import (
@@ -31,6 +37,7 @@ from potstill.records import (
     TestsGold,
     TextGold,
 )
+from potstill.store.complaints import first_complaint, with_lists
 from potstill.text import several
 
 _OF_SEVERAL = ("list", "set", "tuple")
@@ -144,7 +151,12 @@ def read_problems(
             yield Excluded(raw.id, raw.text, raw.key, source, reason, detail, raw.groups)
             continue
         seen.keeps(normal, problem)
-        remarks.counts(raw, problem, as_text=keys is not None and keys.only_text(problem))
+        remarks.counts(
+            raw,
+            problem,
+            as_text=keys is not None and keys.only_text(problem),
+            comma_language=keys is not None and keys.decimal_comma(problem.text),
+        )
         yield problem
     if say is not None:
         for remark in remarks.lines():
@@ -165,7 +177,9 @@ def _prepared(
     if raw.gold is None and raw.kind not in ("code", "exact"):
         text, key = mend(raw.text), mend_key(raw.key)
         mended += [*text.what, *key.what]
-        raw = replace(raw, text=text.text, key=key.text)
+        timed = as_duration(key.text, text.text) if not raw.kind else key.text
+        mended += [DURATIONS] if timed != key.text else []
+        raw = replace(raw, text=text.text, key=timed)
         if keys is not None and raw.kind != "judge":
             raw = _with_final_answer(raw, source, keys, remarks)
     for what in dict.fromkeys(mended):
@@ -189,11 +203,15 @@ def _with_final_answer(
 
 
 def _fault(problem: Problem, raw: RawProblem, keys: KeyReading) -> str:
-    is_date = excel_date(problem.gold_text, problem.text) if raw.gold is None else ""
-    if is_date and raw.kind not in ("date", "judge", "exact", "code"):
-        return is_date
-    if raw.gold is None and raw.kind not in _AS_TEXT and (cut := cut_digits(problem.gold_text)):
-        return cut
+    key, text = problem.gold_text, problem.text
+    if raw.gold is None and raw.kind not in _AS_TEXT:
+        made = (
+            excel_date(key, text) if raw.kind != "date" else "",
+            excel_time(key, text) if raw.kind != "time" else "",
+            cut_digits(key),
+        )
+        if any(made):
+            return next(filter(None, made))
     return keys.fault(problem, given=bool(raw.kind))
 
 
@@ -205,19 +223,36 @@ class _Remarks:
         self.taken: dict[str, list[tuple[str, str]]] = defaultdict(list)
         self.solved: dict[str, list[tuple[str, str]]] = defaultdict(list)
         self._commas: dict[str, list[tuple[str, str]]] = defaultdict(list)
+        self._thousands: dict[str, list[tuple[str, str, bool]]] = defaultdict(list)
+        self._pairs: dict[str, list[tuple[str, str]]] = defaultdict(list)
+        self._otherwise: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
         self._texts: dict[str, list[tuple[str, str]]] = defaultdict(list)
         self._read: Counter[str] = Counter()
 
-    def counts(self, raw: RawProblem, problem: Problem, *, as_text: bool) -> None:
-        """Count a key that was kept, whether it is compared as text alone, and whether it looks
-        like a number with a decimal comma.
+    def counts(
+        self, raw: RawProblem, problem: Problem, *, as_text: bool, comma_language: bool
+    ) -> None:
+        """Count a key that was kept: whether it is compared as text alone, looks like a number with
+        a decimal comma, or may be meant otherwise than it is read.
+
+        ``comma_language`` says that its problem is written in a language with decimal commas.
         """
         source, row = problem.source, f"{raw.id}, {raw.where}" if raw.where else raw.id
         self._read[source] += 1
         if as_text:
             self._texts[source].append((row, raw.key))
-        said = raw.gold is not None or raw.decimal or raw.kind in _OF_SEVERAL
-        if not said and problem.kind != "set" and looks_comma(raw.key, raw.text):
+        if raw.decimal == "comma" and raw.gold is None and holds_pair(raw.key):
+            self._pairs[source].append((row, raw.key))
+        if not raw.decimal and not raw.kind and may_be_thousands(raw.key):
+            self._thousands[source].append((row, raw.key, comma_language))
+        if raw.gold is not None:
+            return
+        if not raw.kind and (read := read_otherwise(raw.key, raw.text)):
+            self._otherwise[source, read].append((row, raw.key))
+        looks = looks_comma(raw.key, raw.text)
+        if looks == "maybe" and problem.kind == "set":
+            looks = ""
+        if looks and not raw.decimal and raw.kind not in _OF_SEVERAL:
             self._commas[source].append((row, raw.key))
 
     def lines(self) -> Iterator[str]:
@@ -234,15 +269,41 @@ class _Remarks:
                 f"{source}: {several(len(found), 'key')} taken from the end of the worked "
                 f"solution ({_keys_of(found)})"
             )
+        warned = set()
         for source, commas in self._commas.items():
             if len(commas) > self._read[source] // _ONE_IN:
+                warned.add(source)
                 it, them = ("it is", "it") if len(commas) == 1 else ("they are", "them")
                 yield (
                     f"{source}: {several(len(commas), 'key')} may have a decimal comma "
-                    f"({_keys_of(commas)}); {it} read as two values, unless the problem is "
-                    f"written in a language with decimal commas. In the source, decimal: comma "
-                    f"makes a number of {them}, decimal: point two values (--decimal)"
+                    f"({_keys_of(commas)}); {it} read as two values, or with a comma of "
+                    "thousands, unless the problem is written in a language with decimal commas. "
+                    f"In the source, decimal: comma makes a number of {them}, decimal: point two "
+                    "values (--decimal)"
                 )
+        for source, rows in self._thousands.items():
+            unsure = [(row, key) for row, key, comma in rows if comma or source in warned]
+            if unsure:
+                it = "it is" if len(unsure) == 1 else "they are"
+                yield (
+                    f"{source}: {several(len(unsure), 'key')} may be thousands or have three "
+                    f"decimals ({_keys_of(unsure)}); {it} read as in English, 1,234 as thousands "
+                    "and 1.234 as decimals. In the source, decimal: comma or decimal: point says "
+                    "which (--decimal)"
+                )
+        for source, pairs in self._pairs.items():
+            it = "it is" if len(pairs) == 1 else "they are"
+            yield (
+                f"{source}: a comma stands in brackets in {several(len(pairs), 'key')} "
+                f"({_keys_of(pairs)}); {it} read as two values. Write (1; 2) for a pair, and a "
+                "number without brackets"
+            )
+        for (source, read), found in self._otherwise.items():
+            it = "it is" if len(found) == 1 else "they are"
+            yield (
+                f"{source}: {several(len(found), 'key')} may be meant otherwise "
+                f"({_keys_of(found)}); {it} read as {read}"
+            )
         for source, texts in self._texts.items():
             it = "is" if len(texts) == 1 else "are"
             yield (
@@ -306,57 +367,38 @@ def _read(
     for config in sources:
         module = load_plugin(SOURCES, config.source)
         try:
-            options = module.Options.model_validate(dict(config.options), strict=False)
+            given = with_lists(config.options, module.Options)
+            options = module.Options.model_validate(given, strict=False)
         except ValidationError as exc:
-            known = ", ".join(module.Options.model_fields)
-            raise InputError(
-                f"problem source {config.label!r}: {_complaint(exc)}; its options are {known}."
-            ) from exc
+            why = first_complaint(exc, module.Options)
+            raise InputError(f"problem source {config.label!r}: {why}") from exc
         if say is not None and hasattr(module, "notes"):
             for note in module.notes(options):
                 say(note)
-        for raw in module.read(options):
-            yield config.label, raw
+        try:
+            for raw in module.read(options):
+                yield config.label, _checked(raw, config.source)
+        except SystemExit as exc:
+            raise misshapen(SOURCES, config.source, f"ends Python (sys.exit: {exc})") from exc
 
 
-_SHOULD = {
-    "literal_error": "one of {expected}",
-    "greater_than_equal": "{ge} or more",
-    "greater_than": "more than {gt}",
-    "less_than_equal": "{le} or less",
-    "less_than": "less than {lt}",
-    "too_short": "{min_length} or more of them",
-    "string_too_short": "some text",
-}
-_KINDS_OF_VALUE = {
-    "string": "text",
-    "int": "a whole number",
-    "float": "a number",
-    "bool": "true or false",
-    "dict": "names with their values",
-    "mapping": "names with their values",
-    "list": "a list",
-    "tuple": "a list",
-    "path": "the path of a file",
-    "finite": "a number",
-}
-
-
-def _complaint(exc: ValidationError) -> str:
-    """Return in plain words what is wrong with the first option that is."""
-    error = exc.errors(include_url=False)[0]
-    name, kind = ".".join(map(str, error["loc"])), str(error["type"])
-    if kind == "missing":
-        return f"{name} is missing"
-    if kind == "extra_forbidden":
-        return f"there is no option {name}"
-    if kind in ("value_error", "assertion_error"):
-        return f"{name}: {str(error['msg']).partition(', ')[2]}".removeprefix(": ")
-    given = repr(error["input"])
-    found = f" (found {given if len(given) <= 60 else f'{given[:57]}...'})"
-    if kind in _SHOULD:
-        return f"{name} should be {_SHOULD[kind].format(**error.get('ctx', {}))}{found}"
-    return f"{name} should be {_KINDS_OF_VALUE.get(kind.split('_')[0], 'another value')}{found}"
+def _checked(raw: Any, source: str) -> RawProblem:
+    """Return what a source yielded. Raises InputError where it is no problem."""
+    if not isinstance(raw, RawProblem):
+        kind = type(raw).__name__
+        raise misshapen(SOURCES, source, f"yields {kind} in place of RawProblem")
+    for name in ("id", "text", "key", "kind", "solution", "where"):
+        value = getattr(raw, name)
+        if not isinstance(value, str):
+            what = f"yields a problem ({str(raw.id)[:60]}) whose {name} is no text ({value!r:.60})"
+            raise misshapen(SOURCES, source, what)
+    texts = isinstance(raw.groups, Mapping) and all(
+        isinstance(part, str) for pair in raw.groups.items() for part in pair
+    )
+    if not texts:
+        what = f"yields a problem ({raw.id}) whose groups are no names with texts"
+        raise misshapen(SOURCES, source, what)
+    return raw
 
 
 def _refuse_two_texts(

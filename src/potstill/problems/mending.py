@@ -11,15 +11,22 @@ import re
 from dataclasses import dataclass
 from html.entities import html5
 
+from potstill.store.workbook import duration
+
 __all__ = [
     "Mended",
+    "as_duration",
     "as_several",
     "cut_digits",
     "decimal_points",
     "excel_date",
+    "excel_time",
+    "holds_pair",
     "looks_comma",
+    "may_be_thousands",
     "mend",
     "mend_key",
+    "read_otherwise",
 ]
 
 
@@ -34,6 +41,7 @@ class Mended:
 BACKSLASHES = "backslashes that JSON had eaten"
 ENTITIES = "HTML entities and tags"
 FORMULAS = 'a spreadsheet\'s ="..."'
+DURATIONS = "a spreadsheet's duration"
 
 _CONTROLS = {"\x07": "a", "\x08": "b", "\t": "t", "\n": "n", "\x0b": "v", "\x0c": "f", "\r": "r"}
 # What may follow a control character that was the letter of a TeX command. No word of a language
@@ -77,7 +85,7 @@ _DATE = re.compile(
     | (?:{_MONTHS})[a-zäéû]{{0,6}}\.?-\d{{2}}(?:\d\d)?
     | \d{{1,2}}\.\d{{1,2}}\.(?:19|20)\d\d
     | \d{{1,2}}/\d{{1,2}}/(?:19|20)\d\d
-    | (?:19|20)\d\d-[01]\d-[0-3]\d(?:[ T]00:00(?::00)?)?""",
+    | (?:19|20)\d\d-[01]\d-[0-3]\d(?:[ T][0-2]\d:[0-5]\d(?::[0-5]\d)?)?""",
     re.I | re.X,
 )
 _ASKS_DATE = re.compile(
@@ -85,13 +93,42 @@ _ASKS_DATE = re.compile(
     r"|fecha|d[ií]a|cu[aá]ndo|giorno|quando)\b",
     re.I,
 )
+# As a spreadsheet writes a time: 3:02 is 03:02:00, and what is a day or longer 30:15:00.
+_CLOCK = re.compile(r"(\d{2,4}):([0-5]\d):([0-5]\d)|(0\d):([0-5]\d)")
+_ASKS_DURATION = re.compile(
+    r"\b(?:how long|how much time|how many (?:\w+ )?(?:hours?|minutes?|seconds?)|duration|wie lange"
+    r"|dauer|wie viele (?:stunden|minuten|sekunden)|combien (?:de temps|d'heures|de minutes)"
+    r"|cu[aá]nto tiempo|quanto tempo)\b",
+    re.I,
+)
+_ASKS_TIME = re.compile(
+    r"\b(?:time|clock|o'clock|hours?|minutes?|seconds?|[ap]\.?m\.?|arrives?|departs?|uhr(?:zeit)?"
+    r"|zeit|stunden?|minuten?|sekunden?|heures?|temps|horas?|tiempo|ore|tempo|orario"
+    r"|when (?:does|do|did|will|is|are|was|were|should))\b|\d:\d\d",
+    re.I,
+)
 # Of a key typed by hand nobody writes eleven digits or more before an exponent.
 _CUT_DIGITS = re.compile(r"-?\d\.\d{10,}[eE]\+?(?:1[5-9]|[2-9]\d|\d{3,})")
-_COMMA_NUMBER = re.compile(r"(?<![\d.,])(\d{1,3}(?:\.\d{3})+|\d+)(?:\{,\}|,)(\d+)(?!\d|[.,]\d)")
-_SPACED = re.compile(r"(?<=\d)[ \xa0\u202f](?=\d{3}(?:[ \xa0\u202f]\d{3})*(?:,\d+)?(?!\d|,\d))")
-_GROUPED = re.compile(r"(?<![\d.,])([1-9]\d{0,2}(?:\.\d{3})+)(?!\d|[.,]\d)")
-_SURELY_COMMA = re.compile(r"[-+]?(?:\d{1,3}(?:\.\d{3})+,\d+|0,\d+|\d+,\d*0|\d+,\d{4,})\D{0,12}")
-_THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}(?:,\d{3})+(?![\d,])")
+_GROUP = "[ \xa0\u2009\u202f'’]"
+_SPACED = re.compile(rf"(?<=\d){_GROUP}(?=\d{{3}}(?:{_GROUP}\d{{3}})*(?:,\d+)?(?!\d|,\d))")
+# (1,2) is a pair and f(1,2) a value at 1.2: behind a function or a factor the brackets hold one.
+_PAIR = (
+    r"(?:(?<![a-z\d)])|(?<=\\left))(?:[(\[]|\\?\{)\s*[-+−]?\d+,\d+\s*(?:\\right)?(?:[)\]]|\\?\})"
+)
+_BRACKETED = re.compile(_PAIR)
+_WITH_COMMA = re.compile(
+    rf"(?P<pair>{_PAIR})|(?<![\d.,])(?:(?P<grouped>[1-9]\d{{0,2}}(?:\.\d{{3}})+)|(?P<whole>\d+))"
+    r"(?:(?:\{,\}|,)(?P<decimals>\d+))?(?!\d|[.,]\d)"
+)
+_SURELY_COMMA = re.compile(
+    rf"[-+−]?(?:\d{{1,3}}(?:(?:\.|{_GROUP})\d{{3}})+,\d+|0,\d+|\d+,\d*0|\d+,\d{{4,}}|\d{{4,}},\d+)"
+    r"\D{0,12}"
+)
+_THREE_DIGITS = re.compile(r"[-+−]?[1-9]\d{0,2}[.,]\d{3}(?![\d.,])\D{0,12}")
+_THOUSANDS = re.compile(r"[-+−]?[1-9]\d{0,2}(?:,\d{3})+(?![\d,])")
+_HYPHENED = re.compile(r"\d+(?:[.,]\d+)?(?:\s?[-–—]\s?\d+(?:[.,]\d+)?)+")
+_INDIAN = re.compile(r"[1-9]\d?(?:,\d{2})+,\d{3}(?:\.\d+)?")
+_SHORTENED = re.compile(r"\d+(?:[.,]\d+)?\s?(k|K|M|B|bn|mn|Mio|Mrd)\.?")
 _MAYBE_COMMA = re.compile(r"[-+−]?\d+,\d{1,2}(?:\s*\D{0,12})?")
 _BEFORE_NUMBER = re.compile(r"(?:[A-Za-z]{1,3}\s*=|[€£≈~]|(?:ca|approx)\.?)\s*(?=[-+−]?\d)")
 # What asks for several values, whose commas part them.
@@ -166,8 +203,42 @@ def excel_date(key: str, text: str) -> str:
     if _DATE.fullmatch(key.strip()) is None or _ASKS_DATE.search(text):
         return ""
     return (
-        "a date, which a spreadsheet makes of 3/4; format the column as text and type the key again"
+        "a date, and the problem asks for none (a spreadsheet makes one of 3/4; there, format the "
+        "column as text and type the key again)"
     )
+
+
+def excel_time(key: str, text: str) -> str:
+    """Return why a key is a time that a spreadsheet made of a ratio, "" where it is none.
+
+    A problem that asks for a time keeps it.
+    """
+    if _CLOCK.fullmatch(key.strip()) is None or _asks_time(text):
+        return ""
+    return (
+        "a time, and the problem asks for none (a spreadsheet makes one of 3:2; there, format the "
+        "column as text and type the key again)"
+    )
+
+
+def as_duration(key: str, text: str) -> str:
+    """Return a spreadsheet's time as the duration it is: ``30 h 15 min`` of ``30:15:00``.
+
+    A time of a day stays one, unless the ``text`` asks how long something takes.
+    """
+    found = _CLOCK.fullmatch(key.strip())
+    if found is None or not _asks_time(text):
+        return key
+    hours, minutes, seconds = (
+        int(part or 0) for part in (found[1] or found[4], found[2] or found[5], found[3])
+    )
+    if hours < 24 and not _ASKS_DURATION.search(text):
+        return key
+    return duration(3600 * hours + 60 * minutes + seconds)
+
+
+def _asks_time(text: str) -> bool:
+    return bool(_ASKS_DURATION.search(text) or _ASKS_TIME.search(text))
 
 
 def cut_digits(key: str) -> str:
@@ -181,10 +252,23 @@ def cut_digits(key: str) -> str:
 
 
 def decimal_points(key: str) -> str:
-    """Return a key with decimal commas (``1.234,5``, ``1 234,5``, ``0{,}5``) as points."""
-    key = _SPACED.sub("", key)
-    key = _COMMA_NUMBER.sub(lambda m: m[1].replace(".", "") + "." + m[2], key)
-    return _GROUPED.sub(lambda m: m[1].replace(".", ""), key)
+    """Return a key with decimal commas (``1.234,5``, ``1 234,5``, ``0{,}5``) as points.
+
+    ``1,234`` is a little more than one, ``1.234`` more than a thousand; ``(1,2)`` stays a pair.
+    """
+    return _WITH_COMMA.sub(_pointed, _SPACED.sub("", key))
+
+
+def _pointed(found: re.Match[str]) -> str:
+    if found["pair"]:
+        return found[0]
+    whole = found["whole"] or found["grouped"].replace(".", "")
+    return f"{whole}.{found['decimals']}" if found["decimals"] else whole
+
+
+def holds_pair(key: str) -> bool:
+    """Return whether a key has two numbers in brackets that may be one with a decimal comma."""
+    return _BRACKETED.search(key) is not None
 
 
 def looks_comma(key: str, text: str = "") -> str:
@@ -210,6 +294,30 @@ def _comma_number(key: str) -> str:
     if _SURELY_COMMA.fullmatch(plain):
         return "surely"
     return "maybe" if _MAYBE_COMMA.fullmatch(plain) else ""
+
+
+def may_be_thousands(key: str) -> bool:
+    """Return whether a key is one number whose last three digits are decimals or not (``1,234``,
+    ``1.234``).
+    """
+    return _THREE_DIGITS.fullmatch(key.strip().strip("$").strip()) is not None
+
+
+def read_otherwise(key: str, text: str) -> str:
+    """Return as what a key is read that may be meant otherwise, and what to do; "" for no such key.
+
+    ``10-20`` is a subtraction, ``1,00,000`` three values, ``12k`` a product, unless the ``text``
+    says what is meant.
+    """
+    plain = key.strip().strip("$").strip()
+    if _HYPHENED.fullmatch(plain):
+        return "a subtraction. For a range or a number in parts name the kind: exact or judge"
+    if _INDIAN.fullmatch(plain) and (",0" in plain or not _ASKS_SEVERAL.search(text)):
+        return "several values. For a number write it without commas"
+    found = _SHORTENED.fullmatch(plain)
+    if found and not re.search(rf"(?<![A-Za-z]){found[1]}(?![A-Za-z])", text):
+        return "a product. For thousands or millions write the number out"
+    return ""
 
 
 def as_several(key: str) -> str:

@@ -53,6 +53,9 @@ class KeyReading(Protocol):
     def fault(self, problem: Problem, *, given: bool = False) -> str:
         """Return why nothing can be graded against a problem's key, "" where it can be."""
 
+    def decimal_comma(self, text: str) -> bool:
+        """Return whether a problem is written in a language with decimal commas."""
+
     def only_text(self, problem: Problem) -> bool:
         """Return whether a problem's key can be compared as text alone."""
 

@@ -26,6 +26,7 @@ from potstill.problems.mending import (
 from potstill.problems.raw import RawProblem, SourceOptions
 from potstill.records import Gold, NumberGold, RubricGold, TestsGold
 from potstill.store.rows import (
+    Pointed,
     TableFormat,
     as_text,
     column,
@@ -38,7 +39,7 @@ __all__ = ["Options", "TableColumns", "key_of", "notes", "raw_problem", "read", 
 
 _MOST_ALTERNATIVES = 20
 _AS_THEY_ARE = ("code", "exact", "tests")  # kinds whose keys may well hold &lt; or a tab
-_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?:,\d{3})*(?:\.|\D*$))")
+_THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d*)?")
 _WHOLE = re.compile(r"(\d+)\.0")
 
 
@@ -123,9 +124,7 @@ def raw_problem(
     if not given_id:
         raise InputError(f"{where}: the column {columns.id!r} is empty; every problem needs an id.")
     decimal = columns.decimal if "decimal" in columns.model_fields_set else ""
-    if decimal == "comma":
-        key = Mended(decimal_points(key.text), key.what)
-    elif decimal and plain and columns.key_is == "text":
+    if decimal == "point" and plain and columns.key_is == "text":
         key = Mended(as_several(key.text), key.what)
     return RawProblem(
         id=given_id,
@@ -151,8 +150,17 @@ def text_of(row: Mapping[str, Any], name: str, where: str, *, mended: bool = Tru
     return _mended(cell, mend) if mended else Mended(as_text(cell))
 
 
-def key_of(row: Mapping[str, Any], name: str, where: str, *, mended: bool = True) -> Mended:
+def key_of(
+    row: Mapping[str, Any],
+    name: str,
+    where: str,
+    *,
+    mended: bool = True,
+    commas: bool = False,
+) -> Mended:
     """Return a key; a list of several is written as JSON, any of which is right.
+
+    ``commas`` says that the decimals of those that are text are parted by one.
 
     Raises InputError for an object, a list within a list, and more alternatives than are compared.
     """
@@ -169,13 +177,16 @@ def key_of(row: Mapping[str, Any], name: str, where: str, *, mended: bool = True
             "Infinity); write it as text, in quotes."
         )
     if not isinstance(cell, list | tuple):
-        return _mended(cell, mend_key) if mended else Mended(as_text(cell))
+        found = _mended(cell, mend_key) if mended else Mended(as_text(cell))
+        return _with_points(found, cell) if commas else found
     if any(isinstance(item, dict | list | tuple) for item in cell):
         raise InputError(
             f"{where}: the key in column {name!r} holds a list or an object within a list; give "
             "one value, or a list of values any of which is right."
         )
     items = [_mended(item, mend_key) for item in cell]
+    if commas:
+        items = [_with_points(*pair) for pair in zip(items, cell, strict=True)]
     texts = tuple(dict.fromkeys(item.text for item in items if item.text))
     if len(texts) > _MOST_ALTERNATIVES:
         raise InputError(
@@ -197,16 +208,23 @@ def _mended(cell: Any, how: Callable[[str], Mended]) -> Mended:
     return Mended(as_text(found.text), found.what)
 
 
+def _with_points(key: Mended, cell: Any) -> Mended:
+    """Return a key with points for decimal commas, but where its cell holds a number, no text."""
+    is_text = isinstance(cell, str) and not isinstance(cell, Pointed)
+    return Mended(decimal_points(key.text), key.what) if is_text else key
+
+
 def _key_and_solution(
     row: Mapping[str, Any], columns: TableColumns, where: str, *, mended: bool
 ) -> tuple[Mended, str]:
+    commas = mended and columns.decimal == "comma"
     if columns.solution is None:
-        return key_of(row, columns.key, where, mended=mended), ""
+        return key_of(row, columns.key, where, mended=mended, commas=commas), ""
     solution = text_of(row, columns.solution, where, mended=mended)
     named = "key" in columns.model_fields_set and columns.key != columns.solution
     if not named and (columns.key == columns.solution or columns.key not in row):
         return Mended("", solution.what), solution.text
-    return key_of(row, columns.key, where, mended=mended), solution.text
+    return key_of(row, columns.key, where, mended=mended, commas=commas), solution.text
 
 
 def _group(cell: Any) -> str:
@@ -220,7 +238,8 @@ def _gold(key: str, columns: TableColumns, where: str) -> Gold | None:
     match columns.key_is:
         case "number":
             try:
-                return NumberGold(float(_THOUSANDS.sub("", key)), columns.tolerance)
+                plain = key.replace(",", "") if _THOUSANDS.fullmatch(key) else key
+                return NumberGold(float(plain), columns.tolerance)
             except ValueError as exc:
                 comma = " say decimal: comma," if looks_comma(key) else ""
                 raise InputError(

@@ -26,6 +26,7 @@ __all__ = [
     "Options",
     "PriceOptions",
     "RateOptions",
+    "check",
     "key_there",
     "models_there",
     "open_solver",
@@ -193,6 +194,13 @@ def key_there(options: Options) -> tuple[str, bool] | None:
         return None
     there = bool(os.environ.get(options.api_key_env, "").strip())
     return f"{options.api_key_env} is {'' if there else 'not '}set", there
+
+
+def check(options: Options) -> None:
+    """Raise PotstillError for an API key that is there and cannot be one."""
+    found = key_there(options)
+    if found is not None and found[1]:
+        _api_key(options)
 
 
 def models_there(options: Options) -> Listing:

@@ -30,6 +30,7 @@ from potstill.ledger.ledger import (
     request_json,
 )
 from potstill.ledger.prices import Price, free
+from potstill.plugins import nearest
 from potstill.solvers.api import ApiSolver, PriceOptions
 from potstill.solvers.api import Options as ApiOptions
 from potstill.solvers.parse import (
@@ -51,7 +52,7 @@ from potstill.store.rows import as_text, column, place_of_row, read_rows
 from potstill.store.tables import in_batches
 from potstill.store.untrusted import parse_json
 
-__all__ = ["Options", "Recording", "ReplayFile", "ReplaySolver", "open_solver", "price"]
+__all__ = ["Options", "Recording", "ReplayFile", "ReplaySolver", "check", "open_solver", "price"]
 
 ANY_MODEL = "*"  # a recording that answers for whatever model is asked
 _ANCHOR = 24  # characters by which a question is found inside a prompt
@@ -353,12 +354,28 @@ def price(options: Options) -> Price:
     return free(options.model)
 
 
+def check(options: Options) -> None:
+    """Raise InputError for a recording that cannot be read or holds no reply of the model."""
+    _recording(options)
+
+
+def _recording(options: Options) -> Recording:
+    recording = Recording.read(options.files, options.model)
+    if options.model not in recording.models and ANY_MODEL not in recording.models:
+        near = nearest(options.model, recording.models)
+        raise InputError(
+            f"its files hold no reply of {options.model!r}{near}; name one of them in "
+            "model, or leave out the model of the files."
+        )
+    return recording
+
+
 @contextmanager
 def open_solver(
     options: Options, ledger: Ledger, *, stop: Callable[[], str] = never
 ) -> Iterator[Solver]:
     """Yield the replay of these options, over HTTP on this machine unless ``http`` is false."""
-    recording = Recording.read(options.files, options.model)
+    recording = _recording(options)
     if not options.http:
         yield ReplaySolver(recording, options.model, ledger)
         return

@@ -15,7 +15,7 @@ from potstill.solvers.local import LocalSolver, local_model
 if TYPE_CHECKING:
     from potstill.ledger.ledger import Ledger
 
-__all__ = ["Options", "open_solver", "price"]
+__all__ = ["Options", "check", "open_solver", "price"]
 
 # Local answers stand in the ledger under this provider.
 PROVIDER = "local"
@@ -52,6 +52,22 @@ def ledger_model(options: Options) -> str:
 def price(options: Options) -> Price:
     """Return the price of a local model: nothing."""
     return free(options.model)
+
+
+def check(options: Options) -> None:
+    """Raise InputError for a model that cannot be opened here; it is looked at and not opened."""
+    from potstill.models.architecture import read_config
+    from potstill.models.folder import find_described_folder, weight_files
+    from potstill.models.torch_base import check_precision, choose_device, load_tokenizer
+    from potstill.models.weights import refuse_damaged, refuse_missing
+
+    check_precision(options.precision, choose_device(options.device))
+    folder = find_described_folder(options.model)
+    config = read_config(folder)
+    load_tokenizer(folder, options.template)
+    if files := weight_files(folder):
+        refuse_damaged(folder, files)
+        refuse_missing(config, folder)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,11 @@ from potstill.store.csv_rows import open_csv
 from potstill.store.encoding import encoding_of
 from potstill.store.header import Table
 from potstill.store.untrusted import TABLE_BYTES, lines_of, parse_json, read_bytes
-from potstill.store.workbook import open_workbook
+from potstill.store.workbook import Pointed, open_workbook
 
 __all__ = [
     "SUFFIXES",
+    "Pointed",
     "Table",
     "TableFormat",
     "as_text",
@@ -240,11 +241,10 @@ def load_json(path: Path) -> Any:
     except json.JSONDecodeError as exc:
         raise InputError(_json_complaint(str(path), exc.lineno, exc, text)) from exc
     except _Repeated as exc:
-        raise InputError(
-            f"{path} has the key {exc.key!r} twice in one object; rename one of the two."
-        ) from exc
+        raise _twice(f"{path} line {_line_of_repeated(text)}", exc) from exc
     except (RecursionError, ValueError) as exc:
-        what = "nested too deep" if isinstance(exc, RecursionError) else exc
+        deep = isinstance(exc, RecursionError)
+        what = "nested too deep" if deep else "it holds a number of thousands of digits"
         raise InputError(f"{path} is no file of problems: {what}.") from exc
 
 
@@ -252,6 +252,32 @@ class _Repeated(ValueError):
     def __init__(self, key: str) -> None:
         super().__init__(key)
         self.key = key
+
+
+def _twice(where: str, exc: _Repeated) -> InputError:
+    return InputError(
+        f"{where}: the name {exc.key!r} stands twice in one object; rename or delete one of the "
+        "two."
+    )
+
+
+def _line_of_repeated(text: str) -> int:
+    """Return the line in which the first object begins that names a key twice."""
+    decoder: Any = json.JSONDecoder(object_pairs_hook=_once)
+    begun: list[int] = []
+
+    def parse_object(place: tuple[str, int], *rest: Any) -> Any:
+        try:
+            return json.decoder.JSONObject(place, *rest)  # type: ignore[attr-defined]
+        except _Repeated:
+            begun.append(place[1])  # the innermost comes first
+            raise
+
+    decoder.parse_object = parse_object
+    decoder.scan_once = json.scanner.py_make_scanner(decoder)  # type: ignore[attr-defined]
+    with suppress(_Repeated, RecursionError):
+        decoder.decode(text)
+    return text.count("\n", 0, begun[0] if begun else 0) + 1
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -262,9 +288,27 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
+_PROBLEMS = {
+    "Expecting value": "a value is missing, or a text without double quotes",
+    "Expecting property name": "a name without double quotes, or a comma too many",
+    "Expecting ','": "a comma or a quote is missing",
+    "Expecting ':'": "a colon is missing after a name",
+    "Invalid control character": "a line break or a tab within quotes, where \\n or \\t belongs",
+    "Invalid \\": "a backslash that begins no escape: TeX needs two, \\\\frac",
+    "Illegal trailing comma": "a comma too many",
+    "Extra data": "more than one value",
+}
+"""What Python's JSON reader says of a fault, and what it means."""
+
+
+def _in_words(exc: json.JSONDecodeError) -> str:
+    words = next((x for begin, x in _PROBLEMS.items() if exc.msg.startswith(begin)), exc.msg)
+    return f"{words}, at character {exc.colno}"
+
+
 def _json_complaint(file: str, line: int, exc: json.JSONDecodeError, text: str) -> str:
     cut = exc.pos >= len(text.rstrip()) or exc.msg.startswith("Unterminated string")
-    what = "the JSON is cut off" if cut else f"not valid JSON ({exc.msg})"
+    what = "the JSON is cut off" if cut else f"not valid JSON ({_in_words(exc)})"
     if exc.msg == "Extra data" and file.endswith(".json"):
         return f"{file} line {line}: more than one JSON value; one object a line is named .jsonl."
     todo = "fetch or write the file again" if cut else "mend that line"
@@ -274,7 +318,9 @@ def _json_complaint(file: str, line: int, exc: json.JSONDecodeError, text: str) 
 def _jsonl_rows(path: Path, encoding: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
     for number, line in lines_of(path, encoding):
         try:
-            row = parse_json(line)
+            row = parse_json(line, _once)
+        except _Repeated as exc:
+            raise _twice(f"{path} line {number}", exc) from exc
         except json.JSONDecodeError as exc:
             if number == 1 and line.strip() in ("[", "{"):
                 raise InputError(
@@ -320,10 +366,9 @@ def parquet_rows(path: Path) -> tuple[tuple[str, ...], Iterator[tuple[int, dict[
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    def damaged(exc: Exception) -> InputError:
-        return InputError(
-            f"{path} is not a Parquet file, or not a whole one ({exc}); fetch or write it again."
-        )
+    def damaged(after: int = 0) -> InputError:
+        what = f"damaged after row {after:,}" if after else "not a Parquet file, or not a whole one"
+        return InputError(f"{path} is {what}; fetch or write it again.")
 
     # Arrow lets Python's own errors through for a text that is none, a date beyond the calendar
     refusals = (pa.ArrowException, OSError, ValueError, OverflowError, TypeError, KeyError)
@@ -331,7 +376,7 @@ def parquet_rows(path: Path) -> tuple[tuple[str, ...], Iterator[tuple[int, dict[
         file = pq.ParquetFile(path)
         columns = tuple(str(name) for name in file.schema_arrow.names)
     except refusals as exc:
-        raise damaged(exc) from exc
+        raise damaged() from exc
     if len(set(columns)) < len(columns):
         raise InputError(f"{path} names a column twice; rename one of the two.")
 
@@ -343,6 +388,6 @@ def parquet_rows(path: Path) -> tuple[tuple[str, ...], Iterator[tuple[int, dict[
                     number += 1
                     yield number, row
         except refusals as exc:
-            raise damaged(exc) from exc
+            raise damaged(number) from exc
 
     return columns, rows()

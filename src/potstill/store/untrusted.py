@@ -10,7 +10,7 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -62,13 +62,15 @@ def read_bytes(path: Path, limit_bytes: int) -> bytes:
         return file.read(limit_bytes)
 
 
-def parse_json(text: str | bytes) -> Any:
-    """Return the value that JSON text holds.
+def parse_json(
+    text: str | bytes, made: Callable[[list[tuple[str, Any]]], Any] | None = None
+) -> Any:
+    """Return the value that JSON text holds; ``made`` makes an object of its pairs.
 
     Raises ValueError for anything else, however it is broken.
     """
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=made)
     except RecursionError as exc:
         raise ValueError("nested too deep") from exc
 

@@ -17,11 +17,18 @@ from potstill.plugins import nearest
 from potstill.store.header import Table, header_of, is_blank
 from potstill.store.untrusted import DOCUMENT_BYTES
 
-__all__ = ["open_workbook"]
+__all__ = ["Pointed", "duration", "open_workbook"]
 
 _FRACTION_FORMAT = re.compile(r"#?\s*\?+/(\?+|\d+)")
 _MOST_OTHERS = 5
+_DAY_S = 86_400
 _QUOTED = re.compile(r'"[^"]*"|\\.|\[[^\]]*\]')
+
+
+class Pointed(str):
+    """A number as text, its decimals behind a point whatever the language of its table."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +154,14 @@ def _text(cell: Any) -> str:
     if isinstance(value, int | float):
         return _number(value, _QUOTED.sub("", str(cell.number_format)))
     if isinstance(value, datetime.datetime):
-        return value.date().isoformat() if value.time() == datetime.time() else value.isoformat(" ")
-    if isinstance(value, datetime.date | datetime.time):
+        day = value.time() == datetime.time()
+        return value.date().isoformat() if day else value.isoformat(" ", "seconds")
+    if isinstance(value, datetime.date):
         return value.isoformat()
+    if isinstance(value, datetime.time):
+        return value.isoformat("seconds")
+    if isinstance(value, datetime.timedelta):
+        return _elapsed(round(value.total_seconds()))
     if isinstance(value, list):
         return "".join(map(_run, value))
     return str(value).strip()
@@ -158,7 +170,7 @@ def _text(cell: Any) -> str:
 def _number(value: float, shown_as: str) -> str:
     """Return a number as its format shows it where that says more than its digits."""
     if "%" in shown_as:
-        return f"{value * 100:.13g}%"
+        return Pointed(f"{value * 100:.13g}%")
     if (parts := _FRACTION_FORMAT.search(shown_as)) is not None and value != int(value):
         most = int(parts[1]) if parts[1].isdigit() else 10 ** len(parts[1])
         near = Fraction(value).limit_denominator(most)
@@ -169,7 +181,23 @@ def _number(value: float, shown_as: str) -> str:
     plain = float(f"{value:.15g}")  # a spreadsheet keeps fifteen digits
     if abs(plain) >= 1e15:
         return f"{plain:.15g}"
-    return str(int(plain)) if plain.is_integer() else repr(plain)
+    return str(int(plain)) if plain.is_integer() else Pointed(repr(plain))
+
+
+def _elapsed(seconds: int) -> str:
+    """Return a time that is shown as elapsed.
+
+    From a day on as 30:15:00, for there a spreadsheet shows it so unasked, and 30:15 was typed.
+    """
+    if seconds < _DAY_S:
+        return duration(seconds)
+    return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+
+
+def duration(seconds: int) -> str:
+    """Return a duration in hours, minutes and seconds: 30 h 15 min."""
+    parts = ((seconds // 3600, "h"), (seconds // 60 % 60, "min"), (seconds % 60, "s"))
+    return " ".join(f"{count} {unit}" for count, unit in parts if count) or "0 s"
 
 
 def _run(part: Any) -> str:

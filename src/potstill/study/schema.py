@@ -21,7 +21,7 @@ from potstill.lessons.recorded import Options as RecordedLevels
 from potstill.plugins import KINDS, SOLVERS, SOURCES, load_plugin, plugin_names
 from potstill.problems.split import SplitOptions
 from potstill.records import AnswerKind, Level
-from potstill.study.complaints import first_complaint, with_lists
+from potstill.store.complaints import first_complaint, with_lists
 from potstill.study.sections import (
     Agent,
     Evaluation,
@@ -302,4 +302,5 @@ def _refuse_coercion(raw: Any, resolved: Any, path: Path, where: str) -> None:
         and isinstance(raw, str | bool)
         and type(raw) is not type(resolved)
     ):
-        raise StudyError(f"{path}: {where!r}: should be a number (found {raw!r}).")
+        should = "true or false" if isinstance(resolved, bool) else "a number"
+        raise StudyError(f"{path}: {where!r}: should be {should} (found {raw!r}).")

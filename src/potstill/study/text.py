@@ -16,17 +16,14 @@ from typing import Any
 import yaml
 
 from potstill.errors import StudyError
+from potstill.store.complaints import RENAMED, SECRET_NAME
 from potstill.store.untrusted import STUDY_BYTES, read_bytes
 
-__all__ = ["RENAMED", "SECRET_NAME", "expand", "read_study", "with_new_names"]
+__all__ = ["expand", "read_study", "with_new_names"]
 
 _VALUES_MAX = 50_000
 _DEPTH_MAX = 40
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^{}]*))?\}")
-SECRET_NAME = re.compile(r"key|token|secret|passw|credential", re.IGNORECASE)
-RENAMED = {"levers": "optimizations", "cached_trunk": "activation_cache"}
-"""Settings that once had another name: the old one, the new one."""
-
 _UNFIT = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -49,18 +46,22 @@ def read_study(path: Path) -> Mapping[str, Any]:
         raise StudyError(
             f"{path} does not exist; write one with potstill init NAME, or check the path."
         ) from exc
-    except (OSError, UnicodeDecodeError) as exc:
+    except UnicodeDecodeError as exc:
         raise StudyError(
-            f"{path} cannot be read as UTF-8 text ({exc}); save it as UTF-8 and try again."
+            f"{path} is not UTF-8 text (byte {exc.start}); save it as UTF-8 and try again."
         ) from exc
+    except OSError as exc:
+        raise StudyError(f"{path} cannot be read: {exc.strerror or exc}.") from exc
     except yaml.YAMLError as exc:
         where = getattr(exc, "problem_mark", None)
         line = f" line {where.line + 1}" if where else ""
-        what = getattr(exc, "problem", None) or "cannot be read"
+        what = _in_words(str(getattr(exc, "problem", None) or "cannot be read"))
         raise StudyError(f"{path}{line}: not valid YAML ({what}); mend that line.") from exc
     except (ValueError, TypeError, OverflowError, RecursionError) as exc:
-        # a date that is none, a number of thousands of digits, thousands of brackets
-        raise StudyError(f"{path} holds a value that cannot be read ({exc}); mend it.") from exc
+        raise StudyError(
+            f"{path} holds a value that cannot be read: a date that is none, a number of thousands "
+            "of digits, or brackets within brackets; mend it, or put it in quotes."
+        ) from exc
     except (AttributeError, LookupError) as exc:  # PyYAML's own at "!!timestamp 1", "!!bool 1"
         raise StudyError(
             f"{path} holds a value that is not of the kind its !! tag says; mend it, or leave the "
@@ -73,6 +74,29 @@ def read_study(path: Path) -> Mapping[str, Any]:
         )
     _refuse_bomb(raw, path)
     return raw
+
+
+_PROBLEMS = (
+    (r"could not determine a constructor for the tag '(.*)'", r"no study has the tag \1"),
+    ("expected a mapping .*for merging", "<<: takes what was named before with &NAME, as *NAME"),
+    ("found unhashable key", "a list or a section stands where a key belongs"),
+    (r"found undefined alias '(.*)'", r"*\1 is named nowhere before it with &\1"),
+    ("mapping values are not allowed", "a colon too many; put text that holds one in quotes"),
+    (r"found character '\\t'", "a tab where blanks belong"),
+    (r"found character '(.)' that cannot", r"text that begins with \1 needs quotes"),
+    ("could not find expected ':'", "a key without a colon, or text over several lines"),
+    ("expected <block end>", "a line that is not indented as those above it, or a quote too many"),
+    ("expected ',' or '[]}]'", "a bracket that is not closed, or a comma that is missing"),
+    ("unexpected end of stream|found unexpected end", "a quote or a bracket that is not closed"),
+)
+"""What PyYAML says of a fault, and what it means to who wrote the file."""
+
+
+def _in_words(problem: str) -> str:
+    for pattern, words in _PROBLEMS:
+        if (found := re.match(pattern, problem)) is not None:
+            return found.expand(words)
+    return problem
 
 
 def expand(raw: Mapping[str, Any], path: Path) -> dict[str, Any]:
@@ -89,6 +113,9 @@ def expand(raw: Mapping[str, Any], path: Path) -> dict[str, Any]:
 def _of_comma(key: object) -> str:
     """Return what a number in place of a name is likely to be: the decimals behind a comma."""
     return "; decimals are written with a point (1.5, not 1,5)" if isinstance(key, int) else ""
+
+
+_OLD = ("int", "float", "value")  # what YAML 1.1 resolves otherwise than 1.2
 
 
 class _OnceLoader(yaml.SafeLoader):
@@ -111,13 +138,27 @@ class _OnceLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-# 1e-3 is a number in YAML 1.2 and text in 1.1; what may be a commit's hash stays text.
+_TAG = "tag:yaml.org,2002:"
+# In YAML 1.1 alone 010 is eight, 1:30 ninety and 1_000 a thousand: here all that is text, as in a
+# setting of text it is meant. 1e-3 is a number; what may be a commit's hash stays text.
+_OnceLoader.yaml_implicit_resolvers = {
+    first: [found for found in resolvers if found[0].removeprefix(_TAG) not in _OLD]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
 _OnceLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
+    f"{_TAG}int", re.compile(r"[-+]?(?:0|[1-9][0-9]*)$"), list("-+0123456789")
+)
+_OnceLoader.add_implicit_resolver(
+    f"{_TAG}float",
     re.compile(
-        r"[-+]?(?:[0-9]+(?:\.[0-9]*)?[eE][-+][0-9]{1,3}|[0-9]{1,3}(?:\.[0-9]*)?[eE][0-9]{1,2})$"
+        r"[-+]?(?:(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]{1,3})?|[0-9]+[eE][-+][0-9]{1,3}"
+        r"|[0-9]{1,3}[eE][0-9]{1,2}|\.(?:inf|Inf|INF))$|\.(?:nan|NaN|NAN)$"
     ),
-    list("-+0123456789"),
+    list("-+.0123456789"),
+)
+_OnceLoader.add_constructor(  # << where no key stands
+    f"{_TAG}merge",
+    yaml.SafeLoader.construct_yaml_str,  # type: ignore[type-var]
 )
 
 
@@ -193,9 +234,29 @@ def _expand_text(value: str, path: Path, where: str) -> str:
     expanded = _VARIABLE.sub(look_up, value)
     if _UNFIT.search(expanded):
         raise StudyError(f"{path}: {where!r} holds a character that no text has; delete it.")
-    is_path = where.rpartition(".")[2] in ("path", "file")
-    is_gguf = where == "student.base" and expanded.lower().endswith(".gguf")
-    is_path = is_path or (is_gguf and not expanded.startswith(("~", "package:")))
+    name = where.rpartition(".")[2]
+    is_path = name in ("path", "file") or (name.endswith("_file") and expanded[:1] != "~")
+    if where == "student.base":
+        is_path = _is_path_of_base(expanded, path)
     if is_path and expanded and not Path(expanded).is_absolute():
         return str((path.parent / expanded).resolve())
     return expanded
+
+
+def _is_path_of_base(base: str, study: Path) -> bool:
+    """Return whether a base is named by its path from the study file, and not a hub id or a name.
+
+    Raises StudyError for a path from the working directory.
+    """
+    if base in ("", "pocket") or base.startswith(("~", "package:")) or Path(base).is_absolute():
+        return False
+    # os.path's exists: a text too long to be a path is none
+    dotted = base in (".", "..") or base.startswith(("./", "../"))
+    if dotted or base.lower().endswith(".gguf") or os.path.exists(study.parent / base):
+        return True
+    if os.path.exists(base):
+        raise StudyError(
+            f"{study}: 'student.base': {base} is in the working directory and not beside the study "
+            "file, where relative paths start; give its path from there, or the whole path."
+        )
+    return False

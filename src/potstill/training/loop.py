@@ -18,6 +18,7 @@ import numpy as np
 
 from potstill.errors import InputError, PotstillError
 from potstill.records import Student, content_hash
+from potstill.text import several
 from potstill.training.batches import Batch, BatchStream, validation_batches
 from potstill.training.examples import EncodedSet, Example, encode_examples
 from potstill.training.metrics import Metrics
@@ -339,13 +340,19 @@ def _encode(
 ) -> EncodedSet:
     limit = recipe.sequence_tokens(base.context_tokens)
     encoded = encode_examples(base.tokenizer, examples, limit)
-    if not encoded.examples:
-        raise InputError(
-            f"Cell {cell} has no {what} example to use: {len(examples)} were given and "
-            f"{len(encoded.too_long)} are longer than {limit} tokens; raise max_sequence_tokens or "
-            "give more problems."
-        )
-    return encoded
+    if encoded.examples:
+        return encoded
+    if not encoded.too_long:
+        raise InputError(f"Cell {cell} has no {what} example to use; give more problems.")
+    todo = (
+        "raise max_sequence_tokens"
+        if limit == recipe.max_sequence_tokens < base.context_tokens
+        else "the base's context holds no more: choose another base, or teach shorter levels"
+    )
+    raise InputError(
+        f"Cell {cell} has no {what} example to use: of {several(len(examples), 'example')} "
+        f"{len(encoded.too_long):,} have more than {limit:,} tokens; {todo}."
+    )
 
 
 def _student_id(base: LanguageModel, cell: GridCell, recipe: Recipe, data_hash: str) -> str:

@@ -1,7 +1,8 @@
 """A base looked at before anything is paid for: whether it can be opened, trained and asked.
 
-Configuration, tokenizer and chat template are read, and no weight is. What will only show itself
-with the weights (a torn file, too little memory) is found when the base is opened.
+Configuration, tokenizer and chat template are read; weights that are here are looked at, file by
+file, but make no model. What only shows itself then (too little memory) is found when the base is
+opened.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from potstill.chat import Message
 from potstill.errors import InputError, PotstillError, StudyError
 from potstill.models.architecture import TRIED, context_tokens, read_config
 from potstill.models.chat_template import opens_thought, template_arguments, template_text, thinks
-from potstill.models.folder import find_described_folder, read_config_file
+from potstill.models.folder import find_described_folder, read_config_file, weight_files
 from potstill.models.gguf_base import check_room_for, gguf_of
 from potstill.models.model import prompt_text, prompt_tokens
 from potstill.text import several
@@ -81,7 +82,7 @@ def check_base(wanted: WantedBase) -> tuple[str, ...]:
 
 
 def look_at_base(wanted: WantedBase) -> BaseFindings:
-    """Return all that can be said of a study's base without its weights.
+    """Return all that can be said of a study's base without opening it.
 
     A hub id's configuration and tokenizer are fetched, its weights are not; of a GGUF file the
     header is read.
@@ -100,6 +101,8 @@ def look_at_base(wanted: WantedBase) -> BaseFindings:
     for part in (_look_at_model, _look_at_chat):
         for is_error, sentence in part(wanted, folder):
             (errors if is_error else warnings).append(sentence)
+    if not errors:
+        errors += _look_at_weights(wanted, folder)
     return BaseFindings(tuple(dict.fromkeys(errors)), tuple(dict.fromkeys(warnings)))
 
 
@@ -170,6 +173,22 @@ def _look_at_model(wanted: WantedBase, folder: Path) -> Found:
             f"training.max_sequence_tokens ({most:,}) is more than "
             f"the context of {wanted.path} ({context:,} tokens): longer lessons are left out.",
         )
+
+
+def _look_at_weights(wanted: WantedBase, folder: Path) -> Iterator[str]:
+    """Yield what is wrong with the weights, where they are here."""
+    from potstill.models.mlx_base import refuse_missing_for_mlx
+    from potstill.models.weights import refuse_damaged, refuse_missing
+
+    files = weight_files(folder)
+    config = read_config(folder)
+    if not files or (wanted.backend != "mlx" and not _linear(config)):
+        return
+    try:
+        refuse_damaged(folder, files)
+        (refuse_missing_for_mlx if wanted.backend == "mlx" else refuse_missing)(config, folder)
+    except InputError as exc:
+        yield str(exc)
 
 
 def _refuse_quantised(wanted: WantedBase, folder: Path) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 
 from potstill.errors import InputError
+from potstill.plugins import closest
 from potstill.training.recipe import Recipe
 
 __all__ = ["check_targets"]
@@ -49,7 +49,7 @@ def _fitting(wanted: Sequence[str], unknown: Sequence[str], leaves: Sequence[str
     for target in wanted:
         near = [target]
         if target in unknown:
-            near = difflib.get_close_matches(target, leaves, n=1, cutoff=0.5)
+            near = list(filter(None, [closest(target, leaves)]))
         if not near:
             return list(leaves)
         fitting += [leaf for leaf in near if leaf not in fitting]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -10,13 +11,18 @@ from pydantic import BaseModel, ValidationError
 
 from potstill.plugins import closest, nearest
 from potstill.store.untrusted import holds_login
-from potstill.study.text import RENAMED, SECRET_NAME
 from potstill.text import several
 
-__all__ = ["first_complaint", "with_lists"]
+__all__ = ["RENAMED", "SECRET_NAME", "first_complaint", "with_lists"]
+
+SECRET_NAME = re.compile(r"key|token|secret|passw|credential", re.IGNORECASE)
+RENAMED = {"levers": "optimizations", "cached_trunk": "activation_cache"}
+"""Settings that once had another name: the old one, the new one."""
 
 _Error = Mapping[str, Any]
 _SHOWN = 60
+_NOTHING = ("none", "null", "nil", "no", "off", "false", "nothing", "-")
+"""What people write for a section that is not to be."""
 _SHORT = 4
 """Letters of a word under which every other short one is near: gpu is not meant to be cpu."""
 
@@ -49,12 +55,16 @@ def first_complaint(exc: ValidationError, model: type[BaseModel], known: Iterabl
         return f"{subject}is empty; give a value, or take the line out."
     should = " or ".join(dict.fromkeys(_should(x, name) for x in same))
     if error["type"].startswith("model"):
+        if nothing := _for_nothing(loc, model, error["input"]):
+            return f"{subject}should be a section{_found(error['input'])}; {nothing}."
         should += _first_key(loc, model, error["input"])
     return f"{subject}should be {should}{_found(error['input'])}{_hint(error) or '.'}"
 
 
 def with_lists(raw: Any, model: Any) -> Any:
-    """Return what stands in a file with each single value where a list belongs as a list of one."""
+    """Return what stands in a file with each single value where a list belongs as a list of one,
+    and on and off as the words they are where a setting has those.
+    """
     if not isinstance(raw, Mapping) or not _is_model(model):
         return raw
     fields = model.model_fields
@@ -76,6 +86,8 @@ def _with_list(value: Any, annotation: Any) -> Any:
                 return [with_lists(x, _model_in(item)) for x in value]
         elif _is_model(inner) and isinstance(value, Mapping):
             return with_lists(value, inner)
+        elif isinstance(value, bool) and {"on", "off"} <= set(arguments):
+            return "on" if value else "off"  # which YAML 1.1 reads as true and false
     return value
 
 
@@ -207,6 +219,18 @@ def _first_key(loc: Sequence[int | str], model: Any, found: Any) -> str:
     own = [name for name in model.model_fields if name != "options"]
     first = "preset" if "iterations" in own else own[0]
     return f": {first}: {found}"
+
+
+def _for_nothing(loc: Sequence[int | str], model: Any, found: Any) -> str:
+    """Return what to do in place of none or off for a section, "" where it must be there."""
+    if str(found).casefold() not in _NOTHING or len(loc) != 1:
+        return ""
+    field = model.model_fields[loc[0]]
+    inner = _within(field.annotation)
+    switches = [name for name, x in inner.model_fields.items() if x.annotation is bool]
+    if len(switches) == len(inner.model_fields):
+        return f"each of its keys is switched alone, such as {switches[0]}: false"
+    return "" if field.is_required() else "take the line out"
 
 
 def _hint(error: _Error) -> str:
