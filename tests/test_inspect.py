@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
+from rich.console import Console
 
+from potstill.cli.inspect import print_problem
 from potstill.lessons.quality import Gate
 from potstill.pipeline.directory import StudyDirectory
 from potstill.pipeline.run import run_study
@@ -79,6 +83,22 @@ def test_one_problem_is_shown_with_everything(
     assert "teacher's reply" not in out
 
 
+def test_the_teachers_reasoning_is_shown_where_it_answered_for_the_test(
+    study: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = StudyDirectory.open(study)
+    heldout = [p for p in found.problems if found.splits[p.id].value == "heldout"]
+    asked = replace(found.made.taught, responses=[
+        replace(x, problem_id=heldout[0].id, reasoning="First I halve it.", text="Then 4.")
+        for x in found.made.taught.responses[:1]
+    ], verdicts=[])  # fmt: skip
+    found.made.answers = [asked]
+    console = Console(file=io.StringIO(), width=80)
+    print_problem(found, heldout[0].id, "", console)
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert shown.index("First I halve it.") < shown.index("answer:") < shown.index("Then 4.")
+
+
 def test_what_a_model_or_a_problem_says_never_reaches_the_terminal_as_a_command(
     study: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -94,7 +114,8 @@ def test_what_a_model_or_a_problem_says_never_reaches_the_terminal_as_a_command(
     [
         (["--flag", "wrnog"], "There is no flag 'wrnog'"),
         (["--level", "R9"], "There is no level 'R9'"),
-        (["pocket/0"], "The study has no problem 'pocket/0'"),
+        (["pocket/0"], "The study has no problem 'pocket/0'; potstill inspect "),
+        (["H1"], "did you mean 'h1'?"),
     ],
 )
 def test_what_does_not_exist_is_a_sentence(

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from potstill.errors import InputError
+from potstill.cli.outputs import check_output
+from potstill.errors import InputError, StoreError
 from potstill.pipeline.intake import problems_of_file, problems_of_study
 from potstill.problems import Imported, guess_source
 from potstill.problems.overlap.find import find_pairs
@@ -33,6 +34,8 @@ def print_overlap(
     """
     if out is not None and out.suffix not in (".csv", ".jsonl"):
         raise InputError(f"{out} is neither .csv nor .jsonl; name the file of pairs so.")
+    if out is not None:
+        check_output("--out", out, *filter(None, (a, b)))
     left = _load(a)
     right = _load(b) if b is not None else None
     pairs = find_pairs(left.problems, right.problems if right else None, threshold=threshold)
@@ -117,4 +120,7 @@ def _write(out: Path, rows: list[dict[str, Any]]) -> None:
         writer = csv.DictWriter(text, names, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-    write_atomically(out, text.getvalue().encode("utf-8", "replace"))
+    try:
+        write_atomically(out, text.getvalue().encode("utf-8", "replace"))
+    except OSError as exc:
+        raise StoreError(f"{out} cannot be written ({exc.strerror}); name another file.") from exc
