@@ -11,8 +11,9 @@ from potstill.errors import InputError
 from potstill.lessons.listing import GateRow, gate_totals
 from potstill.pipeline.directory import StudyDirectory
 from potstill.plugins import closest
-from potstill.records import Lesson, Level, Problem, Response, Verdict
+from potstill.records import Cause, Lesson, Level, Opinion, Problem, Response, Verdict
 from potstill.report.phrases import shown
+from potstill.report.views import CAUSE_WORDS
 from potstill.text import literal, print_columns, several
 
 if TYPE_CHECKING:
@@ -206,12 +207,16 @@ def _of_reply(response: Response, verdict: Verdict | None) -> Iterable[tuple[str
     for name, value in (
         ("read", verdict.extracted),
         ("why", verdict.why),
-        ("cause", verdict.cause.value),
-        ("symbolic", f"{verdict.symbolic.value} {verdict.symbolic_why}"),
-        ("judge", f"{verdict.judge.value} {verdict.judge_why}"),
+        ("cause", "" if verdict.cause is Cause.NONE else CAUSE_WORDS[verdict.cause.value]),
+        ("symbolic", _opinion(verdict.symbolic, verdict.symbolic_why)),
+        ("judge", _opinion(verdict.judge, verdict.judge_why)),
     ):
-        if value.strip() and value.strip() not in ("none", "not asked"):
+        if value.strip():
             yield name, value
+
+
+def _opinion(opinion: Opinion, why: str) -> str:
+    return "" if opinion is Opinion.NOT_ASKED else f"{opinion.value.lower()} {why}"
 
 
 def _section(console: Console, title: str, rows: Iterable[tuple[str, str]]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from potstill.errors import StudyError
+from potstill.pipeline.agents import is_free
 from potstill.plugins import nearest
 from potstill.problems.split import SplitOptions
 from potstill.study.sections import Agent, Evaluation
@@ -119,6 +120,8 @@ def _idle(study: Study) -> Iterator[str]:
         if idle:
             it = "it is" if len(idle) == 1 else "they are"
             yield f"{role}.{f', {role}.'.join(idle)}: {it} read of the teacher alone; take it out."
+    if study.budget_usd is not None and all(map(is_free, study.agents().values())):
+        yield "budget_usd: no agent of the study costs anything, so it stops nothing."
     for role, asked in (*study.agents().items(), ("evaluation", study.evaluation)):
         if asked.temperature == 0 and asked.top_p != 1:
             yield (
