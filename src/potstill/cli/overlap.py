@@ -97,7 +97,7 @@ def _print_counts(
             )
     if counts["masked numbers"]:
         console.print(
-            "Other numbers: the same words, or nearly, with other numbers; one may be trained on "
+            "With other numbers: the same words, or nearly; one may be trained on "
             "and the other held out.",
             highlight=False,
         )

@@ -12,7 +12,7 @@ __all__ = ["KIND_WORDS", "kind_rows", "overlap_rows", "overlap_sentence", "repea
 
 Row = dict[str, Any]
 
-KIND_WORDS = {"exact": "word for word", "near": "nearly", "masked numbers": "other numbers"}
+KIND_WORDS = {"exact": "word for word", "near": "nearly", "masked numbers": "with other numbers"}
 """How two problems are alike, as the tables of pairs say it."""
 
 _KINDS = {

@@ -134,7 +134,9 @@ def solver_rows(numbers: Row, place: Place) -> list[Row]:
 
 def is_table(numbers: Row) -> bool:
     """Return whether the teacher is a table of worked solutions, and no model that was asked."""
-    teachers = next((x["solvers"] for x in numbers["levels"] if x["role"] == "teacher"), [])
+    teachers: list[str] = next(
+        (x["solvers"] for x in numbers["levels"] if x["role"] == "teacher"), []
+    )
     return bool(teachers == [WORKED_SOLUTIONS])
 
 
