@@ -67,6 +67,8 @@ def test_the_gates_of_replies_and_lessons_are_those_that_kept_them_out(study: Pa
     flagged = {(x.problem_id, x.level, flag) for x in found.lessons for flag in x.flags}
     kept_out = {(r.problem_id, r.level, r.gate) for r in rows if r.excludes and r.level != "R0"}
     assert kept_out == {x for x in flagged if x[1] != "R0"}
+    for problem_id in {row.problem_id for row in rows}:
+        assert found.gates(problem_id) == [row for row in rows if row.problem_id == problem_id]
 
 
 def test_one_problem_is_shown_with_everything(

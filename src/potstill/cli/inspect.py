@@ -105,7 +105,7 @@ def print_problem(found: StudyDirectory, problem_id: str, level: str, console: C
         meant = f"did you mean {close!r}?" if close else lists
         raise InputError(f"The study has no problem {problem_id!r}; {meant}")
     problem = problems[problem_id]
-    gates = [row for row in found.gates() if row.problem_id == problem_id]
+    gates = found.gates(problem_id)
     if not level:
         _print_head(found, problem, console)
         _print_replies(found, problem, console)

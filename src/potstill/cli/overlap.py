@@ -77,7 +77,7 @@ def _print_counts(
     threshold: float,
     console: Console,
 ) -> None:
-    counts = Counter(pair.how for pair in pairs)
+    counts: Counter[str] = Counter(pair.how for pair in pairs)
     sizes = several(len(left.problems), "problem")
     if right:
         sizes += f" and {len(right.problems):,}"

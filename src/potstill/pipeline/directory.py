@@ -220,11 +220,19 @@ class StudyDirectory:
                     names.setdefault(model, cell.who)
         return names
 
-    def gates(self) -> list[GateRow]:
-        """Return every gate that fired, on the teacher's replies and on the lessons."""
+    def gates(self, problem_id: str = "") -> list[GateRow]:
+        """Return every gate that fired, on the teacher's replies and on the lessons; of one problem
+        alone where it is named.
+        """
         made = self.made
-        replies = made.taught.responses, made.taught.verdicts
-        return list(gate_rows(made.problems, *replies, made.lessons, self.study.gates))
+        problems, lessons = made.problems, made.lessons
+        responses, verdicts = made.taught.responses, made.taught.verdicts
+        if problem_id:
+            problems = [p for p in problems if p.id == problem_id]
+            lessons = [x for x in lessons if x.problem_id == problem_id]
+            responses = [x for x in responses if x.problem_id == problem_id]
+            verdicts = [x for x in verdicts if x.problem_id == problem_id]
+        return list(gate_rows(problems, responses, verdicts, lessons, self.study.gates))
 
     def lessons_by_problem(self) -> dict[str, dict[str, Lesson]]:
         """Return the lessons of each problem, by level."""

@@ -122,7 +122,8 @@ def _idle(study: Study) -> Iterator[str]:
             yield f"{role}.{f', {role}.'.join(idle)}: {it} read of the teacher alone; take it out."
     if study.budget_usd is not None and all(map(is_free, study.agents().values())):
         yield "budget_usd: no agent of the study costs anything, so it stops nothing."
-    for role, asked in (*study.agents().items(), ("evaluation", study.evaluation)):
+    sampled: dict[str, Agent | Evaluation] = {**study.agents(), "evaluation": study.evaluation}
+    for role, asked in sampled.items():
         if asked.temperature == 0 and asked.top_p != 1:
             yield (
                 f"{role}.top_p: with temperature: 0 the likeliest token is always taken; raise the "

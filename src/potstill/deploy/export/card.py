@@ -118,7 +118,7 @@ def _against_base(found: FoundStudent) -> Iterator[str]:
             continue
         seeds = f", all {len(pair['seeds_a'])} seeds," if len(pair["seeds_a"]) > 1 else ""
         yield (
-            f"{pair['a']}{seeds} beside the base on {markdown(pair['set'])}: {difference(pair)}."
+            f"{pair['a']}{seeds} beside the base on {markdown(pair['set'])}: {difference(dict(pair))}."
         )
 
 
