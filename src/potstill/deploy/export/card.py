@@ -117,9 +117,8 @@ def _against_base(found: FoundStudent) -> Iterator[str]:
         if pair["blocked"]:
             continue
         seeds = f", all {len(pair['seeds_a'])} seeds," if len(pair["seeds_a"]) > 1 else ""
-        yield (
-            f"{pair['a']}{seeds} beside the base on {markdown(pair['set'])}: {difference(dict(pair))}."
-        )
+        told = difference(dict(pair))
+        yield f"{pair['a']}{seeds} beside the base on {markdown(pair['set'])}: {told}."
 
 
 def _unread(found: FoundStudent) -> Iterator[str]:
