@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -245,3 +247,16 @@ def test_commands_that_only_look_load_nothing_heavy(finished: Path, study_file: 
     assert "= report " in done.stdout
     changed = {name for name, at in listed(finished).items() if before.get(name) != at}
     assert not {name for name in changed if name.startswith(("cells", "report", "study.lock"))}
+
+
+def test_a_script_without_a_guard_is_told_to_have_one(tmp_path: Path) -> None:
+    study = write_small_study(tmp_path)
+    script = tmp_path / "plain.py"
+    script.write_text(f"import potstill\npotstill.run({str(study)!r}, {str(tmp_path / 'out')!r})\n")
+    # of one core no process is started
+    asked: dict[str, Any] = {"env": os.environ | {"PYTHON_CPU_COUNT": "2"}, "cwd": tmp_path}
+    asked |= {"capture_output": True, "text": True}
+    failed = subprocess.run([sys.executable, str(script)], **asked)
+    assert failed.returncode == 1
+    last = failed.stderr.strip().splitlines()[-1]
+    assert 'put the call beneath if __name__ == "__main__":' in last

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
+from rich.console import Console
 
+from potstill.cli.inspect import print_problem
 from potstill.lessons.quality import Gate
 from potstill.pipeline.directory import StudyDirectory
 from potstill.pipeline.run import run_study
@@ -63,6 +67,8 @@ def test_the_gates_of_replies_and_lessons_are_those_that_kept_them_out(study: Pa
     flagged = {(x.problem_id, x.level, flag) for x in found.lessons for flag in x.flags}
     kept_out = {(r.problem_id, r.level, r.gate) for r in rows if r.excludes and r.level != "R0"}
     assert kept_out == {x for x in flagged if x[1] != "R0"}
+    for problem_id in {row.problem_id for row in rows}:
+        assert found.gates(problem_id) == [row for row in rows if row.problem_id == problem_id]
 
 
 def test_one_problem_is_shown_with_everything(
@@ -77,6 +83,22 @@ def test_one_problem_is_shown_with_everything(
         assert " ".join(text.split()) in flat
     _, out, _ = run_cli(capsys, monkeypatch, "inspect", study, lesson.problem_id, "--level", "R6")
     assert "teacher's reply" not in out
+
+
+def test_the_teachers_reasoning_is_shown_where_it_answered_for_the_test(
+    study: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = StudyDirectory.open(study)
+    heldout = [p for p in found.problems if found.splits[p.id].value == "heldout"]
+    asked = replace(found.made.taught, responses=[
+        replace(x, problem_id=heldout[0].id, reasoning="First I halve it.", text="Then 4.")
+        for x in found.made.taught.responses[:1]
+    ], verdicts=[])  # fmt: skip
+    found.made.answers = [asked]
+    console = Console(file=io.StringIO(), width=80)
+    print_problem(found, heldout[0].id, "", console)
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert shown.index("First I halve it.") < shown.index("answer:") < shown.index("Then 4.")
 
 
 def test_what_a_model_or_a_problem_says_never_reaches_the_terminal_as_a_command(
@@ -94,7 +116,8 @@ def test_what_a_model_or_a_problem_says_never_reaches_the_terminal_as_a_command(
     [
         (["--flag", "wrnog"], "There is no flag 'wrnog'"),
         (["--level", "R9"], "There is no level 'R9'"),
-        (["pocket/0"], "The study has no problem 'pocket/0'"),
+        (["pocket/0"], "The study has no problem 'pocket/0'; potstill inspect "),
+        (["H1"], "did you mean 'h1'?"),
     ],
 )
 def test_what_does_not_exist_is_a_sentence(
@@ -127,7 +150,7 @@ def test_overlap_of_two_files_is_listed_and_written(
     out = tmp_path / "pairs.csv"
     code, told, _ = run_cli(capsys, monkeypatch, "overlap", a, b, "--out", out)
     assert code == 0
-    assert "1 exact, 0 near, 1 masked numbers" in told
+    assert "2 pairs (1 word for word, 0 nearly, 1 with other numbers)" in " ".join(told.split())
     pairs = list(csv.DictReader(out.open()))
     assert {(p["a_id"], p["b_id"], p["how"]) for p in pairs} == {
         ("a0", "b0", "exact"),

@@ -17,7 +17,8 @@ from potstill.planning.own_table import start_study
 from potstill.planning.plan import splits_of
 from potstill.problems import Columns
 from potstill.records import Split
-from potstill.report.opening import WORKED_SOLUTIONS, opening
+from potstill.report.opening import opening
+from potstill.report.views import WORKED_SOLUTIONS
 from potstill.store.rows import read_rows
 from potstill.study.schema import load_study
 from support.command_line import one_sentence, run_cli

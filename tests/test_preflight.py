@@ -35,6 +35,7 @@ def _recorded(folder: Path, **changes: Any) -> dict[str, Any]:
     return {"condenser": None, "levels": ["R1", "R6"], "recorded": {"files": [file | changes]}}
 
 
+DEMO_TEACHER = yaml.safe_load(DEMO_STUDY.read_text())["teacher"]
 WRONG = {
     "no field": ({"evaluation": {"prompt": "Solve this."}}, "evaluation.prompt holds no {problem}"),
     "another field": (
@@ -56,6 +57,10 @@ WRONG = {
     "years that share does not read": (
         {"split": {"by": "share", "heldout": ["2020"]}},
         "split.heldout decides nothing with by: share; take it out, or set by: group.",
+    ),
+    "a limit past a cut that is kept": (
+        {"teacher": DEMO_TEACHER | {"cut_max_tokens": 20_000}},
+        "teacher.cut_max_tokens decides nothing with when_cut: keep",
     ),
     "published of nobody": (
         {"published": [{"table": "T", "label": "L", "correct": 1, "n": 5, "who": "R9"}]},
@@ -308,7 +313,7 @@ def test_settings_that_do_nothing_are_told_by_a_run_and_a_dry_run(
     raw["condenser"] |= {"samples": 3}
     raw["split"] = {"by": "given", "seed": 5}
     tex = "{problem} $\\frac{a}{b}$ \\boxed{x} \\text{name} e^{k} by {year}"
-    raw["evaluation"] |= {"prompt": tex, "level_prompt": "{prompt} {level}"}
+    raw["evaluation"] |= {"prompt": tex, "level_prompt": "{prompt} {level}", "top_p": 0.5}
     path = tmp_path / "study.yaml"
     path.write_text(yaml.safe_dump(raw))
     out = tmp_path / "out"
@@ -322,6 +327,7 @@ def test_settings_that_do_nothing_are_told_by_a_run_and_a_dry_run(
         assert "evaluation.level_prompt: nobody is asked by it without mix" in told
         assert "split.seed: with by: given nothing is drawn where the group 'split'" in told
         assert "condenser.samples: it is read of the teacher alone" in told
+        assert "evaluation.top_p: with temperature: 0 the likeliest token is always" in told
 
 
 def test_a_run_up_to_the_lessons_needs_no_diagnosis(

@@ -148,6 +148,9 @@ class Report:
     scores: Annotated[list[Score], _said("a row per solver, set, split and group")]
     levels: Annotated[list[LevelScore], _said("the same with the seeds of a level together")]
     comparisons: Annotated[list[PairedComparison], _said("paired, problem by problem")]
+    declared: Annotated[
+        bool, _said("the primary comparison was set before held-out problems were answered")
+    ]
     training: Annotated[list[LossCurve], _said("a curve per student; losses null if unmeasured")]
     corpus: Corpus
     calls: Annotated[list[CallCount], _said("model calls by stage and model")]

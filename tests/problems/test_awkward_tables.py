@@ -157,7 +157,7 @@ GOOD = [
         "smart-quotes.csv",
         text("question,answer\nIt’s “5 °C” – what is ½ of 20?,10\nAnd 5 × 4?,20\n", "cp1252"),
         [("It’s “5 °C” – what is ½ of 20?", "10"), ("And 5 × 4?", "20")],
-        "say encoding: NAME",
+        "--encoding NAME",
     ),
     Read(
         "cyrillic.csv",

@@ -34,6 +34,12 @@ def test_the_first_claim_is_the_primary_comparison() -> None:
     )
 
 
+def test_a_comparison_made_primary_afterwards_is_not_said_to_be_set_beforehand() -> None:
+    first = told(answers(), declared=False)[0]
+    assert first.startswith("Made the primary comparison when held-out answers were known")
+    assert not any("Set beforehand" in text for text in told(answers(), declared=False))
+
+
 def test_the_ladder_and_the_teacher_follow() -> None:
     texts = told(answers())
     assert texts[1].startswith("The best of 6, R2, answers ")

@@ -122,9 +122,9 @@ def test_who_is_who() -> None:
         rows_of(base=BASE, R1=R1, R3=R3, **{"truncate-R3": BASE}, answer_only=BASE, teacher=TEACHER)
     )
     who = {x["name"]: x["told"] for x in numbers["opening"]["who"]}
-    assert list(who) == ["base", "R1 to R3", "truncate-R3", "answer_only", "teacher"]
+    assert list(who) == ["base", "R1 and R3", "truncate-R3", "answer_only", "teacher"]
     assert who["base"] == "the small model, tiny/base-1B, before any training"
-    assert "(65 and 17 words on average)" in who["R1 to R3"]  # of the sample's lessons
+    assert "(65 and 17 words on average)" in who["R1 and R3"]  # of the sample's lessons
     assert "cut off at the length of R3’s" in who["truncate-R3"]
     assert who["teacher"] == "teacher-0, whose solutions were taught"
 

@@ -147,7 +147,8 @@ def report_data(
                 LessonCount(x, 270 - i, {"wrong answer": i, "too long": 2 * i}, w, 2 * w, 3 * i)
                 for i, (x, (_, w)) in enumerate(LADDER.items())
             ),
-            trained=262,
+            trained=212,
+            validated=50,
         ),
         "training": tuple(curve(x, s) for x in LADDER for s in range(seeds)),
         "calls": (
@@ -160,7 +161,7 @@ def report_data(
             for x in evaluation.levels
         ),
         "unread": unread(hostile) if hostile else (),
-        "grader": Grader({"both": 300, "symbolic": 2_400}, (disagreement,), 5, 2),
+        "grader": Grader({"both": 300, "symbolic": 2_400}, (disagreement,), 5, 2, 305),
         "overlap": (OverlapPair("p0009", "t0101", "near-duplicate", 0.93, "removed"),),
         "reproduction": Reproduction(
             command=f"potstill reproduce sample{hostile}",

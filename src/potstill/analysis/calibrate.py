@@ -25,6 +25,7 @@ from potstill.planning.plan import splits_of
 from potstill.progress import Progress, quiet
 from potstill.records import Lesson, Split
 from potstill.study.schema import Study
+from potstill.text import several
 from potstill.training.batches import BatchStream, epoch_batches, validation_batches
 from potstill.training.diagnosis import Diagnosis, RateLoss, diagnose, write_diagnosis
 from potstill.training.grid import is_small, train_cells, with_one_thread
@@ -235,13 +236,13 @@ def print_times(found: Sequence[CellTime], console: Console) -> None:
             f"{row.step_s[2]:.3f}",
             f"{row.speed.tokens_per_s:,.0f}" if row.speed else "",
             f"{row.validation_s:.1f}",
-            f"{row.cells * row.seconds / 3600:.2f}",
+            _hours(row.cells * row.seconds),
             f"{row.memory_bytes / 1e9:.1f} GB",
         )
     console.print(table)
-    hours = sum(row.cells * row.seconds for row in found) / 3600
+    seconds = sum(row.cells * row.seconds for row in found)
     console.print(
-        f"{sum(row.cells for row in found)} cells one after another: about {hours:.1f} hours, "
+        f"{sum(row.cells for row in found)} cells one after another: about {_lasting(seconds)}, "
         f"{max(row.memory_bytes for row in found) / 1e9:.1f} GB. Nothing was trained.",
         highlight=False,
     )
@@ -278,6 +279,17 @@ def _speed_lines(speeds: Sequence[TorchSpeed]) -> Iterator[str]:
         f"The longest batch keeps about {widest.step_bytes / 1e9:.1f} GB of activations, "
         f"{widest.checkpointed_bytes / 1e9:.1f} GB with checkpointing; it {which}."
     )
+
+
+def _hours(seconds: float) -> str:
+    return f"{seconds / 3600:.2f}" if seconds >= 36 else "<0.01"
+
+
+def _lasting(seconds: float) -> str:
+    """Return how long something takes, in a unit that says it: 2.5 hours, 7 minutes, 20 seconds."""
+    if seconds < 90:
+        return several(max(1, round(seconds)), "second")
+    return f"{seconds / 3600:.1f} hours" if seconds >= 5400 else f"{seconds / 60:.0f} minutes"
 
 
 def _corpus(study: Study, directory: Path, stack: ExitStack) -> tuple[Run, Made] | None:

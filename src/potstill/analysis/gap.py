@@ -109,6 +109,8 @@ def show_gap(
         directory = out or default_directory(study)
         wanted = Sample(SAMPLE if size is None else size, seed or 0)
         if dry_run:
+            if json_file is not None:
+                raise InputError("--json holds the gaps, and --dry-run finds none; give one.")
             print_price(study, directory, wanted, console)
             return
         found = sample_gaps(study, directory, wanted, console, TerminalProgress(console))

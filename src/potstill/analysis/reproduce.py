@@ -13,6 +13,7 @@ from potstill.analysis.differences import Difference, count_values, differences
 from potstill.errors import InputError, StoreError
 from potstill.ledger.file import copy_ledger
 from potstill.ledger.ledger import Ledger
+from potstill.pipeline.declared import DECLARED_FILE
 from potstill.pipeline.lock import LOCK_FILE, deciding, file_sha256, read_lock
 from potstill.progress import Progress, quiet
 from potstill.records import Excluded, Problem
@@ -32,7 +33,7 @@ COMPARISON_FILE = "reproduction.json"
 _MARK = ".reproduces"
 _SHOWN = 20
 _REPORT = "report/report.json"
-_HAND_MADE = ("rulings.jsonl", "diagnosis.json")
+_HAND_MADE = ("rulings.jsonl", "diagnosis.json", DECLARED_FILE)
 
 
 @dataclass(frozen=True, slots=True)

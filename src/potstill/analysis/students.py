@@ -54,7 +54,8 @@ class FoundStudent:
     held-out sets, empty where the study has no report yet. ``level`` is its variant, or the level
     that the mixed student is to be asked for (``mix-R3``). ``base_scores`` are the base's rows,
     ``unread`` those of the two of whose answers many could not be read; ``group_scores`` are its
-    own rows over the groups of the held-out sets (``family=means``).
+    own rows over the groups of the held-out sets (``family=means``). ``against`` are the report's
+    comparisons of its level with the base over whole held-out sets.
     """
 
     directory: Path
@@ -67,6 +68,7 @@ class FoundStudent:
     base_scores: tuple[Mapping[str, Any], ...]
     unread: tuple[Mapping[str, Any], ...] = ()
     group_scores: tuple[Mapping[str, Any], ...] = ()
+    against: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def name(self) -> str:
@@ -134,8 +136,15 @@ def find_student(directory: Path, wanted: str = "") -> FoundStudent:
     condition = _condition(study, directory, report, scores, level)
     base_scores = tuple(_heldout(report, Role.BASE))
     unread = tuple(_unread(report, {row["level"] for row in scores}))
+    against = tuple(
+        c
+        for c in report.get("comparisons", ())
+        if (c["split"], c["group"], c["b"]) == (Split.HELDOUT, "all", "base")
+        and c["a"] in {row["level"] for row in scores}
+    )
     return FoundStudent(
-        *(directory, study, student, folder, level, condition, scores, base_scores, unread, groups)
+        *(directory, study, student, folder, level, condition, scores, base_scores, unread, groups),
+        against,
     )
 
 

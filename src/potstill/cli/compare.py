@@ -14,6 +14,7 @@ from potstill.analysis.compare import (
     compare_studies,
     cost_usd,
 )
+from potstill.cli.outputs import check_output
 from potstill.evaluation.side_by_side import Beside
 from potstill.records import Role
 from potstill.report.phrases import (
@@ -47,6 +48,8 @@ def show_comparison(a: Path, b: Path, json_file: Path | None, console: Console) 
 
     Raises what :func:`~potstill.analysis.compare.compare_studies` raises.
     """
+    if json_file is not None:
+        check_output("--json", json_file, a, b)
     found = compare_studies(a, b)
     print_comparison(found, console)
     if json_file is not None:

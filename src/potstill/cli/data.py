@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -16,6 +17,7 @@ from potstill.cli.options import (
     SheetName,
     SolutionColumn,
     TextColumn,
+    needs,
     port_there_is,
     terminal,
 )
@@ -72,18 +74,40 @@ def grade(
     kind: Annotated[str | None, typer.Option(help="One answer kind for every row.")] = None,
     judge: Annotated[str | None, typer.Option(help="A model asked where it is undecided.")] = None,
     base_url: Annotated[
-        str, typer.Option(help="The judge's OpenAI-compatible endpoint.")
-    ] = "https://api.openai.com/v1",
+        str,
+        typer.Option(
+            help="The judge's OpenAI-compatible endpoint.  [default: https://api.openai.com/v1]"
+        ),
+    ] = "",
     api_key_env: Annotated[
-        str, typer.Option(help="The environment variable that holds the judge's key.")
-    ] = "OPENAI_API_KEY",
+        str,
+        typer.Option(
+            help="The environment variable that holds the judge's key.  [default: OPENAI_API_KEY]"
+        ),
+    ] = "",
 ) -> None:
     """Grade a file of answers against its keys; print how many had which outcome."""
     from contextlib import ExitStack
 
+    from potstill.cli.outputs import check_output
+    from potstill.errors import InputError
     from potstill.grading import grade_table
     from potstill.store.rows import table_notes
 
+    if judge is None:
+        needs("--base-url", base_url, "--judge, the model that is asked there")
+        needs("--api-key-env", api_key_env, "--judge, the model whose key it is")
+    columns = [name for name in (gold, response, problem) if name is not None]
+    if twice := next((name for name in columns if columns.count(name) > 1), ""):
+        raise InputError(
+            f"the column {twice!r} is given twice; --gold, --response and --problem are a column "
+            "each."
+        )
+    if out == "-":
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(encoding="utf-8")  # as JSON Lines are, whatever the terminal is
+    else:
+        check_output("--out", Path(out), file)
     with ExitStack() as stack:
         asked = None
         if judge is not None:
@@ -93,7 +117,9 @@ def grade(
             from potstill.study.schema import load_options
 
             ledger = stack.enter_context(Ledger.open(file.with_suffix(".judge.sqlite")))
-            given = {"model": judge, "base_url": base_url, "api_key_env": api_key_env}
+            given = {"model": judge, "base_url": base_url or "https://api.openai.com/v1"}
+            if api_key_env:
+                given["api_key_env"] = api_key_env
             options = load_options(SOLVERS, "api", given, ())
             asked = stack.enter_context(api.open_solver(options, ledger))
         counts = grade_table(

@@ -12,6 +12,7 @@ from potstill.cli.options import (
     BestStudent,
     EngineName,
     StudyDir,
+    needs,
     port_there_is,
     say_loading,
     terminal,
@@ -58,16 +59,22 @@ def export(
     out: Annotated[Path | None, typer.Option(help="[default: STUDY/exports/ID-FORM]")] = None,
     base: BasePath = "",
     dtype: Annotated[str, typer.Option(help="A merged model's dtype, if not the base's.")] = "",
-    quantise: Annotated[str, typer.Option(help="A GGUF file's weights: f16 or q8_0.")] = "f16",
+    quantise: Annotated[
+        str, typer.Option(help="A GGUF file's weights: f16 or q8_0.  [default: f16]")
+    ] = "",
     reask: Annotated[int, typer.Option(min=0, help="How many problems it is asked again.")] = 50,
 ) -> None:
     """Write a student for peft, mlx-lm, transformers, llama.cpp or Ollama, and ask it again."""
     from potstill.analysis.students import find_student
     from potstill.deploy.export.exporting import Export, export_student
 
+    if to not in ("merged", "ollama"):
+        needs("--dtype", dtype, "--to merged, whose weights it is of")
+    if to not in ("gguf", "ollama"):
+        needs("--quantise", quantise, "--to gguf or ollama, which hold a GGUF file")
     found = find_student(directory, student)
     place = out or directory / "exports" / f"{found.student.id}-{to}"
-    reasked = export_student(found, Export(to, place, base, dtype, quantise, reask))
+    reasked = export_student(found, Export(to, place, base, dtype, quantise or "f16", reask))
     terminal().print(f"{place}\n{reasked.sentence}", highlight=False, markup=False, soft_wrap=True)
 
 

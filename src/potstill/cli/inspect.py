@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
+import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -10,20 +10,28 @@ from potstill.analysis.filters import ProblemFilter
 from potstill.errors import InputError
 from potstill.lessons.listing import GateRow, gate_totals
 from potstill.pipeline.directory import StudyDirectory
-from potstill.records import Lesson, Level, Problem, Response, Verdict
+from potstill.plugins import closest
+from potstill.records import Cause, Lesson, Level, Opinion, Problem, Response, Verdict
 from potstill.report.phrases import shown
+from potstill.report.views import CAUSE_WORDS
 from potstill.text import literal, print_columns, several
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-__all__ = ["print_gates", "print_problem", "print_problems"]
+__all__ = ["check_level", "print_gates", "print_problem", "print_problems"]
+
+
+def check_level(found: StudyDirectory, level: str) -> None:
+    """Check that a study has a level. Raises InputError naming those it has."""
+    if level and level not in (levels := _levels(found)):
+        raise InputError(f"The study has no level {level}; it has {', '.join(levels)}.")
 
 
 def print_problems(found: StudyDirectory, wanted: ProblemFilter, console: Console) -> None:
     """Print a line for every wanted problem: split, key, outcome, words by level."""
-    levels = list(dict.fromkeys([Level.R0.value, *map(str, found.study.levels)]))
+    levels = _levels(found)
     rows = found.gates() if wanted.flag else []
     flagged = {
         row.problem_id
@@ -92,20 +100,41 @@ def print_problem(found: StudyDirectory, problem_id: str, level: str, console: C
         _body(console, item.text)
         return
     if problem_id not in problems:
-        close = difflib.get_close_matches(problem_id, [*problems, *excluded], n=1)
-        meant = f"did you mean {close[0]!r}?" if close else "potstill inspect DIR lists them."
+        close = _meant(problem_id, [*problems, *excluded])
+        lists = f"potstill inspect {found.path} lists them."
+        meant = f"did you mean {close!r}?" if close else lists
         raise InputError(f"The study has no problem {problem_id!r}; {meant}")
     problem = problems[problem_id]
-    gates = [row for row in found.gates() if row.problem_id == problem_id]
+    gates = found.gates(problem_id)
     if not level:
         _print_head(found, problem, console)
         _print_replies(found, problem, console)
-    for name, lesson in sorted(found.lessons_by_problem().get(problem_id, {}).items()):
+    lessons = found.lessons_by_problem().get(problem_id, {})
+    if level and level not in lessons:
+        console.print(f"There is no lesson at {level} of {literal(problem_id)}.", highlight=False)
+    for name, lesson in sorted(lessons.items()):
         if level in ("", name):
             _print_lesson(lesson, [row for row in gates if row.level == name], console)
     if not level:
         _print_answers(found, problem, console)
     _print_missing(found, console)
+
+
+def _levels(found: StudyDirectory) -> list[str]:
+    return list(dict.fromkeys([Level.R0.value, *map(str, found.study.levels)]))
+
+
+def _meant(problem_id: str, known: Sequence[str]) -> str:
+    """Return the id that was probably meant, "" where none is like it.
+
+    It has the same numbers: another number is another problem. A part of one id alone is that one.
+    """
+    part = re.compile(rf"(?<!\d){re.escape(problem_id)}(?!\d)", re.IGNORECASE)
+    holding = [name for name in known if part.search(name)]
+    if len(holding) == 1:
+        return holding[0]
+    numbers = re.findall(r"\d+", problem_id)
+    return closest(problem_id, [name for name in known if re.findall(r"\d+", name) == numbers])
 
 
 def _print_head(found: StudyDirectory, problem: Problem, console: Console) -> None:
@@ -131,11 +160,15 @@ def _print_replies(found: StudyDirectory, problem: Problem, console: Console) ->
     for response in found.made.taught.responses:
         if response.problem_id == problem.id:
             title = f"teacher's reply {response.sample + 1}"
-            _section(console, title, _of_reply(response, verdicts.get(response.response_id)))
-            _body(console, response.reasoning)
-            if response.text.strip() and response.reasoning.strip():
-                console.print("[dim]answer:[/dim]")
-            _body(console, response.text)
+            _print_reply(title, response, verdicts.get(response.response_id), console)
+
+
+def _print_reply(title: str, response: Response, verdict: Verdict | None, console: Console) -> None:
+    _section(console, title, _of_reply(response, verdict))
+    _body(console, response.reasoning)
+    if response.text.strip() and response.reasoning.strip():
+        console.print("[dim]answer:[/dim]")
+    _body(console, response.text)
 
 
 def _print_lesson(lesson: Lesson, gates: Sequence[GateRow], console: Console) -> None:
@@ -161,8 +194,7 @@ def _print_answers(found: StudyDirectory, problem: Problem, console: Console) ->
             if response.problem_id == problem.id:
                 who = f"{cell.level} seed {cell.seed}" if cell.level else cell.role.value
                 verdict = verdicts.get(response.response_id)
-                _section(console, f"{who} answers", _of_reply(response, verdict))
-                _body(console, response.text)
+                _print_reply(f"{who} answers", response, verdict, console)
 
 
 def _of_reply(response: Response, verdict: Verdict | None) -> Iterable[tuple[str, str]]:
@@ -175,12 +207,16 @@ def _of_reply(response: Response, verdict: Verdict | None) -> Iterable[tuple[str
     for name, value in (
         ("read", verdict.extracted),
         ("why", verdict.why),
-        ("cause", verdict.cause.value),
-        ("symbolic", f"{verdict.symbolic.value} {verdict.symbolic_why}"),
-        ("judge", f"{verdict.judge.value} {verdict.judge_why}"),
+        ("cause", "" if verdict.cause is Cause.NONE else CAUSE_WORDS[verdict.cause.value]),
+        ("symbolic", _opinion(verdict.symbolic, verdict.symbolic_why)),
+        ("judge", _opinion(verdict.judge, verdict.judge_why)),
     ):
-        if value.strip() and value.strip() not in ("none", "not asked"):
+        if value.strip():
             yield name, value
+
+
+def _opinion(opinion: Opinion, why: str) -> str:
+    return "" if opinion is Opinion.NOT_ASKED else f"{opinion.value.lower()} {why}"
 
 
 def _section(console: Console, title: str, rows: Iterable[tuple[str, str]]) -> None:

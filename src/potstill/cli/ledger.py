@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from potstill.cli.outputs import check_output
 from potstill.errors import InputError, PotstillError
 from potstill.ledger.file import refuse_lost
 from potstill.ledger.ledger import Ledger, Merge, SpendGroup
@@ -143,7 +144,9 @@ def export_ledger(place: Path, to: Path) -> int:
     """Return how many replies were written to ``to``, one JSON object a line, whole or not at
     all.
     """
-    with Ledger.open(ledger_path(place), readonly=True) as ledger:
+    path = ledger_path(place)
+    check_output("--export", to, path)
+    with Ledger.open(path, readonly=True) as ledger:
         return ledger.export_jsonl(to)
 
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import atexit
+import errno
 import gc
+import io
 import os
 import shlex
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +20,7 @@ from potstill.cli.checks import CHECKS
 from potstill.cli.data import DATA
 from potstill.cli.deploy import DEPLOY
 from potstill.cli.options import (
+    Command,
     DecimalSign,
     Delimiter,
     EncodingName,
@@ -27,6 +32,7 @@ from potstill.cli.options import (
     StudyDir,
     StudyFile,
     TextColumn,
+    needs,
     terminal,
 )
 
@@ -46,6 +52,8 @@ app = typer.Typer(
 
 
 _STOPPED = 130  # 128 + SIGINT, as a shell tells it
+_PIPE_CLOSED = 141  # 128 + SIGPIPE
+_UNWRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EPIPE)
 
 
 def _again(dropped: sys.UnraisableHookArgs) -> None:
@@ -78,7 +86,8 @@ def main() -> None:
     # at its exit Python looks through all of torch for what could be let go, for seconds under load
     atexit.register(gc.freeze)
     try:
-        app()
+        with _output():
+            app()
     except PotstillError as exc:
         print(f"potstill: {exc}", file=sys.stderr)
         raise SystemExit(2) from exc
@@ -96,6 +105,33 @@ def main() -> None:
             raise
         print("potstill: stopped; what was finished is kept, run again to go on.", file=sys.stderr)
         raise SystemExit(_STOPPED) from None
+
+
+@contextmanager
+def _output() -> Iterator[None]:
+    """Show what the terminal's encoding lacks as a question mark; end without a traceback where
+    standard output cannot be written.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+    try:
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+    except OSError as exc:
+        if exc.filename is not None or exc.errno not in _UNWRITTEN:
+            raise
+        # what is left unwritten would be tried, and told of, once more at the exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if exc.errno == errno.EPIPE:
+            raise SystemExit(_PIPE_CLOSED) from None
+        from potstill.errors import StoreError
+
+        raise StoreError(
+            f"standard output cannot be written ({exc.strerror}); make room, or send it elsewhere."
+        ) from exc
 
 
 def _version(wanted: bool) -> None:
@@ -116,7 +152,7 @@ def potstill(
     """Distil a large model's reasoning into a compact student, and know whether it worked."""
 
 
-@app.command()
+@app.command(cls=Command)
 def init(
     name: Annotated[str, typer.Argument(help="The study's name; NAME/study.yaml is written.")],
     from_: Annotated[
@@ -162,7 +198,7 @@ def init(
     )
 
 
-@app.command()
+@app.command(cls=Command)
 def run(
     study: StudyFile,
     out: Annotated[
@@ -184,6 +220,7 @@ def run(
     if every_setting and not dry_run:
         raise InputError("--all shows the settings of a dry run; give --dry-run with it.")
     if dry_run:
+        needs("--until", until, "a run; a dry run looks at all of the study. Give one of the two")
         from potstill.planning.plan import print_plan
 
         directory = out or default_directory(load_study(study))
@@ -193,7 +230,7 @@ def run(
     _run(loaded, out or default_directory(loaded), until, on)
 
 
-@app.command()
+@app.command(cls=Command)
 def train(
     study: StudyFile,
     out: Annotated[
@@ -202,7 +239,10 @@ def train(
     diagnose: Annotated[
         bool, typer.Option("--diagnose", help="Run one long cell and find where it overfits.")
     ] = False,
-    iterations: Annotated[int, typer.Option(help="How long the diagnosed cell is.", min=5)] = 1000,
+    iterations: Annotated[
+        int | None,
+        typer.Option(help="How long the diagnosed cell is.  [default: 1000]", min=5),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Time a few steps; print hours and memory; stop.")
     ] = False,
@@ -215,6 +255,8 @@ def train(
             "--diagnose trains, and asks the teacher where no lessons are yet; --dry-run does "
             "neither. Give one of the two."
         )
+    if not diagnose:
+        needs("--iterations", iterations, "--diagnose, whose cell it is the length of")
     from potstill.analysis import calibrate
     from potstill.progress import TerminalProgress
     from potstill.study.schema import default_directory, load_study
@@ -223,7 +265,7 @@ def train(
     directory, console = out or default_directory(loaded), terminal()
     if diagnose:
         found, path = calibrate.diagnose_study(
-            loaded, directory, iterations, TerminalProgress(console)
+            loaded, directory, iterations or 1000, TerminalProgress(console)
         )
         calibrate.print_diagnosis(found, path, console)
     elif dry_run:
@@ -233,7 +275,7 @@ def train(
         _run(loaded, directory, "train")
 
 
-@app.command()
+@app.command(cls=Command)
 def demo(
     out: Annotated[Path, typer.Option(help="The study directory.")] = Path("runs/demo"),
 ) -> None:
@@ -251,7 +293,7 @@ def demo(
     _run(load_study(DEMO_STUDY), out, "")
 
 
-@app.command()
+@app.command(cls=Command)
 def status(directory: StudyDir) -> None:
     """Show a study's stages: which are up to date, what they hold, what was spent."""
     from potstill.cli.status import print_status
@@ -259,7 +301,7 @@ def status(directory: StudyDir) -> None:
     print_status(directory, terminal())
 
 
-@app.command()
+@app.command(cls=Command)
 def ledger(
     directory: Annotated[
         Path, typer.Argument(help="A study directory or a ledger.sqlite.", show_default=False)
@@ -277,8 +319,11 @@ def ledger(
 ) -> None:
     """Show what was bought by stage, model and day; check it, move it, merge it."""
     from potstill.cli import ledger as ledger_view
+    from potstill.errors import InputError
 
     console = terminal()
+    if (export is not None) + (import_ is not None) + verify > 1:
+        raise InputError("--verify, --export and --import are one each; give one of them.")
     if export is not None:
         count = ledger_view.export_ledger(directory, export)
         console.print(f"{count:,} replies written to {export}.", highlight=False)
@@ -295,7 +340,7 @@ def ledger(
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(cls=Command)
 def inspect(
     directory: StudyDir,
     problem: Annotated[
@@ -316,7 +361,13 @@ def inspect(
     if side:
         raise InputError("--side is called --split now; give that.")
     wanted = ProblemFilter(split, flag, level)
+    if problem:
+        for option, value in (("--split", split), ("--flag", flag), ("--gates", gates)):
+            needs(option, value, f"the list of all problems; leave out {problem}")
+    if gates:
+        needs("--split", split, "the list of problems; what gates saw is not told by split")
     found = StudyDirectory.open(directory)
+    inspecting.check_level(found, level)
     if problem:
         inspecting.print_problem(found, problem, level, terminal())
     elif gates:
@@ -325,7 +376,7 @@ def inspect(
         inspecting.print_problems(found, wanted, terminal())
 
 
-@app.command()
+@app.command(cls=Command)
 def review(directory: StudyDir) -> None:
     """Rule on answers that could not be read, then on disagreements; the next run obeys."""
     from potstill.cli.review import review_study
@@ -333,7 +384,7 @@ def review(directory: StudyDir) -> None:
     review_study(directory, terminal())
 
 
-@app.command()
+@app.command(cls=Command)
 def compare(
     study_a: StudyDir,
     study_b: OtherStudyDir,
@@ -345,7 +396,7 @@ def compare(
     show_comparison(study_a, study_b, json_, terminal())
 
 
-@app.command()
+@app.command(cls=Command)
 def gap(
     study: Annotated[
         Path,
@@ -370,6 +421,10 @@ def gap(
     """
     from potstill.analysis.gap import show_gap
 
+    if json_ is not None:
+        from potstill.cli.outputs import check_output
+
+        check_output("--json", json_, study)
     show_gap(study, out, (sample, seed), terminal(), dry_run=dry_run, json_file=json_)
 
 
@@ -400,4 +455,5 @@ def _run(study: Study, directory: Path, until: str, on: str = "") -> None:
 _TEXTS = {"equal", "ask"}
 for command in (*DATA, *DEPLOY, *CHECKS):
     name = command.__name__.rstrip("_")
-    app.command(name, context_settings={"ignore_unknown_options": name in _TEXTS})(command)
+    settings = {"ignore_unknown_options": name in _TEXTS}
+    app.command(name, cls=Command, context_settings=settings)(command)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BasePath",
     "BestStudent",
+    "Command",
     "DecimalSign",
     "Delimiter",
     "EncodingName",
@@ -26,6 +28,7 @@ __all__ = [
     "StudyDir",
     "StudyFile",
     "TextColumn",
+    "needs",
     "port_there_is",
     "say_loading",
     "terminal",
@@ -38,9 +41,18 @@ def _directory(path: Path) -> Path:
     """Return the directory that a command's argument means: a study file stands for its own."""
     if not path.is_file():
         return path
-    from potstill.pipeline.directory import directory_of
+    from potstill.pipeline.directory import directory_of, study_of
+    from potstill.study.schema import load_study
 
-    return directory_of(path)
+    directory = directory_of(path)
+    made = path.name != "study.json" and (directory / "study.json").is_file()
+    if made and study_of(directory) != load_study(path):
+        print(
+            f"potstill: {path} has changed since {directory} was made; what is shown is of the "
+            "study as it was then. potstill run takes up the change.",
+            file=sys.stderr,
+        )
+    return directory
 
 
 StudyDir = Annotated[
@@ -78,6 +90,29 @@ SheetName = Annotated[str, typer.Option("--sheet", help="The sheet of a workbook
 DecimalSign = Annotated[
     str, typer.Option("--decimal", help="comma, where keys are written 1.234,5.")
 ]
+
+
+class Command(TyperCommand):
+    """A command that refuses a path without a name, which would be the current folder."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Return what is left of the arguments. Raises InputError for a path of no characters."""
+        given = self.make_parser(ctx).parse_args(args=list(args))[0]
+        left = super().parse_args(ctx, args)
+        for param in self.params:
+            if given.get(param.name) == "" and isinstance(ctx.params.get(param.name), Path):
+                from potstill.errors import InputError
+
+                raise InputError(f"{param.opts[0]} is empty; give a path, or leave it out.")
+        return list(left)
+
+
+def needs(option: str, given: object, what: str) -> None:
+    """Raise InputError for an option that would be ignored; ``what`` says what it needs."""
+    if given not in (None, "", False):
+        from potstill.errors import InputError
+
+        raise InputError(f"{option} needs {what}.")
 
 
 def port_there_is(port: int) -> int:

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from potstill.errors import InputError
+from potstill.cli.outputs import check_output
+from potstill.errors import InputError, StoreError
 from potstill.pipeline.intake import problems_of_file, problems_of_study
 from potstill.problems import Imported, guess_source
 from potstill.problems.overlap.find import find_pairs
 from potstill.problems.overlap.pairs import Pair
 from potstill.records import ExclusionReason, Problem
+from potstill.report.overlaps import KIND_WORDS
 from potstill.report.phrases import shown
 from potstill.store.atomic import write_atomically
 from potstill.text import several
@@ -33,6 +35,8 @@ def print_overlap(
     """
     if out is not None and out.suffix not in (".csv", ".jsonl"):
         raise InputError(f"{out} is neither .csv nor .jsonl; name the file of pairs so.")
+    if out is not None:
+        check_output("--out", out, *filter(None, (a, b)))
     left = _load(a)
     right = _load(b) if b is not None else None
     pairs = find_pairs(left.problems, right.problems if right else None, threshold=threshold)
@@ -57,7 +61,7 @@ def _load(path: Path) -> Imported:
 def _print_pair(pair: Pair, a: Problem, b: Problem, console: Console) -> None:
     from rich.text import Text
 
-    head = Text(f"{pair.score:.2f} {pair.how}", style="bold")
+    head = Text(f"{pair.score:.2f} {KIND_WORDS[pair.how]}", style="bold")
     console.print(head)
     for problem in (a, b):
         line = Text(f"  {shown(problem.id)}  ", style="cyan")
@@ -73,22 +77,28 @@ def _print_counts(
     threshold: float,
     console: Console,
 ) -> None:
-    counts = Counter(pair.how for pair in pairs)
+    counts: Counter[str] = Counter(pair.how for pair in pairs)
     sizes = several(len(left.problems), "problem")
     if right:
         sizes += f" and {len(right.problems):,}"
-    listed = ", ".join(f"{counts[how]:,} {how}" for how in ("exact", "near", "masked numbers"))
-    console.print(f"{sizes}, threshold {threshold:g}: {listed}", highlight=False)
+    listed = ", ".join(f"{counts[how]:,} {told}" for how, told in KIND_WORDS.items())
+    console.print(
+        f"{sizes}, threshold {threshold:g}: {several(len(pairs), 'pair')} ({listed})",
+        highlight=False,
+    )
     for name, found in (("the first", left), ("the second", right)):
-        twice = (
-            [s for s in found.excluded if s.reason is ExclusionReason.DUPLICATE] if found else []
-        )
+        twice = sum(s.reason is ExclusionReason.DUPLICATE for s in found.excluded) if found else 0
         if twice:
-            console.print(f"Within {name} file {len(twice):,} more are exact copies.")
+            are = "is an exact copy" if twice == 1 else "are exact copies"
+            console.print(
+                f"Within {name} file {several(twice, 'problem')} {are} of another: excluded, and "
+                "in none of these pairs.",
+                highlight=False,
+            )
     if counts["masked numbers"]:
         console.print(
-            "Masked numbers: the same words with other numbers; one may be trained on and the "
-            "other held out.",
+            "With other numbers: the same words, or nearly; one may be trained on "
+            "and the other held out.",
             highlight=False,
         )
 
@@ -117,4 +127,7 @@ def _write(out: Path, rows: list[dict[str, Any]]) -> None:
         writer = csv.DictWriter(text, names, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-    write_atomically(out, text.getvalue().encode("utf-8", "replace"))
+    try:
+        write_atomically(out, text.getvalue().encode("utf-8", "replace"))
+    except OSError as exc:
+        raise StoreError(f"{out} cannot be written ({exc.strerror}); name another file.") from exc

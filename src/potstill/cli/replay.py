@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from potstill.cli.options import needs
 from potstill.errors import InputError
 from potstill.plugins import SOLVERS, load_plugin, nearest
 from potstill.solvers.replay import ANY_MODEL, Recording, ReplayFile
@@ -37,6 +38,8 @@ def serve_file(
         )
         recording = Recording.read([table])
     else:
+        for name in given:
+            needs(f"--{name}", given[name], f"a table; {file} says itself what it holds")
         recording = Recording.read(_files_of(file))
 
     def ready(base_url: str) -> None:

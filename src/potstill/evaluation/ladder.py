@@ -31,8 +31,9 @@ class Ladder:
 class SharedErrors:
     """Of a solver's ``wrong`` answers on one held-out set, those the teacher got wrong too.
 
-    ``both`` counts answers to problems that the teacher answered wrongly, ``same`` those of them
-    that give the very value that the teacher gave. All seeds of a level together.
+    Counted are answers to problems that the teacher was asked. ``both`` counts those to problems
+    that it answered wrongly, ``same`` those of them that give the very value that it gave. All
+    seeds of a level together.
     """
 
     set: str
@@ -79,9 +80,10 @@ def shared_errors(answers: Sequence[Answered]) -> tuple[SharedErrors, ...]:
             for r in rows
             if r.role is Role.TEACHER and r.outcome is Outcome.WRONG and r.read
         }
-        if not any(r.role is Role.TEACHER for r in rows):
+        asked = {r.problem_id for r in rows if r.role is Role.TEACHER}
+        if not asked:
             continue
-        others = [r for r in rows if r.role is not Role.TEACHER]
+        others = [r for r in rows if r.role is not Role.TEACHER and r.problem_id in asked]
         students = level_order(r.level for r in others if r.role is Role.STUDENT)
         for role, level in [(Role.BASE, ""), *((Role.STUDENT, x) for x in students)]:
             own = [r for r in others if (r.role, r.level) == (role, level)]

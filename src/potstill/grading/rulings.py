@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from potstill.errors import InputError, StoreError
-from potstill.records import Problem, Reading, Verdict, content_hash
+from potstill.records import Opinion, Problem, Reading, Verdict, content_hash
 from potstill.store.untrusted import lines_of, parse_json
-from potstill.text import literal
+from potstill.text import literal, several
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -156,8 +156,8 @@ def review(
         )
         screen.print(f"[bold]key[/]       {literal(problem.gold_text)}")
         screen.print(f"[bold]answer[/]    {literal(_answer(text, verdict))}")
-        screen.print(f"[bold]symbolic[/]  {verdict.symbolic}: {literal(verdict.symbolic_why)}")
-        screen.print(f"[bold]judge[/]     {verdict.judge}: {literal(verdict.judge_why)}")
+        screen.print(f"[bold]symbolic[/]  {_opinion(verdict.symbolic, verdict.symbolic_why)}")
+        screen.print(f"[bold]judge[/]     {_opinion(verdict.judge, verdict.judge_why)}")
         try:
             choice = Prompt.ask(
                 "correct, wrong, skip or quit", choices=["c", "w", "s", "q"], console=screen
@@ -173,8 +173,16 @@ def review(
         now = datetime.now(UTC).isoformat(timespec="seconds")
         rulings.append(Ruling(key, choice == "c", note, problem.id, now))
         made += 1
-    screen.print(f"{made} rulings written to {literal(str(rulings.path))}")
+    if made:
+        screen.print(f"{several(made, 'ruling')} written to {literal(str(rulings.path))}")
+    else:
+        screen.print("No ruling was made, and nothing was written.")
     return made
+
+
+def _opinion(opinion: Opinion, why: str) -> str:
+    says = opinion.value.lower().replace("_", " ")
+    return f"{says}: {literal(why)}" if why.strip() else says
 
 
 def _answer(text: str, verdict: Verdict) -> str:

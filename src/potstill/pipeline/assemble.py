@@ -22,6 +22,7 @@ from potstill.lessons.listing import gate_rows, gate_totals
 from potstill.lessons.recorded import inversions
 from potstill.pipeline.cases import make_cases
 from potstill.pipeline.context import base_title
+from potstill.pipeline.declared import is_declared, primary_of
 from potstill.pipeline.lock import study_hash
 from potstill.pipeline.rating import outside_difficulty
 from potstill.pipeline.unread import unread_solvers
@@ -99,9 +100,9 @@ def report_data(context: Context, workers: ClusterWorkers, result: Made) -> Repo
             result.problems, taught.responses, taught.verdicts, result.lessons, context.study.gates
         )
     )
-    primary = context.study.primary or (context.study.levels[0].value, "base")
+    first, second = primary_of(context.study.model_dump(mode="json"))
     conditions = {a.condition.condition_id: a.condition for a in (result.taught, *result.answers)}
-    evaluation = evaluate(answers, conditions, primary=primary)
+    evaluation = evaluate(answers, conditions, primary=(first, second))
     alike = {pair.heldout_id for pair in overlap}
     return ReportData.of(
         context.study.name,
@@ -117,6 +118,7 @@ def report_data(context: Context, workers: ClusterWorkers, result: Made) -> Repo
         overlap=overlap,
         near_duplicates=near_duplicates(answers, alike, conditions, evaluation.comparisons),
         base=base_title(context.study),
+        declared=is_declared(context),
         gates=tuple(gate_totals(gates, taught.responses, result.lessons)),
         gate_rows=gates,
         notes=(*_origin(context), *_notes(result)),
@@ -179,9 +181,16 @@ def _corpus(result: Made) -> Corpus:
         teacher_outcomes=_counts(v.outcome.value for v in result.taught.verdicts),
         not_asked=dict(not_asked),
         lessons=lesson_counts(result),
-        trained=len(result.trained_ids()),
+        trained=len(_ids(result, Split.TRAIN)),
+        validated=len(_ids(result, Split.VALID)),
+        require=result.study.require,
         samples=_samples(result.taught),
     )
+
+
+def _ids(result: Made, split: Split) -> set[str]:
+    """Return the problems of one split that some lesson chosen to train on is of."""
+    return {p.id for p in result.in_split(split)} & result.trained_ids()
 
 
 def _samples(taught: AnswerSet) -> tuple[AtK, ...]:
@@ -323,11 +332,12 @@ def _causes(result: Made, problems: Sequence[Problem]) -> Iterable[CauseCount]:
 def _grader(result: Made) -> Grader:
     decided: Counter[str] = Counter()
     disagreements: list[Disagreement] = []
-    unparseable = undecided = 0
+    unparseable = undecided = asked = 0
     for cell in (result.taught, *result.answers):
         for problem, verdict in beside(result.problems, cell.verdicts):
             decided[verdict.decided_by.value] += 1
             undecided += verdict.outcome is Outcome.UNDECIDED
+            asked += verdict.judge is not Opinion.NOT_ASKED
             unparseable += verdict.judge is Opinion.UNDECIDED
             if verdict.disagreed:
                 disagreements.append(
@@ -344,7 +354,7 @@ def _grader(result: Made) -> Grader:
                     )
                 )
     ordered = {who.value: decided[who.value] for who in DecidedBy if decided[who.value]}
-    return Grader(ordered, tuple(disagreements), unparseable, undecided)
+    return Grader(ordered, tuple(disagreements), unparseable, undecided, asked)
 
 
 def _overlap(workers: ClusterWorkers, result: Made) -> tuple[OverlapPair, ...]:

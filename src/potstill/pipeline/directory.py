@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from potstill.errors import StoreError
+from potstill.errors import PotstillError, StoreError
 from potstill.ledger.ledger import Ledger
 from potstill.lessons.listing import GateRow, gate_rows
 from potstill.pipeline.context import Unfinished, base_path_of
@@ -220,11 +220,19 @@ class StudyDirectory:
                     names.setdefault(model, cell.who)
         return names
 
-    def gates(self) -> list[GateRow]:
-        """Return every gate that fired, on the teacher's replies and on the lessons."""
+    def gates(self, problem_id: str = "") -> list[GateRow]:
+        """Return every gate that fired, on the teacher's replies and on the lessons; of one problem
+        alone where it is named.
+        """
         made = self.made
-        replies = made.taught.responses, made.taught.verdicts
-        return list(gate_rows(made.problems, *replies, made.lessons, self.study.gates))
+        problems, lessons = made.problems, made.lessons
+        responses, verdicts = made.taught.responses, made.taught.verdicts
+        if problem_id:
+            problems = [p for p in problems if p.id == problem_id]
+            lessons = [x for x in lessons if x.problem_id == problem_id]
+            responses = [x for x in responses if x.problem_id == problem_id]
+            verdicts = [x for x in verdicts if x.problem_id == problem_id]
+        return list(gate_rows(problems, responses, verdicts, lessons, self.study.gates))
 
     def lessons_by_problem(self) -> dict[str, dict[str, Lesson]]:
         """Return the lessons of each problem, by level."""
@@ -267,8 +275,16 @@ def run(
 
     ``study`` is a study file or what :func:`~potstill.study.schema.load_study` gives; ``directory``
     is ``runs/NAME`` unless given. ``until`` ends after a stage, ``on`` names a Ray cluster. Raises
-    PotstillError in one sentence where something is wrong; what was bought is kept.
+    PotstillError in one sentence where something is wrong; what was bought is kept. A script calls
+    it beneath ``if __name__ == "__main__":``, for the processes that it starts import the script.
     """
+    from multiprocessing.process import current_process
+
+    if getattr(current_process(), "_inheriting", False):  # as multiprocessing itself asks
+        raise PotstillError(
+            "potstill.run was called by a process that it started, which imports your script: put "
+            'the call beneath if __name__ == "__main__": there.'
+        )
     loaded = study if isinstance(study, Study) else load_study(Path(study))
     where = default_directory(loaded) if directory is None else Path(directory)
     run_study(loaded, where, progress=progress, until=until, on=on)

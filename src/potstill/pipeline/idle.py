@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from potstill.errors import StudyError
+from potstill.pipeline.agents import is_free
 from potstill.plugins import nearest
 from potstill.problems.split import SplitOptions
 from potstill.study.sections import Agent, Evaluation
@@ -31,6 +32,11 @@ _FIELD = re.compile(r"(?<![\\\w}\]^_{])\{([A-Za-z_]\w*)\}(?!\})")
 def refuse_idle(study: Study) -> None:
     """Raise StudyError for a setting that reads as if it decided something, and does not."""
     _refuse_idle_split(study.split)
+    if study.teacher.cut_max_tokens and study.teacher.when_cut == "keep":
+        raise StudyError(
+            "teacher.cut_max_tokens decides nothing with when_cut: keep, where a cut answer stays "
+            "as it is; set when_cut: again or continue, or take it out."
+        )
     evaluation = study.evaluation
     told_apart = any(x in evaluation.level_prompt for x in ("{level}", "{words}"))
     if (study.mix or evaluation.base_at) and not told_apart:
@@ -114,6 +120,15 @@ def _idle(study: Study) -> Iterator[str]:
         if idle:
             it = "it is" if len(idle) == 1 else "they are"
             yield f"{role}.{f', {role}.'.join(idle)}: {it} read of the teacher alone; take it out."
+    if study.budget_usd is not None and all(map(is_free, study.agents().values())):
+        yield "budget_usd: no agent of the study costs anything, so it stops nothing."
+    sampled: dict[str, Agent | Evaluation] = {**study.agents(), "evaluation": study.evaluation}
+    for role, asked in sampled.items():
+        if asked.temperature == 0 and asked.top_p != 1:
+            yield (
+                f"{role}.top_p: with temperature: 0 the likeliest token is always taken; raise the "
+                "temperature, or take it out."
+            )
     for name, field in _unfilled(study):
         yield f"{name}: {{{field}}} is sent as it stands; only {{problem}} is filled in."
 

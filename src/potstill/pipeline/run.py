@@ -17,6 +17,7 @@ from potstill.ledger.ledger import Ledger
 from potstill.lessons.controls import is_control, make_controls
 from potstill.pipeline.asking import ask_student, ask_teacher
 from potstill.pipeline.context import Context, Unfinished
+from potstill.pipeline.declared import declare
 from potstill.pipeline.idle import idle_settings
 from potstill.pipeline.lock import changed_base, is_up_to_date, kept_report, write_lock
 from potstill.pipeline.outputs import MIX, AnswerSet, AskedLevel, Made, StudentCell, Who
@@ -197,6 +198,7 @@ def go_through(run: Run, made: Made) -> Iterator[str]:
     yield "condense"
     made.students = train(run, made)
     yield "train"
+    declare(context)
     at = [x for x in study.levels if x in (*study.mix, *study.evaluation.base_at)]
     levels = levels_to_ask(made.chosen, at)
     try:

@@ -100,7 +100,7 @@ def _print(
             highlight=False,
         )
     if len(unread) > _MOST_UNREAD:
-        console.print(f"... and {len(unread) - _MOST_UNREAD:,} more; --aside lists them.")
+        console.print(f"... and {len(unread) - _MOST_UNREAD:,} more; --excluded lists them.")
     for note in imported.notes:
         console.print(f"\n[yellow]{literal(note)}[/yellow]", highlight=False)
     kinds = Counter(row.kind for row in every if not row.reason)

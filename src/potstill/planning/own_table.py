@@ -9,9 +9,10 @@ from __future__ import annotations
 import csv
 import io
 import re
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from potstill.errors import InputError
@@ -75,8 +76,8 @@ def start_study(name: str, parent: Path, file: Path, said: Columns) -> Started:
     if len(imported.problems) < _FEWEST:
         raise InputError(
             f"{file} has {several(len(imported.problems), 'problem')} that can be used, and a "
-            f"study needs {_FEWEST} at least to train on some and hold out others; see potstill "
-            f"problems {file} --aside."
+            f"study needs {_FEWEST} at least to train on some and hold out others; see "
+            f"{_problems_command(file, said)}."
         )
     solutions = _solutions(imported, source)
     grouped = [p.groups for p in imported.problems] + [x.groups for x in imported.excluded]
@@ -91,7 +92,13 @@ def start_study(name: str, parent: Path, file: Path, said: Columns) -> Started:
     template = "solutions.yaml" if solutions.texts else "questions.yaml"
     write_text(target, _as_csv(imported, solutions, groups))
     write_text(path, filled(template, values))
-    return Started(path, tuple(_lines(file, source, imported, solutions)))
+    return Started(path, tuple(_lines(file, said, source, imported, solutions)))
+
+
+def _problems_command(file: Path, said: Columns) -> str:
+    """Return the command that lists what is excluded of a table, read as it was here."""
+    given = [x for name, value in asdict(said).items() if value for x in (f"--{name}", value)]
+    return shlex.join(["potstill", "problems", str(file), "--excluded", *given])
 
 
 def _table_source(file: Path, said: Columns) -> SourceConfig:
@@ -216,7 +223,7 @@ def _as_csv(imported: Imported, solutions: _Solutions, groups: Sequence[str]) ->
 
 
 def _lines(
-    file: Path, source: SourceConfig, imported: Imported, solutions: _Solutions
+    file: Path, said: Columns, source: SourceConfig, imported: Imported, solutions: _Solutions
 ) -> Iterable[str]:
     yield f"{source.why}."
     for note in imported.notes:
@@ -225,7 +232,7 @@ def _lines(
     reasons = Counter(item.reason.value for item in imported.excluded)
     listed = ", ".join(f"{n} {why}" for why, n in reasons.most_common())
     yield f"{len(imported.problems):,} of {several(total, 'problem')} kept" + (
-        f"; excluded: {listed} (potstill problems {file} --aside)." if listed else "."
+        f"; excluded: {listed} ({_problems_command(file, said)})." if listed else "."
     )
     if not solutions.texts:
         yield "No worked solutions were found: the study names a teacher, who is asked over an API."

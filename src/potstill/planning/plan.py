@@ -262,7 +262,7 @@ def print_calls(study: Study, rows: list[Estimate], console: Console) -> None:
     if unknown and not high:
         about = "not known"
     console.print(f"\nStill to pay: {about}{lacking}.", highlight=False)
-    if study.budget_usd is not None:
+    if study.budget_usd is not None and not all(map(is_free, study.agents().values())):
         console.print(f"The budget for all runs together: ${study.budget_usd:,.2f}.")
 
 

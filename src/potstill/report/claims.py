@@ -20,14 +20,11 @@ from potstill.report.phrases import (
     words,
 )
 from potstill.report.readings import format_clause, format_sentence
+from potstill.report.views import NEARLY_NOTHING
 
-__all__ = ["claims"]
-
-NEARLY_NOTHING = 0.05
-"""Below this accuracy a solver is said not to solve the problems, whatever its base does."""
+__all__ = ["claims", "difference"]
 
 _MANY_CUT = 0.05
-_DECLARED = "Set beforehand: "
 _LEVELS = tuple(level.value for level in Level)
 
 Row = dict[str, Any]
@@ -63,10 +60,13 @@ def _of_set(numbers: Row, name: str, named: str, rows: list[Row]) -> list[Row]:
     if students:
         top = _top(students, pairs)
         against = next((c for c in pairs if c["a"] == top["level"] and c["b"] == "base"), None)
-        declared = _DECLARED if against and _is_primary(against) and students[1:] else ""
+        named_before = against and _is_primary(against) and students[1:]
+        declared = _declaration(numbers) if named_before else ""
         text = declared + _student(top, base, against, named)
         made.append({"about": "student", "text": text})
-        made += [{"about": "ladder", "text": _declared(c)} for c in pairs if _is_of_ladder(c)]
+        made += [
+            {"about": "ladder", "text": _declared(numbers, c)} for c in pairs if _is_of_ladder(c)
+        ]
         made += [{"about": "best", "text": text} for text in _best(top, students, pairs)]
         made += [
             {"about": "overlap", "text": text} for text in _overlap(numbers, name, top, students)
@@ -74,7 +74,9 @@ def _of_set(numbers: Row, name: str, named: str, rows: list[Row]) -> list[Row]:
         on_ladder = [x for x in students if x["level"] in _LEVELS]
         ladder = [c for c in pairs if c["b"] == top["level"]]
         made += [{"about": "ladder", "text": text} for text in _ladder(top, on_ladder, ladder)]
-        made += [{"about": "control", "text": _control(c)} for c in pairs if _is_control(c)]
+        made += [
+            {"about": "control", "text": _control(numbers, c)} for c in pairs if _is_control(c)
+        ]
     elif base:
         made.append(
             {
@@ -98,11 +100,21 @@ def _is_of_ladder(pair: Row) -> bool:
     return _is_primary(pair) and pair["b"] in _LEVELS
 
 
-def _declared(pair: Row) -> str:
+def _declaration(numbers: Row) -> str:
+    """Return how the primary comparison came to be that, as the beginning of a claim."""
+    if numbers["declared"]:
+        return "Set beforehand: "
+    return (
+        "Made the primary comparison when held-out answers were known, so that its p, which is not "
+        "corrected, flatters it: "
+    )
+
+
+def _declared(numbers: Row, pair: Row) -> str:
     if pair["blocked"]:
         return _blocked(pair)
-    text = _difference(pair, pair["b"]) + format_clause(pair)
-    return f"{_DECLARED}{pair['a']} beside {pair['b']}: {text}."
+    text = difference(pair, pair["b"]) + format_clause(pair)
+    return f"{_declaration(numbers)}{pair['a']} beside {pair['b']}: {text}."
 
 
 def _best(top: Row, students: list[Row], pairs: list[Row]) -> list[str]:
@@ -115,7 +127,7 @@ def _best(top: Row, students: list[Row], pairs: list[Row]) -> list[str]:
     )
     pair = next((c for c in pairs if c["a"] == best["level"] and c["b"] == "base"), None)
     if pair and not pair["blocked"]:
-        text += f"; beside the base {_difference(pair)}{format_clause(pair)}"
+        text += f"; beside the base {difference(pair)}{format_clause(pair)}"
     return [f"{text}. It was picked after the figures were known, which flatters it."]
 
 
@@ -155,10 +167,11 @@ def _student(top: Row, base: Row | None, pair: Row | None, named: str) -> str:
         return f"{first}."
     if pair["blocked"]:
         return f"{first}; the base {_short(base)}. {_blocked(pair)}"
-    return f"{first}; the base {_short(base)}; {_difference(pair)}{format_clause(pair)}."
+    return f"{first}; the base {_short(base)}; {difference(pair)}{format_clause(pair)}."
 
 
-def _difference(pair: Row, other: str = "the base") -> str:
+def difference(pair: Row, other: str = "the base") -> str:
+    """Return what is to be said of a paired difference, in a clause."""
     tested = p_value(tested_p(pair))
     corrected = "" if pair["p_holm"] is None else " after Holm's correction"
     ends = f"({span(pair['low'], pair['high'])}, {tested}{corrected})"
@@ -217,12 +230,12 @@ def _is_control(pair: Row) -> bool:
     return bool(pair["b"] == f"truncate-{pair['a']}")
 
 
-def _control(pair: Row) -> str:
+def _control(numbers: Row, pair: Row) -> str:
     """Return whether a level teaches more than R1 cut to its length does."""
     if pair["blocked"]:
         return _blocked(pair)
-    text = _difference(pair, "that control") + format_clause(pair)
-    declared = _DECLARED if _is_primary(pair) else ""
+    text = difference(pair, "that control") + format_clause(pair)
+    declared = _declaration(numbers) if _is_primary(pair) else ""
     return f"{declared}{pair['a']} beside R1 cut to its length: {text}."
 
 

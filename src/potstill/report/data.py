@@ -72,8 +72,10 @@ class Corpus:
 
     ``problems`` counts everything brought in, ``set_aside`` those kept from every model by reason,
     ``splits`` the rest. ``not_asked`` counts, by solver, the questions no record answered.
-    ``trained`` is the number of problems that every compared level passed, ``samples`` what several
-    replies of the teacher to each problem come to.
+    ``trained`` is the number of problems that some student was trained on, ``validated`` of those
+    that chose its checkpoint; ``require`` says whether a problem had to pass at every compared
+    level (all) or at each its own. ``samples`` is what several replies of the teacher to each
+    problem come to.
     """
 
     problems: int
@@ -83,6 +85,8 @@ class Corpus:
     not_asked: Mapping[str, int] = field(default_factory=dict)
     lessons: tuple[LessonCount, ...] = ()
     trained: int | None = None
+    validated: int = 0
+    require: str = "all"
     samples: tuple[AtK, ...] = ()
 
 
@@ -160,12 +164,16 @@ class Unread:
 
 @dataclass(frozen=True, slots=True)
 class Grader:
-    """Who decided the verdicts, and where the two agents disagreed or said nothing usable."""
+    """Who decided the verdicts, and where the two agents disagreed or said nothing usable.
+
+    ``judge_asked`` counts the answers that the judge was asked about.
+    """
 
     decided_by: Mapping[str, int]
     disagreements: tuple[Disagreement, ...] = ()
     judge_unparseable: int = 0
     undecided: int = 0
+    judge_asked: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +207,8 @@ class ReportData:
 
     ``published`` are others' figures, each with whose own figure stands beside it, or empty.
     ``cases`` are the problems that a person can look at, of ``cases_of`` in all. ``base`` is the
-    base model's name, empty where nobody gave it.
+    base model's name, empty where nobody gave it. ``declared`` says whether the primary comparison
+    was set before the held-out problems were answered.
     """
 
     study: str
@@ -226,6 +235,7 @@ class ReportData:
     published: tuple[tuple[str, Published], ...] = ()
     near_duplicates: NearDuplicates = NO_NEAR_DUPLICATES
     base: str = ""
+    declared: bool = True
 
     @classmethod
     def of(
@@ -251,6 +261,7 @@ class ReportData:
         published: tuple[tuple[str, Published], ...] = (),
         near_duplicates: NearDuplicates = NO_NEAR_DUPLICATES,
         base: str = "",
+        declared: bool = True,
     ) -> ReportData:
         """Return the report data of an evaluation, its scores, levels and comparisons filled in."""
         return cls(
@@ -276,6 +287,7 @@ class ReportData:
             published=published,
             near_duplicates=near_duplicates,
             base=base,
+            declared=declared,
             ladders=evaluation.ladders,
             shared=evaluation.shared,
         )

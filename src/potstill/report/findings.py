@@ -8,10 +8,12 @@ from typing import Any
 
 from potstill.report.agreement import why_apart
 from potstill.report.phrases import count, listed, p_value, percent, points, several, span
-from potstill.report.views import UNTOLD, Place, solver_rows
+from potstill.report.views import NEARLY_NOTHING, UNTOLD, Place, solver_rows
 
 __all__ = [
     "cause_sentence",
+    "corpus_sentence",
+    "grader_sentence",
     "interaction_rows",
     "ladder_rows",
     "shared_rows",
@@ -27,14 +29,17 @@ def ladder_rows(numbers: Row, place: Place) -> list[Row]:
     less.
 
     ``best`` marks a base or student that no other beats in accuracy with as few tokens (Pareto's
-    front). The teacher stands outside: it has its own condition and its own tokens.
+    front), but for a student below the base beyond chance and who solves nearly nothing: few tokens
+    alone are not good. The teacher stands outside: it has its own condition and its own tokens.
     """
     rows = [row for row in solver_rows(numbers, place) if not row["indent"] and row["n"]]
     ours = [row for row in rows if row["role"] != "teacher"]
     for row in rows:
         right = row["accuracy"]
-        row["tokens_per_right"] = row["tokens"] / right if right else None
-        row["best"] = row in ours and not any(_dominates(other, row) for other in ours)
+        known = right and row["tokens"] is not None
+        row["tokens_per_right"] = row["tokens"] / right if known else None
+        beaten = any(_dominates(other, row) for other in ours)
+        row["best"] = row in ours and _is_of_use(row) and not beaten
     return rows
 
 
@@ -47,6 +52,8 @@ def trend_sentence(ladder: Row, unread: Sequence[Row] = (), levels: Sequence[Row
     trend = ladder["trend"]
     first, last = trend["levels"][0], trend["levels"][-1]
     ends = f"(95 % {span(trend['low'], trend['high'])}, {p_value(trend['p'])})"
+    if trend["low"] == trend["high"]:
+        ends = f"({p_value(trend['p'])}; no interval can be told, for all problems move alike)"
     slope = f"{points(trend['slope'], sign=True)} points a level {ends}"
     over = f"From {first} to {last}, over {several(trend['n'], 'problem')},"
     if trend["p"] >= 0.05 or trend["low"] <= 0 <= trend["high"]:
@@ -107,6 +114,47 @@ def cause_sentence(numbers: Row, place: Place) -> str:
     )
 
 
+def corpus_sentence(corpus: Row) -> str:
+    """Return how many problems were brought in, excluded, trained on, and why those."""
+    brought, excluded = corpus["problems"], sum(corpus["set_aside"].values())
+    text = f"{several(brought, 'problem')} {_were(brought)} brought in"
+    if excluded:
+        text += f"; {count(excluded)} of them {_were(excluded)} excluded and never sent to a model"
+    if corpus["trained"] is None:
+        return f"{text}."
+    trained, validated = count(corpus["trained"]), count(corpus["validated"])
+    if corpus["require"] == "own":
+        passed = "passed at some level, and each level was trained on those that passed at it"
+    else:
+        passed = "passed at every level that is compared and were trained on"
+    return (
+        f"{text}. {trained} of the problems to train on {passed}; {validated} of those for "
+        "validation passed likewise, to choose the checkpoints by."
+    )
+
+
+def grader_sentence(grader: Row, shown: int) -> str:
+    """Return what the judge was asked, and where it and the symbolic check disagreed; ``shown``
+    disagreements are in the page.
+    """
+    stayed = f"{several(grader['undecided'], 'response')} stayed undecided"
+    if not grader["judge_asked"]:
+        return f"No judge was asked; {stayed}."
+    text = f"The judge was asked about {several(grader['judge_asked'], 'answer')}"
+    if unread := grader["judge_unparseable"]:
+        text += f", and decided nothing that could be read of {count(unread)}"
+    text += f"; {stayed}. "
+    n = len(grader["disagreements"])
+    if not n:
+        return f"{text}It and the symbolic check never disagreed."
+    more = f"; the first {shown} are below, all are in report.json" if n > shown else ""
+    return f"{text}It and the symbolic check disagreed {several(n, 'time')}{more}."
+
+
+def _were(n: int) -> str:
+    return "was" if n == 1 else "were"
+
+
 def interaction_rows(ladder: Row) -> list[Row]:
     """Return by group what the last level loses to the first, and how far that is beyond the
     others'.
@@ -131,13 +179,19 @@ def shared_sentence(rows: list[Row]) -> str:
     if student is None:
         return ""
     text = (
-        f"Of {several(student['wrong'], 'wrong answer')} of {student['who']}, "
-        f"{count(student['both'])} fell on problems that the teacher got wrong too, and "
+        f"Of {several(student['wrong'], 'wrong answer')} of {student['who']} to problems that the "
+        f"teacher was asked too, {count(student['both'])} fell on ones that it got wrong, and "
         f"{count(student['same'])} gave the teacher’s very value"
     )
     if base is None:
         return f"{text}."
     return f"{text}; the base gave it {several(base['same'], 'time')} in {count(base['wrong'])}."
+
+
+def _is_of_use(row: Row) -> bool:
+    against = row["against"]
+    below = against and against["beyond_chance"] and against["difference"] < 0
+    return bool(row["accuracy"] >= NEARLY_NOTHING and not below)
 
 
 def _dominates(other: Row, row: Row) -> bool:

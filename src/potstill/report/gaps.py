@@ -17,6 +17,7 @@ from potstill.report.phrases import (
     count,
     group_name,
     listed,
+    p_value,
     percent,
     points,
     several,
@@ -53,7 +54,7 @@ class Gap:
     ``unread_teacher`` count the answers that could not be read or decided: they count as not right.
     ``detectable`` is the least gap that ``n`` problems show (80 % power, at 5 % over the number of
     groups), None where they show none, and ``needed`` how many problems of the group the gap seen
-    needs, None for no gap.
+    needs, None for no gap. ``p`` is the exact McNemar test's, of a group corrected over all.
     """
 
     group: str
@@ -71,6 +72,7 @@ class Gap:
     detectable: float | None
     needed: int | None
     tells: Tells
+    p: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +132,7 @@ def gap_sentences(found: Gaps) -> list[str]:
     first = (
         f"The teacher answers {percent(whole.teacher)} % of {several(whole.n, 'problem')}, the "
         f"base {percent(whole.base)} %: a gap of {points(whole.gap)} points (95 % "
-        f"{span(whole.low, whole.high)}){_of_format(whole)}."
+        f"{span(whole.low, whole.high)}, {p_value(whole.p)}){_of_format(whole)}."
     )
     if whole.tells is Tells.AHEAD:
         return [f"{first} The base stands above the teacher: there is nothing to distil."]
@@ -212,6 +214,7 @@ def _gap(c: Row, whole: Row, p: float, groups: int) -> Gap:
         detectable=detectable,
         needed=_needed(whole, gap, groups),
         tells=_tells(c, p, detectable, -whole["difference"]),
+        p=p,
     )
 
 

@@ -72,6 +72,11 @@ GLOSSARY: tuple[tuple[str, str], ...] = (
         "of the same recipe",
     ),
     (
+        "set beforehand",
+        "of the primary comparison: the study named it before any held-out problem was answered, "
+        "so it alone is not corrected for the number of comparisons",
+    ),
+    (
         "student",
         "a base with a trained adapter, of one level (or other variant) and one seed",
     ),

@@ -53,6 +53,7 @@ def report_numbers(data: ReportData) -> Numbers:
         "scores": data.scores,
         "levels": data.levels,
         "comparisons": [_compared(c) for c in data.comparisons],
+        "declared": data.declared,
         "training": data.training,
         "corpus": data.corpus,
         "calls": data.calls,

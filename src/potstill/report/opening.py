@@ -6,17 +6,19 @@ from typing import Any
 
 from potstill.records import Level
 from potstill.report.phrases import count, listed, percent, words
-from potstill.report.views import best_student, primary_place, solver_rows
+from potstill.report.views import (
+    NEARLY_NOTHING,
+    best_student,
+    is_table,
+    primary_place,
+    solver_rows,
+)
 
-__all__ = ["WORKED_SOLUTIONS", "opening"]
-
-WORKED_SOLUTIONS = "worked-solutions"
-"""What the study of a person's own table calls its teacher (``potstill init NAME --from FILE``)."""
+__all__ = ["opening"]
 
 Row = dict[str, Any]
 
 _LEVELS = tuple(level.value for level in Level)
-_NEARLY_NOTHING = 0.05
 _TABLE = "the worked solutions of a table, no model"
 _TABLE_LIMIT = (
     "The teacher is a table of worked solutions and no model. A solution counts as right where it "
@@ -32,7 +34,7 @@ def opening(numbers: Row) -> Row:
     solvers = [row for row in rows if not row["indent"] and row["n"]]
     return {
         "sentence": _sentence(
-            [x for x in solvers if not (x["role"] == "teacher" and _is_table(numbers))]
+            [x for x in solvers if not (x["role"] == "teacher" and is_table(numbers))]
         ),
         "who": _who(numbers, solvers),
         "limits": _limits(numbers),
@@ -84,7 +86,7 @@ def _kept_out(row: Row) -> str:
 
 
 def _solves(row: Row) -> str:
-    if row["accuracy"] < _NEARLY_NOTHING and row["seeds"] == 1:
+    if row["accuracy"] < NEARLY_NOTHING and row["seeds"] == 1:
         return count(row["outcomes"]["CORRECT"])
     return _share(row)
 
@@ -109,7 +111,7 @@ def _who(numbers: Row, solvers: list[Row]) -> list[Row]:
     if on_ladder:
         made.append((_from_to(on_ladder), _ladder(numbers, on_ladder)))
     made += [(x, _beside_the_ladder(x)) for x in students if x not in _LEVELS]
-    if teacher and _is_table(numbers):
+    if teacher and is_table(numbers):
         made.append(("teacher", f"{_TABLE}, which were taught"))
     elif teacher:
         made.append(("teacher", f"{listed(_teachers(numbers))}, whose solutions were taught"))
@@ -120,13 +122,11 @@ def _teachers(numbers: Row) -> list[str]:
     return next((x["solvers"] for x in numbers["levels"] if x["role"] == "teacher"), [])
 
 
-def _is_table(numbers: Row) -> bool:
-    """Return whether the teacher is a table of worked solutions, and no model that was asked."""
-    return _teachers(numbers) == [WORKED_SOLUTIONS]
-
-
 def _from_to(levels: list[str]) -> str:
-    return levels[0] if len(levels) == 1 else f"{levels[0]} to {levels[-1]}"
+    """Return levels in the ladder's order as a reader is told them: R1 to R6, or R1, R3 and R6."""
+    first = _LEVELS.index(levels[0])
+    unbroken = tuple(levels) == _LEVELS[first : first + len(levels)]
+    return f"{levels[0]} to {levels[-1]}" if unbroken and len(levels) > 2 else listed(levels)
 
 
 def _ladder(numbers: Row, levels: list[str]) -> str:
@@ -159,7 +159,7 @@ def _limits(numbers: Row) -> list[str]:
     seeds = numbers["reproduction"]["seeds"]
     made = [
         *numbers["notes"],
-        *([_TABLE_LIMIT] if _is_table(numbers) else []),
+        *([_TABLE_LIMIT] if is_table(numbers) else []),
         "The base may have met these problems, or ones like them, in its pretraining. How much of "
         "what a student shows was already in its base, this report cannot say.",
     ]

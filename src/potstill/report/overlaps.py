@@ -8,9 +8,12 @@ from potstill.evaluation.near_duplicates import ALIKE, APART
 from potstill.report.phrases import count, several
 from potstill.report.views import Place, solver_rows
 
-__all__ = ["kind_rows", "overlap_rows", "overlap_sentence", "repeat_training"]
+__all__ = ["KIND_WORDS", "kind_rows", "overlap_rows", "overlap_sentence", "repeat_training"]
 
 Row = dict[str, Any]
+
+KIND_WORDS = {"exact": "word for word", "near": "nearly", "masked numbers": "with other numbers"}
+"""How two problems are alike, as the tables of pairs say it."""
 
 _KINDS = {
     "exact": "the same, word for word",

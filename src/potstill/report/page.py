@@ -8,13 +8,15 @@ import re
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from potstill.records import Cause
+from potstill.records import Opinion
 from potstill.report import phrases
 from potstill.report.agreement import disagreements
 from potstill.report.browser import BROWSER_FILE, Browser
 from potstill.report.figures import Figure, colour_class
 from potstill.report.findings import (
     cause_sentence,
+    corpus_sentence,
+    grader_sentence,
     interaction_rows,
     ladder_rows,
     shared_rows,
@@ -23,7 +25,7 @@ from potstill.report.findings import (
 )
 from potstill.report.gaps import gap_sentences, gaps_everywhere
 from potstill.report.glossary import GLOSSARY
-from potstill.report.overlaps import kind_rows, overlap_rows, overlap_sentence
+from potstill.report.overlaps import KIND_WORDS, kind_rows, overlap_rows, overlap_sentence
 from potstill.report.readings import (
     READING_WORDS,
     format_rows,
@@ -33,6 +35,7 @@ from potstill.report.readings import (
     unread_sentence,
 )
 from potstill.report.views import (
+    CAUSE_WORDS,
     OUTCOME_WORDS,
     Place,
     cause_table,
@@ -136,7 +139,11 @@ def _context(numbers: Row, figures: list[Figure]) -> Row:
         "conditions": _conditions(numbers),
         "outcome_words": OUTCOME_WORDS,
         "reading_words": READING_WORDS,
-        "cause_words": {Cause.OTHER.value: "nothing that can be checked"},
+        "cause_words": CAUSE_WORDS,
+        "corpus_sentence": corpus_sentence(numbers["corpus"]),
+        "grader_sentence": _of_grader(numbers),
+        "kind_words": KIND_WORDS,
+        "opinion_words": {x.value: x.value.lower().replace("_", " ") for x in Opinion},
         "unread_sentence": unread_sentence,
         "unread_advice": unread_advice(),
         "agents": {
@@ -150,6 +157,11 @@ def _context(numbers: Row, figures: list[Figure]) -> Row:
         "disagreements_shown": _DISAGREEMENTS_SHOWN,
         "overlaps_shown": _OVERLAPS_SHOWN,
     }
+
+
+def _of_grader(numbers: Row) -> str:
+    grader = numbers["grader"]
+    return grader_sentence(grader, _DISAGREEMENTS_SHOWN) if grader else ""
 
 
 def _trend(numbers: Row, place: Place, ladder: Row) -> str:
@@ -183,6 +195,7 @@ def _conditions(numbers: Row) -> list[Row]:
             for x in numbers["levels"]
             if x["condition_id"] == condition["condition_id"] and x["group"] == "all"
         ]
+        who = who or [("teacher", "the problems to be taught")]  # which no score is of
         sets = dict.fromkeys(set_ for _, set_ in who)
         names = dict.fromkeys(name for name, _ in who)
         found.append(condition | {"sets": list(sets), "who": list(names)})

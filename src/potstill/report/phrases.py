@@ -116,8 +116,10 @@ def about(n: int) -> str:
     return count(math.ceil(n / step) * step)
 
 
-def words(mean: float) -> str:
-    """Return a mean length: one decimal below ten, none above."""
+def words(mean: float | None) -> str:
+    """Return a mean length: one decimal below ten, none above; a dash where it is not known."""
+    if mean is None:
+        return "–"
     return f"{mean:.1f}" if mean < 9.95 else count(mean)
 
 

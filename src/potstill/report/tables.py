@@ -26,7 +26,7 @@ def write_tables(numbers: Row, folder: Path) -> None:
     _write(folder / "shared.csv", (_flat(x) for x in numbers["shared"]))
     _write(folder / "causes.csv", _causes(numbers["causes"]))
     _write(folder / "unread.csv", _unread(numbers["unread"]))
-    _write(folder / "calls.csv", (_flat(x) for x in numbers["calls"]))
+    _write(folder / "calls.csv", map(_call, numbers["calls"]))
     _write(folder / "losses.csv", _losses(numbers["training"]))
     _write(folder / "lessons.csv", _lessons(numbers["corpus"]["lessons"]))
     _write(folder / "corpus.csv", _corpus(numbers["corpus"]))
@@ -54,6 +54,12 @@ def _flat(x: Row) -> Row:
         else:
             row[name] = value
     return row
+
+
+def _call(x: Row) -> Row:
+    """Return calls under the name a reader knows, before the ledger's, which may be a hash."""
+    who = x["who"] or x["model"]
+    return {"stage": x["stage"], "who": who} | {k: v for k, v in x.items() if k != "who"}
 
 
 def _losses(training: list[Row]) -> Iterable[Row]:

@@ -8,13 +8,17 @@ from typing import Any
 from potstill.records import Cause, Level, Outcome
 
 __all__ = [
+    "CAUSE_WORDS",
+    "NEARLY_NOTHING",
     "OUTCOME_WORDS",
     "UNTOLD",
+    "WORKED_SOLUTIONS",
     "Grid",
     "Place",
     "best_student",
     "cause_table",
     "grids",
+    "is_table",
     "outcomes_present",
     "places",
     "primary_place",
@@ -35,8 +39,18 @@ OUTCOME_WORDS = {
     Outcome.BAD_KEY.value: "bad key",
 }
 
+CAUSE_WORDS = {cause.value: cause.value for cause in Cause} | {
+    Cause.OTHER.value: "nothing that can be checked"
+}
+
+NEARLY_NOTHING = 0.05
+"""Below this accuracy a solver is said not to solve the problems, whatever its base does."""
+
 UNTOLD = (Cause.NO_WORKING.value, Cause.OTHER.value)
 """Causes that explain no answer: nothing was shown, or nothing that can be checked."""
+
+WORKED_SOLUTIONS = "worked-solutions"
+"""What the study of a person's own table calls its teacher (``potstill init NAME --from FILE``)."""
 
 _SPLIT_WORDS = {
     "heldout": "held out of training",
@@ -98,20 +112,32 @@ def solver_rows(numbers: Row, place: Place) -> list[Row]:
     theirs.
 
     Each row: label, level, role, indent, n, responses, outcomes, accuracy (None where no key could
-    be read), low, high, sd, words, tokens, and ``against``, its comparison with the base.
+    be read), low, high, sd, words, tokens (None of a table's solutions, which no model wrote), and
+    ``against``, its comparison with the base.
     """
-    rows = []
+    rows: list[Row] = []
+    table = is_table(numbers)
     for x in _ordered(_here(numbers["levels"], place, "all")):
         seeds = x["seeds"]
         against = _against_base(numbers, place, x)
         label = x["level"] or x["role"]
         rows.append(_row(x, label, 0, x["n"], x["responses"], against))
+        if table and x["role"] == "teacher":
+            rows[-1]["tokens"] = None
         if len(seeds) > 1:
             for s in _here(numbers["scores"], place, "all"):
                 if s["solver"] in x["solvers"]:
                     readable = s["n"] - s["outcomes"]["BAD_KEY"]
                     rows.append(_row(s, f"seed {s['seed']}", 1, readable, s["n"], None))
     return rows
+
+
+def is_table(numbers: Row) -> bool:
+    """Return whether the teacher is a table of worked solutions, and no model that was asked."""
+    teachers: list[str] = next(
+        (x["solvers"] for x in numbers["levels"] if x["role"] == "teacher"), []
+    )
+    return bool(teachers == [WORKED_SOLUTIONS])
 
 
 def best_student(rows: list[Row]) -> Row | None:

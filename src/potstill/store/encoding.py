@@ -129,7 +129,8 @@ def _not_utf8(path: Path, at: int) -> Encoded:
     return Encoded(
         name,
         f"{path.name} is not UTF-8; it was read as {name} (such as {_near(text, place)!r}). Where "
-        "letters are wrong, save it as UTF-8 or say encoding: NAME",
+        "letters are wrong, save it as UTF-8, or name its encoding: encoding: NAME in a study, or "
+        "--encoding NAME",
     )
 
 

@@ -82,9 +82,9 @@ def open_table(path: Path, form: TableFormat = _AS_SEEN) -> Table:
     refuse_no_table(path)
     suffix = path.suffix.lower()
     if form.sheet and suffix not in (".xlsx", ".xlsm"):
-        raise InputError(f"{path} has no sheets; leave out sheet: {form.sheet}.")
+        raise InputError(f"{path} has no sheets; leave out the sheet {form.sheet!r}.")
     if form.delimiter and suffix not in (".csv", ".tsv"):
-        raise InputError(f"{path} is no csv; leave out delimiter: {form.delimiter}.")
+        raise InputError(f"{path} is no csv; leave out the delimiter {form.delimiter!r}.")
     with _named(path):
         table = _opened(path, suffix, form)
     return replace(table, rows=_guarded(path, table.rows))

@@ -55,7 +55,8 @@ def open_workbook(path: Path, sheet: str = "") -> Table:
     if found.others and not sheet:
         others = ", ".join(map(repr, found.others))
         notes.append(
-            f"{path.name}: the sheet {found.name!r} is read and not {others}; say sheet: NAME"
+            f"{path.name}: the sheet {found.name!r} is read and not {others}; "
+            "sheet: NAME in a study, or --sheet NAME, names another"
         )
 
     def rows() -> Iterator[tuple[int, dict[str, Any]]]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
@@ -196,10 +197,7 @@ def _side_by_side(
         # the pool may overlook one that it was just starting, which waits for a lock for ever
         for process in set(multiprocessing.active_children()) - others:
             process.kill()
-        raise PotstillError(
-            f"A training process of {workers} was ended from outside, most likely for want of "
-            "memory; run again with fewer workers."
-        ) from exc
+        raise PotstillError(f"A training process of {workers} ended early: {_why_ended()}") from exc
     finally:
         stop.value = 1
         pool.shutdown(wait=True, cancel_futures=True)
@@ -207,6 +205,17 @@ def _side_by_side(
         listener.join()
         reader.close()
         reports.close()
+
+
+def _why_ended() -> str:
+    """Return what most likely ended a training process, and what to do."""
+    memory = "for want of memory, most likely; run again with fewer workers."
+    if "potstill.cli.main" in sys.modules:
+        return memory
+    return (
+        'where a script calls potstill.run, put the call beneath if __name__ == "__main__":, for '
+        f"every such process imports the script. Where it is so, {memory}"
+    )
 
 
 def _submitted(pool: ProcessPoolExecutor, jobs: Sequence[Job]) -> dict[Future[TrainedCell], Job]:

@@ -7,6 +7,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from potstill.deploy.export.card_head import card_head
+from potstill.report.claims import difference
 from potstill.report.phrases import markdown, percent, shown
 from potstill.report.readings import unread_sentence
 from potstill.text import several
@@ -53,6 +54,7 @@ def model_card(
         _about(found),
         "## How well it does",
         "\n".join(_figures(found)),
+        *_against_base(found),
         *_unread(found),
         reasked.sentence,
         "## How it is asked",
@@ -107,6 +109,16 @@ def _figures(found: FoundStudent) -> Iterator[str]:
             f"| {row['level']} | {row['set']} | {row['n']:,} | {percent(row['accuracy'])} % | "
             f"{percent(row['low'])} to {percent(row['high'])} % | {base} | {row['condition_id']} |"
         )
+
+
+def _against_base(found: FoundStudent) -> Iterator[str]:
+    """Yield what the study's report says of its level beside the base, all seeds together."""
+    for pair in found.against:
+        if pair["blocked"]:
+            continue
+        seeds = f", all {len(pair['seeds_a'])} seeds," if len(pair["seeds_a"]) > 1 else ""
+        told = difference(dict(pair))
+        yield f"{pair['a']}{seeds} beside the base on {markdown(pair['set'])}: {told}."
 
 
 def _unread(found: FoundStudent) -> Iterator[str]:

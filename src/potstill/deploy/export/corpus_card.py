@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from potstill.pipeline.rating import outside_difficulty
 from potstill.problems.overlap.find import find_pairs
 from potstill.records import Split, Verdict
 from potstill.report import phrases
+from potstill.report.views import WORKED_SOLUTIONS
 from potstill.study.schema import Agent, Study
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["corpus_card"]
 
 Rows = list[dict[str, Any]]
+_TABLE = "from a table of worked solutions"
+_ENDS = {"R1": "whole and clean", "R6": "a line"}
 _SPLIT_NAMES = {Split.TRAIN: "train", Split.VALID: "validation"}
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (10**6, "100K<n<1M"))
 
@@ -56,6 +59,8 @@ def corpus_card(
     environment.filters["block"] = _block
     gates = [count for count in lesson_counts(made) if count.level == "R0" or count.level in rows]
     beside, repeated = _beside_heldout(made)
+    teacher = _who(study.teacher, [r.solver for r in made.taught.responses])
+    condenser = _who(study.condenser, []) if study.condenser else ""
     return environment.get_template("corpus_card.md.j2").render(
         front=_front_matter(study, rows, files),
         study=study,
@@ -66,8 +71,11 @@ def corpus_card(
         problems=_problems(rows),
         sources=_sources(made),
         set_aside=Counter(item.reason.value for item in made.excluded),
-        teacher=_who(study.teacher, [r.solver for r in made.taught.responses]),
-        condenser=_who(study.condenser, []) if study.condenser else "",
+        teacher=teacher,
+        condenser=condenser,
+        origin=_TABLE if teacher == WORKED_SOLUTIONS else f"written by {teacher}",
+        made=_made(condenser, rows),
+        taught=_taught(study.teacher, teacher),
         rater=_who(study.rater, []) if study.rater else "",
         verifier=_who(study.verifier, []) if study.verifier and study.verify != "symbolic" else "",
         outcomes=_outcomes(made.taught.verdicts),
@@ -83,6 +91,25 @@ def corpus_card(
         masked=len(beside - repeated),
         repeated=len(repeated),
         example=next((row for by in rows.values() for found in by.values() for row in found), None),
+    )
+
+
+def _made(condenser: str, levels: Iterable[str]) -> str:
+    """Return how the levels came to be and what they are, as the end of a sentence."""
+    how = f", and condensed by {condenser}" if condenser else ", and recorded elsewhere as they are"
+    ends = [f"{x} is {says}" for x, says in _ENDS.items() if x in levels]
+    return f"{how}: {phrases.listed(ends)}" if ends else how
+
+
+def _taught(agent: Agent, teacher: str) -> str:
+    """Return how the teacher was asked, in a sentence; of a recording it is not known."""
+    if teacher == WORKED_SOLUTIONS:
+        return "the worked solutions of a table; no model was asked."
+    if agent.solver == "replay":
+        return f"{teacher}, whose answers were recorded elsewhere; how it was asked is not known."
+    return (
+        f"{teacher}, temperature {agent.temperature:g}, at most {agent.max_tokens:,} tokens, "
+        f"{phrases.several(agent.samples, 'answer')} a problem. It was never given the key."
     )
 
 

@@ -16,7 +16,7 @@ from potstill.report.figures.drawing import (
     new_canvas,
 )
 from potstill.report.findings import cause_sentence
-from potstill.report.views import cause_table, primary_place
+from potstill.report.views import CAUSE_WORDS, cause_table, primary_place
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,7 +58,7 @@ def causes_figure(numbers: Row) -> Figure | None:
                     _circle(axes, (x, y), share, across, 8 if wide else 7)
         axes.set_xlim(-0.5, len(who) - 0.5)
         axes.set_ylim(len(shares) - 0.5, -0.5)
-        axes.set_yticks(range(len(shares)), [label(cause) for cause, _ in shares])
+        axes.set_yticks(range(len(shares)), [label(CAUSE_WORDS[cause]) for cause, _ in shares])
         axes.set_xticks(range(len(who)), [label(w) for w in who], rotation=0 if wide else 90)
         axes.xaxis.tick_top()
         axes.tick_params(axis="x", length=0, labelcolor=MUTED)
@@ -66,7 +66,8 @@ def causes_figure(numbers: Row) -> Figure | None:
         return canvas
 
     told = [
-        f"{cause}: " + ", ".join(f"{w} {100 * s:.1f} %" for w, s in zip(who, values, strict=True))
+        f"{CAUSE_WORDS[cause]}: "
+        + ", ".join(f"{w} {100 * s:.1f} %" for w, s in zip(who, values, strict=True))
         for cause, values in shares
     ]
     left_out = len(table["columns"]) - len(who)

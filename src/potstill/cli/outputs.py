@@ -1,0 +1,88 @@
+"""Where a command may write: never over what it reads, nor over what is a study's."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+from potstill.errors import InputError
+from potstill.store.cells import OWN
+
+__all__ = ["check_output"]
+
+_STUDY_ENDINGS = (".yaml", ".yml")
+_LEDGER_STARTS = b"SQLite format 3\0"
+
+
+def check_output(option: str, out: Path, *inputs: Path) -> None:
+    """Check that writing to ``out`` costs no file but an earlier output.
+
+    Raises InputError where it is a file that the command reads (one of ``inputs``, or named by a
+    study among them), a study file, a ledger, a file of a study directory, or no file at all.
+    """
+    if why := _kept(out, inputs):
+        raise InputError(
+            f"{out} {why}, and {option} would write over it; name another file. Nothing was "
+            "written."
+        )
+
+
+def _kept(out: Path, inputs: tuple[Path, ...]) -> str:
+    """Return what a file is that must stay, as the end of a sentence; "" where it may go."""
+    if os.path.lexists(out) and not out.is_file():
+        return "is no file"
+    for place in (out.resolve(), out.parent.resolve() / out.name):
+        for folder in place.parents:
+            if (folder / "study.json").is_file():
+                if any(fnmatch(place.relative_to(folder).parts[0], name) for name in OWN):
+                    return f"belongs to the study directory {folder}"
+                break
+    if not out.exists():
+        return ""
+    for given in inputs:
+        for read in (given, *_named_by(given)):
+            if _holds(read, out):
+                return "is read by this command" if read == given else f"is read by {given}"
+    if out.suffix in _STUDY_ENDINGS:
+        return "is a study file"
+    with out.open("rb") as file:
+        started = file.read(len(_LEDGER_STARTS))
+    ledger = out.suffix.startswith(".sqlite") or started == _LEDGER_STARTS
+    return "is a ledger" if ledger else ""
+
+
+def _named_by(given: Path) -> Iterator[Path]:
+    """Yield the files and folders that a study file or a study directory names."""
+    from potstill.pipeline.directory import study_of
+    from potstill.study.schema import load_study
+
+    if given.suffix in _STUDY_ENDINGS and given.is_file():
+        yield from _paths(load_study(given).model_dump(mode="json"))
+    elif (given / "study.json").is_file():
+        yield from _paths(study_of(given).model_dump(mode="json"))
+
+
+def _paths(value: Any) -> Iterator[Path]:
+    if isinstance(value, str):
+        if os.path.isabs(value):
+            yield Path(value)
+    elif isinstance(value, dict | list):
+        for inside in value.values() if isinstance(value, dict) else value:
+            yield from _paths(inside)
+
+
+def _holds(read: Path, out: Path) -> bool:
+    """Return whether a file is, or lies in, what is read; a study directory is told apart."""
+    try:
+        if read.samefile(out):
+            return True
+        return (
+            read.is_dir()
+            and not (read / "study.json").is_file()
+            and out.resolve().is_relative_to(read.resolve())
+        )
+    except OSError:  # not there, or a name that no file can have
+        return False
