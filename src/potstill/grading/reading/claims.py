@@ -15,6 +15,7 @@ from potstill.grading.reading.cues import (
     UNSURE,
     WITHDRAWS,
     affirms,
+    conceded_before,
     may_withdraw,
     names_answer,
     next_tasks,
@@ -61,7 +62,10 @@ _DIGIT_OR_COMMAND = re.compile(r"[\d\\]")
 _NONE = re.compile(r"\b[Nn]o\s")
 _MARKING = frozenset(["answer", "answers", "ans", "result", "conclusion"])
 _CORRECTING = frozenset(
-    ["wait", "actually", "no", "correction", "sorry", "thought", "rather", "should"]
+    [
+        *("wait", "actually", "no", "correction", "sorry", "thought", "rather", "should"),
+        *("fact", "not"),
+    ]
 )
 _JOINED = re.compile(r"[;=]|,\s|\bi\.e|\bor\b")
 _VERB = re.compile(r"(?i)\s(?:is|are|was|were|has|have|had|will)\s|^(?:no|yes)\b,")
@@ -131,6 +135,8 @@ def drafts_of(sentences: list[Sentence], reader: Reader) -> list[Draft]:
             if HEADING.match(sentence.text) or (marked is not None and not text):
                 scope, fresh, answer_line = True, True, -1
                 continue
+        if (conceded := conceded_before(text, letters)) > 0:
+            text = text[conceded:]
         if marked is not None:
             scope, fresh, answer_line = True, True, sentence.line
         elif scope and answer_line < 0:

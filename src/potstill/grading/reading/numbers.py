@@ -13,10 +13,11 @@ from potstill.grading.maths.units import asked_units, split_unit, unit_dimension
 from potstill.grading.reading.cues import NOW
 from potstill.grading.reading.numerals import Numeral, NumeralRole, numerals_in
 from potstill.grading.reading.question import AskedQuestion, question_of
+from potstill.grading.reading.rivals import LEFT, TAKEN_AWAY, is_of_another, label_of
 from potstill.grading.reading.sentences import stem, words_of
-from potstill.grading.reading.surroundings import change_of, is_taken_back
+from potstill.grading.reading.surroundings import change_of, is_bound, is_denied, is_taken_back
 
-__all__ = ["StatedValue", "number_stated"]
+__all__ = ["StatedValue", "number_stated", "says_another"]
 
 _REMARK = re.compile(r"\([^()]{0,120}\)|\[[^\[\]]{0,120}\]")
 _ASIDE = re.compile(
@@ -92,6 +93,8 @@ def number_stated(
     ordinal = [n for n in offered if n.role is NumeralRole.ORDINAL]
     if question.place and ordinal:
         plain = ordinal
+    elif question.counted:
+        ordinal, digits = [], [n for n in digits if n.role is not NumeralRole.ORDINAL]
     candidates = plain or spelled or ordinal or digits
     if plain and spelled and question.counted:
         candidates = plain + [n for n in spelled if _counts(text, n, question) > 0]
@@ -100,6 +103,7 @@ def number_stated(
     if not candidates:
         return None
     rated = [_Rated(n, _rating(text, n, question, problem_text)) for n in candidates]
+    _weigh_conclusion(text, rated, question)
     best: dict[str, _Rated] = {}
     for one in rated:
         held = best.get(one.numeral.value)
@@ -132,6 +136,33 @@ def number_stated(
         _of_unknown(text, top.numeral, numerals),
         top.numeral.role is NumeralRole.RESULT,
     )
+
+
+def says_another(text: str, problem_text: str) -> bool:
+    """Return whether an answer gives its number to another thing than is asked for, as a bound of
+    it, or as a rank where a count is asked for.
+    """
+    question = question_of(problem_text)
+    numerals = [n for n in numerals_in(text) if n.role is not NumeralRole.OPERAND]
+    counts = bool(question.counted) and not question.place
+    return bool(numerals) and all(
+        (counts and n.role is NumeralRole.ORDINAL) or _denied(text, n, question) for n in numerals
+    )
+
+
+def _weigh_conclusion(text: str, rated: list[_Rated], question: AskedQuestion) -> None:
+    """Lower what the problem states already, where a new number is concluded behind it."""
+    concluded = [
+        one.numeral.start
+        for one in rated
+        if one.numeral.value not in question.numbers
+        and one.numeral.role is not NumeralRole.NAMED
+        and _THEN.match(clause := _clause(text, one.numeral))
+        and not text.startswith(clause)
+    ]
+    for one in rated if concluded else ():
+        if one.numeral.value in question.numbers and one.numeral.start < concluded[-1]:
+            one.score -= 2.0
 
 
 _PLUS = re.compile(r"(\b(?:is|are|be)\s+|[=:]\s*)\+(?=\d)")  # "the answer is +3"
@@ -205,7 +236,7 @@ def _with_unit(text: str, numeral: Numeral, question: AskedQuestion) -> str:
             return numeral.text
         return str(12 * int(numeral.value)) if numeral.value.isdigit() else numeral.text
     unit = words.lower() if len(words) > 2 else words
-    if unit in ("in", "m", "s", "h", "a", "an") and text[numeral.end] == " ":
+    if unit in ("in", "a", "an") and text[numeral.end] == " ":
         return numeral.text
     return f"{numeral.text} {words}" if split_unit(f"5 {unit}").unit else numeral.text
 
@@ -247,8 +278,16 @@ _AMONG = re.compile(r"(?i)\s*(?:out\s+)?of\s+(?:the|his|her|their|these|those|al
 
 
 def _denied(text: str, numeral: Numeral, question: AskedQuestion) -> bool:
-    """Return whether a sentence denies a number, takes it back, or only compares with it."""
+    """Return whether a sentence denies a number, takes it back, bounds or compares with it, or
+    gives it to another thing than is asked for.
+    """
     if is_taken_back(text, numeral.start, numeral.end):
+        return True
+    if not question.negated and is_denied(text, numeral.start):
+        return True
+    if not question.bounded and is_bound(text, numeral.start, numeral.end):
+        return True
+    if is_of_another(text, numeral, _clause(text, numeral), question):
         return True
     if _DENIED.search(text[max(0, numeral.start - 40) : numeral.start]):
         return not (question.difference and numeral.role is NumeralRole.RESULT)
@@ -283,6 +322,8 @@ def _rating(text: str, numeral: Numeral, question: AskedQuestion, problem_text: 
         score -= 1.0 if _EACH.search(before[-40:]) else 0.0
     if not question.rate and _RATE.match(text[numeral.end : numeral.end + 40]):
         score -= 2.0
+    if label_of(text, numeral) & (question.things | {stem(name) for name in question.names}):
+        score += 2.0
     score += _by_name(text, numeral, clause, question)
     if follows and numeral.role in _COMPUTED:
         score += 2.5
@@ -293,7 +334,9 @@ def _rating(text: str, numeral: Numeral, question: AskedQuestion, problem_text: 
     words = frozenset(words_of(clause))
     low = clause.lower()
     if ("not" in words or "without" in words or "n't" in low) is not question.negated:
-        score -= 1.5
+        # What was not sold is what is left.
+        kept = LEFT & question.words and (TAKEN_AWAY & words or _NOT_SO.search(low))
+        score -= 0.0 if kept else 1.5
     if not question.would and not _SUPPOSED.isdisjoint(words):
         score -= 1.5
     if question.later:
@@ -379,8 +422,9 @@ _COMPUTED = (NumeralRole.RESULT, NumeralRole.NAMED, NumeralRole.PLAIN)
 _THEN = re.compile(
     r"(?i)\s*(?:and\s+)?(?:so|thus|hence|therefore|which\s+(?:implies|means|gives|yields|"
     r"simplifies|we\s+can\s+solve)|"
-    r"giving|yielding|we\s+(?:get|find|have|obtain|see))\b"
+    r"giving|yielding|leaving|leaves|we\s+(?:get|find|have|obtain|see))\b"
 )
+_NOT_SO = re.compile(r"(?:n't|\bnot)\W*$")
 _LEFT_SIDE = re.compile(r"(?:^|[\s,])(\d*[A-Za-z][^\s=,]*(?:\s?[-+*]\s?[A-Za-z0-9]+){0,4})\s*=\s*$")
 _COMPOUND_BEHIND = re.compile(
     r"(?i)\s*(?:hours?|hrs?|minutes?|feet|foot|ft|pounds?|lbs?|dollars?|weeks?|days?|"
@@ -414,7 +458,8 @@ _SUPPOSED = frozenset(map(stem, ("would", "could", "might", "if")))
 _CLAUSE_START = re.compile(
     r"(?i)[;:]|,(?=\s+(?:and|but|so|thus|hence|therefore|giving|we|while|which|leaving|with|not|"
     r"then|that|or|because|since|after|in|the|he|she|it|"
-    r"they|for)\b)|\s(?=(?:and|but|while|so|which|giving)\s+[A-Za-z])"
+    r"they|for)\b)|\s(?=(?:and|but|while|so|which|giving|leaving|leaves)\s+[A-Za-z])"
+    r"|\s(?=so\s+\d)"
 )
 
 
