@@ -10,6 +10,8 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from potstill.grading.maths.languages import in_english
+from potstill.grading.maths.literals import is_written_out
 from potstill.grading.reading.claims import is_numeric
 from potstill.grading.reading.cues import end_of_answer, names_answer, own_talk, takes_back
 from potstill.grading.reading.sentences import letters_of
@@ -82,6 +84,8 @@ _BEGINS_BARE = re.compile(
     r"false)\b)"
 )
 _WORDED = (AnswerKind.WORD, AnswerKind.DATE, AnswerKind.TIME, AnswerKind.WORD_NUMBER)
+_VERB = re.compile(r"(?i)\s(?:is|are|was|were|has|have|had|gets?|got|wins?|won)\s|,\s+with\s")
+_TIME = re.compile(r"\d:\d\d|\d\s?[ap]\.?m\b", re.IGNORECASE)
 _LISTS = (AnswerKind.SET, AnswerKind.LIST, AnswerKind.TUPLE)
 _JOINTS = re.compile(
     r"(?i)^[\s$\\()\[\].,;:!]*(?:(?:and|or|,|;|\\text\s?\{\s*(?:and|or)\s*\}|as well as|"
@@ -147,7 +151,15 @@ def _found(text: str, kind: str, problem_text: str, cut: bool, long: bool) -> Ex
                 return Extraction(stated.text, "tag", stated.several)
         return Extraction(tagged, "tag")
     stripped = text.strip()
+    if (printed := _PRINTED.search(stripped)) is not None and is_written_out(printed[1]):
+        return Extraction(printed[1], "sentence")
+    if kind == AnswerKind.WORD and (first := _first_word(stripped)):
+        return Extraction(first, "sentence")
     if _is_bare(stripped, kind):
+        if kind == AnswerKind.WORD and problem_text and _VERB.search(stripped):
+            stated = answer_stated(text, kind, problem_text)
+            if stated is not None and stated.text:
+                return Extraction(stated.text, stated.rule)
         return Extraction(_unfenced(stripped), "bare")
     musing = len(text) > 2_000 and _muses(text[-6_000:])
     stated = answer_stated(text, kind, problem_text, cut=cut, thought=musing, long=long)
@@ -156,6 +168,24 @@ def _found(text: str, kind: str, problem_text: str, cut: bool, long: bool) -> Ex
         terse = len(_WORDS.findall(stripped)) <= 6 and len(_PROSE.findall(stripped)) < 2
         return Extraction(stripped, "bare") if short and terse else None
     return Extraction(stated.text, stated.rule, stated.several, stated.cut)
+
+
+# A value as a program prints it, at the end of the sentence that says so.
+_PRINTED = re.compile(
+    r"(?:\b(?:returns?|prints?|outputs?|is|be|gives?)|:)\s*`{0,3}\s*"
+    r"((?<=[\s`])[\[{('\"][^\n]{0,1000}[\]})'\"])\s*`{0,3}[.!]?$"
+)
+_FIRST_WORD = re.compile(r"(?i)\W*(true|false|yes|no)[*_]*[.!]\s+(?=\S)")
+_OPPOSITE = {"true": "false", "false": "true", "yes": "no", "no": "yes"}
+
+
+def _first_word(text: str) -> str:
+    """Return the "True." or "No." that a text begins with and nowhere takes back."""
+    found = _FIRST_WORD.match(text)
+    if found is None or takes_back(text[found.end() :]):
+        return ""
+    opposite = _OPPOSITE[found[1].lower()]
+    return "" if opposite in letters_of(text[found.end() :]) else found[1]
 
 
 def _muses(text: str) -> bool:
@@ -326,7 +356,13 @@ def _is_bare(text: str, kind: str) -> bool:
     """Return whether a text is the answer itself and no sentence about it."""
     if len(text) > BARE_LENGTH or "\n" in text.strip("`\n") or len(_PROSE.findall(text)) > 1:
         return False
-    if is_numeric(kind) and re.search(r"\d[^=]*=", text):
+    if is_numeric(kind) and re.search(r"\d[^=]*=|\d.*\b(?:is|are|was|were|equals?)\b.*\d", text):
+        return False
+    if in_english(text) != text:
+        return False
+    if kind == AnswerKind.TIME and len(_TIME.findall(text)) > 1:
+        return False
+    if kind == AnswerKind.LETTER and re.search(r"(?:\s(?:is|are|but)|,\s+leaving)\s", text):
         return False
     if kind not in _WORDED and kind != AnswerKind.LETTER:
         words = len(_WORDS.findall(text))

@@ -26,7 +26,9 @@ from potstill.grading.reading.formulas import formula_stated, free_letters, set_
 from potstill.grading.reading.numbers import StatedValue, number_stated
 from potstill.grading.reading.numerals import VOCABULARY, numerals_in
 from potstill.grading.reading.question import AskedQuestion
+from potstill.grading.reading.ratios import ratio_stated
 from potstill.grading.reading.sentences import Sentence, words_of
+from potstill.grading.reading.times import time_stated
 from potstill.grading.reading.words import letter_stated, word_stated
 from potstill.records import AnswerKind
 
@@ -101,12 +103,16 @@ class Draft:
 
 @dataclass(slots=True)
 class Reader:
-    """What sentences are read for; each is read once, however often a loop repeats it."""
+    """What sentences are read for; each is read once, however often a loop repeats it.
+
+    ``leads`` is the value that the text begins with, as its answer.
+    """
 
     kind: str
     problem_text: str
     question: AskedQuestion
     thought: bool
+    leads: str = ""
     known: dict[tuple[str, bool], StatedValue | None] = field(default_factory=dict)
 
     def stated(self, draft: Draft) -> StatedValue | None:
@@ -160,6 +166,8 @@ def drafts_of(sentences: list[Sentence], reader: Reader) -> list[Draft]:
             phrase = marked is not None or (near and fresh)
             known[sentence.text] = _base_score(text, phrase, letters, reader)
         score = known[sentence.text]
+        if place == 0 and reader.leads and text.rstrip(".") == reader.leads:
+            score = max(score, 0.0) + 4.5
         if score < 0 and not reader.thought:
             continue
         if scope:
@@ -267,6 +275,11 @@ def _value_of(
         plain, apart = set_apart(text)
         offered = tuple(formula if _may_answer(formula, kind) else "" for formula in apart)
         return number_stated(plain, problem_text, offered)
+    if kind in (AnswerKind.RATIO, AnswerKind.TIME):
+        state = ratio_stated if kind == AnswerKind.RATIO else time_stated
+        value, open_ = state(set_apart(text)[0], question)
+        if value or open_:
+            return StatedValue(value, value, open_)
     if kind == AnswerKind.LETTER:
         letter, open_ = letter_stated(text, problem_text)
         return StatedValue(letter, letter, open_) if letter or open_ else None

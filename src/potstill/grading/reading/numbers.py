@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import lru_cache
+from itertools import pairwise
 
+from potstill.grading.maths.scalars import read_compound
 from potstill.grading.maths.units import asked_units, split_unit, unit_dimension
+from potstill.grading.reading.belonging import is_of_another, label_of
 from potstill.grading.reading.cues import NOW
 from potstill.grading.reading.numerals import Numeral, NumeralRole, numerals_in
 from potstill.grading.reading.question import AskedQuestion, question_of
-from potstill.grading.reading.rivals import LEFT, TAKEN_AWAY, is_of_another, label_of
+from potstill.grading.reading.rivals import LEFT, TAKEN_AWAY
 from potstill.grading.reading.sentences import stem, words_of
 from potstill.grading.reading.surroundings import change_of, is_bound, is_denied, is_taken_back
 
@@ -100,6 +104,8 @@ def number_stated(
         candidates = plain + [n for n in spelled if _counts(text, n, question) > 0]
         candidates.sort(key=lambda n: n.start)
     candidates = [n for n in candidates if not _denied(text, n, question)]
+    exact = _exact_values(text, numerals)
+    candidates = [n for n in candidates if exact.get(n.start) not in candidates]
     if not candidates:
         return None
     rated = [_Rated(n, _rating(text, n, question, problem_text)) for n in candidates]
@@ -117,11 +123,15 @@ def number_stated(
         if not _solves(text, [r.numeral for r in close]):
             return StatedValue("", "", tuple(r.numeral.value for r in close), top.score)
         top = close[-1]
+    if (compound := _compound_at(text, top.numeral)) is not None:
+        return StatedValue(compound, compound, (), top.score)
     if (part := _compound_of(text, top.numeral)) is not None:
         return StatedValue("", "", (top.numeral.value, part), top.score)
     if top.score < _LEAST_RATING:
         return None
     shown = _with_unit(text, top.numeral, question)
+    if (whole := exact.get(top.numeral.start)) is not None:
+        shown = f"{whole.text} ≈ {shown}"
     counted = _counts(text, top.numeral, question) > 0
     changed = change_of(text, top.numeral, numerals, counted=counted)
     if changed is not None and not changed.text:
@@ -148,6 +158,44 @@ def says_another(text: str, problem_text: str) -> bool:
     return bool(numerals) and all(
         (counts and n.role is NumeralRole.ORDINAL) or _denied(text, n, question) for n in numerals
     )
+
+
+def _exact_values(text: str, numerals: list[Numeral]) -> dict[int, Numeral]:
+    """Return the fraction or formula of which a decimal behind it is said to be about its value,
+    by where each of the two stands.
+    """
+    found: dict[int, Numeral] = {}
+    for left, right in pairwise(numerals):
+        if "." not in right.text or not _ABOUT.fullmatch(text[left.end : right.start]):
+            continue
+        if left.value.startswith("formula ") or ("/" in left.text and _rounds(left, right)):
+            found[right.start] = left
+    return found
+
+
+def _rounds(exact: Numeral, decimal: Numeral) -> bool:
+    """Return whether a decimal is a fraction's value to as many places as it has."""
+    places = len(decimal.text.strip("%").partition(".")[2])
+    off = abs(Fraction(exact.value) - Fraction(decimal.value))
+    return off <= Fraction(1, 2 * 10**places)
+
+
+_ABOUT = re.compile(
+    r"\s*(?:≈|,?\s*(?:or|which\s+is|that\s+is|i\.e\.,?)\s+(?:about|approximately|roughly|around|≈)|"
+    r"\(\s*(?:about|approximately|approx\.?|roughly|≈))\s*"
+)
+_DURATION_UNIT = r"(?:[A-Za-z]{1,8})\.?"
+_COMPOUNDED = re.compile(
+    rf"\d+(?:\.\d+)?\s?{_DURATION_UNIT}(?:\s*,?\s*(?:and\s+)?\d+(?:\.\d+)?\s?{_DURATION_UNIT})+"
+)
+
+
+def _compound_at(text: str, numeral: Numeral) -> str | None:
+    """Return the whole of "2 hours and 30 minutes", where a number is a part of it."""
+    for found in _COMPOUNDED.finditer(text):
+        if found.start() <= numeral.start < found.end():
+            return found.group() if read_compound(found.group().rstrip(".")) is not None else None
+    return None
 
 
 def _weigh_conclusion(text: str, rated: list[_Rated], question: AskedQuestion) -> None:
@@ -190,9 +238,8 @@ def _spelled_out(text: str, numeral: Numeral, question: AskedQuestion) -> bool:
     if _counts(text, numeral, question) > 0 or numeral.role is NumeralRole.ORDINAL:
         return True
     before = text[: numeral.start]
-    return (bool(_CUE.search(before[-48:])) and not _POINTS.search(before)) or len(
-        text.split()
-    ) <= 3
+    said = bool(_CUE.search(before[-48:])) or _with_unit(text, numeral, question) != numeral.text
+    return (said and not _POINTS.search(before)) or len(text.split()) <= 3
 
 
 def _compound_of(text: str, numeral: Numeral) -> str | None:
@@ -486,8 +533,9 @@ _OPENING_CLAUSE = re.compile(
     r"while)\b[^,]{0,200},"
 )
 _ADDED_CLAUSE = re.compile(
-    r"(?i),?\s(?:which|since|because|where|leaving|whereas|given that|considering|assuming|"
-    r"after|based on|compared to|compared with|not|than)\b|(?<=\d):\s|\s[—–]\s"
+    r"(?i),?\s(?:which|since|because|denn|weil|car|porque|perché|where|leaving|whereas|"
+    r"given that|considering|assuming|after|based on|compared to|compared with|not|than)\b"
+    r"|(?<=\d):\s|\s[—–]\s"
 )
 
 
