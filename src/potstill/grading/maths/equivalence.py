@@ -176,7 +176,7 @@ def only_text(key: str, kind: str, problem_text: str = "") -> bool:
 @lru_cache(maxsize=4096)
 def _key_read(key: str, kind: str, problem_text: str) -> tuple[str | None, bool]:
     """Return what is bad about a key, and whether it is a good one that no rule can read."""
-    if is_simple(key) or (key.strip()[:1] in _QUOTES_OR_OPENS and is_literal(key)):
+    if is_simple(key) or (key.strip()[:1] in _QUOTES_OR_OPENS and is_literal(key, problem_text)):
         return None, False
     if len(key) > MAX_ANSWER:
         return "the key is too long", False

@@ -96,7 +96,7 @@ def infer_kind(key: str, text: str = "") -> str:
     Never raises: a key that reads as nothing else is an expression, and grading calls it BAD_KEY
     if it cannot be read as that either.
     """
-    if is_literal(key):
+    if is_literal(key, text):
         return str(AnswerKind.EXPRESSION)
     plain = read_statement(plain_key(key).strip().rstrip(".").strip()).body
     free = without_order_remark(tidy(key)) != tidy(key)

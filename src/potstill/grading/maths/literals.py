@@ -21,14 +21,15 @@ _PROGRAM = re.compile(
 _NOTHING = object()
 
 
-def is_literal(key: str) -> bool:
+def is_literal(key: str, problem_text: str = "") -> bool:
     """Return whether a key can only be a value of a program: an object, one that is empty, or a
     container of texts and other values.
 
-    A list of texts is none: it lists answers of which any is right.
+    A list of texts is none: it lists answers of which any is right. An empty value is one where
+    the problem speaks of a program; elsewhere it is a key that is missing.
     """
     if _EMPTY.fullmatch(key):
-        return True
+        return _PROGRAM.search(problem_text) is not None
     value = _read(key)
     if value is _NOTHING or isinstance(value, str | int | float | bool | None):
         return False
@@ -47,7 +48,7 @@ def compare_literals(key: str, answer: str, problem_text: str) -> Comparison | N
     answers are.
     """
     one, two = _read(key), _read(answer)
-    if is_literal(key):
+    if is_literal(key, problem_text):
         if two is _NOTHING:
             return unreadable("the answer is no value as a program prints it")
         return equal_with("the same value") if _same(one, two) else different("another value")
