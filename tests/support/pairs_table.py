@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 GRADING = Path(__file__).resolve().parents[1] / "grading"
 TABLES = (GRADING / "pairs.txt", GRADING / "pairs_reported.txt")
+SAID = GRADING / "said.txt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,14 @@ class Pair:
 def read_pairs() -> list[Pair]:
     """Read the pairs of every table in their order."""
     return [pair for table in TABLES for pair in _pairs_of(table)]
+
+
+def read_said() -> list[Pair]:
+    """Read the whole responses that are set beside a key, line breaks as they are."""
+    return [
+        replace(p, problem=p.problem.replace("\\n", "\n"), answer=p.answer.replace("\\n", "\n"))
+        for p in _pairs_of(SAID)
+    ]
 
 
 def _pairs_of(table: Path) -> list[Pair]:

@@ -10,8 +10,10 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from potstill.grading.maths.languages import in_english
+from potstill.grading.maths.literals import is_written_out
 from potstill.grading.reading.claims import is_numeric
-from potstill.grading.reading.cues import end_of_answer, names_answer, takes_back
+from potstill.grading.reading.cues import end_of_answer, names_answer, own_talk, takes_back
 from potstill.grading.reading.sentences import letters_of
 from potstill.grading.reading.statements import LONG, answer_stated
 from potstill.records import AnswerKind
@@ -34,6 +36,17 @@ _SAMPLE_BOX = re.compile(
     r"form)\b[^.\n]{0,12}|\(if\b[^.\n)]*|"
     r"\bwhereas\b[^.\n]*)$"
 )
+# "It is not \\boxed{18}", "\\boxed{18} is the wrong answer".
+_DENIED_BEFORE = re.compile(
+    r"(?i)(?:\b(?:not|never|cannot\s+be|rather\s+than|instead\s+of|unlike)|n['’]t(?:\s+be)?|"
+    r"\b(?:wrong|incorrect|mistake)\s+to\s+(?:say|answer|write|think|claim)(?:\s+that\s+it\s+is)?)\s+"
+    r"(?:equal\s+to\s+|simply\s+|just\s+|the\s+answer\s+)?[\s$\\(\[{*:]*$"
+)
+_DENIED_BEHIND = re.compile(
+    r"(?i)[\s$\\)\]*]*(?:is|was|would\s+be|are)\s+(?:clearly\s+|obviously\s+)?(?:the\s+|an?\s+)?"
+    r"(?:wrong|incorrect|false|impossible|not\s+(?:right|correct|true|possible|the\s+(?:\w+\s+)?answer))\b"
+)
+_CLOSED_BOX = re.compile(r"\\f?boxed\s?\{([^{}]{1,200})\}")
 _TAG = re.compile(
     r"(?is)<(answer|final|final_answer|result|"
     r"solution)\b[^<>]{0,40}>\s*(?P<inside>(?:(?!<\1\b).){1,2000}?)\s*</\1\s*>"
@@ -71,6 +84,8 @@ _BEGINS_BARE = re.compile(
     r"false)\b)"
 )
 _WORDED = (AnswerKind.WORD, AnswerKind.DATE, AnswerKind.TIME, AnswerKind.WORD_NUMBER)
+_VERB = re.compile(r"(?i)\s(?:is|are|was|were|has|have|had|gets?|got|wins?|won)\s|,\s+with\s")
+_TIME = re.compile(r"\d:\d\d|\d\s?[ap]\.?m\b", re.IGNORECASE)
 _LISTS = (AnswerKind.SET, AnswerKind.LIST, AnswerKind.TUPLE)
 _JOINTS = re.compile(
     r"(?i)^[\s$\\()\[\].,;:!]*(?:(?:and|or|,|;|\\text\s?\{\s*(?:and|or)\s*\}|as well as|"
@@ -125,8 +140,10 @@ def _found(text: str, kind: str, problem_text: str, cut: bool, long: bool) -> Ex
     if "boxed" in text and (values := _boxes_before_next_task(text)):
         if kind in _LISTS and len(values) > 1:
             return Extraction(", ".join(dict.fromkeys(v for v, _, _ in values)), "boxed list")
-        behind = text[values[-1][2] :]
-        return _taken_back(behind, kind, problem_text, cut) or Extraction(values[-1][0], "boxed")
+        back = _taken_back(text, values[-1], kind, problem_text, cut)
+        return back or Extraction(values[-1][0], "boxed")
+    if "boxed" in text:
+        text = _CLOSED_BOX.sub(r"\1", text)  # of boxes that are denied prose says more
     if (tagged := _tagged(text)) is not None:
         if len(_WORDS.findall(tagged)) > 2:
             stated = answer_stated(tagged, kind, problem_text)
@@ -134,7 +151,15 @@ def _found(text: str, kind: str, problem_text: str, cut: bool, long: bool) -> Ex
                 return Extraction(stated.text, "tag", stated.several)
         return Extraction(tagged, "tag")
     stripped = text.strip()
+    if (printed := _PRINTED.search(stripped)) is not None and is_written_out(printed[1]):
+        return Extraction(printed[1], "sentence")
+    if kind == AnswerKind.WORD and (first := _first_word(stripped)):
+        return Extraction(first, "sentence")
     if _is_bare(stripped, kind):
+        if kind == AnswerKind.WORD and problem_text and _VERB.search(stripped):
+            stated = answer_stated(text, kind, problem_text)
+            if stated is not None and stated.text:
+                return Extraction(stated.text, stated.rule)
         return Extraction(_unfenced(stripped), "bare")
     musing = len(text) > 2_000 and _muses(text[-6_000:])
     stated = answer_stated(text, kind, problem_text, cut=cut, thought=musing, long=long)
@@ -145,25 +170,63 @@ def _found(text: str, kind: str, problem_text: str, cut: bool, long: bool) -> Ex
     return Extraction(stated.text, stated.rule, stated.several, stated.cut)
 
 
+# A value as a program prints it, at the end of the sentence that says so.
+_PRINTED = re.compile(
+    r"(?:\b(?:returns?|prints?|outputs?|is|be|gives?)|:)\s*`{0,3}\s*"
+    r"((?<=[\s`])[\[{('\"][^\n]{0,1000}[\]})'\"])\s*`{0,3}[.!]?$"
+)
+_FIRST_WORD = re.compile(r"(?i)\W*(true|false|yes|no)[*_]*[.!]\s+(?=\S)")
+_OPPOSITE = {"true": "false", "false": "true", "yes": "no", "no": "yes"}
+
+
+def _first_word(text: str) -> str:
+    """Return the "True." or "No." that a text begins with and nowhere takes back."""
+    found = _FIRST_WORD.match(text)
+    if found is None or takes_back(text[found.end() :]):
+        return ""
+    opposite = _OPPOSITE[found[1].lower()]
+    return "" if opposite in letters_of(text[found.end() :]) else found[1]
+
+
 def _muses(text: str) -> bool:
     """Return whether a text thinks aloud, which is no write-up."""
     low = text.lower()
     return sum(map(low.count, _MUSED)) >= 3 and len(_MUSING.findall(text)) >= 3
 
 
-def _taken_back(behind: str, kind: str, problem_text: str, cut: bool) -> Extraction | None:
+def _taken_back(
+    text: str, box: tuple[str, int, int], kind: str, problem_text: str, cut: bool
+) -> Extraction | None:
     """Return what the text behind a box states in its place, or that nothing is; None where it
     stands.
     """
+    behind = text[box[2] :]
     if not is_numeric(kind) or len(behind.strip()) < 12:
         return None
-    withdrawn = takes_back(behind[:600])
+    withdrawn = takes_back(behind[:600], box[0])
     if not withdrawn and not _calls_answer(behind[:2_000]):
         return None
-    stated = answer_stated(behind, kind, problem_text, cut=cut)
+    said = behind if withdrawn else own_talk(behind)
+    long = len(behind) > LONG
+    stated = answer_stated(said, kind, problem_text, cut=cut, long=long)
     if stated is not None and (withdrawn or stated.rule.startswith("answer")):
         return Extraction(stated.text, stated.rule, stated.several, stated.cut)
     return Extraction("", "") if withdrawn else None
+
+
+def _not_denied(text: str, values: list[tuple[str, int, int]]) -> list[tuple[str, int, int]]:
+    """Return the boxes of a group that the words around them do not deny, else those before it."""
+    while values:
+        kept = [box for box in values if not _is_denied(text, box)]
+        if kept:
+            return kept
+        values = boxed_values(text[: values[0][1]])
+    return []
+
+
+def _is_denied(text: str, box: tuple[str, int, int]) -> bool:
+    before, behind = text[max(0, box[1] - 60) : box[1]], text[box[2] : box[2] + 60]
+    return bool(_DENIED_BEFORE.search(before) or _DENIED_BEHIND.match(behind))
 
 
 def _calls_answer(text: str) -> bool:
@@ -174,7 +237,7 @@ def _calls_answer(text: str) -> bool:
 def _found_in_thought(text: str, kind: str, problem_text: str, closed: bool) -> Extraction | None:
     """Return the answer that a reasoning came to before what follows it was cut."""
     if "boxed" in text and (values := boxed_values(text)):
-        back = _taken_back(text[values[-1][2] :], kind, problem_text, not closed)
+        back = _taken_back(text, values[-1], kind, problem_text, not closed)
         return back or Extraction(values[-1][0], "boxed in reasoning", (), True)
     stated = answer_stated(text, kind, problem_text, cut=not closed, thought=not closed)
     if stated is None:
@@ -195,7 +258,7 @@ def _boxes_before_next_task(text: str) -> list[tuple[str, int, int]]:
     while values and _SAMPLE_BOX.search(text[max(0, values[-1][1] - 60) : values[-1][1]]):
         # "like \\boxed{20}" shows the form, "(if there were none, \\boxed{20})" another case.
         values = boxed_values(text[: values[0][1]])
-    return values
+    return _not_denied(text, values)
 
 
 def _tagged(text: str) -> str | None:
@@ -293,7 +356,13 @@ def _is_bare(text: str, kind: str) -> bool:
     """Return whether a text is the answer itself and no sentence about it."""
     if len(text) > BARE_LENGTH or "\n" in text.strip("`\n") or len(_PROSE.findall(text)) > 1:
         return False
-    if is_numeric(kind) and re.search(r"\d[^=]*=", text):
+    if is_numeric(kind) and re.search(r"\d[^=]*=|\d.*\b(?:is|are|was|were|equals?)\b.*\d", text):
+        return False
+    if in_english(text) != text:
+        return False
+    if kind == AnswerKind.TIME and len(_TIME.findall(text)) > 1:
+        return False
+    if kind == AnswerKind.LETTER and re.search(r"(?:\s(?:is|are|but)|,\s+leaving)\s", text):
         return False
     if kind not in _WORDED and kind != AnswerKind.LETTER:
         words = len(_WORDS.findall(text))

@@ -21,7 +21,7 @@ from potstill.grading.plugins import check_kind
 from potstill.grading.pool import GradingPool
 from potstill.records import Problem, Response, TextGold, Verdict
 from potstill.store.atomic import whole_file
-from potstill.store.rows import decoded, open_table, parquet_rows
+from potstill.store.rows import decoded, open_table, parquet_rows, text_of_bytes
 from potstill.store.untrusted import lines_of, parse_json
 
 __all__ = ["ADDED", "grade_table"]
@@ -197,15 +197,9 @@ def _json_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 def _read_parquet(path: Path) -> tuple[list[str], Iterator[tuple[int, dict[str, Any]]]]:
     columns, rows = parquet_rows(path)
-    return list(columns), ((number, {k: _plain(v) for k, v in row.items()}) for number, row in rows)
-
-
-def _plain(cell: Any) -> Any:
-    """Return a cell as it can be written anew: bytes as text, where they are text."""
-    try:
-        return cell.decode("utf-8") if isinstance(cell, bytes) else cell
-    except UnicodeDecodeError:
-        return cell
+    return list(columns), (
+        (number, {k: text_of_bytes(v) for k, v in row.items()}) for number, row in rows
+    )
 
 
 def _write(target: str, columns: list[str], rows: Iterable[dict[str, Any]]) -> None:

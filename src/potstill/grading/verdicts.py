@@ -10,6 +10,8 @@ from potstill.grading.extraction import Extraction, boxed_values, extract, has_o
 from potstill.grading.maths.comparison import Comparison, undecided
 from potstill.grading.maths.equivalence import equal
 from potstill.grading.maths.normalise import tidy
+from potstill.grading.reading.claims import is_numeric
+from potstill.grading.reading.numbers import says_another
 from potstill.records import (
     DecidedBy,
     Finish,
@@ -116,7 +118,12 @@ def compare_extracted(key: str, found: Extraction, kind: str, problem_text: str)
         )
     if not found.text:
         return Comparison(Opinion.UNDECIDED, "no answer was found in the text", readable=False)
-    return equal(key, found.text, kind, problem_text)
+    result = equal(key, found.text, kind, problem_text)
+    if result.opinion is Opinion.EQUAL and is_numeric(kind) and problem_text:
+        worded = found.text != key and any(map(str.isalpha, found.text))
+        if worded and says_another(found.text, problem_text):
+            return undecided("the answer counts or bounds another thing than the one asked for")
+    return result
 
 
 def verdict_of_state(problem: Problem, response_id: str, settled: Settled) -> Verdict:

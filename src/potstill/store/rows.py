@@ -34,6 +34,7 @@ __all__ = [
     "read_rows",
     "refuse_no_table",
     "table_notes",
+    "text_of_bytes",
 ]
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".xlsx", ".xlsm")
@@ -195,15 +196,21 @@ def decoded(cell: Any, name: str, where: str) -> Any:
     """
     if isinstance(cell, list) and any(isinstance(item, bytes) for item in cell):
         return [decoded(item, name, where) for item in cell]
-    if not isinstance(cell, bytes):
-        return cell
-    try:
-        return cell.decode("utf-8")
-    except UnicodeDecodeError as exc:
+    text = text_of_bytes(cell)
+    if isinstance(text, bytes):
         raise InputError(
-            f"{where}: the column {name!r} holds bytes that are no UTF-8 text (byte {exc.start}); "
-            "write that column as text, or name another."
-        ) from exc
+            f"{where}: the column {name!r} holds bytes that are no UTF-8 text; write that column "
+            "as text, or name another."
+        )
+    return text
+
+
+def text_of_bytes(cell: Any) -> Any:
+    """Return a cell, its bytes as text where they are text in UTF-8."""
+    try:
+        return cell.decode("utf-8") if isinstance(cell, bytes) else cell
+    except UnicodeDecodeError:
+        return cell
 
 
 def as_text(cell: Any) -> str:

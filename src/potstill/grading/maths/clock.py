@@ -15,7 +15,7 @@ from potstill.grading.maths.comparison import (
 from potstill.grading.maths.normalise import tidy
 from potstill.grading.maths.number_words import spelled_number
 
-__all__ = ["WEEKDAYS", "compare_dates", "compare_times", "read_time"]
+__all__ = ["WEEKDAYS", "compare_dates", "compare_times", "in_digits", "read_time"]
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _MONTH_NAMES = """
@@ -86,12 +86,25 @@ def compare_times(key: str, answer: str) -> Comparison:
 
 
 def compare_dates(key: str, answer: str) -> Comparison:
-    """Return whether two texts name the same day; a year or weekday may be missing on one side."""
-    one, two = _date(key), _date(answer)
-    if not one:
+    """Return whether two texts name the same day; a year or weekday may be missing on one side.
+
+    Of ``03/04/2024`` nobody can tell which number is the month: it decides only where no reading of
+    it is the other side's day.
+    """
+    ones, twos = _dates(key), _dates(answer)
+    if not ones[0]:
         raise KeyUnreadable("the key is not a date")
-    if not two:
+    if tidy(key) == tidy(answer):
+        return equal_with("the same text")
+    if not twos[0]:
         return unreadable("the answer is not a date")
+    results = [_compare_days(one, two) for one in ones for two in twos]
+    if len({result.opinion for result in results}) > 1:
+        return undecided("day and month of a date in digits may be either way round")
+    return results[0]
+
+
+def _compare_days(one: dict[str, int], two: dict[str, int]) -> Comparison:
     shared = one.keys() & two.keys()
     if any(one[part] != two[part] for part in shared):
         return different("another date")
@@ -101,9 +114,41 @@ def compare_dates(key: str, answer: str) -> Comparison:
     return equal_with("the same date")
 
 
-def _date(text: str) -> dict[str, int]:
-    found: dict[str, int] = {}
+_YEAR_FIRST = re.compile(r"(?<!\d)(\d{4})([-/.])(\d{1,2})\2(\d{1,2})(?!\d)")
+_IN_DIGITS = re.compile(r"(?<!\d)(\d{1,2})([-/.])(\d{1,2})(?:\2(\d{4}))?(?!\d)")
+
+
+def in_digits(text: str) -> bool:
+    """Return whether a text is a date with its year, in digits alone."""
+    found = _IN_DIGITS.fullmatch(text)
+    whole = _YEAR_FIRST.fullmatch(text) or (found is not None and found[4])
+    return bool(whole) and bool(_dates(text)[0])
+
+
+def _dates(text: str) -> list[dict[str, int]]:
+    """Return the days that a text may name: of digits alone two, where both may be the month."""
     low = tidy(text).lower()
+    if (year_first := _YEAR_FIRST.search(low)) is not None:
+        year, month, day = (int(year_first[group]) for group in (1, 3, 4))
+        return [{"year": year, "month": month - 1, "day": day}] if 1 <= month <= 12 else [{}]
+    named = _date(low)
+    numeric = _IN_DIGITS.search(low)
+    if numeric is None or "month" in named or (numeric[2] == "." and not numeric[4]):
+        return [named]
+    one, two = int(numeric[1]), int(numeric[3])
+    # With full stops the day stands first.
+    orders = [(two, one)] if numeric[2] == "." else list(dict.fromkeys([(one, two), (two, one)]))
+    rest = {"year": int(numeric[4])} if numeric[4] else {}
+    rest |= {"weekday": named["weekday"]} if "weekday" in named else {}
+    return [
+        rest | {"month": month - 1, "day": day}
+        for month, day in orders
+        if 1 <= month <= 12 and 1 <= day <= 31
+    ] or [{}]
+
+
+def _date(low: str) -> dict[str, int]:
+    found: dict[str, int] = {}
     for word in re.findall(r"[a-z]+", low):
         if len(word) < 3:
             continue
@@ -111,16 +156,6 @@ def _date(text: str) -> dict[str, int]:
             for index, full in enumerate(table):
                 if word == full or (len(word) <= 5 and full.startswith(word)):
                     found[name] = index
-    iso = re.search(r"(?<!\d)(\d{4})-(\d{1,2})-(\d{1,2})(?!\d)", low)
-    if iso is not None:
-        year, month, day = (int(part) for part in iso.groups())
-        return {"year": year, "month": month - 1, "day": day}
-    numeric = re.search(r"(?<!\d)(\d{1,2})[/-](\d{1,2})(?:[/-](\d{4}))?(?!\d)", low)
-    if numeric and "month" not in found:
-        found["month"], found["day"] = int(numeric.group(1)) - 1, int(numeric.group(2))
-        if numeric.group(3):
-            found["year"] = int(numeric.group(3))
-        return found
     for number in re.findall(r"(?<!\d)\d{1,4}(?=\D|$)", low):
         found["year" if len(number) == 4 else "day"] = int(number)
     return found

@@ -47,6 +47,7 @@ from potstill.grading.maths.keys import (
 from potstill.grading.maths.kinds import infer_kind
 from potstill.grading.maths.languages import decimal_point
 from potstill.grading.maths.library import library_says_equal, may_be_needed
+from potstill.grading.maths.literals import compare_literals, is_literal
 from potstill.grading.maths.naming import compare_named
 from potstill.grading.maths.number_words import spelled_number
 from potstill.grading.maths.numbers import compare_scalars
@@ -83,6 +84,7 @@ _OF_A_FUNCTION = re.compile(
     r"^[A-Za-z]'{0,3}\s?\([^)]*\)\s*=|^\\frac\s?\{\s?d|^[A-Za-z]_\s?\{?\s?\w+\s?\}?\s*="
 )
 _HOLDS_NOTHING = "it holds neither a letter nor a digit"
+_QUOTES_OR_OPENS = frozenset("'\"[({")
 _BEST = (Opinion.DIFFERENT, Opinion.UNDECIDED, Opinion.EQUAL)
 
 
@@ -97,6 +99,10 @@ def equal(key: str, answer: str, kind: str = "", problem_text: str = "") -> Comp
         return unreadable(f"an answer of {len(answer)} characters")
     if is_simple(key) and key == answer:
         return equal_with("the same text")
+    if key.strip()[:1] in _QUOTES_OR_OPENS:
+        literal = compare_literals(key, answer, problem_text)
+        if literal is not None:
+            return literal
     answer = unwrapped_answer(answer)
     forms = alternatives(key)
     if len(forms) > 1 or forms[0] != key:
@@ -170,7 +176,7 @@ def only_text(key: str, kind: str, problem_text: str = "") -> bool:
 @lru_cache(maxsize=4096)
 def _key_read(key: str, kind: str, problem_text: str) -> tuple[str | None, bool]:
     """Return what is bad about a key, and whether it is a good one that no rule can read."""
-    if is_simple(key):
+    if is_simple(key) or (key.strip()[:1] in _QUOTES_OR_OPENS and is_literal(key, problem_text)):
         return None, False
     if len(key) > MAX_ANSWER:
         return "the key is too long", False

@@ -7,7 +7,7 @@ import re
 from functools import lru_cache
 
 from potstill.grading.maths.groups import without_order_remark
-from potstill.grading.maths.normalise import tidy
+from potstill.grading.maths.normalise import MONEY, tidy
 from potstill.grading.maths.number_words import spelled_number
 from potstill.grading.maths.remarks import without_remarks
 from potstill.grading.maths.units import split_unit
@@ -44,7 +44,9 @@ _TWICE = re.compile(
 )
 # What a number counts, in brackets behind it: ASDiv's "9 (apples)". "3 (mod 7)" is no such thing.
 _COUNTED = re.compile(
-    r"(-?\d[\d,]*(?:\.\d+)?(?:/\d+)?)\s?\(\s?(?!mod\b)([A-Za-z][A-Za-z.' -]{0,60})\)"
+    rf"(-?[{MONEY}€£¥₹]?\d[\d,]*(?:\.\d+)?(?:\s\d+)?(?:/\d+)?)"
+    r"(?:\s?\(\s?(?!mod\b|base\b)([A-Za-z][A-Za-z.' -]{0,60})\)"
+    r"|\s\(\s?(?!mod\b|base\b)([A-Za-zμΩ°%][^()=+<>]{0,40})\))"
 )
 # What stands in a table where a key is missing.
 _NO_KEY = re.compile(
@@ -130,12 +132,24 @@ def _said_once(text: str) -> str:
         if spelled_number(word) == digits.replace(",", ""):
             return f"{digits} {found.group(5) or ''}".strip()
     counted = _COUNTED.fullmatch(text)
-    if counted is None or spelled_number(counted[2]) is not None:  # "7 (eight)" is neither
+    if counted is None:
         return text
-    if split_unit(f"5 {counted[2]}").unit:
-        return f"{counted[1]} {counted[2]}"
+    what = (counted[2] or counted[3]).strip()
+    if spelled_number(what) is not None:  # "7 (eight)" is neither
+        return text
+    if counted[1][:1] not in "-0123456789":
+        return counted[1]
+    if split_unit(f"5 {what}").unit:
+        return f"{counted[1]} {what}"
+    if counted[3] and not all(map(_counts, re.split(r"[\s*·/]+", what))):
+        return text
     # a unit is part of the value, what is counted is none of it
-    return counted[1] if len(counted[2]) > 1 else text
+    return counted[1] if len(what) > 1 else text
+
+
+def _counts(word: str) -> bool:
+    """Return whether a word in brackets names what is counted, or its unit: no variable."""
+    return bool(re.fullmatch(r"[A-Za-z]{3,}|[A-Z]+\d", word) or split_unit(f"5 {word}").unit)
 
 
 def says_no_key(key: str) -> bool:

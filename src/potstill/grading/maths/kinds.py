@@ -9,7 +9,7 @@ from functools import lru_cache
 from potstill.grading.maths.answer_text import read_statement
 from potstill.grading.maths.bases import read_base
 from potstill.grading.maths.choices import read_choice, read_letters
-from potstill.grading.maths.clock import WEEKDAYS, read_time
+from potstill.grading.maths.clock import WEEKDAYS, in_digits, read_time
 from potstill.grading.maths.forms import asked_form, shape
 from potstill.grading.maths.grammar import (
     FUNCTIONS,
@@ -21,6 +21,7 @@ from potstill.grading.maths.grammar import (
 )
 from potstill.grading.maths.groups import read_group, split_top, without_order_remark
 from potstill.grading.maths.keys import plain_key
+from potstill.grading.maths.literals import is_literal
 from potstill.grading.maths.normalise import MONEY, tidy
 from potstill.grading.maths.scalars import forms_of, read_compound, read_scalar
 from potstill.grading.maths.set_words import names_a_set, says_nothing
@@ -95,6 +96,8 @@ def infer_kind(key: str, text: str = "") -> str:
     Never raises: a key that reads as nothing else is an expression, and grading calls it BAD_KEY
     if it cannot be read as that either.
     """
+    if is_literal(key, text):
+        return str(AnswerKind.EXPRESSION)
     plain = read_statement(plain_key(key).strip().rstrip(".").strip()).body
     free = without_order_remark(tidy(key)) != tidy(key)
     return str(
@@ -127,7 +130,7 @@ def _worded(plain: str, text: str) -> AnswerKind | None:
     words = re.findall(r"[A-Za-z]+", low)
     if _is_foreign_word(plain):
         return AnswerKind.WORD
-    if re.fullmatch(r"(?:1\d|20)\d\d-[01]\d-[0-3]\d", plain):
+    if re.fullmatch(r"(?:1\d|20)\d\d-[01]\d-[0-3]\d", plain) or in_digits(plain):
         return AnswerKind.DATE
     if low in _DAYS or (_MONTH.search(plain) and re.search(r"\d", plain)):
         return AnswerKind.DATE if low not in _DAYS else AnswerKind.WORD

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from potstill.grading.maths.unit_table import LANGUAGES
 
-__all__ = ["asked_in_other_languages", "decimal_point", "uses_decimal_comma"]
+__all__ = ["asked_in_other_languages", "decimal_point", "in_english", "uses_decimal_comma"]
 
 # Small words that no English problem has, by the languages that write a decimal comma.
 _SMALL = """
@@ -19,6 +19,24 @@ qual quanto quantos calcule encontre o os um uma
 wat het van hoeveel bereken de en
 ile jest oblicz wartość
 """
+_ANSWERS = """
+antwort lösung ergebnis endergebnis respuesta solución resultado réponse résultat risposta
+risultato soluzione resposta solução ответ відповідь odpowiedź wynik odpověď výsledek svar antwoord
+cevap sonuç jawaban vastaus válasz răspuns απάντηση الجواب الإجابة उत्तर
+答案 最终答案 答え 答 解答 정답 답
+"""
+_ANSWER = "|".join([*sorted(_ANSWERS.split(), key=len, reverse=True), r"đáp\s+án"])
+_ANSWER_LINE = re.compile(
+    rf"(?im)^([\s*#_>]{{0,8}})(?:[^\W\d]{{1,12}}\s+){{0,2}}?(?:{_ANSWER})(?:\s+(?:final[eo]?|correcte?a?|corretta))?"
+    r"[\s*_]{0,4}[:：][\s*_]*"
+)
+_ANSWER_IS = re.compile(
+    r"\b(?:die\s+(?:antwort|lösung)|das\s+ergebnis)\s+(?:ist|lautet|beträgt)\b:?"
+    r"|\bla\s+réponse\s+(?:finale\s+)?est\b|\bla\s+respuesta\s+(?:final\s+)?es\b"
+    r"|\bla\s+risposta\s+(?:finale\s+)?è\b|\ba\s+resposta\s+(?:final\s+)?é\b"
+    r"|\bhet\s+antwoord\s+is\b|\bответ\s*[-—–]|(?:最终)?答案(?:是|为)|答えは|정답은",
+    re.IGNORECASE,
+)
 _SMALL_WORDS = frozenset(_SMALL.split())
 _SEVERAL = re.compile(
     r"lösungen|nullstellen|werte\b|zahlen|paar|punkt|intervall|solutions|valeurs|couple|points?\b|"
@@ -41,6 +59,13 @@ def uses_decimal_comma(problem_text: str) -> bool:
     known = {word for word in words if word in _SMALL_WORDS}
     english = {"the", "of", "and", "what", "find", "how", "is"} & set(words)
     return len(known) >= 2 and not english
+
+
+def in_english(text: str) -> str:
+    """Return a text in which "Antwort:" is "Answer:" and "die Antwort ist" "the answer is"."""
+    if ":" in text or "：" in text:
+        text = _ANSWER_LINE.sub(r"\1Answer: ", text)
+    return _ANSWER_IS.sub(" The answer is ", text)
 
 
 def decimal_point(text: str, problem_text: str) -> str:

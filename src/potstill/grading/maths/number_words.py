@@ -6,7 +6,7 @@ import re
 from fractions import Fraction
 from functools import lru_cache
 
-__all__ = ["SMALL_NUMBERS", "TENS", "spelled_number"]
+__all__ = ["SMALL_NUMBERS", "TENS", "halves_written", "spelled_number"]
 
 MAX_WORDS = 24
 _UNITS = (
@@ -120,3 +120,17 @@ def _whole(words: list[str]) -> int | None:
         else:
             return None
     return total + group if seen else None
+
+
+_HALF_OF_ONE = re.compile(
+    r"\b(?:(?:a|one)\s+)?(half|quarter|third)\s+(?:of\s+)?an?\s+(?!dozen|hundred|million)(?=[a-z])",
+    re.IGNORECASE,
+)
+_PART_OF_ONE = {"half": "1/2", "quarter": "1/4", "third": "1/3"}
+
+
+def halves_written(text: str) -> str:
+    """Return a text without digits with "half a cup" as "1/2 cup"."""
+    if any(map(str.isdigit, text)):
+        return text
+    return _HALF_OF_ONE.sub(lambda found: f"{_PART_OF_ONE[found[1].lower()]} ", text)

@@ -49,7 +49,10 @@ def compare_scalars(key: str, answer: str, kind: str, problem_text: str = "") ->
         for other in answers[1:]:
             if not _consistent(answers[0], other):
                 return undecided("the answer gives several values that differ")
-        results = [_compare(one, answers[0], kind, problem_text, asked) for one in keys]
+        # an exact value and its approximation: the key may be either
+        results = [
+            _compare(one, given, kind, problem_text, asked) for one in keys for given in answers
+        ]
     except TooBig as error:
         return unreadable(f"the answer is not computed: {error}")
     except Undefined as error:

@@ -8,7 +8,7 @@ from fractions import Fraction
 from functools import lru_cache
 
 from potstill.grading.maths.grammar import Node, Number, Unreadable, read_expression
-from potstill.grading.maths.number_words import spelled_number
+from potstill.grading.maths.number_words import halves_written, spelled_number
 from potstill.grading.maths.units import size_of, split_unit, unit_dimension
 
 __all__ = ["Scalar", "forms_of", "read_compound", "read_scalar"]
@@ -104,7 +104,7 @@ def _plain(text: str) -> str:
     text = _SCIENTIFIC.sub(r"\1*10^{\2}", text)
     if (spelled := spelled_number(text)) is not None:
         return spelled
-    text = _AND_A_HALF.sub(" 1/2", text)
+    text = halves_written(_AND_A_HALF.sub(" 1/2", text))
     text = _CJK_MULTIPLIER.sub(lambda m: f"{m.group(1)}*10^{_CJK_POWERS[m.group(2)]}", text)
     text = _OVER.sub(r"\1/\2", text)
     if match := _MULTIPLIER.match(text):

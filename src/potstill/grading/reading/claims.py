@@ -15,6 +15,7 @@ from potstill.grading.reading.cues import (
     UNSURE,
     WITHDRAWS,
     affirms,
+    conceded_before,
     may_withdraw,
     names_answer,
     next_tasks,
@@ -25,7 +26,9 @@ from potstill.grading.reading.formulas import formula_stated, free_letters, set_
 from potstill.grading.reading.numbers import StatedValue, number_stated
 from potstill.grading.reading.numerals import VOCABULARY, numerals_in
 from potstill.grading.reading.question import AskedQuestion
+from potstill.grading.reading.ratios import ratio_stated
 from potstill.grading.reading.sentences import Sentence, words_of
+from potstill.grading.reading.times import time_stated
 from potstill.grading.reading.words import letter_stated, word_stated
 from potstill.records import AnswerKind
 
@@ -61,7 +64,10 @@ _DIGIT_OR_COMMAND = re.compile(r"[\d\\]")
 _NONE = re.compile(r"\b[Nn]o\s")
 _MARKING = frozenset(["answer", "answers", "ans", "result", "conclusion"])
 _CORRECTING = frozenset(
-    ["wait", "actually", "no", "correction", "sorry", "thought", "rather", "should"]
+    [
+        *("wait", "actually", "no", "correction", "sorry", "thought", "rather", "should"),
+        *("fact", "not"),
+    ]
 )
 _JOINED = re.compile(r"[;=]|,\s|\bi\.e|\bor\b")
 _VERB = re.compile(r"(?i)\s(?:is|are|was|were|has|have|had|will)\s|^(?:no|yes)\b,")
@@ -97,12 +103,16 @@ class Draft:
 
 @dataclass(slots=True)
 class Reader:
-    """What sentences are read for; each is read once, however often a loop repeats it."""
+    """What sentences are read for; each is read once, however often a loop repeats it.
+
+    ``leads`` is the value that the text begins with, as its answer.
+    """
 
     kind: str
     problem_text: str
     question: AskedQuestion
     thought: bool
+    leads: str = ""
     known: dict[tuple[str, bool], StatedValue | None] = field(default_factory=dict)
 
     def stated(self, draft: Draft) -> StatedValue | None:
@@ -131,6 +141,8 @@ def drafts_of(sentences: list[Sentence], reader: Reader) -> list[Draft]:
             if HEADING.match(sentence.text) or (marked is not None and not text):
                 scope, fresh, answer_line = True, True, -1
                 continue
+        if (conceded := conceded_before(text, letters)) > 0:
+            text = text[conceded:]
         if marked is not None:
             scope, fresh, answer_line = True, True, sentence.line
         elif scope and answer_line < 0:
@@ -154,6 +166,8 @@ def drafts_of(sentences: list[Sentence], reader: Reader) -> list[Draft]:
             phrase = marked is not None or (near and fresh)
             known[sentence.text] = _base_score(text, phrase, letters, reader)
         score = known[sentence.text]
+        if place == 0 and reader.leads and text.rstrip(".") == reader.leads:
+            score = max(score, 0.0) + 4.5
         if score < 0 and not reader.thought:
             continue
         if scope:
@@ -261,6 +275,11 @@ def _value_of(
         plain, apart = set_apart(text)
         offered = tuple(formula if _may_answer(formula, kind) else "" for formula in apart)
         return number_stated(plain, problem_text, offered)
+    if kind in (AnswerKind.RATIO, AnswerKind.TIME):
+        state = ratio_stated if kind == AnswerKind.RATIO else time_stated
+        value, open_ = state(set_apart(text)[0], question)
+        if value or open_:
+            return StatedValue(value, value, open_)
     if kind == AnswerKind.LETTER:
         letter, open_ = letter_stated(text, problem_text)
         return StatedValue(letter, letter, open_) if letter or open_ else None

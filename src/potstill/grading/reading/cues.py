@@ -18,10 +18,12 @@ __all__ = [
     "UNSURE",
     "WITHDRAWS",
     "affirms",
+    "conceded_before",
     "end_of_answer",
     "may_withdraw",
     "names_answer",
     "next_tasks",
+    "own_talk",
     "rechecks",
     "statement_score",
     "takes_back",
@@ -128,9 +130,17 @@ REPLACES = re.compile(
 )
 CORRECTS = re.compile(
     r"(?i)^(?:(?:oh|oops|hmm|ah)[,.! ]+)?(?:wait|actually|no|correction|sorry|on second thought|"
-    r"rather)\b|\b(?:it|answer|total|result|that)\s+should\s+(?:actually\s+|really\s+|"
+    r"rather|in fact|not\s[^.;,]{1,40},?\sbut)\b"
+    r"|\b(?:it|answer|total|result|that)\s+should\s+(?:actually\s+|really\s+|"
     r"instead\s+)?be\b"
 )
+# "You might think 9, but it is actually 21": what is only thought stands before the "but".
+_CONCEDED = re.compile(
+    r"(?i)^[^.;]{0,60}\b(?:(?:might|may|could|would|is\s+tempting\s+to)\s+(?:\w+\s+){0,2}(?:think|"
+    r"say|guess|expect|believe|assume|answer|be\s+tempted)|(?:looks|seems|sounds|appears)\b|at\s+first)"
+    r"[^.;]{0,80}?,?\s+but\s+(?=\S)"
+)
+_CONCEDING = frozenset(["but"])
 _RECHECKS = re.compile(
     r"(?i)\blet(?:'s| me| us)\s+(?:just\s+|also\s+|quickly\s+)?(?:double[- ]?check|verify|check|"
     r"confirm|re-?check|"
@@ -152,6 +162,11 @@ POINTS_BACK = re.compile(
     r"(?i)(?:this|that|which|so this|so that)\s+is\s+(?:the|our|my)\s+(?:final\s+|"
     r"correct\s+)?answer\b"
 )
+
+
+_NUMBER = re.compile(r"(?<![\d.,])\d+(?:,\d{3})*(?:\.\d+)?")
+_FIRST_PERSON = re.compile(r"(?i)\bi\b|^(?:correction|oops|scratch)")
+_SUPPOSED_ANSWER = re.compile(r"(?i)^if\b[^.]*\b(?:would|could|might|were|had)\b|\bwould\s+have\b")
 
 
 def statement_score(text: str, question: AskedQuestion, letters: frozenset[str]) -> float:
@@ -232,19 +247,46 @@ def rechecks(sentence: Sentence) -> bool:
     )
 
 
+def conceded_before(text: str, letters: frozenset[str]) -> int:
+    """Return where a sentence goes on behind what it concedes: "You might think 9, but"."""
+    found = _CONCEDED.match(text) if not _CONCEDING.isdisjoint(letters) else None
+    return found.end() if found is not None else 0
+
+
 def may_withdraw(letters: frozenset[str]) -> bool:
     """Return whether a sentence of these letters can take back a value or replace it."""
     return not _WITHDRAWING.isdisjoint(letters)
 
 
-def takes_back(text: str) -> bool:
-    """Return whether a text takes back what was stated before it."""
-    return any(
-        may_withdraw(sentence.letters)
-        and WITHDRAWS.search(sentence.text)
-        and not UNSURE.search(sentence.text)
-        and not sentence.text.endswith("?")
-        for sentence in sentences_of(text)
+def takes_back(text: str, value: str = "") -> bool:
+    """Return whether a text takes back the ``value`` that was stated before it.
+
+    "Many add and get 61, which is wrong" takes back a number of its own.
+    """
+    for sentence in sentences_of(text):
+        found = WITHDRAWS.search(sentence.text) if may_withdraw(sentence.letters) else None
+        if found is None or UNSURE.search(sentence.text) or sentence.text.endswith("?"):
+            continue
+        others = _NUMBER.findall(sentence.text[: found.start()])
+        if not others or not value or value in others or _FIRST_PERSON.search(found.group()):
+            return True
+    return False
+
+
+def own_talk(text: str) -> str:
+    """Return a text without the sentences that suppose, check, or tell of another's answer."""
+    sentences = sentences_of(text)
+    return "\n".join(
+        sentence.text
+        for sentence in sentences
+        # a last one that is cut says that the text is
+        if (sentence is sentences[-1] and not sentence.ended)
+        or not (
+            affirms(sentence.text, sentence.letters)
+            or rechecks(sentence)
+            or _OTHERS_ANSWER.search(sentence.text)
+            or _SUPPOSED_ANSWER.search(sentence.text)
+        )
     )
 
 

@@ -30,6 +30,7 @@ _SIDES = re.compile(
 )
 # The rows of an aligned formula follow from one another; those of a matrix do not.
 _ROWS = re.compile(r"\\\\(?:\[[^\]]{0,8}\])?(?![A-Za-z])|¶")
+_APPROXIMATED = re.compile(r"(?:≈|\\approx)\s*-?\d[\d,]*\.\d+\W*$")
 _MODULO = re.compile(r"\\p?mod\s*(?:\{[^{}]*\}|\d+)|\\bmod\s*\d+")
 _MATRIX = re.compile(r"\\begin\s?\{(?:[pbvBV]?matrix|array|cases|smallmatrix)")
 _PAIR_NAMED = re.compile(
@@ -61,17 +62,20 @@ def set_apart(text: str) -> tuple[str, list[str]]:
         if len(sides) > 1 and _NAME.fullmatch(sides[-1]):
             sides = [sides[-1], *sides[:-1]]  # "17 = x"
         first, last = sides[0], sides[-1]
-        name = "f"
+        name, nearly = "f", ""
+        if len(sides) > 1 and _APPROXIMATED.search(plain) and not free_letters(sides[-2]):
+            sides, nearly = sides[:-1], f" ≈ {last}"
+            last = sides[-1]
         if len(sides) > 1 and len(first) <= 24 and "\\" not in first and free_letters(first):
             name = first
         # A chain of sides is a calculation, one side of an equation is not.
         equals = "" if len(sides) == 1 else f"{name} = " if len(sides) == 2 else "= "
-        if len(sides) > 1 and _is_plain(last):
-            return f" {equals}{last} "
-        if len(sides) == 1:
+        if (len(sides) > 1 or nearly) and _is_plain(last):
+            return f" {equals}{last}{nearly} "
+        if len(sides) == 1 and not nearly:
             last = _made_tidy(inside)
         apart.append(last)
-        return f" {equals}\ue000{len(apart) - 1}\ue001 "
+        return f" {equals}\ue000{len(apart) - 1}\ue001{nearly} "
 
     if "\\" not in text and "$" not in text:
         return text, apart
@@ -258,7 +262,10 @@ def _last_side(formula: str, grouped: bool) -> str:
     formula = " ".join(formula.split()).rstrip(".,;").strip()
     if grouped and not _ROWS.search(formula):
         return _named_group(formula)
-    return _sides(formula)[-1]
+    sides = _sides(formula)
+    if len(sides) > 1 and _APPROXIMATED.search(formula) and not free_letters(sides[-2]):
+        return f"{sides[-2]} ≈ {sides[-1]}"
+    return sides[-1]
 
 
 def _named_group(formula: str) -> str:

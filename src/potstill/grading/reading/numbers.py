@@ -7,16 +7,21 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import lru_cache
+from itertools import pairwise
 
+from potstill.grading.maths.scalars import read_compound
 from potstill.grading.maths.units import asked_units, split_unit, unit_dimension
+from potstill.grading.reading.belonging import is_of_another, label_of
 from potstill.grading.reading.cues import NOW
 from potstill.grading.reading.numerals import Numeral, NumeralRole, numerals_in
 from potstill.grading.reading.question import AskedQuestion, question_of
+from potstill.grading.reading.rivals import LEFT, TAKEN_AWAY
 from potstill.grading.reading.sentences import stem, words_of
-from potstill.grading.reading.surroundings import change_of, is_taken_back
+from potstill.grading.reading.surroundings import change_of, is_bound, is_denied, is_taken_back
 
-__all__ = ["StatedValue", "number_stated"]
+__all__ = ["StatedValue", "number_stated", "says_another"]
 
 _REMARK = re.compile(r"\([^()]{0,120}\)|\[[^\[\]]{0,120}\]")
 _ASIDE = re.compile(
@@ -92,14 +97,19 @@ def number_stated(
     ordinal = [n for n in offered if n.role is NumeralRole.ORDINAL]
     if question.place and ordinal:
         plain = ordinal
+    elif question.counted:
+        ordinal, digits = [], [n for n in digits if n.role is not NumeralRole.ORDINAL]
     candidates = plain or spelled or ordinal or digits
     if plain and spelled and question.counted:
         candidates = plain + [n for n in spelled if _counts(text, n, question) > 0]
         candidates.sort(key=lambda n: n.start)
     candidates = [n for n in candidates if not _denied(text, n, question)]
+    exact = _exact_values(text, numerals)
+    candidates = [n for n in candidates if exact.get(n.start) not in candidates]
     if not candidates:
         return None
     rated = [_Rated(n, _rating(text, n, question, problem_text)) for n in candidates]
+    _weigh_conclusion(text, rated, question)
     best: dict[str, _Rated] = {}
     for one in rated:
         held = best.get(one.numeral.value)
@@ -113,11 +123,15 @@ def number_stated(
         if not _solves(text, [r.numeral for r in close]):
             return StatedValue("", "", tuple(r.numeral.value for r in close), top.score)
         top = close[-1]
+    if (compound := _compound_at(text, top.numeral)) is not None:
+        return StatedValue(compound, compound, (), top.score)
     if (part := _compound_of(text, top.numeral)) is not None:
         return StatedValue("", "", (top.numeral.value, part), top.score)
     if top.score < _LEAST_RATING:
         return None
     shown = _with_unit(text, top.numeral, question)
+    if (whole := exact.get(top.numeral.start)) is not None:
+        shown = f"{whole.text} ≈ {shown}"
     counted = _counts(text, top.numeral, question) > 0
     changed = change_of(text, top.numeral, numerals, counted=counted)
     if changed is not None and not changed.text:
@@ -132,6 +146,71 @@ def number_stated(
         _of_unknown(text, top.numeral, numerals),
         top.numeral.role is NumeralRole.RESULT,
     )
+
+
+def says_another(text: str, problem_text: str) -> bool:
+    """Return whether an answer gives its number to another thing than is asked for, as a bound of
+    it, or as a rank where a count is asked for.
+    """
+    question = question_of(problem_text)
+    numerals = [n for n in numerals_in(text) if n.role is not NumeralRole.OPERAND]
+    counts = bool(question.counted) and not question.place
+    return bool(numerals) and all(
+        (counts and n.role is NumeralRole.ORDINAL) or _denied(text, n, question) for n in numerals
+    )
+
+
+def _exact_values(text: str, numerals: list[Numeral]) -> dict[int, Numeral]:
+    """Return the fraction or formula of which a decimal behind it is said to be about its value,
+    by where each of the two stands.
+    """
+    found: dict[int, Numeral] = {}
+    for left, right in pairwise(numerals):
+        if "." not in right.text or not _ABOUT.fullmatch(text[left.end : right.start]):
+            continue
+        if left.value.startswith("formula ") or ("/" in left.text and _rounds(left, right)):
+            found[right.start] = left
+    return found
+
+
+def _rounds(exact: Numeral, decimal: Numeral) -> bool:
+    """Return whether a decimal is a fraction's value to as many places as it has."""
+    places = len(decimal.text.strip("%").partition(".")[2])
+    off = abs(Fraction(exact.value) - Fraction(decimal.value))
+    return off <= Fraction(1, 2 * 10**places)
+
+
+_ABOUT = re.compile(
+    r"\s*(?:≈|,?\s*(?:or|which\s+is|that\s+is|i\.e\.,?)\s+(?:about|approximately|roughly|around|≈)|"
+    r"\(\s*(?:about|approximately|approx\.?|roughly|≈))\s*"
+)
+_DURATION_UNIT = r"(?:[A-Za-z]{1,8})\.?"
+_COMPOUNDED = re.compile(
+    rf"\d+(?:\.\d+)?\s?{_DURATION_UNIT}(?:\s*,?\s*(?:and\s+)?\d+(?:\.\d+)?\s?{_DURATION_UNIT})+"
+)
+
+
+def _compound_at(text: str, numeral: Numeral) -> str | None:
+    """Return the whole of "2 hours and 30 minutes", where a number is a part of it."""
+    for found in _COMPOUNDED.finditer(text):
+        if found.start() <= numeral.start < found.end():
+            return found.group() if read_compound(found.group().rstrip(".")) is not None else None
+    return None
+
+
+def _weigh_conclusion(text: str, rated: list[_Rated], question: AskedQuestion) -> None:
+    """Lower what the problem states already, where a new number is concluded behind it."""
+    concluded = [
+        one.numeral.start
+        for one in rated
+        if one.numeral.value not in question.numbers
+        and one.numeral.role is not NumeralRole.NAMED
+        and _THEN.match(clause := _clause(text, one.numeral))
+        and not text.startswith(clause)
+    ]
+    for one in rated if concluded else ():
+        if one.numeral.value in question.numbers and one.numeral.start < concluded[-1]:
+            one.score -= 2.0
 
 
 _PLUS = re.compile(r"(\b(?:is|are|be)\s+|[=:]\s*)\+(?=\d)")  # "the answer is +3"
@@ -159,9 +238,8 @@ def _spelled_out(text: str, numeral: Numeral, question: AskedQuestion) -> bool:
     if _counts(text, numeral, question) > 0 or numeral.role is NumeralRole.ORDINAL:
         return True
     before = text[: numeral.start]
-    return (bool(_CUE.search(before[-48:])) and not _POINTS.search(before)) or len(
-        text.split()
-    ) <= 3
+    said = bool(_CUE.search(before[-48:])) or _with_unit(text, numeral, question) != numeral.text
+    return (said and not _POINTS.search(before)) or len(text.split()) <= 3
 
 
 def _compound_of(text: str, numeral: Numeral) -> str | None:
@@ -205,7 +283,7 @@ def _with_unit(text: str, numeral: Numeral, question: AskedQuestion) -> str:
             return numeral.text
         return str(12 * int(numeral.value)) if numeral.value.isdigit() else numeral.text
     unit = words.lower() if len(words) > 2 else words
-    if unit in ("in", "m", "s", "h", "a", "an") and text[numeral.end] == " ":
+    if unit in ("in", "a", "an") and text[numeral.end] == " ":
         return numeral.text
     return f"{numeral.text} {words}" if split_unit(f"5 {unit}").unit else numeral.text
 
@@ -247,8 +325,16 @@ _AMONG = re.compile(r"(?i)\s*(?:out\s+)?of\s+(?:the|his|her|their|these|those|al
 
 
 def _denied(text: str, numeral: Numeral, question: AskedQuestion) -> bool:
-    """Return whether a sentence denies a number, takes it back, or only compares with it."""
+    """Return whether a sentence denies a number, takes it back, bounds or compares with it, or
+    gives it to another thing than is asked for.
+    """
     if is_taken_back(text, numeral.start, numeral.end):
+        return True
+    if not question.negated and is_denied(text, numeral.start):
+        return True
+    if not question.bounded and is_bound(text, numeral.start, numeral.end):
+        return True
+    if is_of_another(text, numeral, _clause(text, numeral), question):
         return True
     if _DENIED.search(text[max(0, numeral.start - 40) : numeral.start]):
         return not (question.difference and numeral.role is NumeralRole.RESULT)
@@ -283,6 +369,8 @@ def _rating(text: str, numeral: Numeral, question: AskedQuestion, problem_text: 
         score -= 1.0 if _EACH.search(before[-40:]) else 0.0
     if not question.rate and _RATE.match(text[numeral.end : numeral.end + 40]):
         score -= 2.0
+    if label_of(text, numeral) & (question.things | {stem(name) for name in question.names}):
+        score += 2.0
     score += _by_name(text, numeral, clause, question)
     if follows and numeral.role in _COMPUTED:
         score += 2.5
@@ -293,7 +381,9 @@ def _rating(text: str, numeral: Numeral, question: AskedQuestion, problem_text: 
     words = frozenset(words_of(clause))
     low = clause.lower()
     if ("not" in words or "without" in words or "n't" in low) is not question.negated:
-        score -= 1.5
+        # What was not sold is what is left.
+        kept = LEFT & question.words and (TAKEN_AWAY & words or _NOT_SO.search(low))
+        score -= 0.0 if kept else 1.5
     if not question.would and not _SUPPOSED.isdisjoint(words):
         score -= 1.5
     if question.later:
@@ -379,8 +469,9 @@ _COMPUTED = (NumeralRole.RESULT, NumeralRole.NAMED, NumeralRole.PLAIN)
 _THEN = re.compile(
     r"(?i)\s*(?:and\s+)?(?:so|thus|hence|therefore|which\s+(?:implies|means|gives|yields|"
     r"simplifies|we\s+can\s+solve)|"
-    r"giving|yielding|we\s+(?:get|find|have|obtain|see))\b"
+    r"giving|yielding|leaving|leaves|we\s+(?:get|find|have|obtain|see))\b"
 )
+_NOT_SO = re.compile(r"(?:n't|\bnot)\W*$")
 _LEFT_SIDE = re.compile(r"(?:^|[\s,])(\d*[A-Za-z][^\s=,]*(?:\s?[-+*]\s?[A-Za-z0-9]+){0,4})\s*=\s*$")
 _COMPOUND_BEHIND = re.compile(
     r"(?i)\s*(?:hours?|hrs?|minutes?|feet|foot|ft|pounds?|lbs?|dollars?|weeks?|days?|"
@@ -414,7 +505,8 @@ _SUPPOSED = frozenset(map(stem, ("would", "could", "might", "if")))
 _CLAUSE_START = re.compile(
     r"(?i)[;:]|,(?=\s+(?:and|but|so|thus|hence|therefore|giving|we|while|which|leaving|with|not|"
     r"then|that|or|because|since|after|in|the|he|she|it|"
-    r"they|for)\b)|\s(?=(?:and|but|while|so|which|giving)\s+[A-Za-z])"
+    r"they|for)\b)|\s(?=(?:and|but|while|so|which|giving|leaving|leaves)\s+[A-Za-z])"
+    r"|\s(?=so\s+\d)"
 )
 
 
@@ -441,8 +533,9 @@ _OPENING_CLAUSE = re.compile(
     r"while)\b[^,]{0,200},"
 )
 _ADDED_CLAUSE = re.compile(
-    r"(?i),?\s(?:which|since|because|where|leaving|whereas|given that|considering|assuming|"
-    r"after|based on|compared to|compared with|not|than)\b|(?<=\d):\s|\s[—–]\s"
+    r"(?i),?\s(?:which|since|because|denn|weil|car|porque|perché|where|leaving|whereas|"
+    r"given that|considering|assuming|after|based on|compared to|compared with|not|than)\b"
+    r"|(?<=\d):\s|\s[—–]\s"
 )
 
 

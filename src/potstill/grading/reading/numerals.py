@@ -43,6 +43,7 @@ _SIGNS = frozenset("-+−–*×⋅·÷/=≈<>^")
 _SIGN_WORDS = re.compile(
     r"(?:\bx|\btimes|\bplus|\bminus|\b(?:divided|multiplied)\s+by|\bequals|\bis\s+equal\s+to)$"
 )
+_ARTICLE = re.compile(r"(?<=\s)(?:the|his|her|their|its|those|these)$", re.IGNORECASE)
 # A unit in a few words; "and" or "so" begins something else.
 _UNIT = re.compile(
     r"\s*(?:(?:(?!(?:and|or|then|so|but|we|to|which|that)\b)[A-Za-z°'²³./-]+|\([^()]{0,40}\)|[\])}])\s*)*",
@@ -57,7 +58,7 @@ _LEADING_SIGN = re.compile(r"(?:[=≈]|\bequals\b|\bis\s+equal\s+to\b)\s*[-(\[{]
 _VARIABLE_BEFORE = re.compile(r"(?:(?<![A-Za-z])[A-Za-z](?:_\w)?|[A-Za-z)]\))\s*=\s*$")
 # An unknown on the left side: a letter that is no unit and no article.
 _UNKNOWN = re.compile(r"(?<![A-Za-z'.])[a-cknp-rt-zB-HJ-Z](?![A-Za-z'.])[^=]{0,16}=\s*[＄$]?$")
-_SIGN_BEHIND = re.compile(r"^\s*(?:[+*×⋅·÷^]|[-−–]\s|/\s?[A-Za-z(\\]|=)")
+_SIGN_BEHIND = re.compile(r"^\s*(?:[+*×⋅·÷^]|[-−–]\s|[-−–]\d[\d.]{0,8}\s?=|/\s?[A-Za-z(\\]|=)")
 _LABEL = re.compile(
     r"(?:\b(?:step|grade|option|part|equation|case|method|figure|chapter|line|problem|question|"
     r"example|"
@@ -269,7 +270,8 @@ def _joined(between: str) -> str:
     """
     if not 0 < len(between) <= 120:
         return ""
-    before = between.rstrip(" \t([{").removesuffix("-").rstrip() or between.strip()
+    before = _ARTICLE.sub("", between.rstrip(" \t([{")).removesuffix("-").rstrip()
+    before = before or between.strip()
     sign = before[-1:] if before[-1:] in _SIGNS else ""
     if not sign:
         worded = _SIGN_WORDS.search(before[-16:].lower())

@@ -9,6 +9,7 @@ from functools import lru_cache
 
 from potstill.grading.maths.units import split_unit
 from potstill.grading.reading.numerals import values_in
+from potstill.grading.reading.rivals import LEFT, rivals_in
 from potstill.grading.reading.sentences import (
     letters_of,
     money_marked,
@@ -58,6 +59,17 @@ _SUPPOSED = frozenset(["would", "could", "might", "if"])
 _RATES = frozenset(["per", "each", "every", "average", "rate", "speed", "a", "an"])
 _NEGATIONS = frozenset(["not", "never", "without"])
 _LATER = frozenset(["will", "after"])
+_BOUNDS = frozenset(
+    [
+        *("least", "most", "minimum", "maximum", "minimal", "maximal", "fewest", "greatest"),
+        *("largest", "smallest", "lowest", "highest", "need", "needs", "needed", "require"),
+        *("requires", "required", "must", "can", "could", "enough", "afford", "up"),
+    ]
+)
+_NUMBER_OF = re.compile(
+    r"(?i)\bnumber\s+of\s+(?P<noun>(?:(?!(?:of|in|on|at|is|are|was|were|that|who|left)\b)"
+    r"[A-Za-z'-]+\s*){1,4})"
+)
 _IN_SO_MANY = re.compile(r"(?i)\bin \d")
 _IN_UNIT = re.compile(r"\bin\s+([a-z]+)")
 _PLACE_ASKED = re.compile(r"(?i)\b(?:what|which)\s+(?:place|position|rank|floor|grade|day)\b")
@@ -79,7 +91,9 @@ class AskedQuestion:
 
     ``money``, ``percent``, ``place`` (an ordinal), ``solving`` (an equation) and ``difference`` say
     what the answer may be, as far as the question tells; ``would`` that it supposes, ``rate`` that
-    it asks for so much of one, ``negated`` for those that are not, ``later`` for another time.
+    it asks for so much of one, ``negated`` for those that are not, ``later`` for another time,
+    ``bounded`` for a least or a most. ``rivals`` are stems of what the problem sets beside the
+    ``things`` asked for, of which ``head`` is the noun.
     """
 
     words: frozenset[str]
@@ -95,6 +109,10 @@ class AskedQuestion:
     rate: bool
     negated: bool
     later: bool
+    bounded: bool
+    things: frozenset[str]
+    head: str
+    rivals: frozenset[str]
     asked: str
     asked_formulas: frozenset[str]
     units: frozenset[str]
@@ -131,6 +149,9 @@ def question_of(problem_text: str) -> AskedQuestion:
     for match in _COUNTED.finditer(asked):
         counted = {word for word in words_of(match.group("noun")) if word not in _COMMON}
         counted_of = {w for w in words_of(match.group("of") or "") if w not in _COMMON}
+    named = _COUNTED.search(asked) or _NUMBER_OF.search(asked)
+    noun = _things_named(named.group("noun")) if named else []
+    things, head = frozenset(noun), noun[-1] if noun else ""
     in_money = bool(counted & _MONEY_NOUNS)
     if in_money:
         counted = set()
@@ -151,6 +172,10 @@ def question_of(problem_text: str) -> AskedQuestion:
         counted_of=frozenset(counted_of),
         numbers=values_in(text),
         money=in_money or (priced and not counted and bool(_MONEY_ASKED.search(asked))),
+        bounded=not _BOUNDS.isdisjoint(letters),
+        things=things,
+        head=head,
+        rivals=rivals_in(text, things, head, _COMMON),
         asked=asked,
         asked_formulas=_formulas_asked(asked),
         units=frozenset(
@@ -171,6 +196,21 @@ def question_of(problem_text: str) -> AskedQuestion:
         negated=not _NEGATIONS.isdisjoint(letters) or "n't" in asked.lower(),
         later=not _LATER.isdisjoint(letters) or _IN_SO_MANY.search(asked) is not None,
     )
+
+
+_IRREGULAR = frozenset(["people", "children", "men", "women", "feet", "fish", "sheep", "mice"])
+
+
+def _things_named(noun: str) -> list[str]:
+    """Return the stems of a noun up to its last plural: of "students walk" the students, of "walk"
+    nothing.
+    """
+    words = noun.split()
+    while words and not (words[-1].endswith("s") or words[-1].lower() in _IRREGULAR):
+        words.pop()
+    if "'" in noun:
+        return []
+    return [w for word in words if (w := stem(word)) not in _COMMON and w not in LEFT]
 
 
 def _weight(word: str, told: frozenset[str]) -> float:

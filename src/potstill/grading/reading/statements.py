@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from potstill.grading.maths.languages import in_english
+from potstill.grading.maths.number_words import halves_written
 from potstill.grading.reading.choosing import (
     HEARD,
     STRONGEST,
@@ -16,13 +18,15 @@ from potstill.grading.reading.claims import (
     Reader,
     claims_of,
     drafts_of,
+    is_numeric,
     last_of_the_strongest,
     values_taken_back,
     without_last_check,
     without_next_task,
 )
 from potstill.grading.reading.cues import names_answer
-from potstill.grading.reading.question import question_of
+from potstill.grading.reading.numerals import numerals_in
+from potstill.grading.reading.question import AskedQuestion, question_of
 from potstill.grading.reading.sentences import hangs, letters_of, money_marked, sentences_of
 
 __all__ = ["LONG", "Stated", "answer_stated"]
@@ -40,6 +44,14 @@ _PROGRAM = re.compile(
 _HASHES = re.compile(
     r"(?m)^[ \t]{0,8}####[ \t]*(?!\s*(?:step|part|case|solution)\b)(?P<rest>[^\n]*)$", re.I
 )
+
+# A value that a text begins with, and what begins behind it: a reason, a line, a remark.
+_LED = re.compile(
+    r"\s*(?:(?:It|That|This)(?:\s+is|['’]s)\s+)?(?P<mark>\*{0,2})(?P<value>[-−]?[$£€]?\d[\d,]*(?:\.\d+)?(?:/\d+)?\s?%?(?:\s[A-Za-z]+){0,2}?)"
+    r"(?P=mark)(?:(?P<stop>\.)\s+(?=[A-Z(])|,?\s+(?=(?:because|since|as)\b)|\s+[-–—]\s+(?=[A-Za-z])"
+    r"|:?\.?\s*\n\s*(?![=+*/×-]|\d)|\s+(?=\(\d))"
+)
+_REASON = re.compile(r"(?i)(?:because|since|as|explanation|reason|here|we|you)\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +82,10 @@ def answer_stated(
     """
     long = long or len(text) > LONG
     open_end = hangs(text)
-    text = money_marked(_without_struck(_tail(_hashes_named(text))))
+    text = halves_written(in_english(_without_struck(_tail(_hashes_named(text)))))
+    question = question_of(problem_text)
+    lead, text = ("", text) if thought or not is_numeric(kind) else _led_by_value(text, question)
+    text = money_marked(text)
     sentences = sentences_of(text)
     if not sentences:
         return None
@@ -78,7 +93,7 @@ def answer_stated(
     broken = cut or (long and (opened or open_end or not sentences[-1].ended))
     if broken and (opened or not sentences[-1].ended):
         sentences.pop()
-    reader = Reader(kind, problem_text, question_of(problem_text), thought)
+    reader = Reader(kind, problem_text, question, thought, lead)
     drafts = drafts_of(sentences, reader)
     sentences, drafts = without_next_task(text, reader.question.squeezed, sentences, drafts)
     if not (broken or thought):
@@ -102,6 +117,25 @@ def answer_stated(
     if best is None:
         return None
     return Stated(best.stated.text, _rule(best), best.stated.several, broken)
+
+
+def _led_by_value(text: str, question: AskedQuestion) -> tuple[str, str]:
+    """Return the value that a text begins with as its answer, "" where it begins otherwise, and
+    the text with that value as its first line.
+
+    The number of a first item, and one that the problem names, begin a working.
+    """
+    found = _LED.match(text)
+    if found is None:
+        return "", text
+    value, rest = found["value"].strip(), text[found.end() :]
+    numerals = numerals_in(value)
+    if len(numerals) != 1 or numerals[0].value in question.numbers or len(rest.split()) < 3:
+        return "", text
+    item = found["stop"] and value.isdigit() and len(value) < 3
+    if item and not (_REASON.match(rest) and f"\n{int(value) + 1}" not in rest):
+        return "", text
+    return value, f"{value}.\n{rest}"
 
 
 def _tail(text: str) -> str:

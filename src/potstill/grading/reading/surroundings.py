@@ -13,7 +13,7 @@ from itertools import pairwise
 from potstill.grading.reading.numerals import Numeral
 from potstill.grading.reading.sentences import stem
 
-__all__ = ["Changed", "change_of", "is_taken_back"]
+__all__ = ["Changed", "change_of", "is_bound", "is_denied", "is_taken_back"]
 
 _NOUN = (
     r"(?:square|cube|\w+th|\d+(?:st|nd|rd|th))\s+root|square|cube|reciprocal|negative|negation|"
@@ -95,6 +95,28 @@ _EXCEPTED = re.compile(
 )
 
 
+# "did not keep 25", "I doubt that it is 25"; a comma or a copula begins a new statement.
+_DENIED = re.compile(
+    r"(?:\b(?:not|never|cannot)|n['’]t)\s+(?:(?!(?:is|are|was|were|be|than|by|so|because|since|for|"
+    r"until|only)\b)[a-z]+\s+){0,2}[＄£€]?$"
+    r"|(?<!no )(?<!not )(?<!n't )(?<!without )(?<!without a )\bdoubt\b[^.,;:]{0,30}$"
+    r"|\b(?:wrong|incorrect|mistake|false)\s+to\s+(?:say|answer|think|claim|write)\s+"
+    r"(?:that\s+)?(?:it\s+is\s+)?$",
+    re.IGNORECASE,
+)
+_BOUND_BEFORE = re.compile(
+    r"(?:\b(?:at\s+(?:least|most)|no\s+(?:more|less|fewer)\s+than|up\s+to|almost|nearly|not\s+quite|"
+    r"(?:a\s+)?(?:maximum|minimum)\s+of|(?:just|slightly|well|little|bit)\s+(?:under|over|below|above))"
+    r"|(?:^|\b(?:is|are|was|were|has|have|had)\s+)(?:under|over|below|above))\s+(?:the\s+|a\s+)?[＄£€]?$",
+    re.IGNORECASE,
+)
+_BOUND_BEHIND = re.compile(
+    r"(?:\s+[a-z]+){0,2}?\s+(?:or\s+(?:more|less|fewer)|at\s+(?:least|most)|and\s+(?:more|up))\b"
+    r"|\+(?=\s*(?:[a-z.]|$))",
+    re.IGNORECASE,
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Changed:
     """What a number becomes by what touches it: ``text``, or the values that stay ``open``."""
@@ -138,6 +160,17 @@ def is_taken_back(text: str, start: int, end: int) -> bool:
         or _WITHDRAWN.match(behind)
         or _EXCEPTED.search(text[max(0, start - 60) : start])
     )
+
+
+def is_denied(text: str, start: int) -> bool:
+    """Return whether the verb before a number denies it: "he did not keep 25"."""
+    return _DENIED.search(text[max(0, start - 60) : start]) is not None
+
+
+def is_bound(text: str, start: int, end: int) -> bool:
+    """Return whether a number only bounds what is meant: "at least 12", "nearly 12"."""
+    before = _BOUND_BEFORE.search(text[max(0, start - 40) : start])
+    return before is not None or _BOUND_BEHIND.match(text, end) is not None
 
 
 def _by_suffix(after: re.Match[str], shown: str, counted: bool) -> Changed | None:

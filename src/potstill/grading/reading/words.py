@@ -24,7 +24,7 @@ _COPULA = re.compile(
     r"[:=])\s+|:\s+"
 )
 _OFFERED = re.compile(
-    r"(?i)\b((?:[A-Za-z-]+(?:\s[a-z-]+)?,\s+){0,6}[A-Za-z-]+,?\s+or\s+[A-Za-z-]+)\b"
+    r"(?i)\b((?:[A-Za-z-]+(?:\s[a-z-]+)?,\s+){0,6}[A-Za-z-]+,?\s+or\s+(?:(?:the|an?)\s+)?[A-Za-z-]+)\b"
 )
 _YES_NO = re.compile(r"(?i)^(?:is|are|was|were|do|does|did|can|could|will|would|has|have|should)\b")
 _NEGATED = re.compile(
@@ -55,6 +55,19 @@ _LETTER = re.compile(
     r"small|great))"
     r"|^\W*(?P<d>[A-J])(?:\W*$|[).:]\s)"
 )
+# Letters that are ruled out, by what stands before or behind them.
+_SOME = r"\(?[A-J]\)?(?:(?:\s*,\s*|\s+)(?:(?:and|or|nor|&)\s+)?\(?[A-J]\)?(?![a-z'’]))*"
+_RULED_OUT = re.compile(
+    r"(?:\b(?:[Nn]ot|[Rr]ul(?:e|es|ed|ing)\s+out|[Ee]liminat\w+|[Ee]xclud\w+|[Dd]iscard\w*|[Rr]ather\s+than|"
+    r"[Ii]nstead\s+of|[Nn]either|than|[Uu]nlike)|n['’]t(?:\s+be)?)\s+(?:(?:the\s+)?(?:[Oo]ption|[Cc]hoice|answer)s?\s+)?"
+    rf"{_SOME}(?![A-Za-z'’])"
+    rf"|(?<![A-Za-z])(?:[Oo]ptions?\s+|[Cc]hoices?\s+)?{_SOME}\s+(?:is|are|was|were|looks?|seems?|can(?:not|['’]t))\s+"
+    r"(?:[a-z]+\s+){0,2}?(?:wrong|false|incorrect|tempting|not|too|out|impossible|excluded|eliminated|"
+    r"ruled|attractive|plausible|closer?)\b(?:(?!\b(?:but|so|leaving)\b)[^.,;])*"
+)
+_REMAINS = re.compile(
+    r"(?<![A-Za-z'’])\(?([A-J])\)?(?=\s*(?:[.,;:!]|$|\s(?:is|because|since|as)\b))"
+)
 _LETTERS = re.compile(r"\b[A-J](?:\s*(?:,|and|&|,\s*and)\s*[A-J]\b)+")
 
 
@@ -70,6 +83,11 @@ def choices_of(problem_text: str) -> dict[str, str]:
 def letter_stated(text: str, problem_text: str) -> tuple[str, tuple[str, ...]]:
     """Return the letter that a sentence chooses, and the several that it leaves open."""
     text = _CONNECTIVE.sub("", text)
+    kept = _RULED_OUT.sub(" ", text)
+    if kept != text:
+        if len(left := set(_REMAINS.findall(kept))) == 1:
+            return left.pop(), ()
+        text = kept
     if (several := _LETTERS.search(text)) is not None and not re.search(
         r"(?i)\bnot\b", text[: several.start()]
     ):
@@ -111,6 +129,13 @@ def word_stated(text: str, question: AskedQuestion, asked: str) -> str:
     if _UNKNOWN.search(text):
         return ""
     text = IDLE_NO.sub("", _CONNECTIVE.sub("", text)).strip().rstrip(".!")
+    if (judged := _judges(text, asked)) != "":
+        return judged
+    if (concluded := _CONCLUDED.match(text)) is not None:
+        text = text[concluded.end() :]
+    text = _COMPARED.sub("", text) or text
+    if _compares_otherwise(text, asked):
+        return ""
     if (tail := _SUBORDINATE.search(text)) is not None and tail.start() > 8:
         text = text[: tail.start()]
     if (
@@ -135,6 +160,46 @@ def word_stated(text: str, question: AskedQuestion, asked: str) -> str:
     return " ".join(rest) if 0 < len(rest) <= 4 else ""
 
 
+_CONCLUDED = re.compile(r"(?i).*[,;]\s*(?:and\s+)?(?:so|thus|hence|therefore)\b,?\s*")
+_COMPARED = re.compile(r"(?i)(?:,\s*(?:with\s+)?(?:more|less|fewer|followed)\b|\s+than\b).*$")
+_COMPARATIVE = re.compile(
+    r"(?i)\b(?:is|are|was|were|has|have|had|runs?|moves?|costs?|weighs?|gets?|got)\s+(?:the\s+|much\s+|far\s+)?"
+    r"(more|most|less|least|fewer|fewest|(?!other\b|never\b|her\b|over\b|under\b)[a-z]{2,}(?:er|est))\b"
+)
+_ANY_COMPARATIVE = re.compile(r"(?i)\b(more|most|less|least|fewer|fewest|[a-z]{3,}(?:er|est))\b")
+_DEGREES = re.compile(r"(?:i?er|i?est)$")
+_IS_IT_SO = re.compile(r"(?i)^(is|are|was|were|can|will|has|have|does|do|did)\s+(.+?)\s*\?$")
+_SAYS_NOT = re.compile(r"(?i)\b(is|are|was|were|can|will|has|have|does|do|did)(?:\s+not|n['’]t)\b")
+
+
+def _compares_otherwise(text: str, asked: str) -> bool:
+    """Return whether a sentence says who is slower where it is asked who is faster."""
+    wanted = {_positive(word) for word in _ANY_COMPARATIVE.findall(asked)}
+    said = {_positive(word) for word in _COMPARATIVE.findall(text)}
+    return bool(wanted and said) and wanted.isdisjoint(said)
+
+
+def _positive(word: str) -> str:
+    alike = {"most": "more", "least": "less", "fewest": "few", "fewer": "few"}
+    return alike.get(word.lower()) or _DEGREES.sub("", word.lower())
+
+
+def _judges(text: str, asked: str) -> str:
+    """Return yes or no where a sentence repeats what a question asks about, or denies it.
+
+    "17 is a prime number" and "17 is not a prime number" answer "Is 17 a prime number?".
+    """
+    question = _IS_IT_SO.match(asked)
+    if question is None or re.search(r"(?i)\bnot\b|n['’]t\b|\bor\b", question[2]):
+        return ""
+    verb, rest = question[1].lower(), question[2].lower().split()
+    said = _SAYS_NOT.sub(r"\1", text.lower(), count=1).split()
+    at = said.index(verb) if verb in said else -1
+    if at < 1 or said[:at] + said[at + 1 :] != rest:
+        return ""
+    return "no" if _SAYS_NOT.search(text) else "yes"
+
+
 def _offered(text: str, asked: str) -> str | None:
     """Return the one word of "a, b or c" in the question that a sentence names and does not
     deny.
@@ -143,6 +208,7 @@ def _offered(text: str, asked: str) -> str | None:
     if not offers:
         return None
     words = [w.strip() for w in re.split(r",\s*(?:or\s+)?|\s+or\s+", offers[-1]) if w.strip()]
+    words = [re.sub(r"(?i)^(?:the|an?)\s+", "", word) for word in words]
     words = [word.split()[-1] if index == 0 else word for index, word in enumerate(words)]
     named = [
         word

@@ -1,0 +1,45 @@
+"""What a problem sets beside the thing that it asks for."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+
+from potstill.grading.maths.units import split_unit
+from potstill.grading.reading.sentences import stem, words_of
+
+__all__ = ["LEFT", "TAKEN_AWAY", "rivals_in"]
+
+LEFT = frozenset(
+    map(stem, ("left", "remain", "remaining", "remainder", "unsold", "still", "keep", "uneaten"))
+)
+_TAKEN = """
+sell give eat lose spend use remove donate break throw steal drop drink burn discard destroy
+"""
+TAKEN_AWAY = frozenset(map(stem, _TAKEN.split()))
+_WORD = r"[a-z][a-z'-]*"
+_JOINT = r"(?:,\s+(?:and\s+|or\s+)?|\s+(?:and|or|than|to)\s+)(?:the\s+|\d[\d,]*\s+)?"
+_LISTED = re.compile(rf"\b{_WORD}(?:{_JOINT}{_WORD})+", re.IGNORECASE)
+_PARTS = re.compile(_JOINT, re.IGNORECASE)
+_COUNTED = re.compile(r"\d[\d,.]*\s+([a-z]+)")
+
+
+def rivals_in(text: str, things: frozenset[str], head: str, idle: frozenset[str]) -> frozenset[str]:
+    """Return the stems of what a problem sets beside the ``things`` asked for.
+
+    They are listed with one of them ("boys and girls", "more boys than girls"), stand before the
+    same noun ("red balls"), or are counted by a number of the problem. ``head`` is the noun.
+    """
+    if not things:
+        return frozenset()
+    found: set[str] = set()
+    for match in _LISTED.finditer(text):
+        listed = [stem(word) for word in _PARTS.split(match.group())]
+        if not things.isdisjoint(listed):
+            found.update(listed)
+    low = text.lower()
+    if things - {head}:
+        words = words_of(low)
+        found.update(a for a, b in pairwise(words) if b == head)
+    found.update(stem(word) for word in _COUNTED.findall(low) if not split_unit(f"5 {word}").unit)
+    return frozenset(word for word in found if not word[0].isdigit()) - things - idle

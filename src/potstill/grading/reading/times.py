@@ -1,0 +1,36 @@
+"""The time of day that a sentence answers, of those that it names."""
+
+from __future__ import annotations
+
+import re
+
+from potstill.grading.maths.clock import read_time
+from potstill.grading.reading.question import AskedQuestion
+from potstill.grading.reading.sentences import words_of
+
+__all__ = ["time_stated"]
+
+_TIME = re.compile(
+    r"(?<![\d:.])\d{1,2}(?::\d{2}(?::\d{2})?(?:\s*[ap]\.?\s?m\b\.?)?|\s*[ap]\.?\s?m\b\.?|"
+    r"\s*o['’]?clock(?:\s+(?:in\s+the\s+\w+|at\s+night))?)|\b(?:noon|midnight)\b",
+    re.IGNORECASE,
+)
+_PARTS = re.compile(r"[,;]|\b(?:and|so|but|then|until|which)\b", re.IGNORECASE)
+
+
+def time_stated(text: str, question: AskedQuestion) -> tuple[str, tuple[str, ...]]:
+    """Return the time of day that a sentence answers to a question, and those it leaves open."""
+    found = list(_TIME.finditer(text))
+    if len({read_time(match.group()) for match in found}) <= 1:
+        return (found[-1].group().strip() if found else ""), ()
+    if "=" in text[found[-2].end() : found[-1].start()]:
+        return found[-1].group().strip(), ()
+    shares: dict[float, list[str]] = {}
+    for match in found:
+        begin = max((p.end() for p in _PARTS.finditer(text, 0, match.start())), default=0)
+        after = _PARTS.search(text, match.end())
+        clause = text[begin : after.start() if after is not None else len(text)]
+        share = question.share(frozenset(words_of(clause)))
+        shares.setdefault(share, []).append(match.group().strip())
+    best = shares[max(shares)]
+    return (best[0], ()) if len(best) == 1 and max(shares) > 0 else ("", tuple(best))
