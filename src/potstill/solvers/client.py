@@ -22,7 +22,8 @@ from potstill.ledger.ledger import NO_RECORD, Entry, Event, Ledger, now_utc
 from potstill.ledger.prices import Cost, Price, cost_usd
 from potstill.records import Finish
 from potstill.solvers.pacing import Limiter, Rate
-from potstill.solvers.parse import NotAReply, completion_bytes, parse_completion
+from potstill.solvers.parse import completion_bytes, parse_completion
+from potstill.solvers.shapes import NotAReply
 from potstill.solvers.transport import (
     Failure,
     Fetched,
