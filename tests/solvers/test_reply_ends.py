@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from potstill.chat import Ask, Message
+from potstill.errors import EndpointError
 from potstill.ledger.ledger import Ledger
 from potstill.records import Finish, Sampling
+from potstill.solvers import bodies
 from potstill.solvers.api import ApiSolver, Options
 from support.fault_server import FaultServer, abort, http, running
 
@@ -145,16 +149,12 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
         yield opened
 
 
-def asked(server: Breaking, ledger: Ledger, name: str, how: str) -> tuple[str, Finish, int, int]:
+def asked(
+    server: Breaking, ledger: Ledger, name: str, how: str, **more: float
+) -> tuple[str, Finish, int, int]:
     """Ask, and tell text, finish, tokens out and how many tries it took; then from the ledger."""
-    options = Options(
-        model="m",
-        base_url=server.base_url,
-        api_key_env="",
-        backoff_s=0.005,
-        timeout_read_s=0.4,
-        timeout_total_s=0.8,
-    )
+    times = {"backoff_s": 0.005, "timeout_read_s": 0.4, "timeout_total_s": 0.8} | more
+    options = Options(model="m", base_url=server.base_url, api_key_env="", **times)
     question = f"{name} | {how}"
     server.tries.clear()
     ask = Ask(question, (Message("user", question),), Sampling(0.0, 1.0, 7, 500))
@@ -237,3 +237,26 @@ def test_what_comes_behind_a_whole_reply_costs_no_second_one(
 ) -> None:
     text, ended, _, tries = asked(server, ledger, name, how)
     assert (text, ended, tries) == ("It is 4.", finish, 1)
+
+
+def test_what_follows_a_whole_reply_is_not_waited_for_without_end(
+    server: Breaking, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bodies, "_TAIL_S", 0.1)
+    started = time.monotonic()
+    asked(server, ledger, "its finish", "silence", timeout_read_s=30.0, timeout_total_s=30.0)
+    assert time.monotonic() - started < 1.5
+
+
+def test_one_reply_without_counts_does_not_end_a_run_with_a_budget(
+    server: Breaking, ledger: Ledger
+) -> None:
+    options = Options(model="m", base_url=server.base_url, api_key_env="", concurrency=1)
+    server.tries.clear()
+    names = ["JSON | clean", "its finish | cut", "its finish and its counts | cut"]
+    asks = [Ask(name, (Message("user", name),), Sampling(max_tokens=500)) for name in names]
+    solver = ApiSolver(options, ledger, stop=lambda: "")
+    assert [r.tokens_out for r in solver.complete(asks, "teach")] == [7, 0, 7]
+    uncounted = replace(asks[0], messages=(Message("user", "its finish | length"),))
+    with pytest.raises(EndpointError, match="does not say how many tokens"):
+        list(solver.complete([uncounted], "teach"))

@@ -150,6 +150,8 @@ KEPT: dict[str, tuple[bytes, tuple[str, str, Finish]]] = {
     "incomplete": (whole({"content": "4"}, "incomplete"), ("", "4", LENGTH)),
     "maxTokensReached": (whole({"content": "4"}, "maxTokensReached"), ("", "4", LENGTH)),
     "truncated by a window": (whole({"content": "4"}, "window_truncation"), ("", "4", LENGTH)),
+    "no_error": (whole({"content": "4"}, "no_error"), ("", "4", STOP)),
+    "eos_token_found": (whole({"content": "4"}, "eos_token_found"), ("", "4", STOP)),
     "content-filter": (whole({"content": "half"}, "content-filter"), ("", "half", FILTERED)),
     "moderation blocked": (whole({"content": ""}, "Moderation Blocked"), ("", "", FILTERED)),
     "finishReason": (
@@ -168,6 +170,14 @@ KEPT: dict[str, tuple[bytes, tuple[str, str, Finish]]] = {
             chunk({}, "stop", index=None),
         ),
         ("", "ab", STOP),
+    ),
+    "an index of 1, but null at first and at last": (
+        events(
+            chunk({"content": "a"}, index=None),
+            chunk({"content": "b"}, index=1),
+            chunk({"content": "c"}, "stop", index=None),
+        ),
+        ("", "abc", STOP),
     ),
     "an index that is a text": (
         events(chunk({"content": "a"}, index="0"), *texts("b"), chunk({}, "stop", index="0")),
@@ -285,6 +295,14 @@ KEPT: dict[str, tuple[bytes, tuple[str, str, Finish]]] = {
     "content that is nought": (said(0), ("", "0", STOP)),
     "content that is an object of its own": (said({"answer": 4}), ("", '{"answer": 4}', STOP)),
     "content that is a list of numbers": (said([1, 2.5]), ("", "[1, 2.5]", STOP)),
+    "a thought on its own, then a text": (
+        events(
+            chunk({"content": {"type": "thinking", "thinking": "2+2"}}),
+            chunk({"content": {"type": "text", "text": "4"}}, "stop"),
+        ),
+        ("2+2", "4", STOP),
+    ),
+    "parts in an object": (said({"parts": [{"text": "4"}]}), ("", "4", STOP)),
     "an image": (said({"type": "image_url", "image_url": {"url": "x"}}), ("", "", STOP)),
     "reasoning_content": (said("4", reasoning_content="2+2"), ("2+2", "4", STOP)),
     "reasoning": (said("4", reasoning="2+2"), ("2+2", "4", STOP)),
@@ -1121,6 +1139,7 @@ COUNTED = [
     ({"usage": {"billed_units": {"input_tokens": 1}, "tokens": {"input_tokens": 9,
                                                                 "output_tokens": 7}}},
      (9, 7, 0, 0, True)),
+    ({"usage": None, "tokens_evaluated": 9, "tokens_predicted": 7}, (9, 7, 0, 0, True)),
     ({"usage": None, "prompt_eval_count": 9, "eval_count": 7}, (9, 7, 0, 0, True)),
     ({"usage": None, "x_groq": {"usage": USAGE}}, (9, 7, 0, 0, True)),
     ({"usage": None, "timings": {"prompt_n": 9, "predicted_n": 7}}, (9, 7, 0, 0, True)),

@@ -12,7 +12,8 @@ __all__ = ["FINISH_WORDS", "NO_FINISH", "ending_of", "finish_of", "graver", "is_
 
 _LISTED = {
     Finish.STOP: "stop end_turn stop_sequence eos eos_token complete completed tool_calls tool_use"
-    " function_call finished done end stopped_eos stopped_word",
+    " function_call finished done end stopped_eos stopped_word"
+    " success succeeded ok normal no_error",
     Finish.LENGTH: "length max_tokens model_length max_output_tokens max_length limit error_limit"
     " model_context_window_exceeded context_length_exceeded incomplete token_limit max_new_tokens",
     Finish.FILTERED: "content_filter content_filtered sensitive safety refusal recitation spii"
@@ -26,20 +27,20 @@ _FINISHES = {word: finish for finish, words in _LISTED.items() for word in words
 # What a word that is not listed hints at, the first that fits; any other is a stop.
 _HINTS = (
     (
-        r"filter|safe|unsafe|sensitiv|moderat|polic|block|prohibit|refus|recit|guard|censor|flag"
+        r"filter|safe|unsafe|sensitiv|moderat|polic|block|prohibit|refus|recit|guard|censor|flag|declin"
         r"|toxic|harm|violat|denied|copyright|pii|jailbreak|abus|inappropriate|forbid",
         Finish.FILTERED,
     ),
     (r"rate|quota|time|deadline", Finish.ERROR),
     (
         r"max|limit|length|truncat|incomplete|unfinished|not_finished|context|budget|exhaust|cut"
-        r"|window|partial|too_long|repeti|repeat|loop|exceed|overflow|out_of|num_predict",
+        r"|window|partial|too_long|repeti|repeat|loop|exceed|overflow|out_of|num_predict|pause|cap(?:ped)?(?:_|\Z)",
         Finish.LENGTH,
     ),
     (
         r"err|fail|abort|cancel|overload|exception|crash|disconnect|unavailable|malformed|invalid"
         r"|interrupt|expire|shutdown|kill|preempt|evict|oom|panic|lost|reject|broken|internal"
-        r"|network|unexpected|reset|insufficient",
+        r"|network|connection|unexpected|reset|insufficient|capacity|stall",
         Finish.ERROR,
     ),
 )

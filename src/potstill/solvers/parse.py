@@ -114,19 +114,25 @@ def parts_of(
     ``choice`` is what holds the message: some put the reasoning there.
     """
     content = message.get("content")
+    if isinstance(content, Mapping) and "type" in content:
+        content = [content]  # a part on its own
     refusal = _text(message.get("refusal")) or _refusal_in(content)
     own = message.get("extra_content")
     google = own.get("google") if isinstance(own, Mapping) else None
     marks = (message, google) if isinstance(google, Mapping) else (message,)
     if any(mark.get("thought") is True for mark in marks):
         return "", _thought(content), refusal
-    return _content(content), _reasoning_of(message, choice or {}), refusal
+    reasoning = _reasoning_of(message, choice or {}) or _thinking_in(content)
+    return _content(content), reasoning, refusal
+
+
+_INNER = ("text", "value", "content", "parts")
 
 
 def _content(value: Any) -> str:
     """Return the text of a content; one that is JSON in place of a text comes as its JSON."""
     if isinstance(value, Mapping):
-        own = bool(value) and not value.keys() & {"type", "text", "value", "content"}
+        own = bool(value) and not value.keys() & {"type", *_INNER}
     elif isinstance(value, list):
         own = bool(value) and not any(isinstance(part, str | Mapping) for part in value)
     else:
@@ -138,7 +144,7 @@ def _text(value: Any) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, Mapping):
-        inner = (value.get(name) for name in ("text", "value", "content"))
+        inner = (value.get(name) for name in _INNER)
         return _text(next((held for held in inner if held is not None), None))
     if isinstance(value, list):  # content parts, as some servers send them
         return "".join(_text(p) for p in value if not (_is_thinking(p) or _kind(p) == "refusal"))
@@ -162,7 +168,7 @@ def _refusal_in(parts: Any) -> str:
 
 _REASONING = (
     *("reasoning_content", "reasoning", "thinking", "reasoning_text", "thinking_content"),
-    *("thought", "thoughts", "reasoning_details", "thinking_blocks"),
+    *("thought", "thoughts", "reasoning_summary", "reasoning_details", "thinking_blocks"),
 )
 
 
@@ -174,7 +180,10 @@ def _reasoning_of(message: Mapping[str, Any], choice: Mapping[str, Any]) -> str:
             found = _thought(place.get(name))
             if found:
                 return found
-    content = message.get("content")
+    return ""
+
+
+def _thinking_in(content: Any) -> str:
     parts = content if isinstance(content, list) else ()
     return "".join(_thought(part) for part in parts if _is_thinking(part))
 

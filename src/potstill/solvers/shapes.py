@@ -137,8 +137,8 @@ def only_choice(body: Mapping[str, Any]) -> Mapping[str, Any]:
         choices = [choices]
     if not isinstance(choices, list) or not choices:
         raise no_choices(body)
-    listed = {index_of(c, at): c for at, c in reversed([*enumerate(choices)])}
-    choice = listed[min(listed)]
+    places = ((index_of(choice), place) for place, choice in enumerate(choices))
+    choice = choices[min((place if i is None else i, place) for i, place in places)[1]]
     if not isinstance(choice, Mapping):
         raise NotAReply("a choice that is no object", final=True)
     refuse_errors(choice)
@@ -157,12 +157,12 @@ def no_choices(body: Mapping[str, Any]) -> NotAReply:
     return NotAReply(f"no choices in the reply, which holds {held[:100]}", final=True)
 
 
-def index_of(choice: Any, place: int) -> int:
-    """Return the index of a choice, its place in the list where it has none."""
+def index_of(choice: Any) -> int | None:
+    """Return the index that a choice says it has, None for none."""
     index = choice.get("index") if isinstance(choice, Mapping) else None
     if isinstance(index, str) and index.isdecimal() and len(index) < 4:
         index = int(index)
-    return index if type(index) is int else place
+    return index if type(index) is int else None
 
 
 def refuse_errors(body: Mapping[str, Any]) -> None:

@@ -109,6 +109,7 @@ class Assembly:
         self._ids_shared = False
         self._foreign: Mapping[str, Any] | None = None  # an event without choices
         self._returned = self._counted = False
+        self._unplaced = False  # whether the one choice so far never said its index
         self._data: list[bytes] = []  # the lines of an event whose JSON is not whole yet
         self.done = False
 
@@ -208,7 +209,7 @@ class Assembly:
 
     def _more(self, data: bytes) -> None:
         """Take one more line of an event; JSON may be spread over several of them."""
-        if not self._data and data.strip(b'"') == b"[DONE]":
+        if not self._data and data.strip(b'"\0 ').upper() == b"[DONE]":
             self.done = True
             return
         if not data and not self._data:
@@ -254,20 +255,30 @@ class Assembly:
     def _chunk(self, chunk: Mapping[str, Any], again: bool) -> None:
         refuse_errors(chunk)
         choices = chunk.get("choices")
-        places = enumerate(choices if isinstance(choices, list) else [choices])
-        listed = {index_of(c, at): c for at, c in places if isinstance(c, Mapping)}
+        held = choices if isinstance(choices, list) else [choices]
+        listed = [choice for choice in held if isinstance(choice, Mapping)]
         if not self._head:
             self._head = {k: chunk[k] for k in ("id", "created", "model") if k in chunk}
         if "choices" not in chunk:
             self._foreign = chunk
-        said = [self._choices.setdefault(i, _Choice()).take(listed[i], again) for i in listed]
-        usage = usage_in(chunk, listed.values())
+        said = [self._place(choice, at).take(choice, again) for at, choice in enumerate(listed)]
+        usage = usage_in(chunk, listed)
         self._usage = merged(self._usage, usage)
         if any(said):
             self._counted = False
         elif usage and self._choices and not listed:
             self._counted = True
         self.done |= chunk.get("done") is True  # Ollama's own
+
+    def _place(self, choice: Mapping[str, Any], at: int) -> _Choice:
+        """Return where a chunk's part goes: one without an index to the only choice there is."""
+        index = index_of(choice)
+        if index is None:
+            index = next(iter(self._choices)) if len(self._choices) == 1 and not at else at
+            self._unplaced |= not self._choices
+        elif self._unplaced:
+            self._choices, self._unplaced = {index: next(iter(self._choices.values()))}, False
+        return self._choices.setdefault(index, _Choice())
 
 
 def _object_or_text(value: bytes) -> Any:

@@ -37,7 +37,7 @@ _EPOCH_S = 1e9  # from which on a number of seconds is a moment, not a wait
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _DURATION = re.compile(
     r"\+?(?:(\d{1,6}) ?h(?:ours?)?)? ?(?:(\d{1,6}) ?m(?:in(?:utes?)?)?(?!s))? ?"
-    r"(?:(\d{1,13}(?:\.\d{1,9})?) ?(ms|s(?:ec(?:onds?)?)?)?)?",
+    r"(?:(\d{1,13}(?:\.\d{0,9})?|\.\d{1,9}) ?(ms|s(?:ec(?:onds?)?)?)?)?",
     re.IGNORECASE,
 )
 _SHORTEST_SECRET = 8  # "x" or "EMPTY", given to a local server, stands in many words of its replies

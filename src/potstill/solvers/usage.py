@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,10 +20,10 @@ _NAMES = tuple(
     names.split()
     for names in (
         "prompttokens inputtokens prompttokencount inputtokencount promptevalcount tokensin"
-        " tokensprompt numprompttokens numinputtokens",
+        " tokensprompt numprompttokens numinputtokens tokensevaluated",
         "completiontokens outputtokens completiontokencount outputtokencount candidatestokencount"
         " evalcount generatedtokens tokensout tokenscompletion numcompletiontokens numoutputtokens"
-        " numgeneratedtokens",
+        " numgeneratedtokens tokenspredicted",
         "totaltokens totaltokencount tokenstotal numtotaltokens",
         "promptcachehittokens cachedtokens cachereadinputtokens cachedcontenttokencount",
     )
@@ -32,7 +32,7 @@ _THOUGHT = ("reasoningtokens", "thinkingtokens", "thoughtstokencount", "reasonin
 
 
 def with_counts(
-    said: Completion, body: Mapping[str, Any], choices: Iterable[Mapping[str, Any]]
+    said: Completion, body: Mapping[str, Any], choices: Sequence[Mapping[str, Any]]
 ) -> Completion:
     """Return what a reply said with the tokens that it tells of, noted where it tells of none."""
     usage = usage_in(body, choices) or {}
@@ -63,11 +63,13 @@ def with_counts(
 
 
 def usage_in(
-    body: Mapping[str, Any], choices: Iterable[Mapping[str, Any]]
+    body: Mapping[str, Any], choices: Sequence[Mapping[str, Any]]
 ) -> Mapping[str, Any] | None:
     """Return the counts of tokens of a body or a chunk, wherever a provider puts them, or None."""
     groq, meta = body.get("x_groq"), body.get("meta")
-    places = [body, *choices, *(place for place in (groq, meta) if isinstance(place, Mapping))]
+    messages = (choice.get(name) for choice in choices for name in ("message", "delta"))
+    beside = (place for place in (groq, meta, *messages) if isinstance(place, Mapping))
+    places = [body, *choices, *beside]
     stated = [place[name] for place in places for name in _USAGES if name in place]
     usages = [usage for usage in stated if isinstance(usage, Mapping) and usage]
     found = next((usage for usage in usages if _counts(usage)), None)
@@ -77,8 +79,9 @@ def usage_in(
     if isinstance(timings, Mapping) and _count(timings.get("predicted_n")):
         asked = _count(timings.get("prompt_n")) + _count(timings.get("cache_n"))
         return usage_of(asked, _count(timings.get("predicted_n")))
-    if _count(body.get("eval_count")):  # Ollama's own
-        return usage_of(_count(body.get("prompt_eval_count")), _count(body.get("eval_count")))
+    counts = _counts(body)  # Ollama's own stand in the body itself
+    if _first(counts, _NAMES[1]):
+        return usage_of(_first(counts, _NAMES[0]), _first(counts, _NAMES[1]))
     return usages[0] if usages else None
 
 
