@@ -42,10 +42,10 @@ async def body_of(response: aiohttp.ClientResponse) -> tuple[bytes, float, bool]
     raw, broken = await _whole(content, start, broken)
     if raw[:2] == b"\x1f\x8b":
         raw = _unpacked(raw)
-    text = utf8(raw)
-    if text.lstrip(_BLANK)[:1] not in _BEGINS_WHOLE or _is_json_lines(text):
+    raw = utf8(raw)
+    if raw.lstrip(_BLANK)[:1] not in _BEGINS_WHOLE or _is_json_lines(raw):
         assembly = Assembly()
-        assembly.feed(text)
+        assembly.feed(raw)
         if broken is not None and not assembly.ended:
             raise broken
         return assembly.raw(), first, True

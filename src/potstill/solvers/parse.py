@@ -175,12 +175,9 @@ _REASONING = (
 def _reasoning_of(message: Mapping[str, Any], choice: Mapping[str, Any]) -> str:
     """Return the reasoning that stands beside the content, wherever a provider puts it."""
     own = message.get("provider_specific_fields")
-    for place in (message, own, choice):
-        for name in _REASONING if isinstance(place, Mapping) else ():
-            found = _thought(place.get(name))
-            if found:
-                return found
-    return ""
+    places = [place for place in (message, own, choice) if isinstance(place, Mapping)]
+    found = (_thought(place.get(name)) for place in places for name in _REASONING)
+    return next(filter(None, found), "")
 
 
 def _thinking_in(content: Any) -> str:

@@ -84,10 +84,11 @@ class _Choice:
                 part.append((piece, again))
         return any(more)
 
-    def _beyond(self, whole: tuple[str, str, str]) -> tuple[str, ...]:
+    def _beyond(self, whole: tuple[str, str, str]) -> tuple[str, str, str]:
         """Return what a message adds that holds all that was said so far, as some send it."""
         said = zip(whole, self.said(), strict=True)
-        return tuple("" if new == old else new.removeprefix(old) for new, old in said)
+        content, reasoning, refusal = (new.removeprefix(old) for new, old in said)
+        return content, reasoning, refusal
 
 
 class Assembly:
@@ -117,11 +118,6 @@ class Assembly:
     def ended(self) -> bool:
         """Whether the reply is whole, however its stream ends: what still comes are counts."""
         return self.done or self._choice.ended
-
-    @property
-    def counted(self) -> bool:
-        """Whether the counts of tokens came."""
-        return self._usage is not None
 
     @property
     def _choice(self) -> _Choice:
