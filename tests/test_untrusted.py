@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import email.utils
 import gzip
 import json
 import sqlite3
 import zlib
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import yaml
+from multidict import CIMultiDict
 
 from potstill.chat import Ask, Completion, Message
 from potstill.errors import InputError, PotstillError, StoreError
@@ -146,6 +150,59 @@ def test_counts_and_parts_of_a_reply_that_cannot_be_are_left_out() -> None:
 
 def test_a_day_that_no_calendar_has_is_no_time_to_wait() -> None:
     assert retry_after_s({"retry-after": "Fri, 31 Dec 9999999999 23:59:59 GMT"}) == 0
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("2", 2),
+        ("1.5", 1.5),
+        ("+2", 2),
+        (" 2 ", 2),
+        ('"2"', 2),
+        ("2s", 2),
+        ("2 seconds", 2),
+        ("500ms", 0.5),
+        ("3m", 180),
+        ("2 minutes", 120),
+        ("1m30s", 90),
+        ("6m0s", 360),
+        ("1h", 3600),
+        ("1, 1", 1),
+        ("1,3", 3),
+        ("0", 0),
+        ("-5", 0),
+        ("inf", 0),
+        ("nan", 0),
+        ("", 0),
+        ("soon", 0),
+        ("2000-01-01T00:00:00Z", 0),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 0),
+        ("1" * 300, 0),
+        ("1h" * 300, 0),
+    ],
+)
+def test_a_wait_is_read_in_any_form(value: str, seconds: float) -> None:
+    assert retry_after_s({"retry-after": value}) == seconds
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        lambda moment: email.utils.format_datetime(moment, usegmt=True),
+        lambda moment: moment.isoformat(),
+        lambda moment: f"{moment:%Y-%m-%dT%H:%M:%SZ}",
+        lambda moment: str(int(moment.timestamp())),
+    ],
+)
+def test_a_wait_may_be_a_moment(written: Callable[[datetime], str]) -> None:
+    moment = datetime.now(UTC) + timedelta(seconds=100)
+    assert 90 < retry_after_s({"retry-after": written(moment)}) <= 100
+
+
+def test_of_two_waits_the_longer_holds() -> None:
+    headers = CIMultiDict([("Retry-After", "1"), ("Retry-After", "4"), ("retry-after", "2")])
+    assert retry_after_s(headers) == 4
 
 
 @pytest.mark.parametrize("error", [b'{"error": ' + b"[" * 9_000, b"[" * 9_000])

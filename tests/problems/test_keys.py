@@ -424,6 +424,17 @@ def test_key_without_a_letter_or_digit_is_not_called_empty(tmp_path: Path) -> No
     assert kept.gold_text == "😀"
 
 
+@pytest.mark.parametrize("key", ["???", "None given", "(content not visible)", "#REF!", "n/a"])
+def test_key_that_says_there_is_none_is_bad_wherever_it_is_read(tmp_path: Path, key: str) -> None:
+    from potstill.grading.maths.equivalence import key_problem
+
+    row = {"problem": "How many?", "answer": key}
+    (away,) = bring_in(tmp_path, row, {"problem": "How few?", "answer": "5"}).excluded
+    assert away.detail == "it says that there is none"
+    if any(map(str.isalnum, key)):
+        assert key_problem(key, "integer") == "the key says that there is none"
+
+
 def test_solution_column_gives_the_keys_that_are_missing(tmp_path: Path) -> None:
     rows = [
         {"problem": "Solve 5x = 445.", "solution": "5x = 445, so x = 89.", "answer": ""},

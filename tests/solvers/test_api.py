@@ -135,6 +135,35 @@ def test_extra_body_is_sent_and_part_of_the_key(ledger: Ledger) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "value", "setting"),
+    [
+        ("model", "other", "set model"),
+        ("model", None, "set model"),
+        ("messages", [], "set system and prompt"),
+        ("temperature", 0.7, "set temperature beside model"),
+        ("top_p", 0.9, "set top_p beside model"),
+        ("seed", 1, "set seed beside model"),
+        ("max_tokens", 9, "set max_tokens beside model"),
+        ("max_completion_tokens", 9, "set max_tokens beside model"),
+        ("n", 2, "set samples"),
+        ("stream", False, "set stream beside model"),
+        ("stream", None, "set stream beside model"),
+    ],
+)
+def test_extra_body_replaces_nothing_that_has_a_setting(
+    name: str, value: object, setting: str
+) -> None:
+    with pytest.raises(ValidationError, match=f"leave '{name}' out and {setting}"):
+        settings("http://127.0.0.1:9/v1", extra_body={"top_k": 5, name: value})
+
+
+@pytest.mark.parametrize("name", ["temperature", "top_p", "seed", "max_tokens", "stream_options"])
+def test_extra_body_may_leave_out_what_an_endpoint_does_not_take(ledger: Ledger, name: str) -> None:
+    solver = ApiSolver(settings("http://127.0.0.1:9/v1", extra_body={name: None}), ledger)
+    assert name not in json.loads(solver._body(ask("a")))
+
+
+@pytest.mark.parametrize(
     ("given", "sent"),
     [
         ({}, {}),

@@ -145,7 +145,165 @@ KEPT: dict[str, tuple[bytes, tuple[str, str, Finish]]] = {
         events(chunk({"content": "a"}, "stop"), *texts("b")),
         ("", "ab", STOP),
     ),
+    "token_limit": (whole({"content": "4"}, "token_limit"), ("", "4", LENGTH)),
+    "max_new_tokens": (whole({"content": "4"}, "max_new_tokens"), ("", "4", LENGTH)),
+    "incomplete": (whole({"content": "4"}, "incomplete"), ("", "4", LENGTH)),
+    "maxTokensReached": (whole({"content": "4"}, "maxTokensReached"), ("", "4", LENGTH)),
+    "truncated by a window": (whole({"content": "4"}, "window_truncation"), ("", "4", LENGTH)),
+    "no_error": (whole({"content": "4"}, "no_error"), ("", "4", STOP)),
+    "eos_token_found": (whole({"content": "4"}, "eos_token_found"), ("", "4", STOP)),
+    "content-filter": (whole({"content": "half"}, "content-filter"), ("", "half", FILTERED)),
+    "moderation blocked": (whole({"content": ""}, "Moderation Blocked"), ("", "", FILTERED)),
+    "finishReason": (
+        js({"choices": [{"message": {"content": "4"}, "finishReason": "MAX_TOKENS"}]}),
+        ("", "4", LENGTH),
+    ),
+    "an unknown word beside a limit": (
+        events(*texts("a", "b"), chunk({}, "novel_word"), chunk({}, "output_limit")),
+        ("", "ab", LENGTH),
+    ),
+    # which choice
+    "an index of null at first": (
+        events(
+            chunk({"role": "assistant"}, index=None),
+            *texts("a", "b"),
+            chunk({}, "stop", index=None),
+        ),
+        ("", "ab", STOP),
+    ),
+    "an index of 1, but null at first and at last": (
+        events(
+            chunk({"content": "a"}, index=None),
+            chunk({"content": "b"}, index=1),
+            chunk({"content": "c"}, "stop", index=None),
+        ),
+        ("", "abc", STOP),
+    ),
+    "an index that is a text": (
+        events(chunk({"content": "a"}, index="0"), *texts("b"), chunk({}, "stop", index="0")),
+        ("", "ab", STOP),
+    ),
+    "choices out of order": (
+        js(
+            {
+                "choices": [
+                    {"index": 1, "message": {"content": "5"}, "finish_reason": "length"},
+                    {"index": 0, "message": {"content": "4"}, "finish_reason": "stop"},
+                ]
+            }
+        ),
+        ("", "4", STOP),
+    ),
+    "choices out of order in a stream": (
+        events(
+            chunk({"content": "5"}, index=1),
+            chunk({"content": "4"}),
+            chunk({"content": "6"}, "length", index=1),
+            chunk({"content": "2"}, "stop"),
+        ),
+        ("", "42", STOP),
+    ),
+    "two choices in a chunk": (
+        events(
+            {
+                "choices": [
+                    {"index": 1, "delta": {"content": "5"}, "finish_reason": "length"},
+                    {"index": 0, "delta": {"content": "4"}, "finish_reason": "stop"},
+                ]
+            }
+        ),
+        ("", "4", STOP),
+    ),
+    "one id and equal pieces": (
+        events(
+            *(f"id: 1\ndata: {json.dumps(c)}\n\n" for c in texts("ha", "ha")),
+            f"id: 1\ndata: {json.dumps(chunk({}, 'stop'))}\n\n",
+        ),
+        ("", "haha", STOP),
+    ),
+    "every event twice, with an id of its own": (
+        events(
+            *(
+                f"id: {at}\ndata: {json.dumps(c)}\n\n" * 2
+                for at, c in enumerate([*texts("ha", "ha"), chunk({}, "stop")])
+            ),
+        ),
+        ("", "haha", STOP),
+    ),
+    "all events again": (
+        events(
+            *[
+                f"id: {at}\ndata: {json.dumps(c)}\n\n"
+                for at, c in enumerate([*texts("ha", "ha"), chunk({}, "stop")])
+            ]
+            * 2,
+        ),
+        ("", "haha", STOP),
+    ),
     # where the reasoning stands
+    **{
+        f"reasoning in {name}": (said("4", **{name: "2+2"}), ("2+2", "4", STOP))
+        for name in ("thought", "thoughts", "reasoning_text", "thinking_content", "thinking")
+    },
+    "pieces of thoughts": (
+        events(
+            chunk({"thoughts": "2+"}), chunk({"thoughts": "2"}), chunk({"content": "4"}, "stop")
+        ),
+        ("2+2", "4", STOP),
+    ),
+    "reasoning with a summary": (said("4", reasoning={"summary": "2+2"}), ("2+2", "4", STOP)),
+    "reasoning with parts of a summary": (
+        said("4", reasoning={"summary": [{"type": "summary_text", "text": "2+2"}]}),
+        ("2+2", "4", STOP),
+    ),
+    "reasoning on the choice": (
+        js(
+            {
+                "choices": [
+                    {
+                        "message": {"content": "4"},
+                        "reasoning_content": "2+2",
+                        "finish_reason": "stop",
+                    }
+                ],
+                "usage": USAGE,
+            }
+        ),
+        ("2+2", "4", STOP),
+    ),
+    "reasoning on a chunk's choice": (
+        events(
+            chunk({}, reasoning="2+"),
+            chunk({"role": "assistant"}, reasoning="2"),
+            chunk({"content": "4"}, "stop"),
+        ),
+        ("2+2", "4", STOP),
+    ),
+    "a part marked as a thought": (
+        said([{"text": "2+2", "thought": True}, {"text": "4"}]),
+        ("2+2", "4", STOP),
+    ),
+    "a delta marked as a thought": (
+        events(chunk({"content": "2+2", "thought": True}), chunk({"content": "4"}, "stop")),
+        ("2+2", "4", STOP),
+    ),
+    "content that is a number": (said(4), ("", "4", STOP)),
+    "pieces that are numbers": (
+        events(chunk({"content": 4}), chunk({"content": 0}, "stop")),
+        ("", "40", STOP),
+    ),
+    "content that is nought": (said(0), ("", "0", STOP)),
+    "content that is an object of its own": (said({"answer": 4}), ("", '{"answer": 4}', STOP)),
+    "content that is a list of numbers": (said([1, 2.5]), ("", "[1, 2.5]", STOP)),
+    "a thought on its own, then a text": (
+        events(
+            chunk({"content": {"type": "thinking", "thinking": "2+2"}}),
+            chunk({"content": {"type": "text", "text": "4"}}, "stop"),
+        ),
+        ("2+2", "4", STOP),
+    ),
+    "parts in an object": (said({"parts": [{"text": "4"}]}), ("", "4", STOP)),
+    "an image": (said({"type": "image_url", "image_url": {"url": "x"}}), ("", "", STOP)),
     "reasoning_content": (said("4", reasoning_content="2+2"), ("2+2", "4", STOP)),
     "reasoning": (said("4", reasoning="2+2"), ("2+2", "4", STOP)),
     "reasoning and reasoning_content": (
@@ -295,7 +453,34 @@ KEPT: dict[str, tuple[bytes, tuple[str, str, Finish]]] = {
         said("<|channel|>final<|message|>4", reasoning="2+2"),
         ("2+2", "4", STOP),
     ),
+    "</think> in prose": (
+        said("The tag `</think>` ends a thought. It is 4."),
+        ("", "The tag `</think>` ends a thought. It is 4.", STOP),
+    ),
+    "<think> and </think> in prose": (
+        said("A <think> tag is closed by the </think> tag; so 4."),
+        ("", "A <think> tag is closed by the </think> tag; so 4.", STOP),
+    ),
+    "</think> in prose behind a thought": (
+        said('<think>2+2</think>It ends with "</think>": 4.'),
+        ("2+2", 'It ends with "</think>": 4.', STOP),
+    ),
     # said twice
+    "an answer that goes on where the reasoning ends": (
+        said(
+            "We add two and two, so that the sum is exactly 4.5",
+            reasoning_content="We add two and two, so that the sum is exactly 4",
+        ),
+        (
+            "We add two and two, so that the sum is exactly 4",
+            "We add two and two, so that the sum is exactly 4.5",
+            STOP,
+        ),
+    ),
+    "an answer that is all the reasoning": (
+        said("5\n\nas asked", reasoning_content="5"),
+        ("5", "5\n\nas asked", STOP),
+    ),
     "marked in content beside reasoning_content": (
         said("<think>2+2</think>4", reasoning_content="2+2"),
         ("2+2", "4", STOP),
@@ -321,11 +506,146 @@ KEPT: dict[str, tuple[bytes, tuple[str, str, Finish]]] = {
         events(chunk({"refusal": "I will "}), chunk({"refusal": "not"}), chunk({}, "stop")),
         ("", "I will not", STOP),
     ),
+    "a part that refuses": (
+        said([{"type": "refusal", "refusal": "I will not"}]),
+        ("", "I will not", STOP),
+    ),
+    "a part that refuses, filtered": (
+        whole({"content": [{"type": "refusal", "refusal": "I will not"}]}, "content_filter"),
+        ("", "", FILTERED),
+    ),
+    "a part that refuses beside an answer": (
+        said([{"type": "text", "text": "4"}, {"type": "refusal", "text": "No"}]),
+        ("", "4", STOP),
+    ),
     "tool calls that nobody asked for": (
         whole({"content": None, "tool_calls": [{"id": "c"}]}, "tool_calls"),
         ("", "", STOP),
     ),
     # what is round it
+    **{
+        f"nothing in the place of an error, {at}": (
+            js(body_of({"content": "4"}) | beside),
+            ("", "4", STOP),
+        )
+        for at, beside in enumerate(
+            [
+                {"error": None},
+                {"error": ""},
+                {"error": {}},
+                {"error": {"code": 0, "message": "", "type": None}},
+                {"error": {"code": "0", "message": "Success."}},
+                {"errors": [], "success": True},
+                {"errors": [None]},
+                {"detail": "served from the cache"},
+                {"detail": [], "code": 0, "message": "ok"},
+            ]
+        )
+    },
+    **{f"a status of {n}": (js(body_of({"content": "4"}), n), ("", "4", STOP)) for n in (201, 202)},
+    "a NUL behind the JSON": (
+        http(200, "application/json", json.dumps(body_of({"content": "4"})).encode() + b"\0\n\0"),
+        ("", "4", STOP),
+    ),
+    **{
+        f"{kind} called {code}": (
+            http(
+                200,
+                f"{kind}",
+                (
+                    body
+                    if kind == "text/event-stream"
+                    else json.dumps(body_of({"content": "½"}), ensure_ascii=False)
+                ).encode(code),
+            ),
+            ("", "½", STOP),
+        )
+        for code in ("utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-8-sig")
+        for kind in ("application/json", "text/event-stream")
+        for body in [f"data: {json.dumps(chunk({'content': '½'}, 'stop'))}\n\n"]
+    },
+    "JSON in a JSON string": (js(json.dumps(body_of({"content": "4"}))), ("", "4", STOP)),
+    "an array of one": (js([body_of({"content": "4"})]), ("", "4", STOP)),
+    "JSON Lines": (
+        http(
+            200,
+            "application/x-ndjson",
+            "\n".join(map(json.dumps, [*texts("a", "b"), chunk({}, "stop"), COUNTS])).encode(),
+        ),
+        ("", "ab", STOP),
+    ),
+    "JSON and [DONE]": (
+        http(
+            200,
+            "text/event-stream",
+            json.dumps(body_of({"content": "4"})).encode() + b"\n\ndata: [DONE]\n\n",
+        ),
+        ("", "4", STOP),
+    ),
+    "Workers AI": (
+        js({"result": {"response": "4", "usage": USAGE}, "success": True, "errors": []}),
+        ("", "4", STOP),
+    ),
+    "choices of Workers AI": (
+        js({"result": body_of({"content": "4"}), "success": True, "errors": [], "messages": []}),
+        ("", "4", STOP),
+    ),
+    "Workers AI in a stream": (
+        events(
+            {"response": "4", "p": "ab"},
+            {"response": "2", "p": "a"},
+            {"response": "", "usage": USAGE},
+        ),
+        ("", "42", STOP),
+    ),
+    "an envelope in an envelope": (
+        js({"code": 200, "data": {"response": body_of({"content": "4"})}, "message": "success"}),
+        ("", "4", STOP),
+    ),
+    "an envelope that holds a text": (
+        js({"statusCode": 200, "body": json.dumps(body_of({"content": "4"}))}),
+        ("", "4", STOP),
+    ),
+    "Ollama": (
+        js(
+            {
+                "model": "m",
+                "message": {"role": "assistant", "content": "4", "thinking": "2+2"},
+                "done": True,
+                "done_reason": "length",
+                "prompt_eval_count": 9,
+                "eval_count": 7,
+            }
+        ),
+        ("2+2", "4", LENGTH),
+    ),
+    "Ollama's generate": (
+        js({"response": "4", "thinking": "2+2", "done": True, "done_reason": "stop"}),
+        ("2+2", "4", STOP),
+    ),
+    "Ollama in lines": (
+        http(
+            200,
+            "application/x-ndjson",
+            b'{"message":{"role":"assistant","content":"","thinking":"2+2"},"done":false}\n'
+            b'{"message":{"role":"assistant","content":"1"},"done":false}\n'
+            b'{"message":{"role":"assistant","content":"1"},"done":false}\n'
+            b'{"message":{"role":"assistant","content":""},"done":true,"done_reason":"stop"}\n',
+        ),
+        ("2+2", "11", STOP),
+    ),
+    "Anthropic": (
+        js(
+            {
+                "type": "message",
+                "role": "assistant",
+                "content": [{"type": "thinking", "thinking": "2+2"}, {"type": "text", "text": "4"}],
+                "stop_reason": "max_tokens",
+                "usage": {"input_tokens": 9, "output_tokens": 7},
+            }
+        ),
+        ("2+2", "4", LENGTH),
+    ),
     "comments to keep the line alive": (
         events(": OPENROUTER PROCESSING\n\n", *texts("a"), ": ping\n\n", chunk({}, "stop")),
         ("", "a", STOP),
@@ -490,6 +810,16 @@ ASKED_AGAIN: dict[str, bytes] = {
     "insufficient_system_resource": whole({"content": "half"}, "insufficient_system_resource"),
     "abort": whole({"content": "half"}, "abort"),
     "error as the finish": whole({"content": "half"}, "error"),
+    "failed": whole({"content": "half"}, "failed"),
+    "a word of a failure": whole({"content": "half"}, "upstream-disconnected"),
+    "a limit of the rate": whole({"content": "half"}, "rate_limit"),
+    "Ollama that is not done": js({"message": {"content": "half"}, "done": False}),
+    "an envelope that failed": js({"result": None, "success": False, "errors": [{"code": 7}]}),
+    "an envelope with an error": js(
+        {"data": body_of({"content": "half"}), "error": {"message": "provider"}}
+    ),
+    "499": http(499, "text/plain", b"client closed request"),
+    "429 with two waits": js({"error": {"message": "slow"}}, 429, "retry-after: 0.01, 0.01\r\n"),
     "network_error at the end of a stream": events(*texts("a"), chunk({}, "network_error")),
     "an error on a choice": js(
         {
@@ -594,6 +924,37 @@ REFUSED: dict[str, tuple[bytes, str]] = {
         "the endpoint refused the request (400): Use 'max_completion_tokens' instead.; set "
         "limit_field: max_completion_tokens",
     ),
+    **{
+        f"a form of its own: {name}": (
+            raw,
+            f"the endpoint does not answer as a chat completion ({held}); set base_url to its "
+            "OpenAI-compatible address, which usually ends in /v1",
+        )
+        for name, raw, held in [
+            (
+                "a text",
+                js({"id": "x", "generated_text": "4"}),
+                "no choices in the reply, which holds id, generated_text",
+            ),
+            (
+                "Google's",
+                js({"candidates": [{"content": {"parts": [{"text": "4"}]}}]}),
+                "no choices in the reply, which holds candidates",
+            ),
+            (
+                "events",
+                events({"type": "message_start"}, {"type": "message_stop"}, end=""),
+                "no choices in the reply, which holds type",
+            ),
+            ("a list", js([{"text": "4"}, {"text": "5"}]), "JSON that is no object"),
+            ("choices of text", js({"choices": ["4"]}), "a choice that is no object"),
+            (
+                "success and no more",
+                js({"message": "success", "answer": "4"}),
+                "no choices in the reply, which holds message, answer",
+            ),
+        ]
+    },
     "a temperature that it does not take": (
         js({"error": {"message": "Unsupported value: 'temperature' does not support 0"}}, 400),
         "the endpoint refused the request (400): Unsupported value: 'temperature' does not "
@@ -769,6 +1130,17 @@ COUNTED = [
     ({"usage": USAGE | {"completion_tokens_details": {"reasoning_tokens": 5}}},
      (9, 7, 0, 5, True)),
     ({"usage": USAGE | {"prompt_tokens_details": None}}, (9, 7, 0, 0, True)),
+    ({"usage": {"promptTokens": 9, "completionTokens": 7}}, (9, 7, 0, 0, True)),
+    ({"usage": {"inputTokens": 9, "outputTokens": 7, "totalTokens": 16}}, (9, 7, 0, 0, True)),
+    ({"usage": {"input_token_count": 9, "generated_tokens": 7}}, (9, 7, 0, 0, True)),
+    ({"usage": None, "usageMetadata": {"promptTokenCount": 9, "candidatesTokenCount": 4,
+                                       "thoughtsTokenCount": 3, "totalTokenCount": 16}},
+     (9, 7, 0, 3, True)),
+    ({"usage": {"billed_units": {"input_tokens": 1}, "tokens": {"input_tokens": 9,
+                                                                "output_tokens": 7}}},
+     (9, 7, 0, 0, True)),
+    ({"usage": None, "tokens_evaluated": 9, "tokens_predicted": 7}, (9, 7, 0, 0, True)),
+    ({"usage": None, "prompt_eval_count": 9, "eval_count": 7}, (9, 7, 0, 0, True)),
     ({"usage": None, "x_groq": {"usage": USAGE}}, (9, 7, 0, 0, True)),
     ({"usage": None, "timings": {"prompt_n": 9, "predicted_n": 7}}, (9, 7, 0, 0, True)),
 ]  # fmt: skip
@@ -795,6 +1167,34 @@ def test_tokens_are_counted_wherever_they_stand(
     found = (entry.tokens_in, entry.tokens_out, entry.tokens_cached, entry.reasoning_tokens)
     assert (*found, entry.priced) == counts
     assert flags(ledger).get("kept with no token counts", 0) == (not counts[-1])
+
+
+@pytest.mark.parametrize(
+    "usages",
+    [
+        (USAGE, {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}),
+        ({"prompt_tokens": 9, "completion_tokens": 1, "total_tokens": 10}, USAGE),
+        ({"prompt_tokens": 9}, {"completion_tokens": 7}),
+        ({"input_tokens": 9, "output_tokens": 1}, {"output_tokens": 7}),
+        (USAGE, None),
+        (USAGE, {}),
+    ],
+)
+@pytest.mark.parametrize("apart", [False, True])
+def test_counts_in_several_chunks_are_each_taken_at_their_largest(
+    server: Shapes, ledger: Ledger, usages: tuple[Any, Any], apart: bool
+) -> None:
+    first, last = usages
+    end = (
+        [chunk({}, "stop"), COUNTS | {"usage": last}]
+        if apart
+        else [chunk({}, "stop") | {"usage": last}]
+    )
+    SHAPES["counts"] = events(chunk({"content": "4"}) | {"usage": first}, *end)
+    server.tries.clear()
+    asked(server, ledger, "counts")
+    (entry,) = ledger.entries()
+    assert (entry.tokens_in, entry.tokens_out) == (9, 7)
 
 
 def test_a_reply_without_counts_has_a_price_where_nothing_costs(

@@ -45,16 +45,21 @@ class Price:
     rates: tuple[Rate, ...] = ()
 
     @property
+    def peak(self) -> Rate:
+        """What holds at the dearest hours, which is all there is where ``rates`` has none."""
+        return Rate("", self.input, self.cached, self.output)
+
+    @property
     def is_nothing(self) -> bool:
         """Whether a call costs nothing, however many tokens it takes."""
-        rates = (Rate("", self.input, self.cached, self.output), *self.rates)
+        rates = (self.peak, *self.rates)
         return not any(rate.input or rate.cached or rate.output for rate in rates)
 
     def at(self, moment: datetime) -> Rate:
         """Return what holds at a moment."""
         now = moment.astimezone(UTC).time()
         held = [rate for rate in self.rates if not rate.hours or _within(rate.hours, now)]
-        return held[-1] if held else Rate("", self.input, self.cached, self.output)
+        return held[-1] if held else self.peak
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +114,7 @@ def cost_usd(
     price = price_of(model, overrides)
     if price is None:
         return Cost(0.0, False)
-    rate = price if at is None else price.at(at)
+    rate = price.peak if at is None else price.at(at)
     cached = min(tokens_cached, tokens_in)
     fresh = tokens_in - cached
     usd = fresh * rate.input + cached * rate.cached + tokens_out * rate.output

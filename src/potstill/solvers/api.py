@@ -76,6 +76,26 @@ class PriceOptions(BaseModel):
     off_peak: RateOptions | None = Field(default=None, description="The price of other hours.")
 
 
+# What a request holds already, and what sets it: in extra_body it would say another thing than the
+# study's records.
+_LIMIT_SETTING = "set max_tokens beside model (limit_field says what the provider calls it)"
+_OWN_SETTINGS = {
+    "model": "set model",
+    "messages": "set system and prompt",
+    "temperature": "set temperature beside model",
+    "top_p": "set top_p beside model",
+    "seed": "set seed beside model",
+    "max_tokens": _LIMIT_SETTING,
+    "max_completion_tokens": _LIMIT_SETTING,
+    "max_new_tokens": _LIMIT_SETTING,
+    "max_output_tokens": _LIMIT_SETTING,
+    "n": "set samples: each is asked for, kept and paid on its own",
+    "best_of": "set samples: each is asked for, kept and paid on its own",
+    "stream": "set stream beside model",
+}
+_ALWAYS_SENT = {"model", "messages", "stream"}
+
+
 class Options(BaseModel):
     """The settings of an API solver."""
 
@@ -144,6 +164,15 @@ class Options(BaseModel):
         """Return what decides the answers: who is asked and with what, never where or how fast."""
         who: dict[str, JsonValue] = {"provider": self.provider, "model": self.model}
         return who | ({"extra_body": self.extra} if self.extra else {})
+
+    @field_validator("extra_body")
+    @classmethod
+    def _beside_ours(cls, value: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        for name, held in value.items():
+            setting = _OWN_SETTINGS.get(name)
+            if setting and (held is not None or name in _ALWAYS_SENT):
+                raise ValueError(f"leave {name!r} out and {setting}")
+        return value
 
     @field_validator("api_key_env")
     @classmethod

@@ -22,7 +22,8 @@ from potstill.ledger.ledger import NO_RECORD, Entry, Event, Ledger, now_utc
 from potstill.ledger.prices import Cost, Price, cost_usd
 from potstill.records import Finish
 from potstill.solvers.pacing import Limiter, Rate
-from potstill.solvers.parse import NotAReply, completion_bytes, parse_completion
+from potstill.solvers.parse import completion_bytes, parse_completion
+from potstill.solvers.shapes import NotAReply
 from potstill.solvers.transport import (
     Failure,
     Fetched,
@@ -39,6 +40,7 @@ _UNPROVEN_LOSSES = 5  # asks lost before the first reply ever: the endpoint, not
 _UNREACHABLE_TRIES = 3
 _FIRST_BLANKS = 5  # replies without a word, before any with one: nothing is learnt from paying more
 _LOOKED_AT = 50
+_UNCOUNTED = 3  # replies in a row without counts, after one with them, that no budget bears
 _ALONE_S = 2.0  # that the first request of an unproven endpoint has: a wrong key is told at once
 
 
@@ -178,6 +180,7 @@ class _Session:
         self._forbidden_calls = self._held = 0
         self._begun = self._spoke = False
         self._blanks = 0
+        self._uncounted = _UNCOUNTED - 1  # in a row; before the first with counts one is enough
         self._answered = asyncio.Event()  # the first request, by whatever but an error of all
         self._stirred = asyncio.Event()
         self._backoff = wait_random_exponential(
@@ -290,7 +293,8 @@ class _Session:
             self._note(call, f"kept with {note}", "")
         await self._ledger.commit(self._entry(call, fetched, parsed, tries - 1))
         self._refuse_silence(parsed)
-        if self._terms.stop is not never and not parsed.counted:
+        self._uncounted = 0 if parsed.counted else self._uncounted + 1
+        if self._terms.stop is not never and self._uncounted >= _UNCOUNTED:
             raise EndpointError(
                 f"{self._who} does not say how many tokens its replies took, so no budget can be "
                 "kept to; ask an endpoint that reports usage, or take budget_usd out."

@@ -26,7 +26,8 @@ class Concern(Enum):
     PASSING = auto()  # worth asking again
 
 
-_AGAIN = {408, 409, 425, 429}
+# 444, 460 and 499 are proxies' own words for a client that left, which we did not.
+_AGAIN = {408, 409, 421, 425, 429, 444, 460, 499}
 _NEVER_THE_PROMPT = {401, 402, 404, 408, 429}
 _MONEY_CODES = {
     *("insufficient_quota", "insufficient_balance", "insufficient_user_quota", "arrearage"),
@@ -60,6 +61,9 @@ _MODEL = re.compile(
     r"model_not_found|model.?not.?(?:exist|found)|not a valid model|unknown model|no such model"
     r"|model\b.{0,80}\b(?:does not exist|is not available|has been (?:deprecated|retired|removed))",
     re.IGNORECASE | re.DOTALL,
+)
+_NO_COMPLAINT = re.compile(
+    r"(?:ok(?:ay)?|success(?:ful(?:ly)?)?|succeeded|none|null|0|200)?[.!]?", re.IGNORECASE
 )
 _WAIT = re.compile(
     r"(?:try again|retry) (?:in|after) (\d+(?:\.\d+)?) ?(ms|m(?:in|inutes?)?|s|sec|seconds?)?\b",
@@ -126,16 +130,16 @@ def complaint_in(
     A status within the body counts where HTTP's own says nothing (0 or 200). ``bare`` takes a
     ``message`` and a ``code`` for one that stand in the object itself.
     """
-    error = body.get("error") or body.get("errors") or body.get("detail")
-    if isinstance(error, list) and error:
-        error = error[0]
+    names = ("error", "errors") if "choices" in body else ("error", "errors", "detail")
+    error = next(filter(_says_something, map(body.get, names)), None)
+    if isinstance(error, list):
+        error = next(filter(_says_something, error))
     base = body.get("base_resp")  # MiniMax answers 200 with its own status beside
     if not error and isinstance(base, Mapping) and base.get("status_code"):
         code = str(base["status_code"])
         return Complaint(status, (code,), str(base.get("status_msg") or code))
-    if not error and (status >= 400 or body.get("object") == "error"):
-        error = body
-    if not error and bare and any(body.get(name) for name in ("message", "msg")):
+    told = status >= 400 or body.get("object") == "error" or body.get("success") is False
+    if not error and (told or (bare and any(map(_says_something, _sentences(body))))):
         error = body
     if not error:
         return None
@@ -143,6 +147,21 @@ def complaint_in(
         said = str(body.get("message") or "") if error is True else str(error)
         return Complaint(status, _codes(body), said, _wait_s(said))
     return _of_mapping(error, status)
+
+
+def _sentences(body: Mapping[str, Any]) -> tuple[Any, Any]:
+    return body.get("message"), body.get("msg")
+
+
+def _says_something(error: Any, deepest: int = 3) -> bool:
+    """Return whether what stands in an error's place is one: many fill it with nothing."""
+    if isinstance(error, Mapping):
+        error = [*error.values()]
+    if isinstance(error, list) and deepest:
+        return any(_says_something(part, deepest - 1) for part in error)
+    if isinstance(error, str):
+        return _NO_COMPLAINT.fullmatch(error.strip()) is None
+    return bool(error) and error != 200
 
 
 def _of_mapping(error: Mapping[str, Any], status: int) -> Complaint:

@@ -33,21 +33,15 @@ from potstill.ledger.prices import Price, free
 from potstill.plugins import nearest
 from potstill.solvers.api import ApiSolver, PriceOptions
 from potstill.solvers.api import Options as ApiOptions
-from potstill.solvers.parse import (
-    NotAReply,
-    completion_bytes,
-    completion_from,
-    ending_of,
-    finish_of,
-    parse_completion,
-    wire_seed,
-)
+from potstill.solvers.finishes import ending_of, finish_of
+from potstill.solvers.parse import completion_bytes, completion_from, parse_completion, wire_seed
 from potstill.solvers.server import (
     ChatRequest,
     UnknownQuestion,
     create_app,
     serve,
 )
+from potstill.solvers.shapes import NotAReply
 from potstill.store.rows import as_text, column, place_of_row, read_rows
 from potstill.store.tables import in_batches
 from potstill.store.untrusted import parse_json

@@ -34,6 +34,10 @@ _BODY_END = re.compile(r"<\|(?:end|return|call)\|>|(?=<\|(?:start|channel)\|>)")
 # The same with its special tokens skipped: analysisWe need ...assistantfinal4
 _BARE_FIRST, _BARE_COMMENT, _BARE_LAST = "analysis", "assistantcommentary", "assistantfinal"
 _BARE_CUT = re.compile(r"\s*analysis(?=[A-Z])")
+_QUOTES = {"`": "`", '"': '"', "'": "'", "“": "”", "‘": "’", "«": "»", "„": "“"}
+_NOUN = r"(?:tags?|tokens?|marks?|markers?|elements?|delimiters?|symbols?|strings?)\b"
+_NAMED_BEHIND = re.compile(rf"[ \t]+{_NOUN}", re.IGNORECASE)
+_NAMED_BEFORE = re.compile(rf"\b{_NOUN}[ \t]+\Z", re.IGNORECASE)
 _SURELY_TWICE = 40  # characters; a shorter beginning may be the same by chance
 _BOX = re.compile(r"<\|(?:begin|end)_of_box\|>")  # GLM-4.5V dresses its answer so
 _CONTROL = (
@@ -63,9 +67,22 @@ def apart(content: str, reasoning: str) -> tuple[str, str]:
     rest = whole.removeprefix(first)
     if first and first == whole:
         reasoning = ""  # one text in both fields: it is the answer, for there is no other
-    elif first and rest != whole and ("\n" in rest[:2] or len(first) >= _SURELY_TWICE):
+    elif rest != whole and "\n" in rest[:2] and _is_surely_repeated(first):
         text = rest.lstrip()
     return reasoning or thought, text
+
+
+def _is_surely_repeated(reasoning: str) -> bool:
+    """Return whether an answer that begins with it repeats it: a shorter one may be an answer."""
+    sentence = reasoning.endswith((".", "!", "?", ":")) and len(reasoning.split()) > 2
+    return sentence or len(reasoning) >= _SURELY_TWICE
+
+
+def _names_mark(content: str, mark: re.Match[str]) -> bool:
+    """Return whether a mark is not one but named: quoted, or "the </think> tag"."""
+    before, after = content[max(0, mark.start() - 20) : mark.start()], content[mark.end() :][:20]
+    quoted = before[-1:] in _QUOTES and after[:1] == _QUOTES.get(before[-1:])
+    return quoted or bool(_NAMED_BEHIND.match(after)) or bool(_NAMED_BEFORE.search(before))
 
 
 def split_thought(content: str) -> tuple[str, str]:
@@ -82,6 +99,8 @@ def split_thought(content: str) -> tuple[str, str]:
     inside = closed = False
     at, ended = 0, len(content.rstrip())
     for mark in _MARK.finditer(content):
+        if _names_mark(content, mark):
+            continue
         piece, at = content[at : mark.start()], mark.end()
         if mark["open"]:
             (thought if inside else said).append(piece)

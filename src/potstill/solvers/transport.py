@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import email.utils
 import re
 import time
-import zlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from potstill.errors import EndpointError
+from potstill.solvers.bodies import body_of
 from potstill.solvers.complaints import Complaint, Concern, complaint_of
-from potstill.solvers.parse import NotAReply
-from potstill.solvers.stream import Assembly
-from potstill.store.untrusted import REPLY_BYTES
+from potstill.solvers.shapes import NotAReply
 
 if TYPE_CHECKING:
     import aiohttp
@@ -36,10 +33,13 @@ __all__ = [
 ]
 
 _WAIT_MAX_S = 600.0
-_BLANK = b"\xef\xbb\xbf \t\r\n"
-_BEGINS_WHOLE = (b"{", b"[", b"<", b"\x1f", b"")  # JSON, HTML, a gzip member, nothing
-_TOO_LARGE = "a reply of more than 64 MiB"
+_EPOCH_S = 1e9  # from which on a number of seconds is a moment, not a wait
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+_DURATION = re.compile(
+    r"\+?(?:(\d{1,6}) ?h(?:ours?)?)? ?(?:(\d{1,6}) ?m(?:in(?:utes?)?)?(?!s))? ?"
+    r"(?:(\d{1,13}(?:\.\d{0,9})?|\.\d{1,9}) ?(ms|s(?:ec(?:onds?)?)?)?)?",
+    re.IGNORECASE,
+)
 _SHORTEST_SECRET = 8  # "x" or "EMPTY", given to a local server, stands in many words of its replies
 
 
@@ -92,18 +92,35 @@ def url_of(base_url: str, path: str) -> str:
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float:
-    """Return the seconds that a ``Retry-After`` (seconds or a date) asks to wait, else 0."""
+    """Return the seconds that a ``Retry-After`` (seconds or a date) asks to wait, else 0.
+
+    Of several values the longest holds.
+    """
     for name, unit_s in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        value = headers.get(name, "").strip().removesuffix("s")
-        try:
-            seconds = float(value) * unit_s
-        except ValueError:
-            continue
-        return seconds if 0 < seconds < float("inf") else 0.0
+        several = getattr(headers, "getall", None)
+        values = several(name, []) if several else [headers.get(name, "")]
+        # A date has a comma of its own.
+        parts = [part for value in values for part in (value, *value.split(","))]
+        waits = [_wait_s(part.strip().strip("\"'"), unit_s) for part in parts]
+        if any(waits):
+            return max(waits)
+    return 0.0
+
+
+def _wait_s(value: str, unit_s: float) -> float:
+    duration = _DURATION.fullmatch(value)
+    if duration is not None:
+        hours, minutes, number, unit = duration.groups()
+        unit_s = {"": unit_s, "m": 0.001, "s": 1.0}[(unit or "")[:1].lower()]
+        wait_s = 3600.0 * int(hours or 0) + 60.0 * int(minutes or 0) + float(number or 0) * unit_s
+        return wait_s if wait_s < _EPOCH_S else max(0.0, wait_s - time.time())
     try:
-        parsed = email.utils.parsedate_tz(headers.get("retry-after", ""))
+        if re.match(r"\d{4}-", value):
+            moment = datetime.fromisoformat(value)
+            return max(0.0, (moment - datetime.now(moment.tzinfo or UTC)).total_seconds())
+        parsed = email.utils.parsedate_tz(value)
         return max(0.0, email.utils.mktime_tz(parsed) - time.time()) if parsed else 0.0
-    except (ValueError, OverflowError):  # a day that no calendar has
+    except (TypeError, ValueError, OverflowError):  # a day that no calendar has, or no zone
         return 0.0
 
 
@@ -172,13 +189,13 @@ class Transport:
         started = time.monotonic()
         async with self._session.post(self._url, data=body, allow_redirects=False) as response:
             self.connected = True
-            if response.status != 200:
+            if not 200 <= response.status < 300:
                 raise self._status(
                     response.status,
                     response.headers,
                     (await response.content.read(16384)).decode("utf-8", "replace"),
                 )
-            raw, first, streamed = await _body(response)
+            raw, first, streamed = await body_of(response)
         if self._secret and self._secret.encode() in raw:
             raw = raw.replace(self._secret.encode(), b"[redacted]")
         return Fetched(raw, first - started, time.monotonic() - started, streamed)
@@ -188,6 +205,11 @@ class Transport:
         anything.
         """
         complaint = exc.complaint
+        if exc.final:
+            return Refused(
+                f"the endpoint does not answer as a chat completion ({self.redacted(str(exc))}); "
+                "set base_url to its OpenAI-compatible address, which usually ends in /v1"
+            )
         if complaint is None or (complaint.status < 400 and complaint.concern is Concern.PASSING):
             after_s = min(complaint.after_s, _WAIT_MAX_S) if complaint else 0.0
             return Failure("malformed", self.redacted(str(exc)), after_s)
@@ -250,76 +272,6 @@ def _setting_for(said: str) -> str:
         if named and re.search(r"support|unknown|unrecognized|not permitted|extra", said, re.I):
             return f"; extra_body: {{{field}: null}} leaves {field} out"
     return ""
-
-
-async def _body(response: aiohttp.ClientResponse) -> tuple[bytes, float, bool]:
-    """Return a reply's body, when its first byte came, and whether it came as a stream.
-
-    What it is, is told by its first bytes: proxies send either kind under the other's name.
-    """
-    chunks = response.content.iter_any()
-    start = await anext(chunks, b"")
-    first = time.monotonic()
-    named = response.headers.get("Content-Type", "").startswith("text/event-stream")
-    begins = start.lstrip(_BLANK)[:1]
-    if begins not in _BEGINS_WHOLE or (named and not begins):
-        return await _assembled(chunks, start, response.content), first, True
-    raw = await _whole(chunks, start)
-    if raw[:2] == b"\x1f\x8b":
-        raw = _unpacked(raw)
-    if raw.lstrip(_BLANK)[:1] not in _BEGINS_WHOLE:  # after blank lines, or unpacked
-        assembly = Assembly()
-        assembly.feed(raw)
-        return assembly.raw(), first, True
-    return raw, first if named else time.monotonic(), named
-
-
-def _unpacked(raw: bytes) -> bytes:
-    """Return a body that was packed without a word of it. Raises NotAReply for a broken one."""
-    unpacking = zlib.decompressobj(wbits=31)
-    try:
-        unpacked = unpacking.decompress(raw, REPLY_BYTES)
-    except zlib.error as exc:
-        raise NotAReply(f"a packed body that is broken ({exc})") from exc
-    if unpacking.unconsumed_tail:
-        raise NotAReply(_TOO_LARGE)
-    return unpacked
-
-
-async def _assembled(chunks: AsyncIterator[bytes], start: bytes, stream: Any) -> bytes:
-    assembly = Assembly()
-    assembly.feed(start)
-    size = len(start)
-    while not assembly.done:
-        data = await anext(chunks, b"")
-        if not data:
-            return assembly.raw()
-        size += len(data)
-        if size > REPLY_BYTES:
-            raise NotAReply(_TOO_LARGE)
-        assembly.feed(data)
-    await _drain(stream)
-    return assembly.raw()
-
-
-async def _drain(stream: Any) -> None:
-    # A body read to its end leaves the connection fit for the next request.
-    import aiohttp
-
-    with contextlib.suppress(TimeoutError, aiohttp.ClientError):
-        async with asyncio.timeout(1.0):
-            await stream.read(1 << 20)
-
-
-async def _whole(chunks: AsyncIterator[bytes], start: bytes) -> bytes:
-    parts = [start]
-    size = len(start)
-    async for data in chunks:  # what a packed body unpacks to counts
-        size += len(data)
-        if size > REPLY_BYTES:
-            raise NotAReply(_TOO_LARGE)
-        parts.append(data)
-    return b"".join(parts)
 
 
 def _quoted(said: str) -> str:

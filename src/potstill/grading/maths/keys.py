@@ -62,6 +62,7 @@ _NO_KEY = re.compile(
     | (?:see|siehe|vgl\.?|cf\.?|voir|cfr\.?|véase|ver|vedi)\ .{1,200} | s\.\ ?[ou]\.
     | same\ as\ (?:above|before|below) | as\ above | wie\ oben | (?:left\ )?to\ the\ reader
     | proof | beweis | q\.?\ ?e\.?\ ?d | \[?(?:image|picture|graph|figure|diagram|drawing)\ ?\d*\]
+    | \?+ | .*not\ visible.*
     | https?://\S+ | [_*.\s–—-]+ | .{1,100}\.(?:png|jpe?g|gif|svg|pdf)
     """
 )
