@@ -11,8 +11,8 @@ import yaml
 
 from potstill.grading.maths.kinds import infer_kind
 from potstill.ledger.ledger import Ledger
-from potstill.pipeline.estimate import PlannedCalls, count_tokens, estimate, thinks
 from potstill.pipeline.run import run_study
+from potstill.planning.estimate import PlannedCalls, count_tokens, estimate, thinks
 from potstill.planning.plan import planned_calls
 from potstill.pocket.teacher import TEACHER
 from potstill.problems import load_problems

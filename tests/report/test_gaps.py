@@ -8,12 +8,12 @@ import io
 import pytest
 from rich.console import Console
 
+from potstill.analysis.terminal import gap_table
 from potstill.evaluation import Answered, evaluate
 from potstill.evaluation.statistics import newcombe_paired
 from potstill.records import Outcome, Role, Split
 from potstill.report.gaps import Gaps, Tells, gap_sentences, gaps, gaps_everywhere
 from potstill.report.numbers import Numbers, written
-from potstill.report.terminal import gap_table
 from potstill.report.views import Place
 from support.report_sample import CONDITIONS, HERE, THERE, answers
 

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from potstill.analysis.terminal import print_table
 from potstill.evaluation import Answered, evaluate
 from potstill.records import Role, Split
-from potstill.report import Unread, UnreadExample, build_report, print_table
+from potstill.report import Unread, UnreadExample, build_report
 from potstill.report.claims import claims
 from potstill.report.gaps import gap_sentences, gaps
 from potstill.report.numbers import report_numbers

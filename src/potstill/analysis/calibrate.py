@@ -16,11 +16,11 @@ import numpy as np
 from potstill.errors import InputError, PotstillError
 from potstill.lessons.ladder import count_words, spec_of
 from potstill.pipeline.context import Unfinished
-from potstill.pipeline.estimate import R1_CHARS
 from potstill.pipeline.intake import problems_of_study
 from potstill.pipeline.outputs import Made
 from potstill.pipeline.run import Run, open_run, read_lessons, with_controls
 from potstill.pipeline.students import plan_grid
+from potstill.planning.estimate import R1_CHARS
 from potstill.planning.plan import splits_of
 from potstill.progress import Progress, quiet
 from potstill.records import Lesson, Split

@@ -10,16 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from potstill import evaluation
+from potstill.analysis.terminal import gap_table
 from potstill.chat import Ask, render_messages
 from potstill.errors import InputError
 from potstill.pipeline.asking import teacher_condition
 from potstill.pipeline.assemble import answered, scored_groups
 from potstill.pipeline.context import Unfinished
 from potstill.pipeline.directory import StudyDirectory
-from potstill.pipeline.estimate import Estimate, PlannedCalls, estimate
 from potstill.pipeline.outputs import AnswerSet
 from potstill.pipeline.rating import rate
 from potstill.pipeline.run import Run, evaluate, open_run, read_stages
+from potstill.planning.estimate import Estimate, PlannedCalls, estimate
 from potstill.planning.plan import model_of, print_calls, splits_of
 from potstill.problems.split import draw_some
 from potstill.progress import TerminalProgress, quiet
@@ -27,7 +28,6 @@ from potstill.records import Finish, Problem, Role, Split
 from potstill.report.gaps import Gaps, gap_sentences, gaps_everywhere
 from potstill.report.numbers import written
 from potstill.report.phrases import listed, shown
-from potstill.report.terminal import gap_table
 from potstill.study.schema import Study, default_directory, load_study
 from potstill.text import several
 

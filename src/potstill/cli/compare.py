@@ -14,6 +14,7 @@ from potstill.analysis.compare import (
     compare_studies,
     cost_usd,
 )
+from potstill.analysis.terminal import plain_table
 from potstill.cli.outputs import check_output
 from potstill.evaluation.side_by_side import Beside
 from potstill.records import Role
@@ -29,7 +30,6 @@ from potstill.report.phrases import (
     words,
 )
 from potstill.report.readings import format_sentence
-from potstill.report.terminal import plain_table
 from potstill.report.views import Place
 
 if TYPE_CHECKING:

@@ -429,9 +429,9 @@ def gap(
 
 
 def _run(study: Study, directory: Path, until: str, on: str = "") -> None:
+    from potstill.analysis.terminal import print_table
     from potstill.pipeline.run import run_study
     from potstill.progress import TerminalProgress
-    from potstill.report.terminal import print_table
 
     console = terminal()
     progress = TerminalProgress(console)

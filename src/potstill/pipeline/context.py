@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from potstill.errors import InputError, PotstillError
 from potstill.pipeline.agents import options_of
 from potstill.pipeline.budget import Budget, unpriced_models
-from potstill.pipeline.estimate import FEWEST_MEASURED
 from potstill.pocket import STUDENT_PATH
 from potstill.progress import Bar, Progress
 from potstill.store.cells import Cell, Filling, Manifest, Store
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from potstill.training.recipe import Recipe
 
 __all__ = [
+    "FEWEST_MEASURED",
     "VERSION",
     "Context",
     "Unfinished",
@@ -39,6 +39,8 @@ __all__ = [
     "is_path",
 ]
 
+FEWEST_MEASURED = 20
+"""From so many replies of a stage on, tokens and price are as measured, no longer assumed."""
 # raised when a stage's code changes what it makes of the same inputs
 VERSION = {
     "problems": 1,

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from potstill.ledger.ledger import Ledger
 from potstill.pipeline.agents import is_free, key_there
-from potstill.pipeline.estimate import Estimate, PlannedCalls, estimate, thinks
 from potstill.pipeline.idle import idle_settings
 from potstill.pipeline.preflight import (
     base_out_of_reach,
@@ -20,6 +19,7 @@ from potstill.pipeline.preflight import (
     check_study,
     check_validation,
 )
+from potstill.planning.estimate import Estimate, PlannedCalls, estimate, thinks
 from potstill.plugins import SOLVERS, SOURCES
 from potstill.problems.split import split
 from potstill.records import Problem, Split

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
         Unread,
         UnreadExample,
     )
-    from potstill.report.terminal import print_table
 
 _HOMES = {
     "CallCount": "data",
@@ -40,7 +39,6 @@ _HOMES = {
     "Unread": "data",
     "UnreadExample": "data",
     "build_report": "build",
-    "print_table": "terminal",
 }
 
 __all__ = [
@@ -58,7 +56,6 @@ __all__ = [
     "Unread",
     "UnreadExample",
     "build_report",
-    "print_table",
 ]
 
 __getattr__ = lazy_names(__name__, _HOMES)

@@ -10,11 +10,11 @@ from dataclasses import replace
 from typing import Any
 
 from potstill.chat import Ask, Completion
+from potstill.ledger.finishes import FINISH_WORDS, NO_FINISH, ending_of, finish_of, is_listed
+from potstill.ledger.usage import usage_of, with_counts
 from potstill.records import Finish
-from potstill.solvers.finishes import FINISH_WORDS, NO_FINISH, ending_of, finish_of, is_listed
 from potstill.solvers.shapes import NotAReply, only_choice, read_object
 from potstill.solvers.thinking import apart
-from potstill.solvers.usage import usage_of, with_counts
 from potstill.text import plain
 
 __all__ = [

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from potstill.chat import Ask, Completion, Solver, never
 from potstill.errors import InputError
+from potstill.ledger.finishes import ending_of, finish_of
 from potstill.ledger.ledger import (
     NO_RECORD,
     Entry,
@@ -33,7 +34,6 @@ from potstill.ledger.prices import Price, free
 from potstill.plugins import nearest
 from potstill.solvers.api import ApiSolver, PriceOptions
 from potstill.solvers.api import Options as ApiOptions
-from potstill.solvers.finishes import ending_of, finish_of
 from potstill.solvers.parse import completion_bytes, completion_from, parse_completion, wire_seed
 from potstill.solvers.server import (
     ChatRequest,

@@ -7,12 +7,12 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from potstill.ledger.finishes import ending_of, finish_of, graver, is_known
+from potstill.ledger.usage import merged, usage_in
 from potstill.records import Finish
 from potstill.solvers.complaints import Concern
-from potstill.solvers.finishes import ending_of, finish_of, graver, is_known
 from potstill.solvers.parse import breaks_off, parts_of
 from potstill.solvers.shapes import NotAReply, index_of, no_choices, read_object, refuse_errors
-from potstill.solvers.usage import merged, usage_in
 
 __all__ = ["Assembly"]
 

@@ -346,7 +346,7 @@ def _encode(
         raise InputError(f"Cell {cell} has no {what} example to use; give more problems.")
     todo = (
         "raise max_sequence_tokens"
-        if limit == recipe.max_sequence_tokens < base.context_tokens
+        if limit < base.context_tokens
         else "the base's context holds no more: choose another base, or teach shorter levels"
     )
     raise InputError(

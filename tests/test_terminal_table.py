@@ -8,9 +8,9 @@ import re
 import pytest
 from rich.console import Console
 
+from potstill.analysis.terminal import print_table
 from potstill.evaluation import evaluate
 from potstill.records import Outcome
-from potstill.report import print_table
 from potstill.report.numbers import Numbers, report_numbers
 from support.report_sample import CONDITIONS, answers, report_data
 

@@ -11,6 +11,7 @@ from potstill.chat import render_messages
 from potstill.grading.judge import MAX_ANSWER
 from potstill.lessons.ladder import LADDER, condense_messages
 from potstill.pipeline.agents import agent_price, is_free
+from potstill.pipeline.context import FEWEST_MEASURED
 from potstill.records import Condition, Problem
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from potstill.study.schema import Agent, Study
 
 __all__ = [
-    "FEWEST_MEASURED",
     "R1_CHARS",
     "Estimate",
     "PlannedCalls",
@@ -54,9 +54,6 @@ R1_CHARS = 1_409
 
 _VERDICT_TOKENS = 60
 _JUDGE_PROMPT_TOKENS = 250
-
-FEWEST_MEASURED = 20
-"""From so many replies of a stage on, tokens are as measured and no longer assumed."""
 
 _THINKS = re.compile(
     r"reason|think|(?:^|[/_-])(?:r1|qwq|o[1345]|gpt-[5-9]|magistral)\b", re.IGNORECASE
