@@ -1197,6 +1197,14 @@ def test_counts_in_several_chunks_are_each_taken_at_their_largest(
     assert (entry.tokens_in, entry.tokens_out) == (9, 7)
 
 
+def test_counts_that_stand_outside_an_envelope_are_counted(server: Shapes, ledger: Ledger) -> None:
+    inside = {"choices": [{"message": {"content": "4"}, "finish_reason": "stop"}]}
+    SHAPES["counts"] = js({"output": inside, "usage": {"input_tokens": 9, "output_tokens": 7}})
+    server.tries.clear()
+    (got,) = asked(server, ledger, "counts")
+    assert (got.text, got.tokens_in, got.tokens_out) == ("4", 9, 7)
+
+
 def test_a_reply_without_counts_has_a_price_where_nothing_costs(
     server: Shapes, ledger: Ledger
 ) -> None:

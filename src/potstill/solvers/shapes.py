@@ -92,7 +92,7 @@ def _reply_in(body: Any, deepest: int, *, enveloped: bool = False) -> Mapping[st
         inside = _json_in(body.get(name))
         if (found := _reply_in(inside, deepest - 1, enveloped=True)) is not None:
             refuse_errors(body)
-            return found
+            return {"usage": body.get("usage"), **found}
     return own
 
 
