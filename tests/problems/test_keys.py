@@ -570,3 +570,9 @@ def test_what_a_key_counts_in_brackets_is_no_part_of_it(key: str, kind: str) -> 
     bare = key.partition(" ")[0]
     problem = Problem("p", "How many?", TextGold(key), kind, "t")
     assert (grade(problem, f"\\boxed{{{bare}}}").outcome is Outcome.CORRECT) == read
+
+
+@pytest.mark.parametrize("key", ["2024-03-25", "25-03-2024"])
+def test_date_is_no_subtraction(tmp_path: Path, key: str) -> None:
+    row = {"problem": "On which day does the term begin?", "answer": key}
+    assert bring_in(tmp_path, row).notes == ()

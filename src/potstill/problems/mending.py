@@ -127,6 +127,7 @@ _SURELY_COMMA = re.compile(
 _THREE_DIGITS = re.compile(r"[-+−]?[1-9]\d{0,2}[.,]\d{3}(?![\d.,])\D{0,12}")
 _THOUSANDS = re.compile(r"[-+−]?[1-9]\d{0,2}(?:,\d{3})+(?![\d,])")
 _HYPHENED = re.compile(r"\d+(?:[.,]\d+)?(?:\s?[-–—]\s?\d+(?:[.,]\d+)?)+")
+_HYPHENED_DATE = re.compile(r"\d{4}-\d\d?-\d\d?|\d\d?-\d\d?-\d{4}")
 _INDIAN = re.compile(r"[1-9]\d?(?:,\d{2})+,\d{3}(?:\.\d+)?")
 _SHORTENED = re.compile(r"\d+(?:[.,]\d+)?\s?(k|K|M|B|bn|mn|Mio|Mrd)\.?")
 _MAYBE_COMMA = re.compile(r"[-+−]?\d+,\d{1,2}(?:\s*\D{0,12})?")
@@ -310,7 +311,7 @@ def read_otherwise(key: str, text: str) -> str:
     says what is meant.
     """
     plain = key.strip().strip("$").strip()
-    if _HYPHENED.fullmatch(plain):
+    if _HYPHENED.fullmatch(plain) and not _HYPHENED_DATE.fullmatch(plain):
         return "a subtraction. For a range or a number in parts name the kind: exact or judge"
     if _INDIAN.fullmatch(plain) and (",0" in plain or not _ASKS_SEVERAL.search(text)):
         return "several values. For a number write it without commas"

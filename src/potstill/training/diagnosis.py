@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from potstill.errors import InputError
 from potstill.store.atomic import write_atomically
 from potstill.store.typed import make
@@ -71,6 +69,7 @@ def diagnose(steps: Sequence[int], losses: Sequence[float]) -> Diagnosis:
     and Wahba 1979, as in ``scipy.interpolate.make_smoothing_spline``). Raises InputError for fewer
     points.
     """
+    import numpy as np
     from scipy.interpolate import make_smoothing_spline
 
     if len(steps) < 5:
