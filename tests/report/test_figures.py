@@ -161,7 +161,7 @@ def test_causes_are_shares_by_area(numbers: dict[str, Any], drawn: dict[str, Any
     assert [x.get_text() for x in axes.get_xticklabels()][0::7] == ["base", "teacher"]
     rows = {x["who"]: x for x in numbers["causes"] if x["group"] == "all"}
     names = [x.get_text() for x in axes.get_yticklabels()]
-    assert set(names) == {"other", "sign", "truncated"}
+    assert set(names) == {"nothing that can be checked", "sign", "truncated"}
     circles = {
         (x.get_xdata()[0], x.get_ydata()[0]): x.get_markersize() ** 2 for x in axes.get_lines()
     }

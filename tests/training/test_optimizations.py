@@ -308,6 +308,6 @@ def test_out_of_memory_names_the_settings_and_what_they_ask_for(base: Base) -> N
     for part in (
         f"a step over {batch.padded_tokens} tokens needs about {wanted / 1e9:.1f} GB",
         "lower batch_size (5, ",
-        "max_sequence_tokens (2048)",
+        "max_sequence_tokens (auto)",
     ):
         assert part in str(error.value)
