@@ -166,10 +166,10 @@ def test_causes_are_shares_by_area(numbers: dict[str, Any], drawn: dict[str, Any
         (x.get_xdata()[0], x.get_ydata()[0]): x.get_markersize() ** 2 for x in axes.get_lines()
     }
     base, r6 = (rows[who]["counts"]["other"] / rows[who]["n"] for who in ("base", "R6"))
-    other = names.index("other")
+    other = names.index("nothing that can be checked")
     assert circles[0, other] / circles[6, other] == pytest.approx(base / r6)
     assert figure is not None
-    assert f"other: base {100 * base:.1f} %" in figure.alt
+    assert f"nothing that can be checked: base {100 * base:.1f} %" in figure.alt
 
 
 def boxes_of_texts(canvas: Any) -> list[Any]:

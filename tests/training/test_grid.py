@@ -70,7 +70,7 @@ def test_a_worker_that_is_killed_ends_the_others_and_is_told(
     killer = threading.Thread(target=kill)
     killer.start()
     jobs = [job(k, tmp_path, long) for k in range(2)]
-    with pytest.raises(PotstillError, match="process of 2 was ended from outside"):
+    with pytest.raises(PotstillError, match="process of 2 ended early"):
         list(train_cells(base, jobs, workers=2, on_step=on_step))
     killer.join()
     assert not _spawned()
