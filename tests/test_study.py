@@ -127,6 +127,18 @@ def test_relative_paths_start_at_the_study_file(tmp_path: Path) -> None:
     assert load_study(path).problems[0].options["path"] == str(tmp_path / "years")
 
 
+@pytest.mark.parametrize(
+    ("written", "is_path"),
+    [("./models/qwen", True), ("../qwen", True), ("qwen/qwen", False), ("model.gguf", False)],
+)
+def test_model_that_says_it_is_a_path_starts_at_the_study_file(
+    tmp_path: Path, written: str, is_path: bool
+) -> None:
+    teacher = {"solver": "torch", "model": written, "prompt": "{problem}"}
+    found = load_study(study(tmp_path, teacher=teacher)).teacher.options["model"]
+    assert found == (str((tmp_path / written).resolve()) if is_path else written)
+
+
 def test_a_preset_can_be_changed_in_part(tmp_path: Path) -> None:
     loaded = load_study(study(tmp_path, training={"preset": "paper", "iterations": 7}))
     assert (loaded.training.rank, loaded.training.iterations) == (8, 7)

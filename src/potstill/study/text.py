@@ -236,6 +236,8 @@ def _expand_text(value: str, path: Path, where: str) -> str:
         raise StudyError(f"{path}: {where!r} holds a character that no text has; delete it.")
     name = where.rpartition(".")[2]
     is_path = name in ("path", "file") or (name.endswith("_file") and expanded[:1] != "~")
+    if name in ("model", "dataset"):  # a folder or a name, unless it says that it is a path
+        is_path = expanded.startswith(("./", "../"))
     if where == "student.base":
         is_path = _is_path_of_base(expanded, path)
     if is_path and expanded and not Path(expanded).is_absolute():
