@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from potstill.errors import InputError
 from potstill.grading import grade_table
 from potstill.grading.table import ADDED
+from potstill.store.rows import TableFormat
 
 ROWS = [
     {"n": "a", "question": "Add.", "key": "1/2", "said": "0.5", "note": "x, y"},
@@ -112,6 +114,24 @@ def test_what_is_wrong_is_named(tmp_path: Path) -> None:
     damaged.write_bytes(b"key,said\n\x81,1\n")
     refuse("damaged.csv", lambda: grade_table(damaged, gold="key", response="said", out=out))
     assert not out.exists()
+
+
+def test_sheet_that_is_named_is_graded(tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    book.active.append(["said"])
+    book.active.append(["nothing of use"])
+    for row in (["key", "said"], ["12", "It is 12."]):
+        (book["answers"] if "answers" in book.sheetnames else book.create_sheet("answers")).append(
+            row
+        )
+    file = tmp_path / "book.xlsx"
+    book.save(file)
+    named = TableFormat(sheet="answers")
+    counts = grade_table(file, gold="key", response="said", out=tmp_path / "out.csv", form=named)
+    assert counts == {"CORRECT": 1}
+    lines = write(tmp_path / "rows.jsonl")
+    with pytest.raises(InputError, match="no csv or workbook; leave out"):
+        grade_table(lines, gold="key", response="said", out=tmp_path / "out.csv", form=named)
 
 
 def test_a_table_as_a_spreadsheet_writes_it_is_graded(tmp_path: Path) -> None:

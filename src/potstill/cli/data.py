@@ -85,6 +85,9 @@ def grade(
             help="The environment variable that holds the judge's key.  [default: OPENAI_API_KEY]"
         ),
     ] = "",
+    delimiter: Delimiter = "",
+    encoding: EncodingName = "",
+    sheet: SheetName = "",
 ) -> None:
     """Grade a file of answers against its keys; print how many had which outcome."""
     from contextlib import ExitStack
@@ -92,11 +95,13 @@ def grade(
     from potstill.cli.outputs import check_output
     from potstill.errors import InputError
     from potstill.grading import grade_table
+    from potstill.problems import Columns
     from potstill.store.rows import table_notes
 
     if judge is None:
         needs("--base-url", base_url, "--judge, the model that is asked there")
         needs("--api-key-env", api_key_env, "--judge, the model whose key it is")
+    form = Columns(delimiter=delimiter, encoding=encoding, sheet=sheet).form
     columns = [name for name in (gold, response, problem) if name is not None]
     if twice := next((name for name in columns if columns.count(name) > 1), ""):
         raise InputError(
@@ -131,8 +136,9 @@ def grade(
             kind=kind,
             judge=asked,
             out=out,
+            form=form,
         )
-    for note in table_notes(file):
+    for note in table_notes(file, form):
         print(note, file=sys.stderr)
     listed = ", ".join(f"{n:,} {name}" for name, n in counts.most_common())
     # standard output holds the rows where --out is -

@@ -21,7 +21,14 @@ from potstill.grading.plugins import check_kind
 from potstill.grading.pool import GradingPool
 from potstill.records import Problem, Response, TextGold, Verdict
 from potstill.store.atomic import whole_file
-from potstill.store.rows import decoded, open_table, parquet_rows, text_of_bytes
+from potstill.store.rows import (
+    AS_SEEN,
+    TableFormat,
+    decoded,
+    open_table,
+    parquet_rows,
+    text_of_bytes,
+)
 from potstill.store.untrusted import lines_of, parse_json
 
 __all__ = ["ADDED", "grade_table"]
@@ -45,14 +52,15 @@ def grade_table(
     workers: int | None = None,
     limit_s: float = 5.0,
     memory_mb: int = 512,
+    form: TableFormat = AS_SEEN,
 ) -> Counter[str]:
     """Return the counts of outcomes of a csv, xlsx, jsonl or parquet file; its rows, graded, go to
     ``out``.
 
     ``gold``, ``response``, ``problem`` and ``id`` name columns; ``kind`` is an answer kind for
     every row (inferred where None). ``out`` is written by its ending, whole or not at all; ``-``
-    writes JSONL to standard output. Raises InputError for a missing file or column and for a
-    broken line.
+    writes JSONL to standard output. ``form`` says how a csv or a workbook is to
+    be read. Raises InputError for a missing file or column and for a broken line.
     """
     if kind is not None:
         check_kind(kind)
@@ -61,7 +69,7 @@ def grade_table(
         _ending(Path(target))
         if Path(target).resolve() == source.resolve():
             raise InputError(f"{target} is the file that is graded; name another with --out.")
-    columns, rows = _read(source)
+    columns, rows = _read(source, form)
     for column in (gold, response, problem, id):
         if column is not None and column not in columns:
             raise _missing(source, column, columns)
@@ -160,15 +168,17 @@ def _ending(path: Path) -> str:
     return ending
 
 
-def _read(path: Path) -> tuple[list[str], Iterator[tuple[int, dict[str, Any]]]]:
+def _read(path: Path, form: TableFormat) -> tuple[list[str], Iterator[tuple[int, dict[str, Any]]]]:
     """Return the column names of a file and its numbered rows."""
     if not path.is_file():
         raise InputError(f"There is no file {path}; check the name and the folder you are in.")
     ending = path.suffix.lower()
     if ending in SPREADSHEETS:
-        table = open_table(path)
+        table = open_table(path, form)
         rows = ((number, dict(row)) for number, (_, row) in enumerate(table.rows, 1))
         return list(table.columns), rows
+    if form != AS_SEEN:
+        raise InputError(f"{path} is no csv or workbook; leave out its delimiter and its sheet.")
     return _read_jsonl(path) if _ending(path) == ".jsonl" else _read_parquet(path)
 
 

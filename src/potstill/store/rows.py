@@ -19,6 +19,7 @@ from potstill.store.untrusted import TABLE_BYTES, lines_of, parse_json, read_byt
 from potstill.store.workbook import Pointed, open_workbook
 
 __all__ = [
+    "AS_SEEN",
     "SUFFIXES",
     "Pointed",
     "Table",
@@ -70,10 +71,10 @@ class TableFormat:
     sheet: str = ""
 
 
-_AS_SEEN = TableFormat()
+AS_SEEN = TableFormat()
 
 
-def open_table(path: Path, form: TableFormat = _AS_SEEN) -> Table:
+def open_table(path: Path, form: TableFormat = AS_SEEN) -> Table:
     """Return a table, its rows numbered (by line where the format has lines).
 
     Delimiter, encoding and header are seen from the file where ``form`` does not name them. Raises
@@ -118,12 +119,12 @@ def _peeked(rows: Iterator[tuple[int, Mapping[str, Any]]], notes: tuple[str, ...
     return Table(tuple(first[1]), again(), notes)
 
 
-def read_rows(path: Path, form: TableFormat = _AS_SEEN) -> Iterator[tuple[int, Mapping[str, Any]]]:
+def read_rows(path: Path, form: TableFormat = AS_SEEN) -> Iterator[tuple[int, Mapping[str, Any]]]:
     """Yield every row of a table with its number (see :func:`open_table`)."""
     yield from open_table(path, form).rows
 
 
-def read_columns(path: Path, form: TableFormat = _AS_SEEN) -> tuple[str, ...]:
+def read_columns(path: Path, form: TableFormat = AS_SEEN) -> tuple[str, ...]:
     """Return the names of a table's columns (of a JSON file: the keys of its first row)."""
     return open_table(path, form).columns
 
@@ -136,7 +137,7 @@ def place_of_row(path: Path, number: int) -> str:
     return f"{unit} {number}"
 
 
-def table_notes(path: Path, form: TableFormat = _AS_SEEN) -> tuple[str, ...]:
+def table_notes(path: Path, form: TableFormat = AS_SEEN) -> tuple[str, ...]:
     """Return what was seen of a file and is worth saying: its encoding, its delimiter, its sheet.
 
     Empty where the file says it all itself.
