@@ -222,7 +222,7 @@ def _hash_path(path: Path) -> str:
     return f"sha256:{digest.hexdigest()}"
 
 
-_TABLES = {"set_aside": "excluded", "sides": "splits"}
+_TABLES = {"not_asked": "not asked", "set_aside": "excluded", "sides": "splits"}
 """Tables whose files keep an older name than the one they are told by."""
 
 
@@ -233,6 +233,7 @@ def _tick(bar: Bar, usd: float) -> None:
 
 
 def _counts(manifest: Manifest) -> str:
-    told = {_TABLES.get(name, name): count for name, count in manifest.rows.items()}
+    rows = sorted(manifest.rows.items(), key=lambda row: row[0] == "not_asked")
+    told = {_TABLES.get(name, name): n for name, n in rows if n or name != "not_asked"}
     shown = [f"1 {x.removesuffix('s')}" if n == 1 else f"{n:,} {x}" for x, n in told.items()]
     return ", ".join(shown) or ", ".join(f"{k} {v}" for k, v in manifest.summary.items())
