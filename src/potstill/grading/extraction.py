@@ -11,11 +11,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from potstill.grading.maths.languages import in_english
-from potstill.grading.maths.literals import is_written_out
+from potstill.grading.maths.literals import is_written_out, shows_program
+from potstill.grading.maths.wording import read_letter
 from potstill.grading.reading.claims import is_numeric
 from potstill.grading.reading.cues import end_of_answer, names_answer, own_talk, takes_back
+from potstill.grading.reading.printed import printed_value
 from potstill.grading.reading.sentences import letters_of
 from potstill.grading.reading.statements import LONG, answer_stated
+from potstill.grading.reading.verdict_words import verdict_word
 from potstill.records import AnswerKind
 
 __all__ = ["Extraction", "boxed_values", "extract", "has_open_box"]
@@ -73,16 +76,21 @@ _PROSE = re.compile(
 )
 _WORDS = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{3,}")
 # A short text that works something out is no bare answer.
-_WORKED_OUT = re.compile(r"[→⇒;]|\\(?:Right|right)arrow|\\implies|[\d)}]\.\s+[A-Z]|:\s.*=")
+_WORKED_OUT = re.compile(
+    r"[→⇒;]|[?!]\s+\S|\\(?:Right|right)arrow|\\implies|[\d)}]\.\s+[A-Z]|:\s.*="
+)
 # What a value begins with; a name or a verb before it makes a sentence.
 _BEGINS_BARE = re.compile(
     r"(?i)\W*(?:(?:about|approximately|approx\.?|exactly|roughly|around|negative|minus|"
     r"[a-z]\s?=)\s*)?"
-    r"(?:[-+−$£€(\[{|\\√π∞\d.]|[a-zA-Z](?![A-Za-z])|(?:zero|one|two|three|four|five|six|seven|"
+    r"(?:[-+−$£€(\[{|\\√π∞\d.]|(?![AI]\s+[A-Za-z])[a-zA-Z](?![A-Za-z'’])|(?:zero|one|two|three|four|five|six|seven|"
     r"eight|nine|ten|eleven|"
     r"twelve|\w+teen|\w+ty|hundred)\b|(?:pi|sqrt|infinity|all|no|none|empty|real|undefined|true|"
     r"false)\b)"
 )
+# "还剩27颗" is a sentence, "18 passed, 12 failed" names two numbers.
+_FOREIGN = re.compile(r"[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af]{2}\s{0,3}\d")
+_TWO_THINGS = re.compile(r"\d\s+[A-Za-z]{3,}[^,;]*[,;]\s+\d[\d.]*\s+[A-Za-z]{3,}")
 _WORDED = (AnswerKind.WORD, AnswerKind.DATE, AnswerKind.TIME, AnswerKind.WORD_NUMBER)
 _VERB = re.compile(r"(?i)\s(?:is|are|was|were|has|have|had|gets?|got|wins?|won)\s|,\s+with\s")
 _TIME = re.compile(r"\d:\d\d|\d\s?[ap]\.?m\b", re.IGNORECASE)
@@ -151,11 +159,15 @@ def _found(text: str, kind: str, problem_text: str, cut: bool, long: bool) -> Ex
                 return Extraction(stated.text, "tag", stated.several)
         return Extraction(tagged, "tag")
     stripped = text.strip()
-    if (printed := _PRINTED.search(stripped)) is not None and is_written_out(printed[1]):
-        return Extraction(printed[1], "sentence")
-    if kind == AnswerKind.WORD and (first := _first_word(stripped)):
-        return Extraction(first, "sentence")
-    if _is_bare(stripped, kind):
+    if shows_program(problem_text) and (value := printed_value(stripped, problem_text)):
+        return Extraction(value, "sentence")
+    printed = _PRINTED.search(stripped)
+    if printed is not None and not printed["denied"] and is_written_out(printed["value"]):
+        return Extraction(printed["value"], "sentence")
+    if kind == AnswerKind.WORD and (said := verdict_word(stripped, problem_text)):
+        return Extraction(said, "sentence")
+    named = kind != AnswerKind.LETTER or read_letter(stripped) is not None
+    if named and _is_bare(stripped, kind):
         if kind == AnswerKind.WORD and problem_text and _VERB.search(stripped):
             stated = answer_stated(text, kind, problem_text)
             if stated is not None and stated.text:
@@ -172,20 +184,9 @@ def _found(text: str, kind: str, problem_text: str, cut: bool, long: bool) -> Ex
 
 # A value as a program prints it, at the end of the sentence that says so.
 _PRINTED = re.compile(
-    r"(?:\b(?:returns?|prints?|outputs?|is|be|gives?)|:)\s*`{0,3}\s*"
-    r"((?<=[\s`])[\[{('\"][^\n]{0,1000}[\]})'\"])\s*`{0,3}[.!]?$"
+    r"(?P<denied>(?:\bnot|n['’]t|\bnever)\s+)?(?:\b(?:returns?|prints?|outputs?|is|be|gives?)|:)\s*`{0,3}\s*"
+    r"(?P<value>(?<=[\s`])[\[{('\"][^\n]{0,1000}[\]})'\"])\s*`{0,3}[.!]?$"
 )
-_FIRST_WORD = re.compile(r"(?i)\W*(true|false|yes|no)[*_]*[.!]\s+(?=\S)")
-_OPPOSITE = {"true": "false", "false": "true", "yes": "no", "no": "yes"}
-
-
-def _first_word(text: str) -> str:
-    """Return the "True." or "No." that a text begins with and nowhere takes back."""
-    found = _FIRST_WORD.match(text)
-    if found is None or takes_back(text[found.end() :]):
-        return ""
-    opposite = _OPPOSITE[found[1].lower()]
-    return "" if opposite in letters_of(text[found.end() :]) else found[1]
 
 
 def _muses(text: str) -> bool:
@@ -356,13 +357,17 @@ def _is_bare(text: str, kind: str) -> bool:
     """Return whether a text is the answer itself and no sentence about it."""
     if len(text) > BARE_LENGTH or "\n" in text.strip("`\n") or len(_PROSE.findall(text)) > 1:
         return False
+    if is_numeric(kind) and (_FOREIGN.search(text) or _TWO_THINGS.search(text)):
+        return False
     if is_numeric(kind) and re.search(r"\d[^=]*=|\d.*\b(?:is|are|was|were|equals?)\b.*\d", text):
         return False
     if in_english(text) != text:
         return False
     if kind == AnswerKind.TIME and len(_TIME.findall(text)) > 1:
         return False
-    if kind == AnswerKind.LETTER and re.search(r"(?:\s(?:is|are|but)|,\s+leaving)\s", text):
+    if kind == AnswerKind.LETTER and re.search(
+        r"[A-J][).:].*\W[A-J][).:]|(?:\s(?:is|are|but|so|hence|thus)|,\s+leaving)\s", text
+    ):
         return False
     if kind not in _WORDED and kind != AnswerKind.LETTER:
         words = len(_WORDS.findall(text))

@@ -69,9 +69,16 @@ def _worded_time(low: str) -> str:
     return f"{low[: spoken.start()]}{hour}:{minute:02}{low[spoken.end() :]}"
 
 
+# "at 11.35" and "11h35", where a time of day is sought.
+_WRITTEN_OTHERWISE = re.compile(
+    r"(?<![\d.])(\d{1,2})(?:\s?[hH]\s?|(?:(?<=\bat \d)|(?<=\bat \d\d))\.)([0-5]\d)(?![\d%])"
+)
+
+
 def compare_times(key: str, answer: str) -> Comparison:
     """Return whether two texts name the same time of day; a missing AM or PM is noted."""
-    one, two = read_time(key), read_time(answer)
+    one = read_time(key)
+    two = read_time(answer) or read_time(_WRITTEN_OTHERWISE.sub(r"\1:\2", tidy(answer)))
     if one is None:
         raise KeyUnreadable("the key is not a time of day")
     if two is None:

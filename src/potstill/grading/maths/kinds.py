@@ -21,7 +21,7 @@ from potstill.grading.maths.grammar import (
 )
 from potstill.grading.maths.groups import read_group, split_top, without_order_remark
 from potstill.grading.maths.keys import plain_key
-from potstill.grading.maths.literals import is_literal
+from potstill.grading.maths.literals import is_literal, shows_program
 from potstill.grading.maths.normalise import MONEY, tidy
 from potstill.grading.maths.scalars import forms_of, read_compound, read_scalar
 from potstill.grading.maths.set_words import names_a_set, says_nothing
@@ -239,7 +239,8 @@ def _bracketed(bracket: str, items: tuple[str, ...], text: str) -> AnswerKind:
     if len(items) == 2 and _INTERVAL_WORDS.search(text) and not _POINT_WORDS.search(text[-300:]):
         return AnswerKind.INTERVAL
     if bracket == "[":
-        return AnswerKind.INTERVAL if len(items) == 2 else AnswerKind.LIST
+        interval = len(items) == 2 and not shows_program(text)
+        return AnswerKind.INTERVAL if interval else AnswerKind.LIST
     return AnswerKind.TUPLE
 
 

@@ -7,7 +7,14 @@ from functools import lru_cache
 
 from potstill.grading.maths.unit_table import LANGUAGES
 
-__all__ = ["asked_in_other_languages", "decimal_point", "in_english", "uses_decimal_comma"]
+__all__ = [
+    "asked_in_other_languages",
+    "asks_for_bound",
+    "decimal_point",
+    "in_english",
+    "points_for_commas",
+    "uses_decimal_comma",
+]
 
 # Small words that no English problem has, by the languages that write a decimal comma.
 _SMALL = """
@@ -31,10 +38,37 @@ _ANSWER_LINE = re.compile(
     r"[\s*_]{0,4}[:：][\s*_]*"
 )
 _ANSWER_IS = re.compile(
-    r"\b(?:die\s+(?:antwort|lösung)|das\s+ergebnis)\s+(?:ist|lautet|beträgt)\b:?"
-    r"|\bla\s+réponse\s+(?:finale\s+)?est\b|\bla\s+respuesta\s+(?:final\s+)?es\b"
-    r"|\bla\s+risposta\s+(?:finale\s+)?è\b|\ba\s+resposta\s+(?:final\s+)?é\b"
+    r"\b(?:die|das|la|il|o|a)\s+(?:(?:richtige|korrekte|endgültige|bonne)\s+)?"
+    r"(?:antwort|lösung|ergebnis|réponse|respuesta|risposta|resposta)\s+"
+    r"(?:(?:finale?|correcte?|correcta|corretta|correta)\s+)?(?:ist|lautet|beträgt|est|es|è|é)\b:?"
+    r"(?:\s+(?:la|le|el|o|a|die|der)\b(?=\s+\(?[A-J]\b))?"
     r"|\bhet\s+antwoord\s+is\b|\bответ\s*[-—–]|(?:最终)?答案(?:是|为)|答えは|정답은",
+    re.IGNORECASE,
+)
+# What denies a number or bounds it, by its English; the first and the last stand before a verb too.
+_BEFORE_NUMBER = {
+    "not": "nicht|keine|pas|non|não|niet|не|不是|没有",
+    "at least": "mindestens|wenigstens|au moins|al menos|por lo menos|almeno|pelo menos|minstens|"
+    "ten minste|как минимум|至少",
+    "at most": "höchstens|maximal|au plus|au maximum|como máximo|a lo sumo|al massimo|no máximo|"
+    "hoogstens|не более|最多|至多",
+    "more than": "mehr als|plus de|más de|più di|mais de|meer dan|более|больше|超过",
+    "less than": "weniger als|moins de|menos de|meno di|minder dan|менее|меньше|不到",
+    "almost": "beinahe|presque|casi|quasi|quase|bijna|почти",
+}
+_ENGLISH_OF = {
+    word: english for english, words in _BEFORE_NUMBER.items() for word in words.split("|")
+}
+_QUALIFIED = re.compile(
+    rf"(?<!\w)({'|'.join(sorted(map(re.escape, _ENGLISH_OF), key=len, reverse=True))})"
+    r"(?:(?<=[a-zа-яéãà])\b)?\s*(?=[$€£]?\d)",
+    re.IGNORECASE,
+)
+_BOUND_ASKED = re.compile(
+    r"\b(?:mindestens|höchstens|braucht|brauchen|benötig\w+|maximal|minimal|faut|besoin|"
+    r"au moins|au plus|necesita\w*|al menos|como máximo|máxim[oa]|mínim[oa]|servono|"
+    r"occorr\w+|almeno|precisa\w*|minimum|maximum|pelo menos|нужно|надо|минимум|максимум)\b"
+    r"|至少|最多|至多|需要",
     re.IGNORECASE,
 )
 _SMALL_WORDS = frozenset(_SMALL.split())
@@ -62,10 +96,18 @@ def uses_decimal_comma(problem_text: str) -> bool:
 
 
 def in_english(text: str) -> str:
-    """Return a text in which "Antwort:" is "Answer:" and "die Antwort ist" "the answer is"."""
+    """Return a text in which "Antwort:" is "Answer:", "die Antwort ist" "the answer is", and what
+    denies or bounds a number ("nicht 19", "al menos 19") does so in English.
+    """
     if ":" in text or "：" in text:
         text = _ANSWER_LINE.sub(r"\1Answer: ", text)
-    return _ANSWER_IS.sub(" The answer is ", text)
+    text = _ANSWER_IS.sub(" The answer is ", text)
+    return _QUALIFIED.sub(lambda found: f"{_ENGLISH_OF[found[1].lower()]} ", text)
+
+
+def asks_for_bound(question: str) -> bool:
+    """Return whether a question in another language than English asks for a least or a most."""
+    return _BOUND_ASKED.search(question) is not None
 
 
 def decimal_point(text: str, problem_text: str) -> str:
@@ -80,6 +122,13 @@ def decimal_point(text: str, problem_text: str) -> str:
     if _SEVERAL.search(problem_text):
         return text
     if text[:1] in "([{⦃" or text.count(",") != 1 or not uses_decimal_comma(problem_text):
+        return text
+    return _COMMA.sub(lambda m: f"{m.group(1).replace('.', '')}.{m.group(2)}", text)
+
+
+def points_for_commas(text: str, problem_text: str) -> str:
+    """Return prose with a point for the decimal comma of the problem's language."""
+    if "," not in text or not uses_decimal_comma(problem_text):
         return text
     return _COMMA.sub(lambda m: f"{m.group(1).replace('.', '')}.{m.group(2)}", text)
 

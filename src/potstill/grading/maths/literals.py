@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from potstill.grading.maths.comparison import Comparison, different, equal_with, unreadable
 
-__all__ = ["compare_literals", "is_literal", "is_written_out"]
+__all__ = ["compare_literals", "is_constant", "is_literal", "is_written_out", "shows_program"]
 
 _BEGINS = re.compile(r"\s*[\[({'\"]")
 _EMPTY = re.compile(r"\s*(?:''|\"\"|\[\s*\]|\(\s*\)|\{\s*\})\s*")
@@ -18,7 +18,14 @@ _PROGRAM = re.compile(
     r"(?i)```|\bdef \w+\(|\b(?:python|javascript|java|json|program|code|script|snippet|prints?"
     r"|outputs?|returns?|strings?)\b"
 )
+_SHOWN = re.compile(r"\bdef \w+\(|```(?:python|py)\b")
+_CONSTANTS = frozenset(["None", "True", "False"])
 _NOTHING = object()
+
+
+def shows_program(problem_text: str) -> bool:
+    """Return whether a problem shows a program in Python."""
+    return _SHOWN.search(problem_text) is not None
 
 
 def is_literal(key: str, problem_text: str = "") -> bool:
@@ -38,6 +45,11 @@ def is_literal(key: str, problem_text: str = "") -> bool:
     return bool(re.search(r"['\"]", key)) and not all(isinstance(item, str) for item in value)  # type: ignore[attr-defined]
 
 
+def is_constant(key: str, problem_text: str) -> bool:
+    """Return whether a key is a constant of the program that a problem shows."""
+    return key.strip() in _CONSTANTS and shows_program(problem_text)
+
+
 def is_written_out(text: str) -> bool:
     """Return whether a text is a program's value with texts in it, or an empty one."""
     return bool(re.search(r"['\"]", text) or _EMPTY.fullmatch(text)) and _read(text) is not _NOTHING
@@ -48,6 +60,8 @@ def compare_literals(key: str, answer: str, problem_text: str) -> Comparison | N
     answers are.
     """
     one, two = _read(key), _read(answer)
+    if one is not _NOTHING and two is not _NOTHING and shows_program(problem_text):
+        return equal_with("the same value") if _same(one, two) else different("another value")
     if is_literal(key, problem_text):
         if two is _NOTHING:
             return unreadable("the answer is no value as a program prints it")
@@ -66,6 +80,8 @@ def compare_literals(key: str, answer: str, problem_text: str) -> Comparison | N
 
 @lru_cache(maxsize=512)
 def _read(text: str) -> object:
+    if text.strip() in _CONSTANTS:
+        return ast.literal_eval(text.strip())
     if len(text) > 2_000 or _BEGINS.match(text) is None:
         return _NOTHING
     for read in (ast.literal_eval, json.loads):

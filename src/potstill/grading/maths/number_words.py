@@ -6,7 +6,7 @@ import re
 from fractions import Fraction
 from functools import lru_cache
 
-__all__ = ["SMALL_NUMBERS", "TENS", "halves_written", "spelled_number"]
+__all__ = ["SMALL_NUMBERS", "TENS", "durations_in_digits", "halves_written", "spelled_number"]
 
 MAX_WORDS = 24
 _UNITS = (
@@ -134,3 +134,26 @@ def halves_written(text: str) -> str:
     if any(map(str.isdigit, text)):
         return text
     return _HALF_OF_ONE.sub(lambda found: f"{_PART_OF_ONE[found[1].lower()]} ", text)
+
+
+_NUMBER_WORD = "|".join(sorted([*SMALL_NUMBERS, *TENS], key=len, reverse=True))
+_UNIT_WORD = (
+    r"(?:hours?|minutes?|seconds?|days?|weeks?|years?|months?|feet|foot|inch(?:es)?|pounds?|"
+    r"ounces?)"
+)
+_PARTS_WORDED = re.compile(
+    rf"\b(?:(?:{_NUMBER_WORD})(?:[\s-](?:{_NUMBER_WORD}))?\s+{_UNIT_WORD}\b"
+    r"(?:,?\s+and\s+|,\s+|\s+)?){2,}",
+    re.IGNORECASE,
+)
+_PART_WORDED = re.compile(
+    rf"\b((?:{_NUMBER_WORD})(?:[\s-](?:{_NUMBER_WORD}))?)(?=\s+{_UNIT_WORD})", re.IGNORECASE
+)
+
+
+def durations_in_digits(text: str) -> str:
+    """Return a text with "three hours and thirty-five minutes" in digits."""
+    return _PARTS_WORDED.sub(
+        lambda found: _PART_WORDED.sub(lambda part: spelled_number(part[1]) or part[1], found[0]),
+        text,
+    )

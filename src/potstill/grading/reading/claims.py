@@ -16,11 +16,14 @@ from potstill.grading.reading.cues import (
     WITHDRAWS,
     affirms,
     conceded_before,
+    is_check,
     may_withdraw,
     names_answer,
     next_tasks,
     rechecks,
+    recomputes,
     statement_score,
+    withdraws_value,
 )
 from potstill.grading.reading.formulas import formula_stated, free_letters, set_apart
 from potstill.grading.reading.numbers import StatedValue, number_stated
@@ -29,7 +32,7 @@ from potstill.grading.reading.question import AskedQuestion
 from potstill.grading.reading.ratios import ratio_stated
 from potstill.grading.reading.sentences import Sentence, words_of
 from potstill.grading.reading.times import time_stated
-from potstill.grading.reading.words import letter_stated, word_stated
+from potstill.grading.reading.words import is_judged, letter_stated, word_stated
 from potstill.records import AnswerKind
 
 __all__ = [
@@ -69,6 +72,7 @@ _CORRECTING = frozenset(
         *("fact", "not"),
     ]
 )
+_GLUED = re.compile(r"[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af]{2}\s{0,3}\d")
 _JOINED = re.compile(r"[;=]|,\s|\bi\.e|\bor\b")
 _VERB = re.compile(r"(?i)\s(?:is|are|was|were|has|have|had|will)\s|^(?:no|yes)\b,")
 
@@ -161,6 +165,8 @@ def drafts_of(sentences: list[Sentence], reader: Reader) -> list[Draft]:
             continue
         if len(text) > 15 and "".join(text.split()) in reader.question.squeezed:
             continue  # the problem, said again
+        if numeric and any(d.score >= LEAST for d in drafts) and is_check(text, letters):
+            continue
         near = scope and sentence.line == answer_line
         if sentence.text not in known:
             phrase = marked is not None or (near and fresh)
@@ -190,7 +196,7 @@ def _base_score(text: str, phrase: bool, letters: frozenset[str], reader: Reader
 
 def _is_phrase(text: str) -> bool:
     """Return whether what stands behind "Answer:" is a value and no sentence."""
-    return len(PLAIN_WORD.findall(text)) <= 2 and not _VERB.search(text)
+    return len(PLAIN_WORD.findall(text)) <= 2 and not _VERB.search(text) and not _GLUED.search(text)
 
 
 def claims_of(
@@ -282,7 +288,8 @@ def _value_of(
             return StatedValue(value, value, open_)
     if kind == AnswerKind.LETTER:
         letter, open_ = letter_stated(text, problem_text)
-        return StatedValue(letter, letter, open_) if letter or open_ else None
+        rating = 4.0 if is_judged(text) else 2.0
+        return StatedValue(letter, letter, open_, rating) if letter or open_ else None
     if kind in _WORDED:
         word = word_stated(text, question, question.asked)
         if marked and len(text.split()) <= 6:
@@ -342,9 +349,18 @@ def values_taken_back(
             if meant is not None and (stated := reader.stated(meant)):
                 found[stated.value] = place
             continue
-        if not WITHDRAWS.search(text) or text.endswith("?") or UNSURE.search(text):
+        anew = not reader.thought and recomputes(text, sentence.letters)
+        withdrawn = WITHDRAWS.search(text)
+        if not (withdrawn or anew) or text.endswith("?") or (not anew and UNSURE.search(text)):
             continue
         meant = next((d for d in reversed(drafts) if d.place < place and d.score >= 1.0), None)
-        if meant is not None and meant.place >= place - 3 and (stated := reader.stated(meant)):
+        if meant is None or meant.place < place - 3 or (stated := reader.stated(meant)) is None:
+            continue
+        if (
+            withdrawn is None
+            or anew
+            or reader.thought
+            or withdraws_value(text, withdrawn, stated.value)
+        ):
             found[stated.value] = place
     return found

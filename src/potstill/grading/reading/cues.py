@@ -20,13 +20,16 @@ __all__ = [
     "affirms",
     "conceded_before",
     "end_of_answer",
+    "is_check",
     "may_withdraw",
     "names_answer",
     "next_tasks",
     "own_talk",
     "rechecks",
+    "recomputes",
     "statement_score",
     "takes_back",
+    "withdraws_value",
 ]
 
 _ANSWER_WORD = re.compile(
@@ -153,6 +156,19 @@ REMARKS = re.compile(
     r"another|similarly|also|"
     r"fun|example|because)\b"
 )
+_CHECK = re.compile(
+    r"(?i)(?:(?:to|let(?:'s| me| us)|we\s+can)\s+)?(?:quick(?:ly)?\s+)?"
+    r"(?:double[- ]?check|check|verify|verification|proof|confirm)\b[^:,.=\d]{0,30}[:,]\s.*\d"
+)
+_CHECKING = frozenset(["check", "doublecheck", "verify", "verification", "proof", "confirm"])
+_RECOMPUTES = re.compile(
+    r"(?i)\b(?:let\s+me|let['’]?s|i(?:['’]ll| will| should| need to| have to)|let\s+us)\s+"
+    r"(?:just\s+|quickly\s+)?"
+    r"(?:re-?(?:do|compute|calculate|count|work|consider|think|evaluate)|correct|fix|"
+    r"try\s+(?:that\s+|this\s+|it\s+)?again|"
+    r"start\s+(?:over|again)|compute\s+(?:that\s+|it\s+)?again)\b"
+)
+_RECOMPUTING = frozenset(["let", "lets", "i"])
 _AFFIRMS = re.compile(
     r"(?i)\b(?:seems?|looks?|sounds?|is|that's|am)\s+(?:\w+\s+)?(?:correct|right|reasonable|good|"
     r"confident|"
@@ -188,7 +204,7 @@ def statement_score(text: str, question: AskedQuestion, letters: frozenset[str])
         score += 1.5
     elif not _SO_WORDS.isdisjoint(letters) or text[:1] in "∴⇒=":
         score += 1.0 if _SO.search(text) else 0.0
-    if text.startswith("(") and text.rstrip(".").endswith(")"):
+    if text.startswith("(") and text.find(")") == len(text.rstrip(".")) - 1:
         score -= 2.0
     # "If she buys 3, how many has she?" is answered in its own "if"
     asked_so = question.would and share >= 0.5
@@ -215,7 +231,9 @@ _WITHDRAWING = frozenset(
     [
         *("wrong", "incorrect", "not", "mistake", "error", "impossible", "t", "cannot", "forgot"),
         *("miscalculated", "misread", "overlooked", "correction", "scratch", "counted", "oops"),
-        *("no", "actually", "sorry", "wait", "second"),
+        *("no", "actually", "sorry", "wait", "second", "re", "redo", "recompute", "recalculate"),
+        *("recount", "rework", "reconsider", "rethink", "reevaluate", "correct", "fix", "again"),
+        "over",
     ]
 )
 _SO_WORDS = frozenset(["so", "then", "which", "that", "now", "therefore", "thus", "hence"])
@@ -233,6 +251,20 @@ _SUPPOSING = frozenset(
         *("alternatively", "would", "let", "had"),
     ]
 )
+
+
+def is_check(text: str, letters: frozenset[str]) -> bool:
+    """Return whether a sentence only checks what was stated: "Check: 26 + 70 = 96"."""
+    return (
+        not _CHECKING.isdisjoint(letters)
+        and _CHECK.match(text) is not None
+        and not names_answer(text, letters)
+    )
+
+
+def recomputes(text: str, letters: frozenset[str]) -> bool:
+    """Return whether a sentence announces that what was stated is worked out anew."""
+    return not _RECOMPUTING.isdisjoint(letters) and _RECOMPUTES.search(text) is not None
 
 
 def affirms(text: str, letters: frozenset[str]) -> bool:
@@ -267,10 +299,17 @@ def takes_back(text: str, value: str = "") -> bool:
         found = WITHDRAWS.search(sentence.text) if may_withdraw(sentence.letters) else None
         if found is None or UNSURE.search(sentence.text) or sentence.text.endswith("?"):
             continue
-        others = _NUMBER.findall(sentence.text[: found.start()])
-        if not others or not value or value in others or _FIRST_PERSON.search(found.group()):
+        if withdraws_value(sentence.text, found, value):
             return True
     return False
+
+
+def withdraws_value(text: str, found: re.Match[str], value: str) -> bool:
+    """Return whether what a sentence takes back, where it is ``found``, is a value stated before it
+    and no number of its own.
+    """
+    others = _NUMBER.findall(text[: found.start()])
+    return not others or not value or value in others or bool(_FIRST_PERSON.search(found.group()))
 
 
 def own_talk(text: str) -> str:

@@ -145,7 +145,7 @@ _ASIDE = re.compile(
 )
 _JOINT = re.compile(r"\s*(?:,|and|or|,\s*and|,\s*or)\s*")
 _NAMED_VALUE = re.compile(
-    r"(?<![A-Za-z])([A-Za-z])\s?=\s?([^,;=]{1,40}?)(?=\s*(?:,|;|\band\b|\.?$))"
+    r"(?<![A-Za-z])([A-Za-z])\s?=\s?([^,;=]{1,40}?)(?=\s*(?:,|;|\b(?:and|or)\b|\.?$))"
 )
 _TAIL = re.compile(
     r"(?i),?\s+(?:since|because|where|which|as\s+(?:desired|required|claimed|we)|by\s+the|"
@@ -222,7 +222,11 @@ def formula_stated(text: str, grouped: bool, problem_text: str = "") -> tuple[st
         return _last_side(segments[0][2], grouped), False
     if len(segments) > 1:
         return "", True
-    groups = re.findall(r"[(\[{][^()\[\]{}]{1,200},[^()\[\]{}]{1,200}[)\]}]", text)
+    groups = [
+        m.group()
+        for m in re.finditer(r"[(\[{][^()\[\]{}]{1,200},[^()\[\]{}]{1,200}[)\]}]", text)
+        if not _ASIDE.search(text[max(0, m.start() - 40) : m.start()])
+    ]
     return (groups[0], False) if len(groups) == 1 else ("", len(groups) > 1)
 
 

@@ -104,7 +104,7 @@ def number_stated(
         candidates = plain + [n for n in spelled if _counts(text, n, question) > 0]
         candidates.sort(key=lambda n: n.start)
     candidates = [n for n in candidates if not _denied(text, n, question)]
-    exact = _exact_values(text, numerals)
+    exact = {} if question.percent else _exact_values(text, numerals)
     candidates = [n for n in candidates if exact.get(n.start) not in candidates]
     if not candidates:
         return None
@@ -120,9 +120,12 @@ def number_stated(
     if len(order) > 1 and order[1].score > top.score - 1.0:
         close = [r for r in order if r.score > top.score - 1.0]
         close.sort(key=lambda r: r.numeral.start)
-        if not _solves(text, [r.numeral for r in close]):
+        last_ones = [r.numeral for r in close]
+        if not (_solves(text, last_ones) or _goes_on(last_ones, numerals)):
             return StatedValue("", "", tuple(r.numeral.value for r in close), top.score)
         top = close[-1]
+    elif (last := _solution_behind(text, top, order, numerals)) is not None:
+        top = _Rated(last, top.score)
     if (compound := _compound_at(text, top.numeral)) is not None:
         return StatedValue(compound, compound, (), top.score)
     if (part := _compound_of(text, top.numeral)) is not None:
@@ -131,7 +134,7 @@ def number_stated(
         return None
     shown = _with_unit(text, top.numeral, question)
     if (whole := exact.get(top.numeral.start)) is not None:
-        shown = f"{whole.text} ≈ {shown}"
+        shown = whole.text if top.numeral.percent else f"{whole.text} ≈ {shown}"
     counted = _counts(text, top.numeral, question) > 0
     changed = change_of(text, top.numeral, numerals, counted=counted)
     if changed is not None and not changed.text:
@@ -166,7 +169,9 @@ def _exact_values(text: str, numerals: list[Numeral]) -> dict[int, Numeral]:
     """
     found: dict[int, Numeral] = {}
     for left, right in pairwise(numerals):
-        if "." not in right.text or not _ABOUT.fullmatch(text[left.end : right.start]):
+        if not ("." in right.text or right.percent) or not _ABOUT.fullmatch(
+            text[left.end : right.start]
+        ):
             continue
         if left.value.startswith("formula ") or ("/" in left.text and _rounds(left, right)):
             found[right.start] = left
@@ -176,7 +181,10 @@ def _exact_values(text: str, numerals: list[Numeral]) -> dict[int, Numeral]:
 def _rounds(exact: Numeral, decimal: Numeral) -> bool:
     """Return whether a decimal is a fraction's value to as many places as it has."""
     places = len(decimal.text.strip("%").partition(".")[2])
-    off = abs(Fraction(exact.value) - Fraction(decimal.value))
+    value = Fraction(decimal.value)
+    if decimal.percent and not exact.percent:
+        places, value = places + 2, value / 100
+    off = abs(Fraction(exact.value) - value)
     return off <= Fraction(1, 2 * 10**places)
 
 
@@ -215,7 +223,7 @@ def _weigh_conclusion(text: str, rated: list[_Rated], question: AskedQuestion) -
 
 _PLUS = re.compile(r"(\b(?:is|are|be)\s+|[=:]\s*)\+(?=\d)")  # "the answer is +3"
 _SOLVED = re.compile(
-    r"(?i)\b(?:so|hence|thus|therefore|then|giving|gives)[,:]?\s+(?:that\s+)?([a-z])\s*=\s*$"
+    r"(?i)(?:\b(?:so|hence|thus|therefore|then|giving|gives)[,:]?|→|⇒|=>|->|∴)\s*(?:that\s+)?([a-z])\s*=\s*$"
 )
 
 
@@ -231,6 +239,32 @@ def _solves(text: str, numerals: list[Numeral]) -> bool:
     equation = text[: found.start()]
     unknown = re.search(rf"(?<![A-Za-z]){re.escape(found[1])}(?![A-Za-z])", equation)
     return unknown is not None and "=" in equation and numerals[-2].end <= found.start()
+
+
+def _solution_behind(
+    text: str, top: _Rated, order: list[_Rated], numerals: list[Numeral]
+) -> Numeral | None:
+    """Return the last number, where it solves the equation of which the top one is a side."""
+    last = max((rated.numeral for rated in order), key=lambda numeral: numeral.start)
+    if numerals.index(last) - numerals.index(top.numeral) != 1:
+        return None
+    return last if _solves(text, [top.numeral, last]) else None
+
+
+def _goes_on(results: list[Numeral], numerals: list[Numeral]) -> bool:
+    """Return whether a sentence ends in the last of some results and goes on from the others."""
+    if (
+        any(one.role is not NumeralRole.RESULT for one in results)
+        or results[-1] is not numerals[-1]
+    ):
+        return False
+    return all(
+        any(
+            n.value == one.value and n.role is NumeralRole.OPERAND and one.end <= n.start
+            for n in numerals
+        )
+        for one in results[:-1]
+    )
 
 
 def _spelled_out(text: str, numeral: Numeral, question: AskedQuestion) -> bool:
@@ -351,6 +385,9 @@ def _rating(text: str, numeral: Numeral, question: AskedQuestion, problem_text: 
     elif numeral.value in question.words and numeral.role is not NumeralRole.RESULT:
         score -= 1.5
     follows = not text.startswith(clause) and bool(_THEN.match(clause))
+    if numeral.role is NumeralRole.PLAIN and clause.lstrip().startswith("and "):
+        # "so 12 failed and 18 passed"
+        follows = follows or _ALSO_THEN.search(text[: text.find(clause)]) is not None
     if (numeral.start >= _main_end(text) and not follows) or _in_remark(text, numeral.start):
         score -= 1.0
     if numeral.start < _main_start(text):
@@ -371,6 +408,10 @@ def _rating(text: str, numeral: Numeral, question: AskedQuestion, problem_text: 
         score -= 2.0
     if label_of(text, numeral) & (question.things | {stem(name) for name in question.names}):
         score += 2.0
+    if (verb := _VERB_BEHIND.match(text, numeral.end)) is not None:
+        # of "passed if 40% failed" only what stands before the condition is asked
+        main = words_of(_CONDITION.split(question.asked)[0])
+        score += 1.0 if stem(verb[1]) in main and stem(verb[1]) not in question.counted else 0.0
     score += _by_name(text, numeral, clause, question)
     if follows and numeral.role in _COMPUTED:
         score += 2.5
@@ -471,6 +512,7 @@ _THEN = re.compile(
     r"simplifies|we\s+can\s+solve)|"
     r"giving|yielding|leaving|leaves|we\s+(?:get|find|have|obtain|see))\b"
 )
+_ALSO_THEN = re.compile(r"(?i)[,;]\s+(?:so|thus|hence|therefore)\s[^,;.]*$")
 _NOT_SO = re.compile(r"(?:n't|\bnot)\W*$")
 _LEFT_SIDE = re.compile(r"(?:^|[\s,])(\d*[A-Za-z][^\s=,]*(?:\s?[-+*]\s?[A-Za-z0-9]+){0,4})\s*=\s*$")
 _COMPOUND_BEHIND = re.compile(
@@ -480,6 +522,8 @@ _COMPOUND_BEHIND = re.compile(
     r"months?|weeks?)\b"
 )
 _LEAST_RATING = -1.0
+_VERB_BEHIND = re.compile(r"\s+(?:[a-z]+\s+)?([a-z]+ed)\b")
+_CONDITION = re.compile(r"(?i)\s(?:if|when|given\s+that)\s")
 _POINTS = re.compile(r"(?i)\b(?:the|these|those|both|all|other|each|any|every|no|as)\s+$")
 _OUT_OF = re.compile(r"(?i)\d\s+(?:out\s+)?of\s+(?:the|his|her|their|these|those|all|its)?\s*$")
 # A number behind one of these is denied, a bound, or a part of another: no value that is stated.

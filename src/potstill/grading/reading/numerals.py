@@ -21,7 +21,7 @@ _DIGITS = re.compile(
     r"(?P<digits>(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d])(?:\.\d+)?"
     r"|(?<![\d.,])\d{1,3}(?:[  ]\d{3})+(?!\d|,\d)(?:\.\d+)?|(?<![\d.,])\d+(?:\.\d+)?|"
     r"(?<![\d.,\w])\.\d+)"
-    r"(?P<mixed>\s\d+\s?/\s?\d+(?![\d/]))?(?P<over>\s?/\s?\d+(?![\d/.]))?"
+    r"(?P<mixed>\s\d+\s?/\s?\d+(?![\d/]))?(?P<over>\s?/\s?\d+(?![\d/]|\.\d))?"
     r"(?P<percent>\s?\\?%|\s?per\s?cent\b|-percent\b)?"
 )
 _any_word = "|".join([*SMALL_NUMBERS, *TENS, *SCALES])

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
 
+from potstill.grading.maths.languages import asks_for_bound
 from potstill.grading.maths.units import split_unit
 from potstill.grading.reading.numerals import values_in
 from potstill.grading.reading.rivals import LEFT, rivals_in
@@ -172,7 +173,7 @@ def question_of(problem_text: str) -> AskedQuestion:
         counted_of=frozenset(counted_of),
         numbers=values_in(text),
         money=in_money or (priced and not counted and bool(_MONEY_ASKED.search(asked))),
-        bounded=not _BOUNDS.isdisjoint(letters),
+        bounded=not _BOUNDS.isdisjoint(letters) or asks_for_bound(asked),
         things=things,
         head=head,
         rivals=rivals_in(text, things, head, _COMMON),

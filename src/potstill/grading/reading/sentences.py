@@ -40,7 +40,9 @@ _FORMULA = re.compile(
     re.S,
 )
 _PROSE = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{3,}(?![A-Za-z])")
-_IN_TEXT = re.compile(r"\\(?:text|mathrm|mbox|textbf|operatorname)\s?\{[^{}]*\}|\\[A-Za-z]+")
+_IN_TEXT = re.compile(
+    r"\\(?:text|mathrm|mbox|textbf|operatorname)\s?\{[^{}]*\}|\\(?:begin|end)\s?\{[^{}]*\}|\\[A-Za-z]+"
+)
 _MARKUP = re.compile(r"\*\*|__|(?<![\w*])\*(?=\S)|(?<=\S)\*(?![\w*])|`|^\s{0,3}#{1,6}\s+|^\s*>\s?")
 _MARKED_UP = re.compile("[*_`#>]")
 _ITEM = re.compile(r"^\s*(?:[-*•–]\s+|\(?\d{1,3}[.)]\s+|(?:step\s+\d+\s*[:.)-]\s*))", re.IGNORECASE)
@@ -145,6 +147,8 @@ def _ends_none(line: str, match: re.Match[str], begin: int) -> bool:
     after = line[match.end() : match.end() + 12].lstrip(" *_\"'(")
     if word in ABBREVIATIONS:
         return word != "no" or after[:1].isdigit()
+    if before.start() == begin and re.fullmatch("[A-J]", before.group(1)):
+        return True  # the letter of a choice
     if len(word) == 1 and before.group(1).isupper() and after[:1].isupper():
         # "Ann B. Cole" and "J. Cole"; but "A, B and C. So" ends.
         return before.start() == begin or bool(_NAME_BEFORE.search(line[: before.start()][-24:]))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from potstill.grading.maths.languages import in_english
-from potstill.grading.maths.number_words import halves_written
+from potstill.grading.maths.languages import in_english, points_for_commas
+from potstill.grading.maths.number_words import durations_in_digits, halves_written
 from potstill.grading.reading.choosing import (
     HEARD,
     STRONGEST,
@@ -28,6 +28,7 @@ from potstill.grading.reading.cues import names_answer
 from potstill.grading.reading.numerals import numerals_in
 from potstill.grading.reading.question import AskedQuestion, question_of
 from potstill.grading.reading.sentences import hangs, letters_of, money_marked, sentences_of
+from potstill.grading.reading.tables import tables_told
 
 __all__ = ["LONG", "Stated", "answer_stated"]
 
@@ -83,6 +84,9 @@ def answer_stated(
     long = long or len(text) > LONG
     open_end = hangs(text)
     text = halves_written(in_english(_without_struck(_tail(_hashes_named(text)))))
+    text = durations_in_digits(tables_told(text))
+    if is_numeric(kind):
+        text = points_for_commas(text, problem_text)
     question = question_of(problem_text)
     lead, text = ("", text) if thought or not is_numeric(kind) else _led_by_value(text, question)
     text = money_marked(text)

@@ -10,7 +10,7 @@ from potstill.grading.reading.question import AskedQuestion
 from potstill.grading.reading.sentences import stem
 from potstill.grading.reading.vocabulary import COMMON
 
-__all__ = ["choices_of", "letter_stated", "word_stated"]
+__all__ = ["choices_of", "is_judged", "letter_stated", "word_stated"]
 
 _CONNECTIVE = re.compile(
     r"(?i)^(?:(?:so|thus|therefore|hence|consequently|finally|in conclusion|overall|then|and|"
@@ -59,12 +59,20 @@ _LETTER = re.compile(
 _SOME = r"\(?[A-J]\)?(?:(?:\s*,\s*|\s+)(?:(?:and|or|nor|&)\s+)?\(?[A-J]\)?(?![a-z'’]))*"
 _RULED_OUT = re.compile(
     r"(?:\b(?:[Nn]ot|[Rr]ul(?:e|es|ed|ing)\s+out|[Ee]liminat\w+|[Ee]xclud\w+|[Dd]iscard\w*|[Rr]ather\s+than|"
-    r"[Ii]nstead\s+of|[Nn]either|than|[Uu]nlike)|n['’]t(?:\s+be)?)\s+(?:(?:the\s+)?(?:[Oo]ption|[Cc]hoice|answer)s?\s+)?"
-    rf"{_SOME}(?![A-Za-z'’])"
+    r"[Ii]nstead\s+of|[Nn]either|than|[Uu]nlike)|n['’]t(?:\s+be)?)\s+(?:(?:the\s+)?(?:[Oo]ption|[Cc]hoice|answer)s?\s+"
+    rf"|[^.,;()\n]{{1,40}}\s(?=\([A-J]\)))?{_SOME}(?![A-Za-z'’])"
     rf"|(?<![A-Za-z])(?:[Oo]ptions?\s+|[Cc]hoices?\s+)?{_SOME}\s+(?:is|are|was|were|looks?|seems?|can(?:not|['’]t))\s+"
     r"(?:[a-z]+\s+){0,2}?(?:wrong|false|incorrect|tempting|not|too|out|impossible|excluded|eliminated|"
     r"ruled|attractive|plausible|closer?)\b(?:(?!\b(?:but|so|leaving)\b)[^.,;])*"
 )
+# "D. Earth: incorrect": a choice with what is thought of it, which is one of a list.
+_JUDGED = re.compile(
+    r"(?i)\W*(?:option\s+|choice\s+)?(?-i:(?P<letter>[A-J]))\s*[).:].*?(?:[:–—,-]\s*|\s|\()"
+    r"(?:(?P<right>correct|right|true|yes|[✓✔✅])|(?:incorrect|wrong|false|no|not\s+(?:correct|right|true)|"
+    r"[✗✘❌×]))\W*$",
+    re.DOTALL,
+)
+_ASKS_WRONG = re.compile(r"(?i)\b(?:not|false|incorrect|wrong|except|untrue)\b|n['’]t\b")
 _REMAINS = re.compile(
     r"(?<![A-Za-z'’])\(?([A-J])\)?(?=\s*(?:[.,;:!]|$|\s(?:is|because|since|as)\b))"
 )
@@ -80,21 +88,29 @@ def choices_of(problem_text: str) -> dict[str, str]:
     return found if len(found) > 1 and "A" in found and "B" in found else {}
 
 
+def is_judged(text: str) -> bool:
+    """Return whether a text is a choice with what is thought of it: "D. Earth: incorrect"."""
+    return _JUDGED.match(text) is not None
+
+
 def letter_stated(text: str, problem_text: str) -> tuple[str, tuple[str, ...]]:
     """Return the letter that a sentence chooses, and the several that it leaves open."""
     text = _CONNECTIVE.sub("", text)
+    if (judged := _JUDGED.match(text)) is not None:
+        right = judged["right"] and not _ASKS_WRONG.search(problem_text)
+        return (judged["letter"] if right else ""), ()
     kept = _RULED_OUT.sub(" ", text)
     if kept != text:
         if len(left := set(_REMAINS.findall(kept))) == 1:
             return left.pop(), ()
         text = kept
-    if (several := _LETTERS.search(text)) is not None and not re.search(
-        r"(?i)\bnot\b", text[: several.start()]
-    ):
-        return several.group(), ()
     main = text
     if (tail := _SUBORDINATE.search(text)) is not None and tail.start() > 8:
         main = text[: tail.start()]
+    if (several := _LETTERS.search(main)) is not None and not re.search(
+        r"(?i)\bnot\b", main[: several.start()]
+    ):
+        return several.group(), ()
     for part in dict.fromkeys((main, text)):
         letters = {
             letter: None
@@ -114,6 +130,8 @@ def letter_stated(text: str, problem_text: str) -> tuple[str, tuple[str, ...]]:
 
 def _by_value(text: str, problem_text: str) -> str:
     """Return the letter of the one choice whose text a sentence repeats."""
+    if re.search(r"(?i)\b(?:not|never|cannot)\b|n['’]t\b", text):
+        return ""
     low = " ".join(re.sub(r"[$\\{}]", " ", text.lower()).split())
     named = [
         letter
@@ -140,7 +158,8 @@ def word_stated(text: str, question: AskedQuestion, asked: str) -> str:
         text = text[: tail.start()]
     if (
         yes_no := re.search(
-            r"(?i)(?:^|\b(?:is|answer:?|:)\s*)(yes|no)\b(?!\s+\w+\s+(?:of|more))", text
+            r"(?i)(?:^|\b(?:is|answer:?|:)\s*)(yes|no)\b(?=[*\"'”’)]*\s*(?:$|[.,;:!?–—-]|because\b|since\b|as\b))",
+            text,
         )
     ) and (_YES_NO.match(asked) or re.search(r"(?i)\byes\b", asked)):
         return str(yes_no.group(1))

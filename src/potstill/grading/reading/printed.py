@@ -1,0 +1,117 @@
+"""The value that a response says a program prints or returns, as the program would write it."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+__all__ = ["printed_value"]
+
+MOST_CHARACTERS = 4_000
+_MARKS = re.compile(r"\[/?(?:ANSWER|PYTHON)\]")
+# What is said to be printed stands behind: "f(5) ==", ">>> f(5)", "the output is"; and behind
+# "it returns", which may only tell of a branch.
+_SAID = re.compile(
+    r"(?:(?P<call>\b[A-Za-z_]\w*\([^\n]{0,400}?\))[`*]*\s*"
+    r"(?:==|->|→|=>|=|\n|\b(?:(?:will|would)\s+)?(?:returns?|gives?|evaluates\s+to|is)\b)"
+    r"|(?P<named>\b(?:outputs?|return(?:ed)?\s+value|results?|answer|value\s+returned)\b"
+    r"[^.\n:=]{0,60}?(?:\b(?:is|be|was)\b|[:=]))"
+    r"|\b(?:returns?|prints?|outputs?|returning|printing|gives?)\b)"
+    r"\s*(?:(?:exactly|simply|just|the|value|list|string|tuple|dictionary|set)\s+){0,3}"
+    r"[\s:]*(?:```\w*\s*)?[`*]*",
+    re.IGNORECASE,
+)
+_NAMED = re.compile(r"(?:True|False|None|-?\d+(?:\.\d+)?(?:e[-+]?\d+)?)(?![\w%/])")
+_CLOSING = {"(": ")", "[": "]", "{": "}"}
+_ENDS = re.compile(
+    r"(?:[`*]|\s)*(?:$|[.,;:!)\]](?:\s|$)|\n|\b(?:because|since|as|and\s+not|not)\b)"
+)
+_SET_OFF = re.compile(r"(?:```\w*\s|\*\*`?|`)\s*(?P<inside>[^\n]*?)\s*(?:```|`?\*\*|`)\.?")
+_REST = re.compile(
+    r"(?i)(?:so\s+|therefore,?\s+|it\s+|the\s+)*(?:outputs?|prints|returns)"
+    r"(?:\s+(?:is|would\s+be|will\s+be))?\s*:?\s+(?!not\b)(\S[^\n]{0,80})"
+)
+
+
+def printed_value(text: str, problem_text: str) -> str:
+    """Return the last value that a text says the program of a problem prints or returns; "" where
+    it says none.
+    """
+    text = _MARKS.sub("", text[-MOST_CHARACTERS:]).strip()
+    whole = _SET_OFF.fullmatch(text)
+    inside = whole["inside"].strip() if whole is not None else text
+    if _literal_at(inside, 0) == inside:
+        return inside
+    own = weak = ""
+    for match in _SAID.finditer(text):
+        literal = _literal_at(text, match.end())
+        end = match.end() + len(literal)
+        if not literal or _ENDS.match(text, end) is None:
+            continue
+        if match["call"] and not _is_asked(match["call"], problem_text):
+            continue
+        if match["call"] or match["named"]:
+            own = literal
+        elif not _GOES_ON.search(text, end) and not _DENIED.search(
+            text[max(0, match.start() - 80) : match.start()]
+        ):
+            weak = literal
+    if own or weak:
+        return own or weak
+    rest = _REST.fullmatch(text) if len(text) <= 160 else None
+    return rest[1].rstrip(".").strip("`*") if rest is not None else ""
+
+
+# Another sentence behind "it returns '' for an empty text".
+_GOES_ON = re.compile(r"[.\n]\s*\S")
+_DENIED = re.compile(r"(?:\bnot|n['’]t|\bnever|\b[A-Za-z_]\w*\([^\n()]*\))\s+$")
+
+
+def _is_asked(call: str, problem_text: str) -> bool:
+    """Return whether a call is one that a problem shows, or of its function where it shows none."""
+    name = call.partition("(")[0]
+    one, two = ("".join(text.replace('"', "'").split()) for text in (call, problem_text))
+    if one in two:
+        return True
+    uses = re.findall(rf"(?<!def )(?<!\w){re.escape(name)}\(", problem_text)
+    return not uses and f"def {name}(" in problem_text
+
+
+def _literal_at(text: str, at: int) -> str:
+    """Return the value in Python's writing that begins at a place of a text, or ""."""
+    end = _end_of_literal(text, at)
+    written = text[at:end]
+    if not written:
+        return ""
+    try:
+        ast.literal_eval(written)
+    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
+        return ""
+    return written
+
+
+def _end_of_literal(text: str, at: int) -> int:
+    if (named := _NAMED.match(text, at)) is not None:
+        return named.end()
+    stack: list[str] = []
+    quote = ""
+    index = at
+    while index < min(len(text), at + 2_000):
+        character = text[index]
+        if quote:
+            if character == "\\":
+                index += 1
+            elif character == quote:
+                quote = ""
+        elif character in "'\"":
+            quote = character
+        elif character in _CLOSING:
+            stack.append(_CLOSING[character])
+        elif stack and character == stack[-1]:
+            stack.pop()
+        elif not stack:
+            return at
+        index += 1
+        if not stack and not quote:
+            return index
+    return at
