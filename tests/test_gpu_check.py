@@ -54,6 +54,14 @@ def test_one_too_long_for_a_slice_is_told_and_holds_nothing_up(tmp_path: Path) -
     assert run_checks(checks, tmp_path, 60) == []
 
 
+def test_minutes_that_hold_no_check_are_refused(tmp_path: Path) -> None:
+    tool = [sys.executable, "tools/gpu_check.py", str(tmp_path / "out"), "--device", "cpu"]
+    done = subprocess.run([*tool, "--minutes", "0.3"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "--minutes 0.3 leaves no time for a check" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
 def test_study_of_the_grid_is_one_that_potstill_accepts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from potstill.pipeline.directory import open_study
 from potstill.pocket import STUDENT_PATH
 from potstill.records import Split
 from potstill.training.limits import read_limits, tokens_that_hold
+from random_model import write_random_model
 from support.small_study import write_small_study
 
 
@@ -135,3 +137,24 @@ def test_limits_that_are_lost_come_back_and_damaged_ones_are_named(
     assert "limits.json cannot be read" in said
     with pytest.raises(InputError, match="delete it"):
         read_limits(copy)
+
+
+def test_limits_end_at_the_context_of_the_base(tmp_path: Path) -> None:
+    texts = ["Carla buys 4 pens for 23 dollars each. 4 x 23 = 92, so it is \\boxed{92}."] * 20
+    base = write_random_model(tmp_path / "base", texts, context_tokens=448)
+    path = write_small_study(
+        tmp_path,
+        levels=["R1", "R6"],
+        problems=[{"source": "pocket", "train": 20, "valid": 6, "heldout": 2}],
+        student={"base": str(base)},
+        training={"iterations": 2, "validate_every": 1, "batch_size": 2},
+        evaluation={"prompt": "{problem}"},
+    )
+    code, said = potstill("run", path, "--out", tmp_path / "out", "--until", "train")
+    assert code == 0, said
+    limits = read_limits(tmp_path / "out")
+    assert limits is not None
+    assert limits.max_sequence_tokens == 448
+    assert 256 <= limits.max_tokens <= 448
+    assert "as far as the context of the base goes: training.max_sequence_tokens 448" in said
+    assert re.search(r"R1 seed 0: excluded: \d+ examples? longer than 448 tokens", said)

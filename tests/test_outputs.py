@@ -85,6 +85,12 @@ def test_an_earlier_output_is_written_over(split_up: Path, tmp_path: Path) -> No
     check_output("--out", split_up / "out" / "notes.csv", split_up / "out")
     with pytest.raises(InputError, match="is no file"):
         check_output("--json", Path("/dev/null"))
+    for no_name in ("x" * 300, "a\0b"):
+        with pytest.raises(InputError, match="--json cannot be written to"):
+            check_output("--json", tmp_path / no_name)
+    (tmp_path / "STUDY.YAML").write_text("name: a")
+    with pytest.raises(InputError, match="is a study file"):
+        check_output("--json", tmp_path / "STUDY.YAML")
 
 
 @pytest.mark.parametrize(

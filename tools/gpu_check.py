@@ -140,11 +140,14 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=9.0)
     parser.add_argument("--device", default="cuda", help="cpu tries the order without a GPU")
     args = parser.parse_args()
+    seconds = 60 * args.minutes - _SECONDS_TO_STOP
+    if seconds < _LEAST_S:
+        parser.error(f"--minutes {args.minutes:g} leaves no time for a check; give 1 or more.")
     args.out.mkdir(parents=True, exist_ok=True)
     if args.device == "cuda" and _machine() == "no CUDA":
         raise SystemExit("There is no CUDA GPU here.")
     checks = list(checks_of(args.out.resolve(), args.device))
-    left = run_checks(checks, args.out, 60 * args.minutes - _SECONDS_TO_STOP)
+    left = run_checks(checks, args.out, seconds)
     print(f"left: {', '.join(left)}; call this again." if left else "Nothing is left.")
 
 

@@ -10,6 +10,7 @@ import re
 
 __all__ = [
     "BudgetSpent",
+    "Diverged",
     "EndpointError",
     "InputError",
     "PotstillError",
@@ -48,6 +49,10 @@ def one_line(message: object, longest: int = _LONGEST) -> str:
 
 class InputError(PotstillError):
     """A file, a table, a model folder or an argument is not what it should be."""
+
+
+class Diverged(PotstillError):
+    """A training run's losses were not finite before a checkpoint could be kept."""
 
 
 class StudyError(InputError):

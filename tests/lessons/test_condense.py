@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from potstill.chat import Ask
@@ -9,7 +11,7 @@ from potstill.errors import InputError
 from potstill.lessons.condense import trace_text
 from potstill.lessons.ladder import LADDER, SYSTEM, condense_messages, count_words, spec_of
 from potstill.lessons.quality import Gate, GateOptions
-from potstill.records import Finish, Lesson, Level
+from potstill.records import AnswerKind, Finish, Lesson, Level, TestsGold
 from support.scripted_lessons import Reply, ScriptedCondenser, lessons_of, problem, response
 
 NO_EQUATIONS = GateOptions(off=(Gate.FALSE_EQUATION,))
@@ -109,6 +111,31 @@ def test_one_without_an_answer_is_asked_again_with_the_answer_of_the_reasoning()
     assert (lesson.attempt, lesson.flags) == (1, ())
     again = condenser.asks[-1].messages[-1].content
     assert "It gives no final answer; end with the reasoning's, \\boxed{42}." in again
+
+
+@pytest.mark.parametrize(
+    ("kind", "ending", "asked"),
+    [
+        (AnswerKind.SET, "So x = 3 or x = -3.", "\\boxed{answer}."),
+        (AnswerKind.SET, "So it is \\boxed{3, -3}.", "the reasoning's, \\boxed{3, -3}."),
+        (AnswerKind.INTEGER, "So there are 9 apples.", "the reasoning's, \\boxed{9}."),
+    ],
+)
+def test_complaint_never_tells_a_part_of_the_reasonings_answer(
+    kind: AnswerKind, ending: str, asked: str
+) -> None:
+    condenser = ScriptedCondenser(lambda level, tag, attempt, ask: "We look for it.")
+    of = dataclasses.replace(problem(), kind=kind)
+    lessons_of([(of, response(reasoning=f"{TRACE} {ending}", text=""))], condenser, ["R1"])
+    again = condenser.asks[-1].messages[-1].content
+    assert f"It gives no final answer; end with {asked} Write it again" in again
+
+
+def test_a_program_is_not_told_to_end_in_a_number() -> None:
+    condenser = ScriptedCondenser(lambda level, tag, attempt, ask: "We look for it.")
+    of = dataclasses.replace(problem(), gold=TestsGold("assert f(12) == 42"))
+    lessons_of([(of, response(reasoning=TRACE, text=""))], condenser, ["R1"])
+    assert "\\boxed{42}" not in condenser.asks[-1].messages[-1].content
 
 
 def test_key_is_in_no_message_not_even_in_a_complaint() -> None:

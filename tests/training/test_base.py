@@ -48,6 +48,7 @@ def test_the_hash_is_of_what_decides_the_words(copy: Path, model_folder: Path) -
             "cannot be loaded",
         ),
         (lambda folder: (folder / "tokenizer.json").unlink(), "no tokenizer"),
+        (lambda folder: (folder / "adapter_config.json").write_text("{}"), "holds an adapter"),
         (lambda folder: (folder / "tokenizer.json").write_text("{}"), "tokenizer in .* cannot"),
         (lambda folder: (folder / "chat_template.jinja").unlink(), "no chat template"),
     ],

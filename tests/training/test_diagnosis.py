@@ -21,7 +21,7 @@ from potstill.analysis.calibrate import (
     print_times,
     time_grid,
 )
-from potstill.errors import InputError
+from potstill.errors import Diverged, InputError
 from potstill.pipeline.run import run_study
 from potstill.study.schema import load_study
 from potstill.training.diagnosis import Diagnosis, RateLoss, diagnose, read_diagnosis
@@ -61,6 +61,8 @@ def test_a_curve_that_still_falls_or_only_trembles_is_not_overfitting() -> None:
         ((0.9, 0.8, 0.7), "set training.learning_rate: 0.003 and diagnose again"),
         ((0.9, 0.8, None), "0.003: diverged; the study's own is the best of them"),
         ((0.7, 0.8, 0.9), "set training.learning_rate: 0.0003 and diagnose again"),
+        ((0.7, None, None), "set training.learning_rate: 0.0003 and diagnose again"),
+        ((None, None, None), "diverged; set training.learning_rate far below 0.0003"),
     ],
 )
 def test_diagnosis_proposes_the_learning_rate_of_the_least_loss(
@@ -73,6 +75,37 @@ def test_diagnosis_proposes_the_learning_rate_of_the_least_loss(
     console = Console(file=io.StringIO(), width=400)
     print_diagnosis(found, Path("diagnosis.json"), console)
     assert says in console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_base_itself_is_no_step_to_train_to() -> None:
+    found = diagnose([0, 1, 2, 3, 4, 5], [0.5, 1.0, 2.0, 3.0, 4.0, 5.0])
+    assert (found.iterations, found.overfits) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("rate", "says"),
+    [(3.0, "it diverged after step"), (1e5, "too soon for a diagnosis; the least validation loss")],
+)
+def test_a_run_that_only_worsens_the_base_is_told_and_its_rates_are_not_the_bases_loss(
+    tmp_path: Path, rate: float, says: str
+) -> None:
+    recipe = {"preset": "pocket", "iterations": 2, "learning_rate": rate, "clip_norm": 0.0}
+    study = load_study(write_small_study(tmp_path, levels=["R6"], training=recipe))
+    out, console = tmp_path / "out", Console(file=io.StringIO(), width=400)
+    try:
+        found, written = diagnose_study(study, out, 12)
+        print_diagnosis(found, written, console)
+        said = console.file.getvalue()  # type: ignore[attr-defined]
+        assert read_diagnosis(out) == found
+        assert 0 < found.iterations <= found.last_step < 12
+        assert found.rates[1].rate == rate
+        losses = [x.loss for x in found.rates if x.loss is not None]
+        assert len(losses) == len(set(losses)) < 3
+    except Diverged as exc:
+        said = str(exc)
+        assert not (out / "diagnosis.json").exists()
+    assert says in said
+    assert "the study's own is the best" not in said
 
 
 def test_four_points_are_too_few() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from potstill.errors import InputError, PotstillError
+from potstill.errors import Diverged
 from potstill.lessons.ladder import count_words, spec_of
 from potstill.pipeline.context import Unfinished
 from potstill.pipeline.intake import problems_of_study
@@ -27,7 +28,14 @@ from potstill.records import Lesson, Split
 from potstill.study.schema import Study
 from potstill.text import several
 from potstill.training.batches import BatchStream, epoch_batches, validation_batches
-from potstill.training.diagnosis import Diagnosis, RateLoss, diagnose, write_diagnosis
+from potstill.training.diagnosis import (
+    FEWEST_POINTS,
+    Diagnosis,
+    RateLoss,
+    best_rate,
+    diagnose,
+    write_diagnosis,
+)
 from potstill.training.grid import is_small, train_cells, with_one_thread
 from potstill.training.loop import encode_sets
 from potstill.training.opening import open_trainee
@@ -39,7 +47,7 @@ if TYPE_CHECKING:
     from potstill.training.batches import Batch
     from potstill.training.grid import Job
     from potstill.training.recipe import Recipe
-    from potstill.training.records import Trainee
+    from potstill.training.records import TrainedCell, Trainee
 
 __all__ = [
     "CellTime",
@@ -107,7 +115,8 @@ def diagnose_study(
 
     The run is the study's recipe over ``iterations`` without early stopping; ``iterations: auto``
     reads what is written. Three runs of a quarter of that, at a third of the study's learning rate,
-    at it and at three times it, are told beside it. Raises what the stages raise.
+    at it and at three times it, are told beside it. Raises Diverged for a run that is over before
+    it shows anything, and what the stages raise.
     """
     recipe = study.training.model_copy(
         update={
@@ -128,19 +137,37 @@ def diagnose_study(
                 run.models.base(), [long], on_step=lambda x: bar.advance() if x.point.step else None
             )
         rates = _try_rates(run, long, max(_FEWEST_OF_RATE, iterations // 4), progress)
-    points = [(x.step, x.validation_loss) for x in trained.history if x.validation_loss is not None]
-    steps, losses = zip(*points, strict=True)
+    steps, losses = zip(*_validated(trained), strict=True)
+    diverged = steps[-1] < iterations
+    if diverged and len(steps) < FEWEST_POINTS:
+        raise Diverged(
+            f"{job.cell} diverged after step {steps[-1]:,} of {iterations:,}, too soon for a "
+            f"diagnosis; {_rates_sentence(rates)}"
+        )
     found = replace(
-        diagnose(steps, losses), variant=job.cell.variant, seed=job.cell.seed, rates=rates
+        diagnose(steps, losses),
+        variant=job.cell.variant,
+        seed=job.cell.seed,
+        rates=rates,
+        diverged=diverged,
     )
     return found, write_diagnosis(found, directory)
 
 
+def _validated(trained: TrainedCell) -> list[tuple[int, float]]:
+    """Return the steps that were validated, each with its loss, as far as those are finite."""
+    points = [(x.step, x.validation_loss) for x in trained.history]
+    return [(step, loss) for step, loss in points if loss is not None and math.isfinite(loss)]
+
+
 def _try_rates(run: Run, long: Job, steps: int, progress: Progress) -> tuple[RateLoss, ...]:
-    """Return the least validation loss of a short run at each of three learning rates."""
+    """Return the least validation loss that a short run trains to at each of three learning
+    rates.
+    """
     found = []
     every = max(1, steps // _VALIDATIONS_OF_RATE)
-    rates = [float(f"{factor * long.recipe.learning_rate:.2g}") for factor in (1 / 3, 1, 3)]
+    own = long.recipe.learning_rate
+    rates = [float(f"{own / 3:.2g}"), own, float(f"{3 * own:.2g}")]
     with progress.stage(f"learning rates · {long.cell}", len(rates) * steps, "steps") as bar:
         for rate in rates:
             recipe = long.recipe.model_copy(
@@ -153,13 +180,12 @@ def _try_rates(run: Run, long: Job, steps: int, progress: Progress) -> tuple[Rat
                     [job],
                     on_step=lambda x: bar.advance() if x.point.step else None,
                 )
-            except InputError:
-                raise
-            except PotstillError:  # it diverged before its first validation
+            except Diverged:
                 found.append(RateLoss(rate, steps, None))
                 continue
-            losses = (point.validation_loss for point in trained.history)
-            found.append(RateLoss(rate, steps, min(x for x in losses if x is not None)))
+            points = _validated(trained)
+            least = min(loss for step, loss in points if step > 0)
+            found.append(RateLoss(rate, steps, least if points[-1][0] == steps else None))
     return tuple(found)
 
 
@@ -192,28 +218,32 @@ def print_diagnosis(found: Diagnosis, path: Path, console: Console) -> None:
         if found.overfits
         else f"it does not overfit within {found.last_step:,} steps"
     )
+    if found.diverged:
+        says = f"it diverged after step {found.last_step:,}"
     console.print(
         f"{found.variant} seed {found.seed}: the smoothed validation loss is least "
         f"({found.lowest_loss:.4f}) at step {found.iterations:,}; {says}.",
         highlight=False,
     )
     if found.rates:
-        console.print(_rates_sentence(found), highlight=False)
+        told = _rates_sentence(found.rates)
+        console.print(told[0].upper() + told[1:], highlight=False)
     console.print(f"Written: {path}. training: iterations: auto trains that far.", highlight=False)
 
 
-def _rates_sentence(found: Diagnosis) -> str:
+def _rates_sentence(rates: Sequence[RateLoss]) -> str:
     told = ", ".join(
-        f"{x.rate:g}: {'diverged' if x.loss is None else f'{x.loss:.4f}'}" for x in found.rates
+        f"{x.rate:g}: {'diverged' if x.loss is None else f'{x.loss:.4f}'}" for x in rates
     )
-    own, best = found.rates[1].rate, found.best_rate
-    advice = (
-        "the study's own is the best of them"
-        if best in (own, None)
-        else f"set training.learning_rate: {best:g} and diagnose again"
-    )
+    best = best_rate(rates)
+    if best == rates[1].rate:
+        advice = "the study's own is the best of them"
+    elif best is None:
+        advice = f"set training.learning_rate far below {rates[0].rate:g} and diagnose again"
+    else:
+        advice = f"set training.learning_rate: {best:g} and diagnose again"
     return (
-        f"The least validation loss of {found.rates[0].steps:,} steps by learning rate is {told}; "
+        f"the least validation loss of {rates[0].steps:,} steps by learning rate is {told}; "
         f"{advice}."
     )
 

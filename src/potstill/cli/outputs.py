@@ -8,7 +8,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from potstill.errors import InputError
+from potstill.errors import InputError, one_line
 from potstill.store.cells import OWN
 
 __all__ = ["check_output"]
@@ -23,7 +23,14 @@ def check_output(option: str, out: Path, *inputs: Path) -> None:
     Raises InputError where it is a file that the command reads (one of ``inputs``, or named by a
     study among them), a study file, a ledger, a file of a study directory, or no file at all.
     """
-    if why := _kept(out, inputs):
+    try:
+        why = _kept(out, inputs)
+    except (OSError, ValueError) as exc:  # a name no file can have, or one that may not be read
+        raise InputError(
+            f"{option} cannot be written to {out} ({one_line(exc, 120)}); name another file. "
+            "Nothing was written."
+        ) from exc
+    if why:
         raise InputError(
             f"{out} {why}, and {option} would write over it; name another file. Nothing was "
             "written."
@@ -46,11 +53,11 @@ def _kept(out: Path, inputs: tuple[Path, ...]) -> str:
         for read in (given, *_named_by(given)):
             if _holds(read, out):
                 return "is read by this command" if read == given else f"is read by {given}"
-    if out.suffix in _STUDY_ENDINGS:
+    if out.suffix.lower() in _STUDY_ENDINGS:
         return "is a study file"
     with out.open("rb") as file:
         started = file.read(len(_LEDGER_STARTS))
-    ledger = out.suffix.startswith(".sqlite") or started == _LEDGER_STARTS
+    ledger = out.suffix.lower().startswith(".sqlite") or started == _LEDGER_STARTS
     return "is a ledger" if ledger else ""
 
 

@@ -13,7 +13,18 @@ from potstill.chat import Ask, Completion, Solver
 from potstill.errors import InputError
 from potstill.lessons.ladder import LADDER, LevelSpec, condense_messages, count_words
 from potstill.lessons.quality import Finding, Gate, GateOptions, findings
-from potstill.records import Finish, Lesson, Level, Problem, Response, Sampling, Verdict
+from potstill.records import (
+    AnswerKind,
+    Finish,
+    Lesson,
+    Level,
+    NumberGold,
+    Problem,
+    Response,
+    Sampling,
+    TextGold,
+    Verdict,
+)
 
 __all__ = ["GradePairs", "condense", "in_tags", "trace_text"]
 
@@ -23,6 +34,7 @@ GradePairs = Callable[[Iterable[tuple[Problem, Response]]], Iterator[Verdict]]
 _STOPS_THE_CHAIN = {
     *(Gate.KEY_LEAKED, Gate.CUT, Gate.BLANK, Gate.ONLY_REASONING, Gate.NO_TEXT),
 }
+_SEVERAL = {AnswerKind.SET, AnswerKind.LIST, AnswerKind.TUPLE}
 _NOT_WORTH_A_RETRY = {Gate.NOT_ASKED, Gate.BAD_KEY, Gate.NO_TEXT}
 
 
@@ -288,10 +300,12 @@ def _complaint(finding: Finding, chain: _Chain) -> str:
     """Return a sentence for the condenser. Never the grader's own words: they may hold the key."""
     from potstill.grading.extraction import extract
 
-    if finding.gate is Gate.NO_ANSWER:
-        problem = chain.problem
-        answer = extract(chain.good.text, problem.kind, problem.text).text
-        if answer:
-            return f"It gives no final answer; end with the reasoning's, \\boxed{{{answer}}}."
+    problem = chain.problem
+    if finding.gate is Gate.NO_ANSWER and isinstance(problem.gold, TextGold | NumberGold):
+        stated = extract(chain.good.text, problem.kind, problem.text)
+        # of several values a sentence may give one alone
+        whole = problem.kind not in _SEVERAL or stated.rule == "boxed"
+        if stated.text and whole and not stated.several:
+            return f"It gives no final answer; end with the reasoning's, \\boxed{{{stated.text}}}."
     asked = _ASKED_FOR.get(finding.gate)
     return asked or f"It shows this fault: {finding.gate.value} ({finding.detail})."

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from potstill.errors import InputError
+from potstill.models.adapter_config import ADAPTER_CONFIG
 from potstill.models.file_hash import DESCRIPTION, MODEL_FILES, digest_of_files
 from potstill.models.gguf_base import (
     PACKAGE,
@@ -165,6 +166,11 @@ def _check_description(folder: Path) -> None:
     config = folder / "config.json"
     if not config.is_file():
         raise InputError(f"{folder} has no config.json; give the folder that a model was saved to.")
+    if (folder / ADAPTER_CONFIG).is_file():  # transformers would put it on, and say nothing
+        raise InputError(
+            f"{folder} holds an adapter beside the model ({ADAPTER_CONFIG}), which would be put "
+            "onto it once more; give a folder of the model alone."
+        )
     try:
         read_config_file(folder)
     except (OSError, ValueError) as exc:

@@ -197,6 +197,13 @@ class LocalModels:
             )
         return self._tokenizer
 
+    def context_tokens(self) -> int:
+        """Return the tokens of the base's context; the base need not be loaded for it."""
+        from potstill.models.architecture import context_tokens, read_config
+        from potstill.models.folder import find_model_folder
+
+        return context_tokens(read_config(find_model_folder(self._context.base_path)))
+
     def count_tokens(self, text: str) -> int:
         """Return the student tokens of a text."""
         ids: list[int] = self.tokenizer()(text, add_special_tokens=False)["input_ids"]

@@ -99,7 +99,8 @@ def settle_limits(context: Context, models: LocalModels, made: Made) -> None:
     known = read_limits(context.directory)
     if known is not None and known.taken_from == taken_from:
         return
-    found = limits_of(models.tokenizer(), sets, taken_from)
+    holds = models.context_tokens()
+    found = limits_of(models.tokenizer(), sets, holds, taken_from)
     write_limits(found, context.directory)
     tokens = (found.max_sequence_tokens, found.max_tokens)
     left = [
@@ -107,7 +108,10 @@ def settle_limits(context: Context, models: LocalModels, made: Made) -> None:
         for (name, how), n in zip(told.items(), tokens, strict=True)
         if how == "auto"
     ]
-    context.progress.note(f"limits from the lessons, of which 99 in 100 fit: {', '.join(left)}")
+    fit = "of which 99 in 100 fit"
+    if found.max_sequence_tokens == holds:
+        fit = "as far as the context of the base goes"
+    context.progress.note(f"limits from the lessons, {fit}: {', '.join(left)}")
 
 
 def levels_to_ask(
@@ -280,9 +284,10 @@ def _train(
             }
             context.store.adopt(cell_of[job.out], summary=summary)
             if trained.too_long:
+                most = job.recipe.sequence_tokens(models.context_tokens())
                 context.progress.note(
                     f"{job.cell}: excluded: {several(len(trained.too_long), 'example')} longer "
-                    f"than {job.recipe.max_sequence_tokens} tokens"
+                    f"than {most} tokens"
                 )
 
 

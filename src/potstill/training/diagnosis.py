@@ -15,8 +15,10 @@ from potstill.training.recipe import Recipe
 
 __all__ = [
     "DIAGNOSIS_FILE",
+    "FEWEST_POINTS",
     "Diagnosis",
     "RateLoss",
+    "best_rate",
     "diagnose",
     "read_diagnosis",
     "resolve_iterations",
@@ -24,11 +26,14 @@ __all__ = [
 
 DIAGNOSIS_FILE = "diagnosis.json"
 FORMAT_VERSION = 1
+FEWEST_POINTS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class RateLoss:
-    """The least validation loss of a short run at one learning rate; None where it diverged."""
+    """The least validation loss that a short run trained to at one learning rate; None where it
+    diverged.
+    """
 
     rate: float
     steps: int
@@ -39,9 +44,10 @@ class RateLoss:
 class Diagnosis:
     """What a long run shows; losses are nats per completion token, smoothed.
 
-    ``iterations`` is where the smoothed validation loss is least among the steps that were
-    validated. ``rise`` is how far it has risen again by the ``last_step``; the run ``overfits``
-    where that is more than the curve's own scatter about its smoothing.
+    ``iterations`` is where the smoothed validation loss is least among the trained steps that were
+    validated: step 0 is the base itself. ``rise`` is how far it has risen again by the
+    ``last_step``; the run ``overfits`` where that is more than the curve's own scatter about its
+    smoothing, and ``diverged`` where no loss was finite after that step.
     """
 
     iterations: int
@@ -54,12 +60,13 @@ class Diagnosis:
     variant: str = ""
     seed: int = 0
     rates: tuple[RateLoss, ...] = ()
+    diverged: bool = False
 
-    @property
-    def best_rate(self) -> float | None:
-        """The learning rate whose short run had the least loss; None where none was tried."""
-        tried = [x for x in self.rates if x.loss is not None]
-        return min(tried, key=lambda x: x.loss or 0.0).rate if tried else None
+
+def best_rate(rates: Sequence[RateLoss]) -> float | None:
+    """Return the learning rate whose short run had the least loss; None where all diverged."""
+    losses = {x.rate: x.loss for x in rates if x.loss is not None}
+    return min(losses, key=losses.__getitem__) if losses else None
 
 
 def diagnose(steps: Sequence[int], losses: Sequence[float]) -> Diagnosis:
@@ -72,15 +79,16 @@ def diagnose(steps: Sequence[int], losses: Sequence[float]) -> Diagnosis:
     import numpy as np
     from scipy.interpolate import make_smoothing_spline
 
-    if len(steps) < 5:
+    if len(steps) < FEWEST_POINTS:
         raise InputError(
-            f"A diagnosis needs at least 5 validations and there are {len(steps)}; lower "
-            "validate_every."
+            f"A diagnosis needs at least {FEWEST_POINTS} validations and there are {len(steps)}; "
+            "lower validate_every."
         )
     at = np.log1p(np.asarray(steps, dtype=float))
     values = np.asarray(losses, dtype=float)
     smooth = make_smoothing_spline(at, values)(at)
-    least = int(np.argmin(smooth))
+    trained = int(steps[0] == 0)
+    least = trained + int(np.argmin(smooth[trained:]))
     scatter = float(np.sqrt(np.mean((values - smooth) ** 2)))
     rise = float(smooth[-1] - smooth[least])
     return Diagnosis(

@@ -55,10 +55,12 @@ def tokens_that_hold(lengths: Sequence[int]) -> int:
     return _STEP * math.ceil(sorted(lengths)[rank - 1] / _STEP)
 
 
-def limits_of(tokenizer: Any, sets: Iterable[Sequence[Example]], taken_from: str) -> Limits:
+def limits_of(
+    tokenizer: Any, sets: Iterable[Sequence[Example]], context_tokens: int, taken_from: str
+) -> Limits:
     """Return the limits that hold 99 of 100 examples of every set, and answers as long as theirs.
 
-    An answer may have 256 tokens in any case.
+    An answer may have 256 tokens in any case; neither is more than the base's context.
     """
     sequences, answers = [_STEP], [_FEWEST_ANSWER]
     for examples in sets:
@@ -66,7 +68,8 @@ def limits_of(tokenizer: Any, sets: Iterable[Sequence[Example]], taken_from: str
         if found:
             sequences.append(tokens_that_hold([len(x.tokens) for x in found]))
             answers.append(tokens_that_hold([len(x.tokens) - x.prompt_length for x in found]))
-    return Limits(max(sequences), max(answers), taken_from)
+    sequence, answer = (min(context_tokens, max(lengths)) for lengths in (sequences, answers))
+    return Limits(sequence, answer, taken_from)
 
 
 def write_limits(limits: Limits, folder: Path) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from potstill.errors import InputError, PotstillError
+from potstill.errors import Diverged, InputError
 from potstill.records import Student, content_hash
 from potstill.text import several
 from potstill.training.batches import Batch, BatchStream, validation_batches
@@ -84,8 +84,8 @@ def train_cell(
     it is the base itself. Two runs at the same thread count on a CPU give the same bits, also where
     one was killed and went on from its checkpoint (at most ``checkpoint_every_s`` seconds old,
     beside ``out``). The folder appears whole or not at all. Raises InputError for sets without a
-    usable example or a checkpoint of another run, PotstillError for a run that diverges before its
-    first validation or lacks memory.
+    usable example or a checkpoint of another run, Diverged for a run that diverges before its first
+    validation, PotstillError where memory is short.
     """
     train_set, valid_set = encode_sets(base, cell, train, valid, recipe)
     if recipe.select_by == "accuracy" and validation is None:
@@ -208,7 +208,7 @@ def _run(
     keeping.metrics.close()
     if run.best_weights is None:
         keeping.checkpoints.clear()
-        raise PotstillError(
+        raise Diverged(
             f"Cell {cell} has no checkpoint to keep: {run.stopped} and no validation before it was "
             f"finite; lower learning_rate ({recipe.learning_rate:g}) or validate_every "
             f"({recipe.validate_every})."

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["matrix_flops", "step_flop"]
 
 _ROUNDS = 7
+_ENOUGH_S = 5.0  # bfloat16 is slow where a processor does not know it
 
 
 def step_flop(base: Base, recipe: Recipe, batch: Batch, *, checkpointed: bool) -> float:
@@ -42,15 +43,15 @@ def matrix_flops(base: Base, rows: int, dtype: torch.dtype | None = None) -> flo
     """
     weight = max((x.weight for x in _projections(base.body.layers)), key=torch.numel).to(dtype)
     hidden = torch.ones(rows, weight.shape[1], dtype=weight.dtype, device=weight.device)
-    seconds = []
+    seconds: list[float] = []
     with torch.no_grad():
-        for _ in range(_ROUNDS):
+        while len(seconds) < _ROUNDS and sum(seconds) < _ENOUGH_S:
             _wait(base.device)
             started = time.perf_counter()
             torch.nn.functional.linear(hidden, weight)
             _wait(base.device)
             seconds.append(time.perf_counter() - started)
-    return 2.0 * rows * weight.numel() / median(seconds[1:])
+    return 2.0 * rows * weight.numel() / median(seconds[1:] or seconds)
 
 
 def _projections(layers: Iterable[torch.nn.Module]) -> Iterator[torch.nn.Linear]:
