@@ -19,6 +19,7 @@ from potstill.grading.reading.printed import printed_value
 from potstill.grading.reading.sentences import letters_of
 from potstill.grading.reading.statements import LONG, answer_stated
 from potstill.grading.reading.verdict_words import verdict_word
+from potstill.grading.reading.words import is_judged
 from potstill.records import AnswerKind
 
 __all__ = ["Extraction", "boxed_values", "extract", "has_open_box"]
@@ -166,8 +167,9 @@ def _found(text: str, kind: str, problem_text: str, cut: bool, long: bool) -> Ex
         return Extraction(printed["value"], "sentence")
     if kind == AnswerKind.WORD and (said := verdict_word(stripped, problem_text)):
         return Extraction(said, "sentence")
+    judged = kind == AnswerKind.LETTER and is_judged(stripped)
     named = kind != AnswerKind.LETTER or read_letter(stripped) is not None
-    if named and _is_bare(stripped, kind):
+    if named and not judged and _is_bare(stripped, kind):
         if kind == AnswerKind.WORD and problem_text and _VERB.search(stripped):
             stated = answer_stated(text, kind, problem_text)
             if stated is not None and stated.text:
@@ -178,7 +180,7 @@ def _found(text: str, kind: str, problem_text: str, cut: bool, long: bool) -> Ex
     if stated is None:
         short = 0 < len(stripped) <= BARE_LENGTH and "\n" not in stripped and not (cut or long)
         terse = len(_WORDS.findall(stripped)) <= 6 and len(_PROSE.findall(stripped)) < 2
-        return Extraction(stripped, "bare") if short and terse else None
+        return Extraction(stripped, "bare") if short and terse and not judged else None
     return Extraction(stated.text, stated.rule, stated.several, stated.cut)
 
 

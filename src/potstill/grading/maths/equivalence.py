@@ -47,7 +47,7 @@ from potstill.grading.maths.keys import (
 from potstill.grading.maths.kinds import infer_kind
 from potstill.grading.maths.languages import decimal_point
 from potstill.grading.maths.library import library_says_equal, may_be_needed
-from potstill.grading.maths.literals import compare_literals, is_constant, is_literal
+from potstill.grading.maths.literals import compare_literals, is_literal, is_printed
 from potstill.grading.maths.naming import compare_named
 from potstill.grading.maths.number_words import spelled_number
 from potstill.grading.maths.numbers import compare_scalars
@@ -99,7 +99,7 @@ def equal(key: str, answer: str, kind: str = "", problem_text: str = "") -> Comp
         return unreadable(f"an answer of {len(answer)} characters")
     if is_simple(key) and key == answer:
         return equal_with("the same text")
-    if key.strip()[:1] in _QUOTES_OR_OPENS or is_constant(key, problem_text):
+    if key.strip()[:1] in _QUOTES_OR_OPENS or is_printed(key, problem_text):
         literal = compare_literals(key, answer, problem_text)
         if literal is not None:
             return literal

@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from potstill.grading.maths.comparison import Comparison, different, equal_with, unreadable
 
-__all__ = ["compare_literals", "is_constant", "is_literal", "is_written_out", "shows_program"]
+__all__ = ["compare_literals", "is_literal", "is_printed", "is_written_out", "shows_program"]
 
 _BEGINS = re.compile(r"\s*[\[({'\"]")
 _EMPTY = re.compile(r"\s*(?:''|\"\"|\[\s*\]|\(\s*\)|\{\s*\})\s*")
@@ -45,9 +45,10 @@ def is_literal(key: str, problem_text: str = "") -> bool:
     return bool(re.search(r"['\"]", key)) and not all(isinstance(item, str) for item in value)  # type: ignore[attr-defined]
 
 
-def is_constant(key: str, problem_text: str) -> bool:
-    """Return whether a key is a constant of the program that a problem shows."""
-    return key.strip() in _CONSTANTS and shows_program(problem_text)
+def is_printed(key: str, problem_text: str) -> bool:
+    """Return whether a key is a constant or a number that a program of the problem comes to."""
+    known = key.strip() in _CONSTANTS or _number(key) is not _NOTHING
+    return known and shows_program(problem_text)
 
 
 def is_written_out(text: str) -> bool:
@@ -60,6 +61,8 @@ def compare_literals(key: str, answer: str, problem_text: str) -> Comparison | N
     answers are.
     """
     one, two = _read(key), _read(answer)
+    if shows_program(problem_text) and two is not _NOTHING:
+        one = _number(key) if one is _NOTHING else one
     if one is not _NOTHING and two is not _NOTHING and shows_program(problem_text):
         return equal_with("the same value") if _same(one, two) else different("another value")
     if is_literal(key, problem_text):
@@ -91,6 +94,15 @@ def _read(text: str) -> object:
             continue
         return value
     return _NOTHING
+
+
+def _number(key: str) -> object:
+    """Return the number that a key is, beside which "[2]" is no 2."""
+    return (
+        ast.literal_eval(key)
+        if re.fullmatch(r"-?(?:0|[1-9]\d{0,300})(?:\.\d+)?", key)
+        else _NOTHING
+    )
 
 
 def _same(one: object, two: object) -> bool:

@@ -15,7 +15,7 @@ _SAID = re.compile(
     r"(?:(?P<call>\b[A-Za-z_]\w*\([^\n]{0,400}?\))[`*]*\s*"
     r"(?:==|->|→|=>|=|\n|\b(?:(?:will|would)\s+)?(?:returns?|gives?|evaluates\s+to|is)\b)"
     r"|(?P<named>\b(?:outputs?|return(?:ed)?\s+value|results?|answer|value\s+returned)\b"
-    r"[^.\n:=]{0,60}?(?:\b(?:is|be|was)\b|[:=]))"
+    r"[^.\n:=()]{0,60}?(?:\b(?:is|be|was)\b|[:=]))"
     r"|\b(?:returns?|prints?|outputs?|returning|printing|gives?)\b)"
     r"\s*(?:(?:exactly|simply|just|the|value|list|string|tuple|dictionary|set)\s+){0,3}"
     r"[\s:]*(?:```\w*\s*)?[`*]*",
@@ -52,7 +52,7 @@ def printed_value(text: str, problem_text: str) -> str:
             continue
         if match["call"] or match["named"]:
             own = literal
-        elif not _GOES_ON.search(text, end) and not _DENIED.search(
+        elif not _GOES_ON.search(text, end) and _OF_PROGRAM.search(
             text[max(0, match.start() - 80) : match.start()]
         ):
             weak = literal
@@ -64,7 +64,12 @@ def printed_value(text: str, problem_text: str) -> str:
 
 # Another sentence behind "it returns '' for an empty text".
 _GOES_ON = re.compile(r"[.\n]\s*\S")
-_DENIED = re.compile(r"(?:\bnot|n['’]t|\bnever|\b[A-Za-z_]\w*\([^\n()]*\))\s+$")
+# Of a branch, or of another function, "returns" tells nothing of the call that is asked for.
+_OF_PROGRAM = re.compile(
+    r"(?:^|[,;.]\s|\b(?:it|so|and|thus|therefore|hence|function|program|code|method|call|script|snippet|"
+    r"f|which|will|would|then|finally)[`*]?)\s*$",
+    re.IGNORECASE,
+)
 
 
 def _is_asked(call: str, problem_text: str) -> bool:

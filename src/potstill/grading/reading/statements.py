@@ -84,10 +84,10 @@ def answer_stated(
     long = long or len(text) > LONG
     open_end = hangs(text)
     text = halves_written(in_english(_without_struck(_tail(_hashes_named(text)))))
-    text = durations_in_digits(tables_told(text))
+    question = question_of(problem_text)
+    text = durations_in_digits(tables_told(text, question.words))
     if is_numeric(kind):
         text = points_for_commas(text, problem_text)
-    question = question_of(problem_text)
     lead, text = ("", text) if thought or not is_numeric(kind) else _led_by_value(text, question)
     text = money_marked(text)
     sentences = sentences_of(text)

@@ -12,13 +12,14 @@ _WORD = r"(?P<word>yes|no|maybe|true|false)"
 _FIRST = re.compile(rf"(?i)\W*{_WORD}[*_\"'”’]*(?:[.!]\s+|\s*\n\s*)(?=\S)")
 # One that ends its clause; "no evidence" and "yes and no" answer nothing.
 _ALONE = re.compile(
-    rf"(?i)(?<![\w-]){_WORD}(?=[*_\"'”’)}}$\]]*\s*(?:$|[.,;:!?\n]|[–—-]\s|\b(?:because|since|rather|"
+    rf"(?i)(?<![\w-]){_WORD}(?=[*_\"'”’)}}$\]]*\s*(?:$|[.,;:!\n]|[–—-]\s|\b(?:because|since|rather|"
     r"instead|not|as|for)\b))"
 )
 _BOTH = re.compile(
     r"(?i)\b(?:yes|no|maybe|true|false)\s*(?:,|/|\band\b|\bor\b)\s*(?:(?:yes|no|maybe|true|false)\b\W{0,3}"
     r"(?:or\s+|and\s+)?)+"
 )
+_OWN = re.compile(r"(?i)\bI(?:\s(?:would|will)|['’]d|['’]ll)?\s+(?:say|answer|think|go\s+with)\b")
 # Behind one of these it is another's, or denied.
 _DENIED = re.compile(
     r"(?i)\b(?:not|never|to\s+answer|than|instead\s+of|say|says|said|others?|some|many|between|whether|if|"
@@ -46,7 +47,7 @@ def verdict_word(text: str, problem_text: str) -> str:
         return "" if takes_back(behind) else first["word"]
     if len(text) > 200 or not _ASKS_SO.search(problem_text):
         return ""
-    plain = _BOTH.sub(" ", text)
+    plain = _OWN.sub(" ", _BOTH.sub(" ", text))
     named = {
         m["word"].lower(): m["word"]
         for m in _ALONE.finditer(plain)

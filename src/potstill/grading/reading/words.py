@@ -53,7 +53,7 @@ _LETTER = re.compile(
     r"(?<![A-Za-z])(?P<c>[A-J])"
     r"(?=\s+(?:is|are)\s+(?:the\s+|an?\s+)?(?:correct|right|true|only|best|answer|prime|larg|"
     r"small|great))"
-    r"|^\W*(?P<d>[A-J])(?:\W*$|[).:]\s)"
+    r"|^\W*(?P<d>[A-J])(?:\W*$|[).:]\s|\s+\([^()]{1,80}\)(?=\s*(?:$|[,.;])))"
 )
 # Letters that are ruled out, by what stands before or behind them.
 _SOME = r"\(?[A-J]\)?(?:(?:\s*,\s*|\s+)(?:(?:and|or|nor|&)\s+)?\(?[A-J]\)?(?![a-z'’]))*"
