@@ -256,7 +256,8 @@ def test_one_reply_without_counts_does_not_end_a_run_with_a_budget(
     names = ["JSON | clean", "its finish | cut", "its finish and its counts | cut"]
     asks = [Ask(name, (Message("user", name),), Sampling(max_tokens=500)) for name in names]
     solver = ApiSolver(options, ledger, stop=lambda: "")
-    assert [r.tokens_out for r in solver.complete(asks, "teach")] == [7, 0, 7]
+    counted = {r.tag: r.tokens_out for r in solver.complete(asks, "teach")}
+    assert [counted[name] for name in names] == [7, 0, 7]
     uncounted = replace(asks[0], messages=(Message("user", "its finish | length"),))
     with pytest.raises(EndpointError, match="does not say how many tokens"):
         list(solver.complete([uncounted], "teach"))

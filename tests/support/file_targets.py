@@ -22,7 +22,7 @@ from potstill.records import Problem, Response, TextGold, Verdict
 from potstill.solvers.replay import Recording, ReplayFile
 from potstill.solvers.server import ChatRequest, UnknownQuestion
 from potstill.store.arrow import to_rows
-from potstill.store.rows import read_columns
+from potstill.store.rows import AS_SEEN, read_columns
 from potstill.study.schema import Study, load_study
 from potstill.study.templates import DEMO_STUDY
 from support.fuzzing import Target
@@ -139,7 +139,7 @@ def _answers(name: str) -> Any:
 
     def take(data: bytes, folder: Path) -> None:
         path = _put(name, data, folder)
-        columns, rows = table._read(path)
+        columns, rows = table._read(path, AS_SEEN)
         kept = []
         for number, row in rows:
             table._pair(number, row, "answer", "problem", None, "id", None)
