@@ -129,6 +129,7 @@ def test_limits_that_are_lost_come_back_and_damaged_ones_are_named(
     file = copy / "limits.json"
     whole = file.read_bytes()
     file.unlink()
+    assert "limits.json is missing; the next potstill run writes it" in potstill("inspect", copy)[1]
     assert potstill("run", path, "--out", copy)[0] == 0
     assert file.read_bytes() == whole
     file.write_bytes(whole[:20])

@@ -16,7 +16,13 @@ from potstill.store.cells import Cell
 from potstill.study.schema import Study
 from potstill.text import several
 from potstill.training.examples import Example
-from potstill.training.limits import answer_tokens, limits_of, read_limits, write_limits
+from potstill.training.limits import (
+    LIMITS_FILE,
+    answer_tokens,
+    limits_of,
+    read_limits,
+    write_limits,
+)
 from potstill.training.metrics import check_trackers
 from potstill.training.student_folder import read_history, read_student
 from potstill.training.validation import Validation, ValidationQuestion
@@ -57,6 +63,9 @@ def train_students(
     context.used.extend(cell for cell, _ in grid)
     missing = [(cell, job) for cell, job in grid if not context.store.exists(cell)]
     if missing and context.read_only:
+        if context.recipe.max_sequence_tokens == "auto":
+            where = context.directory / LIMITS_FILE
+            raise Unfinished(f"{where} is missing; the next potstill run writes it anew.")
         are = "student is" if len(grid) == 1 else "students are"
         raise Unfinished(f"{len(missing)} of {len(grid)} {are} not trained yet.")
     if len(missing) < len(grid):
