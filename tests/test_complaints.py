@@ -37,6 +37,9 @@ def _load(folder: Path, where: str, value: Any) -> Study:
         ("levels", [], "'levels': should be a list of 1 or more"),
         ("seeds", 3, "'seeds': should be a list of seeds: give [0, 1, 2] for 3 seeds (found 3)"),
         ("seeds", [1.5], "'seeds[0]': should be a whole number (found 1.5)"),
+        ("seeds", [-1], "'seeds[0]': should be 0 or more (found -1)"),
+        ("seeds", [2**40], "'seeds[0]': should be 4,294,967,295 or less"),
+        ("problems", "exams.csv", "its keys beneath it: source: table and path: exams.csv"),
         ("split.by", "shar", "(found 'shar'); did you mean 'share'?"),
         ("split", "share", "'split': should be a section, its keys beneath it: by: share"),
         ("split.heldout_share", "20%", "'split.heldout_share': should be a number (found '20%')"),
@@ -168,8 +171,9 @@ def test_what_only_old_yaml_takes_for_a_number_is_text(tmp_path: Path, text: str
 )
 def test_a_plain_number_is_a_number(tmp_path: Path, text: str, means: int) -> None:
     path = tmp_path / "study.yaml"
-    path.write_text(f"{DEMO_STUDY.read_text()}\nseeds: [{text}]\n")
-    assert load_study(path).seeds == [means]
+    demo = DEMO_STUDY.read_text()
+    path.write_text(demo.replace("split: {by: given", f"split: {{by: given, seed: {text}", 1))
+    assert load_study(path).split.seed == means
 
 
 @pytest.mark.parametrize(("text", "means"), [("on", "on"), ("off", "off"), ("auto", "auto")])

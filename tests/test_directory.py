@@ -100,6 +100,57 @@ def test_a_folder_that_is_no_study(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_directory_that_lost_a_file_says_which(finished: Path, tmp_path: Path) -> None:
+    lost = tmp_path / "lost"
+    shutil.copytree(finished, lost)
+    (lost / "potstill.json").unlink()
+    with pytest.raises(StoreError, match=r"potstill\.json is missing; run the study again into"):
+        StudyDirectory.open(lost)
+    shutil.copy(finished / "potstill.json", lost)
+    (lost / "study.json").unlink()
+    with pytest.raises(StoreError, match=r"lost its study\.json; run the study again into it"):
+        StudyDirectory.open(lost)
+    write_small_study(tmp_path)
+    with pytest.raises(StoreError, match=r"give .*study\.yaml, or the directory"):
+        StudyDirectory.open(tmp_path)
+
+
+def test_a_directory_keeps_the_study_that_it_holds(
+    finished: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    other = write_small_study(tmp_path, name="other")
+    before = listed(finished)
+    for dry in ([], ["--dry-run"]):
+        code, out, err = run_cli(capsys, monkeypatch, "run", other, "--out", finished, *dry)
+        assert (code, out) == (2, "")
+        assert "holds the study 'demo' and not 'other'" in one_sentence(err)
+    assert listed(finished) == before
+
+
+def test_a_ledger_is_named_by_its_study_file_and_no_other_file_is_one(
+    finished: Path,
+    study_file: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("runs").mkdir()
+    Path("runs/demo").symlink_to(finished)
+    by_file = run_cli(capsys, monkeypatch, "ledger", study_file)
+    assert by_file == run_cli(capsys, monkeypatch, "ledger", finished)
+    assert by_file[0] == 0
+    Path("table.csv").write_text("question,answer\n")
+    for options in ([], ["--verify"], ["--export", "new.jsonl"], ["--import", finished]):
+        code, _, err = run_cli(capsys, monkeypatch, "ledger", "table.csv", *options)
+        assert code == 2
+        assert "table.csv is no ledger" in one_sentence(err)
+    assert Path("table.csv").read_text() == "question,answer\n"
+
+
 @pytest.mark.parametrize("how", ["emptied", "begun anew", "missing"])
 def test_a_lost_ledger_is_refused_by_all_who_would_begin_it_anew(
     finished: Path,

@@ -51,6 +51,22 @@ def test_an_estimate_is_of_what_the_ledger_lacks_and_measured_from_what_it_has(
         assert large.usd == pytest.approx([(10_000 - PROBLEMS - 4) * 0.01] * 2)
 
 
+def test_r0_is_condensed_by_nobody(tmp_path: Path, url: str) -> None:
+    path = write_study(tmp_path, url)
+    raw = yaml.safe_load(path.read_text())
+    counts = {}
+    for levels in (["R1"], ["R0", "R1"], ["R0"]):
+        path.write_text(yaml.safe_dump(raw | {"levels": levels}))
+        study = load_study(path)
+        assert study.condenser
+        imported = load_problems(study.problems, infer=infer_kind)
+        calls = planned_calls(study, imported)[1]
+        estimate(study, calls, imported.problems, None)
+        counts[len(levels), levels[0]] = [x.calls for x in calls if x.stage == "condense"]
+    assert counts[1, "R1"] == counts[2, "R0"] != []
+    assert counts[1, "R0"] == []
+
+
 def test_a_model_without_a_price_is_not_free(tmp_path: Path, url: str) -> None:
     path = write_study(tmp_path, url)
     raw = yaml.safe_load(path.read_text())

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from potstill.cli.outputs import check_output
+from potstill.cli.outputs import EXPLORATORY, check_output
 from potstill.errors import InputError
 from potstill.pipeline.run import run_study
 from potstill.study.schema import load_study
@@ -80,17 +80,48 @@ def test_no_command_writes_over_what_must_stay(
 def test_an_earlier_output_is_written_over(split_up: Path, tmp_path: Path) -> None:
     kept = tmp_path / "gap.json"
     for _ in range(2):
-        check_output("--json", kept, split_up / "study.yaml", split_up / "out")
-        kept.write_text("{}")
-    check_output("--out", split_up / "out" / "notes.csv", split_up / "out")
+        check_output("--json", kept, split_up / "study.yaml", split_up / "out", holds=EXPLORATORY)
+        kept.write_text('{"format_version": 1, "kind": "exploratory"}')
+    check_output("--out", split_up / "out" / "notes.csv", split_up / "out", holds=["a_id"])
     with pytest.raises(InputError, match="is no file"):
-        check_output("--json", Path("/dev/null"))
+        check_output("--json", Path("/dev/null"), holds=EXPLORATORY)
     for no_name in ("x" * 300, "a\0b"):
         with pytest.raises(InputError, match="--json cannot be written to"):
-            check_output("--json", tmp_path / no_name)
+            check_output("--json", tmp_path / no_name, holds=EXPLORATORY)
     (tmp_path / "STUDY.YAML").write_text("name: a")
     with pytest.raises(InputError, match="is a study file"):
-        check_output("--json", tmp_path / "STUDY.YAML")
+        check_output("--json", tmp_path / "STUDY.YAML", holds=EXPLORATORY)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "overlap table.csv --out made.csv",
+        "overlap table.csv --out made.jsonl",
+        "grade table.csv --gold answer --response problem --out made.csv",
+        "grade table.csv --gold answer --response problem --out made.jsonl",
+        "grade table.csv --gold answer --response problem --out made.parquet",
+        "ledger out --export made.jsonl",
+    ],
+)
+def test_only_an_earlier_output_is_written_over(
+    split_up: Path,
+    command: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(split_up)
+    Path("table.csv").write_text(f"{TABLE}c,What is 2+4?,6\n")
+    made = Path(command.split()[-1])
+    made.unlink(missing_ok=True)
+    for _ in range(2):
+        assert run_cli(capsys, monkeypatch, *command.split())[0] == 0
+    Path("mine.csv").write_text(TABLE)
+    made.write_bytes(Path("mine.csv").read_bytes())
+    code, _, err = run_cli(capsys, monkeypatch, *command.split())
+    assert code == 2
+    assert "is no earlier output of this command" in one_sentence(err)
+    assert made.read_text() == TABLE
 
 
 @pytest.mark.parametrize(

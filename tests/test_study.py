@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from potstill.errors import StudyError
+from potstill.errors import InputError, StudyError
 from potstill.grading.plugins import kind_settings
 from potstill.grading.pool import GradingPool
 from potstill.lessons.ladder import LADDER
+from potstill.problems import guess_source
 from potstill.records import (
     Finish,
     Level,
@@ -97,6 +98,11 @@ def test_a_wrong_study_is_one_sentence(
     [
         ("name: [", "line 1: not valid YAML"),
         ("- a\n", "holds no study"),
+        (
+            "name:a\n# b\nproblems:\n  - c\n",
+            "line 3: .*what stands above it is no key with a colon",
+        ),
+        ("name: a\n---\nname: b\n", "line 2: .*begins a second document"),
         ("name: a\nname: b\n", "line 2: not valid YAML .*'name' stands twice"),
         ("name: !!python/object/apply:os.system ['true']", "not valid YAML"),
     ],
@@ -106,6 +112,23 @@ def test_what_is_no_study_is_one_sentence(tmp_path: Path, text: str, complaint: 
     path.write_text(text)
     with pytest.raises(StudyError, match=complaint):
         load_study(path)
+
+
+def test_what_stands_in_a_study_files_place_says_what_to_give(tmp_path: Path) -> None:
+    table = tmp_path / "exams.csv"
+    for text in ("question,answer\nWhat is 2 + 2?,4\n", '"quoted\n', "\x00"):
+        table.write_text(text)
+        with pytest.raises(StudyError, match=r"no study .* init NAME --from .*exams\.csv\.$"):
+            load_study(table)
+    with pytest.raises(StudyError, match=r"is a folder; give a study file"):
+        load_study(tmp_path)
+    path = study(tmp_path)
+    with pytest.raises(StudyError, match=rf"is a folder; give the study file in it: {path}"):
+        load_study(tmp_path)
+    with pytest.raises(InputError, match=rf"holds a study; give {path}"):
+        guess_source(tmp_path)
+    with pytest.raises(InputError, match=r"'mine\.yaml' would name a folder"):
+        write_study("mine.yaml", tmp_path)
 
 
 def test_a_missing_file_says_how_to_make_one(tmp_path: Path) -> None:

@@ -112,6 +112,23 @@ def styled_to_the_end(sheet: Any) -> None:
     sheet.cell(1_048_576, 16_384).font = Font(bold=True)
 
 
+def hidden_row(sheet: Any) -> None:
+    sheet.row_dimensions[3].hidden = True
+
+
+def one_key_for_two(sheet: Any) -> None:
+    sheet.merge_cells("B2:B3")
+
+
+def drawn_on(sheet: Any) -> None:
+    from openpyxl.drawing.image import Image
+    from PIL import Image as Pixels
+
+    file = io.BytesIO()
+    Pixels.new("RGB", (2, 2)).save(file, "png")
+    sheet.add_image(Image(file), "D2")
+
+
 def hidden_first(sheet: Any) -> None:
     sheet.parent.create_sheet("Cover", 0)
 
@@ -208,6 +225,29 @@ GOOD = [
         text("question,A,B,C,answer\nWhat is 2 + 2?,3,4,5,B\n"),
         [("What is 2 + 2?", "B")],
         "the choices in columns A, B, C are no part of the text",
+    ),
+    Read(
+        "options.csv",
+        text("question,option1,option2,option3,answer\nWhat is 2 + 2?,3,4,5,2\n"),
+        [("What is 2 + 2?", "2")],
+        "the choices in columns option1, option2, option3 are no part of the text",
+    ),
+    Read(
+        "list-of-choices.jsonl",
+        jsonl({"question": "What is 2 + 2?", "choices": ["3", "4"], "answer": "B"}),
+        [("What is 2 + 2?", "B")],
+        "the choices in column 'choices' are no part of the text",
+    ),
+    Read(
+        "two-languages.csv",
+        text("question,answer\nFrage,Antwort\nWhat is 2 + 2?,4\nWhat is 3 + 5?,8\nSumme:,12\n"),
+        TWO,
+    ),
+    Read(
+        "mixed.csv",
+        b"question,answer\n" + text("Wie groß?,4\n", "cp1252") + text("Wie schön ist 5?,5\n"),
+        [("Wie groß?", "4"), ("Wie schÃ¶n ist 5?", "5")],
+        "some of it may be; it was read as cp1252 (such as '",
     ),
     Read(
         "half-a-character.jsonl",
@@ -379,6 +419,15 @@ GOOD = [
     ),
     Read("cover.xlsx", book(ROWS, hidden_first), TWO),
     Read("styled.xlsx", book(ROWS, styled_to_the_end), TWO),
+    Read("hidden.xlsx", book(ROWS, hidden_row), TWO, "1 hidden row (3) is read too"),
+    Read(
+        "merged-keys.xlsx",
+        book([HEADER, ["What is 2 + 2?", 4], ["What is 3 + 1?"]], one_key_for_two),
+        [("What is 2 + 2?", "4"), ("What is 3 + 1?", "4")],
+        "cells merged over several rows (B2:B3) are read in each of these rows",
+    ),
+    Read("drawing.xlsx", book(ROWS, drawn_on), TWO, "1 image in the sheet is not read"),
+    Read("total.xlsx", book([*ROWS, [None, None], ["Total", 12]]), TWO),
     Read("holes.xlsx", book([ROWS[0], [None, None], ROWS[1], [], ROWS[2]]), TWO),
 ]
 
@@ -392,6 +441,28 @@ BAD = [
     ),
     Named("escaped.csv", text('question,answer\n"say \\"hi\\" now",3\n'), 'is doubled \\(""\\)'),
     Named("open-quote.csv", text('question,answer\n"What is 2 + 2?,4\nb,5\n'), "never closed"),
+    Named(
+        "short-row.csv",
+        text("question,answer\na b?,1\nSource: exam board\n"),
+        r"line 3: 1 cell under 2 column names; fill that row in, or delete it",
+    ),
+    Named(
+        "two-headers.xlsx",
+        book([["Problem", None, "Key"], ["nr", "text", "value", "unit"], [1, "a b?", 4, "cm"]]),
+        "row 2: 4 cells under 3 column names; name every column in one line",
+    ),
+    Named(
+        "headings.csv",
+        text("Exam,Exam,Key\nnr,question,answer\n1,a b?,2\n"),
+        "the column 'Exam' twice; rename one, or delete a line of headings",
+    ),
+    Named(
+        "case.csv",
+        text("question,Answer,answer\na b?,1,2\n"),
+        "two columns that may be the key, 'Answer' and 'answer'; name one with --key",
+    ),
+    Named("map.json", b'{"What is 2 + 2?": 4}', r"a table in JSON is \[\{"),
+    Named("list.jsonl", b'[{"question": "a b?", "answer": 1}]', r"line 1: a list .* \.json"),
     Named("twice.csv", text("question,answer,answer\na b?,1,2\n"), "the column 'answer' twice"),
     Named(
         "half-utf8.csv",
@@ -480,6 +551,15 @@ def test_awkward_table_is_named(tmp_path: Path, case: Named) -> None:
     with pytest.raises(InputError, match=case.said) as caught:
         bring_in(tmp_path, case)
     assert case.name in str(caught.value) or case.columns != GUESSED
+
+
+@pytest.mark.parametrize("columns", ["a,b", "1,2,3", "option1,option2", "total,mean,rank"])
+def test_columns_that_are_no_choices_are_not_called_so(tmp_path: Path, columns: str) -> None:
+    cells = ",".join(str(n) for n in range(columns.count(",") + 1))
+    table = text(f"question,{columns},answer\nWhat is 2 + 2?,{cells},4\n")
+    imported, said = bring_in(tmp_path, Read("t.csv", table, []))
+    assert [p.gold_text for p in imported.problems] == ["4"]
+    assert "choices" not in said
 
 
 def test_merged_years_are_filled_in_and_whole_floats_are_whole(tmp_path: Path) -> None:

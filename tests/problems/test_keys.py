@@ -357,6 +357,9 @@ def test_three_digits_that_may_be_decimals_are_told(
         *(("10-20", "a subtraction"), ("555-1234", "a subtraction"), ("2024–25", "a subtraction")),
         *(("1,00,000", "several values"), ("12,34,567", "several values")),
         *(("12k", "a product"), ("1.5M", "a product"), ("3 Mio.", "a product")),
+        *(("5 or 6", "a set of both values"), ("1/2 or 3/4", "a set of both values")),
+        *(("5 ± 0.1", "two values"), ("9.8 \\pm 0.2", "two values"), ("2 to 3", "a ratio")),
+        ("a) 3 b) 4", "one answer"),
     ],
 )
 def test_key_that_may_be_meant_otherwise_is_told(tmp_path: Path, key: str, read: str) -> None:
@@ -370,6 +373,12 @@ def test_key_that_may_be_meant_otherwise_is_told(tmp_path: Path, key: str, read:
     ("key", "text"),
     [
         ("12k", "Simplify $5k + 7k$."),
+        ("5 or 6", "Solve $(x - 5)(x - 6) = 0$."),
+        ("5 or 6", "What are all the possible ages?"),
+        ("2 ± 1", "Which two numbers are they?"),
+        ("2 to 3", "In what ratio are the sides?"),
+        ("x = 5 or x = 6", PRICE),
+        ("a) 3", PRICE),
         ("12,34,567", "Which three numbers are they?"),
         ("-5", PRICE),
         ("x-3", PRICE),
@@ -379,6 +388,42 @@ def test_key_that_may_be_meant_otherwise_is_told(tmp_path: Path, key: str, read:
 )
 def test_key_that_means_what_it_says_is_not_told(tmp_path: Path, key: str, text: str) -> None:
     assert bring_in(tmp_path, {"problem": text, "answer": key}).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('<img src="a.png"> What is shown?', "1 problem shows an image that no model sees (t/1)"),
+        ("![](fig1.png) What is its area?", "shows an image"),
+        ("[Image 3] What is its area?", "shows an image"),
+        ("b) And what is its half?", "1 problem begins as a later part of another (t/1)"),
+        ("(iii) And its half?", "as a later part"),
+        ("a) What is 2 + 2?", ""),
+        ("Let [image] be f(A)... what is an image?", "shows an image"),
+        ("What is the image of 3 under f?", ""),
+        ("b(x) is what at 3?", ""),
+        ("What is the sum of [2, 3]?", ""),
+    ],
+)
+def test_problem_that_needs_what_no_model_sees_is_told(
+    tmp_path: Path, text: str, told: str
+) -> None:
+    (note, *others) = bring_in(tmp_path, {"problem": text, "answer": "4"}).notes or ("",)
+    assert told in note
+    assert bool(note) == bool(told)
+    assert not others
+
+
+@pytest.mark.parametrize(
+    "text", ["Total", "TOTAL:", "Sum", "Gesamtsumme", "Sub-total", "Average =", "Total points"]
+)
+def test_row_that_sums_the_others_is_excluded(tmp_path: Path, text: str) -> None:
+    imported = bring_in(tmp_path, {"problem": text, "answer": "12"})
+    assert [(x.reason, x.detail) for x in imported.excluded] == [
+        (ExclusionReason.NO_TEXT, f"only {text!r}")
+    ]
+    asked = bring_in(tmp_path, {"problem": f"{text.rstrip(':= ')} of 5 and 7?", "answer": "12"})
+    assert not asked.excluded
 
 
 def test_comma_in_brackets_under_decimal_comma_is_told_as_a_pair(tmp_path: Path) -> None:
@@ -576,3 +621,10 @@ def test_what_a_key_counts_in_brackets_is_no_part_of_it(key: str, kind: str) -> 
 def test_date_is_no_subtraction(tmp_path: Path, key: str) -> None:
     row = {"problem": "On which day does the term begin?", "answer": key}
     assert bring_in(tmp_path, row).notes == ()
+
+
+def test_ratio_of_three_that_no_spreadsheet_wrote_is_kept(tmp_path: Path) -> None:
+    text = "Determine the ratio of x : y : z."
+    for key, kept in (("15:13:12", True), ("15:13:00", False), ("03:04:05", False)):
+        imported = bring_in(tmp_path, {"problem": text, "answer": key})
+        assert bool(imported.problems) is kept

@@ -132,7 +132,11 @@ def test_table_names_the_missing_column_the_nearest_and_those_that_are_there(
     ("name", "content", "said"),
     [
         ("t.jsonl", b'{"problem": "a", "answer": "1"}\n{"problem": "b", "ans', "line 2: .*cut off"),
-        ("t.jsonl", b'{"problem": "a", "answer": "1"}\n[1]\n', "line 2: list instead of an object"),
+        (
+            "t.jsonl",
+            b'{"problem": "a", "answer": "1"}\n[1]\n',
+            "line 2: a list instead of an object .* name a file that is one list .json",
+        ),
         ("t.json", b'{"problem": "a"}', "not a list of objects"),
         ("t.csv", b'problem,answer\n"a,1\n', "not valid CSV"),
         ("t.csv", b"problem,answer\na\n", "line 2: 1 cell under 2 column names"),

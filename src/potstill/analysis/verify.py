@@ -53,13 +53,11 @@ def verify_study(directory: str | Path) -> Verified:
 
     Raises StoreError for a folder that is no study directory, or one of a newer Potstill.
     """
-    from potstill.pipeline.directory import directory_of
+    from potstill.pipeline.directory import directory_of, no_study_directory
 
     directory = directory_of(Path(directory))
     if not (directory / "study.json").exists() and not (directory / "cells").is_dir():
-        raise StoreError(
-            f"{directory} is no study directory (no study.json); name one that potstill run made."
-        )
+        raise no_study_directory(directory)
     found = Verified()
     if (directory / "potstill.json").exists():
         Store(directory, create=False)

@@ -15,7 +15,7 @@ from potstill.analysis.compare import (
     cost_usd,
 )
 from potstill.analysis.terminal import plain_table
-from potstill.cli.outputs import check_output
+from potstill.cli.outputs import EXPLORATORY, check_output
 from potstill.evaluation.side_by_side import Beside
 from potstill.records import Role
 from potstill.report.phrases import (
@@ -49,7 +49,7 @@ def show_comparison(a: Path, b: Path, json_file: Path | None, console: Console) 
     Raises what :func:`~potstill.analysis.compare.compare_studies` raises.
     """
     if json_file is not None:
-        check_output("--json", json_file, a, b)
+        check_output("--json", json_file, a, b, holds=EXPLORATORY)
     found = compare_studies(a, b)
     print_comparison(found, console)
     if json_file is not None:

@@ -95,6 +95,7 @@ def grade(
     from potstill.cli.outputs import check_output
     from potstill.errors import InputError
     from potstill.grading import grade_table
+    from potstill.grading.table import ADDED
     from potstill.problems import Columns
     from potstill.store.rows import table_notes
 
@@ -112,7 +113,7 @@ def grade(
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(encoding="utf-8")  # as JSON Lines are, whatever the terminal is
     else:
-        check_output("--out", Path(out), file)
+        check_output("--out", Path(out), file, holds=ADDED)
     with ExitStack() as stack:
         asked = None
         if judge is not None:

@@ -6,8 +6,9 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from potstill.cli.outputs import check_output
+from potstill.cli.outputs import LEDGER_STARTS, check_output
 from potstill.errors import InputError, PotstillError
+from potstill.ledger.entries import Entry
 from potstill.ledger.file import refuse_lost
 from potstill.ledger.ledger import Ledger, Merge, SpendGroup
 from potstill.store.cells import OWN
@@ -27,19 +28,39 @@ def ledger_path(place: Path) -> Path:
     """Return the ledger of a study directory, or the file itself; InputError where there is
     none, StoreError where it was lost.
     """
+    place = _directory(place)
     path = place / "ledger.sqlite" if place.is_dir() else place
     refuse_lost(path)
     if not path.is_file():
         raise InputError(
             f"There is no ledger at {path}; give a study's directory or its ledger.sqlite."
         )
+    _refuse_other(path)
     return path
+
+
+def _directory(place: Path) -> Path:
+    """Return a study file's directory, any other place as it is."""
+    from potstill.pipeline.directory import directory_of
+
+    return directory_of(place) if place.suffix in (".yaml", ".yml") else place
+
+
+def _refuse_other(path: Path) -> None:
+    """Raise InputError for a file that neither is nor was a ledger, going by name and content."""
+    if path.suffix == ".sqlite" or not path.is_file():
+        return
+    with path.open("rb") as file:
+        begins = file.read(len(LEDGER_STARTS))
+    if begins and begins != LEDGER_STARTS:
+        raise InputError(f"{path} is no ledger; give a study's directory or its ledger.sqlite.")
 
 
 def print_spend(place: Path, console: Console) -> None:
     """Print spend by stage, model and day, then what failed and was asked again."""
     from rich.table import Table
 
+    place = _directory(place)
     with Ledger.open(ledger_path(place), readonly=True) as ledger:
         rows = ledger.spend(("stage", "provider", "model", "day"))
         totals = ledger.spend(())
@@ -145,7 +166,7 @@ def export_ledger(place: Path, to: Path) -> int:
     all.
     """
     path = ledger_path(place)
-    check_output("--export", to, path)
+    check_output("--export", to, path, holds=Entry.__slots__[:3])
     with Ledger.open(path, readonly=True) as ledger:
         return ledger.export_jsonl(to)
 
@@ -157,9 +178,11 @@ def import_into(place: Path, source: Path) -> Merge:
     """
     import tempfile
 
+    place = _directory(place)
     if place.is_dir():
         refuse_links(place, OWN)
     target = place / "ledger.sqlite" if place.is_dir() or not place.suffix else place
+    _refuse_other(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         if source.is_dir() or source.suffix == ".sqlite":

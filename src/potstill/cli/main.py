@@ -422,9 +422,9 @@ def gap(
     from potstill.analysis.gap import show_gap
 
     if json_ is not None:
-        from potstill.cli.outputs import check_output
+        from potstill.cli.outputs import EXPLORATORY, check_output
 
-        check_output("--json", json_, study)
+        check_output("--json", json_, study, holds=EXPLORATORY)
     show_gap(study, out, (sample, seed), terminal(), dry_run=dry_run, json_file=json_)
 
 

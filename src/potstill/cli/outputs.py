@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -11,20 +12,24 @@ from typing import Any
 from potstill.errors import InputError, one_line
 from potstill.store.cells import OWN
 
-__all__ = ["check_output"]
+__all__ = ["EXPLORATORY", "LEDGER_STARTS", "check_output"]
 
+EXPLORATORY = ("format_version", "kind", "exploratory")
+"""What the JSON of gap and compare begins with."""
 _STUDY_ENDINGS = (".yaml", ".yml")
-_LEDGER_STARTS = b"SQLite format 3\0"
+_BEGINNING_BYTES = 1 << 20
+LEDGER_STARTS = b"SQLite format 3\0"
 
 
-def check_output(option: str, out: Path, *inputs: Path) -> None:
+def check_output(option: str, out: Path, *inputs: Path, holds: Sequence[str]) -> None:
     """Check that writing to ``out`` costs no file but an earlier output.
 
-    Raises InputError where it is a file that the command reads (one of ``inputs``, or named by a
-    study among them), a study file, a ledger, a file of a study directory, or no file at all.
+    ``holds`` are the first names that such an output begins with, in any format. Raises InputError
+    where it is a file that the command reads (one of ``inputs``, or named by a study among them), a
+    study file, a ledger, a file of a study directory, another file, or no file at all.
     """
     try:
-        why = _kept(out, inputs)
+        why = _kept(out, inputs) or _other(out, holds)
     except (OSError, ValueError) as exc:  # a name no file can have, or one that may not be read
         raise InputError(
             f"{option} cannot be written to {out} ({one_line(exc, 120)}); name another file. "
@@ -56,9 +61,27 @@ def _kept(out: Path, inputs: tuple[Path, ...]) -> str:
     if out.suffix.lower() in _STUDY_ENDINGS:
         return "is a study file"
     with out.open("rb") as file:
-        started = file.read(len(_LEDGER_STARTS))
-    ledger = out.suffix.lower().startswith(".sqlite") or started == _LEDGER_STARTS
+        started = file.read(len(LEDGER_STARTS))
+    ledger = out.suffix.lower().startswith(".sqlite") or started == LEDGER_STARTS
     return "is a ledger" if ledger else ""
+
+
+def _other(out: Path, holds: Sequence[str]) -> str:
+    """Return that a file is none that the command wrote before, "" where it may go."""
+    if not out.exists() or not out.stat().st_size:
+        return ""
+    if out.suffix == ".parquet":
+        from potstill.store.rows import read_columns
+
+        try:
+            begins = " ".join(read_columns(out))
+        except InputError:
+            begins = ""
+    else:
+        with out.open("rb") as file:
+            begins = file.read(_BEGINNING_BYTES).decode("utf-8", "replace")
+    words = set(re.findall(r"\w+", begins))
+    return "" if words.issuperset(holds) else "is no earlier output of this command"
 
 
 def _named_by(given: Path) -> Iterator[Path]:

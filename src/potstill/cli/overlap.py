@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["print_overlap"]
 
+_COLUMNS = ("a_id", "b_id", "how", "score", "a_text", "b_text")
+
 
 def print_overlap(
     a: Path, b: Path | None, threshold: float, out: Path | None, console: Console
@@ -36,7 +38,7 @@ def print_overlap(
     if out is not None and out.suffix not in (".csv", ".jsonl"):
         raise InputError(f"{out} is neither .csv nor .jsonl; name the file of pairs so.")
     if out is not None:
-        check_output("--out", out, *filter(None, (a, b)))
+        check_output("--out", out, *filter(None, (a, b)), holds=_COLUMNS)
     left = _load(a)
     right = _load(b) if b is not None else None
     pairs = find_pairs(left.problems, right.problems if right else None, threshold=threshold)
@@ -123,8 +125,7 @@ def _write(out: Path, rows: list[dict[str, Any]]) -> None:
     if out.suffix == ".jsonl":
         text.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     else:
-        names = ["a_id", "b_id", "how", "score", "a_text", "b_text"]
-        writer = csv.DictWriter(text, names, lineterminator="\n")
+        writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
     try:

@@ -31,7 +31,14 @@ if TYPE_CHECKING:
     from potstill.ledger.ledger import SpendGroup
     from potstill.problems.overlap.pairs import Pair
 
-__all__ = ["StudyDirectory", "directory_of", "open_study", "run", "study_of"]
+__all__ = [
+    "StudyDirectory",
+    "directory_of",
+    "no_study_directory",
+    "open_study",
+    "run",
+    "study_of",
+]
 
 
 def directory_of(path: Path) -> Path:
@@ -51,11 +58,23 @@ def study_of(directory: Path) -> Study:
     try:
         return Study.model_validate(with_new_names(read_json(path)), strict=False)
     except FileNotFoundError as exc:
-        raise StoreError(
-            f"{directory} is no study directory (no study.json); name one that potstill run made."
-        ) from exc
+        raise no_study_directory(directory) from exc
     except ValueError as exc:
         raise StoreError(f"{path} is damaged; run the study again to write it anew.") from exc
+
+
+def no_study_directory(directory: Path) -> StoreError:
+    """Return what to say of a folder without ``study.json``: a lost one, or another folder."""
+    if (directory / "potstill.json").is_file():
+        what = "has lost its study.json; run the study again into it (--out) to write it anew"
+    elif (directory / "study.yaml").is_file():
+        what = (
+            "holds a study file and is no study directory (no study.json); give "
+            f"{directory / 'study.yaml'}, or the directory that its run made"
+        )
+    else:
+        what = "is no study directory (no study.json); name one that potstill run made"
+    return StoreError(f"{directory} {what}.")
 
 
 class _Noted:

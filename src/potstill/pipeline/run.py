@@ -43,6 +43,7 @@ from potstill.records import Lesson, Problem, Role, Split
 from potstill.store.atomic import write_atomically
 from potstill.store.cells import Store
 from potstill.store.tables import part
+from potstill.store.untrusted import read_json
 from potstill.study.schema import Study
 from potstill.text import several
 
@@ -54,6 +55,7 @@ __all__ = [
     "open_run",
     "read_lessons",
     "read_stages",
+    "refuse_other_study",
     "run_study",
     "with_controls",
 ]
@@ -144,6 +146,8 @@ def open_run(
 
         check_place(on)
         check_storage(study.cluster)
+    if not read_only:
+        refuse_other_study(study, directory)
     store = Store(directory, create=not read_only)
     path = directory / "ledger.sqlite"
     refuse_lost(path)
@@ -290,6 +294,23 @@ def _for_the_teacher(study: Study, problems: Sequence[Problem]) -> Sequence[Prob
     if count == len(problems):
         return problems
     return part(problems, draw_some(problems, count, study.split.seed, "some"))
+
+
+def refuse_other_study(study: Study, directory: Path) -> None:
+    """Raise InputError where a directory holds a study of another name, which a run would replace.
+
+    One of the same name may have changed; what cannot be read is written anew.
+    """
+    try:
+        kept = read_json(directory / "study.json")
+    except (OSError, ValueError):
+        return
+    name = kept.get("name") if isinstance(kept, dict) else None
+    if isinstance(name, str) and name != study.name:
+        raise InputError(
+            f"{directory} holds the study {name!r} and not {study.name!r}, which would take its "
+            "place; give another directory with --out, or the name that it had."
+        )
 
 
 def _write_snapshot(study: Study, store: Store, directory: Path) -> None:

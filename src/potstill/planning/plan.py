@@ -19,10 +19,11 @@ from potstill.pipeline.preflight import (
     check_study,
     check_validation,
 )
+from potstill.pipeline.run import refuse_other_study
 from potstill.planning.estimate import Estimate, PlannedCalls, estimate, thinks
 from potstill.plugins import SOLVERS, SOURCES
 from potstill.problems.split import split
-from potstill.records import Problem, Split
+from potstill.records import Level, Problem, Split
 from potstill.study.schema import Study, load_options, load_study, read_study
 from potstill.text import literal, several
 from potstill.training.recipe import PRESETS
@@ -115,8 +116,8 @@ def planned_calls(study: Study, imported: Imported) -> tuple[dict[str, int], lis
         calls.append(
             PlannedCalls("verify", "verifier", names["verifier"], most, _verify_why(study))
         )
-    if study.condenser:
-        most = lessons * len(study.levels)
+    if study.condenser and (condensed := [x for x in study.levels if x is not Level.R0]):
+        most = lessons * len(condensed)
         calls.append(
             PlannedCalls(
                 *("condense", "condenser", names["condenser"], most),
@@ -150,6 +151,7 @@ def print_plan(
     from potstill.pipeline.intake import problems_of_study
 
     study = load_study(path)
+    refuse_other_study(study, directory)
     check_study(study, on=on)
     check_diagnosis(study, directory)
     imported = problems_of_study(study)

@@ -71,7 +71,8 @@ _SEEN = 200
 _WORKED_CHARACTERS = 60
 _WORKED_WORDS = 5
 _WORD = re.compile(r"(?<![\\\w])[^\W\d_]{2,}")
-_CHOICES = {"a", "b", "c"}
+_CHOICE = re.compile(r"(?:(option|choice|opt|op|alternative|distractor) ?)?([a-h]|[1-9])")
+_FEWEST_CHOICES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +111,8 @@ def guess_source(path: Path, said: Columns = _ALL_GUESSED) -> SourceConfig:
         raise InputError(f"{path} does not exist; give a file or folder of problems.")
     if path.is_dir():
         _refuse_columns(path, said)
+        if (path / "study.yaml").is_file():
+            raise InputError(f"{path} holds a study; give {path / 'study.yaml'} in its place.")
         years = find_years(path)
         why = f"{path} holds {len(years)} YEAR.json files: read as the competition"
         return SourceConfig("competition", {"path": path}, why=why)
@@ -140,6 +143,8 @@ def _is_year(path: Path) -> bool:
     value = load_json(path)
     if not isinstance(value, dict):
         return False
+    if value and not any(isinstance(part, dict | list) for part in value.values()):
+        return False
     sections = [section for section in value.values() if isinstance(section, dict)]
     questions = [question for section in sections for question in section.values()]
     if any(isinstance(question, dict) for question in questions):
@@ -162,6 +167,13 @@ def _guess_table(path: Path, said: Columns) -> SourceConfig:
         raise _not_found(path, "problem text", "--text", _TEXT, table)
     if key is None and solution is None:
         raise _not_found(path, "key", "--key", _KEY, table)
+    for what, option, name, given in (
+        ("problem text", "--text", text, said.text),
+        ("key", "--key", key, said.key),
+        ("worked solution", "--solution", solution, said.solution),
+    ):
+        if name and not given:
+            _refuse_twin(path, what, option, name, columns)
     options: dict[str, Any] = {"path": path, "text": text}
     options |= {"key": key} if key else {}
     options |= {"solution": solution} if solution else {}
@@ -190,9 +202,33 @@ def _guess_table(path: Path, said: Columns) -> SourceConfig:
             told += f", id from {id_column!r}"
     told += f", groups {', '.join(groups)}" if groups else ""
     told += f"; {repeated}" if repeated else ""
-    if {_plain(column) for column in columns} >= _CHOICES:
-        told += "; the choices in columns A, B, C are no part of the text: write them into it"
+    if choices := _choices([c for c in columns if c not in (text, key, solution)]):
+        named = f"columns {', '.join(choices)}" if len(choices) > 1 else f"column {choices[0]!r}"
+        told += f"; the choices in {named} are no part of the text: write them into it"
     return SourceConfig("table", options, why=f"{path} read as a table: {told}")
+
+
+def _choices(columns: Sequence[str]) -> list[str]:
+    """Return the columns that hold the choices of a question: A, B, C ... or option1 ..."""
+    by_word: dict[str, list[str]] = {}
+    for column in columns:
+        found = _CHOICE.fullmatch(_plain(column))
+        if found and (found[1] or found[2].isalpha()):
+            by_word.setdefault(found[1] or "", []).append(column)
+    several_columns = max(by_word.values(), key=len, default=[])
+    if len(several_columns) >= _FEWEST_CHOICES:
+        return several_columns
+    return [c for c in columns if _plain(c) in ("choices", "options")][:1]
+
+
+def _refuse_twin(path: Path, what: str, option: str, name: str, columns: Sequence[str]) -> None:
+    """Raise InputError where another column bears the guessed one's name, but for its case."""
+    twin = next((c for c in columns if c != name and _plain(c) == _plain(name)), None)
+    if twin is not None:
+        raise InputError(
+            f"{path} has two columns that may be the {what}, {name!r} and {twin!r}; name one with "
+            f"{option}, or in a study file (source: table)."
+        )
 
 
 def _told(path: Path, name: str, columns: Sequence[str]) -> str | None:
@@ -255,7 +291,10 @@ def _not_found(
     headless = any(len(c) > 60 or c.endswith("?") or c[:1].isdigit() for c in columns)
     hint = " The first line must hold the names of the columns." if headless else ""
     if len(columns) == 1 and any(sign in columns[0] for sign in ",;\t|"):
-        hint = " Each line is in quotes as a whole; take those quotes away, or name --delimiter."
+        hint = (
+            " Lines are in quotes as a whole, or their cells are parted by another sign: take "
+            "those quotes away, or name --delimiter."
+        )
     sheet = f", in its sheet {table.sheet!r}," if table.sheet else ""
     if table.others:
         hint += f" Not read: {', '.join(map(repr, table.others))}; --sheet NAME takes one of them."

@@ -227,6 +227,8 @@ class _Remarks:
         self._pairs: dict[str, list[tuple[str, str]]] = defaultdict(list)
         self._otherwise: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
         self._texts: dict[str, list[tuple[str, str]]] = defaultdict(list)
+        self._images: dict[str, list[str]] = defaultdict(list)
+        self._parts: dict[str, list[str]] = defaultdict(list)
         self._read: Counter[str] = Counter()
 
     def counts(
@@ -239,6 +241,10 @@ class _Remarks:
         """
         source, row = problem.source, f"{raw.id}, {raw.where}" if raw.where else raw.id
         self._read[source] += 1
+        if _IMAGE.search(raw.text):
+            self._images[source].append(row)
+        if _LATER_PART.match(raw.text):
+            self._parts[source].append(row)
         if as_text:
             self._texts[source].append((row, raw.key))
         if raw.decimal == "comma" and raw.gold is None and holds_pair(raw.key):
@@ -247,7 +253,7 @@ class _Remarks:
             self._thousands[source].append((row, raw.key, comma_language))
         if raw.gold is not None:
             return
-        if not raw.kind and (read := read_otherwise(raw.key, raw.text)):
+        if not raw.kind and not as_text and (read := read_otherwise(raw.key, raw.text)):
             self._otherwise[source, read].append((row, raw.key))
         looks = looks_comma(raw.key, raw.text)
         if looks == "maybe" and problem.kind == "set":
@@ -297,6 +303,18 @@ class _Remarks:
                 f"{source}: a comma stands in brackets in {several(len(pairs), 'key')} "
                 f"({_keys_of(pairs)}); {it} read as two values. Write (1; 2) for a pair, and a "
                 "number without brackets"
+            )
+        for source, places in self._images.items():
+            it = "shows an image" if len(places) == 1 else "show images"
+            yield (
+                f"{source}: {several(len(places), 'problem')} {it} that no model sees "
+                f"({_some(places)}); say in words what is to be seen, or take the row out"
+            )
+        for source, places in self._parts.items():
+            it = "begins" if len(places) == 1 else "begin"
+            yield (
+                f"{source}: {several(len(places), 'problem')} {it} as a later part of another "
+                f"({_some(places)}), and each is asked alone; write into it what it needs"
             )
         for (source, read), found in self._otherwise.items():
             it = "it is" if len(found) == 1 else "they are"
@@ -414,7 +432,24 @@ def _refuse_two_texts(
 
 
 _AS_TEXT = ("judge", "exact", "code")
-_HEADING = re.compile(r"^\W*(?:question|problem|exercise|no\.?|#)?\s*\d*\s*[:.)\-]*\s*", re.I)
+_HEADING = re.compile(
+    r"^\W*(?:(?:question|problem|exercise|task|frage|aufgabe|exercice|pregunta|ejercicio|domanda"
+    r"|esercizio|no\.?|#)(?![^\W\d_]))?\s*\d*\s*[:.)\-]*\s*",
+    re.I,
+)
+_SUM = re.compile(
+    r"\W*(?:(?:grand|sub)[\s-]*)?(?:totals?(?:\s+(?:points|marks|score))?|sum|average|mean|summe"
+    r"|gesamt(?:summe|punkte|punktzahl)?|durchschnitt|mittelwert|somme|moyenne|suma|totale|media"
+    r"|somma|soma|média|итого|合计|总计|合計)[\s:.=]*",
+    re.I,
+)
+"""What stands before the last row of a spreadsheet, which sums the others."""
+_IMAGE = re.compile(
+    r"<img\b|!\[[^\]]{0,200}\]\(|\\includegraphics\b|data:image/"
+    r"|\[(?:image|figure|picture|diagram|bild|abbildung)[^\]]{0,40}\]",
+    re.I,
+)
+_LATER_PART = re.compile(r"\W{0,2}(?:[b-h]|ii|iii|iv)\)\s*\w", re.I)
 _NOT_VISIBLE = re.compile(
     r"""^\W* (?:the\s+)?
     (?:(?:content|text|question|problem|statement|image|figure|pages?)\W+
@@ -429,7 +464,8 @@ _NOT_VISIBLE = re.compile(
 
 def _why_set_aside(raw: RawProblem, normal: str, seen: _Seen) -> tuple[ExclusionReason | None, str]:
     body = _HEADING.sub("", raw.text.strip(), count=1).strip()
-    if not normal or (not body and not re.search(r"\d\s*[-+*/=]", raw.text)):
+    empty = not body and not re.search(r"\d\s*[-+*/=]", raw.text)
+    if not normal or empty or _SUM.fullmatch(raw.text):
         return ExclusionReason.NO_TEXT, f"only {raw.text.strip()!r}" if normal else raw.where
     if _NOT_VISIBLE.match(body):
         return ExclusionReason.NOT_VISIBLE, raw.text.strip()

@@ -130,6 +130,16 @@ _HYPHENED = re.compile(r"\d+(?:[.,]\d+)?(?:\s?[-–—]\s?\d+(?:[.,]\d+)?)+")
 _HYPHENED_DATE = re.compile(r"\d{4}-\d\d?-\d\d?|\d\d?-\d\d?-\d{4}")
 _INDIAN = re.compile(r"[1-9]\d?(?:,\d{2})+,\d{3}(?:\.\d+)?")
 _SHORTENED = re.compile(r"\d+(?:[.,]\d+)?\s?(k|K|M|B|bn|mn|Mio|Mrd)\.?")
+_VALUE = r"[-+−]?\d+(?:[.,/]\d+)?(?:\s?(?:%|[a-z]{1,3}))?"
+_EITHER = re.compile(rf"{_VALUE}\s+(?:or|oder|ou|o)\s+{_VALUE}", re.I)
+_TOLERANCE = re.compile(
+    rf"{_VALUE}\s*(?:±|\+/?-|\\pm)\s*\d+(?:[.,]\d+)?(?:\s?[%a-z]{{1,3}})?", re.I
+)
+_RANGE = re.compile(rf"{_VALUE}\s+(?:to|bis)\s+{_VALUE}", re.I)
+_PARTS = re.compile(r"\(?a\)\s*\S.*\sb\)\s*\S", re.I | re.S)
+_ASKS_RATIO = re.compile(
+    r"\b(?:ratio|rate|odds|proportions?|scale|verhältnis|maßstab|rapport|raz[oó]n|rapporto)\b", re.I
+)
 _MAYBE_COMMA = re.compile(r"[-+−]?\d+,\d{1,2}(?:\s*\D{0,12})?")
 _BEFORE_NUMBER = re.compile(r"(?:[A-Za-z]{1,3}\s*=|[€£≈~]|(?:ca|approx)\.?)\s*(?=[-+−]?\d)")
 # What asks for several values, whose commas part them.
@@ -137,6 +147,12 @@ _ASKS_SEVERAL = re.compile(
     r"\b(?:separated by|commas?|respectively|ordered pair|coordinates|both|in (?:\w+ )?order|pairs?"
     r"|(?:two|three|four) (?:\w+ )?(?:numbers|values|integers|solutions|roots|primes|factors)"
     r"|beziehungsweise|bzw|zwei (?:\w+ )?zahlen|lösungen|nullstellen|solutions|soluciones)\b",
+    re.I,
+)
+
+_ASKS_ALL = re.compile(
+    rf"{_ASKS_SEVERAL.pattern}|\b(?:all|each|every|both|solve|solutions?|roots?|zeros?|possible|values"
+    r"|alle|löse|möglich\w*|résou\w*|tou[st]\w*)\b|=",
     re.I,
 )
 
@@ -212,9 +228,12 @@ def excel_date(key: str, text: str) -> str:
 def excel_time(key: str, text: str) -> str:
     """Return why a key is a time that a spreadsheet made of a ratio, "" where it is none.
 
-    A problem that asks for a time keeps it.
+    A problem that asks for a time keeps it, and so is kept what no spreadsheet fills with a nought:
+    ``15:13:12``.
     """
-    if _CLOCK.fullmatch(key.strip()) is None or _asks_time(text):
+    plain = key.strip()
+    filled = any(part.startswith("0") for part in plain.split(":"))
+    if _CLOCK.fullmatch(plain) is None or not filled or _asks_time(text):
         return ""
     return (
         "a time, and the problem asks for none (a spreadsheet makes one of 3:2; there, format the "
@@ -315,6 +334,14 @@ def read_otherwise(key: str, text: str) -> str:
         return "a subtraction. For a range or a number in parts name the kind: exact or judge"
     if _INDIAN.fullmatch(plain) and (",0" in plain or not _ASKS_SEVERAL.search(text)):
         return "several values. For a number write it without commas"
+    if _EITHER.fullmatch(plain) and not _ASKS_ALL.search(text):
+        return "a set of both values. Where either is right, give the row a list of keys"
+    if _TOLERANCE.fullmatch(plain) and not _ASKS_ALL.search(text):
+        return "two values. For a number with a tolerance, say key_is: number and tolerance"
+    if _RANGE.fullmatch(plain) and not _ASKS_RATIO.search(text):
+        return "a ratio. For a range name the kind: exact or judge"
+    if _PARTS.match(plain):
+        return "one answer. For a problem of several parts, write each into a row of its own"
     found = _SHORTENED.fullmatch(plain)
     if found and not re.search(rf"(?<![A-Za-z]){found[1]}(?![A-Za-z])", text):
         return "a product. For thousands or millions write the number out"

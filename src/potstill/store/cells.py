@@ -334,6 +334,11 @@ class Store:
                     "directory with --out."
                 )
             return
+        if not create and self._fs.exists(posixpath.join(self._root, "study.json")):
+            raise StoreError(
+                f"{marker} is missing; run the study again into {self._root} to write it: all else "
+                "is kept."
+            )
         if not create:
             raise StoreError(
                 f"{self._root} is not a study directory (no potstill.json there); name one that "

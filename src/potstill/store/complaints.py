@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from potstill.plugins import closest, nearest
+from potstill.store.rows import SUFFIXES
 from potstill.store.untrusted import holds_login
 from potstill.text import several
 
@@ -93,11 +95,11 @@ def _with_list(value: Any, annotation: Any) -> Any:
 
 def _item(origin: Any, arguments: tuple[Any, ...]) -> Any:
     """Return what a list of any length holds; None for what is no such list."""
-    if origin is list and arguments:
-        return arguments[0]
-    if origin is tuple and len(arguments) == 2 and arguments[1] is Ellipsis:
-        return arguments[0]
-    return None
+    of_any_length = len(arguments) == 2 and arguments[1] is Ellipsis
+    if not arguments or not (origin is list or (origin is tuple and of_any_length)):
+        return None
+    item = arguments[0]
+    return typing.get_args(item)[0] if typing.get_origin(item) is typing.Annotated else item
 
 
 def _alternatives(annotation: Any) -> list[Any]:
@@ -173,8 +175,8 @@ def _found(value: Any) -> str:
 _SHOULD: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "greater_than": lambda c: f"more than {c['gt']:g}",
     "greater_than_equal": lambda c: f"{c['ge']:g} or more",
-    "less_than": lambda c: f"less than {c['lt']:g}",
-    "less_than_equal": lambda c: f"{c['le']:g} or less",
+    "less_than": lambda c: f"less than {c['lt']:,.15g}",
+    "less_than_equal": lambda c: f"{c['le']:,.15g} or less",
     "too_short": lambda c: f"a list of {c['min_length']} or more",
     "too_long": lambda c: f"{several(c['max_length'], 'value')} and no more",
     "string_too_short": lambda c: "some text",
@@ -218,6 +220,8 @@ def _first_key(loc: Sequence[int | str], model: Any, found: Any) -> str:
         return ""
     own = [name for name in model.model_fields if name != "options"]
     first = "preset" if "iterations" in own else own[0]
+    if first == "source" and Path(found).suffix.lower() in SUFFIXES:
+        return f": source: table and path: {found}"
     return f": {first}: {found}"
 
 

@@ -29,6 +29,8 @@ _NO_TEXT = (
     (b"{\\rtf", "a document of a word processor; copy its problems into a table"),
 )
 _MARKUP = re.compile(rb"\s*<(?:!doctype html|html|table|\?xml)\b", re.IGNORECASE)
+# A letter of Latin-1 in UTF-8, read as cp1252.
+_UTF8_LETTER = re.compile("Ã[\u20ac\u201a-\u2122\u0152-\u0192\xa0-\xbf]")
 # The share of bytes beyond ASCII above which a text is not of a Latin alphabet.
 _MOSTLY_FOREIGN = 0.25
 _FOREIGN = ("cp1251", "koi8_r", "cp1253", "gb18030", "big5", "shift_jis", "euc_jp", "euc_kr")
@@ -125,12 +127,14 @@ def _not_utf8(path: Path, at: int) -> Encoded:
                 "UTF-8), or name its encoding."
             ) from exc
         text = part.decode(name, "replace")
-    place = next(i for i, c in enumerate(text) if c > "\x7f")
+    mixed = _UTF8_LETTER.search(text) if name == "cp1252" else None
+    place = mixed.start() if mixed else next(i for i, c in enumerate(text) if c > "\x7f")
+    some = ", though some of it may be" if mixed else ""
     return Encoded(
         name,
-        f"{path.name} is not UTF-8; it was read as {name} (such as {_near(text, place)!r}). Where "
-        "letters are wrong, save it as UTF-8, or name its encoding: encoding: NAME in a study, or "
-        "--encoding NAME",
+        f"{path.name} is not UTF-8{some}; it was read as {name} (such as {_near(text, place)!r}). "
+        "Where letters are wrong, save it as UTF-8, or name its encoding: encoding: NAME in a "
+        "study, or --encoding NAME",
     )
 
 

@@ -52,10 +52,9 @@ class Header:
     def row(self, cells: Sequence[Any], where: str, delimiter: str = "") -> dict[str, Any]:
         """Return a record as a row. Raises InputError for cells too many or too few."""
         if len(cells) < self.width or not is_blank(cells[self.width :]):
-            parting = {"\t": "tab", ";": "semicolon"}.get(delimiter, "comma")
             raise InputError(
-                f"{where}: {several(len(cells), 'cell')} under {self.width} "
-                f"column names; mend that row (a {parting} in a cell needs quotes)."
+                f"{where}: {several(len(cells), 'cell')} under {self.width} column names; "
+                f"{self._remedy(cells, delimiter)}."
             )
         for place in range(1, self.width):
             if place not in self.places and not is_blank(cells[place : place + 1]):
@@ -65,6 +64,14 @@ class Header:
                     "that holds the delimiter."
                 )
         return {name: cells[place] for name, place in zip(self.columns, self.places, strict=True)}
+
+    def _remedy(self, cells: Sequence[Any], delimiter: str) -> str:
+        if len(cells) < self.width:
+            return "fill that row in, or delete it where it holds no problem"
+        if not delimiter:
+            return "name every column in one line, or empty the cells that have no name"
+        parting = {"\t": "tab", ";": "semicolon"}.get(delimiter, "comma")
+        return f"mend that row (a {parting} in a cell needs quotes)"
 
 
 def header_of(path: Path, records: Sequence[Sequence[Any]]) -> Header:
@@ -80,7 +87,10 @@ def header_of(path: Path, records: Sequence[Sequence[Any]]) -> Header:
     columns = tuple(cells[i] for i in places)
     if len(set(columns)) < len(columns):
         twice = next(name for name in columns if columns.count(name) > 1)
-        raise InputError(f"{path} names the column {twice!r} twice; rename one.")
+        raise InputError(
+            f"{path} names the column {twice!r} twice; rename one, or delete a line "
+            "of headings above the line of names."
+        )
     notes = []
     titles = [record for record in records[:at] if not is_blank(record)]
     if titles:

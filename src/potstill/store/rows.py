@@ -363,7 +363,13 @@ def _json_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
 def _object(row: Any, where: str) -> Mapping[str, Any]:
     if isinstance(row, dict):
         return row
-    raise InputError(f"{where}: {type(row).__name__} instead of an object with named columns.")
+    what = {"list": "a list", "str": "a text", "NoneType": "null"}.get(
+        type(row).__name__, "a value"
+    )
+    raise InputError(
+        f"{where}: {what} instead of an object with named columns; write one "
+        '{"question": ..., "answer": ...} a line, or name a file that is one list .json.'
+    )
 
 
 def parquet_rows(path: Path) -> tuple[tuple[str, ...], Iterator[tuple[int, dict[str, Any]]]]:

@@ -16,6 +16,7 @@ from potstill.errors import InputError
 from potstill.plugins import nearest
 from potstill.store.header import Table, header_of, is_blank
 from potstill.store.untrusted import DOCUMENT_BYTES
+from potstill.text import several
 
 __all__ = ["Pointed", "duration", "open_workbook"]
 
@@ -38,6 +39,7 @@ class _Sheet:
     name: str
     records: list[list[str]]
     others: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 def open_workbook(path: Path, sheet: str = "") -> Table:
@@ -51,7 +53,7 @@ def open_workbook(path: Path, sheet: str = "") -> Table:
     found = _read(path.absolute(), sheet, status.st_mtime_ns, status.st_size)
     records = found.records
     header = header_of(path, records[:60])
-    notes = list(header.notes)
+    notes = [*header.notes, *(f"{path.name}: {note}" for note in found.notes)]
     if found.others and not sheet:
         others = ", ".join(map(repr, found.others))
         notes.append(
@@ -79,7 +81,30 @@ def _read(path: Path, sheet: str, changed_ns: int, size: int) -> _Sheet:
         raise InputError(f"{path} has no sheet {sheet!r}{nearest(sheet, shown.sheetnames)}.")
     name = sheet or filled[0]
     others = tuple(other for other in filled if other != name)[:_MOST_OTHERS]
-    return _Sheet(name, _records(path, shown[name], formulas[name]), others)
+    records = _records(path, shown[name], formulas[name])
+    return _Sheet(name, records, others, tuple(_unseen(shown[name], records)))
+
+
+def _unseen(sheet: Any, records: list[list[str]]) -> Iterator[str]:
+    """Yield what a person sees of a sheet and a reader of its cells does not."""
+    hidden = [
+        number
+        for number, cells in enumerate(records, 1)
+        if not is_blank(cells) and sheet.row_dimensions[number].hidden
+    ]
+    if hidden:
+        rows, are = ("row", "is") if len(hidden) == 1 else ("rows", "are")
+        listed = ", ".join(map(str, hidden[:_MOST_OTHERS])) + (", ..." if hidden[5:] else "")
+        yield f"{len(hidden):,} hidden {rows} ({listed}) {are} read too; delete what is not meant"
+    if count := len(sheet._images):
+        yield (
+            f"{several(count, 'image')} in the sheet {'is' if count == 1 else 'are'} not read, and "
+            "no model sees what a problem shows there"
+        )
+    tall = [x.coord for x in sheet.merged_cells.ranges if x.min_row < x.max_row]
+    if tall:
+        listed = ", ".join(tall[:_MOST_OTHERS]) + (", ..." if tall[_MOST_OTHERS:] else "")
+        yield f"cells merged over several rows ({listed}) are read in each of these rows"
 
 
 def _load(path: Path) -> tuple[Any, Any]:

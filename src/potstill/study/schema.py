@@ -140,7 +140,7 @@ class Study(Section):
         default=None,
         description="A hard stop on paid calls, over all runs of the study; none sets no bound.",
     )
-    seeds: list[int] = Field(
+    seeds: list[Annotated[int, Field(ge=0, le=2**32 - 1)]] = Field(
         default=[0], min_length=1, description="Every variant is trained once per seed."
     )
     evaluation: Evaluation = Field(

@@ -17,6 +17,7 @@ import yaml
 
 from potstill.errors import StudyError
 from potstill.store.complaints import RENAMED, SECRET_NAME
+from potstill.store.rows import SUFFIXES
 from potstill.store.untrusted import STUDY_BYTES, read_bytes
 
 __all__ = ["expand", "read_study", "with_new_names"]
@@ -40,6 +41,7 @@ def read_study(path: Path) -> Mapping[str, Any]:
 
     Raises StudyError for what is no study.
     """
+    _refuse_folder(path)
     try:
         raw = yaml.load(read_bytes(path, STUDY_BYTES).decode("utf-8-sig"), Loader=_OnceLoader)
     except FileNotFoundError as exc:
@@ -54,7 +56,9 @@ def read_study(path: Path) -> Mapping[str, Any]:
         raise StudyError(f"{path} cannot be read: {exc.strerror or exc}.") from exc
     except yaml.YAMLError as exc:
         where = getattr(exc, "problem_mark", None)
-        line = f" line {where.line + 1}" if where else ""
+        if where is None or path.suffix.lower() not in _ENDINGS:
+            raise _no_study(path) from exc
+        line = f" line {where.line + 1}"
         what = _in_words(str(getattr(exc, "problem", None) or "cannot be read"))
         raise StudyError(f"{path}{line}: not valid YAML ({what}); mend that line.") from exc
     except (ValueError, TypeError, OverflowError, RecursionError) as exc:
@@ -68,12 +72,31 @@ def read_study(path: Path) -> Mapping[str, Any]:
             "tag out."
         ) from exc
     if not isinstance(raw, dict):
-        raise StudyError(
-            f"{path} holds no study (a mapping with name:, problems:, teacher: ...); write one "
-            "with potstill init NAME."
-        )
+        raise _no_study(path)
     _refuse_bomb(raw, path)
     return raw
+
+
+_ENDINGS = (".yaml", ".yml", ".json")
+
+
+def _no_study(path: Path) -> StudyError:
+    """Return what to say of a file that is no study, a table most of all."""
+    table = path.suffix.lower() in SUFFIXES and path.suffix.lower() not in _ENDINGS
+    of_it = f" --from {path}" if table else ""
+    return StudyError(
+        f"{path} holds no study (a mapping with name:, problems:, teacher: ...); write one "
+        f"with potstill init NAME{of_it}."
+    )
+
+
+def _refuse_folder(path: Path) -> None:
+    if not path.is_dir():
+        return
+    for name in ("study.yaml", "study.json"):
+        if (path / name).is_file():
+            raise StudyError(f"{path} is a folder; give the study file in it: {path / name}")
+    raise StudyError(f"{path} is a folder; give a study file, such as potstill init NAME writes.")
 
 
 _PROBLEMS = (
@@ -87,6 +110,8 @@ _PROBLEMS = (
     ("could not find expected ':'", "a key without a colon, or text over several lines"),
     ("expected <block end>", "a line that is not indented as those above it, or a quote too many"),
     ("expected ',' or '[]}]'", "a bracket that is not closed, or a comma that is missing"),
+    ("expected '<document start>'", "what stands above it is no key with a colon and a blank"),
+    ("but found another document", "--- begins a second document, and a study is one"),
     ("unexpected end of stream|found unexpected end", "a quote or a bracket that is not closed"),
 )
 """What PyYAML says of a fault, and what it means to who wrote the file."""

@@ -24,6 +24,10 @@ def study_path(name: str, parent: Path) -> Path:
         raise InputError(
             f"{name!r} cannot name a study; use letters, digits, dots, dashes and underscores."
         )
+    if name.lower().endswith((".yaml", ".yml")):
+        raise InputError(
+            f"{name!r} would name a folder, in which study.yaml is written; leave the ending out."
+        )
     path = parent / name / "study.yaml"
     if path.exists():
         raise InputError(f"{path} exists; choose another name, or edit that file.")
