@@ -1070,8 +1070,8 @@ def test_prompts_turned_away_at_once_wait_for_the_first_answer(
     """Eight of them are back long before the answer that shows the key to be good."""
     server.tries.clear()
     refused = [f"403 and nothing ever worked #{n}" for n in range(8)]
-    results = asked(server, ledger, *refused, "slow", concurrency=9)
-    assert [got.finish for got in results] == [Finish.ERROR] * 8 + [STOP]
+    results = asked(server, ledger, "slow", *refused, concurrency=9)
+    assert [got.finish for got in results] == [STOP] + [Finish.ERROR] * 8
 
 
 def test_a_key_that_never_worked_is_blamed_after_few_tries(server: Shapes, ledger: Ledger) -> None:
