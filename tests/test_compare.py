@@ -40,6 +40,7 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def changed(first: Path, folder: Path, **changes: Any) -> Path:
     """The first study run on with other settings, in a directory of its own."""
     out = Path(shutil.copytree(first, folder / "other"))
+    (out / "study.json").unlink()  # no study of another name takes a directory's place
     path = write_small_study(folder, **({"problems": PROBLEMS, "name": "other"} | changes))
     run_study(load_study(path), out)
     return out
