@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -58,7 +59,9 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, str]:
 def potstill(*arguments: object) -> tuple[int, str]:
     """Run the command in a process: its exit status, and all it said as one line."""
     command = [sys.executable, "-m", "potstill", *map(str, arguments)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    env = os.environ | {"COLUMNS": "1000"}  # no path is broken over two lines
+    out = subprocess.PIPE
+    done = subprocess.run(command, stdout=out, stderr=subprocess.STDOUT, text=True, env=env)
     return done.returncode, " ".join(done.stdout.split())
 
 
