@@ -19,6 +19,7 @@ from itertools import islice
 from typing import Any
 
 __all__ = [
+    "SEVERAL_VALUES",
     "AnswerKind",
     "Cause",
     "Condition",
@@ -177,6 +178,10 @@ class AnswerKind(StrEnum):
     PERCENT = "percent"
     DEGREE = "degree"
     QUANTITY = "quantity"
+
+
+SEVERAL_VALUES = frozenset({AnswerKind.SET, AnswerKind.LIST, AnswerKind.TUPLE})
+"""The kinds whose answer is more than one value."""
 
 
 class Cause(StrEnum):

@@ -23,7 +23,7 @@ from potstill.pipeline.run import Run, open_run, read_lessons, with_controls
 from potstill.pipeline.students import plan_grid
 from potstill.planning.estimate import R1_CHARS
 from potstill.planning.plan import splits_of
-from potstill.progress import Progress, quiet
+from potstill.progress import Bar, Progress, quiet
 from potstill.records import Lesson, Split
 from potstill.study.schema import Study
 from potstill.text import several
@@ -133,9 +133,7 @@ def diagnose_study(
         _, job = plan_grid(longer, made.chosen, made.by_split())[0]
         long = replace(job, out=directory / "diagnosis" / job.cell.variant)
         with progress.stage(f"diagnose · {job.cell}", iterations, "steps") as bar:
-            ((_, trained),) = train_cells(
-                run.models.base(), [long], on_step=lambda x: bar.advance() if x.point.step else None
-            )
+            trained = _trained(run, long, bar)
         rates = _try_rates(run, long, max(_FEWEST_OF_RATE, iterations // 4), progress)
     steps, losses = zip(*_validated(trained), strict=True)
     diverged = steps[-1] < iterations
@@ -152,6 +150,14 @@ def diagnose_study(
         diverged=diverged,
     )
     return found, write_diagnosis(found, directory)
+
+
+def _trained(run: Run, job: Job, bar: Bar) -> TrainedCell:
+    """Return the trained cell of one job, each of its steps counted on a bar."""
+    ((_, trained),) = train_cells(
+        run.models.base(), [job], on_step=lambda x: bar.advance() if x.point.step else None
+    )
+    return trained
 
 
 def _validated(trained: TrainedCell) -> list[tuple[int, float]]:
@@ -175,11 +181,7 @@ def _try_rates(run: Run, long: Job, steps: int, progress: Progress) -> tuple[Rat
             )
             job = replace(long, recipe=recipe, out=long.out.with_name(f"rate-{rate:g}"))
             try:
-                ((_, trained),) = train_cells(
-                    run.models.base(),
-                    [job],
-                    on_step=lambda x: bar.advance() if x.point.step else None,
-                )
+                trained = _trained(run, job, bar)
             except Diverged:
                 found.append(RateLoss(rate, steps, None))
                 continue

@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from potstill.cli.outputs import LEDGER_STARTS, check_output
+from potstill.cli.outputs import begins_as_ledger, check_output
 from potstill.errors import InputError, PotstillError
 from potstill.ledger.entries import Entry
 from potstill.ledger.file import refuse_lost
@@ -50,9 +50,7 @@ def _refuse_other(path: Path) -> None:
     """Raise InputError for a file that neither is nor was a ledger, going by name and content."""
     if path.suffix == ".sqlite" or not path.is_file():
         return
-    with path.open("rb") as file:
-        begins = file.read(len(LEDGER_STARTS))
-    if begins and begins != LEDGER_STARTS:
+    if path.stat().st_size and not begins_as_ledger(path):
         raise InputError(f"{path} is no ledger; give a study's directory or its ledger.sqlite.")
 
 

@@ -12,13 +12,13 @@ from typing import Any
 from potstill.errors import InputError, one_line
 from potstill.store.cells import OWN
 
-__all__ = ["EXPLORATORY", "LEDGER_STARTS", "check_output"]
+__all__ = ["EXPLORATORY", "begins_as_ledger", "check_output"]
 
 EXPLORATORY = ("format_version", "kind", "exploratory")
 """What the JSON of gap and compare begins with."""
 _STUDY_ENDINGS = (".yaml", ".yml")
 _BEGINNING_BYTES = 1 << 20
-LEDGER_STARTS = b"SQLite format 3\0"
+_LEDGER_STARTS = b"SQLite format 3\0"
 
 
 def check_output(option: str, out: Path, *inputs: Path, holds: Sequence[str]) -> None:
@@ -60,10 +60,14 @@ def _kept(out: Path, inputs: tuple[Path, ...]) -> str:
                 return "is read by this command" if read == given else f"is read by {given}"
     if out.suffix.lower() in _STUDY_ENDINGS:
         return "is a study file"
-    with out.open("rb") as file:
-        started = file.read(len(LEDGER_STARTS))
-    ledger = out.suffix.lower().startswith(".sqlite") or started == LEDGER_STARTS
+    ledger = out.suffix.lower().startswith(".sqlite") or begins_as_ledger(out)
     return "is a ledger" if ledger else ""
+
+
+def begins_as_ledger(path: Path) -> bool:
+    """Return whether a file begins as SQLite's do."""
+    with path.open("rb") as file:
+        return file.read(len(_LEDGER_STARTS)) == _LEDGER_STARTS
 
 
 def _other(out: Path, holds: Sequence[str]) -> str:

@@ -20,7 +20,7 @@ from potstill.grading.reading.sentences import letters_of
 from potstill.grading.reading.statements import LONG, answer_stated
 from potstill.grading.reading.verdict_words import verdict_word
 from potstill.grading.reading.words import is_judged
-from potstill.records import AnswerKind
+from potstill.records import SEVERAL_VALUES, AnswerKind
 
 __all__ = ["Extraction", "boxed_values", "extract", "has_open_box"]
 
@@ -95,7 +95,6 @@ _TWO_THINGS = re.compile(r"\d\s+[A-Za-z]{3,}[^,;]*[,;]\s+\d[\d.]*\s+[A-Za-z]{3,}
 _WORDED = (AnswerKind.WORD, AnswerKind.DATE, AnswerKind.TIME, AnswerKind.WORD_NUMBER)
 _VERB = re.compile(r"(?i)\s(?:is|are|was|were|has|have|had|gets?|got|wins?|won)\s|,\s+with\s")
 _TIME = re.compile(r"\d:\d\d|\d\s?[ap]\.?m\b", re.IGNORECASE)
-_LISTS = (AnswerKind.SET, AnswerKind.LIST, AnswerKind.TUPLE)
 _JOINTS = re.compile(
     r"(?i)^[\s$\\()\[\].,;:!]*(?:(?:and|or|,|;|\\text\s?\{\s*(?:and|or)\s*\}|as well as|"
     r"\\quad|\\qquad|[a-z]\s?(?:_\{?\w\}?)?\s?=|\$)[\s$\\()\[\].,;:!]*){0,6}$"
@@ -147,7 +146,7 @@ def _parted(text: str) -> tuple[str, str]:
 
 def _found(text: str, kind: str, problem_text: str, cut: bool, long: bool) -> Extraction | None:
     if "boxed" in text and (values := _boxes_before_next_task(text)):
-        if kind in _LISTS and len(values) > 1:
+        if kind in SEVERAL_VALUES and len(values) > 1:
             return Extraction(", ".join(dict.fromkeys(v for v, _, _ in values)), "boxed list")
         back = _taken_back(text, values[-1], kind, problem_text, cut)
         return back or Extraction(values[-1][0], "boxed")

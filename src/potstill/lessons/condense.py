@@ -14,7 +14,7 @@ from potstill.errors import InputError
 from potstill.lessons.ladder import LADDER, LevelSpec, condense_messages, count_words
 from potstill.lessons.quality import Finding, Gate, GateOptions, findings
 from potstill.records import (
-    AnswerKind,
+    SEVERAL_VALUES,
     Finish,
     Lesson,
     Level,
@@ -34,7 +34,6 @@ GradePairs = Callable[[Iterable[tuple[Problem, Response]]], Iterator[Verdict]]
 _STOPS_THE_CHAIN = {
     *(Gate.KEY_LEAKED, Gate.CUT, Gate.BLANK, Gate.ONLY_REASONING, Gate.NO_TEXT),
 }
-_SEVERAL = {AnswerKind.SET, AnswerKind.LIST, AnswerKind.TUPLE}
 _NOT_WORTH_A_RETRY = {Gate.NOT_ASKED, Gate.BAD_KEY, Gate.NO_TEXT}
 
 
@@ -304,7 +303,7 @@ def _complaint(finding: Finding, chain: _Chain) -> str:
     if finding.gate is Gate.NO_ANSWER and isinstance(problem.gold, TextGold | NumberGold):
         stated = extract(chain.good.text, problem.kind, problem.text)
         # of several values a sentence may give one alone
-        whole = problem.kind not in _SEVERAL or stated.rule == "boxed"
+        whole = problem.kind not in SEVERAL_VALUES or stated.rule == "boxed"
         if stated.text and whole and not stated.several:
             return f"It gives no final answer; end with the reasoning's, \\boxed{{{stated.text}}}."
     asked = _ASKED_FOR.get(finding.gate)

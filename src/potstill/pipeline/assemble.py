@@ -100,9 +100,8 @@ def report_data(context: Context, workers: ClusterWorkers, result: Made) -> Repo
             result.problems, taught.responses, taught.verdicts, result.lessons, context.study.gates
         )
     )
-    first, second = primary_of(context.study.model_dump(mode="json"))
     conditions = {a.condition.condition_id: a.condition for a in (result.taught, *result.answers)}
-    evaluation = evaluate(answers, conditions, primary=(first, second))
+    evaluation = evaluate(answers, conditions, primary=primary_of(context.study))
     alike = {pair.heldout_id for pair in overlap}
     return ReportData.of(
         context.study.name,

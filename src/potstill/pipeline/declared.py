@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from potstill.errors import StoreError
 from potstill.pipeline.lock import read_lock
@@ -10,20 +10,24 @@ from potstill.store.atomic import write_json
 from potstill.store.untrusted import read_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Sequence
 
     from potstill.pipeline.context import Context
+    from potstill.study.schema import Study
 
 __all__ = ["DECLARED_FILE", "declare", "is_declared", "primary_of"]
 
 DECLARED_FILE = "declared.json"
 
 
-def primary_of(settings: Mapping[str, Any]) -> list[str]:
-    """Return the primary comparison of a study's settings, in plain values: the first level and
-    base where none is named.
-    """
-    return list(settings.get("primary") or (settings["levels"][0], "base"))
+def primary_of(study: Study) -> tuple[str, str]:
+    """Return the primary comparison of a study: the first level and base where none is named."""
+    return _primary(study.primary, study.levels)
+
+
+def _primary(named: Sequence[str] | None, levels: Sequence[str]) -> tuple[str, str]:
+    first, second = named or (str(levels[0]), "base")
+    return first, second
 
 
 def declare(context: Context) -> None:
@@ -38,8 +42,10 @@ def declare(context: Context) -> None:
         lock = read_lock(context.directory)
     except StoreError:
         lock = None
-    settings = lock["decides"] if lock else context.study.model_dump(mode="json")
-    write_json(path, {"format_version": 1, "primary": primary_of(settings)})
+    primary = primary_of(context.study)
+    if lock:
+        primary = _primary(lock["decides"].get("primary"), lock["decides"]["levels"])
+    write_json(path, {"format_version": 1, "primary": primary})
 
 
 def is_declared(context: Context) -> bool:
@@ -49,4 +55,4 @@ def is_declared(context: Context) -> bool:
         written = read_json(path)["primary"]
     except (OSError, ValueError, KeyError, TypeError):
         return False
-    return bool(written == primary_of(context.study.model_dump(mode="json")))
+    return bool(written == list(primary_of(context.study)))

@@ -96,31 +96,29 @@ def plan_grid(
 
 def settle_limits(context: Context, models: LocalModels, made: Made) -> None:
     """Take from the lessons the limits that the study leaves to them, and write them down."""
-    told = {
-        "training.max_sequence_tokens": context.study.training.max_sequence_tokens,
-        "evaluation.max_tokens": context.study.evaluation.max_tokens,
-    }
-    if context.read_only or "auto" not in told.values():
+    study = context.study
+    in_sequence = study.training.max_sequence_tokens == "auto"
+    in_answer = study.evaluation.max_tokens == "auto"
+    if context.read_only or not (in_sequence or in_answer):
         return
     variants = _variants(context, made.chosen, made.by_split())
     sets = [train for _, ((train, _), _) in variants]
-    taken_from = content_hash([context.base_hash, context.study.student.template, sets])
+    taken_from = content_hash([context.base_hash, study.student.template, sets])
     known = read_limits(context.directory)
     if known is not None and known.taken_from == taken_from:
         return
     holds = models.context_tokens()
     found = limits_of(models.tokenizer(), sets, holds, taken_from)
     write_limits(found, context.directory)
-    tokens = (found.max_sequence_tokens, found.max_tokens)
-    left = [
-        f"{name} {n:,}"
-        for (name, how), n in zip(told.items(), tokens, strict=True)
-        if how == "auto"
-    ]
+    told = []
+    if in_sequence:
+        told.append(f"training.max_sequence_tokens {found.max_sequence_tokens:,}")
+    if in_answer:
+        told.append(f"evaluation.max_tokens {found.max_tokens:,}")
     fit = "of which 99 in 100 fit"
     if found.max_sequence_tokens == holds:
         fit = "as far as the context of the base goes"
-    context.progress.note(f"limits from the lessons, {fit}: {', '.join(left)}")
+    context.progress.note(f"limits from the lessons, {fit}: {', '.join(told)}")
 
 
 def levels_to_ask(

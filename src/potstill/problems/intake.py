@@ -28,6 +28,7 @@ from potstill.problems.mending import (
 )
 from potstill.problems.raw import KeyReading, RawProblem, SourceLike, normalise, text_key
 from potstill.records import (
+    SEVERAL_VALUES,
     Excluded,
     ExclusionReason,
     Gold,
@@ -40,7 +41,6 @@ from potstill.records import (
 from potstill.store.complaints import first_complaint, with_lists
 from potstill.text import several
 
-_OF_SEVERAL = ("list", "set", "tuple")
 _ONE_IN = 200  # keys with a comma, for it to be worth saying
 
 __all__ = [
@@ -258,7 +258,7 @@ class _Remarks:
         looks = looks_comma(raw.key, raw.text)
         if looks == "maybe" and problem.kind == "set":
             looks = ""
-        if looks and not raw.decimal and raw.kind not in _OF_SEVERAL:
+        if looks and not raw.decimal and raw.kind not in SEVERAL_VALUES:
             self._commas[source].append((row, raw.key))
 
     def lines(self) -> Iterator[str]:
@@ -290,19 +290,17 @@ class _Remarks:
         for source, rows in self._thousands.items():
             unsure = [(row, key) for row, key, comma in rows if comma or source in warned]
             if unsure:
-                it = "it is" if len(unsure) == 1 else "they are"
                 yield (
                     f"{source}: {several(len(unsure), 'key')} may be thousands or have three "
-                    f"decimals ({_keys_of(unsure)}); {it} read as in English, 1,234 as thousands "
-                    "and 1.234 as decimals. In the source, decimal: comma or decimal: point says "
-                    "which (--decimal)"
+                    f"decimals ({_keys_of(unsure)}); {_it_is(unsure)} read as in English, "
+                    "1,234 as thousands and 1.234 as decimals. In the source, decimal: comma or "
+                    "decimal: point says which (--decimal)"
                 )
         for source, pairs in self._pairs.items():
-            it = "it is" if len(pairs) == 1 else "they are"
             yield (
                 f"{source}: a comma stands in brackets in {several(len(pairs), 'key')} "
-                f"({_keys_of(pairs)}); {it} read as two values. Write (1; 2) for a pair, and a "
-                "number without brackets"
+                f"({_keys_of(pairs)}); {_it_is(pairs)} read as two values. Write (1; 2) for a "
+                "pair, and a number without brackets"
             )
         for source, places in self._images.items():
             it = "shows an image" if len(places) == 1 else "show images"
@@ -317,10 +315,9 @@ class _Remarks:
                 f"({_some(places)}), and each is asked alone; write into it what it needs"
             )
         for (source, read), found in self._otherwise.items():
-            it = "it is" if len(found) == 1 else "they are"
             yield (
                 f"{source}: {several(len(found), 'key')} may be meant otherwise "
-                f"({_keys_of(found)}); {it} read as {read}"
+                f"({_keys_of(found)}); {_it_is(found)} read as {read}"
             )
         for source, texts in self._texts.items():
             it = "is" if len(texts) == 1 else "are"
@@ -329,6 +326,10 @@ class _Remarks:
                 f"compared as text ({_keys_of(texts)}): the same answer in other words is not "
                 "taken for right. Give the value alone, or name the kind: word, exact, judge"
             )
+
+
+def _it_is(found: Sequence[object]) -> str:
+    return "it is" if len(found) == 1 else "they are"
 
 
 def _keys_of(found: Sequence[tuple[str, str]]) -> str:

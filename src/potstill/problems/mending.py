@@ -306,8 +306,12 @@ def looks_comma(key: str, text: str = "") -> str:
     return "" if found == "maybe" and _ASKS_SEVERAL.search(text) else found
 
 
+def _plain(key: str) -> str:
+    return key.strip().strip("$").strip()
+
+
 def _comma_number(key: str) -> str:
-    plain = key.strip().strip("$").strip().replace("{,}", ",")
+    plain = _plain(key).replace("{,}", ",")
     plain = _BEFORE_NUMBER.sub("", plain, count=1)
     if _THOUSANDS.match(plain):
         return ""
@@ -320,7 +324,7 @@ def may_be_thousands(key: str) -> bool:
     """Return whether a key is one number whose last three digits are decimals or not (``1,234``,
     ``1.234``).
     """
-    return _THREE_DIGITS.fullmatch(key.strip().strip("$").strip()) is not None
+    return _THREE_DIGITS.fullmatch(_plain(key)) is not None
 
 
 def read_otherwise(key: str, text: str) -> str:
@@ -329,7 +333,7 @@ def read_otherwise(key: str, text: str) -> str:
     ``10-20`` is a subtraction, ``1,00,000`` three values, ``12k`` a product, unless the ``text``
     says what is meant.
     """
-    plain = key.strip().strip("$").strip()
+    plain = _plain(key)
     if _HYPHENED.fullmatch(plain) and not _HYPHENED_DATE.fullmatch(plain):
         return "a subtraction. For a range or a number in parts name the kind: exact or judge"
     if _INDIAN.fullmatch(plain) and (",0" in plain or not _ASKS_SEVERAL.search(text)):

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from potstill.errors import InputError
-from potstill.store.atomic import write_atomically
+from potstill.store.record_file import read_record, write_record
 from potstill.store.typed import make
-from potstill.store.untrusted import read_json
 from potstill.training.recipe import Recipe
 
 __all__ = [
@@ -105,8 +104,7 @@ def diagnose(steps: Sequence[int], losses: Sequence[float]) -> Diagnosis:
 def write_diagnosis(diagnosis: Diagnosis, folder: Path) -> Path:
     """Return the path of ``diagnosis.json`` in ``folder``, written whole."""
     path = folder / DIAGNOSIS_FILE
-    text = json.dumps({"format_version": FORMAT_VERSION} | asdict(diagnosis), indent=1)
-    write_atomically(path, (text + "\n").encode())
+    write_record(path, FORMAT_VERSION, asdict(diagnosis))
     return path
 
 
@@ -117,21 +115,20 @@ def read_diagnosis(folder: Path) -> Diagnosis:
     """
     path = folder / DIAGNOSIS_FILE
     try:
-        content = read_json(path)
-        if content.pop("format_version") > FORMAT_VERSION:
-            raise InputError(f"{path} was written by a newer Potstill; upgrade to read it.")
-        rates = tuple(make(RateLoss, x) for x in content.pop("rates", ()))
-        found = replace(make(Diagnosis, content), rates=rates)
-        if found.iterations < 1:
-            raise ValueError("it names no step")
-        return found
+        return read_record(path, FORMAT_VERSION, _made, "diagnose the study again")
     except FileNotFoundError as exc:
         raise InputError(
             f"iterations: auto needs {path}; make it with potstill train STUDY --diagnose, or give "
             "a number."
         ) from exc
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as exc:
-        raise InputError(f"{path} cannot be read ({exc}); diagnose the study again.") from exc
+
+
+def _made(content: dict[str, Any]) -> Diagnosis:
+    rates = tuple(make(RateLoss, x) for x in content.pop("rates", ()))
+    found = replace(make(Diagnosis, content), rates=rates)
+    if found.iterations < 1:
+        raise ValueError("it names no step")
+    return found
 
 
 def resolve_iterations(recipe: Recipe, folder: Path) -> Recipe:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from potstill.errors import InputError
-from potstill.store.atomic import write_atomically
+from potstill.store.record_file import read_record, write_record
 from potstill.store.typed import make
-from potstill.store.untrusted import read_json
 from potstill.training.examples import Example, encode_examples
 from potstill.training.recipe import Recipe
 
@@ -74,8 +71,7 @@ def limits_of(
 
 def write_limits(limits: Limits, folder: Path) -> None:
     """Write the limits into a study's directory."""
-    content = {"format_version": FORMAT_VERSION, **asdict(limits)}
-    write_atomically(folder / LIMITS_FILE, (json.dumps(content, indent=1) + "\n").encode())
+    write_record(folder / LIMITS_FILE, FORMAT_VERSION, asdict(limits))
 
 
 def read_limits(folder: Path) -> Limits | None:
@@ -83,18 +79,13 @@ def read_limits(folder: Path) -> Limits | None:
 
     Raises InputError for a file that cannot be read.
     """
-    path = folder / LIMITS_FILE
+    todo = "delete it, and the next run writes it anew"
     try:
-        content = read_json(path)
-        if content.pop("format_version") > FORMAT_VERSION:
-            raise InputError(f"{path} was written by a newer Potstill; upgrade to read it.")
-        return make(Limits, content)
+        return read_record(
+            folder / LIMITS_FILE, FORMAT_VERSION, lambda fields: make(Limits, fields), todo
+        )
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as exc:
-        raise InputError(
-            f"{path} cannot be read ({exc}); delete it, and the next run writes it anew."
-        ) from exc
 
 
 def answer_tokens(folder: Path) -> int:
