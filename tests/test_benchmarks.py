@@ -40,6 +40,14 @@ SMALLEST: dict[str, tuple[str, tuple[str, ...]]] = {
             r"sampled: 1 studies a cell",
         ),
     ),
+    "engines": (
+        "--problems 3 --max-tokens 12",
+        (
+            r"torch: 3 of 3 the same\ntransformers: 3 of 3 the same\nmlx: 3 of 3 the same\n",
+            r'"same as torch": \{"torch": 3, "transformers": 3, "mlx": 3',
+            r"sampled: 3 answers of up to 12 tokens, pocket problems",
+        ),
+    ),
     "grading": (
         "--responses 30 --rounds 1 --seconds 1 --length 10000 --workers 1",
         (
@@ -48,6 +56,17 @@ SMALLEST: dict[str, tuple[str, tuple[str, ...]]] = {
             r"figure grading_vs_math_verify \d+\.\d\d\n",
             r"figure grade_ms_worst_10k \d+\.\d\d\n",
             r"sampled: 30 made_up responses",
+        ),
+    ),
+    "matrix_share": (
+        "--shape tiny --layers 2 --examples 2 --tokens 32 --answers 2 --new-tokens 2",
+        (
+            *(
+                rf"(?:\A|\n){work}: \d+ tokens/s; the products alone take \d+% of it, "
+                r".*\n +\d+\.\d%  \S"
+                for work in ("training", "training, activation cache", "answering")
+            ),
+            r"sampled: 5 rounds of 2 examples of 32 tokens, 2 answers of 2 tokens",
         ),
     ),
     "memory": (
