@@ -233,6 +233,14 @@ def test_it_ends_with_its_figures_on_real_data(
     assert_printed(expected, figures_of(run(name, sizes, data=small_data)))
 
 
+def test_checkpointing_is_measured_on_mlx_too() -> None:
+    pytest.importorskip("mlx_lm")
+    said = figures_of(run("checkpointing", "--backend mlx --shape tiny --tokens 512 --layers 4"))
+    told = next(json.loads(line) for line in said.splitlines() if line.startswith("{"))
+    assert told["backend"] == "mlx"
+    assert 0 < told["on"]["GB"] < told["off"]["GB"]
+
+
 @pytest.mark.parametrize("name", ["answering", "grading", "training", "training_mlx"])
 def test_a_folder_without_the_data_is_told_in_a_sentence(
     name: str,
