@@ -156,6 +156,14 @@ def test_faster_precision_is_advised_where_it_is_measured(bfloat16: float, advis
     assert ("In bfloat16 it reaches 300: student.precision: bfloat16" in said) is advised
 
 
+def test_cells_side_by_side_share_the_time_and_not_the_memory() -> None:
+    rows = [CellTime("R1", 4, 10, (0.1, 0.2, 0.3), 1.0, 100.0, 10**9, side_by_side=2)]
+    console = Console(file=io.StringIO(), width=200)
+    print_times(rows, console)
+    said = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "4 cells, 2 side by side: about 3 minutes, 2.0 GB." in said
+
+
 def test_a_dry_run_of_training_asks_nobody_and_leaves_nothing(tmp_path: Path) -> None:
     # a teacher at an address where nobody listens: whoever asked it would fail
     nobody = {"solver": "api", "model": "m", "base_url": "http://127.0.0.1:9/v1", "retries": 0}

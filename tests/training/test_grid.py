@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 import threading
 import time
 from contextlib import suppress
@@ -12,22 +13,38 @@ import pytest
 
 from potstill.errors import InputError, PotstillError
 from potstill.models.torch_base import Base
-from potstill.training.grid import train_cells
+from potstill.training.grid import train_cells, usual_workers
 from potstill.training.records import StepReport
 from support.grid_jobs import RECIPE, job
 from support.processes import start
 
 
+@pytest.mark.parametrize(("layers", "cached"), [("all", 0), (1, 1)])
 def test_workers_train_the_very_students_that_one_process_trains(
-    base: Base, tmp_path: Path
+    base: Base,
+    tmp_path: Path,
+    layers: int | str,
+    cached: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    (tmp_path / "scratch").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "scratch"))
+    recipe = RECIPE.model_copy(update={"layers": layers})
     reports: list[StepReport] = []
+    notes: list[str] = []
     apart = dict(
         train_cells(
-            base, [job(k, tmp_path / "a") for k in range(3)], workers=2, on_step=reports.append
+            base,
+            [job(k, tmp_path / "a", recipe) for k in range(3)],
+            workers=2,
+            on_step=reports.append,
+            on_note=notes.append,
         )
     )
-    alone = dict(train_cells(base, [job(k, tmp_path / "b") for k in range(3)], workers=1))
+    # what the workers share is made once, and gone with them
+    assert [note.startswith("Caching the lowest") for note in notes] == [True] * cached
+    assert not list((tmp_path / "scratch").glob("potstill-activations-*"))
+    alone = dict(train_cells(base, [job(k, tmp_path / "b", recipe) for k in range(3)], workers=1))
     hashes = [
         {done.student.seed: done.student.adapter_hash for done in trained.values()}
         for trained in (apart, alone)
@@ -38,6 +55,15 @@ def test_workers_train_the_very_students_that_one_process_trains(
         (seed, step) for seed in range(3) for step in range(9)
     }
     assert all((tmp_path / "a" / f"R1-{k}" / "student.json").is_file() for k in range(3))
+
+
+def test_free_memory_bounds_how_many_train_at_once(
+    base: Base, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("potstill.training.grid.core_count", lambda: 64)
+    few, many = (job(0, tmp_path, RECIPE.model_copy(update={"batch_size": k})) for k in (4, 4096))
+    assert usual_workers(base, [few]) > usual_workers(base, [few, many]) >= 1
+    assert usual_workers(base, [few]) <= 64
 
 
 def test_a_job_that_fails_ends_the_others(base: Base, tmp_path: Path) -> None:

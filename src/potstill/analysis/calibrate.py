@@ -36,7 +36,7 @@ from potstill.training.diagnosis import (
     diagnose,
     write_diagnosis,
 )
-from potstill.training.grid import is_small, train_cells, with_one_thread
+from potstill.training.grid import is_small, train_cells, usual_workers, with_one_thread
 from potstill.training.loop import encode_sets
 from potstill.training.opening import open_trainee
 
@@ -74,7 +74,8 @@ class CellTime:
     """How long one cell of a variant will take here, and the most memory it was seen to hold.
 
     ``step_s`` are seconds a step on the shortest, the median and the longest batch of an epoch;
-    ``stand_in`` says that lessons of a usual length were timed, for the study has none yet.
+    ``side_by_side`` is how many cells of the grid train at once; ``stand_in`` says that lessons of
+    a usual length were timed, for the study has none yet.
     """
 
     variant: str
@@ -84,6 +85,7 @@ class CellTime:
     validation_s: float
     seconds: float
     memory_bytes: int
+    side_by_side: int = 1
     stand_in: bool = False
     speed: TorchSpeed | None = None
 
@@ -203,12 +205,13 @@ def time_grid(study: Study, directory: Path, progress: Progress = quiet) -> list
         run, made = found or _stand_ins(study, stack)
         jobs = [job for _, job in plan_grid(run.context, made.chosen, made.by_split())]
         first = {job.cell.variant: job for job in reversed(jobs)}
+        workers = min(len(jobs), usual_workers(run.models.base(), jobs))
         with progress.stage("time", len(first), "variants") as bar:
             times = []
             for variant in dict.fromkeys(job.cell.variant for job in jobs):
                 cells = sum(job.cell.variant == variant for job in jobs)
                 timed = _time_cell(run, first[variant], cells)
-                times.append(replace(timed, stand_in=found is None))
+                times.append(replace(timed, side_by_side=workers, stand_in=found is None))
                 bar.advance()
     return times
 
@@ -272,10 +275,13 @@ def print_times(found: Sequence[CellTime], console: Console) -> None:
             f"{row.memory_bytes / 1e9:.1f} GB",
         )
     console.print(table)
-    seconds = sum(row.cells * row.seconds for row in found)
+    workers = found[0].side_by_side
+    seconds = sum(row.cells * row.seconds for row in found) / workers
+    memory = workers * max(row.memory_bytes for row in found)
+    how = f"{workers} side by side" if workers > 1 else "one after another"
     console.print(
-        f"{sum(row.cells for row in found)} cells one after another: about {_lasting(seconds)}, "
-        f"{max(row.memory_bytes for row in found) / 1e9:.1f} GB. Nothing was trained.",
+        f"{several(sum(row.cells for row in found), 'cell')}, {how}: about {_lasting(seconds)}, "
+        f"{memory / 1e9:.1f} GB. Nothing was trained.",
         highlight=False,
     )
     for line in _speed_lines([row.speed for row in found if row.speed]):

@@ -106,13 +106,11 @@ class Worker:
         yield cell
 
     def _train(self, job: Job, grid: Sequence[Job], on_step: OnStep) -> TrainedCell:
-        from potstill.training.grid import is_small, train_cells, train_job, with_one_thread
+        from potstill.training.grid import is_small, train_cells
 
-        if is_small(self._base):
-            return train_job(self._base, with_one_thread(job), on_step)
-        if not job.recipe.threads:
+        if not job.recipe.threads and not is_small(self._base):
             job = replace(job, recipe=job.recipe.model_copy(update={"threads": self._spec.cpus}))
-        [(_, trained)] = train_cells(self._base, [job], on_step=on_step, grid=grid)
+        [(_, trained)] = train_cells(self._base, [job], workers=1, on_step=on_step, grid=grid)
         return trained
 
     def grade(self, chunk: Chunk) -> Iterator[tuple[Verdict, ...]]:

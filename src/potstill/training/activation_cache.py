@@ -11,9 +11,10 @@ import copy
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from potstill.training.recipe import Recipe
 
 __all__ = [
     "ActivationCache",
+    "CacheFile",
     "CachePlan",
     "CacheUnused",
     "lowest_adapted_layer",
@@ -70,13 +72,38 @@ class CachePlan:
         return self.tokens * self.bytes_per_token
 
 
+@dataclass(frozen=True, slots=True)
+class CacheFile:
+    """Where an activation cache lies, for another process to open: a file of T x D numbers.
+
+    ``starts`` are the rows at which examples begin, by token content.
+    """
+
+    path: str
+    layers: int
+    shape: tuple[int, int]
+    dtype: torch.dtype
+    starts: Mapping[bytes, int]
+
+    def open(self) -> ActivationCache:
+        """Return the cache, its file mapped into memory and shared."""
+        rows, width = self.shape
+        mapped: Any = torch.from_file(self.path, shared=True, size=rows * width, dtype=self.dtype)
+        return ActivationCache(self, mapped.view(rows, width))
+
+
 class ActivationCache:
     """The lower layers' outputs of every planned example, by token content."""
 
-    def __init__(self, layers: int, hidden_TD: torch.Tensor, starts: dict[bytes, int]) -> None:
-        self.layers = layers
+    def __init__(self, file: CacheFile, hidden_TD: torch.Tensor) -> None:
+        self.file = file
+        self.layers = file.layers
         self._hidden_TD = hidden_TD
-        self._starts = starts
+        self._starts = file.starts
+
+    def fill(self, start: int, end: int, hidden_TD: torch.Tensor) -> None:
+        """Store an example's rows."""
+        self._hidden_TD[start:end] = hidden_TD
 
     def hidden(self, batch: Batch, device: str) -> torch.Tensor | None:
         """Return the (B, T, D) input of the lowest adapted layer; None where an example is not
@@ -193,24 +220,18 @@ def _refuse_large(plan: CachePlan | CacheUnused, folder: Path) -> CachePlan | Ca
 def _fill(body: Any, plan: CachePlan, path: Path) -> ActivationCache:
     lower, _ = split_body(body, plan.layers)
     weight = body.embed_tokens.weight
-    width = weight.shape[1]
-    mapped: Any = torch.from_file(
-        str(path), shared=True, size=plan.tokens * width, dtype=weight.dtype
-    )
-    hidden_TD = mapped.view(-1, width)
-    starts: dict[bytes, int] = {}
-    start = 0
+    ends = list(accumulate((len(example.tokens) for example in plan.examples), initial=0))
+    starts = {_key(e.tokens): start for e, start in zip(plan.examples, ends[:-1], strict=True)}
+    shape = (plan.tokens, weight.shape[1])
+    cache = CacheFile(str(path), plan.layers, shape, weight.dtype, starts).open()
     lower.eval()
     # One at a time: padding and company would reach an example's last bits, and a cell that is
     # resumed beside other cells must find the very same ones.
-    for example in plan.examples:
+    for example, (start, end) in zip(plan.examples, pairwise(ends), strict=True):
         tokens_1T = torch.tensor([example.tokens], device=weight.device)
         hidden_1TD = lower(input_ids=tokens_1T, use_cache=False).last_hidden_state
-        stop = start + len(example.tokens)
-        hidden_TD[start:stop] = hidden_1TD[0].cpu()
-        starts[_key(example.tokens)] = start
-        start = stop
-    return ActivationCache(plan.layers, hidden_TD, starts)
+        cache.fill(start, end, hidden_1TD[0].cpu())
+    return cache
 
 
 def _with_layers(body: Any, which: slice) -> Any:

@@ -1,8 +1,9 @@
 """The cells of a grid side by side: processes of one thread each for a small base on a CPU.
 
 A small model's matrices are too small to share among threads, and a busy machine makes threads wait
-for one another: three processes of one thread train about twice as many tokens a second as one
-process of three threads, and six times as many beside other work. A larger base, or one on a GPU,
+for one another: three processes of one thread train about twice as many tokens a second of a model
+of 1.8M parameters as one process of three threads, and six times as many beside other work; two of
+one thread train 1.6 times as many of one of 135M (docs/log.md). A larger base, or one on a GPU,
 trains its cells one after another in this process.
 """
 
@@ -32,12 +33,14 @@ from potstill.training.validation import Validation
 
 if TYPE_CHECKING:
     from potstill.models.model import LanguageModel
-    from potstill.training.activation_cache import ActivationCache
+    from potstill.training.activation_cache import ActivationCache, CacheFile
 
 __all__ = ["Job", "is_small", "train_cells", "train_job", "usual_workers", "with_one_thread"]
 
-# Up to this many parameters a CPU process is best given one thread (pocket student: 1.8M).
-_SMALL_PARAMETERS = 20_000_000
+# Up to this many parameters a CPU process is best given one thread (measured: 1.8M and 135M).
+_SMALL_PARAMETERS = 200_000_000
+# What of the free memory processes beside this one may take, each with the base of its own.
+_MEMORY_SHARE = 0.8
 
 OnStep = Callable[[StepReport], None]
 OnNote = Callable[[str], None]
@@ -70,22 +73,23 @@ def train_cells(
 ) -> Iterator[tuple[Job, TrainedCell]]:
     """Yield each job with its trained cell, in the order they finish.
 
-    ``workers`` 0 takes as many as there are cores for a small base on a CPU and 1 otherwise.
+    ``workers`` 0 takes :func:`usual_workers`.
     With a small base a recipe's ``threads: 0`` means 1, however many workers there are, so that a
-    student's bits do not depend on how many cells were left to train. Cells trained in this process
-    share an activation cache where the jobs' settings allow it and it pays; ``on_note`` is told its
-    size, or why there is none. Whether it pays goes by the whole ``grid``, of which ``jobs`` are
-    what is left, so that a grid that was cut off goes on to the same bits. ``on_step`` is called in
-    this process, from another thread where there are workers. The first job that fails ends the
-    others and raises as ``train_cell`` does.
+    student's bits do not depend on how many cells were left to train. All cells share an activation
+    cache where the jobs' settings allow it and it pays; ``on_note`` is told its size, or why there
+    is none. Whether it pays goes by the whole ``grid``, of which ``jobs`` are what is left, so that
+    a grid that was cut off goes on to the same bits. ``on_step`` is called in this process, from
+    another thread where there are workers. The first job that fails ends the others and raises as
+    ``train_cell`` does.
     """
-    workers = min(len(jobs), workers or usual_workers(base))
+    workers = min(len(jobs), workers or usual_workers(base, jobs))
+    grid = grid or jobs
     if is_small(base):
-        jobs = [with_one_thread(job) for job in jobs]
-    if workers > 1:
-        yield from _side_by_side(base, jobs, workers, on_step or _ignore)
-        return
-    with _shared_cache(base, jobs, grid or jobs, on_note or _ignore) as cache:
+        jobs, grid = ([with_one_thread(job) for job in some] for some in (jobs, grid))
+    with _shared_cache(base, jobs, grid, on_note or _ignore) as cache:
+        if workers > 1:
+            yield from _side_by_side(base, jobs, workers, on_step or _ignore, cache)
+            return
         for job in jobs:
             yield job, train_job(base, job, on_step, cache)
 
@@ -113,6 +117,9 @@ def _shared_cache(
     depth = base.model.config.num_hidden_layers
     # Of several recipes the one that adapts most layers decides: the others may start there too.
     recipe = min((job.recipe for job in grid), key=lambda r: lowest_adapted_layer(depth, r))
+    if is_small(base) and lowest_adapted_layer(depth, recipe) == 0:
+        yield None  # as usual with one: nothing to tell
+        return
     examples, runs = _uses(base, grid)
     left = {example.tokens for example in _uses(base, jobs)[0]}
     with ExitStack() as stack:
@@ -147,9 +154,29 @@ def is_small(base: LanguageModel) -> bool:
     return base.device == "cpu" and base.parameters <= _SMALL_PARAMETERS
 
 
-def usual_workers(base: LanguageModel) -> int:
-    """Return how many cells are trained at once: as many as there are cores, or 1."""
-    return core_count() if is_small(base) else 1
+def usual_workers(base: LanguageModel, jobs: Sequence[Job]) -> int:
+    """Return how many cells are trained at once: 1, or for a small base on a CPU as many as there
+    are cores, and free memory for.
+    """
+    if not is_small(base):
+        return 1
+    from potstill.models.torch_base import Base, free_bytes
+
+    if not isinstance(base, Base):
+        return core_count()
+    from potstill.training.torch_trainee import step_bytes
+
+    step = max(
+        step_bytes(
+            base,
+            job.recipe,
+            job.recipe.batch_size * job.recipe.sequence_tokens(base.context_tokens),
+            checkpointed=job.recipe.checkpointing == "on",
+        )
+        for job in jobs
+    )
+    one = base.model.get_memory_footprint() + step
+    return max(1, min(core_count(), int(_MEMORY_SHARE * free_bytes(base.device) / one)))
 
 
 def train_job(
@@ -176,7 +203,11 @@ def train_job(
 
 
 def _side_by_side(
-    base: LanguageModel, jobs: Sequence[Job], workers: int, on_step: OnStep
+    base: LanguageModel,
+    jobs: Sequence[Job],
+    workers: int,
+    on_step: OnStep,
+    cache: ActivationCache | None,
 ) -> Iterator[tuple[Job, TrainedCell]]:
     # Not fork: torch's threads do not survive one.
     context = multiprocessing.get_context("spawn")
@@ -186,7 +217,8 @@ def _side_by_side(
     stop = context.RawValue("b", 0)
     listener = threading.Thread(target=_listen, args=(reader, on_step), daemon=True)
     listener.start()
-    arguments = (base.path, base.precision, base.template, reports, stop)
+    held = cache.file if cache else None
+    arguments = (base.path, base.precision, base.template, reports, stop, held)
     others = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(workers, context, initializer=_open_worker, initargs=arguments)
     try:
@@ -240,10 +272,16 @@ class _Worker:
     base: LanguageModel
     reports: Any
     stop: Any
+    cache: ActivationCache | None
 
 
 def _open_worker(
-    path: str, precision: str, template: Mapping[str, Any], reports: Any, stop: Any
+    path: str,
+    precision: str,
+    template: Mapping[str, Any],
+    reports: Any,
+    stop: Any,
+    cache: CacheFile | None,
 ) -> None:
     # Ctrl-C reaches every process of the terminal; the parent decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -252,6 +290,7 @@ def _open_worker(
 
     _Worker.base = load_base(path, precision, "cpu", template)
     _Worker.reports, _Worker.stop = reports, stop
+    _Worker.cache = cache.open() if cache else None
 
 
 def _end_with_parent() -> None:
@@ -268,7 +307,7 @@ def _work(job: Job) -> TrainedCell:
             raise PotstillError(f"Cell {job.cell} was stopped because another one failed.")
         _Worker.reports.send(step)
 
-    return train_job(_Worker.base, job, report)
+    return train_job(_Worker.base, job, report, _Worker.cache)
 
 
 def _nothing() -> None:
