@@ -152,7 +152,7 @@ def test_relative_paths_start_at_the_study_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("written", "is_path"),
-    [("./models/qwen", True), ("../qwen", True), ("qwen/qwen", False), ("model.gguf", False)],
+    [("./models/qwen", True), ("../qwen", True), ("qwen/qwen", False), ("model.gguf", True)],
 )
 def test_model_that_says_it_is_a_path_starts_at_the_study_file(
     tmp_path: Path, written: str, is_path: bool

@@ -99,7 +99,7 @@ def test_no_argument_at_all_is_answered_with_the_help(
 def test_a_name_is_taken_in_any_case() -> None:
     assert choose("level", "r3", ["R1", "R3"]) == "R3"
     assert choose("level", "R3", ["R3", "r3"]) == "R3"
-    with pytest.raises(InputError, match=r"there is no level 'R9'; did you mean 'R1'\? There are"):
+    with pytest.raises(InputError, match=r"there is no level 'R9'; did you mean 'R3'\? There are"):
         choose("level", "R9", ["R1", "R3"])
     wanted = ProblemFilter.of("Train", "Wrong Answer", "r3")
     assert (wanted.split, wanted.flag, wanted.level) == ("train", "wrong answer", "R3")
