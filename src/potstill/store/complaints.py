@@ -244,7 +244,7 @@ def _hint(error: _Error) -> str:
     found = error["input"]
     if not choices or not isinstance(found, str):
         return ""
-    in_list = isinstance(error["loc"][-1], int)
+    in_list = any(isinstance(x, int) for x in error["loc"][-1:])
     if in_list and (several_of_them := _listed(found, choices)):
         return f"; write a list: [{', '.join(several_of_them)}]."
     same = next((x for x in choices if x.casefold() == found.casefold()), "")
