@@ -36,7 +36,10 @@ def replies_in(directory: Path) -> int:
 
 
 def test_spending_stops_at_the_budget_and_a_higher_one_goes_on(
-    tmp_path: Path, shop: tuple[Shop, str]
+    tmp_path: Path,
+    shop: tuple[Shop, str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     seller, url = shop
     out = tmp_path / "out"
@@ -49,6 +52,10 @@ def test_spending_stops_at_the_budget_and_a_higher_one_goes_on(
     with pytest.raises(BudgetSpent):
         run_study(load_study(path), out, until="teach")
     assert seller.sold == bought, "something was bought after the budget was spent"
+    code, told, _ = run_cli(capsys, monkeypatch, "status", out)
+    assert code == 0
+    assert "The budget is spent ($0." in told
+    assert "of $0.20); raise budget_usd in the study to go on." in " ".join(told.split())
     run_study(load_study(write_study(tmp_path, url, budget_usd=5.0)), out, until="teach")
     assert seller.sold == replies_in(out) == PROBLEMS + 4
 

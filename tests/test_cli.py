@@ -161,7 +161,10 @@ def test_a_stage_that_does_not_exist_is_named(
         capsys, monkeypatch, "run", small(tmp_path), "--out", tmp_path / "o", "--until", "teech"
     )
     assert code == 2
-    assert "the stages are problems, split, rate, teach" in one_sentence(err)
+    assert (
+        "no stage 'teech'; did you mean 'teach'? There are: problems, split, rate, teach"
+        in one_sentence(err)
+    )
 
 
 def test_status_of_what_is_no_study(

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -52,6 +55,73 @@ def test_one_too_long_for_a_slice_is_told_and_holds_nothing_up(tmp_path: Path) -
     assert run_checks(checks, tmp_path, 2) == ["next"]
     assert rows(tmp_path)[0]["why"] == "too long for a slice"
     assert run_checks(checks, tmp_path, 60) == []
+
+
+def test_a_line_that_was_torn_off_is_none_and_harms_no_other(tmp_path: Path) -> None:
+    checks = [python("good", "print('well')"), python("other", "print('too')")]
+    assert run_checks(checks[:1], tmp_path, 60) == []
+    with (tmp_path / "checks.jsonl").open("a") as kept:
+        kept.write('{"name": "other", "comm')
+    assert run_checks(checks, tmp_path, 60) == []
+    kept_names = []
+    for line in (tmp_path / "checks.jsonl").read_text().splitlines():
+        try:
+            kept_names.append(json.loads(line)["name"])
+        except ValueError:
+            continue
+    assert kept_names == ["good", "other"]
+
+
+def _is_there(process_id: int) -> bool:
+    try:
+        os.kill(process_id, 0)
+    except ProcessLookupError:
+        return False
+    stat = Path(f"/proc/{process_id}/stat")  # one that nobody has waited for is still listed
+    return not (stat.exists() and stat.read_text().rpartition(")")[2].split()[0] == "Z")
+
+
+def test_what_a_check_started_ends_with_the_tool_even_if_that_is_killed(tmp_path: Path) -> None:
+    names = tmp_path / "ids"
+    child = "import time; time.sleep(120)"
+    check = (
+        "import os, pathlib, subprocess, sys, time\n"
+        f"child = subprocess.Popen([sys.executable, '-c', {child!r}])\n"
+        f"pathlib.Path({str(names)!r}).write_text(f'{{os.getpid()}} {{child.pid}} ')\n"
+        "time.sleep(120)"
+    )
+    tool = (
+        "import sys\nfrom pathlib import Path\nfrom tools.gpu_check import Check, run_checks\n"
+        f"run_checks([Check('c', [sys.executable, '-c', {check!r}])], Path({str(tmp_path)!r}), 120)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", tool], cwd=ROOT)
+    end = time.monotonic() + 60
+    while not (names.exists() and names.read_text().endswith(" ")) and time.monotonic() < end:
+        time.sleep(0.05)
+    started = [int(x) for x in names.read_text().split()]
+    assert [_is_there(x) for x in started] == [True, True]
+    time.sleep(1)  # the guard is begun right after the check
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    end = time.monotonic() + 60
+    while any(map(_is_there, started)) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert [_is_there(x) for x in started] == [False, False]
+
+
+def test_a_relative_folder_of_levels_starts_where_the_tool_was_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "base").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("POTSTILL_LEVELS", "levels")
+    monkeypatch.setenv("POTSTILL_BASE", "base")
+    (study,) = [check for check in checks_of(tmp_path, "cuda") if check.name == "gsm8k"]
+    assert study.env["POTSTILL_LEVELS"] == str(tmp_path / "levels")
+    assert study.env["POTSTILL_BASE"] == str(tmp_path / "base")
+    monkeypatch.setenv("POTSTILL_BASE", "org/model")  # a name of the hub stays one
+    (study,) = [check for check in checks_of(tmp_path, "cuda") if check.name == "gsm8k"]
+    assert "POTSTILL_BASE" not in study.env
 
 
 def test_minutes_that_hold_no_check_are_refused(tmp_path: Path) -> None:

@@ -114,8 +114,8 @@ def test_what_a_model_or_a_problem_says_never_reaches_the_terminal_as_a_command(
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--flag", "wrnog"], "There is no flag 'wrnog'"),
-        (["--level", "R9"], "There is no level 'R9'"),
+        (["--flag", "wrnog"], "there is no flag 'wrnog'"),
+        (["--level", "R9"], "there is no level 'R9'"),
         (["pocket/0"], "The study has no problem 'pocket/0'; potstill inspect "),
         (["H1"], "did you mean 'h1'?"),
     ],

@@ -146,8 +146,8 @@ def test_only_an_earlier_output_is_written_over(
         ("inspect out q1 --split train", "--split needs the list of all problems"),
         ("inspect out q1 --gates", "--gates needs the list of all problems"),
         ("inspect out --gates --split train", "--split needs the list of problems"),
-        ("inspect out --level R3", "no level R3; it has R0, R1, R6"),
-        ("inspect out q1 --level R3", "no level R3; it has R0, R1, R6"),
+        ("inspect out --level R3", "the study has no level 'R3'; did you mean 'R"),
+        ("inspect out q1 --level R3", "the study has no level 'R3'; did you mean 'R"),
     ],
 )
 def test_an_option_that_would_be_ignored_says_what_it_needs(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -352,3 +353,75 @@ def test_a_diagnosis_is_no_dry_run_and_buys_nothing_as_one(
     assert code == 2
     one_sentence(err)
     assert not out.exists()
+
+
+ADDRESSES = {
+    "ray://127.0.0.1:1": "No connection to the Ray cluster at 127.0.0.1:1",
+    "ray://127.0.0.1:99999": "No connection to the Ray cluster at 127.0.0.1:99999",
+    "ray://127.0.0.1:port": "No connection to the Ray cluster at 127.0.0.1:port",
+    "ray://127.0.0.1": "--on ray://127.0.0.1 names no port; give ray://HOST:PORT",
+}
+
+
+@pytest.mark.skipif(find_spec("ray") is None, reason="needs Ray")
+@pytest.mark.parametrize("on", ADDRESSES)
+def test_a_cluster_that_is_not_there_is_found_before_anyone_is_asked(
+    on: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = write_small_study(tmp_path)
+    for more in (["--dry-run"], []):
+        arguments = ["run", study, "--out", tmp_path / "out", "--on", on, *more]
+        code, _, err = run_cli(capsys, monkeypatch, *arguments)
+        assert code == 2
+        assert one_sentence(err).startswith(f"potstill: {ADDRESSES[on]}")
+        assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.skipif(find_spec("ray") is None, reason="needs Ray")
+def test_a_worker_that_no_machine_of_ours_has_room_for_is_found_before_anyone_is_asked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = write_small_study(tmp_path, cluster={"cpus": 100_000})
+    code, _, err = run_cli(capsys, monkeypatch, "run", study, "--on", "ray", "--dry-run")
+    assert code == 2
+    assert "cluster.cpus: a worker of 100000 CPUs does not fit on this machine" in one_sentence(err)
+
+
+FEW = {
+    (1, 8, 12): ["split: only 1 problem to train on, from which"],
+    (24, 1, 12): ["split: only 1 problem to choose the checkpoint by"],
+    (24, 8, 1): ["split: only 1 problem held out, by which"],
+    (2, 3, 4): ["only 2 problems to train", "only 3 problems to choose", "only 4 problems held"],
+    (24, 8, 12): [],
+}
+
+
+@pytest.mark.parametrize("sizes", FEW)
+def test_a_split_of_next_to_nothing_is_told(
+    sizes: tuple[int, int, int],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    problems = [{"source": "pocket"} | dict(zip(("train", "valid", "heldout"), sizes, strict=True))]
+    study = write_small_study(tmp_path, problems=problems)
+    code, out, _ = run_cli(capsys, monkeypatch, "run", study, "--dry-run")
+    assert code == 0
+    said = " ".join(out.split())
+    for sentence in FEW[sizes]:
+        assert sentence in said
+    assert said.count("split: only") == len(FEW[sizes])
+
+
+@pytest.mark.parametrize(("mix", "times"), [(["R1"], 1), (["R1", "R6"], 0)])
+def test_a_mix_of_one_level_is_told(
+    mix: list[str],
+    times: int,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    study = write_small_study(tmp_path, mix=mix)
+    code, out, _ = run_cli(capsys, monkeypatch, "run", study, "--dry-run")
+    assert code == 0
+    assert out.count("mix: one level alone") == times

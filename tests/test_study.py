@@ -152,7 +152,7 @@ def test_relative_paths_start_at_the_study_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("written", "is_path"),
-    [("./models/qwen", True), ("../qwen", True), ("qwen/qwen", False), ("model.gguf", False)],
+    [("./models/qwen", True), ("../qwen", True), ("qwen/qwen", False), ("model.gguf", True)],
 )
 def test_model_that_says_it_is_a_path_starts_at_the_study_file(
     tmp_path: Path, written: str, is_path: bool
@@ -210,3 +210,32 @@ def test_a_wrong_setting_of_an_answer_kind(tmp_path: Path, kinds: object, says: 
 
 def test_a_record_that_was_renamed_is_hashed_under_its_old_name() -> None:
     assert '"":"Rung"' in canonical_json(LADDER[0])
+
+
+def test_a_local_model_of_an_agent_is_found_from_the_study_file_as_a_base_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "studies"
+    (folder / "model").mkdir(parents=True)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    raw = yaml.safe_load(DEMO_STUDY.read_text())
+    path = folder / "study.yaml"
+    places = {
+        "model": str(folder / "model"),
+        "small.gguf": str(folder / "small.gguf"),
+        "../up": str(tmp_path / "up"),
+        "org/name": "org/name",
+        str(tmp_path / "whole"): str(tmp_path / "whole"),
+    }
+    for written, meant in places.items():
+        raw["teacher"] = {"solver": "torch", "model": written}
+        path.write_text(yaml.safe_dump(raw))
+        assert load_study(path).teacher.options["model"] == meant
+    raw["teacher"] = {"solver": "torch", "model": "elsewhere"}
+    path.write_text(yaml.safe_dump(raw))
+    with pytest.raises(StudyError, match=r"'teacher.model': elsewhere is in the working directory"):
+        load_study(path)
+    raw["teacher"] = {"solver": "api", "model": "model", "base_url": "http://127.0.0.1:1"}
+    path.write_text(yaml.safe_dump(raw))
+    assert load_study(path).teacher.options["model"] == "model"

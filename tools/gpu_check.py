@@ -22,6 +22,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,14 +45,30 @@ class Check:
     env: Mapping[str, str] = field(default_factory=dict)
 
 
+_GUARD = """
+import os, signal, sys
+sys.stdin.buffer.read()  # ends when who started it does, however that is
+try:
+    os.killpg(int(sys.argv[1]), signal.SIGKILL)
+except ProcessLookupError:
+    pass
+"""
+"""Ends what a check started, if this tool is killed: a process group outlives who made it."""
+
+
 def checks_of(out: Path, device: str) -> Iterator[Check]:
     """Yield the checks in the order in which they are worth most."""
     python = sys.executable
     yield Check("cuda-tests", [python, "-m", "pytest", "-q", "-rs", "tests/training/test_cuda.py"])
-    if os.environ.get("POTSTILL_LEVELS"):
+    if levels := os.environ.get("POTSTILL_LEVELS"):
         study = _write_study(out, device)
         run = ["run", str(study), "--out", str(out / "gsm8k")]
-        yield Check("gsm8k", [python, "-m", "potstill", *run], goes_on=True)
+        # where this tool was called, as a shell means it: the check runs elsewhere
+        env = {"POTSTILL_LEVELS": str(Path(levels).resolve())}
+        base = os.environ.get("POTSTILL_BASE", "")
+        if base and Path(base).exists():
+            env["POTSTILL_BASE"] = str(Path(base).resolve())
+        yield Check("gsm8k", [python, "-m", "potstill", *run], goes_on=True, env=env)
     shaped = ["--device", device, "--precision", "bfloat16", "--shape"]
     for shape in ("7B", "1.5B"):
         training = [python, "benchmarks/training.py", *shaped, shape]
@@ -78,8 +95,7 @@ def run_checks(checks: Sequence[Check], out: Path, seconds: float) -> list[str]:
     those still to end.
     """
     kept = out / "checks.jsonl"
-    told = [json.loads(line) for line in kept.read_text().splitlines()] if kept.exists() else []
-    ended = {row["name"] for row in told}
+    ended = {row["name"] for row in _read(kept)}
     begin = time.monotonic()
     left = [check for check in checks if check.name not in ended]
     for check in tuple(left):
@@ -104,23 +120,51 @@ def _run(check: Check, out: Path, seconds: float) -> int | None:
     """Return a check's exit status, None where it was stopped after so many seconds."""
     with (out / f"{check.name}.txt").open("ab") as said:
         process = subprocess.Popen(
-            check.command, cwd=ROOT, stdout=said, stderr=said, env=os.environ | check.env
+            check.command,
+            cwd=ROOT,
+            stdout=said,
+            stderr=said,
+            env=os.environ | check.env,
+            start_new_session=True,
         )
-        try:
-            return process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGINT if check.goes_on else signal.SIGKILL)
-        try:
-            process.wait(_SECONDS_TO_STOP)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+    guard = subprocess.Popen(
+        [sys.executable, "-c", _GUARD, str(process.pid)],
+        stdin=subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        return process.wait(seconds)
+    except subprocess.TimeoutExpired:
         return None
+    finally:  # also where Ctrl-C stops this tool, which the check's own group does not hear
+        if process.poll() is None and check.goes_on:
+            process.send_signal(signal.SIGINT)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(_SECONDS_TO_STOP)
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        guard.kill()
+        guard.communicate()
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
+    """Return what is kept of the checks that ended, but for a line that was torn off."""
+    rows = []
+    for line in path.read_bytes().splitlines() if path.exists() else ():
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(row, dict) and "name" in row:
+            rows.append(row)
+    return rows
 
 
 def _append(path: Path, row: Mapping[str, Any]) -> None:
+    torn = path.exists() and not path.read_bytes().endswith(b"\n")
     with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(row) + "\n")
+        file.write("\n" * torn + json.dumps(row) + "\n")
         file.flush()
         os.fsync(file.fileno())
 

@@ -19,6 +19,7 @@ __all__ = [
     "KINDS",
     "SOLVERS",
     "SOURCES",
+    "choose",
     "closest",
     "failed_plugin",
     "load_plugin",
@@ -115,6 +116,20 @@ def closest(name: str, known: Iterable[str]) -> str:
     lowered = {k.casefold(): k for k in map(str, known)}
     close = difflib.get_close_matches(name.casefold(), lowered, n=1, cutoff=0.5)
     return lowered[close[0]] if close else ""
+
+
+def choose(what: str, given: str, known: Iterable[str], *, there: str = "there is") -> str:
+    """Return the known name that is meant, in whatever case it was given.
+
+    Raises InputError with the nearest of them where it is none; ``there`` begins the sentence.
+    """
+    names = [str(k) for k in known]
+    if given in names:
+        return given
+    same = [k for k in names if k.casefold() == given.casefold()]
+    if len(same) != 1:
+        raise InputError(f"{there} no {what} {given!r}{nearest(given, names)}.")
+    return same[0]
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

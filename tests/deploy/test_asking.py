@@ -96,7 +96,9 @@ def test_an_empty_problem_and_one_too_long_are_refused(found: FoundStudent) -> N
 
 def test_an_engine_that_does_not_exist_brings_the_list(found: FoundStudent) -> None:
     with (
-        pytest.raises(InputError, match="the engines are auto, transformers, mlx, llama"),
+        pytest.raises(
+            InputError, match="no engine 'onnx'; there are: auto, transformers, mlx, llama"
+        ),
         open_engine(found, "onnx"),
     ):
         pass

@@ -208,9 +208,9 @@ def test_the_computed_size_is_the_size_written(found: FoundStudent, tmp_path: Pa
 @pytest.mark.parametrize(
     ("export", "says"),
     [
-        (Export("onnx", Path("x")), "no form 'onnx'; the forms are peft"),
+        (Export("onnx", Path("x")), "no form 'onnx'; there are: peft"),
         (Export("merged", Path("x"), dtype="int3"), "no dtype 'int3'"),
-        (Export("gguf", Path("x"), quantise="q2"), "not 'q2'"),
+        (Export("gguf", Path("x"), quantise="q2"), "no quantisation 'q2'; there are: f16, q8_0"),
         (Export("merged", Path("x"), base="/no/such/model"), "/no/such/model"),
     ],
 )

@@ -18,7 +18,7 @@ from support.command_line import one_sentence, run_cli
 
 def test_a_student_is_found_by_id_and_by_level(study_directory: Path, found: FoundStudent) -> None:
     assert found.student.variant == "R4"
-    for name in (found.student.id, "R4", "R4-s0"):
+    for name in (found.student.id, "R4", "R4-s0", "r4", "r4-S0", found.student.id.lower()):
         assert find_student(study_directory, name).student == found.student
     assert found.condition.system == "You solve problems."
     assert found.condition.template == "{problem}\n\nThink first."
@@ -35,7 +35,8 @@ def test_the_best_one_is_taken_where_none_is_named(study_directory: Path) -> Non
 @pytest.mark.parametrize("name", ["R9", "R4-s7", "R4-s0-00000000"])
 def test_an_unknown_student_brings_the_list(study_directory: Path, name: str) -> None:
     with pytest.raises(
-        InputError, match=rf"no student '{name}'; it has R1-s0-\w+, R4-s0-\w+, mix-s0-\w+\."
+        InputError,
+        match=rf"no student '{name}'; .*here are: R1-s0-\w+, R4-s0-\w+, mix-s0-\w+\.",
     ):
         find_student(study_directory, name)
 

@@ -226,7 +226,7 @@ def test_it_ends_well_at_once(study_directory: Path) -> None:
     ("options", "told"),
     [
         (["--engine", "llama"], "mounted on transformers or mlx"),
-        (["--engine", "onnx"], "the engines are auto"),
+        (["--engine", "onnx"], "no engine 'onnx'; there are: auto"),
         (["--host", "256.1.1.1"], "on 256.1.1.1 cannot be used"),
     ],
 )

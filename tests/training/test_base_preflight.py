@@ -130,6 +130,18 @@ def test_weights_that_are_not_all_there_or_no_numbers_are_named(
         load_base(copy, device="cpu")
 
 
+@pytest.mark.parametrize("value", [NAN, torch.full((4,), float("-inf"))])
+def test_a_tensor_that_the_model_does_not_use_may_hold_anything(
+    copy: Path, value: torch.Tensor
+) -> None:
+    spoil(copy, "model.layers.0.self_attn.attention_mask_bias", value)
+    assert check_base(wanted(copy)) == ()
+    with load_base(copy, device="cpu").lease("a test"):
+        pass
+    spoil(copy, NORM, NAN)
+    assert f"no finite numbers ({NORM})" in said(copy)
+
+
 @NEEDS_MLX
 @pytest.mark.parametrize(
     ("name", "value", "says"),

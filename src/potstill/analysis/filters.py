@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from potstill.errors import InputError
 from potstill.lessons.quality import Gate
+from potstill.plugins import choose
 from potstill.records import Level, Split
 
 __all__ = ["ProblemFilter"]
@@ -20,12 +19,11 @@ class ProblemFilter:
     flag: str = ""
     level: str = ""
 
-    def __post_init__(self) -> None:
-        _known("split", self.split, [s.value for s in Split])
-        _known("flag", self.flag, [g.value for g in Gate])
-        _known("level", self.level, [x.value for x in Level])
-
-
-def _known(what: str, value: str, names: Sequence[str]) -> None:
-    if value and value not in names:
-        raise InputError(f"There is no {what} {value!r}; there are {', '.join(names)}.")
+    @classmethod
+    def of(cls, split: str, flag: str, level: str) -> ProblemFilter:
+        """Return the filter that is meant. Raises InputError for a name that is none."""
+        return cls(
+            split and choose("split", split, Split),
+            flag and choose("flag", flag, Gate),
+            level and choose("level", level, Level),
+        )

@@ -12,6 +12,7 @@ from potstill.errors import InputError, StoreError
 from potstill.pipeline.context import base_path_of
 from potstill.pipeline.directory import study_of
 from potstill.pipeline.outputs import MIX
+from potstill.plugins import nearest
 from potstill.pocket import STUDENT_PATH
 from potstill.records import (
     Condition,
@@ -43,7 +44,7 @@ __all__ = [
     "find_student",
 ]
 
-_WANTED = re.compile(r"(?P<variant>.+?)(?:-s(?P<seed>\d+))?")
+_WANTED = re.compile(r"(?P<variant>.+?)(?:-s(?P<seed>\d+))?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,10 +259,12 @@ def _asked_level(report: Mapping[str, Any], student: Student) -> str:
 def _choose(known: Mapping[Path, Student], wanted: str, directory: Path) -> tuple[Path, str]:
     """Return the folder of the student that is meant, and the level it is to be asked for."""
     for folder, student in known.items():
-        if student.id == wanted:
+        if student.id.casefold() == wanted.casefold():
             return folder, student.variant
     named = _WANTED.fullmatch(wanted)
     variant, seed = (named["variant"], named["seed"]) if named else (wanted, None)
+    told = [*(s.variant for s in known.values()), *(f"{MIX}-{level}" for level in Level)]
+    variant = next((x for x in told if x.casefold() == variant.casefold()), variant)
     trained = MIX if variant.startswith(f"{MIX}-") else variant
     found = [
         folder
@@ -269,18 +272,13 @@ def _choose(known: Mapping[Path, Student], wanted: str, directory: Path) -> tupl
         if student.variant == trained and seed in (None, str(student.seed))
     ]
     if not found:
-        raise InputError(
-            f"{directory} has no student {wanted!r}; it has {_listed(known.values())}."
-        )
+        ids = sorted(student.id for student in known.values())
+        raise InputError(f"{directory} has no student {wanted!r}{nearest(wanted, ids)}.")
     first = min(found, key=lambda folder: (known[folder].seed, known[folder].id))
     same = [known[f].id for f in found if known[f].seed == known[first].seed]
     if len(same) > 1:
         raise InputError(f"{wanted!r} may be any of {', '.join(sorted(same))}; name one by its id.")
     return first, variant if trained == MIX else known[first].variant
-
-
-def _listed(students: Sequence[Student] | Any) -> str:
-    return ", ".join(sorted(student.id for student in students))
 
 
 def _condition(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -24,8 +24,10 @@ __all__ = ["DEPLOY"]
 def corpus(
     directory: StudyDir,
     to: Annotated[
-        Literal["dataset", "messages"],
-        typer.Option(help="A Hugging Face dataset, or chats as JSONL (mlx-lm, TRL, Axolotl, ...)."),
+        str,
+        typer.Option(
+            help="dataset (Hugging Face), or messages: chats as JSONL (mlx-lm, TRL, Axolotl, ...)."
+        ),
     ],
     out: Annotated[Path, typer.Option(help="The folder to write; new, or empty.")],
     level: Annotated[
@@ -43,12 +45,14 @@ def corpus(
 
 def log_(
     directory: StudyDir,
-    to: Annotated[Literal["inspect"], typer.Option(help="The format: Inspect's .eval files.")],
+    to: Annotated[str, typer.Option(help="inspect: Inspect's .eval files.")],
     out: Annotated[Path, typer.Option(help="The folder to write; new, or empty.")],
 ) -> None:
     """Write every response and verdict as logs that inspect view opens. Buys nothing."""
     from potstill.deploy.export.inspect_log import export_logs, print_logs
+    from potstill.plugins import choose
 
+    choose("format", to, ["inspect"])
     print_logs(export_logs(directory, out), terminal())
 
 
@@ -66,8 +70,10 @@ def export(
 ) -> None:
     """Write a student for peft, mlx-lm, transformers, llama.cpp or Ollama, and ask it again."""
     from potstill.analysis.students import find_student
-    from potstill.deploy.export.exporting import Export, export_student
+    from potstill.deploy.export.exporting import FORMS, Export, export_student
+    from potstill.plugins import choose
 
+    to = choose("form", to, FORMS)
     if to not in ("merged", "ollama"):
         needs("--dtype", dtype, "--to merged, whose weights it is of")
     if to not in ("gguf", "ollama"):
@@ -125,7 +131,7 @@ def ask(
     from potstill.deploy.serve.asking import print_answer
 
     found = find_student(directory, student or level)
-    if student and level and found.level != level:
+    if student and level and found.level.casefold() != level.casefold():
         raise InputError(
             f"--student {student} is of level {found.level} and not {level}; give one of the two."
         )

@@ -10,7 +10,7 @@ from potstill.analysis.filters import ProblemFilter
 from potstill.errors import InputError
 from potstill.lessons.listing import GateRow, gate_totals
 from potstill.pipeline.directory import StudyDirectory
-from potstill.plugins import closest
+from potstill.plugins import closest, nearest
 from potstill.records import Cause, Lesson, Level, Opinion, Problem, Response, Verdict
 from potstill.report.phrases import shown
 from potstill.report.views import CAUSE_WORDS
@@ -26,7 +26,7 @@ __all__ = ["check_level", "print_gates", "print_problem", "print_problems"]
 def check_level(found: StudyDirectory, level: str) -> None:
     """Check that a study has a level. Raises InputError naming those it has."""
     if level and level not in (levels := _levels(found)):
-        raise InputError(f"The study has no level {level}; it has {', '.join(levels)}.")
+        raise InputError(f"the study has no level {level!r}{nearest(level, levels)}.")
 
 
 def print_problems(found: StudyDirectory, wanted: ProblemFilter, console: Console) -> None:

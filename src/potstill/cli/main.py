@@ -20,7 +20,6 @@ from potstill.cli.checks import CHECKS
 from potstill.cli.data import DATA
 from potstill.cli.deploy import DEPLOY
 from potstill.cli.options import (
-    Command,
     DecimalSign,
     Delimiter,
     EncodingName,
@@ -35,6 +34,7 @@ from potstill.cli.options import (
     needs,
     terminal,
 )
+from potstill.cli.usage import Command, Commands
 
 if TYPE_CHECKING:
     from potstill.study.schema import Study
@@ -43,6 +43,7 @@ __all__ = ["app", "main"]
 
 app = typer.Typer(
     name="potstill",
+    cls=Commands,
     help="Distil a large model's reasoning into a compact student, and know whether it worked.",
     no_args_is_help=True,
     add_completion=True,
@@ -227,7 +228,7 @@ def run(
         print_plan(study, directory, terminal(), every_setting=every_setting, on=on)
         return
     loaded = load_study(study)
-    _run(loaded, out or default_directory(loaded), until, on)
+    _run(loaded, out or default_directory(loaded), until.casefold(), on)
 
 
 @app.command(cls=Command)
@@ -360,16 +361,16 @@ def inspect(
 
     if side:
         raise InputError("--side is called --split now; give that.")
-    wanted = ProblemFilter(split, flag, level)
+    wanted = ProblemFilter.of(split, flag, level)
     if problem:
         for option, value in (("--split", split), ("--flag", flag), ("--gates", gates)):
             needs(option, value, f"the list of all problems; leave out {problem}")
     if gates:
         needs("--split", split, "the list of problems; what gates saw is not told by split")
     found = StudyDirectory.open(directory)
-    inspecting.check_level(found, level)
+    inspecting.check_level(found, wanted.level)
     if problem:
-        inspecting.print_problem(found, problem, level, terminal())
+        inspecting.print_problem(found, problem, wanted.level, terminal())
     elif gates:
         inspecting.print_gates(found, wanted, terminal())
     else:

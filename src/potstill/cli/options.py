@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from typer.core import TyperCommand
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
 __all__ = [
     "BasePath",
     "BestStudent",
-    "Command",
     "DecimalSign",
     "Delimiter",
     "EncodingName",
@@ -90,21 +88,6 @@ SheetName = Annotated[str, typer.Option("--sheet", help="The sheet of a workbook
 DecimalSign = Annotated[
     str, typer.Option("--decimal", help="comma, where keys are written 1.234,5.")
 ]
-
-
-class Command(TyperCommand):
-    """A command that refuses a path without a name, which would be the current folder."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Return what is left of the arguments. Raises InputError for a path of no characters."""
-        given = self.make_parser(ctx).parse_args(args=list(args))[0]
-        left = super().parse_args(ctx, args)
-        for param in self.params:
-            if given.get(param.name) == "" and isinstance(ctx.params.get(param.name), Path):
-                from potstill.errors import InputError
-
-                raise InputError(f"{param.opts[0]} is empty; give a path, or leave it out.")
-        return list(left)
 
 
 def needs(option: str, given: object, what: str) -> None:

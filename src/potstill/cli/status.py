@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from potstill.pipeline.directory import StudyDirectory
-from potstill.text import literal, token_count
+from potstill.text import literal, several, token_count
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 __all__ = ["print_status"]
+
+_LONGEST = 300  # characters of what a call ended in
 
 
 def print_status(directory: Path, console: Console) -> None:
@@ -57,4 +60,20 @@ def print_status(directory: Path, console: Console) -> None:
         money.add_row(*map(literal, told), *counts, usd)
     console.print(money)
     if waiting:
+        for why in _why(found, sum(spend.cost_usd for spend in spends)):
+            console.print(f"\n{literal(why)}", highlight=False)
         console.print("\nGo on with the command that started it: potstill run STUDY --out DIR.")
+
+
+def _why(found: StudyDirectory, spent_usd: float) -> Iterator[str]:
+    """Yield why the study did not go on, as far as its ledger tells it."""
+    budget = found.study.budget_usd
+    if budget is not None and spent_usd >= budget:
+        yield (
+            f"The budget is spent (${spent_usd:,.2f} of ${budget:,.2f}); raise budget_usd in the "
+            "study to go on."
+        )
+    if lost := found.unanswered():
+        last = " ".join(lost[-1].split())
+        shown = last if len(last) <= _LONGEST else f"{last[:_LONGEST]} ..."
+        yield f"{several(len(lost), 'call')} had no reply; the last: {shown.rstrip('.')}."

@@ -15,7 +15,7 @@ from typing import Any
 from potstill.cluster.options import ClusterOptions
 from potstill.errors import InputError
 
-__all__ = ["check_place", "joined", "places"]
+__all__ = ["check_place", "check_reachable", "joined", "places"]
 
 # Only references travel through Ray, so its shared memory stays at the least that it takes.
 _OBJECT_STORE_BYTES = 80 * 2**20
@@ -35,6 +35,31 @@ def check_place(on: str) -> str:
     if find_spec("ray") is None:
         raise InputError("--on ray needs Ray, which is not installed: pip install 'potstill[ray]'.")
     return address
+
+
+def check_reachable(on: str, options: ClusterOptions) -> None:
+    """Raise InputError where no cluster is to be had at a place, or no worker fits on this machine.
+
+    A connection is opened and closed again; nothing is sent. What fits on a running cluster is
+    known only to those who have joined it.
+    """
+    address = check_place(on)
+    if not address:
+        cores = os.cpu_count() or 1
+        if options.cpus > cores:
+            raise InputError(
+                f"cluster.cpus: a worker of {options.described} does not fit on this machine "
+                f"({cores} CPUs); ask for less, or give a cluster with --on ray://HOST:PORT."
+            )
+    elif address == "auto":
+        with joined(on):
+            return
+    elif ":" not in address:
+        raise InputError(
+            f"--on {on} names no port; give ray://HOST:PORT, such as ray://{address}:6379."
+        )
+    else:
+        _knock(address)
 
 
 @contextmanager
@@ -101,7 +126,7 @@ def _knock(address: str) -> None:
         return
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
-    except (OSError, ValueError) as exc:
+    except (OSError, ValueError, OverflowError) as exc:
         raise _no_cluster(address, _first_line(exc)) from exc
 
 

@@ -13,6 +13,7 @@ from potstill.deploy.engines import Engine, llama_of_file, load_model, model_eng
 from potstill.errors import InputError
 from potstill.models.llama_decoding import require_llama
 from potstill.models.opening import open_decoder
+from potstill.plugins import choose
 
 if TYPE_CHECKING:
     from potstill.analysis.students import FoundStudent
@@ -58,8 +59,7 @@ def backend_of(found: FoundStudent, engine: str = "auto") -> str:
 
 def _engine_name(found: FoundStudent, engine: str) -> str:
     """Return the engine meant; ``auto`` is that of the study's backend, where it is installed."""
-    if engine not in ENGINES:
-        raise InputError(f"There is no engine {engine!r}; the engines are {', '.join(ENGINES)}.")
+    engine = choose("engine", engine, ENGINES)
     if engine != "auto":
         return engine
     if found.study.student.backend == "mlx" and find_spec("mlx_lm") is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,13 @@ from potstill.errors import InputError, one_line
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["refuse_damaged", "refuse_missing", "refuse_not_finite", "refuse_unfit"]
+__all__ = [
+    "refuse_damaged",
+    "refuse_missing",
+    "refuse_not_finite",
+    "refuse_unfit",
+    "refuse_unfit_files",
+]
 
 _WHOLE_BYTES = 2 << 30
 """Of larger models only the first values of each tensor are read; opened by torch, all are."""
@@ -20,15 +26,28 @@ _FIRST_VALUES = 1 << 20
 _POINTER = b"version https://git-lfs"
 
 
-def refuse_damaged(folder: Path, files: Sequence[Path]) -> None:
-    """Raise InputError for a safetensors file that is not whole, and values that are no numbers."""
+def refuse_unfit_files(config: Any, folder: Path, files: Sequence[Path]) -> None:
+    """Raise InputError for a safetensors file that is not whole, a tensor that is missing or of
+    another shape, and one with values that are no numbers, if the model uses it.
+    """
+    refuse_damaged(folder, files, values=False)
+    refuse_damaged(folder, files, unused=refuse_missing(config, folder))
+
+
+def refuse_damaged(
+    folder: Path, files: Sequence[Path], *, values: bool = True, unused: Container[str] = ()
+) -> None:
+    """Raise InputError for a safetensors file that is not whole, and with ``values`` for those that
+    are no numbers, but in the ``unused`` tensors.
+    """
     from safetensors import SafetensorError, safe_open
 
     whole = sum(path.stat().st_size for path in files) <= _WHOLE_BYTES
     for path in files:
         try:
             with safe_open(path, "pt") as tensors:
-                refuse_not_finite(_first_values(tensors, whole=whole), folder)
+                names = [x for x in tensors.keys() if values and x not in unused]  # noqa: SIM118
+                refuse_not_finite(_first_values(tensors, names, whole=whole), folder)
         except (SafetensorError, OSError) as exc:
             with path.open("rb") as file:
                 pointer = file.read(len(_POINTER)) == _POINTER
@@ -43,9 +62,11 @@ def refuse_damaged(folder: Path, files: Sequence[Path]) -> None:
             ) from exc
 
 
-def _first_values(tensors: Any, *, whole: bool) -> Iterable[tuple[str, torch.Tensor]]:
-    """Yield the tensors of a file by name; of large ones their first rows, unless ``whole``."""
-    for name in tensors.keys():  # noqa: SIM118 (no mapping)
+def _first_values(
+    tensors: Any, names: Iterable[str], *, whole: bool
+) -> Iterable[tuple[str, torch.Tensor]]:
+    """Yield the named tensors of a file; of large ones their first rows, unless ``whole``."""
+    for name in names:
         part = tensors.get_slice(name)
         shape = part.get_shape()
         if whole or not shape:
@@ -72,9 +93,11 @@ def refuse_not_finite(tensors: Iterable[tuple[str, torch.Tensor]], folder: Path)
             )
 
 
-def refuse_missing(config: Any, folder: Path) -> None:
-    """Raise InputError where a model folder lacks a tensor of its architecture, or has one of
-    another shape; tied weights need stand there once. No value is read.
+def refuse_missing(config: Any, folder: Path) -> frozenset[str]:
+    """Return the tensors of a model folder that its model does not use. No value is read.
+
+    Raises InputError where it lacks one of its architecture, or has one of another shape; tied
+    weights need stand there once.
     """
     from logging import CRITICAL
 
@@ -103,6 +126,7 @@ def refuse_missing(config: Any, folder: Path) -> None:
     finally:
         logging.set_verbosity(told)
     refuse_unfit(found, folder)
+    return frozenset(map(str, found.get("unexpected_keys", ())))
 
 
 def refuse_unfit(found: Mapping[str, Any], folder: Path) -> None:

@@ -225,6 +225,11 @@ class StudyDirectory:
         with Ledger.open(self.path / "ledger.sqlite", readonly=True) as ledger:
             return list(ledger.spend(by))
 
+    def unanswered(self) -> list[str]:
+        """Return what each call without a reply ended in, the latest one last."""
+        with Ledger.open(self.path / "ledger.sqlite", readonly=True) as ledger:
+            return [f"{kind}: {said}" if said else kind for kind, said in ledger.lost().values()]
+
     def local_names(self) -> dict[str, str]:
         """Return who the ledger's local models are (base, R1 s0), by their names of hashes there.
 

@@ -100,6 +100,11 @@ def _idle(study: Study) -> Iterator[str]:
             "verifier: nobody asks it with verify: symbolic; verify: undecided asks it what the "
             "symbolic check cannot decide."
         )
+    if len(set(study.mix)) == 1:
+        yield (
+            f"mix: one level alone makes the student of {study.mix[0]} once more, under another "
+            "prompt; name two or more, or take it out."
+        )
     default = Evaluation.model_fields["level_prompt"].default
     asked_for = study.mix or study.evaluation.base_at
     if study.evaluation.level_prompt != default and not asked_for:

@@ -12,6 +12,8 @@ from potstill.study.schema import Study
 
 __all__ = ["problems_of_file", "problems_of_study", "read_study_problems"]
 
+_TOLD_EVERY = 5_000
+
 
 def read_study_problems(study: Study, say: Callable[[str], None]) -> Iterator[Problem | Excluded]:
     """Yield every problem of a study, and those excluded; ``say`` is told what was mended."""
@@ -19,10 +21,21 @@ def read_study_problems(study: Study, say: Callable[[str], None]) -> Iterator[Pr
     return read_problems(study.problems, infer=keys.kind, keys=keys, say=say)
 
 
-def problems_of_study(study: Study) -> Imported:
-    """Return the problems of a study's sources, in memory."""
-    keys = KeyReader(kind_settings(study.kinds))
-    return load_problems(study.problems, infer=keys.kind, keys=keys)
+def problems_of_study(study: Study, tell: Callable[[int], None] | None = None) -> Imported:
+    """Return the problems of a study's sources, in memory; ``tell`` is told how many there are so
+    far, now and then.
+    """
+    said: list[str] = []
+    problems: list[Problem] = []
+    excluded: list[Excluded] = []
+    for count, item in enumerate(read_study_problems(study, said.append), 1):
+        if isinstance(item, Problem):
+            problems.append(item)
+        else:
+            excluded.append(item)
+        if tell and count % _TOLD_EVERY == 0:
+            tell(count)
+    return Imported(tuple(problems), tuple(excluded), tuple(said))
 
 
 def problems_of_file(source: SourceConfig) -> Imported:

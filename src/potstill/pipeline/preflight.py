@@ -6,10 +6,11 @@ A study that passes may still fail, but not for what stands in its file or on th
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from potstill.cluster.session import check_place
+from potstill.cluster.session import check_reachable
 from potstill.errors import PotstillError, StudyError
 from potstill.pipeline.agents import key_there, options_of
 from potstill.pipeline.budget import unpriced_models
@@ -40,8 +41,8 @@ __all__ = [
     "check_diagnosis",
     "check_keys",
     "check_problems",
+    "check_splits",
     "check_study",
-    "check_validation",
 ]
 
 _HIGHEST_LEARNING_RATE = 0.1
@@ -50,6 +51,16 @@ weights; models of 0.5B to 72B want 1e-5 to 1e-3 (Schulman et al. 2025, LoRA Wit
 
 _FEWEST_TOKENS = 8
 """Fewer cannot hold "The answer is \\boxed{12}." in any tokenizer."""
+
+_FEW = 5
+"""Fewer problems than these on a split are worth a warning."""
+
+_TOO_FEW = {
+    Split.TRAIN: "to train on, from which a student learns next to nothing; give it some hundred.",
+    Split.VALID: "to choose the checkpoint by, which is then chosen by chance; raise "
+    "split.valid_share, or mark more valid.",
+    Split.HELDOUT: "held out, by which no difference can be told from zero; hold out 100 or more.",
+}
 
 _LOOKED_AT = 10_000
 """So many problems are put into the prompt to see whether it fits the limits."""
@@ -71,7 +82,7 @@ def check_study(study: Study, *, on: str = "") -> None:
     _check_recorded(study)
     check_trackers(study.training_log)
     if on:
-        check_place(on)
+        check_reachable(on, study.cluster)
 
 
 def check_diagnosis(study: Study, directory: Path) -> None:
@@ -99,22 +110,30 @@ def check_problems(study: Study, problems: Sequence[Problem]) -> None:
             raise StudyError(f"{role}: {why}")
 
 
-def check_validation(study: Study, problems: Sequence[Problem], n: int) -> str:
-    """Return what is worth saying of a study's ``n`` validation problems, "" for nothing.
+def check_splits(
+    study: Study, problems: Sequence[Problem], counts: Mapping[Split, int]
+) -> tuple[str, ...]:
+    """Return what is worth saying of how many problems stand on each split.
 
-    Raises StudyError where there is none: by them training chooses the checkpoint it keeps.
+    Raises StudyError where there is none for validation, by which training chooses the checkpoint
+    that it keeps.
     """
+    n = counts.get(Split.VALID, 0)
     if not n:
         raise StudyError(
             "split: no problem is left for validation, by which training chooses the checkpoint it "
             f"keeps; raise split.valid_share ({study.split.valid_share:g}), or mark some valid."
         )
-    if not draws_validation(problems, study.split):
-        return ""
-    return (
-        f"split: no problem is marked valid; {several(n, 'problem')} of those marked train "
-        f"{'is' if n == 1 else 'are'} kept for validation (split.valid_share)"
-    )
+    said = []
+    if draws_validation(problems, study.split):
+        said.append(
+            f"split: no problem is marked valid; {several(n, 'problem')} of those marked train "
+            f"{'is' if n == 1 else 'are'} kept for validation (split.valid_share)"
+        )
+    for split, what in _TOO_FEW.items():
+        if (n := counts.get(split, 0)) < _FEW:
+            said.append(f"split: only {several(n, 'problem')} {what}")
+    return tuple(said)
 
 
 def check_before_asking(
@@ -122,9 +141,8 @@ def check_before_asking(
 ) -> None:
     """Raise StudyError for what would make all that is about to be bought useless."""
     check_problems(context.study, problems)
-    valid = sum(split is Split.VALID for split in splits.values())
-    if said := check_validation(context.study, problems, valid):
-        context.progress.note(said)
+    for told in check_splits(context.study, problems, Counter(splits.values())):
+        context.progress.note(told)
     for warning in check_base_of(context.study, problems, base_at=context.base_at, on=context.on):
         context.progress.note(warning)
 

@@ -37,6 +37,7 @@ from potstill.pipeline.students import (
     settle_limits,
     train_students,
 )
+from potstill.plugins import choose
 from potstill.problems.split import draw_some
 from potstill.progress import Progress, quiet
 from potstill.records import Lesson, Problem, Role, Split
@@ -89,8 +90,7 @@ def run_study(
     ``on`` names the cluster that trains, answers and grades (``ray``, ``ray://HOST:PORT``); empty,
     this process does. Raises InputError for a stage that does not exist, and what the stages raise.
     """
-    if until and until not in STAGES:
-        raise InputError(f"there is no stage {until!r}; the stages are {', '.join(STAGES)}.")
+    until = until and choose("stage", until, STAGES)
     if not read_only:
         check_study(study, on=on)
         if not until or until in STAGES[STAGES.index("train") :]:

@@ -16,8 +16,8 @@ from potstill.pipeline.preflight import (
     check_base_of,
     check_diagnosis,
     check_problems,
+    check_splits,
     check_study,
-    check_validation,
 )
 from potstill.pipeline.run import refuse_other_study
 from potstill.planning.estimate import Estimate, PlannedCalls, estimate, thinks
@@ -154,15 +154,22 @@ def print_plan(
     refuse_other_study(study, directory)
     check_study(study, on=on)
     check_diagnosis(study, directory)
-    imported = problems_of_study(study)
-    check_problems(study, imported.problems)
     warnings: tuple[str, ...]
-    if base_out_of_reach(study):
-        warnings = (f"The base {study.student.base} was not looked at: the hub does not answer.",)
-    else:
-        warnings = check_base_of(study, imported.problems, on=on)
-    splits, calls = planned_calls(study, imported)
-    said = check_validation(study, imported.problems, splits[Split.VALID.value])
+    with console.status("Reading the problems ...") as status:  # seen in a terminal alone
+        imported = problems_of_study(
+            study, lambda n: status.update(f"Reading the problems: {n:,} so far ...")
+        )
+        status.update("Looking at the agents and the base ...")
+        check_problems(study, imported.problems)
+        if base_out_of_reach(study):
+            base = study.student.base
+            warnings = (f"The base {base} was not looked at: the hub does not answer.",)
+        else:
+            warnings = check_base_of(study, imported.problems, on=on)
+        total = several(len(imported.problems), "problem")
+        status.update(f"Looking through {total} for those that are the same ...")
+        splits, calls = planned_calls(study, imported)
+    said = check_splits(study, imported.problems, {Split(x): n for x, n in splits.items()})
     reasons = Counter(item.reason.value for item in imported.excluded)
     console.print(
         f"{study.name}: {several(len(imported.problems), 'problem')}: "
@@ -170,7 +177,7 @@ def print_plan(
         + f"; {len(imported.excluded):,} excluded"
         + (f" ({', '.join(f'{n} {why}' for why, n in reasons.items())})" if reasons else "")
     )
-    for note in (*imported.notes, *filter(None, [said])):
+    for note in (*imported.notes, *said):
         console.print(literal(note), highlight=False)
     variants = [*study.variants, *(["mix"] if study.mix else [])]
     grid = f"{several(len(variants), 'variant')} ({', '.join(variants)})"

@@ -59,15 +59,14 @@ def check(options: Options) -> None:
     from potstill.models.architecture import read_config
     from potstill.models.folder import find_described_folder, weight_files
     from potstill.models.torch_base import check_precision, choose_device, load_tokenizer
-    from potstill.models.weights import refuse_damaged, refuse_missing
+    from potstill.models.weights import refuse_unfit_files
 
     check_precision(options.precision, choose_device(options.device))
     folder = find_described_folder(options.model)
     config = read_config(folder)
     load_tokenizer(folder, options.template)
     if files := weight_files(folder):
-        refuse_damaged(folder, files)
-        refuse_missing(config, folder)
+        refuse_unfit_files(config, folder, files)
 
 
 @contextmanager

@@ -244,8 +244,22 @@ def _hint(error: _Error) -> str:
     found = error["input"]
     if not choices or not isinstance(found, str):
         return ""
+    in_list = any(isinstance(x, int) for x in error["loc"][-1:])
+    if in_list and (several_of_them := _listed(found, choices)):
+        return f"; write a list: [{', '.join(several_of_them)}]."
     same = next((x for x in choices if x.casefold() == found.casefold()), "")
     if len(found) < _SHORT and not same:
         return ""
     close = same or closest(found, choices)
     return f"; did you mean {close!r}?" if close else ""
+
+
+def _listed(found: str, choices: Sequence[str]) -> list[str]:
+    """Return the choices that a text such as "R1, R3" or "R1-R6" means, none for one or another."""
+    known = {x.casefold(): x for x in choices}
+    ends = [known.get(x.strip().casefold()) for x in re.split(r"-|\.\.+|\bto\b", found)]
+    if len(ends) == 2 and ends[0] and ends[1]:
+        first, last = choices.index(ends[0]), choices.index(ends[1])
+        return list(choices[first : last + 1])
+    parts = [known.get(x.casefold()) for x in re.split(r"[,;\s]+", found.strip())]
+    return [x for x in parts if x] if len(parts) > 1 and all(parts) else []

@@ -206,13 +206,19 @@ def _refuse_bomb(raw: Any, path: Path) -> None:
 
 def _expand(value: Any, path: Path, where: str) -> Any:
     if isinstance(value, dict):
+        on_disk = value.get("solver") == "torch"
         for key in value:
             if not isinstance(key, str) or _UNFIT.search(key):
                 raise StudyError(
                     f"{path}: {where or 'the study'} has a key {key!r} that is no name"
                     f"{_of_comma(key)}."
                 )
-        return {k: _expand(v, path, f"{where}.{k}".lstrip(".")) for k, v in value.items()}
+        return {
+            k: _expand_text(v, path, f"{where}.{k}", is_base=True)
+            if on_disk and k == "model" and isinstance(v, str)
+            else _expand(v, path, f"{where}.{k}".lstrip("."))
+            for k, v in value.items()
+        }
     if isinstance(value, list):
         return [_expand(v, path, f"{where}[{i}]") for i, v in enumerate(value)]
     if isinstance(value, str):
@@ -241,7 +247,7 @@ def _and_not(value: object) -> str:
     return f"found {type(value).__name__}); write it as text, in quotes"
 
 
-def _expand_text(value: str, path: Path, where: str) -> str:
+def _expand_text(value: str, path: Path, where: str, *, is_base: bool = False) -> str:
     def look_up(match: re.Match[str]) -> str:
         if SECRET_NAME.search(match[1]):
             raise StudyError(
@@ -263,14 +269,14 @@ def _expand_text(value: str, path: Path, where: str) -> str:
     is_path = name in ("path", "file") or (name.endswith("_file") and expanded[:1] != "~")
     if name in ("model", "dataset"):  # a folder or a name, unless it says that it is a path
         is_path = expanded.startswith(("./", "../"))
-    if where == "student.base":
-        is_path = _is_path_of_base(expanded, path)
+    if is_base or where == "student.base":
+        is_path = _is_path_of_base(expanded, path, where)
     if is_path and expanded and not Path(expanded).is_absolute():
         return str((path.parent / expanded).resolve())
     return expanded
 
 
-def _is_path_of_base(base: str, study: Path) -> bool:
+def _is_path_of_base(base: str, study: Path, where: str) -> bool:
     """Return whether a base is named by its path from the study file, and not a hub id or a name.
 
     Raises StudyError for a path from the working directory.
@@ -283,7 +289,7 @@ def _is_path_of_base(base: str, study: Path) -> bool:
         return True
     if os.path.exists(base):
         raise StudyError(
-            f"{study}: 'student.base': {base} is in the working directory and not beside the study "
+            f"{study}: {where!r}: {base} is in the working directory and not beside the study "
             "file, where relative paths start; give its path from there, or the whole path."
         )
     return False

@@ -178,15 +178,18 @@ def _look_at_model(wanted: WantedBase, folder: Path) -> Found:
 def _look_at_weights(wanted: WantedBase, folder: Path) -> Iterator[str]:
     """Yield what is wrong with the weights, where they are here."""
     from potstill.models.mlx_base import refuse_missing_for_mlx
-    from potstill.models.weights import refuse_damaged, refuse_missing
+    from potstill.models.weights import refuse_damaged, refuse_unfit_files
 
     files = weight_files(folder)
     config = read_config(folder)
     if not files or (wanted.backend != "mlx" and not _linear(config)):
         return
     try:
-        refuse_damaged(folder, files)
-        (refuse_missing_for_mlx if wanted.backend == "mlx" else refuse_missing)(config, folder)
+        if wanted.backend == "mlx":
+            refuse_damaged(folder, files)
+            refuse_missing_for_mlx(config, folder)
+        else:
+            refuse_unfit_files(config, folder, files)
     except InputError as exc:
         yield str(exc)
 

@@ -10,14 +10,14 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from potstill.deploy.export.corpus_card import corpus_card
 from potstill.deploy.export.placing import new_folder
 from potstill.errors import InputError, StoreError
 from potstill.pipeline.directory import StudyDirectory, study_of
 from potstill.pipeline.students import examples
-from potstill.plugins import nearest
+from potstill.plugins import choose
 from potstill.records import Lesson, Problem, Split
 from potstill.study.schema import Study
 
@@ -50,7 +50,7 @@ class ExportedCorpus:
 def export_corpus(
     directory: Path,
     out: Path,
-    to: Literal["dataset", "messages"],
+    to: str,
     levels: Sequence[str] = (),
 ) -> ExportedCorpus:
     """Return the verified lessons of a study, written to the new folder ``out``; all levels by
@@ -63,8 +63,7 @@ def export_corpus(
     Raises InputError for a level that the study has not, and for a folder that holds something;
     StoreError for a directory that is no study's or whose lessons are not finished.
     """
-    if to not in FORMATS:
-        raise InputError(f"there is no format {to!r}; there are {', '.join(FORMATS)}.")
+    to = choose("format", to, FORMATS)
     study = study_of(directory)
     chosen = _levels(study, levels)
     refuse_occupied(out)
@@ -137,10 +136,8 @@ def _chat(example: Example) -> list[dict[str, str]]:
 
 
 def _levels(study: Study, wanted: Sequence[str]) -> tuple[str, ...]:
-    for level in wanted:
-        if level not in study.variants:
-            raise InputError(f"the study has no level {level!r}{nearest(level, study.variants)}.")
-    return tuple(level for level in study.variants if level in wanted or not wanted)
+    meant = [choose("level", x, study.variants, there="the study has") for x in wanted]
+    return tuple(level for level in study.variants if level in meant or not meant)
 
 
 def _write(path: Path, rows: Rows, to: str) -> None:

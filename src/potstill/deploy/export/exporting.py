@@ -7,7 +7,7 @@ there whole or not at all.
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,6 +38,7 @@ from potstill.errors import InputError
 from potstill.models.architecture import context_tokens, read_config
 from potstill.models.gguf_base import origin_in
 from potstill.models.torch_base import find_model_folder, hash_model_folder, load_tokenizer
+from potstill.plugins import choose
 
 if TYPE_CHECKING:
     from potstill.analysis.students import FoundStudent
@@ -75,7 +76,7 @@ def export_student(found: FoundStudent, export: Export) -> Reasked:
     Raises InputError for a form, dtype or base that cannot be, and where a package is missing;
     StoreError for a folder that is not empty and a disk without room.
     """
-    _check_wanted(export)
+    export = _settled(export)
     base = _base_folder(found, export)
     form = _weights_form(export, base)
     check_room(export.out, _needed_bytes(found, export, form, base))
@@ -87,16 +88,15 @@ def export_student(found: FoundStudent, export: Export) -> Reasked:
     return reasked
 
 
-def _check_wanted(export: Export) -> None:
-    if export.form not in FORMS:
-        raise InputError(f"There is no form {export.form!r}; the forms are {', '.join(FORMS)}.")
-    if export.dtype and export.dtype not in DTYPES:
-        raise InputError(f"There is no dtype {export.dtype!r}; take one of {', '.join(DTYPES)}.")
-    if export.quantise not in QUANTISATIONS:
-        raise InputError(f"GGUF is written as f16 or q8_0, not {export.quantise!r}.")
-    if export.form == "gguf":
+def _settled(export: Export) -> Export:
+    """Return what is meant, its names as they are written here, once it is known that it can be."""
+    form = choose("form", export.form, FORMS)
+    dtype = export.dtype and choose("dtype", export.dtype, DTYPES)
+    quantise = choose("quantisation", export.quantise, QUANTISATIONS)
+    if form == "gguf":
         require_gguf()
     refuse_taken(export.out)
+    return replace(export, form=form, dtype=dtype, quantise=quantise)
 
 
 def _weights_form(export: Export, base: Path) -> str:

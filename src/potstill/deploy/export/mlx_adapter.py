@@ -27,6 +27,7 @@ from potstill.models.adapter_config import (
 )
 from potstill.models.adapters import ADAPTER_WEIGHTS, write_config
 from potstill.models.torch_base import find_model_folder
+from potstill.plugins import choose
 from potstill.store.untrusted import read_json
 from potstill.training.lora import lora_config
 from potstill.training.recipe import Recipe
@@ -46,8 +47,7 @@ def convert_adapter(adapter: Path, to: str, base: Path, out: Path) -> None:
     Raises InputError for a layout that is not known, an adapter that does not fit ``base`` (a
     model's folder) or cannot be said exactly; StoreError for a folder that is there.
     """
-    if to not in FORMS:
-        raise InputError(f"There is no layout {to!r}; adapters are converted to peft or mlx.")
+    to = choose("layout", to, FORMS)
     refuse_taken(out)
     folder = find_model_folder(base)
     write = write_mlx_adapter if to == "mlx" else write_peft_adapter
