@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 from potstill.grading.maths.languages import in_english
 from potstill.grading.maths.literals import is_written_out, shows_program
+from potstill.grading.maths.normalise import tidy
+from potstill.grading.maths.parts import parts_of
 from potstill.grading.maths.wording import read_letter
 from potstill.grading.reading.claims import is_numeric
 from potstill.grading.reading.cues import end_of_answer, names_answer, own_talk, takes_back
@@ -80,6 +82,7 @@ _WORDS = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{3,}")
 _WORKED_OUT = re.compile(
     r"[→⇒;]|[?!]\s+\S|\\(?:Right|right)arrow|\\implies|[\d)}]\.\s+[A-Z]|:\s.*="
 )
+MOST_PARTS = 300
 # What a value begins with; a name or a verb before it makes a sentence.
 _BEGINS_BARE = re.compile(
     r"(?i)\W*(?:(?:about|approximately|approx\.?|exactly|roughly|around|negative|minus|"
@@ -166,6 +169,8 @@ def _found(text: str, kind: str, problem_text: str, cut: bool, long: bool) -> Ex
         return Extraction(printed["value"], "sentence")
     if kind == AnswerKind.WORD and (said := verdict_word(stripped, problem_text)):
         return Extraction(said, "sentence")
+    if kind in SEVERAL_VALUES and len(stripped) <= MOST_PARTS and _is_parts(stripped):
+        return Extraction(stripped, "bare")
     judged = kind == AnswerKind.LETTER and is_judged(stripped)
     named = kind != AnswerKind.LETTER or read_letter(stripped) is not None
     if named and not judged and _is_bare(stripped, kind):
@@ -352,6 +357,14 @@ def _closing(text: str, start: int) -> int | None:
 def _last(matches: Iterator[re.Match[str]]) -> re.Match[str] | None:
     found = deque(matches, maxlen=1)
     return found[0] if found else None
+
+
+def _is_parts(text: str) -> bool:
+    """Return whether a text is several labelled values and nothing about them."""
+    parts = parts_of(tidy(text))
+    return parts is not None and all(
+        len(value) <= 60 and len(_PROSE.findall(value)) == 0 for value in parts.values
+    )
 
 
 def _is_bare(text: str, kind: str) -> bool:

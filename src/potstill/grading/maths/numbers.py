@@ -15,7 +15,7 @@ from potstill.grading.maths.comparison import (
 )
 from potstill.grading.maths.forms import Asked, asked_form, decimal_places, misses, rounded, shape
 from potstill.grading.maths.grammar import Apply, Node, Number, Unreadable, names_in
-from potstill.grading.maths.quantities import compare_units, names_another_thing
+from potstill.grading.maths.quantities import compare_units, is_rate_of, names_another_thing
 from potstill.grading.maths.scalars import Scalar, forms_of, read_scalar
 from potstill.grading.maths.units import raised_units, unit_dimension
 from potstill.grading.maths.values import TooBig, Undefined, exact, real_value, same
@@ -135,6 +135,8 @@ def _compare(key: Scalar, answer: Scalar, kind: str, problem_text: str, asked: A
     if len(key.readings) > 1:
         opinions |= {same(reading, answer.node) for reading in key.readings}
     if opinions == {True}:
+        if (rate := is_rate_of(key, answer, problem_text)) is not None:
+            return rate
         if (other := names_another_thing(key, answer, problem_text)) is not None:
             return other
         return equal_with("equal values", *misses(asked, answer.node, answer.text, key.node))

@@ -92,4 +92,4 @@ def _without_tail(text: str) -> str:
     if tail is None or not re.search(r"\w", text[: tail.start()]):
         return text
     head = text[: tail.start()].strip()
-    return text if re.search(r"(?i)\b(?:is|are|does|do|was|if|or)$", head) else head
+    return text if re.search(r"(?i)(?:\b(?:is|are|does|do|was|if|or)|['’]s)$", head) else head

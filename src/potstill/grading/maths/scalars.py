@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from potstill.grading.maths.grammar import Node, Number, Unreadable, read_expression
 from potstill.grading.maths.number_words import halves_written, spelled_number
-from potstill.grading.maths.units import size_of, split_unit, unit_dimension
+from potstill.grading.maths.units import Measured, size_of, split_unit, unit_dimension
 
 __all__ = ["Scalar", "forms_of", "read_compound", "read_scalar"]
 
@@ -145,7 +145,7 @@ def read_scalar(text: str, letters: frozenset[str] | None = None) -> Scalar:
     except Unreadable as error:
         # Unwrap "5 ways" only where the whole cannot be read.
         head, nouns = _without_nouns(text, error)
-        inner = split_unit(_plain(head))
+        inner = _measured_before(head, nouns)
         body, unit = _plain(inner.body), inner.unit
         readings = _readings(body, letters)
     return Scalar(body, unit, nouns, readings)
@@ -166,6 +166,35 @@ def _without_nouns(text: str, error: Unreadable) -> tuple[str, str]:
     if _NEVER_NOUNS & set(words) or any(spelled_number(word) is not None for word in words):
         raise Unreadable("words that make another number of it")
     return match.group(1), match.group(2).strip().lower()
+
+
+# Words that may stand behind a unit and say of what it is, or where.
+_OF_WHAT = re.compile(
+    r"(?i)\s+(?:of|in|on|at|from|for|to|long|wide|tall|high|deep|thick|away|apart|old|total|altogether|more|left|"
+    r"remain\w*|are|is|per|a|an|each|every)\b"
+)
+_SHAPED = re.compile(r"(?i)\s+(?:of\s+)?(?:square|cubic|squared|cubed)\b")
+
+
+def _measured_before(head: str, nouns: str) -> Measured:
+    """Return the number and the unit that the words behind it begin with: "42 square feet of
+    fence" is no number of squares.
+
+    Raises Unreadable for "42 feet square", which may be feet or square feet.
+    """
+    inner = split_unit(_plain(head))
+    words = nouns.split(" ") if not inner.unit else []
+    for count in range(min(4, len(words)), 0, -1):
+        unit = " ".join(words[:count])
+        if len(unit) < 2 or unit in ("in", "an"):
+            continue
+        found = split_unit(f"{inner.body} {unit}")
+        rest = " " + " ".join(words[count:])
+        if found.unit and _SHAPED.match(rest):
+            raise Unreadable("a length or an area")
+        if found.unit and _OF_WHAT.match(rest):
+            return found
+    return inner
 
 
 def read_compound(text: str) -> Scalar | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from potstill.grading.maths.polarity import affirms_or_denies
 from potstill.grading.maths.wording import IDLE_NO
 from potstill.grading.reading.question import AskedQuestion
 from potstill.grading.reading.sentences import stem
@@ -27,6 +28,12 @@ _OFFERED = re.compile(
     r"(?i)\b((?:[A-Za-z-]+(?:\s[a-z-]+)?,\s+){0,6}[A-Za-z-]+,?\s+or\s+(?:(?:the|an?)\s+)?[A-Za-z-]+)\b"
 )
 _YES_NO = re.compile(r"(?i)^(?:is|are|was|were|do|does|did|can|could|will|would|has|have|should)\b")
+_TRUE_FALSE = re.compile(r"(?i)\btrue\s+or\s+false\b")
+# What is denied of the thing before it, or takes the thing behind it away.
+_DENIES = re.compile(
+    r"(?i)^(?:not|never|no\s+longer|wrong|incorrect|false|impossible|unjustified|out\s+of\s+the\s+question)\b"
+)
+_ENDS_IN_NOT = re.compile(r"(?i)(?:\b(?:not|never|cannot)|n['’]t)$")
 _NEGATED = re.compile(
     r"(?i)\b(?:not|never|neither|nor|isn't|aren't|no longer)\s+(?:the\s+|a\s+|an\s+)?$"
 )
@@ -149,6 +156,10 @@ def word_stated(text: str, question: AskedQuestion, asked: str) -> str:
     text = IDLE_NO.sub("", _CONNECTIVE.sub("", text)).strip().rstrip(".!")
     if (judged := _judges(text, asked)) != "":
         return judged
+    if _YES_NO.match(asked) or _TRUE_FALSE.search(asked):
+        said = affirms_or_denies(text)
+        if said is not None:
+            return (("false", "true") if _TRUE_FALSE.search(asked) else ("no", "yes"))[said]
     if (concluded := _CONCLUDED.match(text)) is not None:
         text = text[concluded.end() :]
     text = _COMPARED.sub("", text) or text
@@ -172,8 +183,14 @@ def word_stated(text: str, question: AskedQuestion, asked: str) -> str:
             return str(named[0])
     sides = [side.strip(" ,:") for side in _COPULA.split(text, maxsplit=1)]
     if len(sides) == 2 and all(sides):
+        if _ENDS_IN_NOT.search(sides[0]):
+            return ""
         one, two = (_left_over(side, question) for side in sides)
         chosen = sides[1] if two or not one else sides[0]
+        if chosen is sides[0] and _DENIES.match(sides[1]):
+            return ""
+        if affirms_or_denies(chosen) is not None and affirms_or_denies(text) is None:
+            return ""  # "No is incorrect", "It may be false"
         return chosen if 0 < len(chosen) <= 60 else ""
     rest = _left_over(text, question)
     return " ".join(rest) if 0 < len(rest) <= 4 else ""
