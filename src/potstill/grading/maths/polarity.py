@@ -1,0 +1,56 @@
+"""What a short text affirms or denies: yes and no, true and false, "the claim is not correct"."""
+
+from __future__ import annotations
+
+import re
+
+from potstill.grading.maths.normalise import tidy_words
+
+__all__ = ["POLAR", "affirms_or_denies"]
+
+POLAR = {"yes": True, "true": True, "no": False, "false": False}
+"""The keys that affirm or deny, and which of both they do."""
+
+_TRUE = r"(?:true|correct|right)"
+_FALSE = r"(?:false|incorrect|wrong|untrue|not\s+(?:\w+\s+)?(?:true|correct|right))"
+_HEDGE = r"(?:(?:therefore|thus|hence|so|then|clearly|indeed|obviously|actually|simply|well|in\s+fact|overall),?\s+)*"
+_ANSWER = (
+    r"(?:(?:my|the|our)\s+(?:final\s+|correct\s+|right\s+|short\s+)?(?:answer|verdict|conclusion|decision)"
+    r"(?:\s+to\s+(?:the|this)\s+question)?\s*(?:is|:|=|would\s+be|must\s+be|should\s+be)\s*"
+    r"|(?:final\s+)?answer\s*:?\s*|i(?:\s+would|\s+will|['’]d|['’]ll)?\s+(?:say|answer|think)\s+)?"
+)
+_SUBJECT = (
+    r"(?:(?:the|this|that|his|her|their|your|my)\s+(?:[a-z]+['’]s?\s+)?(?:claim|statement|assertion|conjecture|proposition|sentence|"
+    r"hypothesis|conclusion|reasoning|argument|equation|equality|inequality|identity|result|relation)|that|this|it)"
+)
+_IS = r"(?:\s+is|['’]s|\s+must\s+be)\s+(?:\w+ly\s+|indeed\s+|therefore\s+|thus\s+|also\s+|always\s+|in\s+fact\s+)?"
+# What ends a clause, or begins what can only follow a whole answer.
+_END = (
+    r"(?=\s*(?:$|[.,;:!—–]|-\s)|\s+(?:because|since|as|for|rather|instead|it|he|she|they|we|you|there|i)\b)"
+)
+_WORD = re.compile(rf"{_HEDGE}{_ANSWER}{_HEDGE}(?P<word>yes|no|true|false){_END}")
+_JUDGED = re.compile(
+    rf"{_HEDGE}{_ANSWER}(?:{_SUBJECT}{_IS})?(?:(?P<true>{_TRUE})|(?P<false>{_FALSE})){_END}"
+)
+_BOTH = re.compile(r"\b(?:or|maybe|perhaps|possibly|partly|sometimes)\b|\?|\bbut\s+not\b")
+_NAMED = re.compile(r"\b(?:yes|no|true|false)\b")
+
+
+def affirms_or_denies(text: str) -> bool | None:
+    """Return True where a text answers yes or true, False where no or false, None where neither.
+
+    Its first clause decides; one that only names the word ("No would be wrong") answers nothing.
+    """
+    if "?" in text:
+        return None
+    words = tidy_words(text.replace("’", "'").replace("(", ", "))
+    said = _WORD.match(words)
+    judged = None if said is not None else _JUDGED.match(words)
+    found = said or judged
+    if found is None or _BOTH.search(words[: found.end() + 12]):
+        return None
+    if _NAMED.match(words[found.end() :].lstrip(" ,/.;:")):
+        return None
+    if said is not None:
+        return POLAR[said["word"]]
+    return judged is not None and judged["true"] is not None
