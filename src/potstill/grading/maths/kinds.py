@@ -9,7 +9,12 @@ from functools import lru_cache
 from potstill.grading.maths.answer_text import read_statement
 from potstill.grading.maths.bases import read_base
 from potstill.grading.maths.choices import choices_in, read_choice, read_letters
-from potstill.grading.maths.clock import WEEKDAYS, in_digits, read_time
+from potstill.grading.maths.clock import (
+    WEEKDAYS,
+    in_digits,
+    read_time,
+    spoken_times_in_digits,
+)
 from potstill.grading.maths.forms import asked_form, shape
 from potstill.grading.maths.grammar import (
     FUNCTIONS,
@@ -85,6 +90,8 @@ _DESIGNATION = re.compile(
     r"[A-Z]{2,3}|\|[A-Z]{2}\||\\overline\s?\{[A-Z]{2}\}|m?\s?(?:\\angle|∠)\s?[A-Z1-9]{1,3}|"
     r"\\frac\s?\{\s?d\s?[a-z]\s?\}\s?\{\s?d\s?[a-z]\s?\}|[a-zA-Z]'{1,2}\s?\([a-z]\)"
 )
+# "five to ten" may be a ratio or a range; "ten past nine" is a time alone.
+_SPOKEN_TIME = re.compile(r"[a-z0-9 -]+ (?:past|minutes? (?:to|before|after)) [a-z0-9]+")
 _TIME_WORDS = re.compile(
     r"clock|\ba\.?m\b|\bp\.?m\b|what time|time of day|noon|midnight", re.IGNORECASE
 )
@@ -125,6 +132,8 @@ def _worded(plain: str, text: str) -> AnswerKind | None:
         if not re.fullmatch(r"\d{1,2}:\d{2}", plain) or _TIME_WORDS.search(text) or not text:
             return AnswerKind.TIME
         return AnswerKind.TIME if int(plain.partition(":")[0]) <= 12 else None
+    if _SPOKEN_TIME.fullmatch(low) and read_time(spoken_times_in_digits(plain)) is not None:
+        return AnswerKind.TIME
     if re.fullmatch(r"(?i:option|choice)\s*:?\s*\(?[A-J]\)?", plain):
         return AnswerKind.LETTER
     if re.fullmatch(r"\(?[A-Z]\)?|[a-z]\)|\([a-z]\)", plain):

@@ -30,7 +30,7 @@ _MONEY_ASKED = re.compile(
     re.IGNORECASE,
 )
 # "12 pages per day", "12 pages a day": so many of each.
-_RATE = re.compile(r"(?i)(?:\bper|/|\b(?:a|an|each|every))\s*(?P<unit>[a-z]+)\b")
+_RATE = re.compile(r"(?i)(?:/\s?|\b(?:per|a|an|each|every)\s+)(?P<unit>[a-z]+)\b")
 _ASKS_RATE = re.compile(
     r"(?i)\b(?:per|each|every|rate|speed|average|daily|weekly|hourly|monthly|yearly)\b|\b(?:a|an|one)\s+(?:second|minute|hour|day|week|month|year)\b"
 )

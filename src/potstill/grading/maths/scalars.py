@@ -8,7 +8,7 @@ from fractions import Fraction
 from functools import lru_cache
 
 from potstill.grading.maths.grammar import Node, Number, Unreadable, read_expression
-from potstill.grading.maths.number_words import halves_written, spelled_number
+from potstill.grading.maths.number_words import dozens_written, durations_in_digits, halves_written, spelled_number
 from potstill.grading.maths.units import Measured, size_of, split_unit, unit_dimension
 
 __all__ = ["Scalar", "forms_of", "read_compound", "read_scalar"]
@@ -104,6 +104,7 @@ def _plain(text: str) -> str:
     text = _SCIENTIFIC.sub(r"\1*10^{\2}", text)
     if (spelled := spelled_number(text)) is not None:
         return spelled
+    text = dozens_written(text)
     text = halves_written(_AND_A_HALF.sub(" 1/2", text))
     text = _CJK_MULTIPLIER.sub(lambda m: f"{m.group(1)}*10^{_CJK_POWERS[m.group(2)]}", text)
     text = _OVER.sub(r"\1/\2", text)
@@ -199,7 +200,10 @@ def _measured_before(head: str, nouns: str) -> Measured:
 
 def read_compound(text: str) -> Scalar | None:
     """Return ``2 hours 30 minutes`` and ``5 ft 6 in``: parts of one dimension, or None."""
-    if len(text) > 80 or not _IN_PARTS.match(text):
+    if len(text) > 80:
+        return None
+    text = durations_in_digits(text)
+    if not _IN_PARTS.match(text):
         return None
     total, first, last, position = Fraction(0), "", "", 0
     for match in _PART.finditer(text):

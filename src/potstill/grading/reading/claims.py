@@ -278,6 +278,8 @@ def _value_of(
             numbers = {n.value for n in numerals_in(phrase)}
             return StatedValue(phrase, numbers.pop() if len(numbers) == 1 else phrase)
     if kind in _NUMERIC:
+        if kind == AnswerKind.QUANTITY and (clocked := _clocked(text)):
+            return StatedValue(clocked, clocked)
         plain, apart = set_apart(text)
         offered = tuple(formula if _may_answer(formula, kind) else "" for formula in apart)
         return number_stated(plain, problem_text, offered)
@@ -302,6 +304,15 @@ def _value_of(
         return StatedValue("", "", ("several formulas",))
     plain, apart = set_apart(text)
     return None if apart or kind in _GROUPED else number_stated(plain, problem_text)
+
+
+def _clocked(text: str) -> str:
+    """Return the "3:35" that is all of a sentence's digits, a duration where that is asked for."""
+    found = _CLOCK.findall(text)
+    return found[0] if len(found) == 1 and not any(map(str.isdigit, _CLOCK.sub("", text))) else ""
+
+
+_CLOCK = re.compile(r"(?<![\d:.])\d{1,3}:[0-5]\d(?::[0-5]\d)?(?![\d:]|\s?[ap]\.?m\b)")
 
 
 def _may_answer(formula: str, kind: str) -> bool:
