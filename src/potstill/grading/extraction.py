@@ -19,6 +19,8 @@ from potstill.grading.reading.claims import is_numeric
 from potstill.grading.reading.cues import end_of_answer, names_answer, own_talk, takes_back
 from potstill.grading.reading.printed import printed_value
 from potstill.grading.reading.sentences import letters_of
+from potstill.grading.reading.restating import restated
+from potstill.grading.reading.sets import set_named
 from potstill.grading.reading.statements import LONG, answer_stated
 from potstill.grading.reading.verdict_words import verdict_word
 from potstill.grading.reading.words import is_judged
@@ -171,6 +173,8 @@ def _found(text: str, kind: str, problem_text: str, cut: bool, long: bool) -> Ex
         return Extraction(said, "sentence")
     if kind in SEVERAL_VALUES and len(stripped) <= MOST_PARTS and _is_parts(stripped):
         return Extraction(stripped, "bare")
+    if kind == AnswerKind.INTERVAL and len(stripped) <= BARE_LENGTH and (named := set_named(stripped)):
+        return Extraction(named, "bare")
     judged = kind == AnswerKind.LETTER and is_judged(stripped)
     named = kind != AnswerKind.LETTER or read_letter(stripped) is not None
     if named and not judged and _is_bare(stripped, kind):
@@ -374,6 +378,8 @@ def _is_bare(text: str, kind: str) -> bool:
     if is_numeric(kind) and (_FOREIGN.search(text) or _TWO_THINGS.search(text)):
         return False
     if is_numeric(kind) and re.search(r"\d[^=]*=|\d.*\b(?:is|are|was|were|equals?)\b.*\d", text):
+        return False
+    if is_numeric(kind) and restated(text) != text:
         return False
     if in_english(text) != text:
         return False

@@ -34,7 +34,12 @@ from potstill.grading.maths.groups import (
     compare_sets,
     read_group,
 )
-from potstill.grading.maths.intervals import compare_intervals, is_relation, reads_as_set
+from potstill.grading.maths.intervals import (
+    compare_intervals,
+    in_brackets,
+    is_relation,
+    reads_as_set,
+)
 from potstill.grading.maths.keys import (
     alternatives,
     compact,
@@ -232,7 +237,7 @@ def _key_read(key: str, kind: str, problem_text: str) -> tuple[str | None, bool]
     plain = plain_key(key)
     if not re.search(r"[\w∅∞π]", plain) and not says_nothing(plain):
         return (_HOLDS_NOTHING if _is_seen(plain) else "the key is empty"), False
-    if says_no_key(key):
+    if says_no_key(key, problem_text):
         return "the key says that there is none", False
     forms = alternatives(key)
     if len(forms) > 1 or forms[0] != key:
@@ -478,6 +483,8 @@ def _meant_as_interval(key: str, answer: str, problem_text: str) -> bool:
     """
     if not re.match(r"^\(.*\)$", key) or len(read_group(key).items) != 2:
         return False
+    if in_brackets(answer) != answer:
+        return not _POINT.search(problem_text)
     half_open = re.match(r"^[(\[\]].*[)\]\[]$", answer) and (answer[0], answer[-1]) != ("(", ")")
     if half_open and _POINT.search(problem_text):
         return (answer[0], answer[-1]) != ("[", "]")

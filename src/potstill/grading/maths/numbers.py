@@ -18,7 +18,7 @@ from potstill.grading.maths.grammar import Apply, Node, Number, Unreadable, name
 from potstill.grading.maths.number_words import chances_written
 from potstill.grading.maths.quantities import compare_units, is_rate_of, names_another_thing
 from potstill.grading.maths.scalars import Scalar, forms_of, read_scalar
-from potstill.grading.maths.units import raised_units, unit_dimension
+from potstill.grading.maths.units import raised_units, size_of, unit_dimension
 from potstill.grading.maths.values import TooBig, Undefined, exact, real_value, same
 
 __all__ = ["compare_scalars", "read_scalar"]
@@ -131,6 +131,15 @@ def _consistent(first: Scalar, other: Scalar) -> bool:
         sides = (
             Apply("*", (s.node, hundredth)) if s.unit == "percent" else s.node
             for s in (first, other)
+        )
+        return same(*sides) is True
+    if first.unit != other.unit and first.unit and other.unit:
+        sizes = size_of(first.unit), size_of(other.unit)
+        if None in sizes or unit_dimension(first.unit) != unit_dimension(other.unit):
+            return False
+        sides = (
+            Apply("*", (s.node, Number(Fraction(size or 1))))
+            for s, size in zip((first, other), sizes, strict=True)
         )
         return same(*sides) is True
     if same(first.node, other.node):

@@ -37,6 +37,7 @@ _ASKS_RATE = re.compile(
 _ASKS_SHAPE = re.compile(
     r"(?i)\b(?:area|surface|volume|square|cubic|space|capacity|cover\w*|hold)\b|\^\s?\{?[23]|[²³]"
 )
+_OF_THE_REST = re.compile(r"of (?:(?:the|his|her|their) )?(?P<what>what|rest|remain)")
 _LAST_SENTENCE = re.compile(r"[^.?!]*[.?!]?\s*$")
 _MEASURES = frozenset(["time", "length", "mass", "length^3", "length^2", "percent"])
 
@@ -144,6 +145,10 @@ def names_another_thing(key: Scalar, answer: Scalar, problem_text: str) -> Compa
     """
     if not answer.nouns or answer.nouns == key.nouns or not problem_text:
         return None
+    rest = _OF_THE_REST.match(answer.nouns)
+    last = problem_text[-300:].rpartition(".")[2].lower()
+    if rest is not None and f" {rest['what']}".replace(" what", "of what") not in last:
+        return undecided("a part of what was left, where the problem asks for another")
     question = _COUNTED.findall(problem_text)
     if not question or not question[-1].endswith("s"):
         return None

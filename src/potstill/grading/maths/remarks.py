@@ -63,6 +63,13 @@ _TAIL = re.compile(
 )
 
 
+# "1/2 of it, which is 3/8": a value again, which has to be the same.
+_AGAIN = re.compile(
+    r"\s*,\s*which\s+(?:is|equals|makes|gives)\s+(?:equal\s+to\s+)?(?P<value>-?[＄$]?\d[\d,]*(?:\.\d+)?(?:/\d+)?\s?%?)\.?$",
+    re.IGNORECASE,
+)
+
+
 def without_remarks(text: str) -> str:
     """Return a tidied answer without the words that present it and the reason given after it.
 
@@ -92,4 +99,7 @@ def _without_tail(text: str) -> str:
     if tail is None or not re.search(r"\w", text[: tail.start()]):
         return text
     head = text[: tail.start()].strip()
+    again = _AGAIN.match(text, tail.start())
+    if again is not None and head[:1].isdigit():
+        return f"{head} or {again['value']}"
     return text if re.search(r"(?i)(?:\b(?:is|are|does|do|was|if|or)|['’]s)$", head) else head

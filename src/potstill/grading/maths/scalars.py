@@ -68,8 +68,19 @@ class Scalar:
         return self.readings[0]
 
 
+# A quantity, and the same one in other units in brackets behind it.
+_TWICE = re.compile(r"^(-?\d[^()=]{0,40}?)\s*\((?:or\s+|=\s*|i\.e\.,?\s+|that\s+is,?\s+|which\s+is\s+)?(-?\d[^()=]{0,40})\)\.?$")
+
+
 def forms_of(text: str) -> list[str]:
-    """Return the forms one value is given in: "3/4 = 0.75", "5 or 5.0", "2√194 ≈ 27.9"."""
+    """Return the forms one value is given in: "3/4 = 0.75", "5 or 5.0", "2√194 ≈ 27.9", "14 yards
+    (42 feet)".
+    """
+    if (twice := _TWICE.match(text)) is not None and all(
+        split_unit(twice[side]).unit for side in (1, 2)
+    ):
+        text = f"{twice[1]} or {twice[2]}"
+    text = re.sub(r",\s+or\s+(?=[-\d$＄])", " or ", text)
     return [part for piece in re.split(r"\s+or\s+", text) for part in _unnamed(piece)]
 
 

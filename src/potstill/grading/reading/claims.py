@@ -31,8 +31,10 @@ from potstill.grading.reading.numerals import VOCABULARY, numerals_in
 from potstill.grading.reading.question import AskedQuestion
 from potstill.grading.reading.ratios import ratio_stated
 from potstill.grading.reading.sentences import Sentence, words_of
+from potstill.grading.reading.sets import set_named
+from potstill.grading.reading.shares import share_stated
 from potstill.grading.reading.times import time_stated
-from potstill.grading.reading.words import is_judged, letter_stated, word_stated
+from potstill.grading.reading.words import is_judged, letter_stated, rules_out, word_stated
 from potstill.records import AnswerKind
 
 __all__ = [
@@ -188,6 +190,8 @@ def _base_score(text: str, phrase: bool, letters: frozenset[str], reader: Reader
     if phrase and _is_phrase(text):
         return 3.0
     score = statement_score(text, reader.question, letters)
+    if -2.0 <= score < 1.5 and reader.kind == AnswerKind.LETTER and rules_out(text):
+        score = 1.5
     if reader.thought:
         return score + (2.0 if affirms(text, letters) else 0.0)
     corrects = score >= 0 and not _CORRECTING.isdisjoint(letters) and CORRECTS.search(text)
@@ -280,6 +284,8 @@ def _value_of(
     if kind in _NUMERIC:
         if kind == AnswerKind.QUANTITY and (clocked := _clocked(text)):
             return StatedValue(clocked, clocked)
+        if "of" in text and (share := share_stated(text, question, kind)):
+            return StatedValue(share, share.rstrip("%"))
         plain, apart = set_apart(text)
         offered = tuple(formula if _may_answer(formula, kind) else "" for formula in apart)
         return number_stated(plain, problem_text, offered)
@@ -297,6 +303,8 @@ def _value_of(
         if marked and len(text.split()) <= 6:
             word = word if word.lower() in ("yes", "no") else text.rstrip(".")
         return StatedValue(word, word.lower()) if word else None
+    if kind in _GROUPED and (named := set_named(text)):
+        return StatedValue(named, named)
     formula, several = formula_stated(text, kind in _GROUPED, problem_text)
     if formula and not (kind in _GROUPED and re.fullmatch(r"[A-Za-z]", formula)):
         return StatedValue(formula, formula)

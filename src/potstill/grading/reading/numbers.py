@@ -17,6 +17,7 @@ from potstill.grading.reading.belonging import is_of_another, label_of
 from potstill.grading.reading.cues import NOW
 from potstill.grading.reading.numerals import Numeral, NumeralRole, numerals_in
 from potstill.grading.reading.question import AskedQuestion, question_of
+from potstill.grading.reading.restating import restated
 from potstill.grading.reading.rivals import LEFT, TAKEN_AWAY
 from potstill.grading.reading.sentences import stem, words_of
 from potstill.grading.reading.surroundings import change_of, is_bound, is_denied, is_taken_back
@@ -86,7 +87,7 @@ def number_stated(
     ``formulas`` are those set apart of the sentence that may be answers too.
     """
     question = question_of(problem_text)
-    text = _PLUS.sub(r"\1 ", text)
+    text = _PLUS.sub(r"\1 ", restated(text))
     numerals = numerals_in(text, formulas) + _none_of(text, question)
     if not numerals:
         return None

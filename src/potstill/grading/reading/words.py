@@ -11,7 +11,7 @@ from potstill.grading.reading.question import AskedQuestion
 from potstill.grading.reading.sentences import stem
 from potstill.grading.reading.vocabulary import COMMON
 
-__all__ = ["choices_of", "is_judged", "letter_stated", "word_stated"]
+__all__ = ["choices_of", "is_judged", "letter_stated", "rules_out", "word_stated"]
 
 _CONNECTIVE = re.compile(
     r"(?i)^(?:(?:so|thus|therefore|hence|consequently|finally|in conclusion|overall|then|and|"
@@ -81,7 +81,13 @@ _JUDGED = re.compile(
 )
 _ASKS_WRONG = re.compile(r"(?i)\b(?:not|false|incorrect|wrong|except|untrue)\b|n['’]t\b")
 _REMAINS = re.compile(
-    r"(?<![A-Za-z'’])\(?([A-J])\)?(?=\s*(?:[.,;:!]|$|\s(?:is|because|since|as)\b))"
+    r"(?<![A-Za-z'’])\(?([A-J])\)?(?=\s*(?:[.,;:!]|$|\([^()]{1,80}\)\W*$|\s(?:is|because|since|as)\b))"
+)
+# "9 = 3 × 3, so C." ends in the letter that it comes to.
+_COMES_TO = re.compile(
+    r"(?:[,;:]?\s*(?:\b(?:so|thus|hence|therefore|leaving|which\s+(?:is|leaves|gives|means|makes\s+it|matches))\b|→|⇒|=>|->|∴)\s*:?,?\s*)"
+    r"(?:(?:only|it\s+is|it['’]s|it\s+must\s+be|the\s+answer\s+is|the\s+correct\s+(?:answer|choice|option)\s+is|answer|we\s+(?:choose|pick|select))\s*:?\s*)?"
+    r"(?:option\s+|choice\s+|letter\s+)?[(\[]?(?P<letter>[A-J])[)\]]?(?:\s+\([^()]{1,80}\))?\W*$"
 )
 _LETTERS = re.compile(r"\b[A-J](?:\s*(?:,|and|&|,\s*and)\s*[A-J]\b)+")
 
@@ -100,12 +106,19 @@ def is_judged(text: str) -> bool:
     return _JUDGED.match(text) is not None
 
 
+def rules_out(text: str) -> bool:
+    """Return whether a sentence rules letters out, or comes to one."""
+    return _RULED_OUT.search(text) is not None or _COMES_TO.search(text) is not None
+
+
 def letter_stated(text: str, problem_text: str) -> tuple[str, tuple[str, ...]]:
     """Return the letter that a sentence chooses, and the several that it leaves open."""
     text = _CONNECTIVE.sub("", text)
     if (judged := _JUDGED.match(text)) is not None:
         right = judged["right"] and not _ASKS_WRONG.search(problem_text)
         return (judged["letter"] if right else ""), ()
+    if (concluded := _COMES_TO.search(text)) is not None:
+        return concluded["letter"], ()
     kept = _RULED_OUT.sub(" ", text)
     if kept != text:
         if len(left := set(_REMAINS.findall(kept))) == 1:
