@@ -173,7 +173,11 @@ def _found(text: str, kind: str, problem_text: str, cut: bool, long: bool) -> Ex
         return Extraction(said, "sentence")
     if kind in SEVERAL_VALUES and len(stripped) <= MOST_PARTS and _is_parts(stripped):
         return Extraction(stripped, "bare")
-    if kind == AnswerKind.INTERVAL and len(stripped) <= BARE_LENGTH and (named := set_named(stripped)):
+    if (
+        kind == AnswerKind.INTERVAL
+        and len(stripped) <= BARE_LENGTH
+        and (named := set_named(stripped))
+    ):
         return Extraction(named, "bare")
     judged = kind == AnswerKind.LETTER and is_judged(stripped)
     named = kind != AnswerKind.LETTER or read_letter(stripped) is not None

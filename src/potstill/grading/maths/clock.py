@@ -15,7 +15,14 @@ from potstill.grading.maths.comparison import (
 from potstill.grading.maths.normalise import tidy
 from potstill.grading.maths.number_words import spelled_number
 
-__all__ = ["WEEKDAYS", "compare_dates", "compare_times", "in_digits", "read_time", "spoken_times_in_digits"]
+__all__ = [
+    "WEEKDAYS",
+    "compare_dates",
+    "compare_times",
+    "in_digits",
+    "read_time",
+    "spoken_times_in_digits",
+]
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _MONTH_NAMES = """

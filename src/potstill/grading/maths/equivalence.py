@@ -83,6 +83,7 @@ _POINTED = (AnswerKind.TUPLE, AnswerKind.INTERVAL, AnswerKind.LETTER, AnswerKind
 _DASHED = re.compile(
     r"^(\(?[A-J]\)?)\s+-\s+(?=[A-Za-z])(?!.*(?:\b[A-J]\b|\b(?:or|not|maybe|perhaps|no|wrong)\b))"
 )
+_IN_BRACKETS = re.compile(r"^\(?([A-J])\)?\s+\(([^()]{1,80})\)\.?$")
 _DASHED_VALUE = re.compile(r"^(\(?[A-J]\)?)\s+-\s+(?=[\d\\])")
 _ONE_NAMED = re.compile(r"^([a-z])\s*=\s*[^=,;]+$")
 # A value, a derivative or a member, where a function or a sequence is asked for.
@@ -128,7 +129,7 @@ def equal(key: str, answer: str, kind: str = "", problem_text: str = "") -> Comp
     if compact(one) == compact(two):
         return equal_with("the same text")
     if kind == AnswerKind.LETTER:
-        two = _DASHED.sub(r"\1. ", two)
+        two = _IN_BRACKETS.sub(r"\1. \2", _DASHED.sub(r"\1. ", two))
         if choices_in(problem_text):
             two = _DASHED_VALUE.sub(r"\1. ", two)
     by_choice = _by_choice(one, two, kind, problem_text)

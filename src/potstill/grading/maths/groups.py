@@ -328,7 +328,9 @@ _SIMPLEST = re.compile(
     r",?\s+(?:when\s+|once\s+)?(?:in\s+(?:its\s+)?(?:simplest|lowest|reduced|simplified)\s+(?:form|terms)|simplified|reduced)$",
     re.IGNORECASE,
 )
-_BRACKETED_RATIO = re.compile(r"^(\d[\d.:\s]*:\s*[\d.]+)\s*\((?:or\s+|=\s*|from\s+)?(\d[\d.:\s]*:\s*[\d.]+)\)$")
+_BRACKETED_RATIO = re.compile(
+    r"^(\d[\d.:\s]*:\s*[\d.]+)\s*\((?:or\s+|=\s*|from\s+)?(\d[\d.:\s]*:\s*[\d.]+)\)$"
+)
 
 
 def _ratio_forms(text: str) -> list[str]:

@@ -63,7 +63,7 @@ _BUILDER = re.compile(
 _IN_WORDS = re.compile(
     r"^(?:the\s+|an?\s+)?(?:(?P<kind>open|closed)\s+interval\s+(?:from\s+|between\s+)?"
     r"|(?:(?:the\s+(?:set\s+of\s+)?)?all\s+(?:the\s+)?(?:real\s+)?numbers?\s+|all\s+reals?\s+|[a-z]\s+(?:is\s+)?)?"
-    r"(?P<strict>strictly\s+)?(?:from|between)\s+)"
+    r"(?P<strict>strictly\s+)?(?:from|between)\s+)?"
     r"(?P<low>\S+)\s+(?:to|and)\s+(?P<high>[^\s,]+)(?:,?\s*\(?(?P<ends>inclusive|exclusive)\)?)?$",
     re.IGNORECASE,
 )

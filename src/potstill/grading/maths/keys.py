@@ -48,6 +48,7 @@ _COUNTED = re.compile(
     r"(?:\s?\(\s?(?!mod\b|base\b)([A-Za-z][A-Za-z.' -]{0,60})\)"
     r"|\s\(\s?(?!mod\b|base\b)([A-Za-zμΩ°%][^()=+<>]{0,40})\))"
 )
+_HEDGED = re.compile(r"(?i)(?:or|about|approximately|approx\.?|roughly|around|exactly)\s.*\d")
 # What stands in a table where a key is missing.
 _NO_KEY = re.compile(
     r"""(?ix)
@@ -138,7 +139,7 @@ def _said_once(text: str) -> str:
     if counted is None:
         return text
     what = (counted[2] or counted[3]).strip()
-    if spelled_number(what) is not None:  # "7 (eight)" is neither
+    if spelled_number(what) is not None or _HEDGED.match(what):  # "7 (eight)" is neither
         return text
     if counted[1][:1] not in "-0123456789":
         return counted[1]

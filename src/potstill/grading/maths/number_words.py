@@ -67,7 +67,7 @@ def _value(words: list[str]) -> Fraction | None:
         return Fraction(12)
     if " ".join(words) in ("half a dozen", "half dozen", "a half dozen"):
         return Fraction(6)
-    if " ".join(words) in ("a dozen and a half", "one dozen and a half", "one and a half dozen"):
+    if " ".join(words) in ("a dozen and a half", "one dozen and a half"):
         return Fraction(18)
     if words[-1] in _PARTS:
         return _with_part(words)
@@ -149,7 +149,7 @@ def halves_written(text: str) -> str:
 
 
 _DOZENS = re.compile(
-    r"(?i)\b(?:(?P<half>(?:a\s+)?half(?:\s+a|-a)?[\s-]+dozen)|(?P<more>(?:a|one)\s+dozen\s+and\s+a\s+half))\b"
+    r"(?i)\b(?:(?P<count>[a-z]+|\d{1,3})\s+and\s+a\s+half\s+dozen|(?P<half>(?:a\s+)?half(?:\s+a|-a)?[\s-]+dozen)|(?P<more>(?:a|one)\s+dozen\s+and\s+a\s+half))\b"
 )
 
 
@@ -157,7 +157,14 @@ def dozens_written(text: str) -> str:
     """Return a text with "half a dozen" as 6 and "a dozen and a half" as 18."""
     if "dozen" not in text.lower():
         return text
-    return _DOZENS.sub(lambda found: "6" if found["half"] else "18", text)
+
+    def in_ones(found: re.Match[str]) -> str:
+        if (count := found["count"]) is None:
+            return "6" if found["half"] else "18"
+        whole = count if count.isdigit() else spelled_number(count) or ""
+        return str(12 * int(whole) + 6) if whole.isdigit() else found.group()
+
+    return _DOZENS.sub(in_ones, text)
 
 
 _CHANCE = re.compile(
@@ -198,7 +205,8 @@ _PART_WORDED = re.compile(
 
 
 _HOURS = re.compile(
-    r"(?<![\w.:])(\d{1,3})\s?h(?:rs?\.?|ours?)?\s?([0-5]?\d)(?:\s?(?:m|mins?\.?|minutes?))?(?![\w:]|\.\d)", re.IGNORECASE
+    r"(?<![\w.:])(\d{1,3})\s?h(?:rs?\.?|ours?)?\s?([0-5]?\d)(?:\s?(?:m|mins?\.?|minutes?))?(?![\w:]|\.\d)",
+    re.IGNORECASE,
 )
 
 

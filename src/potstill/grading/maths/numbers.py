@@ -132,7 +132,7 @@ def _consistent(first: Scalar, other: Scalar) -> bool:
             Apply("*", (s.node, hundredth)) if s.unit == "percent" else s.node
             for s in (first, other)
         )
-        return same(*sides) is True
+        return same(*sides) is True or _is_about_percent(first, other)
     if first.unit != other.unit and first.unit and other.unit:
         sizes = size_of(first.unit), size_of(other.unit)
         if None in sizes or unit_dimension(first.unit) != unit_dimension(other.unit):
@@ -148,6 +148,15 @@ def _consistent(first: Scalar, other: Scalar) -> bool:
         if shape(decimal.node) == "decimal" and not names_in(exactly.node):
             return _rounds_to(exactly.node, decimal, decimal_places(decimal.text))
     return False
+
+
+def _is_about_percent(first: Scalar, other: Scalar) -> bool:
+    """Return whether "33.3%" is a plain number's value to as many places as it has."""
+    percent, bare = (first, other) if first.unit == "percent" else (other, first)
+    value, target = _approximation(bare.node), exact(percent.node)
+    if value is None or target is None or shape(percent.node) not in ("decimal", "integer"):
+        return False
+    return rounded(100 * value, decimal_places(percent.text)) == target
 
 
 def _rounds_to(node: Node, decimal: Scalar, places: int) -> bool:

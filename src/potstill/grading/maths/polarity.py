@@ -6,7 +6,7 @@ import re
 
 from potstill.grading.maths.normalise import tidy_words
 
-__all__ = ["POLAR", "affirms_or_denies"]
+__all__ = ["POLAR", "affirms_or_denies", "supposes"]
 
 POLAR = {"yes": True, "true": True, "no": False, "false": False}
 """The keys that affirm or deny, and which of both they do."""
@@ -25,15 +25,27 @@ _SUBJECT = (
 )
 _IS = r"(?:\s+is|['’]s|\s+must\s+be)\s+(?:\w+ly\s+|indeed\s+|therefore\s+|thus\s+|also\s+|always\s+|in\s+fact\s+)?"
 # What ends a clause, or begins what can only follow a whole answer.
-_END = (
-    r"(?=\s*(?:$|[.,;:!—–]|-\s)|\s+(?:because|since|as|for|rather|instead|it|he|she|they|we|you|there|i)\b)"
+_END = r"(?=\s*(?:$|[.,;:!—–]|-\s)|\s+(?:because|since|as|for|rather|instead|it|he|she|they|we|you|there|i)\b)"
+_WORD = re.compile(rf"{_HEDGE}{_ANSWER}{_HEDGE}(?P<word>yes|yeah|yep|no|nope|true|false){_END}")
+# "It is not." and "He does."
+_SHORT = re.compile(
+    r"(?:it|he|she|they|that|this|there|one|we|you|i)\s+(?:is|are|was|were|does|do|did|can|could|will|has|have|had)"
+    r"(?P<not>\s+not|n't)?|(?:it|he|she|they|that|this|there|one|we|you|i)\s+(?P<cannot>cannot)"
 )
-_WORD = re.compile(rf"{_HEDGE}{_ANSWER}{_HEDGE}(?P<word>yes|no|true|false){_END}")
 _JUDGED = re.compile(
     rf"{_HEDGE}{_ANSWER}(?:{_SUBJECT}{_IS})?(?:(?P<true>{_TRUE})|(?P<false>{_FALSE})){_END}"
 )
 _BOTH = re.compile(r"\b(?:or|maybe|perhaps|possibly|partly|sometimes)\b|\?|\bbut\s+not\b")
+_SUPPOSED = re.compile(
+    r"(?i)\b(?:would|might|could|may)\s+(?:\w+ly\s+|only\s+)?be\b|\bif\b[^.]*\b(?:were|had|was)\b|\b(?:further|far)\s+from\b"
+    r"|\b(?:false|wrong|incorrect)\s+to\s+(?:say|claim|answer|think)\b"
+)
 _NAMED = re.compile(r"\b(?:yes|no|true|false)\b")
+
+
+def supposes(text: str) -> bool:
+    """Return whether a text only supposes that something is true or false: "that would be true if"."""
+    return _SUPPOSED.search(text) is not None
 
 
 def affirms_or_denies(text: str) -> bool | None:
@@ -44,6 +56,8 @@ def affirms_or_denies(text: str) -> bool | None:
     if "?" in text:
         return None
     words = tidy_words(text.replace("’", "'").replace("(", ", "))
+    if (short := _SHORT.fullmatch(words)) is not None:
+        return not (short["not"] or short["cannot"])
     said = _WORD.match(words)
     judged = None if said is not None else _JUDGED.match(words)
     found = said or judged
@@ -52,5 +66,5 @@ def affirms_or_denies(text: str) -> bool | None:
     if _NAMED.match(words[found.end() :].lstrip(" ,/.;:")):
         return None
     if said is not None:
-        return POLAR[said["word"]]
+        return said["word"][0] in "yt"
     return judged is not None and judged["true"] is not None

@@ -38,6 +38,9 @@ _ASKS_SHAPE = re.compile(
     r"(?i)\b(?:area|surface|volume|square|cubic|space|capacity|cover\w*|hold)\b|\^\s?\{?[23]|[²³]"
 )
 _OF_THE_REST = re.compile(r"of (?:(?:the|his|her|their) )?(?P<what>what|rest|remain)")
+_ASKS_LENGTH = re.compile(
+    r"(?i)\b(?:length|perimeter|circumference|distance|height|width|depth|radius|diameter|how\s+(?:long|far|tall|high|wide|deep))\b"
+)
 _LAST_SENTENCE = re.compile(r"[^.?!]*[.?!]?\s*$")
 _MEASURES = frozenset(["time", "length", "mass", "length^3", "length^2", "percent"])
 
@@ -105,12 +108,19 @@ def _beside_a_bare_key(unit: str, problem_text: str) -> Comparison | None:
         return different(f"{unit} where the problem asks for {', '.join(sorted(rivals))}")
     if asked and not _raised_as_asked(unit, asked, problem_text):
         return undecided(f"{unit} where the problem asks for {', '.join(sorted(asked))}")
+    if dimension in ("length^2", "length^3") and _asks_length(problem_text):
+        return undecided(f"{unit} where the problem asks for a length")
     plain = {base for one in mentioned_units(problem_text) for base in unit_factors(one)}
     for base in unit_factors(unit):
         alike = {one for one in plain if unit_dimension(one) == unit_dimension(base)}
         if alike and base not in alike:
             return different(f"{unit} where the problem names {', '.join(sorted(alike))}")
     return None
+
+
+def _asks_length(problem_text: str) -> bool:
+    question = problem_text[-300:].strip(" .?").rpartition(".")[2]
+    return bool(_ASKS_LENGTH.search(question)) and not _ASKS_SHAPE.search(question)
 
 
 def _raised_as_asked(unit: str, asked: frozenset[str], problem_text: str) -> bool:

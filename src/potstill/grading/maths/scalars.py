@@ -8,7 +8,12 @@ from fractions import Fraction
 from functools import lru_cache
 
 from potstill.grading.maths.grammar import Node, Number, Unreadable, read_expression
-from potstill.grading.maths.number_words import dozens_written, durations_in_digits, halves_written, spelled_number
+from potstill.grading.maths.number_words import (
+    dozens_written,
+    durations_in_digits,
+    halves_written,
+    spelled_number,
+)
 from potstill.grading.maths.units import Measured, size_of, split_unit, unit_dimension
 
 __all__ = ["Scalar", "forms_of", "read_compound", "read_scalar"]
@@ -69,7 +74,14 @@ class Scalar:
 
 
 # A quantity, and the same one in other units in brackets behind it.
-_TWICE = re.compile(r"^(-?\d[^()=]{0,40}?)\s*\((?:or\s+|=\s*|i\.e\.,?\s+|that\s+is,?\s+|which\s+is\s+)?(-?\d[^()=]{0,40})\)\.?$")
+_TWICE = re.compile(
+    r"^(-?\d[^()=]{0,40}?)\s*\((?:or\s+|=\s*|i\.e\.,?\s+|that\s+is,?\s+|which\s+is\s+)?(-?\d[^()=]{0,40})\)\.?$"
+)
+
+
+_ABOUT = re.compile(
+    r"^([^()]*\d[^()]*?)\s*\((?:or\s+)?(?:about|approximately|approx\.?|roughly|around|≈)\s*(-?[\d.,]+\s?%?)\)$"
+)
 
 
 def forms_of(text: str) -> list[str]:
@@ -80,7 +92,7 @@ def forms_of(text: str) -> list[str]:
         split_unit(twice[side]).unit for side in (1, 2)
     ):
         text = f"{twice[1]} or {twice[2]}"
-    text = re.sub(r",\s+or\s+(?=[-\d$＄])", " or ", text)
+    text = _ABOUT.sub(r"\1 ≈ \2", re.sub(r",\s+or\s+(?=[-\d$＄])", " or ", text))
     return [part for piece in re.split(r"\s+or\s+", text) for part in _unnamed(piece)]
 
 

@@ -62,6 +62,10 @@ def read_letter(text: str) -> str | None:
     return match.group("letter").upper() if match else None
 
 
+# "Ann (12)": a name and its number.
+_NUMBERED = re.compile(r"\s*\(\s*[$＄]?\d[\d,.]*(?:\s[a-z]+)?\s*\)(?=\W*$)")
+
+
 def compare_letters(key: str, answer: str) -> Comparison:
     """Return whether two answers name the same choice: C, (C), "C) Circle", "option C"."""
     one = read_letter(key)
@@ -94,6 +98,8 @@ def compare_words(key: str, answer: str, problem_text: str = "") -> Comparison:
 
 
 def _compare_word(key: str, answer: str, problem_text: str) -> Comparison:
+    if not any(map(str.isdigit, key)):
+        answer = _NUMBERED.sub("", answer) or answer
     one, two = tidy_words(key), tidy_words(answer)
     if not any(character.isalnum() for character in one):
         raise KeyUnreadable("the key holds no word")

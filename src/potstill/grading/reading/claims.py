@@ -190,7 +190,8 @@ def _base_score(text: str, phrase: bool, letters: frozenset[str], reader: Reader
     if phrase and _is_phrase(text):
         return 3.0
     score = statement_score(text, reader.question, letters)
-    if -2.0 <= score < 1.5 and reader.kind == AnswerKind.LETTER and rules_out(text):
+    asks = text.rstrip().endswith("?")
+    if -2.0 <= score < 1.5 and reader.kind == AnswerKind.LETTER and rules_out(text) and not asks:
         score = 1.5
     if reader.thought:
         return score + (2.0 if affirms(text, letters) else 0.0)

@@ -10,7 +10,7 @@ __all__ = ["restated"]
 
 _VALUE = r"[-−]?[＄$£€]?\d[\d,]*(?:\.\d+)?(?:\s?/\s?\d+)?\s?%?"
 _RELATIVE = re.compile(
-    r"(?i)\d[\d/.,]*\s?%?\s+(?:(?P<part>of)\s+(?P<what>what\b|(?:the|his|her|their)\s+(?:rest|remain\w+)\b)?|(?:times|each|per|apiece|"
+    r"(?i)\d[\d/.,]*\s?%?\s+(?:(?P<part>of)\s+(?:(?P<what>what\b|(?:the|his|her|their)\s+(?:rest|remain\w+)\b)|(?P<number>[＄$]?\d))?|(?:times|each|per|apiece|"
     r"more|less|fewer)\b)"
 )
 _JOINT = re.compile(
@@ -35,6 +35,6 @@ def restated(text: str) -> str:
     if relative is None or ("(" in found.group() and not relative["what"]):
         return text
     tail = text[found.end() :]
-    if relative["part"] and not _PART_OF_ONE.match(tail):
+    if relative["part"] and not relative["number"] and not _PART_OF_ONE.match(tail):
         return text
     return tail.replace(")", " ", 1) if "(" in found.group() else tail

@@ -6,13 +6,13 @@ import re
 
 from potstill.grading.maths.intervals import in_brackets
 from potstill.grading.maths.normalise import tidy
-from potstill.grading.maths.set_words import ALL_REALS
+from potstill.grading.maths.set_words import ALL_REALS, SIGNED_REALS
 
 __all__ = ["set_named"]
 
 _BEGINS = re.compile(
     r"(?i)(?:^|\b(?:is|are|be|includes?|namely|by|of)\s+|[:=∈]\s*)(?P<set>(?:(?:the\s+)?(?:set\s+of\s+)?(?:all|any|every)\s+"
-    r"(?:the\s+)?(?:reals?|values?|numbers?|[xyz])|the\s+(?:open|closed)\s+interval)\b.*)$",
+    r"(?:the\s+)?(?:(?:non-?)?(?:positive|negative|zero)\s+)?(?:reals?|values?|numbers?|[xyz])|the\s+(?:open|closed)\s+interval)\b.*)$",
     re.DOTALL,
 )
 _DENIED = re.compile(r"(?i)(?:\bnot|n['’]t|\bnever)\s+(?:be\s+)?$")
@@ -25,6 +25,6 @@ def set_named(text: str) -> str:
         return ""
     named = tidy(found["set"]).rstrip(".").strip()
     excepted = ALL_REALS.match(named)
-    if excepted is not None and excepted.group("but"):
+    if (excepted is not None and excepted.group("but")) or SIGNED_REALS.match(named):
         return named
     return named if in_brackets(named) != named else ""

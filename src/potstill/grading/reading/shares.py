@@ -30,7 +30,9 @@ def share_stated(text: str, question: AskedQuestion, kind: str) -> str:
     found = _SHARE.search(text)
     if found is None or len(numerals_in(text)) != 3 or is_denied(text, found.start("percent")):
         return ""
-    fresh = [side for side in ("part", "percent", "whole") if _value(found[side]) not in question.numbers]
+    fresh = [
+        side for side in ("part", "percent", "whole") if _value(found[side]) not in question.numbers
+    ]
     if not question.numbers and kind == AnswerKind.PERCENT:
         fresh = ["percent"]
     if len(fresh) != 1 or (kind == AnswerKind.PERCENT and fresh != ["percent"]):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from potstill.grading.maths.polarity import affirms_or_denies
+from potstill.grading.maths.polarity import affirms_or_denies, supposes
 from potstill.grading.reading.cues import takes_back
 
 __all__ = ["verdict_word"]
@@ -50,6 +50,8 @@ def verdict_word(text: str, problem_text: str) -> str:
             return others[-1]["word"] if others[-1]["cue"] else ""
         return "" if takes_back(behind) else first["word"]
     if len(text) > 200 or not _ASKS_SO.search(problem_text):
+        return ""
+    if supposes(text) and affirms_or_denies(text) is None:
         return ""
     plain = _OWN.sub(" ", _BOTH.sub(" ", text))
     named = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from potstill.grading.maths.polarity import affirms_or_denies
+from potstill.grading.maths.polarity import affirms_or_denies, supposes
 from potstill.grading.maths.wording import IDLE_NO
 from potstill.grading.reading.question import AskedQuestion
 from potstill.grading.reading.sentences import stem
@@ -87,8 +87,9 @@ _REMAINS = re.compile(
 _COMES_TO = re.compile(
     r"(?:[,;:]?\s*(?:\b(?:so|thus|hence|therefore|leaving|which\s+(?:is|leaves|gives|means|makes\s+it|matches))\b|→|⇒|=>|->|∴)\s*:?,?\s*)"
     r"(?:(?:only|it\s+is|it['’]s|it\s+must\s+be|the\s+answer\s+is|the\s+correct\s+(?:answer|choice|option)\s+is|answer|we\s+(?:choose|pick|select))\s*:?\s*)?"
-    r"(?:option\s+|choice\s+|letter\s+)?[(\[]?(?P<letter>[A-J])[)\]]?(?:\s+\([^()]{1,80}\))?\W*$"
+    r"(?:option\s+|choice\s+|letter\s+)?[(\[]?(?P<letter>[A-J])[)\]]?(?:\s+\([^()]{1,80}\))?[^\w?]*$"
 )
+_ONE_LETTER = re.compile(r"(?<![A-Za-z'’])[A-J](?![A-Za-z'’])")
 _LETTERS = re.compile(r"\b[A-J](?:\s*(?:,|and|&|,\s*and)\s*[A-J]\b)+")
 
 
@@ -120,8 +121,9 @@ def letter_stated(text: str, problem_text: str) -> tuple[str, tuple[str, ...]]:
     if (concluded := _COMES_TO.search(text)) is not None:
         return concluded["letter"], ()
     kept = _RULED_OUT.sub(" ", text)
+    out = {x for found in _RULED_OUT.finditer(text) for x in _ONE_LETTER.findall(found.group())}
     if kept != text:
-        if len(left := set(_REMAINS.findall(kept))) == 1:
+        if len(left := set(_REMAINS.findall(kept)) - out) == 1:
             return left.pop(), ()
         text = kept
     main = text
@@ -135,7 +137,7 @@ def letter_stated(text: str, problem_text: str) -> tuple[str, tuple[str, ...]]:
         letters = {
             letter: None
             for match in _LETTER.finditer(part)
-            if (letter := next(g for g in match.groups() if g)) is not None
+            if (letter := next(g for g in match.groups() if g)) not in out
             and not _NEGATED.search(part[: match.start()])
             and not re.match(
                 r"\)?\s+(?:is|are)\s+(?:not|wrong|false|incorrect)", part[match.end() :]
@@ -173,8 +175,12 @@ def word_stated(text: str, question: AskedQuestion, asked: str) -> str:
         said = affirms_or_denies(text)
         if said is not None:
             return (("false", "true") if _TRUE_FALSE.search(asked) else ("no", "yes"))[said]
+        if supposes(text):
+            return ""
     if (concluded := _CONCLUDED.match(text)) is not None:
         text = text[concluded.end() :]
+        if (judged := _judges(text, asked)) != "":
+            return judged
     text = _COMPARED.sub("", text) or text
     if _compares_otherwise(text, asked):
         return ""
@@ -244,9 +250,25 @@ def _judges(text: str, asked: str) -> str:
     verb, rest = question[1].lower(), question[2].lower().split()
     said = _SAYS_NOT.sub(r"\1", text.lower(), count=1).split()
     at = said.index(verb) if verb in said else -1
-    if at < 1 or said[:at] + said[at + 1 :] != rest:
+    if at < 1:
+        return ""
+    whole = _bare_words(said[:at]) + _bare_words(said[at + 1 :]) == _bare_words(rest)
+    if not whole and not _of_it(said[:at], said[at + 1 :], rest):
         return ""
     return "no" if _SAYS_NOT.search(text) else "yes"
+
+
+def _bare_words(words: list[str]) -> list[str]:
+    return [word for word in words if word not in ("a", "an", "the", "number")]
+
+
+def _of_it(subject: list[str], said: list[str], asked: list[str]) -> bool:
+    """Return whether "it is prime" says of it all that "Is 91 a prime number?" asks."""
+    if subject[-1:] not in (["it"], ["this"], ["that"], ["he"], ["she"]) or len(subject) > 2:
+        return False
+    one, two = _bare_words(said), _bare_words(asked)
+    head = two[: len(two) - len(one)]
+    return bool(one) and two[len(head) :] == one and 0 < len(head) <= 2 and "and" not in two
 
 
 def _offered(text: str, asked: str) -> str | None:
