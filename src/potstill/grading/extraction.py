@@ -18,8 +18,8 @@ from potstill.grading.maths.wording import read_letter
 from potstill.grading.reading.claims import is_numeric
 from potstill.grading.reading.cues import end_of_answer, names_answer, own_talk, takes_back
 from potstill.grading.reading.printed import printed_value
-from potstill.grading.reading.sentences import letters_of
 from potstill.grading.reading.restating import restated
+from potstill.grading.reading.sentences import letters_of
 from potstill.grading.reading.sets import set_named
 from potstill.grading.reading.statements import LONG, answer_stated
 from potstill.grading.reading.verdict_words import verdict_word

@@ -73,7 +73,9 @@ _TO_THE_HOUR = re.compile(
     re.IGNORECASE,
 )
 _HOUR_FIRST = re.compile(
-    rf"(?:^|(?<=\bat )|(?<=\bis ))(?P<hour>{_HOUR_WORD})[\s-]+(?P<minute>(?:oh[\s-])?{_MINUTE_WORD})(?=\W*$|\s*[ap]\.?m\b)",
+    rf"(?:^|(?<=\bat )|(?<=\bis ))(?P<hour>{_HOUR_WORD})[\s-]+"
+    rf"(?P<minute>(?:oh[\s-])?{_MINUTE_WORD})"
+    r"(?=\W*$|\s*[ap]\.?m\b)",
     re.IGNORECASE,
 )
 

@@ -56,7 +56,8 @@ from potstill.grading.maths.literals import compare_literals, is_literal, is_pri
 from potstill.grading.maths.naming import compare_named
 from potstill.grading.maths.number_words import spelled_number
 from potstill.grading.maths.numbers import compare_scalars
-from potstill.grading.maths.parts import Parts, labelled, parts_of
+from potstill.grading.maths.part_answers import compare_parts
+from potstill.grading.maths.parts import Parts, parts_of
 from potstill.grading.maths.residues import compare_progressions, compare_residues
 from potstill.grading.maths.set_words import says_endless, says_nothing, says_undefined
 from potstill.grading.maths.values import TooBig, Undefined
@@ -115,7 +116,7 @@ def equal(key: str, answer: str, kind: str = "", problem_text: str = "") -> Comp
     if len(forms) > 1 or forms[0] != key:
         return _any_of(forms, answer, kind, problem_text)
     if (parts := _parts_of_key(key, problem_text)) is not None:
-        return _compare_parts(parts, plain_answer(answer), problem_text)
+        return compare_parts(parts, plain_answer(answer), problem_text, equal)
     kind = kind or infer_kind(key, problem_text)
     if (problem := key_problem(key, kind, problem_text)) is not None:
         raise KeyUnreadable(problem)
@@ -169,45 +170,6 @@ def _parts_of_key(key: str, problem_text: str) -> Parts | None:
     if not any(mark in key for mark in ").:") or is_literal(key, problem_text):
         return None
     return parts_of(plain_key(key))
-
-
-def _compare_parts(key: Parts, answer: str, problem_text: str) -> Comparison:
-    """Return whether an answer gives each part of a key its value: by label, or bare in order.
-
-    Of choices that the problem offers the labels are the answer.
-    """
-    if set(key.labels) <= set(choices_in(problem_text)):
-        given = parts_of(answer)
-        said = frozenset(given.labels) if given is not None else read_letters(answer)
-        if said is None:
-            return unreadable("the answer names no letters")
-        return equal_with("the same letters") if said == set(key.labels) else different("others")
-    values = _values_in_order(key, answer)
-    if values is None:
-        return unreadable(f"the answer does not give {len(key.values)} parts")
-    if len(values) != len(key.values):
-        return different(f"{len(values)} parts for {len(key.values)}")
-    results = [
-        equal(one, two, "", problem_text) for one, two in zip(key.values, values, strict=True)
-    ]
-    for opinion in (Opinion.DIFFERENT, Opinion.UNDECIDED):
-        for label, result in zip(key.labels, results, strict=True):
-            if result.opinion is opinion:
-                why = f"part {label}: {result.why}"
-                return different(why) if opinion is Opinion.DIFFERENT else unreadable(why)
-    return equal_with("the same parts", *(result.form for result in results))
-
-
-def _values_in_order(key: Parts, answer: str) -> tuple[str, ...] | None:
-    """Return the values that an answer gives to the parts of a key, in the key's order."""
-    given, labels = labelled(answer), [label.lower() for label in key.labels]
-    if len(given) > 1 and not given.keys().isdisjoint(labels):
-        same = given.keys() == set(labels)
-        return tuple(given[label] for label in labels) if same else None
-    if (parts := parts_of(answer)) is not None:
-        return parts.values
-    items = () if re.search(r"\bor\b", answer) else read_group(answer).items
-    return items if len(items) > 1 or re.fullmatch(r"[-\d./%]+", answer) else None
 
 
 def key_problem(key: str, kind: str, problem_text: str = "") -> str | None:

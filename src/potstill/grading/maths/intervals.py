@@ -48,7 +48,8 @@ MAX_DEPTH = 8
 _SIGN = re.compile(r"<=|>=|<|>|≤|≥|≠|=")
 _NAMED = re.compile(
     r"^(?:\(?\s*([A-Za-zθαβλμ](?:_\{?\w{1,3}\}?)?'?)\s*\)?|[A-Za-z]\([a-z]\)|[A-Za-z][a-z]+(?:\s[a-z]+){0,3})"
-    r"\s*(?:∈|=|:|\bin\b|\bis\b|\bcan be\b|\bmay be\b|\bbelongs? to\b)\s*(?=[(\[\]⦃{ℝ∅]|all\b|any\b|every\b|the\b)"
+    r"\s*(?:∈|=|:|\bin\b|\bis\b|\bcan be\b|\bmay be\b|\bbelongs? to\b)\s*"
+    r"(?=[(\[\]⦃{ℝ∅]|all\b|any\b|every\b|the\b)"
 )
 # "x = 1 and x = 3", each of which is left out.
 _ONE_BY_ONE = re.compile(r"[A-Za-z]\s*=[^=<>≤≥≠]*\band\s+[A-Za-z]\s*=[^<>≤≥≠]*$")
@@ -62,7 +63,8 @@ _BUILDER = re.compile(
 # "the open interval from -1 to 5"; between two numbers alone says nothing of the ends.
 _IN_WORDS = re.compile(
     r"^(?:the\s+|an?\s+)?(?:(?P<kind>open|closed)\s+interval\s+(?:from\s+|between\s+)?"
-    r"|(?:(?:the\s+(?:set\s+of\s+)?)?all\s+(?:the\s+)?(?:real\s+)?numbers?\s+|all\s+reals?\s+|[a-z]\s+(?:is\s+)?)?"
+    r"|(?:(?:the\s+(?:set\s+of\s+)?)?"
+    r"all\s+(?:the\s+)?(?:real\s+)?numbers?\s+|all\s+reals?\s+|[a-z]\s+(?:is\s+)?)?"
     r"(?P<strict>strictly\s+)?(?:from|between)\s+)?"
     r"(?P<low>\S+)\s+(?:to|and)\s+(?P<high>[^\s,]+)(?:,?\s*\(?(?P<ends>inclusive|exclusive)\)?)?$",
     re.IGNORECASE,

@@ -64,8 +64,10 @@ _NO_KEY = re.compile(
     | same\ as\ (?:above|before|below) | as\ above | wie\ oben | (?:left\ )?to\ the\ reader
     | proof | beweis | q\.?\ ?e\.?\ ?d | \[?(?:image|picture|graph|figure|diagram|drawing)\ ?\d*\]
     | \?+ | .*not\ visible.*
-    | =\ ?[a-z][a-z.]{1,20}\(.*\) | =\ ?\$?[a-z]{1,2}\$?\d{1,5}(?:[-+*/:]\$?[a-z]{1,2}\$?\d{1,5})*   # a spreadsheet's formula
-    | asdf\w* | lorem\ ipsum.* | blah(?:\ blah)* | (?:to\ be\ )(?:re-?)?checked | (?:re-?)?check\ (?:this|again|later)
+    | =\ ?[a-z][a-z.]{1,20}\(.*\)  # a spreadsheet's formula
+    | =\ ?\$?[a-z]{1,2}\$?\d{1,5}(?:[-+*/:]\$?[a-z]{1,2}\$?\d{1,5})*
+    | asdf\w* | lorem\ ipsum.* | blah(?:\ blah)*
+    | (?:to\ be\ )(?:re-?)?checked | (?:re-?)?check\ (?:this|again|later)
     | https?://\S+ | [_*.\s–—-]+ | .{1,100}\.(?:png|jpe?g|gif|svg|pdf)
     """
 )
@@ -158,8 +160,10 @@ def _counts(word: str) -> bool:
 
 # A doubt, or letters typed to fill the field, unless the problem itself has them.
 _DOUBT = re.compile(
-    r"(?ix) (?:i(?:\ am|['’]m)\ )?(?:not|un)\ ?(?:sure|certain|decided)(?:\ yet)? | (?:i\ )?(?:don['’]?t|do\ not)\ know"
-    r"| (?:i\ have\ )?no\ (?:idea|clue) | dunno | idk | weiß\ (?:ich\ )?nicht | je\ ne\ sais\ pas | no\ sé | unsicher"
+    r"(?ix) (?:i(?:\ am|['’]m)\ )?(?:not|un)\ ?(?:sure|certain|decided)(?:\ yet)?"
+    r"| (?:i\ )?(?:don['’]?t|do\ not)\ know"
+    r"| (?:i\ have\ )?no\ (?:idea|clue) | dunno | idk"
+    r"| weiß\ (?:ich\ )?nicht | je\ ne\ sais\ pas | no\ sé | unsicher"
 )
 _TYPED = re.compile(r"(?i)abcd?|xyz|aaa+|dummy")
 _SPELT = re.compile(r"\b(?:letters?|alphabet\w*|strings?|words?|codes?|spell\w*|characters?)\b")

@@ -13,19 +13,30 @@ POLAR = {"yes": True, "true": True, "no": False, "false": False}
 
 _TRUE = r"(?:true|correct|right)"
 _FALSE = r"(?:false|incorrect|wrong|untrue|not\s+(?:\w+\s+)?(?:true|correct|right))"
-_HEDGE = r"(?:(?:therefore|thus|hence|so|then|clearly|indeed|obviously|actually|simply|well|in\s+fact|overall),?\s+)*"
+_HEDGE = (
+    r"(?:(?:therefore|thus|hence|so|then|clearly|indeed|obviously|"
+    r"actually|simply|well|in\s+fact|overall),?\s+)*"
+)
 _ANSWER = (
     r"(?:(?:my|the|our)\s+(?:final\s+|correct\s+|right\s+|short\s+)?(?:answer|verdict|conclusion|decision)"
     r"(?:\s+to\s+(?:the|this)\s+question)?\s*(?:is|:|=|would\s+be|must\s+be|should\s+be)\s*"
     r"|(?:final\s+)?answer\s*:?\s*|i(?:\s+would|\s+will|['’]d|['’]ll)?\s+(?:say|answer|think)\s+)?"
 )
 _SUBJECT = (
-    r"(?:(?:the|this|that|his|her|their|your|my)\s+(?:[a-z]+['’]s?\s+)?(?:claim|statement|assertion|conjecture|proposition|sentence|"
-    r"hypothesis|conclusion|reasoning|argument|equation|equality|inequality|identity|result|relation)|that|this|it)"
+    r"(?:(?:the|this|that|his|her|their|your|my)\s+(?:[a-z]+['’]s?\s+)?"
+    r"(?:claim|statement|assertion|conjecture|proposition|sentence|"
+    r"hypothesis|conclusion|reasoning|argument|equation|equality|"
+    r"inequality|identity|result|relation)|that|this|it)"
 )
-_IS = r"(?:\s+is|['’]s|\s+must\s+be)\s+(?:\w+ly\s+|indeed\s+|therefore\s+|thus\s+|also\s+|always\s+|in\s+fact\s+)?"
+_IS = (
+    r"(?:\s+is|['’]s|\s+must\s+be)\s+"
+    r"(?:\w+ly\s+|indeed\s+|therefore\s+|thus\s+|also\s+|always\s+|in\s+fact\s+)?"
+)
 # What ends a clause, or begins what can only follow a whole answer.
-_END = r"(?=\s*(?:$|[.,;:!—–]|-\s)|\s+(?:because|since|as|for|rather|instead|it|he|she|they|we|you|there|i)\b)"
+_END = (
+    r"(?=\s*(?:$|[.,;:!—–]|-\s)|"
+    r"\s+(?:because|since|as|for|rather|instead|it|he|she|they|we|you|there|i)\b)"
+)
 _WORD = re.compile(rf"{_HEDGE}{_ANSWER}{_HEDGE}(?P<word>yes|yeah|yep|no|nope|true|false){_END}")
 # "It is not." and "He does."
 _SHORT = re.compile(
@@ -44,7 +55,7 @@ _NAMED = re.compile(r"\b(?:yes|no|true|false)\b")
 
 
 def supposes(text: str) -> bool:
-    """Return whether a text only supposes that something is true or false: "that would be true if"."""
+    """Return whether a text only supposes something true or false: "that would be true if"."""
     return _SUPPOSED.search(text) is not None
 
 

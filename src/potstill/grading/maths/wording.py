@@ -158,7 +158,8 @@ def _compare_polar(key: str, answer: str, problem_text: str) -> Comparison:
 
 
 _NONE_THERE = re.compile(
-    r"(?:(?:there|it|the\s[a-z]+)\s(?:is|are|exists?|has|have)\s)?no\s(?P<what>[a-z' -]{2,60}?)(?:\sexists?)?"
+    r"(?:(?:there|it|the\s[a-z]+)\s(?:is|are|exists?|has|have)\s)?"
+    r"no\s(?P<what>[a-z' -]{2,60}?)(?:\sexists?)?"
 )
 _ASKS_WHETHER_THERE_IS = re.compile(r"(?i)\b(?:there|have|has|exists?|any|contain|contains)\b")
 

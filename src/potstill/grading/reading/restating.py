@@ -29,9 +29,7 @@ def restated(text: str) -> str:
     found = _JOINT.search(text)
     if found is None:
         return text
-    relative = None
-    for relative in _RELATIVE.finditer(text, 0, found.start()):
-        pass
+    relative = next(iter([*_RELATIVE.finditer(text, 0, found.start())][-1:]), None)
     if relative is None or ("(" in found.group() and not relative["what"]):
         return text
     tail = text[found.end() :]

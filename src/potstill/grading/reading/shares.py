@@ -1,4 +1,4 @@
-"""Which number of "20 is 25% of 80" answers: the one of the three that the problem does not give."""
+"""Which number of "20 is 25% of 80" answers: the one that the problem does not give."""
 
 from __future__ import annotations
 
