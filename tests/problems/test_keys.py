@@ -439,18 +439,18 @@ def test_money_in_all_may_have_a_decimal_comma(tmp_path: Path) -> None:
 
 
 def test_keys_beyond_the_grammar_are_told_by_row(tmp_path: Path) -> None:
-    keys = ["150 minutes (2.5 h)", "12", "9 (apples)", "Paris", "3 h 20 min", "\\sum_{k=1}^n k"]
+    keys = ["150 minutes at 3 h", "12", "9 (apples)", "Paris", "3 h 20 min", "\\sum_{k=1}^n k"]
     rows = [{"problem": f"Question {n}?", "answer": key} for n, key in enumerate(keys)]
     imported = bring_in(tmp_path, *rows)
     assert len(imported.problems) == len(keys)
     (note,) = imported.notes
     assert note.startswith(
-        "table: 1 key cannot be read as mathematics and is compared as text (150 minutes (2.5 h) "
+        "table: 1 key cannot be read as mathematics and is compared as text (150 minutes at 3 h "
         "of t/1): "
     )
     rows = [{"problem": "How long?", "answer": keys[0], "how": "exact"}]
     assert bring_in(tmp_path, *rows, kind="how").notes == ()
-    several = {"problem": "How long?", "answer": ["150 minutes (2.5 h)", "150 minutes"]}
+    several = {"problem": "How long?", "answer": ["150 minutes at 3 h", "150 minutes"]}
     assert bring_in(tmp_path, several).notes == ()
 
 

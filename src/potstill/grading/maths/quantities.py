@@ -119,21 +119,27 @@ def _beside_a_bare_key(unit: str, problem_text: str) -> Comparison | None:
 
 
 def _asks_length(problem_text: str) -> bool:
-    question = problem_text[-300:].strip(" .?").rpartition(".")[2]
+    question = _question(problem_text)
     return bool(_ASKS_LENGTH.search(question)) and not _ASKS_SHAPE.search(question)
 
 
 def _raised_as_asked(unit: str, asked: frozenset[str], problem_text: str) -> bool:
     """Return whether no unit that is asked for is of the same bases as another power or rate."""
     bases = set(unit_factors(unit))
-    if not any(set(unit_factors(one)) & bases for one in asked):
+    alike = [one for one in asked if set(unit_factors(one)) & bases]
+    if not alike:
         return True
+    if any("^" in one for one in alike):
+        return False
     if not set(unit) & set("^/"):
-        return any("/" in one for one in asked)
-    last = _LAST_SENTENCE.search(problem_text.strip())
-    question = last.group() if last is not None else problem_text
+        return any("/" in one for one in alike)
     pattern = _ASKS_RATE if "/" in unit else _ASKS_SHAPE
-    return pattern.search(question) is not None
+    return pattern.search(_question(problem_text)) is not None
+
+
+def _question(problem_text: str) -> str:
+    last = _LAST_SENTENCE.search(problem_text.strip()[-600:])
+    return last.group() if last is not None else problem_text
 
 
 def is_rate_of(key: Scalar, answer: Scalar, problem_text: str) -> Comparison | None:
@@ -143,7 +149,7 @@ def is_rate_of(key: Scalar, answer: Scalar, problem_text: str) -> Comparison | N
     found = _RATE.search(answer.nouns)
     if found is None or "/" in answer.unit or "/" in key.unit or _RATE.search(key.nouns):
         return None
-    if not (key.nouns or key.unit) or _ASKS_RATE.search(problem_text):
+    if not (key.nouns or key.unit) or _ASKS_RATE.search(_question(problem_text)):
         return None
     return undecided(f"so many per {found['unit']}, which the key is not")
 

@@ -57,7 +57,7 @@ _ASIDE = re.compile(
 _TAIL = re.compile(
     r"\s*(?:[,;.]?\s+(?:since|because)\s.*|[,;.]?\s*\bas\s+(?:desired|required|expected|needed|"
     r"claimed|wanted|asked|stated)|,?\s+(?:(?:and\s+)?not|rather\s+than|instead\s+of)\s+\S.*|"
-    r"(?<=\d)\s+in\s+all|,\s*(?:altogether|all\s+told|in\s+(?:total|all)|overall|in\s+the\s+end)|"
+    r"(?<=\w)\s+(?:in\s+(?:all|total)|altogether)|,\s*(?:altogether|all\s+told|in\s+(?:total|all)|overall|in\s+the\s+end)|"
     r"[,;]\s*(?:which|reject\w*|discard\w*|ignor\w*|exclud\w*)\s.*|[,.]?\s+q\.?e\.?d\.?)\s*[.!]?$",
     re.IGNORECASE | re.DOTALL,
 )
