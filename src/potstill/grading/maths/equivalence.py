@@ -125,6 +125,8 @@ def equal(key: str, answer: str, kind: str = "", problem_text: str = "") -> Comp
     one, two = plain_key(key), plain_answer(answer)
     if "," in one + two:
         one, two = decimal_point(one, problem_text), decimal_point(two, problem_text)
+    if kind == AnswerKind.LIST and (parts := parts_of(two)) is not None:
+        two = ", ".join(parts.values)
     if not two:
         return unreadable("the answer is empty")
     if compact(one) == compact(two):

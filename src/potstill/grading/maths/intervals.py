@@ -71,10 +71,19 @@ _IN_WORDS = re.compile(
 )
 
 
+_CALLED = re.compile(
+    r"^(?:the\s+|an?\s+)?(?P<kind>open|closed)\s+interval\s+(?P<set>[(\[][^()\[\]]+[)\]])$",
+    re.IGNORECASE,
+)
+
+
 def in_brackets(text: str) -> str:
     """Return an interval that a tidied text names in words, in brackets; any other text as it
     is.
     """
+    if (named := _CALLED.match(text.strip().rstrip("."))) is not None:
+        ends = "()" if named["kind"].lower() == "open" else "[]"
+        return named["set"] if named["set"][0] + named["set"][-1] == ends else text
     found = _IN_WORDS.match(text.strip().rstrip("."))
     if found is None:
         return text

@@ -35,7 +35,7 @@ _IS = (
 # What ends a clause, or begins what can only follow a whole answer.
 _END = (
     r"(?=\s*(?:$|[.,;:!—–]|-\s)|"
-    r"\s+(?:because|since|as|for|rather|instead|it|he|she|they|we|you|there|i)\b)"
+    r"\s+(?:because|since|as(?!\s+(?:long|far|soon)\b)|rather|instead|it|he|she|they|we|you|there|i)\b)"
 )
 _WORD = re.compile(rf"{_HEDGE}{_ANSWER}{_HEDGE}(?P<word>yes|yeah|yep|no|nope|true|false){_END}")
 # "It is not." and "He does."
@@ -51,12 +51,17 @@ _SUPPOSED = re.compile(
     r"(?i)\b(?:would|might|could|may)\s+(?:\w+ly\s+|only\s+)?be\b|\bif\b[^.]*\b(?:were|had|was)\b|\b(?:further|far)\s+from\b"
     r"|\b(?:false|wrong|incorrect)\s+to\s+(?:say|claim|answer|think)\b"
 )
+_PARTLY = re.compile(
+    r"\b(?:(?:yes|no|true|false)\s+otherwise|only\s+(?:if|when|for)|for\s+some|depends|as\s+long\s+as|unless|provided|except\s+(?:when|if|for))\b"
+)
 _NAMED = re.compile(r"\b(?:yes|no|true|false)\b")
 
 
 def supposes(text: str) -> bool:
-    """Return whether a text only supposes something true or false: "that would be true if"."""
-    return _SUPPOSED.search(text) is not None
+    """Return whether a text only supposes something true or false, or affirms it in part: "that
+    would be true if", "yes, but only if".
+    """
+    return _SUPPOSED.search(text) is not None or _PARTLY.search(text.lower()) is not None
 
 
 def affirms_or_denies(text: str) -> bool | None:
@@ -74,7 +79,7 @@ def affirms_or_denies(text: str) -> bool | None:
     found = said or judged
     if found is None or _BOTH.search(words[: found.end() + 12]):
         return None
-    if _NAMED.match(words[found.end() :].lstrip(" ,/.;:")):
+    if _PARTLY.search(words) or _NAMED.match(words[found.end() :].lstrip(" ,/.;:")):
         return None
     if said is not None:
         return said["word"][0] in "yt"
