@@ -176,9 +176,9 @@ def _found(text: str, kind: str, problem_text: str, cut: bool, long: bool) -> Ex
     if (
         kind == AnswerKind.INTERVAL
         and len(stripped) <= BARE_LENGTH
-        and (named := set_named(stripped))
+        and (in_words := set_named(stripped))
     ):
-        return Extraction(named, "bare")
+        return Extraction(in_words, "bare")
     judged = kind == AnswerKind.LETTER and is_judged(stripped)
     named = kind != AnswerKind.LETTER or read_letter(stripped) is not None
     if named and not judged and _is_bare(stripped, kind):
