@@ -359,7 +359,7 @@ def test_three_digits_that_may_be_decimals_are_told(
         *(("12k", "a product"), ("1.5M", "a product"), ("3 Mio.", "a product")),
         *(("5 or 6", "a set of both values"), ("1/2 or 3/4", "a set of both values")),
         *(("5 ± 0.1", "two values"), ("9.8 \\pm 0.2", "two values"), ("2 to 3", "a ratio")),
-        ("a) 3 b) 4", "one answer"),
+        ("a) 3 b) 4", "parts that must all be right"),
     ],
 )
 def test_key_that_may_be_meant_otherwise_is_told(tmp_path: Path, key: str, read: str) -> None:
@@ -439,18 +439,18 @@ def test_money_in_all_may_have_a_decimal_comma(tmp_path: Path) -> None:
 
 
 def test_keys_beyond_the_grammar_are_told_by_row(tmp_path: Path) -> None:
-    keys = ["150 minutes (2.5 h)", "12", "9 (apples)", "Paris", "3 h 20 min", "\\sum_{k=1}^n k"]
+    keys = ["150 minutes at 3 h", "12", "9 (apples)", "Paris", "3 h 20 min", "\\sum_{k=1}^n k"]
     rows = [{"problem": f"Question {n}?", "answer": key} for n, key in enumerate(keys)]
     imported = bring_in(tmp_path, *rows)
     assert len(imported.problems) == len(keys)
     (note,) = imported.notes
     assert note.startswith(
-        "table: 1 key cannot be read as mathematics and is compared as text (150 minutes (2.5 h) "
+        "table: 1 key cannot be read as mathematics and is compared as text (150 minutes at 3 h "
         "of t/1): "
     )
     rows = [{"problem": "How long?", "answer": keys[0], "how": "exact"}]
     assert bring_in(tmp_path, *rows, kind="how").notes == ()
-    several = {"problem": "How long?", "answer": ["150 minutes (2.5 h)", "150 minutes"]}
+    several = {"problem": "How long?", "answer": ["150 minutes at 3 h", "150 minutes"]}
     assert bring_in(tmp_path, several).notes == ()
 
 
@@ -478,6 +478,63 @@ def test_key_that_says_there_is_none_is_bad_wherever_it_is_read(tmp_path: Path, 
     assert away.detail == "it says that there is none"
     if any(map(str.isalnum, key)):
         assert key_problem(key, "integer") == "the key says that there is none"
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("What is 2 + 2?", "abc"),
+        ("What is 2 + 2?", "Abc"),
+        ("Is 7 even?", "not sure"),
+        ("Is 7 even?", "I don't know"),
+        ("What is 1 + 5?", "=SUM(A1:A2)"),
+        ("What is 1 + 1?", "=A1+B2"),
+        ("Which is it?", "=IF(A1>2;3;4)"),
+    ],
+)
+def test_key_that_was_typed_to_fill_the_field_is_none(tmp_path: Path, text: str, key: str) -> None:
+    row = {"problem": text, "answer": key}
+    (away,) = bring_in(tmp_path, row, {"problem": "How few?", "answer": "5"}).excluded
+    assert away.detail == "it says that there is none"
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("A box has sides a, b and c. What is its volume?", "abc"),
+        ("Reverse the string cba.", "abc"),
+        ("In triangle ABC, which angle is right?", "ABC"),
+        ("Is it even? Answer yes, no or not sure.", "not sure"),
+        ("What attacks the king in chess?", "check"),
+        ("What is 1 + 2?", "=3"),
+    ],
+)
+def test_key_that_its_problem_explains_is_kept(tmp_path: Path, text: str, key: str) -> None:
+    (kept,) = bring_in(tmp_path, {"problem": text, "answer": key}).problems
+    assert kept.gold_text == key
+
+
+@pytest.mark.parametrize(
+    ("key", "kind"),
+    [
+        ("a) 3 b) 4", "list"),
+        ("(a) 3; (b) 4", "list"),
+        ("1) 5 2) 7", "list"),
+        ("i) 2 ii) 3", "list"),
+        ("a) yes b) no", "list"),
+        ("b) 4", "letter"),
+        ("B. Mars", "letter"),
+    ],
+)
+def test_labels_of_parts_are_no_letters_of_a_choice(tmp_path: Path, key: str, kind: str) -> None:
+    (kept,) = bring_in(tmp_path, {"problem": "Which?", "answer": key}).problems
+    assert (kept.gold_text, kept.kind) == (key, kind)
+
+
+def test_part_without_a_key_is_named(tmp_path: Path) -> None:
+    row = {"problem": "Which?", "answer": "i) 5 ii) TBD"}
+    (away,) = bring_in(tmp_path, row, {"problem": "How few?", "answer": "5"}).excluded
+    assert away.detail == "part ii: the key says that there is none"
 
 
 def test_solution_column_gives_the_keys_that_are_missing(tmp_path: Path) -> None:

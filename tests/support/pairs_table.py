@@ -7,7 +7,7 @@ from pathlib import Path
 
 GRADING = Path(__file__).resolve().parents[1] / "grading"
 TABLES = (GRADING / "pairs.txt", GRADING / "pairs_reported.txt")
-SAID = GRADING / "said.txt"
+SAID = (GRADING / "said.txt", GRADING / "said_reported.txt")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,8 @@ def read_said() -> list[Pair]:
     """Read the whole responses that are set beside a key, line breaks as they are."""
     return [
         replace(p, problem=p.problem.replace("\\n", "\n"), answer=p.answer.replace("\\n", "\n"))
-        for p in _pairs_of(SAID)
+        for table in SAID
+        for p in _pairs_of(table)
     ]
 
 

@@ -12,11 +12,15 @@ from dataclasses import dataclass
 
 from potstill.grading.maths.languages import in_english
 from potstill.grading.maths.literals import is_written_out, shows_program
+from potstill.grading.maths.normalise import tidy
+from potstill.grading.maths.parts import parts_of
 from potstill.grading.maths.wording import read_letter
 from potstill.grading.reading.claims import is_numeric
 from potstill.grading.reading.cues import end_of_answer, names_answer, own_talk, takes_back
 from potstill.grading.reading.printed import printed_value
+from potstill.grading.reading.restating import restated
 from potstill.grading.reading.sentences import letters_of
+from potstill.grading.reading.sets import set_named
 from potstill.grading.reading.statements import LONG, answer_stated
 from potstill.grading.reading.verdict_words import verdict_word
 from potstill.grading.reading.words import is_judged
@@ -80,6 +84,7 @@ _WORDS = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{3,}")
 _WORKED_OUT = re.compile(
     r"[→⇒;]|[?!]\s+\S|\\(?:Right|right)arrow|\\implies|[\d)}]\.\s+[A-Z]|:\s.*="
 )
+MOST_PARTS = 300
 # What a value begins with; a name or a verb before it makes a sentence.
 _BEGINS_BARE = re.compile(
     r"(?i)\W*(?:(?:about|approximately|approx\.?|exactly|roughly|around|negative|minus|"
@@ -166,6 +171,14 @@ def _found(text: str, kind: str, problem_text: str, cut: bool, long: bool) -> Ex
         return Extraction(printed["value"], "sentence")
     if kind == AnswerKind.WORD and (said := verdict_word(stripped, problem_text)):
         return Extraction(said, "sentence")
+    if kind in SEVERAL_VALUES and len(stripped) <= MOST_PARTS and _is_parts(stripped):
+        return Extraction(stripped, "bare")
+    if (
+        kind == AnswerKind.INTERVAL
+        and len(stripped) <= BARE_LENGTH
+        and (in_words := set_named(stripped))
+    ):
+        return Extraction(in_words, "bare")
     judged = kind == AnswerKind.LETTER and is_judged(stripped)
     named = kind != AnswerKind.LETTER or read_letter(stripped) is not None
     if named and not judged and _is_bare(stripped, kind):
@@ -354,6 +367,14 @@ def _last(matches: Iterator[re.Match[str]]) -> re.Match[str] | None:
     return found[0] if found else None
 
 
+def _is_parts(text: str) -> bool:
+    """Return whether a text is several labelled values and nothing about them."""
+    parts = parts_of(tidy(text))
+    return parts is not None and all(
+        len(value) <= 60 and len(_PROSE.findall(value)) == 0 for value in parts.values
+    )
+
+
 def _is_bare(text: str, kind: str) -> bool:
     """Return whether a text is the answer itself and no sentence about it."""
     if len(text) > BARE_LENGTH or "\n" in text.strip("`\n") or len(_PROSE.findall(text)) > 1:
@@ -361,6 +382,8 @@ def _is_bare(text: str, kind: str) -> bool:
     if is_numeric(kind) and (_FOREIGN.search(text) or _TWO_THINGS.search(text)):
         return False
     if is_numeric(kind) and re.search(r"\d[^=]*=|\d.*\b(?:is|are|was|were|equals?)\b.*\d", text):
+        return False
+    if is_numeric(kind) and restated(text) != text:
         return False
     if in_english(text) != text:
         return False

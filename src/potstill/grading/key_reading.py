@@ -127,7 +127,7 @@ def kind_of_key(key: str, text: str = "") -> str:
 
 
 def _fault(key: str, kind: str, text: str, *, given: bool) -> str:
-    if says_no_key(key):
+    if says_no_key(key, text):
         return "it says that there is none"
     if _OBJECT.match(key):
         return "an object; give its value, or a list of values any of which is right"

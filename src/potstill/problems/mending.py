@@ -345,7 +345,9 @@ def read_otherwise(key: str, text: str) -> str:
     if _RANGE.fullmatch(plain) and not _ASKS_RATIO.search(text):
         return "a ratio. For a range name the kind: exact or judge"
     if _PARTS.match(plain):
-        return "one answer. For a problem of several parts, write each into a row of its own"
+        return (
+            "parts that must all be right. To score them singly, write each into a row of its own"
+        )
     found = _SHORTENED.fullmatch(plain)
     if found and not re.search(rf"(?<![A-Za-z]){found[1]}(?![A-Za-z])", text):
         return "a product. For thousands or millions write the number out"

@@ -28,15 +28,16 @@ _LETTERS = rf"{_LETTER}(?:\s*(?:,|and)\s*{_LETTER}){{0,3}}"
 _TAIL = re.compile(
     r"\s*(?:[,;:]\s*)?\(?\s*(?:"
     r"(?:\b(?:is\s+)?valid\s+|true\s+|holds\s+)?\bfor\s+(?:all|any|every|each|some|arbitrary|a\s+constant)"
-    rf"|\bfor\s+(?:(?:positive|real|integers?|natural)\b|{_LETTERS}\s*(?:∈|≥|>|≤|<))"
-    r"|∀|\bwhere(?:in)?\b|\bwith\s+(?=[A-Za-z]\s*(?:∈|an?\b|any\b|is\b|≥|>))"
+    rf"|\bfor\s+(?:(?:positive|real|integers?|natural)\b|{_LETTERS}\s*(?:∈|≥|>|≤|<|≠))"
+    r"|∀|\bwhere(?:in)?\b|\bwith\s+(?=[A-Za-z]\s*(?:∈|an?\b|any\b|is\b|≥|>|≠))"
+    r"|\b(?:provided|assuming|given|as\s+long\s+as|if|when|whenever)\s+(?:that\s+)?(?=[A-Za-z]\s*≠)"
     rf"|(?<=[,;(])\s*{_LETTERS}\s*(?:∈|(?:is|are)\s+(?:an?\s+|any\s+)?(?:constant|integer|real|arbitrary))"
     rf"|(?<=\s)\(?{_LETTER}\s*∈\s*[ℤℝℕℚℂ]"
     r"|(?<=[,;(])\s*(?:any|arbitrary)\s+(?:constant|integer|real)"
     rf"|(?<=\()\s*{_LETTER}\s+(?:an?\s+|any\s+)?(?:constant|integer|real)"
     r")",
 )
-_CONDITION = re.compile(rf"\s*[,;(]\s*({_LETTER})\s*(?:≥|>|≤|<|=\s*\d+,)\s*[^=]*$")
+_CONDITION = re.compile(rf"\s*[,;(]\s*({_LETTER})\s*(?:≥|>|≤|<|≠|=\s*\d+,)\s*[^=]*$")
 _SEQUENCE = re.compile(r"^([A-Za-z])_\s?\{?\s?([a-z])\s?\}?\s*=\s*(?=\S)")
 _BUILT = re.compile(
     r"^[⦃{]\s*((?![A-Za-z]\s*[:|∈])[^⦃⦄:|]+?)\s*[:|]\s*([A-Za-z]\s*∈\s*[ℤℕℚℝ][^⦃⦄]*)[⦄}]$"
@@ -99,8 +100,10 @@ def _split_tail(text: str) -> tuple[str, str]:
     if len(text) < 4 or not re.search(r"[a-z∀∈]", text):
         return text, ""
     match = _TAIL.search(text, 1)
-    if match is None and not _RELATION.search(text.partition(",")[0]):
+    if match is None:
         match = _CONDITION.search(text, 1)
+        if match is not None and _RELATION.search(text[: match.start()]):
+            match = None
     if match is None:
         return text, ""
     body, tail = text[: match.start()].strip().rstrip(",;:").strip(), text[match.start() :]

@@ -15,7 +15,14 @@ from potstill.grading.maths.comparison import (
 from potstill.grading.maths.normalise import tidy
 from potstill.grading.maths.number_words import spelled_number
 
-__all__ = ["WEEKDAYS", "compare_dates", "compare_times", "in_digits", "read_time"]
+__all__ = [
+    "WEEKDAYS",
+    "compare_dates",
+    "compare_times",
+    "in_digits",
+    "read_time",
+    "spoken_times_in_digits",
+]
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _MONTH_NAMES = """
@@ -54,6 +61,48 @@ def read_time(text: str) -> tuple[int, int, int, str] | None:
     return hour, minute, second, half
 
 
+_MINUTE_WORD = (
+    r"(?:(?:twenty|thirty|forty|fifty)(?:[\s-](?:one|two|three|four|five|six|seven|eight|nine))?|[a-z]+teen|ten|eleven|"
+    r"twelve|one|two|three|four|five|six|seven|eight|nine|\d{1,2})"
+)
+_HOUR_WORD = r"(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\d{1,2})"
+# "twenty-five to twelve", "25 minutes past 11"; "from ten to eleven" is no time.
+_TO_THE_HOUR = re.compile(
+    rf"(?<!from )(?<!between )(?<!is to )\b(?P<minute>{_MINUTE_WORD})(?:\s+min(?:ute)?s?)?\s+"
+    rf"(?P<side>past|after|to|before|until|till)\s+(?P<hour>{_HOUR_WORD})\b(?!\s*(?:min|hour|:\d))",
+    re.IGNORECASE,
+)
+_HOUR_FIRST = re.compile(
+    rf"(?:^|(?<=\bat )|(?<=\bis ))(?P<hour>{_HOUR_WORD})[\s-]+"
+    rf"(?P<minute>(?:oh[\s-])?{_MINUTE_WORD})"
+    r"(?=\W*$|\s*[ap]\.?m\b)",
+    re.IGNORECASE,
+)
+
+
+def spoken_times_in_digits(text: str) -> str:
+    """Return a text with "twenty-five to twelve" and "eleven thirty-five" as 11:35, where a time of
+    day is sought.
+    """
+    text = _TO_THE_HOUR.sub(_clock_of, text)
+    return text if any(map(str.isdigit, text)) else _HOUR_FIRST.sub(_clock_of, text)
+
+
+def _clock_of(found: re.Match[str]) -> str:
+    side = found.groupdict().get("side")
+    words = re.sub(r"^oh[\s-]", "", found["minute"].lower())
+    minute, hour = (w if w.isdigit() else spelled_number(w) for w in (words, found["hour"].lower()))
+    if minute is None or hour is None or not (minute.isdigit() and hour.isdigit()):
+        return found.group()
+    minutes, hours = int(minute), int(hour)
+    spoken_small = side is None and minutes < 10 and not found["minute"].lower().startswith("oh")
+    if not 0 < minutes < 60 or not 1 <= hours <= 12 or spoken_small:
+        return found.group()
+    if side is not None and side.lower() not in ("past", "after"):
+        minutes, hours = 60 - minutes, (hours - 2) % 12 + 1
+    return f"{hours}:{minutes:02}"
+
+
 def _worded_time(low: str) -> str:
     """Return ``half past three`` and ``3.30 pm`` as a clock shows them."""
     low = re.sub(r"\b(\d{1,2})\.(\d{2})(?=\s*[ap]\.?\s?m\b)", r"\1:\2", low)
@@ -77,8 +126,12 @@ _WRITTEN_OTHERWISE = re.compile(
 
 def compare_times(key: str, answer: str) -> Comparison:
     """Return whether two texts name the same time of day; a missing AM or PM is noted."""
-    one = read_time(key)
-    two = read_time(answer) or read_time(_WRITTEN_OTHERWISE.sub(r"\1:\2", tidy(answer)))
+    one = read_time(key) or read_time(spoken_times_in_digits(tidy(key)))
+    two = (
+        read_time(answer)
+        or read_time(_WRITTEN_OTHERWISE.sub(r"\1:\2", tidy(answer)))
+        or read_time(spoken_times_in_digits(tidy(answer)))
+    )
     if one is None:
         raise KeyUnreadable("the key is not a time of day")
     if two is None:

@@ -34,7 +34,12 @@ from potstill.grading.maths.groups import (
     compare_sets,
     read_group,
 )
-from potstill.grading.maths.intervals import compare_intervals, is_relation, reads_as_set
+from potstill.grading.maths.intervals import (
+    compare_intervals,
+    in_brackets,
+    is_relation,
+    reads_as_set,
+)
 from potstill.grading.maths.keys import (
     alternatives,
     compact,
@@ -51,6 +56,8 @@ from potstill.grading.maths.literals import compare_literals, is_literal, is_pri
 from potstill.grading.maths.naming import compare_named
 from potstill.grading.maths.number_words import spelled_number
 from potstill.grading.maths.numbers import compare_scalars
+from potstill.grading.maths.part_answers import compare_parts
+from potstill.grading.maths.parts import Parts, parts_of
 from potstill.grading.maths.residues import compare_progressions, compare_residues
 from potstill.grading.maths.set_words import says_endless, says_nothing, says_undefined
 from potstill.grading.maths.values import TooBig, Undefined
@@ -77,6 +84,7 @@ _POINTED = (AnswerKind.TUPLE, AnswerKind.INTERVAL, AnswerKind.LETTER, AnswerKind
 _DASHED = re.compile(
     r"^(\(?[A-J]\)?)\s+-\s+(?=[A-Za-z])(?!.*(?:\b[A-J]\b|\b(?:or|not|maybe|perhaps|no|wrong)\b))"
 )
+_IN_BRACKETS = re.compile(r"^\(?([A-J])\)?\s+\(([^()]{1,80})\)\.?$")
 _DASHED_VALUE = re.compile(r"^(\(?[A-J]\)?)\s+-\s+(?=[\d\\])")
 _ONE_NAMED = re.compile(r"^([a-z])\s*=\s*[^=,;]+$")
 # A value, a derivative or a member, where a function or a sequence is asked for.
@@ -107,6 +115,8 @@ def equal(key: str, answer: str, kind: str = "", problem_text: str = "") -> Comp
     forms = alternatives(key)
     if len(forms) > 1 or forms[0] != key:
         return _any_of(forms, answer, kind, problem_text)
+    if (parts := _parts_of_key(key, problem_text)) is not None:
+        return compare_parts(parts, plain_answer(answer), problem_text, equal)
     kind = kind or infer_kind(key, problem_text)
     if (problem := key_problem(key, kind, problem_text)) is not None:
         raise KeyUnreadable(problem)
@@ -115,12 +125,14 @@ def equal(key: str, answer: str, kind: str = "", problem_text: str = "") -> Comp
     one, two = plain_key(key), plain_answer(answer)
     if "," in one + two:
         one, two = decimal_point(one, problem_text), decimal_point(two, problem_text)
+    if kind == AnswerKind.LIST and (parts := parts_of(two)) is not None:
+        two = ", ".join(parts.values)
     if not two:
         return unreadable("the answer is empty")
     if compact(one) == compact(two):
         return equal_with("the same text")
     if kind == AnswerKind.LETTER:
-        two = _DASHED.sub(r"\1. ", two)
+        two = _IN_BRACKETS.sub(r"\1. \2", _DASHED.sub(r"\1. ", two))
         if choices_in(problem_text):
             two = _DASHED_VALUE.sub(r"\1. ", two)
     by_choice = _by_choice(one, two, kind, problem_text)
@@ -155,6 +167,13 @@ def _any_of(forms: tuple[str, ...], answer: str, kind: str, problem_text: str) -
     return max(results, key=lambda result: _BEST.index(result.opinion))
 
 
+def _parts_of_key(key: str, problem_text: str) -> Parts | None:
+    """Return the labelled parts of a key, None where it has none or is a literal."""
+    if not any(mark in key for mark in ").:") or is_literal(key, problem_text):
+        return None
+    return parts_of(plain_key(key))
+
+
 def key_problem(key: str, kind: str, problem_text: str = "") -> str | None:
     """Return why a key cannot be read as an answer, or None where it can.
 
@@ -183,11 +202,13 @@ def _key_read(key: str, kind: str, problem_text: str) -> tuple[str | None, bool]
     plain = plain_key(key)
     if not re.search(r"[\w∅∞π]", plain) and not says_nothing(plain):
         return (_HOLDS_NOTHING if _is_seen(plain) else "the key is empty"), False
-    if says_no_key(key):
+    if says_no_key(key, problem_text):
         return "the key says that there is none", False
     forms = alternatives(key)
     if len(forms) > 1 or forms[0] != key:
         return _any_read(forms, problem_text)
+    if (parts := _parts_of_key(key, problem_text)) is not None:
+        return _parts_read(parts, problem_text)
     try:
         result = _compare(plain, plain, kind, problem_text)
     except KeyUnreadable as error:
@@ -204,6 +225,19 @@ def _any_read(forms: tuple[str, ...], problem_text: str) -> tuple[str | None, bo
     found = [_key_read(form, infer_kind(form, problem_text), problem_text) for form in forms]
     texts = [as_text for problem, as_text in found if problem is None]
     return (None, all(texts)) if texts else found[0]
+
+
+def _parts_read(parts: Parts, problem_text: str) -> tuple[str | None, bool]:
+    """Return what is bad about the parts of a key, and whether none of them can be read."""
+    if set(parts.labels) <= set(choices_in(problem_text)):
+        return None, False
+    found = [
+        _key_read(value, infer_kind(value, problem_text), problem_text) for value in parts.values
+    ]
+    for label, (problem, _) in zip(parts.labels, found, strict=True):
+        if problem is not None:
+            return f"part {label}: {problem}", False
+    return None, all(as_text for _, as_text in found)
 
 
 def _is_seen(text: str) -> bool:
@@ -414,6 +448,8 @@ def _meant_as_interval(key: str, answer: str, problem_text: str) -> bool:
     """
     if not re.match(r"^\(.*\)$", key) or len(read_group(key).items) != 2:
         return False
+    if in_brackets(answer) != answer:
+        return not _POINT.search(problem_text)
     half_open = re.match(r"^[(\[\]].*[)\]\[]$", answer) and (answer[0], answer[-1]) != ("(", ")")
     if half_open and _POINT.search(problem_text):
         return (answer[0], answer[-1]) != ("[", "]")

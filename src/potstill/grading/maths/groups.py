@@ -293,9 +293,15 @@ def _counts(items: tuple[str, ...], others: tuple[str, ...]) -> list[int]:
 
 def compare_ratios(key: str, answer: str, problem_text: str = "") -> Comparison:
     """Return whether two ratios are proportional: 6:7, 6 to 7, 6/7 (of two terms), 12:14."""
-    one, two = _terms(key), _terms(answer)
+    one = _terms(key)
     if len(one) < 2:
         raise KeyUnreadable("the key is not a ratio")
+    if len(forms := _ratio_forms(answer)) > 1:
+        results = [compare_ratios(key, form, problem_text) for form in forms]
+        if any(result.opinion is not Opinion.EQUAL for result in results):
+            return undecided("the answer gives several ratios that differ")
+        return results[-1]
+    two = _terms(answer)
     if len(two) == 1:
         if len(one) != 2 or ("/" not in answer and "\\frac" not in answer):
             return different("a single number for a ratio")
@@ -311,6 +317,29 @@ def compare_ratios(key: str, answer: str, problem_text: str = "") -> Comparison:
             return result
     plain = [t.replace(" ", "") for t in one] == [t.replace(" ", "") for t in two]
     return equal_with("equal ratios", "" if plain else "a ratio not in the key's terms")
+
+
+_RATIO_AGAIN = re.compile(
+    r"\s*(?:,?\s+or\s+|=|≈|→|⇒|,?\s+(?:which\s+)?(?:is|simplifies\s+to|reduces\s+to|simplified\s+to|equals|i\.e\.|that\s+is)[,:]?\s+"
+    r"(?:equal\s+to\s+)?)\s*(?=[\d(])",
+    re.IGNORECASE,
+)
+_SIMPLEST = re.compile(
+    r",?\s+(?:when\s+|once\s+)?(?:in\s+(?:its\s+)?(?:simplest|lowest|reduced|simplified)\s+(?:form|terms)|simplified|reduced)$",
+    re.IGNORECASE,
+)
+_BRACKETED_RATIO = re.compile(
+    r"^(\d[\d.:\s]*:\s*[\d.]+)\s*\((?:or\s+|=\s*|from\s+)?(\d[\d.:\s]*:\s*[\d.]+)\)$"
+)
+
+
+def _ratio_forms(text: str) -> list[str]:
+    """Return the forms one ratio is given in: "15:25, or 3:5 in simplest form"."""
+    text = text.strip().rstrip(".")
+    if (twice := _BRACKETED_RATIO.match(text)) is not None:
+        return [twice[1].strip(), twice[2].strip()]
+    forms = [_SIMPLEST.sub("", form).strip(" ,") for form in _RATIO_AGAIN.split(text)]
+    return forms if all(":" in form or " to " in form for form in forms) else [text]
 
 
 def _terms(text: str) -> list[str]:

@@ -42,19 +42,58 @@ from potstill.grading.maths.set_words import (
 )
 from potstill.grading.maths.values import TooBig, Undefined, sign_of_difference
 
-__all__ = ["compare_intervals", "is_relation", "reads_as_set"]
+__all__ = ["compare_intervals", "in_brackets", "is_relation", "reads_as_set"]
 
 MAX_DEPTH = 8
 _SIGN = re.compile(r"<=|>=|<|>|≤|≥|≠|=")
 _NAMED = re.compile(
     r"^(?:\(?\s*([A-Za-zθαβλμ](?:_\{?\w{1,3}\}?)?'?)\s*\)?|[A-Za-z]\([a-z]\)|[A-Za-z][a-z]+(?:\s[a-z]+){0,3})"
-    r"\s*(?:∈|=|:|\bin\b|\bis\b|\bbelongs? to\b)\s*(?=[(\[\]⦃{ℝ∅]|all\b|any\b|the\b)"
+    r"\s*(?:∈|=|:|\bin\b|\bis\b|\bcan be\b|\bmay be\b|\bbelongs? to\b)\s*"
+    r"(?=[(\[\]⦃{ℝ∅]|all\b|any\b|every\b|the\b)"
 )
+# "x = 1 and x = 3", each of which is left out.
+_ONE_BY_ONE = re.compile(r"[A-Za-z]\s*=[^=<>≤≥≠]*\band\s+[A-Za-z]\s*=[^<>≤≥≠]*$")
 _BRACKETED = re.compile(r"^([(\[\]])(.*)([)\[\]])$", re.DOTALL)
 _BUILDER = re.compile(
     r"^[{⦃]\s*(\(?[A-Za-zθ]\)?)\s*(?:∈\s*([ℝRℤℕℚ])\s*)?(?:\||:|,?\s*such that)\s*(.*)[}⦄]$",
     re.DOTALL,
 )
+
+
+# "the open interval from -1 to 5"; between two numbers alone says nothing of the ends.
+_IN_WORDS = re.compile(
+    r"^(?:the\s+|an?\s+)?(?:(?P<kind>open|closed)\s+interval\s+(?:from\s+|between\s+)?"
+    r"|(?:(?:the\s+(?:set\s+of\s+)?)?"
+    r"all\s+(?:the\s+)?(?:real\s+)?numbers?\s+|all\s+reals?\s+|[a-z]\s+(?:is\s+)?)?"
+    r"(?P<strict>strictly\s+)?(?:from|between)\s+)?"
+    r"(?P<low>\S+)\s+(?:to|and)\s+(?P<high>[^\s,]+)(?:,?\s*\(?(?P<ends>inclusive|exclusive)\)?)?$",
+    re.IGNORECASE,
+)
+
+
+_CALLED = re.compile(
+    r"^(?:the\s+|an?\s+)?(?P<kind>open|closed)\s+interval\s+(?P<set>[(\[][^()\[\]]+[)\]])$",
+    re.IGNORECASE,
+)
+
+
+def in_brackets(text: str) -> str:
+    """Return an interval that a tidied text names in words, in brackets; any other text as it
+    is.
+    """
+    if (named := _CALLED.match(text.strip().rstrip("."))) is not None:
+        ends = "()" if named["kind"].lower() == "open" else "[]"
+        return named["set"] if named["set"][0] + named["set"][-1] == ends else text
+    found = _IN_WORDS.match(text.strip().rstrip("."))
+    if found is None:
+        return text
+    kind, ends = (found["kind"] or "").lower(), (found["ends"] or "").lower()
+    is_open = kind == "open" or bool(found["strict"]) or ends == "exclusive"
+    is_closed = kind == "closed" or ends == "inclusive"
+    if is_open is is_closed:
+        return text
+    inside = f"{found['low']}, {found['high']}"
+    return f"({inside})" if is_open else f"[{inside}]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +164,7 @@ def _by_relations(key: str, answer: str) -> Comparison | None:
 
 @lru_cache(maxsize=4096)
 def _read(text: str) -> _Read:
-    text = text.strip().rstrip(".,;").strip()
+    text = in_brackets(text.strip().rstrip(".,;").strip())
     text = re.sub(r"(?<=[)\]⦄}])\s*(?:U|u|or|and|union)\s*(?=[(\[⦃{])", "∪", text)
     for words, sign in WORDED_SIGNS:
         if "than" in text or "at " in text or "equal" in text:
@@ -202,6 +241,8 @@ def _worded(text: str, names: set[str], depth: int) -> RealSet | None:
     if re.search(r"[(\[]", rest) or _SIGN.search(rest):
         if "≠" in rest:
             return _set(rest, names, depth + 1)
+        if _ONE_BY_ONE.match(rest) is not None:
+            rest = re.sub(r",?\s+and\s+", " or ", rest)
         return Without(LINE, _set(rest, names, depth + 1))
     return Without(LINE, _points(rest))
 

@@ -48,6 +48,7 @@ _COUNTED = re.compile(
     r"(?:\s?\(\s?(?!mod\b|base\b)([A-Za-z][A-Za-z.' -]{0,60})\)"
     r"|\s\(\s?(?!mod\b|base\b)([A-Za-zμΩ°%][^()=+<>]{0,40})\))"
 )
+_HEDGED = re.compile(r"(?i)(?:or|about|approximately|approx\.?|roughly|around|exactly)\s.*\d")
 # What stands in a table where a key is missing.
 _NO_KEY = re.compile(
     r"""(?ix)
@@ -63,6 +64,10 @@ _NO_KEY = re.compile(
     | same\ as\ (?:above|before|below) | as\ above | wie\ oben | (?:left\ )?to\ the\ reader
     | proof | beweis | q\.?\ ?e\.?\ ?d | \[?(?:image|picture|graph|figure|diagram|drawing)\ ?\d*\]
     | \?+ | .*not\ visible.*
+    | =\ ?[a-z][a-z.]{1,20}\(.*\)  # a spreadsheet's formula
+    | =\ ?\$?[a-z]{1,2}\$?\d{1,5}(?:[-+*/:]\$?[a-z]{1,2}\$?\d{1,5})*
+    | asdf\w* | lorem\ ipsum.* | blah(?:\ blah)*
+    | (?:to\ be\ )(?:re-?)?checked | (?:re-?)?check\ (?:this|again|later)
     | https?://\S+ | [_*.\s–—-]+ | .{1,100}\.(?:png|jpe?g|gif|svg|pdf)
     """
 )
@@ -136,7 +141,7 @@ def _said_once(text: str) -> str:
     if counted is None:
         return text
     what = (counted[2] or counted[3]).strip()
-    if spelled_number(what) is not None:  # "7 (eight)" is neither
+    if spelled_number(what) is not None or _HEDGED.match(what):  # "7 (eight)" is neither
         return text
     if counted[1][:1] not in "-0123456789":
         return counted[1]
@@ -153,10 +158,42 @@ def _counts(word: str) -> bool:
     return bool(re.fullmatch(r"[A-Za-z]{3,}|[A-Z]+\d", word) or split_unit(f"5 {word}").unit)
 
 
-def says_no_key(key: str) -> bool:
-    """Return whether a key says that there is none: ``#REF!``, ``n/a``, ``TBD``, "see page 7"."""
+# A doubt, or letters typed to fill the field, unless the problem itself has them.
+_DOUBT = re.compile(
+    r"(?ix) (?:i(?:\ am|['’]m)\ )?(?:not|un)\ ?(?:sure|certain|decided)(?:\ yet)?"
+    r"| (?:i\ )?(?:don['’]?t|do\ not)\ know"
+    r"| (?:i\ have\ )?no\ (?:idea|clue) | dunno | idk"
+    r"| weiß\ (?:ich\ )?nicht | je\ ne\ sais\ pas | no\ sé | unsicher"
+)
+_TYPED = re.compile(r"(?i)abcd?|xyz|aaa+|dummy")
+_SPELT = re.compile(r"\b(?:letters?|alphabet\w*|strings?|words?|codes?|spell\w*|characters?)\b")
+_RUN = re.compile(r"[a-z]+")
+
+
+def says_no_key(key: str, problem_text: str = "") -> bool:
+    """Return whether a key says that there is none: ``#REF!``, ``n/a``, ``TBD``, "see page 7",
+    "not sure"; ``abc`` too, where the problem has neither the word nor its letters.
+    """
     bare = key.strip().strip("()[]\"'").rstrip(".").strip()
+    told = problem_text.casefold()
+    if bare and bare.casefold() not in told:
+        if _DOUBT.fullmatch(bare):
+            return True
+        if told and bare == key.strip().rstrip(".") and _TYPED.fullmatch(bare):
+            return not (bare.isupper() or _is_told(bare.casefold(), told))
     return any(_NO_KEY.fullmatch(text) is not None for text in (bare, key.strip()))
+
+
+def _is_told(word: str, problem: str) -> bool:
+    """Return whether a problem speaks of words, or has a word's letters alone or in another
+    order.
+    """
+    runs = set(_RUN.findall(problem))
+    return (
+        _SPELT.search(problem) is not None
+        or set(word) <= runs
+        or any(sorted(run) == sorted(word) for run in runs)
+    )
 
 
 def is_whole(text: str) -> bool:

@@ -8,8 +8,13 @@ from functools import lru_cache
 
 from potstill.grading.maths.answer_text import read_statement
 from potstill.grading.maths.bases import read_base
-from potstill.grading.maths.choices import read_choice, read_letters
-from potstill.grading.maths.clock import WEEKDAYS, in_digits, read_time
+from potstill.grading.maths.choices import choices_in, read_choice, read_letters
+from potstill.grading.maths.clock import (
+    WEEKDAYS,
+    in_digits,
+    read_time,
+    spoken_times_in_digits,
+)
 from potstill.grading.maths.forms import asked_form, shape
 from potstill.grading.maths.grammar import (
     FUNCTIONS,
@@ -23,6 +28,7 @@ from potstill.grading.maths.groups import read_group, split_top, without_order_r
 from potstill.grading.maths.keys import plain_key
 from potstill.grading.maths.literals import is_literal, shows_program
 from potstill.grading.maths.normalise import MONEY, tidy
+from potstill.grading.maths.parts import labels_several, parts_of
 from potstill.grading.maths.scalars import forms_of, read_compound, read_scalar
 from potstill.grading.maths.set_words import names_a_set, says_nothing
 from potstill.grading.maths.values import TooBig, Undefined, same
@@ -84,6 +90,8 @@ _DESIGNATION = re.compile(
     r"[A-Z]{2,3}|\|[A-Z]{2}\||\\overline\s?\{[A-Z]{2}\}|m?\s?(?:\\angle|∠)\s?[A-Z1-9]{1,3}|"
     r"\\frac\s?\{\s?d\s?[a-z]\s?\}\s?\{\s?d\s?[a-z]\s?\}|[a-zA-Z]'{1,2}\s?\([a-z]\)"
 )
+# "five to ten" may be a ratio or a range; "ten past nine" is a time alone.
+_SPOKEN_TIME = re.compile(r"[a-z0-9 -]+ (?:past|minutes? (?:to|before|after)) [a-z0-9]+")
 _TIME_WORDS = re.compile(
     r"clock|\ba\.?m\b|\bp\.?m\b|what time|time of day|noon|midnight", re.IGNORECASE
 )
@@ -98,7 +106,11 @@ def infer_kind(key: str, text: str = "") -> str:
     """
     if is_literal(key, text):
         return str(AnswerKind.EXPRESSION)
-    plain = read_statement(plain_key(key).strip().rstrip(".").strip()).body
+    whole = plain_key(key).strip().rstrip(".").strip()
+    if (parts := parts_of(whole)) is not None:
+        chosen = set(parts.labels) <= set(choices_in(text))
+        return str(AnswerKind.SET if chosen else AnswerKind.LIST)
+    plain = read_statement(whole).body
     free = without_order_remark(tidy(key)) != tidy(key)
     return str(
         _worded(plain, text)
@@ -111,7 +123,7 @@ def infer_kind(key: str, text: str = "") -> str:
 def _worded(plain: str, text: str) -> AnswerKind | None:
     low = plain.lower()
     if read_choice(plain) is not None and not re.search(r"[=<>≤≥]", plain):
-        return AnswerKind.LETTER
+        return None if labels_several(plain) else AnswerKind.LETTER
     if read_time(plain) is not None and (
         re.search(r"[ap]\.?m\b|noon|midnight|o'?clock", low) or not asked_form(text).ratio
     ):
@@ -120,6 +132,8 @@ def _worded(plain: str, text: str) -> AnswerKind | None:
         if not re.fullmatch(r"\d{1,2}:\d{2}", plain) or _TIME_WORDS.search(text) or not text:
             return AnswerKind.TIME
         return AnswerKind.TIME if int(plain.partition(":")[0]) <= 12 else None
+    if _SPOKEN_TIME.fullmatch(low) and read_time(spoken_times_in_digits(plain)) is not None:
+        return AnswerKind.TIME
     if re.fullmatch(r"(?i:option|choice)\s*:?\s*\(?[A-J]\)?", plain):
         return AnswerKind.LETTER
     if re.fullmatch(r"\(?[A-Z]\)?|[a-z]\)|\([a-z]\)", plain):

@@ -6,7 +6,15 @@ import re
 from fractions import Fraction
 from functools import lru_cache
 
-__all__ = ["SMALL_NUMBERS", "TENS", "durations_in_digits", "halves_written", "spelled_number"]
+__all__ = [
+    "SMALL_NUMBERS",
+    "TENS",
+    "chances_written",
+    "dozens_written",
+    "durations_in_digits",
+    "halves_written",
+    "spelled_number",
+]
 
 MAX_WORDS = 24
 _UNITS = (
@@ -57,6 +65,10 @@ def _value(words: list[str]) -> Fraction | None:
         return None
     if words in (["a", "dozen"], ["dozen"]):
         return Fraction(12)
+    if " ".join(words) in ("half a dozen", "half dozen", "a half dozen"):
+        return Fraction(6)
+    if " ".join(words) in ("a dozen and a half", "one dozen and a half"):
+        return Fraction(18)
     if words[-1] in _PARTS:
         return _with_part(words)
     if words[-1] in _ORDINALS:
@@ -136,6 +148,47 @@ def halves_written(text: str) -> str:
     return _HALF_OF_ONE.sub(lambda found: f"{_PART_OF_ONE[found[1].lower()]} ", text)
 
 
+_DOZENS = re.compile(
+    r"(?i)\b(?:(?P<count>[a-z]+|\d{1,3})\s+and\s+a\s+half\s+dozen|(?P<half>(?:a\s+)?half(?:\s+a|-a)?[\s-]+dozen)|(?P<more>(?:a|one)\s+dozen\s+and\s+a\s+half))\b"
+)
+
+
+def dozens_written(text: str) -> str:
+    """Return a text with "half a dozen" as 6 and "a dozen and a half" as 18."""
+    if "dozen" not in text.lower():
+        return text
+
+    def in_ones(found: re.Match[str]) -> str:
+        if (count := found["count"]) is None:
+            return "6" if found["half"] else "18"
+        whole = count if count.isdigit() else spelled_number(count) or ""
+        return str(12 * int(whole) + 6) if whole.isdigit() else found.group()
+
+    return _DOZENS.sub(in_ones, text)
+
+
+_CHANCE = re.compile(
+    r"(?i)(?<![\w.,/])(?:an?\s+)?(?P<of>\d{1,4}|[a-z]+)(?:\s+in\s+|-in-|\s+out\s+of\s+|-out-of-)(?:every\s+)?"
+    r"(?P<all>\d{1,6}|[a-z]+(?:[\s-](?:one|two|three|four|five|six|seven|eight|nine))?)\b(?![.,/]\d)"
+    r"(?:\s+(?:chance|probability|odds))?"
+)
+
+
+def chances_written(text: str) -> str:
+    """Return a text with "1 in 3", "one out of three" and "a 1-in-3 chance" as 1/3."""
+
+    def as_fraction(found: re.Match[str]) -> str:
+        sides = [
+            side if side.isdigit() else spelled_number(side) or ""
+            for side in (found["of"], found["all"])
+        ]
+        if not all(map(str.isdigit, sides)) or not 0 < int(sides[0]) <= int(sides[1]):
+            return found.group()
+        return "/".join(sides)
+
+    return _CHANCE.sub(as_fraction, text)
+
+
 _NUMBER_WORD = "|".join(sorted([*SMALL_NUMBERS, *TENS], key=len, reverse=True))
 _UNIT_WORD = (
     r"(?:hours?|minutes?|seconds?|days?|weeks?|years?|months?|feet|foot|inch(?:es)?|pounds?|"
@@ -151,8 +204,18 @@ _PART_WORDED = re.compile(
 )
 
 
+_HOURS = re.compile(
+    r"(?<![\w.:])(\d{1,3})\s?h(?:rs?\.?|ours?)?\s?([0-5]?\d)(?:\s?(?:m|mins?\.?|minutes?))?(?![\w:]|\.\d)",
+    re.IGNORECASE,
+)
+
+
 def durations_in_digits(text: str) -> str:
-    """Return a text with "three hours and thirty-five minutes" in digits."""
+    """Return a text with "three hours and thirty-five minutes" in digits, and "3h35" as "3 hours 35
+    minutes".
+    """
+    if "h" in text:
+        text = _HOURS.sub(r"\1 hours \2 minutes", text)
     return _PARTS_WORDED.sub(
         lambda found: _PART_WORDED.sub(lambda part: spelled_number(part[1]) or part[1], found[0]),
         text,

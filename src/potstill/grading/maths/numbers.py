@@ -15,9 +15,10 @@ from potstill.grading.maths.comparison import (
 )
 from potstill.grading.maths.forms import Asked, asked_form, decimal_places, misses, rounded, shape
 from potstill.grading.maths.grammar import Apply, Node, Number, Unreadable, names_in
-from potstill.grading.maths.quantities import compare_units, names_another_thing
+from potstill.grading.maths.number_words import chances_written
+from potstill.grading.maths.quantities import compare_units, is_rate_of, names_another_thing
 from potstill.grading.maths.scalars import Scalar, forms_of, read_scalar
-from potstill.grading.maths.units import raised_units, unit_dimension
+from potstill.grading.maths.units import raised_units, size_of, unit_dimension
 from potstill.grading.maths.values import TooBig, Undefined, exact, real_value, same
 
 __all__ = ["compare_scalars", "read_scalar"]
@@ -35,6 +36,7 @@ def compare_scalars(key: str, answer: str, kind: str, problem_text: str = "") ->
         answer = raised_units(answer)
     if "M" in answer and unit_dimension(keys[0].unit) == "amount/length^3":
         answer = re.sub(r"(?<=[\d}])\s?M$", " mol/L", answer)
+    answer = _as_the_key_counts(keys[0], answer)
     answers: list[Scalar] = []
     for part in forms_of(answer):
         try:
@@ -58,6 +60,40 @@ def compare_scalars(key: str, answer: str, kind: str, problem_text: str = "") ->
     except Undefined as error:
         return unreadable(f"the answer has no value: {error}")
     return max(results, key=lambda r: ("DIFFERENT", "UNDECIDED", "EQUAL").index(r.opinion.value))
+
+
+_CLOCKED = re.compile(r"(\d{1,4}):([0-5]\d)(?::([0-5]\d))?")
+_IN_HOURS = re.compile(r"(\d{1,4}(?:\.\d+)?)\s?h\.?")
+
+
+def _as_the_key_counts(key: Scalar, answer: str) -> str:
+    """Return an answer in the notation of the key: a chance of 1 in 3 as 1/3, "3:35" and "2h" as
+    durations.
+    """
+    if unit_dimension(key.unit) == "time":
+        if (hours := _IN_HOURS.fullmatch(answer)) is not None:
+            return f"{hours[1]} hours"
+        clocked = _CLOCKED.fullmatch(answer)
+        return _duration(key, clocked) if clocked is not None else answer
+    value = None if names_in(key.node) or key.unit not in ("", "percent") else exact(key.node)
+    if value is not None and 0 < value < (100 if key.unit else 1):
+        return chances_written(answer)
+    return answer
+
+
+def _duration(key: Scalar, clocked: re.Match[str]) -> str:
+    """Return "3:35" as hours and minutes, or as minutes and seconds where the key is in those."""
+    first, second, third = clocked.groups()
+    if third is not None:
+        return f"{first} hours {second} minutes {third} seconds"
+    size = exact(key.node)
+    in_seconds = key.unit == "second" or (key.unit == "minute" and _PART_OF.search(key.text))
+    if in_seconds or size is None:
+        return f"{first} minutes {second} seconds"
+    return f"{first} hours {second} minutes"
+
+
+_PART_OF = re.compile(r"\d\s?s(?:ec)?")
 
 
 def _is_asked_for(first: Scalar, letters: frozenset[str] | None, problem_text: str) -> bool:
@@ -96,6 +132,15 @@ def _consistent(first: Scalar, other: Scalar) -> bool:
             Apply("*", (s.node, hundredth)) if s.unit == "percent" else s.node
             for s in (first, other)
         )
+        return same(*sides) is True or _is_about_percent(first, other)
+    if first.unit != other.unit and first.unit and other.unit:
+        sizes = size_of(first.unit), size_of(other.unit)
+        if None in sizes or unit_dimension(first.unit) != unit_dimension(other.unit):
+            return False
+        sides = (
+            Apply("*", (s.node, Number(Fraction(size or 1))))
+            for s, size in zip((first, other), sizes, strict=True)
+        )
         return same(*sides) is True
     if same(first.node, other.node):
         return True
@@ -103,6 +148,15 @@ def _consistent(first: Scalar, other: Scalar) -> bool:
         if shape(decimal.node) == "decimal" and not names_in(exactly.node):
             return _rounds_to(exactly.node, decimal, decimal_places(decimal.text))
     return False
+
+
+def _is_about_percent(first: Scalar, other: Scalar) -> bool:
+    """Return whether "33.3%" is a plain number's value to as many places as it has."""
+    percent, bare = (first, other) if first.unit == "percent" else (other, first)
+    value, target = _approximation(bare.node), exact(percent.node)
+    if value is None or target is None or shape(percent.node) not in ("decimal", "integer"):
+        return False
+    return rounded(100 * value, decimal_places(percent.text)) == target
 
 
 def _rounds_to(node: Node, decimal: Scalar, places: int) -> bool:
@@ -135,6 +189,8 @@ def _compare(key: Scalar, answer: Scalar, kind: str, problem_text: str, asked: A
     if len(key.readings) > 1:
         opinions |= {same(reading, answer.node) for reading in key.readings}
     if opinions == {True}:
+        if (rate := is_rate_of(key, answer, problem_text)) is not None:
+            return rate
         if (other := names_another_thing(key, answer, problem_text)) is not None:
             return other
         return equal_with("equal values", *misses(asked, answer.node, answer.text, key.node))

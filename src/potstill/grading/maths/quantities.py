@@ -18,7 +18,7 @@ from potstill.grading.maths.units import (
 )
 from potstill.grading.maths.values import same
 
-__all__ = ["compare_units", "names_another_thing"]
+__all__ = ["compare_units", "is_rate_of", "names_another_thing"]
 
 _COUNTED = re.compile(
     r"\bhow many (?:more |fewer |less |other |total |of the )?([a-z]+)", re.IGNORECASE
@@ -29,6 +29,19 @@ _MONEY_ASKED = re.compile(
     r"[^?.]{0,60}\b(?:cost|pay|paid|earn|spend|owe|price)\b[^.]{0,60}\?",
     re.IGNORECASE,
 )
+# "12 pages per day", "12 pages a day": so many of each.
+_RATE = re.compile(r"(?i)(?:/\s?|\b(?:per|a|an|each|every)\s+)(?P<unit>[a-z]+)\b")
+_ASKS_RATE = re.compile(
+    r"(?i)\b(?:per|each|every|rate|speed|average|daily|weekly|hourly|monthly|yearly)\b|\b(?:a|an|one)\s+(?:second|minute|hour|day|week|month|year)\b"
+)
+_ASKS_SHAPE = re.compile(
+    r"(?i)\b(?:area|surface|volume|square|cubic|space|capacity|cover\w*|hold)\b|\^\s?\{?[23]|[²³]"
+)
+_OF_THE_REST = re.compile(r"of (?:(?:the|his|her|their) )?(?P<what>what|rest|remain)")
+_ASKS_LENGTH = re.compile(
+    r"(?i)\b(?:length|perimeter|circumference|distance|height|width|depth|radius|diameter|how\s+(?:long|far|tall|high|wide|deep))\b"
+)
+_LAST_SENTENCE = re.compile(r"[^.?!]*[.?!]?\s*$")
 _MEASURES = frozenset(["time", "length", "mass", "length^3", "length^2", "percent"])
 
 
@@ -93,12 +106,52 @@ def _beside_a_bare_key(unit: str, problem_text: str) -> Comparison | None:
     rivals = {one for one in asked if unit_dimension(one) == dimension}
     if rivals:
         return different(f"{unit} where the problem asks for {', '.join(sorted(rivals))}")
+    if asked and not _raised_as_asked(unit, asked, problem_text):
+        return undecided(f"{unit} where the problem asks for {', '.join(sorted(asked))}")
+    if dimension in ("length^2", "length^3") and _asks_length(problem_text):
+        return undecided(f"{unit} where the problem asks for a length")
     plain = {base for one in mentioned_units(problem_text) for base in unit_factors(one)}
     for base in unit_factors(unit):
         alike = {one for one in plain if unit_dimension(one) == unit_dimension(base)}
         if alike and base not in alike:
             return different(f"{unit} where the problem names {', '.join(sorted(alike))}")
     return None
+
+
+def _asks_length(problem_text: str) -> bool:
+    question = _question(problem_text)
+    return bool(_ASKS_LENGTH.search(question)) and not _ASKS_SHAPE.search(question)
+
+
+def _raised_as_asked(unit: str, asked: frozenset[str], problem_text: str) -> bool:
+    """Return whether no unit that is asked for is of the same bases as another power or rate."""
+    bases = set(unit_factors(unit))
+    alike = [one for one in asked if set(unit_factors(one)) & bases]
+    if not alike:
+        return True
+    if any("^" in one for one in alike):
+        return False
+    if not set(unit) & set("^/"):
+        return any("/" in one for one in alike)
+    pattern = _ASKS_RATE if "/" in unit else _ASKS_SHAPE
+    return pattern.search(_question(problem_text)) is not None
+
+
+def _question(problem_text: str) -> str:
+    last = _LAST_SENTENCE.search(problem_text.strip()[-600:])
+    return last.group() if last is not None else problem_text
+
+
+def is_rate_of(key: Scalar, answer: Scalar, problem_text: str) -> Comparison | None:
+    """Return UNDECIDED where an answer is so many per day, and a key that says what it counts is
+    not, unless the problem asks for a rate.
+    """
+    found = _RATE.search(answer.nouns)
+    if found is None or "/" in answer.unit or "/" in key.unit or _RATE.search(key.nouns):
+        return None
+    if not (key.nouns or key.unit) or _ASKS_RATE.search(_question(problem_text)):
+        return None
+    return undecided(f"so many per {found['unit']}, which the key is not")
 
 
 def names_another_thing(key: Scalar, answer: Scalar, problem_text: str) -> Comparison | None:
@@ -108,6 +161,10 @@ def names_another_thing(key: Scalar, answer: Scalar, problem_text: str) -> Compa
     """
     if not answer.nouns or answer.nouns == key.nouns or not problem_text:
         return None
+    rest = _OF_THE_REST.match(answer.nouns)
+    last = problem_text[-300:].rpartition(".")[2].lower()
+    if rest is not None and f" {rest['what']}".replace(" what", "of what") not in last:
+        return undecided("a part of what was left, where the problem asks for another")
     question = _COUNTED.findall(problem_text)
     if not question or not question[-1].endswith("s"):
         return None

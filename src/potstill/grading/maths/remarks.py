@@ -57,9 +57,16 @@ _ASIDE = re.compile(
 _TAIL = re.compile(
     r"\s*(?:[,;.]?\s+(?:since|because)\s.*|[,;.]?\s*\bas\s+(?:desired|required|expected|needed|"
     r"claimed|wanted|asked|stated)|,?\s+(?:(?:and\s+)?not|rather\s+than|instead\s+of)\s+\S.*|"
-    r",\s*(?:altogether|all\s+told|in\s+(?:total|all)|overall|in\s+the\s+end)|"
+    r"(?<=\w)\s+(?:in\s+(?:all|total)|altogether)|,\s*(?:altogether|all\s+told|in\s+(?:total|all)|overall|in\s+the\s+end)|"
     r"[,;]\s*(?:which|reject\w*|discard\w*|ignor\w*|exclud\w*)\s.*|[,.]?\s+q\.?e\.?d\.?)\s*[.!]?$",
     re.IGNORECASE | re.DOTALL,
+)
+
+
+# "1/2 of it, which is 3/8": a value again, which has to be the same.
+_AGAIN = re.compile(
+    r"\s*,\s*which\s+(?:is|equals|makes|gives)\s+(?:equal\s+to\s+)?(?P<value>-?[＄$]?\d[\d,]*(?:\.\d+)?(?:/\d+)?\s?%?)\.?$",
+    re.IGNORECASE,
 )
 
 
@@ -92,4 +99,7 @@ def _without_tail(text: str) -> str:
     if tail is None or not re.search(r"\w", text[: tail.start()]):
         return text
     head = text[: tail.start()].strip()
-    return text if re.search(r"(?i)\b(?:is|are|does|do|was|if|or)$", head) else head
+    again = _AGAIN.match(text, tail.start())
+    if again is not None and head[:1].isdigit():
+        return f"{head} or {again['value']}"
+    return text if re.search(r"(?i)(?:\b(?:is|are|does|do|was|if|or)|['’]s)$", head) else head

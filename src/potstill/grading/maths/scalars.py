@@ -8,8 +8,13 @@ from fractions import Fraction
 from functools import lru_cache
 
 from potstill.grading.maths.grammar import Node, Number, Unreadable, read_expression
-from potstill.grading.maths.number_words import halves_written, spelled_number
-from potstill.grading.maths.units import size_of, split_unit, unit_dimension
+from potstill.grading.maths.number_words import (
+    dozens_written,
+    durations_in_digits,
+    halves_written,
+    spelled_number,
+)
+from potstill.grading.maths.units import Measured, size_of, split_unit, unit_dimension
 
 __all__ = ["Scalar", "forms_of", "read_compound", "read_scalar"]
 
@@ -68,8 +73,26 @@ class Scalar:
         return self.readings[0]
 
 
+# A quantity, and the same one in other units in brackets behind it.
+_TWICE = re.compile(
+    r"^(-?\d[^()=]{0,40}?)\s*\((?:or\s+|=\s*|i\.e\.,?\s+|that\s+is,?\s+|which\s+is\s+)?(-?\d[^()=]{0,40})\)\.?$"
+)
+
+
+_ABOUT = re.compile(
+    r"^([^()]*\d[^()]*?)\s*\((?:or\s+)?(?:about|approximately|approx\.?|roughly|around|≈)\s*(-?[\d.,]+\s?%?)\)$"
+)
+
+
 def forms_of(text: str) -> list[str]:
-    """Return the forms one value is given in: "3/4 = 0.75", "5 or 5.0", "2√194 ≈ 27.9"."""
+    """Return the forms one value is given in: "3/4 = 0.75", "5 or 5.0", "2√194 ≈ 27.9", "14 yards
+    (42 feet)".
+    """
+    if (twice := _TWICE.match(text)) is not None and all(
+        split_unit(twice[side]).unit for side in (1, 2)
+    ):
+        text = f"{twice[1]} or {twice[2]}"
+    text = _ABOUT.sub(r"\1 ≈ \2", re.sub(r",\s+or\s+(?=[-\d$＄])", " or ", text))
     return [part for piece in re.split(r"\s+or\s+", text) for part in _unnamed(piece)]
 
 
@@ -104,6 +127,7 @@ def _plain(text: str) -> str:
     text = _SCIENTIFIC.sub(r"\1*10^{\2}", text)
     if (spelled := spelled_number(text)) is not None:
         return spelled
+    text = dozens_written(text)
     text = halves_written(_AND_A_HALF.sub(" 1/2", text))
     text = _CJK_MULTIPLIER.sub(lambda m: f"{m.group(1)}*10^{_CJK_POWERS[m.group(2)]}", text)
     text = _OVER.sub(r"\1/\2", text)
@@ -145,7 +169,7 @@ def read_scalar(text: str, letters: frozenset[str] | None = None) -> Scalar:
     except Unreadable as error:
         # Unwrap "5 ways" only where the whole cannot be read.
         head, nouns = _without_nouns(text, error)
-        inner = split_unit(_plain(head))
+        inner = _measured_before(head, nouns)
         body, unit = _plain(inner.body), inner.unit
         readings = _readings(body, letters)
     return Scalar(body, unit, nouns, readings)
@@ -168,9 +192,41 @@ def _without_nouns(text: str, error: Unreadable) -> tuple[str, str]:
     return match.group(1), match.group(2).strip().lower()
 
 
+# Words that may stand behind a unit and say of what it is, or where.
+_OF_WHAT = re.compile(
+    r"(?i)\s+(?:of|in|on|at|from|for|to|long|wide|tall|high|deep|thick|away|apart|old|total|altogether|more|left|"
+    r"remain\w*|are|is|per|a|an|each|every)\b"
+)
+_SHAPED = re.compile(r"(?i)\s+(?:of\s+)?(?:square|cubic|squared|cubed)\b")
+
+
+def _measured_before(head: str, nouns: str) -> Measured:
+    """Return the number and the unit that the words behind it begin with: "42 square feet of
+    fence" is no number of squares.
+
+    Raises Unreadable for "42 feet square", which may be feet or square feet.
+    """
+    inner = split_unit(_plain(head))
+    words = nouns.split(" ") if not inner.unit else []
+    for count in range(min(4, len(words)), 0, -1):
+        unit = " ".join(words[:count])
+        if len(unit) < 2 or unit in ("in", "an"):
+            continue
+        found = split_unit(f"{inner.body} {unit}")
+        rest = " " + " ".join(words[count:])
+        if found.unit and _SHAPED.match(rest):
+            raise Unreadable("a length or an area")
+        if found.unit and _OF_WHAT.match(rest):
+            return found
+    return inner
+
+
 def read_compound(text: str) -> Scalar | None:
     """Return ``2 hours 30 minutes`` and ``5 ft 6 in``: parts of one dimension, or None."""
-    if len(text) > 80 or not _IN_PARTS.match(text):
+    if len(text) > 80:
+        return None
+    text = durations_in_digits(text)
+    if not _IN_PARTS.match(text):
         return None
     total, first, last, position = Fraction(0), "", "", 0
     for match in _PART.finditer(text):

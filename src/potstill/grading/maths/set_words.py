@@ -41,7 +41,9 @@ _ENDLESS = re.compile(
 )
 ALL_REALS = re.compile(
     r"^(?:(?:the\s+)?(?:set\s+of\s+)?(?:all|any|every)\s+(?:the\s+)?reals?"
-    r"(?:\s+(?:numbers?|values?))?|(?:the\s+)?(?:set\s+of\s+)?real\s+numbers?|(?:the\s+)?reals|"
+    r"(?:\s+(?:numbers?|values?))?|(?:all|any|every)\s+(?:values?\s+of\s+)?[xyz]"
+    r"(?=,?\s+(?:except|other than|but|besides|excluding)\b)"
+    r"|(?:the\s+)?(?:set\s+of\s+)?real\s+numbers?|(?:the\s+)?reals|"
     r"all\s+numbers)(?:\s+(?:of\s+)?[a-z])?\s*"
     r"(?:,?\s*(?P<but>except|other than|but|besides|excluding|without|not equal to|where|with|"
     r"such that|that (?:are|is)|≠|greater than|less than|≥|≤|>|<)\s*(?:for|that|are|is)?\s*"

@@ -17,6 +17,7 @@ from potstill.grading.maths.comparison import (
 )
 from potstill.grading.maths.normalise import MONEY, tidy, tidy_words
 from potstill.grading.maths.numbers import compare_scalars
+from potstill.grading.maths.polarity import POLAR, affirms_or_denies
 from potstill.grading.maths.unit_table import UNIT
 from potstill.records import Opinion
 
@@ -61,6 +62,10 @@ def read_letter(text: str) -> str | None:
     return match.group("letter").upper() if match else None
 
 
+# "Ann (12)": a name and its number.
+_NUMBERED = re.compile(r"\s*\(\s*[$＄]?\d[\d,.]*(?:\s[a-z]+)?\s*\)(?=\W*$)")
+
+
 def compare_letters(key: str, answer: str) -> Comparison:
     """Return whether two answers name the same choice: C, (C), "C) Circle", "option C"."""
     one = read_letter(key)
@@ -93,6 +98,8 @@ def compare_words(key: str, answer: str, problem_text: str = "") -> Comparison:
 
 
 def _compare_word(key: str, answer: str, problem_text: str) -> Comparison:
+    if not any(map(str.isdigit, key)):
+        answer = _NUMBERED.sub("", answer) or answer
     one, two = tidy_words(key), tidy_words(answer)
     if not any(character.isalnum() for character in one):
         raise KeyUnreadable("the key holds no word")
@@ -106,6 +113,8 @@ def _compare_word(key: str, answer: str, problem_text: str) -> Comparison:
         return equal_with("the same word")
     if not two:
         return unreadable("the answer holds no word")
+    if one in POLAR:
+        return _compare_polar(one, answer, problem_text)
     wanted, given = _content(one, one), _content(two, one)
     if wanted == given:
         return equal_with("the same word")
@@ -113,9 +122,6 @@ def _compare_word(key: str, answer: str, problem_text: str) -> Comparison:
         return equal_with("the same word")
     if _is_same_list(one, two, problem_text) or _is_said(wanted, two, problem_text):
         return equal_with("the same word")
-    given = _content(IDLE_NO.sub(" ", two), one) if one in ("yes", "no") else given
-    if one in ("yes", "no") and given[:1] and given[0] in ("yes", "no") and "or" not in given:
-        return equal_with("the same word") if given[0] == one else different("the other word")
     own = _own_words(problem_text)
     if not (_OPEN - set(wanted)) & set(given) and [w for w in given if w not in own] == wanted:
         return equal_with("the same word")
@@ -131,6 +137,41 @@ def _compare_word(key: str, answer: str, problem_text: str) -> Comparison:
     if one in WEEKDAYS and len(two.rstrip(".")) <= 5 and one.startswith(two.rstrip(".")):
         return equal_with("the same day") if len(short) == 3 else undecided("too short a name")
     return different("another word")
+
+
+def _compare_polar(key: str, answer: str, problem_text: str) -> Comparison:
+    """Return whether an answer affirms where the key is yes or true, or denies where it is no or
+    false.
+    """
+    said = affirms_or_denies(answer)
+    words = tidy_words(answer)
+    last = words.endswith(key) and "?" not in answer
+    if said is None and last and _content(words, key) == [key]:
+        said = POLAR[key]
+    if said is None and _denies_existence(words, problem_text):
+        said = False
+    if said is None:
+        return unreadable("the answer neither affirms nor denies")
+    if said is POLAR[key]:
+        return equal_with("the same word" if key in words.split() else "the same in other words")
+    return different("the other word")
+
+
+_NONE_THERE = re.compile(
+    r"(?:(?:there|it|the\s[a-z]+)\s(?:is|are|exists?|has|have)\s)?"
+    r"no\s(?P<what>[a-z' -]{2,60}?)(?:\sexists?)?"
+)
+_ASKS_WHETHER_THERE_IS = re.compile(r"(?i)\b(?:there|have|has|exists?|any|contain|contains)\b")
+
+
+def _denies_existence(words: str, problem_text: str) -> bool:
+    """Return whether "there is no solution" denies that there is what a problem asks for."""
+    found = _NONE_THERE.fullmatch(words)
+    if found is None or not _ASKS_WHETHER_THERE_IS.search(problem_text[-300:]):
+        return False
+    asked = set(re.findall(r"[a-z'-]+", problem_text.lower()))
+    asked |= {word + "s" for word in asked} | {word.removesuffix("s") for word in asked}
+    return set(found["what"].split()) <= asked
 
 
 def _names_its_kind(word: str, problem_text: str) -> bool:

@@ -31,8 +31,10 @@ from potstill.grading.reading.numerals import VOCABULARY, numerals_in
 from potstill.grading.reading.question import AskedQuestion
 from potstill.grading.reading.ratios import ratio_stated
 from potstill.grading.reading.sentences import Sentence, words_of
+from potstill.grading.reading.sets import set_named
+from potstill.grading.reading.shares import share_stated
 from potstill.grading.reading.times import time_stated
-from potstill.grading.reading.words import is_judged, letter_stated, word_stated
+from potstill.grading.reading.words import is_judged, letter_stated, rules_out, word_stated
 from potstill.records import AnswerKind
 
 __all__ = [
@@ -188,6 +190,9 @@ def _base_score(text: str, phrase: bool, letters: frozenset[str], reader: Reader
     if phrase and _is_phrase(text):
         return 3.0
     score = statement_score(text, reader.question, letters)
+    asks = text.rstrip().endswith("?")
+    if -2.0 <= score < 1.5 and reader.kind == AnswerKind.LETTER and rules_out(text) and not asks:
+        score = 1.5
     if reader.thought:
         return score + (2.0 if affirms(text, letters) else 0.0)
     corrects = score >= 0 and not _CORRECTING.isdisjoint(letters) and CORRECTS.search(text)
@@ -278,6 +283,10 @@ def _value_of(
             numbers = {n.value for n in numerals_in(phrase)}
             return StatedValue(phrase, numbers.pop() if len(numbers) == 1 else phrase)
     if kind in _NUMERIC:
+        if kind == AnswerKind.QUANTITY and (clocked := _clocked(text)):
+            return StatedValue(clocked, clocked)
+        if "of" in text and (share := share_stated(text, question, kind)):
+            return StatedValue(share, share.rstrip("%"))
         plain, apart = set_apart(text)
         offered = tuple(formula if _may_answer(formula, kind) else "" for formula in apart)
         return number_stated(plain, problem_text, offered)
@@ -295,6 +304,8 @@ def _value_of(
         if marked and len(text.split()) <= 6:
             word = word if word.lower() in ("yes", "no") else text.rstrip(".")
         return StatedValue(word, word.lower()) if word else None
+    if kind in _GROUPED and (named := set_named(text)):
+        return StatedValue(named, named)
     formula, several = formula_stated(text, kind in _GROUPED, problem_text)
     if formula and not (kind in _GROUPED and re.fullmatch(r"[A-Za-z]", formula)):
         return StatedValue(formula, formula)
@@ -302,6 +313,15 @@ def _value_of(
         return StatedValue("", "", ("several formulas",))
     plain, apart = set_apart(text)
     return None if apart or kind in _GROUPED else number_stated(plain, problem_text)
+
+
+def _clocked(text: str) -> str:
+    """Return the "3:35" that is all of a sentence's digits, a duration where that is asked for."""
+    found = _CLOCK.findall(text)
+    return found[0] if len(found) == 1 and not any(map(str.isdigit, _CLOCK.sub("", text))) else ""
+
+
+_CLOCK = re.compile(r"(?<![\d:.])\d{1,3}:[0-5]\d(?::[0-5]\d)?(?![\d:]|\s?[ap]\.?m\b)")
 
 
 def _may_answer(formula: str, kind: str) -> bool:

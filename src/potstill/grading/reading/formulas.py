@@ -148,7 +148,8 @@ _NAMED_VALUE = re.compile(
     r"(?<![A-Za-z])([A-Za-z])\s?=\s?([^,;=]{1,40}?)(?=\s*(?:,|;|\b(?:and|or)\b|\.?$))"
 )
 _TAIL = re.compile(
-    r"(?i),?\s+(?:since|because|where|which|as\s+(?:desired|required|claimed|we)|by\s+the|"
+    r"(?i)\s+\(?(?:for|with|where|provided(?:\s+that)?|assuming|when|if)\s+(?:\\\(\s*)?[a-z]\s*(?:≠|!=|\\neq?\b)"
+    r"|,?\s+(?:since|because|where|which|as\s+(?:desired|required|claimed|we)|by\s+the|"
     r"for\s+(?:all|any|some|"
     r"every|integers?)|when|if|with|so)\b"
 )

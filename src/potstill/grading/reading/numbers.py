@@ -17,6 +17,7 @@ from potstill.grading.reading.belonging import is_of_another, label_of
 from potstill.grading.reading.cues import NOW
 from potstill.grading.reading.numerals import Numeral, NumeralRole, numerals_in
 from potstill.grading.reading.question import AskedQuestion, question_of
+from potstill.grading.reading.restating import restated
 from potstill.grading.reading.rivals import LEFT, TAKEN_AWAY
 from potstill.grading.reading.sentences import stem, words_of
 from potstill.grading.reading.surroundings import change_of, is_bound, is_denied, is_taken_back
@@ -86,7 +87,7 @@ def number_stated(
     ``formulas`` are those set apart of the sentence that may be answers too.
     """
     question = question_of(problem_text)
-    text = _PLUS.sub(r"\1 ", text)
+    text = _PLUS.sub(r"\1 ", restated(text))
     numerals = numerals_in(text, formulas) + _none_of(text, question)
     if not numerals:
         return None
@@ -319,7 +320,8 @@ def _with_unit(text: str, numeral: Numeral, question: AskedQuestion) -> str:
     unit = words.lower() if len(words) > 2 else words
     if unit in ("in", "a", "an") and text[numeral.end] == " ":
         return numeral.text
-    return f"{numeral.text} {words}" if split_unit(f"5 {unit}").unit else numeral.text
+    power = _POWERS.get(behind[2] or "", (behind[2] or "").replace(" ", ""))
+    return f"{numeral.text} {words}{power}" if split_unit(f"5 {unit}").unit else numeral.text
 
 
 def _counts(text: str, numeral: Numeral, question: AskedQuestion) -> float:
@@ -348,7 +350,11 @@ def _counts(text: str, numeral: Numeral, question: AskedQuestion) -> float:
 _NONE_OF = re.compile(
     r"(?i)\b(?:has|have|had|are|is|be|with|leaves?|left)\s+no\s+(?:more\s+)?([a-z]+)"
 )
-_UNIT_BEHIND = re.compile(r"\s?-?((?:square |cubic )?[A-Za-z°¢]+(?:\s+per\s+[a-z]+|/[a-z]+)?)")
+_UNIT_BEHIND = re.compile(
+    r"\s?-?((?:(?:square|cubic|sq\.?|cu\.?) )?[A-Za-z°¢]+(?:\s+per\s+[a-z]+|/[a-z]+)?)"
+    r"(\s?\^\s?\{?[23]\}?|[²³]|\s(?:squared|cubed)\b)?"
+)
+_POWERS = {"²": "^2", "³": "^3", " squared": "^2", " cubed": "^3"}
 _WORD_OF_UNIT = re.compile(r"\s?-?((?:square |cubic )?[A-Za-z]+)")
 _WORDS_BEHIND = re.compile(r"[^.,;:()=\d]{0,60}")
 _WORD = re.compile(r"[A-Za-z']+")

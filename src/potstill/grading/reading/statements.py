@@ -6,7 +6,12 @@ import re
 from dataclasses import dataclass
 
 from potstill.grading.maths.languages import in_english, points_for_commas
-from potstill.grading.maths.number_words import durations_in_digits, halves_written
+from potstill.grading.maths.number_words import (
+    chances_written,
+    dozens_written,
+    durations_in_digits,
+    halves_written,
+)
 from potstill.grading.reading.choosing import (
     HEARD,
     STRONGEST,
@@ -29,6 +34,7 @@ from potstill.grading.reading.numerals import numerals_in
 from potstill.grading.reading.question import AskedQuestion, question_of
 from potstill.grading.reading.sentences import hangs, letters_of, money_marked, sentences_of
 from potstill.grading.reading.tables import tables_told
+from potstill.records import AnswerKind
 
 __all__ = ["LONG", "Stated", "answer_stated"]
 
@@ -53,6 +59,12 @@ _LED = re.compile(
     r"|:?\.?\s*\n\s*(?![=+*/×-]|\d)|\s+(?=\(\d))"
 )
 _REASON = re.compile(r"(?i)(?:because|since|as|explanation|reason|here|we|you)\b")
+
+
+_PARTS_OF_ONE = (AnswerKind.FRACTION, AnswerKind.DECIMAL, AnswerKind.PERCENT)
+_ASKS_PART = re.compile(
+    r"(?i)\b(?:probabilit\w+|chances?|likel\w+|odds|fractions?|proportions?|percent\w*|what\s+(?:part|portion|share))\b"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +100,10 @@ def answer_stated(
     text = durations_in_digits(tables_told(text, question.words))
     if is_numeric(kind):
         text = points_for_commas(text, problem_text)
+        if "dozen" not in question.counted:
+            text = dozens_written(text)
+        if kind in _PARTS_OF_ONE and _ASKS_PART.search(problem_text):
+            text = chances_written(text)
     lead, text = ("", text) if thought or not is_numeric(kind) else _led_by_value(text, question)
     text = money_marked(text)
     sentences = sentences_of(text)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from potstill.grading.maths.clock import read_time
+from potstill.grading.maths.clock import read_time, spoken_times_in_digits
 from potstill.grading.reading.question import AskedQuestion
 from potstill.grading.reading.sentences import words_of
 
@@ -20,6 +20,7 @@ _PARTS = re.compile(r"[,;]|\b(?:and|so|but|then|until|which)\b", re.IGNORECASE)
 
 def time_stated(text: str, question: AskedQuestion) -> tuple[str, tuple[str, ...]]:
     """Return the time of day that a sentence answers to a question, and those it leaves open."""
+    text = spoken_times_in_digits(text)
     found = list(_TIME.finditer(text))
     if len({read_time(match.group()) for match in found}) <= 1:
         return (found[-1].group().strip() if found else ""), ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from potstill.grading.maths.polarity import affirms_or_denies, supposes
 from potstill.grading.reading.cues import takes_back
 
 __all__ = ["verdict_word"]
@@ -23,12 +24,13 @@ _OWN = re.compile(r"(?i)\bI(?:\s(?:would|will)|['’]d|['’]ll)?\s+(?:say|answe
 # Behind one of these it is another's, or denied.
 _DENIED = re.compile(
     r"(?i)\b(?:not|never|to\s+answer|than|instead\s+of|say|says|said|others?|some|many|between|whether|if|"
-    r"of|one|be\s+tempted\s+to)\s+(?:a\s+|an\s+|the\s+|say(?:s|ing)?\s+)?[\"'“‘*]*$"
+    r"of|one|be\s+tempted\s+to|(?:can(?:not|['’]t)|not|never|may|might|could)\s+be)\s+(?:a\s+|an\s+|the\s+|say(?:s|ing)?\s+)?[\"'“‘*]*$"
 )
 _CONCLUDED = re.compile(
     rf"(?i)(?:(?P<cue>\b(?:answer|decision|conclusion|verdict|so|therefore|thus|hence|wait|actually|correction)\b"
     rf"[^.?!\n]{{0,40}}?)|(?:^|[.!?\n]\s*)[*_\"'“]*)(?<![\w-]){_WORD}\b(?=[*_\"'”’)]*\s*(?:$|[.,;:!\n]))"
 )
+_SENTENCES = re.compile(r"[.!?]\s+\S|\n")
 _ASKS_SO = re.compile(
     r"(?i)\b(?:yes|true\s+or\s+false)\b|(?:^|[.!?:\n]\s*)(?:is|are|was|were|do|does|did|can|could|will|"
     r"would|has|have|had|should)\s(?:(?!\bor\b)[^?])*\?"
@@ -36,7 +38,9 @@ _ASKS_SO = re.compile(
 
 
 def verdict_word(text: str, problem_text: str) -> str:
-    """Return the one word of yes, no, maybe, true and false that a text answers with, or ""."""
+    """Return the one word of yes, no, maybe, true and false that a text answers with, a text that
+    affirms or denies in other words itself, or "".
+    """
     first = _FIRST.match(text)
     if first is not None:
         behind = text[first.end() :]
@@ -47,10 +51,14 @@ def verdict_word(text: str, problem_text: str) -> str:
         return "" if takes_back(behind) else first["word"]
     if len(text) > 200 or not _ASKS_SO.search(problem_text):
         return ""
+    if supposes(text) and affirms_or_denies(text) is None:
+        return ""
     plain = _OWN.sub(" ", _BOTH.sub(" ", text))
     named = {
         m["word"].lower(): m["word"]
         for m in _ALONE.finditer(plain)
         if _DENIED.search(plain[: m.start()]) is None
     }
+    if not named and _SENTENCES.search(text) is None and affirms_or_denies(text) is not None:
+        return text
     return next(iter(named.values())) if len(named) == 1 else ""

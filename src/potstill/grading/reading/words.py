@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from potstill.grading.maths.polarity import affirms_or_denies, supposes
 from potstill.grading.maths.wording import IDLE_NO
 from potstill.grading.reading.question import AskedQuestion
 from potstill.grading.reading.sentences import stem
 from potstill.grading.reading.vocabulary import COMMON
 
-__all__ = ["choices_of", "is_judged", "letter_stated", "word_stated"]
+__all__ = ["choices_of", "is_judged", "letter_stated", "rules_out", "word_stated"]
 
 _CONNECTIVE = re.compile(
     r"(?i)^(?:(?:so|thus|therefore|hence|consequently|finally|in conclusion|overall|then|and|"
@@ -27,6 +28,12 @@ _OFFERED = re.compile(
     r"(?i)\b((?:[A-Za-z-]+(?:\s[a-z-]+)?,\s+){0,6}[A-Za-z-]+,?\s+or\s+(?:(?:the|an?)\s+)?[A-Za-z-]+)\b"
 )
 _YES_NO = re.compile(r"(?i)^(?:is|are|was|were|do|does|did|can|could|will|would|has|have|should)\b")
+_TRUE_FALSE = re.compile(r"(?i)\btrue\s+or\s+false\b")
+# What is denied of the thing before it, or takes the thing behind it away.
+_DENIES = re.compile(
+    r"(?i)^(?:not|never|no\s+longer|wrong|incorrect|false|impossible|unjustified|out\s+of\s+the\s+question)\b"
+)
+_ENDS_IN_NOT = re.compile(r"(?i)(?:\b(?:not|never|cannot)|n['’]t)$")
 _NEGATED = re.compile(
     r"(?i)\b(?:not|never|neither|nor|isn't|aren't|no longer)\s+(?:the\s+|a\s+|an\s+)?$"
 )
@@ -74,8 +81,15 @@ _JUDGED = re.compile(
 )
 _ASKS_WRONG = re.compile(r"(?i)\b(?:not|false|incorrect|wrong|except|untrue)\b|n['’]t\b")
 _REMAINS = re.compile(
-    r"(?<![A-Za-z'’])\(?([A-J])\)?(?=\s*(?:[.,;:!]|$|\s(?:is|because|since|as)\b))"
+    r"(?<![A-Za-z'’])\(?([A-J])\)?(?=\s*(?:[.,;:!]|$|\([^()]{1,80}\)\W*$|\s(?:is|because|since|as)\b))"
 )
+# "9 = 3 × 3, so C." ends in the letter that it comes to.
+_COMES_TO = re.compile(
+    r"(?:[,;:]?\s*(?:\b(?:so|thus|hence|therefore|leaving|which\s+(?:is|leaves|gives|means|makes\s+it|matches))\b|→|⇒|=>|->|∴)\s*:?,?\s*)"
+    r"(?:(?:only|it\s+is|it['’]s|it\s+must\s+be|the\s+answer\s+is|the\s+correct\s+(?:answer|choice|option)\s+is|answer|we\s+(?:choose|pick|select))\s*:?\s*)?"
+    r"(?:option\s+|choice\s+|letter\s+)?[(\[]?(?P<letter>[A-J])[)\]]?(?:\s+\([^()]{1,80}\))?[^\w?]*$"
+)
+_ONE_LETTER = re.compile(r"(?<![A-Za-z'’])[A-J](?![A-Za-z'’])")
 _LETTERS = re.compile(r"\b[A-J](?:\s*(?:,|and|&|,\s*and)\s*[A-J]\b)+")
 
 
@@ -93,15 +107,23 @@ def is_judged(text: str) -> bool:
     return _JUDGED.match(text) is not None
 
 
+def rules_out(text: str) -> bool:
+    """Return whether a sentence rules letters out, or comes to one."""
+    return _RULED_OUT.search(text) is not None or _COMES_TO.search(text) is not None
+
+
 def letter_stated(text: str, problem_text: str) -> tuple[str, tuple[str, ...]]:
     """Return the letter that a sentence chooses, and the several that it leaves open."""
     text = _CONNECTIVE.sub("", text)
     if (judged := _JUDGED.match(text)) is not None:
         right = judged["right"] and not _ASKS_WRONG.search(problem_text)
         return (judged["letter"] if right else ""), ()
+    if (concluded := _COMES_TO.search(text)) is not None:
+        return concluded["letter"], ()
     kept = _RULED_OUT.sub(" ", text)
+    out = {x for found in _RULED_OUT.finditer(text) for x in _ONE_LETTER.findall(found.group())}
     if kept != text:
-        if len(left := set(_REMAINS.findall(kept))) == 1:
+        if len(left := set(_REMAINS.findall(kept)) - out) == 1:
             return left.pop(), ()
         text = kept
     main = text
@@ -115,7 +137,7 @@ def letter_stated(text: str, problem_text: str) -> tuple[str, tuple[str, ...]]:
         letters = {
             letter: None
             for match in _LETTER.finditer(part)
-            if (letter := next(g for g in match.groups() if g)) is not None
+            if (letter := next(g for g in match.groups() if g)) not in out
             and not _NEGATED.search(part[: match.start()])
             and not re.match(
                 r"\)?\s+(?:is|are)\s+(?:not|wrong|false|incorrect)", part[match.end() :]
@@ -149,8 +171,16 @@ def word_stated(text: str, question: AskedQuestion, asked: str) -> str:
     text = IDLE_NO.sub("", _CONNECTIVE.sub("", text)).strip().rstrip(".!")
     if (judged := _judges(text, asked)) != "":
         return judged
+    if _YES_NO.match(asked) or _TRUE_FALSE.search(asked):
+        said = affirms_or_denies(text)
+        if said is not None:
+            return (("false", "true") if _TRUE_FALSE.search(asked) else ("no", "yes"))[said]
+        if supposes(text):
+            return ""
     if (concluded := _CONCLUDED.match(text)) is not None:
         text = text[concluded.end() :]
+        if (judged := _judges(text, asked)) != "":
+            return judged
     text = _COMPARED.sub("", text) or text
     if _compares_otherwise(text, asked):
         return ""
@@ -172,8 +202,14 @@ def word_stated(text: str, question: AskedQuestion, asked: str) -> str:
             return str(named[0])
     sides = [side.strip(" ,:") for side in _COPULA.split(text, maxsplit=1)]
     if len(sides) == 2 and all(sides):
+        if _ENDS_IN_NOT.search(sides[0]):
+            return ""
         one, two = (_left_over(side, question) for side in sides)
         chosen = sides[1] if two or not one else sides[0]
+        if chosen is sides[0] and _DENIES.match(sides[1]):
+            return ""
+        if affirms_or_denies(chosen) is not None and affirms_or_denies(text) is None:
+            return ""  # "No is incorrect", "It may be false"
         return chosen if 0 < len(chosen) <= 60 else ""
     rest = _left_over(text, question)
     return " ".join(rest) if 0 < len(rest) <= 4 else ""
@@ -214,9 +250,25 @@ def _judges(text: str, asked: str) -> str:
     verb, rest = question[1].lower(), question[2].lower().split()
     said = _SAYS_NOT.sub(r"\1", text.lower(), count=1).split()
     at = said.index(verb) if verb in said else -1
-    if at < 1 or said[:at] + said[at + 1 :] != rest:
+    if at < 1:
+        return ""
+    whole = _bare_words(said[:at]) + _bare_words(said[at + 1 :]) == _bare_words(rest)
+    if not whole and not _of_it(said[:at], said[at + 1 :], rest):
         return ""
     return "no" if _SAYS_NOT.search(text) else "yes"
+
+
+def _bare_words(words: list[str]) -> list[str]:
+    return [word for word in words if word not in ("a", "an", "the", "number")]
+
+
+def _of_it(subject: list[str], said: list[str], asked: list[str]) -> bool:
+    """Return whether "it is prime" says of it all that "Is 91 a prime number?" asks."""
+    if subject[-1:] not in (["it"], ["this"], ["that"], ["he"], ["she"]) or len(subject) > 2:
+        return False
+    one, two = _bare_words(said), _bare_words(asked)
+    head = two[: len(two) - len(one)]
+    return bool(one) and two[len(head) :] == one and 0 < len(head) <= 2 and "and" not in two
 
 
 def _offered(text: str, asked: str) -> str | None:
