@@ -38,7 +38,7 @@ from potstill.records import (
     TestsGold,
     TextGold,
 )
-from potstill.store.complaints import first_complaint, with_lists
+from potstill.store.setting_errors import first_error, with_lists
 from potstill.text import several
 
 _ONE_IN = 200  # keys with a comma, for it to be worth saying
@@ -389,7 +389,7 @@ def _read(
             given = with_lists(config.options, module.Options)
             options = module.Options.model_validate(given, strict=False)
         except ValidationError as exc:
-            why = first_complaint(exc, module.Options)
+            why = first_error(exc, module.Options)
             raise InputError(f"problem source {config.label!r}: {why}") from exc
         if say is not None and hasattr(module, "notes"):
             for note in module.notes(options):

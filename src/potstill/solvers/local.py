@@ -15,8 +15,8 @@ from potstill.chat import Ask, Completion
 from potstill.errors import PotstillError
 from potstill.ledger.ledger import Entry, key_of_request, request_json
 from potstill.models.decoding import Finished, Request, generate
+from potstill.models.loading import open_decoder
 from potstill.models.model import prompt_tokens
-from potstill.models.opening import open_decoder
 from potstill.solvers.parse import completion_bytes, completion_from
 
 if TYPE_CHECKING:

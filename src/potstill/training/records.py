@@ -13,7 +13,7 @@ from potstill.training.batches import Batch
 if TYPE_CHECKING:
     from potstill.models.decoding import Finished, Request
 
-__all__ = ["GridCell", "HistoryPoint", "StepReport", "TrainedCell", "Trainee"]
+__all__ = ["GridCell", "HistoryPoint", "StepReport", "TrainedCell", "Trainer"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class TrainedCell:
     validation_s: float
 
 
-class Trainee(Protocol):
+class Trainer(Protocol):
     """An adapter in training on some backend."""
 
     @property

@@ -14,7 +14,7 @@ from potstill.deploy.engines import Engine, ask_all, llama_of_file, load_model, 
 from potstill.deploy.export.gguf_file import GGUF_NAME
 from potstill.errors import InputError
 from potstill.grading import grade_responses
-from potstill.models.opening import open_decoder
+from potstill.models.loading import open_decoder
 from potstill.records import Finish, Outcome
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from potstill.deploy.serve.answering import Answering, Ended, Piece
 from potstill.deploy.serve.serving import study_messages
 from potstill.errors import InputError
 from potstill.models.decoding import Decoder
-from potstill.models.opening import open_decoder
+from potstill.models.loading import open_decoder
 
 if TYPE_CHECKING:
     from potstill.analysis.students import FoundStudent
