@@ -1,4 +1,4 @@
-"""A study's student opened on the engine that one names."""
+"""Load a study's student on the engine that one names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A trained student in a script's hands: loaded once, asked as often as one likes."""
+"""A trained student for a script: loaded once, asked as often as one likes."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The header of a GGUF file: what it says of itself and of its weights, none of which is read.
 
-The form is that of ggml's ``docs/gguf.md``. A file is a stranger's: nothing in it is believed
+The form is that of ggml's ``docs/gguf.md``. A file is untrusted: nothing in it is believed
 before it was compared with the file's size.
 """
 

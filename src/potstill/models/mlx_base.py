@@ -1,4 +1,4 @@
-"""The base model on MLX: mlx-lm's own model code, loaded once, lent to one user at a time."""
+"""The base model on MLX: mlx-lm's own model code, loaded once, leased to one user at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The base model: loaded once, never changed, lent to one user at a time."""
+"""The base model: loaded once, never changed, leased to one user at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A study from problems to report, read top to bottom; the stages themselves are next door."""
+"""A study from problems to report, read top to bottom; the stages are in stages.py."""
 
 from __future__ import annotations
 

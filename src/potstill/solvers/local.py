@@ -57,7 +57,7 @@ class LocalSolver:
 
     The ledger knows it as provider "local" and a model made of the hashes of base and adapter and
     the precision, so that a retrained adapter answers anew and a moved folder does not. The base is
-    lent to one running ``complete`` at a time.
+    leased to one running ``complete`` at a time.
     """
 
     def __init__(

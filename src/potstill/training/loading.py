@@ -1,4 +1,4 @@
-"""A trainer opened on a base by the base's backend."""
+"""Open the trainer of a base's backend."""
 
 from __future__ import annotations
 

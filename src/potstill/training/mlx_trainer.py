@@ -38,7 +38,7 @@ _LOGITS_PER_CHUNK = 2**24
 
 
 class MlxTrainer:
-    """An adapter on a lent base, with its optimizer."""
+    """An adapter on a leased base, with its optimizer."""
 
     def __init__(self, base: MlxBase, recipe: Recipe, seed: int) -> None:
         self._base = base

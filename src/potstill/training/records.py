@@ -74,7 +74,7 @@ class TrainedCell:
 
 
 class Trainer(Protocol):
-    """An adapter in training on some backend."""
+    """The training half of a backend: an adapter on a base, and the optimizer that trains it."""
 
     @property
     def trained_parameters(self) -> int: ...

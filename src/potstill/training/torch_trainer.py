@@ -39,7 +39,7 @@ __all__ = ["TorchTrainer", "open_torch_trainer", "step_bytes"]
 
 
 class TorchTrainer:
-    """An adapter on a lent base, with its optimizer."""
+    """An adapter on a leased base, with its optimizer."""
 
     def __init__(
         self,

@@ -209,7 +209,7 @@ async def _events(
                 text, finish, tokens = part.text, part.finish, part.tokens_out
         seconds = time.monotonic() - started
         verdict = None
-        # what a study directory holds may be a stranger's: nothing of it is run
+        # what a study directory holds is untrusted: nothing of it is run
         if asked.problem is not None and not runs_code(asked.problem):
             verdict = await run_in_threadpool(grade_text, pool, asked.problem, text, finish)
     except PotstillError as exc:  # the stream has begun: its error is an event too
