@@ -108,11 +108,11 @@ def _in_a_process(folder: str, how: str, args: argparse.Namespace) -> dict[str, 
 def torch_step(folder: Path, how: Any, tokens: int, layers: int) -> dict[str, float]:
     """Return gigabytes and seconds of one step over an example of so many tokens."""
     from potstill.models.torch_base import load_base
-    from potstill.training.torch_trainee import open_torch_trainee
+    from potstill.training.torch_trainer import open_torch_trainer
 
     base = load_base(str(folder), "float32")
-    with open_torch_trainee(base, _recipe(how, tokens, layers), 0) as trainee:
-        trainee.step([_batch(64)], 1e-4)
+    with open_torch_trainer(base, _recipe(how, tokens, layers), 0) as trainer:
+        trainer.step([_batch(64)], 1e-4)
         process = psutil.Process()
         before, peak, done = process.memory_info().rss, 0, threading.Event()
 
@@ -124,7 +124,7 @@ def torch_step(folder: Path, how: Any, tokens: int, layers: int) -> dict[str, fl
         watcher = threading.Thread(target=watch)
         watcher.start()
         start = time.perf_counter()
-        trainee.step([_batch(tokens)], 1e-4)
+        trainer.step([_batch(tokens)], 1e-4)
         seconds = time.perf_counter() - start
         done.set()
         watcher.join()
@@ -136,15 +136,15 @@ def mlx_step(folder: Path, how: Any, tokens: int, layers: int) -> dict[str, floa
     import mlx.core as mx
 
     from potstill.models.mlx_base import load_mlx_base
-    from potstill.training.mlx_trainee import open_mlx_trainee
+    from potstill.training.mlx_trainer import open_mlx_trainer
 
     base = load_mlx_base(str(folder), "float32")
-    with open_mlx_trainee(base, _recipe(how, tokens, layers), 0) as trainee:
-        trainee.step([_batch(64)], 1e-4)
+    with open_mlx_trainer(base, _recipe(how, tokens, layers), 0) as trainer:
+        trainer.step([_batch(64)], 1e-4)
         mx.reset_peak_memory()
         before = mx.get_active_memory()
         start = time.perf_counter()
-        trainee.step([_batch(tokens)], 1e-4)
+        trainer.step([_batch(tokens)], 1e-4)
         seconds = time.perf_counter() - start
         peak = mx.get_peak_memory()
     return {"GB": round((peak - before) / 1e9, 2), "s": round(seconds, 1)}

@@ -108,7 +108,7 @@ def training(base: Any, args: argparse.Namespace, *, cached: bool) -> dict[str, 
     from potstill.training.batches import collate
     from potstill.training.examples import EncodedExample
     from potstill.training.recipe import Recipe
-    from potstill.training.torch_trainee import open_torch_trainee
+    from potstill.training.torch_trainer import open_torch_trainer
 
     drawn = np.random.default_rng(0)
     examples = [
@@ -133,11 +133,11 @@ def training(base: Any, args: argparse.Namespace, *, cached: bool) -> dict[str, 
     weights += [(base.head.weight, learnt, 2)]
     with (
         open_cache(base.body, plan, lambda _: None) as cache,
-        open_torch_trainee(
+        open_torch_trainer(
             base, recipe, 0, cache=None if isinstance(cache, CacheUnused) else cache
-        ) as trainee,
+        ) as trainer,
     ):
-        return _measure(lambda: trainee.step([batch], 1e-5), weights, rows)
+        return _measure(lambda: trainer.step([batch], 1e-5), weights, rows)
 
 
 def answering(base: Any, args: argparse.Namespace) -> dict[str, Any]:

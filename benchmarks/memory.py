@@ -37,7 +37,7 @@ from potstill.pipeline.assemble import write_report
 from potstill.pipeline.outputs import Made
 from potstill.pipeline.run import evaluate, open_run
 from potstill.pipeline.services import Agents, LocalModels
-from potstill.pipeline.stages import bring_in, grade_answers, make_lessons, split_up
+from potstill.pipeline.stages import grade_answers, import_problems, make_lessons, split_problems
 from potstill.progress import quiet
 from potstill.records import Finish, Split
 from potstill.study.schema import load_study
@@ -180,9 +180,9 @@ def measure(folder: Path, count: int) -> dict[str, tuple[float, float]]:
         run = replace(run, agents=agents, models=RecordedModels(context, run.workers))
         made = Made(study)
         with watch.stage("import"):
-            made.problems, made.excluded = bring_in(context)
+            made.problems, made.excluded = import_problems(context)
         with watch.stage("overlap and split"):
-            made.splits, made.pairs = split_up(context, run.workers, made.problems)
+            made.splits, made.pairs = split_problems(context, run.workers, made.problems)
         asked = made.in_split(Split.TRAIN, Split.VALID)
         with watch.stage("recording"):
             made.taught = ask_teacher(context, agents, asked, "train")

@@ -37,7 +37,7 @@ import numpy as np
 
 from circumstances import at_least_one, lacks, real_data, tell_sample
 from potstill.training.examples import EncodedExample
-from potstill.training.opening import open_trainee
+from potstill.training.loading import open_trainer
 from potstill.training.optimizations import Optimizations
 from potstill.training.recipe import Recipe
 
@@ -206,14 +206,14 @@ def run_potstill(pipe: Connection, args: Any, folder: str, batches: Batches) -> 
         tokens = sum(len(example.tokens) for example in distinct)
         pipe.send({"cache_s_per_token": pass_s / tokens})
         recipe = RECIPE.model_copy(update={"threads": args.threads})
-        with open_trainee(base, recipe, 0, cache=cache) as trainee:
-            serve(pipe, lambda k: trainee.step([collate(batches[k])], 1e-5), len(batches))
+        with open_trainer(base, recipe, 0, cache=cache) as trainer:
+            serve(pipe, lambda k: trainer.step([collate(batches[k])], 1e-5), len(batches))
         pipe.send(peak_memory(args.device))
         while (order := pipe.recv()) is not None:
             optimizations, batch = order
-            with open_trainee(base, recipe, 0, optimizations, cache) as trainee:
+            with open_trainer(base, recipe, 0, optimizations, cache) as trainer:
                 started = time.perf_counter()
-                trainee.step([collate(batch)], 1e-5)
+                trainer.step([collate(batch)], 1e-5)
                 pipe.send(time.perf_counter() - started)
 
 

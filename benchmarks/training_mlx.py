@@ -1,4 +1,4 @@
-"""A student on MLX: our trainee beside mlx-lm's own trainer, side by side in one run.
+"""A student on MLX: our trainer beside mlx-lm's own trainer, side by side in one run.
 
     python benchmarks/training_mlx.py [--steps N] [--rounds N] [--median WORDS]
 
@@ -27,7 +27,7 @@ import numpy as np
 from circumstances import at_least_one, lacks, real_data, tell_sample
 from potstill.training.batches import BatchStream
 from potstill.training.examples import EncodedExample
-from potstill.training.opening import open_trainee
+from potstill.training.loading import open_trainer
 from potstill.training.recipe import Recipe
 from random_model import write_random_model
 
@@ -54,15 +54,15 @@ def chats(median: float) -> list[list[dict[str, str]]]:
 
 
 class Ours:
-    """Our trainee and batches."""
+    """Our trainer and batches."""
 
     def __init__(self, folder: Path, examples: list[EncodedExample]) -> None:
         from potstill.models.mlx_base import load_mlx_base
 
         self._base = load_mlx_base(folder)
         self._batches = BatchStream(examples, RECIPE.batch_size, np.random.default_rng(SEED))
-        self._open = open_trainee(self._base, RECIPE, SEED)
-        self._trainee = self._open.__enter__()
+        self._open = open_trainer(self._base, RECIPE, SEED)
+        self._trainer = self._open.__enter__()
 
     def turn(self, steps: int) -> tuple[int, int, float]:
         """Real tokens, padded tokens and seconds of ``steps`` steps."""
@@ -71,7 +71,7 @@ class Ours:
             batch = next(self._batches)
             if step == 1:
                 started = time.perf_counter()
-            self._trainee.step([batch], RECIPE.learning_rate)
+            self._trainer.step([batch], RECIPE.learning_rate)
             if step:
                 real += batch.real_tokens
                 padded += batch.padded_tokens
@@ -177,7 +177,7 @@ def main() -> None:
 
 
 def encoded(folder: Path, data: list[list[dict[str, str]]]) -> list[EncodedExample]:
-    """The chats as the trainee takes them, each with the tokens that mlx-lm gives it."""
+    """The chats as the trainer takes them, each with the tokens that mlx-lm gives it."""
     from potstill.models.torch_base import load_tokenizer
 
     tokenizer = load_tokenizer(folder)

@@ -28,7 +28,7 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udff
 class PotstillError(Exception):
     """The root of every error a user can cause or must be told of.
 
-    Its message is one line of plain characters, whatever a stranger's file put into it.
+    Its message is one line of plain characters, whatever an untrusted file put into it.
     """
 
     def __init__(self, message: object = "") -> None:

@@ -1,6 +1,6 @@
 """Plugins: problem sources, solvers and answer kinds, found through entry points.
 
-Potstill's own are registered as a stranger's are (``[project.entry-points]`` in pyproject.toml).
+Potstill's own are registered as anyone else's are (``[project.entry-points]`` in pyproject.toml).
 A source is a :class:`~potstill.problems.raw.ProblemSource`, a solver a
 :class:`~potstill.chat.SolverPlugin`, a kind a :class:`~potstill.grading.plugins.KindPlugin`.
 """
@@ -58,7 +58,7 @@ def load_plugin(group: str, name: str) -> Any:
         raise InputError(f"there is no {_CALLED[group]} named {name!r}{nearest(name, known)}.")
     try:
         plugin = point.load()
-    except (Exception, SystemExit) as exc:  # whatever a stranger's module raises as it is imported
+    except (Exception, SystemExit) as exc:  # whatever a plugin raises as it is imported
         raise InputError(
             f"the {_CALLED[group]} {name!r} ({point.value}) cannot be loaded: "
             f"{exc or type(exc).__name__}; install what it needs, or mend the plugin."

@@ -19,7 +19,7 @@ from potstill.cluster.spec import BaseSpec
 from potstill.cluster.worker_pool import WorkerPool
 from potstill.pipeline.run import open_run
 from potstill.pipeline.services import ClusterWorkers
-from potstill.pipeline.stages import split_up
+from potstill.pipeline.stages import split_problems
 from potstill.pocket.problems import generate
 from potstill.problems.overlap import find as overlap
 from potstill.problems.overlap import minhash as sketches
@@ -118,7 +118,7 @@ def test_a_run_on_a_cluster_hands_out_the_audit_of_many_problems(
     for on, count in (("", len(audited)), ("ray", len(audited) - 1), ("ray", len(audited))):
         with ExitStack() as stack:
             run = open_run(study, tmp_path / f"out{on}{count}", quiet, stack, on=on)
-            _, pairs = split_up(run.context, run.workers, audited[:count])
+            _, pairs = split_problems(run.context, run.workers, audited[:count])
             assert (list(pairs) == alone) == (count == len(audited))
             assert (workers.parts > 0) == (on == "ray" and count == len(audited))
 

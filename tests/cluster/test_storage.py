@@ -27,7 +27,7 @@ from potstill.solvers.local import LocalSolver
 from potstill.study.schema import load_study
 from potstill.training import loop
 from potstill.training.grid import Job, train_cells
-from potstill.training.torch_trainee import TorchTrainee
+from potstill.training.torch_trainer import TorchTrainer
 from support.pools import asks, jobs_in
 from support.small_study import write_small_study
 
@@ -253,8 +253,8 @@ def test_a_cell_goes_on_elsewhere_from_its_checkpoint_in_the_storage(
         train(Ending(spec_in(tmp_path), storage))
     assert len(storage.names(f"checkpoints/{job.out.name}")) == 2
     steps: list[int] = []
-    honest = TorchTrainee.step
-    monkeypatch.setattr(TorchTrainee, "step", lambda *a: steps.append(1) or honest(*a))
+    honest = TorchTrainer.step
+    monkeypatch.setattr(TorchTrainer, "step", lambda *a: steps.append(1) or honest(*a))
     workers = OneWorker(spec_in(tmp_path), storage)
     [(_, trained)] = train(workers)
     assert len(steps) == 40 - 23, "steps 1 to 23 are those of the checkpoint"

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from potstill.analysis.students import FoundStudent
-from potstill.deploy.opening import open_engine
+from potstill.deploy.loading import open_engine
 from potstill.deploy.serve.asking import harmless, how_sure, of_which, print_answer
 from potstill.errors import InputError
 from potstill.pipeline.directory import open_study

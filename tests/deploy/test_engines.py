@@ -10,7 +10,7 @@ import pytest
 from potstill.analysis.students import FoundStudent
 from potstill.chat import render_messages
 from potstill.deploy.engines import ask_all
-from potstill.deploy.opening import open_engine
+from potstill.deploy.loading import open_engine
 from potstill.errors import InputError
 from potstill.pocket import STUDENT_PATH
 

@@ -19,7 +19,7 @@ from potstill.deploy.serve.answering import Ended, Piece
 from potstill.deploy.serve.level_answering import LevelAnswering
 from potstill.errors import InputError, PotstillError
 from potstill.models.decoding import Decoder, Request, Running
-from potstill.models.opening import open_decoder
+from potstill.models.loading import open_decoder
 
 
 class Endless:

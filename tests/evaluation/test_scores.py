@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from potstill.errors import StudyError
-from potstill.evaluation import Answered, join, refuse_seen, score, summarise
+from potstill.evaluation import Answered, join, refuse_leaks, score, summarise
 from potstill.evaluation.scores import check_counts, level_order
 from potstill.evaluation.statistics import wilson
 from potstill.records import (
@@ -120,13 +120,13 @@ def test_seeds_that_answered_other_problems_are_refused() -> None:
 
 
 def test_seen_problems_are_refused_by_id() -> None:
-    refuse_seen(["a", "b"], ["c"], [("a", "z"), ("z", "c")])
+    refuse_leaks(["a", "b"], ["c"], [("a", "z"), ("z", "c")])
     with pytest.raises(StudyError, match=r"1 held-out problem stood in the training set \(b\)"):
-        refuse_seen(["a", "b"], ["b", "c"])
+        refuse_leaks(["a", "b"], ["b", "c"])
     with pytest.raises(StudyError, match=r"2 held-out problems nearly repeat.*\(a, b\)"):
-        refuse_seen(["a", "b"], ["c"], [("a", "c"), ("b", "c")])
+        refuse_leaks(["a", "b"], ["c"], [("a", "c"), ("b", "c")])
     with pytest.raises(StudyError, match="and 7 more"):
-        refuse_seen([str(i) for i in range(12)], [str(i) for i in range(12)])
+        refuse_leaks([str(i) for i in range(12)], [str(i) for i in range(12)])
 
 
 def test_levels_stand_in_the_ladders_order() -> None:

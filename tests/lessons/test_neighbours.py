@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from potstill.problems.overlap.find import find_pairs
-from potstill.problems.overlap.minhash import GRAM, SKETCH_VALUES, Columns, sketches
+from potstill.problems.overlap.minhash import GRAM, SKETCH_VALUES, TextColumns, sketches
 from potstill.problems.overlap.neighbours import CROWD, Sketchers, find_among_many
 from potstill.problems.overlap.pairs import Pair, mask_numbers, numbers_of
 from potstill.problems.raw import normalise
@@ -200,7 +200,7 @@ def test_a_problem_takes_some_hundred_bytes() -> None:
     problems = named([" ".join(prose(random.Random(k), 1)) for k in range(3000)])
     length = sum(len(p.text) for p in problems) / len(problems)
     tracemalloc.start()
-    columns = Columns(Once(problems), (), Sketchers())
+    columns = TextColumns(Once(problems), (), Sketchers())
     held, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert held / len(columns) < 1.2 * length + 200

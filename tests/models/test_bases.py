@@ -24,14 +24,14 @@ from potstill.deploy.export.merging import read_delta, write_merged
 from potstill.errors import InputError
 from potstill.models.decoding import Request
 from potstill.models.folder import stop_tokens
+from potstill.models.loading import load_language_model, open_decoder
 from potstill.models.model import LanguageModel, prompt_tokens
-from potstill.models.opening import load_language_model, open_decoder
 from potstill.models.torch_base import load_base, load_tokenizer
 from potstill.records import Sampling
 from potstill.training.activation_cache import ActivationCache, open_cache, plan_cache
 from potstill.training.batches import Batch, BatchStream
 from potstill.training.examples import EncodedExample, Example, encode_examples
-from potstill.training.opening import open_trainee
+from potstill.training.loading import open_trainer
 from potstill.training.optimizations import Optimizations
 from potstill.training.recipe import SEVEN_PROJECTIONS, Recipe
 from support.decoded import decode_all
@@ -105,12 +105,12 @@ def write_adapter(base: Path, folder: Path, targets: tuple[str, ...]) -> None:
     """An adapter on every layer whose product is far from zero."""
     recipe = Recipe.preset("default", rank=4, target_modules=targets)
     rng = np.random.default_rng(5)
-    with open_trainee(load_base(base, device="cpu"), recipe, 1) as trainee:
+    with open_trainer(load_base(base, device="cpu"), recipe, 1) as trainer:
         weights = {
             name: torch.from_numpy(rng.normal(0, 0.2, tuple(x.shape)).astype(np.float32))
-            for name, x in sorted(trainee.snapshot().items())
+            for name, x in sorted(trainer.snapshot().items())
         }
-        trainee.save(weights, folder)
+        trainer.save(weights, folder)
 
 
 def generated(
@@ -264,17 +264,17 @@ def test_training_sees_the_losses_of_transformers(made: Made) -> None:
     after = []
     for gathered in (True, False):
         optimizations = Optimizations(gathered_head=gathered)
-        with open_trainee(base, recipe, 3, optimizations) as trainee:
-            assert trainee.validate(given) == pytest.approx(wanted, rel=1e-4)
-            assert trainee.step(given, 0.01) == pytest.approx(wanted, rel=1e-4)
-            after.append(trainee.validate(given))
+        with open_trainer(base, recipe, 3, optimizations) as trainer:
+            assert trainer.validate(given) == pytest.approx(wanted, rel=1e-4)
+            assert trainer.step(given, 0.01) == pytest.approx(wanted, rel=1e-4)
+            after.append(trainer.validate(given))
     assert after[0] < wanted
     assert after[0] == pytest.approx(after[1], rel=1e-4)
     if find_spec("mlx_lm") is not None and made.base.name not in NOT_ON_MLX:
         mlx = load_language_model(str(made.base), "float32", "auto", "mlx")
-        with open_trainee(mlx, recipe, 3) as trainee:
-            assert trainee.step(given, 0.01) == pytest.approx(wanted, rel=1e-3)
-            assert trainee.validate(given) == pytest.approx(after[0], rel=1e-2)
+        with open_trainer(mlx, recipe, 3) as trainer:
+            assert trainer.step(given, 0.01) == pytest.approx(wanted, rel=1e-3)
+            assert trainer.validate(given) == pytest.approx(after[0], rel=1e-2)
 
 
 def test_cached_lower_layers_see_their_windows_too(made: Made) -> None:
@@ -286,8 +286,8 @@ def test_cached_lower_layers_see_their_windows_too(made: Made) -> None:
     plan = plan_cache(base.model, recipe, encoded, runs=50)
     with open_cache(base.body, plan, lambda note: None) as cache:
         assert isinstance(cache, ActivationCache)
-        with open_trainee(base, recipe, 3, None, cache) as trainee:
-            cached = trainee.validate(batches(base))
+        with open_trainer(base, recipe, 3, None, cache) as trainer:
+            cached = trainer.validate(batches(base))
     assert cached == pytest.approx(plain_loss(load(made.base), batches(base)), rel=1e-4)
 
 

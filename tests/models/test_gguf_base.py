@@ -31,8 +31,8 @@ from potstill.models.folder import (
 )
 from potstill.models.gguf_base import gguf_of, origin_in
 from potstill.models.gguf_header import read_header
+from potstill.models.loading import load_language_model, open_decoder
 from potstill.models.model import prompt_tokens
-from potstill.models.opening import load_language_model, open_decoder
 from potstill.models.torch_base import load_base, load_tokenizer
 from potstill.records import Sampling
 from potstill.training.preflight import WantedBase, look_at_base

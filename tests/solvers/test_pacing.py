@@ -8,7 +8,7 @@ import time
 import pytest
 
 from potstill.solvers import pacing
-from potstill.solvers.pacing import Limiter, Rate
+from potstill.solvers.pacing import Limiter, RateLimit
 
 
 def test_it_doubles_until_the_first_429_and_then_grows_slowly() -> None:
@@ -105,7 +105,7 @@ def test_a_pause_holds_everyone(clock: Clock) -> None:
 
 def test_a_rate_spreads_its_amount_and_settles_estimates(clock: Clock) -> None:
     async def main() -> None:
-        rate = Rate(60_000)  # a thousand a second, and as many at once
+        rate = RateLimit(60_000)  # a thousand a second, and as many at once
         for _ in range(3):
             await rate.take(600)
         assert clock.now == pytest.approx(1000.2)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from potstill.analysis.students import find_student
-from potstill.deploy.opening import open_engine
+from potstill.deploy.loading import open_engine
 from potstill.deploy.serve.serving import serve_engine
 from potstill.models.decoding import Request, Running
 from potstill.models.torch_decoding import TorchDecoder

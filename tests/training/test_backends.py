@@ -15,17 +15,17 @@ from potstill.chat import Ask, Message
 from potstill.ledger.ledger import Ledger
 from potstill.models import decoding
 from potstill.models.decoding import Request
+from potstill.models.loading import open_decoder
 from potstill.models.model import prompt_tokens
-from potstill.models.opening import open_decoder
 from potstill.models.torch_base import load_base
 from potstill.pocket import STUDENT_PATH, generate
 from potstill.records import Sampling
 from potstill.solvers.local import LocalSolver
 from potstill.training.batches import Batch, BatchStream
 from potstill.training.examples import Example, encode_examples
-from potstill.training.opening import open_trainee
+from potstill.training.loading import open_trainer
 from potstill.training.recipe import Recipe
-from potstill.training.records import Trainee
+from potstill.training.records import Trainer
 from support.decoded import decode_all
 from support.tiny_cell import make_examples
 
@@ -65,12 +65,12 @@ def batches(bases: dict[str, Any]) -> list[Batch]:
 
 
 @contextmanager
-def trainee(bases: dict[str, Any], backend: str, recipe: Recipe) -> Iterator[Trainee]:
-    with open_trainee(bases[backend], recipe, 5) as opened:
+def trainer(bases: dict[str, Any], backend: str, recipe: Recipe) -> Iterator[Trainer]:
+    with open_trainer(bases[backend], recipe, 5) as opened:
         yield opened
 
 
-def curve(trained: Trainee, recipe: Recipe, batches: list[Batch], steps: int) -> list[float]:
+def curve(trained: Trainer, recipe: Recipe, batches: list[Batch], steps: int) -> list[float]:
     n = recipe.accumulation
     return [
         trained.step(batches[n * step : n * (step + 1)], recipe.learning_rate_at(step + 1))
@@ -83,7 +83,7 @@ def test_both_backends_train_alike(bases: dict[str, Any], batches: list[Batch], 
     recipe = RECIPES[name]
     losses, weights, validated, sizes = {}, {}, {}, {}
     for backend in bases:
-        with trainee(bases, backend, recipe) as opened:
+        with trainer(bases, backend, recipe) as opened:
             losses[backend] = curve(opened, recipe, batches, 20)
             weights[backend] = {k: np.asarray(v) for k, v in opened.snapshot().items()}
             validated[backend] = opened.validate(batches[-4:])
@@ -103,7 +103,7 @@ def test_a_step_that_is_not_finite_moves_nothing(
     bases: dict[str, Any], batches: list[Batch], backend: str
 ) -> None:
     recipe = RECIPES["adamw"]
-    with trainee(bases, backend, recipe) as opened:
+    with trainer(bases, backend, recipe) as opened:
         curve(opened, recipe, batches, 2)
         opened.step(batches[:1], math.inf)
         before = {k: np.asarray(v) for k, v in opened.snapshot().items()}
@@ -140,7 +140,7 @@ def test_an_adapter_of_either_backend_answers_alike_in_both(
     batches = make_batches(pockets["torch"], pocket_examples(24), 24)
     folder = tmp_path / "adapter"
     folder.mkdir()
-    with trainee(pockets, trained_on, recipe) as opened:
+    with trainer(pockets, trained_on, recipe) as opened:
         curve(opened, recipe, batches, 24)
         opened.save(opened.snapshot(), folder)
     found = {}
@@ -159,7 +159,7 @@ def test_the_saved_folders_are_the_same_but_for_the_last_bits(
     recipe = RECIPES["adamw"]
     for backend in bases:
         (tmp_path / backend).mkdir()
-        with trainee(bases, backend, recipe) as opened:
+        with trainer(bases, backend, recipe) as opened:
             opened.save(opened.snapshot(), tmp_path / backend)
     for name in ("adapter_config.json", "adapter_model.safetensors"):
         assert (tmp_path / "mlx" / name).read_bytes() == (tmp_path / "torch" / name).read_bytes()
@@ -222,7 +222,7 @@ def test_a_quantised_base_trains_and_answers_with_its_adapter(
     recipe = RECIPES["adamw"].model_copy(update={"learning_rate": 1e-2})
     batches = make_batches(base, make_examples(24), 12)
     (tmp_path / "adapter").mkdir()
-    with open_trainee(base, recipe, 1) as opened:
+    with open_trainer(base, recipe, 1) as opened:
         before = opened.validate(batches[:4])
         curve(opened, recipe, batches, 12)
         assert opened.validate(batches[:4]) < before

@@ -14,7 +14,7 @@ from potstill.models.torch_base import Base, load_base
 from potstill.training.batches import collate
 from potstill.training.checkpointing import checkpointed_torch, wants_checkpointing
 from potstill.training.examples import EncodedExample
-from potstill.training.opening import open_trainee
+from potstill.training.loading import open_trainer
 from potstill.training.optimizations import Optimizations
 from potstill.training.recipe import Recipe
 from support.small_bases import write_small_base
@@ -45,9 +45,9 @@ def trained(
     """The losses of two steps over two examples, and the weights after them."""
     recipe = RECIPE.model_copy(update={"checkpointing": how})
     batch = collate([example(tokens, 1), example(tokens - 100, 2)])
-    with open_trainee(base, recipe, 0, optimizations) as trainee:
-        losses = [trainee.step([batch], 1e-3) for _ in range(2)]
-        return losses, {k: np.asarray(v) for k, v in trainee.snapshot().items()}
+    with open_trainer(base, recipe, 0, optimizations) as trainer:
+        losses = [trainer.step([batch], 1e-3) for _ in range(2)]
+        return losses, {k: np.asarray(v) for k, v in trainer.snapshot().items()}
 
 
 @pytest.mark.parametrize("tokens", [512, 2_048, pytest.param(LONGEST, marks=pytest.mark.soak)])
@@ -89,8 +89,8 @@ def test_dropout_is_drawn_alike_when_a_layer_is_made_again(base: Base) -> None:
     batch = collate([example(300, 1)])
     found = []
     for how in ("off", "on"):
-        with open_trainee(base, recipe.model_copy(update={"checkpointing": how}), 0) as trainee:
-            found.append([trainee.step([batch], 1e-2) for _ in range(3)])
+        with open_trainer(base, recipe.model_copy(update={"checkpointing": how}), 0) as trainer:
+            found.append([trainer.step([batch], 1e-2) for _ in range(3)])
     assert found[0] == found[1]
 
 
@@ -106,12 +106,12 @@ def test_it_keeps_less(base: Base) -> None:
 
         layers = base.body.layers[1:] if how == "on" else []
         with (
-            open_trainee(base, RECIPE, 0) as trainee,
+            open_trainer(base, RECIPE, 0) as trainer,
             checkpointed_torch(layers, "base"),
             torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
         ):
-            trainee._peft_model.train()
-            hidden = trainee._hidden(collate([example(2_048, 1)]), backward=True)
+            trainer._peft_model.train()
+            hidden = trainer._hidden(collate([example(2_048, 1)]), backward=True)
             assert hidden.requires_grad
         kept.append(sum(sizes.values()))
     assert kept[1] < 0.5 * kept[0]

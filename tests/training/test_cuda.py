@@ -18,8 +18,8 @@ from potstill.records import Sampling
 from potstill.solvers.local import LocalSolver
 from potstill.training.batches import BatchStream
 from potstill.training.examples import encode_examples
+from potstill.training.loading import open_trainer
 from potstill.training.loop import train_cell
-from potstill.training.opening import open_trainee
 from potstill.training.recipe import Recipe
 from potstill.training.records import GridCell, TrainedCell
 from support.tiny_cell import make_examples
@@ -76,13 +76,13 @@ def test_state_and_restore_go_on_with_the_same_losses() -> None:
     stream = BatchStream(encoded, 4, np.random.default_rng(1))
     batches = [next(stream) for _ in range(8)]
     recipe = RECIPE.model_copy(update={"dropout": 0.1})
-    with open_trainee(base, recipe, 1) as trainee:
+    with open_trainer(base, recipe, 1) as trainer:
         for batch in batches[:4]:
-            trainee.step([batch], 1e-3)
-        state = {k: np.array(v) for k, v in trainee.state().items()}
-        calm = [trainee.step([batch], 1e-3) for batch in batches[4:]]
-        trainee.restore(state)
-        again = [trainee.step([batch], 1e-3) for batch in batches[4:]]
+            trainer.step([batch], 1e-3)
+        state = {k: np.array(v) for k, v in trainer.state().items()}
+        calm = [trainer.step([batch], 1e-3) for batch in batches[4:]]
+        trainer.restore(state)
+        again = [trainer.step([batch], 1e-3) for batch in batches[4:]]
     assert again == pytest.approx(calm, rel=1e-6)
 
 

@@ -155,26 +155,26 @@ def test_patience_stops_a_run_that_no_longer_improves(base: Base, tmp_path: Path
 
 
 def test_step_0_is_on_the_curve_and_is_no_candidate(base, tmp_path, monkeypatch) -> None:
-    from potstill.training.torch_trainee import TorchTrainee
+    from potstill.training.torch_trainer import TorchTrainer
 
     rising = iter(range(1, 100))
-    monkeypatch.setattr(TorchTrainee, "validate", lambda *_: float(next(rising)))
+    monkeypatch.setattr(TorchTrainer, "validate", lambda *_: float(next(rising)))
     result = train(base, tmp_path / "R1")
     assert (result.history[0].train_loss, result.history[0].validation_loss) == (None, 1.0)
     assert (result.student.chosen_step, result.student.validation_loss) == (5, 2.0)
 
 
 def test_a_run_that_diverges_keeps_its_last_good_checkpoint(base, tmp_path, monkeypatch) -> None:
-    from potstill.training.torch_trainee import TorchTrainee
+    from potstill.training.torch_trainer import TorchTrainer
 
-    honest = TorchTrainee.step
+    honest = TorchTrainer.step
     steps = []
 
     def diverging(self, batches, rate):
         steps.append(rate)
         return math.nan if len(steps) == 13 else honest(self, batches, rate)
 
-    monkeypatch.setattr(TorchTrainee, "step", diverging)
+    monkeypatch.setattr(TorchTrainer, "step", diverging)
     result = train(base, tmp_path / "R1")
     assert result.stopped_step == 12
     assert result.student.chosen_step in (5, 10)
@@ -192,18 +192,18 @@ def test_a_run_that_diverges_at_once_says_what_to_lower(base: Base, tmp_path: Pa
 
 def test_a_loss_that_is_not_finite_moves_nothing(base: Base) -> None:
     from potstill.training.batches import collate
-    from potstill.training.torch_trainee import open_torch_trainee
+    from potstill.training.torch_trainer import open_torch_trainer
 
     batch = collate(encode_examples(base.tokenizer, make_examples(3), 500).examples)
-    with open_torch_trainee(base, SHORT, 0) as trainee:
-        assert math.isfinite(trainee.step([batch], 1e-2))
-        before = trainee.snapshot()
+    with open_torch_trainer(base, SHORT, 0) as trainer:
+        assert math.isfinite(trainer.step([batch], 1e-2))
+        before = trainer.snapshot()
         weight = base.model.model.norm.weight
         kept = weight.clone()
         weight.data.fill_(math.nan)
-        assert math.isnan(trainee.step([batch], 1e-2))
+        assert math.isnan(trainer.step([batch], 1e-2))
         weight.data.copy_(kept)
-        after = trainee.snapshot()
+        after = trainer.snapshot()
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
@@ -366,13 +366,13 @@ def test_a_recipe_that_does_not_fit_the_model_says_what_would(
 
 
 def test_out_of_memory_names_the_setting_to_lower(base, tmp_path, monkeypatch) -> None:
-    from potstill.training.torch_trainee import TorchTrainee
+    from potstill.training.torch_trainer import TorchTrainer
 
     def hungry(*_: object) -> float:
         torch.empty(2**60)
         return 0.0
 
-    monkeypatch.setattr(TorchTrainee, "step", hungry)
+    monkeypatch.setattr(TorchTrainer, "step", hungry)
     with pytest.raises(PotstillError, match=r"lower batch_size \(5"):
         train(base, tmp_path / "R1")
 

@@ -30,7 +30,7 @@ from potstill.training.lora import attach_adapter, seed_adapter
 from potstill.training.lora_product import fuse_lora
 from potstill.training.optimizations import Optimizations
 from potstill.training.records import GridCell
-from potstill.training.torch_trainee import TorchTrainee, open_torch_trainee, step_bytes
+from potstill.training.torch_trainer import TorchTrainer, open_torch_trainer, step_bytes
 from support.plain_training import SHORT, losses, plain_losses
 from support.tiny_cell import make_examples
 
@@ -58,9 +58,9 @@ def curve(
     """20 training losses and the validation loss after them."""
     train, valid = encode(base, 37), [collate(encode(base, 9, first=100))]
     batches = BatchStream(train, TOP.batch_size, np.random.default_rng([seed, 1]))
-    with open_torch_trainee(base, TOP, seed, optimizations, cache) as trainee:
-        found = [trainee.step([next(batches)], TOP.learning_rate_at(k)) for k in range(1, 21)]
-        return [*found, trainee.validate(valid)]
+    with open_torch_trainer(base, TOP, seed, optimizations, cache) as trainer:
+        found = [trainer.step([next(batches)], TOP.learning_rate_at(k)) for k in range(1, 21)]
+        return [*found, trainer.validate(valid)]
 
 
 @contextmanager
@@ -158,9 +158,9 @@ def test_projections_called_with_unlike_inputs_compute_their_own(base: Base) -> 
 def test_no_more_logits_are_made_than_a_chunk(base: Base, monkeypatch) -> None:
     monkeypatch.setattr(head_loss, "LOGITS_PER_CHUNK", 384 * 7)
     batch = collate(encode(base, 5))
-    with open_torch_trainee(base, TOP, 0) as trainee, counted(base.head) as logits:
-        trainee.step([batch], 1e-3)
-        trainee.validate([batch])
+    with open_torch_trainer(base, TOP, 0) as trainer, counted(base.head) as logits:
+        trainer.step([batch], 1e-3)
+        trainer.validate([batch])
     assert max(made.numel() for made in logits) == 384 * 7
     assert sum(len(made) for made in logits) == 2 * len(batch.target_N)
 
@@ -179,10 +179,10 @@ def test_the_backward_pass_ends_at_the_lowest_adapted_layer(base: Base, short: b
     batch = collate(encode(base, 5))
     optimizations = Optimizations(short_backward=short)
     with (
-        open_torch_trainee(base, TOP, 0, optimizations) as trainee,
+        open_torch_trainer(base, TOP, 0, optimizations) as trainer,
         counted(base.body.layers[0]) as hidden,
     ):
-        trainee.step([batch], 1e-3)
+        trainer.step([batch], 1e-3)
     assert [output.requires_grad for output in hidden] == [not short]
 
 
@@ -296,15 +296,15 @@ def test_out_of_memory_names_the_settings_and_what_they_ask_for(base: Base) -> N
     batch = collate(encode(base, 5))
     wanted = step_bytes(base, TOP, batch.padded_tokens)
 
-    def demand(trainee: TorchTrainee) -> None:
-        trainee.step([batch], 1e-3)
+    def demand(trainer: TorchTrainer) -> None:
+        trainer.step([batch], 1e-3)
         torch.empty(2**60)
 
     with (
         pytest.raises(PotstillError) as error,
-        open_torch_trainee(base, TOP, 0) as trainee,
+        open_torch_trainer(base, TOP, 0) as trainer,
     ):
-        demand(trainee)
+        demand(trainer)
     for part in (
         f"a step over {batch.padded_tokens} tokens needs about {wanted / 1e9:.1f} GB",
         "lower batch_size (5, ",

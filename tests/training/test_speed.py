@@ -13,7 +13,7 @@ from potstill.training.examples import EncodedExample
 from potstill.training.optimizations import Optimizations
 from potstill.training.recipe import Recipe
 from potstill.training.speed import matrix_flops, step_flop
-from potstill.training.torch_trainee import open_torch_trainee
+from potstill.training.torch_trainer import open_torch_trainer
 from random_model import write_random_model
 
 
@@ -33,10 +33,10 @@ def test_step_costs_what_torch_counts(
     expected = step_flop(base, recipe, batch, checkpointed=checkpointing == "on")
     unfused = Optimizations(fused_lora=False)  # torch does not count products added in place
     with (
-        open_torch_trainee(base, recipe, 0, unfused) as trainee,
+        open_torch_trainer(base, recipe, 0, unfused) as trainer,
         FlopCounterMode(display=False) as counted,
     ):
-        trainee.step([batch], 1e-4)
+        trainer.step([batch], 1e-4)
     # the lowest adapted layer's first products have nothing to pass a gradient on to
     assert 0.95 * expected <= counted.get_total_flops() <= 1.15 * expected
     assert matrix_flops(base, 128) > 0

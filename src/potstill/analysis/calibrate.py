@@ -37,8 +37,8 @@ from potstill.training.diagnosis import (
     write_diagnosis,
 )
 from potstill.training.grid import is_small, train_cells, usual_workers, with_one_thread
+from potstill.training.loading import open_trainer
 from potstill.training.loop import encode_sets
-from potstill.training.opening import open_trainee
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from potstill.training.batches import Batch
     from potstill.training.grid import Job
     from potstill.training.recipe import Recipe
-    from potstill.training.records import TrainedCell, Trainee
+    from potstill.training.records import TrainedCell, Trainer
 
 __all__ = [
     "CellTime",
@@ -375,15 +375,15 @@ def _time_cell(run: Run, job: Job, cells: int) -> CellTime:
     stream = BatchStream(train.examples, recipe.batch_size, np.random.default_rng(0))
     epoch = sorted((next(stream) for _ in range(count)), key=lambda batch: batch.padded_tokens)
     held = validation_batches(valid.examples, 8192)
-    with open_trainee(base, recipe, job.cell.seed) as trainee:
+    with open_trainer(base, recipe, job.cell.seed) as trainer:
         shapes = (epoch[0], epoch[len(epoch) // 2], epoch[-1])
-        seconds = _seconds_of_shapes(trainee, shapes, recipe.accumulation)
+        seconds = _seconds_of_shapes(trainer, shapes, recipe.accumulation)
         some = held[:1]
         started = time.perf_counter()
-        trainee.validate(some)
+        trainer.validate(some)
         validation_s = (time.perf_counter() - started) * _tokens(held) / _tokens(some)
-        memory = trainee.memory_bytes()
-        speed = _speed(base, recipe, trainee, shapes, seconds[1] / recipe.accumulation)
+        memory = trainer.memory_bytes()
+        speed = _speed(base, recipe, trainer, shapes, seconds[1] / recipe.accumulation)
     validations = 1 + -(-recipe.steps // recipe.validate_every)
     return CellTime(
         variant=job.cell.variant,
@@ -398,12 +398,12 @@ def _time_cell(run: Run, job: Job, cells: int) -> CellTime:
 
 
 def _speed(
-    base: LanguageModel, recipe: Recipe, trainee: Trainee, shapes: Sequence[Batch], step_s: float
+    base: LanguageModel, recipe: Recipe, trainer: Trainer, shapes: Sequence[Batch], step_s: float
 ) -> TorchSpeed | None:
     from potstill.models.torch_base import Base
-    from potstill.training.torch_trainee import TorchTrainee, step_bytes
+    from potstill.training.torch_trainer import TorchTrainer, step_bytes
 
-    if not isinstance(base, Base) or not isinstance(trainee, TorchTrainee):
+    if not isinstance(base, Base) or not isinstance(trainer, TorchTrainer):
         return None
     if base.precision == "nf4":  # its products are of weights made whole on the way
         return None
@@ -418,7 +418,7 @@ def _speed(
         if base.precision == "bfloat16"
         else matrix_flops(base, middle.padded_tokens, bfloat16)
     )
-    least = step_flop(base, recipe, middle, checkpointed=trainee.checkpoints(middle))
+    least = step_flop(base, recipe, middle, checkpointed=trainer.checkpoints(middle))
     return TorchSpeed(
         middle.padded_tokens / step_s,
         flops,
@@ -426,7 +426,7 @@ def _speed(
         least / flops / step_s,
         step_bytes(base, recipe, longest.padded_tokens),
         step_bytes(base, recipe, longest.padded_tokens, checkpointed=True),
-        trainee.checkpoints(longest),
+        trainer.checkpoints(longest),
     )
 
 
@@ -434,7 +434,7 @@ def _tokens(batches: Sequence[Batch]) -> int:
     return sum(batch.padded_tokens for batch in batches)
 
 
-def _seconds_of_shapes(trainee: Trainee, shapes: Sequence[Batch], accumulation: int) -> list[float]:
+def _seconds_of_shapes(trainer: Trainer, shapes: Sequence[Batch], accumulation: int) -> list[float]:
     """Return the seconds of a step on each batch, smallest first; one about as large as the last
     that was timed is reckoned from that.
     """
@@ -443,18 +443,18 @@ def _seconds_of_shapes(trainee: Trainee, shapes: Sequence[Batch], accumulation: 
     for batch in shapes:
         if batch.padded_tokens > _ALIKE * tokens:
             tokens = batch.padded_tokens
-            per_token = _seconds(trainee, batch, accumulation) / tokens
+            per_token = _seconds(trainer, batch, accumulation) / tokens
         found.append(per_token * batch.padded_tokens)
     return found
 
 
-def _seconds(trainee: Trainee, batch: Batch, accumulation: int) -> float:
+def _seconds(trainer: Trainer, batch: Batch, accumulation: int) -> float:
     """Return the median of three steps at no learning rate, after one to warm up; of fewer where
     they are long.
     """
     found: list[float] = []
     while len(found) <= _TIMED_STEPS and sum(found) < _ENOUGH_S:
         started = time.perf_counter()
-        trainee.step([batch] * accumulation, 0.0)
+        trainer.step([batch] * accumulation, 0.0)
         found.append(time.perf_counter() - started)
     return median(found[1:] or found)

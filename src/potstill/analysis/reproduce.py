@@ -63,7 +63,7 @@ def reproduce_study(
     use; StoreError where the study is damaged or its ledger lacks a reply.
     """
     from potstill.pipeline.directory import study_of
-    from potstill.pipeline.run import carry_out, open_run
+    from potstill.pipeline.run import open_run, run_to_report
 
     study = study_of(directory)
     lock, then = _finished(directory)
@@ -72,7 +72,7 @@ def reproduce_study(
         run = open_run(study, out, progress, stack, only_ledger=True, base_at=base)
         _check_base(run.context, lock)
         _bring_problems(run.context, directory, lock)
-        report = carry_out(run)
+        report = run_to_report(run)
     found = Reproduced(
         out,
         count_values(then),

@@ -127,7 +127,7 @@ def ask(
     if not problem.strip():
         raise InputError("There is no problem to answer; give its text in quotes.")
     from potstill.analysis.students import find_student
-    from potstill.deploy.opening import open_engine
+    from potstill.deploy.loading import open_engine
     from potstill.deploy.serve.asking import print_answer
 
     found = find_student(directory, student or level)

@@ -78,7 +78,7 @@ def main() -> None:
 
     from potstill.errors import PotstillError
 
-    # what is started from here imports nothing from the current folder, which may be a stranger's
+    # what is started from here imports nothing from the current folder, which is untrusted
     os.environ["PYTHONSAFEPATH"] = "1"
 
     # asyncio warns of every reply it cannot send to a client that has gone; errors are told below

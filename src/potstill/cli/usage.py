@@ -113,9 +113,9 @@ def _should(exc: Any) -> str:
     """Return what the value of an option should be, and what it is."""
     from pydantic import BaseModel, ValidationError
 
-    from potstill.store.complaints import first_complaint
+    from potstill.store.setting_errors import first_error
 
     cause = exc.__cause__
     if isinstance(cause, ValidationError):
-        return first_complaint(cause, BaseModel)
+        return first_error(cause, BaseModel)
     return f"cannot be taken: {exc.message}"

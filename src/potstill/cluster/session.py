@@ -78,7 +78,7 @@ def joined(on: str) -> Iterator[Any]:
 
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     try:
-        # Ray has workers import from the folder in which it is begun: never from a stranger's
+        # Ray has workers import from the folder in which it is begun: never an untrusted one
         with chdir(Path(__file__).parents[2]):
             if address:
                 ray.init(address=address, **quiet)

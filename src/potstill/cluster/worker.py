@@ -19,7 +19,7 @@ from potstill.errors import InputError
 from potstill.grading import GradingPool
 from potstill.grading.plugins import kind_settings
 from potstill.ledger.entries import Entry
-from potstill.models.opening import load_language_model
+from potstill.models.loading import load_language_model
 from potstill.problems.overlap.lsh_forest import partners
 from potstill.problems.overlap.minhash import sketched
 from potstill.records import Problem, Response, Verdict

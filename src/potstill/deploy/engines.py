@@ -17,8 +17,8 @@ from potstill.models.architecture import context_tokens, read_config
 from potstill.models.decoding import Request, generate
 from potstill.models.folder import stop_tokens
 from potstill.models.llama_decoding import LlamaDecoder, load_llama, piece_reader
+from potstill.models.loading import load_language_model
 from potstill.models.model import prompt_tokens
-from potstill.models.opening import load_language_model
 from potstill.records import Finish, Sampling
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""A trained student in a script's hands: loaded once, asked as often as one likes."""
+"""A trained student for a script: loaded once, asked as often as one likes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from potstill.analysis.students import find_student
 from potstill.chat import Message
 from potstill.deploy.engines import ask_all
-from potstill.deploy.opening import open_engine
+from potstill.deploy.loading import open_engine
 from potstill.deploy.serve.serving import study_messages
 from potstill.errors import InputError, PotstillError
 from potstill.pipeline.directory import directory_of

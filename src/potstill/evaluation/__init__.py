@@ -18,7 +18,7 @@ if TYPE_CHECKING:
         Answered,
         LevelScore,
         join,
-        refuse_seen,
+        refuse_leaks,
         score,
         summarise,
     )
@@ -32,7 +32,7 @@ _HOMES = {
     "compare": "comparisons",
     "evaluate": "comparisons",
     "join": "scores",
-    "refuse_seen": "scores",
+    "refuse_leaks": "scores",
     "score": "scores",
     "summarise": "scores",
 }
@@ -46,7 +46,7 @@ __all__ = [
     "compare",
     "evaluate",
     "join",
-    "refuse_seen",
+    "refuse_leaks",
     "score",
     "summarise",
 ]

@@ -1,6 +1,6 @@
 """From verdicts to scores and comparisons: who answered what, how often right, and against whom.
 
-join -> refuse_seen -> evaluate (score, summarise, compare)
+join -> refuse_leaks -> evaluate (score, summarise, compare)
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ __all__ = [
     "check_readings",
     "join",
     "level_order",
-    "refuse_seen",
+    "refuse_leaks",
     "response_words",
     "right_by_seed",
     "score",
@@ -183,7 +183,7 @@ def join(
     return [row for _, row in rows.values()]
 
 
-def refuse_seen(
+def refuse_leaks(
     heldout: Iterable[str],
     training: Iterable[str],
     near_duplicates: Iterable[tuple[str, str]] = (),

@@ -1,7 +1,7 @@
 """An adapter's configuration, read strictly: it may say how large plain LoRA is, and nothing else.
 
 PEFT's own reader takes any of its methods from this file, some of which import modules, change the
-base's weights or fetch from the hub; an adapter may be a stranger's.
+base's weights or fetch from the hub; an adapter is untrusted.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The header of a GGUF file: what it says of itself and of its weights, none of which is read.
 
-The form is that of ggml's ``docs/gguf.md``. A file is a stranger's: nothing in it is believed
+The form is that of ggml's ``docs/gguf.md``. A file is untrusted: nothing in it is believed
 before it was compared with the file's size.
 """
 
@@ -123,14 +123,14 @@ def read_header(path: Path) -> GgufHeader:
             if len(head) < 24:
                 raise InputError(_cut(path))
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                header = _Reading(path, data).header()
+                header = _HeaderReader(path, data).header()
     except OSError as exc:
         raise InputError(f"{path} cannot be read ({exc.strerror}); check the path.") from exc
     _refuse_parts(header)
     return header
 
 
-class _Reading:
+class _HeaderReader:
     """One pass over a header, from its beginning."""
 
     def __init__(self, path: Path, data: mmap.mmap) -> None:

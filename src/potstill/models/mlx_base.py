@@ -1,4 +1,4 @@
-"""The base model on MLX: mlx-lm's own model code, loaded once, lent to one user at a time."""
+"""The base model on MLX: mlx-lm's own model code, loaded once, leased to one user at a time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from potstill.models.architecture import TRIED, context_tokens, read_config
 from potstill.models.chat_template import Arguments
 from potstill.models.folder import base_name, is_here, stop_tokens, weight_files
 from potstill.models.mlx_architecture import mlx_settings, refuse_without_mlx, window_everywhere
-from potstill.models.mlx_rehearsal import refuse_other_batches
+from potstill.models.mlx_batch_check import check_batches
 from potstill.models.model import Leased
 from potstill.models.weights import refuse_damaged
 
@@ -130,7 +130,7 @@ def load_mlx_base(
     if base.window:
         model.make_cache = base._rotating
     if own.model_type not in TRIED:
-        refuse_other_batches(model, own.model_type, folder)
+        check_batches(model, own.model_type, folder)
     return base
 
 

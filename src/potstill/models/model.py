@@ -1,4 +1,4 @@
-"""What a base model and a decoder are to the rest of the house, whatever backend runs them."""
+"""What a base model and a decoder are to every other package, whatever backend runs them."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class LanguageModel(Protocol):
 
 
 class Leased:
-    """What is lent to one user at a time: adapters are swapped in place on the one base."""
+    """What is leased to one user at a time: adapters are swapped in place on the one base."""
 
     name: str
     _lock: threading.Lock

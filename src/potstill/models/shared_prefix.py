@@ -26,7 +26,7 @@ class SharedPrefix:
     """The longest beginning of the prompts so far that was worth keeping."""
 
     def __init__(self, body: Any, device: str) -> None:
-        """``body`` is the model below its head."""
+        """Take ``body``, the model below its head."""
         self._body = body
         self._device = device
         self._tokens: Prompt = ()

@@ -1,4 +1,4 @@
-"""The base model: loaded once, never changed, lent to one user at a time."""
+"""The base model: loaded once, never changed, leased to one user at a time."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from potstill.cores import core_count
 from potstill.errors import InputError
 from potstill.models.architecture import TRIED, context_tokens, logit_cap, read_config
 from potstill.models.chat_template import Arguments, set_defaults
+from potstill.models.decoder_check import check_decoder
 from potstill.models.folder import (
     base_name,
     find_model_folder,
@@ -28,7 +29,6 @@ from potstill.models.folder import (
 )
 from potstill.models.gguf_base import gguf_of
 from potstill.models.model import Leased
-from potstill.models.rehearsal import refuse_other_answers
 from potstill.models.weights import refuse_not_finite, refuse_unfit
 
 __all__ = [
@@ -122,7 +122,7 @@ def load_base(
     where = choose_device(device)
     model = _load_model(folder, config, precision, where)
     if config.model_type not in TRIED:
-        refuse_other_answers(model, folder)
+        check_decoder(model, folder)
     if gguf_of(path_or_id) is not None:
         model.name_or_path = str(path_or_id)  # a worker that opens it is to know it by its name
     return Base(

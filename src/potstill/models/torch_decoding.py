@@ -37,7 +37,7 @@ _CACHE_SHARE = 0.5
 
 
 class TorchDecoder:
-    """Slots on a lent base. :meth:`step` admits new requests and gives every slot one token."""
+    """Slots on a leased base. :meth:`step` admits new requests and gives every slot one token."""
 
     def __init__(self, base: Base, slots: int) -> None:
         self._base = base

@@ -18,7 +18,7 @@ from potstill.lessons.listing import GateRow, gate_rows
 from potstill.pipeline.context import Unfinished, base_path_of
 from potstill.pipeline.lock import changed_base, lost_cells
 from potstill.pipeline.outputs import AnswerSet, Made, StudentCell
-from potstill.pipeline.run import Run, evaluate, go_through, open_run, run_study
+from potstill.pipeline.run import Run, evaluate, open_run, run_stages, run_study
 from potstill.progress import Bar, Progress, quiet
 from potstill.records import Excluded, Lesson, Problem, Response, Role, Split, Verdict
 from potstill.store.untrusted import read_json
@@ -131,7 +131,7 @@ class StudyDirectory:
         with ExitStack() as stack:
             run = open_run(study, directory, noted, stack, read_only=True)
             try:
-                for stage in go_through(run, made):
+                for stage in run_stages(run, made):
                     finished.append(stage)
             except Unfinished as exc:
                 unfinished = " ".join(filter(None, (str(exc), changed_base(run.context))))

@@ -15,7 +15,7 @@ from potstill.errors import PotstillError, StudyError
 from potstill.pipeline.agents import key_there, options_of
 from potstill.pipeline.budget import unpriced_models
 from potstill.pipeline.context import base_path_of
-from potstill.pipeline.idle import refuse_idle, refuse_unfilled
+from potstill.pipeline.unused_settings import refuse_unfilled, refuse_unused
 from potstill.plugins import SOLVERS, load_plugin, nearest
 from potstill.problems.split import draws_validation
 from potstill.records import Level, Split
@@ -77,7 +77,7 @@ def check_study(study: Study, *, on: str = "") -> None:
     unpriced_models(study)
     _check_prompts(study)
     _check_primary(study)
-    refuse_idle(study)
+    refuse_unused(study)
     _check_limits(study)
     _check_recorded(study)
     check_trackers(study.training_log)

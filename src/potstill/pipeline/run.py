@@ -1,4 +1,4 @@
-"""A study from problems to report, read top to bottom; the stages themselves are next door."""
+"""A study from problems to report, read top to bottom; the stages are in stages.py."""
 
 from __future__ import annotations
 
@@ -11,24 +11,23 @@ from pathlib import Path
 from typing import Any
 
 from potstill.errors import InputError
-from potstill.evaluation import refuse_seen
+from potstill.evaluation import refuse_leaks
 from potstill.ledger.file import refuse_lost
 from potstill.ledger.ledger import Ledger
 from potstill.lessons.controls import is_control, make_controls
 from potstill.pipeline.asking import ask_student, ask_teacher
 from potstill.pipeline.context import Context, Unfinished
 from potstill.pipeline.declared import declare
-from potstill.pipeline.idle import idle_settings
 from potstill.pipeline.lock import changed_base, is_up_to_date, kept_report, write_lock
 from potstill.pipeline.outputs import MIX, AnswerSet, AskedLevel, Made, StudentCell, Who
 from potstill.pipeline.preflight import check_before_asking, check_diagnosis, check_study
 from potstill.pipeline.rating import rate, worth_teaching
 from potstill.pipeline.services import Agents, ClusterWorkers, Graders, LocalModels
 from potstill.pipeline.stages import (
-    bring_in,
     grade_answers,
+    import_problems,
     make_lessons,
-    split_up,
+    split_problems,
     verified,
 )
 from potstill.pipeline.students import (
@@ -37,6 +36,7 @@ from potstill.pipeline.students import (
     settle_limits,
     train_students,
 )
+from potstill.pipeline.unused_settings import unused_settings
 from potstill.plugins import choose
 from potstill.problems.split import draw_some
 from potstill.progress import Progress, quiet
@@ -51,13 +51,13 @@ from potstill.text import several
 __all__ = [
     "STAGES",
     "Run",
-    "carry_out",
-    "go_through",
     "open_run",
     "read_lessons",
     "read_stages",
     "refuse_other_study",
+    "run_stages",
     "run_study",
+    "run_to_report",
     "with_controls",
 ]
 
@@ -95,22 +95,22 @@ def run_study(
         check_study(study, on=on)
         if not until or until in STAGES[STAGES.index("train") :]:
             check_diagnosis(study, directory)
-        for told in idle_settings(study):
+        for told in unused_settings(study):
             progress.note(told)
     with ExitStack() as stack:
-        return carry_out(
+        return run_to_report(
             open_run(study, directory, progress, stack, read_only=read_only, on=on), until
         )
 
 
-def carry_out(run: Run, until: str = "") -> dict[str, Any] | None:
+def run_to_report(run: Run, until: str = "") -> dict[str, Any] | None:
     """Return the report of an opened run, and its lock, once every stage is done; None if
     stopped.
     """
     made = Made(run.context.study)
     if told := changed_base(run.context):
         run.context.progress.note(told)
-    for stage in go_through(run, made):
+    for stage in run_stages(run, made):
         if stage == until:
             return None
     run.graders.close()
@@ -174,19 +174,19 @@ def read_lessons(run: Run) -> Made:
 def read_stages(run: Run, until: str) -> Made:
     """Return what the stages up to one make, made now where it is not there."""
     made = Made(run.context.study)
-    for stage in go_through(run, made):
+    for stage in run_stages(run, made):
         if stage == until:
             break
     return made
 
 
-def go_through(run: Run, made: Made) -> Iterator[str]:
+def run_stages(run: Run, made: Made) -> Iterator[str]:
     """Yield each stage of STAGES but the report, in order, once ``made`` holds what it made."""
     context, agents, graders = run.context, run.agents, run.graders
     study = context.study
-    made.problems, made.excluded = bring_in(context)
+    made.problems, made.excluded = import_problems(context)
     yield "problems"
-    made.splits, made.pairs = split_up(context, run.workers, made.problems)
+    made.splits, made.pairs = split_problems(context, run.workers, made.problems)
     yield "split"
     agents.check_first(partial(check_before_asking, context, made.problems, made.splits))
     made.problems = rate(context, agents, graders, made.problems)
@@ -230,7 +230,7 @@ def train(run: Run, made: Made) -> list[StudentCell]:
     """Return one student for every level and seed: the grid."""
     heldout = (i for i, split in made.splits.items() if split is Split.HELDOUT)
     leaks = (xy for p in made.pairs if p.leaks for xy in ((p.a_id, p.b_id), (p.b_id, p.a_id)))
-    refuse_seen(heldout, made.trained_ids(), leaks)
+    refuse_leaks(heldout, made.trained_ids(), leaks)
     return train_students(run.context, run.models, run.workers, made.chosen, made.by_split())
 
 

@@ -174,7 +174,7 @@ class LocalModels:
     def base(self) -> LanguageModel:
         """Return the base model, loaded at the first need."""
         if self._base is None:
-            from potstill.models.opening import load_language_model
+            from potstill.models.loading import load_language_model
 
             student = self._context.study.student
             self._base = load_language_model(

@@ -42,11 +42,11 @@ if TYPE_CHECKING:
     from potstill.pipeline.services import Agents, ClusterWorkers, Graders, LocalModels
 
 __all__ = [
-    "bring_in",
     "grade_answers",
+    "import_problems",
     "make_lessons",
     "problems_cell",
-    "split_up",
+    "split_problems",
     "verified",
 ]
 
@@ -55,14 +55,14 @@ _CONDENSED_TOGETHER = 4_096
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
-    """Where one problem stands."""
+class SplitRow:
+    """The split of one problem."""
 
     problem_id: str
     split: Split
 
 
-def bring_in(context: Context) -> tuple[Sequence[Problem], Sequence[Excluded]]:
+def import_problems(context: Context) -> tuple[Sequence[Problem], Sequence[Excluded]]:
     """Return every problem of every source: those that may be asked, and those excluded."""
     cell = problems_cell(context.study)
     tables = {"problems": Problem, "set_aside": Excluded}
@@ -86,7 +86,7 @@ def problems_cell(study: Study) -> Cell:
     return Cell.of("problems", sources=sources, version=VERSION["problems"])
 
 
-def split_up(
+def split_problems(
     context: Context, workers: ClusterWorkers, problems: Sequence[Problem]
 ) -> tuple[dict[str, Split], Sequence[Pair]]:
     """Return the split of every problem, in their order, and the pairs that say the same, in one
@@ -110,12 +110,12 @@ def split_up(
             splits = split(problems, study.split, pairs, use)
             bar.advance(len(problems))
         for problem in problems:
-            out.add("sides", Side(problem.id, splits[problem.id]))
+            out.add("sides", SplitRow(problem.id, splits[problem.id]))
         for pair in pairs:
             out.add("pairs", pair)
 
-    context.cell(cell, "overlap and split", {"sides": Side, "pairs": Pair}, make)
-    rows = context.store.rows(cell, "sides", Side)
+    context.cell(cell, "overlap and split", {"sides": SplitRow, "pairs": Pair}, make)
+    rows = context.store.rows(cell, "sides", SplitRow)
     context.store.check_same(cell, "sides", (x.problem_id for x in rows), (p.id for p in problems))
     splits = {row.problem_id: row.split for row in rows}
     pairs = context.store.rows(cell, "pairs", Pair)

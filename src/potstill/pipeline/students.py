@@ -250,7 +250,7 @@ def _plan(
     return cell, job
 
 
-class _Told:
+class _GridBar:
     """The bar of a grid: steps done, tokens a second of all cells under way, the latest loss."""
 
     def __init__(self, bar: Bar) -> None:
@@ -282,7 +282,7 @@ def _train(
     steps = sum(job.recipe.steps for _, job in missing)
     name = f"train · {several(len(missing), 'student')}"
     with context.progress.stage(name, steps, "steps") as bar:
-        told = _Told(bar)
+        told = _GridBar(bar)
         jobs = [job for _, job in missing]
         for job, trained in _trained(context, models, workers, jobs, grid, told.step):
             summary = {

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from potstill.ledger.ledger import Ledger
 from potstill.pipeline.agents import is_free, key_there
-from potstill.pipeline.idle import idle_settings
 from potstill.pipeline.preflight import (
     base_out_of_reach,
     check_base_of,
@@ -20,6 +19,7 @@ from potstill.pipeline.preflight import (
     check_study,
 )
 from potstill.pipeline.run import refuse_other_study
+from potstill.pipeline.unused_settings import unused_settings
 from potstill.planning.estimate import Estimate, PlannedCalls, estimate, thinks
 from potstill.plugins import SOLVERS, SOURCES
 from potstill.problems.split import split
@@ -190,7 +190,7 @@ def print_plan(
             "A verifier reads such answers; potstill review shows some of them to a person.",
             highlight=False,
         )
-    for warning in (*idle_settings(study), *warnings):
+    for warning in (*unused_settings(study), *warnings):
         console.print(f"[yellow]{literal(warning)}[/yellow]", highlight=False)
     for role, agent in study.agents().items():
         found = key_there(agent)

@@ -1,4 +1,4 @@
-"""Bringing problems in: every source through one door, nothing dropped in silence."""
+"""Bringing problems in: every source through one function, nothing dropped in silence."""
 
 from __future__ import annotations
 

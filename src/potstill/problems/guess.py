@@ -173,7 +173,7 @@ def _guess_table(path: Path, said: Columns) -> SourceConfig:
         ("worked solution", "--solution", solution, said.solution),
     ):
         if name and not given:
-            _refuse_twin(path, what, option, name, columns)
+            _refuse_second_column(path, what, option, name, columns)
     options: dict[str, Any] = {"path": path, "text": text}
     options |= {"key": key} if key else {}
     options |= {"solution": solution} if solution else {}
@@ -221,12 +221,14 @@ def _choices(columns: Sequence[str]) -> list[str]:
     return [c for c in columns if _plain(c) in ("choices", "options")][:1]
 
 
-def _refuse_twin(path: Path, what: str, option: str, name: str, columns: Sequence[str]) -> None:
+def _refuse_second_column(
+    path: Path, what: str, option: str, name: str, columns: Sequence[str]
+) -> None:
     """Raise InputError where another column bears the guessed one's name, but for its case."""
-    twin = next((c for c in columns if c != name and _plain(c) == _plain(name)), None)
-    if twin is not None:
+    other = next((c for c in columns if c != name and _plain(c) == _plain(name)), None)
+    if other is not None:
         raise InputError(
-            f"{path} has two columns that may be the {what}, {name!r} and {twin!r}; name one with "
+            f"{path} has two columns that may be the {what}, {name!r} and {other!r}; name one with "
             f"{option}, or in a study file (source: table)."
         )
 

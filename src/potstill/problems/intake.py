@@ -38,7 +38,7 @@ from potstill.records import (
     TestsGold,
     TextGold,
 )
-from potstill.store.complaints import first_complaint, with_lists
+from potstill.store.setting_errors import first_error, with_lists
 from potstill.text import several
 
 _ONE_IN = 200  # keys with a comma, for it to be worth saying
@@ -138,7 +138,7 @@ def read_problems(
         normal = normalise(raw.text)
         if not seen.notes(raw.id, normal):
             _refuse_two_texts(sources, source, raw, normal)
-        reason, detail = _why_set_aside(raw, normal, seen)
+        reason, detail = _why_excluded(raw, normal, seen)
         if reason is not None:
             yield Excluded(raw.id, raw.text, raw.key, source, reason, detail, raw.groups)
             continue
@@ -362,7 +362,7 @@ class _Seen:
         """Take later problems of this text for duplicates of the problem."""
         self._kept[text_key(normal)] = (problem.id, problem.gold_text)
 
-    def twin(self, normal: str) -> tuple[str, str] | None:
+    def duplicate(self, normal: str) -> tuple[str, str] | None:
         """Return id and key of the problem of this text that was kept, if one was."""
         return self._kept.get(text_key(normal))
 
@@ -389,7 +389,7 @@ def _read(
             given = with_lists(config.options, module.Options)
             options = module.Options.model_validate(given, strict=False)
         except ValidationError as exc:
-            why = first_complaint(exc, module.Options)
+            why = first_error(exc, module.Options)
             raise InputError(f"problem source {config.label!r}: {why}") from exc
         if say is not None and hasattr(module, "notes"):
             for note in module.notes(options):
@@ -463,7 +463,7 @@ _NOT_VISIBLE = re.compile(
 )
 
 
-def _why_set_aside(raw: RawProblem, normal: str, seen: _Seen) -> tuple[ExclusionReason | None, str]:
+def _why_excluded(raw: RawProblem, normal: str, seen: _Seen) -> tuple[ExclusionReason | None, str]:
     body = _HEADING.sub("", raw.text.strip(), count=1).strip()
     empty = not body and not re.search(r"\d\s*[-+*/=]", raw.text)
     if not normal or empty or _SUM.fullmatch(raw.text):
@@ -473,13 +473,13 @@ def _why_set_aside(raw: RawProblem, normal: str, seen: _Seen) -> tuple[Exclusion
     if raw.gold is None and not raw.key.strip():
         unsaid = "its worked solution states no answer that could be read" if raw.solution else ""
         return ExclusionReason.NO_KEY, ": ".join(filter(None, (raw.where, unsaid)))
-    twin = seen.twin(normal)
-    if twin is not None:
-        twin_id, key = twin
+    duplicate = seen.duplicate(normal)
+    if duplicate is not None:
+        duplicate_id, key = duplicate
         same = raw.gold is not None or normalise(key) == normalise(raw.key)
         keys = "" if same else f"; the keys differ: {key!r} and {raw.key.strip()!r}"
-        at = f" ({raw.where})" if raw.where and twin_id == raw.id else ""
-        return ExclusionReason.DUPLICATE, f"same text as {twin_id}{at}{keys}"
+        at = f" ({raw.where})" if raw.where and duplicate_id == raw.id else ""
+        return ExclusionReason.DUPLICATE, f"same text as {duplicate_id}{at}{keys}"
     return None, ""
 
 

@@ -21,7 +21,7 @@ from potstill.errors import EndpointError, PotstillError
 from potstill.ledger.ledger import NO_RECORD, Entry, Event, Ledger, now_utc
 from potstill.ledger.prices import Cost, Price, cost_usd
 from potstill.records import Finish
-from potstill.solvers.pacing import Limiter, Rate
+from potstill.solvers.pacing import Limiter, RateLimit
 from potstill.solvers.parse import completion_bytes, parse_completion
 from potstill.solvers.shapes import NotAReply
 from potstill.solvers.transport import (
@@ -170,8 +170,8 @@ class _Session:
         self._transport = Transport(
             terms.base_url, terms.api_key, self._who, terms.key_hint, terms.timeouts_s
         )
-        self._requests = Rate(terms.requests_per_minute)
-        self._tokens = Rate(terms.tokens_per_minute)
+        self._requests = RateLimit(terms.requests_per_minute)
+        self._tokens = RateLimit(terms.tokens_per_minute)
         self._usual_tokens = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
         self._proven = ledger.has_replies(terms.provider, terms.model)

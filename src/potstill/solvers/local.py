@@ -15,8 +15,8 @@ from potstill.chat import Ask, Completion
 from potstill.errors import PotstillError
 from potstill.ledger.ledger import Entry, key_of_request, request_json
 from potstill.models.decoding import Finished, Request, generate
+from potstill.models.loading import open_decoder
 from potstill.models.model import prompt_tokens
-from potstill.models.opening import open_decoder
 from potstill.solvers.parse import completion_bytes, completion_from
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class LocalSolver:
 
     The ledger knows it as provider "local" and a model made of the hashes of base and adapter and
     the precision, so that a retrained adapter answers anew and a moved folder does not. The base is
-    lent to one running ``complete`` at a time.
+    leased to one running ``complete`` at a time.
     """
 
     def __init__(

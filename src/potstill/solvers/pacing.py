@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections import deque
 
-__all__ = ["Limiter", "Rate"]
+__all__ = ["Limiter", "RateLimit"]
 
 _DECREASE = 0.7  # on a 429; TCP halves, but a provider's limit is known to be near
 _DECREASE_SLOW = 0.9  # on a latency that grew: milder, for an answer may just be long
@@ -93,7 +93,7 @@ class Limiter:
                 turn.set_result(None)
 
 
-class Rate:
+class RateLimit:
     """An amount per minute, evenly spread, with a burst of one second's worth. 0 is no limit."""
 
     def __init__(self, per_minute: float) -> None:

@@ -14,7 +14,7 @@ from potstill.ledger.finishes import FINISH_WORDS, NO_FINISH, ending_of, finish_
 from potstill.ledger.usage import usage_of, with_counts
 from potstill.records import Finish
 from potstill.solvers.shapes import NotAReply, only_choice, read_object
-from potstill.solvers.thinking import apart
+from potstill.solvers.thinking import split_reasoning
 from potstill.text import plain
 
 __all__ = [
@@ -58,7 +58,7 @@ def _read(body: Mapping[str, Any]) -> Completion:
     if finish is Finish.ERROR:
         raise NotAReply(f"finish_reason {word[:40]}")
     content, beside, refusal = parts_of(message, choice)
-    reasoning, text = apart(plain(content), plain(beside))
+    reasoning, text = split_reasoning(plain(content), plain(beside))
     if not word and not (text or reasoning or refusal):
         raise NotAReply("no finish_reason and no text: the reply is not whole")
     notes = []

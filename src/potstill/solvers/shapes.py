@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from potstill.solvers.complaints import Complaint, complaint_in
+from potstill.solvers.endpoint_errors import ErrorDetails, error_in
 
 __all__ = [
     "NotAReply",
@@ -25,15 +25,13 @@ _DEEPEST = 3
 class NotAReply(ValueError):
     """The bytes are no whole chat.completion; the message says why, in a few words.
 
-    ``complaint`` is what the endpoint said in its place, where it said something. ``final`` says
+    ``error`` is what the endpoint said in its place, where it said something. ``final`` says
     that the endpoint answers so by its nature, and would again.
     """
 
-    def __init__(
-        self, why: str, complaint: Complaint | None = None, *, final: bool = False
-    ) -> None:
+    def __init__(self, why: str, error: ErrorDetails | None = None, *, final: bool = False) -> None:
         super().__init__(why)
-        self.complaint = complaint
+        self.error = error
         self.final = final
 
 
@@ -146,10 +144,10 @@ def only_choice(body: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def no_choices(body: Mapping[str, Any]) -> NotAReply:
-    """Return what to raise for a body without choices: its complaint, or the shape that it has."""
-    complaint = complaint_in(body, bare=True)
-    if complaint is not None:
-        return NotAReply(f"no choices in the reply: {complaint.said}", complaint)
+    """Return what to raise for a body without choices: its error, or the shape that it has."""
+    error = error_in(body, bare=True)
+    if error is not None:
+        return NotAReply(f"no choices in the reply: {error.said}", error)
     named = str(body.get("object", "")).startswith("chat.completion")
     if named or "choices" in body or body.get("error") is not None or not body:
         return NotAReply("no choices in the reply")
@@ -167,6 +165,6 @@ def index_of(choice: Any) -> int | None:
 
 def refuse_errors(body: Mapping[str, Any]) -> None:
     """Raise NotAReply where a body, a chunk or a choice holds an error."""
-    complaint = complaint_in(body)
-    if complaint is not None:
-        raise NotAReply(f"an error in the body: {complaint.said}", complaint)
+    error = error_in(body)
+    if error is not None:
+        raise NotAReply(f"an error in the body: {error.said}", error)

@@ -10,7 +10,7 @@ from typing import Any
 from potstill.ledger.finishes import ending_of, finish_of, graver, is_known
 from potstill.ledger.usage import merged, usage_in
 from potstill.records import Finish
-from potstill.solvers.complaints import Concern
+from potstill.solvers.endpoint_errors import ErrorKind
 from potstill.solvers.parse import breaks_off, parts_of
 from potstill.solvers.shapes import NotAReply, index_of, no_choices, read_object, refuse_errors
 
@@ -244,7 +244,7 @@ class Assembly:
             if not self.ended:
                 raise
             # An error behind a whole reply is no reason to pay for it again.
-            if exc.complaint is not None and exc.complaint.concern is Concern.PROMPT:
+            if exc.error is not None and exc.error.kind is ErrorKind.PROMPT:
                 self._choice.finish = graver("content_filter", self._choice.finish)
             self.done = True
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["apart", "split_thought"]
+__all__ = ["split_reasoning", "split_thought"]
 
 _TAG = r"(?:[a-z]{1,12}[:_])?(?:think(?:ing)?|thought)|reasoning"
 _MARK = re.compile(
@@ -51,7 +51,7 @@ _ROLE = re.compile(r"\A\s*assistant\s*\n\n")  # the head of a turn, its special 
 _WRAPPED = re.compile(r"\s*<(answer|response)>(.*)</\1>\s*", re.DOTALL)
 
 
-def apart(content: str, reasoning: str) -> tuple[str, str]:
+def split_reasoning(content: str, reasoning: str) -> tuple[str, str]:
     """Return the reasoning and the text of a reply, each without marks and neither said twice.
 
     ``reasoning`` is what stood beside the content ("" for nothing).

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from potstill.errors import EndpointError
 from potstill.solvers.bodies import body_of
-from potstill.solvers.complaints import Complaint, Concern, complaint_of
+from potstill.solvers.endpoint_errors import ErrorDetails, ErrorKind, read_error
 from potstill.solvers.shapes import NotAReply
 
 if TYPE_CHECKING:
@@ -204,55 +204,55 @@ class Transport:
         """Return what to raise for the body of a 200 that is no reply: what it complains of, if of
         anything.
         """
-        complaint = exc.complaint
+        error = exc.error
         if exc.final:
             return Refused(
                 f"the endpoint does not answer as a chat completion ({self.redacted(str(exc))}); "
                 "set base_url to its OpenAI-compatible address, which usually ends in /v1"
             )
-        if complaint is None or (complaint.status < 400 and complaint.concern is Concern.PASSING):
-            after_s = min(complaint.after_s, _WAIT_MAX_S) if complaint else 0.0
+        if error is None or (error.status < 400 and error.kind is ErrorKind.PASSING):
+            after_s = min(error.after_s, _WAIT_MAX_S) if error else 0.0
             return Failure("malformed", self.redacted(str(exc)), after_s)
-        return self._raised(complaint, complaint.after_s)
+        return self._raised(error, error.after_s)
 
     def _status(self, status: int, headers: Mapping[str, str], text: str) -> Exception:
-        complaint = complaint_of(status, text)
-        if status == 404 and "recording_not_found" in complaint.codes:
-            return NoRecord(self.redacted(complaint.said))
+        error = read_error(status, text)
+        if status == 404 and "recording_not_found" in error.codes:
+            return NoRecord(self.redacted(error.said))
         if 300 <= status < 400:
             return EndpointError(
                 f"{self._who} redirects ({status}); set base_url to where it redirects."
             )
-        return self._raised(complaint, retry_after_s(headers) or complaint.after_s)
+        return self._raised(error, retry_after_s(headers) or error.after_s)
 
-    def _raised(self, complaint: Complaint, after_s: float) -> Exception:
-        said, status = _quoted(self.redacted(complaint.said)), complaint.status
-        match complaint.concern:
-            case Concern.PROMPT:
+    def _raised(self, error: ErrorDetails, after_s: float) -> Exception:
+        said, status = _quoted(self.redacted(error.said)), error.status
+        match error.kind:
+            case ErrorKind.PROMPT:
                 return Filtered(f"the endpoint filtered the prompt ({status or 200}){said}")
-            case Concern.KEY:
+            case ErrorKind.KEY:
                 return self.key_refused(status, said)
-            case Concern.FORBIDDEN:
+            case ErrorKind.FORBIDDEN:
                 return Forbidden(f"the endpoint refused the request ({status}){said}")
-            case Concern.MONEY if status == 402:
+            case ErrorKind.MONEY if status == 402:
                 return EndpointError(
                     f"{self._who} asks for payment (402){said}; top up the account."
                 )
-            case Concern.MONEY:
+            case ErrorKind.MONEY:
                 return EndpointError(f"{self._who} has no quota left{said}; top it up.")
-            case Concern.MODEL | Concern.ADDRESS:
+            case ErrorKind.MODEL | ErrorKind.ADDRESS:
                 return EndpointError(
                     f"{self._who} answers {status or 200}{said}; check the model's name and "
                     "base_url (it usually ends in /v1): potstill doctor STUDY lists what is there."
                 )
-            case Concern.PASSING if after_s > _WAIT_MAX_S:
+            case ErrorKind.PASSING if after_s > _WAIT_MAX_S:
                 return EndpointError(
                     f"{self._who} asks to wait {after_s:.0f} s ({status}); run again then, every"
                     " reply so far is kept."
                 )
-            case Concern.PASSING:
+            case ErrorKind.PASSING:
                 return Failure(f"http {status}", f"HTTP {status}{said}", after_s)
-        hint = _setting_for(complaint.said)
+        hint = _setting_for(error.said)
         return Refused(f"the endpoint refused the request ({status}){said}{hint}")
 
     def key_refused(self, status: int, said: str = "") -> EndpointError:

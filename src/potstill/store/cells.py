@@ -1,7 +1,7 @@
 """Where a study keeps what it made: one artifact per cell, written once, named by its inputs.
 
-A cell's key is a hash of all that decides its content, so that a cell is fresh exactly when it is
-there: nothing finished is made again for an unchanged input, everything is for a changed one.
+A cell's key is a hash of all that decides its content, so that a cell is up to date exactly when
+it is there: nothing finished is made again for an unchanged input, everything is for a changed one.
 Parquet is written first and the manifest last; without a manifest a cell does not exist.
 """
 
@@ -165,7 +165,7 @@ class Store:
             return self._finish(cell, files, {}, summary or {})
 
     def discard(self, cell: Cell) -> None:
-        """Unfinish the cell: the next run makes it anew."""
+        """Mark the cell unfinished: the next run makes it anew."""
         with self._writing():
             self._fs.rm_file(self._path(cell, "manifest.json"))
 

@@ -147,11 +147,11 @@ class Rows(Lazy[R]):
         for batch in file.iter_batches(BATCH_ROWS, row_groups=groups, use_threads=False):
             yield from from_batch(self._record, batch)
 
-    def _file(self) -> _Reading:
-        return _Reading(self._open, self._damaged)
+    def _file(self) -> _OpenFile:
+        return _OpenFile(self._open, self._damaged)
 
 
-class _Reading:
+class _OpenFile:
     """An open Parquet file; what is wrong with its content leaves as ``damaged``."""
 
     def __init__(self, open_file: Callable[[], IO[bytes]], damaged: Callable[[], Exception]):

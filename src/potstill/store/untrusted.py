@@ -1,4 +1,4 @@
-"""Reading what a stranger may have written: how much of it, in which form, and from where.
+"""Reading untrusted files: how much of it, in which form, and from where.
 
 A study directory, an adapter or a problem file from someone else is data. Nothing of it is run, and
 no name in it leads out of its folder.

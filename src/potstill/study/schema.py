@@ -21,7 +21,7 @@ from potstill.lessons.recorded import Options as RecordedLevels
 from potstill.plugins import KINDS, SOLVERS, SOURCES, load_plugin, plugin_names
 from potstill.problems.split import SplitOptions
 from potstill.records import AnswerKind, Level
-from potstill.store.complaints import first_complaint, with_lists
+from potstill.store.setting_errors import first_error, with_lists
 from potstill.study.sections import (
     Agent,
     Evaluation,
@@ -232,7 +232,7 @@ def load_study(path: str | Path) -> Study:
     try:
         study = Study.model_validate(raw, strict=False)
     except ValidationError as exc:
-        raise StudyError(f"{path}: {first_complaint(exc, Study)}") from exc
+        raise StudyError(f"{path}: {first_error(exc, Study)}") from exc
     _refuse_coercion(raw, study.model_dump(mode="json"), path, "")
     _check_plugins(study, path)
     return study
@@ -251,7 +251,7 @@ def load_options(group: str, name: str, options: Mapping[str, Any], known: Itera
         found = model.model_validate(given, strict=False)
     except ValidationError as exc:
         names = [*model.model_fields, *known]
-        raise StudyError(first_complaint(exc, model, names)) from exc
+        raise StudyError(first_error(exc, model, names)) from exc
     for option, value in given.items():
         taken = getattr(found, option, value)
         if isinstance(value, bool) and isinstance(taken, int | float) and taken is not value:

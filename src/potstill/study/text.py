@@ -16,8 +16,8 @@ from typing import Any
 import yaml
 
 from potstill.errors import StudyError
-from potstill.store.complaints import RENAMED, SECRET_NAME
 from potstill.store.rows import SUFFIXES
+from potstill.store.setting_errors import RENAMED, SECRET_NAME
 from potstill.store.untrusted import STUDY_BYTES, read_bytes
 
 __all__ = ["expand", "read_study", "with_new_names"]

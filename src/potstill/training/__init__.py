@@ -1,5 +1,5 @@
 """Training students: a recipe, examples, one loop, and the adapter of the best checkpoint.
 
-``recipe``, ``examples`` and ``loop`` import no torch; ``base``, ``adapters`` and ``torch_trainee``
+``recipe``, ``examples`` and ``loop`` import no torch; ``base``, ``adapters`` and ``torch_trainer``
 do.
 """

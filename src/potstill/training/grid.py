@@ -164,7 +164,7 @@ def usual_workers(base: LanguageModel, jobs: Sequence[Job]) -> int:
 
     if not isinstance(base, Base):
         return core_count()
-    from potstill.training.torch_trainee import step_bytes
+    from potstill.training.torch_trainer import step_bytes
 
     step = max(
         step_bytes(

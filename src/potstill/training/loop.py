@@ -1,7 +1,7 @@
 """Training one cell of the grid: one variant of the lessons, one seed, one base.
 
-The loop knows no backend: a trainee takes a step, tells its validation loss, and gives a snapshot
-of its weights (:class:`Trainee`).
+The loop knows no backend: a trainer takes a step, tells its validation loss, and gives a snapshot
+of its weights (:class:`Trainer`).
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from potstill.records import Student, content_hash
 from potstill.text import several
 from potstill.training.batches import Batch, BatchStream, validation_batches
 from potstill.training.examples import EncodedSet, Example, encode_examples
+from potstill.training.loading import open_trainer
 from potstill.training.metrics import Metrics
-from potstill.training.opening import open_trainee
 from potstill.training.recipe import Recipe
-from potstill.training.records import GridCell, HistoryPoint, StepReport, TrainedCell, Trainee
+from potstill.training.records import GridCell, HistoryPoint, StepReport, TrainedCell, Trainer
 from potstill.training.resume import Checkpoint, Checkpoints, checkpoint_folder
 from potstill.training.student_folder import write_student
 from potstill.training.validation import Validation, Validator, open_validator
@@ -93,7 +93,7 @@ def train_cell(
             f"Cell {cell} is to be chosen by accuracy and was given no validation questions."
         )
     with (
-        open_trainee(base, recipe, cell.seed, optimizations, cache) as trainee,
+        open_trainer(base, recipe, cell.seed, optimizations, cache) as trainer,
         open_validator(validation, base, kinds or {}) as validator,
     ):
         identity = {
@@ -111,7 +111,7 @@ def train_cell(
             recipe.model_dump(mode="json"),
         )
         run = _run(
-            trainee,
+            trainer,
             cell,
             train_set,
             valid_set,
@@ -135,7 +135,7 @@ def train_cell(
             chosen_why=_why(run, recipe, len(valid_set.examples), validator),
             validation_loss=run.best_loss,
             trained_examples=len(train_set.examples),
-            trained_parameters=trainee.trained_parameters,
+            trained_parameters=trainer.trained_parameters,
         )
         result = TrainedCell(
             student=student,
@@ -149,7 +149,7 @@ def train_cell(
         )
 
         def save(folder: Path) -> None:
-            trainee.save(run.best_weights, folder)
+            trainer.save(run.best_weights, folder)
             shutil.copyfile(metrics.path, folder / METRICS_FILE)
 
         result = write_student(result, recipe, base, out, save)
@@ -167,7 +167,7 @@ class _Keeping:
 
 
 def _run(
-    trainee: Trainee,
+    trainer: Trainer,
     cell: GridCell,
     train: EncodedSet,
     valid: EncodedSet,
@@ -181,13 +181,13 @@ def _run(
     rng = np.random.default_rng([cell.seed, 1])
     batches = BatchStream(train.examples, recipe.batch_size, rng, bucketed)
     held = validation_batches(valid.examples, _VALIDATION_BATCH_TOKENS)
-    run = _resume(keeping, trainee, batches)
+    run = _resume(keeping, trainer, batches)
     kept_at = time.monotonic()
     for done in run.history:
         on_step(StepReport(cell, recipe.steps, done, run.best_step, run.best_loss))
     while run.step < recipe.steps and not run.stopped:
         run.step += 1
-        point = _advance(run, trainee, batches, held, recipe, validator)
+        point = _advance(run, trainer, batches, held, recipe, validator)
         if point is None:
             break
         keeping.metrics.log(
@@ -198,12 +198,12 @@ def _run(
                 "validation_right": point.validation_right,
                 "learning_rate": point.learning_rate,
                 "tokens_per_s": round(point.tokens_per_s, 1),
-                "memory_bytes": trainee.memory_bytes(),
+                "memory_bytes": trainer.memory_bytes(),
             },
         )
         on_step(StepReport(cell, recipe.steps, point, run.best_step, run.best_loss))
         if time.monotonic() - kept_at >= keeping.every_s:
-            keeping.checkpoints.save(_checkpoint(run, trainee, batches))
+            keeping.checkpoints.save(_checkpoint(run, trainer, batches))
             kept_at = time.monotonic()
     keeping.metrics.close()
     if run.best_weights is None:
@@ -218,7 +218,7 @@ def _run(
 
 def _advance(
     run: _Run,
-    trainee: Trainee,
+    trainer: Trainer,
     batches: BatchStream,
     held: Sequence[Batch],
     recipe: Recipe,
@@ -230,7 +230,7 @@ def _advance(
         micro_batches = [next(batches) for _ in range(recipe.accumulation)]
         rate = recipe.learning_rate_at(run.step)
         started = time.perf_counter()
-        train_loss = trainee.step(micro_batches, rate)
+        train_loss = trainer.step(micro_batches, rate)
         elapsed_s = time.perf_counter() - started
         if math.isnan(train_loss):
             run.stopped = f"the training loss was not finite at step {run.step}"
@@ -242,11 +242,11 @@ def _advance(
         tokens_per_s = real_tokens / elapsed_s
     if run.step % recipe.validate_every == 0 or run.step == recipe.steps:
         started = time.perf_counter()
-        validation_loss = trainee.validate(held)
+        validation_loss = trainer.validate(held)
         if validator is not None and math.isfinite(validation_loss):
-            right = validator.count_right(trainee)
+            right = validator.count_right(trainer)
         run.validation_s += time.perf_counter() - started
-        _keep_if_best(run, validation_loss, right or 0, trainee, recipe)
+        _keep_best_checkpoint(run, validation_loss, right or 0, trainer, recipe)
     point = HistoryPoint(run.step, train_loss, validation_loss, rate, tokens_per_s, right)
     run.history.append(point)
     return point
@@ -266,9 +266,9 @@ _PLAIN = (
 )
 
 
-def _checkpoint(run: _Run, trainee: Trainee, batches: BatchStream) -> Checkpoint:
+def _checkpoint(run: _Run, trainer: Trainer, batches: BatchStream) -> Checkpoint:
     best = {f"best/{k}": np.asarray(v) for k, v in (run.best_weights or {}).items()}
-    state = {f"state/{k}": v for k, v in trainee.state().items()}
+    state = {f"state/{k}": v for k, v in trainer.state().items()}
     values = {name: getattr(run, name) for name in _PLAIN}
     # JSON has no infinity: a best loss that was never had is None
     values["best_loss"] = run.best_loss if math.isfinite(run.best_loss) else None
@@ -276,7 +276,7 @@ def _checkpoint(run: _Run, trainee: Trainee, batches: BatchStream) -> Checkpoint
     return Checkpoint(run.step, values | {"batches": batches.state()}, best | state)
 
 
-def _resume(keeping: _Keeping, trainee: Trainee, batches: BatchStream) -> _Run:
+def _resume(keeping: _Keeping, trainer: Trainer, batches: BatchStream) -> _Run:
     """Return a run as its newest checkpoint left it, or a new one."""
     found = keeping.checkpoints.newest()
     keeping.metrics.back_to(found.step if found else -1)
@@ -289,7 +289,7 @@ def _resume(keeping: _Keeping, trainee: Trainee, batches: BatchStream) -> _Run:
     run.best_loss = math.inf if values["best_loss"] is None else values["best_loss"]
     run.history = [HistoryPoint(**point) for point in values["history"]]
     run.best_weights = _under("best/", found.arrays) or None
-    trainee.restore(_under("state/", found.arrays))
+    trainer.restore(_under("state/", found.arrays))
     batches.restore(values["batches"])
     return run
 
@@ -298,7 +298,9 @@ def _under(prefix: str, arrays: Mapping[str, Any]) -> dict[str, Any]:
     return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
 
 
-def _keep_if_best(run: _Run, loss: float, right: int, trainee: Trainee, recipe: Recipe) -> None:
+def _keep_best_checkpoint(
+    run: _Run, loss: float, right: int, trainer: Trainer, recipe: Recipe
+) -> None:
     """Keep the present weights if they are the best yet; say so if the run should end.
 
     Without a validation ``right`` is always 0, and the loss alone decides.
@@ -309,7 +311,7 @@ def _keep_if_best(run: _Run, loss: float, right: int, trainee: Trainee, recipe: 
         return
     elif (right, -loss) > (run.best_right, -run.best_loss):
         run.best_step, run.best_loss, run.best_right = run.step, loss, right
-        run.best_weights = trainee.snapshot()
+        run.best_weights = trainer.snapshot()
         run.validations_since_best = 0
     else:
         run.validations_since_best += 1

@@ -142,14 +142,14 @@ def _look_at_device(wanted: WantedBase) -> Iterator[str]:
 
 def _look_at_model(wanted: WantedBase, folder: Path) -> Found:
     """Yield what is wrong with architecture and adapter."""
-    from potstill.models.rehearsal import refuse_untrained
+    from potstill.models.decoder_check import check_smaller_model
 
     try:
         _refuse_quantised(wanted, folder)
         config = read_config(folder)
         linear = _linear_of_mlx(config, folder) if wanted.backend == "mlx" else _linear(config)
         if wanted.backend != "mlx" and config.model_type not in TRIED:
-            refuse_untrained(config, folder)
+            check_smaller_model(config, folder)
     except PotstillError as exc:
         yield True, str(exc)
         return

@@ -13,7 +13,7 @@ from potstill.training.batches import Batch
 if TYPE_CHECKING:
     from potstill.models.decoding import Finished, Request
 
-__all__ = ["GridCell", "HistoryPoint", "StepReport", "TrainedCell", "Trainee"]
+__all__ = ["GridCell", "HistoryPoint", "StepReport", "TrainedCell", "Trainer"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +73,8 @@ class TrainedCell:
     validation_s: float
 
 
-class Trainee(Protocol):
-    """An adapter in training on some backend."""
+class Trainer(Protocol):
+    """The training half of a backend: an adapter on a base, and the optimizer that trains it."""
 
     @property
     def trained_parameters(self) -> int: ...

@@ -16,7 +16,7 @@ from potstill.records import Outcome, Problem, Response, Sampling
 if TYPE_CHECKING:
     from potstill.grading.pool import GradingPool
     from potstill.models.model import LanguageModel
-    from potstill.training.records import Trainee
+    from potstill.training.records import Trainer
 
 __all__ = ["VALIDATION_SLOTS", "Validation", "ValidationQuestion", "Validator", "open_validator"]
 
@@ -64,11 +64,11 @@ class Validator:
         """How many questions the validation has."""
         return len(self._validation.questions)
 
-    def count_right(self, trainee: Trainee) -> int:
+    def count_right(self, trainer: Trainer) -> int:
         """Return how many questions the student as it is now answers rightly, by the symbolic
         check.
         """
-        answers = sorted(trainee.answer(self._requests), key=lambda done: done.key)
+        answers = sorted(trainer.answer(self._requests), key=lambda done: done.key)
         verdicts = self._pool.grade(
             (self._validation.questions[done.key].problem, self._response(done)) for done in answers
         )

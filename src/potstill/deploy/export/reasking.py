@@ -14,7 +14,7 @@ from potstill.deploy.engines import Engine, ask_all, llama_of_file, load_model, 
 from potstill.deploy.export.gguf_file import GGUF_NAME
 from potstill.errors import InputError
 from potstill.grading import grade_responses
-from potstill.models.opening import open_decoder
+from potstill.models.loading import open_decoder
 from potstill.records import Finish, Outcome
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def reask(found: FoundStudent, form: str, out: Path, base: str, count: int) -> R
     """
     from potstill.grading.plugins import runs_code
 
-    # grading code runs it, and what a study directory holds may be a stranger's
+    # grading code runs it, and a study directory is untrusted
     answers = _slice([pair for pair in found.answers() if not runs_code(pair[0])], count)
     if not answers:
         why = "none was wanted." if count == 0 else "the study has no held-out answers to ask for."

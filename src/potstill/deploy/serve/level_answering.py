@@ -16,7 +16,7 @@ from potstill.deploy.serve.answering import Answering, Ended, Piece
 from potstill.deploy.serve.serving import study_messages
 from potstill.errors import InputError
 from potstill.models.decoding import Decoder
-from potstill.models.opening import open_decoder
+from potstill.models.loading import open_decoder
 
 if TYPE_CHECKING:
     from potstill.analysis.students import FoundStudent
@@ -52,7 +52,7 @@ class LevelAnswering:
         students: Mapping[str, FoundStudent],
         open_decoder: OpenDecoder = open_decoder,
     ) -> None:
-        """``students`` by the level that they are asked for."""
+        """Take the ``students`` by the level that they are asked for."""
         self._model = model
         self._open_decoder = open_decoder
         self._students = students
@@ -61,10 +61,10 @@ class LevelAnswering:
         self._idle.set()
         self._asking = 0
         self._mounted: _Mounted | None = None
-        self._lent = ExitStack()
+        self._leased = ExitStack()
 
     def __enter__(self) -> LevelAnswering:
-        self._lent.enter_context(self._model.lease("the tutor"))
+        self._leased.enter_context(self._model.lease("the tutor"))
         return self
 
     def __exit__(
@@ -74,7 +74,7 @@ class LevelAnswering:
         trace: TracebackType | None,
     ) -> None:
         self._take_down()
-        self._lent.close()
+        self._leased.close()
 
     async def answer(self, level: str, problem: str) -> AsyncGenerator[Piece | Ended, None]:
         """Yield the text of that level's student as it comes, and its end.

@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from potstill.chat import Completion, Message
-from potstill.deploy.opening import open_engine
+from potstill.deploy.loading import open_engine
 from potstill.deploy.serve.answering import Answering, Ended, Piece
 from potstill.errors import InputError, PotstillError
 from potstill.records import Condition, Sampling

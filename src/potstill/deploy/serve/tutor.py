@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from potstill.analysis.students import find_ladder
 from potstill.deploy.engines import load_model
-from potstill.deploy.opening import backend_of
+from potstill.deploy.loading import backend_of
 from potstill.deploy.serve.answering import Piece
 from potstill.deploy.serve.level_answering import LevelAnswering
 from potstill.deploy.serve.middleware import AccessMiddleware, is_loopback, new_token
@@ -50,7 +50,7 @@ _FILES = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _Question:
     """What the page sent: the problem's text, the problem itself where it is the study's."""
 
     text: str
@@ -164,7 +164,7 @@ async def _refused(request: Request, exc: Exception) -> Response:
     return JSONResponse(error_body(str(exc), code), status)
 
 
-async def _read(request: Request, texts: TutorTexts) -> _Asked:
+async def _read(request: Request, texts: TutorTexts) -> _Question:
     """Return what a POST of the page holds. Raises BadRequest for anything else.
 
     JSON alone is taken: another site's page cannot send that here without asking first.
@@ -178,11 +178,11 @@ async def _read(request: Request, texts: TutorTexts) -> _Asked:
     if not isinstance(fields, dict):
         raise BadRequest(400, "invalid_json", "the request is not a JSON object")
     if "problem" not in fields:
-        return _Asked(_field(fields, "text"), None, fields)
+        return _Question(_field(fields, "text"), None, fields)
     problem = texts.problems.get(_field(fields, "problem"))
     if problem is None:
         raise BadRequest(404, "not_found", "the study has no such problem")
-    return _Asked(problem.text, problem, fields)
+    return _Question(problem.text, problem, fields)
 
 
 def _field(fields: dict[str, Any], name: str) -> str:
@@ -193,7 +193,7 @@ def _field(fields: dict[str, Any], name: str) -> str:
 
 
 async def _events(
-    answering: LevelAnswering, pool: GradingPool, level: str, asked: _Asked
+    answering: LevelAnswering, pool: GradingPool, level: str, asked: _Question
 ) -> AsyncIterator[bytes]:
     """Yield the answer as it comes, then how it ended and, where there is a key, the verdict."""
     from starlette.concurrency import run_in_threadpool
@@ -209,7 +209,7 @@ async def _events(
                 text, finish, tokens = part.text, part.finish, part.tokens_out
         seconds = time.monotonic() - started
         verdict = None
-        # what a study directory holds may be a stranger's: nothing of it is run
+        # what a study directory holds is untrusted: nothing of it is run
         if asked.problem is not None and not runs_code(asked.problem):
             verdict = await run_in_threadpool(grade_text, pool, asked.problem, text, finish)
     except PotstillError as exc:  # the stream has begun: its error is an event too

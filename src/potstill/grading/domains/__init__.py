@@ -1,1 +1,1 @@
-"""The built-in kinds beyond mathematics, each registered as a stranger's would be."""
+"""The built-in kinds beyond mathematics, each registered as anyone else's would be."""

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 __all__ = [
     "GRAM",
     "SKETCH_VALUES",
-    "Columns",
     "Sketched",
     "Sketcher",
     "Strings",
+    "TextColumns",
     "sketched",
     "sketches",
 ]
@@ -64,7 +64,7 @@ class Strings:
 
 @dataclass(frozen=True, slots=True)
 class Sketched:
-    """What a batch of texts brings into :class:`Columns`, under the same names."""
+    """What a batch of texts brings into :class:`TextColumns`, under the same names."""
 
     normals: list[str]
     normal_hash: NDArray[np.uint64]
@@ -98,7 +98,7 @@ def sketched(texts: Sequence[str]) -> Sketched:
     )
 
 
-class Columns:
+class TextColumns:
     """The problems of ``a`` and then of ``b``, n in all; each is gone through once, in its order.
 
     ``ids`` and ``normals`` (normalised texts) are strings; ``normal_hash``, ``masked_hash`` and

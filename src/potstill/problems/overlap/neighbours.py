@@ -21,7 +21,7 @@ from potstill.problems.overlap.lsh_forest import (
     least_agreement,
     partners,
 )
-from potstill.problems.overlap.minhash import Columns, Sketched, Strings, sketched
+from potstill.problems.overlap.minhash import Sketched, Strings, TextColumns, sketched
 from potstill.problems.overlap.pairs import How, Pair
 from potstill.records import Problem
 
@@ -66,7 +66,7 @@ def find_among_many(
     sketch.
     """
     sketchers = sketchers or Sketchers()
-    columns = Columns(a, b or (), sketchers)
+    columns = TextColumns(a, b or (), sketchers)
     search = _Search(columns, sketchers, within=b is None, threshold=threshold)
     found = [search.exact(), search.near(), search.masked()]
     ids = columns.ids
@@ -87,7 +87,7 @@ class _Search:
     """What is looked for in the columns of ``a`` and ``b``, or within those of ``a``."""
 
     def __init__(
-        self, columns: Columns, sketchers: Sketchers, *, within: bool, threshold: float
+        self, columns: TextColumns, sketchers: Sketchers, *, within: bool, threshold: float
     ) -> None:
         import numpy as np
 
@@ -276,7 +276,7 @@ class _Together:
         self._size = np.bincount(self._group, minlength=n)
 
 
-def _equal_texts(columns: Columns) -> Iterator[list[int]]:
+def _equal_texts(columns: TextColumns) -> Iterator[list[int]]:
     """Yield the places of every two and more problems of one normalised text, rising."""
     import numpy as np
 

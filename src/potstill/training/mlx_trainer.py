@@ -31,14 +31,14 @@ from potstill.training.mlx_lora import attach
 from potstill.training.recipe import Recipe
 from potstill.training.validation import VALIDATION_SLOTS
 
-__all__ = ["MlxTrainee", "open_mlx_trainee"]
+__all__ = ["MlxTrainer", "open_mlx_trainer"]
 
 # A chunk of logits at the head is at most this large (in elements, float32: 64 MiB).
 _LOGITS_PER_CHUNK = 2**24
 
 
-class MlxTrainee:
-    """An adapter on a lent base, with its optimizer."""
+class MlxTrainer:
+    """An adapter on a leased base, with its optimizer."""
 
     def __init__(self, base: MlxBase, recipe: Recipe, seed: int) -> None:
         self._base = base
@@ -174,8 +174,8 @@ class MlxTrainee:
 
 
 @contextmanager
-def open_mlx_trainee(base: MlxBase, recipe: Recipe, seed: int) -> Iterator[MlxTrainee]:
-    """Yield a trainee whose adapter starts from ``seed``; the base is as it was when the ``with``
+def open_mlx_trainer(base: MlxBase, recipe: Recipe, seed: int) -> Iterator[MlxTrainer]:
+    """Yield a trainer whose adapter starts from ``seed``; the base is as it was when the ``with``
     ends.
 
     Raises PotstillError naming the settings to lower where memory does not suffice.
@@ -186,7 +186,7 @@ def open_mlx_trainee(base: MlxBase, recipe: Recipe, seed: int) -> Iterator[MlxTr
             _seed(base.model, seed)
             for _, module in lora_modules(base.model):
                 module.unfreeze(keys=["lora_a", "lora_b"], recurse=False)
-            yield MlxTrainee(base, recipe, seed)
+            yield MlxTrainer(base, recipe, seed)
         except (RuntimeError, MemoryError) as exc:
             if not base.is_out_of_memory(exc):
                 raise

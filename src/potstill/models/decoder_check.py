@@ -18,14 +18,14 @@ from potstill.errors import InputError, one_line
 from potstill.models.architecture import logit_cap, text_config, windows_of
 from potstill.models.slot_cache import SlotCache, decode_hidden
 
-__all__ = ["refuse_other_answers", "refuse_untrained"]
+__all__ = ["check_decoder", "check_smaller_model"]
 
 _PROMPTS = (5, 9)
 _STEPS = 6
 _WINDOW = 4
 
 
-def refuse_other_answers(model: Any, folder: Path) -> None:
+def check_decoder(model: Any, folder: Path) -> None:
     """Raise InputError where a step with kept keys gives other states than the whole sequence."""
     try:
         with _short_window(model):
@@ -36,8 +36,8 @@ def refuse_other_answers(model: Any, folder: Path) -> None:
         raise InputError(_sentence(model, folder, f"its states differ by {worst:.2g}"))
 
 
-def refuse_untrained(config: Any, folder: Path) -> None:
-    """Raise InputError as :func:`refuse_other_answers` would, tried on a smaller random model.
+def check_smaller_model(config: Any, folder: Path) -> None:
+    """Raise InputError as :func:`check_decoder` would, tried on a smaller random model.
 
     It has few layers, narrow feed-forward modules and few tokens; the rest is the base's. Where no
     such model can be made nothing is said: the base is tried when it is opened.
@@ -52,7 +52,7 @@ def refuse_untrained(config: Any, folder: Path) -> None:
             model = make(smaller, dtype=torch.float32)
     except Exception:  # numbers that hang together in a way that is not known here
         return
-    refuse_other_answers(model.eval(), folder)
+    check_decoder(model.eval(), folder)
 
 
 def _smaller(config: Any) -> Any:

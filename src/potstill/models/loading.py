@@ -1,4 +1,4 @@
-"""A base opened by its backend, and a decoder on it with an adapter mounted."""
+"""Load a base by its backend, and open a decoder on it with an adapter mounted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings that would decide nothing: refused where they mislead, told where they are harmless."""
+"""Settings that nothing reads: refused where they mislead, named where they are harmless."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from potstill.records import Problem
     from potstill.study.schema import Study
 
-__all__ = ["idle_settings", "refuse_idle", "refuse_unfilled"]
+__all__ = ["refuse_unfilled", "refuse_unused", "unused_settings"]
 
 _READ_BY = {
     "share": {"heldout_share", "valid_share", "seed"},
@@ -29,9 +29,9 @@ _LEVEL_FIELDS = ("problem", "prompt", "level", "words")
 _FIELD = re.compile(r"(?<![\\\w}\]^_{])\{([A-Za-z_]\w*)\}(?!\})")
 
 
-def refuse_idle(study: Study) -> None:
+def refuse_unused(study: Study) -> None:
     """Raise StudyError for a setting that reads as if it decided something, and does not."""
-    _refuse_idle_split(study.split)
+    _refuse_unused_split(study.split)
     if study.teacher.cut_max_tokens and study.teacher.when_cut == "keep":
         raise StudyError(
             "teacher.cut_max_tokens decides nothing with when_cut: keep, where a cut answer stays "
@@ -53,9 +53,9 @@ def refuse_idle(study: Study) -> None:
             )
 
 
-def idle_settings(study: Study) -> tuple[str, ...]:
+def unused_settings(study: Study) -> tuple[str, ...]:
     """Return a sentence for every setting that does nothing and harms nothing."""
-    return tuple(_idle(study))
+    return tuple(_unused(study))
 
 
 def refuse_unfilled(study: Study, problems: Sequence[Problem]) -> None:
@@ -71,7 +71,7 @@ def refuse_unfilled(study: Study, problems: Sequence[Problem]) -> None:
             )
 
 
-def _refuse_idle_split(options: SplitOptions) -> None:
+def _refuse_unused_split(options: SplitOptions) -> None:
     for name, field in SplitOptions.model_fields.items():
         value = getattr(options, name)
         if name == "by" or name in _READ_BY[options.by] or value in (field.default, ()):
@@ -94,7 +94,7 @@ def _who_answers(study: Study) -> list[str]:
     ]
 
 
-def _idle(study: Study) -> Iterator[str]:
+def _unused(study: Study) -> Iterator[str]:
     if study.verifier and study.verify == "symbolic":
         yield (
             "verifier: nobody asks it with verify: symbolic; verify: undecided asks it what the "
@@ -121,10 +121,11 @@ def _idle(study: Study) -> Iterator[str]:
                 f"group {study.split.group!r} marks any problem valid."
             )
     for role, agent in study.agents().items():
-        idle = [x for x in _OF_TEACHER if _is_own(study, agent, x)]
-        if idle:
-            it = "it is" if len(idle) == 1 else "they are"
-            yield f"{role}.{f', {role}.'.join(idle)}: {it} read of the teacher alone; take it out."
+        unused = [x for x in _OF_TEACHER if _is_own(study, agent, x)]
+        if unused:
+            it = "it is" if len(unused) == 1 else "they are"
+            names = f", {role}.".join(unused)
+            yield f"{role}.{names}: {it} read of the teacher alone; take it out."
     if study.budget_usd is not None and all(map(is_free, study.agents().values())):
         yield "budget_usd: no agent of the study costs anything, so it stops nothing."
     sampled: dict[str, Agent | Evaluation] = {**study.agents(), "evaluation": study.evaluation}

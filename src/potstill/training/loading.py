@@ -1,4 +1,4 @@
-"""A trainee opened on a base by the base's backend."""
+"""Open the trainer of a base's backend."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ from potstill.models.mlx_base import MlxBase
 from potstill.models.model import LanguageModel
 from potstill.training.optimizations import Optimizations
 from potstill.training.recipe import Recipe
-from potstill.training.records import Trainee
+from potstill.training.records import Trainer
 
 if TYPE_CHECKING:
     from potstill.training.activation_cache import ActivationCache
 
-__all__ = ["open_trainee"]
+__all__ = ["open_trainer"]
 
 
-def open_trainee(
+def open_trainer(
     base: LanguageModel,
     recipe: Recipe,
     seed: int,
     optimizations: Optimizations | None = None,
     cache: ActivationCache | None = None,
-) -> AbstractContextManager[Trainee]:
+) -> AbstractContextManager[Trainer]:
     """Return a new adapter in training on a base, which is as it was when the ``with`` ends.
 
-    ``optimizations`` and ``cache`` (the lower layers' outputs, shared by several trainees) are the
+    ``optimizations`` and ``cache`` (the lower layers' outputs, shared by several trainers) are the
     torch backend's. Raises PotstillError where memory does not suffice.
     """
     if isinstance(base, MlxBase):
-        from potstill.training.mlx_trainee import open_mlx_trainee
+        from potstill.training.mlx_trainer import open_mlx_trainer
 
-        return open_mlx_trainee(base, recipe, seed)
+        return open_mlx_trainer(base, recipe, seed)
     from potstill.models.torch_base import Base
-    from potstill.training.torch_trainee import open_torch_trainee
+    from potstill.training.torch_trainer import open_torch_trainer
 
     if not isinstance(base, Base):
         raise TypeError(f"no backend trains on {type(base).__name__}")
-    return open_torch_trainee(base, recipe, seed, optimizations, cache)
+    return open_torch_trainer(base, recipe, seed, optimizations, cache)

@@ -1,4 +1,4 @@
-"""What an endpoint complains of: in an error's body, or in the body of what looks like a reply."""
+"""What an endpoint says went wrong: in an error's body, or in what looks like a reply."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 
 from potstill.store.untrusted import parse_json
 
-__all__ = ["Complaint", "Concern", "complaint_in", "complaint_of"]
+__all__ = ["ErrorDetails", "ErrorKind", "error_in", "read_error"]
 
 
-class Concern(Enum):
-    """What a complaint is about, which decides who may be asked again."""
+class ErrorKind(Enum):
+    """What an error is about, which decides who may be asked again."""
 
     PROMPT = auto()  # this one is not allowed: filtered, others may fare well
     REQUEST = auto()  # this one cannot be answered
@@ -62,7 +62,7 @@ _MODEL = re.compile(
     r"|model\b.{0,80}\b(?:does not exist|is not available|has been (?:deprecated|retired|removed))",
     re.IGNORECASE | re.DOTALL,
 )
-_NO_COMPLAINT = re.compile(
+_NO_ERROR = re.compile(
     r"(?:ok(?:ay)?|success(?:ful(?:ly)?)?|succeeded|none|null|0|200)?[.!]?", re.IGNORECASE
 )
 _WAIT = re.compile(
@@ -72,7 +72,7 @@ _WAIT = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Complaint:
+class ErrorDetails:
     """The status, the provider's own words for the kind of it, its sentence, the wait it asks."""
 
     status: int
@@ -81,51 +81,51 @@ class Complaint:
     after_s: float = 0.0
 
     @property
-    def concern(self) -> Concern:
+    def kind(self) -> ErrorKind:
         """What it is about, as far as status, code and sentence tell."""
         words = " ".join(self.codes)
         if self.status == 402 or _MONEY_CODES & {code.lower() for code in self.codes}:
-            return Concern.MONEY
+            return ErrorKind.MONEY
         if _MONEY.search(self.said):
-            return Concern.MONEY
+            return ErrorKind.MONEY
         if self.status not in _NEVER_THE_PROMPT and (
             any(map(_PROMPT_CODES.search, self.codes))
             or (self.status < 500 and _PROMPT.search(self.said))
         ):
-            return Concern.PROMPT
+            return ErrorKind.PROMPT
         if self.status == 401 or (self.status in (0, 200, 400) and _KEY.search(words + self.said)):
-            return Concern.KEY
+            return ErrorKind.KEY
         if self.status == 404:
-            return Concern.ADDRESS
+            return ErrorKind.ADDRESS
         if self.status in (0, 200, 400, 422) and _MODEL.search(f"{words} {self.said}"):
-            return Concern.MODEL
+            return ErrorKind.MODEL
         return _by_status(self.status)
 
 
-def _by_status(status: int) -> Concern:
+def _by_status(status: int) -> ErrorKind:
     if status in (0, 200) or status in _AGAIN or status >= 500:
-        return Concern.PASSING
-    return Concern.FORBIDDEN if status == 403 else Concern.REQUEST
+        return ErrorKind.PASSING
+    return ErrorKind.FORBIDDEN if status == 403 else ErrorKind.REQUEST
 
 
-def complaint_of(status: int, text: str) -> Complaint:
+def read_error(status: int, text: str) -> ErrorDetails:
     """Return what the body of an answer with that HTTP status complains of."""
     try:
         body = parse_json(text)
     except (ValueError, RecursionError):
         page = "<" in text[:64]
-        return Complaint(status, (), "an HTML page" if page else text, 0.0)
+        return ErrorDetails(status, (), "an HTML page" if page else text, 0.0)
     if isinstance(body, list) and body:  # Gemini wraps its errors in a list
         body = body[0]
     if not isinstance(body, Mapping):
-        return Complaint(status, (), text)
-    return complaint_in(body, status) or Complaint(status, (), "")
+        return ErrorDetails(status, (), text)
+    return error_in(body, status) or ErrorDetails(status, (), "")
 
 
-def complaint_in(
+def error_in(
     body: Mapping[str, Any], status: int = 0, *, bare: bool = False
-) -> Complaint | None:
-    """Return the complaint that a JSON object is or holds, None where it holds none.
+) -> ErrorDetails | None:
+    """Return the error that a JSON object is or holds, None where it holds none.
 
     A status within the body counts where HTTP's own says nothing (0 or 200). ``bare`` takes a
     ``message`` and a ``code`` for one that stand in the object itself.
@@ -137,7 +137,7 @@ def complaint_in(
     base = body.get("base_resp")  # MiniMax answers 200 with its own status beside
     if not error and isinstance(base, Mapping) and base.get("status_code"):
         code = str(base["status_code"])
-        return Complaint(status, (code,), str(base.get("status_msg") or code))
+        return ErrorDetails(status, (code,), str(base.get("status_msg") or code))
     told = status >= 400 or body.get("object") == "error" or body.get("success") is False
     if not error and (told or (bare and any(map(_says_something, _sentences(body))))):
         error = body
@@ -145,7 +145,7 @@ def complaint_in(
         return None
     if not isinstance(error, Mapping):
         said = str(body.get("message") or "") if error is True else str(error)
-        return Complaint(status, _codes(body), said, _wait_s(said))
+        return ErrorDetails(status, _codes(body), said, _wait_s(said))
     return _of_mapping(error, status)
 
 
@@ -160,11 +160,11 @@ def _says_something(error: Any, deepest: int = 3) -> bool:
     if isinstance(error, list) and deepest:
         return any(_says_something(part, deepest - 1) for part in error)
     if isinstance(error, str):
-        return _NO_COMPLAINT.fullmatch(error.strip()) is None
+        return _NO_ERROR.fullmatch(error.strip()) is None
     return bool(error) and error != 200
 
 
-def _of_mapping(error: Mapping[str, Any], status: int) -> Complaint:
+def _of_mapping(error: Mapping[str, Any], status: int) -> ErrorDetails:
     inner = error.get("innererror")
     codes = _codes(error) + (_codes(inner) if isinstance(inner, Mapping) else ())
     numbers = [int(code) for code in codes if code.isdigit() and 400 <= int(code) < 600]
@@ -175,7 +175,7 @@ def _of_mapping(error: Mapping[str, Any], status: int) -> Complaint:
         codes = (*codes, "moderation")
     said = error.get("message") or error.get("msg") or error.get("error") or error.get("detail")
     text = str(said) if said else " ".join(codes)
-    return Complaint(status, codes, text, _asked_wait_s(error) or _wait_s(text))
+    return ErrorDetails(status, codes, text, _asked_wait_s(error) or _wait_s(text))
 
 
 def _codes(error: Mapping[str, Any]) -> tuple[str, ...]:

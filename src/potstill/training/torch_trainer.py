@@ -35,11 +35,11 @@ from potstill.training.optimizations import Optimizations
 from potstill.training.recipe import Recipe
 from potstill.training.validation import VALIDATION_SLOTS
 
-__all__ = ["TorchTrainee", "open_torch_trainee", "step_bytes"]
+__all__ = ["TorchTrainer", "open_torch_trainer", "step_bytes"]
 
 
-class TorchTrainee:
-    """An adapter on a lent base, with its optimizer."""
+class TorchTrainer:
+    """An adapter on a leased base, with its optimizer."""
 
     def __init__(
         self,
@@ -200,14 +200,14 @@ class TorchTrainee:
 
 
 @contextmanager
-def open_torch_trainee(
+def open_torch_trainer(
     base: Base,
     recipe: Recipe,
     seed: int,
     optimizations: Optimizations | None = None,
     cache: ActivationCache | None = None,
-) -> Iterator[TorchTrainee]:
-    """Yield a trainee whose adapter starts from ``seed``; the base is as it was when the ``with``
+) -> Iterator[TorchTrainer]:
+    """Yield a trainer whose adapter starts from ``seed``; the base is as it was when the ``with``
     ends.
 
     ``optimizations`` are all on by default; ``cache`` holds the lower layers' outputs, where they
@@ -223,18 +223,18 @@ def open_torch_trainee(
     ):
         torch.manual_seed(seed)
         peft_model = attach_adapter(base.model, recipe, base.name)
-        trainee: TorchTrainee | None = None
+        trainer: TorchTrainer | None = None
         try:
             seed_adapter(peft_model, seed)
             if optimizations.fused_lora:
                 fuse_lora(peft_model)
-            trainee = TorchTrainee(base, peft_model, recipe, optimizations, cache)
-            yield trainee
+            trainer = TorchTrainer(base, peft_model, recipe, optimizations, cache)
+            yield trainer
         except (RuntimeError, MemoryError) as exc:
             if not is_out_of_memory(exc):
                 raise
             raise PotstillError(
-                _out_of_memory(base, recipe, trainee.largest_batch if trainee else 0)
+                _out_of_memory(base, recipe, trainer.largest_batch if trainer else 0)
             ) from exc
         finally:
             peft_model.unload()

@@ -15,7 +15,7 @@ from potstill.store.rows import SUFFIXES
 from potstill.store.untrusted import holds_login
 from potstill.text import several
 
-__all__ = ["RENAMED", "SECRET_NAME", "first_complaint", "with_lists"]
+__all__ = ["RENAMED", "SECRET_NAME", "first_error", "with_lists"]
 
 SECRET_NAME = re.compile(r"key|token|secret|passw|credential", re.IGNORECASE)
 RENAMED = {"levers": "optimizations", "cached_trunk": "activation_cache"}
@@ -29,7 +29,7 @@ _SHORT = 4
 """Letters of a word under which every other short one is near: gpu is not meant to be cpu."""
 
 
-def first_complaint(exc: ValidationError, model: type[BaseModel], known: Iterable[str] = ()) -> str:
+def first_error(exc: ValidationError, model: type[BaseModel], known: Iterable[str] = ()) -> str:
     """Return one sentence for the first of a model's faults.
 
     ``known`` are keys that may stand beside the model's own.

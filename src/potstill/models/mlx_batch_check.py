@@ -7,13 +7,13 @@ from typing import Any
 
 from potstill.errors import InputError, one_line
 
-__all__ = ["refuse_other_batches"]
+__all__ = ["check_batches"]
 
 _PROMPTS = (5, 9)
 _STEPS = 4
 
 
-def refuse_other_batches(model: Any, kind: str, folder: Path) -> None:
+def check_batches(model: Any, kind: str, folder: Path) -> None:
     """Raise InputError where rows of unlike length do not get the tokens that one alone gets."""
     try:
         worst = _worst_difference(model)

@@ -1,4 +1,4 @@
-"""A study's student opened on the engine that one names."""
+"""Load a study's student on the engine that one names."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from potstill.deploy.engines import Engine, llama_of_file, load_model, model_engine
 from potstill.errors import InputError
 from potstill.models.llama_decoding import require_llama
-from potstill.models.opening import open_decoder
+from potstill.models.loading import open_decoder
 from potstill.plugins import choose
 
 if TYPE_CHECKING:
