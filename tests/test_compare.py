@@ -196,11 +196,3 @@ def test_an_unfinished_study_is_one_sentence(
     code, _, err = run_cli(capsys, monkeypatch, "compare", first, tmp_path)
     assert code == 2
     assert "no study directory" in one_sentence(err)
-
-
-def test_one_directory_given_twice_is_refused(
-    first: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    code, out, err = run_cli(capsys, monkeypatch, "compare", first, first / ".." / first.name)
-    assert (code, out) == (2, "")
-    assert "is given twice; name another study to compare it with." in one_sentence(err)

@@ -114,11 +114,8 @@ class TwoStudies:
 def compare_studies(directory_a: str | Path, directory_b: str | Path) -> TwoStudies:
     """Return two study directories side by side. Buys nothing, makes nothing.
 
-    Raises StoreError for a folder that is no study directory, InputError for an unfinished one and
-    for one directory given twice.
+    Raises StoreError for a folder that is no study directory, and InputError for an unfinished one.
     """
-    if Path(directory_a).resolve() == Path(directory_b).resolve():
-        raise InputError(f"{directory_a} is given twice; name another study to compare it with.")
     a, b = read_finished(directory_a), read_finished(directory_b)
     places_a, places_b = _places(a), _places(b)
     conditions = {**a.conditions, **b.conditions}
