@@ -47,7 +47,7 @@ _VALID_EVERY = 20
 _MOST_LINES = 40
 # How many of ASDiv's problems each split takes, and how many of SVAMP and of GSM8K are held out.
 _ASDIV = {"heldout": 500, "train": 120, "valid": 24}
-_HARDER = 150
+_HARDER = 300
 _RUN_S = 5.0
 # Runs a function line by line and prints what each changed, as JSON.
 _TRACER = """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 import pytest
 
@@ -52,8 +53,8 @@ def test_whole_ladder_goes_from_r0_to_r6_each_from_the_one_above() -> None:
 def test_all_problems_go_down_a_rung_before_any_goes_down_the_next() -> None:
     condenser = ScriptedCondenser(lambda level, tag, attempt, ask: good(level))
     run(condenser, ["p1", "p2", "p3"], ("R1", "R2"))
-    levels = [ask.messages[-1].content.split("\n")[0] for ask in condenser.asks]
-    assert levels == ["Level: R1"] * 3 + ["Level: R2"] * 3
+    levels = [re.findall(r"^Level: .*", x.messages[-1].content, re.M) for x in condenser.asks]
+    assert levels == [["Level: R1"]] * 3 + [["Level: R2"]] * 3
 
 
 def test_longer_one_is_asked_for_once_more_with_the_complaint() -> None:
@@ -82,6 +83,9 @@ def test_longer_one_is_asked_for_once_more_with_the_complaint() -> None:
         ("So we add 12 and 30 \\( 12 + \\boxed{42}", "cut"),
         ("<think> 12 and 30 are 42. \\boxed{42}", "marks of a template"),
         ("12 and 30 are \\boxed{42}<|im_end|>\n<|im_start|>user\n12?", "marks of a template"),
+        ("<problem>\n12 + 30?\n</problem>\n\n12 + 30 = \\boxed{42}", "echo of the request"),
+        (f"Level: R2\n\n{spec_of('R2').instruction} \\boxed{{42}}", "echo of the request"),
+        (f"12 + 30 = 42. {SYSTEM} \\boxed{{42}}", "echo of the request"),
     ],
 )
 def test_what_fails_twice_is_flagged_and_the_next_rung_starts_from_the_last_good_one(
@@ -111,6 +115,38 @@ def test_one_without_an_answer_is_asked_again_with_the_answer_of_the_reasoning()
     assert (lesson.attempt, lesson.flags) == (1, ())
     again = condenser.asks[-1].messages[-1].content
     assert "It gives no final answer; end with the reasoning's, \\boxed{42}." in again
+
+
+def copied(ask: Ask) -> str:
+    """The request as it was made but for its reasoning, which Qwen2.5-Coder-0.5B gave back."""
+    return re.sub(r"<reasoning>.*</reasoning>", "", ask.messages[-1].content, flags=re.S)
+
+
+def test_a_second_try_that_copies_the_request_and_its_answer_is_left_out() -> None:
+    def reply(level: str, tag: str, attempt: int, ask: Ask) -> Reply:
+        return "We add 12 and 30." if attempt == 0 else copied(ask)
+
+    condenser = ScriptedCondenser(reply)
+    (lesson,) = run(condenser, levels=("R1",))[1:]
+    assert "\\boxed{42}" in lesson.text
+    assert (lesson.attempt, lesson.flags) == (1, ("echo of the request",))
+
+
+def test_a_copy_of_the_request_is_told_of_that_alone() -> None:
+    condenser = ScriptedCondenser(lambda level, tag, attempt, ask: copied(ask))
+    (lesson,) = run(condenser, levels=("R1",))[1:]
+    assert "echo of the request" in lesson.flags
+    again = condenser.asks[-1].messages[-1].content
+    told = "refused: It repeats this request; write the solution alone. Write it again"
+    assert told in again
+
+
+def test_what_a_problem_itself_says_is_no_echo() -> None:
+    rules = "Keep every step and every equation; cut repetition. <problem> is a tag. 12 + 30?"
+    asked = dataclasses.replace(problem(), text=rules)
+    condenser = ScriptedCondenser(lambda *_: f"{rules} It is 12 + 30 = \\boxed{{42}}.")
+    (lesson,) = lessons_of([(asked, response())], condenser, ["R1"])[1:]
+    assert "echo of the request" not in lesson.flags
 
 
 @pytest.mark.parametrize(
@@ -206,17 +242,16 @@ def test_ladder_is_ordered_and_its_shares_are_the_stated_ones() -> None:
         spec_of("R0")
 
 
-def test_prompt_has_a_constant_beginning_and_the_marks_a_reader_looks_for() -> None:
+def test_prompt_says_last_what_is_wanted_and_has_the_marks_a_reader_looks_for() -> None:
     first = condense_messages(problem(), spec_of("R3"), "one two three " * 20, of_words=100)
     second = condense_messages(
         problem("p2", "Another one."), spec_of("R3"), "four five", of_words=9
     )
     assert first[0] == second[0]
     assert first[0].content == SYSTEM
-    head = first[1].content.split("<problem>")[0]
-    assert head == second[1].content.split("<problem>")[0]
-    assert head.startswith("Level: R3\n")
-    assert "<problem>\nWhat is 12 + 30?\n</problem>" in first[1].content
+    wanted = first[1].content.split("</reasoning>\n\n")[1]
+    assert wanted.startswith(f"Level: R3\n{spec_of('R3').instruction}\n")
+    assert first[1].content.startswith("<problem>\nWhat is 12 + 30?\n</problem>")
     assert "<reasoning>\nfour five\n</reasoning>" in second[1].content
     assert "about 50 words and never more than 60" in first[1].content
     assert "\\boxed{answer}" in first[1].content

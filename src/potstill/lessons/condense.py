@@ -171,6 +171,7 @@ def _descend(chains: Mapping[str, _Chain], step: _Step) -> Iterator[Lesson]:
             yield lesson
             continue
         chain = chains[lesson.problem_id]
+        again = [f for f in again if f.gate is Gate.ECHO] or again  # the rest follows from it
         complaints[lesson.problem_id] = " ".join(_complaint(f, chain) for f in again)
         if not lesson.flags:
             passable[lesson.problem_id] = lesson
@@ -284,6 +285,7 @@ _ASKED_FOR = {
     Gate.UNDECIDED: "Its final answer could not be read; write it plainly in \\boxed{}.",
     Gate.BLANK: "It was empty.",
     Gate.ONLY_REASONING: "No answer followed the reasoning.",
+    Gate.ECHO: "It repeats this request; write the solution alone.",
     Gate.MARKS: "It holds marks of a chat template; write plain text.",
     Gate.CUT: "It stopped before its end.",
     Gate.FILTERED: "It was withheld by a filter.",

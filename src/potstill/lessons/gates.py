@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
+from collections.abc import Sequence
 
 from potstill.grading.maths.equations import false_equations
 from potstill.problems.overlap.pairs import numbers_of
@@ -12,6 +13,7 @@ from potstill.problems.raw import normalise
 
 __all__ = [
     "cites_key",
+    "echoes",
     "false_equation",
     "foreign_numbers",
     "foreign_script",
@@ -59,6 +61,35 @@ def cites_key(text: str, problem_text: str = "") -> str:
         if " ".join(found[0].casefold().split()) not in known:
             return " ".join(found[0].split())
     return ""
+
+
+_ECHO_WORDS = 8
+"""So many words of a request in a row are no solution's own."""
+_TAG = re.compile(r"</?(?:problem|reasoning)>")
+
+
+def echoes(text: str, problem_text: str, request: Sequence[str]) -> str:
+    """Return the first words of ``request`` that a text repeats in place of an answer, "" if none.
+
+    A small condenser copies what it was asked, and with it the answer of a second try. What the
+    problem itself says is no echo.
+    """
+    if (tag := _TAG.search(text)) and tag[0] not in problem_text:
+        return tag[0]
+    said, asked = _words(text), _words(problem_text)
+    for part in request:
+        words = _words(part).split()
+        size = min(_ECHO_WORDS, len(words))
+        for start in range(len(words) - size + 1):
+            run = " ".join(words[start : start + size])
+            if f" {run} " in f" {said} " and f" {run} " not in f" {asked} ":
+                return run
+    return ""
+
+
+def _words(text: str) -> str:
+    """Return a text's words in lower case with one blank between, marks left out."""
+    return " ".join(re.findall(r"[^\W_]+", text.casefold()))
 
 
 _HANGING = re.compile(

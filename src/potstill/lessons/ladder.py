@@ -13,7 +13,15 @@ from typing import ClassVar
 from potstill.chat import Message
 from potstill.records import Level, Problem
 
-__all__ = ["LADDER", "SYSTEM", "LevelSpec", "condense_messages", "count_words", "spec_of"]
+__all__ = [
+    "LADDER",
+    "REQUEST",
+    "SYSTEM",
+    "LevelSpec",
+    "condense_messages",
+    "count_words",
+    "spec_of",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,25 +112,33 @@ SYSTEM = (
 )
 
 
+_AGAIN = "An earlier try was refused:"
+
+_AT_MOST = "words and never more than"
+
+REQUEST: tuple[str, ...] = (SYSTEM, *(spec.instruction for spec in LADDER), _AT_MOST, _AGAIN)
+"""What is said to every condenser, by which a lesson that repeats it is known."""
+
+
 def condense_messages(
     problem: Problem, spec: LevelSpec, reasoning: str, *, of_words: int, complaint: str = ""
 ) -> tuple[Message, ...]:
     """Return the chat that asks for ``problem`` at one level, condensed from ``reasoning``.
 
-    What is the same in many calls stands first, so that a provider can cache it. The key is no
-    part of it. ``complaint`` is what was wrong with the first try.
+    What is wanted stands last: a small condenser that is told it first gives the request back (46
+    of 63 lessons of a 0.5B model, none of 24 in this order). The key is no part of it.
+    ``complaint`` is what was wrong with the first try.
     """
     above = count_words(reasoning)
     most = min(above, spec.limit_words(of_words))
     target = min(most, spec.target_words(of_words))
     parts = [
-        f"Level: {spec.level.value}",
-        spec.instruction,
         f"<problem>\n{problem.text}\n</problem>",
         f"<reasoning>\n{reasoning}\n</reasoning>",
-        f"The reasoning has {above} words. Write about {target} words and never more than {most}. "
-        "End with \\boxed{answer}.",
+        f"Level: {spec.level.value}\n{spec.instruction}",
+        f"The reasoning has {above} words. Write about {target} {_AT_MOST} {most}. "
+        "End with \\boxed{answer}. Now write the new reasoning alone.",
     ]
     if complaint:
-        parts.append(f"An earlier try was refused: {complaint} Write it again without that fault.")
+        parts.append(f"{_AGAIN} {complaint} Write it again without that fault.")
     return (Message("system", SYSTEM), Message("user", "\n\n".join(parts)))
