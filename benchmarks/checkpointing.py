@@ -27,7 +27,7 @@ import psutil
 
 from circumstances import at_least_one, lacks, tell_sample
 from potstill.training.memory import STUDENT_SIZES, Shape
-from random_model import write_random_model
+from random_model import write_model_of
 
 SHAPES = {
     "0.5B": STUDENT_SIZES[0],
@@ -54,7 +54,7 @@ def main() -> None:
     if args.backend == "mlx" and lacks("mlx_lm", "pip install 'potstill[mlx]'", "nothing to do"):
         return
     with tempfile.TemporaryDirectory() as folder:
-        _write_model(Path(folder), SHAPES[args.shape], args.tokens)
+        write_model_of(Path(folder), SHAPES[args.shape], args.tokens)
         found: dict[str, list[dict[str, float]]] = {"off": [], "on": []}
         for _ in range(args.rounds):
             for how, runs in found.items():
@@ -74,32 +74,9 @@ def main() -> None:
     tell_sample(f"{args.rounds} steps of {args.tokens} tokens, {args.layers} adapted layers")
 
 
-def _write_model(folder: Path, size: Shape, tokens: int) -> None:
-    write_random_model(
-        folder,
-        ["What is 12 + 30? It is 42."] * 50,
-        vocabulary=size.vocabulary,
-        tokenizer_vocabulary=384,
-        hidden=size.hidden,
-        layers=size.layers,
-        heads=size.heads,
-        key_value_heads=size.key_value_heads,
-        feed_forward=size.feed_forward,
-        context_tokens=tokens,
-        spread=0.02,
-    )
-
-
 def _in_a_process(folder: str, how: str, args: argparse.Namespace) -> dict[str, float]:
     command = [sys.executable, __file__, "--one", folder, how]
-    command += [
-        "--backend",
-        args.backend,
-        "--tokens",
-        str(args.tokens),
-        "--layers",
-        str(args.layers),
-    ]
+    command += [f"--{name}={getattr(args, name)}" for name in ("backend", "tokens", "layers")]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     told: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return told

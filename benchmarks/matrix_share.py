@@ -28,7 +28,7 @@ from typing import Any
 from circumstances import at_least_one, tell_sample
 from potstill.cores import core_count
 from potstill.training.memory import Shape
-from random_model import write_random_model
+from random_model import write_model_of
 
 SHAPES = {
     "135M": Shape("135M", 0, 30, 576, 1536, 9, 3, vocabulary=49152, tied=True),
@@ -83,20 +83,7 @@ def _open_base(args: argparse.Namespace, folder: Path) -> Any:
 
     if args.base:
         return load_base(args.base)
-    size = SHAPES[args.shape]
-    write_random_model(
-        folder,
-        ["What is 12 + 30? It is 42."] * 50,
-        vocabulary=size.vocabulary,
-        tokenizer_vocabulary=384,
-        hidden=size.hidden,
-        layers=size.layers,
-        heads=size.heads,
-        key_value_heads=size.key_value_heads,
-        feed_forward=size.feed_forward,
-        context_tokens=2048,
-        spread=0.02,
-    )
+    write_model_of(folder, SHAPES[args.shape], 2048)
     return load_base(folder)
 
 
@@ -198,14 +185,9 @@ def _products_s(weights: Iterable[tuple[Any, int, int]]) -> float:
 
 
 def _weights(layers: Iterable[Any]) -> list[Any]:
-    import torch
+    from potstill.training.speed import projections
 
-    return [
-        module.weight
-        for layer in layers
-        for name, module in layer.named_modules()
-        if isinstance(module, torch.nn.Linear) and "lora_" not in name
-    ]
+    return [projection.weight for projection in projections(layers)]
 
 
 def _profile(work: Callable[[], object]) -> dict[str, float]:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["CHATML_TEMPLATE", "write_random_model"]
+if TYPE_CHECKING:
+    from potstill.training.memory import Shape
+
+__all__ = ["CHATML_TEMPLATE", "write_model_of", "write_random_model"]
 
 CHATML_TEMPLATE = (
     "{% for message in messages %}"
@@ -14,6 +17,23 @@ CHATML_TEMPLATE = (
     "{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
 )
+
+
+def write_model_of(folder: Path, size: Shape, context_tokens: int) -> Path:
+    """``folder``, with a model of a shape whose tokenizer knows bytes and little more."""
+    return write_random_model(
+        folder,
+        ["What is 12 + 30? It is 42."] * 50,
+        vocabulary=size.vocabulary,
+        tokenizer_vocabulary=384,
+        hidden=size.hidden,
+        layers=size.layers,
+        heads=size.heads,
+        key_value_heads=size.key_value_heads,
+        feed_forward=size.feed_forward,
+        context_tokens=context_tokens,
+        spread=0.02,
+    )
 
 
 def write_random_model(

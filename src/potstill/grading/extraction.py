@@ -371,7 +371,7 @@ def _is_parts(text: str) -> bool:
     """Return whether a text is several labelled values and nothing about them."""
     parts = parts_of(tidy(text))
     return parts is not None and all(
-        len(value) <= 60 and len(_PROSE.findall(value)) == 0 for value in parts.values
+        len(value) <= 60 and _PROSE.search(value) is None for value in parts.values
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from functools import lru_cache
 
 from potstill.grading.maths.equations import false_equations
 from potstill.problems.overlap.pairs import numbers_of
@@ -68,7 +68,7 @@ _ECHO_WORDS = 8
 _TAG = re.compile(r"</?(?:problem|reasoning)>")
 
 
-def echoes(text: str, problem_text: str, request: Sequence[str]) -> str:
+def echoes(text: str, problem_text: str, request: tuple[str, ...]) -> str:
     """Return the first words of ``request`` that a text repeats in place of an answer, "" if none.
 
     A small condenser copies what it was asked, and with it the answer of a second try. What the
@@ -77,19 +77,22 @@ def echoes(text: str, problem_text: str, request: Sequence[str]) -> str:
     if (tag := _TAG.search(text)) and tag[0] not in problem_text:
         return tag[0]
     said, asked = _words(text), _words(problem_text)
-    for part in request:
-        words = _words(part).split()
+    return next((run.strip() for run in _runs(request) if run in said and run not in asked), "")
+
+
+@lru_cache(maxsize=8)
+def _runs(request: tuple[str, ...]) -> tuple[str, ...]:
+    """Return every few words in a row of a request's parts, a short part as a whole."""
+    found = []
+    for words in (_words(part).split() for part in request):
         size = min(_ECHO_WORDS, len(words))
-        for start in range(len(words) - size + 1):
-            run = " ".join(words[start : start + size])
-            if f" {run} " in f" {said} " and f" {run} " not in f" {asked} ":
-                return run
-    return ""
+        found += [f" {' '.join(words[k : k + size])} " for k in range(len(words) - size + 1)]
+    return tuple(found)
 
 
 def _words(text: str) -> str:
-    """Return a text's words in lower case with one blank between, marks left out."""
-    return " ".join(re.findall(r"[^\W_]+", text.casefold()))
+    """Return a text's words in lower case, a blank before and after each, marks left out."""
+    return " ".join(["", *re.findall(r"[^\W_]+", text.casefold()), ""])
 
 
 _HANGING = re.compile(

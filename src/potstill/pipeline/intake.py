@@ -12,8 +12,6 @@ from potstill.study.schema import Study
 
 __all__ = ["problems_of_file", "problems_of_study", "read_study_problems"]
 
-_TOLD_EVERY = 5_000
-
 
 def read_study_problems(study: Study, say: Callable[[str], None]) -> Iterator[Problem | Excluded]:
     """Yield every problem of a study, and those excluded; ``say`` is told what was mended."""
@@ -25,17 +23,8 @@ def problems_of_study(study: Study, tell: Callable[[int], None] | None = None) -
     """Return the problems of a study's sources, in memory; ``tell`` is told how many there are so
     far, now and then.
     """
-    said: list[str] = []
-    problems: list[Problem] = []
-    excluded: list[Excluded] = []
-    for count, item in enumerate(read_study_problems(study, said.append), 1):
-        if isinstance(item, Problem):
-            problems.append(item)
-        else:
-            excluded.append(item)
-        if tell and count % _TOLD_EVERY == 0:
-            tell(count)
-    return Imported(tuple(problems), tuple(excluded), tuple(said))
+    keys = KeyReader(kind_settings(study.kinds))
+    return load_problems(study.problems, infer=keys.kind, keys=keys, tell=tell)
 
 
 def problems_of_file(source: SourceConfig) -> Imported:

@@ -41,6 +41,7 @@ from potstill.records import (
 from potstill.store.setting_errors import first_error, with_lists
 from potstill.text import several
 
+_TOLD_EVERY = 5_000
 _ONE_IN = 200  # keys with a comma, for it to be worth saying
 
 __all__ = [
@@ -102,13 +103,18 @@ def load_problems(
     *,
     infer: Callable[[str, str], str],
     keys: KeyReading | None = None,
+    tell: Callable[[int], None] | None = None,
 ) -> Imported:
     """Return the problems of all sources, and those excluded with the reason for each.
 
-    As :func:`read_problems`, in memory.
+    As :func:`read_problems`, in memory; ``tell`` is told how many there are so far, now and then.
     """
     said: list[str] = []
-    found = list(read_problems(sources, infer=infer, keys=keys, say=said.append))
+    found: list[Problem | Excluded] = []
+    for item in read_problems(sources, infer=infer, keys=keys, say=said.append):
+        found.append(item)
+        if tell and len(found) % _TOLD_EVERY == 0:
+            tell(len(found))
     return Imported(
         tuple(x for x in found if isinstance(x, Problem)),
         tuple(x for x in found if isinstance(x, Excluded)),

@@ -118,7 +118,7 @@ def _shared_cache(
     # Of several recipes the one that adapts most layers decides: the others may start there too.
     recipe = min((job.recipe for job in grid), key=lambda r: lowest_adapted_layer(depth, r))
     if is_small(base) and lowest_adapted_layer(depth, recipe) == 0:
-        yield None  # as usual with one: nothing to tell
+        yield None  # most small bases are adapted whole, and a note of it would tell nothing
         return
     examples, runs = _uses(base, grid)
     left = {example.tokens for example in _uses(base, jobs)[0]}

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from potstill.training.batches import Batch
     from potstill.training.recipe import Recipe
 
-__all__ = ["matrix_flops", "step_flop"]
+__all__ = ["matrix_flops", "projections", "step_flop"]
 
 _ROUNDS = 7
 _ENOUGH_S = 5.0  # bfloat16 is slow where a processor does not know it
@@ -41,7 +41,7 @@ def matrix_flops(base: Base, rows: int, dtype: torch.dtype | None = None) -> flo
     """Return the floating-point operations a second of a product of ``rows`` hidden states with
     the base's widest projection, measured here: in the base's own precision, or in ``dtype``.
     """
-    weight = max((x.weight for x in _projections(base.body.layers)), key=torch.numel).to(dtype)
+    weight = max((x.weight for x in projections(base.body.layers)), key=torch.numel).to(dtype)
     hidden = torch.ones(rows, weight.shape[1], dtype=weight.dtype, device=weight.device)
     seconds: list[float] = []
     with torch.no_grad():
@@ -54,7 +54,7 @@ def matrix_flops(base: Base, rows: int, dtype: torch.dtype | None = None) -> flo
     return 2.0 * rows * weight.numel() / median(seconds[1:] or seconds)
 
 
-def _projections(layers: Iterable[torch.nn.Module]) -> Iterator[torch.nn.Linear]:
+def projections(layers: Iterable[torch.nn.Module]) -> Iterator[torch.nn.Linear]:
     """Yield the projections of some layers, their adapters left out."""
     for layer in layers:
         for name, module in layer.named_modules():
@@ -63,7 +63,7 @@ def _projections(layers: Iterable[torch.nn.Module]) -> Iterator[torch.nn.Linear]
 
 
 def _weights(layers: Iterable[torch.nn.Module]) -> int:
-    return sum(module.weight.numel() for module in _projections(layers))
+    return sum(module.weight.numel() for module in projections(layers))
 
 
 def _wait(device: str) -> None:

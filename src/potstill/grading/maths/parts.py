@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -46,11 +47,7 @@ def parts_of(text: str) -> Parts | None:
             if its_style == style and label == wanted:
                 run.append(found)
         if len(run) > 1 and run[0] is marks[0][0]:
-            ends = [found.start() for found in run[1:]] + [len(text)]
-            values = tuple(
-                _BETWEEN.sub("", text[found.end() : end]).strip()
-                for found, end in zip(run, ends, strict=True)
-            )
+            values = _values(text, run)
             labels = tuple(found["round"] or found["bare"] for found in run)
             return Parts(labels, values) if all(values) else None
     return None
@@ -64,11 +61,7 @@ def labelled(text: str) -> dict[str, str]:
     if not marks or text[: marks[0].start()].strip():
         return {}
     alike = [found for found in marks if _style(found) == _style(marks[0])]
-    ends = [found.start() for found in alike[1:]] + [len(text)]
-    found = {
-        _label(mark): _BETWEEN.sub("", text[mark.end() : end]).strip()
-        for mark, end in zip(alike, ends, strict=True)
-    }
+    found = dict(zip(map(_label, alike), _values(text, alike), strict=True))
     return found if len(found) == len(alike) and all(found.values()) else {}
 
 
@@ -76,6 +69,15 @@ def labels_several(text: str) -> bool:
     """Return whether a tidied text is several labelled values: ``b) 4 a) 3`` names no letter."""
     labels = labelled(text)
     return len(labels) > 1 and all(label in "abcdefghij" or label in _ROMAN for label in labels)
+
+
+def _values(text: str, marks: Sequence[re.Match[str]]) -> tuple[str, ...]:
+    """Return what stands behind each label, up to the next."""
+    ends = [mark.start() for mark in marks[1:]] + [len(text)]
+    return tuple(
+        _BETWEEN.sub("", text[mark.end() : end]).strip()
+        for mark, end in zip(marks, ends, strict=True)
+    )
 
 
 def _label(found: re.Match[str]) -> str:
