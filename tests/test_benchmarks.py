@@ -58,6 +58,15 @@ SMALLEST: dict[str, tuple[str, tuple[str, ...]]] = {
             r"sampled: 30 made_up responses",
         ),
     ),
+    "learning_rate": (
+        "--rates 0.0005 0.002 --seeds 1 --layers 2 --lessons 10 --steps 4",
+        (
+            r"rate 0\.0005: validation loss (\d\.\d{4}) \(by seed: \1\)\n",
+            r"padding: \d+\.\d% of the tokens computed\n",
+            r'"best": 0\.002\}\n',
+            r"sampled: 10 lessons, 4 steps of 8, top 2 layers, 1 seeds",
+        ),
+    ),
     "matrix_share": (
         "--shape tiny --layers 2 --examples 2 --tokens 32 --answers 2 --new-tokens 2",
         (
