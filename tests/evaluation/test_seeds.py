@@ -119,3 +119,97 @@ def test_the_bootstrap_agrees_where_seeds_matter_little() -> None:
     assert boot.high == pytest.approx(ours.high, abs=0.02)
     median = hierarchical_bootstrap(table, draws=50, statistic=lambda x: float(x.max()))
     assert (median.low, median.high) == (1.0, 1.0)
+
+
+def several_draws(
+    rng: np.random.Generator, theta: np.ndarray, seeds: int, draws: int, seed_sd: float
+) -> list[list[list[bool]]]:
+    """Answers of some seeds to problems of given ease, each problem drawn several times."""
+    ease = expit(theta + rng.normal(0, seed_sd, (seeds, 1)))[:, :, None]
+    table: list[list[list[bool]]] = (rng.random((seeds, len(theta), draws)) < ease).tolist()
+    return table
+
+
+def test_one_draw_is_the_plain_case() -> None:
+    rng = np.random.default_rng(25)
+    for seeds in (1, 3):
+        a, b = (drawn(rng, rng.normal(0, 1, 40), seeds, 0.3) for _ in range(2))
+        cells_a, cells_b = ([[[x] for x in row] for row in table] for table in (a, b))
+        assert across_seeds(cells_a) == across_seeds(a)
+        assert paired_difference_seeds(cells_a, cells_b) == paired_difference_seeds(a, b)
+
+
+def test_draws_that_agree_are_worth_no_more_than_one() -> None:
+    estimate = across_seeds([[[x] * 16 for x in [True] * 70 + [False] * 30]])
+    one = wilson(70, 100)
+    assert (estimate.n, estimate.mean) == (100, pytest.approx(0.7))
+    assert estimate.low == pytest.approx(one.low, abs=0.005)
+    assert estimate.high == pytest.approx(one.high, abs=0.005)
+
+
+def test_draws_narrow_the_interval_no_further_than_the_problems_allow() -> None:
+    """By hand: 40 problems of which 20 are always right and 20 never, drawn 4 times."""
+    always = across_seeds([[[True] * 4] * 20 + [[False] * 4] * 20])
+    coin = across_seeds([[[True, False, True, False]] * 40])
+    assert always.high - always.low == pytest.approx(0.3, abs=0.02)  # 2 * 1.96 * sqrt(0.25 / 43)
+    assert coin.high - coin.low == pytest.approx(always.high - always.low, abs=0.02)
+    lucky = across_seeds([[[True, False, True, False]] * 39 + [[True] * 4]])
+    assert lucky.high - lucky.low >= 2 * 1.96 * (0.25 / 170) ** 0.5  # never as if 160 were more
+
+
+@pytest.mark.parametrize("draws", [1, 4, 16])
+@pytest.mark.parametrize(
+    ("problems", "seeds", "ease", "seed_sd"), [(200, 1, 0.5, 0), (100, 3, 0, 0.3)]
+)
+def test_the_interval_covers_problems_seeds_and_draws(
+    draws: int, problems: int, seeds: int, ease: float, seed_sd: float
+) -> None:
+    rng = np.random.default_rng(26)
+    truth = float(expit(ease + rng.normal(0, np.hypot(1.5, seed_sd), 400_000)).mean())
+    studies, inside = 400, 0
+    for _ in range(studies):
+        theta = ease + rng.normal(0, 1.5, problems)
+        found = across_seeds(several_draws(rng, theta, seeds, draws, seed_sd))
+        inside += found.low <= truth <= found.high
+    assert 0.91 <= inside / studies <= 0.99
+
+
+@pytest.mark.parametrize(("seeds", "draws"), [(1, 4), (3, 4), (1, 16)])
+def test_draws_without_an_effect_rarely_claim_one(seeds: int, draws: int) -> None:
+    rng = np.random.default_rng(27)
+    claimed = covered = 0
+    for _ in range(300):
+        theta = 1 + rng.normal(0, 1.5, 100)
+        a = several_draws(rng, theta, seeds, draws, 0.0)
+        b = several_draws(rng, theta, 1, draws, 0.0)
+        found = paired_difference_seeds(a, b)
+        claimed += found.beyond_chance
+        covered += found.low <= 0 <= found.high
+        assert found.pairs == seeds * draws * draws
+        assert found.difference == pytest.approx(
+            (found.only_a - found.only_b) / (100 * found.pairs), abs=1e-9
+        )
+    assert claimed / 300 <= 0.08
+    assert covered / 300 >= 0.91
+
+
+def test_more_draws_find_a_smaller_effect() -> None:
+    """The same problems and the same effect: one draw leaves it open, sixteen do not."""
+    rng = np.random.default_rng(28)
+    theta = rng.normal(0, 1.0, 150)
+    found = [
+        paired_difference_seeds(
+            several_draws(rng, theta + 0.35, 1, draws, 0.0),
+            several_draws(rng, theta, 1, draws, 0.0),
+        )
+        for draws in (1, 16)
+    ]
+    assert not found[0].beyond_chance
+    assert found[1].beyond_chance
+
+
+def test_every_problem_has_the_same_number_of_draws() -> None:
+    with pytest.raises(ValueError, match="same number of draws"):
+        across_seeds([[[True, False], [True]]])
+    with pytest.raises(ValueError, match="same number of draws"):
+        across_seeds([[[], []]])

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
-from potstill.evaluation.pairing import Paired
+from potstill.evaluation.pairing import Paired, share_of
 from potstill.evaluation.seeds import paired_difference_seeds
 from potstill.evaluation.statistics import PairedDifference, holm
 
@@ -26,9 +27,10 @@ class FormatBounds:
 
     ``boxed_a`` and ``boxed_b`` are the accuracies if only answers count that are CORRECT and were
     read from a box, ``boxed`` is their difference. ``unread_a`` and ``unread_b`` count the answers
-    to the paired problems, over all seeds of a side, that are UNPARSED or UNDECIDED. ``least`` is
-    the difference if all of ``unread_b`` were right and all of ``unread_a`` wrong, ``most`` the
-    reverse. As unread answers count as not right, with n problems and s seeds a side:
+    to the paired problems, over all seeds and draws of a side, that are UNPARSED or UNDECIDED.
+    ``least`` is the difference if all of ``unread_b`` were right and all of ``unread_a`` wrong,
+    ``most`` the reverse. As unread answers count as not right, with n problems and s seeds times
+    draws a side:
 
         least = difference - unread_b / (n s_b),    most = difference + unread_a / (n s_a)
 
@@ -75,18 +77,19 @@ def format_bounds(paired: Paired, found: PairedDifference, *, tested: bool) -> F
     ``paired``.
     """
     boxed_a, boxed_b = map(
-        _share, paired.tables(lambda x: x.right_in_a_box, lambda x: x.right_in_a_box)
+        share_of, paired.tables(lambda x: x.right_in_a_box, lambda x: x.right_in_a_box)
     )
     unread = paired.tables(lambda x: x.unread, lambda x: x.unread)
+    unread_a, unread_b = (sum(chain(*chain(*table))) for table in unread)
     against = _against(paired, found)
     return FormatBounds(
         boxed_a=boxed_a,
         boxed_b=boxed_b,
         boxed=boxed_a - boxed_b,
-        unread_a=sum(map(sum, unread[0])),
-        unread_b=sum(map(sum, unread[1])),
-        least=found.difference - _share(unread[1]),
-        most=found.difference + _share(unread[0]),
+        unread_a=unread_a,
+        unread_b=unread_b,
+        least=found.difference - share_of(unread[1]),
+        most=found.difference + share_of(unread[0]),
         low=against.low,
         high=against.high,
         p=against.p if tested else None,
@@ -104,15 +107,10 @@ def correct_format(formats: Sequence[FormatBounds]) -> list[FormatBounds]:
 def _against(paired: Paired, found: PairedDifference) -> PairedDifference:
     """Return the difference if the unread answers of the side that stands lower were right."""
     lower = paired.b if found.difference > 0 else paired.a
-    if found.difference == 0 or not any(answer.unread for row in lower for answer in row):
+    if found.difference == 0 or not any(answer.unread for answer in chain(*chain(*lower))):
         return found
     if lower is paired.b:
         tables = paired.tables(counts_b=lambda x: x.right or x.unread)
     else:
         tables = paired.tables(counts_a=lambda x: x.right or x.unread)
     return paired_difference_seeds(*tables)
-
-
-def _share(table: Sequence[Sequence[bool]]) -> float:
-    cells = sum(len(row) for row in table)
-    return sum(sum(row) for row in table) / cells if cells else 0.0

@@ -6,30 +6,32 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from potstill.errors import StudyError
-from potstill.evaluation.scores import Answered, by_seed
+from potstill.evaluation.scores import Answered, Draws, by_seed
 
-__all__ = ["Paired", "pair_up", "side_name"]
+__all__ = ["Paired", "pair_up", "share_of", "side_name"]
 
-Table = list[list[bool]]
+Table = list[list[list[bool]]]
 
 
 @dataclass(frozen=True, slots=True)
 class Paired:
-    """The answers of two sides to the problems of ``ids``, each by seed (rows) and problem."""
+    """The answers of two sides to the problems of ``ids``: the draws by seed (rows) and problem."""
 
     ids: tuple[str, ...]
-    a: tuple[tuple[Answered, ...], ...]
-    b: tuple[tuple[Answered, ...], ...]
+    a: tuple[tuple[Draws, ...], ...]
+    b: tuple[tuple[Draws, ...], ...]
 
     def tables(
         self,
         counts_a: Callable[[Answered], bool] = lambda answer: answer.right,
         counts_b: Callable[[Answered], bool] = lambda answer: answer.right,
     ) -> tuple[Table, Table]:
-        """Return which answers of each side count, by seed and problem; by default those right."""
+        """Return which answers of each side count, by seed, problem and draw; by default those
+        right.
+        """
         return (
-            [[counts_a(answer) for answer in row] for row in self.a],
-            [[counts_b(answer) for answer in row] for row in self.b],
+            [[[counts_a(answer) for answer in draws] for draws in row] for row in self.a],
+            [[[counts_b(answer) for answer in draws] for draws in row] for row in self.b],
         )
 
 
@@ -55,6 +57,12 @@ def pair_up(a: Sequence[Answered], b: Sequence[Answered], *, shared_only: bool) 
         for place, rows in zip(places, (rows_a, rows_b), strict=True)
     ]
     return Paired(tuple(ids), sides[0], sides[1])
+
+
+def share_of(table: Table) -> float:
+    """Return the share of all answers of a table that count; 0 where there are none."""
+    counts = [answer for row in table for draws in row for answer in draws]
+    return sum(counts) / len(counts) if counts else 0.0
 
 
 def side_name(row: Answered) -> str:

@@ -10,13 +10,16 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations
 
-from potstill.evaluation.statistics import Interval, normal_quantile, score_interval
+from potstill.evaluation.seeds import across_shares
+from potstill.evaluation.statistics import Interval
 
 __all__ = [
     "AtK",
     "ClusteredShare",
+    "agreement",
     "at_k",
     "clustered_share",
     "majority_at_k",
@@ -66,17 +69,35 @@ def majority_right(answers: Sequence[str], right: Sequence[bool], k: int) -> flo
     more. An empty answer has no vote; where none votes, the problem is not right. Source: Wang et
     al. (2022), Self-Consistency Improves Chain of Thought Reasoning, arXiv 2203.11171.
     """
-    import numpy as np
-
     n = len(answers)
     if len(right) != n or not 1 <= k <= n:
         raise ValueError(f"majority@{k} cannot be told from {n} answers and {len(right)} verdicts")
+    given = Counter(answers)
+    are_right = Counter(answer for answer, is_right in zip(answers, right, strict=True) if is_right)
+    blank = given.pop("", 0)
+    votes = sorted((count, are_right[answer]) for answer, count in given.items())
+    return _majority(tuple(votes), blank, k)
+
+
+@lru_cache(maxsize=100_000)
+def _majority(votes: tuple[tuple[int, int], ...], blank: int, k: int) -> float:
+    """Return :func:`majority_right` of answers given so often, and right so often."""
+    import numpy as np
+
+    if not any(right for _, right in votes):
+        return 0.0
+    answers = [which for which, (count, _) in enumerate(votes) for _ in range(count)]
+    answers += [-1] * blank
+    n = len(answers)
+    # One answer has one verdict; where a grader says both, the share it calls right counts.
+    shares = [right / count for count, right in votes]
     if math.comb(n, k) <= _SUBSETS:
-        votes = [_vote(answers, right, chosen) for chosen in combinations(range(n), k)]
+        found = [_vote(answers, shares, chosen) for chosen in combinations(range(n), k)]
     else:
         rng = np.random.default_rng(_VOTE_SEED)
-        votes = [_vote(answers, right, rng.permutation(n)[:k].tolist()) for _ in range(_SUBSETS)]
-    return math.fsum(votes) / len(votes)
+        drawn = (rng.permutation(n)[:k].tolist() for _ in range(_SUBSETS))
+        found = [_vote(answers, shares, chosen) for chosen in drawn]
+    return math.fsum(found) / len(found)
 
 
 def majority_at_k(
@@ -99,20 +120,21 @@ def clustered_share(
     The size is what the variance between problems implies (Korn and Graubard 1998, Survey
     Methodology 24:193-201), at most ``most`` times the problems. (0, 1) for no problems.
     """
-    import numpy as np
 
-    n = len(values)
-    if n == 0:
-        return ClusteredShare(0, 0.0, 0.0, 1.0)
     if any(not 0 <= v <= 1 for v in values):
         raise ValueError("a problem's share of right samples lies between 0 and 1")
-    mean = math.fsum(values) / n
-    variance = float(np.var(values, ddof=1)) / n if n > 1 else 0.0
-    effective = float(n)
-    if variance > 0:
-        effective = min(max(mean * (1 - mean) / variance, 1.0), float(n * most))
-    interval = score_interval(mean, effective, normal_quantile(confidence))
-    return ClusteredShare(n, mean, interval.low, interval.high)
+    return _clustered([values], most, confidence)
+
+
+def _clustered(
+    by_seed: Sequence[Sequence[float]], most: int, confidence: float = 0.95
+) -> ClusteredShare:
+    """Return the mean of one share per seed (rows) and problem, each of ``most`` samples."""
+    import numpy as np
+
+    table = np.asarray(by_seed, dtype=np.float64).reshape(len(by_seed), -1)
+    found = across_shares(table, most, confidence)
+    return ClusteredShare(found.n, found.mean, found.low, found.high)
 
 
 def paired_bootstrap(
@@ -148,15 +170,14 @@ def paired_bootstrap(
     return Interval(float(low), float(high))
 
 
-def _vote(answers: Sequence[str], right: Sequence[bool], chosen: Sequence[int]) -> float:
-    votes = Counter(answers[i] for i in chosen if answers[i])
+def _vote(answers: Sequence[int], shares: Sequence[float], chosen: Sequence[int]) -> float:
+    """Return the mean share right of the commonest of the chosen answers; -1 has no vote."""
+    votes = Counter(answers[i] for i in chosen if answers[i] >= 0)
     if not votes:
         return 0.0
     most = max(votes.values())
-    tied = [answer for answer, count in votes.items() if count == most]
-    # One answer has one verdict; where a grader says both, the share it calls right counts.
-    shares = [[right[i] for i in chosen if answers[i] == answer] for answer in tied]
-    return math.fsum(sum(s) / len(s) for s in shares) / len(tied)
+    tied = [shares[answer] for answer, count in votes.items() if count == most]
+    return math.fsum(tied) / len(tied)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,15 +189,44 @@ class AtK:
     majority: ClusteredShare
 
 
-def at_k(answers: Sequence[Sequence[str]], right: Sequence[Sequence[bool]]) -> tuple[AtK, ...]:
-    """Return pass@k and majority@k of problems (rows of samples) for k of 1, 2, 4 ... and all.
+def at_k(
+    answers: Sequence[Sequence[Sequence[str]]], right: Sequence[Sequence[Sequence[bool]]]
+) -> tuple[AtK, ...]:
+    """Return pass@k and majority@k by seed (rows), problem and sample, for k of 1, 2, 4 ... and
+    all.
 
-    Rows of fewer samples than the most are left out. Empty for fewer than two samples.
+    The intervals count problems and seeds. Problems with fewer samples than the most are left
+    out. Empty for fewer than two samples.
     """
-    most = max((len(row) for row in right), default=0)
-    rows = [(a, r) for a, r in zip(answers, right, strict=True) if len(r) == most]
+    most = max((len(samples) for row in right for samples in row), default=0)
     if most < 2:
         return ()
-    given, verdicts = [a for a, _ in rows], [r for _, r in rows]
-    ks = sorted({*(2**i for i in range(most.bit_length()) if 2**i <= most), most})
-    return tuple(AtK(k, pass_at_k(verdicts, k), majority_at_k(given, verdicts, k)) for k in ks)
+    columns = range(len(right[0]))
+    whole = [i for i in columns if all(len(row[i]) == most for row in right)]
+    found = []
+    for k in sorted({*(2**i for i in range(most.bit_length()) if 2**i <= most), most}):
+        passed = [[pass_probability(most, sum(row[i]), k) for i in whole] for row in right]
+        majority = [
+            [majority_right(given[i], row[i], k) for i in whole]
+            for given, row in zip(answers, right, strict=True)
+        ]
+        found.append(AtK(k, _clustered(passed, most), _clustered(majority, 1)))
+    return tuple(found)
+
+
+def agreement(
+    answers: Sequence[Sequence[Sequence[str]]], right: Sequence[Sequence[Sequence[bool]]]
+) -> float | None:
+    """Return how often two samples of a problem agree, by seed (rows), problem and sample.
+
+    Two agree where both are right, or both wrong with the same answer; what gave no answer agrees
+    with nothing. None where no problem has two samples.
+    """
+    agreeing = pairs = 0
+    for given, row in zip(answers, right, strict=True):
+        for texts, verdicts in zip(given, row, strict=True):
+            wrong = [x for x, is_right in zip(texts, verdicts, strict=True) if x and not is_right]
+            counts = (sum(verdicts), *Counter(wrong).values())
+            agreeing += sum(math.comb(count, 2) for count in counts)
+            pairs += math.comb(len(texts), 2)
+    return agreeing / pairs if pairs else None

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
+from typing import TypeAlias
 
 from potstill.errors import StudyError
-from potstill.evaluation.seeds import across_seeds
-from potstill.evaluation.statistics import wilson
+from potstill.evaluation.samples import AtK, agreement, at_k
+from potstill.evaluation.seeds import Table, across_seeds, right_shares
 from potstill.records import (
     Level,
     Outcome,
@@ -27,6 +28,7 @@ from potstill.records import (
 
 __all__ = [
     "Answered",
+    "Draws",
     "LevelScore",
     "by_group",
     "by_seed",
@@ -50,7 +52,8 @@ class Answered:
 
     ``level`` is the student's variant (R1..R6, mix, ...) and empty for base and teacher; ``seed``
     is the training seed and 0 for them. ``set`` names the problem set, ``read`` is the answer that
-    was read from the response and ``rule`` the rule that read it.
+    was read from the response and ``rule`` the rule that read it; ``sample`` tells several draws of
+    one problem apart.
     """
 
     solver: str
@@ -67,6 +70,7 @@ class Answered:
     tokens: int
     read: str = ""
     rule: str = ""
+    sample: int = 0
 
     @property
     def reading(self) -> Reading:
@@ -89,6 +93,10 @@ class Answered:
         return self.reading is Reading.UNREAD
 
 
+Draws: TypeAlias = tuple[Answered, ...]
+"""All answers of one solver to one problem under one condition."""
+
+
 @dataclass(frozen=True, slots=True)
 class LevelScore:
     """How base, teacher or all seeds of one level did together on one group of one set.
@@ -96,7 +104,9 @@ class LevelScore:
     ``n`` counts problems with a readable key, ``responses`` everything answered: ``outcomes`` and
     ``readings`` each sum to it, ``readings_right`` is how many of each reading were CORRECT.
     ``accuracy`` is the mean over ``seeds``, ``sd`` their spread (None for one seed); ``low`` and
-    ``high`` count problems and seeds at 95 %.
+    ``high`` count problems, seeds and draws at 95 %. Where each problem was drawn several times
+    (``draws``), ``at_k`` holds pass@k and majority@k and ``agreement`` how often two draws of a
+    problem agree; of all problems alone, not of groups.
     """
 
     role: Role
@@ -119,6 +129,9 @@ class LevelScore:
     accuracy_by_seed: tuple[float, ...] = field(default=())
     readings: Mapping[str, int] = field(default_factory=dict)
     readings_right: Mapping[str, int] = field(default_factory=dict)
+    draws: int = 1
+    at_k: tuple[AtK, ...] = ()
+    agreement: float | None = None
 
 
 def response_words(response: Response) -> int:
@@ -178,6 +191,7 @@ def join(
             tokens=response.tokens_out,
             read=verdict.extracted,
             rule=verdict.rule,
+            sample=response.sample,
         )
         rows[key] = (response.attempt, row)
     return [row for _, row in rows.values()]
@@ -250,7 +264,7 @@ def score(answers: Iterable[Answered]) -> list[Score]:
     """Return one Score per solver, condition, set and split for all its problems and for each
     group.
 
-    Raises StudyError where a solver answered one problem twice under one condition.
+    Raises StudyError where a solver gave one draw of a problem twice under one condition.
     """
     cells: dict[tuple[str, ...], list[Answered]] = {}
     for answer in answers:
@@ -258,7 +272,7 @@ def score(answers: Iterable[Answered]) -> list[Score]:
         cells.setdefault(key, []).append(answer)
     scores = []
     for cell in cells.values():
-        _refuse_twice(cell)
+        by_seed(cell)
         scores += [_score(rows, group) for group, rows in by_group(cell).items()]
     return scores
 
@@ -279,28 +293,35 @@ def summarise(answers: Iterable[Answered]) -> list[LevelScore]:
     return levels
 
 
-def right_by_seed(answers: Sequence[Answered]) -> tuple[list[str], list[list[bool]]]:
-    """Return the problem ids with a readable key, and right or wrong by seed (rows) and problem.
+def right_by_seed(answers: Sequence[Answered]) -> tuple[list[str], list[list[list[bool]]]]:
+    """Return the problem ids with a readable key, and right or wrong by seed (rows), problem and
+    draw.
 
-    Raises StudyError where two seeds did not answer the same problems.
+    Raises StudyError as :func:`by_seed` does.
     """
     ids, table = by_seed(answers)
-    return ids, [[answer.right for answer in row] for row in table]
+    return ids, [[[answer.right for answer in draws] for draws in row] for row in table]
 
 
-def by_seed(answers: Sequence[Answered]) -> tuple[list[str], list[list[Answered]]]:
-    """Return the problem ids with a readable key, and the answers by seed (rows) and problem.
+def by_seed(answers: Iterable[Answered]) -> tuple[list[str], list[list[Draws]]]:
+    """Return the problem ids with a readable key, and the draws by seed (rows) and problem.
 
-    Raises StudyError where two seeds did not answer the same problems.
+    Raises StudyError where two seeds did not answer the same problems, and where a solver gave one
+    draw twice or other numbers of draws for two problems.
     """
-    by_solver: dict[str, dict[str, Answered]] = {}
+    by_solver: dict[str, dict[str, dict[int, Answered]]] = {}
     for answer in answers:
-        cell = by_solver.setdefault(answer.solver, {})
-        if answer.problem_id in cell:
-            _refuse_twice([a for a in answers if a.solver == answer.solver])
-        cell[answer.problem_id] = answer
+        draws = by_solver.setdefault(answer.solver, {}).setdefault(answer.problem_id, {})
+        if answer.sample in draws:
+            raise StudyError(
+                f"{answer.solver} answered {answer.problem_id} of {answer.set} twice under one "
+                "condition; score each draw of a problem once."
+            )
+        draws[answer.sample] = answer
     if not by_solver:
         return [], []
+    for solver, cell in by_solver.items():
+        _refuse_uneven(solver, cell)
     first, *others = by_solver
     for other in others:
         lacking = set(by_solver[first]) ^ set(by_solver[other])
@@ -312,11 +333,11 @@ def by_seed(answers: Sequence[Answered]) -> tuple[list[str], list[list[Answered]
     bad = {
         i
         for cell in by_solver.values()
-        for i, answer in cell.items()
-        if answer.outcome is Outcome.BAD_KEY
+        for i, draws in cell.items()
+        if any(answer.outcome is Outcome.BAD_KEY for answer in draws.values())
     }
     ids = [i for i in by_solver[first] if i not in bad]
-    return ids, [[cell[i] for i in ids] for cell in by_solver.values()]
+    return ids, [[tuple(cell[i].values()) for i in ids] for cell in by_solver.values()]
 
 
 def by_group(rows: Sequence[Answered]) -> dict[str, list[Answered]]:
@@ -334,8 +355,8 @@ def _score(rows: list[Answered], group: str) -> Score:
     whose = f"{head.solver} on {head.set} ({group})"
     check_counts(n, outcomes, whose)
     check_readings(outcomes, readings, right, whose)
-    readable, correct = n - outcomes[Outcome.BAD_KEY], outcomes[Outcome.CORRECT]
-    interval = wilson(correct, readable)
+    _, table = right_by_seed(rows)
+    estimate = across_seeds(table)
     return Score(
         solver=head.solver,
         role=head.role,
@@ -347,9 +368,9 @@ def _score(rows: list[Answered], group: str) -> Score:
         group=group,
         n=n,
         outcomes=outcomes,
-        accuracy=correct / readable if readable else 0.0,
-        low=interval.low,
-        high=interval.high,
+        accuracy=estimate.mean,
+        low=estimate.low,
+        high=estimate.high,
         words=_mean([r.words for r in rows]),
         tokens=_mean([r.tokens for r in rows]),
         readings=readings,
@@ -363,8 +384,13 @@ def _level_score(rows: list[Answered], group: str) -> LevelScore:
     whose = f"{head.level or head.role.value} on {head.set} ({group})"
     check_counts(len(rows), outcomes, whose)
     check_readings(outcomes, readings, right, whose)
-    ids, table = right_by_seed(rows)
+    ids, cells = by_seed(rows)
+    table = [[[answer.right for answer in draws] for draws in row] for row in cells]
     estimate = across_seeds(table)
+    draws = len(table[0][0]) if ids else 1
+    said = []
+    if draws > 1 and group == "all":
+        said = [[[answer.read for answer in draws] for draws in row] for row in cells]
     solvers = {row.solver: row.seed for row in rows}
     return LevelScore(
         role=head.role,
@@ -384,10 +410,17 @@ def _level_score(rows: list[Answered], group: str) -> LevelScore:
         high=estimate.high,
         words=_mean([r.words for r in rows]),
         tokens=_mean([r.tokens for r in rows]),
-        accuracy_by_seed=tuple(sum(row) / len(row) if row else 0.0 for row in table),
+        accuracy_by_seed=_by_seed(table) if ids else (0.0,) * len(table),
         readings=readings,
         readings_right=right,
+        draws=draws,
+        at_k=at_k(said, table) if said else (),
+        agreement=agreement(said, table) if said else None,
     )
+
+
+def _by_seed(table: Table) -> tuple[float, ...]:
+    return tuple(right_shares(table)[0].mean(axis=1).tolist())
 
 
 def _outcomes(rows: Iterable[Answered]) -> dict[str, int]:
@@ -407,19 +440,23 @@ def _readings(rows: Iterable[Answered]) -> tuple[dict[str, int], dict[str, int]]
     return counts, right
 
 
-def _refuse_twice(rows: Iterable[Answered]) -> None:
-    seen: set[str] = set()
-    for row in rows:
-        if row.problem_id in seen:
+def _refuse_uneven(solver: str, cell: Mapping[str, Mapping[int, Answered]]) -> None:
+    """Raise StudyError where two problems have other numbers of draws."""
+    first, *others = cell.items()
+    for problem_id, draws in others:
+        if len(draws) != len(first[1]):
             raise StudyError(
-                f"{row.solver} answered {row.problem_id} of {row.set} twice under one condition; "
-                "score one sample of each problem."
+                f"{solver} answered {first[0]} {_times(len(first[1]))} and {problem_id} "
+                f"{_times(len(draws))}; run the study again: what is missing is asked."
             )
-        seen.add(row.problem_id)
 
 
 def _mean(values: Sequence[int]) -> float:
     return sum(values) / len(values) if values else 0.0
+
+
+def _times(n: int) -> str:
+    return "once" if n == 1 else f"{n} times"
 
 
 def _count(n: int, noun: str) -> str:

@@ -1,6 +1,8 @@
 """Intervals and tests for several seeds: problems and seeds both random, crossed with each other.
 
-A table is right or wrong, one row per seed and one column per problem. One seed gives what
+A table is right or wrong, one row per seed and one column per problem; where every problem was
+answered several times, each cell holds its draws. A cell is then the share of its draws that are
+right, so that draws never count as if they were problems. One seed and one draw give what
 :mod:`potstill.evaluation.statistics` gives.
 """
 
@@ -31,12 +33,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SeedsEstimate",
+    "Table",
     "across_seeds",
+    "across_shares",
     "hierarchical_bootstrap",
     "paired_difference_seeds",
+    "right_shares",
 ]
 
-Table = Sequence[Sequence[bool]]
+Table = Sequence[Sequence[bool]] | Sequence[Sequence[Sequence[bool]]]
 
 _FLIPS = 9_999
 _FLIP_SEED = 20_260_628
@@ -61,12 +66,19 @@ def across_seeds(table: Table, confidence: float = 0.95) -> SeedsEstimate:
     and McCulloch 1992, Variance Components, ch. 4); each part is widened by its own t quantile
     (Banerjee 1961, Sankhya A 23:359-378), for few seeds show their variance badly; the interval is
     Wilson's at the effective sample size that this implies (Kish 1965, Survey Sampling, ch. 8;
-    Korn and Graubard 1998, Survey Methodology 24:193-201). One seed gives :func:`wilson`.
+    Korn and Graubard 1998, Survey Methodology 24:193-201), which is at most the number of answers.
+    One seed of one draw gives :func:`wilson`.
     """
-    right = _array(table)
+    return across_shares(*right_shares(table), confidence)
+
+
+def across_shares(right: Array, draws: int, confidence: float = 0.95) -> SeedsEstimate:
+    """Return as :func:`across_seeds` the mean of a share by seed and problem, each seen in
+    ``draws`` answers.
+    """
     seeds, n = right.shape
     by_seed = mean_sd([float(x) for x in right.mean(axis=1)]) if n else MeanSd(0.0, None, seeds)
-    interval, _ = _seeds_interval(right, confidence)
+    interval, _ = _seeds_interval(right, draws, confidence)
     return SeedsEstimate(seeds, n, by_seed.mean, by_seed.sd, interval.low, interval.high)
 
 
@@ -74,31 +86,37 @@ def paired_difference_seeds(a: Table, b: Table, confidence: float = 0.95) -> Pai
     """Return the difference in mean accuracy of a over b, each over its own seeds, on the same
     problems.
 
-    One row on both sides gives :func:`paired_difference`. Otherwise the two intervals of
+    One row of one draw on both sides gives :func:`paired_difference`; the sides may differ in
+    their draws. Otherwise the two intervals of
     :func:`across_seeds` are joined through the covariance of the two means over problems (MOVER:
     Zou and Donner 2008, Statistics in Medicine 27:1693-1702). ``p`` is the larger of two: the t
     bound of Banerjee (1961, Sankhya A 23:359-378), which holds its level however much of the
     variance is the seeds' and however few they are, and the sign-flip test over problems (Fisher
     1935, The Design of Experiments, section 21), which holds where few problems differ.
     """
-    if len(a) == 1 and len(b) == 1:
-        return paired_difference(a[0], b[0], confidence)
-    right_a, right_b = _array(a), _array(b)
+    (right_a, draws_a), (right_b, draws_b) = right_shares(a), right_shares(b)
     n = right_a.shape[1]
     if right_b.shape[1] != n:
         raise ValueError(f"{n} problems cannot be paired with {right_b.shape[1]}")
+    each = draws_a * draws_b  # pairs of answers in a pair of cells
+    pairs = len(a) * len(b) * each
+    if pairs == 1:
+        row_a, row_b = ((x[0] > 0).tolist() for x in (right_a, right_b))
+        return paired_difference(row_a, row_b, confidence)
     mean_a, mean_b = right_a.mean(axis=0), right_b.mean(axis=0)
     difference = float((mean_a - mean_b).mean()) if n else 0.0
-    interval = _mover(right_a, right_b, confidence) if n else Interval(-1.0, 1.0)
+    interval = Interval(-1.0, 1.0)
+    if n:
+        interval = _mover((right_a, draws_a), (right_b, draws_b), confidence)
     return PairedDifference(
         n=n,
         difference=difference,
         low=interval.low,
         high=interval.high,
-        only_a=round(float(right_a.sum(axis=0) @ (1 - right_b).sum(axis=0))),
-        only_b=round(float((1 - right_a).sum(axis=0) @ right_b.sum(axis=0))),
+        only_a=round(each * float(right_a.sum(axis=0) @ (1 - right_b).sum(axis=0))),
+        only_b=round(each * float((1 - right_a).sum(axis=0) @ right_b.sum(axis=0))),
         p=max(_t_bound(right_a, right_b), _sign_flip(mean_a - mean_b)) if n else 1.0,
-        pairs=len(a) * len(b),
+        pairs=pairs,
     )
 
 
@@ -132,12 +150,26 @@ def hierarchical_bootstrap(
     return Interval(float(low), float(high))
 
 
-def _array(table: Table) -> Array:
+def right_shares(table: Table) -> tuple[Array, int]:
+    """Return the share of draws that are right, by seed and problem, and the number of draws.
+
+    Raises ValueError for no seed, and where seeds differ in their problems or cells in their draws.
+    """
     import numpy as np
 
     if not table or any(len(row) != len(table[0]) for row in table):
         raise ValueError("a table needs at least one seed, and every seed the same problems")
-    return np.asarray(table, dtype=np.float64).reshape(len(table), len(table[0]))
+    if not len(table[0]):
+        return np.zeros((len(table), 0)), 1
+    try:
+        values = np.asarray(table, dtype=np.float64)
+    except ValueError as exc:  # ragged
+        raise ValueError("every problem of a table needs the same number of draws") from exc
+    if values.ndim == 2:
+        return values, 1
+    if values.ndim != 3 or not values.shape[2]:
+        raise ValueError("every problem of a table needs the same number of draws")
+    return values.mean(axis=2), values.shape[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,24 +201,25 @@ def _variance(values: Array) -> _Variance:
     return _Variance(problems, max(by_seed - residual, 0.0), by_seed)
 
 
-def _seeds_interval(right: Array, confidence: float) -> tuple[Interval, _Variance]:
+def _seeds_interval(right: Array, draws: int, confidence: float) -> tuple[Interval, _Variance]:
     seeds, n = right.shape
     mean = float(right.mean()) if n else 0.0
     variance = _variance(right)
-    if seeds == 1 or variance.total == 0:
+    if seeds * draws == 1 or variance.total == 0:
         return score_interval(mean, n, normal_quantile(confidence)), variance
-    effective = min(max(mean * (1 - mean) / variance.total, 1.0), float(n * seeds))
+    effective = min(max(mean * (1 - mean) / variance.total, 1.0), float(n * seeds * draws))
     half = bounded_half_width(
         [(variance.problems, n - 1), (variance.seeds, seeds - 1)], 1 - confidence
     )
     return score_interval(mean, effective, half / math.sqrt(variance.total)), variance
 
 
-def _mover(right_a: Array, right_b: Array, confidence: float) -> Interval:
+def _mover(a: tuple[Array, int], b: tuple[Array, int], confidence: float) -> Interval:
     import numpy as np
 
-    interval_a, variance_a = _seeds_interval(right_a, confidence)
-    interval_b, variance_b = _seeds_interval(right_b, confidence)
+    (right_a, draws_a), (right_b, draws_b) = a, b
+    interval_a, variance_a = _seeds_interval(right_a, draws_a, confidence)
+    interval_b, variance_b = _seeds_interval(right_b, draws_b, confidence)
     spread = math.sqrt(variance_a.total * variance_b.total)
     n = right_a.shape[1]
     r = 0.0

@@ -10,7 +10,12 @@ from potstill.evaluation.formats import FormatBounds, correct_format, format_bou
 from potstill.evaluation.pairing import pair_up
 from potstill.evaluation.samples import paired_bootstrap
 from potstill.evaluation.scores import Answered, LevelScore, level_order, right_by_seed, summarise
-from potstill.evaluation.seeds import across_seeds, paired_difference_seeds
+from potstill.evaluation.seeds import (
+    Table,
+    across_seeds,
+    paired_difference_seeds,
+    right_shares,
+)
 from potstill.evaluation.statistics import (
     Interval,
     holm,
@@ -188,6 +193,7 @@ def _unpaired(row: Beside, a: Sequence[Answered], b: Sequence[Answered]) -> Besi
     return replace(row, difference=two.mean - one.mean, low=interval.low, high=interval.high)
 
 
-def _by_problem(table: Sequence[Sequence[bool]]) -> list[float]:
-    """Return each problem's share of seeds that are right."""
-    return [sum(column) / len(column) for column in zip(*table, strict=True)]
+def _by_problem(table: Table) -> list[float]:
+    """Return each problem's share of answers that are right, over all seeds and draws."""
+    shares: list[float] = right_shares(table)[0].mean(axis=0).tolist()
+    return shares

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from potstill.evaluation.bounds import bounded_half_width, bounded_p
+from potstill.evaluation.seeds import Table, right_shares
 from potstill.evaluation.statistics import Interval, holm
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 __all__ = ["Interaction", "Trend", "interactions", "trend"]
-
-Table = Sequence[Sequence[bool]]
 
 _DRAWS = 4_999
 _DRAW_SEED = 20_261_122
@@ -72,9 +71,10 @@ def trend(tables: Mapping[str, Table]) -> Trend:
     """
     import numpy as np
 
-    values = np.asarray(list(tables.values()), dtype=np.float64)  # level, seed, problem
-    if values.ndim != 3 or values.shape[0] < 2:
+    shares = [right_shares(table)[0] for table in tables.values()]
+    if len(shares) < 2 or len({x.shape for x in shares}) > 1:
         raise ValueError("a trend needs two levels, and each the same seeds and problems")
+    values = np.stack(shares)  # level, seed, problem
     levels, seeds, n = values.shape
     steps = np.arange(levels) - (levels - 1) / 2
     square = float((steps**2).sum())
@@ -111,8 +111,7 @@ def interactions(
     """
     import numpy as np
 
-    lost = np.asarray(longer, dtype=np.float64).mean(axis=0)
-    lost = lost - np.asarray(shorter, dtype=np.float64).mean(axis=0)
+    lost = right_shares(longer)[0].mean(axis=0) - right_shares(shorter)[0].mean(axis=0)
     if len(groups) != len(lost):
         raise ValueError(f"{len(lost)} problems have {len(groups)} groups")
     names = np.asarray(groups)

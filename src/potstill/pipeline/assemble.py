@@ -202,7 +202,7 @@ def _samples(taught: AnswerSet) -> tuple[AtK, ...]:
         if verdict.outcome is not Outcome.BAD_KEY and response.attempt == 0:
             read.setdefault(response.problem_id, []).append(verdict.extracted)
             right.setdefault(response.problem_id, []).append(verdict.outcome is Outcome.CORRECT)
-    return at_k(list(read.values()), list(right.values()))
+    return at_k([list(read.values())], [list(right.values())])
 
 
 def lesson_counts(made: Made) -> tuple[LessonCount, ...]:
