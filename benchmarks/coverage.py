@@ -87,6 +87,46 @@ def accuracy(n: int, seeds: int, luck: float, studies: int) -> Row:
     return (*cell(n, seeds, luck), percent(sum(each), len(each)), f"{100 * min(each):.1f}")
 
 
+def answers(
+    rng: np.random.Generator, ease: Array, seeds: int, draws: int, luck: float
+) -> list[list[list[bool]]]:
+    """Right or wrong of some seeds on problems of this ease, each problem drawn several times."""
+    chance = expit(ease + rng.normal(0, luck, (seeds, 1)))[:, :, None]
+    table: list[list[list[bool]]] = (rng.random((seeds, len(ease), draws)) < chance).tolist()
+    return table
+
+
+def draws(n: int, seeds: int, count: float, studies: int) -> Row:
+    """The coverage of an accuracy and of a difference of none, each problem drawn several times;
+    and how often that difference is claimed. Seeds have a luck of 0.3.
+    """
+    rng = np.random.default_rng((6, n, seeds, int(count)))
+    luck = 0.3 if seeds > 1 else 0.0
+    within, inside, claimed = [], 0, 0
+    for true in ACCURACIES:
+        centre, covered = ease_of(true, luck), 0
+        for _ in range(studies):
+            ease = centre + rng.normal(0, EASE_SD, n)
+            student = answers(rng, ease, seeds, int(count), luck)
+            found = across_seeds(student)
+            covered += found.low <= true <= found.high
+            one = (rng.random((n, int(count))) < mean_over(luck, ease)[:, None]).tolist()
+            pair = paired_difference_seeds(student, [one])
+            inside += pair.low <= 0 <= pair.high
+            claimed += pair.beyond_chance
+        within.append(covered / studies)
+    each = studies * len(ACCURACIES)
+    shares = percent(sum(within), len(within)), f"{100 * min(within):.1f}"
+    return (
+        str(n),
+        str(seeds),
+        str(int(count)),
+        *shares,
+        percent(inside, each),
+        percent(claimed, each),
+    )
+
+
 def trends(n: int, seeds: int, luck: float, studies: int) -> Row:
     """How often six equal levels show a trend (p < 0.05), and its interval leaves zero out."""
     rng = np.random.default_rng((3, n, seeds, int(10 * luck)))
@@ -169,6 +209,20 @@ def parts() -> Iterator[Part]:
         few,
     )
     yield (
+        "Several draws of each problem",
+        draws,
+        (
+            "problems",
+            "seeds",
+            "draws",
+            "covered %",
+            "worst accuracy %",
+            "difference %",
+            "claimed %",
+        ),
+        list(itertools.product(PROBLEMS, (1, 3), (1, 4, 16))),
+    )
+    yield (
         "pass@k",
         passes,
         ("problems", "samples", "k", "covered %", "worst accuracy %"),
@@ -184,7 +238,9 @@ def main() -> None:
     asked = parser.parse_args()
     with ProcessPoolExecutor(asked.workers) as pool:
         for title, make, columns, cells in parts():
-            size = max(1, asked.studies // 5) if make in (accuracy, passes) else asked.studies
+            size = (
+                max(1, asked.studies // 5) if make in (accuracy, draws, passes) else asked.studies
+            )
             jobs = [pool.submit(make, *each, size) for each in cells]
             print(f"\n### {title} ({size:,} studies a cell)\n", flush=True)
             print("| " + " | ".join(columns) + " |")

@@ -36,7 +36,8 @@ SMALLEST: dict[str, tuple[str, tuple[str, ...]]] = {
         "--studies 1 --workers 2",
         (
             # three sizes by four numbers of seeds by three of luck, and so on
-            r"\A(\n### .*\n\n(\|.*\n){38}){2}(\n### .*\n\n(\|.*\n){14}){2}\n### .*\n\n(\|.*\n){11}",
+            r"\A(\n### .*\n\n(\|.*\n){38}){2}(\n### .*\n\n(\|.*\n){14}){2}",
+            r"### Several draws .*\n\n(\|.*\n){20}\n### .*\n\n(\|.*\n){11}",
             r"sampled: 1 studies a cell",
         ),
     ),

@@ -143,3 +143,30 @@ def test_common_length() -> None:
     assert common_length((), (1,)) == 0
     assert common_length((1, 2, 3), (1, 2)) == 2
     assert common_length((1, 2, 3), (1, 5, 3)) == 1
+
+
+def test_a_prompt_that_is_drawn_several_times_is_run_once(pocket, told) -> None:
+    drawn = Sampling(temperature=0.8, top_p=0.95, seed=3, max_tokens=12)
+    prompts = [prompt for prompt, _ in told[:6]]
+    requests = [
+        Request(4 * n + sample, prompt, drawn, sample)
+        for n, prompt in enumerate(prompts)
+        for sample in range(4)
+    ]
+    with tokens_run(pocket) as seen:
+        together = answered(TorchDecoder(pocket, len(requests)), requests)
+    shared = min(common_length(prompts[0], prompt) for prompt in prompts)
+    read = [count for count in seen if count > len(requests)]
+    # the prefix once and the rest of six prompts, padded; not of twenty-four
+    assert sum(read) <= shared + 2 * sum(len(prompt) - shared for prompt in prompts)
+    alone = {x.key: answered(TorchDecoder(pocket, 1), [x])[x.key] for x in requests}
+    assert together == alone
+    assert len({together[k] for k in range(4)}) > 1, "the draws of one problem are all the same"
+
+
+def test_the_same_prompt_apart_from_its_like_is_run_once_too(tiny) -> None:
+    requests = [asked(n, (5, 6, 7 + n % 2, 8)) for n in range(6)]
+    with tokens_run(tiny) as seen:
+        together = answered(TorchDecoder(tiny, 6), requests)
+    assert seen[0] == 2 * 4
+    assert together == {x.key: answered(TorchDecoder(tiny, 1), [x])[x.key] for x in requests}

@@ -241,6 +241,7 @@ def _price(run: Run, drawn: Sequence[Problem]) -> list[Estimate]:
 def _calls(study: Study, drawn: Sequence[Problem], have: int | None = 0) -> list[PlannedCalls]:
     """Return the calls that a sample takes at most; ``have`` of the teacher's are in the ledger."""
     n, each = len(drawn), _samples(study)
+    local = n * study.evaluation.samples
     names = {role: model_of(agent) for role, agent in study.agents().items()}
     calls = [PlannedCalls("teach", "teacher", names["teacher"], n * each, "the sample", have)]
     if study.rater:
@@ -248,8 +249,10 @@ def _calls(study: Study, drawn: Sequence[Problem], have: int | None = 0) -> list
         calls.insert(0, PlannedCalls("rate", "rater", names["rater"], n, why, 0))
     if study.verifier and study.verify != "symbolic":
         why = "at most: the answers of teacher and base, local ones too"
-        calls.append(PlannedCalls("verify", "verifier", names["verifier"], n * (each + 1), why, 0))
-    return [*calls, PlannedCalls("answer", "", study.student.base, n, "on this machine: the base")]
+        most = n * each + local
+        calls.append(PlannedCalls("verify", "verifier", names["verifier"], most, why, 0))
+    why = "on this machine: the base"
+    return [*calls, PlannedCalls("answer", "", study.student.base, local, why)]
 
 
 def _samples(study: Study) -> int:

@@ -143,6 +143,8 @@ def _may_be_format(rows: Sequence[Beside]) -> list[str]:
                     "difference": row.difference,
                     "seeds_a": row.b.seeds,
                     "seeds_b": row.a.seeds,
+                    "draws_a": row.b.draws,
+                    "draws_b": row.a.draws,
                     "format": asdict(row.format.turned()),
                     "beyond_chance": row.beyond_chance,
                     "survives_format": row.survives_format,

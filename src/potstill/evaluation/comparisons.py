@@ -81,6 +81,8 @@ class PairedComparison:
     format: FormatBounds
     blocked: int
     next_step: str
+    draws_a: int = 1
+    draws_b: int = 1
 
     @property
     def beyond_chance(self) -> bool:
@@ -162,6 +164,8 @@ def compare(
         format=format_bounds(paired, found, tested=tested),
         blocked=errored,
         next_step=_AGAIN if errored else "",
+        draws_a=paired.draws("a"),
+        draws_b=paired.draws("b"),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from potstill.errors import StudyError
 from potstill.evaluation.scores import Answered, Draws, by_seed
@@ -20,6 +21,11 @@ class Paired:
     ids: tuple[str, ...]
     a: tuple[tuple[Draws, ...], ...]
     b: tuple[tuple[Draws, ...], ...]
+
+    def draws(self, side: Literal["a", "b"]) -> int:
+        """Return how often each problem was answered by one seed of a side."""
+        rows = self.a if side == "a" else self.b
+        return len(rows[0][0]) if self.ids else 1
 
     def tables(
         self,

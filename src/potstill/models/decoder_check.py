@@ -110,7 +110,7 @@ def _worst_difference(model: Any) -> float:
     output = body(input_ids=tokens_BT[:, :width], past_key_values=DynamicCache(), use_cache=True)
     cache = SlotCache(len(_PROMPTS))
     cache.reserve(width)
-    cache.admit(0, output.past_key_values)
+    cache.admit(0, output.past_key_values, range(len(_PROMPTS)))
     worst = 0.0
     for step in range(_STEPS):
         lengths = [prompt + step for prompt in _PROMPTS]

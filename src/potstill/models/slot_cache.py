@@ -32,16 +32,20 @@ class SlotCache:
         self._row_N = torch.empty(0)
         self._width = 0
 
-    def admit(self, first_slot: int, prefilled: Any) -> None:
-        """Store the keys and values of a prefill (a transformers cache) from ``first_slot`` on."""
+    def admit(self, first_slot: int, prefilled: Any, rows: Sequence[int]) -> None:
+        """Store rows of a prefill (a transformers cache) from ``first_slot`` on, one a slot; a row
+        may be several slots'.
+        """
+        count = len(rows)
         for index, layer in enumerate(prefilled.layers):
-            count, heads, width, size = layer.keys.shape
+            _, heads, width, size = layer.keys.shape
             if index == len(self._keys):
                 shape = (self._slots, heads, self._columns, size)
                 self._keys.append(layer.keys.new_zeros(shape))
                 self._values.append(layer.values.new_zeros((*shape[:3], layer.values.shape[3])))
             for store, fresh_BKTD in ((self._keys, layer.keys), (self._values, layer.values)):
-                store[index][first_slot : first_slot + count, :, :width] = fresh_BKTD
+                slots = store[index][first_slot : first_slot + count, :, :width]
+                slots.copy_(fresh_BKTD if len(fresh_BKTD) == count else fresh_BKTD[rows])
 
     def reserve(self, columns: int) -> None:
         """Make room for sequences of that many tokens."""

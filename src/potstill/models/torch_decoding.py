@@ -83,25 +83,29 @@ class TorchDecoder:
         """Return logits after each prompt; the prompts' keys and values go into the next free
         slots.
 
-        The first ``shared`` tokens of all of them are not run but taken from the kept prefix.
+        The first ``shared`` tokens of all of them are not run but taken from the kept prefix, and a
+        prompt that several draws go on from is run once.
         """
-        width = max(len(request.prompt) for request in requests)
+        row_of = {prompt: k for k, prompt in enumerate(dict.fromkeys(r.prompt for r in requests))}
+        width = max(map(len, row_of))
         tokens_BT = torch.tensor(
-            [r.prompt[shared:] + (0,) * (width - len(r.prompt)) for r in requests],
+            [prompt[shared:] + (0,) * (width - len(prompt)) for prompt in row_of],
             device=self._base.device,
         )
         # Padding stands on the right, where no real token looks under the causal mask.
-        past = self._prefix.cache(shared, len(requests))
+        past = self._prefix.cache(shared, len(row_of))
         output = self._base.body(input_ids=tokens_BT, past_key_values=past, use_cache=True)
-        last_B = torch.tensor([len(r.prompt) - 1 - shared for r in requests])
-        hidden_BD = output.last_hidden_state[torch.arange(len(requests)), last_B]
+        last_B = torch.tensor([len(prompt) - 1 - shared for prompt in row_of])
+        hidden_BD = output.last_hidden_state[torch.arange(len(row_of)), last_B]
+        rows = [row_of[request.prompt] for request in requests]
         self._cache.reserve(width)
-        self._cache.admit(self.active, output.past_key_values)
-        if len(requests) == 1:  # who comes next, and alone too, may begin like this one
+        self._cache.admit(self.active, output.past_key_values, rows)
+        if len(row_of) == 1:  # who comes next, and alone too, may begin like this one
             self._prefix.keep(requests[0].prompt, output.past_key_values)
         context = self._base.context_tokens
         self._running += [Running.begin(request, context) for request in requests]
-        return self._base.logits(hidden_BD).float()
+        logits_BV = self._base.logits(hidden_BD)
+        return (logits_BV if len(row_of) == len(rows) else logits_BV[rows]).float()
 
     def _decode_logits(self) -> torch.Tensor:
         """Return logits after each slot's last token, whose key and value go into its slot."""
@@ -140,20 +144,24 @@ class TorchDecoder:
 def _prefill_groups(fresh: Sequence[Request], shared: int, most_tokens: int) -> list[list[Request]]:
     """Return the requests in groups of like length, of few enough tokens and little enough padding.
 
-    The first ``shared`` tokens of every prompt are not run and do not count.
+    The first ``shared`` tokens of every prompt are not run and do not count, nor does a prompt that
+    is the same as the one before it: draws of one problem come one after the other.
     """
     groups: list[list[Request]] = []
-    tokens = 0
+    rows = tokens = 0
     for request in sorted(fresh, key=lambda request: len(request.prompt)):
+        if groups and request.prompt == groups[-1][-1].prompt:
+            groups[-1].append(request)
+            continue
         width = len(request.prompt) - shared
-        rows = len(groups[-1]) + 1 if groups else 0
+        rows += 1
         few = max(rows * width, rows * len(request.prompt) // _PREFILL_CONTEXT) <= most_tokens
-        if rows and few and rows * width - tokens - width <= _PREFILL_PADDING:
+        if groups and few and rows * width - tokens - width <= _PREFILL_PADDING:
             groups[-1].append(request)
             tokens += width
         else:
             groups.append([request])
-            tokens = width
+            rows, tokens = 1, width
     return groups
 
 

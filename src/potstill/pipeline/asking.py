@@ -90,7 +90,8 @@ def ask_student(
     """
     cell, blank = student_answers(context, student, problems, label, asked)
     opened = partial(models.solver, student.folder if student else None, blank.name)
-    return _ask(context, opened, cell, blank, problems, blank.label)
+    samples = context.study.evaluation.samples
+    return _ask(context, opened, cell, blank, problems, blank.label, samples)
 
 
 def student_answers(
@@ -107,7 +108,10 @@ def student_answers(
     if student is None:
         level = f"base-{asked.level}" if asked else ""
         blank = AnswerSet("base", Role.BASE, level, 0, label, condition, (), ())
-        weights = {"base": context.base_hash, "backend": context.study.student.backend}
+        weights: dict[str, Any] = {
+            "base": context.base_hash,
+            "backend": context.study.student.backend,
+        }
     else:
         trained = student.student
         variant = f"{trained.variant}-{asked.level}" if asked else trained.variant
@@ -119,6 +123,8 @@ def student_answers(
             "adapter": trained.adapter_hash,
             "backend": backend,
         }
+    if (samples := context.study.evaluation.samples) > 1:
+        weights["samples"] = samples
     return _answers_cell(blank, problems, weights), blank
 
 

@@ -144,13 +144,15 @@ def answer_ahead(
     from potstill.cluster.answers import Questions
 
     questions = []
+    samples = context.study.evaluation.samples
     for problems in sets:
         for student, asked in who:
             cell, blank = student_answers(context, student, problems, "", asked)
             if problems and not context.store.exists(cell):
-                asks = render_asks(problems, blank.condition)
+                asks = render_asks(problems, blank.condition, samples)
                 folder = student.folder if student else None
-                questions.append(Questions(blank.name, folder, asks, len(problems)))
+                count = len(problems) * samples
+                questions.append(Questions(blank.name, folder, asks, count))
     if not questions:
         return
     total = sum(x.count for x in questions)

@@ -110,7 +110,7 @@ def planned_calls(study: Study, imported: Imported) -> tuple[dict[str, int], lis
         why = "each problem once, and again where the reply cannot be read"
         calls.insert(0, PlannedCalls("rate", "rater", names["rater"], lessons + heldout, why))
     seen = splits[Split.TRAIN] if study.evaluation.seen == "report" else 0
-    local = (heldout + seen) * solvers
+    local = (heldout + seen) * solvers * study.evaluation.samples
     if study.verifier and study.verify != "symbolic":
         most = lessons * samples + asked + local
         calls.append(

@@ -267,16 +267,26 @@ def _answers(row: Row, problems: str) -> str:
     """Return the words "answers 81.5 % of PROBLEMS (95 % 77.0 to 85.4)"; counts where they are
     few.
     """
-    seeds = len(row["seeds"])
-    over = "" if seeds < 2 else f"mean of {seeds} seeds, sd {points(row['sd'])} points; "
-    ends = f"({over}95 % {span(row['low'], row['high'])})"
+    ends = f"({_mean_of(row)}95 % {span(row['low'], row['high'])})"
     if _solves_nothing(row):
         return f"answers {_right(row)} of {problems} {ends}"
     return f"answers {percent(row['accuracy'])} % of {problems} {ends}"
 
 
+def _mean_of(row: Row) -> str:
+    """Return what an accuracy is a mean of, "" where each problem was answered once."""
+    seeds, draws = len(row["seeds"]), row["draws"]
+    parts = [f"{seeds} seeds"] if seeds > 1 else []
+    parts += [f"{draws} draws of each problem"] if draws > 1 else []
+    if not parts:
+        return ""
+    of_seeds = "of the seeds " if draws > 1 else ""
+    spread = f", sd {of_seeds}{points(row['sd'])} points" if seeds > 1 else ""
+    return f"mean of {' and '.join(parts)}{spread}; "
+
+
 def _right(row: Row) -> str:
-    return f"{row['outcomes']['CORRECT'] / max(len(row['seeds']), 1):.3g}"
+    return f"{row['outcomes']['CORRECT'] / max(len(row['seeds']) * row['draws'], 1):.3g}"
 
 
 def _heldout(row: Row, named: str) -> str:

@@ -50,11 +50,13 @@ class Gap:
     ``gap`` is teacher less base, ``low`` to ``high`` its 95 % interval, paired, and ``share`` the
     group's part of all problems, all of them shares. ``gain`` is gap times share: what the accuracy
     over all problems gains where a student comes up to the teacher on this group, and ``at_most``
-    what it gains where it also keeps all that the base alone has right. ``unread_base`` and
-    ``unread_teacher`` count the answers that could not be read or decided: they count as not right.
+    what it gains where it also keeps all that the base alone has right. ``unread_base`` of the
+    base's ``answers_base`` and ``unread_teacher`` count the answers that could not be read or
+    decided: they count as not right.
     ``detectable`` is the least gap that ``n`` problems show (80 % power, at 5 % over the number of
     groups), None where they show none, and ``needed`` how many problems of the group the gap seen
-    needs, None for no gap. ``p`` is the exact McNemar test's, of a group corrected over all.
+    needs, None for no gap. ``p`` is the exact McNemar test's, of a group corrected over all; of
+    several draws of the base it takes the mean.
     """
 
     group: str
@@ -67,6 +69,7 @@ class Gap:
     high: float
     gain: float
     at_most: float
+    answers_base: int
     unread_base: int
     unread_teacher: int
     detectable: float | None
@@ -174,21 +177,27 @@ def _of_format(row: Gap) -> str:
     """Return how much of a gap may be format, as a clause; "" where the lower side's answers were
     read.
     """
-    unread, whose = row.unread_base, "base"
+    unread, answers, whose = row.unread_base, row.answers_base, "base"
     if row.gap < 0:
-        unread, whose = row.unread_teacher, "teacher"
-    share, size = unread / row.n, abs(row.gap)
+        unread, answers, whose = row.unread_teacher, row.n, "teacher"
+    share, size = unread / answers, abs(row.gap)
     if not unread or not size or (share <= MANY_UNREAD and share < size):
         return ""
     part = "all" if share >= size else f"up to {points(share)} points"
     return (
-        f", of which {part} may be format: {count(unread)} of the {whose}'s {count(row.n)} "
+        f", of which {part} may be format: {count(unread)} of the {whose}'s {count(answers)} "
         "answers could not be read or decided"
     )
 
 
 def _p(c: Row) -> float:
-    return mcnemar_exact(c["only_a"], c["only_b"])
+    return mcnemar_exact(*(round(x) for x in _alone(c)))
+
+
+def _alone(c: Row) -> tuple[float, float]:
+    """Return how many problems base and teacher alone have right: of several draws, in the mean."""
+    draws = c["draws_a"] * c["draws_b"]
+    return c["only_a"] / draws, c["only_b"] / draws
 
 
 def _gap(c: Row, whole: Row, p: float, groups: int) -> Gap:
@@ -208,7 +217,8 @@ def _gap(c: Row, whole: Row, p: float, groups: int) -> Gap:
         low=-c["high"],
         high=-c["low"],
         gain=gap * share,
-        at_most=c["only_b"] / whole["n"],
+        at_most=_alone(c)[1] / whole["n"],
+        answers_base=n * c["draws_a"],
         unread_base=c["format"]["unread_a"],
         unread_teacher=c["format"]["unread_b"],
         detectable=detectable,
@@ -227,7 +237,7 @@ def _against(whole: Row) -> float:
     """Return how often the weaker alone is right: a small group shows it badly, all problems
     better.
     """
-    return float(min(whole["only_a"], whole["only_b"]) / whole["n"])
+    return min(_alone(whole)) / float(whole["n"])
 
 
 def _tells(c: Row, p: float, detectable: float | None, whole_gap: float) -> Tells:

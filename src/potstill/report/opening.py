@@ -57,7 +57,7 @@ def _sentence(solvers: list[Row]) -> str:
     named = "the student" if students == 1 else "the best student"
     parts = [f"{_kept_out(best)}, {named}, {best['label']}, solves {_solves(best)}"]
     if base:
-        told = _solves(base) if best["seeds"] == 1 else _share(base)  # in the student's measure
+        told = _solves(base) if _once(best) else _share(base)  # in the student's measure
         parts.append(f"the same model before training {told}")
     if teacher:
         parts.append(f"the teacher {_solves(teacher)}{_of_fewer(teacher, best)}")
@@ -86,9 +86,14 @@ def _kept_out(row: Row) -> str:
 
 
 def _solves(row: Row) -> str:
-    if row["accuracy"] < NEARLY_NOTHING and row["seeds"] == 1:
+    if row["accuracy"] < NEARLY_NOTHING and _once(row):
         return count(row["outcomes"]["CORRECT"])
     return _share(row)
+
+
+def _once(row: Row) -> bool:
+    """Return whether each problem was answered once in all."""
+    return bool(row["seeds"] * row["draws"] == 1)
 
 
 def _share(row: Row) -> str:
@@ -168,9 +173,10 @@ def _limits(numbers: Row) -> list[str]:
             "One seed was trained. What is said of a level is said of this one student; another "
             "run of the same training may stand elsewhere."
         )
-    drawn = "problems that were drawn" if len(seeds) < 2 else "problems and seeds that were drawn"
+    drawn = ["problems", *(["seeds"] if len(seeds) > 1 else [])]
+    drawn += ["answers"] if any(x["draws"] > 1 for x in numbers["levels"]) else []
     made.append(
-        f"An interval counts the {drawn}. It does not count another choice of recipe, prompt or "
-        "grader."
+        f"An interval counts the {listed(drawn)} that were drawn. It does not count another choice "
+        "of recipe, prompt or grader."
     )
     return made

@@ -39,6 +39,7 @@ from potstill.report.views import (
     OUTCOME_WORDS,
     Place,
     cause_table,
+    draw_rows,
     grids,
     outcomes_present,
     places,
@@ -107,6 +108,7 @@ def _context(numbers: Row, figures: list[Figure]) -> Row:
                 "formats": format_rows(numbers, place),
                 "causes": cause_table(numbers, place),
                 "grids": grids(numbers, place),
+                "draws": draw_rows(numbers, place),
                 "ladder": ladder,
                 "ladder_rows": ladder_rows(numbers, place),
                 "trend": _trend(numbers, place, ladder) if ladder else "",
@@ -191,14 +193,13 @@ def _conditions(numbers: Row) -> list[Row]:
     found = []
     for condition in numbers["conditions"]:
         who = [
-            (x["level"] or x["role"], x["set"])
+            (x["level"] or x["role"], x["set"], x["draws"])
             for x in numbers["levels"]
             if x["condition_id"] == condition["condition_id"] and x["group"] == "all"
         ]
-        who = who or [("teacher", "the problems to be taught")]  # which no score is of
-        sets = dict.fromkeys(set_ for _, set_ in who)
-        names = dict.fromkeys(name for name, _ in who)
-        found.append(condition | {"sets": list(sets), "who": list(names)})
+        who = who or [("teacher", "the problems to be taught", 0)]  # which no score is of
+        names, sets, draws = (list(dict.fromkeys(x)) for x in zip(*who, strict=True))
+        found.append(condition | {"sets": sets, "who": names, "draws": draws})
     return found
 
 

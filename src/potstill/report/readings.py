@@ -157,7 +157,7 @@ def _share(pair: Row, side: str) -> float:
 
 
 def _answers(pair: Row, side: str) -> int:
-    return int(pair["n"] * len(pair[f"seeds_{side}"]))
+    return int(pair["n"] * len(pair[f"seeds_{side}"]) * pair[f"draws_{side}"])
 
 
 def _told_unread(pair: Row) -> str:

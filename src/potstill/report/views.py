@@ -17,6 +17,7 @@ __all__ = [
     "Place",
     "best_student",
     "cause_table",
+    "draw_rows",
     "grids",
     "is_table",
     "outcomes_present",
@@ -111,9 +112,9 @@ def solver_rows(numbers: Row, place: Place) -> list[Row]:
     """Return base, students in the ladder's order, teacher; with several seeds one row each below
     theirs.
 
-    Each row: label, level, role, indent, n, responses, outcomes, accuracy (None where no key could
-    be read), low, high, sd, words, tokens (None of a table's solutions, which no model wrote), and
-    ``against``, its comparison with the base.
+    Each row: label, level, role, indent, seeds, draws, n, responses, outcomes, accuracy (None where
+    no key could be read), low, high, sd, words, tokens (None of a table's solutions, which no model
+    wrote), and ``against``, its comparison with the base.
     """
     rows: list[Row] = []
     table = is_table(numbers)
@@ -127,9 +128,17 @@ def solver_rows(numbers: Row, place: Place) -> list[Row]:
         if len(seeds) > 1:
             for s in _here(numbers["scores"], place, "all"):
                 if s["solver"] in x["solvers"]:
-                    readable = s["n"] - s["outcomes"]["BAD_KEY"]
-                    rows.append(_row(s, f"seed {s['seed']}", 1, readable, s["n"], None))
+                    one = s | {"draws": x["draws"]}
+                    rows.append(_row(one, f"seed {s['seed']}", 1, x["n"], s["n"], None))
     return rows
+
+
+def draw_rows(numbers: Row, place: Place) -> list[Row]:
+    """Return base, students and teacher that answered each problem several times, with what their
+    draws come to: draws, at_k, agreement; empty where none did.
+    """
+    here = _ordered(_here(numbers["levels"], place, "all"))
+    return [x | {"label": x["level"] or x["role"]} for x in here if x["at_k"]]
 
 
 def is_table(numbers: Row) -> bool:
@@ -237,6 +246,7 @@ def _row(x: Row, label: str, indent: int, n: int, responses: int, against: Row |
         "level": x["level"],
         "indent": indent,
         "seeds": len(x.get("seeds", (0,))),
+        "draws": x["draws"],
         "n": n,
         "responses": responses,
         "outcomes": x["outcomes"],

@@ -159,6 +159,8 @@ class StudentBase(Section):
 class Evaluation(Section):
     """The one condition under which base and students answer.
 
+    ``samples`` is how often each of them answers every problem, above temperature 0: accuracy is
+    then the mean over the draws, and a problem still counts once in every interval.
     ``seen: report`` has them answer the problems they trained on too, which are scored apart from
     the held-out ones; otherwise a problem that stood in a training set is never scored.
     ``cut: stated`` counts an answer that a response states before it reaches ``max_tokens`` ("So
@@ -179,6 +181,7 @@ class Evaluation(Section):
         "lessons, and 256 or more.",
     )
     seed: int = Field(default=0, description="Draws the tokens where temperature is above 0.")
+    samples: Annotated[int, Field(ge=1, le=64, description="Draws of every problem.")] = 1
     batch_size: Annotated[
         int, Field(ge=0, description="Answers in flight; 0 takes as many as memory holds.")
     ] = 0
@@ -190,6 +193,15 @@ class Evaluation(Section):
     )
     base_at: list[Level] = Field(default=[])
     level_prompt: str = "{prompt}\n\nLevel {level}: reason in about {words} words."
+
+    @model_validator(mode="after")
+    def _draws_differ(self) -> Evaluation:
+        if self.samples > 1 and self.temperature == 0:
+            raise ValueError(
+                f"samples: {self.samples} draws at temperature 0 are all the same; set a "
+                "temperature, such as 0.6, or take samples out"
+            )
+        return self
 
     def asked_of_teacher(self, heldout: int) -> int:
         """Return how many of a set of so many held-out problems the teacher is asked."""

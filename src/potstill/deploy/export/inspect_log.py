@@ -143,8 +143,11 @@ def _turns(cells: Sequence[AnswerSet], problems: Mapping[str, Problem]) -> Itera
 
 
 def _level_score(cells: Sequence[AnswerSet], problems: Mapping[str, Problem]) -> LevelScore | None:
-    """Return the report's own numbers on these answers; None for several samples of one problem."""
-    if any(response.sample for cell in cells for response in cell.responses):
+    """Return the report's own numbers on these answers; None where the teacher was asked several
+    times.
+    """
+    teacher = cells[0].role is Role.TEACHER
+    if teacher and any(response.sample for cell in cells for response in cell.responses):
         return None
     rows = [
         row
