@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from types import SimpleNamespace
 
 import pytest
 
@@ -21,3 +22,23 @@ def test_without_a_number_all_cores_are_used(said: str, monkeypatch: pytest.Monk
 def test_the_environment_says_how_many(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHON_CPU_COUNT", "7")
     assert core_count() == 7
+
+
+@pytest.mark.parametrize(
+    ("own", "user", "nice", "threads"),
+    [(0, 0.0, 0.0, 4), (0, 50.0, 0.0, 2), (0, 0.0, 50.0, 4), (5, 0.0, 50.0, 2), (0, 100.0, 0.0, 1)],
+)
+def test_what_runs_at_a_lower_priority_leaves_its_core_free(
+    monkeypatch: pytest.MonkeyPatch, own: int, user: float, nice: float, threads: int
+) -> None:
+    import psutil
+
+    from potstill.models import torch_base
+
+    times = SimpleNamespace(idle=100 - user - nice, nice=nice)
+    monkeypatch.setattr(psutil, "cpu_times_percent", lambda interval: times)
+    monkeypatch.setattr(psutil, "cpu_count", lambda: 4)
+    monkeypatch.setattr(torch_base, "core_count", lambda: 4)
+    monkeypatch.setattr(os, "nice", lambda step: own)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert torch_base.idle_threads() == threads

@@ -174,15 +174,19 @@ def cpu_threads(threads: int = 0) -> Iterator[None]:
 def idle_threads() -> int:
     """Return how many threads find a core that no one else uses just now.
 
-    At most OMP_NUM_THREADS where that is set, as it is for a worker that shares its machine. Looks
-    at the machine for a tenth of a second. For work whose bits need not repeat: training takes a
-    fixed number.
+    At most OMP_NUM_THREADS where that is set, as it is for a worker that shares its machine. What
+    others run at a lower priority (``nice``) gives way and leaves a core free. Looks at the machine
+    for a tenth of a second. For work whose bits need not repeat: training takes a fixed number.
     """
     cores, given = core_count(), os.environ.get("OMP_NUM_THREADS", "")
     most = min(cores, int(given) if given.isdigit() else cores)
     if most <= 1:
         return 1
-    busy = psutil.cpu_percent(interval=0.1) / 100 * (psutil.cpu_count() or cores)
+    times = psutil.cpu_times_percent(interval=0.1)
+    idle = times.idle + getattr(times, "iowait", 0.0)
+    if hasattr(os, "nice") and os.nice(0) <= 0:
+        idle += getattr(times, "nice", 0.0)
+    busy = (100 - idle) / 100 * (psutil.cpu_count() or cores)
     return max(1, min(most, round(cores - busy)))
 
 
