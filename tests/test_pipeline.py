@@ -325,6 +325,33 @@ def test_a_cut_answer_is_asked_again_where_the_study_says_so(tmp_path: Path) -> 
     assert 158 < outcomes["again"] < 2 * 158
 
 
+def test_verified_traces_are_set_beside_all_traces_and_the_wrong_ones(tmp_path: Path) -> None:
+    path = write_small_study(
+        tmp_path,
+        problems=[{"source": "pocket", "train": 60, "valid": 20, "heldout": 12}],
+        levels=["R0"],
+        condenser=None,
+        controls=["unverified", "wrong"],
+        primary=["R0", "unverified"],
+        seeds=[0],
+    )
+    report = run_study(load_study(path), tmp_path / "out")
+    assert report is not None
+    pairs = {(c["a"], c["b"]): c["kind"] for c in report["comparisons"]}
+    assert pairs["R0", "unverified"] == "primary"
+    assert pairs["R0", "wrong"] == "exploratory"
+    taught = Counter(report["corpus"]["teacher_outcomes"])
+    kept = {x["level"]: x["kept"] for x in report["corpus"]["lessons"]}
+    assert kept["wrong"] == taught["WRONG"] > 0
+    whole = taught.total() - taught["TRUNCATED"] - taught["BLANK"]
+    assert kept["unverified"] == whole > kept["R0"] > 0
+    told = " ".join(x["text"] for x in report["claims"] if x["about"] == "control")
+    assert "R0 beside every trace of the teacher, right or wrong:" in told
+    assert "R0 beside the teacher’s wrong traces:" in told
+    page = (tmp_path / "out" / "report" / "index.html").read_text()
+    assert "a control: trained on every solution of the teacher, right or wrong" in page
+
+
 def test_controls_and_the_mixed_student_stand_beside_the_ladder(tmp_path: Path) -> None:
     path = write_small_study(
         tmp_path, controls=["truncate", "answer_only"], mix=["R1", "R6"], seeds=[0]

@@ -49,6 +49,7 @@ __all__ = [
     "canonical_json",
     "content_hash",
     "hash_items",
+    "level_of_control",
     "reading_of",
 ]
 
@@ -455,6 +456,15 @@ class Score:
     tokens: float
     readings: Mapping[str, int] = field(default_factory=dict)
     readings_right: Mapping[str, int] = field(default_factory=dict)
+
+
+def level_of_control(variant: str) -> str:
+    """Return the level that a control's student is set beside: R4 for truncate-R4, R0 for
+    unverified and wrong; "" for what is no such control.
+    """
+    if variant in ("unverified", "wrong"):
+        return Level.R0.value
+    return variant.removeprefix("truncate-") if variant.startswith("truncate-") else ""
 
 
 def reading_of(outcome: Outcome, rule: str) -> Reading:

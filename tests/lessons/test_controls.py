@@ -10,9 +10,20 @@ from potstill.lessons.controls import (
     expand_controls,
     is_control,
     make_controls,
+    unverified_traces,
 )
 from potstill.lessons.ladder import count_words
-from potstill.records import Lesson, Level, Problem, TextGold
+from potstill.records import (
+    DecidedBy,
+    Finish,
+    Lesson,
+    Level,
+    Outcome,
+    Problem,
+    Response,
+    TextGold,
+    Verdict,
+)
 
 R1 = "First, 12 + 30 = 42.\nThen nothing is left to add.\nSo the answer is $\\boxed{42}$."
 
@@ -111,3 +122,54 @@ def test_each_control_knows_the_level_it_is_there_for() -> None:
         True,
         False,
     ]
+
+
+def said(
+    id: str, outcome: Outcome, text: str = "So \\boxed{7}.", finish: Finish = Finish.STOP, **of: int
+) -> tuple[Response, Verdict]:
+    sample, attempt = of.get("sample", 0), of.get("attempt", 0)
+    response = Response(
+        "teacher", id, "c", sample, attempt, "I add.", text, finish, 1, 1, f"key-{id}-{attempt}"
+    )
+    verdict = Verdict(response.response_id, id, outcome, "7", "boxed", DecidedBy.SYMBOLIC)
+    return response, verdict
+
+
+def test_unverified_is_the_first_trace_of_every_problem_whatever_its_verdict() -> None:
+    taught = [
+        said("right", Outcome.CORRECT),
+        said("wrong", Outcome.WRONG, "So \\boxed{8}."),
+        said("wrong", Outcome.CORRECT, sample=1),
+        said("unread", Outcome.UNPARSED, "It is nice."),
+        said("cut", Outcome.TRUNCATED, "So", Finish.LENGTH),
+        said("cut, then whole", Outcome.TRUNCATED, "So", Finish.LENGTH),
+        said("cut, then whole", Outcome.WRONG, attempt=1),
+        said("blank", Outcome.BLANK, " "),
+        said("failed", Outcome.ERRORED, "", Finish.ERROR),
+    ]
+    found = unverified_traces(["truncate-R4", "unverified", "wrong"], taught, len, tags=False)
+    assert set(found) == {"unverified", "wrong"}
+    every = {x.problem_id: x for x in found["unverified"]}
+    assert list(every) == ["right", "wrong", "unread", "cut, then whole"]
+    assert every["wrong"].text == "I add.\n\nSo \\boxed{8}."
+    assert every["cut, then whole"].ledger_key == "key-cut, then whole-1"
+    assert [x.problem_id for x in found["wrong"]] == ["wrong", "cut, then whole"]
+    assert {x.level for x in found["wrong"]} == {"wrong"}
+    assert every["right"].words == count_words(every["right"].text) == 4
+
+
+def test_traces_stand_in_the_form_of_r0() -> None:
+    found = unverified_traces(["unverified"], [said("p", Outcome.WRONG)], len, tags=True)
+    assert found["unverified"][0].text == "<think>\nI add.\n</think>\n\nSo \\boxed{7}."
+
+
+def test_controls_of_traces_stand_beside_r0_and_need_it() -> None:
+    assert compared_with("unverified") is compared_with("wrong") is Level.R0
+    assert is_control("unverified")
+    assert expand_controls(["wrong", "unverified"], [Level.R0]) == ("unverified", "wrong")
+    with pytest.raises(ValueError, match=r"unverified is set beside R0.*add R0 to levels"):
+        expand_controls(["unverified"], [Level.R1])
+    with pytest.raises(ValueError, match="made from R1"):
+        expand_controls(["unverified", "answer_only"], [Level.R0])
+    with pytest.raises(ValueError, match="did you mean 'unverified'"):
+        expand_controls(["unverifyed"], [Level.R0])

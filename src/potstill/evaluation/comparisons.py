@@ -25,7 +25,7 @@ from potstill.evaluation.statistics import (
     minimum_detectable_difference,
     problems_needed,
 )
-from potstill.records import Condition, Level, Outcome, Role, Score, Split
+from potstill.records import Condition, Level, Outcome, Role, Score, Split, level_of_control
 
 __all__ = ["Evaluated", "Kind", "PairedComparison", "compare", "differing", "evaluate"]
 
@@ -183,8 +183,8 @@ def evaluate(
     first of the ladder with "base", on ``primary_set`` (by default the first held-out set); naming
     a level as the second sets the whole ladder beside it. The others are exploratory,
     their p values corrected by Holm's method within each set and opponent, the variants beside the
-    ladder on their own. A level is set beside the control of its own length (truncate-R4), and the
-    base beside the teacher in every group too.
+    ladder on their own. A level is set beside its control (R4 beside truncate-R4, R0 beside
+    unverified), and the base beside the teacher in every group too.
     """
     heldout = [row.set for row in answers if row.split is Split.HELDOUT]
     levels = level_order(row.level for row in answers if row.role is Role.STUDENT)
@@ -228,7 +228,7 @@ def evaluate(
                     kind=_kind((level, control) == chosen),
                 )
                 for control in students
-                if (level := control.partition("truncate-")[2]) in students
+                if (level := level_of_control(control)) in students
             ]
         )
         if teacher:

@@ -1,7 +1,9 @@
-"""Controls beside the ladder: lessons of the same length as a level's that nobody condensed.
+"""Controls beside the ladder: lessons that lack one thing that a level's have.
 
 ``truncate-R4`` is R1 cut to the words of R4, which tells what condensing adds to being short;
-``answer_only`` is the final answer alone, which tells what any reasoning adds. No model makes them.
+``answer_only`` is the final answer alone, which tells what any reasoning adds. ``unverified`` is
+every trace of the teacher, right or wrong, and ``wrong`` those that are wrong alone: beside R0 they
+tell what verifying adds. No model makes them.
 """
 
 from __future__ import annotations
@@ -9,21 +11,29 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from potstill.lessons.condense import in_tags, trace_text
 from potstill.lessons.ladder import LADDER, count_words
 from potstill.plugins import nearest
-from potstill.records import Lesson, Level, Problem
+from potstill.records import Finish, Lesson, Level, Outcome, Problem, Response, Verdict
 
 __all__ = [
     "ANSWER_ONLY",
+    "OF_TRACES",
     "TRUNCATE",
+    "UNVERIFIED",
+    "WRONG",
     "compared_with",
     "expand_controls",
     "is_control",
     "make_controls",
+    "unverified_traces",
 ]
 
 ANSWER_ONLY = "answer_only"
 TRUNCATE = "truncate"
+UNVERIFIED = "unverified"
+WRONG = "wrong"
+OF_TRACES = (UNVERIFIED, WRONG)
 _MADE_BY = "potstill"
 _TRUNCATED = {f"{TRUNCATE}-{spec.level.value}": spec.level for spec in LADDER[1:]}
 # what a sentence puts before its boxed answer, and no cut should leave dangling
@@ -32,12 +42,14 @@ _OPENED_MATH = re.compile(r"(?:\$+|\\\(|\\\[)\s*$")
 
 def is_control(variant: str) -> bool:
     """Return whether a student's variant is a control and no level of the ladder."""
-    return variant == ANSWER_ONLY or variant in _TRUNCATED
+    return variant in (*_TRUNCATED, ANSWER_ONLY, *OF_TRACES)
 
 
 def compared_with(control: str) -> Level:
-    """Return the level a control is there for: truncate-R4 for R4, answer_only for R1."""
-    return _TRUNCATED.get(control, Level.R1)
+    """Return the level a control is there for: truncate-R4 for R4, answer_only for R1, unverified
+    for R0.
+    """
+    return Level.R0 if control in OF_TRACES else _TRUNCATED.get(control, Level.R1)
 
 
 def expand_controls(names: Iterable[str], levels: Iterable[Level]) -> tuple[str, ...]:
@@ -45,11 +57,11 @@ def expand_controls(names: Iterable[str], levels: Iterable[Level]) -> tuple[str,
     level.
 
     Raises ValueError for a name that is no control (with the nearest), for a level that is not
-    among ``levels``, and where R1, which they are made from, is not.
+    among ``levels``, and where R1 is not, which they are made from (R0 for those of traces).
     """
     compared, named = set(levels), list(names)
     possible = [name for name, level in _TRUNCATED.items() if level in compared]
-    known = (TRUNCATE, *possible, ANSWER_ONLY)
+    known = (TRUNCATE, *possible, ANSWER_ONLY, *OF_TRACES)
     found: set[str] = set()
     for name in named:
         if name == TRUNCATE and not possible:
@@ -58,10 +70,14 @@ def expand_controls(names: Iterable[str], levels: Iterable[Level]) -> tuple[str,
             raise ValueError(f"controls: there is no {name!r}{nearest(name, known)}")
         if name in _TRUNCATED and name not in possible:
             raise ValueError(f"controls: {name} needs {_TRUNCATED[name].value} among levels")
+        if name in OF_TRACES and Level.R0 not in compared:
+            raise ValueError(
+                f"controls: {name} is set beside R0, the verified trace; add R0 to levels"
+            )
         found |= set(possible) if name == TRUNCATE else {name}
-    if found and Level.R1 not in compared:
+    if found - {*OF_TRACES} and Level.R1 not in compared:
         raise ValueError("controls are made from R1; add R1 to levels")
-    return tuple(name for name in (*_TRUNCATED, ANSWER_ONLY) if name in found)
+    return tuple(name for name in (*_TRUNCATED, ANSWER_ONLY, *OF_TRACES) if name in found)
 
 
 def make_controls(
@@ -70,7 +86,8 @@ def make_controls(
     problems: Iterable[Problem],
     count_tokens: Callable[[str], int],
 ) -> Mapping[str, tuple[Lesson, ...]]:
-    """Return the lessons of each control, made from the lessons ``chosen`` to train on by level.
+    """Return the lessons of each control made from R1, of the lessons ``chosen`` to train on by
+    level.
 
     Each ends in the answer that R1 ends in, boxed (the key's text where none is found there). A
     problem has a ``truncate-`` lesson where both R1 and that level were chosen; its words are those
@@ -80,6 +97,8 @@ def make_controls(
     whole = {lesson.problem_id: lesson for lesson in chosen.get(Level.R1.value, ())}
     made: dict[str, tuple[Lesson, ...]] = {}
     for control in controls:
+        if control in OF_TRACES:
+            continue
         wanted = chosen[compared_with(control).value]
         made[control] = tuple(
             _control(control, whole[x.problem_id], x.words, by_id[x.problem_id], count_tokens)
@@ -87,6 +106,55 @@ def make_controls(
             if x.problem_id in whole
         )
     return made
+
+
+def unverified_traces(
+    controls: Sequence[str],
+    taught: Iterable[tuple[Response, Verdict]],
+    count_tokens: Callable[[str], int],
+    *,
+    tags: bool,
+) -> Mapping[str, tuple[Lesson, ...]]:
+    """Return the lessons of each control that is made from the teacher's traces: of every problem
+    the first, in R0's form (``tags`` as there), whatever its verdict says or where it says WRONG.
+
+    What has no end or no answer is left out: cut, filtered, failed, blank. No gate is passed.
+    """
+    first: dict[str, tuple[Response, Verdict]] = {}
+    for response, verdict in taught:
+        if response.sample == 0:  # a later attempt takes the place of an earlier
+            first[response.problem_id] = response, verdict
+    whole = [
+        (response, verdict)
+        for response, verdict in first.values()
+        if response.finish is Finish.STOP and response.text.strip()
+    ]
+    return {
+        control: tuple(
+            _trace(control, response, count_tokens, tags=tags)
+            for response, verdict in whole
+            if control == UNVERIFIED or verdict.outcome is Outcome.WRONG
+        )
+        for control in controls
+        if control in OF_TRACES
+    }
+
+
+def _trace(
+    control: str, response: Response, count_tokens: Callable[[str], int], *, tags: bool
+) -> Lesson:
+    text = in_tags(response) if tags else trace_text(response)
+    return Lesson(
+        problem_id=response.problem_id,
+        level=control,
+        parent="",
+        text=text,
+        words=count_words(text),
+        tokens=count_tokens(text),
+        made_by=response.solver,
+        attempt=response.attempt,
+        ledger_key=response.ledger_key,
+    )
 
 
 def _control(

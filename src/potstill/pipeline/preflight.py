@@ -18,7 +18,7 @@ from potstill.pipeline.context import base_path_of
 from potstill.pipeline.unused_settings import refuse_unfilled, refuse_unused
 from potstill.plugins import SOLVERS, load_plugin, nearest
 from potstill.problems.split import draws_validation
-from potstill.records import Level, Split
+from potstill.records import Level, Split, level_of_control
 from potstill.store.rows import read_columns
 from potstill.text import several
 from potstill.training.diagnosis import read_diagnosis
@@ -242,7 +242,7 @@ def _check_primary(study: Study) -> None:
     a, b = study.primary
     levels = [level.value for level in study.levels]
     on_ladder = a != b and a in levels and b in levels
-    if a == "base" or not (b == "base" or on_ladder or b == f"truncate-{a}"):
+    if a == "base" or not (b == "base" or on_ladder or level_of_control(b) == a):
         raise StudyError(
             f"primary: {a} is not compared with {b}; name a level or a control and base, two "
             f"levels, or a level and its control, such as [{levels[0]}, base]."

@@ -14,7 +14,7 @@ from potstill.errors import InputError
 from potstill.evaluation import refuse_leaks
 from potstill.ledger.file import refuse_lost
 from potstill.ledger.ledger import Ledger
-from potstill.lessons.controls import is_control, make_controls
+from potstill.lessons.controls import is_control, make_controls, unverified_traces
 from potstill.pipeline.asking import ask_student, ask_teacher
 from potstill.pipeline.context import Context, Unfinished
 from potstill.pipeline.declared import declare
@@ -40,7 +40,7 @@ from potstill.pipeline.unused_settings import unused_settings
 from potstill.plugins import choose
 from potstill.problems.split import draw_some
 from potstill.progress import Progress, quiet
-from potstill.records import Lesson, Problem, Role, Split
+from potstill.records import Lesson, Level, Problem, Role, Split
 from potstill.store.atomic import write_atomically
 from potstill.store.cells import Store
 from potstill.store.tables import part
@@ -197,7 +197,7 @@ def run_stages(run: Run, made: Made) -> Iterator[str]:
     made.taught = grade_answers(context, agents, graders, made.taught, asked)
     yield "verify"
     made.lessons, chosen = make_lessons(context, agents, graders, run.models, made.taught, asked)
-    made.chosen = with_controls(run, chosen, asked)
+    made.chosen = with_controls(run, chosen, asked, made.taught)
     settle_limits(context, run.models, made)
     yield "condense"
     made.students = train(run, made)
@@ -219,11 +219,22 @@ def run_stages(run: Run, made: Made) -> Iterator[str]:
 
 
 def with_controls(
-    run: Run, chosen: Mapping[str, Sequence[Lesson]], problems: Sequence[Problem]
+    run: Run,
+    chosen: Mapping[str, Sequence[Lesson]],
+    problems: Sequence[Problem],
+    taught: AnswerSet,
 ) -> Mapping[str, Sequence[Lesson]]:
     """Return the lessons chosen by level, and beside them those of the study's controls."""
     controls = [x for x in run.context.study.variants if is_control(x)]
-    return {**chosen, **make_controls(chosen, controls, problems, run.models.count_tokens)}
+    if not controls:
+        return chosen
+    count = run.models.count_tokens
+    tags = Level.R0 in run.context.study.levels and run.models.teaches_tags()
+    return {
+        **chosen,
+        **make_controls(chosen, controls, problems, count),
+        **unverified_traces(controls, taught.judged(), count, tags=tags),
+    }
 
 
 def train(run: Run, made: Made) -> list[StudentCell]:

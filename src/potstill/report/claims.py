@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from potstill.evaluation.near_duplicates import ALIKE, APART
-from potstill.records import Level
+from potstill.records import Level, level_of_control
 from potstill.report.agreement import tested_p, why_apart
 from potstill.report.overlaps import repeat_training
 from potstill.report.phrases import (
@@ -26,6 +27,10 @@ __all__ = ["claims", "difference"]
 
 _MANY_CUT = 0.05
 _LEVELS = tuple(level.value for level in Level)
+_CONTROLS = {
+    "unverified": "every trace of the teacher, right or wrong",
+    "wrong": "the teacher’s wrong traces",
+}
 
 Row = dict[str, Any]
 
@@ -227,16 +232,27 @@ def _ladder(top: Row, students: list[Row], pairs: list[Row]) -> list[str]:
 
 
 def _is_control(pair: Row) -> bool:
-    return bool(pair["b"] == f"truncate-{pair['a']}")
+    return bool(level_of_control(pair["b"]) == pair["a"])
 
 
 def _control(numbers: Row, pair: Row) -> str:
-    """Return whether a level teaches more than R1 cut to its length does."""
+    """Return whether a level teaches more than its control does."""
     if pair["blocked"]:
         return _blocked(pair)
     text = difference(pair, "that control") + format_clause(pair)
     declared = _declaration(numbers) if _is_primary(pair) else ""
-    return f"{declared}{pair['a']} beside R1 cut to its length: {text}."
+    beside = _CONTROLS.get(pair["b"], "R1 cut to its length")
+    return f"{declared}{pair['a']} beside {beside}: {text}.{_verifying(numbers, pair)}"
+
+
+def _verifying(numbers: Row, pair: Row) -> str:
+    """Return what the verifier cost, beside a control without it; "" where it cost nothing."""
+    costs = [x["cost_usd"] or 0.0 for x in numbers["calls"] if x["stage"] == "verify"]
+    usd, gained = math.fsum(costs), 100 * pair["difference"]
+    if pair["b"] not in _CONTROLS or not usd:
+        return ""
+    each = f": {gained / usd:,.2g} points a dollar" if pair["beyond_chance"] and gained > 0 else ""
+    return f" The verifier’s calls, those on students’ answers too, cost ${usd:,.2f}{each}."
 
 
 def _teacher(teacher: Row, others: list[Row], named: str) -> str:

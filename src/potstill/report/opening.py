@@ -154,6 +154,10 @@ def _beside_the_ladder(level: str) -> str:
         return f"a control: trained on R1’s solutions cut off at the length of {name}’s"
     if level == "answer_only":
         return "a control: trained on the final answers alone"
+    if level == "unverified":
+        return "a control: trained on every solution of the teacher, right or wrong"
+    if level == "wrong":
+        return "a control: trained on the teacher’s wrong solutions alone"
     return "a student trained on lessons of that name"
 
 

@@ -105,7 +105,8 @@ class Study(Section):
     )
     controls: list[str] = Field(
         default=[],
-        description="Students beside the ladder: truncate (R1 cut to a level's length) ...",
+        description="Students beside the ladder: truncate (R1 cut to a level's length), "
+        "answer_only, unverified (every trace, right or wrong, beside R0), wrong.",
     )
     mix: list[Level] = Field(
         default=[], description="The levels that one mixed student is trained on together."
