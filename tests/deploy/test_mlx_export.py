@@ -150,7 +150,7 @@ def test_what_peft_has_no_exact_words_for_is_refused(tmp_path: Path) -> None:
         convert(adapter, "peft", tmp_path / "out")
     with pytest.raises(InputError, match="no readable mlx-lm adapter"):
         convert(tmp_path, "peft", tmp_path / "out")
-    with pytest.raises(InputError, match="no layout .gguf.; there are: peft, mlx"):
+    with pytest.raises(InputError, match=r"no layout .gguf.; there are: peft, mlx"):
         convert(adapter, "gguf", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
