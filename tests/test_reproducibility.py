@@ -23,12 +23,13 @@ from potstill.analysis.verify import verify_study
 from potstill.chat import Ask, Completion, Message
 from potstill.errors import InputError, PotstillError, StoreError
 from potstill.ledger.ledger import Event, Ledger, key_of
-from potstill.pipeline.lock import LOCK_FILE, deciding, file_sha256, read_lock
+from potstill.pipeline.lock import LOCK_FILE, deciding, read_lock
 from potstill.pipeline.run import run_study
 from potstill.progress import quiet
 from potstill.records import Finish, Sampling, content_hash
 from potstill.solvers.ledger_solver import KeptReplies
 from potstill.solvers.replay import Recording, ReplaySolver
+from potstill.store.atomic import file_sha256
 from potstill.study.schema import load_study
 from support.command_line import one_sentence, run_cli
 from support.small_study import keys_in, write_small_study

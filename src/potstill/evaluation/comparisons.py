@@ -10,7 +10,7 @@ from enum import StrEnum
 from potstill.errors import StudyError
 from potstill.evaluation.formats import FormatBounds, correct_format, format_bounds
 from potstill.evaluation.ladder import Ladder, SharedErrors, ladders, shared_errors
-from potstill.evaluation.pairing import pair_up, side_name
+from potstill.evaluation.pairing import pair_up, share_of, side_name
 from potstill.evaluation.scores import (
     Answered,
     LevelScore,
@@ -148,8 +148,8 @@ def compare(
         seeds_a=_seeds(a),
         seeds_b=_seeds(b),
         n=n,
-        accuracy_a=_share(table_a),
-        accuracy_b=_share(table_b),
+        accuracy_a=share_of(table_a),
+        accuracy_b=share_of(table_b),
         difference=found.difference,
         low=found.low,
         high=found.high,
@@ -340,11 +340,6 @@ def _differs(a: Answered, b: Answered, conditions: Mapping[str, Condition]) -> l
                 "nothing can be compared."
             )
     return differing(conditions[a.condition_id], conditions[b.condition_id])
-
-
-def _share(table: Sequence[Sequence[bool]]) -> float:
-    cells = sum(len(row) for row in table)
-    return sum(sum(row) for row in table) / cells if cells else 0.0
 
 
 def _seeds(rows: Sequence[Answered]) -> tuple[int, ...]:

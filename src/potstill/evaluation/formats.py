@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from potstill.evaluation.pairing import Paired
+from potstill.evaluation.pairing import Paired, share_of
 from potstill.evaluation.seeds import paired_difference_seeds
 from potstill.evaluation.statistics import PairedDifference, holm
 
@@ -75,7 +75,7 @@ def format_bounds(paired: Paired, found: PairedDifference, *, tested: bool) -> F
     ``paired``.
     """
     boxed_a, boxed_b = map(
-        _share, paired.tables(lambda x: x.right_in_a_box, lambda x: x.right_in_a_box)
+        share_of, paired.tables(lambda x: x.right_in_a_box, lambda x: x.right_in_a_box)
     )
     unread = paired.tables(lambda x: x.unread, lambda x: x.unread)
     against = _against(paired, found)
@@ -85,8 +85,8 @@ def format_bounds(paired: Paired, found: PairedDifference, *, tested: bool) -> F
         boxed=boxed_a - boxed_b,
         unread_a=sum(map(sum, unread[0])),
         unread_b=sum(map(sum, unread[1])),
-        least=found.difference - _share(unread[1]),
-        most=found.difference + _share(unread[0]),
+        least=found.difference - share_of(unread[1]),
+        most=found.difference + share_of(unread[0]),
         low=against.low,
         high=against.high,
         p=against.p if tested else None,
@@ -111,8 +111,3 @@ def _against(paired: Paired, found: PairedDifference) -> PairedDifference:
     else:
         tables = paired.tables(counts_a=lambda x: x.right or x.unread)
     return paired_difference_seeds(*tables)
-
-
-def _share(table: Sequence[Sequence[bool]]) -> float:
-    cells = sum(len(row) for row in table)
-    return sum(sum(row) for row in table) / cells if cells else 0.0

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from potstill.errors import StudyError
 from potstill.evaluation.scores import Answered, by_seed
 
-__all__ = ["Paired", "pair_up", "side_name"]
+__all__ = ["Paired", "pair_up", "share_of", "side_name"]
 
 Table = list[list[bool]]
 
@@ -60,3 +60,9 @@ def pair_up(a: Sequence[Answered], b: Sequence[Answered], *, shared_only: bool) 
 def side_name(row: Answered) -> str:
     """Return what a side is called: its level, "base" or "teacher"."""
     return row.level or row.role.value
+
+
+def share_of(table: Sequence[Sequence[bool]]) -> float:
+    """Return the share of a table that is true, 0 where it is empty."""
+    cells = sum(len(row) for row in table)
+    return sum(sum(row) for row in table) / cells if cells else 0.0
