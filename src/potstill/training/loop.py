@@ -54,7 +54,6 @@ class _Run:
     stopped: str = ""
     step: int = -1
     tokens: int = 0
-    padded_tokens: int = 0
     train_s: float = 0.0
     validation_s: float = 0.0
 
@@ -143,7 +142,6 @@ def train_cell(
             too_long=train_set.too_long + valid_set.too_long,
             stopped_step=run.history[-1].step,
             tokens=run.tokens,
-            padding=1 - run.tokens / max(1, run.padded_tokens),
             train_s=run.train_s,
             validation_s=run.validation_s,
         )
@@ -237,7 +235,6 @@ def _advance(
             return None
         real_tokens = sum(batch.real_tokens for batch in micro_batches)
         run.tokens += real_tokens
-        run.padded_tokens += sum(batch.padded_tokens for batch in micro_batches)
         run.train_s += elapsed_s
         tokens_per_s = real_tokens / elapsed_s
     if run.step % recipe.validate_every == 0 or run.step == recipe.steps:
@@ -260,7 +257,6 @@ _PLAIN = (
     "stopped",
     "step",
     "tokens",
-    "padded_tokens",
     "train_s",
     "validation_s",
 )

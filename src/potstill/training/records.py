@@ -59,8 +59,7 @@ class StepReport:
 class TrainedCell:
     """A student, how its losses went, and what was excluded.
 
-    ``tokens`` are those trained on, without padding; ``padding`` is the padded share of all that
-    was computed.
+    ``tokens`` are those trained on, without padding.
     """
 
     student: Student
@@ -68,7 +67,6 @@ class TrainedCell:
     too_long: tuple[str, ...]
     stopped_step: int
     tokens: int
-    padding: float
     train_s: float
     validation_s: float
 
