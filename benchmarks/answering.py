@@ -59,19 +59,19 @@ class Job:
     batch: int
 
     def first(self, count: int) -> Job:
-        """The first of its prompts."""
+        """Return the first of its prompts."""
         kept = {"prompts": self.prompts[:count], "limits": self.limits[:count]}
         return dataclasses.replace(self, batch=min(self.batch, count), **kept)
 
     def cut(self, number: int, tokens: Sequence[int]) -> tuple[int, ...]:
-        """A continuation up to its limit or its stop token, which is left out."""
+        """Return a continuation up to its limit or its stop token, which is left out."""
         kept = list(tokens[: self.limits[number]])
         ends = [k for k, token in enumerate(kept) if token in self.stops]
         return tuple(kept[: ends[0]] if ends else kept)
 
 
 def ours(job: Job, decoder: Any) -> Contestant:
-    """A decoder of Potstill's, torch or MLX."""
+    """Return a decoder of Potstill's, torch or MLX."""
     from potstill.models import decoding
     from potstill.records import Sampling
 
@@ -85,7 +85,9 @@ def ours(job: Job, decoder: Any) -> Contestant:
 
 
 def generate(job: Job, base: Any, numbers: Sequence[int], batch: int) -> Contestant:
-    """transformers' ``generate``: left padding, until the longest answer of a batch is done."""
+    """Return transformers' ``generate``: left padding, until the longest answer of a batch is
+    done.
+    """
     import torch
 
     pad = base.tokenizer.pad_token_id
@@ -106,7 +108,7 @@ def generate(job: Job, base: Any, numbers: Sequence[int], batch: int) -> Contest
 
 
 def mlx_one_by_one(job: Job, base: Any, tokenizer: Any, numbers: Sequence[int]) -> Contestant:
-    """mlx-lm's own ``stream_generate``."""
+    """Return mlx-lm's own ``stream_generate``."""
     from mlx_lm import stream_generate
 
     for n in numbers:
@@ -119,7 +121,9 @@ def mlx_one_by_one(job: Job, base: Any, tokenizer: Any, numbers: Sequence[int]) 
 def race(
     contestants: Mapping[str, Contestant], counts: Mapping[str, int]
 ) -> tuple[dict[str, float], dict[str, dict[int, tuple[int, ...]]]]:
-    """Seconds and answers of each, taking turns by the share of their answers that is done."""
+    """Return the seconds and answers of each, taking turns by the share of their answers that is
+    done.
+    """
     seconds = dict.fromkeys(contestants, 0.0)
     answers: dict[str, dict[int, tuple[int, ...]]] = {name: {} for name in contestants}
     running = set(contestants)
@@ -141,13 +145,13 @@ def race(
 
 
 def lengths_of(contestant: Contestant) -> list[int]:
-    """How many tokens each answer has, by request number."""
+    """Return how many tokens each answer has, by request number."""
     seen = {number: len(tokens) for done in contestant for number, tokens in done.items()}
     return [seen[number] for number in sorted(seen)]
 
 
 def at_quantiles(lengths: Sequence[int]) -> list[int]:
-    """Eight requests at even quantiles of the length, the longest neither first nor last."""
+    """Return eight requests at even quantiles of the length, the longest neither first nor last."""
     by_length = sorted(range(len(lengths)), key=lambda n: lengths[n])
     count = min(ONE_BY_ONE, len(lengths))
     chosen = [by_length[int((k + 0.5) / count * len(lengths))] for k in range(count)]
@@ -155,7 +159,7 @@ def at_quantiles(lengths: Sequence[int]) -> list[int]:
 
 
 def compare(job: Job, base: Any, args: argparse.Namespace) -> dict[str, Any]:
-    """The three on torch."""
+    """Compare the three on torch."""
     import torch
 
     from potstill.models.torch_decoding import TorchDecoder
@@ -201,7 +205,7 @@ def compare(job: Job, base: Any, args: argparse.Namespace) -> dict[str, Any]:
 
 
 def compare_mlx(job: Job, path: str, rounds: int) -> dict[str, Any]:
-    """Our MLX decoder beside mlx-lm, one by one."""
+    """Compare our MLX decoder with mlx-lm, one by one."""
     from mlx_lm.tokenizer_utils import TokenizerWrapper
 
     from potstill.models.mlx_base import load_mlx_base
@@ -234,7 +238,7 @@ def compare_mlx(job: Job, path: str, rounds: int) -> dict[str, Any]:
 
 
 def questions(count: int) -> tuple[list[list[dict[str, str]]], str]:
-    """Chats of a system text and a problem, and where they are from."""
+    """Return the chats of a system text and a problem, and where they are from."""
     data = real_data("recorded/distilled_train.jsonl")
     if data:
         lines = (data / "recorded" / "distilled_train.jsonl").read_text("utf-8").splitlines()
@@ -248,7 +252,7 @@ def questions(count: int) -> tuple[list[list[dict[str, str]]], str]:
 
 
 def random_job(args: argparse.Namespace, folder: Path) -> tuple[Job, Any, str]:
-    """A model of the shape with random weights, and lengths drawn for its answers."""
+    """Return a model of the shape with random weights, and lengths drawn for its answers."""
     from potstill.models.model import prompt_tokens
     from potstill.models.torch_base import load_base
     from random_model import write_random_model
@@ -279,7 +283,7 @@ def random_job(args: argparse.Namespace, folder: Path) -> tuple[Job, Any, str]:
 
 
 def pocket_job(args: argparse.Namespace) -> tuple[Job, Any, str]:
-    """The pocket student and its held-out problems."""
+    """Return the pocket student and its held-out problems."""
     from potstill.models.model import prompt_tokens
     from potstill.models.torch_base import load_base
     from potstill.pocket import STUDENT_PATH
@@ -362,7 +366,7 @@ def tell(key: str, one: Mapping[str, Any], figures: Sequence[str]) -> None:
 
 
 def conditions(args: argparse.Namespace) -> dict[str, Any]:
-    """Everything that a figure needs beside it."""
+    """Return everything that a figure needs beside it."""
     return {
         "precision": args.precision,
         "device": args.device,

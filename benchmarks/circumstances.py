@@ -16,7 +16,7 @@ __all__ = ["at_least_one", "lacks", "real_data", "tell_sample"]
 
 
 def real_data(*parts: str) -> Path | None:
-    """The folder that POTSTILL_DATA names; None where it is not set.
+    """Return the folder that POTSTILL_DATA names; None where it is not set.
 
     Ends the script in a sentence where ``parts``, which it reads, are not in that folder.
     """
@@ -35,7 +35,9 @@ def real_data(*parts: str) -> Path | None:
 
 
 def lacks(module: str, install: str, then: str) -> bool:
-    """Whether a module is not installed, which is then said: what brings it, what happens now."""
+    """Return whether a module is not installed, which is then said: what brings it, what happens
+    now.
+    """
     if find_spec(module):
         return False
     print(f"{module} is not installed ({install} brings it): {then}.", flush=True)
@@ -43,7 +45,7 @@ def lacks(module: str, install: str, then: str) -> bool:
 
 
 def at_least_one(given: str) -> int:
-    """A number of things, for argparse, which tells what is none."""
+    """Return a number of things, for argparse, which tells what is none."""
     number = int(given) if given.isdecimal() else 0
     if number < 1:
         raise argparse.ArgumentTypeError(f"{given} is no number from 1 on")
@@ -51,5 +53,5 @@ def at_least_one(given: str) -> int:
 
 
 def tell_sample(what: str) -> None:
-    """A script's last line."""
+    """Print a script's last line."""
     print(f"sampled: {what}", flush=True)

@@ -38,31 +38,35 @@ Row = tuple[str, ...]
 
 
 def mean_over(luck: float, ease: Array) -> Array:
-    """The chance of a right answer to problems of this ease, over the luck of seeds."""
+    """Return the chance of a right answer to problems of this ease, over the luck of seeds."""
     return (WEIGHTS * expit(np.asarray(ease)[..., None] + luck * NODES)).sum(axis=-1)
 
 
 def ease_of(accuracy: float, luck: float) -> float:
-    """The mean ease at which problems and seeds together give this accuracy."""
+    """Return the mean ease at which problems and seeds together give this accuracy."""
     sd = float(np.hypot(EASE_SD, luck))
     return float(brentq(lambda x: float(mean_over(sd, np.array(x))) - accuracy, -15, 15))
 
 
 def students(rng: np.random.Generator, ease: Array, seeds: int, luck: float) -> list[list[bool]]:
-    """Right or wrong of some seeds (rows) on problems of this ease."""
+    """Return right or wrong of some seeds (rows) on problems of this ease."""
     shift = rng.normal(0, luck, (seeds, 1))
     table: list[list[bool]] = (rng.random((seeds, len(ease))) < expit(ease + shift)).tolist()
     return table
 
 
 def base(rng: np.random.Generator, ease: Array, luck: float) -> list[list[bool]]:
-    """One base that is right on each problem as often as students of this luck on average."""
+    """Return one base that is right on each problem as often as students of this luck on
+    average.
+    """
     table: list[list[bool]] = [(rng.random(len(ease)) < mean_over(luck, ease)).tolist()]
     return table
 
 
 def claims(n: int, seeds: int, luck: float, studies: int) -> Row:
-    """How many studies without an effect claim one, and how often the difference is covered."""
+    """Return how many studies without an effect claim one, and how often the difference is
+    covered.
+    """
     rng = np.random.default_rng((1, n, seeds, int(10 * luck)))
     claimed = covered = 0
     for i in range(studies):
@@ -75,7 +79,7 @@ def claims(n: int, seeds: int, luck: float, studies: int) -> Row:
 
 
 def accuracy(n: int, seeds: int, luck: float, studies: int) -> Row:
-    """The coverage of one level's accuracy: averaged, and at the worst true accuracy."""
+    """Return the coverage of one level's accuracy: averaged, and at the worst true accuracy."""
     rng = np.random.default_rng((2, n, seeds, int(10 * luck)))
     each = []
     for true in ACCURACIES:
@@ -90,15 +94,15 @@ def accuracy(n: int, seeds: int, luck: float, studies: int) -> Row:
 def answers(
     rng: np.random.Generator, ease: Array, seeds: int, draws: int, luck: float
 ) -> list[list[list[bool]]]:
-    """Right or wrong of some seeds on problems of this ease, each problem drawn several times."""
+    """Return right or wrong of some seeds on problems of this ease, each drawn several times."""
     chance = expit(ease + rng.normal(0, luck, (seeds, 1)))[:, :, None]
     table: list[list[list[bool]]] = (rng.random((seeds, len(ease), draws)) < chance).tolist()
     return table
 
 
 def draws(n: int, seeds: int, count: float, studies: int) -> Row:
-    """The coverage of an accuracy and of a difference of none, each problem drawn several times;
-    and how often that difference is claimed. Seeds have a luck of 0.3.
+    """Return the coverage of an accuracy and of no difference, and how often one is claimed, each
+    problem drawn several times. Seeds have a luck of 0.3.
     """
     rng = np.random.default_rng((6, n, seeds, int(count)))
     luck = 0.3 if seeds > 1 else 0.0
@@ -128,7 +132,9 @@ def draws(n: int, seeds: int, count: float, studies: int) -> Row:
 
 
 def trends(n: int, seeds: int, luck: float, studies: int) -> Row:
-    """How often six equal levels show a trend (p < 0.05), and its interval leaves zero out."""
+    """Return how often six equal levels show a trend (p < 0.05), and its interval leaves zero
+    out.
+    """
     rng = np.random.default_rng((3, n, seeds, int(10 * luck)))
     claimed = covered = 0
     for i in range(studies):
@@ -140,7 +146,7 @@ def trends(n: int, seeds: int, luck: float, studies: int) -> Row:
 
 
 def groups(n: int, seeds: int, luck: float, studies: int) -> Row:
-    """How often any of three groups (60, 25, 15 %) that lose alike is said to lose more."""
+    """Return how often any of three groups (60, 25, 15 %) that lose alike is said to lose more."""
     rng = np.random.default_rng((4, n, seeds, int(10 * luck)))
     names = ["a"] * round(0.6 * n) + ["b"] * round(0.25 * n)
     names += ["c"] * (n - len(names))
@@ -157,7 +163,7 @@ def groups(n: int, seeds: int, luck: float, studies: int) -> Row:
 
 
 def passes(n: int, samples: int, k: float, studies: int) -> Row:
-    """The coverage of pass@k of some samples, over true values set by accuracies."""
+    """Return the coverage of pass@k of some samples, over true values set by accuracies."""
     rng = np.random.default_rng((5, n, samples, int(k)))
     each = []
     for accuracy_ in ACCURACIES:
@@ -175,12 +181,12 @@ def passes(n: int, samples: int, k: float, studies: int) -> Row:
 
 
 def cell(n: int, seeds: int, luck: float) -> Row:
-    """The first columns of a row."""
+    """Return the first columns of a row."""
     return str(n), str(seeds), f"{luck:g}"
 
 
 def percent(part: float, whole: float) -> str:
-    """A share to one decimal."""
+    """Return a share to one decimal."""
     return f"{100 * part / whole:.1f}"
 
 
@@ -190,7 +196,7 @@ Part = tuple[
 
 
 def parts() -> Iterator[Part]:
-    """Every table: its title, what makes a row, its columns, its cells."""
+    """Yield every table: its title, what makes a row, its columns, its cells."""
     every = list(itertools.product(PROBLEMS, SEEDS, LUCK))
     few = list(itertools.product(PROBLEMS, (1, 3), (0.0, 0.3)))
     head = ("problems", "seeds", "luck")

@@ -49,23 +49,23 @@ def main() -> None:
     limits = [args.max_tokens] * len(prompts)
     job = Job("engines", prompts, limits, base.stop_tokens, BATCH)
     said = {"torch": torch_answers(base, job)}
-    same = {"torch": told(said, "torch", base)}
+    same = {"torch": print_same(said, "torch", base)}
     said["transformers"] = collected(generate(job, base, range(len(prompts)), 1))
-    same["transformers"] = told(said, "transformers", base)
+    same["transformers"] = print_same(said, "transformers", base)
     if not lacks("mlx_lm", "pip install 'potstill[mlx]'", "MLX is not asked"):
         said["mlx"] = mlx_answers(base.path, job)
-        same["mlx"] = told(said, "mlx", base)
+        same["mlx"] = print_same(said, "mlx", base)
     if not lacks("llama_cpp", "pip install 'potstill[llama]'", "llama.cpp is not asked"):
         with tempfile.TemporaryDirectory() as folder:
             said["llama.cpp F16"] = llama_answers(base, Path(folder), job)
-        same["llama.cpp F16"] = told(said, "llama.cpp F16", base)
+        same["llama.cpp F16"] = print_same(said, "llama.cpp F16", base)
     sizes = {"base": args.base or "pocket", "problems": source, "asked": len(prompts)}
     print(json.dumps({**sizes, "max_tokens": args.max_tokens, "same as torch": same}))
     tell_sample(f"{len(prompts)} answers of up to {args.max_tokens} tokens, {source}")
 
 
 def questions(count: int) -> tuple[list[tuple[Any, ...]], str]:
-    """Chats of a system text and a problem, and where they are from."""
+    """Return the chats of a system text and a problem, and where they are from."""
     from potstill.chat import Message
     from potstill.pocket.problems import generate as generate_problems
 
@@ -79,14 +79,14 @@ def questions(count: int) -> tuple[list[tuple[Any, ...]], str]:
 
 
 def torch_answers(base: Any, job: Job) -> Answers:
-    """What our decoder says, side by side."""
+    """Return what our decoder says, side by side."""
     from potstill.models.torch_decoding import TorchDecoder
 
     return collected(ours(job, TorchDecoder(base, job.batch)))
 
 
 def mlx_answers(path: str, job: Job) -> Answers:
-    """What our MLX decoder says, side by side."""
+    """Return what our MLX decoder says, side by side."""
     from potstill.models.mlx_base import load_mlx_base
     from potstill.models.mlx_decoding import MlxDecoder
 
@@ -98,7 +98,7 @@ def mlx_answers(path: str, job: Job) -> Answers:
 
 
 def llama_answers(base: Any, folder: Path, job: Job) -> Answers:
-    """What llama.cpp says of a GGUF file written of the base in float16."""
+    """Return what llama.cpp says of a GGUF file written of the base in float16."""
     from potstill.deploy.export.gguf_file import write_gguf
     from potstill.deploy.export.merging import Delta
     from potstill.models.llama_decoding import LlamaDecoder, load_llama
@@ -110,15 +110,13 @@ def llama_answers(base: Any, folder: Path, job: Job) -> Answers:
 
 
 def collected(contestant: Contestant) -> Answers:
-    """All that a contestant answers, in the order of the requests."""
+    """Return all that a contestant answers, in the order of the requests."""
     done = {number: tokens for some in contestant for number, tokens in some.items()}
     return [done[number] for number in sorted(done)]
 
 
-def told(said: dict[str, Answers], name: str, base: Any) -> int:
-    """Say how an engine's answers compare with torch's, and where the others part; return how many
-    are the very same tokens.
-    """
+def print_same(said: dict[str, Answers], name: str, base: Any) -> int:
+    """Print how an engine's answers compare with torch's; return how many are the same tokens."""
     pairs = list(zip(said["torch"], said[name], strict=True))
     same = sum(one == other for one, other in pairs)
     print(f"{name}: {same} of {len(pairs)} the same", flush=True)

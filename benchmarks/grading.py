@@ -53,7 +53,7 @@ class Times:
 
 
 def read_recorded(data: Path) -> Pairs:
-    """Every recorded answer, and every solution and reasoning as a full response."""
+    """Return every recorded answer, and every solution and reasoning as a full response."""
     csv.field_size_limit(10**9)
     pairs: Pairs = []
 
@@ -80,7 +80,7 @@ def read_recorded(data: Path) -> Pairs:
 def run_ours(
     pairs: list[tuple[Problem, Response]], workers: int
 ) -> tuple[float, float, list[Verdict]]:
-    """Seconds to start the pool, seconds to grade, and the verdicts."""
+    """Return the seconds to start the pool, seconds to grade, and the verdicts."""
     began = time.perf_counter()
     with GradingPool(workers) as pool:
         pool.start()
@@ -91,7 +91,7 @@ def run_ours(
 
 
 def run_math_verify(pairs: list[tuple[Problem, Response]]) -> tuple[float, list[bool]]:
-    """Seconds that plain math-verify takes, and which answers it accepts."""
+    """Return the seconds that plain math-verify takes, and which answers it accepts."""
     from math_verify import parse, verify
 
     began = time.perf_counter()
@@ -143,14 +143,16 @@ def show(name: str, times: Times) -> None:
 
 
 def find_data(given: Path | None) -> Path | None:
-    """The folder of real data, the named one or POTSTILL_DATA's; None without one."""
+    """Return the folder of real data, the named one or POTSTILL_DATA's; None without one."""
     if given is not None:
         os.environ["POTSTILL_DATA"] = str(given)
     return real_data("recorded", "answers")
 
 
 def sets_of(data: Path | None, rows: list[open_answers.Row], most: int | None) -> dict[str, Pairs]:
-    """The sets to time by name, each in a seeded order, so that a first part is a fair sample."""
+    """Return the sets to time by name, each in a seeded order, so that a first part is a fair
+    sample.
+    """
     if data is None:
         return {"made_up": of_its_own(made_up.answers(most or MADE_UP))}
     recorded = of_its_own(read_recorded(data))

@@ -59,12 +59,14 @@ STUDY = {
 
 
 def key_of(number: int) -> int:
-    """The answer to a problem."""
+    """Return the answer to a problem."""
     return number * 7 % 9973
 
 
 def text_of(number: int) -> str:
-    """A problem's text: every twentieth repeats the one before it but for a word, or wholly."""
+    """Return a problem's text: every twentieth repeats the one before it but for a word, or
+    wholly.
+    """
     twin = number - 1 if number % 20 == 19 else number
     draw = random.Random(twin)
     words = draw.choices(WORDS, ROOT_WEIGHTS, k=40)
@@ -76,7 +78,7 @@ def text_of(number: int) -> str:
 
 
 def prose(number: int, words: int) -> str:
-    """Some lines that end in the answer, wrong for every tenth problem."""
+    """Return some lines that end in the answer, wrong for every tenth problem."""
     draw = random.Random(-number)
     chosen = draw.choices(WORDS, ROOT_WEIGHTS, k=words)
     lines = [" ".join(chosen[i : i + 15]) + "." for i in range(0, words, 15)]
@@ -105,7 +107,7 @@ class RecordedAgents(Agents):
     """Agents that are records."""
 
     def open(self, role: str) -> Solver:
-        """The record of the teacher's answers."""
+        """Return the record of the teacher's answers."""
         return Recorded(role, TRACE_WORDS)
 
 
@@ -113,7 +115,7 @@ class RecordedModels(LocalModels):
     """Local models that are records."""
 
     def solver(self, adapter: Path | None, name: str) -> Solver:
-        """The record of a student's answers."""
+        """Return the record of a student's answers."""
         return Recorded(name, 60, "float32")
 
 
@@ -125,7 +127,7 @@ class Watch:
     peak: float = 0.0
 
     def run(self) -> None:
-        """Never returns; samples."""
+        """Sample for as long as the process lives."""
         own = psutil.Process()
         while True:
             found = 0
@@ -139,7 +141,7 @@ class Watch:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """A stage's seconds and peak MB."""
+        """Measure a stage's seconds and peak MB."""
         self.peak, started = 0.0, time.monotonic()
         yield
         time.sleep(0.25)
@@ -148,7 +150,7 @@ class Watch:
 
 
 def write_inputs(folder: Path, count: int) -> Path:
-    """The study file, after problems and lessons were written beside it."""
+    """Return the study file, after problems and lessons were written beside it."""
     with (
         (folder / "problems.jsonl").open("w", encoding="utf-8") as problems,
         (folder / "levels.jsonl").open("w", encoding="utf-8") as levels,
@@ -168,7 +170,7 @@ def write_inputs(folder: Path, count: int) -> Path:
 
 
 def measure(folder: Path, count: int) -> dict[str, tuple[float, float]]:
-    """By stage, its seconds and its peak in MB."""
+    """Return the seconds and the peak in MB of every stage."""
     study = load_study(write_inputs(folder, count))
     watch = Watch()
     threading.Thread(target=watch.run, daemon=True).start()
@@ -201,7 +203,7 @@ def measure(folder: Path, count: int) -> dict[str, tuple[float, float]]:
 
 
 def main() -> None:
-    """Nothing; prints a row for every size, one line of JSON, and what was left out."""
+    """Print a row for every size, one line of JSON, and what was left out."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--problems", type=at_least_one, nargs="+", default=[1_000, 5_000])
     parser.add_argument("--folder", type=Path, help="where there is room (10 GB for 10^6)")

@@ -69,7 +69,7 @@ class Made(Sequence[Problem]):
         return Problem(f"made/{k:07d}", self.text(k), TextGold("1"), "integer", "made", {})
 
     def text(self, k: int) -> str:
-        """The text of problem ``k``, which hangs on nothing but ``k``."""
+        """Return the text of problem ``k``, which hangs on nothing but ``k``."""
         if self._kind == "copies":
             return " ".join(_TEMPLATES[0] * 2)
         rng = random.Random(k)
@@ -93,13 +93,13 @@ class Made(Sequence[Problem]):
 
     @staticmethod
     def earlier(k: int) -> int | None:
-        """The problem of which ``k`` is a copy or near-copy."""
+        """Return the problem of which ``k`` is a copy or near-copy."""
         rng = random.Random(-k - 1)
         return rng.randrange(k) // 20 * 20 if k % 20 == 19 else None
 
 
 def edited(rng: random.Random, text: str) -> str:
-    """The text with a word taken out, put in or replaced, or one to six letters replaced."""
+    """Return the text with a word taken out, put in or replaced, or one to six letters replaced."""
     words = text.split()
     places = [k for k, word in enumerate(words) if word.isalpha()]
     if rng.random() < 0.5:
@@ -114,7 +114,7 @@ def edited(rng: random.Random, text: str) -> str:
 
 
 def planted(made: Made) -> set[tuple[str, str]]:
-    """The pairs that a reader would call near: planted, over 0.9, with the same numbers."""
+    """Return the pairs that a reader would call near: planted, over 0.9, with the same numbers."""
     from rapidfuzz import fuzz
 
     found = set()
@@ -126,7 +126,7 @@ def planted(made: Made) -> set[tuple[str, str]]:
 
 
 def measure(count: int, kind: str, peer: str | None = None) -> dict[str, Any]:
-    """What one size and kind took, in this process."""
+    """Return what one size and kind took, in this process."""
     find = import_module(f"peers.{peer}_lsh").find_pairs if peer else find_pairs
     made = Made(count, kind)
     start = time.perf_counter()
@@ -159,7 +159,7 @@ def measure(count: int, kind: str, peer: str | None = None) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Nothing; prints a line of JSON for each size and kind."""
+    """Print a line of JSON for each size and kind."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument(
         "--sizes", type=at_least_one, nargs="+", default=[1000, 10_000, 30_000], help="problems"

@@ -35,7 +35,7 @@ LEVELS = (2_200, 1_400, 900, 500, 250, 60)
 
 
 def make_cases(count: int) -> list[Case]:
-    """Problems of prose-like texts, the same for every run."""
+    """Return the problems of prose-like texts, the same for every run."""
     draw = random.Random(0)
     vocabulary = [
         "".join(draw.choices(string.ascii_lowercase, k=draw.randint(2, 9))) for _ in range(6_000)
@@ -67,7 +67,7 @@ def make_cases(count: int) -> list[Case]:
 
 
 def find_chromium() -> str:
-    """Chromium's path, empty where it or Playwright is not there, which is then said."""
+    """Return Chromium's path, empty where it or Playwright is not there, which is then said."""
     then = "the page's size and packing alone are measured"
     if lacks("playwright", "pip install playwright", then):
         return ""
@@ -78,7 +78,9 @@ def find_chromium() -> str:
 
 
 def measure(chromium_path: str, address: str, rounds: int) -> dict[str, list[float]]:
-    """Milliseconds of every round: first contentful paint, ready to filter, a filter, opening."""
+    """Return the milliseconds of every round: first contentful paint, ready to filter, a filter,
+    opening.
+    """
     from playwright.sync_api import sync_playwright
 
     found: dict[str, list[float]] = {"first paint": [], "ready": [], "filter": [], "open": []}
@@ -108,7 +110,7 @@ def measure(chromium_path: str, address: str, rounds: int) -> dict[str, list[flo
 
 
 def _timed(page: Any, change: str, target: str) -> float:
-    """Milliseconds from an input event to the next frame's layout."""
+    """Return the milliseconds from an input event to the next frame's layout."""
     element = "form" if target == "form" else "form.elements.preset"
     return float(
         page.evaluate(
@@ -149,8 +151,8 @@ def main() -> None:
 
 
 def _empty() -> Any:
-    """A report of nothing but its problems."""
-    from potstill.report import Corpus, ReportData, Reproduction
+    """Return a report of nothing but its problems."""
+    from potstill.report.data import Corpus, ReportData, Reproduction
 
     return ReportData(
         "bench", (), (), (), (), Corpus(0, {}, {}, {}), Reproduction("", {}, {}, (0,))

@@ -20,7 +20,7 @@ CHATML_TEMPLATE = (
 
 
 def write_model_of(folder: Path, size: Shape, context_tokens: int) -> Path:
-    """``folder``, with a model of a shape whose tokenizer knows bytes and little more."""
+    """Return ``folder``, with a model of a shape whose tokenizer knows bytes and little more."""
     return write_random_model(
         folder,
         ["What is 12 + 30? It is 42."] * 50,
@@ -52,7 +52,8 @@ def write_random_model(
     spread: float = 0.2,
     precision: str = "float32",
 ) -> Path:
-    """``folder``, with a Qwen2 model of that shape and a byte-level BPE tokenizer saved to it.
+    """Return ``folder``, with a Qwen2 model of that shape and a byte-level BPE tokenizer saved to
+    it.
 
     The tokenizer is trained on ``texts`` and encodes any UTF-8 text. ``spread`` is the standard
     deviation of the initial weights; large enough, greedy decoding has clear winners.

@@ -61,7 +61,7 @@ WORK = ("training", "answering", "grading", "overlap")
 
 
 def lessons(count: int) -> tuple[Example, ...]:
-    """R1 lessons of the pocket world's training problems."""
+    """Return the R1 lessons of the pocket world's training problems."""
     return tuple(
         Example(p.key, (Message("user", p.text),), render(p, "R1"))
         for p in generate("train", count)
@@ -69,14 +69,14 @@ def lessons(count: int) -> tuple[Example, ...]:
 
 
 def timed(work: Callable[[], None]) -> Took:
-    """Wall seconds, and CPU seconds of this process's Ray workers."""
+    """Return the wall seconds, and CPU seconds of this process's Ray workers."""
     started, cpu_before = time.monotonic(), worker_cpu_s()
     work()
     return time.monotonic() - started, worker_cpu_s() - cpu_before
 
 
 def worker_cpu_s() -> float:
-    """CPU seconds that the workers alive now, and their graders, have used."""
+    """Return the CPU seconds that the workers alive now, and their graders, have used."""
     total = 0.0
     for process in psutil.Process().children(recursive=True):
         try:
@@ -92,7 +92,7 @@ def worker_cpu_s() -> float:
 
 
 def load(workers: WorkerPool) -> None:
-    """Nothing; keeps all workers busy with trifles until each has loaded the base."""
+    """Keep all workers busy with trifles until each has loaded the base."""
 
     def trifle() -> tuple[str, ...] | None:
         return None if all(member.started == 2 for member in workers._members) else ("",)
@@ -118,7 +118,7 @@ class Bench:
         self._student: Path | None = None
 
     def measure(self, count: int) -> Iterator[Took]:
-        """How long each kind of work took on so many workers, in the order of WORK."""
+        """Yield how long each kind of work took on so many workers, in the order of WORK."""
         self._count += 1
         directory = self._folder / str(self._count)
         Store(directory)
@@ -174,7 +174,7 @@ class Bench:
 
 
 def main() -> None:
-    """Nothing; prints a line per measurement, one line of JSON, and what was sampled."""
+    """Print a line per measurement, one line of JSON, and what was sampled."""
     args = arguments()
     if lacks("ray", "pip install 'potstill[ray]'", "nothing was measured"):
         return
@@ -213,7 +213,7 @@ def arguments() -> argparse.Namespace:
 
 
 def numbers_of_workers(asked: Sequence[int]) -> list[int]:
-    """Those of the asked for which there are cores; the others are told."""
+    """Return those of the asked for which there are cores; the others are printed."""
     cores = os.cpu_count() or 1
     beyond = sorted({n for n in asked if n > cores})
     if beyond:
@@ -225,7 +225,7 @@ def numbers_of_workers(asked: Sequence[int]) -> list[int]:
 def summary(
     took: dict[int, list[tuple[Took, ...]]], one: int, args: argparse.Namespace
 ) -> dict[str, Any]:
-    """Medians by number of workers, and what they are to the first number's."""
+    """Return the medians by number of workers, and what they are to the first number's."""
     found: dict[str, Any] = {"cores": os.cpu_count()}
     items_of = (args.cells, args.problems, args.graded, args.audited)
     for place, (what, items) in enumerate(zip(WORK, items_of, strict=True)):

@@ -33,7 +33,7 @@ REASONING = "First I look at what is given, then I try the obvious thing and che
 
 
 def question(number: int) -> str:
-    """A question of the usual length."""
+    """Return a question of the usual length."""
     return f"Let n = {number}. Find the remainder when n squared plus seven is divided by 13. " * 3
 
 
@@ -114,7 +114,7 @@ async def answer_forever(latency_s: float) -> None:
 
 @contextmanager
 def serving(latency_s: float) -> Iterator[str]:
-    """The base URL of a server in a process of its own."""
+    """Yield the base URL of a server in a process of its own."""
     command = [sys.executable, __file__, "--role", "server", "--latency", str(latency_s)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -129,7 +129,7 @@ def serving(latency_s: float) -> Iterator[str]:
 
 
 async def plain_loop(base_url: str, count: int, path: Path) -> None:
-    """What is usually written: AsyncOpenAI, a semaphore, and a JSONL file."""
+    """Ask as is usually written: AsyncOpenAI, a semaphore, and a JSONL file."""
     from openai import AsyncOpenAI
 
     client = AsyncOpenAI(base_url=base_url, api_key="none")
@@ -154,7 +154,7 @@ async def plain_loop(base_url: str, count: int, path: Path) -> None:
 
 
 def potstill(base_url: str, count: int, path: Path, stream: bool) -> None:
-    """The same through the API solver, every reply durable before it is handed over."""
+    """Ask through the API solver, every reply durable before it is handed over."""
     from potstill.chat import Ask, Message
     from potstill.ledger.ledger import Ledger
     from potstill.records import Finish, Sampling
@@ -176,7 +176,7 @@ def potstill(base_url: str, count: int, path: Path, stream: bool) -> None:
 
 
 def peak_mb() -> float:
-    """The process's largest resident size so far, in MB."""
+    """Return the process's largest resident size so far, in MB."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) / 1024
@@ -184,7 +184,7 @@ def peak_mb() -> float:
 
 
 def measure(role: str, base_url: str, count: int) -> dict[str, float]:
-    """Seconds, CPU seconds and peak memory of one contestant, in a fresh process."""
+    """Return the seconds, CPU seconds and peak memory of one contestant, in a fresh process."""
     command = [sys.executable, __file__, "--role", role, "--url", base_url, "--count", str(count)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     measured: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
@@ -192,7 +192,7 @@ def measure(role: str, base_url: str, count: int) -> dict[str, float]:
 
 
 def contest(role: str, base_url: str, count: int) -> None:
-    """Runs one contestant in this process and prints what it took."""
+    """Run one contestant in this process and print what it took."""
     folder = os.environ.get("POTSTILL_BENCH_DIR")
     with tempfile.TemporaryDirectory(dir=folder) as made:
         wall, cpu = time.perf_counter(), time.process_time()
@@ -205,7 +205,7 @@ def contest(role: str, base_url: str, count: int) -> None:
 
 
 def side_by_side(rounds: int, counts: dict[str, int]) -> None:
-    """Replies a second of each from a server that takes its time."""
+    """Measure the replies a second of each from a server that takes its time."""
     limit = IN_FLIGHT / LATENCY_S
     rates: dict[str, list[float]] = {role: [] for role in counts}
     with serving(LATENCY_S) as base_url:
@@ -225,7 +225,7 @@ def side_by_side(rounds: int, counts: dict[str, int]) -> None:
 
 
 def instant(rounds: int, counts: dict[str, int]) -> None:
-    """Replies a CPU second of each from a server that answers at once."""
+    """Measure the replies a CPU second of each from a server that answers at once."""
     rates: dict[str, list[float]] = {role: [] for role in counts}
     with serving(0.0) as base_url:
         for _ in range(rounds):
@@ -238,7 +238,7 @@ def instant(rounds: int, counts: dict[str, int]) -> None:
 
 
 def memory() -> None:
-    """Peak memory at few and at many problems."""
+    """Measure the peak memory at few and at many problems."""
     with serving(0.02) as base_url:
         few = measure("potstill", base_url, 2_000)["peak_mb"]
         many = measure("potstill", base_url, 50_000)["peak_mb"]
@@ -248,7 +248,9 @@ def memory() -> None:
 
 
 def shares_of(replies: int, shares: dict[str, float]) -> dict[str, int]:
-    """How many replies each contestant asks for; the plain loop where openai is installed."""
+    """Return how many replies each contestant asks for; the plain loop where openai is
+    installed.
+    """
     if "plain" in shares and find_spec("openai") is None:
         shares = {role: share for role, share in shares.items() if role != "plain"}
     return {role: max(1, round(replies * share)) for role, share in shares.items()}
@@ -277,7 +279,7 @@ def main() -> None:
 
 
 def compare(args: argparse.Namespace) -> None:
-    """All figures, those of the slow server first."""
+    """Print all figures, those of the slow server first."""
     lacks("openai", "pip install openai", "Potstill is measured without a plain loop beside it")
     slow = shares_of(args.replies, {"plain": 0.25, "potstill": 1.0, "streamed": 0.5})
     quick = shares_of(args.replies, {"plain": 1_500 / 10_240, "potstill": 6_000 / 10_240})

@@ -68,7 +68,7 @@ Batches = list[list[EncodedExample]]
 
 
 def read_lessons() -> tuple[list[list[tuple[list[dict[str, str]], str]]], str]:
-    """Chats and completions of the six levels, and where they are from."""
+    """Return the chats and completions of the six levels, and where they are from."""
     data = real_data("recorded/distilled_train.jsonl", "recorded/condensed_competition.csv")
     if data is None:
         return [], "synthetic lengths (prompt 60, completion lognormal around 100 to 20 tokens)"
@@ -90,7 +90,7 @@ def read_lessons() -> tuple[list[list[tuple[list[dict[str, str]], str]]], str]:
 
 
 def make_levels(folder: Path, shape: str, precision: str) -> tuple[list[Any], str]:
-    """The encoded levels; the model is written to ``folder``."""
+    """Return the encoded levels; the model is written to ``folder``."""
     from potstill.chat import Message
     from potstill.models.torch_base import load_tokenizer
     from potstill.training.examples import Example, encode_examples
@@ -128,7 +128,7 @@ def make_levels(folder: Path, shape: str, precision: str) -> tuple[list[Any], st
 
 
 def synthetic_levels() -> list[list[EncodedExample]]:
-    """Six levels of 500 random examples whose completions shrink."""
+    """Return six levels of 500 random examples whose completions shrink."""
     rng = np.random.default_rng(0)
     levels = []
     for median in (100, 80, 60, 45, 30, 20):
@@ -153,7 +153,7 @@ def potstill_batches(examples: list[EncodedExample], seed: int, bucketed: bool =
 
 
 def trl_batches(examples: list[EncodedExample], seed: int, grouped: bool) -> Batches:
-    """What transformers' samplers give: random, or its LengthGroupedSampler."""
+    """Return what transformers' samplers give: random, or its LengthGroupedSampler."""
     import torch
     from transformers.trainer_pt_utils import get_length_grouped_indices
 
@@ -175,7 +175,9 @@ def padded(batch: Sequence[EncodedExample]) -> int:
 
 
 def choose(batches: Batches, steps: int) -> tuple[Batches, float]:
-    """Batches at even quantiles of the padded tokens, and what scales their mean to the mean."""
+    """Return the batches at even quantiles of the padded tokens, and what scales their mean to the
+    mean.
+    """
     by_size = sorted((b for b in batches if len(b) == BATCH), key=padded)
     chosen = [by_size[int((k + 0.5) / steps * len(by_size))] for k in range(steps)]
     mean = sum(map(padded, batches)) / len(batches)
@@ -186,7 +188,7 @@ def choose(batches: Batches, steps: int) -> tuple[Batches, float]:
 
 
 def run_potstill(pipe: Connection, args: Any, folder: str, batches: Batches) -> None:
-    """Steps as ordered; the activation cache of the timed examples first."""
+    """Take the steps as ordered; the activation cache of the timed examples first."""
     import torch
 
     from potstill.models.torch_base import load_base
@@ -234,7 +236,9 @@ def serve(pipe: Connection, step: Callable[[int], Any], count: int) -> None:
 
 
 def run_trl(pipe: Connection, args: Any, folder: str, batches: Batches, tuned: bool) -> None:
-    """A real SFTTrainer.train() over the timed batches in order; each step waits for its turn."""
+    """Run a real SFTTrainer.train() over the timed batches in order; each step waits for its
+    turn.
+    """
     import torch
     import transformers
     from datasets import Dataset
@@ -333,7 +337,9 @@ def start(name: str, args: Any, folder: str, batches: Batches) -> Connection:
 def measure(
     args: Any, folder: str, levels: list[Any], contestants: Sequence[str]
 ) -> dict[str, Any]:
-    """Seconds of a mean step of each contestant, peak memory, the cache's pass, the switches."""
+    """Return the seconds of a mean step of each contestant, peak memory, the cache's pass, the
+    switches.
+    """
     samplers: dict[str, Callable[[Any, int], Batches]] = {
         "potstill": potstill_batches,
         "trl_tuned": lambda examples, seed: trl_batches(examples, seed, True),
@@ -368,7 +374,9 @@ def measure(
 
 
 def measure_each(pipe: Connection, args: Any, levels: Any, batches: Batches) -> dict[str, float]:
-    """How many times longer a step takes with one of them off, in turns over the same batches."""
+    """Return how many times longer a step takes with one of them off, in turns over the same
+    batches.
+    """
     sums = dict.fromkeys(["all", *OFF], 0.0)
     middle = sorted(batches[1:], key=padded)[len(batches) // 3 :][: args.optimization_steps]
     for batch in middle:
@@ -411,7 +419,9 @@ def report(args: Any, found: dict[str, Any], levels: list[Any], source: str) -> 
 
 
 def beside_trl(found: dict[str, Any], grid_s: dict[str, float], cell_s: float) -> dict[str, float]:
-    """How many times longer TRL takes, and our share of its memory; nothing where it is not."""
+    """Return how many times longer TRL takes, and our share of its memory; nothing where it is
+    not.
+    """
     if TRL[0] not in grid_s:
         return {}
     memory = found["peak_memory_gb"]

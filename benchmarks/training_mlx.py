@@ -36,7 +36,7 @@ SEED = 0
 
 
 def chats(median: float) -> list[list[dict[str, str]]]:
-    """Chats of real lengths: the paper's own training file, or words drawn at random."""
+    """Return the chats of real lengths: the paper's own training file, or words drawn at random."""
     data = real_data("recorded/distilled_train.jsonl")
     if data:
         lines = (data / "recorded" / "distilled_train.jsonl").read_text("utf-8").splitlines()
@@ -65,7 +65,7 @@ class Ours:
         self._trainer = self._open.__enter__()
 
     def turn(self, steps: int) -> tuple[int, int, float]:
-        """Real tokens, padded tokens and seconds of ``steps`` steps."""
+        """Return the real tokens, padded tokens and seconds of ``steps`` steps."""
         real = padded = 0
         for step in range(steps + 1):
             batch = next(self._batches)
@@ -100,7 +100,7 @@ class Theirs:
         self._seed = SEED
 
     def turn(self, steps: int) -> tuple[int, int, float]:
-        """Real tokens, padded tokens and seconds of ``steps`` steps."""
+        """Return the real tokens, padded tokens and seconds of ``steps`` steps."""
         from mlx_lm.tuner.trainer import TrainingArgs, iterate_batches, train
 
         seen: list[tuple[int, int, float]] = []
@@ -177,7 +177,7 @@ def main() -> None:
 
 
 def encoded(folder: Path, data: list[list[dict[str, str]]]) -> list[EncodedExample]:
-    """The chats as the trainer takes them, each with the tokens that mlx-lm gives it."""
+    """Return the chats as the trainer takes them, each with the tokens that mlx-lm gives it."""
     from potstill.models.torch_base import load_tokenizer
 
     tokenizer = load_tokenizer(folder)

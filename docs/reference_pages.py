@@ -41,7 +41,7 @@ def pages() -> dict[str, str]:
 
 
 def study_page() -> str:
-    """Every section of a study file, every field with its type, default and description."""
+    """Return every section of a study file, every field with its type, default and description."""
     from potstill.lessons.quality import Gate, GateOptions
     from potstill.study.schema import Study
     from potstill.training.recipe import PRESETS, Recipe
@@ -66,7 +66,7 @@ def study_page() -> str:
 
 
 def commands_page() -> str:
-    """Every command with its help as the terminal shows it."""
+    """Return every command with its help as the terminal shows it."""
     import typer
 
     from potstill.cli.main import app
@@ -82,7 +82,7 @@ def commands_page() -> str:
 
 
 def _helps(command: Any, name: str) -> Iterator[tuple[str, str]]:
-    """Every command below (and with) this one, and its help at 80 columns."""
+    """Yield every command below (and with) this one, and its help at 80 columns."""
     context = command.make_context(name, [], resilient_parsing=True, terminal_width=80)
     yield name, command.get_help(context)
     for below in getattr(command, "commands", {}).values():
@@ -203,7 +203,7 @@ def _default(field: FieldInfo) -> str:
 
 
 def _kinds() -> str:
-    """Every kind of answer: those of the grader of mathematics, and the registered ones."""
+    """Return every kind of answer: those of the grader of mathematics, and the registered ones."""
     from potstill.plugins import KINDS, load_plugin, plugin_names
     from potstill.records import AnswerKind
 

@@ -22,13 +22,14 @@ from potstill.analysis.reproduce import reproduce_study
 from potstill.analysis.verify import verify_study
 from potstill.chat import Ask, Completion, Message
 from potstill.errors import InputError, PotstillError, StoreError
-from potstill.ledger.ledger import Event, Ledger, key_of
-from potstill.pipeline.lock import LOCK_FILE, deciding, file_sha256, read_lock
+from potstill.ledger.ledger import Event, Ledger, key_of_request, request_json
+from potstill.pipeline.lock import LOCK_FILE, deciding, read_lock
 from potstill.pipeline.run import run_study
 from potstill.progress import quiet
 from potstill.records import Finish, Sampling, content_hash
 from potstill.solvers.ledger_solver import KeptReplies
 from potstill.solvers.replay import Recording, ReplaySolver
+from potstill.store.atomic import file_sha256
 from potstill.study.schema import load_study
 from support.command_line import one_sentence, run_cli
 from support.small_study import keys_in, write_small_study
@@ -616,7 +617,7 @@ def test_a_ledger_tells_what_failed_and_what_had_no_record(tmp_path: Path) -> No
         recording = Recording()
         recording._add("m", "one", Completion("1", "", Finish.STOP, 1, 1))
         first = list(ReplaySolver(recording, "m", ledger).complete(asks()[:2], "teach"))
-        key = key_of("replay", "m", asks()[2].messages, Sampling(), 0, 0)
+        key = key_of_request(request_json("replay", "m", asks()[2].messages, Sampling(), 0, 0))
         ledger.note(Event("teach", "replay", "m", "refused", "content filter", key))
     with Ledger.open(tmp_path / "ledger.sqlite", readonly=True) as ledger:
         kept = KeptReplies("replay", "m", {}, ledger)

@@ -27,7 +27,7 @@ def _repeated(unit: str) -> Callable[[int], str]:
 
 
 def _thousand_lines(length: int) -> str:
-    """A thousand "Answer:" lines, the talk between them as long as it takes."""
+    """Return a thousand "Answer:" lines, the talk between them as long as it takes."""
     talk = "so it goes on and on " * (length // 21_000 + 1)
     return "".join(f"Answer: {i} boxes\n{talk}\n" for i in range(1_000))[:length]
 

@@ -7,7 +7,9 @@ from potstill.records import Finish, Problem, Response, TextGold
 
 
 def answers(count: int) -> list[tuple[Problem, Response]]:
-    """Answers in prose, no two alike: four of five equal to their key in another form, one near."""
+    """Return the answers in prose, no two alike: four of five equal to their key in another form,
+    one near.
+    """
     found = []
     for k in range(1, count + 1):
         key, said = (

@@ -140,7 +140,9 @@ async def _inspect_scores(scorer: Callable[..., object], pairs: Sequence[Pair]) 
 
 
 def _lighteval_rival(python: str) -> Rival:
-    """lighteval's metric for GSM8K (``expr_gold_metric``), in the interpreter that has it."""
+    """Return lighteval's metric for GSM8K (``expr_gold_metric``), in the interpreter that has
+    it.
+    """
     name = "lighteval expr_gold_metric"
     if not python:
         return Rival(

@@ -135,7 +135,7 @@ def test_no_worker_is_called_for_what_the_ledger_holds(
     local = answers(LocalSolver(base, None, ledger, solver_id="base"), asks(20))
 
     def workers() -> Any:
-        raise AssertionError("a crew was called for")
+        raise AssertionError("workers were called for")
 
     solver = ClusterSolver(answering(ledger, workers, base), None, "base")
     assert answers(solver, asks(20)) == local

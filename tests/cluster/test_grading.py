@@ -117,7 +117,7 @@ def test_pairs_are_drawn_as_verdicts_leave(
 
 def test_few_answers_are_graded_here(asked: list[Pair], alone: list[Verdict]) -> None:
     def workers() -> Any:
-        raise AssertionError("a crew was called for")
+        raise AssertionError("workers were called for")
 
     with ClusterPool(workers, retries=2) as pool:
         assert list(pool.grade(iter(asked))) == alone
@@ -134,7 +134,7 @@ def test_many_that_take_no_time_are_graded_here(
     monkeypatch.setattr(grading, "_SECONDS_HERE", 1.5)
 
     def workers() -> Any:
-        raise AssertionError("a crew was called for")
+        raise AssertionError("workers were called for")
 
     def slow() -> Iterator[Pair]:
         for number, pair in enumerate(asked[:200]):

@@ -275,7 +275,7 @@ def test_the_port_is_held_while_the_student_is_loaded(study_directory: Path) -> 
 
 _NEVER_ANSWERS = """
 import asyncio
-from potstill.deploy.serve.serving import run_until_told
+from potstill.deploy.serve.serving import run_until_stopped
 from potstill.solvers.server import listen
 
 async def app(scope, receive, send):
@@ -284,7 +284,7 @@ async def app(scope, receive, send):
 
 listener = listen("127.0.0.1", 0)
 address = listener.getsockname()[1]
-run_until_told(app, listener, lambda: print(address, flush=True), patience_s=0.2)
+run_until_stopped(app, listener, lambda: print(address, flush=True), patience_s=0.2)
 """
 
 

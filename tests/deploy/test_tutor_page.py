@@ -109,7 +109,7 @@ def test_by_keyboard_alone_levels_are_asked_and_graded(
     page.keyboard.type(problem.id)
     page.focus("#list")
     page.keyboard.press("ArrowDown")
-    page.locator("#side", has_text=problem.id).wait_for()
+    page.locator("#split", has_text=problem.id).wait_for()
     page.focus("#ask")
     page.keyboard.press("Enter")
     answered(page)
@@ -167,7 +167,7 @@ def test_the_search_narrows_and_any_one_is_held_out(browser: Any, address: str) 
     page.fill("#search", "no such words")
     assert page.locator("#list option").count() == 0
     page.click("#any")
-    page.locator("#side", has_text="held out").wait_for()
+    page.locator("#split", has_text="held out").wait_for()
     page.close()
 
 
@@ -208,7 +208,7 @@ def test_a_server_that_is_gone_is_told(browser: Any, address: str) -> None:
 
 def picked(page: Any, id: str) -> None:
     page.select_option("#list", id)
-    page.locator("#side", has_text=id).wait_for()
+    page.locator("#split", has_text=id).wait_for()
 
 
 def test_a_learner_tries_before_the_teacher_is_seen(

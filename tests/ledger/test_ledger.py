@@ -10,6 +10,7 @@ import sys
 import textwrap
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -23,13 +24,16 @@ from potstill.ledger.ledger import (
     Event,
     Ledger,
     Merge,
-    key_of,
     key_of_request,
     request_json,
 )
 from potstill.records import Sampling
 from support.ledger_entries import entry
 from support.processes import start
+
+
+def key_of(*asked: Any) -> str:
+    return key_of_request(request_json(*asked))
 
 
 @pytest.fixture
@@ -80,7 +84,7 @@ def test_the_key_is_of_what_was_asked(
     messages = [Message("system", system), Message("user", user)]
     sampling = Sampling(temperature, 1.0, 0, limit)
     key = key_of("p", "m", messages, sampling, sample, attempt)
-    assert key == key_of_request(request_json("p", "m", messages, sampling, sample, attempt, {}))
+    assert key == key_of("p", "m", messages, sampling, sample, attempt, {})
     others = {
         key_of("q", "m", messages, sampling, sample, attempt),
         key_of("p", "n", messages, sampling, sample, attempt),

@@ -50,7 +50,7 @@ def test_whole_ladder_goes_from_r0_to_r6_each_from_the_one_above() -> None:
     assert lessons[3].ledger_key == "lessons/p1/R3/0"
 
 
-def test_all_problems_go_down_a_rung_before_any_goes_down_the_next() -> None:
+def test_all_problems_go_down_a_level_before_any_goes_down_the_next() -> None:
     condenser = ScriptedCondenser(lambda level, tag, attempt, ask: good(level))
     run(condenser, ["p1", "p2", "p3"], ("R1", "R2"))
     levels = [re.findall(r"^Level: .*", x.messages[-1].content, re.M) for x in condenser.asks]
@@ -88,7 +88,7 @@ def test_longer_one_is_asked_for_once_more_with_the_complaint() -> None:
         (f"12 + 30 = 42. {SYSTEM} \\boxed{{42}}", "echo of the request"),
     ],
 )
-def test_what_fails_twice_is_flagged_and_the_next_rung_starts_from_the_last_good_one(
+def test_what_fails_twice_is_flagged_and_the_next_level_starts_from_the_last_good_one(
     bad: Reply, flag: str
 ) -> None:
     def reply(level: str, tag: str, attempt: int, ask: Ask) -> Reply:

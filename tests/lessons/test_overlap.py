@@ -13,7 +13,7 @@ from potstill.errors import InputError
 from potstill.problems import SourceConfig, guess_source, load_problems
 from potstill.problems.overlap import find as overlap
 from potstill.problems.overlap.find import find_pairs
-from potstill.problems.overlap.pairs import Pair, mask_numbers, numbers_of
+from potstill.problems.overlap.pairs import Pair, numbers_of, split_numbers
 from potstill.records import Problem
 from support.scripted_lessons import problem
 
@@ -50,7 +50,7 @@ def test_three_kinds_are_told_apart() -> None:
 
 def test_numbers_in_words_and_with_commas_are_numbers() -> None:
     assert numbers_of("two of 1,000 and 3.5 or .5") == ("2", "1000", "3.5", ".5")
-    assert mask_numbers("two of 1,000") == "0 of 0"
+    assert split_numbers("two of 1,000")[0] == "0 of 0"
     dice = "Roll {} fair dice and add the faces that are shown. What is the likeliest sum?"
     (pair,) = find_pairs(texts(dice.format("two"), dice.format("three")))
     assert pair.how == "masked numbers"

@@ -1,4 +1,4 @@
-"""Which lessons train, and which side each problem stands on."""
+"""Which lessons train, and in which split each problem stands."""
 
 from __future__ import annotations
 
@@ -32,28 +32,22 @@ def test_problem_trains_only_if_all_levels_passed() -> None:
         lesson("c", "R1"),
     ]  # fmt: skip
     chosen = select(lessons, ["R1", "R2"])
-    assert {k: [x.problem_id for x in v] for k, v in chosen.by_level.items()} == {
+    assert {k: [x.problem_id for x in v] for k, v in chosen.items()} == {
         "R1": ["a"],
         "R2": ["a"],
-    }
-    assert chosen.left_out == {
-        ("R1", "R2 did not pass"): 2,
-        ("R2", "wrong answer"): 1,
-        ("R2", "missing"): 1,
     }
 
 
 def test_under_own_each_level_stands_alone() -> None:
     lessons = [lesson("b", "R1"), lesson("b", "R2", "cut"), lesson("a", "R1")]
     chosen = select(lessons, ["R1", "R2"], "own")
-    assert [x.problem_id for x in chosen.by_level["R1"]] == ["a", "b"]
-    assert chosen.by_level["R2"] == []
-    assert chosen.left_out == {("R2", "cut"): 1, ("R2", "missing"): 1}
+    assert [x.problem_id for x in chosen["R1"]] == ["a", "b"]
+    assert chosen["R2"] == []
 
 
 def test_levels_that_are_not_compared_do_not_count() -> None:
     chosen = select([lesson("a", "R0", "cut"), lesson("a", "R1")], ["R1"])
-    assert [x.problem_id for x in chosen.by_level["R1"]] == ["a"]
+    assert [x.problem_id for x in chosen["R1"]] == ["a"]
 
 
 def test_share_is_near_what_was_asked_and_adding_a_problem_moves_no_other() -> None:

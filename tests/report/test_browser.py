@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from potstill.report import build_report
 from potstill.report.browser import BROWSER_FILE, pack, write_cases
+from potstill.report.build import build_report
 from potstill.report.cases import Case, CaseLesson, Said
 from support.report_sample import report_data
 
@@ -149,9 +149,9 @@ def test_filters_show_what_they_say(browser: Any, address: str) -> None:
     page.select_option("[name=preset]", label="R1 right, R2 wrong")
     chosen = [case for case in cases if right(case, "R1") and not right(case, "R2")]
     assert listed(page) == [case.id for case in chosen]
-    page.select_option("[name=side]", label="s, heldout")
+    page.select_option("[name=split]", label="s, heldout")
     page.select_option("[name=group]", label="section: C")
-    chosen = [x for x in chosen if x.side == "heldout" and x.groups["section"] == "C"]
+    chosen = [x for x in chosen if x.split == "heldout" and x.groups["section"] == "C"]
     assert listed(page) == [case.id for case in chosen] != []
     page.click("button[type=reset]")
     page.fill("[name=search]", "problem 12")

@@ -17,7 +17,9 @@ import pytest
 from potstill.errors import StoreError
 from potstill.evaluation import evaluate
 from potstill.records import Outcome
-from potstill.report import CallCount, LossCurve, LossPoint, build, build_report
+from potstill.report import build
+from potstill.report.build import build_report
+from potstill.report.data import CallCount, LossCurve, LossPoint
 from potstill.report.numbers import report_numbers
 from potstill.report.phrases import percent
 from support.report_sample import CONDITIONS, HOSTILE, answers, curve, report_data

@@ -19,7 +19,8 @@ from potstill.evaluation import Answered, evaluate
 from potstill.evaluation.near_duplicates import near_duplicates
 from potstill.evaluation.published import Published
 from potstill.records import Outcome
-from potstill.report import OverlapPair, Reproduction, build_report
+from potstill.report.build import build_report
+from potstill.report.data import OverlapPair, Reproduction
 from support.report_sample import CONDITIONS, LADDER, answers, curve, report_data, unread
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -12,8 +12,9 @@ import pytest
 from potstill.evaluation import Answered, evaluate
 from potstill.evaluation.near_duplicates import near_duplicates
 from potstill.records import Outcome, Role
-from potstill.report import OverlapPair, build_report
 from potstill.report.agreement import disagreements, why_apart
+from potstill.report.build import build_report
+from potstill.report.data import OverlapPair
 from potstill.report.findings import cause_sentence, ladder_rows, trend_sentence
 from potstill.report.glossary import GLOSSARY
 from potstill.report.numbers import report_numbers
@@ -197,7 +198,7 @@ def test_the_base_is_in_the_front() -> None:
     assert {row["label"]: row["best"] for row in rows} == {"base": True, "R1": False}
 
 
-def test_it_is_said_of_how_many_no_cause_is_told() -> None:
+def test_it_is_said_of_how_many_no_cause_was_found() -> None:
     numbers = numbers_of(rows_of(base=BASE, R1=R1))
     numbers["causes"] = [
         {"set": "pocket", "split": "heldout", "who": who, "group": "all", "n": 100, "counts": c}
@@ -207,8 +208,8 @@ def test_it_is_said_of_how_many_no_cause_is_told() -> None:
         )
     ]
     assert cause_sentence(numbers, PLACE) == (
-        "Of 90 answers not right, a cause is told for 18; for the other 72 (80.0 %) none can be "
-        "told: no working was shown, or none that can be checked."
+        "Of 90 answers not right, a cause was found for 18; for the other 72 (80.0 %) none was "
+        "found: no working was shown, or none that can be checked."
     )
 
 

@@ -14,8 +14,9 @@ from rich.console import Console
 from potstill.analysis.terminal import print_table
 from potstill.evaluation import Answered, evaluate
 from potstill.records import Role, Split
-from potstill.report import Unread, UnreadExample, build_report
+from potstill.report.build import build_report
 from potstill.report.claims import claims
+from potstill.report.data import Unread, UnreadExample
 from potstill.report.gaps import gap_sentences, gaps
 from potstill.report.numbers import report_numbers
 from potstill.report.readings import unread_sentence

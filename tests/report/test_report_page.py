@@ -12,7 +12,7 @@ from PIL import Image
 
 from potstill.evaluation import evaluate
 from potstill.records import Split
-from potstill.report import build_report
+from potstill.report.build import build_report
 from support.report_sample import CONDITIONS, HOSTILE, answers, report_data
 
 

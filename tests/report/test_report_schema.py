@@ -15,7 +15,7 @@ from tools.report_schema import report_schema
 from potstill.evaluation import evaluate
 from potstill.evaluation.published import Published
 from potstill.records import Split
-from potstill.report import LossCurve, LossPoint
+from potstill.report.data import LossCurve, LossPoint
 from potstill.report.numbers import report_numbers
 from support.report_sample import CONDITIONS, answers, report_data
 

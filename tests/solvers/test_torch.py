@@ -230,7 +230,7 @@ def test_a_solver_that_is_left_half_way_gives_the_base_back(base, adapter, ledge
     assert torch.is_grad_enabled()
     assert not torch.is_inference_mode_enabled()
     other = LocalSolver(base, None, ledger, solver_id="base")
-    with pytest.raises(PotstillError, match="in use and cannot be lent to the solver base"):
+    with pytest.raises(PotstillError, match="in use and cannot serve the solver base too"):
         list(other.complete([ask(1)], "evaluation"))
     results.close()
     after = base.model.state_dict()

@@ -7,7 +7,7 @@ import random
 from potstill.evaluation import Answered, Evaluated, evaluate
 from potstill.evaluation.scores import LevelScore
 from potstill.records import Condition, Outcome, Role, Sampling, Split
-from potstill.report import (
+from potstill.report.data import (
     CallCount,
     CauseCount,
     Corpus,

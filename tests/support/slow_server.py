@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from potstill.deploy.loading import open_engine
 from potstill.deploy.serve.serving import serve_engine
 from potstill.models.decoding import Request, Running
 from potstill.models.torch_decoding import TorchDecoder
+from potstill.solvers.server import listen
 
 
 class SlowDecoder(TorchDecoder):
@@ -24,14 +26,14 @@ class SlowDecoder(TorchDecoder):
 def serve_slowly(directory: Path) -> None:
     """Serve a study's R1 until told to end, slowly."""
     found = find_student(directory, "R1")
-    with open_engine(found, "transformers") as engine:
+    with closing(listen("127.0.0.1", 0)) as listener, open_engine(found, "transformers") as engine:
         assert isinstance(engine.decoder, TorchDecoder)
         engine.decoder.__class__ = SlowDecoder
         serve_engine(
+            listener,
             replace(engine, name="slow"),
             found.condition,
             [found.name],
-            0,
             lambda url: print(f"{found.name} answers at {url}", flush=True),
         )
 

@@ -250,7 +250,7 @@ def test_the_bits_of_a_cached_example_do_not_hang_on_its_company(base: Base) -> 
 
 
 def test_a_disk_too_small_turns_the_cache_off(base: Base, tmp_path: Path) -> None:
-    plan = CachePlan(1, tuple(encode(base, 5)), 10.0, bytes_per_token=2**50)
+    plan = CachePlan(1, tuple(encode(base, 5)), bytes_per_token=2**50)
     notes: list[str] = []
     with open_cache(base.body, plan, notes.append, tmp_path) as cache:
         assert isinstance(cache, CacheUnused)

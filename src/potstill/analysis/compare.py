@@ -30,8 +30,8 @@ __all__ = [
     "SettingDifference",
     "TwoStudies",
     "compare_studies",
-    "cost_usd",
     "read_finished",
+    "total_usd",
 ]
 
 _NAMES_ONLY = ("name", "about")
@@ -99,8 +99,8 @@ class TwoStudies:
             {
                 "format_version": 1,
                 "kind": "exploratory",
-                "a": _told(self.a),
-                "b": _told(self.b),
+                "a": _study_row(self.a),
+                "b": _study_row(self.b),
                 "sets": [
                     values(found) | {"rows": [_row(x) for x in found.rows]} for found in self.sets
                 ],
@@ -251,18 +251,18 @@ def _row(row: Beside) -> dict[str, Any]:
     return values(row) | said
 
 
-def _told(finished: FinishedStudy) -> dict[str, Any]:
+def _study_row(finished: FinishedStudy) -> dict[str, Any]:
     return {
         "study": finished.study.name,
         "directory": str(finished.directory),
         "problems": len(finished.content),
         "base_hash": finished.base_hash,
         "calls": finished.calls,
-        "cost_usd": cost_usd(finished.calls),
+        "cost_usd": total_usd(finished.calls),
     }
 
 
-def cost_usd(calls: Iterable[CallCount]) -> float | None:
+def total_usd(calls: Iterable[CallCount]) -> float | None:
     """Return the dollars of some calls; None where some of them have no price."""
     prices = [call.cost_usd for call in calls]
     known = [usd for usd in prices if usd is not None]

@@ -14,11 +14,11 @@ from potstill.errors import InputError, StoreError
 from potstill.ledger.file import copy_ledger
 from potstill.ledger.ledger import Ledger
 from potstill.pipeline.declared import DECLARED_FILE
-from potstill.pipeline.lock import LOCK_FILE, deciding, file_sha256, read_lock
+from potstill.pipeline.lock import LOCK_FILE, deciding, read_lock
 from potstill.progress import Progress, quiet
 from potstill.records import Excluded, Problem
 from potstill.solvers.local import PROVIDER
-from potstill.store.atomic import Writing, write_atomically, write_json
+from potstill.store.atomic import Writing, file_sha256, write_atomically, write_json
 from potstill.store.cells import Cell, Store
 
 if TYPE_CHECKING:

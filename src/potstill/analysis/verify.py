@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from potstill.errors import PotstillError, StoreError
 from potstill.ledger.ledger import Ledger
-from potstill.pipeline.lock import LOCK_FILE, deciding, file_sha256, lost_cells, read_lock
+from potstill.pipeline.lock import LOCK_FILE, deciding, lost_cells, read_lock
+from potstill.store.atomic import file_sha256
 from potstill.store.cells import Store
 from potstill.store.untrusted import stays_inside
 from potstill.text import several

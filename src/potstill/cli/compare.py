@@ -12,7 +12,7 @@ from potstill.analysis.compare import (
     SetBeside,
     TwoStudies,
     compare_studies,
-    cost_usd,
+    total_usd,
 )
 from potstill.analysis.terminal import plain_table
 from potstill.cli.outputs import EXPLORATORY, check_output
@@ -258,5 +258,5 @@ def _cost(finished: FinishedStudy, stage: str) -> tuple[str, str, str]:
     return (
         count(sum(call.calls for call in calls)),
         count(sum(call.tokens_out for call in calls)),
-        money(cost_usd(calls)),
+        money(total_usd(calls)),
     )

@@ -214,7 +214,7 @@ def run(
     ] = False,
     on: Annotated[str, typer.Option(help="ray, or ray://HOST:PORT.  [default: this process]")] = "",
 ) -> None:
-    """Run every part of a study that is not fresh; run it again to go on after a stop."""
+    """Run every part of a study that is not up to date; run it again to go on after a stop."""
     from potstill.errors import InputError
     from potstill.study.schema import default_directory, load_study
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from potstill.grading import Rulings, review
-from potstill.records import Opinion, Outcome, Problem, Reading, Response, Role, Verdict
+from potstill.records import Opinion, Outcome, Problem, Reading, Response, Verdict
+from potstill.report.cases import solver_order
 from potstill.store.cells import Store
 from potstill.text import several
 
@@ -48,7 +49,7 @@ def unread_sample(store: Store, rulings: Rulings, size: int = SAMPLE) -> list[Ro
         for response, problem in found
         if rulings.find(problem, response.text) is None
     ]
-    waiting.sort(key=lambda pair: (*_solver_order(pair[0].solver), pair[0].response_id))
+    waiting.sort(key=lambda pair: (*solver_order(pair[0].solver), pair[0].response_id))
     rows: list[Row] = []
     for _, own in groupby(waiting, key=lambda pair: pair[0].solver):
         taken = list(own)[:size]
@@ -115,8 +116,3 @@ def _answered(store: Store, wanted: dict[str, Verdict]) -> list[tuple[Response, 
     ids = {verdict.problem_id for verdict in wanted.values()}
     problems = {p.id: p for p in store.rows_of("problems", "problems", Problem) if p.id in ids}
     return [(r, problems[r.problem_id]) for r in responses.values() if r.problem_id in problems]
-
-
-def _solver_order(solver: str) -> tuple[int, str]:
-    """Return sorts solvers: the base, the students by name, the teacher."""
-    return {Role.BASE.value: 0, Role.TEACHER.value: 2}.get(solver, 1), solver

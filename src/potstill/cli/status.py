@@ -1,4 +1,4 @@
-"""What stands in a study directory: stages, freshness, counts, spend. Only looks."""
+"""What stands in a study directory: which stages are up to date, counts, spend. Only looks."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from potstill.errors import one_line
 from potstill.pipeline.directory import StudyDirectory
 from potstill.text import literal, several, token_count
 
@@ -74,6 +75,5 @@ def _why(found: StudyDirectory, spent_usd: float) -> Iterator[str]:
             "study to go on."
         )
     if lost := found.unanswered():
-        last = " ".join(lost[-1].split())
-        shown = last if len(last) <= _LONGEST else f"{last[:_LONGEST]} ..."
-        yield f"{several(len(lost), 'call')} had no reply; the last: {shown.rstrip('.')}."
+        last = one_line(lost[-1], _LONGEST)
+        yield f"{several(len(lost), 'call')} had no reply; the last: {last.rstrip('.')}."

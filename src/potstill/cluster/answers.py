@@ -20,7 +20,7 @@ from potstill.cluster.shards import Pace, Shard, ShardRequest
 from potstill.cluster.storage import ADAPTERS, Storage
 from potstill.cluster.worker_pool import Done, Lost, WorkerPool
 from potstill.errors import PotstillError
-from potstill.ledger.ledger import key_of
+from potstill.ledger.ledger import key_of_request, request_json
 from potstill.solvers.local import PROVIDER, local_model
 from potstill.solvers.parse import completion_from
 from potstill.store.tables import in_batches
@@ -166,7 +166,7 @@ class ClusterAnswering:
         def missing() -> Iterator[ShardRequest]:
             for ask in questions.asks:
                 queue.left -= 1
-                key = key_of(PROVIDER, model, ask.messages, ask.sampling, ask.sample, ask.attempt)
+                key = _key_of(ask, model)
                 if self.find(ask, key) is None:
                     yield ShardRequest(ask, key)
                 else:
@@ -235,8 +235,13 @@ class ClusterSolver:
         for block in in_batches(asks, _BLOCK):
             self._answering.fill([Questions(self._id, self._adapter, block, len(block))], stage)
             for ask in block:
-                key = key_of(PROVIDER, model, ask.messages, ask.sampling, ask.sample, ask.attempt)
+                key = _key_of(ask, model)
                 found = self._answering.find(ask, key)
                 if found is None:
                     raise PotstillError(f"{self._id} has no answer to {ask.tag}; run again.")
                 yield found
+
+
+def _key_of(ask: Ask, model: str) -> str:
+    request = request_json(PROVIDER, model, ask.messages, ask.sampling, ask.sample, ask.attempt)
+    return key_of_request(request)

@@ -24,7 +24,7 @@ from typing import Any
 
 from potstill.cluster.options import ClusterOptions
 from potstill.errors import InputError, PotstillError, StoreError
-from potstill.store.atomic import Writing, rename_into_place, sweep, write_json
+from potstill.store.atomic import Writing, file_sha256, rename_into_place, sweep, write_json
 from potstill.store.untrusted import (
     DOCUMENT_BYTES,
     is_plain_name,
@@ -112,7 +112,7 @@ class Storage:
         """Put these files of a folder (all of them), each whole or, to ``pull``, not there."""
         listed = {}
         for file in files or _files_in(folder):
-            listed[file] = [_sha256_of(folder / file), (folder / file).stat().st_size]
+            listed[file] = [file_sha256(folder / file), (folder / file).stat().st_size]
             self._write(f"{name}/{file}", partial(self._fs.put_file, str(folder / file)))
         self.put(f"{name}/{_LIST}", json.dumps(listed).encode())
 
@@ -234,11 +234,6 @@ def open_storage(options: ClusterOptions, directory: Path) -> Storage | None:
 
 def _files_in(folder: Path) -> list[str]:
     return sorted(x.relative_to(folder).as_posix() for x in folder.rglob("*") if x.is_file())
-
-
-def _sha256_of(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _own(path: Path) -> tuple[str, bytes]:

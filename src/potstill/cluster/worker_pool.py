@@ -148,8 +148,8 @@ class WorkerPool:
             if isinstance(exc.cause, PotstillError):
                 raise exc.cause from exc
             if task is None:
-                raise PotstillError(f"A worker could not start: {_told(exc.cause)}.") from exc
-            return Lost(_told(exc.cause))
+                raise PotstillError(f"A worker could not start: {_described(exc.cause)}.") from exc
+            return Lost(_described(exc.cause))
         except errors.RayError as exc:
             self._replace(member)
             return Lost(f"its worker was lost ({type(exc).__name__})")
@@ -196,14 +196,13 @@ def open_worker_pool(
     spec: BaseSpec,
     options: ClusterOptions,
     note: Callable[[str], None],
-    actor: type[Worker] = Worker,
 ) -> Iterator[WorkerPool]:
     """Yield the workers that fit on the cluster ``on`` names, ended with the ``with``.
 
     Raises InputError where there is no such cluster or no room on it.
     """
     with joined(on) as ray:
-        workers = WorkerPool(ray, places(ray, options), spec, options, note, actor)
+        workers = WorkerPool(ray, places(ray, options), spec, options, note)
         note(f"Ray: {workers.size} workers of {options.described}.")
         try:
             yield workers
@@ -211,6 +210,6 @@ def open_worker_pool(
             workers.close()
 
 
-def _told(exc: BaseException) -> str:
+def _described(exc: BaseException) -> str:
     lines = str(exc).strip().splitlines() or [""]
     return f"{type(exc).__name__}: {lines[0]}"[:300]

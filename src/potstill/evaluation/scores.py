@@ -25,6 +25,7 @@ from potstill.records import (
     Verdict,
     reading_of,
 )
+from potstill.text import several
 
 __all__ = [
     "Answered",
@@ -211,12 +212,12 @@ def refuse_leaks(
     near = sorted({h for h, t in near_duplicates if h in asked and t in trained} - set(same))
     if same:
         raise StudyError(
-            f"{_count(len(same), 'held-out problem')} stood in the training set ({_ids(same)}); "
+            f"{several(len(same), 'held-out problem')} stood in the training set ({_ids(same)}); "
             "a student is not scored on what it was trained on. Split the problems again."
         )
     if near:
         raise StudyError(
-            f"{_count(len(near), 'held-out problem')} nearly repeat a training problem "
+            f"{several(len(near), 'held-out problem')} nearly repeat a training problem "
             f"({_ids(near)}); set them aside on one side, then split again."
         )
 
@@ -457,10 +458,6 @@ def _mean(values: Sequence[int]) -> float:
 
 def _times(n: int) -> str:
     return "once" if n == 1 else f"{n} times"
-
-
-def _count(n: int, noun: str) -> str:
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
 def _ids(ids: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ right, so that draws never count as if they were problems. One seed and one draw
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -36,7 +36,6 @@ __all__ = [
     "Table",
     "across_seeds",
     "across_shares",
-    "hierarchical_bootstrap",
     "paired_difference_seeds",
     "right_shares",
 ]
@@ -118,36 +117,6 @@ def paired_difference_seeds(a: Table, b: Table, confidence: float = 0.95) -> Pai
         p=max(_t_bound(right_a, right_b), _sign_flip(mean_a - mean_b)) if n else 1.0,
         pairs=pairs,
     )
-
-
-def hierarchical_bootstrap(
-    table: Sequence[Sequence[float]],
-    confidence: float = 0.95,
-    draws: int = 2_000,
-    seed: int = 0,
-    statistic: Callable[[Array], float] | None = None,
-) -> Interval:
-    """Return the percentile interval of the mean of a seeds-by-problems table, both resampled.
-
-    Rows and columns are drawn with replacement, independently of each other: the pigeonhole
-    bootstrap of Owen (2007), Annals of Applied Statistics 1:386-411. With few seeds it is narrow,
-    for a sample of S seeds shows (S - 1) / S of their variance; :func:`across_seeds` is not.
-    ``statistic`` maps the drawn table to a number and is the mean if left out.
-    """
-    import numpy as np
-
-    values = np.asarray(table, dtype=np.float64)
-    seeds, n = values.shape
-    rng = np.random.default_rng(seed)
-    drawn = np.empty(draws)
-    for i in range(draws):
-        rows = rng.integers(0, seeds, seeds)
-        columns = rng.integers(0, n, n)
-        sample = values[np.ix_(rows, columns)]
-        drawn[i] = sample.mean() if statistic is None else statistic(sample)
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(drawn, [tail, 1 - tail])
-    return Interval(float(low), float(high))
 
 
 def right_shares(table: Table) -> tuple[Array, int]:

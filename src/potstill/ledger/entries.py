@@ -24,7 +24,6 @@ __all__ = [
     "Merge",
     "SpendGroup",
     "entry_line",
-    "key_of",
     "key_of_request",
     "now_utc",
     "read_line",
@@ -164,21 +163,10 @@ def request_json(
 
 
 def key_of_request(request: str) -> str:
-    """Return the key of a request: the sha256 hex digest of its canonical JSON."""
+    """Return the key of a request, the sha256 hex digest of its canonical JSON: the same on every
+    machine and for every address.
+    """
     return hashlib.sha256(request.encode("utf-8", "replace")).hexdigest()
-
-
-def key_of(
-    provider: str,
-    model: str,
-    messages: Sequence[Turn],
-    sampling: Sampling,
-    sample: int,
-    attempt: int,
-    extra: Mapping[str, Any] | None = None,
-) -> str:
-    """Return the ledger key of one ask, the same on every machine and for every address."""
-    return key_of_request(request_json(provider, model, messages, sampling, sample, attempt, extra))
 
 
 def entry_line(entry: Entry) -> str:

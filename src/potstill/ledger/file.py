@@ -11,10 +11,11 @@ import queue
 import sqlite3
 import threading
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from potstill.errors import StoreError
 from potstill.store.atomic import whole_file
@@ -93,28 +94,33 @@ def lock_writer(path: Path) -> int:
 
 def connect(path: Path) -> sqlite3.Connection:
     """Return a connection to a ledger of this format, which is made where there is none."""
-    try:
-        connection = sqlite3.connect(
-            path, timeout=30, isolation_level=None, check_same_thread=False
-        )
-    except sqlite3.Error as exc:
-        raise _explained(path, exc) from exc
-    try:
-        connection.execute("PRAGMA trusted_schema=OFF")
-        _check_version(connection, path)
+    with _opened(path, path, isolation_level=None) as connection:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
         if _version(connection) == 0:
             connection.executescript(
                 f"BEGIN IMMEDIATE;{_SCHEMA}PRAGMA user_version={FORMAT_VERSION};COMMIT;"
             )
+    return connection
+
+
+@contextlib.contextmanager
+def _opened(path: Path, database: str | Path, **how: Any) -> Iterator[sqlite3.Connection]:
+    """Yield a connection to a ledger of this format, which is closed where the block raises."""
+    try:
+        connection = sqlite3.connect(database, timeout=30, check_same_thread=False, **how)
+    except sqlite3.Error as exc:
+        raise _explained(path, exc) from exc
+    try:
+        connection.execute("PRAGMA trusted_schema=OFF")
+        _check_version(connection, path)
+        yield connection
     except DAMAGE as exc:
         connection.close()
         raise _explained(path, exc) from exc
     except BaseException:
         connection.close()
         raise
-    return connection
 
 
 def refuse_lost(path: Path) -> None:
@@ -189,23 +195,9 @@ def connect_readonly(path: Path) -> sqlite3.Connection:
         raise StoreError(f"There is no ledger at {path}; run the study first.")
     if not path.stat().st_size:
         raise StoreError(f"{path} is empty: it holds no reply yet; run the study first.")
-    try:
-        connection = sqlite3.connect(
-            _readonly_uri(path), uri=True, timeout=30, check_same_thread=False
-        )
-    except sqlite3.Error as exc:
-        raise _explained(path, exc) from exc
-    try:
-        connection.execute("PRAGMA trusted_schema=OFF")
-        _check_version(connection, path)
+    with _opened(path, _readonly_uri(path), uri=True) as connection:
         if _version(connection) == 0:
             raise StoreError(f"{path} is not a ledger; name the ledger.sqlite of a study.")
-    except DAMAGE as exc:
-        connection.close()
-        raise _explained(path, exc) from exc
-    except BaseException:
-        connection.close()
-        raise
     return connection
 
 

@@ -16,7 +16,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from threading import Lock
-from types import TracebackType
 from typing import Any, Self
 
 from potstill.errors import InputError, StoreError
@@ -28,7 +27,6 @@ from potstill.ledger.entries import (
     Merge,
     SpendGroup,
     entry_line,
-    key_of,
     key_of_request,
     now_utc,
     read_lines,
@@ -56,7 +54,6 @@ __all__ = [
     "Ledger",
     "Merge",
     "SpendGroup",
-    "key_of",
     "key_of_request",
     "now_utc",
     "request_json",
@@ -131,12 +128,7 @@ class Ledger:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     @property

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from potstill.chat import Ask, Completion, Solver
 from potstill.errors import InputError
 from potstill.lessons.ladder import LADDER, LevelSpec, condense_messages, count_words
-from potstill.lessons.quality import Finding, Gate, GateOptions, findings
+from potstill.lessons.quality import Finding, Gate, GateOptions, findings, flags_of
 from potstill.records import (
     SEVERAL_VALUES,
     Finish,
@@ -75,7 +75,6 @@ def condense(
     count_tokens: Callable[[str], int],
     stage: str,
     sampling: Sampling,
-    ladder: Sequence[LevelSpec] = LADDER,
     options: GateOptions | None = None,
     tags: bool = False,
 ) -> Iterator[Lesson]:
@@ -87,7 +86,7 @@ def condense(
     flags; the level below starts from the last good one. A trace that leaks the key, is cut or
     blank starts no chain. Raises InputError for a level that is not on the ladder.
     """
-    specs = _chosen(levels, ladder)
+    specs = _chosen(levels)
     gates = options or GateOptions()
     chains: dict[str, _Chain] = {}
     for problem, response in parents:
@@ -129,13 +128,13 @@ def _with_tags(lesson: Lesson, response: Response, count_tokens: Callable[[str],
     return replace(lesson, text=text, words=count_words(text), tokens=count_tokens(text))
 
 
-def _chosen(levels: Sequence[str], ladder: Sequence[LevelSpec]) -> list[LevelSpec]:
+def _chosen(levels: Sequence[str]) -> list[LevelSpec]:
     wanted = {str(level) for level in levels} - {Level.R0.value}
-    unknown = wanted - {spec.level.value for spec in ladder}
+    unknown = wanted - {spec.level.value for spec in LADDER}
     if unknown:
-        there = ", ".join(spec.level.value for spec in ladder)
+        there = ", ".join(spec.level.value for spec in LADDER)
         raise InputError(f"there is no level {min(unknown)!r} on the ladder; there are {there}.")
-    return [spec for spec in ladder if spec.level.value in wanted]
+    return [spec for spec in LADDER if spec.level.value in wanted]
 
 
 def _verified_trace(
@@ -155,7 +154,7 @@ def _verified_trace(
         tokens=count_tokens(text),
         made_by=response.solver,
         attempt=response.attempt,
-        flags=_flags(found),
+        flags=flags_of(found),
         ledger_key=response.ledger_key,
     )
     return lesson, any(f.excludes and f.gate in _STOPS_THE_CHAIN for f in found)
@@ -255,7 +254,7 @@ def _lesson(
         tokens=step.count_tokens(response.text),
         made_by=step.condenser.id,
         attempt=response.attempt,
-        flags=_flags(found),
+        flags=flags_of(found),
         ledger_key=response.ledger_key,
     )
     return lesson, found
@@ -273,10 +272,6 @@ def _empty(chain: _Chain, step: _Step, attempt: int, finding: Finding) -> Lesson
         attempt=attempt,
         flags=(finding.gate.value,),
     )
-
-
-def _flags(found: Iterable[Finding]) -> tuple[str, ...]:
-    return tuple(finding.gate.value for finding in found if finding.excludes)
 
 
 _ASKED_FOR = {

@@ -6,7 +6,6 @@ is condensed from the one above.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -87,12 +86,12 @@ LADDER: tuple[LevelSpec, ...] = (
 )
 
 
-def spec_of(level: str, ladder: Sequence[LevelSpec] = LADDER) -> LevelSpec:
+def spec_of(level: str) -> LevelSpec:
     """Return the specification of a level.
 
     Raises KeyError for R0 and unknown levels: they are not on it.
     """
-    for spec in ladder:
+    for spec in LADDER:
         if spec.level == level:
             return spec
     raise KeyError(level)

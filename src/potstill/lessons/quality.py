@@ -6,7 +6,6 @@ stays. Which do which by default was decided by reading what they fire on.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -19,7 +18,7 @@ from potstill.lessons.ladder import LADDER, REQUEST, count_words
 from potstill.records import Level, Outcome, Problem, Response, Verdict
 from potstill.text import several
 
-__all__ = ["Finding", "Gate", "GateCount", "GateOptions", "check", "findings", "tally"]
+__all__ = ["Finding", "Gate", "GateOptions", "findings", "flags_of"]
 
 
 class Gate(StrEnum):
@@ -94,16 +93,6 @@ class Finding:
     excludes: bool
 
 
-@dataclass(frozen=True, slots=True)
-class GateCount:
-    """How often a gate fired among how many texts."""
-
-    gate: Gate
-    fired: int
-    of: int
-    excludes: bool
-
-
 _OF_OUTCOME = {
     Outcome.WRONG: Gate.WRONG,
     Outcome.UNPARSED: Gate.NO_ANSWER,
@@ -116,28 +105,8 @@ _OF_OUTCOME = {
 }
 
 
-def check(
-    problem: Problem,
-    response: Response | str,
-    verdict: Verdict | None = None,
-    *,
-    level: str = Level.R0,
-    options: GateOptions | None = None,
-    words_above: int | None = None,
-    words_r1: int | None = None,
-) -> tuple[str, ...]:
-    """Return the flags of a text: the names of the gates that fired and exclude (see
-    :func:`findings`).
-    """
-    found = findings(
-        problem,
-        response,
-        verdict,
-        level=level,
-        options=options,
-        words_above=words_above,
-        words_r1=words_r1,
-    )
+def flags_of(found: Iterable[Finding]) -> tuple[str, ...]:
+    """Return the flags of a text: the names of the gates that fired and exclude."""
     return tuple(finding.gate.value for finding in found if finding.excludes)
 
 
@@ -168,22 +137,6 @@ def findings(
         Finding(gate, detail, gate not in options.advisory)
         for gate, detail in found.items()
         if gate not in options.off
-    )
-
-
-def tally(found: Iterable[tuple[Finding, ...]]) -> tuple[GateCount, ...]:
-    """Return how often each gate fired, one row per gate that did, the commonest first."""
-    counts: Counter[Gate] = Counter()
-    excludes: dict[Gate, bool] = {}
-    total = 0
-    for per_text in found:
-        total += 1
-        for finding in per_text:
-            counts[finding.gate] += 1
-            excludes[finding.gate] = finding.excludes
-    return tuple(
-        GateCount(gate, fired, total, excludes[gate])
-        for gate, fired in sorted(counts.items(), key=lambda item: (-item[1], item[0].value))
     )
 
 

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from potstill.errors import InputError
 from potstill.lessons.ladder import count_words
-from potstill.lessons.quality import Gate, GateOptions, check
+from potstill.lessons.quality import Gate, GateOptions, findings, flags_of
 from potstill.problems.raw import normalise, text_key
 from potstill.records import Lesson, Level, Problem, Response, Verdict
 from potstill.store.rows import as_text, column, place_of_row, read_rows
@@ -36,7 +36,6 @@ __all__ = [
     "RecordedTally",
     "Unmatched",
     "inversions",
-    "inverted_problems",
     "read_recorded",
 ]
 
@@ -235,7 +234,7 @@ def _checked(
         words = {level: count_words(text) for level, text in own.items()}
         above = ""
         for level in sorted(own):
-            flags = check(
+            found = findings(
                 problem,
                 own[level],
                 verdicts[problem.id, level],
@@ -252,7 +251,7 @@ def _checked(
                 words=words[level],
                 tokens=count_tokens(own[level]),
                 made_by=made_by,
-                flags=flags,
+                flags=flags_of(found),
             )
             above = level
 
@@ -271,21 +270,6 @@ def inversions(lessons: Iterable[Lesson]) -> tuple[Inversion, ...]:
             both[pair] += 1
             longer[pair] += own[pair[1]] > own[pair[0]]
     return tuple(Inversion(*pair, longer[pair], both[pair]) for pair in pairwise(sorted(levels)))
-
-
-def inverted_problems(lessons: Iterable[Lesson], levels: Sequence[str]) -> tuple[int, int]:
-    """Return how many problems have any of ``levels`` longer than the one before it, and of how
-    many.
-
-    Lessons of one problem stand together.
-    """
-    wanted = sorted(str(level) for level in levels)
-    inverted = whole = 0
-    for own in _words(lessons):
-        if all(level in own for level in wanted):
-            whole += 1
-            inverted += any(own[b] > own[a] for a, b in pairwise(wanted))
-    return inverted, whole
 
 
 def _words(lessons: Iterable[Lesson]) -> Iterator[Mapping[str, int]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from potstill.errors import PotstillError
-from potstill.store.atomic import write_atomically
+from potstill.store.atomic import file_sha256, write_atomically
 from potstill.store.untrusted import read_json
 
 __all__ = ["DESCRIPTION", "MODEL_FILES", "digest_of_files", "sha256_of"]
@@ -37,13 +37,13 @@ def sha256_of(path: Path) -> str:
     """
     found = path.stat()
     if found.st_size < LARGE_BYTES:
-        return _read(path)
+        return file_sha256(path)
     name = str(path.resolve())
     stamp = [found.st_size, found.st_mtime_ns, found.st_ctime_ns]
     known = _remembered()
     if name in known and known[name][:3] == stamp:
         return str(known[name][3])
-    digest = _read(path)
+    digest = file_sha256(path)
     known[name] = [*stamp, digest]
     _remember(known)
     return digest
@@ -55,11 +55,6 @@ def digest_of_files(folder: Path) -> _Hash:
     for path in sorted({path for pattern in MODEL_FILES for path in folder.glob(pattern)}):
         digest.update(f"{path.name}\0{sha256_of(path)}\n".encode())
     return digest
-
-
-def _read(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _place() -> Path:

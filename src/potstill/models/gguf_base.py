@@ -126,10 +126,10 @@ def origin_in(folder: Path) -> Origin | None:
 
     A folder that does not lie in the cache is not believed: anyone could have written it.
     """
-    told = _told(folder) if folder.resolve().parent == _cache().resolve() else None
-    if told is None or told.get("content") != digest_of_files(folder).hexdigest():
+    written = _written(folder) if folder.resolve().parent == _cache().resolve() else None
+    if written is None or written.get("content") != digest_of_files(folder).hexdigest():
         return None
-    return _as_origin(told)
+    return _as_origin(written)
 
 
 def hash_of_origin(origin: Origin, template: Mapping[str, Any] | None = None) -> str:
@@ -222,8 +222,8 @@ def _only(files: list[Path], where: str) -> Path:
 def _with_template(sha256: str, template: Mapping[str, Any] | None) -> str:
     if not template:
         return sha256
-    told = json.dumps(dict(template), sort_keys=True)
-    return hashlib.sha256(f"gguf\0{sha256}\ntemplate\0{told}\n".encode()).hexdigest()
+    arguments = json.dumps(dict(template), sort_keys=True)
+    return hashlib.sha256(f"gguf\0{sha256}\ntemplate\0{arguments}\n".encode()).hexdigest()
 
 
 def _cache() -> Path:
@@ -242,27 +242,27 @@ def _origin(header: GgufHeader) -> Origin:
     return Origin(path.name, sha256_of(path), header.stored_as, header.is_quantised)
 
 
-def _told(folder: Path) -> Mapping[str, Any] | None:
+def _written(folder: Path) -> Mapping[str, Any] | None:
     try:
-        told = read_json(folder / _ORIGIN_FILE)
+        written = read_json(folder / _ORIGIN_FILE)
     except (OSError, ValueError, PotstillError):
         return None
-    return told if isinstance(told, dict) and isinstance(told.get("files"), dict) else None
+    return written if isinstance(written, dict) and isinstance(written.get("files"), dict) else None
 
 
-def _as_origin(told: Mapping[str, Any]) -> Origin | None:
-    file, sha256, stored_as = (told.get(name) for name in ("file", "sha256", "stored_as"))
+def _as_origin(written: Mapping[str, Any]) -> Origin | None:
+    file, sha256, stored_as = (written.get(name) for name in ("file", "sha256", "stored_as"))
     if not (isinstance(file, str) and isinstance(sha256, str) and isinstance(stored_as, str)):
         return None
-    return Origin(file, sha256, stored_as, told.get("quantised") is True)
+    return Origin(file, sha256, stored_as, written.get("quantised") is True)
 
 
 def _is_whole(folder: Path) -> bool:
     """Return whether a folder is there with every file that it was written with."""
-    told = _told(folder)
-    if told is None:
+    written = _written(folder)
+    if written is None:
         return False
-    files = told["files"].items()
+    files = written["files"].items()
     return all(
         (folder / name).is_file() and (folder / name).stat().st_size == size for name, size in files
     )
@@ -270,11 +270,11 @@ def _is_whole(folder: Path) -> bool:
 
 def _sign(header: GgufHeader, folder: Path) -> None:
     """Write into a folder what it was made of and what it holds."""
-    told = asdict(_origin(header)) | {
+    written = asdict(_origin(header)) | {
         "content": digest_of_files(folder).hexdigest(),
         "files": {x.name: x.stat().st_size for x in folder.iterdir() if x.name != _ORIGIN_FILE},
     }
-    text = json.dumps(told, indent=1) + "\n"
+    text = json.dumps(written, indent=1) + "\n"
     (folder / _ORIGIN_FILE).write_text(text, encoding="utf-8")
 
 

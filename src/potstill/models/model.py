@@ -65,7 +65,7 @@ class Leased:
         """
         if not self._lock.acquire(blocking=False):
             raise PotstillError(
-                f"The base {self.name} is in use and cannot be lent to {to}; finish or close the "
+                f"The base {self.name} is in use and cannot serve {to} too; finish or close the "
                 "other training run or solver first, or load a second base."
             )
         try:

@@ -216,7 +216,7 @@ def _control_counts(chosen: Mapping[str, Sequence[Lesson]]) -> Iterable[LessonCo
     """
     for name, lessons in chosen.items():
         if is_control(name):
-            yield _LevelCount.of(lessons).told(name, 0)
+            yield _LevelCount.of(lessons).counted(name, 0)
 
 
 def _lesson_counts(lessons: Iterable[Lesson]) -> Iterable[LessonCount]:
@@ -224,7 +224,7 @@ def _lesson_counts(lessons: Iterable[Lesson]) -> Iterable[LessonCount]:
     levels: defaultdict[str, _LevelCount] = defaultdict(_LevelCount)
     for lesson in lessons:
         levels[lesson.level].add(lesson)
-    return [levels[level].told(level, longer.get(level, 0)) for level in sorted(levels)]
+    return [levels[level].counted(level, longer.get(level, 0)) for level in sorted(levels)]
 
 
 @dataclass(slots=True)
@@ -250,7 +250,7 @@ class _LevelCount:
             self.words += lesson.words
             self.tokens += lesson.tokens
 
-    def told(self, level: str, inverted: int) -> LessonCount:
+    def counted(self, level: str, inverted: int) -> LessonCount:
         return LessonCount(
             level=level,
             kept=self.kept,

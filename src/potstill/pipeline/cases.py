@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 __all__ = ["make_cases"]
 
 # a page takes some thousands, and people look at fewer
-MOST = 10_000
-_SIDES = (Split.HELDOUT, Split.VALID, Split.TRAIN)
+_MOST = 10_000
+_SPLITS = (Split.HELDOUT, Split.VALID, Split.TRAIN)
 
 
-def make_cases(made: Made, problems: Sequence[Problem], most: int = MOST) -> tuple[Case, ...]:
-    """Return up to ``most`` of the ``problems``, each with what was said of it, the held-out ones
+def make_cases(made: Made, problems: Sequence[Problem]) -> tuple[Case, ...]:
+    """Return up to 10,000 of the ``problems``, each with what was said of it, the held-out ones
     first.
 
     ``problems`` are the study's, in their order.
     """
-    chosen = _chosen(made, most)
+    chosen = _chosen(made)
     said: defaultdict[str, list[Said]] = defaultdict(list)
     for cell in (made.taught, *made.answers):
         for problem_id, answer in _said(cell, chosen):
@@ -40,7 +40,7 @@ def make_cases(made: Made, problems: Sequence[Problem], most: int = MOST) -> tup
         p.id: Case(
             id=p.id,
             set=p.source,
-            side=made.splits[p.id].value,
+            split=made.splits[p.id].value,
             text=p.text,
             key=p.gold_text,
             kind=p.kind,
@@ -54,10 +54,10 @@ def make_cases(made: Made, problems: Sequence[Problem], most: int = MOST) -> tup
     return tuple(cases[problem_id] for problem_id in chosen)
 
 
-def _chosen(made: Made, most: int) -> dict[str, None]:
-    """Return the ids of the first problems, side by side, in order."""
-    by_side = (i for side in _SIDES for i, x in made.splits.items() if x is side)
-    return dict.fromkeys(islice(by_side, most))
+def _chosen(made: Made) -> dict[str, None]:
+    """Return the ids of the first problems, split by split, in order."""
+    by_split = (i for split in _SPLITS for i, x in made.splits.items() if x is split)
+    return dict.fromkeys(islice(by_split, _MOST))
 
 
 def _said(cell: AnswerSet, chosen: Container[str]) -> Iterator[tuple[str, Said]]:

@@ -7,7 +7,6 @@ same study ends with the same bytes.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import os
 import platform
@@ -21,7 +20,7 @@ from potstill.grading.judge import JUDGE_SYSTEM, READING_NOTE, REMINDER, RUBRIC_
 from potstill.lessons.ladder import LADDER, SYSTEM
 from potstill.records import content_hash
 from potstill.solvers.truncation import CONTINUE_PROMPT
-from potstill.store.atomic import versions_of, write_json
+from potstill.store.atomic import file_sha256, versions_of, write_json
 from potstill.store.untrusted import read_json, stays_inside
 from potstill.study.text import with_new_names
 from potstill.training.limits import answer_tokens, resolved_recipe
@@ -34,7 +33,6 @@ __all__ = [
     "LOCK_FILE",
     "changed_base",
     "deciding",
-    "file_sha256",
     "is_up_to_date",
     "kept_report",
     "lost_cells",
@@ -51,8 +49,8 @@ _PACKAGES = (
     *("mlx", "mlx-lm", "bitsandbytes", "numpy", "scipy", "sympy", "math-verify", "rapidfuzz"),
     "pyarrow",
 )
-# parts of a study that decide nothing of its result, or that the lock tells in another form
-_TOLD_APART = {
+# parts of a study that decide nothing of its result, or that the lock writes in another form
+_WRITTEN_OTHERWISE = {
     *("problems", "teacher", "verifier", "condenser", "rater", "recorded", "student", "training"),
     *("budget_usd", "training_log", "cluster"),
 }
@@ -192,7 +190,7 @@ def deciding(study: Study, directory: Path, base_hash: str) -> dict[str, Any]:
     from potstill.pipeline.context import base_title, fingerprint
     from potstill.training.diagnosis import resolve_iterations
 
-    told = study.model_dump(mode="json", exclude=_TOLD_APART)
+    told = study.model_dump(mode="json", exclude=_WRITTEN_OTHERWISE)
     told["problems"] = [
         {"source": s.source, "name": s.label, "use": s.use, "options": _portable(s.options)}
         for s in study.problems
@@ -212,12 +210,6 @@ def deciding(study: Study, directory: Path, base_hash: str) -> dict[str, Any]:
     told["prompts"] = _prompts()
     plain: dict[str, Any] = json.loads(json.dumps(told, default=fingerprint))
     return plain
-
-
-def file_sha256(path: Path) -> str:
-    """Return the sha256 of a file's bytes, read in pieces."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _check_shape(lock: Mapping[str, Any]) -> None:

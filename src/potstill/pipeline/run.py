@@ -81,7 +81,6 @@ def run_study(
     *,
     progress: Progress = quiet,
     until: str = "",
-    read_only: bool = False,
     on: str = "",
 ) -> dict[str, Any] | None:
     """Return the report of a study as plain data, once every stage is done; None if stopped
@@ -91,16 +90,13 @@ def run_study(
     this process does. Raises InputError for a stage that does not exist, and what the stages raise.
     """
     until = until and choose("stage", until, STAGES)
-    if not read_only:
-        check_study(study, on=on)
-        if not until or until in STAGES[STAGES.index("train") :]:
-            check_diagnosis(study, directory)
-        for told in unused_settings(study):
-            progress.note(told)
+    check_study(study, on=on)
+    if not until or until in STAGES[STAGES.index("train") :]:
+        check_diagnosis(study, directory)
+    for told in unused_settings(study):
+        progress.note(told)
     with ExitStack() as stack:
-        return run_to_report(
-            open_run(study, directory, progress, stack, read_only=read_only, on=on), until
-        )
+        return run_to_report(open_run(study, directory, progress, stack, on=on), until)
 
 
 def run_to_report(run: Run, until: str = "") -> dict[str, Any] | None:
@@ -157,7 +153,7 @@ def open_run(
         from potstill.cluster.storage import open_storage
 
         storage = open_storage(study.cluster, directory) if on else None
-        _write_snapshot(study, store, directory)
+        _write_snapshot(study, directory)
     context = Context(
         study, directory, store, ledger, progress, read_only, only_ledger, base_at, on, storage
     )
@@ -324,6 +320,6 @@ def refuse_other_study(study: Study, directory: Path) -> None:
         )
 
 
-def _write_snapshot(study: Study, store: Store, directory: Path) -> None:
+def _write_snapshot(study: Study, directory: Path) -> None:
     text = json.dumps(study.model_dump(mode="json"), indent=1, ensure_ascii=False)
     write_atomically(directory / "study.json", text.encode())

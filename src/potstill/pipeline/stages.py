@@ -250,7 +250,7 @@ def make_lessons(
     context.store.check_in_order(
         cell, "lessons", (x.problem_id for x in lessons), (p.id for p in problems)
     )
-    return lessons, select(lessons, study.levels, study.require).by_level
+    return lessons, select(lessons, study.levels, study.require)
 
 
 def verified(taught: AnswerSet) -> Sequence[Response]:

@@ -285,6 +285,7 @@ def _train(
     name = f"train · {several(len(missing), 'student')}"
     with context.progress.stage(name, steps, "steps") as bar:
         told = _GridBar(bar)
+        padding: list[float] = []
         jobs = [job for _, job in missing]
         for job, trained in _trained(context, models, workers, jobs, grid, told.step):
             summary = {
@@ -292,12 +293,14 @@ def _train(
                 "too long": len(trained.too_long),
             }
             context.store.adopt(cell_of[job.out], summary=summary)
+            padding.append(trained.padding)
             if trained.too_long:
                 most = job.recipe.sequence_tokens(models.context_tokens())
                 context.progress.note(
                     f"{job.cell}: excluded: {several(len(trained.too_long), 'example')} longer "
                     f"than {most} tokens"
                 )
+    context.progress.note(f"padding was {mean(padding):.1%} of the tokens computed")
 
 
 def _trained(

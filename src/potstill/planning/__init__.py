@@ -1,1 +1,1 @@
-"""What is told before anything is bought: the study to be, its problems, its calls and cost."""
+"""What is planned before anything is bought: the study to be, its problems, its calls and cost."""

@@ -87,7 +87,7 @@ def _print(
     print_columns(
         console,
         ("id", "kind", "key", "problem"),
-        [(row.id, _kind(row, as_text), row.key, _told(row)) for row in rows],
+        [(row.id, _kind(row, as_text), row.key, _text_or_reason(row)) for row in rows],
         styles=["yellow" if row.reason else "" for row in rows],
         # which problem a duplicate repeats stands last
         whole={at for at, row in enumerate(rows) if row.reason},
@@ -124,7 +124,7 @@ def _kind(row: ProblemRow, as_text: Container[str]) -> str:
     return "as text" if row.id in as_text else row.kind
 
 
-def _told(row: ProblemRow) -> str:
+def _text_or_reason(row: ProblemRow) -> str:
     """Return a problem's text, or why it is excluded."""
     if not row.reason:
         return row.text

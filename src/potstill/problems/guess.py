@@ -161,7 +161,7 @@ def _guess_table(path: Path, said: Columns) -> SourceConfig:
     if not named and {"problem", "answer", "unique_id", "subject", "level"} <= set(columns):
         return SourceConfig("math500", {"path": path}, why=f"{path} has the columns of MATH-500")
     first = [row for _, row in islice(table.rows, _SEEN)]
-    text = _told(path, said.text, columns) or _first(columns, _TEXT)
+    text = _named_column(path, said.text, columns) or _first(columns, _TEXT)
     key, solution = _key_and_solution(path, said, columns, first)
     if text is None:
         raise _not_found(path, "problem text", "--text", _TEXT, table)
@@ -233,7 +233,7 @@ def _refuse_second_column(
         )
 
 
-def _told(path: Path, name: str, columns: Sequence[str]) -> str | None:
+def _named_column(path: Path, name: str, columns: Sequence[str]) -> str | None:
     """Return a column that was named, None where none was. Raises InputError for one not there."""
     if not name:
         return None
@@ -253,8 +253,8 @@ def _key_and_solution(
     path: Path, said: Columns, columns: Sequence[str], first: Sequence[Any]
 ) -> tuple[str | None, str | None]:
     """Return the column of keys and that of worked solutions, told apart by what they hold."""
-    key = _told(path, said.key, columns)
-    solution = _told(path, said.solution, columns)
+    key = _named_column(path, said.key, columns)
+    solution = _named_column(path, said.solution, columns)
     left = [column for column in columns if column not in (said.text, key, solution)]
     key = key or _first([c for c in left if c != solution], _KEY)
     solution = solution or _first([c for c in left if c != key], _SOLUTION)

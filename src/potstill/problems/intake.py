@@ -41,7 +41,7 @@ from potstill.records import (
 from potstill.store.setting_errors import first_error, with_lists
 from potstill.text import several
 
-_TOLD_EVERY = 5_000
+_REPORTED_EVERY = 5_000
 _ONE_IN = 200  # keys with a comma, for it to be worth saying
 
 __all__ = [
@@ -113,7 +113,7 @@ def load_problems(
     found: list[Problem | Excluded] = []
     for item in read_problems(sources, infer=infer, keys=keys, say=said.append):
         found.append(item)
-        if tell and len(found) % _TOLD_EVERY == 0:
+        if tell and len(found) % _REPORTED_EVERY == 0:
             tell(len(found))
     return Imported(
         tuple(x for x in found if isinstance(x, Problem)),

@@ -112,7 +112,7 @@ def _index(cases: Sequence[Case]) -> dict[str, Any]:
             {
                 "id": case.id,
                 "set": case.set,
-                "side": case.side,
+                "split": case.split,
                 "text": case.text[:600],
                 "key": case.key[:80],
                 "groups": [f"{name}: {value}" for name, value in case.groups.items()],

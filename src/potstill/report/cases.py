@@ -49,7 +49,7 @@ class Case:
 
     id: str
     set: str
-    side: str
+    split: str
     text: str
     key: str
     kind: str

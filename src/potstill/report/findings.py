@@ -8,7 +8,7 @@ from typing import Any
 
 from potstill.report.agreement import why_apart
 from potstill.report.phrases import count, listed, p_value, percent, points, several, span
-from potstill.report.views import NEARLY_NOTHING, UNTOLD, Place, solver_rows
+from potstill.report.views import NEARLY_NOTHING, UNEXPLAINED, Place, solver_rows
 
 __all__ = [
     "cause_sentence",
@@ -85,16 +85,18 @@ def _turns(names: Sequence[str], levels: Sequence[Row], *, falls: bool) -> str:
 
 
 def cause_sentence(numbers: Row, place: Place) -> str:
-    """Return of how many answers that are not right a cause is told; "" where none was sought.
+    """Return of how many answers that are not right a cause was found; "" where none was sought.
 
-    Told is any cause but those of UNTOLD.
+    A cause is any but those of UNEXPLAINED.
     """
     found = [
         x
         for x in numbers["causes"]
         if (x["set"], x["split"], x["group"]) == (place.set, place.split, "all")
     ]
-    told = sum(n for x in found for cause, n in x["counts"].items() if cause not in UNTOLD)
+    explained = sum(
+        n for x in found for cause, n in x["counts"].items() if cause not in UNEXPLAINED
+    )
     rows = [x for x in solver_rows(numbers, place) if not x["indent"]]
     asked = {x["who"] for x in found}
     wrong = sum(
@@ -104,13 +106,14 @@ def cause_sentence(numbers: Row, place: Place) -> str:
     )
     if not wrong:
         return ""
-    untold = max(wrong - told, 0)
-    text = f"Of {several(wrong, 'answer')} not right, a cause is told for "
-    if not untold:
+    unexplained = max(wrong - explained, 0)
+    text = f"Of {several(wrong, 'answer')} not right, a cause was found for "
+    if not unexplained:
         return f"{text}{count(wrong)}."
     return (
-        f"{text}{count(told)}; for the other {count(untold)} ({percent(untold / wrong)} %) none "
-        "can be told: no working was shown, or none that can be checked."
+        f"{text}{count(explained)}; for the other {count(unexplained)} "
+        f"({percent(unexplained / wrong)} %) none was found: no working was shown, or none that "
+        "can be checked."
     )
 
 

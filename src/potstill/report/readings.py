@@ -82,11 +82,11 @@ def unread_sentence(row: Mapping[str, Any]) -> str:
     )
 
 
-def unread_advice(directory: str = "DIR") -> str:
+def unread_advice() -> str:
     """Return what can be done about answers that could not be read."""
     return (
         "A verifier (verify: undecided) is a second reader of them, of base and students alike; "
-        f"potstill review {directory} shows a sample to a person, the base's first."
+        "potstill review DIR shows a sample to a person, the base's first."
     )
 
 

@@ -11,7 +11,7 @@ __all__ = [
     "CAUSE_WORDS",
     "NEARLY_NOTHING",
     "OUTCOME_WORDS",
-    "UNTOLD",
+    "UNEXPLAINED",
     "WORKED_SOLUTIONS",
     "Grid",
     "Place",
@@ -47,7 +47,7 @@ CAUSE_WORDS = {cause.value: cause.value for cause in Cause} | {
 NEARLY_NOTHING = 0.05
 """Below this accuracy a solver is said not to solve the problems, whatever its base does."""
 
-UNTOLD = (Cause.NO_WORKING.value, Cause.OTHER.value)
+UNEXPLAINED = (Cause.NO_WORKING.value, Cause.OTHER.value)
 """Causes that explain no answer: nothing was shown, or nothing that can be checked."""
 
 WORKED_SOLUTIONS = "worked-solutions"
@@ -160,7 +160,7 @@ def cause_table(numbers: Row, place: Place) -> Row:
     rows.
 
     Each row is a cause and how many of each solver's responses it explains; those
-    of UNTOLD, which explain none, come last.
+    of UNEXPLAINED, which explain none, come last.
     """
     found = sorted(
         _here(numbers["causes"], place, "all"),
@@ -168,7 +168,7 @@ def cause_table(numbers: Row, place: Place) -> Row:
     )
     causes = sorted(
         {cause for x in found for cause in x["counts"]},
-        key=lambda cause: (cause in UNTOLD, -sum(x["counts"].get(cause, 0) for x in found)),
+        key=lambda cause: (cause in UNEXPLAINED, -sum(x["counts"].get(cause, 0) for x in found)),
     )
     rows = [(cause, [x["counts"].get(cause, 0) for x in found]) for cause in causes]
     return {

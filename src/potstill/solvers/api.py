@@ -254,23 +254,18 @@ class ApiSolver:
         self,
         options: Options,
         ledger: Ledger,
-        name: str | None = None,
         *,
         stop: Callable[[], str] = never,
     ) -> None:
         self.options = options
         self._ledger = ledger
-        self._name = name or options.model
         self._stop = stop
         self._extra = json.loads(json.dumps(options.extra, sort_keys=True))
 
-    def __repr__(self) -> str:
-        return f"ApiSolver({self._name!r})"
-
     @property
     def id(self) -> str:
-        """The name of the solver: the model's unless another was given."""
-        return self._name
+        """The name of the solver: the model's."""
+        return self.options.model
 
     def key_of(self, ask: Ask) -> str:
         """Return the ledger key of an ask, whether or not it was bought."""

@@ -42,6 +42,7 @@ __all__ = [
     "chat_app",
     "chunk_head",
     "create_app",
+    "delta_bytes",
     "error_body",
     "event_bytes",
     "listen",
@@ -128,17 +129,12 @@ async def lost(request: Request, exc: Exception) -> Response:
 
 async def _events(call: Call, reply: Completion) -> AsyncIterator[bytes]:
     head = chunk_head(call.chat.model)
-
-    def event(delta: dict[str, str], finish: str | None = None) -> bytes:
-        choice = {"index": 0, "delta": delta, "finish_reason": finish}
-        return event_bytes(head | {"choices": [choice]})
-
-    yield event({"role": "assistant", "content": ""})
+    yield delta_bytes(head, {"role": "assistant", "content": ""})
     parts = {"reasoning_content": reply.reasoning, "content": reply.text, "refusal": reply.error}
     for name, text in parts.items():
         for start in range(0, len(text), _PIECE):
-            yield event({name: text[start : start + _PIECE]})
-    yield event({}, FINISH_WORDS[reply.finish])
+            yield delta_bytes(head, {name: text[start : start + _PIECE]})
+    yield delta_bytes(head, {}, FINISH_WORDS[reply.finish])
     if call.include_usage:
         usage = usage_of(reply.tokens_in, reply.tokens_out)
         yield event_bytes(head | {"choices": [], "usage": usage})
@@ -153,6 +149,12 @@ def chunk_head(model: str) -> dict[str, object]:
         "created": int(time.time()),
         "model": model,
     }
+
+
+def delta_bytes(head: dict[str, object], delta: dict[str, str], finish: str | None = None) -> bytes:
+    """Return the event that brings the next part of a streamed message."""
+    choice = {"index": 0, "delta": delta, "finish_reason": finish}
+    return event_bytes(head | {"choices": [choice]})
 
 
 def event_bytes(chunk: dict[str, object]) -> bytes:

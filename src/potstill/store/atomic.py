@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import re
@@ -18,6 +19,7 @@ from potstill.errors import StoreError
 __all__ = [
     "Writing",
     "disk_errors",
+    "file_sha256",
     "rename_into_place",
     "room_beneath",
     "sweep",
@@ -162,6 +164,12 @@ def write_json(path: Path, value: Any) -> None:
     text = json.dumps(value, indent=1, ensure_ascii=False) + "\n"
     with Writing(str(path.parent)):
         write_atomically(path, text.encode("utf-8", "replace"))
+
+
+def file_sha256(path: Path) -> str:
+    """Return the sha256 of a file's bytes, read in pieces."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def versions_of(names: Iterable[str]) -> dict[str, str]:

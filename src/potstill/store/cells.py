@@ -108,8 +108,6 @@ class Store:
         self,
         cell: Cell,
         tables: Mapping[str, tuple[type, Iterable[Any]]],
-        *,
-        summary: Mapping[str, Any] | None = None,
     ) -> Manifest:
         """Return the manifest of a cell just written: each table is a record type and its
         records.
@@ -118,7 +116,6 @@ class Store:
             for name, (_, items) in tables.items():
                 for item in items:
                     filling.add(name, item)
-            filling.summary |= dict(summary or {})
         return self.manifest(cell)
 
     @contextmanager

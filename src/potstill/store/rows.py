@@ -119,14 +119,14 @@ def _peeked(rows: Iterator[tuple[int, Mapping[str, Any]]], notes: tuple[str, ...
     return Table(tuple(first[1]), again(), notes)
 
 
-def read_rows(path: Path, form: TableFormat = AS_SEEN) -> Iterator[tuple[int, Mapping[str, Any]]]:
+def read_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
     """Yield every row of a table with its number (see :func:`open_table`)."""
-    yield from open_table(path, form).rows
+    yield from open_table(path).rows
 
 
-def read_columns(path: Path, form: TableFormat = AS_SEEN) -> tuple[str, ...]:
+def read_columns(path: Path) -> tuple[str, ...]:
     """Return the names of a table's columns (of a JSON file: the keys of its first row)."""
-    return open_table(path, form).columns
+    return open_table(path).columns
 
 
 def place_of_row(path: Path, number: int) -> str:
@@ -137,7 +137,7 @@ def place_of_row(path: Path, number: int) -> str:
     return f"{unit} {number}"
 
 
-def table_notes(path: Path, form: TableFormat = AS_SEEN) -> tuple[str, ...]:
+def table_notes(path: Path, form: TableFormat) -> tuple[str, ...]:
     """Return what was seen of a file and is worth saying: its encoding, its delimiter, its sheet.
 
     Empty where the file says it all itself.

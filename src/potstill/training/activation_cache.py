@@ -51,14 +51,10 @@ class CacheUnused:
 
 @dataclass(frozen=True, slots=True)
 class CachePlan:
-    """What an activation cache would hold: ``layers`` lower layers' outputs of distinct examples.
-
-    ``uses`` is how often an example is run in training and validation, on average.
-    """
+    """What a cache would hold: the outputs of ``layers`` lower layers of distinct examples."""
 
     layers: int
     examples: tuple[EncodedExample, ...]
-    uses: float
     bytes_per_token: int
 
     @property
@@ -201,7 +197,7 @@ def plan_cache(
         return CacheUnused(f"{type(decoder).__name__} does more than run its layers in order")
     weight = decoder.embed_tokens.weight
     bytes_per_token = weight.shape[1] * weight.element_size()
-    return CachePlan(layer, tuple(distinct.values()), uses, bytes_per_token)
+    return CachePlan(layer, tuple(distinct.values()), bytes_per_token)
 
 
 def _refuse_large(plan: CachePlan | CacheUnused, folder: Path) -> CachePlan | CacheUnused:

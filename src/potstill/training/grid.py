@@ -315,6 +315,7 @@ def _nothing() -> None:
 
 
 def with_one_thread(job: Job) -> Job:
+    """Return the job with one thread, unless its recipe says how many."""
     recipe = job.recipe.model_copy(update={"threads": job.recipe.threads or 1})
     return replace(job, recipe=recipe)
 

@@ -76,6 +76,9 @@ class _Products(torch.autograd.Function):
         return x_gradient, None, *none, *none, *down_gradients, *up_gradients
 
 
+_NAME = "default"  # of an adapter in peft
+
+
 class _SharedInput:
     """LoRA layers that a module calls one after another with the very same tensor.
 
@@ -83,16 +86,16 @@ class _SharedInput:
     different tensors after all, each computes its own from then on.
     """
 
-    def __init__(self, layers: Sequence[Any], name: str = "default") -> None:
+    def __init__(self, layers: Sequence[Any]) -> None:
         self._shared = len(layers) > 1
         self._input: torch.Tensor | None = None
         self._waiting: dict[int, torch.Tensor] = {}
         self._parts = [
             (
-                layer.scaling[name],
+                layer.scaling[_NAME],
                 layer.get_base_layer(),
-                layer.lora_A[name],
-                layer.lora_B[name],
+                layer.lora_A[_NAME],
+                layer.lora_B[_NAME],
             )
             for layer in layers
         ]
@@ -133,10 +136,10 @@ def fuse_lora(peft_model: Any) -> None:
         _SharedInput(layers)
 
 
-def _is_plain(layer: Any, name: str = "default") -> bool:
+def _is_plain(layer: Any) -> bool:
     linear = layer.get_base_layer()
     return type(linear) is torch.nn.Linear and isinstance(
-        layer.lora_dropout[name], torch.nn.Identity
+        layer.lora_dropout[_NAME], torch.nn.Identity
     )
 
 

@@ -17,6 +17,7 @@ __all__ = [
 # bytes a weight; nf4's and MLX's blocks bring their scales with them (4.13 and 4.5 bits)
 PRECISIONS = {"float32": 4.0, "bfloat16": 2.0, "nf4": 4.13 / 8, "mlx 4-bit": 4.5 / 8}
 _TRAINED_BYTES = 16  # an adapter's weight, its gradient and Adam's two moments, in float32
+_RANK = 16  # of an adapter on all projections
 _RUNTIME_BYTES = 1_000_000_000  # the backend itself, its work space and its fragments
 
 
@@ -74,9 +75,7 @@ def checkpointed_bytes(
     return layers * tokens * hidden * element + one
 
 
-def training_bytes(
-    shape: Shape, precision: str, batch_size: int, tokens: int, rank: int = 16
-) -> int:
+def training_bytes(shape: Shape, precision: str, batch_size: int, tokens: int) -> int:
     """Return about the memory that training all projections takes, with ``batch_size`` examples a
     step.
 
@@ -92,7 +91,7 @@ def training_bytes(
     head = shape.hidden // shape.heads
     widths = 2 * (shape.hidden + shape.hidden) + 2 * (shape.hidden + head * shape.key_value_heads)
     widths += 3 * (shape.hidden + shape.feed_forward)
-    adapter = rank * shape.layers * widths * _TRAINED_BYTES
+    adapter = _RANK * shape.layers * widths * _TRAINED_BYTES
     kept = activation_bytes(
         shape.layers, shape.hidden, shape.feed_forward, batch_size * tokens, element
     )
@@ -102,13 +101,9 @@ def training_bytes(
     return int(weights + adapter + kept) + _RUNTIME_BYTES
 
 
-def largest_batch(
-    shape: Shape, precision: str, memory_bytes: int, tokens: int, most: int = 8
-) -> int:
-    """Return the largest power of two up to ``most`` that fits into memory as a batch; 0 if none
-    does.
-    """
-    size = most
+def largest_batch(shape: Shape, precision: str, memory_bytes: int, tokens: int) -> int:
+    """Return the largest power of two up to 8 that fits into memory as a batch; 0 if none does."""
+    size = 8
     while size and training_bytes(shape, precision, size, tokens) > memory_bytes:
         size //= 2
     return size

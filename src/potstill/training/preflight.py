@@ -245,7 +245,7 @@ def _look_at_chat(wanted: WantedBase, folder: Path) -> Found:
 
     try:
         tokenizer = load_tokenizer(folder, wanted.template)
-        yield from _look_at_template(wanted, folder, tokenizer)
+        yield from _look_at_template(wanted, tokenizer)
         longest = _prompts(wanted, tokenizer)
         config = read_config(folder)
     except PotstillError as exc:
@@ -261,7 +261,7 @@ def _look_at_chat(wanted: WantedBase, folder: Path) -> Found:
         )
 
 
-def _look_at_template(wanted: WantedBase, folder: Path, tokenizer: Any) -> Found:
+def _look_at_template(wanted: WantedBase, tokenizer: Any) -> Found:
     user = Message("user", _PROBLEM)
     if _PROBLEM not in prompt_text(tokenizer, [user]):
         yield True, f"The chat template of {wanted.path} leaves out what the user says; mend it."

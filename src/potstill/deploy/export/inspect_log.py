@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any
 
 from potstill.deploy.export.inspect_sample import SCORER, SampleTurn, sample_of, usage_of
 from potstill.errors import InputError, StoreError
-from potstill.evaluation import join, summarise
+from potstill.evaluation import summarise
 from potstill.evaluation.scores import LevelScore
+from potstill.pipeline.assemble import answered
 from potstill.records import Outcome, Problem, Response, Role, Split, content_hash
 from potstill.report.phrases import percent, several
 
@@ -149,20 +150,7 @@ def _level_score(cells: Sequence[AnswerSet], problems: Mapping[str, Problem]) ->
     teacher = cells[0].role is Role.TEACHER
     if teacher and any(response.sample for cell in cells for response in cell.responses):
         return None
-    rows = [
-        row
-        for cell in cells
-        for row in join(
-            cell.responses,
-            cell.verdicts,
-            problems.values(),
-            role=cell.role,
-            set=cell.set,
-            split=cell.split,
-            level=cell.level,
-            seed=cell.seed,
-        )
-    ]
+    rows = answered(cells, list(problems.values()))
     return next((x for x in summarise(rows) if x.group == "all"), None)
 
 

@@ -31,6 +31,7 @@ from potstill.solvers.server import (
     Call,
     chat_app,
     chunk_head,
+    delta_bytes,
     error_body,
     event_bytes,
     listen,
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
 __all__ = [
     "RequestLimit",
     "create_app",
-    "run_until_told",
+    "run_until_stopped",
     "serve_engine",
     "serve_student",
     "study_messages",
@@ -98,15 +99,16 @@ class _Asked:
 def serve_student(found: FoundStudent, engine: str, base: str, port: int, console: Console) -> None:
     """Serve a study's student on the engine of that name, and print where.
 
-    Raises as :func:`open_engine` and :func:`serve_engine` do.
+    Raises EndpointError where the port is taken, and as :func:`open_engine` and
+    :func:`serve_engine` do.
     """
-    # held from here on: a port that is taken is told of before a model is loaded
+    # held from here on: a port that is taken is refused before a model is loaded
     with closing(listen(_HOST, port)) as listener:
         print(f"Loading {found.name} ...", file=sys.stderr, flush=True)
         with open_engine(found, engine, base) as opened:
             also = "" if found.level == found.name else f", also as {found.level}"
             told = f"{found.name} answers at %s through {opened.name}{also}; Ctrl-C ends it."
-            _serve_on(
+            serve_engine(
                 listener,
                 opened,
                 found.condition,
@@ -118,32 +120,20 @@ def serve_student(found: FoundStudent, engine: str, base: str, port: int, consol
 
 
 def serve_engine(
-    engine: Engine,
-    condition: Condition,
-    models: Sequence[str],
-    port: int,
-    ready: Callable[[str], None],
-) -> None:
-    """Serve until SIGTERM or Ctrl-C, then answers what was accepted and returns.
-
-    ``ready`` is told the base URL first. Raises EndpointError where the port is taken, and
-    PotstillError where the decoder fails.
-    """
-    with closing(listen(_HOST, port)) as listener:
-        _serve_on(listener, engine, condition, models, ready)
-
-
-def _serve_on(
     listener: socket.socket,
     engine: Engine,
     condition: Condition,
     models: Sequence[str],
     ready: Callable[[str], None],
 ) -> None:
+    """Serve until SIGTERM or Ctrl-C, then answer what was accepted and return.
+
+    ``ready`` is called with the base URL first. Raises PotstillError where the decoder fails.
+    """
     with Answering(engine) as answering:
         url = f"http://{_HOST}:{listener.getsockname()[1]}/v1"
         app = create_app(engine, answering, condition, models)
-        run_until_told(app, listener, lambda: ready(url), alive=lambda: answering.alive)
+        run_until_stopped(app, listener, lambda: ready(url), alive=lambda: answering.alive)
         if not answering.alive:
             raise PotstillError("The decoder has stopped; see the answers' errors for why.")
 
@@ -250,19 +240,14 @@ async def _whole(asked: _Asked, answering: Answering) -> Ended:
 
 async def _events(asked: _Asked, answering: Answering) -> AsyncIterator[bytes]:
     head = chunk_head(asked.call.chat.model)
-
-    def event(delta: dict[str, str], finish: str | None = None) -> bytes:
-        choice = {"index": 0, "delta": delta, "finish_reason": finish}
-        return event_bytes(head | {"choices": [choice]})
-
-    yield event({"role": "assistant", "content": ""})
+    yield delta_bytes(head, {"role": "assistant", "content": ""})
     try:
         async with aclosing(answering.answer(asked.prompt, asked.sampling)) as parts:
             async for part in parts:
                 if isinstance(part, Piece):
-                    yield event({"content": part.text})
+                    yield delta_bytes(head, {"content": part.text})
                     continue
-                yield event({}, FINISH_WORDS[part.finish])
+                yield delta_bytes(head, {}, FINISH_WORDS[part.finish])
                 if asked.call.include_usage:
                     usage = usage_of(len(asked.prompt), part.tokens_out)
                     yield event_bytes(head | {"choices": [], "usage": usage})
@@ -271,7 +256,7 @@ async def _events(asked: _Asked, answering: Answering) -> AsyncIterator[bytes]:
     yield b"data: [DONE]\n\n"
 
 
-def run_until_told(
+def run_until_stopped(
     app: ASGIApp,
     listener: socket.socket,
     ready: Callable[[], None],

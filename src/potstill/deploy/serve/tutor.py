@@ -18,7 +18,7 @@ from potstill.deploy.loading import backend_of
 from potstill.deploy.serve.answering import Piece
 from potstill.deploy.serve.level_answering import LevelAnswering
 from potstill.deploy.serve.middleware import AccessMiddleware, is_loopback, new_token
-from potstill.deploy.serve.serving import run_until_told
+from potstill.deploy.serve.serving import run_until_stopped
 from potstill.deploy.serve.tutor_texts import TutorTexts, compare_own, grade_text, read_texts
 from potstill.errors import InputError, PotstillError
 from potstill.grading import GradingPool
@@ -94,7 +94,7 @@ def serve_tutor(
             if token:
                 told += "Whoever has this address may use it, and its traffic is not encrypted.\n"
             told += "Ctrl-C ends it."
-            run_until_told(
+            run_until_stopped(
                 AccessMiddleware(create_tutor(texts, answering, pool), token),
                 listener,
                 lambda: console.print(told, highlight=False, markup=False, soft_wrap=True),

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["TutorTexts", "compare_own", "grade_text", "read_texts"]
 
 _LISTED_CHARACTERS = 200  # of a problem in the list; the page asks for the rest
-_SIDES = {
+_SPLITS = {
     Split.HELDOUT: "held out: no student has trained on it",
     Split.TRAIN: "on the training side: students may have trained on it",
     Split.VALID: "on the validation side, where checkpoints are chosen",
@@ -78,16 +78,16 @@ class TutorTexts:
             "levels": [_level(level, student) for level, student in self.students.items()],
             "best": _best(self.students),
             "problems": [
-                {"id": p.id, "text": _line(p.text), "side": self.side(p)}
-                for side in (Split.HELDOUT, Split.VALID, Split.TRAIN)
+                {"id": p.id, "text": _line(p.text), "split": self.split_words(p)}
+                for split in (Split.HELDOUT, Split.VALID, Split.TRAIN)
                 for p in self.problems.values()
-                if self.splits[p.id] is side
+                if self.splits[p.id] is split
             ],
         }
 
-    def side(self, problem: Problem) -> str:
-        """Return on which side of the split it stands, in words."""
-        return _SIDES[self.splits[problem.id]]
+    def split_words(self, problem: Problem) -> str:
+        """Return in which split it stands, in words."""
+        return _SPLITS[self.splits[problem.id]]
 
     def problem(self, id: str) -> Row | None:
         """Return a problem with its key, the teacher's reply and its lessons; None for an unknown
@@ -101,7 +101,7 @@ class TutorTexts:
             "id": problem.id,
             "text": problem.text,
             "key": problem.gold_text,
-            "side": self.side(problem),
+            "split": self.split_words(problem),
             "teacher": self._reply(id),
             "lessons": {level: lessons[level].text for level in self.students if level in lessons},
         }
@@ -115,7 +115,7 @@ class TutorTexts:
             "reasoning": response.reasoning,
             "text": response.text,
             "tokens": response.tokens_out,
-            "verdict": verdict and _told(verdict),
+            "verdict": verdict and _row_of(verdict),
         }
 
 
@@ -132,7 +132,7 @@ def read_texts(directory: Path, students: Sequence[FoundStudent]) -> TutorTexts:
 def grade_text(pool: GradingPool, problem: Problem, text: str, finish: Finish) -> Row:
     """Return the symbolic verdict on a student's text."""
     response = Response("student", problem.id, "", 0, 0, "", text, finish, 0, 0, "")
-    return _told(next(iter(pool.grade([(problem, response)]))))
+    return _row_of(next(iter(pool.grade([(problem, response)]))))
 
 
 def compare_own(
@@ -199,7 +199,7 @@ def _best(students: Mapping[str, FoundStudent]) -> str:
     return max(right, key=lambda level: right[level], default="")
 
 
-def _told(verdict: Verdict) -> Row:
+def _row_of(verdict: Verdict) -> Row:
     return _verdict(verdict.outcome, verdict.extracted, verdict.why)
 
 

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["How", "Pair", "mask_numbers", "numbers_of", "split_numbers"]
+__all__ = ["How", "Pair", "numbers_of", "split_numbers"]
 
 
 How = Literal["exact", "near", "masked numbers"]
@@ -44,11 +44,6 @@ _VALUE = {word: str(value) for value, word in enumerate(_WORDS)}
 def numbers_of(normal: str) -> tuple[str, ...]:
     """Return the numbers of a normalised text in order, words up to twenty and 1,000 as digits."""
     return split_numbers(normal)[1]
-
-
-def mask_numbers(normal: str) -> str:
-    """Return a normalised text with every number as ``0``."""
-    return split_numbers(normal)[0]
 
 
 def split_numbers(normal: str) -> tuple[str, tuple[str, ...]]:

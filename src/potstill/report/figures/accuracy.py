@@ -62,7 +62,7 @@ def overall_figure(numbers: Row) -> Figure | None:
             "Accuracy on held-out problems with 95 % intervals: the base, the student of the "
             "primary comparison, and the teacher, which is asked under its own condition."
         ),
-        alt="; ".join(f"{name}: {_told(rows)}" for name, rows in found) + ".",
+        alt="; ".join(f"{name}: {_accuracies(rows)}" for name, rows in found) + ".",
         **drawings(draw, "overall"),
     )
 
@@ -85,7 +85,7 @@ def levels_figure(numbers: Row) -> Figure | None:
             f"Share of the held-out problems of {place.set} answered right, in percent; the line "
             "on each bar is its 95 % interval. Grey are base and teacher, in colour the students."
         ),
-        alt=f"{_told(rows)}.",
+        alt=f"{_accuracies(rows)}.",
         **drawings(draw, "levels"),
     )
 
@@ -166,7 +166,7 @@ def _group_figure(numbers: Row, place: Place, grid: Grid, name: str) -> Figure |
             f"problems in brackets. The circle is {student}, {_WHO_IS_WHO}."
             + (f" The {few} smallest groups are not drawn." if few else "")
         ),
-        alt="; ".join(f"{value}: {_told(xs)}" for value, xs in rows) + ".",
+        alt="; ".join(f"{value}: {_accuracies(xs)}" for value, xs in rows) + ".",
         **drawings(draw, name),
     )
 
@@ -211,7 +211,7 @@ def _in(x: Row, place: Place | None) -> bool:
     )
 
 
-def _told(rows: list[Row]) -> str:
+def _accuracies(rows: list[Row]) -> str:
     return ", ".join(
         f"{x['label']} {percent(x['accuracy'])} % ({span(x['low'], x['high'])})" for x in rows
     )

@@ -29,14 +29,14 @@
 
   // --- the filter -------------------------------------------------------------------------------
   const form = at("browse");
-  const [search, side, group, preset] = ["search", "side", "group", "preset"].map((x) => form.elements[x]);
+  const [search, split, group, preset] = ["search", "split", "group", "preset"].map((x) => form.elements[x]);
   const whos = [form.elements.who1, form.elements.who2];
   const whats = [form.elements.what1, form.elements.what2];
   const fill = (select, values) => {
     for (const [value, text] of values) select.append(new Option(text.slice(0, 80), value));
   };
   const several = (values) => [...new Set(values)];
-  fill(side, several(rows.map((r) => `${r.set}\t${r.side}`)).map((v) => [v, v.replace("\t", ", ")]));
+  fill(split, several(rows.map((r) => `${r.set}\t${r.split}`)).map((v) => [v, v.replace("\t", ", ")]));
   fill(group, several(rows.flatMap((r) => r.groups)).sort((a, b) => a.localeCompare(b, "en", { numeric: true })).map((v) => [v, v]));
   for (const who of whos) fill(who, solvers.map((v) => [v, v]));
   const used = several(rows.flatMap((r) => Object.values(r.said))).sort((a, b) => a - b).map((i) => outcomes[i]);
@@ -67,7 +67,7 @@
     const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
     found = [];
     rows.forEach((row, number) => {
-      if (side.value && `${row.set}\t${row.side}` !== side.value) return;
+      if (split.value && `${row.set}\t${row.split}` !== split.value) return;
       if (group.value && !row.groups.includes(group.value)) return;
       if (!whos.every((who, i) => meets(row, who.value, whats[i].value))) return;
       if (!words.every((w) => row.hay.includes(w))) return;
@@ -96,7 +96,7 @@
       const line = make("span", "snippet");
       line.append(make("bdi", "", row.text.slice(0, 220) || "(no text)"));
       const facts = make("span", "about");
-      facts.append(make("bdi", "", row.id), make("span", "", ` · ${row.side} · key `), make("bdi", "", row.key));
+      facts.append(make("bdi", "", row.id), make("span", "", ` · ${row.split} · key `), make("bdi", "", row.key));
       const marks = make("span", "marks");
       for (const who of solvers) if (who in row.said) marks.append(mark(who, outcomeOf(row, who)));
       button.append(line, facts, marks);
@@ -157,7 +157,7 @@
     const row = rows[number];
     open = number;
     at("case-id").textContent = row.id;
-    at("case-about").textContent = [`${row.set}, ${row.side}`, ...row.groups].join(" · ");
+    at("case-about").textContent = [`${row.set}, ${row.split}`, ...row.groups].join(" · ");
     const problem = at("case-text");
     typeset(problem, texts.text);
     const key = at("case-key");

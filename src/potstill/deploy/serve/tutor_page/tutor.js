@@ -40,8 +40,8 @@
     const fits = study.problems.filter((p) => wanted.every((w) => `${p.id} ${p.text}`.toLowerCase().includes(w)));
     const groups = new Map();
     for (const problem of fits.slice(0, LISTED)) {
-      if (!groups.has(problem.side)) groups.set(problem.side, Object.assign(document.createElement("optgroup"), { label: problem.side }));
-      groups.get(problem.side).append(new Option(problem.text, problem.id));
+      if (!groups.has(problem.split)) groups.set(problem.split, Object.assign(document.createElement("optgroup"), { label: problem.split }));
+      groups.get(problem.split).append(new Option(problem.text, problem.id));
     }
     page.list.replaceChildren(...groups.values());
     page.list.value = shown?.id ?? "";
@@ -64,7 +64,7 @@
     page.picking.hidden = mine;
     page.typing.hidden = !mine;
     typeset(page.problem, mine ? page["own-problem"].value : (shown?.text ?? ""));
-    page.side.textContent = mine || !shown ? "" : `${shown.id}, ${shown.side}`;
+    page.split.textContent = mine || !shown ? "" : `${shown.id}, ${shown.split}`;
     page.key.hidden = mine || !shown;
     page.key.open = false;
     typeset(page["key-text"], shown ? asMath(shown.key) : "");
@@ -243,7 +243,7 @@
     page.search.addEventListener("input", fillList);
     page.list.addEventListener("change", () => tried(() => (forget(), pick(page.list.value))));
     page.any.addEventListener("click", () => tried(() => {
-      const held = study.problems.filter((p) => p.side === study.problems[0].side);
+      const held = study.problems.filter((p) => p.split === study.problems[0].split);
       forget();
       return pick(held[Math.floor(Math.random() * held.length)].id);
     }));

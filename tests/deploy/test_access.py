@@ -1,4 +1,4 @@
-"""The door of a served page, over real HTTP: who is let in, and with which headers."""
+"""Who is let into a served page, over real HTTP, and with which headers."""
 
 from __future__ import annotations
 
