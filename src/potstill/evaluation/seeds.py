@@ -177,10 +177,13 @@ def _seeds_interval(right: Array, draws: int, confidence: float) -> tuple[Interv
     if seeds * draws == 1 or variance.total == 0:
         return score_interval(mean, n, normal_quantile(confidence)), variance
     effective = min(max(mean * (1 - mean) / variance.total, 1.0), float(n * seeds * draws))
-    half = bounded_half_width(
-        [(variance.problems, n - 1), (variance.seeds, seeds - 1)], 1 - confidence
-    )
+    half = _half_width(variance, n, seeds, confidence)
     return score_interval(mean, effective, half / math.sqrt(variance.total)), variance
+
+
+def _half_width(variance: _Variance, n: int, seeds: int, confidence: float) -> float:
+    parts = [(variance.problems, n - 1), (variance.seeds, seeds - 1)]
+    return bounded_half_width(parts, 1 - confidence)
 
 
 def _mover(a: tuple[Array, int], b: tuple[Array, int], confidence: float) -> Interval:
@@ -195,6 +198,10 @@ def _mover(a: tuple[Array, int], b: tuple[Array, int], confidence: float) -> Int
     if spread > 0 and n > 1:
         covariance = float(np.cov(right_a.mean(axis=0), right_b.mean(axis=0))[0, 1]) / n
         r = max(-1.0, min(1.0, covariance / spread))
+        for right, variance in ((right_a, variance_a), (right_b, variance_b)):
+            # What few seeds add to an interval's width is no covariance, which the problems have.
+            usual = bounded_half_width([(variance.total, n - 1)], 1 - confidence)
+            r *= usual / _half_width(variance, n, right.shape[0], confidence)
     return square_and_add(float(right_a.mean()), interval_a, float(right_b.mean()), interval_b, r)
 
 
