@@ -136,11 +136,12 @@ class Role(StrEnum):
 
 
 class Split(StrEnum):
-    """Where a problem stands."""
+    """Where a problem stands; KEPT are those of no lesson's kind, asked to see what was lost."""
 
     TRAIN = "train"
     VALID = "valid"
     HELDOUT = "heldout"
+    KEPT = "kept"
 
 
 class ExclusionReason(StrEnum):

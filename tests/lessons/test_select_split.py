@@ -175,3 +175,17 @@ def test_validation_is_drawn_where_a_given_split_marks_none() -> None:
     sides = split(marked, given)
     assert [i for i, side in sides.items() if side is Split.VALID] == [marked[-1].id]
     assert not draws_validation(marked, given)
+
+
+def test_what_is_kept_is_all_of_its_source_and_says_nothing_that_others_say() -> None:
+    own = many(40)
+    kept = [dataclasses.replace(problem(f"k{i}"), source="plain") for i in range(3)]
+    options, use = SplitOptions(), {"plain": "kept"}
+    plain = split(own, options)
+    found = split([*own, *kept], options, [Pair("k0", "k1", 1.0, "near")], use)
+    assert {found[p.id] for p in kept} == {Split.KEPT}
+    assert {p.id: found[p.id] for p in own} == plain
+    apart = [Pair("p1", "k0", 0.99, "masked numbers")]
+    assert split([*own, *kept], options, apart, use)["k0"] is Split.KEPT
+    with pytest.raises(StudyError, match=r"evaluation\.keep: k2 says the same as p7 of the study"):
+        split([*own, *kept], options, [Pair("p7", "k2", 0.95, "near")], use)

@@ -221,7 +221,7 @@ def _bring_problems(context: Context, directory: Path, lock: Mapping[str, Any]) 
 
 
 def _missing_files(study: Study) -> list[str]:
-    values = [v for source in study.problems for v in source.options.values()]
+    values = [v for source in study.sources for v in source.options.values()]
     paths = [Path(v) for v in values if isinstance(v, str) and Path(v).is_absolute()]
     return [path.name for path in paths if not path.exists()]
 

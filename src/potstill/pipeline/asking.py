@@ -83,12 +83,15 @@ def ask_student(
     problems: Sequence[Problem],
     label: str,
     asked: AskedLevel | None = None,
+    *,
+    kept: bool = False,
 ) -> AnswerSet:
     """Return the answers of the base (no student) or a student: one condition for all of them.
 
-    ``asked`` for a level, the mixed student and the base answer under a condition of their own.
+    ``asked`` for a level, the mixed student and the base answer under a condition of their own, and
+    all of them under another where the problems are ``kept`` to see what was lost.
     """
-    cell, blank = student_answers(context, student, problems, label, asked)
+    cell, blank = student_answers(context, student, problems, label, asked, kept=kept)
     opened = partial(models.solver, student.folder if student else None, blank.name)
     samples = context.study.evaluation.samples
     return _ask(context, opened, cell, blank, problems, blank.label, samples)
@@ -100,10 +103,12 @@ def student_answers(
     problems: Sequence[Problem],
     label: str,
     asked: AskedLevel | None = None,
+    *,
+    kept: bool = False,
 ) -> tuple[Cell, AnswerSet]:
     """Return the cell of what :func:`ask_student` asks, and the answers before there are any."""
     condition = student_condition(
-        context.study, _set_hash(problems), asked, answer_tokens(context.directory)
+        context.study, _set_hash(problems), asked, answer_tokens(context.directory), kept=kept
     )
     if student is None:
         level = f"base-{asked.level}" if asked else ""
@@ -237,15 +242,21 @@ def in_order(
 
 
 def student_condition(
-    study: Study, problem_set: str, asked: AskedLevel | None = None, auto_tokens: int = 0
+    study: Study,
+    problem_set: str,
+    asked: AskedLevel | None = None,
+    auto_tokens: int = 0,
+    *,
+    kept: bool = False,
 ) -> Condition:
     """Return the condition of base and students, for training prompts and for answers.
 
-    One for all of them, and one for every level that the mixed student is ``asked`` for.
+    One for all of them, and one for every level that the mixed student is ``asked`` for; of
+    problems that are ``kept``, the one that asks them.
     ``auto_tokens`` is the limit of an answer where the study leaves it to its lessons.
     """
     evaluation = study.evaluation
-    template = evaluation.prompt
+    template = evaluation.keep_prompt if kept else evaluation.prompt
     if asked is not None:
         template = (
             evaluation.level_prompt.replace("{prompt}", template)

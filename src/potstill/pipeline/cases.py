@@ -17,7 +17,7 @@ __all__ = ["make_cases"]
 
 # a page takes some thousands, and people look at fewer
 _MOST = 10_000
-_SPLITS = (Split.HELDOUT, Split.VALID, Split.TRAIN)
+_SPLITS = (Split.HELDOUT, Split.KEPT, Split.VALID, Split.TRAIN)
 
 
 def make_cases(made: Made, problems: Sequence[Problem]) -> tuple[Case, ...]:

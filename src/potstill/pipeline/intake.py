@@ -16,7 +16,7 @@ __all__ = ["problems_of_file", "problems_of_study", "read_study_problems"]
 def read_study_problems(study: Study, say: Callable[[str], None]) -> Iterator[Problem | Excluded]:
     """Yield every problem of a study, and those excluded; ``say`` is told what was mended."""
     keys = KeyReader(kind_settings(study.kinds))
-    return read_problems(study.problems, infer=keys.kind, keys=keys, say=say)
+    return read_problems(study.sources, infer=keys.kind, keys=keys, say=say)
 
 
 def problems_of_study(study: Study, tell: Callable[[int], None] | None = None) -> Imported:
@@ -24,7 +24,7 @@ def problems_of_study(study: Study, tell: Callable[[int], None] | None = None) -
     far, now and then.
     """
     keys = KeyReader(kind_settings(study.kinds))
-    return load_problems(study.problems, infer=keys.kind, keys=keys, tell=tell)
+    return load_problems(study.sources, infer=keys.kind, keys=keys, tell=tell)
 
 
 def problems_of_file(source: SourceConfig) -> Imported:

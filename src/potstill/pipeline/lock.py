@@ -22,6 +22,7 @@ from potstill.records import content_hash
 from potstill.solvers.truncation import CONTINUE_PROMPT
 from potstill.store.atomic import file_sha256, versions_of, write_json
 from potstill.store.untrusted import read_json, stays_inside
+from potstill.study.sections import Source
 from potstill.study.text import with_new_names
 from potstill.training.limits import answer_tokens, resolved_recipe
 
@@ -191,10 +192,8 @@ def deciding(study: Study, directory: Path, base_hash: str) -> dict[str, Any]:
     from potstill.training.diagnosis import resolve_iterations
 
     told = study.model_dump(mode="json", exclude=_WRITTEN_OTHERWISE)
-    told["problems"] = [
-        {"source": s.source, "name": s.label, "use": s.use, "options": _portable(s.options)}
-        for s in study.problems
-    ]
+    told["problems"] = [_source(s) for s in study.problems]
+    told["evaluation"]["keep"] = [_source(s) for s in study.evaluation.keep]
     told["agents"] = {role: _asked(agent) for role, agent in study.agents().items()}
     if study.recorded:
         told["recorded"] = _portable(study.recorded.model_dump(mode="json"))
@@ -210,6 +209,11 @@ def deciding(study: Study, directory: Path, base_hash: str) -> dict[str, Any]:
     told["prompts"] = _prompts()
     plain: dict[str, Any] = json.loads(json.dumps(told, default=fingerprint))
     return plain
+
+
+def _source(source: Source) -> dict[str, Any]:
+    told = {"source": source.source, "name": source.label, "use": source.use}
+    return told | {"options": _portable(source.options)}
 
 
 def _check_shape(lock: Mapping[str, Any]) -> None:

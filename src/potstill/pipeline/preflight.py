@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from potstill.cluster.session import check_reachable
@@ -17,8 +17,9 @@ from potstill.pipeline.budget import unpriced_models
 from potstill.pipeline.context import base_path_of
 from potstill.pipeline.unused_settings import refuse_unfilled, refuse_unused
 from potstill.plugins import SOLVERS, load_plugin, nearest
-from potstill.problems.split import draws_validation
-from potstill.records import Level, Split, level_of_control
+from potstill.problems.raw import normalise
+from potstill.problems.split import SAYS_THE_SAME, draws_validation
+from potstill.records import Excluded, Level, Split, level_of_control
 from potstill.store.rows import read_columns
 from potstill.text import several
 from potstill.training.diagnosis import read_diagnosis
@@ -43,6 +44,7 @@ __all__ = [
     "check_problems",
     "check_splits",
     "check_study",
+    "refuse_shared",
 ]
 
 _HIGHEST_LEARNING_RATE = 0.1
@@ -99,6 +101,7 @@ def check_problems(study: Study, problems: Sequence[Problem]) -> None:
     problems)``, which returns why, "" for none.
     """
     refuse_unfilled(study, problems)
+    asked, _ = study.apart(problems)
     for role, agent in study.agents().items():
         module, options = load_plugin(SOLVERS, agent.solver), options_of(agent)
         if hasattr(module, "check"):
@@ -106,8 +109,25 @@ def check_problems(study: Study, problems: Sequence[Problem]) -> None:
                 module.check(options)
             except PotstillError as exc:
                 raise StudyError(f"{role}: {exc}") from exc
-        if hasattr(module, "unsuited") and (why := module.unsuited(options, problems)):
+        if hasattr(module, "unsuited") and (why := module.unsuited(options, asked)):
             raise StudyError(f"{role}: {why}")
+
+
+def refuse_shared(study: Study, problems: Sequence[Problem], excluded: Iterable[Excluded]) -> None:
+    """Raise StudyError where a problem of ``evaluation.keep`` is one of the study's own again."""
+    own, kept = study.apart(problems)
+    if not study.evaluation.keep:
+        return
+    known = {normalise(problem.text): problem.id for problem in own}
+    labels = {source.label for source in study.evaluation.keep}
+    for item in excluded:
+        if item.source in labels and (same := known.get(normalise(item.text))):
+            raise StudyError(SAYS_THE_SAME.format(kept=item.id, own=same))
+    if not kept:
+        raise StudyError(
+            "evaluation.keep: none of its problems can be asked; potstill problems says of each "
+            "why it is excluded."
+        )
 
 
 def check_splits(
@@ -228,6 +248,8 @@ def _was_asked(agent: Agent, ledger: Ledger) -> bool:
 
 def _check_prompts(study: Study) -> None:
     prompts = {"teacher.prompt": study.teacher.prompt, "evaluation.prompt": study.evaluation.prompt}
+    if study.evaluation.keep:
+        prompts["evaluation.keep_prompt"] = study.evaluation.keep_prompt
     for name, prompt in prompts.items():
         _require_field(name, prompt, "problem", "the question")
     if study.mix or study.evaluation.base_at:

@@ -24,11 +24,14 @@ __all__ = ["outside_difficulty", "rate", "worth_teaching"]
 def rate(
     context: Context, agents: Agents, graders: Graders, problems: Sequence[Problem]
 ) -> Sequence[Problem]:
-    """Return the problems with their difficulty as a group, where the study has them rated."""
+    """Return the problems with their difficulty as a group, where the study has them rated; those
+    that are kept to see what was lost, which come last, as they are.
+    """
     study = context.study
     options = study.difficulty
     if options is None:
         return problems
+    problems, kept = study.apart(problems)
     own = next((p.id for p in problems if "difficulty" in p.groups), "")
     if own:
         raise StudyError(
@@ -71,7 +74,8 @@ def rate(
     context.cell(cell, "rate", {"ratings": Rating}, make)
     rated = {x.problem_id: x.group for x in context.store.read(cell, "ratings", Rating)}
     context.store.check_same(cell, "ratings", rated, (p.id for p in problems))
-    return [replace(p, groups={**p.groups, "difficulty": rated[p.id]}) for p in problems]
+    made = [replace(p, groups={**p.groups, "difficulty": rated[p.id]}) for p in problems]
+    return [*made, *kept]
 
 
 def worth_teaching(study: Study, problems: Sequence[Problem]) -> Sequence[Problem]:
@@ -88,6 +92,6 @@ def worth_teaching(study: Study, problems: Sequence[Problem]) -> Sequence[Proble
 def outside_difficulty(
     study: Study, problems: Sequence[Problem], splits: Mapping[str, Split]
 ) -> int:
-    """Return how many problems that are not held out are too easy or too hard to be trained on."""
-    taught = [p for p in problems if splits[p.id] is not Split.HELDOUT]
+    """Return how many problems to teach are too easy or too hard to be trained on."""
+    taught = [p for p in problems if splits[p.id] in (Split.TRAIN, Split.VALID)]
     return len(taught) - len(worth_teaching(study, taught))

@@ -20,7 +20,12 @@ from potstill.pipeline.context import Context, Unfinished
 from potstill.pipeline.declared import declare
 from potstill.pipeline.lock import changed_base, is_up_to_date, kept_report, write_lock
 from potstill.pipeline.outputs import MIX, AnswerSet, AskedLevel, Made, StudentCell, Who
-from potstill.pipeline.preflight import check_before_asking, check_diagnosis, check_study
+from potstill.pipeline.preflight import (
+    check_before_asking,
+    check_diagnosis,
+    check_study,
+    refuse_shared,
+)
 from potstill.pipeline.rating import rate, worth_teaching
 from potstill.pipeline.services import Agents, ClusterWorkers, Graders, LocalModels
 from potstill.pipeline.stages import (
@@ -181,6 +186,7 @@ def run_stages(run: Run, made: Made) -> Iterator[str]:
     context, agents, graders = run.context, run.agents, run.graders
     study = context.study
     made.problems, made.excluded = import_problems(context)
+    refuse_shared(study, made.problems, made.excluded)
     yield "problems"
     made.splits, made.pairs = split_problems(context, run.workers, made.problems)
     yield "split"
@@ -206,6 +212,9 @@ def run_stages(run: Run, made: Made) -> Iterator[str]:
     except Unfinished as exc:
         made.answers = list(exc.answers)
         raise
+    if study.evaluation.keep:
+        kept = evaluate(run, made.students, (), made.in_split(Split.KEPT), Split.KEPT)
+        made.answers = [*made.answers, *kept]
     if study.evaluation.seen == "report":
         trained = made.trained_ids()
         seen = [p for p in made.in_split(Split.TRAIN) if p.id in trained]
@@ -235,7 +244,8 @@ def with_controls(
 
 def train(run: Run, made: Made) -> list[StudentCell]:
     """Return one student for every level and seed: the grid."""
-    heldout = (i for i, split in made.splits.items() if split is Split.HELDOUT)
+    apart = (Split.HELDOUT, Split.KEPT)
+    heldout = (i for i, split in made.splits.items() if split in apart)
     leaks = (xy for p in made.pairs if p.leaks for xy in ((p.a_id, p.b_id), (p.b_id, p.a_id)))
     refuse_leaks(heldout, made.trained_ids(), leaks)
     return train_students(run.context, run.models, run.workers, made.chosen, made.by_split())
@@ -250,35 +260,42 @@ def evaluate(
 ) -> list[AnswerSet]:
     """Return teacher, base and every student on every set of one split, with verdicts.
 
-    The base answers once for each of ``levels``, and the mixed student beside it at its own.
+    The base answers once for each of ``levels``, and the mixed student beside it at its own. The
+    teacher is not asked what is kept to see what was lost, nor anybody at a level.
     """
     context, agents = run.context, run.agents
     study = context.study
-    single = [x for x in students if x.student.variant != MIX]
+    kept = split is Split.KEPT
+    single = [x for x in students if kept or x.student.variant != MIX]
     mixed = [x for x in students if x.student.variant == MIX]
     found: list[AnswerSet] = []
     missing = 0
     who: list[Who] = [(x, None) for x in (None, *single)]
     who += [
-        (x, level) for level in levels for x in (None, *(mixed if level.level in study.mix else ()))
+        (x, level)
+        for level in (() if kept else levels)
+        for x in (None, *(mixed if level.level in study.mix else ()))
     ]
     labels = [p.source for p in asked]
     sets = {
         s.label: part(asked, [i for i, label in enumerate(labels) if label == s.label])
-        for s in study.problems
+        for s in study.sources
     }
     if context.on and not context.read_only:
-        answer_ahead(context, run.workers, who, sets.values())
+        answer_ahead(context, run.workers, who, sets.values(), kept=kept)
     for name, problems in sets.items():
         if not problems:
             continue
-        label = name if split is Split.HELDOUT else f"{name} ({split.value})"
+        label = f"{name} ({split.value})" if split is Split.TRAIN else name
         asking: list[tuple[Sequence[Problem], Callable[[], AnswerSet]]] = []
         of_teacher = _for_the_teacher(study, problems) if split is Split.HELDOUT else problems
-        if of_teacher:
+        if of_teacher and not kept:
             asking.append((of_teacher, partial(ask_teacher, context, agents, of_teacher, label)))
         asking += [
-            (problems, partial(ask_student, context, run.models, x, problems, label, level))
+            (
+                problems,
+                partial(ask_student, context, run.models, x, problems, label, level, kept=kept),
+            )
             for x, level in who
         ]
         solutions = None  # the teacher comes first

@@ -82,7 +82,7 @@ def import_problems(context: Context) -> tuple[Sequence[Problem], Sequence[Exclu
 
 def problems_cell(study: Study) -> Cell:
     """Return the cell of a study's problems, named by the content of their files."""
-    sources = [(s.source, s.label, fingerprint(s.options)) for s in study.problems]
+    sources = [(s.source, s.label, fingerprint(s.options)) for s in study.sources]
     return Cell.of("problems", sources=sources, version=VERSION["problems"])
 
 
@@ -93,7 +93,7 @@ def split_problems(
     split.
     """
     study = context.study
-    use = {source.label: source.use for source in study.problems}
+    use = study.uses
     cell = Cell.of(
         "split",
         problems=content_hash(problems),

@@ -136,6 +136,8 @@ def answer_ahead(
     workers: ClusterWorkers,
     who: Sequence[Who],
     sets: Iterable[Sequence[Problem]],
+    *,
+    kept: bool = False,
 ) -> None:
     """Have a cluster's workers answer all that base and students will be asked.
 
@@ -147,7 +149,7 @@ def answer_ahead(
     samples = context.study.evaluation.samples
     for problems in sets:
         for student, asked in who:
-            cell, blank = student_answers(context, student, problems, "", asked)
+            cell, blank = student_answers(context, student, problems, "", asked, kept=kept)
             if problems and not context.store.exists(cell):
                 asks = render_asks(problems, blank.condition, samples)
                 folder = student.folder if student else None

@@ -112,6 +112,11 @@ def _unused(study: Study) -> Iterator[str]:
             "evaluation.level_prompt: nobody is asked by it without mix or evaluation.base_at; set "
             "one of them, or take it out."
         )
+    if study.evaluation.keep_prompt != "{problem}" and not study.evaluation.keep:
+        yield (
+            "evaluation.keep_prompt: nobody is asked by it without evaluation.keep; add a source "
+            "there, or take it out."
+        )
     if study.split.by == "given":
         fields = SplitOptions.model_fields
         drawn = [x for x in ("valid_share", "seed") if getattr(study.split, x) != fields[x].default]
@@ -153,6 +158,8 @@ def _unfilled(study: Study) -> Iterator[tuple[str, str]]:
         ("teacher.prompt", study.teacher.prompt, ("problem",)),
         ("evaluation.prompt", study.evaluation.prompt, ("problem",)),
     ]
+    if study.evaluation.keep:
+        prompts.append(("evaluation.keep_prompt", study.evaluation.keep_prompt, ("problem",)))
     if study.mix or study.evaluation.base_at:
         prompts.append(("evaluation.level_prompt", study.evaluation.level_prompt, _LEVEL_FIELDS))
     for name, prompt, filled in prompts:

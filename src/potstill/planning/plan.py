@@ -17,6 +17,7 @@ from potstill.pipeline.preflight import (
     check_problems,
     check_splits,
     check_study,
+    refuse_shared,
 )
 from potstill.pipeline.run import refuse_other_study
 from potstill.pipeline.unused_settings import unused_settings
@@ -81,8 +82,7 @@ def splits_of(study: Study, problems: Sequence[Problem]) -> Mapping[str, Split]:
     """Return the split of every problem by its id, as a run would divide them."""
     from potstill.problems.overlap.find import find_pairs
 
-    use = {source.label: source.use for source in study.problems}
-    return split(problems, study.split, find_pairs(problems), use)
+    return split(problems, study.split, find_pairs(problems), study.uses)
 
 
 def planned_calls(study: Study, imported: Imported) -> tuple[dict[str, int], list[PlannedCalls]]:
@@ -110,7 +110,8 @@ def planned_calls(study: Study, imported: Imported) -> tuple[dict[str, int], lis
         why = "each problem once, and again where the reply cannot be read"
         calls.insert(0, PlannedCalls("rate", "rater", names["rater"], lessons + heldout, why))
     seen = splits[Split.TRAIN] if study.evaluation.seen == "report" else 0
-    local = (heldout + seen) * solvers * study.evaluation.samples
+    kept = splits[Split.KEPT] * (1 + (len(study.variants) + bool(study.mix)) * len(study.seeds))
+    local = ((heldout + seen) * solvers + kept) * study.evaluation.samples
     if study.verifier and study.verify != "symbolic":
         most = lessons * samples + asked + local
         calls.append(
@@ -127,7 +128,8 @@ def planned_calls(study: Study, imported: Imported) -> tuple[dict[str, int], lis
     calls.append(
         PlannedCalls("answer", "", study.student.base, local, "on this machine, the base too")
     )
-    return {split.value: splits[split] for split in Split}, calls
+    told = {s.value: splits[s] for s in Split if splits[s] or s is not Split.KEPT}
+    return told, calls
 
 
 def _verify_why(study: Study) -> str:
@@ -160,6 +162,7 @@ def print_plan(
             study, lambda n: status.update(f"Reading the problems: {n:,} so far ...")
         )
         status.update("Looking at the agents and the base ...")
+        refuse_shared(study, imported.problems, imported.excluded)
         check_problems(study, imported.problems)
         if base_out_of_reach(study):
             base = study.student.base
@@ -293,7 +296,8 @@ def model_of(agent: Any) -> str:
 
 def _with_plugin_defaults(study: Study, resolved: dict[str, Any]) -> dict[str, Any]:
     """Return the resolved study with the sections' own options in place, defaults included."""
-    for source, section in zip(study.problems, resolved["problems"], strict=True):
+    sections = (*resolved["problems"], *resolved["evaluation"]["keep"])
+    for source, section in zip(study.sources, sections, strict=True):
         section |= _options(SOURCES, source.source, source.options)
         del section["options"]
     for role, agent in study.agents().items():

@@ -18,7 +18,7 @@ from potstill.problems.overlap.pairs import Pair
 from potstill.records import Problem, Split
 from potstill.text import several
 
-__all__ = ["SplitOptions", "draw_some", "draws_validation", "split"]
+__all__ = ["SAYS_THE_SAME", "SplitOptions", "draw_some", "draws_validation", "split"]
 
 
 class SplitOptions(BaseModel):
@@ -67,8 +67,9 @@ def split(
 
     ``pairs`` are near-duplicates: exact and near ones end in one split, the held-out one where any
     of them is held out; those that share only their masked text may part. ``use`` maps a source to
-    "heldout" where all of it is. Raises StudyError for a group or value that is not there, and
-    where nothing is left to train on or to hold out.
+    "heldout" where all of it is, and to "kept" where all of it is kept to see what was lost. Raises
+    StudyError for a group or value that is not there, where nothing is left to train on or to hold
+    out, and where a problem that is kept says the same as one that is not.
     """
     used = use or {}
     _refuse_unknown_values(problems, options, used)
@@ -78,7 +79,8 @@ def split(
     together_with = _components(splits, pairs)
     for members in together_with:
         found = {splits[member] for member in members}
-        together = next(s for s in (Split.HELDOUT, Split.VALID, Split.TRAIN) if s in found)
+        _refuse_kept_among_others(members, splits)
+        together = next(s for s in _STRONGEST if s in found)
         for member in members:
             splits[member] = together
     _keep_some_validation(splits, options, together_with)
@@ -86,7 +88,16 @@ def split(
     return splits
 
 
+def _refuse_kept_among_others(members: Sequence[str], splits: Mapping[str, Split]) -> None:
+    kept = [x for x in members if splits[x] is Split.KEPT]
+    others = [x for x in members if splits[x] is not Split.KEPT]
+    if kept and others:
+        raise StudyError(SAYS_THE_SAME.format(kept=kept[0], own=others[0]))
+
+
 def _own_split(problem: Problem, options: SplitOptions, use: str) -> Split:
+    if use == Split.KEPT:
+        return Split.KEPT
     if use == "heldout":
         return Split.HELDOUT
     if options.by == "given":
@@ -122,6 +133,12 @@ def draws_validation(problems: Iterable[Problem], options: SplitOptions) -> bool
     )
 
 
+SAYS_THE_SAME = (
+    "evaluation.keep: {kept} says the same as {own} of the study's own problems; what is kept must "
+    "have nothing to do with the lessons. Take it out of one of them."
+)
+# Of problems that say the same, the first of these that one of them has is all of theirs.
+_STRONGEST = (Split.KEPT, Split.HELDOUT, Split.VALID, Split.TRAIN)
 _GIVEN = {
     "train": Split.TRAIN,
     "training": Split.TRAIN,
@@ -180,7 +197,7 @@ def _refuse_unknown_values(
     values: set[str] = set()  # of the group that divides
     divided = False
     for problem in problems:
-        if use.get(problem.source) == "heldout":
+        if use.get(problem.source) in ("heldout", Split.KEPT):
             continue
         divided = True
         names.update(dict.fromkeys(problem.groups))

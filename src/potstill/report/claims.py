@@ -48,6 +48,7 @@ def claims(numbers: Row) -> list[Row]:
         rows = [x for x in heldout if x["set"] == name]
         named = f" of {name}" if len(sets) > 1 else ""
         made += [{"set": name} | claim for claim in _of_set(numbers, name, named, rows)]
+    made += _lost(numbers)
     made += _seen(numbers)
     return made
 
@@ -277,6 +278,44 @@ def _seen(numbers: Row) -> list[Row]:
             )
             made.append({"set": x["set"], "about": "seen", "text": text})
     return made
+
+
+def _lost(numbers: Row) -> list[Row]:
+    """Return for each set of ``evaluation.keep`` what students lost there that the base has."""
+    made = []
+    kept = [x for x in numbers["levels"] if x["split"] == "kept" and x["group"] == "all"]
+    for name in dict.fromkeys(x["set"] for x in kept):
+        base = next((x for x in kept if x["set"] == name and x["role"] == "base"), None)
+        pairs = [
+            c
+            for c in numbers["comparisons"]
+            if (c["set"], c["split"], c["group"], c["b"]) == (name, "kept", "all", "base")
+        ]
+        if base and pairs and base["n"]:
+            made.append({"set": name, "about": "lost", "text": _lost_of(name, base, pairs)})
+    return made
+
+
+def _lost_of(name: str, base: Row, pairs: list[Row]) -> str:
+    outside = (
+        f"Of {several(base['n'], 'problem')} of {name}, which have nothing to do with the lessons, "
+        f"the base answers {percent(base['accuracy'])} %"
+    )
+    blocked = next((c for c in pairs if c["blocked"]), None)
+    if blocked:
+        return f"{outside}. {_blocked(blocked)}"
+    losses = [c for c in pairs if c["beyond_chance"] and c["difference"] < 0]
+    if losses:
+        told = [
+            f"{c['a']} {percent(c['accuracy_a'])} % ({points(c['difference'], sign=True)} points, "
+            f"95 % {span(c['low'], c['high'])}, {p_value(tested_p(c))})"
+            for c in losses
+        ]
+        return f"{outside}, {listed(told)}: that much was lost in training, beyond chance."
+    told = [f"{c['a']} {percent(c['accuracy_a'])} %" for c in pairs]
+    shows = [c["detectable"] for c in pairs if c["detectable"] is not None]
+    hidden = f"; less than {points(min(shows))} points would not show" if shows else ""
+    return f"{outside}, {listed(told)}: no loss beyond chance is seen{hidden}."
 
 
 def _answers(row: Row, problems: str) -> str:

@@ -170,7 +170,7 @@ def interaction_rows(ladder: Row) -> list[Row]:
 
 def shared_rows(numbers: Row, place: Place) -> list[Row]:
     """Return who shares how many wrong answers with the teacher on a held-out set; maybe none."""
-    return [] if place.seen else [row for row in numbers["shared"] if row["set"] == place.set]
+    return [] if place.apart else [row for row in numbers["shared"] if row["set"] == place.set]
 
 
 def shared_sentence(rows: list[Row]) -> str:

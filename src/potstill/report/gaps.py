@@ -123,7 +123,7 @@ def gaps_everywhere(numbers: Row) -> list[Gaps]:
     first.
     """
     found = dict.fromkeys(Place(c["set"], c["split"]) for c in numbers["comparisons"])
-    ordered = sorted(found, key=lambda place: place.seen)
+    ordered = sorted(found, key=lambda place: place.apart)
     return [made for place in ordered if (made := gaps(numbers, place))]
 
 

@@ -66,7 +66,7 @@ def overlap_rows(numbers: Row, place: Place) -> list[Row]:
     """Return each solver of a held-out set with its score on the problems that are ``alike``, and
     on those ``apart``; either is None where there are none.
     """
-    if place.seen:
+    if place.apart:
         return []
     scores = {
         (x["role"], x["level"], x["group"]): x

@@ -8,7 +8,7 @@ import re
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from potstill.records import Opinion
+from potstill.records import Opinion, Split
 from potstill.report import phrases
 from potstill.report.agreement import disagreements
 from potstill.report.browser import BROWSER_FILE, Browser
@@ -95,7 +95,7 @@ def _context(numbers: Row, figures: list[Figure]) -> Row:
     for place in places(numbers):
         rows = solver_rows(numbers, place)
         ladder = next(
-            (x for x in numbers["ladders"] if x["set"] == place.set and not place.seen), None
+            (x for x in numbers["ladders"] if x["set"] == place.set and not place.apart), None
         )
         shared = shared_rows(numbers, place)
         sections.append(
@@ -124,15 +124,17 @@ def _context(numbers: Row, figures: list[Figure]) -> Row:
             }
         )
     levels = [x["level"] for x in numbers["levels"] if x["role"] == "student"]
+    kept = [place for place in places(numbers) if place.split == Split.KEPT]
     return {
         "report": numbers,
         "sections": sections,
+        "kept": [x for x in sections if x["place"] in kept],
         "figures": {figure.name: figure for figure in figures},
         "opening": numbers["opening"],
         "glossary": GLOSSARY,
         "overlap_sentence": overlap_sentence(numbers),
         "overlap_kinds": kind_rows(numbers),
-        "gaps": [found for found in gaps_everywhere(numbers) if not found.place.seen],
+        "gaps": [found for found in gaps_everywhere(numbers) if not found.place.apart],
         "gap_sentences": gap_sentences,
         "own_rows": _own_rows(numbers),
         "group_figures": [figure for figure in figures if figure.name.startswith("by-")],
@@ -154,7 +156,12 @@ def _context(numbers: Row, figures: list[Figure]) -> Row:
             "both": "by both",
             "person": "by a person",
         },
-        "split_words": {"heldout": "held out", "train": "to train on", "valid": "for validation"},
+        "split_words": {
+            "heldout": "held out",
+            "kept": "kept to see what was lost",
+            "train": "to train on",
+            "valid": "for validation",
+        },
         "flags": list(dict.fromkeys(f for x in numbers["corpus"]["lessons"] for f in x["flagged"])),
         "disagreements_shown": _DISAGREEMENTS_SHOWN,
         "overlaps_shown": _OVERLAPS_SHOWN,
@@ -178,7 +185,7 @@ def _trend(numbers: Row, place: Place, ladder: Row) -> str:
 def _overlap_pairs(numbers: Row, place: Place) -> list[Row]:
     """Return the declared comparisons on the parts of a set; none for problems that were seen."""
     made = numbers["near_duplicates"]["comparisons"]
-    return [c for c in made if not place.seen and c["set"] == place.set]
+    return [c for c in made if not place.apart and c["set"] == place.set]
 
 
 def _own_rows(numbers: Row) -> Row:

@@ -55,6 +55,7 @@ WORKED_SOLUTIONS = "worked-solutions"
 
 _SPLIT_WORDS = {
     "heldout": "held out of training",
+    "kept": "kept to see what was lost",
     "train": "seen in training",
     "valid": "validation, seen while the checkpoint was chosen",
 }
@@ -70,8 +71,10 @@ class Place:
     split: str
 
     @property
-    def seen(self) -> bool:
-        """Whether a student met these problems while it was trained."""
+    def apart(self) -> bool:
+        """Whether these are no held-out problems of the lessons' kind: seen in training, or kept to
+        see what was lost.
+        """
         return self.split != "heldout"
 
     @property
@@ -95,7 +98,7 @@ def places(numbers: Row) -> list[Place]:
     """
     found = [Place(x["set"], x["split"]) for x in numbers["levels"]]
     primary = primary_place(numbers)
-    return sorted(dict.fromkeys(found), key=lambda p: (p.seen, p != primary))
+    return sorted(dict.fromkeys(found), key=lambda p: (p.apart, p != primary))
 
 
 def primary_place(numbers: Row) -> Place | None:

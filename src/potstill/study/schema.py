@@ -6,7 +6,7 @@ their own (``Options``, found by entry point); those are checked just as strictl
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -20,7 +20,7 @@ from potstill.lessons.quality import GateOptions
 from potstill.lessons.recorded import Options as RecordedLevels
 from potstill.plugins import KINDS, SOLVERS, SOURCES, load_plugin, plugin_names
 from potstill.problems.split import SplitOptions
-from potstill.records import AnswerKind, Level
+from potstill.records import AnswerKind, Level, Problem, Split
 from potstill.store.setting_errors import first_error, with_lists
 from potstill.study.sections import (
     Agent,
@@ -200,7 +200,7 @@ class Study(Section):
         known = {*self.variants, "base"}
         if self.primary and (unknown := [x for x in self.primary if x not in known]):
             raise ValueError(f"primary names {unknown[0]!r}; there are {', '.join(sorted(known))}")
-        labels = [source.label for source in self.problems]
+        labels = [source.label for source in self.sources]
         if len(set(labels)) < len(labels):
             raise ValueError("two sources bear one name; give each its own name:")
         return self
@@ -210,6 +210,27 @@ class Study(Section):
         """The levels and the controls beside them: a student is trained on each."""
         levels = tuple(level.value for level in self.levels)
         return levels + expand_controls(self.controls, self.levels)
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """Where problems come from, those of ``evaluation.keep`` last."""
+        return (*self.problems, *self.evaluation.keep)
+
+    @property
+    def uses(self) -> Mapping[str, str]:
+        """What each source is for, by its label: split, heldout or kept."""
+        kept = {source.label: Split.KEPT.value for source in self.evaluation.keep}
+        return {source.label: source.use for source in self.problems} | kept
+
+    def apart(self, problems: Sequence[Problem]) -> tuple[Sequence[Problem], Sequence[Problem]]:
+        """Return the problems of the study's own sources, and those that ``evaluation.keep``
+        names.
+        """
+        if not self.evaluation.keep:
+            return problems, ()
+        kept = {source.label for source in self.evaluation.keep}
+        own = [problem for problem in problems if problem.source not in kept]
+        return own, [problem for problem in problems if problem.source in kept]
 
     def agents(self) -> Mapping[str, Agent]:
         """Return the agents of the study by what they do."""
@@ -261,8 +282,12 @@ def load_options(group: str, name: str, options: Mapping[str, Any], known: Itera
 
 
 def _check_plugins(study: Study, path: Path) -> None:
-    for index, source in enumerate(study.problems):
-        _check(path, f"problems[{index}]", SOURCES, source.source, source)
+    for where, sources in (
+        ("problems", study.problems),
+        ("evaluation.keep", study.evaluation.keep),
+    ):
+        for index, source in enumerate(sources):
+            _check(path, f"{where}[{index}]", SOURCES, source.source, source)
     for name, given in study.kinds.items():
         if name in {kind.value for kind in AnswerKind}:
             others = ", ".join(_settable())

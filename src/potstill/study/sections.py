@@ -167,6 +167,8 @@ class Evaluation(Section):
     the answer is 84. Let me verify"); by default it is TRUNCATED, unless it stands in a box.
     ``level_prompt`` asks for one level: of the mixed student, of the base beside it, and of the
     base at the lengths of ``base_at``, so that length and training can be told apart.
+    ``keep`` are sources of problems that have nothing to do with the lessons (``instructions``, or
+    any other): base and students answer them under ``keep_prompt``, to see what training cost.
     """
 
     system: str = Field(default="", description="The system prompt; none where empty.")
@@ -193,9 +195,16 @@ class Evaluation(Section):
     )
     base_at: list[Level] = Field(default=[])
     level_prompt: str = "{prompt}\n\nLevel {level}: reason in about {words} words."
+    keep: list[Source] = Field(default=[])
+    keep_prompt: str = "{problem}"
 
     @model_validator(mode="after")
-    def _draws_differ(self) -> Evaluation:
+    def _agree(self) -> Evaluation:
+        for index, source in enumerate(self.keep):
+            if source.use != "split":
+                raise ValueError(
+                    f"keep[{index}].use decides nothing: all of it is kept; take it out"
+                )
         if self.samples > 1 and self.temperature == 0:
             raise ValueError(
                 f"samples: {self.samples} draws at temperature 0 are all the same; set a "

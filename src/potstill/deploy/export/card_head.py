@@ -72,7 +72,7 @@ def _results(found: FoundStudent) -> Iterator[EvalResult]:
 
 def _dataset(study: Study, name: str) -> Mapping[str, Any]:
     """Return how the hub knows a set: by its id there, else by a name that could be one."""
-    source = next((s for s in study.problems if s.label == name), None)
+    source = next((s for s in study.sources if s.label == name), None)
     if source and source.source == "math500":
         return {"dataset_type": MATH500, "dataset_split": "test"}
     if source and source.source == "hub" and not Path(str(source.options["dataset"])).exists():

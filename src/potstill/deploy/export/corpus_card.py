@@ -169,7 +169,8 @@ def _problems(rows: Mapping[str, Mapping[Split, Rows]]) -> dict[str, int]:
 def _sources(made: Made) -> list[dict[str, Any]]:
     sides = Counter((p.source, made.splits[p.id]) for p in made.problems)
     names = dict.fromkeys(p.source for p in made.problems)
-    return [{"source": name} | {s.value: sides[name, s] for s in Split} for name in names]
+    shown = [s for s in Split if s is not Split.KEPT]
+    return [{"source": name} | {s.value: sides[name, s] for s in shown} for name in names]
 
 
 def _outcomes(verdicts: Sequence[Verdict]) -> str:

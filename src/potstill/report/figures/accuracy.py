@@ -35,7 +35,7 @@ _WHO_IS_WHO = "the diamond is the base, the square the teacher"
 
 def overall_figure(numbers: Row) -> Figure | None:
     """Return base, teacher and the student of the primary comparison, on every held-out set."""
-    sets = [place for place in places(numbers) if not place.seen]
+    sets = [place for place in places(numbers) if not place.apart]
     found = [(place.set, _three(_solvers(numbers, place), numbers)) for place in sets]
     found = [(name, rows) for name, rows in found if rows]
     if not any(x["role"] == "student" for _, rows in found for x in rows):
@@ -130,7 +130,7 @@ def groups_figures(numbers: Row) -> list[Figure]:
 
     A grouping that two sets have is drawn for each, the set's name in the figure's.
     """
-    found = [(p, g) for p in places(numbers) if not p.seen for g in grids(numbers, p)]
+    found = [(p, g) for p in places(numbers) if not p.apart for g in grids(numbers, p)]
     names = [grid.name for _, grid in found]
     figures = []
     for place, grid in found:
