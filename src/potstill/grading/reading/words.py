@@ -169,6 +169,8 @@ def word_stated(text: str, question: AskedQuestion, asked: str) -> str:
     if _UNKNOWN.search(text):
         return ""
     text = IDLE_NO.sub("", _CONNECTIVE.sub("", text)).strip().rstrip(".!")
+    if (called := _CALLED.match(text)) is not None and not _OPEN_WORDS.search(called["word"]):
+        return called["word"].strip()
     if (judged := _judges(text, asked)) != "":
         return judged
     if _YES_NO.match(asked) or _TRUE_FALSE.search(asked):
@@ -215,6 +217,14 @@ def word_stated(text: str, question: AskedQuestion, asked: str) -> str:
     return " ".join(rest) if 0 < len(rest) <= 4 else ""
 
 
+# "The answer is Ezra's class."
+_CALLED = re.compile(
+    r"(?i)(?:the|my|our)\s+(?:final\s+|correct\s+|right\s+)?answer\s+is:?\s+"
+    r"(?P<word>(?:M(?:r|rs|s)\.\s|Dr\.\s|[^.,;:]){1,50})(?:$|,\s+(?=because|since|as)|\s+(?=because|since)\b)"
+)
+_OPEN_WORDS = re.compile(
+    r"(?i)^(?:not|that|never|neither|either|in|on|at|to|by|given|found|probably|perhaps|maybe|possibly)\b(?!$)|\b(?:or|not|is|are|has|have|than)\b"
+)
 _CONCLUDED = re.compile(r"(?i).*[,;]\s*(?:and\s+)?(?:so|thus|hence|therefore)\b,?\s*")
 _COMPARED = re.compile(r"(?i)(?:,\s*(?:with\s+)?(?:more|less|fewer|followed)\b|\s+than\b).*$")
 _COMPARATIVE = re.compile(
