@@ -24,7 +24,7 @@ _OWN = re.compile(r"(?i)\bI(?:\s(?:would|will)|['’]d|['’]ll)?\s+(?:say|answe
 # Behind one of these it is another's, or denied.
 _DENIED = re.compile(
     r"(?i)\b(?:not|never|to\s+answer|than|instead\s+of|say|says|said|others?|some|many|between|whether|if|"
-    r"of|one|be\s+tempted\s+to|(?:can(?:not|['’]t)|not|never|may|might|could)\s+be)\s+(?:a\s+|an\s+|the\s+|say(?:s|ing)?\s+)?[\"'“‘*]*$"
+    r"of|one|be\s+tempted\s+to|(?:can(?:not|['’]t)|not|never|may|might|could)\s+be)\s+(?:a\s+|an\s+|the\s+|say(?:s|ing)?\s+)?[\"'“‘*$\\({]*$"
 )
 # "whether the answer is yes", "possibly yes"
 _OPEN = re.compile(

@@ -37,6 +37,7 @@ _ENDS_IN_NOT = re.compile(r"(?i)(?:\b(?:not|never|cannot)|n['’]t)$")
 _NEGATED = re.compile(
     r"(?i)\b(?:not|never|neither|nor|isn't|aren't|no longer)\s+(?:the\s+|a\s+|an\s+)?$"
 )
+_NOT_BEFORE = re.compile(r"(?:\b(?:[Nn]ot|[Nn]ever)|n['’]t)\s+(?:\\text\s?\{|[\s$\\({\"'*])*$")
 _FILLERS = frozenset(
     map(stem, (*COMMON, "both", "called", "named", "only", "option", "choice", "correct", "final"))
 )
@@ -199,7 +200,15 @@ def word_stated(text: str, question: AskedQuestion, asked: str) -> str:
         return offered
     if re.match(r"(?i)(?:who|whose|which)\b", asked):
         known = question.names | question.other_names
-        named = [name for name in dict.fromkeys(re.findall(r"[A-Z][a-z]+", text)) if name in known]
+        named = [
+            name
+            for name in dict.fromkeys(
+                m.group()
+                for m in re.finditer(r"[A-Z][a-z]+", text)
+                if not _NOT_BEFORE.search(text, 0, m.start())
+            )
+            if name in known
+        ]
         if len(named) == 1:
             return str(named[0])
     sides = [side.strip(" ,:") for side in _COPULA.split(text, maxsplit=1)]
