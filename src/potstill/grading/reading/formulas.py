@@ -144,7 +144,7 @@ _ASIDE = re.compile(
     r"interior|closure|negative)\s+of|than|note\s+that|the\s+(?:open|closed)\s+interval)\s+$"
 )
 _DENIED = re.compile(
-    r"(?i)(?:\b(?:not|never)|n['’]t)\s+(?:be\s+)?(?:equal\s+to\s+|simply\s+|just\s+)?[\s\"'*`\\$(]*$"
+    r"(?i)(?:\b(?:not|never)|n['’]t)\s+(?:be\s+)?(?:equal\s+to\s+|simply\s+|just\s+)?(?:[\s\"'*`\\$(]|[a-z]\s\\in\b)*$"
 )
 _EQUATION = re.compile(r"[-+\d\sA-Za-z^*/().]{3,80}?(?<![A-Za-z]{2})\s=\s-?[\d.]+\s*\.?")
 _JOINT = re.compile(r"\s*(?:,|and|or|,\s*and|,\s*or)\s*")

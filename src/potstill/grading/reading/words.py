@@ -35,7 +35,8 @@ _DENIES = re.compile(
 )
 _ENDS_IN_NOT = re.compile(r"(?i)(?:\b(?:not|never|cannot)|n['’]t)$")
 _NEGATED = re.compile(
-    r"(?i)\b(?:not|never|neither|nor|isn't|aren't|no longer)\s+(?:the\s+|a\s+|an\s+)?$"
+    r"(?i)\b(?:not|never|neither|nor|isn't|aren't|no longer)\s+(?:the\s+|a\s+|an\s+)?"
+    r"(?:\\text\s?\{|[\s$\\({\"'*])*$"
 )
 _NOT_BEFORE = re.compile(r"(?:\b(?:[Nn]ot|[Nn]ever)|n['’]t)\s+(?:\\text\s?\{|[\s$\\({\"'*])*$")
 _FILLERS = frozenset(
