@@ -7,7 +7,7 @@ from pathlib import Path
 
 GRADING = Path(__file__).resolve().parents[1] / "grading"
 TABLES = (GRADING / "pairs.txt", GRADING / "pairs_reported.txt")
-SAID = (GRADING / "said.txt", GRADING / "said_reported.txt")
+SAID = (GRADING / "said.txt", GRADING / "said_reported.txt", GRADING / "said_replies.txt")
 
 
 @dataclass(frozen=True, slots=True)

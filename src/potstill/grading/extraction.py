@@ -13,15 +13,19 @@ from dataclasses import dataclass
 from potstill.grading.maths.languages import in_english
 from potstill.grading.maths.literals import is_written_out, shows_program
 from potstill.grading.maths.normalise import tidy
+from potstill.grading.maths.number_words import asks_dozens, dozens_counted
 from potstill.grading.maths.parts import parts_of
 from potstill.grading.maths.wording import read_letter
+from potstill.grading.reading.belonging import says_opposite
 from potstill.grading.reading.claims import is_numeric
 from potstill.grading.reading.cues import end_of_answer, names_answer, own_talk, takes_back
 from potstill.grading.reading.printed import printed_value
+from potstill.grading.reading.question import question_of
 from potstill.grading.reading.restating import restated
 from potstill.grading.reading.sentences import letters_of
 from potstill.grading.reading.sets import set_named
 from potstill.grading.reading.statements import LONG, answer_stated
+from potstill.grading.reading.told_parts import parts_told
 from potstill.grading.reading.verdict_words import verdict_word
 from potstill.grading.reading.words import is_judged
 from potstill.records import SEVERAL_VALUES, AnswerKind
@@ -128,6 +132,8 @@ def extract(text: str, kind: str = "", problem_text: str = "", *, cut: bool = Fa
     states it. What stands behind the end of the reasoning comes before the reasoning. ``cut`` says
     that the response ended at its token limit.
     """
+    if asks_dozens(problem_text):
+        text = dozens_counted(text)
     thought, visible = _parted(text)
     closed = bool(visible.strip())
     found = _found(visible, kind, problem_text, cut, len(text) > LONG) if closed else None
@@ -173,6 +179,8 @@ def _found(text: str, kind: str, problem_text: str, cut: bool, long: bool) -> Ex
         return Extraction(said, "sentence")
     if kind in SEVERAL_VALUES and len(stripped) <= MOST_PARTS and _is_parts(stripped):
         return Extraction(stripped, "bare")
+    if kind in SEVERAL_VALUES and not cut and (told := parts_told(stripped)):
+        return Extraction(told, "sentence")
     if (
         kind == AnswerKind.INTERVAL
         and len(stripped) <= BARE_LENGTH
@@ -181,7 +189,8 @@ def _found(text: str, kind: str, problem_text: str, cut: bool, long: bool) -> Ex
         return Extraction(in_words, "bare")
     judged = kind == AnswerKind.LETTER and is_judged(stripped)
     named = kind != AnswerKind.LETTER or read_letter(stripped) is not None
-    if named and not judged and _is_bare(stripped, kind):
+    opposite = kind == AnswerKind.TIME and says_opposite(stripped, question_of(problem_text))
+    if named and not (judged or opposite) and _is_bare(stripped, kind):
         if kind == AnswerKind.WORD and problem_text and _VERB.search(stripped):
             stated = answer_stated(text, kind, problem_text)
             if stated is not None and stated.text:
@@ -192,7 +201,8 @@ def _found(text: str, kind: str, problem_text: str, cut: bool, long: bool) -> Ex
     if stated is None:
         short = 0 < len(stripped) <= BARE_LENGTH and "\n" not in stripped and not (cut or long)
         terse = len(_WORDS.findall(stripped)) <= 6 and len(_PROSE.findall(stripped)) < 2
-        return Extraction(stripped, "bare") if short and terse and not judged else None
+        bare = short and terse and not (judged or opposite)
+        return Extraction(stripped, "bare") if bare else None
     return Extraction(stated.text, stated.rule, stated.several, stated.cut)
 
 

@@ -14,6 +14,7 @@ from potstill.grading.maths.equivalence import MAX_ANSWER, key_problem, only_tex
 from potstill.grading.maths.keys import alternatives, says_no_key
 from potstill.grading.maths.kinds import infer_kind
 from potstill.grading.maths.languages import uses_decimal_comma
+from potstill.grading.maths.literals import is_program_value
 from potstill.grading.plugins import compare_with, is_for_plugin, kind_of
 from potstill.plugins import KINDS, nearest, plugin_names
 from potstill.records import AnswerKind, NumberGold, Problem, TextGold
@@ -127,6 +128,8 @@ def kind_of_key(key: str, text: str = "") -> str:
 
 
 def _fault(key: str, kind: str, text: str, *, given: bool) -> str:
+    if is_program_value(key, text):
+        return ""
     if says_no_key(key, text):
         return "it says that there is none"
     if _OBJECT.match(key):

@@ -36,6 +36,14 @@ _TIME = re.compile(
 )
 
 
+# "It does not end at 3:30", "before 3:30": no time that is stated.
+_DENIES = re.compile(r"\b(?:not|never|cannot)\b(?!.*\buntil\b)|n['’]t\b", re.IGNORECASE)
+_BOUNDS = re.compile(
+    r"\b(?:before|after|between|from|earlier\s+than|later\s+than|not\s+until)\s+(?=\d{1,2}(?:\s*:|\s*[ap]\.?\s?m\b))",
+    re.IGNORECASE,
+)
+
+
 def read_time(text: str) -> tuple[int, int, int, str] | None:
     """Return hour, minute, second and "a", "p" or "" of the one time of day in a text, or None."""
     low = _worded_time(tidy(text).lower())
@@ -134,6 +142,8 @@ def compare_times(key: str, answer: str) -> Comparison:
     )
     if one is None:
         raise KeyUnreadable("the key is not a time of day")
+    if _DENIES.search(answer) or (_BOUNDS.search(answer) and not _BOUNDS.search(key)):
+        return unreadable("a time that is denied, or only bounds another")
     if two is None:
         if re.fullmatch(r"[-\d./ ]+", tidy(answer)):
             return different("a number for a time of day")
@@ -158,6 +168,8 @@ def compare_dates(key: str, answer: str) -> Comparison:
         return equal_with("the same text")
     if not twos[0]:
         return unreadable("the answer is not a date")
+    if _DENIES.search(answer) and not _DENIES.search(key):
+        return unreadable("a date that is denied")
     results = [_compare_days(one, two) for one in ones for two in twos]
     if len({result.opinion for result in results}) > 1:
         return undecided("day and month of a date in digits may be either way round")

@@ -48,11 +48,17 @@ from potstill.grading.maths.keys import (
     plain_answer,
     plain_key,
     says_no_key,
+    without_counted,
 )
 from potstill.grading.maths.kinds import infer_kind
 from potstill.grading.maths.languages import decimal_point
 from potstill.grading.maths.library import library_says_equal, may_be_needed
-from potstill.grading.maths.literals import compare_literals, is_literal, is_printed
+from potstill.grading.maths.literals import (
+    compare_literals,
+    is_literal,
+    is_printed,
+    is_program_value,
+)
 from potstill.grading.maths.naming import compare_named
 from potstill.grading.maths.number_words import spelled_number
 from potstill.grading.maths.numbers import compare_scalars
@@ -117,6 +123,7 @@ def equal(key: str, answer: str, kind: str = "", problem_text: str = "") -> Comp
         return _any_of(forms, answer, kind, problem_text)
     if (parts := _parts_of_key(key, problem_text)) is not None:
         return compare_parts(parts, plain_answer(answer), problem_text, equal)
+    answer = without_counted(key, answer, problem_text)
     kind = kind or infer_kind(key, problem_text)
     if (problem := key_problem(key, kind, problem_text)) is not None:
         raise KeyUnreadable(problem)
@@ -195,7 +202,10 @@ def only_text(key: str, kind: str, problem_text: str = "") -> bool:
 @lru_cache(maxsize=4096)
 def _key_read(key: str, kind: str, problem_text: str) -> tuple[str | None, bool]:
     """Return what is bad about a key, and whether it is a good one that no rule can read."""
-    if is_simple(key) or (key.strip()[:1] in _QUOTES_OR_OPENS and is_literal(key, problem_text)):
+    if is_simple(key) or (
+        key.strip()[:1] in _QUOTES_OR_OPENS
+        and (is_literal(key, problem_text) or is_program_value(key, problem_text))
+    ):
         return None, False
     if len(key) > MAX_ANSWER:
         return "the key is too long", False

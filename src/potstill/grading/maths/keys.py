@@ -20,6 +20,7 @@ __all__ = [
     "plain_answer",
     "plain_key",
     "says_no_key",
+    "without_counted",
 ]
 
 MAX_ALTERNATIVES = 20
@@ -151,6 +152,37 @@ def _said_once(text: str) -> str:
         return text
     # a unit is part of the value, what is counted is none of it
     return counted[1] if len(what) > 1 else text
+
+
+# "how many pairs of skates are left"
+_COUNTS = re.compile(
+    r"(?i)\bhow\s+many\s+(?:more\s+|other\s+|total\s+)?(?P<noun>[a-z][a-z' -]{1,40}?)\s+"
+    r"(?:do|does|did|will|would|is|are|was|were|can|could|should|has|have|had|must|in|on|at|left|remain\w*|equal)\b"
+)
+_COUNT = re.compile(
+    r"(?P<value>-?\d[\d,]*(?:\.\d+)?(?:\s\d+/\d+|/\d+)?)\s+(?P<noun>[A-Za-z][A-Za-z' -]*?)"
+    r"(?:\s+(?:(?:are|is|were|was)\s+)?(?:left|in\s+all|altogether|(?:in\s+)?total))?\.?"
+)
+
+
+def without_counted(key: str, answer: str, problem_text: str) -> str:
+    """Return the number alone of an answer whose words are those of the key, or of what the problem
+    counts: "42 pairs" where it asks how many pairs of skates there are.
+    """
+    if (found := _COUNT.fullmatch(answer.strip())) is None:
+        return answer
+    counted = _COUNTED.fullmatch(key.strip())
+    asked = [m["noun"] for m in _COUNTS.finditer(problem_text)][-1:]
+    nouns = [(counted[2] or counted[3])] if counted is not None else []
+    given = _plain_nouns(found["noun"])
+    if split_unit(f"5 {given[0]}").unit or split_unit(f"5 {found['noun']}").unit:
+        return answer
+    same = any(_plain_nouns(noun)[: len(given)] == given for noun in nouns + asked)
+    return found["value"] if same else answer
+
+
+def _plain_nouns(text: str) -> list[str]:
+    return [word.removesuffix("s") for word in text.casefold().split()]
 
 
 def _counts(word: str) -> bool:

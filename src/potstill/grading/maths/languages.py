@@ -60,9 +60,19 @@ _ENGLISH_OF = {
     word: english for english, words in _BEFORE_NUMBER.items() for word in words.split("|")
 }
 _QUALIFIED = re.compile(
-    rf"(?<!\w)({'|'.join(sorted(map(re.escape, _ENGLISH_OF), key=len, reverse=True))})"
-    r"(?:(?<=[a-zа-яéãà])\b)?\s*(?=[$€£]?\d)",
+    r"(?<![^\W\u3040-\u30ff\u4e00-\u9fff])"
+    rf"({'|'.join(sorted(map(re.escape, _ENGLISH_OF), key=len, reverse=True))})"
+    r"(?:(?<=[a-zа-яéãà])\b|(?<=[\u4e00-\u9fff])[有是为]?)?\s*(?=[$€£]?\d)",
     re.IGNORECASE,
+)
+# "no tiene 16", "non ha 16", "16個ではありません"
+_VERB_DENIED = re.compile(
+    r"\b(?:no|non|não)\s+(?:(?:se|le|les|lhe|ci|gli)\s+)?(?:tien\w+|teng\w+|hay|es|son|era|eran|qued\w+|vend\w+|compr\w+|"
+    r"necesit\w+|pag\w+|gan\w+|recib\w+|ha|hanno|è|sono|rest\w+|cost\w+|tem|têm|há|são|sobr\w+|custa\w*)\s+(?=[$€£]?\d)",
+    re.IGNORECASE,
+)
+_DENIED_BEHIND = re.compile(
+    r"(?=\d)(?<![\d.,])([\d.,]*\d)(?=[^\d\s。.,]{0,4}\s?(?:では(?:な|あ)|じゃな|아니|아닙))"
 )
 _BOUND_ASKED = re.compile(
     r"\b(?:mindestens|höchstens|braucht|brauchen|benötig\w+|maximal|minimal|faut|besoin|"
@@ -102,7 +112,10 @@ def in_english(text: str) -> str:
     if ":" in text or "：" in text:
         text = _ANSWER_LINE.sub(r"\1Answer: ", text)
     text = _ANSWER_IS.sub(" The answer is ", text)
-    return _QUALIFIED.sub(lambda found: f"{_ENGLISH_OF[found[1].lower()]} ", text)
+    text = _VERB_DENIED.sub("not ", text)
+    if not text.isascii():
+        text = _DENIED_BEHIND.sub(r"not \1", text)
+    return _QUALIFIED.sub(lambda found: f" {_ENGLISH_OF[found[1].lower()]} ", text)
 
 
 def asks_for_bound(question: str) -> bool:

@@ -9,7 +9,14 @@ from functools import lru_cache
 
 from potstill.grading.maths.comparison import Comparison, different, equal_with, unreadable
 
-__all__ = ["compare_literals", "is_literal", "is_printed", "is_written_out", "shows_program"]
+__all__ = [
+    "compare_literals",
+    "is_literal",
+    "is_printed",
+    "is_program_value",
+    "is_written_out",
+    "shows_program",
+]
 
 _BEGINS = re.compile(r"\s*[\[({'\"]")
 _EMPTY = re.compile(r"\s*(?:''|\"\"|\[\s*\]|\(\s*\)|\{\s*\})\s*")
@@ -43,6 +50,13 @@ def is_literal(key: str, problem_text: str = "") -> bool:
     if isinstance(value, dict | set):
         return bool(re.search(r"['\"]", key))
     return bool(re.search(r"['\"]", key)) and not all(isinstance(item, str) for item in value)  # type: ignore[attr-defined]
+
+
+def is_program_value(key: str, problem_text: str) -> bool:
+    """Return whether a key is a value as a program prints it, where the problem shows the
+    program: any text between quotes is a good one then.
+    """
+    return shows_program(problem_text) and _read(key) is not _NOTHING
 
 
 def is_printed(key: str, problem_text: str) -> bool:
@@ -85,6 +99,8 @@ def compare_literals(key: str, answer: str, problem_text: str) -> Comparison | N
 def _read(text: str) -> object:
     if text.strip() in _CONSTANTS:
         return ast.literal_eval(text.strip())
+    if "\\{" in text:
+        text = text.replace("\\{", "{").replace("\\}", "}")  # as TeX writes braces
     if len(text) > 2_000 or _BEGINS.match(text) is None:
         return _NOTHING
     for read in (ast.literal_eval, json.loads):

@@ -9,7 +9,9 @@ from functools import lru_cache
 __all__ = [
     "SMALL_NUMBERS",
     "TENS",
+    "asks_dozens",
     "chances_written",
+    "dozens_counted",
     "dozens_written",
     "durations_in_digits",
     "halves_written",
@@ -165,6 +167,33 @@ def dozens_written(text: str) -> str:
         return str(12 * int(whole) + 6) if whole.isdigit() else found.group()
 
     return _DOZENS.sub(in_ones, text)
+
+
+_ASKS_DOZENS = re.compile(r"(?i)\bhow\s+many\s+(?:more\s+)?dozens?\b|\bin\s+dozens\b")
+_ONE_DOZEN = re.compile(
+    r"(?i)(?P<half>\b(?:a\s+)?half(?:\s+a|-a)?[\s-]+dozen\b)|\b(?P<count>[a-z]+)(?P<more>\s+and\s+a\s+half)?\s+dozens?\b"
+)
+
+
+def asks_dozens(problem_text: str) -> bool:
+    """Return whether a problem asks how many dozen there are."""
+    return _ASKS_DOZENS.search(problem_text) is not None
+
+
+def dozens_counted(text: str) -> str:
+    """Return a text with "half a dozen" as "0.5 dozen" and "two dozen" as "2 dozen", where dozens
+    are counted.
+    """
+
+    def in_dozens(found: re.Match[str]) -> str:
+        if found["half"]:
+            return "0.5 dozen"
+        count = "1" if found["count"].lower() in ("a", "one") else spelled_number(found["count"])
+        if count is None or not count.isdigit():
+            return found.group()
+        return f"{count}{'.5' if found['more'] else ''} dozen"
+
+    return _ONE_DOZEN.sub(in_dozens, text) if "dozen" in text.lower() else text
 
 
 _CHANCE = re.compile(

@@ -18,21 +18,47 @@ from potstill.grading.maths.units import (
 )
 from potstill.grading.maths.values import same
 
-__all__ = ["compare_units", "is_rate_of", "names_another_thing"]
+__all__ = [
+    "RATE_WORDS",
+    "asks_rate",
+    "compare_units",
+    "is_rate_of",
+    "names_another_thing",
+    "of_other_period",
+]
 
 _COUNTED = re.compile(
     r"\bhow many (?:more |fewer |less |other |total |of the )?([a-z]+)", re.IGNORECASE
 )
 
+_VERBS = frozenset(["does", "is", "was", "has"])
 _MONEY_ASKED = re.compile(
     r"how much (?:more |total )?money|how much (?:does|do|did|will|would|should|must|is|was) "
     r"[^?.]{0,60}\b(?:cost|pay|paid|earn|spend|owe|price)\b[^.]{0,60}\?",
     re.IGNORECASE,
 )
-# "12 pages per day", "12 pages a day": so many of each.
-_RATE = re.compile(r"(?i)(?:/\s?|\b(?:per|a|an|each|every)\s+)(?P<unit>[a-z]+)\b")
+RATE_WORDS = {
+    "hourly": "hour", "daily": "day", "nightly": "night", "weekly": "week", "monthly": "month",
+    "yearly": "year", "annually": "year", "annual": "year",
+}  # fmt: skip
+# "12 pages per day", "12 pages a day", "12 pages daily": so many of each.
+_RATE = re.compile(
+    r"(?i)(?:/\s?|\b(?:per|a|an|each|every)\s+)(?P<unit>[a-z]+)\b"
+    rf"|\b(?P<adverb>{'|'.join(RATE_WORDS)})\b"
+)
 _ASKS_RATE = re.compile(
     r"(?i)\b(?:per|each|every|rate|speed|average|daily|weekly|hourly|monthly|yearly)\b|\b(?:a|an|one)\s+(?:second|minute|hour|day|week|month|year)\b"
+)
+_IN_SO_MANY = re.compile(r"\d[\d.]*\s[a-z]+?(?=s?$)")
+_EACH = re.compile(r"(?:^|\s)(?:each|apiece)$")
+_LENGTHS = frozenset(["second", "minute", *RATE_WORDS.values()])
+_ONE = frozenset(
+    ["a", "an", "one", "1", "per", "each", "every", "the", "this", "that", "last", "next"]
+)
+# A time that a question is of: "in 4 hours", "a day", "weekly".
+_PERIOD = re.compile(
+    rf"(?i)\b(?P<count>\d+|two|three|four|five|six|seven|eight|nine|ten|twelve|{'|'.join(sorted(_ONE))})"
+    rf"[\s-]+(?P<unit>{'|'.join(sorted(_LENGTHS))})s?\b|\b(?P<adverb>{'|'.join(RATE_WORDS)})\b"
 )
 _ASKS_SHAPE = re.compile(
     r"(?i)\b(?:area|surface|volume|square|cubic|space|capacity|cover\w*|hold)\b|\^\s?\{?[23]|[²³]"
@@ -142,16 +168,48 @@ def _question(problem_text: str) -> str:
     return last.group() if last is not None else problem_text
 
 
+def asks_rate(problem_text: str) -> bool:
+    """Return whether a problem asks for so many per day, or of each."""
+    return _ASKS_RATE.search(_question(problem_text)) is not None
+
+
+def of_other_period(unit: str, problem_text: str) -> bool:
+    """Return whether a rate per ``unit`` is for another time than the problem asks for: per hour
+    where the question is of 4 hours, or of a day.
+    """
+    if unit not in _LENGTHS:
+        return False
+    asked = [
+        (found["unit"] or RATE_WORDS[found["adverb"].lower()], found["count"] or "a")
+        for found in _PERIOD.finditer(_question(problem_text))
+    ]
+    return bool(asked) and not any(
+        period.lower() == unit and count.lower() in _ONE for period, count in asked
+    )
+
+
 def is_rate_of(key: Scalar, answer: Scalar, problem_text: str) -> Comparison | None:
     """Return UNDECIDED where an answer is so many per day, and a key that says what it counts is
-    not, unless the problem asks for a rate.
+    not, unless the problem asks for a rate of that time.
     """
+    if "/" in key.unit or _RATE.search(key.nouns):
+        return None
+    if _EACH.search(answer.nouns) and problem_text and not asks_rate(problem_text):
+        return undecided("so many of each, which the problem does not ask for")
+    within = _IN_SO_MANY.search(answer.nouns) if problem_text else None
+    if within is not None and (asks_rate(problem_text) or within.group() not in problem_text):
+        return undecided("so many in a time that the problem does not ask for")
     found = _RATE.search(answer.nouns)
-    if found is None or "/" in answer.unit or "/" in key.unit or _RATE.search(key.nouns):
+    period = answer.unit.partition("/")[2]
+    if found is not None:
+        period = found["unit"] or RATE_WORDS[found["adverb"]]
+    if not period:
         return None
-    if not (key.nouns or key.unit) or _ASKS_RATE.search(_question(problem_text)):
+    if of_other_period(period, problem_text):
+        return undecided(f"so many per {period}, where the problem asks for another time")
+    if "/" in answer.unit or not (key.nouns or key.unit) or asks_rate(problem_text):
         return None
-    return undecided(f"so many per {found['unit']}, which the key is not")
+    return undecided(f"so many per {period}, which the key is not")
 
 
 def names_another_thing(key: Scalar, answer: Scalar, problem_text: str) -> Comparison | None:
@@ -166,7 +224,7 @@ def names_another_thing(key: Scalar, answer: Scalar, problem_text: str) -> Compa
     if rest is not None and f" {rest['what']}".replace(" what", "of what") not in last:
         return undecided("a part of what was left, where the problem asks for another")
     question = _COUNTED.findall(problem_text)
-    if not question or not question[-1].endswith("s"):
+    if not question or not question[-1].endswith("s") or question[-1].lower() in _VERBS:
         return None
     asked = _stem(question[-1])
     words = [_stem(word) for word in re.findall(r"[a-z]+", answer.nouns)]

@@ -24,6 +24,7 @@ _NAMED = re.compile(
     r"|(?:Pr|P|E|Var|[A-Za-z]'{1,2})\s?\([^()]{1,30}\)"
     r"|\\frac\s?\{\s?d\^?\{?\d?\}?\s?[a-z]?\s?\}\s?\{\s?d\s?[a-z]\^?\{?\d?\}?\s?\})\s*$"
 )
+_NAME_EQUALS = re.compile(r"^([A-Za-z])\s+(?:equals|is\s+equal\s+to)\s+")
 _LETTER = re.compile(r"[A-Za-zθαβγδλφωσρτε](?:_\{?\w{1,4}\}?)?")
 _HEDGE = re.compile(
     r"^(?:(?:is|are|approximately|about|approx\.?|exactly|only|just|equals?|roughly|around|=|≈|~|:)\s*)+"
@@ -45,6 +46,11 @@ _COUNTER = re.compile(r"^(.*?[\d)}])\s*([\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af
 _ORDINAL = re.compile(r"^(-?\d+)\s?(?:st|nd|rd|th)$")
 _PART = re.compile(r"(-?\d+(?:\.\d+)?(?:\s?/\s?\d+)?)\s?([A-Za-z]+\.?)\s*(?:,\s*and\b|,|and\b)?\s*")
 _IN_PARTS = re.compile(r"^\d[\d./ ]*[A-Za-z]+\.?,?\s+(?:and\s+)?\d")
+# "4 m each", "12 litres in 4 hours"
+_GIVEN = re.compile(
+    r"(?i)^(?P<value>.*\d.*?[A-Za-z°])\s+(?P<how>each|apiece|(?:in|over|within|during)\s+\d{1,4}(?:\.\d+)?\s+"
+    r"(?:second|minute|hour|day|week|month|year)s?)$"
+)
 # Words that change the number before them: what they follow is another value.
 _NO_NOUNS = """
 or not minus plus times over divided half halves third thirds quarter quarters dozen dozens
@@ -98,7 +104,7 @@ def forms_of(text: str) -> list[str]:
 
 def _unnamed(text: str) -> list[str]:
     """Return the values of ``x = 3/4 = 0.75`` and of ``5 = x``, without the name."""
-    parts = _sides(text)
+    parts = _sides(_NAME_EQUALS.sub(r"\1 = ", text))
     if len(parts) > 1 and (not parts[0] or _NAMED.match(parts[0])):
         parts = parts[1:]
     elif len(parts) > 1 and _LETTER.fullmatch(parts[-1]):
@@ -160,6 +166,8 @@ def read_scalar(text: str, letters: frozenset[str] | None = None) -> Scalar:
     ``letters`` are the variables the key has. Raises Unreadable.
     """
     text = _digits_first(_plain(text))
+    if (given := _GIVEN.match(text)) is not None and (of := split_unit(given["value"])).unit:
+        return Scalar(of.body, of.unit, given["how"].lower(), _readings(_plain(of.body), letters))
     if (compound := read_compound(text)) is not None:
         return compound
     measured = split_unit(text)

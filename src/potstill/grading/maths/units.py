@@ -255,6 +255,8 @@ _ASKED = re.compile(
     r",\s*in|\(in|nearest(?:\s+[a-z-]+\s+of\s+an?)?|what)\s+(?:the\s+)?" + _PROSE_UNIT,
     re.IGNORECASE,
 )
+# "How far did she run in meters?"
+_ASKED_LAST = re.compile(r"\bin\s+" + _PROSE_UNIT + r"\s*\?", re.IGNORECASE)
 _MENTIONED = re.compile(r"(?<![A-Za-z])" + _PROSE_UNIT, re.IGNORECASE)
 _SYMBOLIC = re.compile(
     r"(?<=\d)\s?(mm|cm|km|m|ft|in|kg|mg|g|lb|lbs|oz|mL|ml|L|min|hr|hrs|sec|s|h|mi|mph)\b"
@@ -282,7 +284,9 @@ def asked_units(problem_text: str) -> frozenset[str]:
     words = [word for word, _ in _words_of(text)]
     if not any(b in _UNIT_WORDS and a in _BEFORE_ASKED for a, b in pairwise(words)):
         return frozenset()
-    return frozenset(_lowered(match) for match in _ASKED.finditer(text))
+    return frozenset(
+        _lowered(match) for asked in (_ASKED, _ASKED_LAST) for match in asked.finditer(text)
+    )
 
 
 @lru_cache(maxsize=2048)

@@ -10,10 +10,10 @@ import re
 
 from potstill.grading.reading.numerals import Numeral, NumeralRole
 from potstill.grading.reading.question import AskedQuestion
-from potstill.grading.reading.rivals import LEFT, TAKEN_AWAY
+from potstill.grading.reading.rivals import LEFT, TAKEN_AWAY, opposites_of
 from potstill.grading.reading.sentences import stem, words_of
 
-__all__ = ["is_of_another", "label_of"]
+__all__ = ["is_of_another", "label_of", "says_opposite"]
 
 _BEHIND = re.compile(r"\s+(?:more\s+|other\s+)?([A-Za-z][A-Za-z'-]*)(\s+(?:and|&|or)\b)?")
 _LABEL = re.compile(r"(?:^|[,;.\n(]|\band\b)\s*([A-Za-z][A-Za-z' -]{0,40}?)\s*[:=]\s*[(\[＄£€]*$")
@@ -26,6 +26,9 @@ _VERB_BEHIND = re.compile(
     r"(?:\s+(?!(?:and|but|so)\b)[a-z]+){0,3}?\s+(?:was|were|are|is|have\s+been|got)\s+([a-z]+)",
     re.IGNORECASE,
 )
+_HAS_NOW = re.compile(r"\b(?:have|has|are\s+there|is\s+there)\b.*\b(?:now|left)\b", re.IGNORECASE)
+_CONDITION = re.compile(r",?\s(?:if|when|given\s+that)\s", re.IGNORECASE)
+_NEGATES = re.compile(r"\b(?:not|never|without)\b|n['’]t\b", re.IGNORECASE)
 _NOT_BEFORE = re.compile(r"(?:\bnot|n['’]t|\bnever)\s+$", re.IGNORECASE)
 _WORDS_BEHIND = re.compile(r"(?:\s+[A-Za-z]+){1,5}")
 
@@ -49,7 +52,21 @@ def is_of_another(text: str, numeral: Numeral, clause: str, question: AskedQuest
         others = subject.group(1) in question.other_names
         if others and question.names.isdisjoint(_NAME.findall(clause)):
             return True
+    if numeral.role in _TOLD and says_opposite(clause, question):
+        return True
     return _counts_another(text, numeral, question) or _was_taken_away(text, numeral, question)
+
+
+_TOLD = (NumeralRole.PLAIN, NumeralRole.LABEL)
+
+
+def says_opposite(clause: str, question: AskedQuestion) -> bool:
+    """Return whether a clause says that they failed where it is asked how many passed."""
+    opposites = opposites_of(frozenset(words_of(_CONDITION.split(question.asked)[0])))
+    if not opposites or _NEGATES.search(clause):
+        return False
+    said = set(words_of(clause))
+    return not opposites.isdisjoint(said) and opposites_of(frozenset(opposites)).isdisjoint(said)
 
 
 def _counts_another(text: str, numeral: Numeral, question: AskedQuestion) -> bool:
@@ -69,9 +86,9 @@ def _counts_another(text: str, numeral: Numeral, question: AskedQuestion) -> boo
 
 def _was_taken_away(text: str, numeral: Numeral, question: AskedQuestion) -> bool:
     """Return whether a number is what was sold where what is left is asked for, or the reverse."""
-    if numeral.role not in (NumeralRole.PLAIN, NumeralRole.LABEL):
+    if numeral.role not in _TOLD:
         return False
-    asks_left = not LEFT.isdisjoint(question.words)
+    asks_left = not LEFT.isdisjoint(question.words) or _HAS_NOW.search(question.asked) is not None
     if asks_left is not TAKEN_AWAY.isdisjoint(question.words):
         return False
     behind = _WORDS_BEHIND.match(text, numeral.end)

@@ -165,7 +165,8 @@ def drafts_of(sentences: list[Sentence], reader: Reader) -> list[Draft]:
             or ("no" in letters and _NONE.search(text))
         ):
             continue
-        if len(text) > 15 and "".join(text.split()) in reader.question.squeezed:
+        alone = len(sentences) == 1 and reader.kind == AnswerKind.LETTER
+        if not alone and len(text) > 15 and "".join(text.split()) in reader.question.squeezed:
             continue  # the problem, said again
         if numeric and any(d.score >= LEAST for d in drafts) and is_check(text, letters):
             continue

@@ -143,6 +143,10 @@ _ASIDE = re.compile(
     r"third|multiple|inverse|reciprocal|"
     r"interior|closure|negative)\s+of|than|note\s+that|the\s+(?:open|closed)\s+interval)\s+$"
 )
+_DENIED = re.compile(
+    r"(?i)(?:\b(?:not|never)|n['’]t)\s+(?:be\s+)?(?:equal\s+to\s+|simply\s+|just\s+)?(?:[\s\"'*`\\$(]|[a-z]\s\\in\b)*$"
+)
+_EQUATION = re.compile(r"[-+\d\sA-Za-z^*/().]{3,80}?(?<![A-Za-z]{2})\s=\s-?[\d.]+\s*\.?")
 _JOINT = re.compile(r"\s*(?:,|and|or|,\s*and|,\s*or)\s*")
 _NAMED_VALUE = re.compile(
     r"(?<![A-Za-z])([A-Za-z])\s?=\s?([^,;=]{1,40}?)(?=\s*(?:,|;|\b(?:and|or)\b|\.?$))"
@@ -186,20 +190,29 @@ def formula_stated(text: str, grouped: bool, problem_text: str = "") -> tuple[st
         (m.start(), m.end(), next(g for g in m.groups() if g is not None).strip().strip(".,;"))
         for m in _SEGMENT.finditer(text)
     ]
+    formulas = segments
+    segments = [s for s in segments if not _DENIED.search(text[max(0, s[0] - 40) : s[0]])]
     segments = [
         s for s in segments if not _ASIDE.search(text[max(0, s[0] - 40) : s[0]])
     ] or segments
     if grouped and not segments and len(named := _NAMED_VALUE.findall(text)) > 1:
         return ", ".join(f"{name} = {value.strip()}" for name, value in named), False
     cues = list(_COPULA.finditer(text))
+    worded = [cue for cue in cues if not cue.group().startswith("=")]
+    if grouped and worded and _EQUATION.fullmatch(text, worded[-1].end()):
+        cues = worded  # "is 5x - 7y + 4 = 0"
     for cue in reversed(cues):
-        if any(start < cue.start() < end for start, end, _ in segments):
+        if any(start < cue.start() < end for start, end, _ in formulas):
             continue
         rest = text[cue.end() :]
-        tail = _outside(_TAIL, text, segments, cue.end())
+        if rest.startswith(("not ", "never ")):
+            continue
+        tail = _outside(_TAIL, text, formulas, cue.end())
         if tail is not None:
             rest = text[cue.end() : tail]
-        if not re.search(r"[\d\\∅∞π√]|\([a-z]|\b[A-J](?:\s?,|\s+and)\s+[A-J]\b", rest):
+        if not re.search(
+            r"[\d\\∅∞π√]|\([a-z]|\b[A-J](?:\s?,|\s+and)\s+[A-J]\b|\b[a-z]\s?[-+*/^]\s?[a-z]\b", rest
+        ):
             continue
         bare = _SEGMENT.sub(" ", rest)
         prose = [w for w in _PROSE_WORD.findall(bare) if w.lower() not in _JOIN]
@@ -226,7 +239,7 @@ def formula_stated(text: str, grouped: bool, problem_text: str = "") -> tuple[st
     groups = [
         m.group()
         for m in re.finditer(r"[(\[{][^()\[\]{}]{1,200},[^()\[\]{}]{1,200}[)\]}]", text)
-        if not _ASIDE.search(text[max(0, m.start() - 40) : m.start()])
+        if not any(p.search(text[max(0, m.start() - 40) : m.start()]) for p in (_ASIDE, _DENIED))
     ]
     return (groups[0], False) if len(groups) == 1 else ("", len(groups) > 1)
 

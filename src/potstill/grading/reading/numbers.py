@@ -11,12 +11,14 @@ from fractions import Fraction
 from functools import lru_cache
 from itertools import pairwise
 
+from potstill.grading.maths.quantities import asks_rate, of_other_period
 from potstill.grading.maths.scalars import read_compound
 from potstill.grading.maths.units import asked_units, split_unit, unit_dimension
 from potstill.grading.reading.belonging import is_of_another, label_of
 from potstill.grading.reading.cues import NOW
 from potstill.grading.reading.numerals import Numeral, NumeralRole, numerals_in
 from potstill.grading.reading.question import AskedQuestion, question_of
+from potstill.grading.reading.rates import rate_of
 from potstill.grading.reading.restating import restated
 from potstill.grading.reading.rivals import LEFT, TAKEN_AWAY
 from potstill.grading.reading.sentences import stem, words_of
@@ -111,6 +113,7 @@ def number_stated(
         return None
     rated = [_Rated(n, _rating(text, n, question, problem_text)) for n in candidates]
     _weigh_conclusion(text, rated, question)
+    _weigh_steps(rated, numerals)
     best: dict[str, _Rated] = {}
     for one in rated:
         held = best.get(one.numeral.value)
@@ -142,6 +145,10 @@ def number_stated(
         return StatedValue("", "", changed.open, top.score)
     if changed is not None:
         return StatedValue(changed.text, changed.text, (), top.score)
+    rate = rate_of(text, top.numeral, numerals, _clause(text, top.numeral))
+    if rate and not _IN_RATE.search(shown):
+        other = of_other_period(rate.removeprefix("per "), problem_text)
+        shown = f"{shown} {rate}" if other or not asks_rate(problem_text) else shown
     return StatedValue(
         shown,
         top.numeral.value,
@@ -222,6 +229,20 @@ def _weigh_conclusion(text: str, rated: list[_Rated], question: AskedQuestion) -
             one.score -= 2.0
 
 
+def _weigh_steps(rated: list[_Rated], numerals: list[Numeral]) -> None:
+    """Lower a result that the sentence goes on to compute with, where another comes of it."""
+    last = rated[-1].numeral
+    for one in rated:
+        if one.numeral.role is NumeralRole.RESULT and last.value != one.numeral.value:
+            used = any(
+                n.value == one.numeral.value
+                and n.role is NumeralRole.OPERAND
+                and one.numeral.end <= n.start < last.start
+                for n in numerals
+            )
+            one.score -= 2.0 if used else 0.0
+
+
 _PLUS = re.compile(r"(\b(?:is|are|be)\s+|[=:]\s*)\+(?=\d)")  # "the answer is +3"
 _SOLVED = re.compile(
     r"(?i)(?:\b(?:so|hence|thus|therefore|then|giving|gives)[,:]?|→|⇒|=>|->|∴)\s*(?:that\s+)?([a-z])\s*=\s*$"
@@ -272,6 +293,8 @@ def _spelled_out(text: str, numeral: Numeral, question: AskedQuestion) -> bool:
     """Return whether a number word states a value; "the two" and "as one can see" state none."""
     if _counts(text, numeral, question) > 0 or numeral.role is NumeralRole.ORDINAL:
         return True
+    if "/" in numeral.value:
+        return True
     before = text[: numeral.start]
     said = bool(_CUE.search(before[-48:])) or _with_unit(text, numeral, question) != numeral.text
     return (said and not _POINTS.search(before)) or len(text.split()) <= 3
@@ -318,7 +341,8 @@ def _with_unit(text: str, numeral: Numeral, question: AskedQuestion) -> str:
             return numeral.text
         return str(12 * int(numeral.value)) if numeral.value.isdigit() else numeral.text
     unit = words.lower() if len(words) > 2 else words
-    if unit in ("in", "a", "an") and text[numeral.end] == " ":
+    ends = unit == "in" and not text[behind.end() :].strip(" .!*")
+    if unit in ("in", "a", "an") and text[numeral.end] == " " and not ends:
         return numeral.text
     power = _POWERS.get(behind[2] or "", (behind[2] or "").replace(" ", ""))
     return f"{numeral.text} {words}{power}" if split_unit(f"5 {unit}").unit else numeral.text
@@ -328,6 +352,7 @@ def _counts(text: str, numeral: Numeral, question: AskedQuestion) -> float:
     """Return how well the words behind a number name what the question counts."""
     if not question.counted:
         return 0.0
+    wanted = {"dozen"} if "dozen" in question.counted else question.counted
     following = text[numeral.end :]
     # "21 of the 28 bulbs" counts bulbs twice.
     if (among := _AMONG.match(following)) is not None:
@@ -335,7 +360,7 @@ def _counts(text: str, numeral: Numeral, question: AskedQuestion) -> float:
     behind = _WORDS_BEHIND.match(following)
     words = [stem(word) for word in _WORD.findall(behind.group() if behind else "")[:6]]
     for distance, word in enumerate(words):
-        if word in question.counted:
+        if word in wanted:
             of_what = (
                 set(words[distance + 2 :])
                 if words[distance + 1 : distance + 2] == ["of"]
@@ -354,6 +379,7 @@ _UNIT_BEHIND = re.compile(
     r"\s?-?((?:(?:square|cubic|sq\.?|cu\.?) )?[A-Za-z°¢]+(?:\s+per\s+[a-z]+|/[a-z]+)?)"
     r"(\s?\^\s?\{?[23]\}?|[²³]|\s(?:squared|cubed)\b)?"
 )
+_IN_RATE = re.compile(r"/[a-z]|\bper\b|mph$", re.IGNORECASE)
 _POWERS = {"²": "^2", "³": "^3", " squared": "^2", " cubed": "^3"}
 _WORD_OF_UNIT = re.compile(r"\s?-?((?:square |cubic )?[A-Za-z]+)")
 _WORDS_BEHIND = re.compile(r"[^.,;:()=\d]{0,60}")

@@ -27,6 +27,7 @@ _ENDS = re.compile(
     r"(?:[`*]|\s)*(?:$|[.,;:!)\]](?:\s|$)|\n|\b(?:because|since|as|and\s+not|not)\b)"
 )
 _SET_OFF = re.compile(r"(?:```\w*\s|\*\*`?|`)\s*(?P<inside>[^\n]*?)\s*(?:```|`?\*\*|`)\.?")
+_HASHED = re.compile(r"(?m)^[ \t]*#### *(\S.*?)[ \t]*\Z")
 _REST = re.compile(
     r"(?i)(?:so\s+|therefore,?\s+|it\s+|the\s+)*(?:outputs?|prints|returns)"
     r"(?:\s+(?:is|would\s+be|will\s+be))?\s*:?\s+(?!not\b)(\S[^\n]{0,80})"
@@ -42,6 +43,9 @@ def printed_value(text: str, problem_text: str) -> str:
     inside = whole["inside"].strip() if whole is not None else text
     if _literal_at(inside, 0) == inside:
         return inside
+    hashed = _HASHED.search(text)
+    if hashed is not None and _literal_at(hashed[1], 0) == hashed[1]:
+        return hashed[1]
     own = weak = ""
     for match in _SAID.finditer(text):
         literal = _literal_at(text, match.end())

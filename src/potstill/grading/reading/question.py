@@ -202,6 +202,9 @@ def question_of(problem_text: str) -> AskedQuestion:
 _IRREGULAR = frozenset(["people", "children", "men", "women", "feet", "fish", "sheep", "mice"])
 
 
+_TITLES = frozenset(["Mrs", "Ms", "Mr", "Dr"])
+
+
 def _things_named(noun: str) -> list[str]:
     """Return the stems of a noun up to its last plural: of "students walk" the students, of "walk"
     nothing.
@@ -210,6 +213,8 @@ def _things_named(noun: str) -> list[str]:
     while words and not (words[-1].endswith("s") or words[-1].lower() in _IRREGULAR):
         words.pop()
     if "'" in noun:
+        return []
+    if words and words[0] in _TITLES:
         return []
     return [w for word in words if (w := stem(word)) not in _COMMON and w not in LEFT]
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 from potstill.grading.maths.units import split_unit
 from potstill.grading.reading.sentences import stem, words_of
 
-__all__ = ["LEFT", "TAKEN_AWAY", "rivals_in"]
+__all__ = ["LEFT", "TAKEN_AWAY", "opposites_of", "rivals_in"]
 
 LEFT = frozenset(
     map(stem, ("left", "remain", "remaining", "remainder", "unsold", "still", "keep", "uneaten"))
@@ -17,11 +17,30 @@ _TAKEN = """
 sell give eat lose spend use remove donate break throw steal drop drink burn discard destroy
 """
 TAKEN_AWAY = frozenset(map(stem, _TAKEN.split()))
+_OPPOSITES = """
+pass : fail; win : lose; start begin : end finish stop; arrive : leave depart; open : close;
+present : absent
+"""
+_SIDES = [
+    tuple(frozenset(map(stem, side.split())) for side in pair.split(":"))
+    for pair in _OPPOSITES.split(";")
+]
 _WORD = r"[a-z][a-z'-]*"
 _JOINT = r"(?:,\s+(?:and\s+|or\s+)?|\s+(?:and|or|than|to)\s+)(?:the\s+|\d[\d,]*\s+)?"
 _LISTED = re.compile(rf"\b{_WORD}(?:{_JOINT}{_WORD})+", re.IGNORECASE)
 _PARTS = re.compile(_JOINT, re.IGNORECASE)
 _COUNTED = re.compile(r"\d[\d,.]*\s+([a-z]+)")
+
+
+def opposites_of(words: frozenset[str]) -> frozenset[str]:
+    """Return the stems of the verbs that say the opposite of one among a question's words: of
+    "pass" "fail"; of none that a question has on both sides.
+    """
+    found: set[str] = set()
+    for one, two in _SIDES:
+        if bool(one & words) is not bool(two & words):
+            found |= two if one & words else one
+    return frozenset(found)
 
 
 def rivals_in(text: str, things: frozenset[str], head: str, idle: frozenset[str]) -> frozenset[str]:

@@ -41,6 +41,7 @@ __all__ = ["LONG", "Stated", "answer_stated"]
 TAIL_CHARACTERS = 16_000
 # A response this long that ends within a sentence was cut there, whatever its server says.
 LONG = 1_000
+_TEX_THOUSANDS = re.compile(r"(?<=\d),\\[!,]\s?(?=\d{3}(?!\d))")
 _STRUCK = re.compile(r"~~[^~\n]{1,80}~~")
 _PROGRAM = re.compile(
     r"```(?:python3?|py|js|javascript|typescript|java|c|cpp|c\+\+|r|matlab|sympy|julia|ruby|go|"
@@ -98,6 +99,7 @@ def answer_stated(
     text = halves_written(in_english(_without_struck(_tail(_hashes_named(text)))))
     question = question_of(problem_text)
     text = durations_in_digits(tables_told(text, question.words))
+    text = _TEX_THOUSANDS.sub(",", text)
     if is_numeric(kind):
         text = points_for_commas(text, problem_text)
         if "dozen" not in question.counted:

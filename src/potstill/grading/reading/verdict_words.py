@@ -24,7 +24,11 @@ _OWN = re.compile(r"(?i)\bI(?:\s(?:would|will)|['’]d|['’]ll)?\s+(?:say|answe
 # Behind one of these it is another's, or denied.
 _DENIED = re.compile(
     r"(?i)\b(?:not|never|to\s+answer|than|instead\s+of|say|says|said|others?|some|many|between|whether|if|"
-    r"of|one|be\s+tempted\s+to|(?:can(?:not|['’]t)|not|never|may|might|could)\s+be)\s+(?:a\s+|an\s+|the\s+|say(?:s|ing)?\s+)?[\"'“‘*]*$"
+    r"of|one|be\s+tempted\s+to|(?:can(?:not|['’]t)|not|never|may|might|could)\s+be)\s+(?:a\s+|an\s+|the\s+|say(?:s|ing)?\s+)?[\"'“‘*$\\({]*$"
+)
+# "whether the answer is yes", "possibly yes"
+_OPEN = re.compile(
+    r"(?i)\b(?:whether|if)\s+(?:[a-z]+\s+){0,4}(?:is|was|be|are)\s+[\"'“‘*]*$|\b(?:possibly|perhaps|maybe)\s+(?:an?\s+)?[\"'“‘*]*$"
 )
 _CONCLUDED = re.compile(
     rf"(?i)(?:(?P<cue>\b(?:answer|decision|conclusion|verdict|so|therefore|thus|hence|wait|actually|correction)\b"
@@ -57,7 +61,7 @@ def verdict_word(text: str, problem_text: str) -> str:
     named = {
         m["word"].lower(): m["word"]
         for m in _ALONE.finditer(plain)
-        if _DENIED.search(plain[: m.start()]) is None
+        if not any(p.search(plain[: m.start()]) for p in (_DENIED, _OPEN))
     }
     if not named and _SENTENCES.search(text) is None and affirms_or_denies(text) is not None:
         return text

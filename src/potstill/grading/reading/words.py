@@ -35,8 +35,10 @@ _DENIES = re.compile(
 )
 _ENDS_IN_NOT = re.compile(r"(?i)(?:\b(?:not|never|cannot)|n['’]t)$")
 _NEGATED = re.compile(
-    r"(?i)\b(?:not|never|neither|nor|isn't|aren't|no longer)\s+(?:the\s+|a\s+|an\s+)?$"
+    r"(?i)\b(?:not|never|neither|nor|isn't|aren't|no longer)\s+(?:the\s+|a\s+|an\s+)?"
+    r"(?:\\text\s?\{|[\s$\\({\"'*])*$"
 )
+_NOT_BEFORE = re.compile(r"(?:\b(?:[Nn]ot|[Nn]ever)|n['’]t)\s+(?:\\text\s?\{|[\s$\\({\"'*])*$")
 _FILLERS = frozenset(
     map(stem, (*COMMON, "both", "called", "named", "only", "option", "choice", "correct", "final"))
 )
@@ -169,6 +171,8 @@ def word_stated(text: str, question: AskedQuestion, asked: str) -> str:
     if _UNKNOWN.search(text):
         return ""
     text = IDLE_NO.sub("", _CONNECTIVE.sub("", text)).strip().rstrip(".!")
+    if (called := _CALLED.match(text)) is not None and not _OPEN_WORDS.search(called["word"]):
+        return called["word"].strip()
     if (judged := _judges(text, asked)) != "":
         return judged
     if _YES_NO.match(asked) or _TRUE_FALSE.search(asked):
@@ -197,7 +201,15 @@ def word_stated(text: str, question: AskedQuestion, asked: str) -> str:
         return offered
     if re.match(r"(?i)(?:who|whose|which)\b", asked):
         known = question.names | question.other_names
-        named = [name for name in dict.fromkeys(re.findall(r"[A-Z][a-z]+", text)) if name in known]
+        named = [
+            name
+            for name in dict.fromkeys(
+                m.group()
+                for m in re.finditer(r"[A-Z][a-z]+", text)
+                if not _NOT_BEFORE.search(text, 0, m.start())
+            )
+            if name in known
+        ]
         if len(named) == 1:
             return str(named[0])
     sides = [side.strip(" ,:") for side in _COPULA.split(text, maxsplit=1)]
@@ -215,6 +227,14 @@ def word_stated(text: str, question: AskedQuestion, asked: str) -> str:
     return " ".join(rest) if 0 < len(rest) <= 4 else ""
 
 
+# "The answer is Ezra's class."
+_CALLED = re.compile(
+    r"(?i)(?:the|my|our)\s+(?:final\s+|correct\s+|right\s+)?answer\s+is:?\s+"
+    r"(?P<word>(?:M(?:r|rs|s)\.\s|Dr\.\s|[^.,;:]){1,50})(?:$|,\s+(?=because|since|as)|\s+(?=because|since)\b)"
+)
+_OPEN_WORDS = re.compile(
+    r"(?i)^(?:not|that|never|neither|either|in|on|at|to|by|given|found|probably|perhaps|maybe|possibly)\b(?!$)|\b(?:or|not|is|are|has|have|than)\b"
+)
 _CONCLUDED = re.compile(r"(?i).*[,;]\s*(?:and\s+)?(?:so|thus|hence|therefore)\b,?\s*")
 _COMPARED = re.compile(r"(?i)(?:,\s*(?:with\s+)?(?:more|less|fewer|followed)\b|\s+than\b).*$")
 _COMPARATIVE = re.compile(
