@@ -190,7 +190,7 @@ def _draw(
     problems: Sequence[Problem], sides: Mapping[str, Split], sample: Sample
 ) -> tuple[list[Problem], str]:
     """Return the sample in the problems' order, and what it is a sample of, in words."""
-    taught = [p for p in problems if sides[p.id] is not Split.HELDOUT]
+    taught = [p for p in problems if sides[p.id] in (Split.TRAIN, Split.VALID)]
     drawn = [taught[i] for i in draw_some(taught, sample.size, sample.seed, "gap")]
     of = f"A sample of {len(drawn):,} of {several(len(taught), 'problem')} to be taught from"
     return drawn, f"{of} (seed {sample.seed})"

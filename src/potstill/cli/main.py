@@ -349,7 +349,7 @@ def inspect(
     ] = "",
     level: Annotated[str, typer.Option(help="Only this level (R0 to R6).")] = "",
     flag: Annotated[str, typer.Option(help="Only where this gate fired (wrong answer).")] = "",
-    split: Annotated[str, typer.Option(help="Only this split: train, valid or heldout.")] = "",
+    split: Annotated[str, typer.Option(help="Only this split: train, valid, heldout, kept.")] = "",
     side: Annotated[str, typer.Option(hidden=True)] = "",
     gates: Annotated[bool, typer.Option("--gates", help="Count what each gate saw.")] = False,
 ) -> None:

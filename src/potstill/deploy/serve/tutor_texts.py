@@ -36,6 +36,7 @@ __all__ = ["TutorTexts", "compare_own", "grade_text", "read_texts"]
 _LISTED_CHARACTERS = 200  # of a problem in the list; the page asks for the rest
 _SPLITS = {
     Split.HELDOUT: "held out: no student has trained on it",
+    Split.KEPT: "kept to see what was lost: nothing like it was taught",
     Split.TRAIN: "on the training side: students may have trained on it",
     Split.VALID: "on the validation side, where checkpoints are chosen",
 }
@@ -79,7 +80,7 @@ class TutorTexts:
             "best": _best(self.students),
             "problems": [
                 {"id": p.id, "text": _line(p.text), "split": self.split_words(p)}
-                for split in (Split.HELDOUT, Split.VALID, Split.TRAIN)
+                for split in (Split.HELDOUT, Split.KEPT, Split.VALID, Split.TRAIN)
                 for p in self.problems.values()
                 if self.splits[p.id] is split
             ],
