@@ -35,8 +35,11 @@ def test_what_runs_at_a_lower_priority_leaves_its_core_free(
 
     from potstill.models import torch_base
 
-    times = SimpleNamespace(idle=100 - user - nice, nice=nice)
-    monkeypatch.setattr(psutil, "cpu_times_percent", lambda interval: times)
+    fields = dict.fromkeys(psutil.cpu_times()._fields, 7.0)
+    spent = {"user": user / 100, "nice": nice / 100, "idle": 1 - (user + nice) / 100}
+    later = {name: seconds + spent.get(name, 0.0) for name, seconds in fields.items()}
+    looks = iter([SimpleNamespace(**fields, _fields=tuple(fields)), SimpleNamespace(**later)])
+    monkeypatch.setattr(psutil, "cpu_times", lambda: next(looks))
     monkeypatch.setattr(psutil, "cpu_count", lambda: 4)
     monkeypatch.setattr(torch_base, "core_count", lambda: 4)
     monkeypatch.setattr(os, "nice", lambda step: own)

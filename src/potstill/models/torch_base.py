@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -182,11 +183,19 @@ def idle_threads() -> int:
     most = min(cores, int(given) if given.isdigit() else cores)
     if most <= 1:
         return 1
-    times = psutil.cpu_times_percent(interval=0.1)
-    idle = times.idle + getattr(times, "iowait", 0.0)
+    # not cpu_times_percent, whose shares of less than a second do not add up to 100
+    before = psutil.cpu_times()
+    time.sleep(0.1)
+    after = psutil.cpu_times()
+    spent = {
+        name: getattr(after, name) - getattr(before, name)
+        for name in before._fields
+        if not name.startswith("guest")  # which user and nice hold already
+    }
+    idle = spent["idle"] + spent.get("iowait", 0.0)
     if hasattr(os, "nice") and os.nice(0) <= 0:
-        idle += getattr(times, "nice", 0.0)
-    busy = (100 - idle) / 100 * (psutil.cpu_count() or cores)
+        idle += spent.get("nice", 0.0)
+    busy: float = (1 - idle / max(sum(spent.values()), 1e-6)) * (psutil.cpu_count() or cores)
     return max(1, min(most, round(cores - busy)))
 
 
