@@ -40,6 +40,9 @@ def print_examination(study: Path | None, console: Console) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from potstill.study.schema import load_study
+
+    loaded = load_study(study) if study is not None else None
     machine = look_around(Path.cwd())
     console.print(
         f"Potstill {version('potstill')}, Python {platform.python_version()}, "
@@ -51,10 +54,8 @@ def print_examination(study: Path | None, console: Console) -> None:
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     rows = [*examine(machine), *_keys(_KEYS)]
-    if study is not None:
-        from potstill.study.schema import load_study
-
-        rows += _needed(load_study(study))
+    if loaded is not None:
+        rows += _needed(loaded)
     for name, good, says in rows:
         mark = Text("yes", "green") if good else Text("" if good is None else "no", "yellow")
         table.add_row(name, mark, Text(says))

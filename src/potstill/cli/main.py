@@ -408,7 +408,7 @@ def gap(
     sample: Annotated[
         int | None, typer.Option(min=1, help="How many problems are asked.  [default: 100]")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Draws the sample.  [default: 0]")] = None,
+    seed: Annotated[int | None, typer.Option(help="Draws the sample.  [default: 0]", min=0)] = None,
     out: Annotated[
         Path | None, typer.Option(help="The study file's directory.  [default: runs/NAME]")
     ] = None,

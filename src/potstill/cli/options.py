@@ -39,6 +39,11 @@ def _directory(path: Path) -> Path:
     """Return the directory that a command's argument means: a study file stands for its own."""
     if not path.is_file():
         return path
+    if path.name != "study.json" and (path.parent / "study.json").is_file():
+        from potstill.errors import InputError
+
+        if path.suffix.lower() not in (".yaml", ".yml"):
+            raise InputError(f"{path} is one file of a study; give its directory, {path.parent}.")
     from potstill.pipeline.directory import directory_of, study_of
     from potstill.study.schema import load_study
 
