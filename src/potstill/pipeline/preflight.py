@@ -130,6 +130,13 @@ def check_splits(
             f"split: no problem is marked valid; {several(n, 'problem')} of those marked train "
             f"{'is' if n == 1 else 'are'} kept for validation (split.valid_share)"
         )
+    step = study.training.batch_size * study.training.accumulation
+    if step > (n := counts.get(Split.TRAIN, 0)) * max(1, len(study.mix)):
+        said.append(
+            f"training: batch_size x accumulation is {step:,} and {several(n, 'problem')} "
+            f"{'is' if n == 1 else 'are'} trained on, so every step goes through all of them; "
+            "lower it"
+        )
     for split, what in _TOO_FEW.items():
         if (n := counts.get(split, 0)) < _FEW:
             said.append(f"split: only {several(n, 'problem')} {what}")
