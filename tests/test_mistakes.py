@@ -6,18 +6,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from potstill.analysis.reproduce import _prepare as prepare
 from potstill.errors import InputError, StudyError
-from potstill.pipeline.preflight import check_splits
+from potstill.grading.key_reading import KeyReader
+from potstill.lessons.recorded import Options as RecordedLevels
+from potstill.lessons.recorded import refuse_unmatched
+from potstill.pipeline.preflight import check_problems, check_splits
 from potstill.pipeline.unused_settings import unused_settings
 from potstill.problems import Columns, guess_source
 from potstill.problems.split import SplitOptions, split
-from potstill.records import Split
+from potstill.records import Problem, RubricGold, Split, TestsGold, TextGold
 from potstill.study.schema import load_study
 from support.command_line import one_sentence, run_cli
 from support.small_study import write_small_study
 
+TABLE = {"source": "table", "path": "own.csv", "text": "question", "key": "answer"}
+LEVELS = {"path": "own.csv", "levels": {"R1": "long", "R6": "short"}, "question": "question"}
 POCKET = {"source": "pocket", "train": 24, "valid": 8, "heldout": 12}
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "mix": ({"mix": ["R1", "R1", "R6"]}, "mix names R1 twice; take one of them out"),
@@ -43,6 +49,35 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         "'published[0].spread': should be 1 or less (found 17)",
     ),
     "threads": ({"training": {"threads": 5_000}}, "should be 1,024 or less (found 5000)"),
+    "no path": ({"problems": [TABLE | {"path": ""}]}, "'problems[0].path' is empty; give a file"),
+    "an empty variable": (
+        {"problems": [TABLE | {"path": "${POTSTILL_NOWHERE:-}"}]},
+        "'problems[0].path' is empty; give a file",
+    ),
+    "its own answer": (
+        {"problems": [TABLE | {"key": "question"}]},
+        "text and key are both the column 'question'",
+    ),
+    "its own solution": (
+        {"problems": [TABLE | {"solution": "question"}]},
+        "text and solution are both the column 'question'",
+    ),
+    "tolerance": (
+        {"problems": [TABLE | {"tolerance": 0.1}]},
+        "tolerance decides nothing with key_is: text; set key_is: number",
+    ),
+    "two levels of a column": (
+        {"condenser": None, "recorded": {"files": [LEVELS | {"levels": {"R1": "a", "R6": "a"}}]}},
+        "levels: R1, R6 are all of the column 'a'",
+    ),
+    "id and question": (
+        {"condenser": None, "recorded": {"files": [LEVELS | {"id": ["question"]}]}},
+        "question decides nothing beside id",
+    ),
+    "a file twice": (
+        {"condenser": None, "recorded": {"files": [LEVELS, LEVELS]}},
+        "files[1]: R1 of own.csv stands there twice",
+    ),
     "a base of no name": ({"student": {"base": ""}}, "'student.base': should be some text"),
     "more than can be drawn": (
         {"problems": [POCKET | {"train": 10**9}]},
@@ -59,6 +94,8 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 def test_it_is_refused_as_the_study_is_read(case: str, tmp_path: Path) -> None:
     changes, says = REFUSED[case]
     path = write_small_study(tmp_path, **changes)
+    raw = yaml.safe_load(path.read_text())
+    path.write_text(yaml.safe_dump({k: v for k, v in raw.items() if v is not None}))
     with pytest.raises(StudyError) as refused:
         load_study(path)
     assert says in str(refused.value)
@@ -155,3 +192,56 @@ def test_a_file_in_the_place_of_a_reproduction_is_not_to_be_deleted(tmp_path: Pa
     (tmp_path / "out" / "study.lock.json").write_text("{}")
     with pytest.raises(InputError, match=r"mine is not empty; name another folder with --out\.$"):
         prepare(tmp_path / "out", tmp_path / "mine", {}, again=False)
+
+
+@pytest.mark.parametrize("changes", [{"verifier": None}, {"verify": "symbolic"}])
+def test_a_rubric_that_nobody_would_judge_by_is_refused(
+    changes: dict[str, Any], tmp_path: Path
+) -> None:
+    raw = yaml.safe_load(write_small_study(tmp_path).read_text()) | {"verify": "undecided"}
+    raw = {k: v for k, v in (raw | changes).items() if v is not None}
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(raw))
+    rubric = Problem("a/1", "Why?", RubricGold("Names the cause."), "judge", "a", {})
+    with pytest.raises(StudyError, match=r"1 problem \(a/1, ...\) can only be graded by a judge"):
+        check_problems(load_study(tmp_path / "study.yaml"), [rubric])
+
+
+@pytest.mark.parametrize(
+    ("tests", "says"),
+    [
+        ("2", "its tests test nothing"),
+        ("x = [1, 2]", "its tests test nothing"),
+        ("assert f(2) == ", "its tests are no Python"),
+        ("assert f(2) == 4", ""),
+        ("check(f)", ""),
+    ],
+)
+def test_tests_that_every_program_passes_are_no_key(tests: str, says: str) -> None:
+    problem = Problem("a/1", "Write f.", TestsGold(tests), "code", "a", {})
+    fault = KeyReader().fault(problem)
+    assert fault.startswith(says)
+    assert bool(fault) == bool(says)
+
+
+@pytest.mark.parametrize(
+    ("matched", "says"),
+    [
+        ({"question": "short"}, "first question is 'So 5.', and the study's first is 'What is 2+3"),
+        ({"id": ["short"]}, "first id is 'So 5.', and the study's first is 'a/1'"),
+    ],
+)
+def test_levels_of_other_problems_are_refused(
+    matched: dict[str, Any], says: str, tmp_path: Path
+) -> None:
+    (tmp_path / "own.csv").write_text("key,question,short\na/1,What is 2+3?,So 5.\n")
+    file = {"path": tmp_path / "own.csv", "levels": {"R1": "short"}}
+    problems = [Problem("a/1", "What is 2+3?", TextGold("5"), "integer", "a", {})]
+    refuse_unmatched(recorded(file | {"question": "question"}), problems)
+    refuse_unmatched(recorded(file | {"id": ["key"]}), problems)
+    with pytest.raises(InputError, match=r"no row of .*own\.csv belongs to a problem") as refused:
+        refuse_unmatched(recorded(file | matched), problems)
+    assert says in str(refused.value)
+
+
+def recorded(file: dict[str, Any]) -> RecordedLevels:
+    return RecordedLevels.model_validate({"files": [file]}, strict=False)

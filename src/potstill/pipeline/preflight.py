@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 
 from potstill.cluster.session import check_reachable
 from potstill.errors import PotstillError, StudyError
+from potstill.lessons.recorded import refuse_unmatched
 from potstill.pipeline.agents import key_there, options_of
 from potstill.pipeline.budget import unpriced_models
 from potstill.pipeline.context import base_path_of
 from potstill.pipeline.unused_settings import refuse_unfilled, refuse_unused
 from potstill.plugins import SOLVERS, load_plugin, nearest
 from potstill.problems.split import draws_validation
-from potstill.records import Level, Split
+from potstill.records import Level, RubricGold, Split
 from potstill.store.rows import read_columns
 from potstill.text import several
 from potstill.training.diagnosis import read_diagnosis
@@ -99,6 +100,16 @@ def check_problems(study: Study, problems: Sequence[Problem]) -> None:
     problems)``, which returns why, "" for none.
     """
     refuse_unfilled(study, problems)
+    if study.verifier is None or study.verify == "symbolic":
+        judged = [x.id for x in problems if x.kind == "judge" or isinstance(x.gold, RubricGold)]
+        if judged:
+            lacks = "verify: symbolic asks none" if study.verifier else "the study has no verifier"
+            raise StudyError(
+                f"{several(len(judged), 'problem')} ({judged[0]}, ...) can only be graded by a "
+                f"judge, and {lacks}; give a verifier with verify: undecided or both."
+            )
+    if study.recorded and problems:
+        refuse_unmatched(study.recorded, problems)
     for role, agent in study.agents().items():
         module, options = load_plugin(SOLVERS, agent.solver), options_of(agent)
         if hasattr(module, "check"):
