@@ -9,11 +9,14 @@ import pytest
 import yaml
 
 from potstill.analysis.reproduce import _prepare as prepare
+from potstill.analysis.verify import verify_study
+from potstill.cli.options import terminal
 from potstill.errors import InputError, StudyError
 from potstill.grading.key_reading import KeyReader
 from potstill.lessons.recorded import Options as RecordedLevels
 from potstill.lessons.recorded import refuse_unmatched
 from potstill.pipeline.preflight import check_problems, check_splits
+from potstill.pipeline.run import run_study
 from potstill.pipeline.unused_settings import unused_settings
 from potstill.problems import Columns, guess_source
 from potstill.problems.split import SplitOptions, split
@@ -24,6 +27,7 @@ from support.small_study import write_small_study
 
 TABLE = {"source": "table", "path": "own.csv", "text": "question", "key": "answer"}
 LEVELS = {"path": "own.csv", "levels": {"R1": "long", "R6": "short"}, "question": "question"}
+API = {"solver": "api", "model": "m", "base_url": "http://127.0.0.1:9/v1"}
 POCKET = {"source": "pocket", "train": 24, "valid": 8, "heldout": 12}
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "mix": ({"mix": ["R1", "R1", "R6"]}, "mix names R1 twice; take one of them out"),
@@ -79,6 +83,14 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         "files[1]: R1 of own.csv stands there twice",
     ),
     "a base of no name": ({"student": {"base": ""}}, "'student.base': should be some text"),
+    "a wait beyond the longest": (
+        {"teacher": API | {"backoff_s": 60.0, "backoff_max_s": 1.0}},
+        "backoff_s (60) is never reached beside backoff_max_s (1)",
+    ),
+    "a silence longer than the reply": (
+        {"teacher": API | {"timeout_read_s": 100.0, "timeout_total_s": 5.0}},
+        "timeout_read_s (100) is never reached beside timeout_total_s (5)",
+    ),
     "more than can be drawn": (
         {"problems": [POCKET | {"train": 10**9}]},
         "'train': should be 20,000 or less (found 1000000000)",
@@ -245,3 +257,22 @@ def test_levels_of_other_problems_are_refused(
 
 def recorded(file: dict[str, Any]) -> RecordedLevels:
     return RecordedLevels.model_validate({"files": [file]}, strict=False)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"primary": "R1"}'])
+def test_a_damaged_declaration_is_found(text: str, tmp_path: Path) -> None:
+    run_study(load_study(write_small_study(tmp_path)), tmp_path / "out", until="problems")
+    assert not verify_study(tmp_path / "out").damaged
+    (tmp_path / "out" / "declared.json").write_text(text)
+    (said,) = verify_study(tmp_path / "out").damaged
+    assert said.startswith("declared.json cannot be read")
+    (tmp_path / "out" / "declared.json").write_text('{"primary": ["R1", "base"]}')
+    assert not verify_study(tmp_path / "out").damaged
+
+
+@pytest.mark.parametrize(("columns", "width"), [("0", 80), ("00", 80), ("33", 33), ("", 80)])
+def test_a_terminal_of_no_width_shows_something(
+    columns: str, width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    assert terminal().width == width

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -27,6 +28,7 @@ __all__ = [
     "StudyFile",
     "TextColumn",
     "needs",
+    "outside_a_study",
     "port_there_is",
     "say_loading",
     "terminal",
@@ -114,6 +116,15 @@ def port_there_is(port: int) -> int:
     return port
 
 
+def outside_a_study(out: Path | None) -> Path | None:
+    """Return where a study is to be made. Raises InputError for a place that another one keeps."""
+    if out is not None:
+        from potstill.cli.outputs import check_folder
+
+        check_folder(out)
+    return out
+
+
 def say_loading(what: str) -> None:
     """Say on standard error that something is being loaded, before what takes seconds."""
     print(f"Loading {what} ...", file=sys.stderr, flush=True)
@@ -123,4 +134,6 @@ def terminal() -> Console:
     """Return the terminal."""
     from rich.console import Console
 
-    return Console()
+    columns = os.environ.get("COLUMNS", "")
+    nothing = columns.isdecimal() and not int(columns)  # a width in which nothing would be shown
+    return Console(width=80 if nothing else None)
