@@ -95,12 +95,11 @@ def run_study(
         check_study(study, on=on)
         if not until or until in STAGES[STAGES.index("train") :]:
             check_diagnosis(study, directory)
-        for told in unused_settings(study):
-            progress.note(told)
     with ExitStack() as stack:
-        return run_to_report(
-            open_run(study, directory, progress, stack, read_only=read_only, on=on), until
-        )
+        opened = open_run(study, directory, progress, stack, read_only=read_only, on=on)
+        for told in () if read_only else unused_settings(study):
+            progress.note(told)
+        return run_to_report(opened, until)
 
 
 def run_to_report(run: Run, until: str = "") -> dict[str, Any] | None:
