@@ -71,6 +71,14 @@ def test_the_gates_of_replies_and_lessons_are_those_that_kept_them_out(study: Pa
         assert found.gates(problem_id) == [row for row in rows if row.problem_id == problem_id]
 
 
+def test_a_gate_that_never_fired_is_said_to_have_not(
+    study: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = ("inspect", study, "--gates", "--flag", "key leaked")
+    code, out, _ = run_cli(capsys, monkeypatch, *arguments)
+    assert (code, out.splitlines()[0]) == (0, "No such gate fired on any text.")
+
+
 def test_one_problem_is_shown_with_everything(
     study: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -135,7 +135,7 @@ def test_what_is_kept_must_be_no_problem_of_the_study(tmp_path: Path) -> None:
     [
         ([{"source": "instruction"}], r"evaluation\.keep\[0\].*did you mean 'instructions'"),
         ([{"source": "instructions", "use": "heldout"}], r"keep\[0\]\.use decides nothing"),
-        ([{"source": "instructions", "name": "pocket"}], "two sources bear one name"),
+        ([{"source": "instructions", "name": "pocket"}], r"two sources are called .pocket."),
         ([{"source": "instructions", "n": 3}], r"evaluation\.keep\[0\].*'n'"),
     ],
 )

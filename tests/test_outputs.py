@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from potstill.cli.outputs import EXPLORATORY, check_output
+from potstill.cli.outputs import EXPLORATORY, check_folder, check_output
 from potstill.errors import InputError
 from potstill.pipeline.run import run_study
 from potstill.study.schema import load_study
@@ -75,6 +75,43 @@ def test_no_command_writes_over_what_must_stay(
     assert code == 2
     assert says in one_sentence(err)
     assert {p: p.read_bytes() for p in Path().rglob("*") if p.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        ("corpus out --to messages --out out/cells/new", "belongs to the study directory"),
+        ("log out --to inspect --out out/report/logs", "belongs to the study directory"),
+        ("export out --student R1 --to peft --out out/cells/x", "belongs to the study directory"),
+        ("convert a --to peft --base b --out out/diagnosis/x", "belongs to the study directory"),
+        ("reproduce out --out out/cells/x", "belongs to the study directory"),
+        ("run study.yaml --out out/cells/x --until problems", "belongs to the study directory"),
+        ("train study.yaml --out out/report/x --dry-run", "belongs to the study directory"),
+        ("gap study.yaml --out out/cells/x --dry-run", "belongs to the study directory"),
+        ("status out/ledger.sqlite", "is one file of a study; give its directory, out."),
+        ("verify out/potstill.json", "is one file of a study; give its directory, out."),
+    ],
+)
+def test_no_command_writes_among_a_studys_own_files(
+    split_up: Path,
+    command: str,
+    says: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(split_up)
+    before = sorted(Path("out").rglob("*"))
+    monkeypatch.setattr("potstill.analysis.students.find_student", lambda *_: None)
+    code, _, err = run_cli(capsys, monkeypatch, *command.split())
+    assert code == 2
+    assert says in one_sentence(err)
+    assert sorted(Path("out").rglob("*")) == before
+
+
+def test_a_folder_for_exports_may_be_the_studys_own(split_up: Path) -> None:
+    check_folder(split_up / "out" / "exports" / "mine")
+    check_folder(split_up / "out" / "notes")
+    check_folder(split_up / "beside")
 
 
 def test_an_earlier_output_is_written_over(split_up: Path, tmp_path: Path) -> None:

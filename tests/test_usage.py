@@ -30,6 +30,7 @@ WRONG = {
     "value of a flag": (["run", "s", "--dry-run=yes"], "--dry-run takes no value"),
     "no whole number": (["serve", ".", "--port", "abc"], "--port should be a whole number (found"),
     "no number": (["overlap", "a", "--threshold", "x"], "--threshold should be a number (found"),
+    "no seed": (["gap", "s", "--seed", "-1"], "--seed should be 0 or more (found '-1')."),
     "too small": (["gap", "s", "--sample", "0"], "--sample should be 1 or more (found '0')."),
     "corpus": (
         ["corpus", ".", "--to", "datset", "--out", "o"],

@@ -22,13 +22,13 @@ from potstill.grading import grade
 from potstill.grading.maths.kinds import infer_kind
 from potstill.grading.plugins import KindPlugin
 from potstill.ledger.ledger import Ledger
-from potstill.pipeline.agents import is_free
 from potstill.pipeline.run import STAGES
 from potstill.plugins import KINDS, SOLVERS, SOURCES, load_plugin
 from potstill.problems.intake import SourceConfig, load_problems
 from potstill.problems.raw import ProblemSource
 from potstill.records import ExclusionReason, Finish, Outcome, Problem, Sampling, TextGold
 from potstill.solvers.ledger_solver import KeptReplies
+from potstill.study.agents import is_free
 from potstill.study.schema import Agent
 from support.doc_blocks import DOCS, pages
 

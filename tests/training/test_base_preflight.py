@@ -412,3 +412,15 @@ def test_the_first_of_several_is_raised_with_their_number(base: Path) -> None:
     assert len(look_at_base(wanted(base, **asked)).errors) == 2
     with pytest.raises(StudyError, match=r"set training\.layers to 3.* \(1 more beside it\.\)$"):
         check_base(wanted(base, **asked))
+
+
+@pytest.mark.parametrize(("threads", "told"), [(0, 0), (2, 0), (3, 1)])
+def test_more_threads_than_cores_are_told(
+    threads: int, told: int, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("potstill.training.preflight.core_count", lambda: 2)
+    recipe = RECIPE.model_copy(update={"threads": threads})
+    said = look_at_base(wanted(base, recipe=recipe)).warnings
+    assert sum("training.threads: 3 is more than the 2 cores here" in x for x in said) == told
+    elsewhere = look_at_base(wanted(base, recipe=recipe, elsewhere=True)).warnings
+    assert not [x for x in elsewhere if "training.threads" in x]

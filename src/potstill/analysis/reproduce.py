@@ -141,8 +141,10 @@ def _prepare(directory: Path, out: Path, lock: Mapping[str, Any], again: bool) -
     """Copy into ``out`` what a run cannot make: the ledger and what a person decided."""
     if out.resolve() == directory.resolve():
         raise InputError("A study cannot be reproduced in its own directory; name another --out.")
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out} is a file; name a new folder with --out.")
     begun = {"of": file_sha256(directory / LOCK_FILE), "again": again}
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if out.exists() and any(out.iterdir()):
         _check_begun(out, begun)
     else:
         write_json(out / _MARK, begun)
@@ -175,8 +177,9 @@ def _check_begun(out: Path, begun: Mapping[str, Any]) -> None:
     except (OSError, ValueError):
         same = False
     if finished or not same:
-        what = "holds a finished reproduction" if finished else "is not empty"
-        raise InputError(f"{out} {what}; delete it, or name another folder with --out.")
+        ours = finished and (out / _MARK).exists()
+        what = "holds a finished reproduction; delete it, or" if ours else "is not empty;"
+        raise InputError(f"{out} {what} name another folder with --out.")
 
 
 def _check_base(context: Context, lock: Mapping[str, Any]) -> None:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from potstill.errors import PotstillError, StoreError
 from potstill.ledger.ledger import Ledger
+from potstill.pipeline.declared import DECLARED_FILE
 from potstill.pipeline.lock import LOCK_FILE, deciding, lost_cells, read_lock
 from potstill.store.atomic import file_sha256
 from potstill.store.cells import Store
-from potstill.store.untrusted import stays_inside
+from potstill.store.untrusted import read_json, stays_inside
 from potstill.text import several
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ def verify_study(directory: str | Path) -> Verified:
     sound = _cells(directory, lock, found)
     _ledger(directory, lock, sound, found)
     _report(directory, lock, found)
+    _declared(directory, lock, found)
     if study and lock:
         _decided(study, directory, lock["decides"], found)
     return found
@@ -274,6 +276,24 @@ def _replies(artifact: _Artifact) -> set[str]:
             told = zip(columns["ledger_key"], ended, strict=True)
             keys |= {str(key) for key, finish in told if key and finish != "ERROR"}
     return keys
+
+
+def _declared(directory: Path, lock: Mapping[str, Any] | None, found: Verified) -> None:
+    """Look at what says that the primary comparison was named before anyone answered."""
+    path = directory / DECLARED_FILE
+    if not path.exists():  # an earlier Potstill had none; a run takes it from the lock
+        return
+    try:
+        names = read_json(path)["primary"]
+    except (OSError, ValueError, KeyError, TypeError):
+        names = None
+    if not (isinstance(names, list) and len(names) == 2):
+        anew = "delete it and run the study again, which takes it from study.lock.json"
+        remedy = anew if lock else "restore it from a copy"
+        found.damaged.append(
+            f"{DECLARED_FILE} cannot be read, and without it no report says that its comparison "
+            f"was declared: {remedy}."
+        )
 
 
 def _report(directory: Path, lock: Mapping[str, Any] | None, found: Verified) -> None:

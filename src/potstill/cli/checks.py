@@ -34,11 +34,13 @@ def reproduce(
 ) -> None:
     """Run a study again from its ledger, buying nothing; say which numbers differ (exit 1)."""
     from potstill.analysis.reproduce import print_reproduced, reproduce_study
+    from potstill.cli.outputs import check_folder
     from potstill.progress import TerminalProgress
 
     console = terminal()
     whole = directory.resolve()
     place = out or whole.with_name(f"{whole.name}-reproduced")
+    check_folder(place)
     found = reproduce_study(
         directory, place, base=base, again=again, progress=TerminalProgress(console)
     )

@@ -35,8 +35,10 @@ def corpus(
     ] = None,
 ) -> None:
     """Write a study's verified lessons for others to train on, with a card. Buys nothing."""
+    from potstill.cli.outputs import check_folder
     from potstill.deploy.export.corpus import export_corpus
 
+    check_folder(out)
     exported = export_corpus(directory, out, to, level or ())
     for name, counts in exported.lessons.items():
         print(f"{name}: " + ", ".join(f"{n:,} {split}" for split, n in counts.items()))
@@ -49,10 +51,12 @@ def log_(
     out: Annotated[Path, typer.Option(help="The folder to write; new, or empty.")],
 ) -> None:
     """Write every response and verdict as logs that inspect view opens. Buys nothing."""
+    from potstill.cli.outputs import check_folder
     from potstill.deploy.export.inspect_log import export_logs, print_logs
     from potstill.plugins import choose
 
     choose("format", to, ["inspect"])
+    check_folder(out)
     print_logs(export_logs(directory, out), terminal())
 
 
@@ -70,6 +74,7 @@ def export(
 ) -> None:
     """Write a student for peft, mlx-lm, transformers, llama.cpp or Ollama, and ask it again."""
     from potstill.analysis.students import find_student
+    from potstill.cli.outputs import check_folder
     from potstill.deploy.export.exporting import FORMS, Export, export_student
     from potstill.plugins import choose
 
@@ -79,6 +84,8 @@ def export(
     if to not in ("gguf", "ollama"):
         needs("--quantise", quantise, "--to gguf or ollama, which hold a GGUF file")
     found = find_student(directory, student)
+    if out is not None:
+        check_folder(out)
     place = out or directory / "exports" / f"{found.student.id}-{to}"
     reasked = export_student(found, Export(to, place, base, dtype, quantise or "f16", reask))
     terminal().print(f"{place}\n{reasked.sentence}", highlight=False, markup=False, soft_wrap=True)
@@ -91,8 +98,10 @@ def convert(
     out: Annotated[Path, typer.Option(help="A new folder.")],
 ) -> None:
     """Turn any LoRA adapter from mlx-lm's layout into PEFT's or back, to the bit."""
+    from potstill.cli.outputs import check_folder
     from potstill.deploy.export.mlx_adapter import convert_adapter
 
+    check_folder(out)
     convert_adapter(adapter, to, base, out)
     print(f"Written: {out}")
 

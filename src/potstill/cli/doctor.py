@@ -40,6 +40,9 @@ def print_examination(study: Path | None, console: Console) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from potstill.study.schema import load_study
+
+    loaded = load_study(study) if study is not None else None
     machine = look_around(Path.cwd())
     console.print(
         f"Potstill {version('potstill')}, Python {platform.python_version()}, "
@@ -51,10 +54,8 @@ def print_examination(study: Path | None, console: Console) -> None:
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     rows = [*examine(machine), *_keys(_KEYS)]
-    if study is not None:
-        from potstill.study.schema import load_study
-
-        rows += _needed(load_study(study))
+    if loaded is not None:
+        rows += _needed(loaded)
     for name, good, says in rows:
         mark = Text("yes", "green") if good else Text("" if good is None else "no", "yellow")
         table.add_row(name, mark, Text(says))
@@ -149,9 +150,9 @@ def _needed(study: Study) -> list[Row]:
     What stands in the base's way has a row each.
     """
     from potstill.models.folder import is_here
-    from potstill.pipeline.agents import key_there, model_there
     from potstill.pipeline.context import base_path_of
     from potstill.pipeline.preflight import base_findings, base_out_of_reach
+    from potstill.study.agents import key_there, model_there
 
     rows: list[Row] = []
     seen: dict[str, str] = {}
@@ -190,7 +191,7 @@ def _way(base: str) -> str:
 
 def _price(agent: Agent) -> tuple[bool | None, str]:
     """Return whether an agent's price is known, and what it is, by whom."""
-    from potstill.pipeline.agents import agent_price
+    from potstill.study.agents import agent_price
 
     price = agent_price(agent)
     if price is None:

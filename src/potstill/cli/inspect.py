@@ -76,7 +76,10 @@ def print_gates(found: StudyDirectory, wanted: ProblemFilter, console: Console) 
         if wanted.level in ("", total.level) and wanted.flag in ("", total.gate):
             counts = (total.excluded, total.advised, total.texts)
             table.add_row(total.level, total.gate, *(f"{n:,}" if n else "" for n in counts))
-    console.print(table)
+    if table.rows:
+        console.print(table)
+    else:
+        console.print("No such gate fired on any text." if totals else "No gate fired on any text.")
     if wanted.flag or wanted.level:
         for row in rows:
             if wanted.level in ("", row.level) and wanted.flag in ("", row.gate):

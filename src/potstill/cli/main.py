@@ -32,6 +32,7 @@ from potstill.cli.options import (
     StudyFile,
     TextColumn,
     needs,
+    outside_a_study,
     terminal,
 )
 from potstill.cli.usage import Command, Commands
@@ -203,7 +204,8 @@ def init(
 def run(
     study: StudyFile,
     out: Annotated[
-        Path | None, typer.Option(help="The study directory.  [default: runs/NAME]")
+        Path | None,
+        typer.Option(callback=outside_a_study, help="The study directory.  [default: runs/NAME]"),
     ] = None,
     until: Annotated[str, typer.Option(help="Stop after this stage.", show_default=False)] = "",
     dry_run: Annotated[
@@ -235,7 +237,8 @@ def run(
 def train(
     study: StudyFile,
     out: Annotated[
-        Path | None, typer.Option(help="The study directory.  [default: runs/NAME]")
+        Path | None,
+        typer.Option(callback=outside_a_study, help="The study directory.  [default: runs/NAME]"),
     ] = None,
     diagnose: Annotated[
         bool, typer.Option("--diagnose", help="Run one long cell and find where it overfits.")
@@ -408,9 +411,12 @@ def gap(
     sample: Annotated[
         int | None, typer.Option(min=1, help="How many problems are asked.  [default: 100]")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Draws the sample.  [default: 0]")] = None,
+    seed: Annotated[int | None, typer.Option(help="Draws the sample.  [default: 0]", min=0)] = None,
     out: Annotated[
-        Path | None, typer.Option(help="The study file's directory.  [default: runs/NAME]")
+        Path | None,
+        typer.Option(
+            callback=outside_a_study, help="The study file's directory.  [default: runs/NAME]"
+        ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the price; stop.")] = False,
     json_: JsonFile = None,

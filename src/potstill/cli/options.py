@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -27,6 +28,7 @@ __all__ = [
     "StudyFile",
     "TextColumn",
     "needs",
+    "outside_a_study",
     "port_there_is",
     "say_loading",
     "terminal",
@@ -39,6 +41,11 @@ def _directory(path: Path) -> Path:
     """Return the directory that a command's argument means: a study file stands for its own."""
     if not path.is_file():
         return path
+    if path.name != "study.json" and (path.parent / "study.json").is_file():
+        from potstill.errors import InputError
+
+        if path.suffix.lower() not in (".yaml", ".yml"):
+            raise InputError(f"{path} is one file of a study; give its directory, {path.parent}.")
     from potstill.pipeline.directory import directory_of, study_of
     from potstill.study.schema import load_study
 
@@ -109,6 +116,15 @@ def port_there_is(port: int) -> int:
     return port
 
 
+def outside_a_study(out: Path | None) -> Path | None:
+    """Return where a study is to be made. Raises InputError for a place that another one keeps."""
+    if out is not None:
+        from potstill.cli.outputs import check_folder
+
+        check_folder(out)
+    return out
+
+
 def say_loading(what: str) -> None:
     """Say on standard error that something is being loaded, before what takes seconds."""
     print(f"Loading {what} ...", file=sys.stderr, flush=True)
@@ -118,4 +134,6 @@ def terminal() -> Console:
     """Return the terminal."""
     from rich.console import Console
 
-    return Console()
+    columns = os.environ.get("COLUMNS", "")
+    nothing = columns.isdecimal() and not int(columns)  # a width in which nothing would be shown
+    return Console(width=80 if nothing else None)

@@ -12,7 +12,7 @@ from typing import Any
 from potstill.errors import InputError, one_line
 from potstill.store.cells import OWN
 
-__all__ = ["EXPLORATORY", "begins_as_ledger", "check_output"]
+__all__ = ["EXPLORATORY", "begins_as_ledger", "check_folder", "check_output"]
 
 EXPLORATORY = ("format_version", "kind", "exploratory")
 """What the JSON of gap and compare begins with."""
@@ -42,16 +42,37 @@ def check_output(option: str, out: Path, *inputs: Path, holds: Sequence[str]) ->
         )
 
 
+def check_folder(out: Path) -> None:
+    """Check that a new folder is none that a study directory keeps for itself.
+
+    Raises InputError where it is; ``exports`` takes what is exported.
+    """
+    owner = _owner(out)
+    if owner is not None and owner[1] != "exports":
+        raise InputError(
+            f"{out} belongs to the study directory {owner[0]}; give --out a folder beside it, or "
+            f"within {owner[0] / 'exports'}. Nothing was written."
+        )
+
+
+def _owner(out: Path) -> tuple[Path, str] | None:
+    """Return the study directory that keeps a path for itself, and where in it that is."""
+    for place in (out.resolve(), out.parent.resolve() / out.name):
+        for folder in place.parents:
+            if (folder / "study.json").is_file():
+                within = place.relative_to(folder).parts[0]
+                if any(fnmatch(within, name) for name in OWN):
+                    return folder, within
+                break
+    return None
+
+
 def _kept(out: Path, inputs: tuple[Path, ...]) -> str:
     """Return what a file is that must stay, as the end of a sentence; "" where it may go."""
     if os.path.lexists(out) and not out.is_file():
         return "is no file"
-    for place in (out.resolve(), out.parent.resolve() / out.name):
-        for folder in place.parents:
-            if (folder / "study.json").is_file():
-                if any(fnmatch(place.relative_to(folder).parts[0], name) for name in OWN):
-                    return f"belongs to the study directory {folder}"
-                break
+    if (owner := _owner(out)) is not None:
+        return f"belongs to the study directory {owner[0]}"
     if not out.exists():
         return ""
     for given in inputs:

@@ -94,7 +94,7 @@ def _table_of(file: Path, given: Mapping[str, str]) -> ReplayFile:
 def _files_of(file: Path) -> list[ReplayFile]:
     if file.suffix == ".sqlite":
         return [ReplayFile(path=str(file))]
-    from potstill.pipeline.agents import options_of
+    from potstill.study.agents import options_of
     from potstill.study.schema import load_study
 
     files: list[ReplayFile] = []

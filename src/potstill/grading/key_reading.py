@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -29,6 +30,8 @@ _ARGUES = re.compile(
     r"|parce|puisque|porque|entonces)\b",
     re.I,
 )
+_PARSED = 100_000
+"""Characters of tests that are looked at."""
 _SENTENCE_WORDS = 8
 _ARGUMENT_WORDS = 4
 _WORDS_COMPARED = (AnswerKind.WORD, AnswerKind.EXPRESSION, AnswerKind.LIST)
@@ -98,6 +101,8 @@ class KeyReader:
 
     def _plugin_fault(self, problem: Problem) -> str:
         kind = kind_of(problem)
+        if kind == "code":
+            return _tests_nothing(problem.gold_text)
         if kind in _TAKES_ANY_TEXT or not isinstance(problem.gold, TextGold | NumberGold):
             return ""
         try:
@@ -112,6 +117,19 @@ class KeyReader:
                 f"{problem.id} ({exc}); mend the key, or the plugin."
             ) from exc
         return ""
+
+
+def _tests_nothing(source: str) -> str:
+    """Return why every program passes a key of unit tests, or none does; "" where they tell."""
+    if len(source) > _PARSED:
+        return ""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as exc:
+        return f"its tests are no Python ({str(exc)[:60]})"
+    if any(isinstance(node, ast.Assert | ast.Raise | ast.Call) for node in ast.walk(tree)):
+        return ""
+    return "its tests test nothing: they assert nothing and call nothing"
 
 
 def kind_of_key(key: str, text: str = "") -> str:

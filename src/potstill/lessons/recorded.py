@@ -37,6 +37,7 @@ __all__ = [
     "Unmatched",
     "inversions",
     "read_recorded",
+    "refuse_unmatched",
 ]
 
 
@@ -64,6 +65,19 @@ class RecordedFile(BaseModel):
             raise ValueError("levels: names no level; say R2: COLUMN")
         if not self.id and not self.question and set(self.levels.values()) != {"messages"}:
             raise ValueError("give id: (columns) or question: (a column) to match rows to problems")
+        if self.id and self.question:
+            raise ValueError(
+                "question decides nothing beside id, by which rows are matched; take one of them "
+                "out"
+            )
+        columns = list(self.levels.values())
+        for level, name in self.levels.items():
+            if columns.count(name) > 1:
+                others = ", ".join(x for x, column in self.levels.items() if column == name)
+                raise ValueError(
+                    f"levels: {others} are all of the column {name!r}, so their students would be "
+                    f"alike; give {level} a column of its own"
+                )
         return self
 
 
@@ -74,6 +88,19 @@ class Options(BaseModel):
 
     files: tuple[RecordedFile, ...] = Field(min_length=1, description="The files of levels.")
     made_by: str = Field(default="recorded", description="Who made them, for the report.")
+
+    @model_validator(mode="after")
+    def _once(self) -> Options:
+        seen: set[tuple[Path, str, str]] = set()
+        for index, file in enumerate(self.files):
+            for level, name in file.levels.items():
+                if (file.path, level, name) in seen:
+                    raise ValueError(
+                        f"files[{index}]: {level} of {file.path.name} stands there twice; take one "
+                        "of them out"
+                    )
+                seen.add((file.path, level, name))
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +206,37 @@ class _Finder:
     def by_text(self) -> Mapping[bytes, int]:
         return {text_key(normalise(p.text)): i for i, p in enumerate(self._problems)}
 
+    def find(
+        self, file: RecordedFile, row: Mapping[str, Any], where: str
+    ) -> tuple[str, int | None]:
+        """Return what a row calls its problem, and where that stands; None for no problem's."""
+        if file.id:
+            name = "/".join(as_text(column(row, c, where)) for c in file.id)
+            return name, self.by_id.get(name)
+        question = column(row, file.question, where) if file.question else _turn(row, "user", where)
+        name = as_text(question)
+        return name, self.by_text.get(text_key(normalise(name)))
+
+
+def refuse_unmatched(options: Options, problems: Sequence[Problem]) -> None:
+    """Raise InputError for a file of levels of which no row belongs to any of the problems."""
+    finder = _Finder(problems)
+    for file in options.files:
+        first = ""
+        for number, row in read_rows(file.path):
+            where = f"{file.path} {place_of_row(file.path, number)}"
+            name, place = finder.find(file, row, where)
+            if place is not None:
+                break
+            first = first or name[:60]
+        else:
+            by, theirs = ("id", problems[0].id) if file.id else ("question", problems[0].text[:60])
+            raise InputError(
+                f"recorded: no row of {file.path} belongs to a problem of the study, so no level "
+                f"would be taught: its first {by} is {first!r}, and the study's "
+                f"first is {theirs!r}; name the column of {by}s."
+            )
+
 
 def _keep_texts(
     file: RecordedFile, finder: _Finder, texts: sqlite3.Connection
@@ -186,15 +244,7 @@ def _keep_texts(
     """Yield what fits no problem; the rest is kept."""
     for number, row in read_rows(file.path):
         where = f"{file.path} {place_of_row(file.path, number)}"
-        if file.id:
-            name = "/".join(as_text(column(row, c, where)) for c in file.id)
-            place = finder.by_id.get(name)
-        else:
-            question = (
-                column(row, file.question, where) if file.question else _turn(row, "user", where)
-            )
-            name = as_text(question)
-            place = finder.by_text.get(text_key(normalise(name)))
+        name, place = finder.find(file, row, where)
         for level, source in sorted(file.levels.items()):
             if place is None:
                 why = "no problem of the study has this id or text (it may have been excluded)"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from potstill.errors import BudgetSpent, StudyError
-from potstill.pipeline.agents import agent_price
+from potstill.study.agents import agent_price
 
 if TYPE_CHECKING:
     from potstill.study.schema import Study

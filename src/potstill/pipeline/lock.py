@@ -276,7 +276,7 @@ def _prompts() -> dict[str, Any]:
 
 def _prices(study: Study) -> list[dict[str, Any]]:
     """Return what each bought model costs today, in dollars per million tokens, and who says so."""
-    from potstill.pipeline.agents import agent_price, is_free
+    from potstill.study.agents import agent_price, is_free
 
     rows: dict[str, dict[str, Any]] = {}
     for agent in study.agents().values():

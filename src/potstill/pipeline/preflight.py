@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING
 
 from potstill.cluster.session import check_reachable
 from potstill.errors import PotstillError, StudyError
-from potstill.pipeline.agents import key_there, options_of
+from potstill.lessons.recorded import refuse_unmatched
 from potstill.pipeline.budget import unpriced_models
 from potstill.pipeline.context import base_path_of
-from potstill.pipeline.unused_settings import refuse_unfilled, refuse_unused
 from potstill.plugins import SOLVERS, load_plugin, nearest
 from potstill.problems.raw import normalise
 from potstill.problems.split import SAYS_THE_SAME, draws_validation
-from potstill.records import Excluded, Level, Split, level_of_control
+from potstill.records import Excluded, Level, RubricGold, Split, level_of_control
 from potstill.store.rows import read_columns
+from potstill.study.agents import key_there, options_of
+from potstill.study.unused_settings import refuse_unfilled, refuse_unused
 from potstill.text import several
 from potstill.training.diagnosis import read_diagnosis
 from potstill.training.metrics import check_trackers
@@ -101,7 +102,17 @@ def check_problems(study: Study, problems: Sequence[Problem]) -> None:
     problems)``, which returns why, "" for none.
     """
     refuse_unfilled(study, problems)
+    if study.verifier is None or study.verify == "symbolic":
+        judged = [x.id for x in problems if x.kind == "judge" or isinstance(x.gold, RubricGold)]
+        if judged:
+            lacks = "verify: symbolic asks none" if study.verifier else "the study has no verifier"
+            raise StudyError(
+                f"{several(len(judged), 'problem')} ({judged[0]}, ...) can only be graded by a "
+                f"judge, and {lacks}; give a verifier with verify: undecided or both."
+            )
     asked, _ = study.apart(problems)
+    if study.recorded and asked:
+        refuse_unmatched(study.recorded, asked)
     for role, agent in study.agents().items():
         module, options = load_plugin(SOLVERS, agent.solver), options_of(agent)
         if hasattr(module, "check"):
@@ -149,6 +160,13 @@ def check_splits(
         said.append(
             f"split: no problem is marked valid; {several(n, 'problem')} of those marked train "
             f"{'is' if n == 1 else 'are'} kept for validation (split.valid_share)"
+        )
+    step = study.training.batch_size * study.training.accumulation
+    if step > (n := counts.get(Split.TRAIN, 0)) * max(1, len(study.mix)):
+        said.append(
+            f"training: batch_size x accumulation is {step:,} and {several(n, 'problem')} "
+            f"{'is' if n == 1 else 'are'} trained on, so every step goes through all of them; "
+            "lower it"
         )
     for split, what in _TOO_FEW.items():
         if (n := counts.get(split, 0)) < _FEW:

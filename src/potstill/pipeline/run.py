@@ -41,7 +41,6 @@ from potstill.pipeline.students import (
     settle_limits,
     train_students,
 )
-from potstill.pipeline.unused_settings import unused_settings
 from potstill.plugins import choose
 from potstill.problems.split import draw_some
 from potstill.progress import Progress, quiet
@@ -51,6 +50,7 @@ from potstill.store.cells import Store
 from potstill.store.tables import part
 from potstill.store.untrusted import read_json
 from potstill.study.schema import Study
+from potstill.study.unused_settings import unused_settings
 from potstill.text import several
 
 __all__ = [
@@ -98,10 +98,11 @@ def run_study(
     check_study(study, on=on)
     if not until or until in STAGES[STAGES.index("train") :]:
         check_diagnosis(study, directory)
-    for told in unused_settings(study):
-        progress.note(told)
     with ExitStack() as stack:
-        return run_to_report(open_run(study, directory, progress, stack, on=on), until)
+        opened = open_run(study, directory, progress, stack, on=on)
+        for told in unused_settings(study):
+            progress.note(told)
+        return run_to_report(opened, until)
 
 
 def run_to_report(run: Run, until: str = "") -> dict[str, Any] | None:

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from potstill.chat import Solver, never
-from potstill.pipeline.agents import options_of
 from potstill.pipeline.preflight import check_keys
 from potstill.plugins import SOLVERS, load_plugin, misshapen
+from potstill.study.agents import options_of
 
 if TYPE_CHECKING:
     from potstill.cluster.answers import ClusterAnswering

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from potstill.chat import render_messages
 from potstill.grading.judge import MAX_ANSWER
 from potstill.lessons.ladder import LADDER, condense_messages
-from potstill.pipeline.agents import agent_price, is_free
 from potstill.pipeline.context import FEWEST_MEASURED
 from potstill.records import Condition, Problem
+from potstill.study.agents import agent_price, is_free
 
 if TYPE_CHECKING:
     from potstill.ledger.ledger import Ledger, SpendGroup

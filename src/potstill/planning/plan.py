@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from potstill.ledger.ledger import Ledger
-from potstill.pipeline.agents import is_free, key_there
 from potstill.pipeline.preflight import (
     base_out_of_reach,
     check_base_of,
@@ -20,12 +19,13 @@ from potstill.pipeline.preflight import (
     refuse_shared,
 )
 from potstill.pipeline.run import refuse_other_study
-from potstill.pipeline.unused_settings import unused_settings
 from potstill.planning.estimate import Estimate, PlannedCalls, estimate, thinks
 from potstill.plugins import SOLVERS, SOURCES
 from potstill.problems.split import split
 from potstill.records import Level, Problem, Split
+from potstill.study.agents import is_free, key_there
 from potstill.study.schema import Study, load_options, load_study, read_study
+from potstill.study.unused_settings import unused_settings
 from potstill.text import literal, several
 from potstill.training.recipe import PRESETS
 

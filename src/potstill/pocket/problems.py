@@ -22,6 +22,7 @@ from potstill.pocket.families import FAMILIES
 from potstill.pocket.steps import PocketStep, show, values
 
 __all__ = [
+    "MOST",
     "SPLITS",
     "PocketProblem",
     "generate",
@@ -32,6 +33,9 @@ __all__ = [
 
 SPLITS = {"pretrain": 70, "train": 15, "valid": 5, "heldout": 10}
 """Percent of all keys in each split (measured recipe, docs/log.md 2026-11-21)."""
+
+MOST = 20_000
+"""So many of each split a study may ask for: more take minutes to draw."""
 
 ONE_STEP_SHARE = 0.3  # measured recipe, docs/log.md 2026-11-21
 _TRIES_PER_PROBLEM = 400

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from potstill.chat import never
 from potstill.ledger.prices import Price, free
 from potstill.pocket import generate
-from potstill.pocket.problems import PocketProblem, normalise_text
+from potstill.pocket.problems import MOST, PocketProblem, normalise_text
 
 if TYPE_CHECKING:
     from potstill.chat import Solver
@@ -41,7 +41,7 @@ class Options(BaseModel):
     )
     seed: int = 0
     problem_seed: int = 0
-    problems: Annotated[int, Field(gt=0)] = 700
+    problems: Annotated[int, Field(gt=0, le=MOST)] = 700
     latency_s: Annotated[float, Field(ge=0)] = 0.0
     concurrency: Annotated[int, Field(gt=0, description="Calls in flight.")] = 32
 

@@ -11,6 +11,7 @@ from typing import Annotated
 from pydantic import Field
 
 from potstill.pocket import generate
+from potstill.pocket.problems import MOST
 from potstill.problems.raw import RawProblem, SourceOptions
 
 __all__ = ["Options", "read"]
@@ -19,9 +20,9 @@ __all__ = ["Options", "read"]
 class Options(SourceOptions):
     """How many problems of each split, and the seed they are drawn with."""
 
-    train: Annotated[int, Field(ge=0, description="How many to train on.")] = 300
-    valid: Annotated[int, Field(ge=0, description="How many to validate on.")] = 60
-    heldout: Annotated[int, Field(ge=0, description="How many are held out.")] = 330
+    train: Annotated[int, Field(ge=0, le=MOST, description="How many to train on.")] = 300
+    valid: Annotated[int, Field(ge=0, le=MOST, description="How many to validate on.")] = 60
+    heldout: Annotated[int, Field(ge=0, le=MOST, description="How many are held out.")] = 330
     seed: int = Field(default=0, description="Draws the problems.")
 
 

@@ -229,7 +229,10 @@ def _keep_some_validation(
 def _refuse_empty_splits(splits: Mapping[str, Split], options: SplitOptions) -> None:
     counts = Counter(splits.values())
     if not splits:
-        raise StudyError("split: there are no problems to divide; every one was excluded.")
+        raise StudyError(
+            "split: there are no problems to divide: the sources hold none, or every one was "
+            "excluded; potstill problems STUDY shows which."
+        )
     if not counts[Split.TRAIN]:
         raise StudyError(
             f"split: by: {options.by} leaves none of {several(len(splits), 'problem')} to train "

@@ -10,9 +10,9 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from potstill.errors import InputError
 from potstill.problems.mending import (
@@ -66,6 +66,21 @@ class TableColumns(SourceOptions):
         default="point", description="What parts the decimals of the keys: comma for 1.234,5."
     )
     tolerance: Annotated[float, Field(ge=0, description="Of key_is: number, absolute.")] = 0.0
+
+    @model_validator(mode="after")
+    def _decides(self) -> Self:
+        if self.text in (self.key, self.solution):
+            other = "key" if self.text == self.key else "solution"
+            raise ValueError(
+                f"text and {other} are both the column {self.text!r}, so that every problem would "
+                "be its own answer; name another column"
+            )
+        if self.tolerance and self.key_is != "number":
+            raise ValueError(
+                f"tolerance decides nothing with key_is: {self.key_is}; set key_is: number, or "
+                "take it out"
+            )
+        return self
 
 
 class Options(TableColumns):

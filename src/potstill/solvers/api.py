@@ -8,10 +8,10 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
 
 from potstill.chat import Ask, Completion, never
 from potstill.errors import EndpointError, InputError, PotstillError
@@ -164,6 +164,21 @@ class Options(BaseModel):
         """Return what decides the answers: who is asked and with what, never where or how fast."""
         who: dict[str, JsonValue] = {"provider": self.provider, "model": self.model}
         return who | ({"extra_body": self.extra} if self.extra else {})
+
+    @model_validator(mode="after")
+    def _most(self) -> Self:
+        for name, most in (
+            ("backoff_s", "backoff_max_s"),
+            ("timeout_connect_s", "timeout_total_s"),
+            ("timeout_read_s", "timeout_total_s"),
+        ):
+            given = {name, most} <= self.model_fields_set
+            if given and (low := getattr(self, name)) > (high := getattr(self, most)):
+                raise ValueError(
+                    f"{name} ({low:g}) is never reached beside {most} ({high:g}); lower it, or "
+                    f"raise {most}"
+                )
+        return self
 
     @field_validator("extra_body")
     @classmethod

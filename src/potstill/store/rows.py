@@ -174,8 +174,12 @@ def _guarded(
 
 
 def _no_text(path: Path, exc: UnicodeError) -> InputError:
-    at = f" (byte {exc.start})" if isinstance(exc, UnicodeDecodeError) else ""
-    name = exc.encoding if isinstance(exc, UnicodeDecodeError) else "utf-8"
+    if not isinstance(exc, UnicodeDecodeError):  # UTF-16 or UTF-32 that begins with no mark
+        wide = str(exc).partition(" ")[0]
+        return InputError(
+            f"{path} does not begin as {wide} does; leave the encoding out, or name another."
+        )
+    at, name = f" (byte {exc.start})", exc.encoding
     named = "UTF-8" if name.startswith("utf-8") or name == "utf8" else name
     return InputError(f"{path} is not {named} text{at}; save it as UTF-8 and try again.")
 

@@ -182,15 +182,11 @@ class Study(Section):
         if rated_by == "failures" and self.teacher.samples < 2:
             raise ValueError("difficulty by failures needs teacher.samples of 2 or more")
         if (self.rater is not None) != (rated_by == "model"):
-            raise ValueError("difficulty: {by: model} needs a rater and nothing else does")
-        for name, named in (
-            ("levels", [x.value for x in self.levels]),
-            ("seeds", [str(x) for x in self.seeds]),
-            ("evaluation.base_at", [x.value for x in self.evaluation.base_at]),
-        ):
-            if len(set(named)) < len(named):
-                twice = next(x for x in named if named.count(x) > 1)
-                raise ValueError(f"{name} names {twice} twice; take one of them out")
+            wants = "add rater:" if self.rater is None else "take rater: out"
+            raise ValueError(
+                f"difficulty: {{by: model}} needs a rater and nothing else does; {wants}"
+            )
+        self._refuse_twice()
         for name, items in (("mix", self.mix), ("evaluation.base_at", self.evaluation.base_at)):
             if not set(items) <= set(self.levels):
                 raise ValueError(
@@ -201,9 +197,30 @@ class Study(Section):
         if self.primary and (unknown := [x for x in self.primary if x not in known]):
             raise ValueError(f"primary names {unknown[0]!r}; there are {', '.join(sorted(known))}")
         labels = [source.label for source in self.sources]
-        if len(set(labels)) < len(labels):
-            raise ValueError("two sources bear one name; give each its own name:")
+        if twice := _twice(labels):
+            raise ValueError(
+                f"problems: two sources are called {twice!r}; give one of them another name, such "
+                f"as name: {twice}-2"
+            )
         return self
+
+    def _refuse_twice(self) -> None:
+        """Raise for what a list names twice, where it is there once or not at all."""
+        lists: dict[str, Iterable[object]] = {
+            "levels": self.levels,
+            "seeds": self.seeds,
+            "mix": self.mix,
+            "controls": self.controls,
+            "training.target_modules": self.training.target_modules,
+            "training_log": self.training_log,
+            "split.heldout": self.split.heldout,
+            "gates.off": self.gates.off,
+            "gates.advisory": self.gates.advisory,
+            "evaluation.base_at": self.evaluation.base_at,
+        }
+        for name, named in lists.items():
+            if twice := _twice([str(x) for x in named]):
+                raise ValueError(f"{name} names {twice} twice; take one of them out")
 
     @property
     def variants(self) -> tuple[str, ...]:
@@ -241,6 +258,11 @@ class Study(Section):
             "rater": self.rater,
         }
         return {role: agent for role, agent in named.items() if agent}
+
+
+def _twice(names: Sequence[str]) -> str:
+    """Return the first name that stands twice, "" where none does."""
+    return next((name for name in names if names.count(name) > 1), "")
 
 
 def load_study(path: str | Path) -> Study:

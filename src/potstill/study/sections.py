@@ -126,7 +126,7 @@ class StudentBase(Section):
     answer, or plain; ``auto`` takes the tags where the base's chat template knows them.
     """
 
-    base: str = "pocket"
+    base: Annotated[str, Field(min_length=1)] = "pocket"
     backend: Literal["torch", "mlx"] = Field(
         default="torch", description="What trains and answers; mlx is for Apple Silicon."
     )
@@ -232,7 +232,7 @@ class PublishedFigure(Section):
     n: Annotated[int, Field(gt=0, description="Of how many problems.")]
     seen: Annotated[int, Field(ge=0, description="How many of them had been trained on.")] = 0
     chosen: str = Field(default="", description="By what the problems were picked after the fact.")
-    spread: float | None = Field(
+    spread: Annotated[float, Field(ge=0, le=1)] | None = Field(
         default=None, description="The sd over seeds printed with it, as a share."
     )
     who: str = ""

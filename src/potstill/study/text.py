@@ -266,6 +266,8 @@ def _expand_text(value: str, path: Path, where: str, *, is_base: bool = False) -
     if _UNFIT.search(expanded):
         raise StudyError(f"{path}: {where!r} holds a character that no text has; delete it.")
     name = where.rpartition(".")[2]
+    if name == "path" and not expanded.strip():
+        raise StudyError(f"{path}: {where!r} is empty; give a file, or take the line out.")
     is_path = name in ("path", "file") or (name.endswith("_file") and expanded[:1] != "~")
     if name in ("model", "dataset"):  # a folder or a name, unless it says that it is a path
         is_path = expanded.startswith(("./", "../"))

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from potstill.chat import Message
+from potstill.cores import core_count
 from potstill.errors import InputError, PotstillError, StudyError
 from potstill.models.architecture import TRIED, context_tokens, read_config
 from potstill.models.chat_template import opens_thought, template_arguments, template_text, thinks
@@ -164,6 +165,12 @@ def _look_at_model(wanted: WantedBase, folder: Path) -> Found:
             True,
             f"training.rank: {wanted.recipe.rank:,} is more than the width of {wanted.path} "
             f"({width:,}), beyond which a rank adds nothing; give {min(16, width)} or so.",
+        )
+    if wanted.recipe and not wanted.elsewhere and wanted.recipe.threads > core_count():
+        yield (
+            False,
+            f"training.threads: {wanted.recipe.threads:,} is more than the "
+            f"{several(core_count(), 'core')} here, which they wait for; 0 takes what is good.",
         )
     context = context_tokens(config)
     most = wanted.recipe.max_sequence_tokens if wanted.recipe else "auto"

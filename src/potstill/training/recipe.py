@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -77,7 +78,7 @@ class Recipe(BaseModel):
         "or never.",
     )
     threads: int = Field(
-        0, ge=0, description="CPU threads; 0 is one fewer than the cores, or both of two."
+        0, ge=0, le=1024, description="CPU threads; 0 is one fewer than the cores, or both of two."
     )
 
     @model_validator(mode="after")
@@ -117,6 +118,25 @@ class Recipe(BaseModel):
                 "STUDY --diagnose, or give a number."
             )
         return self.iterations
+
+    def unreached(self) -> Iterator[str]:
+        """Yield a sentence for every setting that a run is too short for."""
+        if self.iterations == "auto":
+            return
+        if self.warmup_steps > self.steps:
+            highest = self.learning_rate_at(self.steps)
+            yield (
+                f"training.warmup_steps: {self.warmup_steps:,} is more than the {self.steps:,} "
+                f"iterations, so the learning rate rises to {highest:.2g} and never to "
+                f"{self.learning_rate:g}; lower it, or train for longer."
+            )
+        validations = -(-self.steps // self.validate_every)
+        if self.patience >= validations:
+            yield (
+                f"training.patience: {self.patience:,} validations without a better one are more "
+                f"than a run has after its first ({validations - 1:,}), so it stops no run; lower "
+                "it or training.validate_every, or take it out."
+            )
 
     def sequence_tokens(self, context_tokens: int) -> int:
         """Return the tokens of the longest example trained on, where a context has so many."""

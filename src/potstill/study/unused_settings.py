@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from potstill.errors import StudyError
-from potstill.pipeline.agents import is_free
 from potstill.plugins import nearest
 from potstill.problems.split import SplitOptions
+from potstill.records import Level
+from potstill.study.agents import is_free
 from potstill.study.sections import Agent, Evaluation
 
 if TYPE_CHECKING:
@@ -133,6 +134,19 @@ def _unused(study: Study) -> Iterator[str]:
             yield f"{role}.{names}: {it} read of the teacher alone; take it out."
     if study.budget_usd is not None and all(map(is_free, study.agents().values())):
         yield "budget_usd: no agent of the study costs anything, so it stops nothing."
+    if study.student.thinking != "auto" and Level.R0 not in study.levels:
+        yield "student.thinking: it is the form of R0, which is not among levels; take it out."
+    gates = study.gates
+    if both := [
+        x for x in gates.off if x in gates.advisory and "advisory" in gates.model_fields_set
+    ]:
+        yield f"gates.advisory: {both[0].value!r} is off, so it is not looked at; name it in one."
+    if study.evaluation.seed and study.evaluation.temperature == 0:
+        yield (
+            "evaluation.seed: with temperature: 0 nothing is drawn; raise the temperature, or take "
+            "it out."
+        )
+    yield from study.training.unreached()
     sampled: dict[str, Agent | Evaluation] = {**study.agents(), "evaluation": study.evaluation}
     for role, asked in sampled.items():
         if asked.temperature == 0 and asked.top_p != 1:
