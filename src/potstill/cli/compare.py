@@ -75,7 +75,7 @@ def print_comparison(found: TwoStudies, console: Console) -> None:
         for sentence in set_sentences(beside):
             console.print(Text(shown(sentence)))
     console.print(
-        "[dim]p: exact McNemar, or for several seeds a test of problems and seeds, after "
+        "[dim]p: exact McNemar, or for several seeds or draws a test of them and problems, after "
         "Holm's correction over the set; bootstrap: problems resampled in pairs, the seeds as "
         "they are.[/]",
         highlight=False,
