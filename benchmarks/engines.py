@@ -1,6 +1,6 @@
 """Greedy answers of one base through four engines: how many are the same to the letter.
 
-    python benchmarks/engines.py [--base MODEL] [--problems N] [--max-tokens N]
+    python benchmarks/engines.py [--base MODEL] [--problems N] [--max-tokens N] [--without mlx]
 
 The base is asked through our decoder on torch (side by side), through transformers' ``generate``
 (one by one), through MLX where mlx-lm is installed, and through llama.cpp where llama-cpp-python
@@ -34,6 +34,7 @@ def main() -> None:
     parser.add_argument("--base", help="a folder or a GGUF file")
     parser.add_argument("--problems", type=at_least_one, default=50)
     parser.add_argument("--max-tokens", type=at_least_one, default=96)
+    parser.add_argument("--without", choices=["mlx"], help="which takes long on a CPU")
     args = parser.parse_args()
     from transformers.utils import logging
 
@@ -52,7 +53,9 @@ def main() -> None:
     same = {"torch": print_same(said, "torch", base)}
     said["transformers"] = collected(generate(job, base, range(len(prompts)), 1))
     same["transformers"] = print_same(said, "transformers", base)
-    if not lacks("mlx_lm", "pip install 'potstill[mlx]'", "MLX is not asked"):
+    if args.without != "mlx" and not lacks(
+        "mlx_lm", "pip install 'potstill[mlx]'", "MLX is not asked"
+    ):
         said["mlx"] = mlx_answers(base.path, job)
         same["mlx"] = print_same(said, "mlx", base)
     if not lacks("llama_cpp", "pip install 'potstill[llama]'", "llama.cpp is not asked"):
