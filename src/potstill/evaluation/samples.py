@@ -120,7 +120,6 @@ def clustered_share(
     The size is what the variance between problems implies (Korn and Graubard 1998, Survey
     Methodology 24:193-201), at most ``most`` times the problems. (0, 1) for no problems.
     """
-
     if any(not 0 <= v <= 1 for v in values):
         raise ValueError("a problem's share of right samples lies between 0 and 1")
     return _clustered([values], most, confidence)

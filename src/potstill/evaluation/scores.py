@@ -273,7 +273,6 @@ def score(answers: Iterable[Answered]) -> list[Score]:
         cells.setdefault(key, []).append(answer)
     scores = []
     for cell in cells.values():
-        by_seed(cell)
         scores += [_score(rows, group) for group, rows in by_group(cell).items()]
     return scores
 

@@ -26,7 +26,7 @@ from potstill.records import (
     Verdict,
 )
 
-__all__ = ["GradePairs", "condense", "in_tags", "trace_text"]
+__all__ = ["GradePairs", "condense", "in_tags", "trace_lesson", "trace_text"]
 
 GradePairs = Callable[[Iterable[tuple[Problem, Response]]], Iterator[Verdict]]
 """Grades responses as they come; verdicts may come back in any order."""
@@ -123,6 +123,29 @@ def in_tags(response: Response) -> str:
     return f"<think>\n{reasoning}\n</think>\n\n{text}"
 
 
+def trace_lesson(
+    response: Response,
+    text: str,
+    count_tokens: Callable[[str], int],
+    *,
+    level: str = Level.R0.value,
+    flags: tuple[str, ...] = (),
+) -> Lesson:
+    """Return a response as a lesson with this text, which nobody rewrote."""
+    return Lesson(
+        problem_id=response.problem_id,
+        level=level,
+        parent="",
+        text=text,
+        words=count_words(text),
+        tokens=count_tokens(text),
+        made_by=response.solver,
+        attempt=response.attempt,
+        flags=flags,
+        ledger_key=response.ledger_key,
+    )
+
+
 def _with_tags(lesson: Lesson, response: Response, count_tokens: Callable[[str], int]) -> Lesson:
     text = in_tags(response)
     return replace(lesson, text=text, words=count_words(text), tokens=count_tokens(text))
@@ -145,18 +168,7 @@ def _verified_trace(
 ) -> tuple[Lesson, bool]:
     text = trace_text(response)
     found = findings(problem, text, level=Level.R0, options=options)
-    lesson = Lesson(
-        problem_id=problem.id,
-        level=Level.R0.value,
-        parent="",
-        text=text,
-        words=count_words(text),
-        tokens=count_tokens(text),
-        made_by=response.solver,
-        attempt=response.attempt,
-        flags=flags_of(found),
-        ledger_key=response.ledger_key,
-    )
+    lesson = trace_lesson(response, text, count_tokens, flags=flags_of(found))
     return lesson, any(f.excludes and f.gate in _STOPS_THE_CHAIN for f in found)
 
 

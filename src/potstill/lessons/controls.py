@@ -11,10 +11,19 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from potstill.lessons.condense import in_tags, trace_text
+from potstill.lessons.condense import in_tags, trace_lesson, trace_text
 from potstill.lessons.ladder import LADDER, count_words
 from potstill.plugins import nearest
-from potstill.records import Finish, Lesson, Level, Outcome, Problem, Response, Verdict
+from potstill.records import (
+    Finish,
+    Lesson,
+    Level,
+    Outcome,
+    Problem,
+    Response,
+    Verdict,
+    level_of_control,
+)
 
 __all__ = [
     "ANSWER_ONLY",
@@ -49,7 +58,7 @@ def compared_with(control: str) -> Level:
     """Return the level a control is there for: truncate-R4 for R4, answer_only for R1, unverified
     for R0.
     """
-    return Level.R0 if control in OF_TRACES else _TRUNCATED.get(control, Level.R1)
+    return Level(level_of_control(control) or Level.R1)
 
 
 def expand_controls(names: Iterable[str], levels: Iterable[Level]) -> tuple[str, ...]:
@@ -120,6 +129,7 @@ def unverified_traces(
 
     What has no end or no answer is left out: cut, filtered, failed, blank. No gate is passed.
     """
+    form = in_tags if tags else trace_text
     first: dict[str, tuple[Response, Verdict]] = {}
     for response, verdict in taught:
         if response.sample == 0:  # a later attempt takes the place of an earlier
@@ -131,30 +141,13 @@ def unverified_traces(
     ]
     return {
         control: tuple(
-            _trace(control, response, count_tokens, tags=tags)
+            trace_lesson(response, form(response), count_tokens, level=control)
             for response, verdict in whole
             if control == UNVERIFIED or verdict.outcome is Outcome.WRONG
         )
         for control in controls
         if control in OF_TRACES
     }
-
-
-def _trace(
-    control: str, response: Response, count_tokens: Callable[[str], int], *, tags: bool
-) -> Lesson:
-    text = in_tags(response) if tags else trace_text(response)
-    return Lesson(
-        problem_id=response.problem_id,
-        level=control,
-        parent="",
-        text=text,
-        words=count_words(text),
-        tokens=count_tokens(text),
-        made_by=response.solver,
-        attempt=response.attempt,
-        ledger_key=response.ledger_key,
-    )
 
 
 def _control(
