@@ -12,7 +12,7 @@ import torch
 
 from potstill.errors import PotstillError
 from potstill.models.adapters import lora_layers
-from potstill.models.torch_base import Base
+from potstill.models.torch_base import Base, cpu_threads
 from potstill.training import activation_cache as cache
 from potstill.training import head_loss
 from potstill.training.activation_cache import (
@@ -247,6 +247,27 @@ def test_the_bits_of_a_cached_example_do_not_hang_on_its_company(base: Base) -> 
         with with_cache(base, company) as cache:
             found.append(cache.hidden(batch, "cpu"))
     assert torch.equal(*found)
+
+
+def test_examples_cached_side_by_side_have_the_bits_of_those_cached_alone(
+    base: Base, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    examples = encode(base, 24)
+    kept, told = [], []
+    for cores in ("1", "2"):
+        monkeypatch.setenv("PYTHON_CPU_COUNT", cores)
+        plan = plan_cache(base.model, TOP, examples, 100 * len(examples))
+        with (
+            cpu_threads(1),
+            open_cache(
+                base.body, plan, lambda note: None, on_cached=lambda *x: told.append(x)
+            ) as filled,
+        ):
+            assert isinstance(filled, ActivationCache)
+            kept.append([filled.hidden(collate([x]), "cpu") for x in examples])
+    assert all(torch.equal(a, b) for a, b in zip(*kept, strict=True))
+    tokens = sum(len(x.tokens) for x in {tuple(x.tokens): x for x in examples}.values())
+    assert told.count((tokens, tokens)) == 2
 
 
 def test_a_disk_too_small_turns_the_cache_off(base: Base, tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ from potstill.training.validation import Validation, ValidationQuestion
 if TYPE_CHECKING:
     from potstill.pipeline.services import ClusterWorkers, LocalModels
     from potstill.progress import Bar
-    from potstill.training.grid import Job, OnStep
+    from potstill.training.grid import Job
     from potstill.training.records import StepReport, TrainedCell
 
 __all__ = [
@@ -272,6 +272,10 @@ class _GridBar:
         if point.step == report.iterations:
             del self._speeds[report.cell]
 
+    def cached(self, tokens: int, of: int) -> None:
+        """Tell how much of the activation cache is there."""
+        self._bar.tell(f"cache {tokens / of:.0%}", "")
+
 
 def _train(
     context: Context,
@@ -289,7 +293,7 @@ def _train(
         told = _GridBar(bar)
         padding: list[float] = []
         jobs = [job for _, job in missing]
-        for job, trained in _trained(context, models, workers, jobs, grid, told.step):
+        for job, trained in _trained(context, models, workers, jobs, grid, told):
             summary = {
                 "chosen step": trained.student.chosen_step,
                 "too long": len(trained.too_long),
@@ -311,7 +315,7 @@ def _trained(
     workers: ClusterWorkers,
     jobs: Sequence[Job],
     grid: Sequence[Job],
-    on_step: OnStep,
+    told: _GridBar,
 ) -> Iterator[tuple[Job, TrainedCell]]:
     """Return each job of the grid with its trained cell: on the cluster that the run is on, or
     here.
@@ -324,11 +328,16 @@ def _trained(
             jobs,
             grid=grid,
             retries=context.study.cluster.retries,
-            on_step=on_step,
+            on_step=told.step,
             storage=context.storage,
         )
     from potstill.training.grid import train_cells
 
     return train_cells(
-        models.base(), jobs, on_step=on_step, on_note=context.progress.note, grid=grid
+        models.base(),
+        jobs,
+        on_step=told.step,
+        on_note=context.progress.note,
+        on_cached=told.cached,
+        grid=grid,
     )

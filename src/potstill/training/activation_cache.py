@@ -12,15 +12,17 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from potstill.cores import core_count
 from potstill.training.batches import Batch
 from potstill.training.examples import EncodedExample
 from potstill.training.recipe import Recipe
@@ -145,12 +147,13 @@ def open_cache(
     plan: CachePlan | CacheUnused,
     announce: Callable[[str], None],
     folder: Path | None = None,
+    on_cached: Callable[[int, int], None] | None = None,
 ) -> Iterator[ActivationCache | CacheUnused]:
     """Yield the activation cache of ``plan``, deleted when the ``with`` ends; or why it is not
     used.
 
-    ``announce`` is told either before anything is written. The file's ``folder`` is the system's
-    temporary one by default.
+    ``announce`` is told either before anything is written, ``on_cached`` how many tokens of how
+    many are done. The file's ``folder`` is the system's temporary one by default.
     """
     scratch = Path(folder or tempfile.gettempdir())
     planned = _refuse_large(plan, scratch)
@@ -171,7 +174,7 @@ def open_cache(
             announce(f"No activation cache: {unused.reason}")
             yield unused
             return
-        yield _fill(body, planned, path)
+        yield _fill(body, planned, path, on_cached)
 
 
 def plan_cache(
@@ -212,8 +215,9 @@ def _refuse_large(plan: CachePlan | CacheUnused, folder: Path) -> CachePlan | Ca
     )
 
 
-@torch.no_grad()
-def _fill(body: Any, plan: CachePlan, path: Path) -> ActivationCache:
+def _fill(
+    body: Any, plan: CachePlan, path: Path, on_cached: Callable[[int, int], None] | None
+) -> ActivationCache:
     lower, _ = split_body(body, plan.layers)
     weight = body.embed_tokens.weight
     ends = list(accumulate((len(example.tokens) for example in plan.examples), initial=0))
@@ -221,13 +225,38 @@ def _fill(body: Any, plan: CachePlan, path: Path) -> ActivationCache:
     shape = (plan.tokens, weight.shape[1])
     cache = CacheFile(str(path), plan.layers, shape, weight.dtype, starts).open()
     lower.eval()
+
     # One at a time: padding and company would reach an example's last bits, and a cell that is
     # resumed beside other cells must find the very same ones.
-    for example, (start, end) in zip(plan.examples, pairwise(ends), strict=True):
+    @torch.no_grad()
+    def compute(example: EncodedExample, start: int) -> int:
         tokens_1T = torch.tensor([example.tokens], device=weight.device)
         hidden_1TD = lower(input_ids=tokens_1T, use_cache=False).last_hidden_state
+        end = start + len(example.tokens)
         cache.fill(start, end, hidden_1TD[0].cpu())
+        return end - start
+
+    done = 0
+    pool = _side_by_side(weight.device.type)
+    try:
+        for tokens in pool.map(compute, plan.examples, ends[:-1]):
+            done += tokens
+            if on_cached:
+                on_cached(done, plan.tokens)
+    finally:
+        pool.shutdown(cancel_futures=True)
     return cache
+
+
+def _side_by_side(device: str) -> ThreadPoolExecutor:
+    """Return a pool that keeps this process's cores busy, each of its threads with as many of
+    torch's as this one has.
+    """
+    each = torch.get_num_threads()
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    most = min(core_count(), int(given) if given.isdigit() else core_count())
+    together = max(1, most // each) if device == "cpu" else 1
+    return ThreadPoolExecutor(together, initializer=torch.set_num_threads, initargs=(each,))
 
 
 def _with_layers(body: Any, which: slice) -> Any:

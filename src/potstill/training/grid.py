@@ -44,6 +44,7 @@ _MEMORY_SHARE = 0.8
 
 OnStep = Callable[[StepReport], None]
 OnNote = Callable[[str], None]
+OnCached = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,7 @@ def train_cells(
     workers: int = 0,
     on_step: OnStep | None = None,
     on_note: OnNote | None = None,
+    on_cached: OnCached | None = None,
     grid: Sequence[Job] = (),
 ) -> Iterator[tuple[Job, TrainedCell]]:
     """Yield each job with its trained cell, in the order they finish.
@@ -77,16 +79,16 @@ def train_cells(
     With a small base a recipe's ``threads: 0`` means 1, however many workers there are, so that a
     student's bits do not depend on how many cells were left to train. All cells share an activation
     cache where the jobs' settings allow it and it pays; ``on_note`` is told its size, or why there
-    is none. Whether it pays goes by the whole ``grid``, of which ``jobs`` are what is left, so that
-    a grid that was cut off goes on to the same bits. ``on_step`` is called in this process, from
-    another thread where there are workers. The first job that fails ends the others and raises as
-    ``train_cell`` does.
+    is none, ``on_cached`` how many tokens of how many are in it. Whether it pays goes by the whole
+    ``grid``, of which ``jobs`` are what is left, so that a grid that was cut off goes on to the
+    same bits. ``on_step`` is called in this process, from another thread where there are workers.
+    The first job that fails ends the others and raises as ``train_cell`` does.
     """
     workers = min(len(jobs), workers or usual_workers(base, jobs))
     grid = grid or jobs
     if is_small(base):
         jobs, grid = ([with_one_thread(job) for job in some] for some in (jobs, grid))
-    with _shared_cache(base, jobs, grid, on_note or _ignore) as cache:
+    with _shared_cache(base, jobs, grid, on_note or _ignore, on_cached) as cache:
         if workers > 1:
             yield from _side_by_side(base, jobs, workers, on_step or _ignore, cache)
             return
@@ -96,7 +98,11 @@ def train_cells(
 
 @contextmanager
 def _shared_cache(
-    base: LanguageModel, jobs: Sequence[Job], grid: Sequence[Job], on_note: OnNote
+    base: LanguageModel,
+    jobs: Sequence[Job],
+    grid: Sequence[Job],
+    on_note: OnNote,
+    on_cached: OnCached | None,
 ) -> Iterator[ActivationCache | None]:
     """Yield the lower layers' outputs computed once for all jobs, where that is possible and
     pays.
@@ -127,7 +133,7 @@ def _shared_cache(
             plan = plan_cache(base.model, recipe, examples, runs)
             if isinstance(plan, CachePlan):
                 plan = replace(plan, examples=tuple(x for x in plan.examples if x.tokens in left))
-            cache = stack.enter_context(open_cache(base.body, plan, on_note))
+            cache = stack.enter_context(open_cache(base.body, plan, on_note, on_cached=on_cached))
         yield cache if isinstance(cache, ActivationCache) else None
 
 
