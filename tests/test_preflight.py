@@ -377,14 +377,29 @@ def test_a_cluster_that_is_not_there_is_found_before_anyone_is_asked(
         assert not (tmp_path / "out").exists()
 
 
+TOO_LARGE: dict[str, tuple[dict[str, float], str]] = {
+    "cpus": ({"cpus": 100_000}, "a worker of 100000 CPUs does not fit on this machine ("),
+    "gpus": ({"gpus": 1000}, "a worker of 1 CPU, 1000 GPUs does not fit on this machine ("),
+    "memory_gb": (
+        {"memory_gb": 1e9},
+        "a worker of 1 CPU, 1e+09 GB of memory does not fit on this machine (",
+    ),
+}
+
+
 @pytest.mark.skipif(find_spec("ray") is None, reason="needs Ray")
+@pytest.mark.parametrize("name", TOO_LARGE)
 def test_a_worker_that_no_machine_of_ours_has_room_for_is_found_before_anyone_is_asked(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    study = write_small_study(tmp_path, cluster={"cpus": 100_000})
-    code, _, err = run_cli(capsys, monkeypatch, "run", study, "--on", "ray", "--dry-run")
-    assert code == 2
-    assert "cluster.cpus: a worker of 100000 CPUs does not fit on this machine" in one_sentence(err)
+    cluster, says = TOO_LARGE[name]
+    study = write_small_study(tmp_path, cluster=cluster)
+    for more in (["--dry-run"], []):
+        arguments = ["run", study, "--out", tmp_path / "out", "--on", "ray", *more]
+        code, _, err = run_cli(capsys, monkeypatch, *arguments)
+        assert code == 2
+        assert f"cluster.{name}: {says}" in one_sentence(err)
+        assert not (tmp_path / "out").exists()
 
 
 FEW = {

@@ -200,7 +200,7 @@ def test_a_study_sets_what_its_answer_kinds_let_one_set(tmp_path: Path) -> None:
             {"numeric": {"tolerence": 1}},
             r"kinds\.numeric: unknown key .* 'tolerance'",
         ),
-        ({"code": {"limit_s": 0}}, r"kinds\.code: 'limit_s': .* more than 0"),
+        ({"code": {"limit_s": 0}}, r"kinds\.code: 'limit_s': .* 0.5 or more"),
     ],
 )
 def test_a_wrong_setting_of_an_answer_kind(tmp_path: Path, kinds: object, says: str) -> None:

@@ -148,6 +148,7 @@ class ExclusionReason(StrEnum):
     """Why a problem never reaches a model."""
 
     NO_TEXT = "no text"
+    TOO_LONG = "text too long"
     NOT_VISIBLE = "text not visible"
     NO_KEY = "no key"
     BAD_KEY = "key cannot be read"

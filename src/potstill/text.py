@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 __all__ = ["in_columns", "literal", "plain", "print_columns", "several", "shown", "token_count"]
 
+_LONGEST_CELL = 2_000
+"""Characters of a cell of a table in a terminal, which is some hundred wide."""
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -71,10 +73,11 @@ def print_columns(
 ) -> None:
     """Print someone else's text in columns under bold heads, each row in its own of ``styles``.
 
-    Of the rows ``whole`` the last column is never cut: it goes on below itself.
+    Of the rows ``whole`` the last column goes on below itself; nothing beyond 2,000 characters is
+    shown.
     A thousand rows take no time, as they would in a table of rich's.
     """
-    cells = [[shown(plain(" ".join(cell.split()))) for cell in row] for row in rows]
+    cells = [[shown(plain(_one_line(cell))) for cell in row] for row in rows]
     head, *lines = in_columns([heads, *cells], console.width, right)
     at = head.rindex(heads[-1])
     for number, row in enumerate(cells):
@@ -85,6 +88,12 @@ def print_columns(
     styled = zip(lines, styles or [""] * len(lines), strict=True)
     for style, alike in groupby(styled, key=lambda row: row[1]):
         console.out("\n".join(line for line, _ in alike), style=style or None, highlight=False)
+
+
+def _one_line(cell: str) -> str:
+    """Return a cell as one line, cut where nobody would read on."""
+    cut = len(cell) > _LONGEST_CELL
+    return " ".join(cell[:_LONGEST_CELL].split()) + ("…" if cut else "")
 
 
 def several(n: int, noun: str) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from potstill.cli.options import BasePath, StudyDir, terminal
+from potstill.cli.options import BasePath, StudyDir, outside_a_study, terminal
 
 __all__ = ["CHECKS"]
 
@@ -25,7 +25,10 @@ def verify(directory: StudyDir) -> None:
 def reproduce(
     directory: StudyDir,
     out: Annotated[
-        Path | None, typer.Option(help="A new study directory.  [default: DIR-reproduced]")
+        Path | None,
+        typer.Option(
+            callback=outside_a_study, help="A new study directory.  [default: DIR-reproduced]"
+        ),
     ] = None,
     base: BasePath = "",
     again: Annotated[
@@ -34,13 +37,11 @@ def reproduce(
 ) -> None:
     """Run a study again from its ledger, buying nothing; say which numbers differ (exit 1)."""
     from potstill.analysis.reproduce import print_reproduced, reproduce_study
-    from potstill.cli.outputs import check_folder
     from potstill.progress import TerminalProgress
 
     console = terminal()
     whole = directory.resolve()
     place = out or whole.with_name(f"{whole.name}-reproduced")
-    check_folder(place)
     found = reproduce_study(
         directory, place, base=base, again=again, progress=TerminalProgress(console)
     )

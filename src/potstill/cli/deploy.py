@@ -13,6 +13,7 @@ from potstill.cli.options import (
     EngineName,
     StudyDir,
     needs,
+    outside_a_study,
     port_there_is,
     say_loading,
     terminal,
@@ -29,16 +30,16 @@ def corpus(
             help="dataset (Hugging Face), or messages: chats as JSONL (mlx-lm, TRL, Axolotl, ...)."
         ),
     ],
-    out: Annotated[Path, typer.Option(help="The folder to write; new, or empty.")],
+    out: Annotated[
+        Path, typer.Option(callback=outside_a_study, help="The folder to write; new, or empty.")
+    ],
     level: Annotated[
         list[str] | None, typer.Option(help="Only this level; may be given again.  [default: all]")
     ] = None,
 ) -> None:
     """Write a study's verified lessons for others to train on, with a card. Buys nothing."""
-    from potstill.cli.outputs import check_folder
     from potstill.deploy.export.corpus import export_corpus
 
-    check_folder(out)
     exported = export_corpus(directory, out, to, level or ())
     for name, counts in exported.lessons.items():
         print(f"{name}: " + ", ".join(f"{n:,} {split}" for split, n in counts.items()))
@@ -48,15 +49,15 @@ def corpus(
 def log_(
     directory: StudyDir,
     to: Annotated[str, typer.Option(help="inspect: Inspect's .eval files.")],
-    out: Annotated[Path, typer.Option(help="The folder to write; new, or empty.")],
+    out: Annotated[
+        Path, typer.Option(callback=outside_a_study, help="The folder to write; new, or empty.")
+    ],
 ) -> None:
     """Write every response and verdict as logs that inspect view opens. Buys nothing."""
-    from potstill.cli.outputs import check_folder
     from potstill.deploy.export.inspect_log import export_logs, print_logs
     from potstill.plugins import choose
 
     choose("format", to, ["inspect"])
-    check_folder(out)
     print_logs(export_logs(directory, out), terminal())
 
 
@@ -64,7 +65,10 @@ def export(
     directory: StudyDir,
     student: Annotated[str, typer.Option(help="A student's id, or its level and seed (R3-s0).")],
     to: Annotated[str, typer.Option(help="peft, mlx, merged, gguf or ollama.")],
-    out: Annotated[Path | None, typer.Option(help="[default: STUDY/exports/ID-FORM]")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(callback=outside_a_study, help="[default: STUDY/exports/ID-FORM]"),
+    ] = None,
     base: BasePath = "",
     dtype: Annotated[str, typer.Option(help="A merged model's dtype, if not the base's.")] = "",
     quantise: Annotated[
@@ -74,7 +78,6 @@ def export(
 ) -> None:
     """Write a student for peft, mlx-lm, transformers, llama.cpp or Ollama, and ask it again."""
     from potstill.analysis.students import find_student
-    from potstill.cli.outputs import check_folder
     from potstill.deploy.export.exporting import FORMS, Export, export_student
     from potstill.plugins import choose
 
@@ -84,8 +87,6 @@ def export(
     if to not in ("gguf", "ollama"):
         needs("--quantise", quantise, "--to gguf or ollama, which hold a GGUF file")
     found = find_student(directory, student)
-    if out is not None:
-        check_folder(out)
     place = out or directory / "exports" / f"{found.student.id}-{to}"
     reasked = export_student(found, Export(to, place, base, dtype, quantise or "f16", reask))
     terminal().print(f"{place}\n{reasked.sentence}", highlight=False, markup=False, soft_wrap=True)
@@ -95,13 +96,11 @@ def convert(
     adapter: Annotated[Path, typer.Argument(help="An adapter's folder.", show_default=False)],
     to: Annotated[str, typer.Option(help="peft (from mlx-lm's layout) or mlx (from PEFT's).")],
     base: Annotated[Path, typer.Option(help="The base model's folder, at full precision.")],
-    out: Annotated[Path, typer.Option(help="A new folder.")],
+    out: Annotated[Path, typer.Option(callback=outside_a_study, help="A new folder.")],
 ) -> None:
     """Turn any LoRA adapter from mlx-lm's layout into PEFT's or back, to the bit."""
-    from potstill.cli.outputs import check_folder
     from potstill.deploy.export.mlx_adapter import convert_adapter
 
-    check_folder(out)
     convert_adapter(adapter, to, base, out)
     print(f"Written: {out}")
 

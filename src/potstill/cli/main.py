@@ -245,7 +245,9 @@ def train(
     ] = False,
     iterations: Annotated[
         int | None,
-        typer.Option(help="How long the diagnosed cell is.  [default: 1000]", min=5),
+        typer.Option(
+            help="How long the diagnosed cell is.  [default: 1000]", min=5, max=10_000_000
+        ),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Time a few steps; print hours and memory; stop.")

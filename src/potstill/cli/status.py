@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from potstill.errors import one_line
 from potstill.pipeline.directory import StudyDirectory
+from potstill.pipeline.run import STAGES
+from potstill.store.last_run import why_it_stopped
 from potstill.text import literal, several, token_count
 
 if TYPE_CHECKING:
@@ -27,12 +29,14 @@ def print_status(directory: Path, console: Console) -> None:
 
     found = StudyDirectory.open(directory)
     study, waiting = found.study, found.unfinished
+    report = (found.path / "report" / "index.html").exists()
+    if not waiting and not report:
+        waiting = "report is not finished."
     table = Table(title=literal(f"{study.name} in {found.path}"), title_justify="left", box=None)
     for head in ("stage", "state", "holds"):
         table.add_column(head)
     for name, note in found.up_to_date:
         table.add_row(literal(name), "[green]up to date[/green]", literal(note))
-    report = (found.path / "report" / "index.html").exists()
     if waiting:
         table.add_row("", "[yellow]to do[/yellow]", literal(waiting))
     elif report:
@@ -67,7 +71,10 @@ def print_status(directory: Path, console: Console) -> None:
 
 
 def _why(found: StudyDirectory, spent_usd: float) -> Iterator[str]:
-    """Yield why the study did not go on, as far as its ledger tells it."""
+    """Yield where the study stands, and why it did not go on, as far as that is known."""
+    place = len(found.finished)
+    stage = f"It stands at the stage {STAGES[place]} ({place + 1} of {len(STAGES)})."
+    yield " ".join(filter(None, (stage, why_it_stopped(found.path))))
     budget = found.study.budget_usd
     if budget is not None and spent_usd >= budget:
         yield (

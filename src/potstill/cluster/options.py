@@ -29,7 +29,7 @@ class ClusterOptions(BaseModel):
     cpus: Annotated[int, Field(ge=1)] = 1
     gpus: Annotated[float, Field(ge=0)] = 0.0
     memory_gb: Annotated[float, Field(ge=0)] = 0.0
-    shard_s: Annotated[float, Field(gt=0)] = 60.0
+    shard_s: Annotated[float, Field(gt=0, le=86_400)] = 60.0
     retries: Annotated[int, Field(ge=0, le=20)] = 2
     storage: str = ""
 

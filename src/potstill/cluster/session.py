@@ -14,6 +14,7 @@ from typing import Any
 
 from potstill.cluster.options import ClusterOptions
 from potstill.errors import InputError
+from potstill.text import several
 
 __all__ = ["check_place", "check_reachable", "joined", "places"]
 
@@ -40,26 +41,48 @@ def check_place(on: str) -> str:
 def check_reachable(on: str, options: ClusterOptions) -> None:
     """Raise InputError where no cluster is to be had at a place, or no worker fits on this machine.
 
-    A connection is opened and closed again; nothing is sent. What fits on a running cluster is
-    known only to those who have joined it.
+    A connection is opened and closed again; nothing is sent. What fits is known only to those who
+    have joined, so a cluster is joined where a worker asks for more than one core.
     """
     address = check_place(on)
     if not address:
-        cores = os.cpu_count() or 1
-        if options.cpus > cores:
-            raise InputError(
-                f"cluster.cpus: a worker of {options.described} does not fit on this machine "
-                f"({cores} CPUs); ask for less, or give a cluster with --on ray://HOST:PORT."
-            )
-    elif address == "auto":
-        with joined(on):
-            return
-    elif ":" not in address:
+        _refuse_larger(options)
+    elif ":" not in address and address != "auto":
         raise InputError(
             f"--on {on} names no port; give ray://HOST:PORT, such as ray://{address}:6379."
         )
-    else:
+    elif address != "auto":
         _knock(address)
+    if address == "auto" or options.gpus or options.memory_gb or (address and options.cpus > 1):
+        with joined(on) as ray:
+            places(ray, options)
+
+
+def _refuse_larger(options: ClusterOptions) -> None:
+    """Raise InputError for a worker that asks for more than this machine has."""
+    import psutil
+
+    cores, memory_gb = os.cpu_count() or 1, psutil.virtual_memory().total / 2**30
+    has = {"cpus": several(cores, "CPU"), "memory_gb": f"{memory_gb:.0f} GB of memory"}
+    lacks = [
+        name
+        for name, there in (("cpus", cores), ("memory_gb", memory_gb))
+        if getattr(options, name) > there
+    ]
+    if options.gpus and (there := _gpus()) < options.gpus:
+        lacks.append("gpus")
+        has["gpus"] = several(there, "GPU") if there else "no GPU that torch can use"
+    if lacks:
+        raise InputError(
+            f"cluster.{lacks[0]}: a worker of {options.described} does not fit on this machine "
+            f"({has[lacks[0]]}); ask for less, or give a cluster with --on ray://HOST:PORT."
+        )
+
+
+def _gpus() -> int:
+    import torch
+
+    return torch.cuda.device_count()
 
 
 @contextmanager

@@ -17,12 +17,13 @@ from potstill.grading.maths.kinds import infer_kind
 from potstill.grading.maths.languages import uses_decimal_comma
 from potstill.grading.maths.literals import is_program_value
 from potstill.grading.plugins import compare_with, is_for_plugin, kind_of
-from potstill.plugins import KINDS, nearest, plugin_names
+from potstill.plugins import KINDS, load_plugin, nearest, plugin_names
 from potstill.records import AnswerKind, NumberGold, Problem, TextGold
 
 __all__ = ["KeyReader", "kind_of_key"]
 
-_MARKED = re.compile(r"####\s*(?P<answer>[^\n#]{1,300})\s*$")
+_MARK = "####"
+_LONGEST_MARKED = 300
 _OBJECT = re.compile(r"\s*\{\s*(['\"])\w+\1\s*:")
 _WORD = re.compile(r"(?<![\\A-Za-zÀ-ÿ])[A-Za-zÀ-ÿ]{2,}")
 _ARGUES = re.compile(
@@ -62,8 +63,10 @@ class KeyReader:
         A solution is known by ``#### 72`` at its end or a ``\boxed{}`` in it; where the column is
         said to be ``worked``, by the sentence that states its answer too.
         """
-        if (marked := _MARKED.search(key)) is not None:
-            return marked["answer"].strip()
+        _, mark, behind = key.rpartition(_MARK)
+        marked = behind.strip()
+        if mark and 0 < len(marked) <= _LONGEST_MARKED and not re.search(r"[\n#]", marked):
+            return marked
         if (boxes := boxed_values(key)) and boxes[-1][0] != key:
             return ", ".join(dict.fromkeys(value for value, _, _ in boxes))
         if not worked:
@@ -98,6 +101,18 @@ class KeyReader:
         forms = alternatives(problem.gold.text)
         kind = problem.kind if len(forms) == 1 else ""
         return all(_only_text(form, kind, problem.text) for form in forms)
+
+    def takes_zero(self, problem: Problem) -> bool:
+        """Return whether a problem's tolerance is so wide that 0 is right too, and its key is
+        not 0; a kind says so in ``takes_zero(problem, options)``.
+        """
+        if not is_for_plugin(problem):
+            return False
+        kind = kind_of(problem)
+        plugin = load_plugin(KINDS, kind)
+        if not hasattr(plugin, "takes_zero"):
+            return False
+        return bool(plugin.takes_zero(problem, self.kinds.get(kind) or plugin.Options()))
 
     def _plugin_fault(self, problem: Problem) -> str:
         kind = kind_of(problem)

@@ -63,7 +63,7 @@ class GateOptions(BaseModel):
         default=_ADVISORY, description="gates that are counted and leave nothing out"
     )
     repeat_times: Annotated[
-        int, Field(ge=2, description="How often a passage comes before it is a loop.")
+        int, Field(ge=2, le=1000, description="How often a passage comes before it is a loop.")
     ] = 4
     foreign_letters: Annotated[
         float,
@@ -81,7 +81,9 @@ class GateOptions(BaseModel):
             description="The least share of the problem's numbers that its reasoning names.",
         ),
     ] = 0.15
-    least_words_r1: Annotated[int, Field(ge=0, description="Fewer words at R1 are too short.")] = 5
+    least_words_r1: Annotated[
+        int, Field(ge=0, le=1000, description="Fewer words at R1 are too short.")
+    ] = 5
 
 
 @dataclass(frozen=True, slots=True)

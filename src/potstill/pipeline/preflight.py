@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING
 
 from potstill.cluster.session import check_reachable
 from potstill.errors import PotstillError, StudyError
+from potstill.grading.key_reading import KeyReader
+from potstill.grading.plugins import kind_settings
 from potstill.lessons.recorded import refuse_unmatched
 from potstill.pipeline.budget import unpriced_models
 from potstill.pipeline.context import base_path_of
 from potstill.plugins import SOLVERS, load_plugin, nearest
 from potstill.problems.raw import normalise
 from potstill.problems.split import SAYS_THE_SAME, draws_validation
-from potstill.records import Excluded, Level, RubricGold, Split, level_of_control
+from potstill.records import Excluded, Level, NumberGold, RubricGold, Split, level_of_control
 from potstill.store.rows import read_columns
 from potstill.study.agents import key_there, options_of
 from potstill.study.unused_settings import refuse_unfilled, refuse_unused
@@ -51,6 +53,15 @@ __all__ = [
 _HIGHEST_LEARNING_RATE = 0.1
 """Ten times the highest that LoRA is known to train with: 1e-2, for a base of under 2 million
 weights; models of 0.5B to 72B want 1e-5 to 1e-3 (Schulman et al. 2025, LoRA Without Regret)."""
+
+_LOWEST_LEARNING_RATE = 1e-9
+"""Adam moves a weight by no more than that in a step: below it nothing is learnt in a million."""
+
+_SCALES = (1e-4, 1e3)
+"""Of an adapter: the paper's is 20, and beyond these it says nothing or drowns the base."""
+
+_MOST_PASSES = 100
+"""Through the lessons; the paper's longest run went through its own eight times."""
 
 _FEWEST_TOKENS = 8
 """Fewer cannot hold "The answer is \\boxed{12}." in any tokenizer."""
@@ -110,6 +121,7 @@ def check_problems(study: Study, problems: Sequence[Problem]) -> None:
                 f"{several(len(judged), 'problem')} ({judged[0]}, ...) can only be graded by a "
                 f"judge, and {lacks}; give a verifier with verify: undecided or both."
             )
+    _check_tolerances(study, problems)
     asked, _ = study.apart(problems)
     if study.recorded and asked:
         refuse_unmatched(study.recorded, asked)
@@ -122,6 +134,21 @@ def check_problems(study: Study, problems: Sequence[Problem]) -> None:
                 raise StudyError(f"{role}: {exc}") from exc
         if hasattr(module, "unsuited") and (why := module.unsuited(options, asked)):
             raise StudyError(f"{role}: {why}")
+
+
+def _check_tolerances(study: Study, problems: Sequence[Problem]) -> None:
+    """Raise StudyError where most of those that have a tolerance take 0 for their key."""
+    keys = KeyReader(kind_settings(study.kinds))
+    graded = [p for p in problems if isinstance(p.gold, NumberGold) or p.kind == "numeric"]
+    looked_at = graded[:_LOOKED_AT]
+    wide = [problem.id for problem in looked_at if keys.takes_zero(problem)]
+    if len(wide) > len(looked_at) / 2:
+        have = "has" if len(wide) == 1 else "have"
+        raise StudyError(
+            f"{several(len(wide), 'problem')} ({wide[0]}, ...) {have} a tolerance as wide as the "
+            "key itself, so that 0 would be right too; lower tolerance, in the source or in kinds: "
+            "{numeric: {tolerance: ...}}."
+        )
 
 
 def refuse_shared(study: Study, problems: Sequence[Problem], excluded: Iterable[Excluded]) -> None:
@@ -167,6 +194,12 @@ def check_splits(
             f"training: batch_size x accumulation is {step:,} and {several(n, 'problem')} "
             f"{'is' if n == 1 else 'are'} trained on, so every step goes through all of them; "
             "lower it"
+        )
+    steps = study.training.iterations
+    if n and steps != "auto" and (passes := steps * min(step, n) // n) > _MOST_PASSES:
+        said.append(
+            f"training: {steps:,} iterations go through the {several(n, 'problem')} {passes:,} "
+            "times, where a student overfits after some ten; lower training.iterations"
         )
     for split, what in _TOO_FEW.items():
         if (n := counts.get(split, 0)) < _FEW:
@@ -306,6 +339,17 @@ def _check_limits(study: Study) -> None:
         raise StudyError(
             f"training.learning_rate: {recipe.learning_rate:g} trains no adapter; give 1e-5 to "
             "1e-3 (5e-4 is the default)."
+        )
+    if recipe.learning_rate < _LOWEST_LEARNING_RATE:
+        raise StudyError(
+            f"training.learning_rate: {recipe.learning_rate:g} moves no weight; give 1e-5 to 1e-3 "
+            "(5e-4 is the default)."
+        )
+    if not _SCALES[0] <= recipe.scale <= _SCALES[1]:
+        does = "drowns the base" if recipe.scale > 1 else "leaves the base as it is"
+        raise StudyError(
+            f"training.alpha: {recipe.alpha:g} at rank {recipe.rank:,} makes the adapter's scale "
+            f"(alpha / rank) {recipe.scale:.2g}, which {does}; give {2 * recipe.rank:,} or so."
         )
     every, steps = recipe.validate_every, recipe.iterations
     given = "validate_every" in recipe.model_fields_set  # its default may be beyond a short run

@@ -47,6 +47,7 @@ from potstill.progress import Progress, quiet
 from potstill.records import Lesson, Level, Problem, Role, Split
 from potstill.store.atomic import write_atomically
 from potstill.store.cells import Store
+from potstill.store.last_run import noting_its_end
 from potstill.store.tables import part
 from potstill.store.untrusted import read_json
 from potstill.study.schema import Study
@@ -100,6 +101,7 @@ def run_study(
         check_diagnosis(study, directory)
     with ExitStack() as stack:
         opened = open_run(study, directory, progress, stack, on=on)
+        stack.enter_context(noting_its_end(directory, until))
         for told in unused_settings(study):
             progress.note(told)
         return run_to_report(opened, until)

@@ -42,8 +42,8 @@ class Options(BaseModel):
     seed: int = 0
     problem_seed: int = 0
     problems: Annotated[int, Field(gt=0, le=MOST)] = 700
-    latency_s: Annotated[float, Field(ge=0)] = 0.0
-    concurrency: Annotated[int, Field(gt=0, description="Calls in flight.")] = 32
+    latency_s: Annotated[float, Field(ge=0, le=60)] = 0.0
+    concurrency: Annotated[int, Field(gt=0, le=10_000, description="Calls in flight.")] = 32
 
     def identity(self) -> dict[str, Any]:
         """Return what decides the answers."""

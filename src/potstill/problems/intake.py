@@ -42,6 +42,11 @@ from potstill.store.setting_errors import first_error, with_lists
 from potstill.text import several
 
 _REPORTED_EVERY = 5_000
+_LONGEST_TEXT = 200_000
+"""Characters: some 50,000 tokens, ten times the longest problem that a student is taught."""
+_LONGEST_HEADING = 300
+"""Characters in which a text may say that there is none."""
+_KEPT_OF_LONG = 1_000
 _ONE_IN = 200  # keys with a comma, for it to be worth saying
 
 __all__ = [
@@ -140,6 +145,9 @@ def read_problems(
     for source, raw in _read(sources, say):
         if not raw.id.strip():
             raise InputError(f"{source}: a problem has no id ({raw.text[:60]!r}...); give it one.")
+        if len(raw.text) > _LONGEST_TEXT:
+            yield _too_long(raw, source)
+            continue
         raw = _prepared(raw, source, keys, remarks)
         normal = normalise(raw.text)
         if not seen.notes(raw.id, normal):
@@ -469,12 +477,24 @@ _NOT_VISIBLE = re.compile(
 )
 
 
+def _too_long(raw: RawProblem, source: str) -> Excluded:
+    """Return a problem whose text no model would be taught, of which the beginning is kept."""
+    at = f"{raw.where}: " if raw.where else ""
+    detail = (
+        f"{at}{len(raw.text):,} characters, and {_LONGEST_TEXT:,} is the most; a quotation mark "
+        "that is not closed takes in all the rows after it"
+    )
+    text, key = raw.text[:_KEPT_OF_LONG], raw.key[:_KEPT_OF_LONG]
+    return Excluded(raw.id, text, key, source, ExclusionReason.TOO_LONG, detail, raw.groups)
+
+
 def _why_excluded(raw: RawProblem, normal: str, seen: _Seen) -> tuple[ExclusionReason | None, str]:
     body = _HEADING.sub("", raw.text.strip(), count=1).strip()
     empty = not body and not re.search(r"\d\s*[-+*/=]", raw.text)
-    if not normal or empty or _SUM.fullmatch(raw.text):
+    heading = len(raw.text) <= _LONGEST_HEADING
+    if not normal or empty or (heading and _SUM.fullmatch(raw.text)):
         return ExclusionReason.NO_TEXT, f"only {raw.text.strip()!r}" if normal else raw.where
-    if _NOT_VISIBLE.match(body):
+    if heading and _NOT_VISIBLE.match(body):
         return ExclusionReason.NOT_VISIBLE, raw.text.strip()
     if raw.gold is None and not raw.key.strip():
         unsaid = "its worked solution states no answer that could be read" if raw.solution else ""
@@ -483,7 +503,7 @@ def _why_excluded(raw: RawProblem, normal: str, seen: _Seen) -> tuple[ExclusionR
     if duplicate is not None:
         duplicate_id, key = duplicate
         same = raw.gold is not None or normalise(key) == normalise(raw.key)
-        keys = "" if same else f"; the keys differ: {key!r} and {raw.key.strip()!r}"
+        keys = "" if same else f"; the keys differ: {_short(key)!r} and {_short(raw.key)!r}"
         at = f" ({raw.where})" if raw.where and duplicate_id == raw.id else ""
         return ExclusionReason.DUPLICATE, f"same text as {duplicate_id}{at}{keys}"
     return None, ""

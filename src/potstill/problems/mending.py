@@ -63,16 +63,16 @@ _EATEN_IN_MATHS = re.compile(
     r"\t(?=(?:an|o|op|ext|ag)(?![a-z]))|\n(?=(?:e|ot|u|i|eg|mid|less|parallel)(?![a-z]))|\r(?=m\b)"
 )
 _ENTITY = re.compile(r"&(?:amp;)?(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
-_RAISED = re.compile(r"<(sup|sub)>\s*([^<>]{1,40}?)\s*</\1>", re.I)
+_RAISED = re.compile(r"<(sup|sub)>\s*([^<>\s](?:[^<>]{0,38}[^<>\s])?)\s*</\1>", re.I)
 _BREAK = re.compile(r"<br\s*/?>|</(?:p|div|li|tr)>", re.I)
-_TAG = re.compile(
-    r"<(p|div|span|b|i|u|em|strong|li|ul|ol|table|tr|td)(?:\s[^<>]{0,200})?>(?=.*</\1>)",
-    re.I | re.S,
-)
+_TAGS = "p|div|span|b|i|u|em|strong|li|ul|ol|table|tr|td"
+_TAG = re.compile(rf"<({_TAGS})(?:\s[^<>]{{0,200}})?>", re.I)
+_CLOSED = re.compile(rf"</({_TAGS})>", re.I)
 _CLOSING = re.compile(r"</(?:span|b|i|u|em|strong|ul|ol|table|td)>", re.I)
 # Code and what speaks of HTML mean what they say.
 _ABOUT_HTML = re.compile(
-    r"\b(?:html|entity|entities|markup|xml)\b|```|\bdef \w+\(|\breturn\b.*;|#include|\bprint\(",
+    r"\b(?:html|entity|entities|markup|xml)\b|```|\bdef \w+\(|\breturn\b[^\n;]{0,300};|#include"
+    r"|\bprint\(",
     re.I,
 )
 _FORMULA = re.compile(r'="((?:[^"]|"")*)"')
@@ -195,9 +195,15 @@ def _without_html(text: str) -> str:
         text = _ENTITY.sub(_entity, text)
     if ("<" in text and "</" in text) or "<br" in text.lower():
         text = _RAISED.sub(lambda m: ("^" if m[1].lower() == "sup" else "_") + _braced(m[2]), text)
-        text = _TAG.sub("", text)
+        text = _without_opening(text)
         text = _CLOSING.sub("", _BREAK.sub("\n", text)).strip()
     return text
+
+
+def _without_opening(text: str) -> str:
+    """Return the text without tags that are closed further on; one that never is may be a sign."""
+    last = {found[1].lower(): found.start() for found in _CLOSED.finditer(text)}
+    return _TAG.sub(lambda m: "" if last.get(m[1].lower(), -1) >= m.end() else m[0], text)
 
 
 def _entity(found: re.Match[str]) -> str:

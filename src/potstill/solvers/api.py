@@ -33,7 +33,7 @@ __all__ = [
     "price",
 ]
 
-Seconds = Annotated[float, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0, le=604_800)]
 
 
 _HOURS = re.compile(r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d")
@@ -94,6 +94,13 @@ _OWN_SETTINGS = {
     "stream": "set stream beside model",
 }
 _ALWAYS_SENT = {"model", "messages", "stream"}
+_LEAST_SECONDS = (
+    ("timeout_connect_s", 0.1, 10.0),
+    ("timeout_read_s", 0.5, 300.0),
+    ("timeout_total_s", 0.5, 3600.0),
+)
+"""A setting, what it must have at least, and its default."""
+_LEAST_PER_MINUTE = {"requests_per_minute": 0.01, "tokens_per_minute": 100.0}
 
 
 class Options(BaseModel):
@@ -241,10 +248,24 @@ def key_there(options: Options) -> tuple[str, bool] | None:
 
 
 def check(options: Options) -> None:
-    """Raise PotstillError for an API key that is there and cannot be one."""
+    """Raise PotstillError for an API key that is there and cannot be one, and for times and rates
+    under which nothing would be answered.
+    """
     found = key_there(options)
     if found is not None and found[1]:
         _api_key(options)
+    for name, least, good in _LEAST_SECONDS:
+        if (given := getattr(options, name)) < least:
+            raise InputError(
+                f"{name}: within {given:g} s no model has answered, and what it answers later is "
+                f"paid for and lost; give {good:g} or so."
+            )
+    for name, least in _LEAST_PER_MINUTE.items():
+        if 0 < (given := getattr(options, name)) < least:
+            raise InputError(
+                f"{name}: at {given:g} a minute a call is sent every few hours at most; give what "
+                "the endpoint allows, or 0 for no bound."
+            )
 
 
 def models_there(options: Options) -> Listing:

@@ -93,7 +93,7 @@ class Options(BaseModel):
     http: bool = Field(
         default=True, description="Whether they are asked for over HTTP, as an endpoint's."
     )
-    concurrency: int = Field(default=32, ge=1, description="Calls in flight.")
+    concurrency: int = Field(default=32, ge=1, le=10_000, description="Calls in flight.")
 
     def identity(self) -> dict[str, JsonValue]:
         """Return what decides the answers: the model and the files with their columns."""

@@ -34,7 +34,9 @@ class Options(BaseModel):
     template: dict[str, JsonValue] = Field(
         {}, description="Arguments of the chat template, such as {enable_thinking: false}."
     )
-    batch_size: int = Field(0, ge=0, description="0 takes as many as memory holds, up to 256.")
+    batch_size: int = Field(
+        0, ge=0, le=4096, description="0 takes as many as memory holds, up to 256."
+    )
 
     def identity(self) -> dict[str, Any]:
         """Return what decides the answers: model, precision of its weights, template."""

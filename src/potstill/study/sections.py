@@ -28,6 +28,8 @@ __all__ = [
     "WithOptions",
 ]
 
+MOST_TOKENS = 10_000_000
+"""No model's context holds more; a longer answer is a slip of the pen."""
 SOLVE_PROMPT = (
     "{problem}\n\nPlease reason step by step, and put your final answer within \\boxed{}."
 )
@@ -87,11 +89,11 @@ class Agent(WithOptions):
     top_p: Annotated[
         float, Field(gt=0, le=1, description="The share of probability that tokens are drawn from.")
     ] = 1.0
-    max_tokens: Annotated[int, Field(gt=0)] = 8192
+    max_tokens: Annotated[int, Field(gt=0, le=MOST_TOKENS)] = 8192
     seed: int = Field(default=0, description="Sent with every call.")
     samples: Annotated[int, Field(ge=1, le=64)] = 1
     when_cut: Literal["keep", "again", "continue"] = "keep"
-    cut_max_tokens: Annotated[int, Field(ge=0)] = 0
+    cut_max_tokens: Annotated[int, Field(ge=0, le=MOST_TOKENS)] = 0
 
     @model_validator(mode="after")
     def _larger(self) -> Agent:
@@ -185,7 +187,8 @@ class Evaluation(Section):
     seed: int = Field(default=0, description="Draws the tokens where temperature is above 0.")
     samples: Annotated[int, Field(ge=1, le=64, description="Draws of every problem.")] = 1
     batch_size: Annotated[
-        int, Field(ge=0, description="Answers in flight; 0 takes as many as memory holds.")
+        int,
+        Field(ge=0, le=4096, description="Answers in flight; 0 takes as many as memory holds."),
     ] = 0
     cut: Literal["truncated", "stated"] = "truncated"
     seen: Literal["refuse", "report"] = "refuse"

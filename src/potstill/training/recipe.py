@@ -52,14 +52,14 @@ class Recipe(BaseModel):
     )
     warmup_steps: int = Field(10, ge=0, description="Steps of linear rise.")
     batch_size: int = Field(8, ge=1)
-    accumulation: int = Field(1, ge=1, description="Batches to a step.")
-    iterations: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+    accumulation: int = Field(1, ge=1, le=65_536, description="Batches to a step.")
+    iterations: Annotated[int, Field(ge=1, le=10_000_000)] | Literal["auto"] = Field(
         200, description="auto takes it from the study's diagnosis.json"
     )
     optimizer: Literal["adamw", "adam_no_bias_correction"] = Field(
         default="adamw", description="adam_no_bias_correction is mlx-lm's default Adam."
     )
-    weight_decay: float = Field(0.0, ge=0, description="Of adamw.")
+    weight_decay: float = Field(0.0, ge=0, le=10, description="Of adamw.")
     betas: tuple[float, float] = Field(
         (0.9, 0.999), strict=False, description="The optimizer's two decay rates."
     )

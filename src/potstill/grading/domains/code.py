@@ -45,11 +45,14 @@ MAX_OUTPUT = 100_000
 
 
 class Options(BaseModel):
-    """Limits per answer: wall seconds and megabytes of resident memory of the process tree."""
+    """Limits per answer: wall seconds and megabytes of resident memory of the process tree.
+
+    Within the least of each Python itself starts; below it every answer would be wrong.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    limit_s: float = Field(default=10.0, gt=0)
-    memory_mb: int = Field(default=512, gt=0)
+    limit_s: float = Field(default=10.0, ge=0.5, le=3600)
+    memory_mb: int = Field(default=512, ge=64, le=1_048_576)
 
 
 def extract(problem: Problem, text: str) -> Extraction:

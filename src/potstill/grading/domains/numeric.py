@@ -24,7 +24,7 @@ from potstill.grading.maths.numbers import read_scalar
 from potstill.grading.maths.values import TooBig, Undefined, exact, real_value
 from potstill.records import NumberGold, Problem, TextGold
 
-__all__ = ["Options", "compare", "extract"]
+__all__ = ["Options", "compare", "extract", "takes_zero"]
 
 
 class Options(BaseModel):
@@ -32,7 +32,7 @@ class Options(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     tolerance: float = Field(default=0.0, ge=0)
-    relative: float = Field(default=0.0, ge=0)
+    relative: float = Field(default=0.0, ge=0, lt=1)
 
 
 def extract(problem: Problem, text: str) -> Extraction:
@@ -56,6 +56,12 @@ def compare(problem: Problem, text: str, options: Options) -> Comparison:
     if off <= tolerance:
         return equal_with(f"within {float(tolerance):g}")
     return different(f"off by {float(off):g}")
+
+
+def takes_zero(problem: Problem, options: Options) -> bool:
+    """Return whether 0 is right too where the key is another number, by a tolerance so wide."""
+    golds = [_gold(one, options) for one in _alternatives(problem)]
+    return any(wanted and abs(wanted) <= within for wanted, within in golds)
 
 
 def _alternatives(problem: Problem) -> list[Problem]:
