@@ -10,8 +10,15 @@ import pytest
 from potstill.chat import Ask
 from potstill.errors import InputError
 from potstill.lessons.condense import trace_text
-from potstill.lessons.ladder import LADDER, SYSTEM, condense_messages, count_words, spec_of
-from potstill.lessons.quality import Gate, GateOptions
+from potstill.lessons.ladder import (
+    INSTRUCTIONS,
+    LADDER,
+    SYSTEM,
+    condense_messages,
+    count_words,
+    spec_of,
+)
+from potstill.lessons.quality import Gate, GateOptions, findings
 from potstill.records import AnswerKind, Finish, Lesson, Level, TestsGold
 from support.scripted_lessons import Reply, ScriptedCondenser, lessons_of, problem, response
 
@@ -147,6 +154,39 @@ def test_what_a_problem_itself_says_is_no_echo() -> None:
     condenser = ScriptedCondenser(lambda *_: f"{rules} It is 12 + 30 = \\boxed{{42}}.")
     (lesson,) = lessons_of([(asked, response())], condenser, ["R1"])[1:]
     assert "echo of the request" not in lesson.flags
+
+
+@pytest.mark.parametrize("instruction", INSTRUCTIONS)
+def test_a_lesson_that_begins_with_three_words_of_an_instruction_is_an_echo(
+    instruction: str,
+) -> None:
+    words = instruction.split()
+    for place in range(len(words) - 2):
+        begun = " ".join(words[place : place + 3])
+        said = findings(problem(), f"**{begun.title()}** is 12 + 30 = \\boxed{{42}}")
+        assert [f.excludes for f in said if f.gate is Gate.ECHO] == [True], begun
+
+
+@pytest.mark.parametrize(
+    ("text", "echo"),
+    [
+        ("12 + 30 = 42. Drop all else is \\boxed{42}", False),  # three words, but not the first
+        ("12 + 30 = 42. And drop all else is \\boxed{42}", True),
+        ("Solution:\nStop at the answer: 12 + 30 = \\boxed{42}", True),
+        ("So we drop all else and add 12 and 30: \\boxed{42}", False),  # within a sentence
+        ("The final answer is 12 + 30 = \\boxed{42}", False),
+        ("One equation: 12 + 30 = \\boxed{42}", False),
+        ("Write 12 as 10 + 2, then 30 + 10 + 2 = \\boxed{42}", False),
+    ],
+)
+def test_a_later_sentence_needs_four_words_of_an_instruction(text: str, echo: bool) -> None:
+    assert (Gate.ECHO in {f.gate for f in findings(problem(), text)}) is echo
+
+
+def test_words_of_an_instruction_that_the_problem_says_are_its_own() -> None:
+    asked = problem(text="Stop at the answer of 12 + 30: what is it?")
+    text = "Stop at the answer: 12 + 30 = \\boxed{42}"
+    assert Gate.ECHO not in {f.gate for f in findings(asked, text)}
 
 
 @pytest.mark.parametrize(

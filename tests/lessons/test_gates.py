@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from potstill.lessons import gates
+from potstill.lessons.ladder import INSTRUCTIONS
 from potstill.lessons.quality import Gate, GateOptions, findings, flags_of
 from potstill.records import Finish, Outcome
 from support.scripted_lessons import problem, response, verdict
@@ -256,3 +260,19 @@ def test_problem_without_text_and_blank_reasoning_are_flagged() -> None:
         "problem without text",
     )
     assert check(problem(), "  ", options=GateOptions(off=OFF)) == ("blank",)
+
+
+def test_real_solutions_traces_and_lessons_begin_in_words_of_their_own(data: Path) -> None:
+    texts = []
+    for file, asked, told in (
+        ("gsm8k/test.jsonl", "question", "solution"),
+        ("aime/aime.jsonl", "problem", "solution"),
+        ("traces/r1_distill_qwen_32b_gsm8k.jsonl", "question", "trace"),
+    ):
+        rows = map(json.loads, (data / file).read_text("utf-8").splitlines())
+        texts += [(row[asked], row[told]) for row in rows]
+    with (data / "recorded" / "condensed_competition.csv").open(encoding="utf-8", newline="") as f:
+        rows = list(csv.DictReader(f))
+    texts += [(row["question"], row[f"reasoning_{k}"]) for row in rows for k in range(1, 6)]
+    assert len(texts) == 1_319 + 975 + 500 + 5 * 671
+    assert [text for asked, text in texts if gates.begins_as(text, asked, INSTRUCTIONS)] == []

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 
 import pytest
 
 from potstill.chat import Completion
+from potstill.lessons.gates import begins_as
+from potstill.lessons.ladder import INSTRUCTIONS, LADDER, condense_messages
 from potstill.pocket import PocketProblem, render
+from potstill.pocket.render import LEVELS
 from potstill.pocket.teacher import CONDENSER, TEACHER, VERIFIER, PocketTeacher
-from potstill.records import Finish
+from potstill.records import Finish, Problem, TextGold
 from potstill.solvers.server import ChatRequest, UnknownQuestion
 
 
@@ -132,6 +136,39 @@ def test_another_seed_or_wording_draws_again(many: list[PocketProblem]) -> None:
         [_kind(p, PocketTeacher(many[:60], s).reply(_teach(p))) for p in many[:60]] for s in (0, 1)
     ]
     assert faulty[0] != faulty[1]
+
+
+def test_a_ladder_worded_anew_draws_the_same_faults(many: list[PocketProblem]) -> None:
+    """The demo's figures hang on which lessons are faulty, and not on how they are asked for."""
+    teacher = PocketTeacher(many)
+    faulty = 0
+    for spec in LADDER:
+        other = dataclasses.replace(spec, instruction="Write it as one would on a blackboard.")
+        for found in many[:60]:
+            asked = Problem(found.key, found.text, TextGold(found.answer), "integer", "pocket", {})
+            messages = [
+                condense_messages(asked, s, render(found, "R0"), of_words=90) for s in (spec, other)
+            ]
+            one, two = (
+                teacher.reply(
+                    ChatRequest(
+                        CONDENSER,
+                        tuple({"role": m.role, "content": m.content} for m in chat),
+                        None,
+                        0.0,
+                        None,
+                    )
+                )
+                for chat in messages
+            )
+            faulty += one.text != render(found, spec.level.value)
+            assert one.text == two.text
+    assert faulty > 5  # of 360, four in a hundred
+
+
+def test_no_lesson_of_the_pocket_world_begins_as_its_instruction(many: list[PocketProblem]) -> None:
+    texts = [(p.text, render(p, level)) for p in many[:100] for level in LEVELS]
+    assert [begins_as(text, asked, INSTRUCTIONS) for asked, text in texts] == [""] * 700
 
 
 def test_reasoning_is_longer_than_r1(teacher: PocketTeacher, many: list[PocketProblem]) -> None:

@@ -133,7 +133,7 @@ def diagnose_study(
         made = read_lessons(run)
         # the directory keeps the study's own settings: only the plan of this one cell is longer
         longer = replace(run.context, study=study.model_copy(update={"training": recipe}))
-        _, job = plan_grid(longer, made.chosen, made.by_split())[0]
+        _, job = plan_grid(longer, run.models, made.chosen, made.by_split())[0]
         long = replace(job, out=directory / "diagnosis" / job.cell.variant)
         with progress.stage(f"diagnose · {job.cell}", iterations, "steps") as bar:
             trained = _trained(run, long, bar)
@@ -204,7 +204,7 @@ def time_grid(study: Study, directory: Path, progress: Progress = quiet) -> list
     with ExitStack() as stack:
         found = _corpus(study, directory, stack)
         run, made = found or _stand_ins(study, stack)
-        jobs = [job for _, job in plan_grid(run.context, made.chosen, made.by_split())]
+        jobs = [job for _, job in plan_grid(run.context, run.models, made.chosen, made.by_split())]
         first = {job.cell.variant: job for job in reversed(jobs)}
         workers = min(len(jobs), usual_workers(run.models.base(), jobs))
         with progress.stage("time", len(first), "variants") as bar:

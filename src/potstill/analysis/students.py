@@ -70,6 +70,7 @@ class FoundStudent:
     unread: tuple[Mapping[str, Any], ...] = ()
     group_scores: tuple[Mapping[str, Any], ...] = ()
     against: tuple[Mapping[str, Any], ...] = ()
+    replayed: int = 0
 
     @property
     def name(self) -> str:
@@ -124,7 +125,9 @@ def find_student(directory: Path, wanted: str = "") -> FoundStudent:
             f"{directory} holds no trained student; go on with potstill run until it does."
         )
     folder, level = _choose(known, wanted or _best(report, known), directory)
-    Store(directory, create=False).verify(Cell("student", folder.name))
+    store, cell = Store(directory, create=False), Cell("student", folder.name)
+    store.verify(cell)
+    replayed = store.manifest(cell).summary.get("replayed", 0)
     student = known[folder]
     level = _asked_level(report, student) if level == MIX else level
     own = [
@@ -146,6 +149,7 @@ def find_student(directory: Path, wanted: str = "") -> FoundStudent:
     return FoundStudent(
         *(directory, study, student, folder, level, condition, scores, base_scores, unread, groups),
         against,
+        replayed if isinstance(replayed, int) else 0,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
+from collections.abc import Mapping
 from functools import lru_cache
 
 from potstill.grading.maths.equations import false_equations
@@ -12,6 +13,7 @@ from potstill.problems.overlap.pairs import numbers_of
 from potstill.problems.raw import normalise
 
 __all__ = [
+    "begins_as",
     "cites_key",
     "echoes",
     "false_equation",
@@ -80,14 +82,40 @@ def echoes(text: str, problem_text: str, request: tuple[str, ...]) -> str:
     return next((run.strip() for run in _runs(request) if run in said and run not in asked), "")
 
 
+_FIRST_WORDS, _LINE_WORDS = 3, 4
+"""So many words of an instruction are its own where a text, and where a later sentence, begins.
+
+Of 16,072 traces, solutions and lessons of others none begins so; a later sentence of 18 of them
+began with three words of an earlier ladder ("the key steps"), of none with four.
+"""
+_SENTENCE = re.compile(r"(?<=[.!?:])\s|\n")
+
+
+def begins_as(text: str, problem_text: str, instructions: tuple[str, ...]) -> str:
+    """Return the first words of a text, or of a sentence in it, that an instruction says, "" if
+    none.
+
+    A small condenser begins with what it was told to write: "The decisive fact is ...", and its
+    students do so after it. What the problem itself says is no echo.
+    """
+    asked, whole = _words(problem_text), text.strip()
+    begun = [(whole, _FIRST_WORDS)]
+    begun += [(sentence, _LINE_WORDS) for sentence in _SENTENCE.split(whole)]
+    for sentence, size in begun:
+        first = " ".join(["", *_words(sentence[:200]).split()[:size], ""])
+        if first in _runs(instructions, size) and first not in asked:
+            return first.strip()
+    return ""
+
+
 @lru_cache(maxsize=8)
-def _runs(request: tuple[str, ...]) -> tuple[str, ...]:
-    """Return every few words in a row of a request's parts, a short part as a whole."""
-    found = []
+def _runs(request: tuple[str, ...], most: int = _ECHO_WORDS) -> Mapping[str, None]:
+    """Return every few words in a row of a request's parts, a short part as a whole, in order."""
+    found: list[str] = []
     for words in (_words(part).split() for part in request):
-        size = min(_ECHO_WORDS, len(words))
+        size = min(most, len(words))
         found += [f" {' '.join(words[k : k + size])} " for k in range(len(words) - size + 1)]
-    return tuple(found)
+    return dict.fromkeys(found)
 
 
 def _words(text: str) -> str:

@@ -13,6 +13,7 @@ from potstill.chat import Message
 from potstill.records import Level, Problem
 
 __all__ = [
+    "INSTRUCTIONS",
     "LADDER",
     "REQUEST",
     "SYSTEM",
@@ -48,6 +49,8 @@ class LevelSpec:
         return max(self.floor_words, round(self.limit * of_words))
 
 
+# Told to do, never named as a thing: of "the decisive equation or fact" a small condenser made the
+# beginning of its lessons ("The decisive equation or fact is ..."), and so did its students.
 LADDER: tuple[LevelSpec, ...] = (
     LevelSpec(
         Level.R1,
@@ -66,22 +69,27 @@ LADDER: tuple[LevelSpec, ...] = (
         Level.R3,
         0.50,
         0.70,
-        "Keep the key steps with one equation each; join steps that follow at once.",
+        "Join steps that follow at once, leave out those of no weight, and write one equation to a "
+        "step.",
     ),
     LevelSpec(
         Level.R4,
         0.35,
         0.55,
-        "Keep only the equations that carry the solution, with a word or two between them.",
+        "Write equations one after another, with a word or two between them and no sentences.",
     ),
     LevelSpec(
         Level.R5,
         0.20,
         0.40,
-        "Keep the one idea that decides and its equation, in one or two short sentences.",
+        "Say why in one or two short sentences with an equation in them, and drop all else.",
     ),
     LevelSpec(
-        Level.R6, 0.10, 0.30, "Write one line: the decisive equation or fact, then the answer."
+        Level.R6,
+        0.10,
+        0.30,
+        "Write one line: begin it with a number, a symbol or a name, calculate or conclude, and "
+        "stop at the answer.",
     ),
 )
 
@@ -115,7 +123,9 @@ _AGAIN = "An earlier try was refused:"
 
 _AT_MOST = "words and never more than"
 
-REQUEST: tuple[str, ...] = (SYSTEM, *(spec.instruction for spec in LADDER), _AT_MOST, _AGAIN)
+INSTRUCTIONS: tuple[str, ...] = tuple(spec.instruction for spec in LADDER)
+
+REQUEST: tuple[str, ...] = (SYSTEM, *INSTRUCTIONS, _AT_MOST, _AGAIN)
 """What is said to every condenser, by which a lesson that repeats it is known."""
 
 

@@ -14,7 +14,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from potstill.chat import template_mark
-from potstill.lessons.ladder import LADDER, REQUEST, count_words
+from potstill.lessons.ladder import INSTRUCTIONS, LADDER, REQUEST, count_words
 from potstill.records import Level, Outcome, Problem, Response, Verdict
 from potstill.text import several
 
@@ -182,7 +182,12 @@ def _on_text(c: _Context) -> Iterator[tuple[Gate, str]]:
     rules: tuple[tuple[Gate, Callable[[], str]], ...] = (
         (Gate.CUT, lambda: gates.stops_short(text, answered=answered)),
         (Gate.KEY_LEAKED, lambda: gates.cites_key(text, asked)),
-        (Gate.ECHO, lambda: gates.echoes(text, asked, REQUEST)),
+        (
+            Gate.ECHO,
+            lambda: (
+                gates.echoes(text, asked, REQUEST) or gates.begins_as(text, asked, INSTRUCTIONS)
+            ),
+        ),
         (Gate.MARKS, lambda: "" if template_mark(asked) else template_mark(text)),
         (Gate.LOOP, lambda: gates.repeats(text, times=options.repeat_times)),
         (Gate.LANGUAGE, lambda: gates.foreign_script(text, asked, share=options.foreign_letters)),

@@ -453,6 +453,11 @@ def _notes(result: Made) -> tuple[str, ...]:
                 f"Of a difficulty outside {low} to {high}, and so not trained on: "
                 f"{several(outside, 'problem')}."
             )
+    if replay := study.training.replay:
+        notes.append(
+            f"Of every student's examples {replay.share:.0%} are ordinary chats of "
+            f"{replay.path.name} and no lessons (training.replay); checkpoints are chosen without."
+        )
     if study.require == "own":
         notes.append(
             "Each level trains on the problems whose lesson passed at that level (require: own), "

@@ -205,6 +205,8 @@ def deciding(study: Study, directory: Path, base_hash: str) -> dict[str, Any]:
         told["evaluation"]["max_tokens"] = answer_tokens(directory)
     recipe = resolved_recipe(resolve_iterations(study.training, directory), directory)
     told["training"] = recipe.model_dump(mode="json", exclude={"threads", "checkpointing"})
+    if recipe.replay:
+        told["training"]["replay"] = _portable(told["training"]["replay"])
     told["rulings"] = Rulings.load(directory / "rulings.jsonl").digest
     told["prompts"] = _prompts()
     plain: dict[str, Any] = json.loads(json.dumps(told, default=fingerprint))

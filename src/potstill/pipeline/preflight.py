@@ -15,6 +15,7 @@ from potstill.errors import PotstillError, StudyError
 from potstill.grading.key_reading import KeyReader
 from potstill.grading.plugins import kind_settings
 from potstill.lessons.recorded import refuse_unmatched
+from potstill.lessons.replay import read_chats
 from potstill.pipeline.budget import unpriced_models
 from potstill.pipeline.context import base_path_of
 from potstill.plugins import SOLVERS, load_plugin, nearest
@@ -94,6 +95,8 @@ def check_study(study: Study, *, on: str = "") -> None:
     refuse_unused(study)
     _check_limits(study)
     _check_recorded(study)
+    if study.training.replay:
+        read_chats(study.training.replay.path)
     check_trackers(study.training_log)
     if on:
         check_reachable(on, study.cluster)

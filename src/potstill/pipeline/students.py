@@ -8,9 +8,11 @@ from statistics import mean
 from typing import TYPE_CHECKING
 
 from potstill.chat import render_asks, render_messages
+from potstill.lessons.replay import count_replayed
 from potstill.pipeline.asking import student_answers, student_condition
 from potstill.pipeline.context import VERSION, Context, Unfinished
 from potstill.pipeline.outputs import MIX, AskedLevel, Made, StudentCell, Who
+from potstill.pipeline.replay import open_replay, replay_identity, with_chats
 from potstill.records import Lesson, Level, Problem, Split, content_hash
 from potstill.store.cells import Cell
 from potstill.study.schema import Study
@@ -59,7 +61,7 @@ def train_students(
     The mixed student, where the study has one, learns all its levels, each under its own prompt.
     Raises StoreError for a student that is no longer as it was trained.
     """
-    grid = plan_grid(context, chosen, by_split)
+    grid = plan_grid(context, models, chosen, by_split)
     context.used.extend(cell for cell, _ in grid)
     missing = [(cell, job) for cell, job in grid if not context.store.exists(cell)]
     if missing and context.read_only:
@@ -82,16 +84,23 @@ def train_students(
 
 
 def plan_grid(
-    context: Context, chosen: Mapping[str, Sequence[Lesson]], by_split: BySplit
+    context: Context,
+    models: LocalModels,
+    chosen: Mapping[str, Sequence[Lesson]],
+    by_split: BySplit,
 ) -> list[tuple[Cell, Job]]:
     """Return every cell of the grid with the job that trains it, variant by variant, seed by
     seed.
     """
-    return [
-        _plan(context, variant, seed, sets, validation)
+    replay = open_replay(context, models, by_split)
+    grid = [
+        _plan(context, variant, seed, with_chats(replay, sets, seed), validation)
         for variant, (sets, validation) in _variants(context, chosen, by_split)
         for seed in context.study.seeds
     ]
+    if replay and not (context.read_only or all(context.store.exists(cell) for cell, _ in grid)):
+        context.progress.note(replay.told)
+    return grid
 
 
 def settle_limits(context: Context, models: LocalModels, made: Made) -> None:
@@ -225,7 +234,8 @@ def _plan(
     from potstill.training.grid import Job
     from potstill.training.records import GridCell
 
-    recipe = context.recipe
+    # what is replayed is data by now, and no path of this machine belongs into a student
+    recipe = context.recipe.model_copy(update={"replay": None})
     kinds = context.study.kinds if validation else {}
     decides = [*sets, *([validation] if validation else []), *([kinds] if kinds else [])]
     data_hash = content_hash(decides)
@@ -238,6 +248,7 @@ def _plan(
         variant=variant,
         seed=seed,
         version=VERSION["student"],
+        **replay_identity(context.study),
     )
     where = context.store.folder(cell)
     job = Job(
@@ -294,9 +305,11 @@ def _train(
         padding: list[float] = []
         jobs = [job for _, job in missing]
         for job, trained in _trained(context, models, workers, jobs, grid, told):
+            replayed = count_replayed(x.problem_id for x in job.train)
             summary = {
                 "chosen step": trained.student.chosen_step,
                 "too long": len(trained.too_long),
+                **({"replayed": replayed} if replayed else {}),
             }
             context.store.adopt(cell_of[job.out], summary=summary)
             padding.append(trained.padding)

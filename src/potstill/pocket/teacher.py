@@ -39,6 +39,29 @@ of DeepSeek-R1 on its competition, with the kinds of fault found there (arXiv 26
 _TOKENS_PER_WORD = 1.3
 _ERRORS = (1, -1, 2, -2, 10, -10, 3, -3)
 
+_DRAWN_BY = {
+    "R1": "Write the solution whole and clean: 5 to 15 short steps in order, every step that the "
+    "answer needs, no dead ends, no second thoughts, no remarks about the task.",
+    "R2": "Keep every step and every equation; cut repetition, restated givens and routine "
+    "algebra.",
+    "R3": "Keep the key steps with one equation each; join steps that follow at once.",
+    "R4": "Keep only the equations that carry the solution, with a word or two between them.",
+    "R5": "Keep the one idea that decides and its equation, in one or two short sentences.",
+    "R6": "Write one line: the decisive equation or fact, then the answer.",
+}
+"""By these words a level's faults are drawn, however it is asked for: a ladder that is worded anew
+changes no figure of the demo."""
+
+
+def _as_drawn(message: str) -> str:
+    """Return a condenser's message with the line under its level by which faults are drawn."""
+    return re.sub(
+        r"^(Level: (R[1-6])\n).+$",
+        lambda found: found[1] + _DRAWN_BY[found[2]],
+        message,
+        flags=re.M,
+    )
+
 
 def _tokens(*texts: str) -> int:
     return round(_TOKENS_PER_WORD * sum(len(text.split()) for text in texts))
@@ -118,7 +141,10 @@ class PocketTeacher:
         return self._cut(request, roles[request.model](users[-1], rng))
 
     def _draw(self, request: ChatRequest) -> random.Random:
-        asked = [self._seed, request.model, list(map(dict, request.messages)), request.seed]
+        messages = list(map(dict, request.messages))
+        if request.model == CONDENSER:
+            messages = [{k: _as_drawn(v) for k, v in message.items()} for message in messages]
+        asked = [self._seed, request.model, messages, request.seed]
         canonical = json.dumps(asked, sort_keys=True, ensure_ascii=True)
         digest = hashlib.sha256(canonical.encode()).digest()
         return random.Random(int.from_bytes(digest[:8], "big"))

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from potstill.errors import InputError
 from potstill.records import content_hash
 from potstill.training.checkpointing import Checkpointing
 
-__all__ = ["PRESETS", "SEVEN_PROJECTIONS", "Recipe"]
+__all__ = ["PRESETS", "SEVEN_PROJECTIONS", "Recipe", "ReplayOptions"]
 
 SEVEN_PROJECTIONS = (
     "q_proj",
@@ -23,6 +31,22 @@ SEVEN_PROJECTIONS = (
     "up_proj",
     "down_proj",
 )
+
+
+class ReplayOptions(BaseModel):
+    """Ordinary chats trained on beside the lessons, against forgetting; validation has none.
+
+    A row is ``{"messages": [{"role": ..., "content": ...}, ...]}``, of which the assistant's last
+    turn is learnt, or ``{"prompt": ..., "completion": ...}``, or ``{"question": ...,
+    "answer": ...}``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    path: Path = Field(description="The table of chats, such as a .jsonl.")
+    share: float = Field(
+        gt=0, lt=1, description="The share of a student's examples that are chats."
+    )
 
 
 class Recipe(BaseModel):
@@ -80,6 +104,18 @@ class Recipe(BaseModel):
     threads: int = Field(
         0, ge=0, le=1024, description="CPU threads; 0 is one fewer than the cores, or both of two."
     )
+
+    replay: ReplayOptions | None = Field(
+        None, description="Ordinary chats mixed in against forgetting."
+    )
+
+    @model_serializer(mode="wrap")
+    def _without_replay(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave replay out where there is none: such a study hashes to what it did before."""
+        plain: dict[str, Any] = handler(self)
+        if self.replay is None:
+            plain.pop("replay", None)
+        return plain
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -146,9 +182,9 @@ class Recipe(BaseModel):
     @property
     def recipe_hash(self) -> str:
         """The sha256 hex digest of all that changes what is trained (threads does not, nor does
-        checkpointing).
+        checkpointing; replay is data).
         """
-        fields = self.model_dump(mode="json", exclude={"threads", "checkpointing"})
+        fields = self.model_dump(mode="json", exclude={"threads", "checkpointing", "replay"})
         # left out at its default, so that students trained before it was there stay known
         if self.select_by == "loss":
             del fields["select_by"]

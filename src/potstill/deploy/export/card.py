@@ -60,7 +60,7 @@ def model_card(
         "## How it is asked",
         _asked(found),
         "## How it was trained",
-        f"{several(student.trained_examples, 'lesson')}, "
+        f"{_examples(found)}, "
         f"{student.trained_parameters:,} trained parameters, "
         f"seed {student.seed}; the checkpoint kept: {student.chosen_why}.",
         f"Base: {_base(found)}; sha256 {student.base_hash}; adapter sha256 {student.adapter_hash}; "
@@ -79,6 +79,14 @@ def _about(found: FoundStudent) -> str:
         f"A student of the study {study.name}, distilled with Potstill onto {_base(found)} from "
         f"lessons {student.variant}. {study.about}".strip()
     )
+
+
+def _examples(found: FoundStudent) -> str:
+    """Return what it was trained on: its lessons, and the chats that were replayed beside them."""
+    lessons = several(found.student.trained_examples - found.replayed, "lesson")
+    if not found.replayed:
+        return lessons
+    return f"{lessons} and {several(found.replayed, 'ordinary chat')} (replayed against forgetting)"
 
 
 def _base(found: FoundStudent) -> str:
