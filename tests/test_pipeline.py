@@ -259,7 +259,7 @@ def test_a_second_sample_takes_the_place_of_a_wrong_first(tmp_path: Path) -> Non
     assert 0 < right[0] < 104
 
     from potstill.pipeline.outputs import AnswerSet
-    from potstill.pipeline.stages import verified
+    from potstill.pipeline.traces import verified
     from potstill.records import Condition, Role, Sampling
 
     condition = Condition("", "", "", Sampling(), "")

@@ -396,7 +396,10 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """Verified reasoning for one problem at one level. ``flags`` empty: it may be trained on."""
+    """Verified reasoning for one problem at one level. ``flags`` empty: it may be trained on.
+
+    ``sample`` is the draw of the teacher that it is of; 0 for what no draw of it is behind.
+    """
 
     problem_id: str
     level: str
@@ -408,6 +411,7 @@ class Lesson:
     attempt: int = 0
     flags: tuple[str, ...] = ()
     ledger_key: str = ""
+    sample: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -461,12 +465,13 @@ class Score:
 
 
 def level_of_control(variant: str) -> str:
-    """Return the level that a control's student is set beside: R4 for truncate-R4, R0 for
-    unverified and wrong; "" for what is no such control.
+    """Return the level that a control's student is set beside: R4 for truncate-R4, R1 for
+    one_trace-R1, R0 for unverified and wrong; "" for what is no such control.
     """
     if variant in ("unverified", "wrong"):
         return Level.R0.value
-    return variant.removeprefix("truncate-") if variant.startswith("truncate-") else ""
+    kind, _, level = variant.partition("-")
+    return level if kind in ("truncate", "one_trace", "one_trace_epochs") else ""
 
 
 def reading_of(outcome: Outcome, rule: str) -> Reading:

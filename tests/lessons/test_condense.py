@@ -303,3 +303,35 @@ def test_trace_text_adds_the_answer_where_the_reasoning_lacks_it() -> None:
     assert trace_text(response(reasoning="", text="b")) == "b"
     assert trace_text(response(reasoning="a", text=" ")) == "a"
     assert trace_text(response(reasoning="", text="")) == ""
+
+
+def test_each_trace_of_a_problem_goes_down_a_ladder_of_its_own() -> None:
+    traces = [dataclasses.replace(response("p1", f"{TRACE} Way {i}."), sample=i) for i in (0, 2)]
+
+    def reply(level: str, tag: str, attempt: int, ask: Ask) -> Reply:
+        way = re.findall(r"(?:Way|way) (\d)", ask.messages[-1].content)[-1]
+        wrong = (level, way) == ("R1", "2")
+        return good(level).replace("add", f"way {way} add").replace("42", "41" if wrong else "42")
+
+    condenser = ScriptedCondenser(reply)
+    lessons = lessons_of(
+        [(problem("p1"), x) for x in traces], condenser, ("R1", "R2"), options=NO_EQUATIONS
+    )
+    found = {(x.level, x.sample): x for x in lessons}
+    assert sorted(found) == [(level, i) for level in ("R0", "R1", "R2") for i in (0, 2)]
+    assert found["R1", 0].flags == ()
+    assert Gate.WRONG.value in found["R1", 2].flags
+    assert (found["R2", 0].parent, found["R2", 2].parent) == ("R1", "R0")
+    assert "way 2" in found["R2", 2].text
+    assert "way 0" in found["R2", 0].text
+
+
+def test_traces_that_came_to_the_same_text_are_condensed_once() -> None:
+    traces = [dataclasses.replace(response("p1", f"{TRACE} Way {i}."), sample=i) for i in (0, 1)]
+    condenser = ScriptedCondenser(lambda level, tag, attempt, ask: good(level))
+    lessons = lessons_of(
+        [(problem("p1"), x) for x in traces], condenser, ("R1", "R2"), options=NO_EQUATIONS
+    )
+    levels = [re.findall(r"^Level: .*", x.messages[-1].content, re.M)[0] for x in condenser.asks]
+    assert levels == ["Level: R1", "Level: R1", "Level: R2"]
+    assert sorted((x.level, x.sample) for x in lessons if x.level == "R2") == [("R2", 0), ("R2", 1)]

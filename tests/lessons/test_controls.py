@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from potstill.grading.extraction import extract
@@ -10,6 +12,7 @@ from potstill.lessons.controls import (
     expand_controls,
     is_control,
     make_controls,
+    one_trace,
     unverified_traces,
 )
 from potstill.lessons.ladder import count_words
@@ -173,3 +176,38 @@ def test_controls_of_traces_stand_beside_r0_and_need_it() -> None:
         expand_controls(["unverified", "answer_only"], [Level.R0])
     with pytest.raises(ValueError, match="did you mean 'unverified'"):
         expand_controls(["unverifyed"], [Level.R0])
+
+
+def test_one_trace_has_the_problems_of_its_level_once_each() -> None:
+    def of(id: str, sample: int) -> Lesson:
+        return replace(lesson("R1", f"{id} {sample}", id), sample=sample)
+
+    chosen = {"R1": (of("p1", 0), of("p1", 2), of("p2", 1), of("p2", 2), of("p3", 0))}
+    # of p1 the first is another than those chosen, of p2 it failed a gate, p4 was not chosen
+    alone = {"R1": (of("p1", 1), of("p3", 0), of("p4", 0))}
+    names = ["truncate-R4", "one_trace-R1", "one_trace_epochs-R1"]
+    made = one_trace(names, chosen, alone)
+    assert set(made) == set(names[1:])
+    for name, lessons in made.items():
+        assert [x.text for x in lessons] == ["p1 1", "p2 1", "p3 0"]
+        assert {x.level for x in lessons} == {name}
+
+
+def test_one_trace_stands_beside_the_fullest_level() -> None:
+    levels = [Level.R3, Level.R0, Level.R1]
+    wanted = ("one_trace-R0", "one_trace_epochs-R0")
+    assert expand_controls(["one_trace_epochs", "one_trace"], levels) == wanted
+    assert expand_controls(["one_trace-R4"], [Level.R4]) == ("one_trace-R4",)
+    assert [compared_with(name) for name in wanted] == ["R0", "R0"]
+    assert all(is_control(name) for name in wanted)
+    with pytest.raises(ValueError, match="one_trace is set beside R0 alone"):
+        expand_controls(["one_trace-R1"], levels)
+
+
+def test_a_cut_lesson_is_of_its_own_trace() -> None:
+    chosen = {
+        "R1": tuple(replace(lesson("R1", f"way {i}. {R1}"), sample=i) for i in (0, 1)),
+        "R4": (replace(lesson("R4", "w w w"), sample=1),),
+    }
+    (cut,) = make_controls(chosen, ["truncate-R4"], [problem()], len)["truncate-R4"]
+    assert (cut.sample, cut.text) == (1, "way 1. \\boxed{42}")

@@ -50,6 +50,21 @@ def test_levels_that_are_not_compared_do_not_count() -> None:
     assert [x.problem_id for x in chosen["R1"]] == ["a"]
 
 
+def test_each_trace_stands_for_itself_and_trains_only_if_all_its_levels_passed() -> None:
+    def of(sample: int, level: str, *flags: str) -> Lesson:
+        return dataclasses.replace(lesson("a", level, *flags), sample=sample)
+
+    lessons = [
+        lesson("b", "R1"), lesson("b", "R2"),
+        of(0, "R1"), of(0, "R2", "cut"), of(1, "R1"), of(1, "R2"), of(3, "R1"), of(3, "R2"),
+    ]  # fmt: skip
+    chosen = select(lessons, ["R1", "R2"])
+    keys = {k: [(x.problem_id, x.sample) for x in v] for k, v in chosen.items()}
+    assert keys == {level: [("a", 1), ("a", 3), ("b", 0)] for level in ("R1", "R2")}
+    own = select(lessons, ["R1", "R2"], "own", {("a", 0), ("a", 3)})
+    assert {k: [x.sample for x in v] for k, v in own.items()} == {"R1": [0, 3], "R2": [3]}
+
+
 def test_share_is_near_what_was_asked_and_adding_a_problem_moves_no_other() -> None:
     options = SplitOptions(heldout_share=0.25, valid_share=0.2)
     before = split(many(2000), options)

@@ -19,7 +19,7 @@ from potstill.lessons.controls import OF_TRACES, compared_with
 from potstill.lessons.ladder import count_words, spec_of
 from potstill.pipeline.context import Unfinished
 from potstill.pipeline.intake import problems_of_study
-from potstill.pipeline.outputs import UNASKED, Made
+from potstill.pipeline.outputs import Made
 from potstill.pipeline.run import Run, open_run, read_lessons, with_controls
 from potstill.pipeline.students import plan_grid
 from potstill.planning.estimate import R1_CHARS
@@ -364,7 +364,7 @@ def _stand_ins(study: Study, stack: ExitStack) -> tuple[Run, Made]:
         words, tokens = count_words(text), run.models.count_tokens(text)
         chosen[str(level)] = [Lesson(p.id, level, "", text, words, tokens, "") for p in taught]
     made.chosen = {
-        **with_controls(run, chosen, taught, UNASKED),
+        **with_controls(run, made, chosen, taught),
         **{x: chosen[compared_with(x).value] for x in study.controls if x in OF_TRACES},
     }
     return run, made

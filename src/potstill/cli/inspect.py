@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from potstill.analysis.filters import ProblemFilter
 from potstill.errors import InputError
 from potstill.lessons.listing import GateRow, gate_totals
+from potstill.lessons.traces import RankedTrace, likeliest
 from potstill.pipeline.directory import StudyDirectory
 from potstill.plugins import closest, nearest
 from potstill.records import Cause, Lesson, Level, Opinion, Problem, Response, Verdict
@@ -19,6 +20,9 @@ from potstill.text import literal, print_columns, several
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+
+_TAIL = 5
+"""Traces shown of each end of their likelihoods."""
 
 __all__ = ["check_level", "print_gates", "print_problem", "print_problems"]
 
@@ -60,7 +64,23 @@ def print_problems(found: StudyDirectory, wanted: ProblemFilter, console: Consol
         "Numbers are words; ! marks a lesson that a gate keeps from training.",
         highlight=False,
     )
+    _print_tails(found, console)
     _print_missing(found, console)
+
+
+def _print_tails(found: StudyDirectory, console: Console) -> None:
+    """Print which traces the base finds likeliest and least likely, where it was asked."""
+    for name, tail in zip(
+        ("likeliest", "least likely"), likeliest(found.made.traces, _TAIL), strict=True
+    ):
+        if tail:
+            listed = ", ".join(
+                f"{x.problem_id} reply {x.sample + 1} ({x.mean_logprob:.2f})" for x in tail
+            )
+            console.print(
+                literal(f"Traces that the base finds {name} (nats a token): {listed}."),
+                highlight=False,
+            )
 
 
 def print_gates(found: StudyDirectory, wanted: ProblemFilter, console: Console) -> None:
@@ -112,12 +132,18 @@ def print_problem(found: StudyDirectory, problem_id: str, level: str, console: C
     if not level:
         _print_head(found, problem, console)
         _print_replies(found, problem, console)
-    lessons = found.lessons_by_problem().get(problem_id, {})
-    if level and level not in lessons:
+    lessons = [x for x in found.made.lessons if x.problem_id == problem_id]
+    if level and level not in {lesson.level for lesson in lessons}:
         console.print(f"There is no lesson at {level} of {literal(problem_id)}.", highlight=False)
-    for name, lesson in sorted(lessons.items()):
-        if level in ("", name):
-            _print_lesson(lesson, [row for row in gates if row.level == name], console)
+    several = found.study.lessons.take != "first"
+    for lesson in sorted(lessons, key=lambda x: (x.sample, x.level)):
+        if level in ("", lesson.level):
+            own = [
+                row
+                for row in gates
+                if row.level == lesson.level and (row.sample == lesson.sample or not several)
+            ]
+            _print_lesson(lesson, own, console, several=several)
     if not level:
         _print_answers(found, problem, console)
     _print_missing(found, console)
@@ -160,21 +186,41 @@ def _print_head(found: StudyDirectory, problem: Problem, console: Console) -> No
 
 def _print_replies(found: StudyDirectory, problem: Problem, console: Console) -> None:
     verdicts = {v.response_id: v for v in found.made.taught.verdicts}
-    for response in found.made.taught.responses:
+    traces = {x.place: x for x in found.made.traces if x.problem_id == problem.id}
+    for place, response in enumerate(found.made.taught.responses):
         if response.problem_id == problem.id:
             title = f"teacher's reply {response.sample + 1}"
-            _print_reply(title, response, verdicts.get(response.response_id), console)
+            verdict = verdicts.get(response.response_id)
+            _print_reply(title, response, verdict, console, traces.get(place))
 
 
-def _print_reply(title: str, response: Response, verdict: Verdict | None, console: Console) -> None:
-    _section(console, title, _of_reply(response, verdict))
+def _of_trace(trace: RankedTrace) -> Iterable[tuple[str, str]]:
+    """Yield what became of a right trace among its problem's."""
+    if trace.copy_of >= 0:
+        yield "trace", f"left out: repeats reply {trace.copy_of + 1} ({trace.similarity:.2f})"
+    else:
+        yield "trace", f"rank {trace.rank}, {'taken' if trace.taken else 'not taken'}"
+    if trace.tokens:
+        yield "likely", f"{trace.mean_logprob:.3f} nats a token over {trace.tokens:,}, by the base"
+
+
+def _print_reply(
+    title: str,
+    response: Response,
+    verdict: Verdict | None,
+    console: Console,
+    trace: RankedTrace | None = None,
+) -> None:
+    _section(console, title, [*_of_reply(response, verdict), *(_of_trace(trace) if trace else ())])
     _body(console, response.reasoning)
     if response.text.strip() and response.reasoning.strip():
         console.print("[dim]answer:[/dim]")
     _body(console, response.text)
 
 
-def _print_lesson(lesson: Lesson, gates: Sequence[GateRow], console: Console) -> None:
+def _print_lesson(
+    lesson: Lesson, gates: Sequence[GateRow], console: Console, *, several: bool
+) -> None:
     flags = [
         ("excluded" if row.excludes else "noted", ": ".join(filter(None, (row.gate, row.detail))))
         for row in gates
@@ -185,7 +231,8 @@ def _print_lesson(lesson: Lesson, gates: Sequence[GateRow], console: Console) ->
         ("from", f"{lesson.parent or 'the reply itself'}, by {made}"),
         *flags,
     ]
-    _section(console, lesson.level, rows)
+    title = f"{lesson.level} of reply {lesson.sample + 1}" if several else lesson.level
+    _section(console, title, rows)
     if lesson.level != Level.R0:
         _body(console, lesson.text)
 

@@ -1,7 +1,8 @@
 """Condensing verified traces down the ladder, level by level, each lesson checked.
 
-All problems go down a level together, so that thousands of asks are in flight and the checks fill
-the grader; within one problem each level starts from the last good one above.
+All traces go down a level together, so that thousands of asks are in flight and the checks fill
+the grader; within one trace each level starts from the last good one above. A problem may have
+several traces, each of another draw of the teacher.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from potstill.chat import Ask, Completion, Solver
+from potstill.chat import Ask, Completion, Message, Solver
 from potstill.errors import InputError
 from potstill.lessons.ladder import LADDER, LevelSpec, condense_messages, count_words
 from potstill.lessons.quality import Finding, Gate, GateOptions, findings, flags_of
@@ -37,14 +38,27 @@ _STOPS_THE_CHAIN = {
 _NOT_WORTH_A_RETRY = {Gate.NOT_ASKED, Gate.BAD_KEY, Gate.NO_TEXT}
 
 
+_Key = tuple[str, int]
+
+
 @dataclass(slots=True)
 class _Chain:
-    """One problem on its way down: the last good lesson, and how long R1 (failing that, R0) is."""
+    """One trace on its way down: the last good lesson, and how long R1 (failing that, R0) is."""
 
     problem: Problem
     good: Lesson
     of_words: int
     words_r1: int | None = None
+
+    @property
+    def key(self) -> _Key:
+        return _key(self.good)
+
+    @property
+    def tag(self) -> str:
+        """What its ask is called: the problem, and which of its traces."""
+        problem_id, sample = self.key
+        return f"{problem_id} (draw {sample + 1})" if sample else problem_id
 
     def pass_on(self, lesson: Lesson) -> None:
         if not lesson.flags:
@@ -78,28 +92,29 @@ def condense(
     options: GateOptions | None = None,
     tags: bool = False,
 ) -> Iterator[Lesson]:
-    """Yield one lesson per problem and level: R0 of every parent, then each level of ``levels``.
+    """Yield one lesson per parent and level: R0 of every parent, then each level of ``levels``.
 
     R0 is yielded with its reasoning in think tags where ``tags`` is set; it needs no ``condenser``,
-    as every further level does. ``parents`` are problems with their verified responses. A lesson
+    as every further level does. ``parents`` are problems with their verified responses, of one
+    problem any number of different draws. A lesson
     that fails a gate is asked for once more (attempt 1) with the complaint, then yielded with its
     flags; the level below starts from the last good one. A trace that leaks the key, is cut or
     blank starts no chain. Raises InputError for a level that is not on the ladder.
     """
     specs = _chosen(levels)
     gates = options or GateOptions()
-    chains: dict[str, _Chain] = {}
+    chains: dict[_Key, _Chain] = {}
     for problem, response in parents:
         lesson, stops = _verified_trace(problem, response, count_tokens, gates)
         yield _with_tags(lesson, response, count_tokens) if tags else lesson
         if not stops:
-            chains[problem.id] = _Chain(problem, lesson, lesson.words)
+            chains[_key(lesson)] = _Chain(problem, lesson, lesson.words)
     for spec in specs:
         if condenser is None:
             raise InputError(f"level {spec.level.value} needs a condenser, and there is none.")
         step = _Step(spec, condenser, sampling, stage, grade, count_tokens, gates)
         for lesson in _descend(chains, step):
-            chains[lesson.problem_id].pass_on(lesson)
+            chains[_key(lesson)].pass_on(lesson)
             yield lesson
 
 
@@ -143,7 +158,12 @@ def trace_lesson(
         attempt=response.attempt,
         flags=flags,
         ledger_key=response.ledger_key,
+        sample=response.sample,
     )
+
+
+def _key(lesson: Lesson) -> _Key:
+    return lesson.problem_id, lesson.sample
 
 
 def _with_tags(lesson: Lesson, response: Response, count_tokens: Callable[[str], int]) -> Lesson:
@@ -172,71 +192,75 @@ def _verified_trace(
     return lesson, any(f.excludes and f.gate in _STOPS_THE_CHAIN for f in found)
 
 
-def _descend(chains: Mapping[str, _Chain], step: _Step) -> Iterator[Lesson]:
+def _descend(chains: Mapping[_Key, _Chain], step: _Step) -> Iterator[Lesson]:
     """Yield every chain's lesson at one level, those that needed a second try last."""
-    complaints: dict[str, str] = {}
-    passable: dict[str, Lesson] = {}
+    complaints: dict[_Key, str] = {}
+    passable: dict[_Key, Lesson] = {}
     for lesson, found in _ask(list(chains.values()), step, {}, attempt=0):
         again = [f for f in found if f.excludes or f.gate is Gate.TOO_LONG]
         if not again or any(f.gate in _NOT_WORTH_A_RETRY for f in again):
             yield lesson
             continue
-        chain = chains[lesson.problem_id]
+        key = _key(lesson)
         again = [f for f in again if f.gate is Gate.ECHO] or again  # the rest follows from it
-        complaints[lesson.problem_id] = " ".join(_complaint(f, chain) for f in again)
+        complaints[key] = " ".join(_complaint(f, chains[key]) for f in again)
         if not lesson.flags:
-            passable[lesson.problem_id] = lesson
-    again_chains = [chain for chain in chains.values() if chain.problem.id in complaints]
+            passable[key] = lesson
+    again_chains = [chain for key, chain in chains.items() if key in complaints]
     for lesson, _ in _ask(again_chains, step, complaints, attempt=1):
         # a first try that was merely long is better than a second that is wrong
-        yield passable.get(lesson.problem_id, lesson) if lesson.flags else lesson
+        yield passable.get(_key(lesson), lesson) if lesson.flags else lesson
 
 
 def _ask(
-    chains: Sequence[_Chain], step: _Step, complaints: Mapping[str, str], *, attempt: int
+    chains: Sequence[_Chain], step: _Step, complaints: Mapping[_Key, str], *, attempt: int
 ) -> Iterator[tuple[Lesson, tuple[Finding, ...]]]:
-    """Yield a lesson and its findings per chain, as the condenser and the grader give them back."""
-    by_id = {chain.problem.id: chain for chain in chains}
-    asks = (
-        Ask(
-            tag=chain.problem.id,
-            messages=condense_messages(
-                chain.problem,
-                step.spec,
-                chain.good.text,
-                of_words=chain.of_words,
-                complaint=complaints.get(chain.problem.id, ""),
-            ),
-            sampling=step.sampling,
-            attempt=attempt,
+    """Yield a lesson and its findings per chain, as the condenser and the grader give them back.
+
+    Traces of one problem may have come to the same text; that is asked for once.
+    """
+    alike: dict[tuple[str, tuple[Message, ...]], list[_Chain]] = {}
+    for chain in chains:
+        messages = condense_messages(
+            chain.problem,
+            step.spec,
+            chain.good.text,
+            of_words=chain.of_words,
+            complaint=complaints.get(chain.key, ""),
         )
-        for chain in chains
+        alike.setdefault((chain.problem.id, messages), []).append(chain)
+    asks = (
+        Ask(together[0].tag, messages, step.sampling, attempt=attempt)
+        for (_, messages), together in alike.items()
     )
-    waiting: dict[str, Response] = {}
-    unasked: list[Completion] = []
+    by_tag = {together[0].tag: together for together in alike.values()}
+    waiting: dict[str, tuple[_Chain, Response]] = {}
+    unasked: list[tuple[_Chain, Completion]] = []
 
     def answered() -> Iterator[tuple[Problem, Response]]:
         for result in step.condenser.complete(asks, step.stage):
+            together = by_tag[result.tag]
             if not result.asked:
-                unasked.append(result)
+                unasked.extend((chain, result) for chain in together)
                 continue
-            said = replace(result, reasoning="", text=result.text.strip())
-            response = said.response(step.condenser.id, f"{step.stage}/{step.spec.level.value}")
-            waiting[response.response_id] = response
-            yield by_id[response.problem_id].problem, response
+            for chain in together:
+                problem_id, sample = chain.key
+                said = replace(
+                    result, tag=problem_id, sample=sample, reasoning="", text=result.text.strip()
+                )
+                response = said.response(step.condenser.id, f"{step.stage}/{step.spec.level.value}")
+                waiting[response.response_id] = chain, response
+                yield chain.problem, response
 
     if not chains:
         return
     for verdict in step.grade(answered()):
-        response = waiting.pop(verdict.response_id)
-        chain = by_id[response.problem_id]
-        yield _lesson(chain, response, verdict, step)
-    for missing in unasked:
-        chain = by_id[missing.tag]
+        yield _lesson(*waiting.pop(verdict.response_id), verdict, step)
+    for chain, missing in unasked:
         finding = Finding(Gate.NOT_ASKED, missing.error, excludes=True)
         yield _empty(chain, step, attempt, finding), (finding,)
     if waiting:
-        lost = next(iter(waiting.values()))
+        _, lost = next(iter(waiting.values()))
         raise RuntimeError(
             f"the grader gave no verdict on {lost.problem_id} at {lost.condition_id}"
         )
@@ -268,6 +292,7 @@ def _lesson(
         attempt=response.attempt,
         flags=flags_of(found),
         ledger_key=response.ledger_key,
+        sample=response.sample,
     )
     return lesson, found
 
@@ -283,6 +308,7 @@ def _empty(chain: _Chain, step: _Step, attempt: int, finding: Finding) -> Lesson
         made_by=step.condenser.id,
         attempt=attempt,
         flags=(finding.gate.value,),
+        sample=chain.good.sample,
     )
 
 

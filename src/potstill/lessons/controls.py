@@ -3,13 +3,16 @@
 ``truncate-R4`` is R1 cut to the words of R4, which tells what condensing adds to being short;
 ``answer_only`` is the final answer alone, which tells what any reasoning adds. ``unverified`` is
 every trace of the teacher, right or wrong, and ``wrong`` those that are wrong alone: beside R0 they
-tell what verifying adds. No model makes them.
+tell what verifying adds. ``one_trace`` has one trace a problem where the level it stands beside has
+several, at equal steps, ``one_trace_epochs`` at equal epochs: they tell what the others add. No
+model makes them.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from potstill.lessons.condense import in_tags, trace_lesson, trace_text
 from potstill.lessons.ladder import LADDER, count_words
@@ -28,13 +31,17 @@ from potstill.records import (
 __all__ = [
     "ANSWER_ONLY",
     "OF_TRACES",
+    "ONE_TRACE",
+    "ONE_TRACE_EPOCHS",
     "TRUNCATE",
     "UNVERIFIED",
     "WRONG",
     "compared_with",
     "expand_controls",
     "is_control",
+    "is_one_trace",
     "make_controls",
+    "one_trace",
     "unverified_traces",
 ]
 
@@ -42,6 +49,8 @@ ANSWER_ONLY = "answer_only"
 TRUNCATE = "truncate"
 UNVERIFIED = "unverified"
 WRONG = "wrong"
+ONE_TRACE = "one_trace"
+ONE_TRACE_EPOCHS = "one_trace_epochs"
 OF_TRACES = (UNVERIFIED, WRONG)
 _MADE_BY = "potstill"
 _TRUNCATED = {f"{TRUNCATE}-{spec.level.value}": spec.level for spec in LADDER[1:]}
@@ -51,30 +60,40 @@ _OPENED_MATH = re.compile(r"(?:\$+|\\\(|\\\[)\s*$")
 
 def is_control(variant: str) -> bool:
     """Return whether a student's variant is a control and no level of the ladder."""
-    return variant in (*_TRUNCATED, ANSWER_ONLY, *OF_TRACES)
+    return variant in (*_TRUNCATED, ANSWER_ONLY, *OF_TRACES) or is_one_trace(variant)
+
+
+def is_one_trace(variant: str) -> bool:
+    """Return whether a variant is a control of one trace a problem, at equal steps or epochs."""
+    return variant.partition("-")[0] in (ONE_TRACE, ONE_TRACE_EPOCHS)
 
 
 def compared_with(control: str) -> Level:
     """Return the level a control is there for: truncate-R4 for R4, answer_only for R1, unverified
-    for R0.
+    for R0, one_trace-R1 for R1.
     """
     return Level(level_of_control(control) or Level.R1)
 
 
 def expand_controls(names: Iterable[str], levels: Iterable[Level]) -> tuple[str, ...]:
     """Return the controls that a study names, longest lessons first, ``truncate`` as one for each
-    level.
+    level, ``one_trace`` with the level it stands beside: the fullest.
 
     Raises ValueError for a name that is no control (with the nearest), for a level that is not
     among ``levels``, and where R1 is not, which they are made from (R0 for those of traces).
     """
     compared, named = set(levels), list(names)
     possible = [name for name, level in _TRUNCATED.items() if level in compared]
-    known = (TRUNCATE, *possible, ANSWER_ONLY, *OF_TRACES)
+    fullest = min(compared, default=Level.R1).value
+    single = {name: f"{name}-{fullest}" for name in (ONE_TRACE, ONE_TRACE_EPOCHS)}
+    named = [single.get(name, name) for name in named]
+    known = (TRUNCATE, *possible, ANSWER_ONLY, *OF_TRACES, *single)
     found: set[str] = set()
     for name in named:
         if name == TRUNCATE and not possible:
             raise ValueError("controls: truncate needs a level below R1 among levels")
+        if is_one_trace(name) and name not in single.values():
+            raise ValueError(f"controls: {name.partition('-')[0]} is set beside {fullest} alone")
         if name != TRUNCATE and not is_control(name):
             raise ValueError(f"controls: there is no {name!r}{nearest(name, known)}")
         if name in _TRUNCATED and name not in possible:
@@ -84,9 +103,10 @@ def expand_controls(names: Iterable[str], levels: Iterable[Level]) -> tuple[str,
                 f"controls: {name} is set beside R0, the verified trace; add R0 to levels"
             )
         found |= set(possible) if name == TRUNCATE else {name}
-    if found - {*OF_TRACES} and Level.R1 not in compared:
+    if found - {*OF_TRACES, *single.values()} and Level.R1 not in compared:
         raise ValueError("controls are made from R1; add R1 to levels")
-    return tuple(name for name in (*_TRUNCATED, ANSWER_ONLY, *OF_TRACES) if name in found)
+    order = (*_TRUNCATED, ANSWER_ONLY, *OF_TRACES, *single.values())
+    return tuple(name for name in order if name in found)
 
 
 def make_controls(
@@ -103,17 +123,40 @@ def make_controls(
     of that level's lesson, the boxed answer among them, and fewer only where R1 has no more.
     """
     by_id = {problem.id: problem for problem in problems}
-    whole = {lesson.problem_id: lesson for lesson in chosen.get(Level.R1.value, ())}
+    whole = {(x.problem_id, x.sample): x for x in chosen.get(Level.R1.value, ())}
     made: dict[str, tuple[Lesson, ...]] = {}
     for control in controls:
-        if control in OF_TRACES:
+        if control in OF_TRACES or is_one_trace(control):
             continue
         wanted = chosen[compared_with(control).value]
         made[control] = tuple(
-            _control(control, whole[x.problem_id], x.words, by_id[x.problem_id], count_tokens)
+            _control(control, r1, x.words, by_id[x.problem_id], count_tokens)
             for x in wanted
-            if x.problem_id in whole
+            if (r1 := whole.get((x.problem_id, x.sample)))
         )
+    return made
+
+
+def one_trace(
+    controls: Sequence[str],
+    chosen: Mapping[str, Sequence[Lesson]],
+    alone: Mapping[str, Sequence[Lesson]],
+) -> Mapping[str, tuple[Lesson, ...]]:
+    """Return the lessons of each control of one trace a problem, of the problems ``chosen``.
+
+    ``alone`` are the lessons by level of what take: first takes, as far as they may be trained on;
+    where a problem has none there, the first that was chosen stands in for it, so that both
+    students have the same problems.
+    """
+    made = {}
+    for control in controls:
+        if is_one_trace(control):
+            level = compared_with(control).value
+            first = {lesson.problem_id: lesson for lesson in alone.get(level, ())}
+            own: dict[str, Lesson] = {}
+            for lesson in chosen[level]:
+                own.setdefault(lesson.problem_id, first.get(lesson.problem_id, lesson))
+            made[control] = tuple(replace(x, level=control) for x in own.values())
     return made
 
 
@@ -163,6 +206,7 @@ def _control(
         words=count_words(text),
         tokens=count_tokens(text),
         made_by=_MADE_BY,
+        sample=r1.sample,
     )
 
 

@@ -20,7 +20,8 @@ __all__ = ["GateRow", "GateTotal", "gate_rows", "gate_totals"]
 class GateRow:
     """One gate that fired on one text: a teacher's reply (R0) or a lesson.
 
-    ``detail`` is what it saw. ``excludes`` is False for a gate that only advises.
+    ``detail`` is what it saw. ``excludes`` is False for a gate that only advises. ``sample`` is the
+    draw that it is of.
     """
 
     problem_id: str
@@ -28,6 +29,7 @@ class GateRow:
     gate: str
     detail: str
     excludes: bool
+    sample: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,8 @@ def gate_rows(
     lessons: Iterable[Lesson],
     options: GateOptions,
 ) -> Iterator[GateRow]:
-    """Yield a row for every gate that fires on a teacher's reply or a lesson, by problem and level.
+    """Yield a row for every gate that fires on a teacher's reply or a lesson, by problem, trace and
+    level.
 
     A reply is looked at with its verdict (where there are verdicts yet), so that wrong, cut and
     blank ones are listed too. A lesson's flags are those it was given; the details are looked at
@@ -59,10 +62,12 @@ def gate_rows(
     for problem in problems:
         for response, verdict in replies(problem.id):
             found = findings(problem, response, verdict, level=Level.R0, options=options)
-            yield from (_row(problem.id, Level.R0.value, x) for x in found)
-        levels = {x.level: x for x in ladders(problem.id) if x.level != Level.R0}
-        for level in sorted(levels):
-            yield from _of_lesson(problem, levels[level], levels, options)
+            sample = response.sample
+            yield from (_row(problem.id, Level.R0.value, x, sample) for x in found)
+        for _, ladder in groupby(ladders(problem.id), key=lambda lesson: lesson.sample):
+            levels = {x.level: x for x in ladder if x.level != Level.R0}
+            for level in sorted(levels):
+                yield from _of_lesson(problem, levels[level], levels, options)
 
 
 def _by_problem(rows: Iterable[T], id_of: Callable[[T], str]) -> Callable[[str], list[T]]:
@@ -113,11 +118,11 @@ def _of_lesson(
     )
     details = {found.gate.value: found.detail for found in seen}
     for flag in lesson.flags:
-        yield GateRow(problem.id, lesson.level, flag, details.get(flag, ""), True)
+        yield GateRow(problem.id, lesson.level, flag, details.get(flag, ""), True, lesson.sample)
     for found in seen:
         if not found.excludes:
-            yield _row(problem.id, lesson.level, found)
+            yield _row(problem.id, lesson.level, found, lesson.sample)
 
 
-def _row(problem_id: str, level: str, found: Finding) -> GateRow:
-    return GateRow(problem_id, level, found.gate.value, found.detail, found.excludes)
+def _row(problem_id: str, level: str, found: Finding, sample: int) -> GateRow:
+    return GateRow(problem_id, level, found.gate.value, found.detail, found.excludes, sample)

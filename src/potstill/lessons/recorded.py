@@ -309,7 +309,7 @@ def _checked(
 def inversions(lessons: Iterable[Lesson]) -> tuple[Inversion, ...]:
     """Return a row for each two neighbouring levels that some problem has both of.
 
-    Lessons of one problem stand together.
+    Lessons of one trace stand together, and each trace counts.
     """
     levels: set[str] = set()
     longer: Counter[tuple[str, str]] = Counter()
@@ -323,8 +323,8 @@ def inversions(lessons: Iterable[Lesson]) -> tuple[Inversion, ...]:
 
 
 def _words(lessons: Iterable[Lesson]) -> Iterator[Mapping[str, int]]:
-    """Yield each problem's words by level."""
-    for _, own in groupby(lessons, key=lambda lesson: lesson.problem_id):
+    """Yield the words of each trace's lessons by level."""
+    for _, own in groupby(lessons, key=lambda lesson: (lesson.problem_id, lesson.sample)):
         yield {str(lesson.level): lesson.words for lesson in own}
 
 

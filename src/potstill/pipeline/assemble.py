@@ -20,6 +20,7 @@ from potstill.evaluation.samples import AtK, at_k
 from potstill.lessons.controls import is_control
 from potstill.lessons.listing import gate_rows, gate_totals
 from potstill.lessons.recorded import inversions
+from potstill.lessons.traces import lessons_sentence
 from potstill.pipeline.cases import make_cases
 from potstill.pipeline.context import base_title
 from potstill.pipeline.declared import is_declared, primary_of
@@ -422,6 +423,8 @@ def _notes(result: Made) -> tuple[str, ...]:
             "distillation."
         )
     notes += _keys_as_text(result)
+    told = lessons_sentence(study.lessons, result.traces, result.chosen, study.levels)
+    notes += [told] if told else []
     for cell in (result.taught, *result.answers):
         who = _called(cell, study)
         if cell.not_asked:

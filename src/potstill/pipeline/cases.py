@@ -32,9 +32,11 @@ def make_cases(made: Made, problems: Sequence[Problem]) -> tuple[Case, ...]:
         for problem_id, answer in _said(cell, chosen):
             said[problem_id].append(answer)
     lessons: defaultdict[str, list[CaseLesson]] = defaultdict(list)
+    several = made.study.lessons.take != "first"
     for lesson in made.lessons:
         if lesson.level != Level.R0 and lesson.problem_id in chosen:
-            case = CaseLesson(lesson.level, lesson.words, tuple(lesson.flags), lesson.text)
+            level = f"{lesson.level}, draw {lesson.sample + 1}" if several else lesson.level
+            case = CaseLesson(level, lesson.words, tuple(lesson.flags), lesson.text)
             lessons[lesson.problem_id].append(case)
     cases = {
         p.id: Case(

@@ -259,10 +259,10 @@ class StudyDirectory:
         return list(gate_rows(problems, responses, verdicts, lessons, self.study.gates))
 
     def lessons_by_problem(self) -> dict[str, dict[str, Lesson]]:
-        """Return the lessons of each problem, by level."""
+        """Return the lessons of each problem, by level: of its first trace, if it has several."""
         found: dict[str, dict[str, Lesson]] = {}
         for lesson in self.made.lessons:
-            found.setdefault(lesson.problem_id, {})[lesson.level] = lesson
+            found.setdefault(lesson.problem_id, {}).setdefault(lesson.level, lesson)
         return found
 
     def _rows(self) -> Iterator[dict[str, Any]]:

@@ -25,6 +25,7 @@ from potstill.store.tables import part
 from potstill.study.schema import Study
 
 if TYPE_CHECKING:
+    from potstill.lessons.traces import RankedTrace
     from potstill.training.records import HistoryPoint
 
 __all__ = ["MIX", "UNASKED", "AnswerSet", "AskedLevel", "Made", "StudentCell", "Who"]
@@ -88,7 +89,10 @@ class StudentCell:
 
 @dataclass(slots=True)
 class Made:
-    """What the stages of a study have made so far. ``chosen`` holds the controls too."""
+    """What the stages of a study have made so far. ``chosen`` holds the controls too.
+
+    ``traces`` are the right traces ranked, where a problem may have several lessons at a level.
+    """
 
     study: Study
     problems: Sequence[Problem] = ()
@@ -96,6 +100,7 @@ class Made:
     splits: Mapping[str, Split] = field(default_factory=dict)
     pairs: Sequence[Pair] = ()
     taught: AnswerSet = UNASKED
+    traces: Sequence[RankedTrace] = ()
     lessons: Sequence[Lesson] = ()
     chosen: Mapping[str, Sequence[Lesson]] = field(default_factory=dict)
     students: Sequence[StudentCell] = ()

@@ -14,7 +14,8 @@ from potstill.errors import InputError
 from potstill.evaluation import refuse_leaks
 from potstill.ledger.file import refuse_lost
 from potstill.ledger.ledger import Ledger
-from potstill.lessons.controls import is_control, make_controls, unverified_traces
+from potstill.lessons.controls import is_control, make_controls, one_trace, unverified_traces
+from potstill.lessons.select import select
 from potstill.pipeline.asking import ask_student, ask_teacher
 from potstill.pipeline.context import Context, Unfinished
 from potstill.pipeline.declared import declare
@@ -33,7 +34,6 @@ from potstill.pipeline.stages import (
     import_problems,
     make_lessons,
     split_problems,
-    verified,
 )
 from potstill.pipeline.students import (
     answer_ahead,
@@ -41,6 +41,7 @@ from potstill.pipeline.students import (
     settle_limits,
     train_students,
 )
+from potstill.pipeline.traces import rank_taught, verified
 from potstill.plugins import choose
 from potstill.problems.split import draw_some
 from potstill.progress import Progress, quiet
@@ -201,8 +202,11 @@ def run_stages(run: Run, made: Made) -> Iterator[str]:
     yield "teach"
     made.taught = grade_answers(context, agents, graders, made.taught, asked)
     yield "verify"
-    made.lessons, chosen = make_lessons(context, agents, graders, run.models, made.taught, asked)
-    made.chosen = with_controls(run, chosen, asked, made.taught)
+    made.traces = rank_taught(context, run.models, made.taught, asked)
+    made.lessons, chosen = make_lessons(
+        context, agents, graders, run.models, made.taught, made.traces, asked
+    )
+    made.chosen = with_controls(run, made, chosen, asked)
     settle_limits(context, run.models, made)
     yield "condense"
     made.students = train(run, made)
@@ -227,21 +231,22 @@ def run_stages(run: Run, made: Made) -> Iterator[str]:
 
 
 def with_controls(
-    run: Run,
-    chosen: Mapping[str, Sequence[Lesson]],
-    problems: Sequence[Problem],
-    taught: AnswerSet,
+    run: Run, made: Made, chosen: Mapping[str, Sequence[Lesson]], problems: Sequence[Problem]
 ) -> Mapping[str, Sequence[Lesson]]:
     """Return the lessons chosen by level, and beside them those of the study's controls."""
-    controls = [x for x in run.context.study.variants if is_control(x)]
+    study = run.context.study
+    controls = [x for x in study.variants if is_control(x)]
     if not controls:
         return chosen
     count = run.models.count_tokens
-    tags = Level.R0 in run.context.study.levels and run.models.teaches_tags()
+    tags = Level.R0 in study.levels and run.models.teaches_tags()
+    first = {trace.key for trace in made.traces if trace.first}
+    alone = select(made.lessons, study.levels, study.require, first) if first else {}
     return {
         **chosen,
         **make_controls(chosen, controls, problems, count),
-        **unverified_traces(controls, taught.judged(), count, tags=tags),
+        **unverified_traces(controls, made.taught.judged(), count, tags=tags),
+        **one_trace(controls, chosen, alone),
     }
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby, tee
+from itertools import tee
 from typing import TYPE_CHECKING, Any
 
 from potstill.grading.rulings import Rulings
@@ -18,13 +18,13 @@ from potstill.lessons.recorded import RecordedTally, Unmatched, read_recorded
 from potstill.lessons.select import select
 from potstill.pipeline.context import VERSION, Context, agent_identity, fingerprint
 from potstill.pipeline.outputs import AnswerSet
+from potstill.pipeline.traces import parents_of
 from potstill.problems.overlap.pairs import Pair
 from potstill.problems.split import split
 from potstill.records import (
     Excluded,
     Lesson,
     Level,
-    Outcome,
     Problem,
     Response,
     Role,
@@ -34,11 +34,12 @@ from potstill.records import (
     content_hash,
 )
 from potstill.store.cells import Cell, Filling
-from potstill.store.tables import beside, in_batches, part
+from potstill.store.tables import beside, in_batches
 from potstill.study.schema import Study
 
 if TYPE_CHECKING:
     from potstill.grading.verdicts import CutRule
+    from potstill.lessons.traces import RankedTrace
     from potstill.pipeline.services import Agents, ClusterWorkers, Graders, LocalModels
 
 __all__ = [
@@ -47,7 +48,6 @@ __all__ = [
     "make_lessons",
     "problems_cell",
     "split_problems",
-    "verified",
 ]
 
 # so many go down the ladder together: enough to keep any endpoint busy, and few to hold in memory
@@ -133,7 +133,7 @@ def grade_answers(
 ) -> AnswerSet:
     """Return the same answers with a verdict on each: the symbolic check, and the verifier model.
 
-    ``solutions`` are :func:`verified`; they tell only the cause of an answer that is wrong.
+    ``solutions``, one right answer a problem, tell only the cause of an answer that is wrong.
     """
     study = context.study
     agent = study.verifier if study.verify != "symbolic" else None
@@ -212,13 +212,14 @@ def make_lessons(
     graders: Graders,
     models: LocalModels,
     taught: AnswerSet,
+    traces: Sequence[RankedTrace],
     problems: Sequence[Problem],
 ) -> tuple[Sequence[Lesson], Mapping[str, Sequence[Lesson]]]:
-    """Return every lesson with its flags, by problem and level, and those chosen to train on by
-    level.
+    """Return every lesson with its flags, by problem, trace and level, and those chosen to train on
+    by level.
     """
     study = context.study
-    parents = verified(taught)
+    parents = parents_of(context, taught, traces)
     source: Any = fingerprint(study.recorded.model_dump(mode="json")) if study.recorded else ""
     if study.condenser:
         source = {"who": agent_identity(study.condenser), "of": content_hash(parents)}
@@ -250,21 +251,8 @@ def make_lessons(
     context.store.check_in_order(
         cell, "lessons", (x.problem_id for x in lessons), (p.id for p in problems)
     )
-    return lessons, select(lessons, study.levels, study.require)
-
-
-def verified(taught: AnswerSet) -> Sequence[Response]:
-    """Return one right answer per problem: the first that nobody disputes, else the first."""
-    places = []
-    rows = enumerate(taught.judged())
-    for _, samples in groupby(rows, key=lambda row: row[1][0].problem_id):
-        right = [
-            (verdict.disagreed, place)
-            for place, (_, verdict) in samples
-            if verdict.outcome is Outcome.CORRECT
-        ]
-        places += [min(right)[1]] if right else []
-    return part(taught.responses, places)
+    taken = {trace.key for trace in traces if trace.taken} if traces else None
+    return lessons, select(lessons, study.levels, study.require, taken)
 
 
 def _lessons(
@@ -275,7 +263,7 @@ def _lessons(
     parents: Sequence[Response],
     problems: Sequence[Problem],
 ) -> Iterator[Lesson | Unmatched]:
-    """Yield the lessons by problem and level."""
+    """Yield the lessons by problem, trace and level."""
     study = context.study
     raw = Level.R0 in study.levels
     if study.recorded:
@@ -287,7 +275,9 @@ def _lessons(
             gates=study.gates,
         )
         if raw and not any(Level.R0 in file.levels for file in study.recorded.files):
-            traces = _condensed(study, agents, graders, models, parents, problems)
+            raw_traces = _condensed(study, agents, graders, models, parents, problems)
+            # what was recorded is of no draw, and stands with R0 as one trace
+            traces = (replace(lesson, sample=0) for lesson in raw_traces)
             order = {problem.id: i for i, problem in enumerate(problems)}
             recorded = heapq.merge(recorded, traces, key=lambda x: _place(x, order))
         yield from context.counted("recorded levels", None, "lessons", recorded)
@@ -330,4 +320,4 @@ def _condensed(
             tags=tags,
         )
         order = {problem.id: i for i, (problem, _) in enumerate(pairs)}
-        yield from sorted(lessons, key=lambda x: (order[x.problem_id], x.level))
+        yield from sorted(lessons, key=lambda x: (order[x.problem_id], x.sample, x.level))

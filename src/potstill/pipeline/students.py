@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from statistics import mean
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from potstill.chat import render_asks, render_messages
+from potstill.lessons.controls import ONE_TRACE_EPOCHS, compared_with
 from potstill.lessons.replay import count_replayed
 from potstill.pipeline.asking import student_answers, student_condition
 from potstill.pipeline.context import VERSION, Context, Unfinished
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from potstill.pipeline.services import ClusterWorkers, LocalModels
     from potstill.progress import Bar
     from potstill.training.grid import Job
+    from potstill.training.recipe import Recipe
     from potstill.training.records import StepReport, TrainedCell
 
 __all__ = [
@@ -47,6 +49,7 @@ __all__ = [
 
 BySplit = Mapping[Split, Sequence[Problem]]
 _Sets = tuple[tuple[Example, ...], tuple[Example, ...]]
+_Planned: TypeAlias = "tuple[_Sets, Validation | None]"
 
 
 def train_students(
@@ -92,15 +95,41 @@ def plan_grid(
     """Return every cell of the grid with the job that trains it, variant by variant, seed by
     seed.
     """
+    variants = dict(_variants(context, chosen, by_split))
     replay = open_replay(context, models, by_split)
     grid = [
-        _plan(context, variant, seed, with_chats(replay, sets, seed), validation)
-        for variant, (sets, validation) in _variants(context, chosen, by_split)
+        _plan(
+            context,
+            variant,
+            seed,
+            with_chats(replay, sets, seed),
+            validation,
+            _recipe(context, variant, variants),
+        )
+        for variant, (sets, validation) in variants.items()
         for seed in context.study.seeds
     ]
     if replay and not (context.read_only or all(context.store.exists(cell) for cell, _ in grid)):
         context.progress.note(replay.told)
     return grid
+
+
+def _recipe(context: Context, variant: str, variants: Mapping[str, _Planned]) -> Recipe:
+    """Return the recipe that a variant trains by: the study's, shortened where it is to see its
+    fewer lessons as often as its level's student sees its own.
+    """
+    recipe = context.recipe
+    if not variant.startswith(f"{ONE_TRACE_EPOCHS}-"):
+        return recipe
+    own, level = (variants[x][0][0] for x in (variant, compared_with(variant).value))
+    share = len(own) / max(1, len(level))
+    least = min(recipe.steps, recipe.validate_every)
+    return recipe.model_copy(
+        update={
+            "iterations": max(least, round(share * recipe.steps)),
+            "warmup_steps": round(share * recipe.warmup_steps),
+        }
+    )
 
 
 def settle_limits(context: Context, models: LocalModels, made: Made) -> None:
@@ -179,19 +208,23 @@ def examples(
     problems: Iterable[Problem],
     asked: AskedLevel | None = None,
 ) -> Iterator[Example]:
-    """Yield what a student learns of some problems: the prompt it will be asked with, and the
+    """Yield what a student learns of some problems: the prompt it will be asked with, and a
     lesson.
+
+    They come in the order of the problems, and those of one problem in that of its lessons.
     """
     prompt = student_condition(study, "", asked)
-    texts = {lesson.problem_id: lesson.text for lesson in lessons}
+    texts: dict[str, list[str]] = {}
+    for lesson in lessons:
+        texts.setdefault(lesson.problem_id, []).append(lesson.text)
     for problem in problems:
-        if problem.id in texts:
-            yield Example(problem.id, render_messages(problem, prompt), texts[problem.id])
+        for text in texts.get(problem.id, ()):
+            yield Example(problem.id, render_messages(problem, prompt), text)
 
 
 def _variants(
     context: Context, chosen: Mapping[str, Sequence[Lesson]], by_split: BySplit
-) -> Iterator[tuple[str, tuple[_Sets, Validation | None]]]:
+) -> Iterator[tuple[str, _Planned]]:
     study = context.study
     valid_problems = by_split[Split.VALID]
     validation = _validation(context, valid_problems, [None])
@@ -229,13 +262,18 @@ def _sets(
 
 
 def _plan(
-    context: Context, variant: str, seed: int, sets: _Sets, validation: Validation | None
+    context: Context,
+    variant: str,
+    seed: int,
+    sets: _Sets,
+    validation: Validation | None,
+    recipe: Recipe,
 ) -> tuple[Cell, Job]:
     from potstill.training.grid import Job
     from potstill.training.records import GridCell
 
     # what is replayed is data by now, and no path of this machine belongs into a student
-    recipe = context.recipe.model_copy(update={"replay": None})
+    recipe = recipe.model_copy(update={"replay": None})
     kinds = context.study.kinds if validation else {}
     decides = [*sets, *([validation] if validation else []), *([kinds] if kinds else [])]
     data_hash = content_hash(decides)

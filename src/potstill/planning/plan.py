@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from potstill.ledger.ledger import Ledger
+from potstill.lessons.controls import is_one_trace
 from potstill.pipeline.preflight import (
     base_out_of_reach,
     check_base_of,
@@ -118,7 +119,7 @@ def planned_calls(study: Study, imported: Imported) -> tuple[dict[str, int], lis
             PlannedCalls("verify", "verifier", names["verifier"], most, _verify_why(study))
         )
     if study.condenser and (condensed := [x for x in study.levels if x is not Level.R0]):
-        most = lessons * len(condensed)
+        most = lessons * len(condensed) * _traces(study)
         calls.append(
             PlannedCalls(
                 *("condense", "condenser", names["condenser"], most),
@@ -130,6 +131,13 @@ def planned_calls(study: Study, imported: Imported) -> tuple[dict[str, int], lis
     )
     told = {s.value: splits[s] for s in Split if splits[s] or s is not Split.KEPT}
     return told, calls
+
+
+def _traces(study: Study) -> int:
+    """Return how many traces of a problem go down the ladder at most, that of a control too."""
+    samples = study.teacher.samples
+    most = study.lessons.most_of(samples)
+    return min(samples, most + any(is_one_trace(x) for x in study.controls))
 
 
 def _verify_why(study: Study) -> str:

@@ -117,11 +117,16 @@ def _check(problem: PocketProblem, index: int, slip: Slip | None) -> str:
     return f"{show(results[index])} {inverse} {show(right)} = {show(left)}"
 
 
-def _trace(problem: PocketProblem, slip: Slip | None) -> str:
-    """Return R0: it restates, doubts, checks and arrives."""
-    rng = _rng(problem, "trace")
+def _trace(problem: PocketProblem, slip: Slip | None, draw: int = 0) -> str:
+    """Return R0: it restates, doubts, checks and arrives; another ``draw`` in other words, or in
+    whole sentences without a doubt.
+    """
+    rng = _rng(problem, f"trace {draw}" if draw else "trace")
     steps, results = problem.steps, values(problem.steps, slip)
     parts = [rng.choice(_R0_OPENERS), f"The problem says: {problem.text}"]
+    if draw and slip is None and rng.random() < 0.5:
+        parts += [_prose(problem, i, hard_only=False) for i in range(len(steps))]
+        return " ".join([*parts, f"So the final answer should be {_boxed(problem)}."])
     dead_end_at = rng.randrange(len(steps)) if rng.random() < 0.6 else -1
     for index, step in enumerate(steps):
         if index == dead_end_at:
@@ -139,16 +144,17 @@ def _trace(problem: PocketProblem, slip: Slip | None) -> str:
     return " ".join(parts)
 
 
-def render(problem: PocketProblem, level: str, slip: Slip | None = None) -> str:
+def render(problem: PocketProblem, level: str, slip: Slip | None = None, draw: int = 0) -> str:
     r"""Return a problem's solution at a level, ending in `\boxed{}`.
 
     Each level has fewer words than the one above. Only R0 can hold a `slip`, a step's index and the
-    error of its result; raises InputError for a slip elsewhere or an unknown level.
+    error of its result, and is another text for another `draw`; raises InputError for a slip
+    elsewhere or an unknown level.
     """
     if level not in LEVELS:
         raise InputError(f"there is no level {level!r}; the levels are {', '.join(LEVELS)}")
     if level == "R0":
-        return _trace(problem, slip)
+        return _trace(problem, slip, draw)
     if slip is not None:
         raise InputError(f"only R0 can hold a slip, not {level}; render R0")
     rng = _rng(problem, "lesson")

@@ -2,7 +2,7 @@
 
 Nothing is drawn while it runs: whether a reply is faulty, and how, is a hash of the seed, the role
 and the request. The same request always gets the same reply, on every machine; a rephrased retry or
-another sampling seed gets another draw.
+another sampling seed gets another draw. Above temperature 0 its traces are in other words, too.
 """
 
 from __future__ import annotations
@@ -138,6 +138,8 @@ class PocketTeacher:
         if not users:
             raise UnknownQuestion("the request holds no user message; add one with the problem")
         rng = self._draw(request)
+        if request.model == TEACHER and request.temperature:
+            return self._cut(request, self._teach(users[-1], rng, reworded=True))
         return self._cut(request, roles[request.model](users[-1], rng))
 
     def _draw(self, request: ChatRequest) -> random.Random:
@@ -176,14 +178,15 @@ class PocketTeacher:
                 return self._by_text[text]
         raise UnknownQuestion(f"no problem of the teacher's set is in the message {message[:80]!r}")
 
-    def _teach(self, message: str, rng: random.Random) -> Completion:
+    def _teach(self, message: str, rng: random.Random, reworded: bool = False) -> Completion:
         problem = self._find(message)
         fault = _fault(TEACHER, rng)
+        draw = rng.randint(1, 1 << 16) if reworded else 0
         if fault == "truncated":
-            reasoning = render(problem, "R0")
+            reasoning = render(problem, "R0", draw=draw)
             return Completion("", _cut_in_word(reasoning, rng), Finish.LENGTH)
         slip = draw_slip(problem, rng) if fault == "slip" else None
-        reasoning = render(problem, "R0", slip)
+        reasoning = render(problem, "R0", slip, draw)
         if fault == "blank":
             return Completion("", reasoning, Finish.STOP)
         text = f"The answer is \\boxed{{{final_answer(problem, slip)}}}."

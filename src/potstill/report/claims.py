@@ -31,6 +31,10 @@ _CONTROLS = {
     "unverified": "every trace of the teacher, right or wrong",
     "wrong": "the teacher’s wrong traces",
 }
+_ONE_TRACE = {
+    "one_trace": "the same from one trace a problem, at equal steps",
+    "one_trace_epochs": "the same from one trace a problem, at equal epochs",
+}
 
 Row = dict[str, Any]
 
@@ -242,7 +246,8 @@ def _control(numbers: Row, pair: Row) -> str:
         return _blocked(pair)
     text = difference(pair, "that control") + format_clause(pair)
     declared = _declaration(numbers) if _is_primary(pair) else ""
-    beside = _CONTROLS.get(pair["b"], "R1 cut to its length")
+    one = _ONE_TRACE.get(pair["b"].partition("-")[0], "R1 cut to its length")
+    beside = _CONTROLS.get(pair["b"], one)
     return f"{declared}{pair['a']} beside {beside}: {text}.{_verifying(numbers, pair)}"
 
 

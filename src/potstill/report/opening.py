@@ -152,6 +152,9 @@ def _beside_the_ladder(level: str) -> str:
         return f"a student trained on the solutions of all lengths together{asked}"
     if kind == "truncate":
         return f"a control: trained on R1’s solutions cut off at the length of {name}’s"
+    if kind in ("one_trace", "one_trace_epochs"):
+        seen = "as many steps" if kind == "one_trace" else "as many epochs"
+        return f"a control: {name} again, of one trace of a problem’s several, for {seen}"
     if level == "answer_only":
         return "a control: trained on the final answers alone"
     if level == "unverified":

@@ -10,14 +10,27 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, JsonValue, ValidationError, model_validator
+from pydantic import (
+    Field,
+    JsonValue,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from potstill.cluster.options import ClusterOptions
 from potstill.errors import InputError, StudyError
-from potstill.lessons.controls import expand_controls
+from potstill.lessons.controls import (
+    OF_TRACES,
+    ONE_TRACE_EPOCHS,
+    expand_controls,
+    is_one_trace,
+)
 from potstill.lessons.difficulty import DifficultyOptions
 from potstill.lessons.quality import GateOptions
 from potstill.lessons.recorded import Options as RecordedLevels
+from potstill.lessons.traces import LessonOptions
 from potstill.plugins import KINDS, SOLVERS, SOURCES, load_plugin, plugin_names
 from potstill.problems.split import SplitOptions
 from potstill.records import AnswerKind, Level, Problem, Split
@@ -91,6 +104,10 @@ class Study(Section):
     recorded: RecordedLevels | None = Field(
         default=None, description="Levels read from files, in place of a condenser."
     )
+    lessons: LessonOptions = Field(
+        default_factory=LessonOptions,
+        description="Which right traces of a problem become lessons, where samples is above 1.",
+    )
     gates: GateOptions = Field(
         default_factory=GateOptions, description="Which checks keep a lesson from training."
     )
@@ -106,7 +123,8 @@ class Study(Section):
     controls: list[str] = Field(
         default=[],
         description="Students beside the ladder: truncate (R1 cut to a level's length), "
-        "answer_only, unverified (every trace, right or wrong, beside R0), wrong.",
+        "answer_only, unverified (every trace, right or wrong, beside R0), wrong, one_trace (a "
+        "trace a problem, beside the fullest level), one_trace_epochs.",
     )
     mix: list[Level] = Field(
         default=[], description="The levels that one mixed student is trained on together."
@@ -193,6 +211,7 @@ class Study(Section):
                     f"{name} may hold only levels that the study has; add them to levels"
                 )
         expand_controls(self.controls, self.levels)
+        self._refuse_traces()
         known = {*self.variants, "base"}
         if self.primary and (unknown := [x for x in self.primary if x not in known]):
             raise ValueError(f"primary names {unknown[0]!r}; there are {', '.join(sorted(known))}")
@@ -203,6 +222,42 @@ class Study(Section):
                 f"as name: {twice}-2"
             )
         return self
+
+    def _refuse_traces(self) -> None:
+        """Raise for lessons of several traces where there cannot be several, and controls of it."""
+        samples, take = self.teacher.samples, self.lessons.take
+        if fault := self.lessons.fault(samples):
+            raise ValueError(fault)
+        if take != "first" and self.recorded:
+            raise ValueError(
+                f"lessons.take: {take} chooses among the teacher's draws, and recorded levels are "
+                "of none; take it out, or give a condenser"
+            )
+        for name in self.controls:
+            if is_one_trace(name) and take == "first":
+                raise ValueError(
+                    f"controls: {name} is what take: first trains anyway; set lessons.take, or "
+                    "take it out"
+                )
+            if name in OF_TRACES and take != "first":
+                raise ValueError(
+                    f"controls: {name} is one trace a problem, and with lessons.take: {take} R0 is "
+                    "not; take it out"
+                )
+            one = self.lessons.most_of(samples) == 1
+            if name.partition("-")[0] == ONE_TRACE_EPOCHS and one:
+                raise ValueError(
+                    f"controls: {name} is the same as one_trace where a problem has one lesson a "
+                    "level; name one_trace"
+                )
+
+    @model_serializer(mode="wrap")
+    def _without_defaults(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave lessons out where every problem has one: such a study hashes as it always did."""
+        plain: dict[str, Any] = handler(self)
+        if self.lessons == LessonOptions():
+            plain.pop("lessons", None)
+        return plain
 
     def _refuse_twice(self) -> None:
         """Raise for what a list names twice, where it is there once or not at all."""

@@ -147,6 +147,11 @@ def _unused(study: Study) -> Iterator[str]:
             "it out."
         )
     yield from study.training.unreached()
+    if study.teacher.samples > 1 and study.teacher.temperature == 0:
+        yield (
+            f"teacher.samples: {study.teacher.samples} draws at temperature 0 are as a rule the "
+            "same; set a temperature, such as 0.6, or take samples out."
+        )
     sampled: dict[str, Agent | Evaluation] = {**study.agents(), "evaluation": study.evaluation}
     for role, asked in sampled.items():
         if asked.temperature == 0 and asked.top_p != 1:

@@ -102,15 +102,19 @@ def corpus_rows(study: Study, made: Made, level: str) -> dict[Split, Rows]:
     """Return the rows of one level by split, as plain values, in the study's own order of
     problems.
     """
-    lessons = {lesson.problem_id: lesson for lesson in made.chosen[level]}
+    lessons: dict[str, list[Lesson]] = {}
+    for lesson in made.chosen[level]:
+        lessons.setdefault(lesson.problem_id, []).append(lesson)
     teachers = {r.problem_id: r.solver for r in made.taught.responses}
     found: dict[Split, Rows] = {}
     for split in SPLITS:
-        problems = {p.id: p for p in made.in_split(split)}
+        problems = made.in_split(split)
+        pairs = [(p, lesson) for p in problems for lesson in lessons.get(p.id, ())]
+        chats = examples(study, made.chosen[level], problems)
         found[split] = [
-            _row(problems[example.problem_id], lessons[example.problem_id])
-            | {"teacher": teachers.get(example.problem_id, ""), "messages": _chat(example)}
-            for example in examples(study, made.chosen[level], problems.values())
+            _row(problem, lesson)
+            | {"teacher": teachers.get(problem.id, ""), "messages": _chat(example)}
+            for (problem, lesson), example in zip(pairs, chats, strict=True)
         ]
     return found
 
