@@ -19,6 +19,7 @@ __all__ = [
     "KINDS",
     "SOLVERS",
     "SOURCES",
+    "called_elsewhere",
     "choose",
     "closest",
     "failed_plugin",
@@ -111,9 +112,38 @@ def _passed(exc: BaseException, module: str) -> bool:
     return False
 
 
+_ELSEWHERE = {
+    "learning_rate": ("lr",),
+    "iterations": ("epochs", "num_epochs", "num_train_epochs", "steps", "max_steps", "iters"),
+    "accumulation": ("gradient_accumulation_steps", "grad_accum"),
+    "clip_norm": ("max_grad_norm", "grad_clip"),
+    "valid": ("dev", "val", "validation", "eval"),
+    "heldout": ("test", "testing"),
+    "cuda": ("gpu", "nvidia"),
+    "mps": ("metal", "apple"),
+    "bfloat16": ("bf16", "fp16", "float16", "half"),
+    "float32": ("fp32", "full", "single"),
+    "nf4": ("4bit", "4-bit", "int4", "qlora"),
+    "api": ("openai", "http", "vllm", "ollama", "anthropic", "deepseek", "openrouter"),
+    "repetition loop": ("loop", "repetition"),
+    "too long for the level": ("too long",),
+    "too short for the level": ("too short",),
+}
+"""A name of ours, and what other tools call the same."""
+
+
+def called_elsewhere(name: str, known: Iterable[str]) -> str:
+    """Return the known name of what other tools call by this one, "" where there is none."""
+    there = set(map(str, known))
+    ours = (x for x, theirs in _ELSEWHERE.items() if name.casefold() in theirs)
+    return next((x for x in ours if x in there), "")
+
+
 def closest(name: str, known: Iterable[str]) -> str:
-    """Return the known name that is most like one that is not, "" where none is like it."""
+    """Return the known name that is meant by or most like one that is not, "" where none is."""
     lowered = {k.casefold(): k for k in map(str, known)}
+    if meant := called_elsewhere(name, lowered.values()):
+        return meant
     close = difflib.get_close_matches(name.casefold(), lowered, n=1, cutoff=0.5)
     return lowered[close[0]] if close else ""
 

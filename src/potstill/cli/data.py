@@ -127,6 +127,9 @@ def grade(
             if api_key_env:
                 given["api_key_env"] = api_key_env
             options = load_options(SOLVERS, "api", given, ())
+            there = api.key_there(options)
+            if api_key_env and there is not None and not there[1]:
+                raise InputError(f"--judge: {there[0]}; set it, or leave --api-key-env out.")
             asked = stack.enter_context(api.open_solver(options, ledger))
         counts = grade_table(
             file,

@@ -50,6 +50,13 @@ def _directory(path: Path) -> Path:
     from potstill.study.schema import load_study
 
     directory = directory_of(path)
+    if path.suffix.lower() in (".yaml", ".yml") and not directory.exists():
+        from potstill.errors import StoreError
+
+        raise StoreError(
+            f"{path} has not been run: {directory} is no study directory (no study.json); potstill "
+            f"run {path} makes it, or give the directory of its --out."
+        )
     made = path.name != "study.json" and (directory / "study.json").is_file()
     if made and study_of(directory) != load_study(path):
         print(

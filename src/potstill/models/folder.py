@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -113,11 +114,16 @@ def base_name(path_or_id: str | Path, folder: Path) -> str:
     return file.name if file is not None else folder.resolve().name
 
 
+_AT_HUB = re.compile(r"https?:/+(?:www\.)?(?:huggingface\.co|hf\.co)/([\w.-]+/[\w.-]+)")
+
+
 def _model_folder(path_or_id: str | Path, files: Sequence[str] = MODEL_FILES) -> Path:
     path = Path(path_or_id).expanduser()
     if path.is_dir():
         return path
     text = str(path_or_id)
+    if at_hub := _AT_HUB.match(text):
+        raise InputError(f"{text} is an address; give the hub id in it, {at_hub[1]}.")
     looks_like_path = isinstance(path_or_id, Path) or text[:1] in "./~" or text.count("/") != 1
     if looks_like_path or path.exists():
         raise InputError(

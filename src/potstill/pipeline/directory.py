@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+
 from potstill.errors import PotstillError, StoreError
 from potstill.ledger.ledger import Ledger
 from potstill.lessons.listing import GateRow, gate_rows
@@ -21,6 +23,7 @@ from potstill.pipeline.outputs import AnswerSet, Made, StudentCell
 from potstill.pipeline.run import Run, evaluate, open_run, run_stages, run_study
 from potstill.progress import Bar, Progress, quiet
 from potstill.records import Excluded, Lesson, Problem, Response, Role, Split, Verdict
+from potstill.store.setting_errors import first_error
 from potstill.store.untrusted import read_json
 from potstill.study.schema import Study, default_directory, load_study
 from potstill.study.text import with_new_names
@@ -59,6 +62,12 @@ def study_of(directory: Path) -> Study:
         return Study.model_validate(with_new_names(read_json(path)), strict=False)
     except FileNotFoundError as exc:
         raise no_study_directory(directory) from exc
+    except ValidationError as exc:
+        raise StoreError(
+            f"{path} was written by another version of Potstill, or changed: "
+            f"{first_error(exc, Study).rstrip('.')}; use that version, or run the study again to "
+            "write it anew."
+        ) from exc
     except ValueError as exc:
         raise StoreError(f"{path} is damaged; run the study again to write it anew.") from exc
 

@@ -326,6 +326,10 @@ def _check_primary(study: Study) -> None:
 
 
 def _require_field(name: str, prompt: str, field: str, what: str) -> None:
+    if f"{{{{{field}}}}}" in prompt:
+        raise StudyError(
+            f"{name} holds {{{{{field}}}}}, which puts {what} between braces; write {{{field}}}."
+        )
     if f"{{{field}}}" in prompt:
         return
     others = _FIELD.findall(prompt)

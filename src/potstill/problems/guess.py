@@ -15,6 +15,7 @@ from potstill.plugins import nearest
 from potstill.problems.competition import find_years
 from potstill.problems.intake import SourceConfig
 from potstill.store.rows import (
+    SUFFIXES,
     Table,
     TableFormat,
     as_text,
@@ -25,6 +26,9 @@ from potstill.store.rows import (
 )
 
 __all__ = ["Columns", "guess_source"]
+
+_NAMED = 3
+_TABLES = tuple(x for x in SUFFIXES if x != ".json")  # a folder of those may be a competition
 
 _TEXT = (
     *("problem", "question", "text", "prompt", "input", "query", "instruction"),
@@ -107,12 +111,19 @@ def guess_source(path: Path, said: Columns = _ALL_GUESSED) -> SourceConfig:
     where nothing fits, and for a column that is not there.
     """
     path = Path(path)
+    if path.parts[:1] in (("http:",), ("https:",)):
+        raise InputError(f"{path.name} is at an address; download it and give the file.")
     if not path.exists():
         raise InputError(f"{path} does not exist; give a file or folder of problems.")
     if path.is_dir():
         _refuse_columns(path, said)
         if (path / "study.yaml").is_file():
             raise InputError(f"{path} holds a study; give {path / 'study.yaml'} in its place.")
+        tables = sorted(x.name for x in path.iterdir() if x.suffix.lower() in _TABLES)
+        if tables and not any(path.rglob("[12][0-9][0-9][0-9].json")):
+            raise InputError(
+                f"{path} is a folder; give one table of it: {', '.join(tables[:_NAMED])}."
+            )
         years = find_years(path)
         why = f"{path} holds {len(years)} YEAR.json files: read as the competition"
         return SourceConfig("competition", {"path": path}, why=why)

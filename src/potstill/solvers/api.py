@@ -214,6 +214,9 @@ class Options(BaseModel):
             raise ValueError("base_url must be like https://host/v1")
         if parts.username or parts.password:
             raise ValueError("base_url must not hold a secret; name it in api_key_env")
+        ending = re.search(r"/(?:chat/)?completions/?$|/responses/?$", parts.path)
+        if ending:
+            raise ValueError(f"base_url ends before {ending[0]}, which is added to it; take it off")
         return value
 
 

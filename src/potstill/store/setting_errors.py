@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from potstill.plugins import closest, nearest
+from potstill.plugins import SOLVERS, SOURCES, called_elsewhere, closest, nearest, plugin_names
 from potstill.store.rows import SUFFIXES
 from potstill.store.untrusted import holds_login
 from potstill.text import several
@@ -220,9 +220,25 @@ def _first_key(loc: Sequence[int | str], model: Any, found: Any) -> str:
         return ""
     own = [name for name in model.model_fields if name != "options"]
     first = "preset" if "iterations" in own else own[0]
+    plugins = {"solver": SOLVERS, "source": SOURCES}.get(first)
+    if plugins and found not in (names := plugin_names(plugins)) and Path(found).suffix == "":
+        return f", {first} ({', '.join(names)}) first"
+    if found not in (_values(model.model_fields[first].annotation) or [found]):
+        return ""
     if first == "source" and Path(found).suffix.lower() in SUFFIXES:
         return f": source: table and path: {found}"
     return f": {first}: {found}"
+
+
+def _values(annotation: Any) -> list[Any]:
+    """Return the values of a choice, none for what is no choice."""
+    alternatives = _alternatives(annotation)
+    return [
+        value
+        for inner in alternatives
+        if typing.get_origin(inner) is typing.Literal
+        for value in typing.get_args(inner)
+    ]
 
 
 def _for_nothing(loc: Sequence[int | str], model: Any, found: Any) -> str:
@@ -231,6 +247,8 @@ def _for_nothing(loc: Sequence[int | str], model: Any, found: Any) -> str:
         return ""
     field = model.model_fields[loc[0]]
     inner = _within(field.annotation)
+    if "off" in inner.model_fields:
+        return f"name under off: what is not to be looked at, such as {loc[0]}: {{off: [cut]}}"
     switches = [name for name, x in inner.model_fields.items() if x.annotation is bool]
     if len(switches) == len(inner.model_fields):
         return f"each of its keys is switched alone, such as {switches[0]}: false"
@@ -239,6 +257,8 @@ def _for_nothing(loc: Sequence[int | str], model: Any, found: Any) -> str:
 
 def _hint(error: _Error) -> str:
     """Return the nearest of the values that may stand here, where one is near."""
+    if number := _number_meant(error):
+        return f"; {number}."
     expected = str(error.get("ctx", {}).get("expected", ""))
     choices = [x.strip().strip("'") for x in expected.replace(" or ", ", ").split(",") if x]
     found = error["input"]
@@ -247,11 +267,28 @@ def _hint(error: _Error) -> str:
     in_list = any(isinstance(x, int) for x in error["loc"][-1:])
     if in_list and (several_of_them := _listed(found, choices)):
         return f"; write a list: [{', '.join(several_of_them)}]."
-    same = next((x for x in choices if x.casefold() == found.casefold()), "")
-    if len(found) < _SHORT and not same:
-        return ""
-    close = same or closest(found, choices)
+    close = next((x for x in choices if x.casefold() == found.casefold()), "")
+    if not close:
+        close = (called_elsewhere if len(found) < _SHORT else closest)(found, choices)
     return f"; did you mean {close!r}?" if close else ""
+
+
+_PERCENT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%\s*")
+_MONEY = re.compile(r"\s*(?:US)?[$€£]\s*(\d+(?:\.\d+)?)\s*")
+
+
+def _number_meant(error: _Error) -> str:
+    """Return the number that a percentage or a price stands for, "" for anything else."""
+    found = error["input"]
+    share = error.get("ctx", {}).get("lt") == 1 or error.get("ctx", {}).get("le") == 1
+    if share and isinstance(found, int | float) and 1 < found <= 100:
+        return f"{found:g} % is {found / 100:g}"
+    if not isinstance(found, str) or not str(error["type"]).startswith(("float", "int")):
+        return ""
+    if percent := _PERCENT.fullmatch(found):
+        return f"{found.strip()} is {float(percent[1]) / 100:g}"
+    money = _MONEY.fullmatch(found)
+    return f"give {money[1]}" if money else ""
 
 
 def _listed(found: str, choices: Sequence[str]) -> list[str]:

@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from potstill.errors import StudyError
+from potstill.plugins import closest
 from potstill.store.rows import SUFFIXES
 from potstill.store.setting_errors import RENAMED, SECRET_NAME
 from potstill.store.untrusted import STUDY_BYTES, read_bytes
@@ -45,8 +46,11 @@ def read_study(path: Path) -> Mapping[str, Any]:
     try:
         raw = yaml.load(read_bytes(path, STUDY_BYTES).decode("utf-8-sig"), Loader=_OnceLoader)
     except FileNotFoundError as exc:
+        there = [x.name for x in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
+        near = closest(path.name, there)
+        what = f"did you mean {path.parent / near}?" if near else "or check the path."
         raise StudyError(
-            f"{path} does not exist; write one with potstill init NAME, or check the path."
+            f"{path} does not exist; write one with potstill init NAME{';' if near else ','} {what}"
         ) from exc
     except UnicodeDecodeError as exc:
         raise StudyError(
@@ -273,6 +277,8 @@ def _expand_text(value: str, path: Path, where: str, *, is_base: bool = False) -
         is_path = expanded.startswith(("./", "../"))
     if is_base or where == "student.base":
         is_path = _is_path_of_base(expanded, path, where)
+    if is_path and expanded.startswith("~/"):
+        return str(Path(expanded).expanduser())
     if is_path and expanded and not Path(expanded).is_absolute():
         return str((path.parent / expanded).resolve())
     return expanded
