@@ -24,7 +24,7 @@ from potstill.grading.maths.keys import (
     without_counted,
 )
 from potstill.grading.maths.kinds import infer_kind
-from potstill.grading.maths.languages import decimal_point
+from potstill.grading.maths.languages import decimal_point, points_of_thousands
 from potstill.grading.maths.library import library_says_equal, may_be_needed
 from potstill.grading.maths.literals import compare_literals, is_printed
 from potstill.grading.maths.part_answers import compare_parts
@@ -81,6 +81,7 @@ def equal(key: str, answer: str, kind: str = "", problem_text: str = "") -> Comp
         return unreadable("the answer is empty")
     if compact(one) == compact(two):
         return equal_with("the same text")
+    two = points_of_thousands(two, problem_text)
     if kind == AnswerKind.LETTER:
         two = _IN_BRACKETS.sub(r"\1. \2", _DASHED.sub(r"\1. ", two))
         if choices_in(problem_text):

@@ -11,8 +11,7 @@ from fractions import Fraction
 from itertools import pairwise
 
 from potstill.grading.maths.quantities import asks_rate, of_other_period
-from potstill.grading.maths.scalars import read_compound
-from potstill.grading.maths.units import split_unit
+from potstill.grading.reading.amounts import compound_at, rival_amount, said_twice, with_unit
 from potstill.grading.reading.belonging import is_of_another
 from potstill.grading.reading.numerals import Numeral, NumeralRole, numerals_in
 from potstill.grading.reading.question import AskedQuestion, question_of
@@ -21,6 +20,7 @@ from potstill.grading.reading.rating import COMPOUND, CUE, THEN, clause_of, coun
 from potstill.grading.reading.restating import restated
 from potstill.grading.reading.sentences import stem
 from potstill.grading.reading.surroundings import change_of, is_bound, is_denied, is_taken_back
+from potstill.grading.reading.unknowns import is_unsolved
 
 __all__ = ["StatedValue", "number_stated", "says_another"]
 
@@ -91,23 +91,32 @@ def number_stated(
         close = [r for r in order if r.score > top.score - 1.0]
         close.sort(key=lambda r: r.numeral.start)
         last_ones = [r.numeral for r in close]
+        if (once := said_twice(text, last_ones, question)) != "":
+            return StatedValue(once, top.numeral.value, (), top.score)
         if not (_solves(text, last_ones) or _goes_on(last_ones, numerals)):
             return StatedValue("", "", tuple(r.numeral.value for r in close), top.score)
         top = close[-1]
     elif (last := _solution_behind(text, top, order, numerals)) is not None:
         top = _Rated(last, top.score)
-    if (compound := _compound_at(text, top.numeral)) is not None:
+    if (compound := compound_at(text, top.numeral)) is not None:
         return StatedValue(compound, compound, (), top.score)
     if (part := _compound_of(text, top.numeral)) is not None:
         return StatedValue("", "", (top.numeral.value, part), top.score)
     if top.score < _LEAST_RATING:
         return None
-    shown = _with_unit(text, top.numeral, question)
+    if (rival := rival_amount(text, top.numeral, numerals, question)) != "":
+        return StatedValue("", "", (top.numeral.text, rival), top.score)
+    if is_unsolved(text, top.numeral.start, problem_text):
+        return None
+    shown = with_unit(text, top.numeral, question)
     if (whole := exact.get(top.numeral.start)) is not None:
         shown = whole.text if top.numeral.percent else f"{whole.text} ≈ {shown}"
     counted = counts(text, top.numeral, question) > 0
     changed = change_of(text, top.numeral, numerals, counted=counted)
     if changed is not None and not changed.text:
+        both = [n for n in numerals if n.text in changed.open]
+        if (once := said_twice(text, both, question)) != "":
+            return StatedValue(once, top.numeral.value, (), top.score)
         return StatedValue("", "", changed.open, top.score)
     if changed is not None:
         return StatedValue(changed.text, changed.text, (), top.score)
@@ -167,18 +176,6 @@ _ABOUT = re.compile(
     r"\s*(?:≈|,?\s*(?:or|which\s+is|that\s+is|i\.e\.,?)\s+(?:about|approximately|roughly|around|≈)|"
     r"\(\s*(?:about|approximately|approx\.?|roughly|≈))\s*"
 )
-_DURATION_UNIT = r"(?:[A-Za-z]{1,8})\.?"
-_COMPOUNDED = re.compile(
-    rf"\d+(?:\.\d+)?\s?{_DURATION_UNIT}(?:\s*,?\s*(?:and\s+)?\d+(?:\.\d+)?\s?{_DURATION_UNIT})+"
-)
-
-
-def _compound_at(text: str, numeral: Numeral) -> str | None:
-    """Return the whole of "2 hours and 30 minutes", where a number is a part of it."""
-    for found in _COMPOUNDED.finditer(text):
-        if found.start() <= numeral.start < found.end():
-            return found.group() if read_compound(found.group().rstrip(".")) is not None else None
-    return None
 
 
 def _weigh_conclusion(text: str, rated: list[_Rated], question: AskedQuestion) -> None:
@@ -212,7 +209,7 @@ def _weigh_steps(rated: list[_Rated], numerals: list[Numeral]) -> None:
 
 _PLUS = re.compile(r"(\b(?:is|are|be)\s+|[=:]\s*)\+(?=\d)")  # "the answer is +3"
 _SOLVED = re.compile(
-    r"(?i)(?:\b(?:so|hence|thus|therefore|then|giving|gives)[,:]?|→|⇒|=>|->|∴)\s*(?:that\s+)?([a-z])\s*=\s*$"
+    r"(?i)(?:\b(?:so|hence|thus|therefore|then|giving|gives)[,:]?|→|⇒|=>|->|∴|[,;])\s*(?:that\s+)?([a-z])\s*=\s*$"
 )
 
 
@@ -263,7 +260,7 @@ def _spelled_out(text: str, numeral: Numeral, question: AskedQuestion) -> bool:
     if "/" in numeral.value:
         return True
     before = text[: numeral.start]
-    said = bool(CUE.search(before[-48:])) or _with_unit(text, numeral, question) != numeral.text
+    said = bool(CUE.search(before[-48:])) or with_unit(text, numeral, question) != numeral.text
     return (said and not _POINTS.search(before)) or len(text.split()) <= 3
 
 
@@ -293,37 +290,10 @@ def _none_of(text: str, question: AskedQuestion) -> list[Numeral]:
     return [Numeral("0", "0", start, start, False, False, False, NumeralRole.PLAIN)]
 
 
-def _with_unit(text: str, numeral: Numeral, question: AskedQuestion) -> str:
-    """Return the number with the unit of measurement behind it, which may make it another
-    quantity.
-    """
-    if numeral.money or numeral.percent:
-        return numeral.text
-    behind = _UNIT_BEHIND.match(text, numeral.end)
-    if behind is None:
-        return numeral.text
-    words = behind.group(1)
-    if words.lower() == "dozen":
-        if "dozen" in question.counted:
-            return numeral.text
-        return str(12 * int(numeral.value)) if numeral.value.isdigit() else numeral.text
-    unit = words.lower() if len(words) > 2 else words
-    ends = unit == "in" and not text[behind.end() :].strip(" .!*")
-    if unit in ("in", "a", "an") and text[numeral.end] == " " and not ends:
-        return numeral.text
-    power = _POWERS.get(behind[2] or "", (behind[2] or "").replace(" ", ""))
-    return f"{numeral.text} {words}{power}" if split_unit(f"5 {unit}").unit else numeral.text
-
-
 _NONE_OF = re.compile(
     r"(?i)\b(?:has|have|had|are|is|be|with|leaves?|left)\s+no\s+(?:more\s+)?([a-z]+)"
 )
-_UNIT_BEHIND = re.compile(
-    r"\s?-?((?:(?:square|cubic|sq\.?|cu\.?) )?[A-Za-z°¢]+(?:\s+per\s+[a-z]+|/[a-z]+)?)"
-    r"(\s?\^\s?\{?[23]\}?|[²³]|\s(?:squared|cubed)\b)?"
-)
 _IN_RATE = re.compile(r"/[a-z]|\bper\b|mph$", re.IGNORECASE)
-_POWERS = {"²": "^2", "³": "^3", " squared": "^2", " cubed": "^3"}
 
 
 def _denied(text: str, numeral: Numeral, question: AskedQuestion) -> bool:

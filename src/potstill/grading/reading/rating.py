@@ -83,7 +83,7 @@ _CLAUSE_START = re.compile(
     r"(?i)[;:]|,(?=\s+(?:and|but|so|thus|hence|therefore|giving|we|while|which|leaving|with|not|"
     r"then|that|or|because|since|after|in|the|he|she|it|"
     r"they|for)\b)|\s(?=(?:and|but|while|so|which|giving|leaving|leaves)\s+[A-Za-z])"
-    r"|\s(?=so\s+\d)"
+    r"|\s(?=so\s+\d)|,(?=\s+(?-i:[A-Z][a-z]+)\s[^,;]{0,30}=)"
 )
 _OPENING_CLAUSE = re.compile(
     r"(?i)(?:so,?\s+|and\s+|but\s+)?(?:since|because|as|given|if|when|after|once|although|"
