@@ -16,7 +16,7 @@ from potstill.deploy.serve.middleware import AccessMiddleware
 from potstill.deploy.serve.tutor import create_tutor
 from potstill.deploy.serve.tutor_texts import TutorTexts, read_texts
 from potstill.grading import GradingPool
-from potstill.grading.extraction import boxed_values
+from potstill.grading.boxes import boxed_values
 from potstill.records import Finish, Problem, Response, Split, TextGold
 from potstill.solvers.server import serve
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import strategies as st
 
 from potstill.grading import GradingPool
-from potstill.grading.extraction import boxed_values, extract, has_open_box
+from potstill.grading.boxes import boxed_values, has_open_box
+from potstill.grading.extraction import extract
 from potstill.records import AnswerKind, Finish, Outcome, Problem, Response, TextGold
 from support.fuzzing import Target, fuzzed
 from support.mutations import HOSTILE_TEXTS, spoiled_bytes

@@ -471,7 +471,7 @@ def test_key_without_a_letter_or_digit_is_not_called_empty(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("key", ["???", "None given", "(content not visible)", "#REF!", "n/a"])
 def test_key_that_says_there_is_none_is_bad_wherever_it_is_read(tmp_path: Path, key: str) -> None:
-    from potstill.grading.maths.equivalence import key_problem
+    from potstill.grading.maths.key_faults import key_problem
 
     row = {"problem": "How many?", "answer": key}
     (away,) = bring_in(tmp_path, row, {"problem": "How few?", "answer": "5"}).excluded

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 GRADING = Path(__file__).resolve().parents[1] / "grading"
 TABLES = (GRADING / "pairs.txt", GRADING / "pairs_reported.txt")
-SAID = (GRADING / "said.txt", GRADING / "said_reported.txt", GRADING / "said_replies.txt")
+SAID = tuple(
+    GRADING / name
+    for name in ("said.txt", "said_reported.txt", "said_replies.txt", "said_models.txt")
+)
+_SIGN = re.compile(r" (==|!=|\?=) ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +23,7 @@ class Pair:
     key: str
     answer: str
     equal: bool
+    open: bool = False
 
 
 def read_pairs() -> list[Pair]:
@@ -43,8 +49,7 @@ def _pairs_of(table: Path) -> list[Pair]:
             head, _, problem = line[1:].partition("::")
             kind, problem = head.strip(), problem.strip()
         elif line and not line.startswith("# "):
-            sign = " == " if " == " in line else " != "
-            key, _, answer = line.partition(sign)
+            key, sign, answer = _SIGN.split(line, maxsplit=1)
             place = f"{table.name}:{number}"
-            pairs.append(Pair(place, kind, problem, key, answer, sign == " == "))
+            pairs.append(Pair(place, kind, problem, key, answer, sign == "==", sign == "?="))
     return pairs

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from potstill.grading.boxes import boxed_values, boxes_in
 from potstill.grading.maths.languages import in_english
 from potstill.grading.maths.literals import is_written_out, shows_program
 from potstill.grading.maths.normalise import tidy
@@ -28,21 +29,12 @@ from potstill.grading.reading.statements import LONG, answer_stated
 from potstill.grading.reading.told_parts import parts_told
 from potstill.grading.reading.verdict_words import verdict_word
 from potstill.grading.reading.words import is_judged
+from potstill.grading.reading.written import as_written_out, introduces, without_head
 from potstill.records import SEVERAL_VALUES, AnswerKind
 
-__all__ = ["Extraction", "boxed_values", "extract", "has_open_box"]
+__all__ = ["Extraction", "extract"]
 
 BARE_LENGTH = 120
-MOST_BOXES = 64
-_BOX = re.compile(
-    r"(?:\\|(?<![A-Za-z\\]))f?boxed\s*(?=\{)|\\f?boxed\s*(?=[^\s{A-Za-z])|\\f?boxed\s+(?=[A-Za-z])"
-)
-# What a box without braces holds: TeX takes one token, whoever writes it means the value.
-_UNBRACED = re.compile(
-    r"[-+]?\s?(?:\\[dt]?frac\s?(?:\{[^{}]*\}|\d)\s?(?:\{[^{}]*\}|\d)|\\sqrt\s?(?:\{[^{}]*\}|\d)|"
-    r"\\[A-Za-z]+|"
-    r"\d+(?:,\d{3})*(?:\.\d+)?%?|\([^()$\n]{1,60}\)|.)"
-)
 _SAMPLE_BOX = re.compile(
     r"(?i)(?:\b(?:box,?\s+)?(?:like|such\s+as|e\.g\.|for\s+example|as\s+in|format|"
     r"form)\b[^.\n]{0,12}|\(if\b[^.\n)]*|"
@@ -101,13 +93,14 @@ _BEGINS_BARE = re.compile(
 # "还剩27颗" is a sentence, "18 passed, 12 failed" names two numbers.
 _FOREIGN = re.compile(r"[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af]{2}\s{0,3}\d")
 _TWO_THINGS = re.compile(r"\d\s+[A-Za-z]{3,}[^,;]*[,;]\s+\d[\d.]*\s+[A-Za-z]{3,}")
+_STATES = re.compile(r"\d[^=]*=|\d.*\b(?:is|are|was|were|equals?|costs?|weighs?)\b.*\d")
+# "9 boys and 12 girls, so 21", "46 (correction: 56)"
+_GOES_ON = re.compile(
+    r"(?i)\d.*(?:[,;]\s*(?:so|thus|hence|therefore)\s|\((?:correction|edit|sorry|actually|wait)\b).*\d"
+)
 _WORDED = (AnswerKind.WORD, AnswerKind.DATE, AnswerKind.TIME, AnswerKind.WORD_NUMBER)
 _VERB = re.compile(r"(?i)\s(?:is|are|was|were|has|have|had|gets?|got|wins?|won)\s|,\s+with\s")
 _TIME = re.compile(r"\d:\d\d|\d\s?[ap]\.?m\b", re.IGNORECASE)
-_JOINTS = re.compile(
-    r"(?i)^[\s$\\()\[\].,;:!]*(?:(?:and|or|,|;|\\text\s?\{\s*(?:and|or)\s*\}|as well as|"
-    r"\\quad|\\qquad|[a-z]\s?(?:_\{?\w\}?)?\s?=|\$)[\s$\\()\[\].,;:!]*){0,6}$"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +125,8 @@ def extract(text: str, kind: str = "", problem_text: str = "", *, cut: bool = Fa
     states it. What stands behind the end of the reasoning comes before the reasoning. ``cut`` says
     that the response ended at its token limit.
     """
+    if is_numeric(kind):
+        text = as_written_out(text, problem_text)
     if asks_dozens(problem_text):
         text = dozens_counted(text)
     thought, visible = _parted(text)
@@ -169,7 +164,7 @@ def _found(text: str, kind: str, problem_text: str, cut: bool, long: bool) -> Ex
             if stated is not None:
                 return Extraction(stated.text, "tag", stated.several)
         return Extraction(tagged, "tag")
-    stripped = text.strip()
+    stripped = without_head(text.strip()) if is_numeric(kind) else text.strip()
     if shows_program(problem_text) and (value := printed_value(stripped, problem_text)):
         return Extraction(value, "sentence")
     printed = _PRINTED.search(stripped)
@@ -200,7 +195,11 @@ def _found(text: str, kind: str, problem_text: str, cut: bool, long: bool) -> Ex
     stated = answer_stated(text, kind, problem_text, cut=cut, thought=musing, long=long)
     if stated is None:
         short = 0 < len(stripped) <= BARE_LENGTH and "\n" not in stripped and not (cut or long)
-        terse = len(_WORDS.findall(stripped)) <= 6 and len(_PROSE.findall(stripped)) < 2
+        terse = (
+            not introduces(stripped)
+            and len(_WORDS.findall(stripped)) <= 6
+            and len(_PROSE.findall(stripped)) < 2
+        )
         bare = short and terse and not (judged or opposite)
         return Extraction(stripped, "bare") if bare else None
     return Extraction(stated.text, stated.rule, stated.several, stated.cut)
@@ -275,7 +274,7 @@ def _boxes_before_next_task(text: str) -> list[tuple[str, int, int]]:
     invents.
     """
     values = boxed_values(text)
-    first = next(_boxes_in(text), None) if values else None
+    first = next(boxes_in(text), None) if values else None
     if first is not None:
         end = end_of_answer(text, first.end())
         if end < values[-1][1]:
@@ -303,75 +302,6 @@ def _unfenced(text: str) -> str:
     return match.group(1).strip() if match else text
 
 
-def boxed_values(text: str) -> list[tuple[str, int, int]]:
-    """Return the last complete ``\\boxed`` values that stand side by side, with where they start
-    and end.
-
-    Side by side are boxes with nothing but "and", commas or a variable's name between them.
-    """
-    found: list[tuple[str, int, int]] = []
-    # The last ones count; a text of nothing but open boxes must not cost more.
-    for match in deque(_boxes_in(text), maxlen=MOST_BOXES):
-        start = match.end()
-        if text[start] == "{":
-            end = _closing(text, start)
-            value = text[start + 1 : end - 1] if end is not None else ""
-        else:
-            inside = _UNBRACED.match(text, start)
-            end = inside.end() if inside else None
-            value = inside.group() if inside else ""
-        if end is not None and value.strip() and not (found and match.start() < found[-1][2]):
-            found.append((value.strip(), match.start(), end))
-    group: list[tuple[str, int, int]] = []
-    for box in reversed(found):
-        if group:
-            between = text[box[2] : group[-1][1]]
-            if len(between) > 80 or not _JOINTS.match(between):
-                break
-        group.append(box)
-    return group[::-1]
-
-
-def _boxes_in(text: str) -> Iterator[re.Match[str]]:
-    """Yield where boxes begin: looking for their name first is cheaper than the pattern."""
-    at = 0
-    while (found := text.find("boxed", at)) >= 0:
-        starts = range(max(at, found - 2), found + 1)
-        match = next(filter(None, (_BOX.match(text, start) for start in starts)), None)
-        if match is not None:
-            yield match
-        at = match.end() if match is not None else found + 5
-
-
-def has_open_box(text: str) -> bool:
-    """Return whether the last ``\\boxed`` of a text never closes."""
-    last = _last(_boxes_in(text))
-    if last is None:
-        return text.rstrip().endswith(("\\boxed", "\\fbox"))
-    return text[last.end()] == "{" and _closing(text, last.end()) is None
-
-
-def _closing(text: str, start: int) -> int | None:
-    """Return the index behind the brace that closes the one at ``start``; boxes are short, so
-    bounded.
-    """
-    depth, index = 0, start
-    limit = min(len(text), start + 4_000)
-    while index < limit:
-        character = text[index]
-        if character == "\\":
-            index += 2
-            continue
-        if character == "{":
-            depth += 1
-        elif character == "}":
-            depth -= 1
-            if depth == 0:
-                return index + 1
-        index += 1
-    return None
-
-
 def _last(matches: Iterator[re.Match[str]]) -> re.Match[str] | None:
     found = deque(matches, maxlen=1)
     return found[0] if found else None
@@ -391,9 +321,9 @@ def _is_bare(text: str, kind: str) -> bool:
         return False
     if is_numeric(kind) and (_FOREIGN.search(text) or _TWO_THINGS.search(text)):
         return False
-    if is_numeric(kind) and re.search(r"\d[^=]*=|\d.*\b(?:is|are|was|were|equals?)\b.*\d", text):
+    if is_numeric(kind) and _STATES.search(text):
         return False
-    if is_numeric(kind) and restated(text) != text:
+    if is_numeric(kind) and (restated(text) != text or introduces(text) or _GOES_ON.search(text)):
         return False
     if in_english(text) != text:
         return False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from potstill.grading.maths.comparison import KeyUnreadable
-from potstill.grading.maths.equivalence import key_problem
+from potstill.grading.maths.key_faults import key_problem
 from potstill.grading.verdicts import (
     CutRule,
     Settled,

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from potstill.errors import InputError
-from potstill.grading.extraction import boxed_values, extract
+from potstill.grading.boxes import boxed_values
+from potstill.grading.extraction import extract
 from potstill.grading.maths.comparison import KeyUnreadable
-from potstill.grading.maths.equivalence import MAX_ANSWER, key_problem, only_text
+from potstill.grading.maths.key_faults import MAX_ANSWER, key_problem, only_text
 from potstill.grading.maths.keys import alternatives, says_no_key
 from potstill.grading.maths.kinds import infer_kind
 from potstill.grading.maths.languages import uses_decimal_comma

@@ -24,7 +24,7 @@ from potstill.cores import core_count
 from potstill.errors import PotstillError
 from potstill.grading.extraction import Extraction
 from potstill.grading.maths.comparison import Comparison, KeyUnreadable, equal_with
-from potstill.grading.maths.equivalence import is_simple
+from potstill.grading.maths.keys import is_simple
 from potstill.grading.plugins import grade_with_plugin, is_for_plugin, kind_of
 from potstill.grading.verdicts import (
     CutRule,

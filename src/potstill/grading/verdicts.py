@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from potstill.grading.extraction import Extraction, boxed_values, extract, has_open_box
+from potstill.grading.boxes import boxed_values, has_open_box
+from potstill.grading.extraction import Extraction, extract
 from potstill.grading.maths.comparison import Comparison, undecided
 from potstill.grading.maths.equivalence import equal
 from potstill.grading.maths.normalise import tidy

@@ -14,7 +14,7 @@ from typing import Any
 
 from potstill.grading.extraction import Extraction
 from potstill.grading.maths.comparison import KeyUnreadable
-from potstill.grading.maths.equivalence import key_problem
+from potstill.grading.maths.key_faults import key_problem
 from potstill.grading.maths.library import may_be_needed
 from potstill.grading.verdicts import Settled, compare_extracted, read
 from potstill.records import Finish

@@ -214,7 +214,8 @@ def _parted(text: str, problem: Problem) -> tuple[str, str]:
     """Return R1 up to its final box (all of it where there is none), and its final answer,
     boxed.
     """
-    from potstill.grading.extraction import boxed_values, extract
+    from potstill.grading.boxes import boxed_values
+    from potstill.grading.extraction import extract
 
     boxes = boxed_values(text)
     body = _OPENED_MATH.sub("", text[: boxes[0][1]]) if boxes else text

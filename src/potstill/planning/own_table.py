@@ -17,7 +17,7 @@ from pathlib import Path
 
 from potstill.errors import InputError
 from potstill.grading import GradingPool
-from potstill.grading.extraction import boxed_values
+from potstill.grading.boxes import boxed_values
 from potstill.grading.maths.keys import alternatives
 from potstill.lessons.gates import stops_short
 from potstill.pipeline.intake import problems_of_file

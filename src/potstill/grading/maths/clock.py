@@ -132,6 +132,9 @@ _WRITTEN_OTHERWISE = re.compile(
 )
 
 
+_LASTS = re.compile(r"\d:\d\d\s*(?:min|sec)", re.IGNORECASE)
+
+
 def compare_times(key: str, answer: str) -> Comparison:
     """Return whether two texts name the same time of day; a missing AM or PM is noted."""
     one = read_time(key) or read_time(spoken_times_in_digits(tidy(key)))
@@ -144,6 +147,8 @@ def compare_times(key: str, answer: str) -> Comparison:
         raise KeyUnreadable("the key is not a time of day")
     if _DENIES.search(answer) or (_BOUNDS.search(answer) and not _BOUNDS.search(key)):
         return unreadable("a time that is denied, or only bounds another")
+    if _LASTS.search(answer):
+        return unreadable("a duration, not a time of day")
     if two is None:
         if re.fullmatch(r"[-\d./ ]+", tidy(answer)):
             return different("a number for a time of day")

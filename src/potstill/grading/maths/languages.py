@@ -13,6 +13,7 @@ __all__ = [
     "decimal_point",
     "in_english",
     "points_for_commas",
+    "points_of_thousands",
     "uses_decimal_comma",
 ]
 
@@ -139,9 +140,23 @@ def decimal_point(text: str, problem_text: str) -> str:
     return _COMMA.sub(lambda m: f"{m.group(1).replace('.', '')}.{m.group(2)}", text)
 
 
+# "2.500 €" are thousands: nobody writes a decimal's last nought behind three places.
+_POINTED = re.compile(r"(?<![\d.,])([1-9]\d{0,2})\.(\d{2}0)(?![\d.,])")
+
+
+def points_of_thousands(text: str, problem_text: str) -> str:
+    """Return a text with "2.500" as 2500, where the problem's language writes a decimal comma."""
+    if "." not in text or not uses_decimal_comma(problem_text):
+        return text
+    return _POINTED.sub(r"\1\2", text)
+
+
 def points_for_commas(text: str, problem_text: str) -> str:
     """Return prose with a point for the decimal comma of the problem's language."""
-    if "," not in text or not uses_decimal_comma(problem_text):
+    if not uses_decimal_comma(problem_text):
+        return text
+    text = points_of_thousands(text, problem_text)
+    if "," not in text:
         return text
     return _COMMA.sub(lambda m: f"{m.group(1).replace('.', '')}.{m.group(2)}", text)
 

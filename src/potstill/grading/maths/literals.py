@@ -91,8 +91,14 @@ def compare_literals(key: str, answer: str, problem_text: str) -> Comparison | N
     if isinstance(one, list) and of_program and "'" in key:
         return different("another value")  # Python's own writing: no list of right answers
     if isinstance(one, str) and of_program:
-        return equal_with("the same text") if answer.strip() == one else different("another text")
+        same = one in (answer.strip(), _unquoted(answer.strip()))
+        return equal_with("the same text") if same else different("another text")
     return None
+
+
+def _unquoted(text: str) -> str:
+    """Return a text without the backticks around it."""
+    return text[1:-1] if len(text) > 2 and text[0] == text[-1] == "`" else text
 
 
 @lru_cache(maxsize=512)

@@ -67,10 +67,10 @@ def _value(words: list[str]) -> Fraction | None:
         return None
     if words in (["a", "dozen"], ["dozen"]):
         return Fraction(12)
-    if " ".join(words) in ("half a dozen", "half dozen", "a half dozen"):
-        return Fraction(6)
-    if " ".join(words) in ("a dozen and a half", "one dozen and a half"):
-        return Fraction(18)
+    if "dozen" in words and "half" in words:
+        found = _DOZENS.fullmatch(" ".join(words))
+        dozens = _dozens(found) if found is not None else None
+        return None if dozens is None else 12 * dozens
     if words[-1] in _PARTS:
         return _with_part(words)
     if words[-1] in _ORDINALS:
@@ -151,8 +151,19 @@ def halves_written(text: str) -> str:
 
 
 _DOZENS = re.compile(
-    r"(?i)\b(?:(?P<count>[a-z]+|\d{1,3})\s+and\s+a\s+half\s+dozen|(?P<half>(?:a\s+)?half(?:\s+a|-a)?[\s-]+dozen)|(?P<more>(?:a|one)\s+dozen\s+and\s+a\s+half))\b"
+    r"(?i)\b(?:(?P<half>(?:a\s+)?half(?:\s+a|-a)?[\s-]+dozen)"
+    r"|(?P<more>(?:a|one)\s+dozen\s+and\s+a\s+half)"
+    r"|(?P<count>[a-z]+|\d{1,3})(?P<and>\s+and\s+a\s+half)?\s+dozens?)\b"
 )
+
+
+def _dozens(found: re.Match[str]) -> Fraction | None:
+    """Return how many dozens a match names, None where its count is no number."""
+    if found["half"] or found["more"]:
+        return Fraction(1, 2) if found["half"] else Fraction(3, 2)
+    count = "1" if found["count"].lower() in ("a", "one") else found["count"]
+    whole = count if count.isdigit() else spelled_number(count) or ""
+    return int(whole) + Fraction(bool(found["and"]), 2) if whole.isdigit() else None
 
 
 def dozens_written(text: str) -> str:
@@ -161,18 +172,14 @@ def dozens_written(text: str) -> str:
         return text
 
     def in_ones(found: re.Match[str]) -> str:
-        if (count := found["count"]) is None:
-            return "6" if found["half"] else "18"
-        whole = count if count.isdigit() else spelled_number(count) or ""
-        return str(12 * int(whole) + 6) if whole.isdigit() else found.group()
+        dozens = _dozens(found)
+        parted = dozens is not None and dozens.denominator > 1
+        return str(12 * dozens) if dozens is not None and parted else found.group()
 
     return _DOZENS.sub(in_ones, text)
 
 
 _ASKS_DOZENS = re.compile(r"(?i)\bhow\s+many\s+(?:more\s+)?dozens?\b|\bin\s+dozens\b")
-_ONE_DOZEN = re.compile(
-    r"(?i)(?P<half>\b(?:a\s+)?half(?:\s+a|-a)?[\s-]+dozen\b)|\b(?P<count>[a-z]+)(?P<more>\s+and\s+a\s+half)?\s+dozens?\b"
-)
 
 
 def asks_dozens(problem_text: str) -> bool:
@@ -186,14 +193,10 @@ def dozens_counted(text: str) -> str:
     """
 
     def in_dozens(found: re.Match[str]) -> str:
-        if found["half"]:
-            return "0.5 dozen"
-        count = "1" if found["count"].lower() in ("a", "one") else spelled_number(found["count"])
-        if count is None or not count.isdigit():
-            return found.group()
-        return f"{count}{'.5' if found['more'] else ''} dozen"
+        dozens = _dozens(found)
+        return found.group() if dozens is None else f"{float(dozens):g} dozen"
 
-    return _ONE_DOZEN.sub(in_dozens, text) if "dozen" in text.lower() else text
+    return _DOZENS.sub(in_dozens, text) if "dozen" in text.lower() else text
 
 
 _CHANCE = re.compile(

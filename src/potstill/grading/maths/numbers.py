@@ -21,7 +21,7 @@ from potstill.grading.maths.scalars import Scalar, forms_of, read_scalar
 from potstill.grading.maths.units import raised_units, size_of, unit_dimension
 from potstill.grading.maths.values import TooBig, Undefined, exact, real_value, same
 
-__all__ = ["compare_scalars", "read_scalar"]
+__all__ = ["compare_scalars", "is_one_value", "read_scalar"]
 
 
 def compare_scalars(key: str, answer: str, kind: str, problem_text: str = "") -> Comparison:
@@ -60,6 +60,15 @@ def compare_scalars(key: str, answer: str, kind: str, problem_text: str = "") ->
     except Undefined as error:
         return unreadable(f"the answer has no value: {error}")
     return max(results, key=lambda r: ("DIFFERENT", "UNDECIDED", "EQUAL").index(r.opinion.value))
+
+
+def is_one_value(texts: list[str]) -> bool:
+    """Return whether several values are the same in other units or forms: "$0.95", "95 cents"."""
+    try:
+        scalars = [read_scalar(text) for text in texts]
+        return all(_consistent(scalars[0], other) for other in scalars[1:])
+    except (Unreadable, TooBig, Undefined):
+        return False
 
 
 _CLOCKED = re.compile(r"(\d{1,4}):([0-5]\d)(?::([0-5]\d))?")

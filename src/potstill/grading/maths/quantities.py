@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from fractions import Fraction
 
 from potstill.grading.maths.comparison import Comparison, different, equal_with, undecided
@@ -17,6 +18,7 @@ from potstill.grading.maths.units import (
     unit_factors,
 )
 from potstill.grading.maths.values import same
+from potstill.records import Opinion
 
 __all__ = [
     "RATE_WORDS",
@@ -83,7 +85,20 @@ def compare_units(key: Scalar, answer: Scalar, problem_text: str) -> Comparison 
         return _compare_both(key, answer)
     if answer.unit == "percent" or "unit" in unit_factors(answer.unit):
         return None
-    return _beside_a_bare_key(answer.unit, problem_text) if problem_text else None
+    if not problem_text:
+        return None
+    in_dollars = replace(key, unit="dollar")
+    if answer.unit == "cent" and _names_dollars_alone(problem_text):
+        cents = _compare_both(in_dollars, answer)
+        if cents is not None and cents.opinion is Opinion.EQUAL:
+            return cents
+    return _beside_a_bare_key(answer.unit, problem_text)
+
+
+def _names_dollars_alone(problem_text: str) -> bool:
+    """Return whether the money of a problem is in dollars, and it asks for no unit of its own."""
+    money = {one for one in mentioned_units(problem_text) if unit_dimension(one) == "money"}
+    return money == {"dollar"} and not asked_units(problem_text) & {"dollar", "cent"}
 
 
 def _as_angles(key: Scalar, answer: Scalar) -> bool:

@@ -8,6 +8,7 @@ from fractions import Fraction
 from functools import lru_cache
 
 from potstill.grading.maths.grammar import Node, Number, Unreadable, read_expression
+from potstill.grading.maths.normalise import MONEY
 from potstill.grading.maths.number_words import (
     dozens_written,
     durations_in_digits,
@@ -81,7 +82,7 @@ class Scalar:
 
 # A quantity, and the same one in other units in brackets behind it.
 _TWICE = re.compile(
-    r"^(-?\d[^()=]{0,40}?)\s*\((?:or\s+|=\s*|i\.e\.,?\s+|that\s+is,?\s+|which\s+is\s+)?(-?\d[^()=]{0,40})\)\.?$"
+    rf"^(-?{MONEY}?\d[^()=]{{0,40}}?)\s*\((?:or\s+|=\s*|i\.e\.,?\s+|that\s+is,?\s+|which\s+is\s+)?(-?{MONEY}?\d[^()=]{{0,40}})\)\.?$"
 )
 
 
@@ -94,12 +95,21 @@ def forms_of(text: str) -> list[str]:
     """Return the forms one value is given in: "3/4 = 0.75", "5 or 5.0", "2√194 ≈ 27.9", "14 yards
     (42 feet)".
     """
-    if (twice := _TWICE.match(text)) is not None and all(
-        split_unit(twice[side]).unit for side in (1, 2)
-    ):
+    if (twice := _TWICE.match(text)) is not None and _in_two_forms(twice[1], twice[2]):
         text = f"{twice[1]} or {twice[2]}"
     text = _ABOUT.sub(r"\1 ≈ \2", re.sub(r",\s+or\s+(?=[-\d$＄])", " or ", text))
     return [part for piece in re.split(r"\s+or\s+", text) for part in _unnamed(piece)]
+
+
+def _in_two_forms(one: str, two: str) -> bool:
+    """Return whether two texts are quantities, or a percentage and a number."""
+    units = [split_unit(side).unit for side in (one, two)]
+    if all(units):
+        return True
+    return "percent" in units and all(map(_NUMBER_OR_PERCENT.fullmatch, (one, two)))
+
+
+_NUMBER_OR_PERCENT = re.compile(r"-?\d+(?:\.\d+)?(?:\s?/\s?\d+)?\s?%?|\\frac\s?\{\d+\}\s?\{\d+\}")
 
 
 def _unnamed(text: str) -> list[str]:

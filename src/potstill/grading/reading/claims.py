@@ -33,6 +33,7 @@ from potstill.grading.reading.ratios import ratio_stated
 from potstill.grading.reading.sentences import Sentence, words_of
 from potstill.grading.reading.sets import set_named
 from potstill.grading.reading.shares import share_stated
+from potstill.grading.reading.suppositions import is_supposed
 from potstill.grading.reading.times import time_stated
 from potstill.grading.reading.words import is_judged, letter_stated, rules_out, word_stated
 from potstill.records import AnswerKind
@@ -169,6 +170,8 @@ def drafts_of(sentences: list[Sentence], reader: Reader) -> list[Draft]:
         if not alone and len(text) > 15 and "".join(text.split()) in reader.question.squeezed:
             continue  # the problem, said again
         if numeric and any(d.score >= LEAST for d in drafts) and is_check(text, letters):
+            continue
+        if numeric and not reader.thought and is_supposed(text, place, sentences, reader.question):
             continue
         near = scope and sentence.line == answer_line
         if sentence.text not in known:

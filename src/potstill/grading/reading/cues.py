@@ -44,6 +44,29 @@ _OTHERS_ANSWER = re.compile(
     r"tempting|naive|student\s+\w+|"
     r"someone|somebody|some\s+(?:people|argue|say)|many)\b(?:'s)?[^.]{0,40}?\banswers?\b"
 )
+# What somebody only says is said to be so.
+_HEARSAY = re.compile(
+    r"(?i)\b(?:someone|somebody|some|others|people|many|(?:an?|another|one|the|my|some|many|most)\s+(?:other\s+)?"
+    r"(?:student|pupil|friend|person|people|classmate|colleague|reader|user|child)s?)\s+(?:(?:may|might|would|could)\s+)?"
+    r"(?:claim|sa[iy]|think|thought|believe|argue|guess|answer|assert|insist)(?:e?d|s)?\b"
+)
+_TELLERS = frozenset(
+    [
+        *(
+            "someone",
+            "somebody",
+            "some",
+            "others",
+            "people",
+            "many",
+            "student",
+            "students",
+            "pupil",
+        ),
+        *("pupils", "friend", "friends", "person", "classmate", "colleague", "reader", "user"),
+        "child",
+    ]
+)
 _CONCLUDES = re.compile(
     r"(?i)^(?:and\s+)?(?:therefore|thus|hence|consequently|accordingly|in conclusion|to conclude|"
     r"in total|"
@@ -78,6 +101,11 @@ _SUPPOSES = re.compile(
 )
 # "If A, then B" states B where the problem has A.
 _IF_THEN = re.compile(r"(?i)if\b(?!.*\b(?:would|could|might|were|had)\b)[^?]{3,300},")
+# "If we subtract 2 from 7, we get 5" supposes nothing.
+_WORKS_OUT = re.compile(
+    r"(?i)(?:so,?\s+)?if\s+(?:we|you|i)\s+(?:add|subtract|multiply|divide|combine|sum|compute|calculate|"
+    r"put|take|count|solve|plug|substitute)\b(?!.*\b(?:would|could|might)\b)"
+)
 NOW = re.compile(
     r"(?i)\b(?:now|currently|today|at present|right now|originally|initially|at first)\b"
 )
@@ -104,12 +132,12 @@ _TALKS = (
     *("as an ai ", "write a", "create a", "generate a"),
 )
 HEADING = re.compile(
-    r"(?i)^(?:the\s+|my\s+|our\s+)?(?:final\s+|correct\s+)?(?:answers?|result|ans|"
+    r"(?i)^(?:the\s+|my\s+|our\s+)?(?:(?:final|correct(?:ed)?|revised|updated)\s+)?(?:answers?|result|ans|"
     r"conclusion)\s*[:.=]?$"
 )
 MARKED = re.compile(
-    r"(?i)^(?:so,?\s+|thus,?\s+|therefore,?\s+|hence,?\s+)?(?:the\s+|my\s+|our\s+)?(?:final\s+|"
-    r"correct\s+)?"
+    r"(?i)^(?:so,?\s+|thus,?\s+|therefore,?\s+|hence,?\s+)?(?:the\s+|my\s+|our\s+)?"
+    r"(?:(?:final|correct(?:ed)?|revised|updated)\s+)?"
     r"(?:answer|ans|result)\b(?:\s*\([a-z ]{1,20}\))?\s{0,2}(?:is\s{0,2}:|\.?\s?[:=]|\.|"
     r"(?=\d))\s*(?P<rest>.*)$",
     re.S,
@@ -140,7 +168,8 @@ CORRECTS = re.compile(
 # "You might think 9, but it is actually 21": what is only thought stands before the "but".
 _CONCEDED = re.compile(
     r"(?i)^[^.;]{0,60}\b(?:(?:might|may|could|would|is\s+tempting\s+to)\s+(?:\w+\s+){0,2}(?:think|"
-    r"say|guess|expect|believe|assume|answer|be\s+tempted)|(?:looks|seems|sounds|appears)\b|at\s+first)"
+    r"say|guess|expect|believe|assume|answer|be\s+tempted)|(?:looks|seems|sounds|appears)\b|at\s+first"
+    r"|(?:says?|said|claims?|claimed|thinks?|thought|believes?|guess(?:es|ed)?)\b)"
     r"[^.;]{0,80}?,?\s+but\s+(?=\S)"
 )
 _CONCEDING = frozenset(["but"])
@@ -198,6 +227,8 @@ def statement_score(text: str, question: AskedQuestion, letters: frozenset[str])
         score += 4.0 if _ANSWER_WORD.search(text) else 0.0
         if not _OTHERS.isdisjoint(letters) and _OTHERS_ANSWER.search(text):
             score -= 8.0
+    if not _TELLERS.isdisjoint(letters) and _HEARSAY.search(text):
+        score -= 8.0
     if question.later and NOW.search(text):
         score -= 1.0
     if _CONCLUDES.match(text):
@@ -208,7 +239,8 @@ def statement_score(text: str, question: AskedQuestion, letters: frozenset[str])
         score -= 2.0
     # "If she buys 3, how many has she?" is answered in its own "if"
     asked_so = question.would and share >= 0.5
-    if not asked_so and not _SUPPOSING.isdisjoint(letters) and _SUPPOSES.search(text):
+    works = _WORKS_OUT.match(text) is not None
+    if not (asked_so or works or _SUPPOSING.isdisjoint(letters)) and _SUPPOSES.search(text):
         score -= 1.0 if _IF_THEN.match(text) else 3.0
     if "=" not in text and _PLANS.match(_CONNECTIVE.sub("", text)):
         score -= 2.0

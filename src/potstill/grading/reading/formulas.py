@@ -30,7 +30,7 @@ _SIDES = re.compile(
 )
 # The rows of an aligned formula follow from one another; those of a matrix do not.
 _ROWS = re.compile(r"\\\\(?:\[[^\]]{0,8}\])?(?![A-Za-z])|¶")
-_APPROXIMATED = re.compile(r"(?:≈|\\approx)\s*-?\d[\d,]*\.\d+\W*$")
+_APPROXIMATED = re.compile(r"(?:≈|\\approx)\s*-?\d[\d,]*\.\d+\W*(?:[A-Za-z]{1,12}\W*){0,3}$")
 _MODULO = re.compile(r"\\p?mod\s*(?:\{[^{}]*\}|\d+)|\\bmod\s*\d+")
 _MATRIX = re.compile(r"\\begin\s?\{(?:[pbvBV]?matrix|array|cases|smallmatrix)")
 _PAIR_NAMED = re.compile(

@@ -8,55 +8,21 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
 from itertools import pairwise
 
 from potstill.grading.maths.quantities import asks_rate, of_other_period
-from potstill.grading.maths.scalars import read_compound
-from potstill.grading.maths.units import asked_units, split_unit, unit_dimension
-from potstill.grading.reading.belonging import is_of_another, label_of
-from potstill.grading.reading.cues import NOW
+from potstill.grading.reading.amounts import compound_at, rival_amount, said_twice, with_unit
+from potstill.grading.reading.belonging import is_of_another
 from potstill.grading.reading.numerals import Numeral, NumeralRole, numerals_in
 from potstill.grading.reading.question import AskedQuestion, question_of
 from potstill.grading.reading.rates import rate_of
+from potstill.grading.reading.rating import COMPOUND, CUE, THEN, clause_of, counts, rating_of
 from potstill.grading.reading.restating import restated
-from potstill.grading.reading.rivals import LEFT, TAKEN_AWAY
-from potstill.grading.reading.sentences import stem, words_of
+from potstill.grading.reading.sentences import stem
 from potstill.grading.reading.surroundings import change_of, is_bound, is_denied, is_taken_back
+from potstill.grading.reading.unknowns import is_unsolved
 
 __all__ = ["StatedValue", "number_stated", "says_another"]
-
-_REMARK = re.compile(r"\([^()]{0,120}\)|\[[^\[\]]{0,120}\]")
-_ASIDE = re.compile(
-    r"(?i)(?:which|since|because|where|given|considering|assuming|including|as|with|by|for|per|"
-    r"at|out of|"
-    r"from|than|of|after|before|over|during|within|every|each|another|other|both|first|among|all|"
-    r"not|"
-    r"when|if|on|across|between|the|these|those|her|his|their|to|in|into|until|reach|have|has|had|"
-    r"using|only|additional|extra)\s+(?:the\s+|a\s+|an\s+|his\s+|her\s+|their\s+|these\s+|"
-    r"those\s+|all\s+|just\s+|"
-    r"only\s+|about\s+|each\s+|every\s+|another\s+|other\s+|first\s+|next\s+|last\s+|full\s+|"
-    r"original\s+|"
-    r"remaining\s+|total\s+of\s+|additional\s+|extra\s+)*$"
-)
-_CUE = re.compile(
-    r"(?i)(?:\b(?:is|are|was|were|be|equals?|total(?:s|ed)?|totall?ing|of|approximately|about|"
-    r"exactly|"
-    r"roughly|around|simply|just|indeed|therefore|then|so|thus|hence|now|currently|still|only|"
-    r"costs?|has|have|had|"
-    r"needs?|gets?|makes?|made|earns?|earned|pays?|paid|spends?|spent|owes?|saves?|saved|took|"
-    r"takes?|"
-    r"left|will|gives?|becomes?|remain(?:s|ing)?|buy|bought|sold|sells?|read|reads|ate|eats?)|"
-    r"[:=≈])"
-    r"\s*(?:a total of\s*|a\s*|an\s*|the\s*|exactly\s*|approximately\s*|about\s*|only\s*|also\s*)?$"
-)
-_COMES_TO = re.compile(
-    r"(?i)(?:\b(?:gives?|gave|giving|leaves?|leaving|makes?|making|yields?|brings?|brought|"
-    r"bringing)\b(?:\s+(?:us|you|me|him|her|"
-    r"them|it))?(?:\s+with)?|\b(?:results?\s+in|comes?\s+(?:out\s+)?to|adds?\s+up\s+to|"
-    r"totall?ing|for\s+a\s+total\s+of|"
-    r"which\s+(?:equals|totals|amounts\s+to)))\s*(?:a\s+total\s+of\s*|the\s+answer\s*)?$"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,14 +70,14 @@ def number_stated(
         ordinal, digits = [], [n for n in digits if n.role is not NumeralRole.ORDINAL]
     candidates = plain or spelled or ordinal or digits
     if plain and spelled and question.counted:
-        candidates = plain + [n for n in spelled if _counts(text, n, question) > 0]
+        candidates = plain + [n for n in spelled if counts(text, n, question) > 0]
         candidates.sort(key=lambda n: n.start)
     candidates = [n for n in candidates if not _denied(text, n, question)]
     exact = {} if question.percent else _exact_values(text, numerals)
     candidates = [n for n in candidates if exact.get(n.start) not in candidates]
     if not candidates:
         return None
-    rated = [_Rated(n, _rating(text, n, question, problem_text)) for n in candidates]
+    rated = [_Rated(n, rating_of(text, n, question, problem_text)) for n in candidates]
     _weigh_conclusion(text, rated, question)
     _weigh_steps(rated, numerals)
     best: dict[str, _Rated] = {}
@@ -125,27 +91,36 @@ def number_stated(
         close = [r for r in order if r.score > top.score - 1.0]
         close.sort(key=lambda r: r.numeral.start)
         last_ones = [r.numeral for r in close]
+        if (once := said_twice(text, last_ones, question)) != "":
+            return StatedValue(once, top.numeral.value, (), top.score)
         if not (_solves(text, last_ones) or _goes_on(last_ones, numerals)):
             return StatedValue("", "", tuple(r.numeral.value for r in close), top.score)
         top = close[-1]
     elif (last := _solution_behind(text, top, order, numerals)) is not None:
         top = _Rated(last, top.score)
-    if (compound := _compound_at(text, top.numeral)) is not None:
+    if (compound := compound_at(text, top.numeral)) is not None:
         return StatedValue(compound, compound, (), top.score)
     if (part := _compound_of(text, top.numeral)) is not None:
         return StatedValue("", "", (top.numeral.value, part), top.score)
     if top.score < _LEAST_RATING:
         return None
-    shown = _with_unit(text, top.numeral, question)
+    if (rival := rival_amount(text, top.numeral, numerals, question)) != "":
+        return StatedValue("", "", (top.numeral.text, rival), top.score)
+    if is_unsolved(text, top.numeral.start, problem_text):
+        return None
+    shown = with_unit(text, top.numeral, question)
     if (whole := exact.get(top.numeral.start)) is not None:
         shown = whole.text if top.numeral.percent else f"{whole.text} ≈ {shown}"
-    counted = _counts(text, top.numeral, question) > 0
+    counted = counts(text, top.numeral, question) > 0
     changed = change_of(text, top.numeral, numerals, counted=counted)
     if changed is not None and not changed.text:
+        both = [n for n in numerals if n.text in changed.open]
+        if (once := said_twice(text, both, question)) != "":
+            return StatedValue(once, top.numeral.value, (), top.score)
         return StatedValue("", "", changed.open, top.score)
     if changed is not None:
         return StatedValue(changed.text, changed.text, (), top.score)
-    rate = rate_of(text, top.numeral, numerals, _clause(text, top.numeral))
+    rate = rate_of(text, top.numeral, numerals, clause_of(text, top.numeral))
     if rate and not _IN_RATE.search(shown):
         other = of_other_period(rate.removeprefix("per "), problem_text)
         shown = f"{shown} {rate}" if other or not asks_rate(problem_text) else shown
@@ -165,9 +140,10 @@ def says_another(text: str, problem_text: str) -> bool:
     """
     question = question_of(problem_text)
     numerals = [n for n in numerals_in(text) if n.role is not NumeralRole.OPERAND]
-    counts = bool(question.counted) and not question.place
+    asks_count = bool(question.counted) and not question.place
     return bool(numerals) and all(
-        (counts and n.role is NumeralRole.ORDINAL) or _denied(text, n, question) for n in numerals
+        (asks_count and n.role is NumeralRole.ORDINAL) or _denied(text, n, question)
+        for n in numerals
     )
 
 
@@ -200,18 +176,6 @@ _ABOUT = re.compile(
     r"\s*(?:≈|,?\s*(?:or|which\s+is|that\s+is|i\.e\.,?)\s+(?:about|approximately|roughly|around|≈)|"
     r"\(\s*(?:about|approximately|approx\.?|roughly|≈))\s*"
 )
-_DURATION_UNIT = r"(?:[A-Za-z]{1,8})\.?"
-_COMPOUNDED = re.compile(
-    rf"\d+(?:\.\d+)?\s?{_DURATION_UNIT}(?:\s*,?\s*(?:and\s+)?\d+(?:\.\d+)?\s?{_DURATION_UNIT})+"
-)
-
-
-def _compound_at(text: str, numeral: Numeral) -> str | None:
-    """Return the whole of "2 hours and 30 minutes", where a number is a part of it."""
-    for found in _COMPOUNDED.finditer(text):
-        if found.start() <= numeral.start < found.end():
-            return found.group() if read_compound(found.group().rstrip(".")) is not None else None
-    return None
 
 
 def _weigh_conclusion(text: str, rated: list[_Rated], question: AskedQuestion) -> None:
@@ -221,7 +185,7 @@ def _weigh_conclusion(text: str, rated: list[_Rated], question: AskedQuestion) -
         for one in rated
         if one.numeral.value not in question.numbers
         and one.numeral.role is not NumeralRole.NAMED
-        and _THEN.match(clause := _clause(text, one.numeral))
+        and THEN.match(clause := clause_of(text, one.numeral))
         and not text.startswith(clause)
     ]
     for one in rated if concluded else ():
@@ -245,7 +209,7 @@ def _weigh_steps(rated: list[_Rated], numerals: list[Numeral]) -> None:
 
 _PLUS = re.compile(r"(\b(?:is|are|be)\s+|[=:]\s*)\+(?=\d)")  # "the answer is +3"
 _SOLVED = re.compile(
-    r"(?i)(?:\b(?:so|hence|thus|therefore|then|giving|gives)[,:]?|→|⇒|=>|->|∴)\s*(?:that\s+)?([a-z])\s*=\s*$"
+    r"(?i)(?:\b(?:so|hence|thus|therefore|then|giving|gives)[,:]?|→|⇒|=>|->|∴|[,;])\s*(?:that\s+)?([a-z])\s*=\s*$"
 )
 
 
@@ -291,18 +255,18 @@ def _goes_on(results: list[Numeral], numerals: list[Numeral]) -> bool:
 
 def _spelled_out(text: str, numeral: Numeral, question: AskedQuestion) -> bool:
     """Return whether a number word states a value; "the two" and "as one can see" state none."""
-    if _counts(text, numeral, question) > 0 or numeral.role is NumeralRole.ORDINAL:
+    if counts(text, numeral, question) > 0 or numeral.role is NumeralRole.ORDINAL:
         return True
     if "/" in numeral.value:
         return True
     before = text[: numeral.start]
-    said = bool(_CUE.search(before[-48:])) or _with_unit(text, numeral, question) != numeral.text
+    said = bool(CUE.search(before[-48:])) or with_unit(text, numeral, question) != numeral.text
     return (said and not _POINTS.search(before)) or len(text.split()) <= 3
 
 
 def _compound_of(text: str, numeral: Numeral) -> str | None:
     """Return the other part of "1 hour and 57 minutes", where a number is a part of it."""
-    if _COMPOUND.search(text[max(0, numeral.start - 30) : numeral.start]):
+    if COMPOUND.search(text[max(0, numeral.start - 30) : numeral.start]):
         return "with a larger unit"
     behind = _COMPOUND_BEHIND.match(text[numeral.end : numeral.end + 40])
     return behind.group(1) if behind else None
@@ -326,68 +290,10 @@ def _none_of(text: str, question: AskedQuestion) -> list[Numeral]:
     return [Numeral("0", "0", start, start, False, False, False, NumeralRole.PLAIN)]
 
 
-def _with_unit(text: str, numeral: Numeral, question: AskedQuestion) -> str:
-    """Return the number with the unit of measurement behind it, which may make it another
-    quantity.
-    """
-    if numeral.money or numeral.percent:
-        return numeral.text
-    behind = _UNIT_BEHIND.match(text, numeral.end)
-    if behind is None:
-        return numeral.text
-    words = behind.group(1)
-    if words.lower() == "dozen":
-        if "dozen" in question.counted:
-            return numeral.text
-        return str(12 * int(numeral.value)) if numeral.value.isdigit() else numeral.text
-    unit = words.lower() if len(words) > 2 else words
-    ends = unit == "in" and not text[behind.end() :].strip(" .!*")
-    if unit in ("in", "a", "an") and text[numeral.end] == " " and not ends:
-        return numeral.text
-    power = _POWERS.get(behind[2] or "", (behind[2] or "").replace(" ", ""))
-    return f"{numeral.text} {words}{power}" if split_unit(f"5 {unit}").unit else numeral.text
-
-
-def _counts(text: str, numeral: Numeral, question: AskedQuestion) -> float:
-    """Return how well the words behind a number name what the question counts."""
-    if not question.counted:
-        return 0.0
-    wanted = {"dozen"} if "dozen" in question.counted else question.counted
-    following = text[numeral.end :]
-    # "21 of the 28 bulbs" counts bulbs twice.
-    if (among := _AMONG.match(following)) is not None:
-        following = following[among.end() :]
-    behind = _WORDS_BEHIND.match(following)
-    words = [stem(word) for word in _WORD.findall(behind.group() if behind else "")[:6]]
-    for distance, word in enumerate(words):
-        if word in wanted:
-            of_what = (
-                set(words[distance + 2 :])
-                if words[distance + 1 : distance + 2] == ["of"]
-                else set()
-            )
-            if of_what and question.counted_of and not question.counted_of & of_what:
-                return 0.0
-            return 3.0 if distance < 3 else 2.0
-    return 0.0
-
-
 _NONE_OF = re.compile(
     r"(?i)\b(?:has|have|had|are|is|be|with|leaves?|left)\s+no\s+(?:more\s+)?([a-z]+)"
 )
-_UNIT_BEHIND = re.compile(
-    r"\s?-?((?:(?:square|cubic|sq\.?|cu\.?) )?[A-Za-z°¢]+(?:\s+per\s+[a-z]+|/[a-z]+)?)"
-    r"(\s?\^\s?\{?[23]\}?|[²³]|\s(?:squared|cubed)\b)?"
-)
 _IN_RATE = re.compile(r"/[a-z]|\bper\b|mph$", re.IGNORECASE)
-_POWERS = {"²": "^2", "³": "^3", " squared": "^2", " cubed": "^3"}
-_WORD_OF_UNIT = re.compile(r"\s?-?((?:square |cubic )?[A-Za-z]+)")
-_WORDS_BEHIND = re.compile(r"[^.,;:()=\d]{0,60}")
-_WORD = re.compile(r"[A-Za-z']+")
-_NAME = re.compile(r"[A-Z][a-z]+")
-_NEAR_BEHIND = re.compile(r"[^\d,;:]{0,60}")
-_NEAR_BEFORE = re.compile(r"[^\d;:.]{0,40}$")
-_AMONG = re.compile(r"(?i)\s*(?:out\s+)?of\s+(?:the|his|her|their|these|those|all|its)?\s*\d[\d,]*")
 
 
 def _denied(text: str, numeral: Numeral, question: AskedQuestion) -> bool:
@@ -400,7 +306,7 @@ def _denied(text: str, numeral: Numeral, question: AskedQuestion) -> bool:
         return True
     if not question.bounded and is_bound(text, numeral.start, numeral.end):
         return True
-    if is_of_another(text, numeral, _clause(text, numeral), question):
+    if is_of_another(text, numeral, clause_of(text, numeral), question):
         return True
     if _DENIED.search(text[max(0, numeral.start - 40) : numeral.start]):
         return not (question.difference and numeral.role is NumeralRole.RESULT)
@@ -408,145 +314,6 @@ def _denied(text: str, numeral: Numeral, question: AskedQuestion) -> bool:
     return not question.difference and bool(_MORE_THAN.match(behind))
 
 
-def _rating(text: str, numeral: Numeral, question: AskedQuestion, problem_text: str) -> float:
-    """Return how likely a number of a sentence is what the sentence answers to the question."""
-    before, clause = text[: numeral.start], _clause(text, numeral)
-    score = _counts(text, numeral, question) + _by_role(numeral, question)
-    if numeral.value not in question.numbers and not _copied(numeral, problem_text):
-        score += 2.0
-    elif numeral.value in question.words and numeral.role is not NumeralRole.RESULT:
-        score -= 1.5
-    follows = not text.startswith(clause) and bool(_THEN.match(clause))
-    if numeral.role is NumeralRole.PLAIN and clause.lstrip().startswith("and "):
-        # "so 12 failed and 18 passed"
-        follows = follows or _ALSO_THEN.search(text[: text.find(clause)]) is not None
-    if (numeral.start >= _main_end(text) and not follows) or _in_remark(text, numeral.start):
-        score -= 1.0
-    if numeral.start < _main_start(text):
-        score -= 1.5
-    if _OUT_OF.search(before[-30:]):
-        score -= 2.0
-    elif _COMES_TO.search(before[-48:]):
-        score += 1.5
-    elif _CUE.search(before[-48:]):
-        score += 1.0
-    elif _ASIDE.search(before[-48:]):
-        score -= 1.5
-    if _COMPARED.match(text[numeral.end : numeral.end + 40]):
-        score += 1.5 if question.difference else -1.5
-    if "each" in before[-40:] or "every" in before[-40:] or "apiece" in before[-40:]:
-        score -= 1.0 if _EACH.search(before[-40:]) else 0.0
-    if not question.rate and _RATE.match(text[numeral.end : numeral.end + 40]):
-        score -= 2.0
-    if label_of(text, numeral) & (question.things | {stem(name) for name in question.names}):
-        score += 2.0
-    if (verb := _VERB_BEHIND.match(text, numeral.end)) is not None:
-        # of "passed if 40% failed" only what stands before the condition is asked
-        main = words_of(_CONDITION.split(question.asked)[0])
-        score += 1.0 if stem(verb[1]) in main and stem(verb[1]) not in question.counted else 0.0
-    score += _by_name(text, numeral, clause, question)
-    if follows and numeral.role in _COMPUTED:
-        score += 2.5
-    if before[-8:].rstrip(" ＄$(").endswith("="):
-        named = _LEFT_SIDE.search(before[-28:].rstrip("＄$( "))
-        if named is not None:
-            score += _by_left_side("".join(named.group(1).split()), numeral, question)
-    words = frozenset(words_of(clause))
-    low = clause.lower()
-    if ("not" in words or "without" in words or "n't" in low) is not question.negated:
-        # What was not sold is what is left.
-        kept = LEFT & question.words and (TAKEN_AWAY & words or _NOT_SO.search(low))
-        score -= 0.0 if kept else 1.5
-    if not question.would and not _SUPPOSED.isdisjoint(words):
-        score -= 1.5
-    if question.later:
-        score -= 1.0 if NOW.search(clause) else -0.5 if "will" in words else 0.0
-    if _COMPOUND.search(before[-30:]):
-        score -= 4.0
-    score += _by_unit(text, numeral, question, problem_text)
-    return score + 2.5 * question.share(words)
-
-
-def _by_name(text: str, numeral: Numeral, clause: str, question: AskedQuestion) -> float:
-    """Return what the names near a number tell: it may be another person's, or another day's."""
-    if not question.names:
-        return 0.0
-    local = _NEAR_BEHIND.match(text, numeral.end)
-    ahead = _NEAR_BEFORE.search(text[max(0, numeral.start - 40) : numeral.start])
-    for where in (local.group() if local else "", ahead.group() if ahead else "", clause):
-        said = frozenset(_NAME.findall(where))
-        if said & question.names:
-            return 1.0 if where is not clause else 0.0
-        if said & question.other_names:
-            return -2.0
-    return 0.0
-
-
-def _by_left_side(name: str, numeral: Numeral, question: AskedQuestion) -> float:
-    """Return what the left side of an equation tells: the thing asked for, or another unknown."""
-    if name in question.asked_formulas:
-        return 2.5
-    if name != "f" and any(_rivals(name, asked) for asked in question.asked_formulas):
-        return -6.0
-    if numeral.role is not NumeralRole.NAMED or name == "f" or name in question.words:
-        return 0.0
-    return -2.5 if question.words and not question.solving else 0.0
-
-
-def _rivals(name: str, asked: str) -> bool:
-    """Return whether the left side of an equation is another unknown than the one asked for."""
-    if len(asked) == 1:
-        return bool(re.fullmatch(r"\d*[A-Za-z]", name))
-    return "(" in asked and "(" in name and asked[0] == name[0]
-
-
-def _by_unit(text: str, numeral: Numeral, question: AskedQuestion, problem_text: str) -> float:
-    """Return what the unit of measurement behind a number tells, where the question asks for
-    one.
-    """
-    asked = asked_units(problem_text) or question.units
-    if not asked or numeral.money or numeral.percent:
-        return 0.0
-    behind = _WORD_OF_UNIT.match(text, numeral.end)
-    unit = split_unit(f"5 {behind.group(1).lower()}").unit if behind is not None else ""
-    if not unit:
-        return 0.0
-    if unit in asked:
-        return 1.5
-    return -1.5 if any(unit_dimension(one) == unit_dimension(unit) for one in asked) else 0.0
-
-
-def _by_role(numeral: Numeral, question: AskedQuestion) -> float:
-    """Return what a number's part in a calculation and its sign of money or percent tell."""
-    score = {NumeralRole.RESULT: 2.5, NumeralRole.NAMED: 1.0, NumeralRole.LABEL: -2.0}.get(
-        numeral.role, 0.0
-    )
-    if question.money:
-        score += 2.0 if numeral.money else -0.5
-    elif numeral.money and question.counted:
-        score -= 2.0
-    if question.percent:
-        score += 2.5 if numeral.percent else -0.5
-    elif numeral.percent:
-        score -= 2.0
-    return score
-
-
-_COMPOUND = re.compile(
-    r"(?i)\d\s*(?:hours?|hrs?|minutes?|mins?|feet|foot|ft|pounds?|lbs?|dollars?|weeks?|days?|"
-    r"years?|months?)"
-    r"\s*(?:,|and)?\s*(?:and\s*)?$"
-)
-_COMPUTED = (NumeralRole.RESULT, NumeralRole.NAMED, NumeralRole.PLAIN)
-# A clause that follows from the one before it.
-_THEN = re.compile(
-    r"(?i)\s*(?:and\s+)?(?:so|thus|hence|therefore|which\s+(?:implies|means|gives|yields|"
-    r"simplifies|we\s+can\s+solve)|"
-    r"giving|yielding|leaving|leaves|we\s+(?:get|find|have|obtain|see))\b"
-)
-_ALSO_THEN = re.compile(r"(?i)[,;]\s+(?:so|thus|hence|therefore)\s[^,;.]*$")
-_NOT_SO = re.compile(r"(?:n't|\bnot)\W*$")
-_LEFT_SIDE = re.compile(r"(?:^|[\s,])(\d*[A-Za-z][^\s=,]*(?:\s?[-+*]\s?[A-Za-z0-9]+){0,4})\s*=\s*$")
 _COMPOUND_BEHIND = re.compile(
     r"(?i)\s*(?:hours?|hrs?|minutes?|feet|foot|ft|pounds?|lbs?|dollars?|weeks?|days?|"
     r"years?)\s*(?:,|and)?\s*(?:and\s*)?"
@@ -554,10 +321,7 @@ _COMPOUND_BEHIND = re.compile(
     r"months?|weeks?)\b"
 )
 _LEAST_RATING = -1.0
-_VERB_BEHIND = re.compile(r"\s+(?:[a-z]+\s+)?([a-z]+ed)\b")
-_CONDITION = re.compile(r"(?i)\s(?:if|when|given\s+that)\s")
 _POINTS = re.compile(r"(?i)\b(?:the|these|those|both|all|other|each|any|every|no|as)\s+$")
-_OUT_OF = re.compile(r"(?i)\d\s+(?:out\s+)?of\s+(?:the|his|her|their|these|those|all|its)?\s*$")
 # A number behind one of these is denied, a bound, or a part of another: no value that is stated.
 _DENIED = re.compile(
     r"(?i)\b(?:not|never|neither|isn't|aren't|wasn't|cannot\s+be|can't\s+be|instead\s+of|"
@@ -566,70 +330,7 @@ _DENIED = re.compile(
     r"|\bis\s+(?:twice|half(?:\s+of)?|double|triple|a\s+multiple\s+of)\s+$"
     r"|\bbetween\s+(?:\S+\s+and\s+)?$|\b(?:some|half|a\s+quarter|a\s+third)\s+of\s+(?:the\s+)?$"
 )
-_COMPARED = re.compile(
-    r"(?i)\s?(?:[a-z]+\s+){0,2}(?:more|less|fewer|greater|higher|lower|older|younger|taller|"
-    r"shorter|longer|"
-    r"times)\b"
-)
 _MORE_THAN = re.compile(
     r"(?i)\s?(?:[a-z]+\s+){0,1}(?:more|less|fewer|greater|higher|lower|older|younger|taller|"
     r"longer)\b[^.,;\d]{0,40}\bthan\b"
 )
-_RATE = re.compile(r"(?i)(?:\s[a-z]+){0,2}(?:\s+(?:per|each|apiece|every)\b|/[a-z])")
-_EACH = re.compile(r"(?i)\b(?:each|every|apiece)\b[^.,;]{0,24}$")
-_SUPPOSED = frozenset(map(stem, ("would", "could", "might", "if")))
-_CLAUSE_START = re.compile(
-    r"(?i)[;:]|,(?=\s+(?:and|but|so|thus|hence|therefore|giving|we|while|which|leaving|with|not|"
-    r"then|that|or|because|since|after|in|the|he|she|it|"
-    r"they|for)\b)|\s(?=(?:and|but|while|so|which|giving|leaving|leaves)\s+[A-Za-z])"
-    r"|\s(?=so\s+\d)"
-)
-
-
-def _clause(text: str, numeral: Numeral) -> str:
-    """Return the clause of a sentence that a number stands in, with the word that joins it."""
-    start, end = 0, len(text)
-    for match in _CLAUSE_START.finditer(text):
-        if match.end() <= numeral.start:
-            start = match.end()
-        elif match.start() >= numeral.end:
-            end = match.start()
-            break
-    return text[start:end]
-
-
-def _copied(numeral: Numeral, problem_text: str) -> bool:
-    """Return whether a formula stands in the problem as it is."""
-    formula = numeral.value.removeprefix("formula ")
-    return formula != numeral.value and formula.replace(" ", "") in problem_text.replace(" ", "")
-
-
-_OPENING_CLAUSE = re.compile(
-    r"(?i)(?:so,?\s+|and\s+|but\s+)?(?:since|because|as|given|if|when|after|once|although|"
-    r"while)\b[^,]{0,200},"
-)
-_ADDED_CLAUSE = re.compile(
-    r"(?i),?\s(?:which|since|because|denn|weil|car|porque|perché|where|leaving|whereas|"
-    r"given that|considering|assuming|after|based on|compared to|compared with|not|than)\b"
-    r"|(?<=\d):\s|\s[—–]\s"
-)
-
-
-@lru_cache(maxsize=512)
-def _main_start(text: str) -> int:
-    """Return where the main clause of a sentence begins that opens with a reason or a condition."""
-    match = _OPENING_CLAUSE.match(text)
-    return match.end() if match else 0
-
-
-@lru_cache(maxsize=512)
-def _main_end(text: str) -> int:
-    """Return where the main clause of a sentence ends: at the first clause that adds to it."""
-    match = _ADDED_CLAUSE.search(text[12:])
-    return match.start() + 12 if match else len(text)
-
-
-def _in_remark(text: str, at: int) -> bool:
-    if "(" not in text and "[" not in text:
-        return False
-    return any(m.start() <= at < m.end() for m in _REMARK.finditer(text))

@@ -34,6 +34,11 @@ _PARTS = re.compile(
 _WORDS = re.compile(
     rf"\b(?:(?:{_any_word})(?:(?:[\s-]+and)?[\s-]+(?:{_any_word}))*|{'|'.join(ORDINALS)})\b"
 )
+# "thirty-fourth" is a rank, "thirty-fourths" are parts.
+_RANKED = re.compile(
+    rf"({'|'.join(TENS)})-({'|'.join(word for word, n in ORDINALS.items() if n < 10)})\b",
+    re.IGNORECASE,
+)
 VOCABULARY = frozenset({*SMALL_NUMBERS, *TENS, *SCALES, *ORDINALS})
 _LETTERS = re.compile("[a-z]+")
 _SCALE_BEHIND = re.compile(r"\s?(hundred|thousand|million|billion)\b", re.IGNORECASE)
@@ -150,6 +155,7 @@ def numerals_in(text: str, formulas: tuple[str, ...] = (), *, roles: bool = True
         for match in _WORDS.finditer(low if len(low) == len(text) else text):
             if not any(a <= match.start() < b for a, b in taken):
                 found.append(_spelled(text, match))
+                taken.append((match.start(), found[-1].end))
     if len(found) > 1:
         found.sort(key=lambda numeral: numeral.start)
     return _with_roles(text, found[:200])
@@ -183,7 +189,11 @@ def _spelled(text: str, match: re.Match[str]) -> Numeral:
     end, role = match.end(), NumeralRole.PLAIN
     half = _AND_A_HALF.match(text, end)
     parts = _PARTS.match(text, end)
-    if half is not None:
+    ranked = _RANKED.match(text, match.start())
+    if ranked is not None:
+        value = Fraction(TENS[ranked[1].lower()] + ORDINALS[ranked[2].lower()])
+        end, role = ranked.end(), NumeralRole.ORDINAL
+    elif half is not None:
         value += Fraction(1, _PART_NAMES[half.group(1).lower()])
         end = half.end()
     elif parts is not None:

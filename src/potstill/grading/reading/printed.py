@@ -17,7 +17,7 @@ _SAID = re.compile(
     r"|(?P<named>\b(?:outputs?|return(?:ed)?\s+value|results?|answer|value\s+returned)\b"
     r"[^.\n:=()]{0,60}?(?:\b(?:is|be|was)\b|[:=]))"
     r"|\b(?:returns?|prints?|outputs?|returning|printing|gives?)\b)"
-    r"\s*(?:(?:exactly|simply|just|the|value|list|string|tuple|dictionary|set)\s+){0,3}"
+    r"\s*(?:(?:exactly|simply|just|the|an?|value|list|string|tuple|dictionary|set|boolean|bool|integer|number)\s+){0,3}"
     r"[\s:]*(?:```\w*\s*)?[`*]*",
     re.IGNORECASE,
 )
@@ -43,6 +43,8 @@ def printed_value(text: str, problem_text: str) -> str:
     inside = whole["inside"].strip() if whole is not None else text
     if _literal_at(inside, 0) == inside:
         return inside
+    if returned := _value_returned(text, problem_text):
+        return returned
     hashed = _HASHED.search(text)
     if hashed is not None and _literal_at(hashed[1], 0) == hashed[1]:
         return hashed[1]
@@ -62,8 +64,54 @@ def printed_value(text: str, problem_text: str) -> str:
             weak = literal
     if own or weak:
         return own or weak
+    if worked := _end_of_steps(text):
+        return worked
     rest = _REST.fullmatch(text) if len(text) <= 160 else None
     return rest[1].rstrip(".").strip("`*") if rest is not None else ""
+
+
+_RETURNS = re.compile(r"(?m)^\s*return\s+(\S[^\n]{0,200}?)\s*$")
+_COMES_TO = re.compile(
+    r"[`*]*\s*(?:==|=|->|→|\b(?:is|gives?|returns?|evaluates\s+to|equals|becomes)\b)\s*[`*]*"
+)
+# A step that a text ends in: "and reversed it is 'olleh'."
+_STEP = re.compile(
+    r"(?P<denied>\b(?:not|never)\s|n['’]t\s)?[^\n]{0,80}"
+    r"(?:\b(?:is|gives?|becomes|yields|equals|produces|get|have)\b|[=→:])\s*[`*]*$"
+)
+
+
+def _value_returned(text: str, problem_text: str) -> str:
+    """Return the last value that a text gives to the one expression that the program returns."""
+    returned = _RETURNS.findall(problem_text)
+    if len(returned) != 1 or len(returned[0]) < 3:
+        return ""
+    value = ""
+    at = text.find(returned[0])
+    while at >= 0:
+        end = at + len(returned[0])
+        alone = not (text[at - 1 : at].isalnum() or text[at - 1 : at] in ("_", "."))
+        joint = _COMES_TO.match(text, end)
+        if alone and joint is not None:
+            literal = _literal_at(text, joint.end())
+            ends = _ENDS.match(text, joint.end() + len(literal)) is not None
+            value = literal if literal and ends else value
+        at = text.find(returned[0], end)
+    return value
+
+
+def _end_of_steps(text: str) -> str:
+    """Return the value in quotes or brackets that a text's last step comes to, where the steps
+    before it come to others.
+    """
+    last = text.rstrip(" .`*\n").rpartition("\n")[2]
+    for opening in re.finditer(r"['\"\[({]", last):
+        at = opening.start()
+        literal = _literal_at(last, at)
+        if literal and at + len(literal) == len(last):
+            step = _STEP.search(last[max(0, at - 120) : at])
+            return literal if step is not None and not step["denied"] else ""
+    return ""
 
 
 # Another sentence behind "it returns '' for an empty text".
@@ -79,6 +127,8 @@ _OF_PROGRAM = re.compile(
 def _is_asked(call: str, problem_text: str) -> bool:
     """Return whether a call is one that a problem shows, or of its function where it shows none."""
     name = call.partition("(")[0]
+    if "def " in problem_text and f"def {name}(" not in problem_text:
+        return False  # "len(x)", a step of the program
     one, two = ("".join(text.replace('"', "'").split()) for text in (call, problem_text))
     if one in two:
         return True

@@ -73,7 +73,7 @@ _NUMBER_OF = re.compile(
 )
 _IN_SO_MANY = re.compile(r"(?i)\bin \d")
 _IN_UNIT = re.compile(r"\bin\s+([a-z]+)")
-_PLACE_ASKED = re.compile(r"(?i)\b(?:what|which)\s+(?:place|position|rank|floor|grade|day)\b")
+_PLACE_ASKED = re.compile(r"(?i)\b(?:what|which)\s+(?:place|position|rank|floor|grade|day|term)\b")
 _SOLVING = re.compile(r"(?i)\b(?:solve|solution of|root of|values? of)\b")
 _PRICED = re.compile(r"[＄£€₹]|\bdollars?\b|\bcents?\b")
 # Each begins with one set of characters, which the search jumps to.
@@ -94,7 +94,8 @@ class AskedQuestion:
     what the answer may be, as far as the question tells; ``would`` that it supposes, ``rate`` that
     it asks for so much of one, ``negated`` for those that are not, ``later`` for another time,
     ``bounded`` for a least or a most. ``rivals`` are stems of what the problem sets beside the
-    ``things`` asked for, of which ``head`` is the noun.
+    ``things`` asked for, of which ``head`` is the noun. ``letters`` are the problem's runs of
+    letters.
     """
 
     words: frozenset[str]
@@ -123,6 +124,7 @@ class AskedQuestion:
     weights: dict[str, float]
     weight: float
     squeezed: str
+    letters: frozenset[str]
 
     def restated(self, text_words: frozenset[str]) -> bool:
         """Return whether a text says again what one sentence of the problem says."""
@@ -188,6 +190,7 @@ def question_of(problem_text: str) -> AskedQuestion:
         weights=weights,
         weight=sum(weights.values()) or 1.0,
         squeezed="".join(text.split()),
+        letters=letters_of(text),
         percent=bool(_PERCENT_ASKED.search(asked)) and not counted,
         place=_PLACE_ASKED.search(asked) is not None,
         solving=_SOLVING.search(asked) is not None,

@@ -34,6 +34,8 @@ from potstill.grading.reading.numerals import numerals_in
 from potstill.grading.reading.question import AskedQuestion, question_of
 from potstill.grading.reading.sentences import hangs, letters_of, money_marked, sentences_of
 from potstill.grading.reading.tables import tables_told
+from potstill.grading.reading.unknowns import unknowns_named
+from potstill.grading.reading.written import without_struck
 from potstill.records import AnswerKind
 
 __all__ = ["LONG", "Stated", "answer_stated"]
@@ -42,7 +44,6 @@ TAIL_CHARACTERS = 16_000
 # A response this long that ends within a sentence was cut there, whatever its server says.
 LONG = 1_000
 _TEX_THOUSANDS = re.compile(r"(?<=\d),\\[!,]\s?(?=\d{3}(?!\d))")
-_STRUCK = re.compile(r"~~[^~\n]{1,80}~~")
 _PROGRAM = re.compile(
     r"```(?:python3?|py|js|javascript|typescript|java|c|cpp|c\+\+|r|matlab|sympy|julia|ruby|go|"
     r"rust|bash|sh)\b[^\n]*\n"
@@ -52,6 +53,9 @@ _PROGRAM = re.compile(
 _HASHES = re.compile(
     r"(?m)^[ \t]{0,8}####[ \t]*(?!\s*(?:step|part|case|solution)\b)(?P<rest>[^\n]*)$", re.I
 )
+
+# "a_{34} = 100", where it is asked which term is 100
+_MEMBER = re.compile(r"(?<![A-Za-z\\])[a-z]_\{?(\d{1,6})\}?\s*=\s*-?\d[\d,]*(?:\.\d+)?")
 
 # A value that a text begins with, and what begins behind it: a reason, a line, a remark.
 _LED = re.compile(
@@ -101,6 +105,9 @@ def answer_stated(
     text = durations_in_digits(tables_told(text, question.words))
     text = _TEX_THOUSANDS.sub(",", text)
     if is_numeric(kind):
+        text = text if thought or cut or long else unknowns_named(text, question)
+        if question.place:
+            text = _MEMBER.sub(r"the \1th term", text)
         text = points_for_commas(text, problem_text)
         if "dozen" not in question.counted:
             text = dozens_written(text)
@@ -169,8 +176,7 @@ def _tail(text: str) -> str:
 
 def _without_struck(text: str) -> str:
     """Return a text without what it strikes out and without its programs, which state nothing."""
-    if "~~" in text:
-        text = _STRUCK.sub(" ", text)
+    text = without_struck(text)
     return _PROGRAM.sub(" ", text) if "```" in text else text
 
 

@@ -73,7 +73,7 @@ _EITHER = re.compile(r"\b(?:either|between)\s+$", re.IGNORECASE)
 _OF_NUMBER = re.compile(r"\s+of\s+\d")
 
 _CORRECTED = re.compile(
-    r"[^.;:\d]{0,40}(?:,|—|–|\.\.\.|…|\s-)\s*(?:(?:oh|um|er|ah),?\s+)?"
+    r"[^.;:\d]{0,40}(?:,|—|–|\.\.\.|…|\s-|\s\()\s*(?:(?:oh|um|er|ah),?\s+)?"
     r"(?:no\b,?|wait\b|sorry\b|oops\b|or\s+rather\b|i\s+mean\b|i\s+meant\b|make\s+that\b|"
     r"correction\b|scratch\s+that\b|actually\b)[^\d]{0,40}\d",
     re.IGNORECASE,

@@ -21,6 +21,10 @@ _DENIED = re.compile(
     r"|\binstead\s+of\s+$",
     re.IGNORECASE,
 )
+_SAID_AGAIN = re.compile(
+    r"(?:\bi\.e\.,?|\b(?:that\s+is|namely|so|thus|hence|therefore)\b,?)\s*(?:at\s+)?$",
+    re.IGNORECASE,
+)
 _PARTS = re.compile(r"[,;]|\b(?:and|so|but|then|until|which)\b", re.IGNORECASE)
 
 
@@ -34,7 +38,8 @@ def time_stated(text: str, question: AskedQuestion) -> tuple[str, tuple[str, ...
     ]
     if len({read_time(match.group()) for match in found}) <= 1:
         return (found[-1].group().strip() if found else ""), ()
-    if "=" in text[found[-2].end() : found[-1].start()]:
+    between = text[found[-2].end() : found[-1].start()]
+    if "=" in between or _SAID_AGAIN.search(between):
         return found[-1].group().strip(), ()
     shares: dict[float, list[str]] = {}
     for match in found:

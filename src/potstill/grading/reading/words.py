@@ -81,6 +81,10 @@ _JUDGED = re.compile(
     r"[✗✘❌×]))\W*$",
     re.DOTALL,
 )
+# "✓ B", a choice behind its mark
+_MARKED = re.compile(
+    r"\W*(?:(?P<right>[✓✔✅☑])|[✗✘❌×☐])\W*(?P<letter>[A-J])(?:[).:].*|\W*)$", re.DOTALL
+)
 _ASKS_WRONG = re.compile(r"(?i)\b(?:not|false|incorrect|wrong|except|untrue)\b|n['’]t\b")
 _REMAINS = re.compile(
     r"(?<![A-Za-z'’])\(?([A-J])\)?(?=\s*(?:[.,;:!]|$|\([^()]{1,80}\)\W*$|\s(?:is|because|since|as)\b))"
@@ -106,7 +110,11 @@ def choices_of(problem_text: str) -> dict[str, str]:
 
 def is_judged(text: str) -> bool:
     """Return whether a text is a choice with what is thought of it: "D. Earth: incorrect"."""
-    return _JUDGED.match(text) is not None
+    return _judgement(text) is not None
+
+
+def _judgement(text: str) -> re.Match[str] | None:
+    return _MARKED.match(text) or _JUDGED.match(text)
 
 
 def rules_out(text: str) -> bool:
@@ -117,7 +125,7 @@ def rules_out(text: str) -> bool:
 def letter_stated(text: str, problem_text: str) -> tuple[str, tuple[str, ...]]:
     """Return the letter that a sentence chooses, and the several that it leaves open."""
     text = _CONNECTIVE.sub("", text)
-    if (judged := _JUDGED.match(text)) is not None:
+    if (judged := _judgement(text)) is not None:
         right = judged["right"] and not _ASKS_WRONG.search(problem_text)
         return (judged["letter"] if right else ""), ()
     if (concluded := _COMES_TO.search(text)) is not None:
