@@ -14,7 +14,9 @@ from potstill.errors import InputError
 from potstill.evaluation import refuse_leaks
 from potstill.ledger.file import refuse_lost
 from potstill.ledger.ledger import Ledger
+from potstill.lessons.auto_level import auto_lessons
 from potstill.lessons.controls import is_control, make_controls, unverified_traces
+from potstill.lessons.difficulty import PassRate
 from potstill.pipeline.asking import ask_student, ask_teacher
 from potstill.pipeline.context import Context, Unfinished
 from potstill.pipeline.declared import declare
@@ -39,12 +41,13 @@ from potstill.pipeline.students import (
     answer_ahead,
     levels_to_ask,
     settle_limits,
+    tell_chosen,
     train_students,
 )
 from potstill.plugins import choose
 from potstill.problems.split import draw_some
 from potstill.progress import Progress, quiet
-from potstill.records import Lesson, Level, Problem, Role, Split
+from potstill.records import AUTO, Lesson, Level, Problem, Role, Split
 from potstill.store.atomic import write_atomically
 from potstill.store.cells import Store
 from potstill.store.tables import part
@@ -192,7 +195,11 @@ def run_stages(run: Run, made: Made) -> Iterator[str]:
     made.splits, made.pairs = split_problems(context, run.workers, made.problems)
     yield "split"
     agents.check_first(partial(check_before_asking, context, made.problems, made.splits))
-    made.problems = rate(context, agents, graders, made.problems)
+    made.problems, made.pass_rates = rate(
+        *(context, agents, graders, run.models),
+        made.problems,
+        made.in_split(Split.TRAIN, Split.VALID),
+    )
     yield "rate"
     asked = worth_teaching(study, made.in_split(Split.TRAIN, Split.VALID))
     made.taught = ask_teacher(context, agents, asked, "train", samples=study.teacher.samples)
@@ -200,7 +207,8 @@ def run_stages(run: Run, made: Made) -> Iterator[str]:
     made.taught = grade_answers(context, agents, graders, made.taught, asked)
     yield "verify"
     made.lessons, chosen = make_lessons(context, agents, graders, run.models, made.taught, asked)
-    made.chosen = with_controls(run, chosen, asked, made.taught)
+    made.chosen = with_controls(run, chosen, asked, made.taught, made.pass_rates)
+    tell_chosen(context, made)
     settle_limits(context, run.models, made)
     yield "condense"
     made.students = train(run, made)
@@ -229,13 +237,19 @@ def with_controls(
     chosen: Mapping[str, Sequence[Lesson]],
     problems: Sequence[Problem],
     taught: AnswerSet,
+    rates: Mapping[str, PassRate],
 ) -> Mapping[str, Sequence[Lesson]]:
-    """Return the lessons chosen by level, and beside them those of the study's controls."""
-    controls = [x for x in run.context.study.variants if is_control(x)]
+    """Return the lessons chosen by level, and beside them those of auto, by how often the base is
+    right, and of the study's controls.
+    """
+    study = run.context.study
+    controls = [x for x in study.variants if is_control(x)]
+    if study.auto_levels:
+        chosen = {**chosen, AUTO: auto_lessons(chosen, study.levels, rates)}
     if not controls:
         return chosen
     count = run.models.count_tokens
-    tags = Level.R0 in run.context.study.levels and run.models.teaches_tags()
+    tags = Level.R0 in study.levels and run.models.teaches_tags()
     return {
         **chosen,
         **make_controls(chosen, controls, problems, count),

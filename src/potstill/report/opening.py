@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from potstill.records import Level
+from potstill.records import AUTO, Level
 from potstill.report.phrases import count, listed, percent, words
 from potstill.report.views import (
     NEARLY_NOTHING,
@@ -152,6 +152,8 @@ def _beside_the_ladder(level: str) -> str:
         return f"a student trained on the solutions of all lengths together{asked}"
     if kind == "truncate":
         return f"a control: trained on R1’s solutions cut off at the length of {name}’s"
+    if level == AUTO:
+        return "a student trained on each problem at a length of its own, by what the base can do"
     if level == "answer_only":
         return "a control: trained on the final answers alone"
     if level == "unverified":
