@@ -19,6 +19,7 @@ from itertools import islice
 from typing import Any
 
 __all__ = [
+    "AUTO",
     "SEVERAL_VALUES",
     "AnswerKind",
     "Cause",
@@ -462,6 +463,10 @@ class Score:
     tokens: float
     readings: Mapping[str, int] = field(default_factory=dict)
     readings_right: Mapping[str, int] = field(default_factory=dict)
+
+
+AUTO = "auto"
+"""The student that is taught each problem at a level of its own."""
 
 
 def level_of_control(variant: str) -> str:

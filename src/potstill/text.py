@@ -101,6 +101,13 @@ def several(n: int, noun: str) -> str:
     return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
 
 
+def lasting(seconds: float) -> str:
+    """Return how long something takes, in a unit that says it: 2.5 hours, 7 minutes, 20 seconds."""
+    if seconds < 90:
+        return several(max(1, round(seconds)), "second")
+    return f"{seconds / 3600:.1f} hours" if seconds >= 5400 else f"{seconds / 60:.0f} minutes"
+
+
 def token_count(tokens: int) -> str:
     """Return how many tokens calls took; a dash for none, which is what an endpoint that tells no
     counts leaves.

@@ -1,9 +1,10 @@
-"""How hard a problem is: as a model says, or as often as the teacher fails."""
+"""How hard a problem is: as a model says, or as often as the teacher or the base fails."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -12,8 +13,11 @@ from potstill.chat import Completion
 from potstill.ledger.ledger import Ledger
 from potstill.lessons.difficulty import (
     DifficultyOptions,
+    PassRate,
+    pass_rate_sentence,
     rate_by_failures,
     rate_by_model,
+    rate_by_passes,
     rating_messages,
 )
 from potstill.records import AnswerKind, DecidedBy, Finish, Outcome, Problem, TextGold, Verdict
@@ -95,3 +99,57 @@ def test_by_failures_it_is_the_share_not_right_from_one_to_ten() -> None:
 def test_a_range_that_is_none_is_refused(train: tuple[int, int]) -> None:
     with pytest.raises(ValidationError, match="no range within 1 to 10"):
         DifficultyOptions(by="failures", train=train)
+
+
+def test_by_student_always_and_never_are_bins_of_their_own_however_many_draws() -> None:
+    rates = {
+        "always": PassRate(64, 64),
+        "nearly": PassRate(63, 64),
+        "half": PassRate(2, 4),
+        "seldom": PassRate(1, 64),
+        "never": PassRate(0, 64),
+        "lost": PassRate(0, 0),
+    }
+    # by failures 63 of 64 is 1 + round(0.14) and so 1; here that is right every time
+    assert {x.problem_id: x.group for x in rate_by_passes(rates)} == {
+        "always": "01",
+        "nearly": "02",
+        "half": "05",
+        "seldom": "09",
+        "never": "10",
+        "lost": "unrated",
+    }
+    assert pass_rate_sentence(rates, 64) == (
+        "The base before training on the 6 problems to be taught, 64 draws of each: right in every "
+        "draw (difficulty 1) 1, in some (2 to 9) 3, in none (10) 1, without a draw that can be "
+        "judged 1."
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"by": "student", "samples": 4, "temperature": 0.0}, "4 draws at temperature 0 are all"),
+        ({"by": "failures", "samples": 4}, "samples decides nothing with by: failures"),
+        ({"by": "model", "temperature": 0.5}, "temperature decides nothing with by: model"),
+        ({"by": "student", "samples": 0}, "greater than or equal to 1"),
+        ({"by": "student", "temperature": float("nan")}, "temperature"),
+    ],
+)
+def test_draws_that_make_no_sense_are_refused(options: dict[str, Any], says: str) -> None:
+    with pytest.raises(ValidationError, match=says):
+        DifficultyOptions(**options)
+
+
+def test_settings_of_draws_are_in_no_hash_where_nothing_is_drawn() -> None:
+    failures = DifficultyOptions(by="failures", train=(1, 4))
+    assert failures.model_dump(mode="json") == {"by": "failures", "train": [1, 4]}
+    assert DifficultyOptions(by="student", samples=1, temperature=0.0).model_dump() == {
+        "by": "student",
+        "train": (1, 10),
+        "samples": 1,
+        "temperature": 0.0,
+        "top_p": 1.0,
+        "max_tokens": "auto",
+        "seed": 0,
+    }

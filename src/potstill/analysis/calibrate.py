@@ -27,7 +27,7 @@ from potstill.planning.plan import splits_of
 from potstill.progress import Bar, Progress, quiet
 from potstill.records import Lesson, Split
 from potstill.study.schema import Study
-from potstill.text import several
+from potstill.text import lasting, several
 from potstill.training.batches import BatchStream, epoch_batches, validation_batches
 from potstill.training.diagnosis import (
     FEWEST_POINTS,
@@ -281,7 +281,7 @@ def print_times(found: Sequence[CellTime], console: Console) -> None:
     memory = workers * max(row.memory_bytes for row in found)
     how = f"{workers} side by side" if workers > 1 else "one after another"
     console.print(
-        f"{several(sum(row.cells for row in found), 'cell')}, {how}: about {_lasting(seconds)}, "
+        f"{several(sum(row.cells for row in found), 'cell')}, {how}: about {lasting(seconds)}, "
         f"{memory / 1e9:.1f} GB. Nothing was trained.",
         highlight=False,
     )
@@ -322,13 +322,6 @@ def _speed_lines(speeds: Sequence[TorchSpeed]) -> Iterator[str]:
 
 def _hours(seconds: float) -> str:
     return f"{seconds / 3600:.2f}" if seconds >= 36 else "<0.01"
-
-
-def _lasting(seconds: float) -> str:
-    """Return how long something takes, in a unit that says it: 2.5 hours, 7 minutes, 20 seconds."""
-    if seconds < 90:
-        return several(max(1, round(seconds)), "second")
-    return f"{seconds / 3600:.1f} hours" if seconds >= 5400 else f"{seconds / 60:.0f} minutes"
 
 
 def _corpus(study: Study, directory: Path, stack: ExitStack) -> tuple[Run, Made] | None:

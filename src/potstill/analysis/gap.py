@@ -21,7 +21,7 @@ from potstill.pipeline.outputs import AnswerSet
 from potstill.pipeline.rating import rate
 from potstill.pipeline.run import Run, evaluate, open_run, read_stages
 from potstill.planning.estimate import Estimate, PlannedCalls, estimate
-from potstill.planning.plan import model_of, print_calls, splits_of
+from potstill.planning.plan import model_of, planned_draws, print_calls, splits_of
 from potstill.problems.split import draw_some
 from potstill.progress import TerminalProgress, quiet
 from potstill.records import Finish, Problem, Role, Split
@@ -200,7 +200,7 @@ def _asked(run: Run, drawn: Sequence[Problem]) -> tuple[Sequence[Problem], list[
     """Return the sample with its difficulty, where the study has it, and the answers of both
     solvers.
     """
-    rated = rate(run.context, run.agents, run.graders, drawn)
+    rated, _ = rate(run.context, run.agents, run.graders, run.models, drawn, drawn)
     return rated, evaluate(run, (), (), rated, Split.TRAIN)
 
 
@@ -247,9 +247,11 @@ def _calls(study: Study, drawn: Sequence[Problem], have: int | None = 0) -> list
     if study.rater:
         why = "each problem once, and again where the reply cannot be read"
         calls.insert(0, PlannedCalls("rate", "rater", names["rater"], n, why, 0))
+    draws = planned_draws(study, n)
+    calls = [*draws, *calls]
     if study.verifier and study.verify != "symbolic":
         why = "at most: the answers of teacher and base, local ones too"
-        most = n * each + local
+        most = n * each + local + sum(x.calls for x in draws)
         calls.append(PlannedCalls("verify", "verifier", names["verifier"], most, why, 0))
     why = "on this machine: the base"
     return [*calls, PlannedCalls("answer", "", study.student.base, local, why)]

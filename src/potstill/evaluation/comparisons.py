@@ -25,7 +25,7 @@ from potstill.evaluation.statistics import (
     minimum_detectable_difference,
     problems_needed,
 )
-from potstill.records import Condition, Level, Outcome, Role, Score, Split, level_of_control
+from potstill.records import AUTO, Condition, Level, Outcome, Role, Score, Split, level_of_control
 
 __all__ = ["Evaluated", "Kind", "PairedComparison", "compare", "differing", "evaluate"]
 
@@ -184,7 +184,8 @@ def evaluate(
     a level as the second sets the whole ladder beside it. The others are exploratory,
     their p values corrected by Holm's method within each set and opponent, the variants beside the
     ladder on their own. A level is set beside its control (R4 beside truncate-R4, R0 beside
-    unverified), and the base beside the teacher in every group too.
+    unverified), the student auto beside every level, and the base beside the teacher in every group
+    too.
     """
     heldout = [row.set for row in answers if row.split is Split.HELDOUT]
     levels = level_order(row.level for row in answers if row.role is Role.STUDENT)
@@ -231,6 +232,16 @@ def evaluate(
                 if (level := level_of_control(control)) in students
             ]
         )
+        if AUTO in students:
+            comparisons += _corrected(
+                [
+                    compare(
+                        *(students[AUTO], students[level], conditions),
+                        kind=_kind((AUTO, level) == chosen),
+                    )
+                    for level in on_ladder
+                ]
+            )
         if teacher:
             comparisons += [compare(x, teacher, conditions) for x in students.values()]
             plain = [r for r in rows if r.role is Role.BASE and not r.level]

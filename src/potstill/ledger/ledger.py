@@ -187,6 +187,20 @@ class Ledger:
             SpendGroup(tuple(r[: len(groups)]), *r[len(groups) :]) for r in rows if r[len(groups)]
         ]
 
+    def pace(self, provider: str, stage: str) -> tuple[int, float]:
+        """Return how many replies came after the first commit, and within how many seconds.
+
+        Ten minutes without a reply are a pause and no part of it.
+        """
+        query = (
+            "SELECT coalesce(sum(at > first), 0), coalesce(sum(gap * (gap < 600)), 0.0) FROM ("
+            " SELECT at, min(at) OVER () AS first, at - lag(at) OVER (ORDER BY at) AS gap FROM ("
+            "  SELECT julianday(created_at) * 86400 AS at FROM replies"
+            "  WHERE provider = ? AND stage = ?))"
+        )
+        replies, seconds = self._rows(query, (provider, stage))[0]
+        return int(replies), float(seconds)
+
     def failures(self, by: Sequence[str] = ("stage", "kind")) -> list[Failures]:
         """Count the events by group; ``by`` of stage, provider, model, day, kind."""
         groups = _columns(by, _EVENT_GROUPS)

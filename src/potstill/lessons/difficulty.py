@@ -1,4 +1,5 @@
-"""How hard each problem is, 1 to 10: as a model rates it, or as often as the teacher fails it.
+"""How hard each problem is, 1 to 10: as a model rates it, or as often as the teacher or the base
+fails it.
 
 Rated by a model as in arXiv 2606.31048 (its difficulty by year); the prompt never holds the key.
 """
@@ -7,16 +8,34 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from potstill.chat import Ask, Completion, Message, Solver
 from potstill.records import Outcome, Problem, Sampling, Verdict
+from potstill.text import several
 
-__all__ = ["DifficultyOptions", "Rating", "rate_by_failures", "rate_by_model", "rating_messages"]
+__all__ = [
+    "DifficultyOptions",
+    "PassRate",
+    "Rating",
+    "pass_rate_sentence",
+    "pass_rates",
+    "rate_by_failures",
+    "rate_by_model",
+    "rate_by_passes",
+    "rating_messages",
+]
 
 RATING_SYSTEM = (
     "You rate how hard mathematics problems are for a strong secondary-school student, from 1 "
@@ -27,6 +46,7 @@ RATING_SAMPLING = Sampling(temperature=0.0, max_tokens=1024)
 _REMINDER = (
     "Your reply could not be read. Reply with the one line `Difficulty: N` and nothing else."
 )
+_NO_ANSWER = "no answer that can be judged"
 _LINE = re.compile(r"(?im)^[\s*_`#>]*(?:difficulty\s*[*_]*\s*:\s*)?[*_`]*(10|[1-9])\b[*_`.\s]*$")
 
 
@@ -34,20 +54,60 @@ class DifficultyOptions(BaseModel):
     """How problems are rated, and which ratings are trained on (``train: [low, high]``).
 
     ``by: model`` asks the study's ``rater``; ``by: failures`` takes the share of the teacher's own
-    ``samples`` that were not right.
+    ``samples`` that were not right. ``by: student`` has the base answer the problems to be taught,
+    ``samples`` times each, under the prompt of the evaluation: on this machine, so that a
+    verifier alone may cost something, which reads of them what it reads of all answers. There 1 is
+    right in every draw and 10 in none, and nothing else is either; held-out problems are not rated.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    by: Literal["model", "failures"]
+    by: Literal["model", "failures", "student"]
     train: tuple[int, int] = Field(default=(1, 10), strict=False)
+    samples: Annotated[
+        int, Field(ge=1, le=64, description="by: student: the base's draws of each problem.")
+    ] = 4
+    temperature: Annotated[
+        float, Field(ge=0, le=2, description="by: student: 0 is greedy, one draw.")
+    ] = 0.6
+    top_p: Annotated[float, Field(gt=0, le=1, description="by: student: as in the evaluation.")] = (
+        1.0
+    )
+    max_tokens: Annotated[int, Field(gt=0)] | Literal["auto"] = Field(
+        default="auto",
+        description="by: student: where a draw is cut; auto is the evaluation's, or 1,024 where "
+        "that is auto too, for there are no lessons yet.",
+    )
+    seed: int = Field(default=0, description="by: student: draws the tokens.")
 
     @model_validator(mode="after")
-    def _in_order(self) -> DifficultyOptions:
+    def _agree(self) -> DifficultyOptions:
         low, high = self.train
         if not 1 <= low <= high <= 10:
             raise ValueError(f"train: [{low}, {high}] is no range within 1 to 10")
+        own = self.model_fields_set - {"by", "train"}
+        if self.by != "student" and own:
+            raise ValueError(
+                f"{min(own)} decides nothing with by: {self.by}; take it out, or set by: student"
+            )
+        if self.samples > 1 and self.temperature == 0:
+            raise ValueError(
+                f"samples: {self.samples} draws at temperature 0 are all the same; set a "
+                "temperature, such as 0.6, or samples: 1"
+            )
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_draws(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave the settings of draws out where none are made."""
+        plain: dict[str, Any] = handler(self)
+        read = (*plain,) if self.by == "student" else ("by", "train")
+        return {name: plain[name] for name in read}
+
+    def sampling(self, auto_tokens: int) -> Sampling:
+        """Return how the base's draws are made; ``auto_tokens`` where ``max_tokens`` is auto."""
+        most = auto_tokens if self.max_tokens == "auto" else self.max_tokens
+        return Sampling(self.temperature, self.top_p, self.seed, most)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +153,27 @@ def rate_by_model(rater: Solver, problems: Sequence[Problem], stage: str) -> Ite
         yield _read(result) or Rating(result.tag, 0, "the rater's replies cannot be read")
 
 
-def rate_by_failures(problems: Iterable[Problem], verdicts: Iterable[Verdict]) -> list[Rating]:
-    """Return one rating per problem: 1 where every answer was right, 10 where none was.
+@dataclass(frozen=True, slots=True)
+class PassRate:
+    """How many of a problem's draws were right; ``draws`` are those that can be judged."""
 
-    Between them 1 + round(9 x share of answers not right). Answers whose key cannot be read, and
-    calls that failed, count for nothing.
+    right: int
+    draws: int
+
+    @property
+    def difficulty(self) -> int:
+        """1 where all draws are right, 10 where none is, else 2 to 9; 0 without any draw."""
+        if not self.draws:
+            return 0
+        if self.right in (0, self.draws):
+            return 1 if self.right else 10
+        return min(9, max(2, 1 + round(9 * (self.draws - self.right) / self.draws)))
+
+
+def pass_rates(problems: Iterable[Problem], verdicts: Iterable[Verdict]) -> dict[str, PassRate]:
+    """Return how many answers of each problem were right.
+
+    Answers whose key cannot be read, and calls that failed, count for nothing.
     """
     asked: Counter[str] = Counter()
     right: Counter[str] = Counter()
@@ -105,11 +181,44 @@ def rate_by_failures(problems: Iterable[Problem], verdicts: Iterable[Verdict]) -
         if verdict.outcome not in (Outcome.BAD_KEY, Outcome.ERRORED):
             asked[verdict.problem_id] += 1
             right[verdict.problem_id] += verdict.outcome is Outcome.CORRECT
+    return {p.id: PassRate(right[p.id], asked[p.id]) for p in problems}
+
+
+def rate_by_passes(rates: Mapping[str, PassRate]) -> list[Rating]:
+    """Return one rating per problem of how often its draws were right (:class:`PassRate`)."""
+    return [
+        Rating(
+            problem_id,
+            rate.difficulty,
+            f"{rate.right} of {several(rate.draws, 'draw')} right" if rate.draws else _NO_ANSWER,
+        )
+        for problem_id, rate in rates.items()
+    ]
+
+
+def pass_rate_sentence(rates: Mapping[str, PassRate], samples: int) -> str:
+    """Return how many problems the base always, sometimes and never answers rightly."""
+    bins = Counter(rate.difficulty for rate in rates.values())
+    between = sum(n for difficulty, n in bins.items() if 1 < difficulty < 10)
+    unrated = f", without a draw that can be judged {bins[0]:,}" if bins[0] else ""
+    return (
+        f"The base before training on the {several(len(rates), 'problem')} to be taught, "
+        f"{several(samples, 'draw')} of each: right in every draw (difficulty 1) {bins[1]:,}, in "
+        f"some (2 to 9) {between:,}, in none (10) {bins[10]:,}{unrated}."
+    )
+
+
+def rate_by_failures(problems: Iterable[Problem], verdicts: Iterable[Verdict]) -> list[Rating]:
+    """Return one rating per problem: 1 where every answer was right, 10 where none was.
+
+    Between them 1 + round(9 x share of answers not right). Answers whose key cannot be read, and
+    calls that failed, count for nothing.
+    """
     found = []
-    for problem in problems:
-        n, wrong = asked[problem.id], asked[problem.id] - right[problem.id]
-        why = f"{wrong} of {n} answers not right" if n else "no answer that can be judged"
-        found.append(Rating(problem.id, 1 + round(9 * wrong / n) if n else 0, why))
+    for problem_id, rate in pass_rates(problems, verdicts).items():
+        n, wrong = rate.draws, rate.draws - rate.right
+        why = f"{wrong} of {n} answers not right" if n else _NO_ANSWER
+        found.append(Rating(problem_id, 1 + round(9 * wrong / n) if n else 0, why))
     return found
 
 

@@ -21,6 +21,7 @@ from potstill.records import (
     Problem,
     Response,
     Role,
+    Sampling,
     content_hash,
     hash_items,
 )
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from potstill.pipeline.services import Agents, LocalModels
 
 __all__ = [
+    "ask_base",
     "ask_student",
     "ask_teacher",
     "in_order",
@@ -97,6 +99,24 @@ def ask_student(
     return _ask(context, opened, cell, blank, problems, blank.label, samples)
 
 
+def ask_base(
+    context: Context,
+    open_base: Callable[[], Solver],
+    problems: Sequence[Problem],
+    which: str,
+    sampling: Sampling,
+    samples: int,
+) -> AnswerSet:
+    """Return draws of the base that rate problems: the students' condition but for the sampling."""
+    condition = student_condition(context.study, _set_hash(problems), None, sampling.max_tokens)
+    condition = replace(condition, sampling=sampling)
+    blank = AnswerSet("base", Role.BASE, "", 0, which, condition, (), ())
+    backend = context.study.student.backend
+    weights = {"base": context.base_hash, "backend": backend, "samples": samples}
+    cell = _answers_cell(blank, problems, weights)
+    return _ask(context, open_base, cell, blank, problems, blank.label, samples, "rate")
+
+
 def student_answers(
     context: Context,
     student: StudentCell | None,
@@ -155,14 +175,15 @@ def _ask(
     problems: Sequence[Problem],
     name: str,
     samples: int = 1,
+    stage: str = "",
 ) -> AnswerSet:
     def make(out: Filling) -> None:
         solver = open_solver()
-        stage = "teach" if blank.role is Role.TEACHER else "answer"
+        usual = "teach" if blank.role is Role.TEACHER else "answer"
         past_cut = context.study.teacher.past_cut if blank.role is Role.TEACHER else None
         stream = solve(
             *(solver, problems, blank.condition),
-            stage=stage,
+            stage=stage or usual,
             samples=samples,
             when_cut=past_cut,
         )

@@ -18,6 +18,7 @@ from potstill.evaluation.near_duplicates import near_duplicates
 from potstill.evaluation.published import Published
 from potstill.evaluation.samples import AtK, at_k
 from potstill.lessons.controls import is_control
+from potstill.lessons.difficulty import pass_rate_sentence
 from potstill.lessons.listing import gate_rows, gate_totals
 from potstill.lessons.recorded import inversions
 from potstill.lessons.traces import lessons_sentence
@@ -26,8 +27,10 @@ from potstill.pipeline.context import base_title
 from potstill.pipeline.declared import is_declared, primary_of
 from potstill.pipeline.lock import study_hash
 from potstill.pipeline.rating import outside_difficulty
+from potstill.pipeline.students import chosen_sentences
 from potstill.pipeline.unread import unread_solvers
 from potstill.records import (
+    AUTO,
     Cause,
     DecidedBy,
     Finish,
@@ -212,11 +215,11 @@ def lesson_counts(made: Made) -> tuple[LessonCount, ...]:
 
 
 def _control_counts(chosen: Mapping[str, Sequence[Lesson]]) -> Iterable[LessonCount]:
-    """Yield the lessons of the controls: none of them can fail a gate, and none is of the
-    ladder.
+    """Yield the lessons of auto and of the controls: none of them can fail a gate any more, and
+    none is of the ladder.
     """
     for name, lessons in chosen.items():
-        if is_control(name):
+        if is_control(name) or name == AUTO:
             yield _LevelCount.of(lessons).counted(name, 0)
 
 
@@ -448,7 +451,10 @@ def _notes(result: Made) -> tuple[str, ...]:
                 f"{several(errored, 'call')} to {who} on {cell.set} failed; run the study again "
                 "and they are asked again."
             )
+    notes += chosen_sentences(result)
     if study.difficulty is not None:
+        if result.pass_rates:
+            notes.append(pass_rate_sentence(result.pass_rates, study.difficulty.samples))
         low, high = study.difficulty.train
         outside = outside_difficulty(study, result.problems, result.splits)
         if outside:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from potstill.lessons.difficulty import PassRate
 from potstill.problems.overlap.pairs import Pair
 from potstill.records import (
     Condition,
@@ -99,6 +100,7 @@ class Made:
     excluded: Sequence[Excluded] = ()
     splits: Mapping[str, Split] = field(default_factory=dict)
     pairs: Sequence[Pair] = ()
+    pass_rates: Mapping[str, PassRate] = field(default_factory=dict)
     taught: AnswerSet = UNASKED
     traces: Sequence[RankedTrace] = ()
     lessons: Sequence[Lesson] = ()

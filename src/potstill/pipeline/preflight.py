@@ -21,7 +21,7 @@ from potstill.pipeline.context import base_path_of
 from potstill.plugins import SOLVERS, load_plugin, nearest
 from potstill.problems.raw import normalise
 from potstill.problems.split import SAYS_THE_SAME, draws_validation
-from potstill.records import Excluded, Level, NumberGold, RubricGold, Split, level_of_control
+from potstill.records import AUTO, Excluded, Level, NumberGold, RubricGold, Split, level_of_control
 from potstill.store.rows import read_columns
 from potstill.study.agents import key_there, options_of
 from potstill.study.unused_settings import refuse_unfilled, refuse_unused
@@ -192,7 +192,8 @@ def check_splits(
             f"{'is' if n == 1 else 'are'} kept for validation (split.valid_share)"
         )
     step = study.training.batch_size * study.training.accumulation
-    if step > (n := counts.get(Split.TRAIN, 0)) * max(1, len(study.mix)):
+    n, shares = counts.get(Split.TRAIN, 0), study.mix_shares
+    if step > n * max(1, sum(shares.values()) / min(shares.values(), default=1)):
         said.append(
             f"training: batch_size x accumulation is {step:,} and {several(n, 'problem')} "
             f"{'is' if n == 1 else 'are'} trained on, so every step goes through all of them; "
@@ -317,7 +318,7 @@ def _check_primary(study: Study) -> None:
         return
     a, b = study.primary
     levels = [level.value for level in study.levels]
-    on_ladder = a != b and a in levels and b in levels
+    on_ladder = a != b and a in (*levels, AUTO) and b in levels
     if a == "base" or not (b == "base" or on_ladder or level_of_control(b) == a):
         raise StudyError(
             f"primary: {a} is not compared with {b}; name a level or a control and base, two "
@@ -368,6 +369,8 @@ def _check_limits(study: Study) -> None:
     limits: dict[str, int | str] = {
         f"{role}.max_tokens": agent.max_tokens for role, agent in study.agents().items()
     }
+    if study.difficulty is not None and study.difficulty.by == "student":
+        limits["difficulty.max_tokens"] = study.difficulty.max_tokens
     limits["evaluation.max_tokens"] = study.evaluation.max_tokens
     limits["training.max_sequence_tokens"] = recipe.max_sequence_tokens
     for name, tokens in limits.items():

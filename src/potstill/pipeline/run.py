@@ -14,6 +14,7 @@ from potstill.errors import InputError
 from potstill.evaluation import refuse_leaks
 from potstill.ledger.file import refuse_lost
 from potstill.ledger.ledger import Ledger
+from potstill.lessons.auto_level import auto_lessons
 from potstill.lessons.controls import is_control, make_controls, one_trace, unverified_traces
 from potstill.lessons.select import select
 from potstill.pipeline.asking import ask_student, ask_teacher
@@ -39,13 +40,14 @@ from potstill.pipeline.students import (
     answer_ahead,
     levels_to_ask,
     settle_limits,
+    tell_chosen,
     train_students,
 )
 from potstill.pipeline.traces import rank_taught, verified
 from potstill.plugins import choose
 from potstill.problems.split import draw_some
 from potstill.progress import Progress, quiet
-from potstill.records import Lesson, Level, Problem, Role, Split
+from potstill.records import AUTO, Lesson, Level, Problem, Role, Split
 from potstill.store.atomic import write_atomically
 from potstill.store.cells import Store
 from potstill.store.last_run import noting_its_end
@@ -195,7 +197,11 @@ def run_stages(run: Run, made: Made) -> Iterator[str]:
     made.splits, made.pairs = split_problems(context, run.workers, made.problems)
     yield "split"
     agents.check_first(partial(check_before_asking, context, made.problems, made.splits))
-    made.problems = rate(context, agents, graders, made.problems)
+    made.problems, made.pass_rates = rate(
+        *(context, agents, graders, run.models),
+        made.problems,
+        made.in_split(Split.TRAIN, Split.VALID),
+    )
     yield "rate"
     asked = worth_teaching(study, made.in_split(Split.TRAIN, Split.VALID))
     made.taught = ask_teacher(context, agents, asked, "train", samples=study.teacher.samples)
@@ -207,6 +213,7 @@ def run_stages(run: Run, made: Made) -> Iterator[str]:
         context, agents, graders, run.models, made.taught, made.traces, asked
     )
     made.chosen = with_controls(run, made, chosen, asked)
+    tell_chosen(context, made)
     settle_limits(context, run.models, made)
     yield "condense"
     made.students = train(run, made)
@@ -233,9 +240,13 @@ def run_stages(run: Run, made: Made) -> Iterator[str]:
 def with_controls(
     run: Run, made: Made, chosen: Mapping[str, Sequence[Lesson]], problems: Sequence[Problem]
 ) -> Mapping[str, Sequence[Lesson]]:
-    """Return the lessons chosen by level, and beside them those of the study's controls."""
+    """Return the lessons chosen by level, and beside them those of auto, by how often the base is
+    right, and of the study's controls.
+    """
     study = run.context.study
     controls = [x for x in study.variants if is_control(x)]
+    if study.auto_levels:
+        chosen = {**chosen, AUTO: auto_lessons(chosen, study.levels, made.pass_rates)}
     if not controls:
         return chosen
     count = run.models.count_tokens

@@ -39,6 +39,12 @@ class Agents:
         """Have a check run before the first agent is opened; it raises where none may be."""
         self._first = check
 
+    def check_now(self) -> None:
+        """Run that check, where it has not run yet: for what is as dear as an agent."""
+        if self._first is not None:
+            self._first()
+            self._first = None
+
     def open(self, role: str) -> Solver:
         """Return the solver that plays a role: teacher, verifier, condenser or rater."""
         if role not in self._opened:
@@ -51,9 +57,7 @@ class Agents:
 
                 self._opened[role] = KeptReplies.of(module, options, context.ledger)
                 return self._opened[role]
-            if self._first is not None:
-                self._first()
-                self._first = None
+            self.check_now()
             check_keys(context.study, role, context.ledger)
             stop = never if context.study.budget_usd is None else context.budget().stop
             opened = module.open_solver(options, context.ledger, stop=stop)

@@ -8,13 +8,15 @@ from statistics import mean
 from typing import TYPE_CHECKING, TypeAlias
 
 from potstill.chat import render_asks, render_messages
+from potstill.lessons.auto_level import auto_sentence
 from potstill.lessons.controls import ONE_TRACE_EPOCHS, compared_with
+from potstill.lessons.mixture import examples_by_level, mixture_sentence, places_of
 from potstill.lessons.replay import count_replayed
 from potstill.pipeline.asking import student_answers, student_condition
 from potstill.pipeline.context import VERSION, Context, Unfinished
 from potstill.pipeline.outputs import MIX, AskedLevel, Made, StudentCell, Who
 from potstill.pipeline.replay import open_replay, replay_identity, with_chats
-from potstill.records import Lesson, Level, Problem, Split, content_hash
+from potstill.records import AUTO, Lesson, Level, Problem, Split, content_hash
 from potstill.store.cells import Cell
 from potstill.study.schema import Study
 from potstill.text import several
@@ -39,10 +41,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "answer_ahead",
+    "chosen_sentences",
     "examples",
     "levels_to_ask",
     "plan_grid",
     "settle_limits",
+    "tell_chosen",
     "train_students",
 ]
 
@@ -159,6 +163,26 @@ def settle_limits(context: Context, models: LocalModels, made: Made) -> None:
     context.progress.note(f"limits from the lessons, {fit}: {', '.join(told)}")
 
 
+def tell_chosen(context: Context, made: Made) -> None:
+    """Note what auto and the mixed student are taught, where the study has them."""
+    for told in () if context.read_only else chosen_sentences(made):
+        context.progress.note(told)
+
+
+def chosen_sentences(made: Made) -> Iterator[str]:
+    """Yield what the student auto is taught by level, and the mixed one by its shares."""
+    study = made.study
+    if study.auto_levels:
+        yield auto_sentence(made.chosen[AUTO])
+    if isinstance(study.mix, dict) and study.mix:
+        there = {p.id for p in made.in_split(Split.TRAIN)}
+        lessons = {
+            level: sum(x.problem_id in there for x in made.chosen[level])
+            for level in study.mix_shares
+        }
+        yield mixture_sentence(study.mix_shares, lessons)
+
+
 def levels_to_ask(
     chosen: Mapping[str, Sequence[Lesson]], levels: Iterable[Level]
 ) -> list[AskedLevel]:
@@ -232,9 +256,20 @@ def _variants(
         yield variant, (_sets(study, chosen[variant], by_split), validation)
     if study.mix:
         asked = levels_to_ask(chosen, study.mix)
-        parts = [_sets(study, chosen[a.level], by_split, a) for a in asked]
-        train, valid = (tuple(x for part in parts for x in part[side]) for side in (0, 1))
+        parts = {a.level: _sets(study, chosen[a.level], by_split, a) for a in asked}
+        train = _mixed(study, {level: part[0] for level, part in parts.items()})
+        valid = tuple(x for part in parts.values() for x in part[1])
         yield MIX, ((train, valid), _validation(context, valid_problems, asked))
+
+
+def _mixed(study: Study, sets: Mapping[str, Sequence[Example]]) -> tuple[Example, ...]:
+    """Return the training examples of the mixed student, level by level, in their shares."""
+    counts = examples_by_level(study.mix_shares, {x: len(found) for x, found in sets.items()})
+    return tuple(
+        found[i]
+        for level, found in sets.items()
+        for i in places_of([x.problem_id for x in found], counts[level], study.split.seed, level)
+    )
 
 
 def _validation(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from potstill.chat import render_messages
@@ -13,6 +13,7 @@ from potstill.lessons.ladder import LADDER, condense_messages
 from potstill.pipeline.context import FEWEST_MEASURED
 from potstill.records import Condition, Problem
 from potstill.study.agents import agent_price, is_free
+from potstill.text import lasting
 
 if TYPE_CHECKING:
     from potstill.ledger.ledger import Ledger, SpendGroup
@@ -25,6 +26,7 @@ __all__ = [
     "count_tokens",
     "estimate",
     "thinks",
+    "with_time",
 ]
 
 _TOKENS_PER_LETTER, _TOKENS_PER_MARK = 0.216, 0.952
@@ -58,6 +60,9 @@ _JUDGE_PROMPT_TOKENS = 250
 _THINKS = re.compile(
     r"reason|think|(?:^|[/_-])(?:r1|qwq|o[1345]|gpt-[5-9]|magistral)\b", re.IGNORECASE
 )
+_DRAWN = ("rate", "local")
+"""The stage and the provider under which the ledger keeps the base's draws that rate problems."""
+
 _OFF = ("disabled", "none", "off", False)
 
 
@@ -101,7 +106,26 @@ def estimate(
 ) -> list[Estimate]:
     """Return one estimate per planned call, in order; nothing is asked and nothing is written."""
     spent = {row.group: row for row in ledger.spend(("stage", "model"))} if ledger else {}
-    return [_estimate(study, call, problems, spent.get((call.stage, call.model))) for call in calls]
+    return [
+        _estimate(study, with_time(call, ledger), problems, spent.get((call.stage, call.model)))
+        for call in calls
+    ]
+
+
+def with_time(call: PlannedCalls, ledger: Ledger | None) -> PlannedCalls:
+    """Return the draws that rate problems with how long those left will take on this machine, as
+    measured from the ledger's; any other call as it is.
+    """
+    if call.role or call.stage != "rate":
+        return call
+    spent = ledger.spend(("stage", "provider")) if ledger else []
+    have = sum(x.calls for x in spent if x.group == _DRAWN)
+    left = max(0, call.calls - have)
+    replies, seconds = ledger.pace(*reversed(_DRAWN)) if ledger else (0, 0.0)
+    told = f"how long it takes is told once {FEWEST_MEASURED} are drawn"
+    if replies >= FEWEST_MEASURED and seconds:
+        told = f"{left:,} left: {lasting(left * seconds / replies)}, as the {replies:,} before them"
+    return replace(call, why=f"{call.why}; {told if left else 'all are drawn'}")
 
 
 def _estimate(

@@ -28,6 +28,7 @@ from potstill.study.agents import is_free, key_there
 from potstill.study.schema import Study, load_options, load_study, read_study
 from potstill.study.unused_settings import unused_settings
 from potstill.text import literal, several
+from potstill.training.limits import BEFORE_LESSONS
 from potstill.training.recipe import PRESETS
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ __all__ = [
     "flat",
     "model_of",
     "planned_calls",
+    "planned_draws",
     "print_calls",
     "print_plan",
     "settings",
@@ -111,10 +113,12 @@ def planned_calls(study: Study, imported: Imported) -> tuple[dict[str, int], lis
         why = "each problem once, and again where the reply cannot be read"
         calls.insert(0, PlannedCalls("rate", "rater", names["rater"], lessons + heldout, why))
     seen = splits[Split.TRAIN] if study.evaluation.seen == "report" else 0
+    draws = planned_draws(study, lessons)
+    calls = [*draws, *calls]
     kept = splits[Split.KEPT] * (1 + (len(study.variants) + bool(study.mix)) * len(study.seeds))
     local = ((heldout + seen) * solvers + kept) * study.evaluation.samples
     if study.verifier and study.verify != "symbolic":
-        most = lessons * samples + asked + local
+        most = lessons * samples + asked + local + sum(x.calls for x in draws)
         calls.append(
             PlannedCalls("verify", "verifier", names["verifier"], most, _verify_why(study))
         )
@@ -138,6 +142,19 @@ def _traces(study: Study) -> int:
     samples = study.teacher.samples
     most = study.lessons.most_of(samples)
     return min(samples, most + any(is_one_trace(x) for x in study.controls))
+
+
+def planned_draws(study: Study, problems: int) -> list[PlannedCalls]:
+    """Return the draws of the base that rate so many problems, where a study has such ones."""
+    options = study.difficulty
+    if options is None or options.by != "student":
+        return []
+    most = options.sampling(study.evaluation.sampling(BEFORE_LESSONS).max_tokens).max_tokens
+    why = (
+        f"on this machine: the base, {several(options.samples, 'draw')} of each problem to be "
+        f"taught, {most:,} tokens each at most"
+    )
+    return [PlannedCalls("rate", "", study.student.base, problems * options.samples, why)]
 
 
 def _verify_why(study: Study) -> str:

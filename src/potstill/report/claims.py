@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from potstill.evaluation.near_duplicates import ALIKE, APART
-from potstill.records import Level, level_of_control
+from potstill.records import AUTO, Level, level_of_control
 from potstill.report.agreement import tested_p, why_apart
 from potstill.report.overlaps import repeat_training
 from potstill.report.phrases import (
@@ -82,10 +82,15 @@ def _of_set(numbers: Row, name: str, named: str, rows: list[Row]) -> list[Row]:
             {"about": "overlap", "text": text} for text in _overlap(numbers, name, top, students)
         ]
         on_ladder = [x for x in students if x["level"] in _LEVELS]
-        ladder = [c for c in pairs if c["b"] == top["level"]]
+        ladder = [c for c in pairs if c["b"] == top["level"] and c["a"] in _LEVELS]
         made += [{"about": "ladder", "text": text} for text in _ladder(top, on_ladder, ladder)]
         made += [
             {"about": "control", "text": _control(numbers, c)} for c in pairs if _is_control(c)
+        ]
+        made += [
+            {"about": "auto", "text": f"{c['a']} beside {c['b']}: {_apart(c)}"}
+            for c in pairs
+            if c["a"] == AUTO and c["b"] in _LEVELS and not _is_primary(c)
         ]
     elif base:
         made.append(
@@ -234,6 +239,10 @@ def _ladder(top: Row, students: list[Row], pairs: list[Row]) -> list[str]:
         text = f"{'; '.join(parts)}{_corrected(len(judged))}."
         texts.append(f"{text} {may_be}" if may_be else text)
     return texts
+
+
+def _apart(pair: Row) -> str:
+    return _blocked(pair) if pair["blocked"] else f"{difference(pair, pair['b'])}."
 
 
 def _is_control(pair: Row) -> bool:

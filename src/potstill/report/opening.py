@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from potstill.records import Level
+from potstill.records import AUTO, Level
 from potstill.report.phrases import count, listed, percent, words
 from potstill.report.views import (
     NEARLY_NOTHING,
@@ -155,6 +155,8 @@ def _beside_the_ladder(level: str) -> str:
     if kind in ("one_trace", "one_trace_epochs"):
         seen = "as many steps" if kind == "one_trace" else "as many epochs"
         return f"a control: {name} again, of one trace of a problem’s several, for {seen}"
+    if level == AUTO:
+        return "a student trained on each problem at a length of its own, by what the base can do"
     if level == "answer_only":
         return "a control: trained on the final answers alone"
     if level == "unverified":

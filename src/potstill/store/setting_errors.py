@@ -77,7 +77,10 @@ def with_lists(raw: Any, model: Any) -> Any:
 
 
 def _with_list(value: Any, annotation: Any) -> Any:
-    for inner in _alternatives(annotation):
+    alternatives = _alternatives(annotation)
+    if isinstance(value, Mapping) and any(typing.get_origin(x) is dict for x in alternatives):
+        return value
+    for inner in alternatives:
         origin, arguments = typing.get_origin(inner), typing.get_args(inner)
         item = _item(origin, arguments)
         if item is not None:
@@ -131,7 +134,7 @@ def _fields(loc: Sequence[int | str], model: Any) -> tuple[int | str, ...]:
             found.append(part)
             field = inside.model_fields.get(part)
             inside = _within(field.annotation) if field else None
-        elif inside is dict and part != "[key]":
+        elif inside is dict and not part.startswith("["):
             found.append(part)
             inside = None
     return tuple(found)
@@ -143,8 +146,8 @@ def _within(annotation: Any) -> Any:
         if _is_model(inner):
             return inner
         item = _item(typing.get_origin(inner), typing.get_args(inner))
-        if item is not None:
-            return _within(item)
+        if item is not None and (within := _within(item)) is not None:
+            return within
         if typing.get_origin(inner) is dict:
             return dict
     return None

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    Discriminator,
     Field,
     JsonValue,
     SerializerFunctionWrapHandler,
+    Tag,
     ValidationError,
     model_serializer,
     model_validator,
@@ -28,12 +30,13 @@ from potstill.lessons.controls import (
     is_one_trace,
 )
 from potstill.lessons.difficulty import DifficultyOptions
+from potstill.lessons.mixture import MOST_REPEATS, repeats
 from potstill.lessons.quality import GateOptions
 from potstill.lessons.recorded import Options as RecordedLevels
 from potstill.lessons.traces import LessonOptions
 from potstill.plugins import KINDS, SOLVERS, SOURCES, load_plugin, plugin_names
 from potstill.problems.split import SplitOptions
-from potstill.records import AnswerKind, Level, Problem, Split
+from potstill.records import AUTO, AnswerKind, Level, Problem, Split
 from potstill.store.setting_errors import first_error, with_lists
 from potstill.study.sections import (
     Agent,
@@ -59,6 +62,14 @@ __all__ = [
     "load_options",
     "load_study",
     "read_study",
+]
+
+
+_Share = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Mix = Annotated[
+    # a tag in brackets is pydantic's own mark and no key of the file (see store.setting_errors)
+    Annotated[list[Level], Tag("[levels]")] | Annotated[dict[Level, _Share], Tag("[shares]")],
+    Discriminator(lambda value: "[shares]" if isinstance(value, dict) else "[levels]"),
 ]
 
 
@@ -126,8 +137,16 @@ class Study(Section):
         "answer_only, unverified (every trace, right or wrong, beside R0), wrong, one_trace (a "
         "trace a problem, beside the fullest level), one_trace_epochs.",
     )
-    mix: list[Level] = Field(
-        default=[], description="The levels that one mixed student is trained on together."
+    auto_levels: bool = Field(
+        default=False,
+        description="One more student, auto, beside those of levels: each problem at the shortest "
+        "level that difficulty by: student allows. A setting of its own, for levels still names "
+        "the lengths it chooses from.",
+    )
+    mix: Mix = Field(
+        default=[],
+        description="The levels that one mixed student is trained on together; each with its share "
+        "of the examples, such as {R0: 1, R4: 4}, or a list, in which all have the same.",
     )
     student: StudentBase = Field(
         default_factory=StudentBase, description="The compact model that learns."
@@ -204,12 +223,27 @@ class Study(Section):
             raise ValueError(
                 f"difficulty: {{by: model}} needs a rater and nothing else does; {wants}"
             )
+        if self.auto_levels and rated_by != "student":
+            raise ValueError(
+                "auto_levels needs to know what the base can do; add difficulty: {by: student}, or "
+                "take auto_levels out"
+            )
+        if self.auto_levels and len(self.levels) < 2:
+            raise ValueError(
+                f"auto_levels has {self.levels[0].value} alone to choose from; name two levels or "
+                "more, or take it out"
+            )
         self._refuse_twice()
         for name, items in (("mix", self.mix), ("evaluation.base_at", self.evaluation.base_at)):
             if not set(items) <= set(self.levels):
                 raise ValueError(
                     f"{name} may hold only levels that the study has; add them to levels"
                 )
+        if isinstance(self.mix, dict) and self.mix and repeats(self.mix_shares) > MOST_REPEATS:
+            raise ValueError(
+                f"mix: one share is more than {MOST_REPEATS} times another, and each lesson would "
+                "be repeated as often; give shares that are nearer to each other"
+            )
         expand_controls(self.controls, self.levels)
         self._refuse_traces()
         known = {*self.variants, "base"}
@@ -253,10 +287,12 @@ class Study(Section):
 
     @model_serializer(mode="wrap")
     def _without_defaults(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave lessons out where every problem has one: such a study hashes as it always did."""
+        """Leave out what a study that does not set it was hashed without."""
         plain: dict[str, Any] = handler(self)
         if self.lessons == LessonOptions():
             plain.pop("lessons", None)
+        if not self.auto_levels:
+            plain.pop("auto_levels", None)
         return plain
 
     def _refuse_twice(self) -> None:
@@ -279,9 +315,16 @@ class Study(Section):
 
     @property
     def variants(self) -> tuple[str, ...]:
-        """The levels and the controls beside them: a student is trained on each."""
+        """The levels, auto and the controls beside them: a student is trained on each."""
         levels = tuple(level.value for level in self.levels)
+        levels += (AUTO,) if self.auto_levels else ()
         return levels + expand_controls(self.controls, self.levels)
+
+    @property
+    def mix_shares(self) -> Mapping[str, float]:
+        """The share of each level in the mixed student's examples; equal ones of a list."""
+        given = self.mix if isinstance(self.mix, dict) else dict.fromkeys(self.mix, 1.0)
+        return {level.value: share for level, share in given.items()}
 
     @property
     def sources(self) -> tuple[Source, ...]:

@@ -103,8 +103,8 @@ def _unused(study: Study) -> Iterator[str]:
         )
     if len(set(study.mix)) == 1:
         yield (
-            f"mix: one level alone makes the student of {study.mix[0]} once more, under another "
-            "prompt; name two or more, or take it out."
+            f"mix: one level alone makes the student of {next(iter(study.mix))} once more, under "
+            "another prompt; name two or more, or take it out."
         )
     default = Evaluation.model_fields["level_prompt"].default
     asked_for = study.mix or study.evaluation.base_at

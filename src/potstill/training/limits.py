@@ -14,6 +14,7 @@ from potstill.training.examples import Example, encode_examples
 from potstill.training.recipe import Recipe
 
 __all__ = [
+    "BEFORE_LESSONS",
     "LIMITS_FILE",
     "Limits",
     "answer_tokens",
@@ -30,7 +31,7 @@ SHARE = 0.99
 _STEP = 64
 # a base that was taught nothing writes more than a short lesson
 _FEWEST_ANSWER = 256
-_BEFORE_LESSONS = 1024
+BEFORE_LESSONS = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ def answer_tokens(folder: Path) -> int:
     there are lessons.
     """
     limits = read_limits(folder)
-    return limits.max_tokens if limits else _BEFORE_LESSONS
+    return limits.max_tokens if limits else BEFORE_LESSONS
 
 
 def resolved_recipe(recipe: Recipe, folder: Path) -> Recipe:
