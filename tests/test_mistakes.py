@@ -15,11 +15,12 @@ from potstill.errors import InputError, StudyError
 from potstill.grading.key_reading import KeyReader
 from potstill.lessons.recorded import Options as RecordedLevels
 from potstill.lessons.recorded import refuse_unmatched
-from potstill.pipeline.preflight import check_problems, check_splits
+from potstill.pipeline.preflight import check_problems
 from potstill.pipeline.run import run_study
 from potstill.problems import Columns, guess_source
 from potstill.problems.split import SplitOptions, split
 from potstill.records import Problem, RubricGold, Split, TestsGold, TextGold
+from potstill.study.checks import check_splits
 from potstill.study.schema import load_study
 from potstill.study.unused_settings import unused_settings
 from support.command_line import one_sentence, run_cli

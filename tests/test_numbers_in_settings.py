@@ -10,8 +10,9 @@ import pytest
 from potstill.errors import PotstillError
 from potstill.grading.domains.numeric import Options as NumericOptions
 from potstill.grading.key_reading import KeyReader
-from potstill.pipeline.preflight import check_problems, check_splits, check_study
+from potstill.pipeline.preflight import check_problems, check_study
 from potstill.records import NumberGold, Problem, Split, TextGold
+from potstill.study.checks import check_splits
 from potstill.study.schema import load_study
 from support.small_study import write_small_study
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-__all__ = ["core_count"]
+__all__ = ["core_count", "most_threads"]
 
 
 def core_count() -> int:
@@ -19,3 +19,11 @@ def core_count() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def most_threads() -> int:
+    """Return the most threads to compute with: the cores, or OMP_NUM_THREADS where that is fewer,
+    as it is for a worker that shares its machine.
+    """
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    return min(core_count(), int(given)) if given.isdigit() else core_count()

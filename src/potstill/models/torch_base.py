@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 import torch
 
-from potstill.cores import core_count
+from potstill.cores import core_count, most_threads
 from potstill.errors import InputError
 from potstill.models.architecture import TRIED, context_tokens, logit_cap, read_config
 from potstill.models.chat_template import Arguments, set_defaults
@@ -175,12 +175,10 @@ def cpu_threads(threads: int = 0) -> Iterator[None]:
 def idle_threads() -> int:
     """Return how many threads find a core that no one else uses just now.
 
-    At most OMP_NUM_THREADS where that is set, as it is for a worker that shares its machine. What
-    others run at a lower priority (``nice``) gives way and leaves a core free. Looks at the machine
-    for a tenth of a second. For work whose bits need not repeat: training takes a fixed number.
+    At most :func:`potstill.cores.most_threads`. What others run at a lower priority (``nice``)
+    gives way and leaves a core free. Looks at the machine for a tenth of a second. For work whose bits need not repeat: training takes a fixed number.
     """
-    cores, given = core_count(), os.environ.get("OMP_NUM_THREADS", "")
-    most = min(cores, int(given) if given.isdigit() else cores)
+    cores, most = core_count(), most_threads()
     if most <= 1:
         return 1
     # not cpu_times_percent, whose shares of less than a second do not add up to 100

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from potstill.errors import InputError, PotstillError
-from potstill.pipeline.budget import Budget, unpriced_models
 from potstill.pocket import STUDENT_PATH
 from potstill.progress import Bar, Progress
 from potstill.store.cells import Cell, Filling, Manifest, Store
 from potstill.study.agents import options_of
+from potstill.study.budget import Budget, unpriced_models
 from potstill.study.schema import Agent, Study
 from potstill.training.limits import resolved_recipe
 

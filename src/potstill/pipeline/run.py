@@ -26,7 +26,6 @@ from potstill.pipeline.preflight import (
     check_before_asking,
     check_diagnosis,
     check_study,
-    refuse_shared,
 )
 from potstill.pipeline.rating import rate, worth_teaching
 from potstill.pipeline.services import Agents, ClusterWorkers, Graders, LocalModels
@@ -53,6 +52,7 @@ from potstill.store.cells import Store
 from potstill.store.last_run import noting_its_end
 from potstill.store.tables import part
 from potstill.store.untrusted import read_json
+from potstill.study.checks import refuse_shared
 from potstill.study.schema import Study
 from potstill.study.unused_settings import unused_settings
 from potstill.text import several

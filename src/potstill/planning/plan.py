@@ -15,9 +15,7 @@ from potstill.pipeline.preflight import (
     check_base_of,
     check_diagnosis,
     check_problems,
-    check_splits,
     check_study,
-    refuse_shared,
 )
 from potstill.pipeline.run import refuse_other_study
 from potstill.planning.estimate import Estimate, PlannedCalls, estimate, thinks
@@ -25,6 +23,7 @@ from potstill.plugins import SOLVERS, SOURCES
 from potstill.problems.split import split
 from potstill.records import Level, Problem, Split
 from potstill.study.agents import is_free, key_there
+from potstill.study.checks import check_splits, refuse_shared
 from potstill.study.schema import Study, load_options, load_study, read_study
 from potstill.study.unused_settings import unused_settings
 from potstill.text import literal, several

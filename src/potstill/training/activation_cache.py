@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from potstill.cores import core_count
+from potstill.cores import most_threads
 from potstill.training.batches import Batch
 from potstill.training.examples import EncodedExample
 from potstill.training.recipe import Recipe
@@ -253,9 +253,7 @@ def _side_by_side(device: str) -> ThreadPoolExecutor:
     torch's as this one has.
     """
     each = torch.get_num_threads()
-    given = os.environ.get("OMP_NUM_THREADS", "")
-    most = min(core_count(), int(given) if given.isdigit() else core_count())
-    together = max(1, most // each) if device == "cpu" else 1
+    together = max(1, most_threads() // each) if device == "cpu" else 1
     return ThreadPoolExecutor(together, initializer=torch.set_num_threads, initargs=(each,))
 
 
