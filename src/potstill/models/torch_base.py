@@ -176,7 +176,8 @@ def idle_threads() -> int:
     """Return how many threads find a core that no one else uses just now.
 
     At most :func:`potstill.cores.most_threads`. What others run at a lower priority (``nice``)
-    gives way and leaves a core free. Looks at the machine for a tenth of a second. For work whose bits need not repeat: training takes a fixed number.
+    gives way and leaves a core free. Looks at the machine for a tenth of a second. For work whose
+    bits need not repeat: training takes a fixed number.
     """
     cores, most = core_count(), most_threads()
     if most <= 1:
