@@ -18,6 +18,7 @@ from potstill.pipeline.directory import StudyDirectory, open_study
 from potstill.pipeline.intake import problems_of_study
 from potstill.pipeline.run import run_study
 from potstill.planning.plan import planned_calls
+from potstill.progress import quiet
 from potstill.records import Outcome
 from potstill.study.schema import load_study
 from potstill.study.unused_settings import unused_settings
@@ -274,3 +275,23 @@ def test_recorded_levels_are_of_no_draw(tmp_path: Path) -> None:
 def test_draws_at_temperature_0_are_told_at_the_start(tmp_path: Path) -> None:
     path = write_small_study(tmp_path, **CHANGES | {"teacher": TEACHER | {"temperature": 0}})
     assert any("3 draws at temperature 0" in told for told in unused_settings(load_study(path)))
+
+
+def test_copies_are_told_when_the_traces_are_ranked(tmp_path: Path) -> None:
+    notes: list[str] = []
+
+    class Notes(type(quiet)):  # type: ignore[misc]
+        def note(self, text: str) -> None:
+            notes.append(text)
+
+    path = write_small_study(tmp_path, **CHANGES, lessons={"take": "distinct"})
+    run_study(load_study(path), tmp_path / "run", progress=Notes(), until="condense")
+    made = StudyDirectory.open(tmp_path / "run").made
+    copies = [x for x in made.traces if x.copy_of >= 0]
+    same = sum(x.similarity == 1 for x in copies)
+    assert all(x.similarity >= 0.7 and not x.taken for x in copies)
+    (told,) = [x for x in notes if x.startswith("traces: ")]
+    assert f"{same} word for word and {len(copies) - same} nearly" in told
+    assert f"of {len(made.traces)} right traces" in told
+    taken = {(x.problem_id, x.sample) for x in made.traces if x.taken}
+    assert {(x.problem_id, x.sample) for x in made.lessons} == taken

@@ -96,10 +96,10 @@ def condense(
 
     R0 is yielded with its reasoning in think tags where ``tags`` is set; it needs no ``condenser``,
     as every further level does. ``parents`` are problems with their verified responses, of one
-    problem any number of different draws. A lesson
-    that fails a gate is asked for once more (attempt 1) with the complaint, then yielded with its
-    flags; the level below starts from the last good one. A trace that leaks the key, is cut or
-    blank starts no chain. Raises InputError for a level that is not on the ladder.
+    problem any number of different draws. A lesson that fails a gate is asked for once more
+    (attempt 1) with the complaint, then yielded with its flags; the level below starts from the
+    last good one. A trace that leaks the key, is cut or blank starts no chain. Raises InputError
+    for a level that is not on the ladder.
     """
     specs = _chosen(levels)
     gates = options or GateOptions()

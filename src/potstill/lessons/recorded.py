@@ -115,7 +115,7 @@ class Unmatched:
 
 @dataclass(frozen=True, slots=True)
 class Inversion:
-    """How many problems have ``level`` longer in words than the level ``above``, of how many."""
+    """How many traces have ``level`` longer in words than the level ``above``, of how many."""
 
     above: str
     level: str

@@ -76,10 +76,11 @@ class Agent(WithOptions):
     """A model in a role: the teacher, the verifier or the condenser.
 
     ``samples`` is the teacher's: how often it is asked each problem it is to teach. Where the first
-    answer is wrong, undecided or disputed, a later one that is right takes its place. ``when_cut``
-    is what becomes of an answer that reaches ``max_tokens``: it is kept and counted as cut, asked
-    ``again`` once with ``cut_max_tokens`` (0: twice as many), or made to ``continue`` once by that
-    many (0: as many again).
+    answer is wrong, undecided or disputed, a later one that is right takes its place;
+    ``lessons.take`` has further right ones taught too. ``when_cut`` is what becomes of an answer
+    that reaches ``max_tokens``: it is kept and counted as cut, asked ``again`` once with
+    ``cut_max_tokens`` (0: twice as many), or made to ``continue`` once by that many (0: as many
+    again).
     """
 
     solver: str = Field(description="The plugin: api, torch, replay, pocket, or an installed one.")
