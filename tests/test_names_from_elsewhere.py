@@ -74,6 +74,8 @@ def test_the_sentence_ends_in_what_is_right(case: str, tmp_path: Path) -> None:
 def test_a_name_from_elsewhere_is_known_where_ours_may_stand() -> None:
     assert closest("test", ["train", "valid", "heldout", "kept"]) == "heldout"
     assert closest("test", ["text", "key"]) == "text"
+    assert closest("fp16", ["float32", "bfloat16", "float16"]) == "float16"
+    assert closest("fp16", ["float32", "bfloat16", "nf4"]) == "bfloat16"
 
 
 def test_a_prompt_with_doubled_braces_is_refused(tmp_path: Path) -> None:
@@ -127,6 +129,16 @@ def test_a_study_that_was_not_run_is_said_not_to_be(
     assert one_sentence(err).startswith(f"potstill: {path} has not been run: runs/")
 
 
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs a folder in which none can be made")
+def test_a_place_where_no_folder_can_be_is_not_a_full_disk(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = write_small_study(tmp_path)
+    code, _, err = run_cli(capsys, monkeypatch, "run", study, "--out", "/proc/here/out")
+    assert code == 2
+    assert "no folder can be made there: give another directory with --out" in one_sentence(err)
+
+
 def test_a_study_of_another_version_is_not_called_damaged(tmp_path: Path) -> None:
     study = load_study(write_small_study(tmp_path)).model_dump(mode="json")
     (tmp_path / "study.json").write_text(json.dumps(study | {"refining": {"rounds": 2}}))
@@ -134,6 +146,12 @@ def test_a_study_of_another_version_is_not_called_damaged(tmp_path: Path) -> Non
         study_of(tmp_path)
     assert "written by another version of Potstill, or changed: unknown key 'refining'" in str(
         refused.value
+    )
+    (tmp_path / "report").mkdir()
+    with pytest.raises(StoreError) as refused:
+        study_of(tmp_path / "report")
+    assert str(refused.value) == (
+        f"{tmp_path / 'report'} is a part of a study directory; give the whole, {tmp_path}."
     )
     (tmp_path / "study.json").write_text("{")
     with pytest.raises(StoreError, match=r"study\.json is damaged; run the study again"):

@@ -121,6 +121,7 @@ _ELSEWHERE = {
     "heldout": ("test", "testing"),
     "cuda": ("gpu", "nvidia"),
     "mps": ("metal", "apple"),
+    "float16": ("fp16", "half"),
     "bfloat16": ("bf16", "fp16", "float16", "half"),
     "float32": ("fp32", "full", "single"),
     "nf4": ("4bit", "4-bit", "int4", "qlora"),

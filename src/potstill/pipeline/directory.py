@@ -74,7 +74,10 @@ def study_of(directory: Path) -> Study:
 
 def no_study_directory(directory: Path) -> StoreError:
     """Return what to say of a folder without ``study.json``: a lost one, or another folder."""
-    if (directory / "potstill.json").is_file():
+    whole = next((x for x in directory.parents if (x / "study.json").is_file()), None)
+    if whole is not None:
+        what = f"is a part of a study directory; give the whole, {whole}"
+    elif (directory / "potstill.json").is_file():
         what = "has lost its study.json; run the study again into it (--out) to write it anew"
     elif (directory / "study.yaml").is_file():
         what = (

@@ -57,6 +57,8 @@ def _remedy(exc: OSError) -> str:
         return "a file stands where a folder belongs: give another directory with --out"
     if exc.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return "give a directory with --out that you may write to"
+    if exc.errno in (errno.ENOENT, errno.ENAMETOOLONG, errno.EINVAL, errno.ELOOP):
+        return "no folder can be made there: give another directory with --out"
     return "free some space or give another directory with --out"
 
 
