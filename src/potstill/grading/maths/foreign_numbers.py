@@ -89,6 +89,16 @@ _BEHIND_LARGER = re.compile(
 )
 
 
+# "die zwei Freunde" counts none, "fünf mehr als Ina" and "fast fünf" are other numbers.
+_POINTS = re.compile(
+    r"(?i)\b(?:die|der|den|dem|das|beiden?|alle[nr]?|(?:sein|ihr|mein|dein|unser|dies)e[nmrs]?|fast|gib|gebt"
+    r"|les|ses|leurs|mes|tes|nos|vos|ces|aux|des|los|las|sus|mis|tus|est[oa]s|es[oa]s|nuestr[oa]s)\s+$"
+)
+_COMPARES = re.compile(
+    r"(?i)\b(?:mehr|weniger|größer|kleiner)\s+als\b|\b(?:plus|moins)\s+qu(?:e\b|['’])|\b(?:más|menos)\s+que\b"
+)
+
+
 def number_words_in_digits(text: str, problem_text: str) -> str:
     """Return a text without digits with the number words of its problem's language in digits:
     "sechzehn" as 16.
@@ -96,13 +106,15 @@ def number_words_in_digits(text: str, problem_text: str) -> str:
     Words that are part of a number above 100, and "un" and "eine", stay as they are.
     """
     language = _language_of(problem_text)
-    if not language or any(map(str.isdigit, text)):
+    if not language or any(map(str.isdigit, text)) or _COMPARES.search(text):
         return text
     words = _WORDS[language]
 
     def in_digits(found: re.Match[str]) -> str:
         before = text[max(0, found.start() - 24) : found.start()]
         if _LARGER.match(text, found.end()) or _BEHIND_LARGER.search(before):
+            return found.group()
+        if _POINTS.search(before):
             return found.group()
         return str(words["-".join(re.split(r"[\s-]", found.group().lower()))])
 

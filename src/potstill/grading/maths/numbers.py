@@ -150,13 +150,23 @@ def _consistent(first: Scalar, other: Scalar) -> bool:
             Apply("*", (s.node, Number(Fraction(size or 1))))
             for s, size in zip((first, other), sizes, strict=True)
         )
-        return same(*sides) is True
+        return same(*sides) is True or _is_converted(first, other) or _is_converted(other, first)
     if same(first.node, other.node):
         return True
     for exactly, decimal in ((first, other), (other, first)):
         if shape(decimal.node) == "decimal" and not names_in(exactly.node):
             return _rounds_to(exactly.node, decimal, decimal_places(decimal.text))
     return False
+
+
+def _is_converted(first: Scalar, other: Scalar) -> bool:
+    """Return whether a quantity is another in its own unit, to as many places as it has."""
+    value, target = exact(first.node), exact(other.node)
+    sizes = size_of(first.unit), size_of(other.unit)
+    if value is None or not target or None in sizes or shape(other.node) != "decimal":
+        return False
+    converted = value * Fraction(sizes[0] or 1) / Fraction(sizes[1] or 1)
+    return rounded(converted, decimal_places(other.text)) == target
 
 
 def _is_about_percent(first: Scalar, other: Scalar) -> bool:

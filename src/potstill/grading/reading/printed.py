@@ -64,7 +64,7 @@ def printed_value(text: str, problem_text: str) -> str:
             weak = literal
     if own or weak:
         return own or weak
-    if worked := _end_of_steps(text):
+    if (worked := _end_of_steps(text)) and worked.strip("'\"") not in problem_text:
         return worked
     rest = _REST.fullmatch(text) if len(text) <= 160 else None
     return rest[1].rstrip(".").strip("`*") if rest is not None else ""
@@ -81,10 +81,14 @@ _STEP = re.compile(
 )
 
 
+_IF = re.compile(r"\b(?:if|when|suppose|unless|example)\b[^.\n]*$", re.IGNORECASE)
+
+
 def _value_returned(text: str, problem_text: str) -> str:
     """Return the last value that a text gives to the one expression that the program returns."""
     returned = _RETURNS.findall(problem_text)
-    if len(returned) != 1 or len(returned[0]) < 3:
+    # a name alone has other values before the last
+    if len(returned) != 1 or returned[0].isidentifier():
         return ""
     value = ""
     at = text.find(returned[0])
@@ -95,7 +99,8 @@ def _value_returned(text: str, problem_text: str) -> str:
         if alone and joint is not None:
             literal = _literal_at(text, joint.end())
             ends = _ENDS.match(text, joint.end() + len(literal)) is not None
-            value = literal if literal and ends else value
+            supposed = _IF.search(text[max(0, at - 120) : at]) is not None
+            value = literal if literal and ends and not supposed else value
         at = text.find(returned[0], end)
     return value
 

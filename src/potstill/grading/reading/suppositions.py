@@ -66,7 +66,8 @@ def is_supposed(text: str, place: int, sentences: list[Sentence], question: Aske
         if supposed is not None:
             return _is_new(supposed["clause"], before, question, supposed=True)
     return any(
-        found["word"].lower() == "unless" or _is_new(found["clause"], before, question)
+        (found["word"].lower() == "unless" and not _IDLE.search(found["clause"]))
+        or _is_new(found["clause"], before, question)
         for found in _conditions(text)
     )
 

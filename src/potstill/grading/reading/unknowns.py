@@ -56,6 +56,8 @@ def _named(text: str, letter: str, meaning: str, question: AskedQuestion) -> str
     if any(map(str.isdigit, text[found[-1].end() :])):
         return text  # the text goes on and says itself what it comes to
     last = found[-1]
+    if last["value"] in question.numbers:
+        return text  # what the problem gives
     words = set(re.findall(r"[A-Z][a-z]+", meaning))
     if words & question.other_names and not words & question.names:
         return f"{text[: last.start()]}{text[last.end() :]}"
@@ -74,9 +76,6 @@ def is_unsolved(text: str, start: int, problem_text: str) -> bool:
     if labelled or _UNSOLVED.search(left) is None:
         return False
     # "Find 2n + 4" asks for what "2n + 4 = 36" only gives
-    asked = re.escape(_bare(left))
-    return re.search(rf"(?<![\d+*/.-]){asked}(?![\w+*/=^-])", _bare(problem_text)) is None
-
-
-def _bare(text: str) -> str:
-    return re.sub(r"[\s$\\()]", "", text)
+    asked = r"\s*".join(map(re.escape, re.sub(r"[\s$\\()]", "", left)))
+    told = re.sub(r"[$\\()]", " ", problem_text)
+    return re.search(rf"(?<![\w.])(?<![-+*/]\s){asked}(?!\s*[-+*/=^]|\w)", told) is None
