@@ -110,6 +110,9 @@ def test_of_a_folder_with_tables_one_is_asked_for(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("")
     with pytest.raises(InputError, match=r"is a folder; give one table of it: a\.csv\.$"):
         guess_source(tmp_path)
+    (tmp_path / "study.json").write_text("{}")
+    with pytest.raises(InputError, match=r"is a study directory; give its study file, or a table"):
+        guess_source(tmp_path)
 
 
 def test_a_study_file_of_nearly_that_name_is_named(tmp_path: Path) -> None:
