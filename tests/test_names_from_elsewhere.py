@@ -110,6 +110,9 @@ def test_of_a_folder_with_tables_one_is_asked_for(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("")
     with pytest.raises(InputError, match=r"is a folder; give one table of it: a\.csv\.$"):
         guess_source(tmp_path)
+    (tmp_path / "study.json").write_text("{}")
+    with pytest.raises(InputError, match=r"is a study directory; give its study file, or a table"):
+        guess_source(tmp_path)
 
 
 def test_a_study_file_of_nearly_that_name_is_named(tmp_path: Path) -> None:
@@ -170,3 +173,20 @@ def test_a_key_that_is_named_and_not_there_is_told_before_the_judge_is_asked(
     assert one_sentence(err) == (
         "potstill: --judge: POTSTILL_NOWHERE is not set; set it, or leave --api-key-env out."
     )
+
+
+@pytest.mark.parametrize("command", [["run"], ["run", "--dry-run"], ["train"]])
+def test_the_copy_of_a_study_that_a_run_keeps_does_not_begin_it_anew(
+    command: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    study = load_study(write_small_study(tmp_path)).model_dump(mode="json")
+    (tmp_path / "done").mkdir()
+    (tmp_path / "done" / "study.json").write_text(json.dumps(study))
+    code, _, err = run_cli(capsys, monkeypatch, *command, "done/study.json")
+    assert code == 2
+    assert one_sentence(err).endswith("go on where it was with --out done.")
+    assert not (tmp_path / "runs").exists()

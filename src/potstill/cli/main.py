@@ -218,7 +218,7 @@ def run(
 ) -> None:
     """Run every part of a study that is not up to date; run it again to go on after a stop."""
     from potstill.errors import InputError
-    from potstill.study.schema import default_directory, load_study
+    from potstill.study.schema import load_study
 
     if every_setting and not dry_run:
         raise InputError("--all shows the settings of a dry run; give --dry-run with it.")
@@ -226,11 +226,11 @@ def run(
         needs("--until", until, "a run; a dry run looks at all of the study. Give one of the two")
         from potstill.planning.plan import print_plan
 
-        directory = out or default_directory(load_study(study))
+        directory = _place(study, load_study(study), out)
         print_plan(study, directory, terminal(), every_setting=every_setting, on=on)
         return
     loaded = load_study(study)
-    _run(loaded, out or default_directory(loaded), until.casefold(), on)
+    _run(loaded, _place(study, loaded, out), until.casefold(), on)
 
 
 @app.command(cls=Command)
@@ -265,10 +265,10 @@ def train(
         needs("--iterations", iterations, "--diagnose, whose cell it is the length of")
     from potstill.analysis import calibrate
     from potstill.progress import TerminalProgress
-    from potstill.study.schema import default_directory, load_study
+    from potstill.study.schema import load_study
 
     loaded = load_study(study)
-    directory, console = out or default_directory(loaded), terminal()
+    directory, console = _place(study, loaded, out), terminal()
     if diagnose:
         found, path = calibrate.diagnose_study(
             loaded, directory, iterations or 1000, TerminalProgress(console)
@@ -435,6 +435,22 @@ def gap(
 
         check_output("--json", json_, study, holds=EXPLORATORY)
     show_gap(study, out, (sample, seed), terminal(), dry_run=dry_run, json_file=json_)
+
+
+def _place(path: Path, study: Study, out: Path | None) -> Path:
+    """Return the directory of a study file's run.
+
+    Raises InputError for a run's own copy of its study, which would begin anew and buy all again.
+    """
+    from potstill.errors import InputError
+    from potstill.study.schema import default_directory
+
+    if out is None and path.name == "study.json":
+        raise InputError(
+            f"{path} is what a run keeps of its study, and it would begin anew in "
+            f"{default_directory(study)}; go on where it was with --out {path.parent}."
+        )
+    return out or default_directory(study)
 
 
 def _run(study: Study, directory: Path, until: str, on: str = "") -> None:

@@ -119,6 +119,8 @@ def guess_source(path: Path, said: Columns = _ALL_GUESSED) -> SourceConfig:
         _refuse_columns(path, said)
         if (path / "study.yaml").is_file():
             raise InputError(f"{path} holds a study; give {path / 'study.yaml'} in its place.")
+        if (path / "study.json").is_file():
+            raise InputError(f"{path} is a study directory; give its study file, or a table.")
         tables = sorted(x.name for x in path.iterdir() if x.suffix.lower() in _TABLES)
         if tables and not any(path.rglob("[12][0-9][0-9][0-9].json")):
             raise InputError(
