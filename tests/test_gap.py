@@ -159,6 +159,17 @@ def test_difficulty_is_a_group_and_its_calls_are_in_the_price(
     assert seller.sold == asked == 2 * (PROBLEMS + 8)
 
 
+def test_the_bases_draws_that_rate_the_sample_are_counted_and_cost_nothing(
+    tmp_path: Path, till: tuple[Till, str]
+) -> None:
+    seller, url = till
+    by_student = {"by": "student", "samples": 3, "max_tokens": 24}
+    study = load_study(write_study(tmp_path, url, difficulty=by_student, levels=["R6"]))
+    sample_gaps(study, tmp_path / "out", Sample(5), seller.console)
+    assert re.search(r"rate +\S+ +15 ", seller.printed)
+    assert seller.sold == 5
+
+
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("gap")

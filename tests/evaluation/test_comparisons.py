@@ -114,3 +114,34 @@ def test_evaluate_declares_one_primary_and_corrects_the_rest() -> None:
 
 def test_nothing_scored_is_nothing_found() -> None:
     assert evaluate([], {}).scores == ()
+
+
+# beside "1" * 20: p = 2 / 2**10, 2 / 2**6 and 1
+TEN_FEWER, SIX_FEWER, NONE_FEWER = "0" * 10 + "1" * 10, "0" * 6 + "1" * 14, "1" * 20
+
+
+def test_auto_is_set_beside_every_level_and_the_declared_one_is_not_corrected() -> None:
+    answers = cell(Role.BASE, "", NONE_FEWER) + cell(Role.STUDENT, "auto", NONE_FEWER)
+    for level, right in (("R1", TEN_FEWER), ("R3", SIX_FEWER), ("R6", NONE_FEWER)):
+        answers += cell(Role.STUDENT, level, right)
+    found = {
+        c.b: c
+        for c in evaluate(answers, CONDITIONS, primary=("auto", "R1")).comparisons
+        if c.a == "auto" and c.b != "base"
+    }
+    assert list(found) == ["R1", "R3", "R6"]
+    assert (found["R1"].kind, found["R1"].p_holm) == (Kind.PRIMARY, None)
+    assert found["R3"].p_holm == pytest.approx(2 * 2 / 2**6)
+    assert found["R6"].p_holm == 1
+
+
+def test_two_controls_of_one_level_keep_each_its_own_corrected_p() -> None:
+    answers = cell(Role.BASE, "", NONE_FEWER) + cell(Role.STUDENT, "R0", NONE_FEWER)
+    answers += cell(Role.STUDENT, "unverified", TEN_FEWER) + cell(Role.STUDENT, "wrong", SIX_FEWER)
+    found = {
+        c.b: c.p_holm
+        for c in evaluate(answers, CONDITIONS).comparisons
+        if c.a == "R0" and c.b != "base"
+    }
+    assert found["unverified"] == pytest.approx(2 * 2 / 2**10)
+    assert found["wrong"] == pytest.approx(2 / 2**6)

@@ -324,10 +324,11 @@ def _corrected(comparisons: Sequence[PairedComparison]) -> list[PairedComparison
     tested = [c for c in comparisons if c.kind is Kind.EXPLORATORY and c.p is not None]
     adjusted = holm([c.p for c in tested if c.p is not None])
     bounds = correct_format([c.format for c in tested])
-    by_name = {c.a: (p, bound) for c, p, bound in zip(tested, adjusted, bounds, strict=True)}
+    rows = zip(tested, adjusted, bounds, strict=True)
+    of_pair = {(c.a, c.b): (p, bound) for c, p, bound in rows}
     return [
-        dataclasses.replace(c, p_holm=by_name[c.a][0], format=by_name[c.a][1])
-        if c.a in by_name
+        dataclasses.replace(c, p_holm=p_and_bound[0], format=p_and_bound[1])
+        if (p_and_bound := of_pair.get((c.a, c.b)))
         else c
         for c in comparisons
     ]
