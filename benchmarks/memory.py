@@ -38,6 +38,7 @@ from potstill.pipeline.outputs import Made
 from potstill.pipeline.run import evaluate, open_run
 from potstill.pipeline.services import Agents, LocalModels
 from potstill.pipeline.stages import grade_answers, import_problems, make_lessons, split_problems
+from potstill.pipeline.traces import rank_taught
 from potstill.progress import quiet
 from potstill.records import Finish, Split
 from potstill.study.schema import load_study
@@ -191,8 +192,9 @@ def measure(folder: Path, count: int) -> dict[str, tuple[float, float]]:
         with watch.stage("grading"):
             made.taught = grade_answers(context, agents, graders, made.taught, asked)
         with watch.stage("lessons and gates"):
+            made.traces = rank_taught(context, run.models, made.taught, asked)
             made.lessons, made.chosen = make_lessons(
-                context, agents, graders, run.models, made.taught, asked
+                context, agents, graders, run.models, made.taught, made.traces, asked
             )
         with watch.stage("held out: answers and grading"):
             made.answers = evaluate(run, [], [], made.in_split(Split.HELDOUT))

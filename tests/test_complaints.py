@@ -68,7 +68,7 @@ def _load(folder: Path, where: str, value: Any) -> Study:
         ("problems.0.train", -4, "problems[0]: 'train': should be 0 or more (found -4)"),
         ("primary", "R1", "'primary': should be a list, such as [a, b] (found 'R1')"),
         ("budget_usd", "$5", "'budget_usd': should be a number (found '$5')"),
-        ("student.device", "gpu", "should be 'auto', 'cpu', 'cuda' or 'mps' (found 'gpu')."),
+        ("student.device", "gpu", "or 'mps' (found 'gpu'); did you mean 'cuda'?"),
         ("student", "qwen", "its keys beneath it: base: qwen"),
         ("kinds", {"numeric": {"tolerance": "x"}}, "kinds.numeric: 'tolerance': should be a num"),
         ("kinds", ["numeric"], "'kinds': should be a section, its keys beneath it"),
@@ -94,7 +94,7 @@ def _load(folder: Path, where: str, value: Any) -> Study:
         ("difficulty", "none", "'difficulty': should be a section (found 'none'); take the line"),
         ("optimizations", "none", "(found 'none'); each of its keys is switched alone, such as "),
         ("optimizations", False, "(found False); each of its keys is switched alone, such as bu"),
-        ("teacher", "none", "its keys beneath it: solver: none (found 'none')."),
+        ("teacher", "none", "its keys beneath it, solver (api, "),
         ("optimizations.buckets", "yes", "buckets': should be true or false (found 'yes')."),
     ],
 )  # fmt: skip

@@ -41,7 +41,7 @@ def test_what_runs_at_a_lower_priority_leaves_its_core_free(
     looks = iter([SimpleNamespace(**fields, _fields=tuple(fields)), SimpleNamespace(**later)])
     monkeypatch.setattr(psutil, "cpu_times", lambda: next(looks))
     monkeypatch.setattr(psutil, "cpu_count", lambda: 4)
-    monkeypatch.setattr(torch_base, "core_count", lambda: 4)
+    monkeypatch.setenv("PYTHON_CPU_COUNT", "4")
     monkeypatch.setattr(os, "nice", lambda step: own)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     assert torch_base.idle_threads() == threads

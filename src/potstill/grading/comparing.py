@@ -5,8 +5,9 @@ from __future__ import annotations
 from potstill.errors import InputError
 from potstill.grading.key_reading import kind_of_key
 from potstill.grading.maths.comparison import KeyUnreadable
-from potstill.grading.plugins import check_kind, grade_with_plugin
+from potstill.grading.plugins import check_kind
 from potstill.grading.pool import GradingPool
+from potstill.grading.verdicts import grade_with_plugin
 from potstill.plugins import KINDS, plugin_names
 from potstill.records import AnswerKind, Opinion, Outcome, Problem, TextGold
 

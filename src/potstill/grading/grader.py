@@ -32,7 +32,8 @@ def grade(
     :class:`~potstill.grading.pool.GradingPool`. Golds other than text go to their kind's plugin.
     ``cut`` says how an answer counts that is stated before the token limit, but not in a box.
     """
-    from potstill.grading.plugins import grade_with_plugin, is_for_plugin
+    from potstill.grading.plugins import is_for_plugin
+    from potstill.grading.verdicts import grade_with_plugin
 
     if is_for_plugin(problem) or not isinstance(problem.gold, TextGold):
         return grade_with_plugin(problem, text, finish=finish, response_id=response_id)

@@ -10,7 +10,6 @@ from typing import Any
 
 from potstill.errors import InputError
 from potstill.grading.boxes import boxed_values
-from potstill.grading.extraction import extract
 from potstill.grading.maths.comparison import KeyUnreadable
 from potstill.grading.maths.key_faults import MAX_ANSWER, key_problem, only_text
 from potstill.grading.maths.keys import alternatives, says_no_key
@@ -72,6 +71,8 @@ class KeyReader:
             return ", ".join(dict.fromkeys(value for value, _, _ in boxes))
         if not worked:
             return ""
+        from potstill.grading.extraction import extract  # some 400 patterns, seldom needed here
+
         found = extract(key, "", text)
         return "" if found.several else found.text
 

@@ -8,27 +8,21 @@ from typing import Any, Protocol, runtime_checkable
 from pydantic import BaseModel
 
 from potstill.errors import InputError
-from potstill.grading.extraction import Extraction
-from potstill.grading.maths.comparison import Comparison, KeyUnreadable
-from potstill.grading.verdicts import Settled, settle, told_apart, verdict_of, verdict_of_state
+from potstill.grading.maths.comparison import Comparison
 from potstill.plugins import KINDS, load_plugin, misshapen, nearest, plugin_names
 from potstill.records import (
     AnswerKind,
-    Finish,
     NumberGold,
-    Outcome,
     Problem,
     RubricGold,
     TestsGold,
     TextGold,
-    Verdict,
 )
 
 __all__ = [
     "KindPlugin",
     "check_kind",
     "compare_with",
-    "grade_with_plugin",
     "is_for_plugin",
     "kind_of",
     "kind_settings",
@@ -102,28 +96,3 @@ def compare_with(kind: str, problem: Problem, text: str, options: BaseModel | No
         what = f"compares with {type(found).__name__} in place of Comparison"
         raise misshapen(KINDS, kind, what)
     return found
-
-
-def grade_with_plugin(
-    problem: Problem,
-    text: str,
-    *,
-    finish: Finish = Finish.STOP,
-    response_id: str = "",
-    options: BaseModel | None = None,
-    error: str = "",
-    reasoning: str = "",
-) -> Verdict:
-    """Return the verdict of a problem's registered kind on one response. Raises InputError."""
-    plugin = load_plugin(KINDS, kind_of(problem))
-    if not problem.gold_text.strip():
-        return verdict_of_state(problem, response_id, Settled(Outcome.BAD_KEY, "the key is empty"))
-    if (settled := settle(text, finish, error)) is not None:
-        return verdict_of_state(problem, response_id, told_apart(settled, reasoning))
-    try:
-        result = compare_with(kind_of(problem), problem, text, options)
-    except KeyUnreadable as bad:
-        return verdict_of_state(problem, response_id, Settled(Outcome.BAD_KEY, str(bad)))
-    found = getattr(plugin, "extract", None)
-    extracted = found(problem, text) if found else Extraction(text.strip()[:2_000], "whole text")
-    return verdict_of(problem, response_id, extracted, result, finish)

@@ -25,11 +25,12 @@ from potstill.errors import PotstillError
 from potstill.grading.extraction import Extraction
 from potstill.grading.maths.comparison import Comparison, KeyUnreadable, equal_with
 from potstill.grading.maths.keys import is_simple
-from potstill.grading.plugins import grade_with_plugin, is_for_plugin, kind_of
+from potstill.grading.plugins import is_for_plugin, kind_of
 from potstill.grading.verdicts import (
     CutRule,
     Settled,
     counted,
+    grade_with_plugin,
     read,
     told_apart,
     verdict_of,

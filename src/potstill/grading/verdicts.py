@@ -6,13 +6,17 @@ import re
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from pydantic import BaseModel
+
 from potstill.grading.boxes import boxed_values, has_open_box
 from potstill.grading.extraction import Extraction, extract
-from potstill.grading.maths.comparison import Comparison, undecided
+from potstill.grading.maths.comparison import Comparison, KeyUnreadable, undecided
 from potstill.grading.maths.equivalence import equal
 from potstill.grading.maths.normalise import tidy
+from potstill.grading.plugins import compare_with, kind_of
 from potstill.grading.reading.claims import is_numeric
 from potstill.grading.reading.numbers import says_another
+from potstill.plugins import KINDS, load_plugin
 from potstill.records import (
     DecidedBy,
     Finish,
@@ -29,6 +33,7 @@ __all__ = [
     "CutRule",
     "Settled",
     "counted",
+    "grade_with_plugin",
     "read",
     "settle",
     "told_apart",
@@ -171,3 +176,28 @@ def verdict_of(
         symbolic=result.opinion,
         symbolic_why=result.why,
     )
+
+
+def grade_with_plugin(
+    problem: Problem,
+    text: str,
+    *,
+    finish: Finish = Finish.STOP,
+    response_id: str = "",
+    options: BaseModel | None = None,
+    error: str = "",
+    reasoning: str = "",
+) -> Verdict:
+    """Return the verdict of a problem's registered kind on one response. Raises InputError."""
+    plugin = load_plugin(KINDS, kind_of(problem))
+    if not problem.gold_text.strip():
+        return verdict_of_state(problem, response_id, Settled(Outcome.BAD_KEY, "the key is empty"))
+    if (settled := settle(text, finish, error)) is not None:
+        return verdict_of_state(problem, response_id, told_apart(settled, reasoning))
+    try:
+        result = compare_with(kind_of(problem), problem, text, options)
+    except KeyUnreadable as bad:
+        return verdict_of_state(problem, response_id, Settled(Outcome.BAD_KEY, str(bad)))
+    found = getattr(plugin, "extract", None)
+    extracted = found(problem, text) if found else Extraction(text.strip()[:2_000], "whole text")
+    return verdict_of(problem, response_id, extracted, result, finish)

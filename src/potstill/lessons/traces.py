@@ -50,7 +50,9 @@ class LessonOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    take: Literal["first", "all", "shortest", "distinct", "most_likely"] = "first"
+    take: Literal["first", "all", "shortest", "distinct", "most_likely"] = Field(
+        default="first", description="Which of a problem's right traces."
+    )
     most: Annotated[int, Field(ge=1)] | None = Field(
         default=None, description="Traces a problem at most; none is 1 of shortest, else all."
     )

@@ -226,7 +226,8 @@ def _first_key(loc: Sequence[int | str], model: Any, found: Any) -> str:
     plugins = {"solver": SOLVERS, "source": SOURCES}.get(first)
     if plugins and found not in (names := plugin_names(plugins)) and Path(found).suffix == "":
         return f", {first} ({', '.join(names)}) first"
-    if found not in (_values(model.model_fields[first].annotation) or [found]):
+    field = model.model_fields.get(first)  # a preset is no field of the recipe
+    if field and found not in (_values(field.annotation) or [found]):
         return ""
     if first == "source" and Path(found).suffix.lower() in SUFFIXES:
         return f": source: table and path: {found}"
