@@ -38,7 +38,7 @@ def test_batches_and_chunks_change_nothing(base: Base, monkeypatch: pytest.Monke
     examples = make_examples(9)
     together = mean_logprobs(base, examples)
     monkeypatch.setattr(likelihood, "_BATCH_TOKENS", 1)
-    monkeypatch.setattr(likelihood, "_LOGITS_PER_CHUNK", 1)
+    monkeypatch.setattr(likelihood, "LOGITS_PER_CHUNK", 1)
     apart = mean_logprobs(base, examples)
     assert [n for n, _ in apart] == [n for n, _ in together]
     assert [x for _, x in apart] == pytest.approx([x for _, x in together], abs=1e-5)

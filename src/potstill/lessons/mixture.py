@@ -46,10 +46,11 @@ def places_of(problem_ids: Sequence[str], count: int, seed: int, level: str) -> 
     if not problem_ids:
         return []
     whole, rest = divmod(count, len(problem_ids))
-    drawn = sorted(
-        range(len(problem_ids)), key=lambda i: content_hash([seed, level, problem_ids[i], i])
-    )
-    return [*range(len(problem_ids))] * whole + sorted(drawn[:rest])
+    places = [*range(len(problem_ids))]
+    if not rest:
+        return places * whole
+    drawn = sorted(places, key=lambda i: content_hash([seed, level, problem_ids[i], i]))
+    return places * whole + sorted(drawn[:rest])
 
 
 def mixture_sentence(shares: Mapping[str, float], lessons: Mapping[str, int]) -> str:

@@ -46,7 +46,7 @@ from potstill.pipeline.traces import rank_taught, verified
 from potstill.plugins import choose
 from potstill.problems.split import draw_some
 from potstill.progress import Progress, quiet
-from potstill.records import AUTO, Lesson, Level, Problem, Role, Split
+from potstill.records import AUTO, Lesson, Problem, Role, Split
 from potstill.store.atomic import write_atomically
 from potstill.store.cells import Store
 from potstill.store.last_run import noting_its_end
@@ -250,7 +250,7 @@ def with_controls(
     if not controls:
         return chosen
     count = run.models.count_tokens
-    tags = Level.R0 in study.levels and run.models.teaches_tags()
+    tags = run.models.teaches_tags()
     first = {trace.key for trace in made.traces if trace.first}
     alone = select(made.lessons, study.levels, study.require, first) if first else {}
     return {

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from potstill.chat import Solver, never
 from potstill.pipeline.preflight import check_keys
 from potstill.plugins import SOLVERS, load_plugin, misshapen
+from potstill.records import Level
 from potstill.study.agents import options_of
 
 if TYPE_CHECKING:
@@ -214,10 +215,11 @@ class LocalModels:
         return len(ids)
 
     def teaches_tags(self) -> bool:
-        """Return whether R0 is taught with its reasoning in think tags."""
+        """Return whether the study teaches R0, and with its reasoning in think tags."""
         from potstill.models.chat_template import thinks
 
-        form = self._context.study.student.thinking
+        study = self._context.study
+        form = study.student.thinking if Level.R0 in study.levels else "plain"
         return form == "tags" or (form == "auto" and thinks(self.tokenizer()))
 
     def solver(self, adapter: Path | None, name: str) -> Solver:

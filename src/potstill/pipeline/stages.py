@@ -306,7 +306,7 @@ def _condensed(
     from potstill.lessons.condense import condense
 
     agent = study.condenser
-    tags = Level.R0 in study.levels and models.teaches_tags()
+    tags = models.teaches_tags()
     for pairs in in_batches(beside(problems, parents), _CONDENSED_TOGETHER):
         lessons = condense(
             pairs,

@@ -21,7 +21,7 @@ from potstill.lessons.traces import (
 from potstill.pipeline.asking import student_condition
 from potstill.pipeline.context import Context
 from potstill.pipeline.outputs import AnswerSet
-from potstill.records import Level, Outcome, Problem, Response, content_hash
+from potstill.records import Outcome, Problem, Response, content_hash
 from potstill.store.cells import Cell, Filling
 from potstill.store.tables import beside, part
 from potstill.training.examples import Example
@@ -59,7 +59,7 @@ def rank_taught(
     study, options = context.study, context.study.lessons
     if options.take == "first":
         return ()
-    tags = Level.R0 in study.levels and models.teaches_tags()
+    tags = models.teaches_tags()
     prompt = student_condition(study, "")
     scored = options.take == "most_likely"
     scorer: dict[str, Any] = {

@@ -94,12 +94,7 @@ _OWN_SETTINGS = {
     "stream": "set stream beside model",
 }
 _ALWAYS_SENT = {"model", "messages", "stream"}
-_LEAST_SECONDS = (
-    ("timeout_connect_s", 0.1, 10.0),
-    ("timeout_read_s", 0.5, 300.0),
-    ("timeout_total_s", 0.5, 3600.0),
-)
-"""A setting, what it must have at least, and its default."""
+_LEAST_SECONDS = {"timeout_connect_s": 0.1, "timeout_read_s": 0.5, "timeout_total_s": 0.5}
 _LEAST_PER_MINUTE = {"requests_per_minute": 0.01, "tokens_per_minute": 100.0}
 
 
@@ -257,11 +252,11 @@ def check(options: Options) -> None:
     found = key_there(options)
     if found is not None and found[1]:
         _api_key(options)
-    for name, least, good in _LEAST_SECONDS:
+    for name, least in _LEAST_SECONDS.items():
         if (given := getattr(options, name)) < least:
             raise InputError(
                 f"{name}: within {given:g} s no model has answered, and what it answers later is "
-                f"paid for and lost; give {good:g} or so."
+                f"paid for and lost; give {Options.model_fields[name].default:g} or so."
             )
     for name, least in _LEAST_PER_MINUTE.items():
         if 0 < (given := getattr(options, name)) < least:

@@ -237,7 +237,7 @@ def _fill(
         return end - start
 
     done = 0
-    pool = _side_by_side(weight.device.type)
+    pool = _thread_pool(weight.device.type)
     try:
         for tokens in pool.map(compute, plan.examples, ends[:-1]):
             done += tokens
@@ -248,7 +248,7 @@ def _fill(
     return cache
 
 
-def _side_by_side(device: str) -> ThreadPoolExecutor:
+def _thread_pool(device: str) -> ThreadPoolExecutor:
     """Return a pool that keeps this process's cores busy, each of its threads with as many of
     torch's as this one has.
     """

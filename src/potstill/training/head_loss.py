@@ -7,10 +7,9 @@ from typing import Any
 
 import torch
 
-__all__ = ["LOGITS_PER_CHUNK", "head_loss"]
+from potstill.training.memory import LOGITS_PER_CHUNK
 
-# A chunk of logits is at most this large (in elements, float32: 64 MiB).
-LOGITS_PER_CHUNK = 2**24
+__all__ = ["head_loss"]
 
 
 @torch.no_grad()

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from potstill.errors import PotstillError
 from potstill.training.batches import Batch, collate
 from potstill.training.examples import Example, encode_examples
+from potstill.training.memory import LOGITS_PER_CHUNK
 
 if TYPE_CHECKING:
     from potstill.models.model import LanguageModel
@@ -22,7 +23,6 @@ __all__ = ["mean_logprobs"]
 
 _BATCH_TOKENS = 8_192
 """Padded tokens of a forward pass; a longer completion has one of its own."""
-_LOGITS_PER_CHUNK = 2**24
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -79,7 +79,7 @@ def _torch_losses(base: Any, stack: ExitStack) -> Any:
 
     stack.enter_context(cpu_threads())
     stack.enter_context(torch.no_grad())
-    chunk = max(1, _LOGITS_PER_CHUNK // base.head.weight.shape[0])
+    chunk = max(1, LOGITS_PER_CHUNK // base.head.weight.shape[0])
 
     def losses(batch: Batch) -> FloatArray:
         row_N, column_N, target_N, tokens_BT = (
@@ -104,7 +104,7 @@ def _mlx_losses(base: Any) -> Any:
     import mlx.core as mx
     from mlx.nn.losses import cross_entropy
 
-    chunk = max(1, _LOGITS_PER_CHUNK // int(base.model.args.vocab_size))
+    chunk = max(1, LOGITS_PER_CHUNK // int(base.model.args.vocab_size))
 
     def losses(batch: Batch) -> FloatArray:
         hidden_BTD = base.hidden(mx.array(batch.tokens_BT))

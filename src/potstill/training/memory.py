@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 __all__ = [
+    "LOGITS_PER_CHUNK",
     "PRECISIONS",
     "STUDENT_SIZES",
     "Shape",
@@ -18,6 +19,7 @@ __all__ = [
 PRECISIONS = {"float32": 4.0, "bfloat16": 2.0, "nf4": 4.13 / 8, "mlx 4-bit": 4.5 / 8}
 _TRAINED_BYTES = 16  # an adapter's weight, its gradient and Adam's two moments, in float32
 _RANK = 16  # of an adapter on all projections
+LOGITS_PER_CHUNK = 2**24  # elements of logits that a head makes at once; 64 MiB in float32
 _RUNTIME_BYTES = 1_000_000_000  # the backend itself, its work space and its fragments
 
 

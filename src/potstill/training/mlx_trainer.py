@@ -26,15 +26,12 @@ from potstill.models.mlx_decoding import MlxDecoder
 from potstill.training.batches import Batch
 from potstill.training.checkpointing import checkpointed_mlx, wants_checkpointing
 from potstill.training.lora import lora_config, seed_values
-from potstill.training.memory import activation_bytes
+from potstill.training.memory import LOGITS_PER_CHUNK, activation_bytes
 from potstill.training.mlx_lora import attach
 from potstill.training.recipe import Recipe
 from potstill.training.validation import VALIDATION_SLOTS
 
 __all__ = ["MlxTrainer", "open_mlx_trainer"]
-
-# A chunk of logits at the head is at most this large (in elements, float32: 64 MiB).
-_LOGITS_PER_CHUNK = 2**24
 
 
 class MlxTrainer:
@@ -155,7 +152,7 @@ class MlxTrainer:
         hidden_BTD = self._base.hidden(mx.array(batch.tokens_BT))
         hidden_ND = hidden_BTD[mx.array(batch.row_N), mx.array(batch.column_N)]
         target_N = mx.array(batch.target_N)
-        chunk = max(1, _LOGITS_PER_CHUNK // self._vocabulary())
+        chunk = max(1, LOGITS_PER_CHUNK // self._vocabulary())
         total = mx.array(0.0)
         for start in range(0, len(batch.target_N), chunk):
             part = slice(start, start + chunk)

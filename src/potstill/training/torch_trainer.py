@@ -27,10 +27,10 @@ from potstill.models.torch_decoding import TorchDecoder
 from potstill.training.activation_cache import ActivationCache, lowest_adapted_layer, split_body
 from potstill.training.batches import Batch
 from potstill.training.checkpointing import checkpointed_torch, wants_checkpointing
-from potstill.training.head_loss import LOGITS_PER_CHUNK, head_loss
+from potstill.training.head_loss import head_loss
 from potstill.training.lora import attach_adapter, seed_adapter
 from potstill.training.lora_product import fuse_lora
-from potstill.training.memory import activation_bytes, checkpointed_bytes
+from potstill.training.memory import LOGITS_PER_CHUNK, activation_bytes, checkpointed_bytes
 from potstill.training.optimizations import Optimizations
 from potstill.training.recipe import Recipe
 from potstill.training.validation import VALIDATION_SLOTS
