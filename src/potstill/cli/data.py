@@ -21,6 +21,7 @@ from potstill.cli.options import (
     port_there_is,
     terminal,
 )
+from potstill.errors import InputError
 
 __all__ = ["DATA"]
 
@@ -41,11 +42,22 @@ def problems(
     decimal: DecimalSign = "",
 ) -> None:
     """Show every problem, its inferred answer kind, and why any is excluded. Asks no model."""
-    from potstill.planning.listing import print_problems
     from potstill.problems import Columns
 
     columns = Columns(text, key, solution, delimiter, encoding, sheet, decimal)
-    print_problems(file, terminal(), only_aside=aside, columns=columns)
+    if file.suffix not in (".yaml", ".yml"):
+        from potstill.planning.listing import print_problems_of_file
+
+        print_problems_of_file(file, terminal(), only_aside=aside, columns=columns)
+        return
+    if columns != Columns():
+        raise InputError(
+            f"{file} is a study, which names its columns itself; change its section problems, "
+            "or give the table."
+        )
+    from potstill.planning.study_listing import print_problems_of_study
+
+    print_problems_of_study(file, terminal(), only_aside=aside)
 
 
 def overlap(

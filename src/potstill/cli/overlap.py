@@ -53,9 +53,9 @@ def print_overlap(
 
 
 def _load(path: Path) -> Imported:
-    from potstill.study.schema import load_study
-
     if path.suffix in (".yaml", ".yml"):
+        from potstill.study.schema import load_study
+
         return problems_of_study(load_study(path))
     return problems_of_file(guess_source(path))
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 from potstill.grading.key_reading import KeyReader
 from potstill.grading.plugins import kind_settings
 from potstill.problems import Imported, SourceConfig, load_problems, read_problems
 from potstill.records import Excluded, Problem
-from potstill.study.schema import Study
+
+if TYPE_CHECKING:
+    from potstill.study.schema import Study
 
 __all__ = ["problems_of_file", "problems_of_study", "read_study_problems"]
 

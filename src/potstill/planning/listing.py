@@ -1,4 +1,7 @@
-"""``potstill problems``: every problem of a file or a study, and why any is excluded."""
+"""``potstill problems``: every problem of a file, and why any is excluded.
+
+Nothing here imports what reads prose or a study, so that looking at a table is quick.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +10,10 @@ from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from potstill.errors import InputError
-from potstill.grading import GradingPool
 from potstill.grading.key_reading import KeyReader
-from potstill.grading.plugins import kind_settings
-from potstill.lessons.ladder import count_words
-from potstill.lessons.recorded import RecordedTally, read_recorded
-from potstill.pipeline.intake import problems_of_file, problems_of_study
-from potstill.planning.plan import splits_of
+from potstill.pipeline.intake import problems_of_file
 from potstill.problems import Columns, describe, guess_source
-from potstill.records import ExclusionReason, Split
-from potstill.study.schema import Study, load_study
+from potstill.records import ExclusionReason
 from potstill.text import literal, print_columns, several, shown
 
 if TYPE_CHECKING:
@@ -25,62 +21,36 @@ if TYPE_CHECKING:
 
     from potstill.problems import Imported, ProblemRow
 
-__all__ = ["print_problems"]
+__all__ = ["print_imported", "print_problems_of_file"]
 
 
 _MOST_UNREAD = 20
 
 
-def print_problems(
+def print_problems_of_file(
     file: Path, console: Console, *, only_aside: bool, columns: Columns | None = None
 ) -> None:
-    """Print every problem of a study file or a data file, and those excluded.
+    """Print every problem of a data file or a folder, and those excluded.
 
-    ``columns`` name what is not to be guessed of a data file. Raises InputError where they are
-    given for a study file, which names its own.
+    ``columns`` name what is not to be guessed of it.
     """
-    columns = columns or Columns()
-    if file.suffix in (".yaml", ".yml"):
-        if columns != Columns():
-            raise InputError(
-                f"{file} is a study, which names its columns itself; change its section problems, "
-                "or give the table."
-            )
-        study = load_study(file)
-        imported = problems_of_study(study)
-        _print(imported, console, only_aside, kind_settings(study.kinds))
-        if study.recorded:
-            console.print("Grading the recorded levels ...")
-            console.print(_recorded(study, imported), highlight=False)
-        return
-    source = guess_source(file, columns)
+    source = guess_source(file, columns or Columns())
     console.print(f"[dim]{literal(source.why)}.[/dim]", highlight=False)
-    _print(problems_of_file(source), console, only_aside, {})
+    print_imported(problems_of_file(source), console, only_aside=only_aside)
 
 
-def _recorded(study: Study, imported: Imported) -> str:
-    """Return how many of a study's recorded levels would be trained on, and why others not."""
-    assert study.recorded is not None
-    splits = splits_of(study, imported.problems)
-    taught = [p for p in imported.problems if splits[p.id] is not Split.HELDOUT]
-    tally = RecordedTally()
-    with GradingPool(kinds=kind_settings(study.kinds)) as pool:
-        found = read_recorded(
-            study.recorded,
-            taught,
-            grade=pool.grade,
-            count_tokens=count_words,
-            gates=study.gates,
-        )
-        for item in found:
-            tally.add(item)
-    return tally.line()
-
-
-def _print(
-    imported: Imported, console: Console, only_aside: bool, kinds_set: Mapping[str, Any]
+def print_imported(
+    imported: Imported,
+    console: Console,
+    *,
+    only_aside: bool,
+    kinds: Mapping[str, Any] | None = None,
 ) -> None:
-    keys = KeyReader(kinds_set)
+    """Print problems and those excluded, each with its reason, then both counted.
+
+    ``kinds`` are a study's settings of the kinds of answers.
+    """
+    keys = KeyReader(kinds or {})
     as_text = {p.id for p in imported.problems if keys.only_text(p)}
     every = describe(imported)
     rows = [row for row in every if row.reason or not only_aside]
@@ -103,11 +73,11 @@ def _print(
         console.print(f"... and {len(unread) - _MOST_UNREAD:,} more; --excluded lists them.")
     for note in imported.notes:
         console.print(f"\n[yellow]{literal(note)}[/yellow]", highlight=False)
-    kinds = Counter(row.kind for row in every if not row.reason)
+    by_kind = Counter(row.kind for row in every if not row.reason)
     reasons = Counter(item.reason.value for item in imported.excluded)
     if imported.problems:
         total = several(len(imported.problems), "problem")
-        console.print(f"\n{total} by kind: {literal(_listed(kinds))}", highlight=False)
+        console.print(f"\n{total} by kind: {literal(_listed(by_kind))}", highlight=False)
     else:
         console.print("\nNo problem is left: nothing of it can be asked and graded.")
     console.print(f"{len(imported.excluded):,} excluded: {_listed(reasons) or 'none'}")

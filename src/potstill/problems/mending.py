@@ -163,7 +163,8 @@ def mend(text: str) -> Mended:
     mended = _backslashes(text)
     if mended != text:
         what.append(BACKSLASHES)
-    plain = mended if _ABOUT_HTML.search(mended) else _without_html(mended)
+    has_html = ("&" in mended or "<" in mended) and not _ABOUT_HTML.search(mended)
+    plain = _without_html(mended) if has_html else mended
     if plain != mended:
         what.append(ENTITIES)
     return Mended(plain, tuple(what))
