@@ -9,6 +9,7 @@ import re
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from string import whitespace
 
 from potstill.grading.boxes import boxed_values, boxes_in
 from potstill.grading.maths.languages import in_english
@@ -167,7 +168,7 @@ def _found(text: str, kind: str, problem_text: str, cut: bool, long: bool) -> Ex
     stripped = without_head(text.strip()) if is_numeric(kind) else text.strip()
     if shows_program(problem_text) and (value := printed_value(stripped, problem_text)):
         return Extraction(value, "sentence")
-    printed = _PRINTED.search(stripped)
+    printed = _PRINTED.search(stripped) if _ends_as_value(stripped) else None
     if printed is not None and not printed["denied"] and is_written_out(printed["value"]):
         return Extraction(printed["value"], "sentence")
     if kind == AnswerKind.WORD and (said := verdict_word(stripped, problem_text)):
@@ -210,6 +211,13 @@ _PRINTED = re.compile(
     r"(?P<denied>(?:\bnot|n['’]t|\bnever)\s+)?(?:\b(?:returns?|prints?|outputs?|is|be|gives?)|:)\s*`{0,3}\s*"
     r"(?P<value>(?<=[\s`])[\[{('\"][^\n]{0,1000}[\]})'\"])\s*`{0,3}[.!]?$"
 )
+
+
+def _ends_as_value(text: str) -> bool:
+    """Return whether a text ends as a list, a mapping or a string does: without it nothing of it
+    is :data:`_PRINTED`, which is slow to say so.
+    """
+    return text[-40:].rstrip("`.!" + whitespace)[-1:] in ("]", "}", ")", "'", '"')
 
 
 def _muses(text: str) -> bool:

@@ -38,6 +38,10 @@ _ANSWER_LINE = re.compile(
     rf"(?im)^([\s*#_>]{{0,8}})(?:[^\W\d]{{1,12}}\s+){{0,2}}?(?:{_ANSWER})(?:\s+(?:final[eo]?|correcte?a?|corretta))?"
     r"[\s*_]{0,4}[:：][\s*_]*"
 )
+_ANSWER_WORDS = (
+    *("antwort", "lösung", "ergebnis", "réponse", "respuesta", "risposta", "resposta", "antwoord"),
+    *("ответ", "答案", "答え", "정답"),
+)
 _ANSWER_IS = re.compile(
     r"\b(?:die|das|la|il|o|a)\s+(?:(?:richtige|korrekte|endgültige|bonne)\s+)?"
     r"(?:antwort|lösung|ergebnis|réponse|respuesta|risposta|resposta)\s+"
@@ -67,6 +71,7 @@ _QUALIFIED = re.compile(
     re.IGNORECASE,
 )
 # "no tiene 16", "non ha 16", "16個ではありません"
+_VERB_NEAR = re.compile(r"n(?:o|on|ão)\s")
 _VERB_DENIED = re.compile(
     r"\b(?:no|non|não)\s+(?:(?:se|le|les|lhe|ci|gli)\s+)?(?:tien\w+|teng\w+|hay|es|son|era|eran|qued\w+|vend\w+|compr\w+|"
     r"necesit\w+|pag\w+|gan\w+|recib\w+|ha|hanno|è|sono|rest\w+|cost\w+|tem|têm|há|são|sobr\w+|custa\w*)\s+(?=[$€£]?\d)",
@@ -112,10 +117,15 @@ def in_english(text: str) -> str:
     """
     if ":" in text or "：" in text:
         text = _ANSWER_LINE.sub(r"\1Answer: ", text)
-    text = _ANSWER_IS.sub(" The answer is ", text)
-    text = _VERB_DENIED.sub("not ", text)
+    low = text.lower()
+    if any(word in low for word in _ANSWER_WORDS):
+        text = _ANSWER_IS.sub(" The answer is ", text)
+    if _VERB_NEAR.search(low):
+        text = _VERB_DENIED.sub("not ", text)
     if not text.isascii():
         text = _DENIED_BEHIND.sub(r"not \1", text)
+    if not any(word in low for word in _ENGLISH_OF):
+        return text
     return _QUALIFIED.sub(lambda found: f" {_ENGLISH_OF[found[1].lower()]} ", text)
 
 

@@ -184,7 +184,7 @@ _ASKS_DOZENS = re.compile(r"(?i)\bhow\s+many\s+(?:more\s+)?dozens?\b|\bin\s+doze
 
 def asks_dozens(problem_text: str) -> bool:
     """Return whether a problem asks how many dozen there are."""
-    return _ASKS_DOZENS.search(problem_text) is not None
+    return "dozen" in problem_text.lower() and _ASKS_DOZENS.search(problem_text) is not None
 
 
 def dozens_counted(text: str) -> str:
@@ -221,11 +221,18 @@ def chances_written(text: str) -> str:
     return _CHANCE.sub(as_fraction, text)
 
 
-_NUMBER_WORD = "|".join(sorted([*SMALL_NUMBERS, *TENS], key=len, reverse=True))
+_NUMBER_WORDS = frozenset([*SMALL_NUMBERS, *TENS])
+_NUMBER_WORD = "|".join(sorted(_NUMBER_WORDS, key=lambda word: (-len(word), word)))
 _UNIT_WORD = (
     r"(?:hours?|minutes?|seconds?|days?|weeks?|years?|months?|feet|foot|inch(?:es)?|pounds?|"
     r"ounces?)"
 )
+# What every one of these units begins with.
+_UNIT_STEMS = (
+    *("hour", "minute", "second", "day", "week", "year", "month"),
+    *("feet", "foot", "inch", "pound", "ounce"),
+)
+_LAST_LETTERS = re.compile(r"([a-z]+)\s+\Z")
 _PARTS_WORDED = re.compile(
     rf"\b(?:(?:{_NUMBER_WORD})(?:[\s-](?:{_NUMBER_WORD}))?\s+{_UNIT_WORD}\b"
     r"(?:,?\s+and\s+|,\s+|\s+)?){2,}",
@@ -236,18 +243,34 @@ _PART_WORDED = re.compile(
 )
 
 
+_IN_HOURS = re.compile(r"\d\s?h", re.IGNORECASE)
 _HOURS = re.compile(
     r"(?<![\w.:])(\d{1,3})\s?h(?:rs?\.?|ours?)?\s?([0-5]?\d)(?:\s?(?:m|mins?\.?|minutes?))?(?![\w:]|\.\d)",
     re.IGNORECASE,
 )
 
 
+def _has_worded_part(text: str) -> bool:
+    """Return whether a unit stands behind a number word: a look that costs little."""
+    low = text.lower()
+    for unit in _UNIT_STEMS:
+        at = low.find(unit)
+        while at >= 0:
+            before = _LAST_LETTERS.search(low[max(0, at - 24) : at])
+            if before is not None and before[1] in _NUMBER_WORDS:
+                return True
+            at = low.find(unit, at + 1)
+    return False
+
+
 def durations_in_digits(text: str) -> str:
     """Return a text with "three hours and thirty-five minutes" in digits, and "3h35" as "3 hours 35
     minutes".
     """
-    if "h" in text:
+    if _IN_HOURS.search(text):
         text = _HOURS.sub(r"\1 hours \2 minutes", text)
+    if not _has_worded_part(text):
+        return text
     return _PARTS_WORDED.sub(
         lambda found: _PART_WORDED.sub(lambda part: spelled_number(part[1]) or part[1], found[0]),
         text,

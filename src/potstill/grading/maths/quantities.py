@@ -69,7 +69,7 @@ _OF_THE_REST = re.compile(r"of (?:(?:the|his|her|their) )?(?P<what>what|rest|rem
 _ASKS_LENGTH = re.compile(
     r"(?i)\b(?:length|perimeter|circumference|distance|height|width|depth|radius|diameter|how\s+(?:long|far|tall|high|wide|deep))\b"
 )
-_LAST_SENTENCE = re.compile(r"[^.?!]*[.?!]?\s*$")
+_SENTENCE_ENDS = (".", "?", "!")
 _MEASURES = frozenset(["time", "length", "mass", "length^3", "length^2", "percent"])
 
 
@@ -179,8 +179,9 @@ def _raised_as_asked(unit: str, asked: frozenset[str], problem_text: str) -> boo
 
 
 def _question(problem_text: str) -> str:
-    last = _LAST_SENTENCE.search(problem_text.strip()[-600:])
-    return last.group() if last is not None else problem_text
+    """Return the last sentence of a problem."""
+    end = problem_text.strip()[-600:]
+    return end[max(end.rfind(sign, 0, -1) for sign in _SENTENCE_ENDS) + 1 :]
 
 
 def asks_rate(problem_text: str) -> bool:

@@ -103,7 +103,8 @@ def answer_stated(
     text = halves_written(in_english(_without_struck(_tail(_hashes_named(text)))))
     question = question_of(problem_text)
     text = durations_in_digits(tables_told(text, question.words))
-    text = _TEX_THOUSANDS.sub(",", text)
+    if ",\\" in text:
+        text = _TEX_THOUSANDS.sub(",", text)
     if is_numeric(kind):
         text = text if thought or cut or long else unknowns_named(text, question)
         if question.place:

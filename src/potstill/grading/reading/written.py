@@ -12,7 +12,7 @@ __all__ = ["as_written_out", "introduces", "without_head", "without_struck"]
 
 _STRUCK = re.compile(r"~~[^~\n]{1,80}~~")
 # "$24k" and "$1.5M" are money; a "24k" alone may be anything.
-_SCALED = re.compile(r"(?P<money>\\?[$£€]\s?)(?P<number>\d+(?:\.\d+)?)\s?(?P<scale>[kKM])(?![\w/])")
+_SCALED = re.compile(r"(?P<money>[$£€]\s?)(?P<number>\d+(?:\.\d+)?)\s?(?P<scale>[kKM])(?![\w/])")
 _SCALES = {"k": 1_000, "K": 1_000, "M": 1_000_000}
 # A calculation in a column, whose result stands below its line.
 _COLUMN = re.compile(
