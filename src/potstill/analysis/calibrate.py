@@ -17,6 +17,7 @@ import numpy as np
 from potstill.errors import Diverged
 from potstill.lessons.controls import OF_TRACES, compared_with
 from potstill.lessons.ladder import count_words, spec_of
+from potstill.models.model import is_small
 from potstill.pipeline.context import Unfinished
 from potstill.pipeline.intake import problems_of_study
 from potstill.pipeline.outputs import Made
@@ -37,7 +38,7 @@ from potstill.training.diagnosis import (
     diagnose,
     write_diagnosis,
 )
-from potstill.training.grid import is_small, train_cells, usual_workers, with_one_thread
+from potstill.training.grid import train_cells, usual_workers, with_one_thread
 from potstill.training.loading import open_trainer
 from potstill.training.loop import encode_sets
 

@@ -106,7 +106,8 @@ class Worker:
         yield cell
 
     def _train(self, job: Job, grid: Sequence[Job], on_step: OnStep) -> TrainedCell:
-        from potstill.training.grid import is_small, train_cells
+        from potstill.models.model import is_small
+        from potstill.training.grid import train_cells
 
         if not job.recipe.threads and not is_small(self._base):
             job = replace(job, recipe=job.recipe.model_copy(update={"threads": self._spec.cpus}))

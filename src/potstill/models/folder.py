@@ -10,7 +10,6 @@ from typing import Any
 
 from potstill.errors import InputError
 from potstill.models.adapter_config import ADAPTER_CONFIG
-from potstill.models.file_hash import DESCRIPTION, MODEL_FILES, digest_of_files
 from potstill.models.gguf_base import (
     PACKAGE,
     converted_folder,
@@ -20,6 +19,7 @@ from potstill.models.gguf_base import (
     hash_of_origin,
     origin_in,
 )
+from potstill.store.file_hash import DESCRIPTION, MODEL_FILES, digest_of_files
 from potstill.store.untrusted import is_plain_name, read_json
 
 __all__ = [

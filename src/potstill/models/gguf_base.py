@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from potstill.errors import InputError, PotstillError
-from potstill.models.file_hash import digest_of_files, sha256_of
 from potstill.models.gguf_conversion import checked_header, convert, describe
 from potstill.models.gguf_header import GgufHeader, read_header, require_gguf
 from potstill.store.atomic import disk_errors, room_beneath, whole_folder
+from potstill.store.file_hash import digest_of_files, sha256_of
 from potstill.store.untrusted import read_json
 
 __all__ = [

@@ -197,9 +197,9 @@ def draw_tokens(
     return tokens
 
 
-def slots_that_fit(base: Base, tokens: int) -> int:
+def slots_that_fit(base: Base, tokens: int, most: int = _MAX_SLOTS) -> int:
     """Return how many sequences of ``tokens`` tokens half of the free memory holds, from 1 to
-    256.
+    ``most``.
     """
     config = base.model.config
     head_size = getattr(config, "head_dim", None) or (
@@ -212,4 +212,4 @@ def slots_that_fit(base: Base, tokens: int) -> int:
     else:
         free_bytes = psutil.virtual_memory().available
     fit: int = int(free_bytes * _CACHE_SHARE) // (token_bytes * min(tokens, base.context_tokens))
-    return max(1, min(_MAX_SLOTS, fit))
+    return max(1, min(most, fit))

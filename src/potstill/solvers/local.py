@@ -166,7 +166,7 @@ class LocalSolver:
         tokens = len(first.prompt) + first.sampling.max_tokens
         with (
             self._base.lease(f"the solver {self._id}"),
-            open_decoder(self._base, self._adapter, tokens, self._batch_size) as decoder,
+            open_decoder(self._base, self._adapter, tokens, self._batch_size, many=True) as decoder,
         ):
             try:
                 yield decoder

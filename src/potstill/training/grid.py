@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from potstill.cores import core_count
 from potstill.errors import PotstillError
+from potstill.models.model import is_small
 from potstill.training.examples import EncodedExample, Example, encode_examples
 from potstill.training.optimizations import Optimizations
 from potstill.training.recipe import Recipe
@@ -35,10 +36,8 @@ if TYPE_CHECKING:
     from potstill.models.model import LanguageModel
     from potstill.training.activation_cache import ActivationCache, CacheFile
 
-__all__ = ["Job", "is_small", "train_cells", "train_job", "usual_workers", "with_one_thread"]
+__all__ = ["Job", "train_cells", "train_job", "usual_workers", "with_one_thread"]
 
-# Up to this many parameters a CPU process is best given one thread (measured: 1.8M and 135M).
-_SMALL_PARAMETERS = 200_000_000
 # What of the free memory processes beside this one may take, each with the base of its own.
 _MEMORY_SHARE = 0.8
 
@@ -153,11 +152,6 @@ def _uses(base: LanguageModel, jobs: Sequence[Job]) -> tuple[list[EncodedExample
         runs += recipe.steps * recipe.batch_size * recipe.accumulation
         runs += validations * len(encoded[id(job.valid), limit])
     return [example for found in encoded.values() for example in found], runs
-
-
-def is_small(base: LanguageModel) -> bool:
-    """Return whether a base is best trained on in processes of one thread each."""
-    return base.device == "cpu" and base.parameters <= _SMALL_PARAMETERS
 
 
 def usual_workers(base: LanguageModel, jobs: Sequence[Job]) -> int:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from potstill.models import file_hash
-from potstill.models.file_hash import sha256_of
+from potstill.store import file_hash
+from potstill.store.file_hash import sha256_of
 
 
 @pytest.fixture
