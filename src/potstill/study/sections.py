@@ -4,25 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    JsonValue,
-    SerializerFunctionWrapHandler,
-    model_serializer,
-    model_validator,
-)
+from pydantic import Field, JsonValue, model_validator
 
 from potstill.records import Level, Sampling
 from potstill.solvers.truncation import WhenCut
+from potstill.store.settings import Settings
 
 __all__ = [
     "SOLVE_PROMPT",
     "Agent",
     "Evaluation",
     "PublishedFigure",
-    "Section",
     "Source",
     "StudentBase",
     "WithOptions",
@@ -35,13 +27,7 @@ SOLVE_PROMPT = (
 )
 
 
-class Section(BaseModel):
-    """Strict, frozen, no unknown key."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class WithOptions(Section):
+class WithOptions(Settings):
     """A section of which some keys are ours and the rest belong to a plugin."""
 
     options: dict[str, Any] = Field(default_factory=dict)
@@ -119,7 +105,7 @@ class Agent(WithOptions):
         return Sampling(self.temperature, self.top_p, self.seed, self.max_tokens)
 
 
-class StudentBase(Section):
+class StudentBase(Settings):
     """The compact model that learns: ``base`` is ``pocket``, a folder, a hub id, a GGUF file, or
     ``package:NAME`` of an installed package that holds one.
 
@@ -128,6 +114,8 @@ class StudentBase(Section):
     exports. ``thinking`` is the form of R0: the teacher's reasoning in ``<think>`` tags before its
     answer, or plain; ``auto`` takes the tags where the base's chat template knows them.
     """
+
+    ADDED = ("template", "thinking")
 
     base: Annotated[str, Field(min_length=1)] = "pocket"
     backend: Literal["torch", "mlx"] = Field(
@@ -145,21 +133,8 @@ class StudentBase(Section):
         default="auto", description="How R0 is taught: in <think> tags, or plain."
     )
 
-    @model_serializer(mode="wrap")
-    def _without_defaults(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave the template's arguments out where there are none, and the form of R0 at auto.
 
-        A study that does not set them says, and hashes to, what it did before they were there.
-        """
-        plain: dict[str, Any] = handler(self)
-        if not self.template:
-            plain.pop("template", None)
-        if self.thinking == "auto":
-            plain.pop("thinking", None)
-        return plain
-
-
-class Evaluation(Section):
+class Evaluation(Settings):
     """The one condition under which base and students answer.
 
     ``samples`` is how often each of them answers every problem, above temperature 0: accuracy is
@@ -227,7 +202,7 @@ class Evaluation(Section):
         return Sampling(self.temperature, self.top_p, self.seed, most)
 
 
-class PublishedFigure(Section):
+class PublishedFigure(Settings):
     """A count that others published, set beside this study's own of ``who`` (a level, base ...)."""
 
     table: str = Field(description="Where it was printed.")
