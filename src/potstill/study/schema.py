@@ -23,8 +23,8 @@ from potstill.cluster.options import ClusterOptions
 from potstill.errors import InputError, StudyError
 from potstill.lessons.controls import (
     OF_TRACES,
-    ONE_TRACE_EPOCHS,
     expand_controls,
+    has_equal_epochs,
     is_one_trace,
 )
 from potstill.lessons.difficulty import DifficultyOptions
@@ -279,7 +279,7 @@ class Study(Settings):
                     "not; take it out"
                 )
             one = self.lessons.most_of(samples) == 1
-            if name.partition("-")[0] == ONE_TRACE_EPOCHS and one:
+            if has_equal_epochs(name) and one:
                 raise ValueError(
                     f"controls: {name} is the same as one_trace where a problem has one lesson a "
                     "level; name one_trace"
