@@ -232,8 +232,9 @@ def test_equal_raises_for_a_key_that_cannot_be_read() -> None:
 def test_a_closed_pool_says_so() -> None:
     pool = GradingPool(1)
     pool.close()
-    with pytest.raises(PotstillError, match="closed"):
-        pool.equal("\\frac{1}{2}", "1/2")
+    for _ in range(2):  # what was refused is not remembered as asked
+        with pytest.raises(PotstillError, match="closed"):
+            pool.equal("\\frac{1}{2}", "1/2")
 
 
 def test_other_golds_go_to_their_plugin() -> None:
