@@ -16,6 +16,7 @@ from potstill.problems.overlap.find import find_pairs
 from potstill.records import Split, Verdict
 from potstill.report import phrases
 from potstill.report.views import WORKED_SOLUTIONS
+from potstill.study.agents import is_recorded
 from potstill.study.schema import Agent, Study
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def _taught(agent: Agent, teacher: str) -> str:
     """Return how the teacher was asked, in a sentence; of a recording it is not known."""
     if teacher == WORKED_SOLUTIONS:
         return "the worked solutions of a table; no model was asked."
-    if agent.solver == "replay":
+    if is_recorded(agent):
         return f"{teacher}, whose answers were recorded elsewhere; how it was asked is not known."
     return (
         f"{teacher}, temperature {agent.temperature:g}, at most {agent.max_tokens:,} tokens, "
