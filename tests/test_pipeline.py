@@ -137,7 +137,7 @@ def test_grading_workers_end_when_told_and_start_again(done: tuple[Path, Path, R
     with ExitStack() as stack:
         run = open_run(load_study(path), directory, quiet, stack, read_only=True)
         assert run.graders.open().equal("1/2", "0.5").opinion is Opinion.EQUAL
-        (member, *_) = run.graders.open()._members
+        (member, *_) = run.graders.open().processes.members
         assert member.process is not None
         process = member.process
         run.graders.close()

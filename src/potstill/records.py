@@ -24,6 +24,7 @@ __all__ = [
     "AnswerKind",
     "Cause",
     "Condition",
+    "Control",
     "DecidedBy",
     "Excluded",
     "ExclusionReason",
@@ -52,6 +53,7 @@ __all__ = [
     "hash_items",
     "level_of_control",
     "reading_of",
+    "variant_parts",
 ]
 
 
@@ -469,14 +471,34 @@ AUTO = "auto"
 """The student that is taught each problem at a level of its own."""
 
 
+class Control(StrEnum):
+    """The controls beside the ladder: what the name of such a variant begins with."""
+
+    TRUNCATE = "truncate"
+    ANSWER_ONLY = "answer_only"
+    UNVERIFIED = "unverified"
+    WRONG = "wrong"
+    ONE_TRACE = "one_trace"
+    ONE_TRACE_EPOCHS = "one_trace_epochs"
+
+
+def variant_parts(variant: str) -> tuple[str, str]:
+    """Return what a student's variant is and the level that it names: ("truncate", "R4") of
+    truncate-R4; "" where it names none.
+    """
+    kind, _, level = variant.partition("-")
+    return kind, level
+
+
 def level_of_control(variant: str) -> str:
     """Return the level that a control's student is set beside: R4 for truncate-R4, R1 for
     one_trace-R1, R0 for unverified and wrong; "" for what is no such control.
     """
-    if variant in ("unverified", "wrong"):
+    if variant in (Control.UNVERIFIED, Control.WRONG):
         return Level.R0.value
-    kind, _, level = variant.partition("-")
-    return level if kind in ("truncate", "one_trace", "one_trace_epochs") else ""
+    kind, level = variant_parts(variant)
+    levelled = (Control.TRUNCATE, Control.ONE_TRACE, Control.ONE_TRACE_EPOCHS)
+    return level if kind in levelled else ""
 
 
 def reading_of(outcome: Outcome, rule: str) -> Reading:

@@ -26,6 +26,7 @@ from potstill.records import (
     Response,
     TextGold,
     Verdict,
+    level_of_control,
 )
 
 R1 = "First, 12 + 30 = 42.\nThen nothing is left to add.\nSo the answer is $\\boxed{42}$."
@@ -176,6 +177,9 @@ def test_controls_of_traces_stand_beside_r0_and_need_it() -> None:
         expand_controls(["unverified", "answer_only"], [Level.R0])
     with pytest.raises(ValueError, match="did you mean 'unverified'"):
         expand_controls(["unverifyed"], [Level.R0])
+    for near in ("answer_only", "truncate", "one_trace"):
+        with pytest.raises(ValueError, match=f"did you mean '{near}'"):
+            expand_controls([f"{near[:-1]}x"], [Level.R1, Level.R2])
 
 
 def test_one_trace_has_the_problems_of_its_level_once_each() -> None:
@@ -186,11 +190,30 @@ def test_one_trace_has_the_problems_of_its_level_once_each() -> None:
     # of p1 the first is another than those chosen, of p2 it failed a gate, p4 was not chosen
     alone = {"R1": (of("p1", 1), of("p3", 0), of("p4", 0))}
     names = ["truncate-R4", "one_trace-R1", "one_trace_epochs-R1"]
-    made = one_trace(names, chosen, alone)
+    made = one_trace(names, chosen, lambda: alone)
     assert set(made) == set(names[1:])
     for name, lessons in made.items():
         assert [x.text for x in lessons] == ["p1 1", "p2 1", "p3 0"]
         assert {x.level for x in lessons} == {name}
+
+
+def test_nothing_is_selected_where_no_control_of_one_trace_is_asked_for() -> None:
+    def selected() -> dict[str, tuple[Lesson, ...]]:
+        pytest.fail("the first traces were selected")
+
+    assert one_trace(["truncate-R4", "answer_only", "wrong"], {}, selected) == {}
+
+
+@pytest.mark.parametrize(
+    ("variant", "level"),
+    [
+        *[("truncate-R4", "R4"), ("one_trace-R1", "R1"), ("one_trace_epochs-R0", "R0")],
+        *[("unverified", "R0"), ("wrong", "R0"), ("answer_only", ""), ("one_trace", "")],
+        *[("mix-R4", ""), ("auto", ""), ("R4", "")],
+    ],
+)
+def test_the_level_that_a_control_is_set_beside_is_in_its_name(variant: str, level: str) -> None:
+    assert level_of_control(variant) == level
 
 
 def test_one_trace_stands_beside_the_fullest_level() -> None:

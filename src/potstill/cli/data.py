@@ -105,7 +105,6 @@ def grade(
     from contextlib import ExitStack
 
     from potstill.cli.outputs import check_output
-    from potstill.errors import InputError
     from potstill.grading import grade_table
     from potstill.grading.table import ADDED
     from potstill.problems import Columns

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
+from potstill.store.settings import Settings
 from potstill.store.untrusted import holds_login
 
 __all__ = ["ClusterOptions"]
 
 
-class ClusterOptions(BaseModel):
+class ClusterOptions(Settings):
     """What one worker is given, and how work is cut up. Nothing here decides a result.
 
     ``workers`` 0 starts as many as fit. ``cpus`` are a worker's cores and threads. ``gpus`` may be
@@ -22,8 +23,6 @@ class ClusterOptions(BaseModel):
     students, where they do not see the study's directory: a folder behind an fsspec URL
     (``s3://bucket/folder``).
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     workers: Annotated[int, Field(ge=0)] = 0
     cpus: Annotated[int, Field(ge=1)] = 1

@@ -1,6 +1,7 @@
 """The process that compares answers for a pool: JSON lines in, JSON lines out, one at a time.
 
-It may be killed at any moment, and is: :mod:`potstill.grading.pool` watches its time and memory.
+It may be killed at any moment, and is: :mod:`potstill.grading.worker_processes` watches its time
+and memory.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from potstill.lessons.condense import in_tags, trace_lesson, trace_text
 from potstill.lessons.ladder import LADDER, count_words
 from potstill.plugins import nearest
 from potstill.records import (
+    Control,
     Finish,
     Lesson,
     Level,
@@ -26,18 +27,14 @@ from potstill.records import (
     Response,
     Verdict,
     level_of_control,
+    variant_parts,
 )
 
 __all__ = [
-    "ANSWER_ONLY",
     "OF_TRACES",
-    "ONE_TRACE",
-    "ONE_TRACE_EPOCHS",
-    "TRUNCATE",
-    "UNVERIFIED",
-    "WRONG",
     "compared_with",
     "expand_controls",
+    "has_equal_epochs",
     "is_control",
     "is_one_trace",
     "make_controls",
@@ -45,27 +42,27 @@ __all__ = [
     "unverified_traces",
 ]
 
-ANSWER_ONLY = "answer_only"
-TRUNCATE = "truncate"
-UNVERIFIED = "unverified"
-WRONG = "wrong"
-ONE_TRACE = "one_trace"
-ONE_TRACE_EPOCHS = "one_trace_epochs"
-OF_TRACES = (UNVERIFIED, WRONG)
+OF_TRACES = (Control.UNVERIFIED.value, Control.WRONG.value)
+_OF_ONE = (Control.ONE_TRACE.value, Control.ONE_TRACE_EPOCHS.value)
 _MADE_BY = "potstill"
-_TRUNCATED = {f"{TRUNCATE}-{spec.level.value}": spec.level for spec in LADDER[1:]}
+_TRUNCATED = {f"{Control.TRUNCATE}-{spec.level.value}": spec.level for spec in LADDER[1:]}
 # what a sentence puts before its boxed answer, and no cut should leave dangling
 _OPENED_MATH = re.compile(r"(?:\$+|\\\(|\\\[)\s*$")
 
 
 def is_control(variant: str) -> bool:
     """Return whether a student's variant is a control and no level of the ladder."""
-    return variant in (*_TRUNCATED, ANSWER_ONLY, *OF_TRACES) or is_one_trace(variant)
+    return variant in (*_TRUNCATED, Control.ANSWER_ONLY, *OF_TRACES) or is_one_trace(variant)
 
 
 def is_one_trace(variant: str) -> bool:
     """Return whether a variant is a control of one trace a problem, at equal steps or epochs."""
-    return variant.partition("-")[0] in (ONE_TRACE, ONE_TRACE_EPOCHS)
+    return variant_parts(variant)[0] in _OF_ONE
+
+
+def has_equal_epochs(variant: str) -> bool:
+    """Return whether a variant sees its fewer lessons as often as its level's student its own."""
+    return variant_parts(variant)[0] == Control.ONE_TRACE_EPOCHS
 
 
 def compared_with(control: str) -> Level:
@@ -85,16 +82,17 @@ def expand_controls(names: Iterable[str], levels: Iterable[Level]) -> tuple[str,
     compared, named = set(levels), list(names)
     possible = [name for name, level in _TRUNCATED.items() if level in compared]
     fullest = min(compared, default=Level.R1).value
-    single = {name: f"{name}-{fullest}" for name in (ONE_TRACE, ONE_TRACE_EPOCHS)}
+    single = {name: f"{name}-{fullest}" for name in _OF_ONE}
     named = [single.get(name, name) for name in named]
-    known = (TRUNCATE, *possible, ANSWER_ONLY, *OF_TRACES, *single)
+    whole = (Control.TRUNCATE.value, Control.ANSWER_ONLY.value)
+    known = (*whole, *possible, *OF_TRACES, *single)
     found: set[str] = set()
     for name in named:
-        if name == TRUNCATE and not possible:
+        if name == Control.TRUNCATE and not possible:
             raise ValueError("controls: truncate needs a level below R1 among levels")
         if is_one_trace(name) and name not in single.values():
-            raise ValueError(f"controls: {name.partition('-')[0]} is set beside {fullest} alone")
-        if name != TRUNCATE and not is_control(name):
+            raise ValueError(f"controls: {variant_parts(name)[0]} is set beside {fullest} alone")
+        if name != Control.TRUNCATE and not is_control(name):
             raise ValueError(f"controls: there is no {name!r}{nearest(name, known)}")
         if name in _TRUNCATED and name not in possible:
             raise ValueError(f"controls: {name} needs {_TRUNCATED[name].value} among levels")
@@ -102,10 +100,10 @@ def expand_controls(names: Iterable[str], levels: Iterable[Level]) -> tuple[str,
             raise ValueError(
                 f"controls: {name} is set beside R0, the verified trace; add R0 to levels"
             )
-        found |= set(possible) if name == TRUNCATE else {name}
+        found |= set(possible) if name == Control.TRUNCATE else {name}
     if found - {*OF_TRACES, *single.values()} and Level.R1 not in compared:
         raise ValueError("controls are made from R1; add R1 to levels")
-    order = (*_TRUNCATED, ANSWER_ONLY, *OF_TRACES, *single.values())
+    order = (*_TRUNCATED, Control.ANSWER_ONLY.value, *OF_TRACES, *single.values())
     return tuple(name for name in order if name in found)
 
 
@@ -140,23 +138,24 @@ def make_controls(
 def one_trace(
     controls: Sequence[str],
     chosen: Mapping[str, Sequence[Lesson]],
-    alone: Mapping[str, Sequence[Lesson]],
+    select_first: Callable[[], Mapping[str, Sequence[Lesson]]],
 ) -> Mapping[str, tuple[Lesson, ...]]:
     """Return the lessons of each control of one trace a problem, of the problems ``chosen``.
 
-    ``alone`` are the lessons by level of what take: first takes, as far as they may be trained on;
-    where a problem has none there, the first that was chosen stands in for it, so that both
-    students have the same problems.
+    ``select_first`` gives the lessons by level of what take: first takes, as far as they may be
+    trained on, and is asked only where there is such a control; where a problem has none there, the
+    first that was chosen stands in for it, so that both students have the same problems.
     """
-    made = {}
-    for control in controls:
-        if is_one_trace(control):
-            level = compared_with(control).value
-            first = {lesson.problem_id: lesson for lesson in alone.get(level, ())}
-            own: dict[str, Lesson] = {}
-            for lesson in chosen[level]:
-                own.setdefault(lesson.problem_id, first.get(lesson.problem_id, lesson))
-            made[control] = tuple(replace(x, level=control) for x in own.values())
+    made: dict[str, tuple[Lesson, ...]] = {}
+    asked = [control for control in controls if is_one_trace(control)]
+    alone = select_first() if asked else {}
+    for control in asked:
+        level = compared_with(control).value
+        first = {lesson.problem_id: lesson for lesson in alone.get(level, ())}
+        own: dict[str, Lesson] = {}
+        for lesson in chosen[level]:
+            own.setdefault(lesson.problem_id, first.get(lesson.problem_id, lesson))
+        made[control] = tuple(replace(x, level=control) for x in own.values())
     return made
 
 
@@ -186,7 +185,7 @@ def unverified_traces(
         control: tuple(
             trace_lesson(response, form(response), count_tokens, level=control)
             for response, verdict in whole
-            if control == UNVERIFIED or verdict.outcome is Outcome.WRONG
+            if control == Control.UNVERIFIED or verdict.outcome is Outcome.WRONG
         )
         for control in controls
         if control in OF_TRACES
@@ -197,7 +196,7 @@ def _control(
     control: str, r1: Lesson, words: int, problem: Problem, count_tokens: Callable[[str], int]
 ) -> Lesson:
     body, answer = _parted(r1.text, problem)
-    text = answer if control == ANSWER_ONLY else _cut(body, words, answer)
+    text = answer if control == Control.ANSWER_ONLY else _cut(body, words, answer)
     return Lesson(
         problem_id=problem.id,
         level=control,

@@ -10,19 +10,13 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    SerializerFunctionWrapHandler,
-    model_serializer,
-    model_validator,
-)
+from pydantic import Field, model_validator
 
 from potstill.chat import Ask, Completion, Message, Solver
 from potstill.records import Outcome, Problem, Sampling, Verdict
+from potstill.store.settings import Settings
 from potstill.text import several
 
 __all__ = [
@@ -50,7 +44,7 @@ _NO_ANSWER = "no answer that can be judged"
 _LINE = re.compile(r"(?im)^[\s*_`#>]*(?:difficulty\s*[*_]*\s*:\s*)?[*_`]*(10|[1-9])\b[*_`.\s]*$")
 
 
-class DifficultyOptions(BaseModel):
+class DifficultyOptions(Settings):
     """How problems are rated, and which ratings are trained on (``train: [low, high]``).
 
     ``by: model`` asks the study's ``rater``; ``by: failures`` takes the share of the teacher's own
@@ -60,7 +54,7 @@ class DifficultyOptions(BaseModel):
     right in every draw and 10 in none, and nothing else is either; held-out problems are not rated.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    ADDED = ("samples", "temperature", "top_p", "max_tokens", "seed")
 
     by: Literal["model", "failures", "student"]
     train: tuple[int, int] = Field(default=(1, 10), strict=False)
@@ -97,12 +91,9 @@ class DifficultyOptions(BaseModel):
             )
         return self
 
-    @model_serializer(mode="wrap")
-    def _without_draws(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave the settings of draws out where none are made."""
-        plain: dict[str, Any] = handler(self)
-        read = (*plain,) if self.by == "student" else ("by", "train")
-        return {name: plain[name] for name in read}
+    def left_out(self) -> Iterable[str]:
+        """Return the settings of draws where none are made; where they are, each is said."""
+        return () if self.by == "student" else super().left_out()
 
     def sampling(self, auto_tokens: int) -> Sampling:
         """Return how the base's draws are made; ``auto_tokens`` where ``max_tokens`` is auto."""

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from potstill.chat import template_mark
 from potstill.lessons.ladder import INSTRUCTIONS, LADDER, REQUEST, count_words
 from potstill.records import Level, Outcome, Problem, Response, Verdict
+from potstill.store.settings import Settings
 from potstill.text import several
 
 __all__ = ["Finding", "Gate", "GateOptions", "findings", "flags_of"]
@@ -53,10 +54,8 @@ class Gate(StrEnum):
 _ADVISORY = (Gate.NOT_DERIVED, Gate.TOO_SHORT, Gate.TOO_LONG)
 
 
-class GateOptions(BaseModel):
+class GateOptions(Settings):
     """Which gates are off, which only advise, and where they draw the line."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     off: tuple[Gate, ...] = Field(default=(), description="gates that are not looked at")
     advisory: tuple[Gate, ...] = Field(

@@ -16,7 +16,7 @@ from itertools import combinations, groupby, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from potstill.errors import InputError
 from potstill.lessons.ladder import count_words
@@ -24,6 +24,7 @@ from potstill.lessons.quality import Gate, GateOptions, findings, flags_of
 from potstill.problems.raw import normalise, text_key
 from potstill.records import Lesson, Level, Problem, Response, Verdict
 from potstill.store.rows import as_text, column, place_of_row, read_rows
+from potstill.store.settings import Settings
 from potstill.store.tables import in_batches
 
 if TYPE_CHECKING:
@@ -44,15 +45,13 @@ __all__ = [
 _CHECKED_TOGETHER = 2_048
 
 
-class RecordedFile(BaseModel):
+class RecordedFile(Settings):
     """One file of levels: which column holds which, and how its rows name their problem.
 
     ``id``: the columns that make up a problem's id, joined by "/"; or ``question``: the column of
     its text. A ``messages`` file holds one level, the last assistant turn; its question is the last
     user turn.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     path: Path = Field(description="The table of lessons.")
     levels: dict[Level, str] = Field(description="level: column ('messages' for a chat file)")
@@ -81,10 +80,8 @@ class RecordedFile(BaseModel):
         return self
 
 
-class Options(BaseModel):
+class Options(Settings):
     """The files that hold recorded levels, and who made them."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     files: tuple[RecordedFile, ...] = Field(min_length=1, description="The files of levels.")
     made_by: str = Field(default="recorded", description="Who made them, for the report.")

@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from potstill.lessons.ladder import count_words
 from potstill.records import Lesson, Outcome, Response, Verdict
+from potstill.store.settings import Settings
 from potstill.text import several
 
 __all__ = [
@@ -39,7 +40,7 @@ Key = tuple[str, int]
 """A problem's id and a draw of the teacher."""
 
 
-class LessonOptions(BaseModel):
+class LessonOptions(Settings):
     """Which right traces of a problem become lessons, where the teacher was asked several times.
 
     ``first``: the first that nobody disputes. ``all``: every one, in the order they were drawn.
@@ -47,8 +48,6 @@ class LessonOptions(BaseModel):
     one before. ``most_likely``: those that the base finds likeliest under the training prompt, by
     its mean log-probability a token. Word for word the same is one trace throughout.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     take: Literal["first", "all", "shortest", "distinct", "most_likely"] = Field(
         default="first", description="Which of a problem's right traces."

@@ -252,7 +252,7 @@ def with_controls(
     count = run.models.count_tokens
     tags = run.models.teaches_tags()
     first = {trace.key for trace in made.traces if trace.first}
-    alone = select(made.lessons, study.levels, study.require, first) if first else {}
+    alone = partial(select, made.lessons, study.levels, study.require, first)
     return {
         **chosen,
         **make_controls(chosen, controls, problems, count),

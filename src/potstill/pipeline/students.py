@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from potstill.chat import render_asks, render_messages
 from potstill.lessons.auto_level import auto_sentence
-from potstill.lessons.controls import ONE_TRACE_EPOCHS, compared_with
+from potstill.lessons.controls import compared_with, has_equal_epochs
 from potstill.lessons.mixture import examples_by_level, mixture_sentence, places_of
 from potstill.lessons.replay import count_replayed
 from potstill.pipeline.asking import student_answers, student_condition
@@ -123,7 +123,7 @@ def _recipe(context: Context, variant: str, variants: Mapping[str, _Planned]) ->
     fewer lessons as often as its level's student sees its own.
     """
     recipe = context.recipe
-    if not variant.startswith(f"{ONE_TRACE_EPOCHS}-"):
+    if not has_equal_epochs(variant):
         return recipe
     own, level = (variants[x][0][0] for x in (variant, compared_with(variant).value))
     share = len(own) / max(1, len(level))

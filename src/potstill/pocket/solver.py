@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from potstill.chat import never
 from potstill.ledger.prices import Price, free
 from potstill.pocket import generate
 from potstill.pocket.problems import MOST, PocketProblem, normalise_text
+from potstill.store.settings import Settings
 
 if TYPE_CHECKING:
     from potstill.chat import Solver
@@ -28,13 +29,11 @@ PROVIDER = "pocket"
 MODELS = ("pocket-teacher", "pocket-verifier", "pocket-condenser")
 
 
-class Options(BaseModel):
+class Options(Settings):
     """Which scripted model answers; ``seed`` moves its mistakes, ``latency_s`` slows it down.
 
     ``problems`` is how many problems of each split it knows, ``problem_seed`` their seed.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     model: Literal["pocket-teacher", "pocket-verifier", "pocket-condenser"] = Field(
         description="Which of the three roles it plays."

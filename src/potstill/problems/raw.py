@@ -9,9 +9,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from potstill.records import Gold, Problem
+from potstill.store.settings import Settings
 
 __all__ = ["KeyReading", "ProblemSource", "RawProblem", "SourceLike", "SourceOptions", "normalise"]
 
@@ -60,10 +61,8 @@ class KeyReading(Protocol):
         """Return whether a problem's key can be compared as text alone."""
 
 
-class SourceOptions(BaseModel):
+class SourceOptions(Settings):
     """What the options of every source share: strict, frozen, no unknown key."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class SourceLike(Protocol):

@@ -10,18 +10,19 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from potstill.errors import StudyError
 from potstill.plugins import nearest
 from potstill.problems.overlap.pairs import Pair
 from potstill.records import Problem, Split
+from potstill.store.settings import Settings
 from potstill.text import several
 
 __all__ = ["SAYS_THE_SAME", "SplitOptions", "draw_some", "draws_validation", "split"]
 
 
-class SplitOptions(BaseModel):
+class SplitOptions(Settings):
     """How problems are divided.
 
     ``by: share`` holds out ``heldout_share`` of them; ``by: group`` every problem whose group
@@ -29,8 +30,6 @@ class SplitOptions(BaseModel):
     or heldout from the group ``group``. ``valid_share`` is of what is not held out; by: given draws
     it where no problem is marked valid.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     by: Literal["share", "group", "given"] = "share"
     group: str = ""

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from potstill.evaluation.near_duplicates import ALIKE, APART
-from potstill.records import AUTO, Level, level_of_control
+from potstill.records import AUTO, Control, Level, level_of_control, variant_parts
 from potstill.report.agreement import tested_p, why_apart
 from potstill.report.overlaps import repeat_training
 from potstill.report.phrases import (
@@ -27,13 +27,13 @@ __all__ = ["claims", "difference"]
 
 _MANY_CUT = 0.05
 _LEVELS = tuple(level.value for level in Level)
-_CONTROLS = {
-    "unverified": "every trace of the teacher, right or wrong",
-    "wrong": "the teacher’s wrong traces",
+_CONTROLS: dict[str, str] = {
+    Control.UNVERIFIED: "every trace of the teacher, right or wrong",
+    Control.WRONG: "the teacher’s wrong traces",
 }
-_ONE_TRACE = {
-    "one_trace": "the same from one trace a problem, at equal steps",
-    "one_trace_epochs": "the same from one trace a problem, at equal epochs",
+_ONE_TRACE: dict[str, str] = {
+    Control.ONE_TRACE: "the same from one trace a problem, at equal steps",
+    Control.ONE_TRACE_EPOCHS: "the same from one trace a problem, at equal epochs",
 }
 
 Row = dict[str, Any]
@@ -255,7 +255,7 @@ def _control(numbers: Row, pair: Row) -> str:
         return _blocked(pair)
     text = difference(pair, "that control") + format_clause(pair)
     declared = _declaration(numbers) if _is_primary(pair) else ""
-    one = _ONE_TRACE.get(pair["b"].partition("-")[0], "R1 cut to its length")
+    one = _ONE_TRACE.get(variant_parts(pair["b"])[0], "R1 cut to its length")
     beside = _CONTROLS.get(pair["b"], one)
     return f"{declared}{pair['a']} beside {beside}: {text}.{_verifying(numbers, pair)}"
 

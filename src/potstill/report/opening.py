@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from potstill.records import AUTO, Level
+from potstill.records import AUTO, Control, Level, variant_parts
 from potstill.report.phrases import count, listed, percent, words
 from potstill.report.views import (
     NEARLY_NOTHING,
@@ -146,22 +146,22 @@ def _ladder(numbers: Row, levels: list[str]) -> str:
 
 
 def _beside_the_ladder(level: str) -> str:
-    kind, _, name = level.partition("-")
+    kind, name = variant_parts(level)
     if kind == "mix":
         asked = f", asked for {name}" if name else ""
         return f"a student trained on the solutions of all lengths together{asked}"
-    if kind == "truncate":
+    if kind == Control.TRUNCATE:
         return f"a control: trained on R1’s solutions cut off at the length of {name}’s"
-    if kind in ("one_trace", "one_trace_epochs"):
-        seen = "as many steps" if kind == "one_trace" else "as many epochs"
+    if kind in (Control.ONE_TRACE, Control.ONE_TRACE_EPOCHS):
+        seen = "as many steps" if kind == Control.ONE_TRACE else "as many epochs"
         return f"a control: {name} again, of one trace of a problem’s several, for {seen}"
     if level == AUTO:
         return "a student trained on each problem at a length of its own, by what the base can do"
-    if level == "answer_only":
+    if level == Control.ANSWER_ONLY:
         return "a control: trained on the final answers alone"
-    if level == "unverified":
+    if level == Control.UNVERIFIED:
         return "a control: trained on every solution of the teacher, right or wrong"
-    if level == "wrong":
+    if level == Control.WRONG:
         return "a control: trained on the teacher’s wrong solutions alone"
     return "a student trained on lessons of that name"
 

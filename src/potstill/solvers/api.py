@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
+from pydantic import Field, JsonValue, field_validator, model_validator
 
 from potstill.chat import Ask, Completion, never
 from potstill.errors import EndpointError, InputError, PotstillError
@@ -20,6 +20,7 @@ from potstill.ledger.prices import Price, Rate, price_of
 from potstill.solvers.client import ApiCall, ApiClient, Terms
 from potstill.solvers.listing import Listing, fetch_models
 from potstill.solvers.parse import completion_from, wire_seed
+from potstill.store.settings import Settings
 
 __all__ = [
     "ApiSolver",
@@ -39,10 +40,8 @@ Seconds = Annotated[float, Field(gt=0, le=604_800)]
 _HOURS = re.compile(r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d")
 
 
-class RateOptions(BaseModel):
+class RateOptions(Settings):
     """What is charged within some hours of the day."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
     input: float = Field(ge=0, description="Of a token sent.")
     output: float = Field(ge=0, description="Of a token received.")
@@ -61,14 +60,12 @@ class RateOptions(BaseModel):
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-class PriceOptions(BaseModel):
+class PriceOptions(Settings):
     """What this endpoint charges, in dollars per million tokens, in place of the table's price.
 
     Where it charges less in some hours, ``off_peak`` says when; estimates take the peak's price,
     the ledger each call's own.
     """
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
     input: float = Field(ge=0, description="Of a token sent.")
     output: float = Field(ge=0, description="Of a token received.")
@@ -98,10 +95,8 @@ _LEAST_SECONDS = {"timeout_connect_s": 0.1, "timeout_read_s": 0.5, "timeout_tota
 _LEAST_PER_MINUTE = {"requests_per_minute": 0.01, "tokens_per_minute": 100.0}
 
 
-class Options(BaseModel):
+class Options(Settings):
     """The settings of an API solver."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
     model: str = Field(min_length=1, description="The model's name at the endpoint.")
     base_url: str = Field(description="Where it answers, like https://host/v1.")

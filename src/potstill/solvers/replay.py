@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import Field, JsonValue, model_validator
 
 from potstill.chat import Ask, Completion, Solver, never
 from potstill.errors import InputError
@@ -43,6 +43,7 @@ from potstill.solvers.server import (
 )
 from potstill.solvers.shapes import NotAReply
 from potstill.store.rows import as_text, column, place_of_row, read_rows
+from potstill.store.settings import Settings
 from potstill.store.tables import in_batches
 from potstill.store.untrusted import parse_json
 
@@ -54,7 +55,7 @@ _CHUNK = 64
 PROVIDER = "replay"
 
 
-class ReplayFile(BaseModel):
+class ReplayFile(Settings):
     """One file of recorded replies and which of its columns say what.
 
     ``model`` is the one it speaks for ("" for the agent's own). A table needs ``text``; a column of
@@ -63,8 +64,6 @@ class ReplayFile(BaseModel):
     recorded verdicts: the column of the answer that was judged; a verdict is replayed for that
     answer alone, and any other answer to the same question has no record.
     """
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
     path: str = Field(min_length=1, description="The table or ledger.")
     model: str = ""
@@ -83,10 +82,8 @@ class ReplayFile(BaseModel):
         return self
 
 
-class Options(BaseModel):
+class Options(Settings):
     """The settings of a replay: the model it plays, its files, and whether it goes over HTTP."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
     model: str = Field(min_length=1, description="The model it plays.")
     files: list[ReplayFile] = Field(min_length=1, description="The recorded replies.")

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import Field, JsonValue
 
 from potstill.chat import never
 from potstill.ledger.prices import Price, free
 from potstill.solvers.local import LocalSolver, local_model
+from potstill.store.settings import Settings
 
 if TYPE_CHECKING:
     from potstill.ledger.ledger import Ledger
@@ -19,12 +20,11 @@ __all__ = ["Options", "check", "open_solver", "price"]
 
 # Local answers stand in the ledger under this provider.
 PROVIDER = "local"
+BASES = ("model",)
 
 
-class Options(BaseModel):
+class Options(Settings):
     """What a study file says of a local model."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     model: str = Field(min_length=1, description="A model folder, a hub id, or a GGUF file.")
     precision: Literal["float32", "bfloat16", "nf4"] = Field(

@@ -14,10 +14,8 @@ from pydantic import (
     Discriminator,
     Field,
     JsonValue,
-    SerializerFunctionWrapHandler,
     Tag,
     ValidationError,
-    model_serializer,
     model_validator,
 )
 
@@ -25,8 +23,8 @@ from potstill.cluster.options import ClusterOptions
 from potstill.errors import InputError, StudyError
 from potstill.lessons.controls import (
     OF_TRACES,
-    ONE_TRACE_EPOCHS,
     expand_controls,
+    has_equal_epochs,
     is_one_trace,
 )
 from potstill.lessons.difficulty import DifficultyOptions
@@ -38,11 +36,11 @@ from potstill.plugins import KINDS, SOLVERS, SOURCES, load_plugin, plugin_names
 from potstill.problems.split import SplitOptions
 from potstill.records import AUTO, AnswerKind, Level, Problem, Split
 from potstill.store.setting_errors import first_error, with_lists
+from potstill.store.settings import Settings
 from potstill.study.sections import (
     Agent,
     Evaluation,
     PublishedFigure,
-    Section,
     Source,
     StudentBase,
     WithOptions,
@@ -73,8 +71,10 @@ Mix = Annotated[
 ]
 
 
-class Study(Section):
+class Study(Settings):
     """A whole study, as the file says it."""
+
+    ADDED = ("lessons", "auto_levels")
 
     name: Annotated[
         str,
@@ -279,21 +279,11 @@ class Study(Section):
                     "not; take it out"
                 )
             one = self.lessons.most_of(samples) == 1
-            if name.partition("-")[0] == ONE_TRACE_EPOCHS and one:
+            if has_equal_epochs(name) and one:
                 raise ValueError(
                     f"controls: {name} is the same as one_trace where a problem has one lesson a "
                     "level; name one_trace"
                 )
-
-    @model_serializer(mode="wrap")
-    def _without_defaults(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out what a study that does not set it was hashed without."""
-        plain: dict[str, Any] = handler(self)
-        if self.lessons == LessonOptions():
-            plain.pop("lessons", None)
-        if not self.auto_levels:
-            plain.pop("auto_levels", None)
-        return plain
 
     def _refuse_twice(self) -> None:
         """Raise for what a list names twice, where it is there once or not at all."""

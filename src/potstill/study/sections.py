@@ -4,25 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    JsonValue,
-    SerializerFunctionWrapHandler,
-    model_serializer,
-    model_validator,
-)
+from pydantic import Field, JsonValue, model_validator
 
 from potstill.records import Level, Sampling
 from potstill.solvers.truncation import WhenCut
+from potstill.store.settings import Settings
 
 __all__ = [
+    "SHIPPED_BASE",
     "SOLVE_PROMPT",
     "Agent",
     "Evaluation",
     "PublishedFigure",
-    "Section",
     "Source",
     "StudentBase",
     "WithOptions",
@@ -35,13 +28,7 @@ SOLVE_PROMPT = (
 )
 
 
-class Section(BaseModel):
-    """Strict, frozen, no unknown key."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class WithOptions(Section):
+class WithOptions(Settings):
     """A section of which some keys are ours and the rest belong to a plugin."""
 
     options: dict[str, Any] = Field(default_factory=dict)
@@ -119,7 +106,11 @@ class Agent(WithOptions):
         return Sampling(self.temperature, self.top_p, self.seed, self.max_tokens)
 
 
-class StudentBase(Section):
+SHIPPED_BASE = "pocket"
+"""The base that ships with Potstill."""
+
+
+class StudentBase(Settings):
     """The compact model that learns: ``base`` is ``pocket``, a folder, a hub id, a GGUF file, or
     ``package:NAME`` of an installed package that holds one.
 
@@ -129,7 +120,9 @@ class StudentBase(Section):
     answer, or plain; ``auto`` takes the tags where the base's chat template knows them.
     """
 
-    base: Annotated[str, Field(min_length=1)] = "pocket"
+    ADDED = ("template", "thinking")
+
+    base: Annotated[str, Field(min_length=1)] = SHIPPED_BASE
     backend: Literal["torch", "mlx"] = Field(
         default="torch", description="What trains and answers; mlx is for Apple Silicon."
     )
@@ -145,21 +138,13 @@ class StudentBase(Section):
         default="auto", description="How R0 is taught: in <think> tags, or plain."
     )
 
-    @model_serializer(mode="wrap")
-    def _without_defaults(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave the template's arguments out where there are none, and the form of R0 at auto.
-
-        A study that does not set them says, and hashes to, what it did before they were there.
-        """
-        plain: dict[str, Any] = handler(self)
-        if not self.template:
-            plain.pop("template", None)
-        if self.thinking == "auto":
-            plain.pop("thinking", None)
-        return plain
+    @property
+    def is_shipped(self) -> bool:
+        """Whether it is the base that ships with Potstill."""
+        return self.base == SHIPPED_BASE
 
 
-class Evaluation(Section):
+class Evaluation(Settings):
     """The one condition under which base and students answer.
 
     ``samples`` is how often each of them answers every problem, above temperature 0: accuracy is
@@ -227,7 +212,7 @@ class Evaluation(Section):
         return Sampling(self.temperature, self.top_p, self.seed, most)
 
 
-class PublishedFigure(Section):
+class PublishedFigure(Settings):
     """A count that others published, set beside this study's own of ``who`` (a level, base ...)."""
 
     table: str = Field(description="Where it was printed.")

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from potstill.store.settings import Settings
 
 __all__ = ["Optimizations"]
 
 
-class Optimizations(BaseModel):
+class Optimizations(Settings):
     """How the torch backend saves work; all on by default.
 
     But for ``buckets`` they change what is trained by no more than rounding, so they are no part of
     the recipe's hash. Without ``buckets`` other examples share a batch.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     buckets: bool = Field(default=True, description="Batches hold examples of like lengths.")
     gathered_head: bool = Field(

@@ -7,17 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    SerializerFunctionWrapHandler,
-    model_serializer,
-    model_validator,
-)
+from pydantic import Field, model_validator
 
 from potstill.errors import InputError
 from potstill.records import content_hash
+from potstill.store.settings import Settings
 from potstill.training.checkpointing import Checkpointing
 
 __all__ = ["PRESETS", "SEVEN_PROJECTIONS", "Recipe", "ReplayOptions"]
@@ -33,7 +27,7 @@ SEVEN_PROJECTIONS = (
 )
 
 
-class ReplayOptions(BaseModel):
+class ReplayOptions(Settings):
     """Ordinary chats trained on beside the lessons, against forgetting; validation has none.
 
     A row is ``{"messages": [{"role": ..., "content": ...}, ...]}``, of which the assistant's last
@@ -41,22 +35,20 @@ class ReplayOptions(BaseModel):
     "answer": ...}``.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
     path: Path = Field(description="The table of chats, such as a .jsonl.")
     share: float = Field(
         gt=0, lt=1, description="The share of a student's examples that are chats."
     )
 
 
-class Recipe(BaseModel):
+class Recipe(Settings):
     """Everything that decides a training run but the base, the data and the seed.
 
     One iteration is one optimizer step over ``batch_size * accumulation`` examples. The loss is the
     mean over the completion tokens of that step.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    ADDED = ("replay",)
 
     rank: int = Field(16, ge=1, description="The rank of the adapter.")
     alpha: float = Field(32.0, gt=0, description="The adapter's scale is alpha / rank.")
@@ -108,14 +100,6 @@ class Recipe(BaseModel):
     replay: ReplayOptions | None = Field(
         None, description="Ordinary chats mixed in against forgetting."
     )
-
-    @model_serializer(mode="wrap")
-    def _without_replay(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave replay out where there is none: such a study hashes to what it did before."""
-        plain: dict[str, Any] = handler(self)
-        if self.replay is None:
-            plain.pop("replay", None)
-        return plain
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

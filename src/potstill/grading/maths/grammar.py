@@ -11,6 +11,7 @@ from fractions import Fraction
 from potstill.grading.maths.tokens import (
     FUNCTIONS,
     SPELLED,
+    Cursor,
     Token,
     decimal_value,
     plain_name,
@@ -49,38 +50,13 @@ def read_expression(
     return node
 
 
-class _Parser:
+class _Parser(Cursor):
     def __init__(self, tokens: list[Token], tight: bool, letters: frozenset[str] | None) -> None:
-        self.tokens = tokens
-        self.at = 0
+        super().__init__(tokens)
         self.depth = 0
         self.tight = tight
         self.letters = letters
         self.bars = 0
-
-    def peek(self, ahead: int = 0) -> Token:
-        index = self.at + ahead
-        return self.tokens[index] if index < len(self.tokens) else Token("end", "", False)
-
-    def take(self) -> Token:
-        token = self.peek()
-        self.at += 1
-        return token
-
-    def accept(self, text: str) -> bool:
-        token = self.peek()
-        if token.text == text and token.kind != "end":
-            self.at += 1
-            return True
-        return False
-
-    def expect(self, text: str) -> None:
-        if not self.accept(text):
-            raise Unreadable(f"expected {text!r} before {self.peek().text!r}")
-
-    def expect_end(self) -> None:
-        if self.peek().kind != "end":
-            raise Unreadable(f"{self.peek().text!r} is left over")
 
     def sum(self) -> Node:
         self.depth += 1
@@ -332,9 +308,6 @@ class _Parser:
         self.tokens[self.at : self.at + 1] = [
             Token("word", piece, first and index == 0) for index, piece in enumerate(pieces)
         ]
-        return self.postfix_power()
-
-    def postfix_power(self) -> Node:
         return self.atom()
 
     def subscripted(self, name: str) -> Node:

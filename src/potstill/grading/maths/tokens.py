@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from potstill.grading.maths.trees import Unreadable
 
-__all__ = ["FUNCTIONS", "SPELLED", "Token", "decimal_value", "plain_name", "tokens_of"]
+__all__ = ["FUNCTIONS", "SPELLED", "Cursor", "Token", "decimal_value", "plain_name", "tokens_of"]
 
 MAX_TOKENS = 600
 MAX_DIGITS = 2_000
@@ -74,6 +74,43 @@ def tokens_of(text: str) -> list[Token]:
     if not tokens:
         raise Unreadable("nothing to read")
     return tokens
+
+
+class Cursor:
+    """A place among tokens, which a parser goes through."""
+
+    def __init__(self, tokens: list[Token]) -> None:
+        self.tokens = tokens
+        self.at = 0
+
+    def peek(self, ahead: int = 0) -> Token:
+        """Return a token and stay: the next, or one further ahead; past the last, an end."""
+        index = self.at + ahead
+        return self.tokens[index] if index < len(self.tokens) else Token("end", "", False)
+
+    def take(self) -> Token:
+        """Return the next token and go past it."""
+        token = self.peek()
+        self.at += 1
+        return token
+
+    def accept(self, text: str) -> bool:
+        """Go past the next token if it is this text; return whether it was."""
+        token = self.peek()
+        if token.text == text and token.kind != "end":
+            self.at += 1
+            return True
+        return False
+
+    def expect(self, text: str) -> None:
+        """Go past the next token. Raises Unreadable where it is another text."""
+        if not self.accept(text):
+            raise Unreadable(f"expected {text!r} before {self.peek().text!r}")
+
+    def expect_end(self) -> None:
+        """Raise Unreadable where a token is left."""
+        if self.peek().kind != "end":
+            raise Unreadable(f"{self.peek().text!r} is left over")
 
 
 def plain_name(function: str) -> str:
