@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from potstill.chat import Solver, never
+from potstill.chat import Solver
 from potstill.pipeline.preflight import check_keys
 from potstill.plugins import SOLVERS, load_plugin, misshapen
 from potstill.records import Level
@@ -60,7 +60,7 @@ class Agents:
                 return self._opened[role]
             self.check_now()
             check_keys(context.study, role, context.ledger)
-            stop = never if context.study.budget_usd is None else context.budget().stop
+            stop = context.budget().stop_for(agent)
             opened = module.open_solver(options, context.ledger, stop=stop)
             if not isinstance(opened, AbstractContextManager):
                 raise misshapen(SOLVERS, agent.solver, "opens no context (contextmanager)")

@@ -13,7 +13,7 @@ from potstill.study.schema import load_options
 if TYPE_CHECKING:
     from potstill.study.schema import Agent
 
-__all__ = ["agent_price", "is_free", "key_there", "model_there", "options_of"]
+__all__ = ["agent_price", "costs_nothing", "is_free", "key_there", "model_there", "options_of"]
 
 
 def options_of(agent: Agent) -> Any:
@@ -42,6 +42,12 @@ def is_free(agent: Agent) -> bool:
     """Return whether an agent answers on this machine, for nothing."""
     price = agent_price(agent)
     return price is not None and price.source == HERE
+
+
+def costs_nothing(agent: Agent) -> bool:
+    """Return whether an agent's calls are known to cost nothing, wherever it answers."""
+    price = agent_price(agent)
+    return price is not None and price.is_nothing
 
 
 def key_there(agent: Agent) -> tuple[str, bool] | None:
