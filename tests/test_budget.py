@@ -99,3 +99,49 @@ def test_a_ledger_that_is_gone_is_not_begun_anew(
         assert code == 2
         assert "restore it from a copy" in one_sentence(err)
     assert not (out / "ledger.sqlite").exists()
+
+
+def test_a_budget_does_not_stop_who_costs_nothing(
+    tmp_path: Path,
+    shop: tuple[Shop, str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seller, url = shop
+    path = write_study(tmp_path, url, budget_usd=0)
+    raw = yaml.safe_load(path.read_text())
+    raw["teacher"]["price"] = {"input": 0, "output": 0}
+    path.write_text(yaml.safe_dump(raw))
+    code, told, _ = run_cli(capsys, monkeypatch, "run", path, "--dry-run")
+    assert code == 0
+    assert "no agent of the study costs anything, so it stops nothing" in " ".join(told.split())
+    run_study(load_study(path), tmp_path / "out", until="teach")
+    assert seller.sold == PROBLEMS + 4
+
+
+@pytest.mark.parametrize(
+    ("usd", "says"),
+    [
+        (0, "budget_usd: 0 stops the run before its first paid call; raise it"),
+        (0.001, "That is more than the budget has left ($0.00): the run stops there"),
+        (0.05, "That may be more than the budget has left ($0.05): the run stops there"),
+        (1000, ""),
+    ],
+)
+def test_a_dry_run_tells_a_budget_that_will_not_do(
+    usd: float,
+    says: str,
+    tmp_path: Path,
+    shop: tuple[Shop, str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seller, url = shop
+    path = write_study(tmp_path, url, budget_usd=usd)
+    code, out, _ = run_cli(capsys, monkeypatch, "run", path, "--dry-run")
+    told = " ".join(out.split())
+    assert code == 0
+    assert f"The budget for all runs together: ${usd:,.2f}." in told
+    assert says in told
+    assert ("budget has left" in told) == says.startswith("That")
+    assert seller.sold == 0

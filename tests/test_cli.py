@@ -20,8 +20,10 @@ from typing import Any
 import pytest
 import yaml
 
+from potstill.ledger.ledger import Ledger
 from potstill.study.templates import DEMO_STUDY
 from support.command_line import api_study, one_sentence, run_cli
+from support.ledger_entries import entry
 from support.raw_server import endpoint
 
 KEY = "sk-marked-0123456789abcdef"
@@ -280,6 +282,30 @@ def test_replay_of_a_table_without_replies_is_one_sentence(
     code, _, err = run_cli(capsys, monkeypatch, "replay", tmp_path / "a.csv")
     assert code == 2
     assert "--text" in one_sentence(err)
+
+
+@pytest.mark.parametrize("named", ["", "study.json"])
+def test_replay_of_a_study_directory_serves_its_ledger(tmp_path: Path, named: str) -> None:
+    (tmp_path / "study.json").write_text("{}")
+    with Ledger.open(tmp_path / "ledger.sqlite") as ledger:
+        message = {"role": "assistant", "content": "It is 42."}
+        said = {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}
+        ledger.put(entry(7, json.dumps(said).encode()))
+    with replaying(tmp_path / named) as address:
+        code, reply = chat(address, "m", "q7")
+    assert (code, reply["choices"][0]["message"]["content"]) == (200, "It is 42.")
+
+
+def test_replay_of_a_folder_without_a_ledger_names_its_tables(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, _, err = run_cli(capsys, monkeypatch, "replay", tmp_path)
+    assert code == 2
+    assert "is a folder without a ledger.sqlite; give one table" in one_sentence(err)
+    (tmp_path / "replies.csv").write_text("question,text\n1+1?,2\n")
+    code, _, err = run_cli(capsys, monkeypatch, "replay", tmp_path)
+    assert code == 2
+    assert one_sentence(err).endswith("give one table of it: replies.csv.")
 
 
 def test_equal_says_which_and_why(

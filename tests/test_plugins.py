@@ -76,7 +76,10 @@ MODULES["shapes"] = (
     + """
 import sys
 from contextlib import contextmanager
+from dataclasses import replace
 from types import SimpleNamespace as Module
+from potstill.chat import Completion
+from potstill.records import Finish
 
 def problem(**changes):
     whole = {"id": "a", "text": "What is 2 + 2?", "key": "4", "source": "s"}
@@ -92,6 +95,13 @@ int_ids = Module(Options=Options, read=lambda options: [problem(id=7)])
 int_keys = Module(Options=Options, read=lambda options: [problem(key=4)])
 int_groups = Module(Options=Options, read=lambda options: [problem(groups={"year": 2020})])
 rows = Module(Options=Options, read=lambda options: [{"id": "a"}])
+
+def gone(options):
+    raise ConnectionError("the host is gone")
+
+first = Module(Options=Options, read=gone)
+second = Module(Options=Options, read=gone)
+reads_none = Module(Options=Options, read=lambda options: None)
 exits = Module(Options=Options, read=lambda options: sys.exit("no licence"))
 unopened = Module(Options=Asked)
 unnamed = Module(Options=Options, open_solver=lambda options, ledger, stop: None)
@@ -102,6 +112,48 @@ def open_nothing(options, ledger, stop):
     yield None
 
 opens_nothing = Module(Options=Asked, open_solver=open_nothing)
+
+def answering(completions):
+    class Solver:
+        id, precision, ledger_model = "bad", "api", "m"
+        def complete(self, asks, stage):
+            return completions(asks)
+
+    @contextmanager
+    def opened(options, ledger, stop):
+        yield Solver()
+    return opened
+
+def every(make):
+    return answering(lambda asks: (make(ask) for ask in asks))
+
+def asker(opened=answering(lambda asks: []), options=Asked, **more):
+    return Module(Options=options, open_solver=opened, **more)
+
+def identity(said):
+    class Own(Asked):
+        def identity(self):
+            return said()
+    return Own
+
+def whole(ask, **changes):
+    return replace(Completion("4", "", Finish.STOP).answering(ask, "k"), **changes)
+
+dicts = asker(every(lambda ask: {"text": "4"}))
+no_texts = asker(every(lambda ask: whole(ask, text=None)))
+finish_words = asker(every(lambda ask: whole(ask, finish="stop")))
+others = asker(every(lambda ask: whole(ask, tag="no-such-problem")))
+none_at_all = asker(answering(lambda asks: None))
+no_answers = asker(answering(lambda asks: []))
+exits_asked = asker(every(lambda ask: sys.exit("no licence")))
+odd_identity = asker(options=identity(lambda: {"model": object()}))
+no_identity = asker(options=identity(lambda: None))
+lost_identity = asker(options=identity(lambda: {}["me"]))
+odd_price = asker(price=lambda options: 3)
+odd_key = asker(key_there=lambda options: True)
+odd_pair = asker(key_there=lambda options: (1, 2))
+odd_check = asker(check=lambda options: 1 / 0)
+odd_unsuited = asker(unsuited=lambda options, problems: 5)
 no_compare = Module(Options=Options)
 says_yes = Module(Options=Options, compare=lambda problem, text, options: True)
 """
@@ -134,6 +186,7 @@ SHAPES = {
         "int_ids": "yields a problem (7) whose id is no text (7)",
         "int_keys": "yields a problem (a) whose key is no text (4)",
         "int_groups": "yields a problem (a) whose groups are no names with texts",
+        "reads_none": "reads NoneType in place of problems, one after another",
         "rows": "yields dict in place of RawProblem",
         "exits": "ends Python (sys.exit: no licence)",
         "exiting": "(exiting) cannot be loaded: 3",
@@ -144,6 +197,21 @@ SHAPES = {
         "unnamed": "(shapes:unnamed) has Options without a method identity",
         "no_context": "opens no context (contextmanager)",
         "opens_nothing": "opens NoneType, which has no id, precision or complete",
+        "dicts": "yields dict in place of Completion",
+        "no_texts": "yields a Completion whose text is NoneType in place of str",
+        "finish_words": "yields a Completion whose finish is str in place of Finish",
+        "others": "answers what it was not asked ('no-such-problem')",
+        "none_at_all": "completes with NoneType in place of an iterator",
+        "no_answers": "gives no completion of 1 ask",
+        "exits_asked": "ends Python (sys.exit: no licence)",
+        "odd_identity": "gives in identity what is no plain value (object)",
+        "no_identity": "gives NoneType in identity in place of Mapping",
+        "lost_identity": "fails in identity with KeyError: 'me'",
+        "odd_price": "gives int in price in place of Price or None",
+        "odd_key": "gives bool in key_there in place of tuple or None",
+        "odd_pair": "gives in key_there no pair of text and bool",
+        "odd_check": "fails in check with ZeroDivisionError: division by zero",
+        "odd_unsuited": "gives int in unsuited in place of str",
     },
     "kinds": {
         "no_compare": "(shapes:no_compare) is no module or object with a function compare",
@@ -154,6 +222,8 @@ CALLED = {"problems": "problem source", "solvers": "solver", "kinds": "answer ki
 ENTRIES = """
 [potstill.problems]
 bad-source = bad_source
+first = shapes:first
+second = shapes:second
 [potstill.solvers]
 bad-solver = bad_solver
 bad-answers = bad_answers
@@ -190,6 +260,7 @@ def _installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
         (place / f"{name}.py").write_text(textwrap.dedent(text))
     monkeypatch.syspath_prepend(str(place))
     plugins._registered.cache_clear()
+    monkeypatch.setattr(plugins, "_LOADED", set())
     yield
     plugins._registered.cache_clear()
 
@@ -225,6 +296,23 @@ def test_a_plugin_that_raises_is_named(
     code, _, err = run_cli(capsys, monkeypatch, "run", path, "--out", tmp_path / "out")
     assert code == 2
     assert says in one_sentence(err)
+
+
+@pytest.mark.parametrize("source", ["first", "second"])
+def test_of_two_plugins_of_a_module_the_one_in_use_is_named(
+    source: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = tmp_path / "study.yaml"
+    raw = yaml.safe_load(DEMO_STUDY.read_text())
+    path.write_text(yaml.safe_dump(raw | {"problems": [{"source": source}]}))
+    code, _, err = run_cli(capsys, monkeypatch, "run", path, "--out", tmp_path / "out")
+    assert code == 2
+    said = one_sentence(err)
+    assert f"the problem source '{source}' (shapes:{source}) failed with ConnectionError" in said
+    assert ("first" in said, "second" in said) == (source == "first", source == "second")
 
 
 @pytest.mark.parametrize(

@@ -11,18 +11,21 @@ import difflib
 from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from types import NoneType, UnionType
 from typing import Any
 
-from potstill.errors import InputError
+from potstill.errors import InputError, PotstillError
 
 __all__ = [
     "KINDS",
     "SOLVERS",
     "SOURCES",
+    "ask_plugin",
     "called_elsewhere",
     "choose",
     "closest",
     "failed_plugin",
+    "is_own",
     "load_plugin",
     "misshapen",
     "nearest",
@@ -34,6 +37,8 @@ SOLVERS = "potstill.solvers"
 KINDS = "potstill.kinds"
 _SHOWN = 20
 _CALLED = {SOURCES: "problem source", SOLVERS: "solver", KINDS: "answer kind"}
+_LOADED: set[tuple[str, str]] = set()
+"""Group and name of the plugins that this process has loaded: who may have failed."""
 _FUNCTION = {SOURCES: "read", SOLVERS: "open_solver", KINDS: "compare"}
 
 
@@ -57,6 +62,7 @@ def load_plugin(group: str, name: str) -> Any:
     if point is None:
         known = plugin_names(group)
         raise InputError(f"there is no {_CALLED[group]} named {name!r}{nearest(name, known)}.")
+    _LOADED.add((group, name))
     try:
         plugin = point.load()
     except (Exception, SystemExit) as exc:  # whatever a plugin raises as it is imported
@@ -81,6 +87,34 @@ def _lacks(group: str, plugin: Any) -> str:
     return ""
 
 
+def is_own(group: str, name: str) -> bool:
+    """Return whether a plugin is Potstill's own."""
+    point = _registered(group).get(name)
+    return point is not None and point.module.startswith("potstill.")
+
+
+def ask_plugin(
+    group: str, name: str, function: str, called: Any, *arguments: Any, gives: type | UnionType
+) -> Any:
+    """Return what a function of a plugin gives for some arguments.
+
+    Raises InputError naming plugin and function where it fails, or gives something of another type.
+    """
+    try:
+        found = called(*arguments)
+    except PotstillError:
+        raise
+    except (Exception, SystemExit) as exc:  # whatever a plugin raises
+        what = f"fails in {function} with {type(exc).__name__}: {' '.join(str(exc).split())}"
+        raise misshapen(group, name, what) from exc
+    if not isinstance(found, gives):
+        kinds = gives.__args__ if isinstance(gives, UnionType) else (gives,)
+        wanted = " or ".join("None" if kind is NoneType else kind.__name__ for kind in kinds)
+        what = f"gives {type(found).__name__} in {function} in place of {wanted}"
+        raise misshapen(group, name, what)
+    return found
+
+
 def misshapen(group: str, name: str, what: str) -> InputError:
     """Return the error of a plugin that gives what no plugin of its group may give."""
     return InputError(f"the {_CALLED[group]} {name!r} {what}; mend the plugin.")
@@ -91,14 +125,21 @@ def failed_plugin(exc: BaseException) -> str:
 
     Empty where it passed through none but Potstill's own.
     """
-    for group, called in _CALLED.items():
-        for name, point in _registered(group).items():
-            if not point.module.startswith("potstill.") and _passed(exc, point.module):
-                return (
-                    f"the {called} {name!r} ({point.value}) failed with {type(exc).__name__}: "
-                    f"{exc}; mend the plugin, then run again: what was finished is kept."
-                )
-    return ""
+    found = [
+        (group, name, point.value)
+        for group in _CALLED
+        for name, point in _registered(group).items()
+        if not point.module.startswith("potstill.") and _passed(exc, point.module)
+    ]
+    if not found:
+        return ""
+    # of the plugins of one module it is one of those that were in use
+    used = [(g, name, value) for g, name, value in found if (g, name) in _LOADED] or found
+    who = " or ".join(f"the {_CALLED[group]} {name!r} ({value})" for group, name, value in used)
+    return (
+        f"{who} failed with {type(exc).__name__}: {exc}; mend the plugin, then run again: what was "
+        "finished is kept."
+    )
 
 
 def _passed(exc: BaseException, module: str) -> bool:
@@ -119,6 +160,7 @@ _ELSEWHERE = {
     "clip_norm": ("max_grad_norm", "grad_clip"),
     "valid": ("dev", "val", "validation", "eval"),
     "heldout": ("test", "testing"),
+    "share": ("random", "fraction", "ratio", "proportion", "percent", "percentage", "stratified"),
     "cuda": ("gpu", "nvidia"),
     "mps": ("metal", "apple"),
     "float16": ("fp16", "half"),
@@ -126,6 +168,8 @@ _ELSEWHERE = {
     "float32": ("fp32", "full", "single"),
     "nf4": ("4bit", "4-bit", "int4", "qlora"),
     "api": ("openai", "http", "vllm", "ollama", "anthropic", "deepseek", "openrouter"),
+    "transformers": ("torch", "pytorch", "hf", "huggingface"),
+    "llama": ("llama.cpp", "llama-cpp", "llamacpp", "gguf"),
     "repetition loop": ("loop", "repetition"),
     "too long for the level": ("too long",),
     "too short for the level": ("too short",),

@@ -104,6 +104,30 @@ def test_an_engine_that_does_not_exist_brings_the_list(found: FoundStudent) -> N
         pass
 
 
+@pytest.mark.parametrize("command", [("ask", "1 + 1?"), ("serve",), ("tutor",)])
+@pytest.mark.parametrize(
+    ("engine", "says"),
+    [
+        ("vllm", "once potstill export wrote it with --to peft"),
+        ("Ollama", "once potstill export wrote it with --to ollama"),
+        ("torch", "there is no engine 'torch'; did you mean 'transformers'?"),
+        ("llama.cpp", "there is no engine 'llama.cpp'; did you mean 'llama'?"),
+    ],
+)
+def test_an_engine_is_looked_for_before_anything_is_loaded(
+    command: tuple[str, ...],
+    engine: str,
+    says: str,
+    study_directory: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    name, *rest = command
+    code, out, err = run_cli(capsys, monkeypatch, name, study_directory, *rest, "--engine", engine)
+    assert (code, out) == (2, "")
+    assert says in one_sentence(err)
+
+
 def test_what_a_model_writes_is_never_markup_nor_an_escape() -> None:
     shown = harmless("[red]x[/red] \x1b[2J \x9b31m \r\x07 \x7f ok\nnext")
     assert not [c for c in shown if c != "\n" and (ord(c) < 32 or 127 <= ord(c) < 160)]

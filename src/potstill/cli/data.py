@@ -179,7 +179,8 @@ def replay(
     file: Annotated[
         Path,
         typer.Argument(
-            help="A csv, jsonl or parquet of replies, a ledger.sqlite, or a study file."
+            help="A csv, jsonl or parquet of replies, a ledger.sqlite or the study directory "
+            "that holds it, or a study file."
         ),
     ],
     port: Annotated[

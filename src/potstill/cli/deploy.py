@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from potstill.cli.options import (
+    AdapterEngineName,
     BasePath,
     BestStudent,
     EngineName,
@@ -158,7 +159,7 @@ def tutor(
     mix: Annotated[
         bool, typer.Option("--mix", help="Ask the mixed student, at each of its levels.")
     ] = False,
-    engine: Annotated[str, typer.Option(help="auto, transformers or mlx.")] = "auto",
+    engine: AdapterEngineName = "auto",
     base: BasePath = "",
 ) -> None:
     """Serve a page on which the students solve problems at any level, beside their teacher."""

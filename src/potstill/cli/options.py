@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 __all__ = [
+    "AdapterEngineName",
     "BasePath",
     "BestStudent",
     "DecimalSign",
@@ -84,7 +85,22 @@ JsonFile = Annotated[
 BestStudent = Annotated[
     str, typer.Option(help="A student's id, or its level and seed.  [default: the best]")
 ]
-EngineName = Annotated[str, typer.Option(help="auto, transformers, mlx or llama.")]
+
+
+def _engine_there_is(engine: str) -> str:
+    if engine == "auto":
+        return engine
+    from potstill.deploy.loading import check_engine
+
+    return check_engine(engine)
+
+
+EngineName = Annotated[
+    str, typer.Option(help="auto, transformers, mlx or llama.", callback=_engine_there_is)
+]
+AdapterEngineName = Annotated[
+    str, typer.Option(help="auto, transformers or mlx.", callback=_engine_there_is)
+]
 BasePath = Annotated[str, typer.Option(help="Where the base model is, if it has moved.")]
 
 TextColumn = Annotated[str, typer.Option("--text", help="The column of problems, if not guessed.")]

@@ -19,17 +19,22 @@ if TYPE_CHECKING:
 
 __all__ = ["serve_file"]
 
+_NAMED = 5
+"""So many tables of a folder are named."""
+
 
 def serve_file(
     file: Path, port: int, console: Console, *, columns: Mapping[str, str] | None = None
 ) -> None:
     """Serve recorded replies until interrupted.
 
-    ``file`` is a table (csv, jsonl, parquet), a ledger, or a study file whose replay agents are
-    served. A table's ``columns`` (model, question, text, reasoning, finish, messages) are guessed
-    where they are not given; it answers for any model unless ``model`` names one.
+    ``file`` is a table (csv, jsonl, parquet), a ledger or the study directory that has it, or a
+    study file whose replay agents are served. A table's ``columns`` (model, question, text,
+    reasoning, finish, messages) are guessed where they are not given; it answers for any model
+    unless ``model`` names one.
     """
     given = {name: value for name, value in (columns or {}).items() if value}
+    file = _kept_in(file)
     if file.suffix.lower() in SUFFIXES:
         table = _table_of(file, given)
         told = {k: v for k, v in table.model_dump().items() if v and k not in ("path", "model")}
@@ -43,14 +48,31 @@ def serve_file(
         recording = Recording.read(_files_of(file))
 
     def ready(base_url: str) -> None:
+        replies = "reply" if recording.size == 1 else "replies"
+        models = ", ".join("any model" if x == ANY_MODEL else x for x in recording.models)
         console.print(
-            f"{recording.size:,} replies of {literal(', '.join(recording.models))} at {base_url}"
-            " (Ctrl-C ends it)",
+            f"{recording.size:,} {replies} of {literal(models)} at {base_url} (Ctrl-C ends it)",
             highlight=False,
             soft_wrap=True,
         )
 
     run(create_app(recording.reply, recording.models), port, ready=ready)
+
+
+def _kept_in(path: Path) -> Path:
+    """Return the file that a folder stands for: a study's ledger, or the study file in it."""
+    folder = path.parent if path.name == "study.json" else path
+    if not folder.is_dir():
+        return path
+    if (ledger := folder / "ledger.sqlite").is_file():
+        return ledger
+    if path.name != "study.json" and (study := folder / "study.yaml").is_file():
+        return study
+    if path.is_file():
+        return path
+    tables = sorted(x.name for x in folder.iterdir() if x.suffix.lower() in SUFFIXES)
+    there = f" of it: {', '.join(tables[:_NAMED])}" if tables else ", a ledger or a study file"
+    raise InputError(f"{path} is a folder without a ledger.sqlite; give one table{there}.")
 
 
 _GUESSES = {

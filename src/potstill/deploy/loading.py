@@ -13,18 +13,37 @@ from potstill.deploy.engines import Engine, llama_of_file, load_model, model_eng
 from potstill.errors import InputError
 from potstill.models.llama_decoding import require_llama
 from potstill.models.loading import open_decoder
+from potstill.models.mlx_architecture import refuse_without_mlx
 from potstill.plugins import choose
 
 if TYPE_CHECKING:
     from potstill.analysis.students import FoundStudent
 
-__all__ = ["ENGINES", "backend_of", "open_engine"]
+__all__ = ["ENGINES", "backend_of", "check_engine", "open_engine"]
 
 
 ENGINES = ("auto", "transformers", "mlx", "llama")
 
 
 _BACKENDS = {"transformers": "torch", "mlx": "mlx"}
+
+_EXPORTED = {"vllm": "peft", "sglang": "peft", "tgi": "peft", "ollama": "ollama"}
+"""Servers that are no engine here, and the export that each takes."""
+
+
+def check_engine(engine: str) -> str:
+    """Return the engine meant. Raises InputError where there is none, or it is not installed."""
+    if to := _EXPORTED.get(engine.casefold()):
+        raise InputError(
+            f"{engine} is no engine of Potstill's, which has {', '.join(ENGINES)}; it serves a "
+            f"student itself, once potstill export wrote it with --to {to}."
+        )
+    name = choose("engine", engine, ENGINES)
+    if name == "llama":
+        require_llama()
+    if name == "mlx":
+        refuse_without_mlx()
+    return name
 
 
 @contextmanager
@@ -59,7 +78,7 @@ def backend_of(found: FoundStudent, engine: str = "auto") -> str:
 
 def _engine_name(found: FoundStudent, engine: str) -> str:
     """Return the engine meant; ``auto`` is that of the study's backend, where it is installed."""
-    engine = choose("engine", engine, ENGINES)
+    engine = check_engine(engine)
     if engine != "auto":
         return engine
     if found.study.student.backend == "mlx" and find_spec("mlx_lm") is not None:

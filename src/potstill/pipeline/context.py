@@ -16,7 +16,7 @@ from potstill.errors import InputError, PotstillError
 from potstill.pocket import STUDENT_PATH
 from potstill.progress import Bar, Progress
 from potstill.store.cells import Cell, Filling, Manifest, Store
-from potstill.study.agents import options_of
+from potstill.study.agents import identity_of
 from potstill.study.budget import Budget, unpriced_models
 from potstill.study.schema import Agent, Study
 from potstill.training.limits import resolved_recipe
@@ -175,10 +175,9 @@ def agent_identity(agent: Agent) -> Mapping[str, Any]:
     """Return what decides an agent's answers: who it is and how it is asked, never where it
     lives.
     """
-    options = options_of(agent)
     return {
         "solver": agent.solver,
-        "who": fingerprint(options.identity()),
+        "who": fingerprint(identity_of(agent)),
         "system": agent.system,
         "prompt": agent.prompt,
         "sampling": agent.sampling,

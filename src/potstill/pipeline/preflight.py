@@ -14,9 +14,8 @@ from potstill.errors import PotstillError, StudyError
 from potstill.lessons.recorded import refuse_unmatched
 from potstill.lessons.replay import read_chats
 from potstill.pipeline.context import base_path_of
-from potstill.plugins import SOLVERS, load_plugin
 from potstill.records import Level, RubricGold, Split
-from potstill.study.agents import key_there, options_of
+from potstill.study.agents import check_agent, key_there
 from potstill.study.budget import unpriced_models
 from potstill.study.checks import (
     LOOKED_AT,
@@ -99,13 +98,11 @@ def check_problems(study: Study, problems: Sequence[Problem]) -> None:
     if study.recorded and asked:
         refuse_unmatched(study.recorded, asked)
     for role, agent in study.agents().items():
-        module, options = load_plugin(SOLVERS, agent.solver), options_of(agent)
-        if hasattr(module, "check"):
-            try:
-                module.check(options)
-            except PotstillError as exc:
-                raise StudyError(f"{role}: {exc}") from exc
-        if hasattr(module, "unsuited") and (why := module.unsuited(options, asked)):
+        try:
+            why = check_agent(agent, asked)
+        except PotstillError as exc:
+            raise StudyError(f"{role}: {exc}") from exc
+        if why:
             raise StudyError(f"{role}: {why}")
 
 

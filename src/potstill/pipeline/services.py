@@ -6,15 +6,16 @@ A stage takes those it uses; all of them end with the stack they were opened on.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from potstill.chat import Solver, never
+from potstill.chat import Solver
 from potstill.pipeline.preflight import check_keys
-from potstill.plugins import SOLVERS, load_plugin, misshapen
+from potstill.plugins import SOLVERS, load_plugin
 from potstill.records import Level
 from potstill.study.agents import options_of
+from potstill.study.opening import open_agent
 
 if TYPE_CHECKING:
     from potstill.cluster.answers import ClusterAnswering
@@ -51,23 +52,16 @@ class Agents:
         if role not in self._opened:
             context = self._context
             agent = context.study.agents()[role]
-            options = options_of(agent)
-            module = load_plugin(SOLVERS, agent.solver)
             if context.only_ledger:
                 from potstill.solvers.ledger_solver import KeptReplies
 
-                self._opened[role] = KeptReplies.of(module, options, context.ledger)
+                module = load_plugin(SOLVERS, agent.solver)
+                self._opened[role] = KeptReplies.of(module, options_of(agent), context.ledger)
                 return self._opened[role]
             self.check_now()
             check_keys(context.study, role, context.ledger)
-            stop = never if context.study.budget_usd is None else context.budget().stop
-            opened = module.open_solver(options, context.ledger, stop=stop)
-            if not isinstance(opened, AbstractContextManager):
-                raise misshapen(SOLVERS, agent.solver, "opens no context (contextmanager)")
-            solver = self._stack.enter_context(opened)
-            if not isinstance(solver, Solver):
-                what = f"opens {type(solver).__name__}, which has no id, precision or complete"
-                raise misshapen(SOLVERS, agent.solver, what)
+            stop = context.budget().stop_for(agent)
+            solver = self._stack.enter_context(open_agent(agent, context.ledger, stop))
             self._opened[role] = solver
         return self._opened[role]
 

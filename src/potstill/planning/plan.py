@@ -22,7 +22,7 @@ from potstill.planning.estimate import Estimate, PlannedCalls, estimate, thinks
 from potstill.plugins import SOLVERS, SOURCES
 from potstill.problems.split import split
 from potstill.records import Level, Problem, Split
-from potstill.study.agents import is_free, key_there
+from potstill.study.agents import costs_nothing, is_free, key_there
 from potstill.study.checks import check_splits, refuse_shared
 from potstill.study.schema import Study, load_options, load_study, read_study
 from potstill.study.unused_settings import unused_settings
@@ -210,7 +210,10 @@ def print_plan(
     grid = f"{several(len(variants), 'variant')} ({', '.join(variants)})"
     total = several(len(variants) * len(study.seeds), "student")
     console.print(f"{total}: {grid} x {several(len(study.seeds), 'seed')}\n", highlight=False)
-    print_calls(study, _estimates(study, calls, imported, directory), console)
+    rows = _estimates(study, calls, imported, directory)
+    print_calls(study, rows, console)
+    if beyond := _beyond_budget(study, rows, directory):
+        console.print(f"[yellow]{literal(beyond)}[/yellow]", highlight=False)
     if study.verifier is None or study.verify == "symbolic":
         console.print(
             "No second reader: an answer that the symbolic check cannot read counts as not right. "
@@ -257,6 +260,31 @@ def _estimates(
         return estimate(study, calls, imported.problems, ledger)
 
 
+def _beyond_budget(study: Study, rows: Sequence[Estimate], directory: Path) -> str:
+    """Return that what is still to pay is more than the budget has left, "" where it may do."""
+    low, high = _to_pay(rows)
+    if not study.budget_usd or not high:
+        return ""
+    spent, path = 0.0, directory / "ledger.sqlite"
+    if path.exists():
+        with Ledger.open(path, readonly=True) as ledger:
+            spent = ledger.spent_usd
+    left = max(0.0, study.budget_usd - spent)
+    if high <= left:
+        return ""
+    will = "is" if low > left else "may be"
+    return (
+        f"That {will} more than the budget has left (${left:,.2f}): the run stops there, with what "
+        "was bought kept, and goes on when budget_usd is raised."
+    )
+
+
+def _to_pay(rows: Sequence[Estimate]) -> tuple[float, float]:
+    """Return the dollars still to pay, at least and at most, as far as prices are known."""
+    low, high = (sum(row.usd[i] for row in rows if row.usd is not None) for i in (0, 1))
+    return low, high
+
+
 def print_calls(study: Study, rows: list[Estimate], console: Console) -> None:
     """Print what every kind of call will take and cost, and what is left to pay."""
     from rich.table import Table
@@ -289,7 +317,7 @@ def print_calls(study: Study, rows: list[Estimate], console: Console) -> None:
         console.print(
             f"[dim]{literal(row.call.stage)}: {literal(row.call.why)}{basis}[/dim]", highlight=False
         )
-    low, high = (sum(row.usd[i] for row in rows if row.usd is not None) for i in (0, 1))
+    low, high = _to_pay(rows)
     unknown = list(dict.fromkeys(row.call.model for row in rows if row.usd is None))
     lacking = (
         f", without {literal(', '.join(unknown))}, whose price is not known" if unknown else ""
@@ -298,7 +326,7 @@ def print_calls(study: Study, rows: list[Estimate], console: Console) -> None:
     if unknown and not high:
         about = "not known"
     console.print(f"\nStill to pay: {about}{lacking}.", highlight=False)
-    if study.budget_usd is not None and not all(map(is_free, study.agents().values())):
+    if study.budget_usd is not None and not all(map(costs_nothing, study.agents().values())):
         console.print(f"The budget for all runs together: ${study.budget_usd:,.2f}.")
 
 

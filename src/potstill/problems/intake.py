@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
@@ -409,7 +409,11 @@ def _read(
             for note in module.notes(options):
                 say(note)
         try:
-            for raw in module.read(options):
+            found = module.read(options)
+            if not isinstance(found, Iterable):
+                what = f"reads {type(found).__name__} in place of problems, one after another"
+                raise misshapen(SOURCES, config.source, what)
+            for raw in found:
                 yield config.label, _checked(raw, config.source)
         except SystemExit as exc:
             raise misshapen(SOURCES, config.source, f"ends Python (sys.exit: {exc})") from exc

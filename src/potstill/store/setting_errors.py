@@ -265,18 +265,40 @@ def _hint(error: _Error) -> str:
         return f"; {number}."
     expected = str(error.get("ctx", {}).get("expected", ""))
     choices = [x.strip().strip("'") for x in expected.replace(" or ", ", ").split(",") if x]
-    found = error["input"]
+    found, in_list = error["input"], any(isinstance(x, int) for x in error["loc"][-1:])
+    if choices and isinstance(found, int) and (close := _numbered(str(found), choices)):
+        first = in_list and error["loc"][-1] == 0 and found > 1
+        them = f", or [{', '.join(choices[1 : found + 1])}]" if first else ""
+        return f"; did you mean {close!r}{them}?"
     if not choices or not isinstance(found, str):
         return ""
-    in_list = any(isinstance(x, int) for x in error["loc"][-1:])
     if in_list and (several_of_them := _listed(found, choices)):
         return f"; write a list: [{', '.join(several_of_them)}]."
     close = next((x for x in choices if x.casefold() == found.casefold()), "")
     if not close:
         close = (called_elsewhere if len(found) < _SHORT else closest)(found, choices)
+    close = close or _numbered(found, choices)
+    if not close and {"group", "share"} <= set(choices) and found.isidentifier():
+        return f"; did you mean 'group', with group: {found} beside it?"
     return f"; did you mean {close!r}?" if close else ""
 
 
+def _numbered(found: str, choices: Sequence[str]) -> str:
+    """Return the choice meant by its number alone (3 for R3), or the one nearest to a name whose
+    number is beyond them (R6 for R7); "" where there is none.
+    """
+    given = _NUMBERED.fullmatch(found)
+    parts = {x: part for x in choices if (part := _NUMBERED.fullmatch(x))}
+    if not given or len(parts) != len(choices):
+        return ""
+    name, number = given[1].casefold(), int(given[2])
+    same = {x: abs(int(p[2]) - number) for x, p in parts.items() if p[1].casefold() == name}
+    if name:
+        return min(same, key=same.__getitem__, default="")
+    return next((x for x, part in parts.items() if int(part[2]) == number), "")
+
+
+_NUMBERED = re.compile(r"([A-Za-z]*)(\d{1,9})")
 _PERCENT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%\s*")
 _MONEY = re.compile(r"\s*(?:US)?[$€£]\s*(\d+(?:\.\d+)?)\s*")
 
@@ -297,6 +319,8 @@ def _number_meant(error: _Error) -> str:
 
 def _listed(found: str, choices: Sequence[str]) -> list[str]:
     """Return the choices that a text such as "R1, R3" or "R1-R6" means, none for one or another."""
+    if found.strip().casefold() == "all":
+        return [x for x in choices if x != "R0"]  # the reasoning as it came, beside the ladder
     known = {x.casefold(): x for x in choices}
     ends = [known.get(x.strip().casefold()) for x in re.split(r"-|\.\.+|\bto\b", found)]
     if len(ends) == 2 and ends[0] and ends[1]:

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import UnionType
+from typing import TYPE_CHECKING, Any, cast
 
-from potstill.errors import InputError
 from potstill.ledger.prices import HERE, Price, price_of
-from potstill.plugins import SOLVERS, load_plugin
+from potstill.plugins import SOLVERS, ask_plugin, load_plugin, misshapen
 from potstill.study.schema import load_options
 
 if TYPE_CHECKING:
+    from potstill.records import Problem
     from potstill.study.schema import Agent
 
-__all__ = ["agent_price", "is_free", "is_recorded", "key_there", "model_there", "options_of"]
+__all__ = [
+    "agent_price",
+    "check_agent",
+    "costs_nothing",
+    "identity_of",
+    "is_free",
+    "is_recorded",
+    "key_there",
+    "model_there",
+    "options_of",
+]
 
 
 def options_of(agent: Agent) -> Any:
@@ -30,7 +43,8 @@ def agent_price(agent: Agent) -> Price | None:
     module = load_plugin(SOLVERS, agent.solver)
     own = agent.options.get("price")
     if hasattr(module, "price"):
-        return _asked(module.price, agent)  # type: ignore[no-any-return]
+        found = _asked(agent, "price", module.price, options_of(agent), gives=Price | None)
+        return cast("Price | None", found)
     if isinstance(own, Mapping) and {"input", "output"} <= own.keys():
         used = own.get("cached", own["input"])
         model = str(agent.options.get("model", ""))
@@ -49,10 +63,21 @@ def is_recorded(agent: Agent) -> bool:
     return hasattr(load_plugin(SOLVERS, agent.solver), "recorded_files")
 
 
+def costs_nothing(agent: Agent) -> bool:
+    """Return whether an agent's calls are known to cost nothing, wherever it answers."""
+    price = agent_price(agent)
+    return price is not None and price.is_nothing
+
+
 def key_there(agent: Agent) -> tuple[str, bool] | None:
     """Return where an agent's key is read from and whether it is there, or None for no key."""
     module = load_plugin(SOLVERS, agent.solver)
-    return _asked(module.key_there, agent) if hasattr(module, "key_there") else None  # type: ignore[no-any-return]
+    if not hasattr(module, "key_there"):
+        return None
+    found = _asked(agent, "key_there", module.key_there, options_of(agent), gives=tuple | None)
+    if found is not None and list(map(type, found)) != [str, bool]:
+        raise misshapen(SOLVERS, agent.solver, "gives in key_there no pair of text and bool")
+    return cast("tuple[str, bool] | None", found)
 
 
 def model_there(agent: Agent) -> tuple[str, bool | None] | None:
@@ -62,7 +87,9 @@ def model_there(agent: Agent) -> tuple[str, bool | None] | None:
     module = load_plugin(SOLVERS, agent.solver)
     if not hasattr(module, "models_there"):
         return None
-    listing = _asked(module.models_there, agent)
+    from potstill.solvers.listing import Listing
+
+    listing = _asked(agent, "models_there", module.models_there, options_of(agent), gives=Listing)
     model, where = (str(agent.options.get(name, "")) for name in ("model", "base_url"))
     if listing.why:
         return f"{where} {listing.why}", None if listing.reached else False
@@ -76,13 +103,40 @@ def model_there(agent: Agent) -> tuple[str, bool | None] | None:
     return f"{model} is not among the {many} of {where}{hint}", False
 
 
-def _asked(function: Any, agent: Agent) -> Any:
+def identity_of(agent: Agent) -> Mapping[str, Any]:
+    """Return what decides an agent's answers, as its solver says it: plain values by name."""
+    options = options_of(agent)
+    found = _asked(agent, "identity", options.identity, gives=Mapping)
     try:
-        return function(options_of(agent))
-    except InputError:
-        raise
-    except Exception as exc:
-        raise InputError(
-            f"the solver {agent.solver!r} fails when asked for its {function.__name__}: {exc}; "
-            "mend the plugin."
-        ) from exc
+        json.dumps(found, default=_plain)
+    except (TypeError, ValueError) as exc:
+        what = f"gives in identity what is no plain value ({exc})"
+        raise misshapen(SOLVERS, agent.solver, what) from exc
+    return dict(found)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(type(value).__name__)
+
+
+def check_agent(agent: Agent, problems: Sequence[Problem]) -> str:
+    """Return why an agent cannot answer these problems, "" where it can, as its solver says.
+
+    Raises PotstillError for what keeps it from being opened.
+    """
+    module, options = load_plugin(SOLVERS, agent.solver), options_of(agent)
+    if hasattr(module, "check"):
+        _asked(agent, "check", module.check, options, gives=object)
+    if not hasattr(module, "unsuited"):
+        return ""
+    return str(_asked(agent, "unsuited", module.unsuited, options, problems, gives=str))
+
+
+def _asked(
+    agent: Agent, function: str, called: Any, *arguments: Any, gives: type | UnionType
+) -> Any:
+    return ask_plugin(SOLVERS, agent.solver, function, called, *arguments, gives=gives)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from potstill.chat import never
 from potstill.errors import BudgetSpent, StudyError
-from potstill.study.agents import agent_price
+from potstill.study.agents import agent_price, costs_nothing
 
 if TYPE_CHECKING:
-    from potstill.study.schema import Study
+    from potstill.study.schema import Agent, Study
 
 __all__ = ["Budget", "unpriced_models"]
 
@@ -25,6 +26,10 @@ class Budget:
         self._usd = usd
         self._spent_usd = spent_usd
         self._refused = 0
+
+    def stop_for(self, agent: Agent) -> Callable[[], str]:
+        """Return what is asked before each call of an agent: of one that costs nothing, nothing."""
+        return never if self._usd is None or costs_nothing(agent) else self.stop
 
     def stop(self) -> str:
         """Return why nothing more may be bought, "" while something may."""

@@ -10,7 +10,7 @@ from potstill.errors import StudyError
 from potstill.plugins import nearest
 from potstill.problems.split import SplitOptions
 from potstill.records import Level
-from potstill.study.agents import is_free
+from potstill.study.agents import costs_nothing
 from potstill.study.sections import Agent, Evaluation
 
 if TYPE_CHECKING:
@@ -132,8 +132,10 @@ def _unused(study: Study) -> Iterator[str]:
             it = "it is" if len(unused) == 1 else "they are"
             names = f", {role}.".join(unused)
             yield f"{role}.{names}: {it} read of the teacher alone; take it out."
-    if study.budget_usd is not None and all(map(is_free, study.agents().values())):
+    if study.budget_usd is not None and all(map(costs_nothing, study.agents().values())):
         yield "budget_usd: no agent of the study costs anything, so it stops nothing."
+    elif study.budget_usd == 0:
+        yield "budget_usd: 0 stops the run before its first paid call; raise it to buy anything."
     if study.student.thinking != "auto" and Level.R0 not in study.levels:
         yield "student.thinking: it is the form of R0, which is not among levels; take it out."
     gates = study.gates

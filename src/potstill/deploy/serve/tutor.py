@@ -77,11 +77,12 @@ def serve_tutor(
     where the port is taken.
     """
     students = find_ladder(directory, mixed)
+    backend = backend_of(students[0], engine)
     texts = read_texts(directory, students)
     listener = listen(host, port)
     try:
         console.print("Loading the students ...")
-        model = load_model(students[0], base, backend_of(students[0], engine))
+        model = load_model(students[0], base, backend)
         token = "" if is_loopback(host) else new_token()
         with (
             GradingPool(workers=1, kinds=kind_settings(students[0].study.kinds)) as pool,
