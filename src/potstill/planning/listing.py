@@ -40,7 +40,8 @@ def print_problems(
     given for a study file, which names its own.
     """
     columns = columns or Columns()
-    if file.suffix in (".yaml", ".yml"):
+    snapshot = file.name == "study.json" and (file.parent / "potstill.json").is_file()
+    if snapshot or file.suffix.lower() in (".yaml", ".yml"):
         if columns != Columns():
             raise InputError(
                 f"{file} is a study, which names its columns itself; change its section problems, "
