@@ -4,14 +4,17 @@ another.
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from potstill.cli.outputs import EXPLORATORY, check_folder, check_output
-from potstill.errors import InputError
+from potstill.errors import InputError, StoreError
+from potstill.pipeline.run import _write_snapshot as write_snapshot
 from potstill.pipeline.run import run_study
 from potstill.study.schema import load_study
 from support.command_line import one_sentence, run_cli
@@ -232,6 +235,50 @@ def test_output_that_cannot_be_written_is_one_sentence(tmp_path: Path, command: 
     reader.wait()
     closed = potstill(*command.split(), stdout=reader.stdin, cwd=tmp_path)
     assert closed.stderr == b""
+
+
+def test_a_full_disk_is_not_called_a_full_output(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)], capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip("a small file system can only be mounted as root on Linux")
+    try:
+        study = write_small_study(tmp_path)
+        words = ("run", study, "--out", disk / "out", "--until", "problems")
+        assert potstill(*words, stdout=subprocess.PIPE).returncode == 0
+        with (disk / "full").open("wb", buffering=0) as full, suppress(OSError):
+            while True:
+                full.write(bytes(1024))
+        with pytest.raises(StoreError, match=r"Cannot write to .*No space left on device"):
+            write_snapshot(load_study(study), disk / "out")
+        with (tmp_path / "out.txt").open("wb") as room:
+            for out in (subprocess.PIPE, room):
+                ended = potstill(*words, stdout=out)
+                said = one_sentence(ended.stderr.decode())
+                assert ended.returncode == 2
+                assert str(disk) in said
+                assert "standard output" not in said
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+@pytest.mark.parametrize("where", ["a file", ""])
+def test_a_disk_that_is_full_where_nobody_looked_is_one_sentence(
+    where: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = OSError(errno.ENOSPC, "No space left on device", *filter(None, [where]))
+
+    def fills(*arguments: object, **named: object) -> None:
+        raise full
+
+    monkeypatch.setattr("potstill.study.templates.write_study", fills)
+    code, _, err = run_cli(capsys, monkeypatch, "init", "mine")
+    assert code == 2
+    begins = f"potstill: {where or 'A file'} cannot be written (No space left on device)"
+    assert one_sentence(err).startswith(begins)
 
 
 def test_a_terminal_without_a_letter_gets_a_question_mark(

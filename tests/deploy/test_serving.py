@@ -108,20 +108,25 @@ def test_two_hundred_at_once_are_all_answered(served: Served, found: FoundStuden
 
 
 @pytest.mark.parametrize(
-    ("more", "code"),
+    ("more", "told"),
     [
-        ({"text": "why? " * 5000}, "context_length_exceeded"),
-        ({"text": "why?", "max_tokens": 5000}, "context_length_exceeded"),
-        ({"text": "why?", "max_tokens": 0}, "invalid_field"),
-        ({"text": "why?", "temperature": 3.0}, "invalid_field"),
+        ({"text": "why? " * 5000}, "context_length_exceeded: and the answer 1 or more."),
+        (
+            {"text": "why?", "max_tokens": 5000},
+            "context_length_exceeded: and the answer 5,000 or more.",
+        ),
+        ({"text": "why?", "max_tokens": 0}, "invalid_field: max_tokens must be 1 or more"),
+        ({"text": "why?", "temperature": 3.0}, "invalid_field: temperature must lie between 0"),
     ],
 )
 def test_what_it_cannot_answer_is_a_400_and_it_lives_on(
-    served: Served, more: dict[str, object], code: str
+    served: Served, more: dict[str, object], told: str
 ) -> None:
     with pytest.raises(openai.BadRequestError) as refused:
         served.ask(**more)
+    code, says = told.split(": ")
     assert refused.value.code == code
+    assert says in str(refused.value)
     assert served.ask("1 + 1?").choices[0].message.content
 
 
@@ -182,7 +187,10 @@ def test_a_broken_request_and_an_unknown_model_leave_it_alive(served: Served) ->
     connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=10)
     wild = {"model": served.model, "messages": [{"role": "user", "content": "half \ud800"}]}
     connection.request("POST", "/v1/chat/completions", json.dumps(wild).encode())
-    assert connection.getresponse().status == 400
+    reply = connection.getresponse()
+    assert reply.status == 400
+    told = "messages[0] holds half of a surrogate pair, which is no text"
+    assert json.load(reply)["error"]["message"] == told
     with pytest.raises(openai.NotFoundError, match="there is no model 'gpt'"):
         served.client.chat.completions.create(
             model="gpt", messages=[{"role": "user", "content": "hello"}]

@@ -45,7 +45,8 @@ def problems(
     from potstill.problems import Columns
 
     columns = Columns(text, key, solution, delimiter, encoding, sheet, decimal)
-    if file.suffix not in (".yaml", ".yml"):
+    snapshot = file.name == "study.json" and (file.parent / "potstill.json").is_file()
+    if not snapshot and file.suffix.lower() not in (".yaml", ".yml"):
         from potstill.planning.listing import print_problems_of_file
 
         print_problems_of_file(file, terminal(), only_aside=aside, columns=columns)

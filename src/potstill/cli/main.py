@@ -8,6 +8,7 @@ import gc
 import io
 import os
 import shlex
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -124,8 +125,15 @@ def _output() -> Iterator[None]:
         finally:
             sys.stdout.flush()
     except OSError as exc:
-        if exc.filename is not None or exc.errno not in _UNWRITTEN:
+        if exc.errno not in _UNWRITTEN or (exc.filename and exc.errno == errno.EPIPE):
             raise
+        from potstill.errors import StoreError
+
+        if exc.filename or not _is_of_output(exc):
+            raise StoreError(
+                f"{exc.filename or 'A file'} cannot be written ({exc.strerror}); free some space "
+                "or name another place, then run again: what was finished is kept."
+            ) from exc
         # what is left unwritten would be tried, and told of, once more at the exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if exc.errno == errno.EPIPE:
@@ -133,6 +141,22 @@ def _output() -> Iterator[None]:
         raise StoreError(
             f"standard output cannot be written ({exc.strerror}); make room, or send it elsewhere."
         ) from exc
+
+
+def _is_of_output(exc: OSError) -> bool:
+    """Return whether standard output may be what refused: no pipe or terminal is ever full, and a
+    file is not while its disk has room.
+    """
+    if exc.errno not in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    try:
+        out = sys.stdout.fileno()
+        mode = os.fstat(out).st_mode
+        if stat.S_ISREG(mode):
+            return os.fstatvfs(out).f_bavail == 0
+        return not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or os.isatty(out))
+    except (OSError, ValueError):  # it is no file at all, as where a program calls this one
+        return False
 
 
 def _version(wanted: bool) -> None:

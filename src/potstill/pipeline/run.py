@@ -47,7 +47,7 @@ from potstill.plugins import choose
 from potstill.problems.split import draw_some
 from potstill.progress import Progress, quiet
 from potstill.records import AUTO, Lesson, Problem, Role, Split
-from potstill.store.atomic import write_atomically
+from potstill.store.atomic import Writing, write_atomically
 from potstill.store.cells import Store
 from potstill.store.last_run import noting_its_end
 from potstill.store.tables import part
@@ -358,4 +358,5 @@ def refuse_other_study(study: Study, directory: Path) -> None:
 
 def _write_snapshot(study: Study, directory: Path) -> None:
     text = json.dumps(study.model_dump(mode="json"), indent=1, ensure_ascii=False)
-    write_atomically(directory / "study.json", text.encode())
+    with Writing(str(directory)):
+        write_atomically(directory / "study.json", text.encode())

@@ -154,6 +154,9 @@ def _messages(value: Any) -> tuple[dict[str, str], ...]:
             raise BadRequest(
                 400, "invalid_field", f"messages[{number}] needs role and content", "messages"
             )
+        if any("\ud800" <= character <= "\udfff" for character in content):
+            sentence = f"messages[{number}] holds half of a surrogate pair, which is no text"
+            raise BadRequest(400, "invalid_field", sentence, "messages")
         if role not in _ROLES:
             known = ", ".join(_ROLES)
             raise BadRequest(

@@ -210,8 +210,8 @@ def _asked(call: Call, engine: Engine, condition: Condition, models: Sequence[st
         raise BadRequest(
             400,
             "context_length_exceeded",
-            f"This model's maximum context length is {context} tokens; your messages take "
-            f"{len(prompt)} and {needed - len(prompt)} are left for the answer.",
+            f"This model's maximum context length is {context:,} tokens; your messages take "
+            f"{len(prompt):,}, and the answer {needed - len(prompt):,} or more.",
             "messages",
         )
     seed = sampling.seed if chat.seed is None else chat.seed
