@@ -18,7 +18,6 @@ from potstill.errors import Diverged
 from potstill.lessons.controls import OF_TRACES, compared_with
 from potstill.lessons.ladder import count_words, spec_of
 from potstill.pipeline.context import Unfinished
-from potstill.pipeline.intake import problems_of_study
 from potstill.pipeline.outputs import Made
 from potstill.pipeline.run import Run, open_run, read_lessons, with_controls
 from potstill.pipeline.students import plan_grid
@@ -26,6 +25,7 @@ from potstill.planning.estimate import R1_CHARS
 from potstill.planning.plan import splits_of
 from potstill.progress import Bar, Progress, quiet
 from potstill.records import Lesson, Split
+from potstill.study.intake import problems_of_study
 from potstill.study.schema import Study
 from potstill.text import lasting, several
 from potstill.training.batches import BatchStream, epoch_batches, validation_batches

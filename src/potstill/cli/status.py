@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from potstill.errors import one_line
+from potstill.lessons.majority import majority_sentence
 from potstill.pipeline.directory import StudyDirectory
 from potstill.pipeline.run import STAGES
 from potstill.store.last_run import why_it_stopped
@@ -43,6 +44,9 @@ def print_status(directory: Path, console: Console) -> None:
         page = literal(found.path / "report" / "index.html")
         table.add_row("report", "[green]there[/green]", page)
     console.print(table)
+    made = found.made
+    if told := majority_sentence(made.problems, made.excluded, made.chosen.values()):
+        console.print(f"\n{literal(told)}", highlight=False)
     spends = found.spend()
     money = Table(title="\ncalls and spend", title_justify="left", box=None)
     for head, side in (

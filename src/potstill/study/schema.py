@@ -26,6 +26,7 @@ from potstill.errors import InputError, StudyError
 from potstill.lessons.controls import (
     OF_TRACES,
     ONE_TRACE_EPOCHS,
+    WRONG,
     expand_controls,
     is_one_trace,
 )
@@ -41,6 +42,7 @@ from potstill.store.setting_errors import first_error, with_lists
 from potstill.study.sections import (
     Agent,
     Evaluation,
+    Keys,
     PublishedFigure,
     Section,
     Source,
@@ -114,6 +116,11 @@ class Study(Section):
     )
     recorded: RecordedLevels | None = Field(
         default=None, description="Levels read from files, in place of a condenser."
+    )
+    keys: Keys | None = Field(
+        default=None,
+        description="What is taught of problems without a key, which are excluded where it is left "
+        "out.",
     )
     lessons: LessonOptions = Field(
         default_factory=LessonOptions,
@@ -246,6 +253,7 @@ class Study(Section):
             )
         expand_controls(self.controls, self.levels)
         self._refuse_traces()
+        self._refuse_majority()
         known = {*self.variants, "base"}
         if self.primary and (unknown := [x for x in self.primary if x not in known]):
             raise ValueError(f"primary names {unknown[0]!r}; there are {', '.join(sorted(known))}")
@@ -285,6 +293,33 @@ class Study(Section):
                     "level; name one_trace"
                 )
 
+    def _refuse_majority(self) -> None:
+        """Raise for keys by majority where the draws can have none, or what needs real keys."""
+        if self.keys is None:
+            return
+        teacher, difficulty = self.teacher, self.difficulty
+        if teacher.samples < 3:
+            raise ValueError(
+                f"keys: of teacher.samples: {teacher.samples} there is no majority; set samples to "
+                "3 or more, such as 5"
+            )
+        if teacher.temperature == 0 and teacher.solver != "replay":
+            raise ValueError(
+                f"keys: {teacher.samples} draws of the teacher at temperature 0 are one vote, for "
+                "nothing is drawn; set teacher.temperature, such as 0.6"
+            )
+        if difficulty and difficulty.by != "model" and difficulty.train != (1, 10):
+            raise ValueError(
+                f"keys: difficulty by: {difficulty.by} goes by right answers, which a problem "
+                "without a key does not have, so train: would leave all of them out; take "
+                "difficulty.train out, or keys"
+            )
+        if WRONG in self.controls:
+            raise ValueError(
+                f"controls: {WRONG} is of answers that a key says are wrong, and with keys: "
+                "majority some have none; take one of them out"
+            )
+
     @model_serializer(mode="wrap")
     def _without_defaults(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Leave out what a study that does not set it was hashed without."""
@@ -293,6 +328,8 @@ class Study(Section):
             plain.pop("lessons", None)
         if not self.auto_levels:
             plain.pop("auto_levels", None)
+        if self.keys is None:
+            plain.pop("keys", None)
         return plain
 
     def _refuse_twice(self) -> None:
