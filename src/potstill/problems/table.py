@@ -138,6 +138,7 @@ def raw_problem(
     given_id = as_text(column(row, columns.id, where)) if columns.id else otherwise_id
     if not given_id:
         raise InputError(f"{where}: the column {columns.id!r} is empty; every problem needs an id.")
+    by_trying = columns.key_is in ("tests", "rubric") and not (key.text or solution)
     decimal = columns.decimal if "decimal" in columns.model_fields_set else ""
     if decimal == "point" and plain and columns.key_is == "text":
         key = Mended(as_several(key.text), key.what)
@@ -147,7 +148,7 @@ def raw_problem(
         key=key.text,
         source=source,
         groups={g: _group(column(row, c, where)) for g, c in columns.groups.items()},
-        kind=kind,
+        kind=kind or (columns.key_is if by_trying else ""),
         gold=_gold(key.text, columns, where) if key.text else None,
         solution=solution,
         where=" ".join(where.split()[-2:]) if columns.id else "",
