@@ -151,13 +151,16 @@ def test_verdicts_against_a_majority_are_in_no_score_and_no_accuracy(
     assert len(keyed) == SAMPLES * (TRAIN - len(BLANKED) + 1 + VALID - 1)
     right = sum(v.outcome is Outcome.CORRECT for v in keyed) / len(keyed)
     first = next(x for x in report["corpus"]["samples"] if x["k"] == 1)
-    assert first["pass_at_k"] == pytest.approx(right)
+    assert first["passed"]["share"] == pytest.approx(right)
     assert not {v.problem_id for cell in made.answers for v in cell.verdicts} & lost
     assert report["grader"]["decided_by"]["majority"] == SAMPLES * len(lost)
 
 
 def test_lessons_on_a_majority_are_told_in_report_status_inspect_and_card(
-    done: tuple[Path, Path, dict[str, Any]], tmp_path: Path
+    done: tuple[Path, Path, dict[str, Any]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     _, directory, report = done
     made = open_study(directory).made
@@ -166,11 +169,11 @@ def test_lessons_on_a_majority_are_told_in_report_status_inspect_and_card(
     assert on
     told = f"{len(on)} lessons ({len({x.problem_id for x in on})} problems) stand on a majority"
     assert any(told in note for note in report["notes"])
-    flat = " ".join(run_cli("status", str(directory)).stdout.split())
+    flat = " ".join(run_cli(capsys, monkeypatch, "status", directory)[1].split())
     assert told in flat
     assert "keys by majority" in flat
     one = sorted(lost)[0]
-    said = " ".join(run_cli("inspect", str(directory), one).stdout.split())
+    said = " ".join(run_cli(capsys, monkeypatch, "inspect", directory, one)[1].split())
     assert f"a majority of the teacher's answers, {SAMPLES} of {SAMPLES})" in said
     assert "(decided by majority)" in said
     export_corpus(directory, tmp_path / "rows", "dataset")
@@ -196,13 +199,16 @@ def test_a_second_run_makes_nothing_anew(done: tuple[Path, Path, dict[str, Any]]
 
 def test_a_plan_says_how_many_have_no_key_and_are_asked(
     done: tuple[Path, Path, dict[str, Any]],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     path = done[0]
     splits, calls = planned_calls(load_study(path), problems_of_study(load_study(path)))
     assert splits == {"train": TRAIN, "valid": VALID - 1, "heldout": HELDOUT - 1}
     (teach,) = [x for x in calls if x.stage == "teach"]
     assert teach.calls == SAMPLES * (TRAIN + VALID - 1) + HELDOUT - 1
-    said = run_cli("run", str(path), "--dry-run", "--out", str(path.parent / "other")).stdout
+    out = path.parent / "other"
+    _, said, _ = run_cli(capsys, monkeypatch, "run", path, "--dry-run", "--out", out)
     flat = " ".join(said.split())
     assert f"keys: {len(BLANKED) - 1} problems to be taught have no key; the teacher" in flat
     assert "3 excluded (1 duplicate, 2 no key)" in flat
@@ -217,6 +223,27 @@ def test_without_the_section_such_problems_are_excluded_as_before(tmp_path: Path
     reasons = Counter(x.reason for x in found.excluded)
     assert reasons == {ExclusionReason.NO_KEY: len(BLANKED) + 2}
     assert all(map(is_keyed, found.problems))
+
+
+def test_a_table_may_have_no_column_of_keys(tmp_path: Path) -> None:
+    path = write_study(tmp_path)
+    (tmp_path / "asked.csv").write_text("problem,part\nHow many legs have 3 cats?,train\n")
+    raw = yaml.safe_load(path.read_text())
+    groups = {"part": "part"}
+    raw["problems"] += [
+        {"source": "table", "name": "asked", "path": "asked.csv", "key": "", "groups": groups},
+        {"source": "table", "name": "code", "path": "asked.csv", "key": "", "groups": groups}
+        | {"key_is": "tests", "text": "problem", "id": "problem"},
+    ]
+    path.write_text(yaml.safe_dump(raw))
+    found = problems_of_study(load_study(path))
+    asked = [p for p in found.problems if p.source == "asked"]
+    assert [(p.id, p.gold, p.kind) for p in asked] == [("asked/2", NoGold(), "")]
+    (tests,) = [x for x in found.excluded if x.source == "code"]
+    assert (tests.reason, tests.detail[-29:]) == (
+        ExclusionReason.NO_KEY,
+        "no majority is taken of tests",
+    )
 
 
 @pytest.mark.parametrize(

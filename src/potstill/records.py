@@ -153,7 +153,7 @@ class Split(StrEnum):
 
 
 class ExclusionReason(StrEnum):
-    """Why a problem never reaches a model."""
+    """Why a problem never reaches a model; with NO_MAJORITY the teacher alone was asked it."""
 
     NO_TEXT = "no text"
     TOO_LONG = "text too long"
@@ -308,7 +308,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Excluded:
-    """A problem that was brought in and kept away from every model, and why."""
+    """A problem that was brought in and kept away from every student, and why."""
 
     id: str
     text: str

@@ -44,8 +44,8 @@ def print_status(directory: Path, console: Console) -> None:
         page = literal(found.path / "report" / "index.html")
         table.add_row("report", "[green]there[/green]", page)
     console.print(table)
-    made = found.made
-    if told := majority_sentence(made.problems, made.excluded, made.chosen.values()):
+    if study.keys and (chosen := found.chosen):
+        told = majority_sentence(found.made.problems, found.made.excluded, chosen.values())
         console.print(f"\n{literal(told)}", highlight=False)
     spends = found.spend()
     money = Table(title="\ncalls and spend", title_justify="left", box=None)
@@ -65,8 +65,7 @@ def print_status(directory: Path, console: Console) -> None:
         counts = [f"{spend.calls:,}", f"{spend.retries:,}"]
         counts += map(token_count, (spend.tokens_in, spend.tokens_out))
         stage, model = spend.group
-        told = (stage, names.get(model, model))
-        money.add_row(*map(literal, told), *counts, usd)
+        money.add_row(literal(stage), literal(names.get(model, model)), *counts, usd)
     console.print(money)
     if waiting:
         for why in _why(found, sum(spend.cost_usd for spend in spends)):

@@ -51,12 +51,10 @@ def majority_sentence(
     problems: Iterable[Problem], excluded: Iterable[Excluded], lessons: Iterable[Sequence[Lesson]]
 ) -> str:
     """Return how many of the ``lessons`` to train on, by variant, stand on a majority, and of how
-    many problems there is none; "" where every problem has a key.
+    many problems there is none.
     """
     ids = majority_ids(problems)
     none = sum(x.reason is ExclusionReason.NO_MAJORITY for x in excluded)
-    if not ids and not none:
-        return ""
     own = {(x.problem_id, x.sample, x.level) for level in lessons for x in level}
     on = [x for x in own if x[0] in ids]
     stand = "stands" if len(on) == 1 else "stand"

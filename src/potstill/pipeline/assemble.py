@@ -427,8 +427,9 @@ def _notes(result: Made) -> tuple[str, ...]:
         )
     notes += _keys_as_text(result)
     told = lessons_sentence(study.lessons, result.traces, result.chosen, study.levels)
-    majority = majority_sentence(result.problems, result.excluded, result.chosen.values())
-    notes += filter(None, [told, majority])
+    notes += [told] if told else []
+    if study.keys:
+        notes += [majority_sentence(result.problems, result.excluded, result.chosen.values())]
     for cell in (result.taught, *result.answers):
         who = _called(cell, study)
         if cell.not_asked:

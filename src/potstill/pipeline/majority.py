@@ -29,23 +29,28 @@ def settle_keys(
     """Return the problems ``asked`` of the teacher that can be taught: where there is no key, with
     the majority of its answers. One without a majority is excluded from all that is ``made``.
     """
-    study, ids = context.study, majority_ids(asked)
-    if study.keys is None or not ids:
+    study = context.study
+    if study.keys is None or not (ids := majority_ids(asked)):
         return asked
-    taught, draws = made.taught, study.teacher.samples
+    taught, draws, share = made.taught, study.teacher.samples, study.keys.majority
     without = [p for p in asked if p.id in ids]
     responses = part(
         taught.responses, [i for i, r in enumerate(taught.responses) if r.problem_id in ids]
     )
-    rule = {"draws": draws, "share": study.keys.majority}
-    hashed = {"problems": content_hash(without), "responses": content_hash(responses)}
-    cell = Cell.of("keys", **hashed, **rule, kinds=study.kinds, version=_VERSION)
+    cell = Cell.of(
+        "keys",
+        problems=content_hash(without),
+        responses=content_hash(responses),
+        rule=[draws, share],
+        kinds=study.kinds,
+        version=_VERSION,
+    )
     name = "keys by majority"
 
     def make(out: Filling) -> None:
         refuse_one_vote(taught.responses)
-        kinds = kind_settings(study.kinds)
-        found = majorities(without, responses, pool=graders.open(), kinds=kinds, **rule)
+        how = {"pool": graders.open(), "kinds": kind_settings(study.kinds)}
+        found = majorities(without, responses, draws=draws, share=share, **how)
         for majority in context.counted(name, len(without), "problems", found):
             out.add("majorities", majority)
 

@@ -117,8 +117,9 @@ class Made:
     def keyed(self) -> AnswerSet:
         """Return the teacher's replies to problems that have a key: what may be scored of them."""
         taught = self.taught
-        if not (ids := majority_ids(self.problems)):
+        if self.study.keys is None:
             return taught
+        ids = majority_ids(self.problems)
         places = [i for i, r in enumerate(taught.responses) if r.problem_id not in ids]
         verdicts = part(taught.verdicts, places) if taught.verdicts else ()
         not_asked = [x for x in taught.not_asked if x.problem_id not in ids]

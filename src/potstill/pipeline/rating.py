@@ -56,7 +56,7 @@ def rate(
             f"difficulty: {own} brings a group of that name with it; rename the group in its "
             "source, or take the section out."
         )
-    if options.by != "model":
+    if study.keys and options.by != "model":
         problems, taught = (list(filter(is_keyed, x)) for x in (problems, taught))
     asked = taught if options.by == "student" else problems
     answers = _answers(context, agents, models, options, asked)

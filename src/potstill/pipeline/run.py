@@ -197,8 +197,9 @@ def run_stages(run: Run, made: Made) -> Iterator[str]:
     refuse_shared(study, made.problems, made.excluded)
     yield "problems"
     made.splits, made.pairs = split_problems(context, run.workers, made.problems)
-    made.problems, made.splits, away = drop_keyless(made.problems, made.splits)
-    made.excluded = [*made.excluded, *away] if away else made.excluded
+    if study.keys:
+        made.problems, made.splits, away = drop_keyless(made.problems, made.splits)
+        made.excluded = [*made.excluded, *away]
     yield "split"
     agents.check_first(partial(check_before_asking, context, made.problems, made.splits))
     made.problems, made.pass_rates = rate(

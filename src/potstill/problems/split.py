@@ -81,8 +81,12 @@ def split(
     """
     used = use or {}
     _refuse_unknown_values(problems, options, used)
-    splits = {p.id: _own_split(p, options, used.get(p.source, "")) for p in problems}
-    keyless = {p.id for p in problems if isinstance(p.gold, NoGold)}
+    splits: dict[str, Split] = {}
+    keyless: set[str] = set()
+    for p in problems:
+        splits[p.id] = _own_split(p, options, used.get(p.source, ""))
+        if isinstance(p.gold, NoGold):
+            keyless.add(p.id)
     if options.by == "given" and not _has(splits, Split.VALID, keyless):
         splits = {
             i: split if i in keyless else _or_valid(i, split, options)
@@ -260,7 +264,7 @@ def _keep_some_validation(
     """Move a problem to validation where none was drawn; training cannot choose without one."""
     if options.valid_share == 0 or _has(splits, Split.VALID, keyless):
         return
-    paired = keyless.union(*together_with)
+    paired = set(keyless).union(*together_with)
     alone = [i for i, split in splits.items() if split is Split.TRAIN and i not in paired]
     if len(alone) > 1:
         splits[min(alone, key=lambda item: _draw(item, options.seed, "valid"))] = Split.VALID

@@ -50,7 +50,9 @@ class TableColumns(SourceOptions):
     """
 
     text: str = Field(default="problem", description="The column of problem texts.")
-    key: str = Field(default="answer", description="The column of keys.")
+    key: str = Field(
+        default="answer", description="The column of keys; empty where the table has none."
+    )
     solution: str | None = Field(
         default=None, description="The column of worked solutions, which end in the key."
     )
@@ -234,10 +236,12 @@ def _key_and_solution(
     row: Mapping[str, Any], columns: TableColumns, where: str, *, mended: bool
 ) -> tuple[Mended, str]:
     commas = mended and columns.decimal == "comma"
+    if not columns.key and columns.solution is None:
+        return Mended(""), ""
     if columns.solution is None:
         return key_of(row, columns.key, where, mended=mended, commas=commas), ""
     solution = text_of(row, columns.solution, where, mended=mended)
-    named = "key" in columns.model_fields_set and columns.key != columns.solution
+    named = columns.key not in ("", columns.solution) and "key" in columns.model_fields_set
     if not named and (columns.key == columns.solution or columns.key not in row):
         return Mended("", solution.what), solution.text
     return key_of(row, columns.key, where, mended=mended, commas=commas), solution.text
