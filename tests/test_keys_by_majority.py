@@ -151,7 +151,7 @@ def test_verdicts_against_a_majority_are_in_no_score_and_no_accuracy(
     assert len(keyed) == SAMPLES * (TRAIN - len(BLANKED) + 1 + VALID - 1)
     right = sum(v.outcome is Outcome.CORRECT for v in keyed) / len(keyed)
     first = next(x for x in report["corpus"]["samples"] if x["k"] == 1)
-    assert first["passed"]["share"] == pytest.approx(right)
+    assert first["passed"]["value"] == pytest.approx(right)
     assert not {v.problem_id for cell in made.answers for v in cell.verdicts} & lost
     assert report["grader"]["decided_by"]["majority"] == SAMPLES * len(lost)
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from potstill.errors import StudyError
-from potstill.grading.majority import Majority, majorities, refuse_one_vote
+from potstill.grading.majority import Majority, MajorityRule, majorities, refuse_one_vote
 from potstill.grading.panel import verify
 from potstill.grading.plugins import can_be_voted
 from potstill.grading.pool import GradingPool
@@ -50,7 +50,7 @@ def elect(
     responses = [
         x if isinstance(x, Response) else draw(x, number) for number, x in enumerate(texts)
     ]
-    (found,) = majorities([problem], responses, pool=pool, draws=draws, share=share, kinds={})
+    (found,) = majorities([problem], responses, MajorityRule(draws, share), pool)
     return found
 
 
@@ -122,8 +122,7 @@ def test_many_problems_keep_their_order_and_their_own_draws(pool: GradingPool) -
         if n % 7
         for s in range(3)
     ]
-    rule = {"draws": 3, "share": 0.6}
-    found = list(majorities(problems, responses, pool=pool, kinds={}, **rule))
+    found = list(majorities(problems, responses, MajorityRule(3, 0.6), pool))
     assert [x.problem_id for x in found] == [p.id for p in problems]
     assert [x.text for x in found] == [str(n) if n % 7 else "" for n in range(600)]
 

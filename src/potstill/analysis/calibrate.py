@@ -23,8 +23,8 @@ from potstill.pipeline.run import Run, open_run, read_lessons, with_controls
 from potstill.pipeline.students import plan_grid
 from potstill.planning.estimate import R1_CHARS
 from potstill.planning.plan import splits_of
-from potstill.progress import Bar, Progress, quiet
 from potstill.problems.split import drop_keyless
+from potstill.progress import Bar, Progress, quiet
 from potstill.records import Lesson, Split
 from potstill.study.intake import problems_of_study
 from potstill.study.schema import Study

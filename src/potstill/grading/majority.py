@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import groupby, product
 from typing import Any
 
@@ -18,7 +18,7 @@ from potstill.plugins import KINDS, load_plugin, plugin_names
 from potstill.records import Finish, Outcome, Problem, Response, TextGold
 from potstill.store.tables import in_batches
 
-__all__ = ["Majority", "majorities", "refuse_one_vote"]
+__all__ = ["Majority", "MajorityRule", "majorities", "refuse_one_vote"]
 
 _TOGETHER = 256
 """Problems whose draws are in memory at a time."""
@@ -41,23 +41,30 @@ class Majority:
     why: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class MajorityRule:
+    """An answer has a majority where its votes are at least ``share`` of the ``draws``; ``kinds``
+    are the study's settings of answer kinds.
+    """
+
+    draws: int
+    share: float
+    kinds: Mapping[str, Any] = field(default_factory=dict)
+
+
 def majorities(
     problems: Iterable[Problem],
     responses: Iterable[Response],
-    *,
+    rule: MajorityRule,
     pool: GradingPool,
-    draws: int,
-    share: float,
-    kinds: Mapping[str, Any],
 ) -> Iterator[Majority]:
     """Yield what each problem's answers come to, in the order of the problems, as ``responses`` is.
 
     Two answers are the same where the grader takes each for right if the other is the key. A draw
     that states no answer, or none that could be a key (blank, cut, failed, several values left
-    open), is no vote, and one of the ``draws`` all the same: so is one that was never made. An
-    answer has a majority where its votes are at least ``share`` of them.
+    open), is no vote, and one of the rule's draws all the same: so is one that was never made.
     """
-    keys = KeyReader(kinds)
+    keys = KeyReader(rule.kinds)
     for chunk in in_batches(_by_problem(problems, responses), _TOGETHER):
         answers = [_Answers(problem, own, keys) for problem, own in chunk]
         for kinds_known in (False, True):
@@ -70,7 +77,7 @@ def majorities(
         verdicts = pool.grade([pair for x in answers for pair in x.compared()])
         for x in answers:
             same = [next(verdicts).outcome is Outcome.CORRECT for _ in x.compared()]
-            yield x.counted(same, draws, share)
+            yield x.counted(same, rule)
 
 
 class _Answers:
@@ -115,9 +122,9 @@ class _Answers:
         for (keyed, _, _), (_, response, _) in product(self._candidates, repeat=2):
             yield keyed, response
 
-    def counted(self, same: Sequence[bool], draws: int, share: float) -> Majority:
+    def counted(self, same: Sequence[bool], rule: MajorityRule) -> Majority:
         """Return what comes of the votes; ``same`` is in the order of :meth:`compared`."""
-        n = len(self._candidates)
+        n, draws = len(self._candidates), rule.draws
         votes = [
             sum(
                 self._candidates[j][2]
@@ -127,7 +134,7 @@ class _Answers:
             for i in range(n)
         ]
         most = max(votes, default=0)
-        if most / draws < share:
+        if most / draws < rule.share:
             why = f"largest group {most} of {draws}" if most else f"no answer in {draws} draws"
             return Majority(self.problem.id, "", "", most, draws, why)
         keyed = self._candidates[votes.index(most)][0]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from potstill.grading.majority import Majority, majorities, refuse_one_vote
+from potstill.grading.majority import Majority, MajorityRule, majorities, refuse_one_vote
 from potstill.grading.plugins import kind_settings
 from potstill.lessons.majority import majority_ids, with_majorities
 from potstill.records import Problem, content_hash
@@ -37,20 +37,14 @@ def settle_keys(
     responses = part(
         taught.responses, [i for i, r in enumerate(taught.responses) if r.problem_id in ids]
     )
-    cell = Cell.of(
-        "keys",
-        problems=content_hash(without),
-        responses=content_hash(responses),
-        rule=[draws, share],
-        kinds=study.kinds,
-        version=_VERSION,
-    )
+    hashes = {"problems": content_hash(without), "responses": content_hash(responses)}
+    cell = Cell.of("keys", **hashes, rule=[draws, share, study.kinds], version=_VERSION)
     name = "keys by majority"
 
     def make(out: Filling) -> None:
         refuse_one_vote(taught.responses)
-        how = {"pool": graders.open(), "kinds": kind_settings(study.kinds)}
-        found = majorities(without, responses, draws=draws, share=share, **how)
+        rule = MajorityRule(draws, share, kind_settings(study.kinds))
+        found = majorities(without, responses, rule, graders.open())
         for majority in context.counted(name, len(without), "problems", found):
             out.add("majorities", majority)
 
