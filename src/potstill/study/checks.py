@@ -220,7 +220,7 @@ def check_splits(
             "split: no problem is left for validation, by which training chooses the checkpoint it "
             f"keeps; raise split.valid_share ({study.split.valid_share:g}), or mark some valid."
         )
-    said = [_keyless(study, problems)] if study.keys else []
+    said = [_keyless(study, problems, sum(counts.values()))] if study.keys else []
     if draws_validation(problems, study.split):
         said.append(
             f"split: no problem is marked valid; {several(n, 'problem')} of those marked train "
@@ -246,10 +246,13 @@ def check_splits(
     return tuple(said)
 
 
-def _keyless(study: Study, problems: Sequence[Problem]) -> str:
-    """Return how many problems have no key, and what is done about it."""
+def _keyless(study: Study, problems: Sequence[Problem], placed: int) -> str:
+    """Return how many problems to be taught have no key, and what is done about it; those that are
+    not ``placed`` on a split have none where they need one.
+    """
     assert study.keys is not None
     without = sum(isinstance(problem.gold, NoGold) for problem in problems)
+    without -= len(problems) - placed
     if not without:
         return "keys: every problem has a key, so no majority is taken; take the section out"
     have = "has" if without == 1 else "have"
