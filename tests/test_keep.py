@@ -10,10 +10,10 @@ import pytest
 import yaml
 
 from potstill.errors import StudyError
-from potstill.pipeline.intake import problems_of_study
 from potstill.pipeline.run import run_study
 from potstill.planning.plan import planned_calls
 from potstill.report.claims import claims
+from potstill.study.intake import problems_of_study
 from potstill.study.schema import load_study
 from support.small_study import write_small_study
 

@@ -15,11 +15,11 @@ import pytest
 from potstill.errors import StudyError
 from potstill.ledger.ledger import Entry, Ledger, key_of_request, request_json
 from potstill.pipeline.directory import open_study
-from potstill.pipeline.intake import problems_of_study
 from potstill.pipeline.run import run_study
 from potstill.planning.estimate import PlannedCalls, with_time
 from potstill.planning.plan import planned_calls
 from potstill.records import Sampling, Split
+from potstill.study.intake import problems_of_study
 from potstill.study.schema import load_study
 from support.small_study import keys_in, kill_and_resume, without_times, write_small_study
 

@@ -12,7 +12,6 @@ import pytest
 import yaml
 
 from potstill.errors import InputError
-from potstill.pipeline.intake import problems_of_study
 from potstill.planning.own_table import start_study
 from potstill.planning.plan import splits_of
 from potstill.problems import Columns
@@ -20,6 +19,7 @@ from potstill.records import Split
 from potstill.report.opening import opening
 from potstill.report.views import WORKED_SOLUTIONS
 from potstill.store.rows import read_rows
+from potstill.study.intake import problems_of_study
 from potstill.study.schema import load_study
 from support.command_line import one_sentence, run_cli
 

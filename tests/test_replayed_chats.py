@@ -16,13 +16,13 @@ from potstill.deploy.export.reasking import Reasked
 from potstill.errors import InputError, StudyError
 from potstill.lessons.replay import count_replayed
 from potstill.models.torch_base import load_tokenizer
-from potstill.pipeline.intake import problems_of_study
 from potstill.pipeline.replay import open_replay
 from potstill.pipeline.run import open_run, read_lessons, run_study
 from potstill.pipeline.students import plan_grid
 from potstill.pocket import STUDENT_PATH
 from potstill.progress import quiet
 from potstill.records import Split
+from potstill.study.intake import problems_of_study
 from potstill.study.schema import Study, load_study
 from potstill.training.examples import encode_examples
 from potstill.training.grid import Job

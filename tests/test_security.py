@@ -22,10 +22,10 @@ from potstill.errors import InputError, StoreError
 from potstill.grading.plugins import runs_code
 from potstill.ledger.ledger import Ledger
 from potstill.models.adapter_config import read_adapter_config
-from potstill.pipeline.context import fingerprint
 from potstill.pocket import STUDENT_PATH
 from potstill.records import NumberGold, Problem, TestsGold, TextGold
 from potstill.store.cells import Cell, Store
+from potstill.store.fingerprint import fingerprint
 from potstill.store.untrusted import read_bytes
 from potstill.study.schema import load_study
 from potstill.study.templates import DEMO_STUDY

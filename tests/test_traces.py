@@ -15,11 +15,11 @@ from potstill.deploy.export.corpus import export_corpus
 from potstill.errors import StudyError
 from potstill.lessons.listing import gate_totals
 from potstill.pipeline.directory import StudyDirectory, open_study
-from potstill.pipeline.intake import problems_of_study
 from potstill.pipeline.run import run_study
 from potstill.planning.plan import planned_calls
 from potstill.progress import quiet
 from potstill.records import Outcome
+from potstill.study.intake import problems_of_study
 from potstill.study.schema import load_study
 from potstill.study.unused_settings import unused_settings
 from potstill.training import likelihood

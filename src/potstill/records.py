@@ -32,6 +32,8 @@ __all__ = [
     "Gold",
     "Lesson",
     "Level",
+    "MajorityGold",
+    "NoGold",
     "NotAsked",
     "NumberGold",
     "Opinion",
@@ -51,6 +53,7 @@ __all__ = [
     "canonical_json",
     "content_hash",
     "hash_items",
+    "is_keyed",
     "level_of_control",
     "reading_of",
     "variant_parts",
@@ -85,12 +88,16 @@ class Outcome(StrEnum):
 
 
 class DecidedBy(StrEnum):
-    """Who decided a verdict."""
+    """Who decided a verdict.
+
+    MAJORITY, whoever compared, where there is no key but a majority of the teacher's answers.
+    """
 
     SYMBOLIC = "symbolic"
     JUDGE = "judge"
     BOTH = "both"
     PERSON = "person"
+    MAJORITY = "majority"
 
 
 class Reading(StrEnum):
@@ -148,7 +155,7 @@ class Split(StrEnum):
 
 
 class ExclusionReason(StrEnum):
-    """Why a problem never reaches a model."""
+    """Why a problem never reaches a model; with NO_MAJORITY the teacher alone was asked it."""
 
     NO_TEXT = "no text"
     TOO_LONG = "text too long"
@@ -156,6 +163,7 @@ class ExclusionReason(StrEnum):
     NO_KEY = "no key"
     BAD_KEY = "key cannot be read"
     DUPLICATE = "duplicate"
+    NO_MAJORITY = "no majority"
 
 
 class AnswerKind(StrEnum):
@@ -243,7 +251,24 @@ class RubricGold:
     rubric: str
 
 
-Gold = TextGold | NumberGold | TestsGold | RubricGold
+@dataclass(frozen=True, slots=True)
+class NoGold:
+    """There is no key yet: the majority of the teacher's answers may take its place."""
+
+
+@dataclass(frozen=True, slots=True)
+class MajorityGold(TextGold):
+    """What most of the teacher's ``draws`` answer where there is no key, and how many of them do.
+
+    Compared with as a key is, and told apart from one everywhere: it may be wrong, and nobody is
+    scored by it.
+    """
+
+    votes: int
+    draws: int
+
+
+Gold = TextGold | NumberGold | TestsGold | RubricGold | NoGold | MajorityGold
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,11 +294,23 @@ class Problem:
                 return source
             case RubricGold(rubric):
                 return rubric
+            case NoGold():
+                return ""
+
+    @property
+    def key_shown(self) -> str:
+        """The key as a reader is shown it, who is told where it is none but a majority."""
+        match self.gold:
+            case MajorityGold(text, votes, draws):
+                return f"{text} (no key: a majority of the teacher's answers, {votes} of {draws})"
+            case NoGold():
+                return "none"
+        return self.gold_text
 
 
 @dataclass(frozen=True, slots=True)
 class Excluded:
-    """A problem that was brought in and kept away from every model, and why."""
+    """A problem that was brought in and kept away from every student, and why."""
 
     id: str
     text: str
@@ -488,6 +525,11 @@ def variant_parts(variant: str) -> tuple[str, str]:
     """
     kind, _, level = variant.partition("-")
     return kind, level
+
+
+def is_keyed(problem: Problem) -> bool:
+    """Return whether a problem has a key of its own, by which answers may be scored."""
+    return not isinstance(problem.gold, NoGold | MajorityGold)
 
 
 def level_of_control(variant: str) -> str:

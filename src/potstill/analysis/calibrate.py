@@ -19,14 +19,15 @@ from potstill.lessons.controls import OF_TRACES, compared_with
 from potstill.lessons.ladder import count_words, spec_of
 from potstill.models.model import is_small
 from potstill.pipeline.context import Unfinished
-from potstill.pipeline.intake import problems_of_study
 from potstill.pipeline.outputs import Made
 from potstill.pipeline.run import Run, open_run, read_lessons, with_controls
 from potstill.pipeline.students import plan_grid
 from potstill.planning.estimate import R1_CHARS
 from potstill.planning.plan import splits_of
+from potstill.problems.split import drop_keyless
 from potstill.progress import Bar, Progress, quiet
 from potstill.records import Lesson, Split
+from potstill.study.intake import problems_of_study
 from potstill.study.schema import Study
 from potstill.text import lasting, several
 from potstill.training.batches import BatchStream, epoch_batches, validation_batches
@@ -344,8 +345,8 @@ def _stand_ins(study: Study, stack: ExitStack) -> tuple[Run, Made]:
     place = stack.enter_context(tempfile.TemporaryDirectory(prefix="potstill-dry-run-"))
     run = open_run(study, Path(place), quiet, stack)
     made = Made(study)
-    made.problems = problems_of_study(study).problems
-    made.splits = splits_of(study, made.problems)
+    found = problems_of_study(study).problems
+    made.problems, made.splits, _ = drop_keyless(found, splits_of(study, found))
     taught = made.in_split(Split.TRAIN, Split.VALID)
     chosen = {}
     for level in study.levels:

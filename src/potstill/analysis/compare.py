@@ -14,7 +14,7 @@ from potstill.evaluation.scores import Answered
 from potstill.evaluation.side_by_side import Beside, side_by_side
 from potstill.ledger.ledger import Ledger
 from potstill.pipeline.assemble import answered, call_counts
-from potstill.pipeline.context import agent_identity, fingerprint
+from potstill.pipeline.context import agent_identity
 from potstill.pipeline.directory import StudyDirectory
 from potstill.pipeline.outputs import Made
 from potstill.planning.plan import settings
@@ -22,6 +22,7 @@ from potstill.records import Condition, Problem, content_hash
 from potstill.report.data import CallCount
 from potstill.report.numbers import values, written
 from potstill.report.views import Place
+from potstill.store.fingerprint import fingerprint
 from potstill.study.schema import Study
 
 __all__ = [

@@ -24,7 +24,7 @@ from potstill.planning.estimate import Estimate, PlannedCalls, estimate
 from potstill.planning.plan import model_of, planned_draws, print_calls, splits_of
 from potstill.problems.split import draw_some
 from potstill.progress import TerminalProgress, quiet
-from potstill.records import Finish, Problem, Role, Split
+from potstill.records import Finish, Problem, Role, Split, is_keyed
 from potstill.report.gaps import Gaps, gap_sentences, gaps_everywhere
 from potstill.report.numbers import written
 from potstill.report.phrases import listed, shown
@@ -172,7 +172,7 @@ def sample_gaps(
 
 def print_price(study: Study, directory: Path, sample: Sample, console: Console) -> None:
     """Print what asking the sample will take and cost. Sends and writes nothing."""
-    from potstill.pipeline.intake import problems_of_study
+    from potstill.study.intake import problems_of_study
 
     problems = problems_of_study(study).problems
     drawn, of = _draw(problems, splits_of(study, problems), sample)
@@ -190,7 +190,7 @@ def _draw(
     problems: Sequence[Problem], sides: Mapping[str, Split], sample: Sample
 ) -> tuple[list[Problem], str]:
     """Return the sample in the problems' order, and what it is a sample of, in words."""
-    taught = [p for p in problems if sides[p.id] in (Split.TRAIN, Split.VALID)]
+    taught = [p for p in problems if sides[p.id] in (Split.TRAIN, Split.VALID) and is_keyed(p)]
     drawn = [taught[i] for i in draw_some(taught, sample.size, sample.seed, "gap")]
     of = f"A sample of {len(drawn):,} of {several(len(taught), 'problem')} to be taught from"
     return drawn, f"{of} (seed {sample.seed})"

@@ -56,7 +56,7 @@ def print_problems(found: StudyDirectory, wanted: ProblemFilter, console: Consol
         if wanted.level and not wanted.flag and not (at_level and at_level.flags):
             continue
         words = [f"{own[x].words}{'!' if own[x].flags else ''}" if x in own else "" for x in levels]
-        listed.append((problem.id, split, problem.gold_text, outcomes.get(problem.id, ""), *words))
+        listed.append((problem.id, split, problem.key_shown, outcomes.get(problem.id, ""), *words))
     print_columns(console, heads, listed, right=range(4, len(heads)))
     console.print(
         f"{len(listed):,} of {several(len(found.made.problems), 'problem')}; "
@@ -174,7 +174,7 @@ def _print_head(found: StudyDirectory, problem: Problem, console: Console) -> No
         if problem.id in (pair.a_id, pair.b_id)
     ]
     rows = [
-        ("key", problem.gold_text),
+        ("key", problem.key_shown),
         ("kind", str(problem.kind)),
         ("split", split.value if split else "not split yet"),
         *((name, value) for name, value in problem.groups.items()),

@@ -37,7 +37,7 @@ from potstill.cli.options import (
     terminal,
 )
 from potstill.cli.usage import Command, Commands
-from potstill.errors import InputError, PotstillError, StoreError
+from potstill.errors import InputError, PotstillError
 from potstill.progress import TerminalProgress
 from potstill.text import literal
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from potstill.cli.outputs import check_output
 from potstill.errors import InputError, StoreError
-from potstill.pipeline.intake import problems_of_file, problems_of_study
 from potstill.problems import Imported, guess_source
 from potstill.problems.overlap.find import find_pairs
 from potstill.problems.overlap.pairs import Pair
@@ -17,6 +16,7 @@ from potstill.records import ExclusionReason, Problem
 from potstill.report.overlaps import KIND_WORDS
 from potstill.report.phrases import shown
 from potstill.store.atomic import write_atomically
+from potstill.study.intake import problems_of_file, problems_of_study
 from potstill.text import several
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from potstill.errors import one_line
+from potstill.lessons.majority import majority_sentence
 from potstill.pipeline.directory import StudyDirectory
 from potstill.pipeline.run import STAGES
 from potstill.store.last_run import why_it_stopped
@@ -43,6 +44,9 @@ def print_status(directory: Path, console: Console) -> None:
         page = literal(found.path / "report" / "index.html")
         table.add_row("report", "[green]there[/green]", page)
     console.print(table)
+    if study.keys and (chosen := found.chosen):
+        told = majority_sentence(found.made.problems, found.made.excluded, chosen.values())
+        console.print(f"\n{literal(told)}", highlight=False)
     spends = found.spend()
     money = Table(title="\ncalls and spend", title_justify="left", box=None)
     for head, side in (
@@ -61,8 +65,7 @@ def print_status(directory: Path, console: Console) -> None:
         counts = [f"{spend.calls:,}", f"{spend.retries:,}"]
         counts += map(token_count, (spend.tokens_in, spend.tokens_out))
         stage, model = spend.group
-        told = (stage, names.get(model, model))
-        money.add_row(*map(literal, told), *counts, usd)
+        money.add_row(literal(stage), literal(names.get(model, model)), *counts, usd)
     console.print(money)
     if waiting:
         for why in _why(found, sum(spend.cost_usd for spend in spends)):

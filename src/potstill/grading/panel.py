@@ -18,7 +18,15 @@ from potstill.grading.judge import Judged, JudgeQuestion, ask_judge
 from potstill.grading.pool import GradingPool
 from potstill.grading.rulings import Ruling, Rulings
 from potstill.grading.verdicts import CutRule
-from potstill.records import DecidedBy, Opinion, Outcome, Problem, Response, Verdict
+from potstill.records import (
+    DecidedBy,
+    MajorityGold,
+    Opinion,
+    Outcome,
+    Problem,
+    Response,
+    Verdict,
+)
 from potstill.store.tables import in_batches
 
 __all__ = ["Forms", "Mode", "judge_statistics", "verify"]
@@ -104,6 +112,8 @@ def _verify_chunk(
             verdict = _strictly(verdict)
         if (ruling := ruled[place]) is not None and verdict.outcome is not Outcome.BAD_KEY:
             verdict = _ruled(verdict, ruling)
+        elif isinstance(chunk[place][0].gold, MajorityGold):
+            verdict = dataclasses.replace(verdict, decided_by=DecidedBy.MAJORITY)
         yield verdict
 
 

@@ -21,6 +21,7 @@ from potstill.records import (
 
 __all__ = [
     "KindPlugin",
+    "can_be_voted",
     "check_kind",
     "compare_with",
     "is_for_plugin",
@@ -28,6 +29,10 @@ __all__ = [
     "kind_settings",
     "runs_code",
 ]
+
+
+_NEED_THEIR_KEY = ("code", "tests", "form", "judge", "rubric")
+"""Kinds whose key is no answer, but what an answer is tried by."""
 
 
 @runtime_checkable
@@ -79,6 +84,15 @@ def kind_of(problem: Problem) -> str:
         case RubricGold():
             return "judge"
     return problem.kind
+
+
+def can_be_voted(kind: str) -> bool:
+    """Return whether answers of a kind ("" where it is not named) say a value, so that most of them
+    can say the same; the answer of a registered kind is read by its ``extract``.
+    """
+    if kind in _NEED_THEIR_KEY:
+        return False
+    return kind not in plugin_names(KINDS) or hasattr(load_plugin(KINDS, kind), "extract")
 
 
 def runs_code(problem: Problem) -> bool:

@@ -111,6 +111,28 @@ class GradingPool:
         for verdict in self._graded(pairs):
             yield counted(verdict, cut)
 
+    def read(
+        self, pairs: Iterable[tuple[Problem, Response]]
+    ) -> Iterator[Extraction | Settled | None]:
+        """Yield what each response states as its answer, or what its state says of it, in the order
+        of the input; None where a limit stopped the reading. No key is looked at.
+        """
+        window = max(64, 48 * self.workers)
+        slots: deque[Extraction | Settled | Future[Any]] = deque()
+        for problem, response in pairs:
+            slots.append(self._read(problem, response))
+            while slots and (len(slots) > window or not isinstance(slots[0], Future)):
+                yield _as_read(slots.popleft())
+        while slots:
+            yield _as_read(slots.popleft())
+
+    def _read(self, problem: Problem, response: Response) -> Extraction | Settled | Future[Any]:
+        text, finish = _whole(response), response.finish
+        if not text.strip() or finish in (Finish.ERROR, Finish.FILTERED) or _is_quick(text):
+            return read(text, finish, problem.kind, problem.text, response.error)
+        said = {"text": text, "finish": str(finish), "read": "alone"}
+        return self._ask("", problem.kind, problem.text, **said)
+
     def _graded(self, pairs: Iterable[tuple[Problem, Response]]) -> Iterator[Verdict]:
         window = max(64, 48 * self.workers)
         slots: deque[_Slot] = deque()
@@ -184,15 +206,9 @@ class GradingPool:
         if slot.settled is not None:
             return verdict_of_state(slot.problem, slot.response.response_id, slot.settled)
         if "outcome" in reply:
-            settled = Settled(Outcome(reply["outcome"]), str(reply["why"]))
-            return verdict_of_state(slot.problem, slot.response.response_id, settled)
+            return verdict_of_state(slot.problem, slot.response.response_id, _settled(reply))
         if slot.found is None:
-            slot.found = Extraction(
-                str(reply.get("extracted", "")),
-                str(reply.get("rule", "")),
-                tuple(reply.get("several", ())),
-                bool(reply.get("cut")),
-            )
+            slot.found = _extraction(reply)
         return self._verdict(slot, _comparison(reply))
 
     def _verdict(self, slot: _Slot, result: Comparison) -> Verdict:
@@ -255,6 +271,28 @@ def _is_quick(text: str) -> bool:
     if len(text) > EXTRACT_HERE_CHARACTERS:
         return False
     return 0 < text.count("boxed{") <= EXTRACT_HERE_BOXES or len(text) < EXTRACT_HERE_SHORT
+
+
+def _as_read(found: Extraction | Settled | Future[Any]) -> Extraction | Settled | None:
+    if not isinstance(found, Future):
+        return found
+    reply = found.result()
+    if "failed" in reply:
+        return None
+    return _settled(reply) if "outcome" in reply else _extraction(reply)
+
+
+def _settled(reply: dict[str, Any]) -> Settled:
+    return Settled(Outcome(reply["outcome"]), str(reply["why"]))
+
+
+def _extraction(reply: dict[str, Any]) -> Extraction:
+    return Extraction(
+        str(reply.get("extracted", "")),
+        str(reply.get("rule", "")),
+        tuple(reply.get("several", ())),
+        bool(reply.get("cut")),
+    )
 
 
 def _comparison(reply: dict[str, Any]) -> Comparison:

@@ -154,7 +154,7 @@ def review(
         screen.print(
             Panel(literal(problem.text), title=f"{number} of {len(waiting)}: {literal(problem.id)}")
         )
-        screen.print(f"[bold]key[/]       {literal(problem.gold_text)}")
+        screen.print(f"[bold]key[/]       {literal(problem.key_shown)}")
         screen.print(f"[bold]answer[/]    {literal(_answer(text, verdict))}")
         screen.print(f"[bold]symbolic[/]  {_opinion(verdict.symbolic, verdict.symbolic_why)}")
         screen.print(f"[bold]judge[/]     {_opinion(verdict.judge, verdict.judge_why)}")

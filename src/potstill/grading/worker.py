@@ -49,6 +49,8 @@ def answer(job: dict[str, Any]) -> dict[str, Any]:
     """Return the result of one job as plain JSON: what was extracted and how it compares."""
     key, kind, problem_text = job["key"], job["kind"], job["problem"]
     try:
+        if "read" in job:
+            return _as_read(read(job["text"], Finish(job["finish"]), kind, problem_text))
         if (bad := key_problem(key, kind, problem_text)) is not None:
             return {"bad": bad}
         if "answer" in job:
@@ -56,7 +58,7 @@ def answer(job: dict[str, Any]) -> dict[str, Any]:
         else:
             read_ = read(job["text"], Finish(job["finish"]), kind, problem_text)
             if isinstance(read_, Settled):
-                return {"outcome": str(read_.outcome), "why": read_.why}
+                return _as_read(read_)
             found = read_
         result = compare_extracted(key, found, kind, problem_text)
     except KeyUnreadable as error:
@@ -66,16 +68,19 @@ def answer(job: dict[str, Any]) -> dict[str, Any]:
     except Exception as error:
         # One answer must never cost its neighbours: whatever went wrong is this answer's reason.
         return {"failed": f"the answer could not be graded: {type(error).__name__}: {error}"[:300]}
-    return {
-        "extracted": found.text,
-        "rule": found.rule,
-        "several": list(found.several),
-        "cut": found.cut,
+    return _as_read(found) | {
         "opinion": str(result.opinion),
         "why": result.why,
         "form": result.form,
         "readable": result.readable,
     }
+
+
+def _as_read(found: Extraction | Settled) -> dict[str, Any]:
+    if isinstance(found, Settled):
+        return {"outcome": str(found.outcome), "why": found.why}
+    several = list(found.several)
+    return {"extracted": found.text, "rule": found.rule, "several": several, "cut": found.cut}
 
 
 def _warm() -> None:

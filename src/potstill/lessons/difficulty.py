@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from potstill.chat import Ask, Completion, Message, Solver
-from potstill.records import Outcome, Problem, Sampling, Verdict
+from potstill.records import Outcome, Problem, Sampling, Split, Verdict
 from potstill.store.settings import Settings
 from potstill.text import several
 
@@ -23,12 +23,14 @@ __all__ = [
     "DifficultyOptions",
     "PassRate",
     "Rating",
+    "outside_difficulty",
     "pass_rate_sentence",
     "pass_rates",
     "rate_by_failures",
     "rate_by_model",
     "rate_by_passes",
     "rating_messages",
+    "worth_teaching",
 ]
 
 RATING_SYSTEM = (
@@ -211,6 +213,27 @@ def rate_by_failures(problems: Iterable[Problem], verdicts: Iterable[Verdict]) -
         why = f"{wrong} of {n} answers not right" if n else _NO_ANSWER
         found.append(Rating(problem_id, 1 + round(9 * wrong / n) if n else 0, why))
     return found
+
+
+def worth_teaching(
+    options: DifficultyOptions | None, problems: Sequence[Problem]
+) -> Sequence[Problem]:
+    """Return those of the problems whose difficulty is trained on; an unrated one only where all
+    are.
+    """
+    if options is None or options.train == (1, 10):
+        return problems
+    low, high = options.train
+    rated = [(p, p.groups["difficulty"]) for p in problems]
+    return [p for p, rating in rated if rating.isdigit() and low <= int(rating) <= high]
+
+
+def outside_difficulty(
+    options: DifficultyOptions | None, problems: Sequence[Problem], splits: Mapping[str, Split]
+) -> int:
+    """Return how many problems to teach are too easy or too hard to be trained on."""
+    taught = [p for p in problems if splits[p.id] in (Split.TRAIN, Split.VALID)]
+    return len(taught) - len(worth_teaching(options, taught))
 
 
 def _read(result: Completion) -> Rating | None:

@@ -18,15 +18,15 @@ from potstill.evaluation.near_duplicates import near_duplicates
 from potstill.evaluation.published import Published
 from potstill.evaluation.samples import AtK, at_k
 from potstill.lessons.controls import is_control
-from potstill.lessons.difficulty import pass_rate_sentence
+from potstill.lessons.difficulty import outside_difficulty, pass_rate_sentence
 from potstill.lessons.listing import gate_rows, gate_totals
+from potstill.lessons.majority import majority_sentence
 from potstill.lessons.recorded import inversions
 from potstill.lessons.traces import lessons_sentence
 from potstill.pipeline.cases import make_cases
 from potstill.pipeline.context import base_title
 from potstill.pipeline.declared import is_declared, primary_of
 from potstill.pipeline.lock import study_hash
-from potstill.pipeline.rating import outside_difficulty
 from potstill.pipeline.students import chosen_sentences
 from potstill.pipeline.unread import unread_solvers
 from potstill.records import (
@@ -181,13 +181,13 @@ def _corpus(result: Made) -> Corpus:
         problems=len(result.problems) + len(result.excluded),
         set_aside=_counts(item.reason.value for item in result.excluded),
         splits=_counts(side.value for side in result.splits.values()),
-        teacher_outcomes=_counts(v.outcome.value for v in result.taught.verdicts),
+        teacher_outcomes=_counts(v.outcome.value for v in result.keyed().verdicts),
         not_asked=dict(not_asked),
         lessons=lesson_counts(result),
         trained=len(_ids(result, Split.TRAIN)),
         validated=len(_ids(result, Split.VALID)),
         require=result.study.require,
-        samples=_samples(result.taught),
+        samples=_samples(result.keyed()),
     )
 
 
@@ -346,7 +346,7 @@ def _grader(result: Made) -> Grader:
                 disagreements.append(
                     Disagreement(
                         problem_id=problem.id,
-                        key=problem.gold_text,
+                        key=problem.key_shown,
                         answer=verdict.extracted,
                         symbolic=verdict.symbolic.value,
                         symbolic_why=verdict.symbolic_why,
@@ -428,6 +428,8 @@ def _notes(result: Made) -> tuple[str, ...]:
     notes += _keys_as_text(result)
     told = lessons_sentence(study.lessons, result.traces, result.chosen, study.levels)
     notes += [told] if told else []
+    if study.keys:
+        notes += [majority_sentence(result.problems, result.excluded, result.chosen.values())]
     for cell in (result.taught, *result.answers):
         who = _called(cell, study)
         if cell.not_asked:
@@ -456,7 +458,7 @@ def _notes(result: Made) -> tuple[str, ...]:
         if result.pass_rates:
             notes.append(pass_rate_sentence(result.pass_rates, study.difficulty.samples))
         low, high = study.difficulty.train
-        outside = outside_difficulty(study, result.problems, result.splits)
+        outside = outside_difficulty(study.difficulty, result.problems, result.splits)
         if outside:
             notes.append(
                 f"Of a difficulty outside {low} to {high}, and so not trained on: "

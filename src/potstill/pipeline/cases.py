@@ -44,7 +44,7 @@ def make_cases(made: Made, problems: Sequence[Problem]) -> tuple[Case, ...]:
             set=p.source,
             split=made.splits[p.id].value,
             text=p.text,
-            key=p.gold_text,
+            key=p.key_shown,
             kind=p.kind,
             groups=p.groups,
             said=tuple(sorted(said[p.id], key=lambda x: (solver_order(x.who), x.seed, x.sample))),

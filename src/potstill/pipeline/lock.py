@@ -21,6 +21,7 @@ from potstill.lessons.ladder import LADDER, SYSTEM
 from potstill.records import content_hash
 from potstill.solvers.truncation import CONTINUE_PROMPT
 from potstill.store.atomic import file_sha256, versions_of, write_json
+from potstill.store.fingerprint import fingerprint
 from potstill.store.untrusted import read_json, stays_inside
 from potstill.study.sections import Source
 from potstill.study.text import with_new_names
@@ -188,7 +189,7 @@ def deciding(study: Study, directory: Path, base_hash: str) -> dict[str, Any]:
     Files stand in it as the sha256 of their content, the base model as ``base_hash``. Raises
     InputError for ``iterations: auto`` without a diagnosis.
     """
-    from potstill.pipeline.context import base_title, fingerprint
+    from potstill.pipeline.context import base_title
     from potstill.training.diagnosis import resolve_iterations
 
     told = study.model_dump(mode="json", exclude=_WRITTEN_OTHERWISE)
@@ -314,7 +315,7 @@ def _portable(value: Any) -> Any:
     """Return the value with files as the hash of their content; of one that is not here, its
     name.
     """
-    from potstill.pipeline.context import fingerprint, is_path
+    from potstill.pipeline.context import is_path
 
     if isinstance(value, Mapping):
         return {str(name): _portable(inner) for name, inner in value.items()}

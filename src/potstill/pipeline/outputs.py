@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from potstill.lessons.difficulty import PassRate
+from potstill.lessons.majority import majority_ids
 from potstill.problems.overlap.pairs import Pair
 from potstill.records import (
     Condition,
@@ -112,6 +113,18 @@ class Made:
         """Return the problems that stand on one split, or on any of several."""
         placed = enumerate(self.splits.values())
         return part(self.problems, [i for i, split in placed if split in splits])
+
+    def keyed(self) -> AnswerSet:
+        """Return the teacher's replies to problems that have a key: what may be scored of them."""
+        taught = self.taught
+        if self.study.keys is None:
+            return taught
+        ids = majority_ids(self.problems)
+        places = [i for i, r in enumerate(taught.responses) if r.problem_id not in ids]
+        verdicts = part(taught.verdicts, places) if taught.verdicts else ()
+        not_asked = [x for x in taught.not_asked if x.problem_id not in ids]
+        responses = part(taught.responses, places)
+        return replace(taught, responses=responses, verdicts=verdicts, not_asked=not_asked)
 
     def trained_ids(self) -> set[str]:
         """Return the problems that some lesson chosen to train on is of."""

@@ -20,9 +20,8 @@ from potstill.lessons.difficulty import (
 from potstill.pipeline.asking import ask_base, ask_teacher
 from potstill.pipeline.context import VERSION, Context, agent_identity
 from potstill.pipeline.stages import grade_answers
-from potstill.records import Problem, Split, content_hash
+from potstill.records import Problem, content_hash, is_keyed
 from potstill.store.cells import Cell, Filling
-from potstill.study.schema import Study
 from potstill.training.limits import BEFORE_LESSONS
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from potstill.pipeline.outputs import AnswerSet
     from potstill.pipeline.services import Agents, Graders, LocalModels
 
-__all__ = ["outside_difficulty", "rate", "worth_teaching"]
+__all__ = ["rate"]
 
 
 def rate(
@@ -44,19 +43,21 @@ def rate(
     """Return the problems with their difficulty as a group, where the study has them rated, and how
     often the base is right, where that rates them: those alone that are to be ``taught``.
 
-    What is kept to see what was lost comes last, as it is.
+    What is kept to see what was lost stays as it is, and what has no key that answers are right by.
     """
     study = context.study
     options = study.difficulty
     if options is None:
         return problems, {}
-    problems, kept = study.apart(problems)
+    every, (problems, _) = problems, study.apart(problems)
     own = next((p.id for p in problems if "difficulty" in p.groups), "")
     if own:
         raise StudyError(
             f"difficulty: {own} brings a group of that name with it; rename the group in its "
             "source, or take the section out."
         )
+    if study.keys and options.by != "model":
+        problems, taught = (list(filter(is_keyed, x)) for x in (problems, taught))
     asked = taught if options.by == "student" else problems
     answers = _answers(context, agents, models, options, asked)
     if answers is not None:
@@ -98,9 +99,9 @@ def rate(
         context.progress.note(pass_rate_sentence(rates, options.samples))
     made = [
         replace(p, groups={**p.groups, "difficulty": rated[p.id]}) if p.id in rated else p
-        for p in problems
+        for p in every
     ]
-    return [*made, *kept], rates
+    return made, rates
 
 
 def _answers(
@@ -125,22 +126,3 @@ def _answers(
     tokens = study.evaluation.sampling(BEFORE_LESSONS).max_tokens
     sampling, samples = options.sampling(tokens), options.samples
     return ask_base(context, open_base, problems, "difficulty", sampling, samples)
-
-
-def worth_teaching(study: Study, problems: Sequence[Problem]) -> Sequence[Problem]:
-    """Return those of the problems whose difficulty is trained on; an unrated one only where all
-    are.
-    """
-    if study.difficulty is None or study.difficulty.train == (1, 10):
-        return problems
-    low, high = study.difficulty.train
-    rated = [(p, p.groups["difficulty"]) for p in problems]
-    return [p for p, rating in rated if rating.isdigit() and low <= int(rating) <= high]
-
-
-def outside_difficulty(
-    study: Study, problems: Sequence[Problem], splits: Mapping[str, Split]
-) -> int:
-    """Return how many problems to teach are too easy or too hard to be trained on."""
-    taught = [p for p in problems if splits[p.id] in (Split.TRAIN, Split.VALID)]
-    return len(taught) - len(worth_teaching(study, taught))

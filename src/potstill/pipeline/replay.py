@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from potstill.errors import InputError
 from potstill.lessons.replay import Chat, ChatRow, Replay, choose_chats, problems_in, read_chats
-from potstill.pipeline.context import Context, fingerprint
+from potstill.pipeline.context import Context
 from potstill.records import Problem, Split, content_hash
 from potstill.store.cells import Cell, Filling
+from potstill.store.fingerprint import fingerprint
 from potstill.training.examples import Example, encode_examples
 
 if TYPE_CHECKING:

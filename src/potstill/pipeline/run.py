@@ -16,18 +16,20 @@ from potstill.ledger.file import refuse_lost
 from potstill.ledger.ledger import Ledger
 from potstill.lessons.auto_level import auto_lessons
 from potstill.lessons.controls import is_control, make_controls, one_trace, unverified_traces
+from potstill.lessons.difficulty import worth_teaching
 from potstill.lessons.select import select
 from potstill.pipeline.asking import ask_student, ask_teacher
 from potstill.pipeline.context import Context, Unfinished
 from potstill.pipeline.declared import declare
 from potstill.pipeline.lock import changed_base, is_up_to_date, kept_report, write_lock
+from potstill.pipeline.majority import settle_keys
 from potstill.pipeline.outputs import MIX, AnswerSet, AskedLevel, Made, StudentCell, Who
 from potstill.pipeline.preflight import (
     check_before_asking,
     check_diagnosis,
     check_study,
 )
-from potstill.pipeline.rating import rate, worth_teaching
+from potstill.pipeline.rating import rate
 from potstill.pipeline.services import Agents, ClusterWorkers, Graders, LocalModels
 from potstill.pipeline.stages import (
     grade_answers,
@@ -44,9 +46,9 @@ from potstill.pipeline.students import (
 )
 from potstill.pipeline.traces import rank_taught, verified
 from potstill.plugins import choose
-from potstill.problems.split import draw_some
+from potstill.problems.split import draw_some, drop_keyless
 from potstill.progress import Progress, quiet
-from potstill.records import AUTO, Lesson, Problem, Role, Split
+from potstill.records import AUTO, Lesson, Problem, Role, Split, is_keyed
 from potstill.store.atomic import Writing, write_atomically
 from potstill.store.cells import Store
 from potstill.store.last_run import noting_its_end
@@ -195,6 +197,9 @@ def run_stages(run: Run, made: Made) -> Iterator[str]:
     refuse_shared(study, made.problems, made.excluded)
     yield "problems"
     made.splits, made.pairs = split_problems(context, run.workers, made.problems)
+    if study.keys:
+        made.problems, made.splits, away = drop_keyless(made.problems, made.splits)
+        made.excluded = [*made.excluded, *away]
     yield "split"
     agents.check_first(partial(check_before_asking, context, made.problems, made.splits))
     made.problems, made.pass_rates = rate(
@@ -203,9 +208,10 @@ def run_stages(run: Run, made: Made) -> Iterator[str]:
         made.in_split(Split.TRAIN, Split.VALID),
     )
     yield "rate"
-    asked = worth_teaching(study, made.in_split(Split.TRAIN, Split.VALID))
+    asked = worth_teaching(study.difficulty, made.in_split(Split.TRAIN, Split.VALID))
     made.taught = ask_teacher(context, agents, asked, "train", samples=study.teacher.samples)
     yield "teach"
+    asked = settle_keys(context, graders, made, asked)
     made.taught = grade_answers(context, agents, graders, made.taught, asked)
     yield "verify"
     made.traces = rank_taught(context, run.models, made.taught, asked)
@@ -231,7 +237,7 @@ def run_stages(run: Run, made: Made) -> Iterator[str]:
         made.answers = [*made.answers, *kept]
     if study.evaluation.seen == "report":
         trained = made.trained_ids()
-        seen = [p for p in made.in_split(Split.TRAIN) if p.id in trained]
+        seen = [p for p in made.in_split(Split.TRAIN) if p.id in trained and is_keyed(p)]
         again = evaluate(run, made.students, levels, seen, Split.TRAIN)
         made.answers = [*made.answers, *again]
     yield "answer"

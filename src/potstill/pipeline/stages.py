@@ -16,7 +16,7 @@ from potstill.grading.rulings import Rulings
 from potstill.lessons.ladder import LADDER
 from potstill.lessons.recorded import RecordedTally, Unmatched, read_recorded
 from potstill.lessons.select import select
-from potstill.pipeline.context import VERSION, Context, agent_identity, fingerprint
+from potstill.pipeline.context import VERSION, Context, agent_identity
 from potstill.pipeline.outputs import AnswerSet
 from potstill.pipeline.traces import parents_of
 from potstill.problems.overlap.pairs import Pair
@@ -34,6 +34,7 @@ from potstill.records import (
     content_hash,
 )
 from potstill.store.cells import Cell, Filling
+from potstill.store.fingerprint import fingerprint
 from potstill.store.tables import beside, in_batches
 from potstill.study.schema import Study
 
@@ -68,7 +69,7 @@ def import_problems(context: Context) -> tuple[Sequence[Problem], Sequence[Exclu
     tables = {"problems": Problem, "set_aside": Excluded}
 
     def make(out: Filling) -> None:
-        from potstill.pipeline.intake import read_study_problems
+        from potstill.study.intake import read_study_problems
 
         with context.progress.stage("problems", None, "problems") as bar:
             for found in read_study_problems(context.study, context.progress.note):
@@ -83,7 +84,8 @@ def import_problems(context: Context) -> tuple[Sequence[Problem], Sequence[Exclu
 def problems_cell(study: Study) -> Cell:
     """Return the cell of a study's problems, named by the content of their files."""
     sources = [(s.source, s.label, fingerprint(s.options)) for s in study.sources]
-    return Cell.of("problems", sources=sources, version=VERSION["problems"])
+    keyless: Mapping[str, bool] = {"keyless": True} if study.keys else {}
+    return Cell.of("problems", sources=sources, version=VERSION["problems"], **keyless)
 
 
 def split_problems(

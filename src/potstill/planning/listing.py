@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from potstill.grading.key_reading import KeyReader
-from potstill.pipeline.intake import problems_of_file
 from potstill.problems import Columns, describe, guess_source
 from potstill.records import ExclusionReason
+from potstill.study.intake import problems_of_file
 from potstill.text import literal, print_columns, several, shown
 
 if TYPE_CHECKING:

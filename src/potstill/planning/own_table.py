@@ -20,11 +20,11 @@ from potstill.grading import GradingPool
 from potstill.grading.boxes import boxed_values
 from potstill.grading.maths.keys import alternatives
 from potstill.lessons.gates import stops_short
-from potstill.pipeline.intake import problems_of_file
 from potstill.problems import Columns, Imported, SourceConfig, guess_source
 from potstill.problems import table as tables
 from potstill.problems.mending import decimal_points
 from potstill.records import Outcome, Problem, Response, Verdict
+from potstill.study.intake import problems_of_file
 from potstill.study.templates import filled, study_path, write_text
 from potstill.text import several
 

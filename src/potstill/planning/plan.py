@@ -20,8 +20,8 @@ from potstill.pipeline.preflight import (
 from potstill.pipeline.run import refuse_other_study
 from potstill.planning.estimate import Estimate, PlannedCalls, estimate, thinks
 from potstill.plugins import SOLVERS, SOURCES
-from potstill.problems.split import split
-from potstill.records import Level, Problem, Split
+from potstill.problems.split import drop_keyless, split
+from potstill.records import ExclusionReason, Level, Problem, Split
 from potstill.study.agents import costs_nothing, is_free, key_there
 from potstill.study.checks import check_splits, refuse_shared
 from potstill.study.schema import Study, load_options, load_study, read_study
@@ -89,13 +89,13 @@ def splits_of(study: Study, problems: Sequence[Problem]) -> Mapping[str, Split]:
 
 def planned_calls(study: Study, imported: Imported) -> tuple[dict[str, int], list[PlannedCalls]]:
     """Return how many problems stand on each split, and the calls a run would make at most."""
-    split_by_id = splits_of(study, imported.problems)
+    problems, split_by_id, _ = drop_keyless(imported.problems, splits_of(study, imported.problems))
     splits = Counter(split_by_id.values())
     lessons, heldout = splits[Split.TRAIN] + splits[Split.VALID], splits[Split.HELDOUT]
     base = 1 + len({*study.mix, *study.evaluation.base_at})
     solvers = (len(study.variants) + len(study.mix)) * len(study.seeds) + base
     samples = study.teacher.samples
-    sizes = Counter(p.source for p in imported.problems if split_by_id[p.id] is Split.HELDOUT)
+    sizes = Counter(p.source for p in problems if split_by_id[p.id] is Split.HELDOUT)
     asked = sum(map(study.evaluation.asked_of_teacher, sizes.values()))
     failures = study.difficulty is not None and study.difficulty.by == "failures"
     names = {role: model_of(agent) for role, agent in study.agents().items()}
@@ -174,7 +174,7 @@ def print_plan(
     Settings left at their default are printed where ``every_setting`` asks for them. Raises
     StudyError for what would stop a run before anyone is asked; nothing is sent.
     """
-    from potstill.pipeline.intake import problems_of_study
+    from potstill.study.intake import problems_of_study
 
     study = load_study(path)
     refuse_other_study(study, directory)
@@ -198,10 +198,12 @@ def print_plan(
         splits, calls = planned_calls(study, imported)
     said = check_splits(study, imported.problems, {Split(x): n for x, n in splits.items()})
     reasons = Counter(item.reason.value for item in imported.excluded)
+    if away := len(imported.problems) - sum(splits.values()):
+        reasons[ExclusionReason.NO_KEY.value] += away  # held out, where a key is needed
     console.print(
-        f"{study.name}: {several(len(imported.problems), 'problem')}: "
+        f"{study.name}: {several(sum(splits.values()), 'problem')}: "
         + ", ".join(f"{count:,} {split}" for split, count in splits.items())
-        + f"; {len(imported.excluded):,} excluded"
+        + f"; {reasons.total():,} excluded"
         + (f" ({', '.join(f'{n} {why}' for why, n in reasons.items())})" if reasons else "")
     )
     for note in (*imported.notes, *said):

@@ -9,10 +9,10 @@ from potstill.grading import GradingPool
 from potstill.grading.plugins import kind_settings
 from potstill.lessons.ladder import count_words
 from potstill.lessons.recorded import RecordedTally, read_recorded
-from potstill.pipeline.intake import problems_of_study
 from potstill.planning.listing import print_imported
 from potstill.planning.plan import splits_of
-from potstill.records import Split
+from potstill.records import Split, is_keyed
+from potstill.study.intake import problems_of_study
 from potstill.study.schema import Study, load_study
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def _recorded(study: Study, imported: Imported) -> str:
     """Return how many of a study's recorded levels would be trained on, and why others not."""
     assert study.recorded is not None
     splits = splits_of(study, imported.problems)
-    taught = [p for p in imported.problems if splits[p.id] is not Split.HELDOUT]
+    taught = [p for p in imported.problems if splits[p.id] is not Split.HELDOUT and is_keyed(p)]
     tally = RecordedTally()
     with GradingPool(kinds=kind_settings(study.kinds)) as pool:
         found = read_recorded(

@@ -32,6 +32,7 @@ from potstill.records import (
     Excluded,
     ExclusionReason,
     Gold,
+    NoGold,
     NumberGold,
     Problem,
     RubricGold,
@@ -109,6 +110,7 @@ def load_problems(
     infer: Callable[[str, str], str],
     keys: KeyReading | None = None,
     tell: Callable[[int], None] | None = None,
+    keyless: Callable[[str], bool] | None = None,
 ) -> Imported:
     """Return the problems of all sources, and those excluded with the reason for each.
 
@@ -116,7 +118,7 @@ def load_problems(
     """
     said: list[str] = []
     found: list[Problem | Excluded] = []
-    for item in read_problems(sources, infer=infer, keys=keys, say=said.append):
+    for item in read_problems(sources, infer=infer, keys=keys, say=said.append, keyless=keyless):
         found.append(item)
         if tell and len(found) % _REPORTED_EVERY == 0:
             tell(len(found))
@@ -133,15 +135,20 @@ def read_problems(
     infer: Callable[[str, str], str],
     keys: KeyReading | None = None,
     say: Callable[[str], None] | None = None,
+    keyless: Callable[[str], bool] | None = None,
 ) -> Iterator[Problem | Excluded]:
     """Yield every problem of all sources, and those excluded with the reason for each.
 
     ``infer`` names the kind of an answer from key and text (``potstill.grading.infer_kind``),
     ``keys`` reads each key as the grader will; without it none is found unreadable. ``say`` is told
-    what was mended or guessed, once all is read. The first of several equal texts is kept. Raises
-    InputError for a source that cannot be read, and where one id names two different texts.
+    what was mended or guessed, once all is read. The first of several equal texts is kept. Where
+    ``keyless`` is given, a problem without a key is kept too if it says so of its kind ("" where
+    the source names none): with NoGold, behind all others, for one of the same text that has a key
+    is kept in its place. Raises InputError for a source that cannot be read, and where one id names
+    two different texts.
     """
     seen, remarks = _Seen(), _Remarks()
+    without: list[tuple[str, RawProblem, str]] = []
     for source, raw in _read(sources, say):
         if not raw.id.strip():
             raise InputError(f"{source}: a problem has no id ({raw.text[:60]!r}...); give it one.")
@@ -153,6 +160,11 @@ def read_problems(
         if not seen.notes(raw.id, normal):
             _refuse_two_texts(sources, source, raw, normal)
         reason, detail = _why_excluded(raw, normal, seen)
+        if reason is ExclusionReason.NO_KEY and keyless is not None:
+            if keyless(raw.kind):
+                without.append((source, raw, normal))
+                continue
+            detail = ": ".join(filter(None, (detail, f"no majority is taken of {raw.kind}")))
         if reason is not None:
             yield Excluded(raw.id, raw.text, raw.key, source, reason, detail, raw.groups)
             continue
@@ -172,9 +184,24 @@ def read_problems(
             comma_language=keys is not None and keys.decimal_comma(problem.text),
         )
         yield problem
+    yield from _without_key(without, seen)
     if say is not None:
         for remark in remarks.lines():
             say(remark)
+
+
+def _without_key(
+    found: Sequence[tuple[str, RawProblem, str]], seen: _Seen
+) -> Iterator[Problem | Excluded]:
+    """Yield problems that have no key, but for those whose text another one has."""
+    for source, raw, normal in found:
+        if (same := seen.duplicate(normal)) is not None:
+            reason, detail = ExclusionReason.DUPLICATE, f"same text as {same[0]}"
+            yield Excluded(raw.id, raw.text, raw.key, source, reason, detail, raw.groups)
+            continue
+        problem = Problem(raw.id, raw.text.strip(), NoGold(), raw.kind, source, raw.groups)
+        seen.keeps(normal, problem)
+        yield problem
 
 
 def _prepared(
@@ -384,7 +411,7 @@ class _Seen:
 def describe(imported: Imported) -> tuple[ProblemRow, ...]:
     """Return one row for every problem, kept or excluded, for people to look over before a run."""
     kept = [
-        ProblemRow(p.id, p.source, p.kind, p.gold_text, "", "", p.text, p.groups)
+        ProblemRow(p.id, p.source, p.kind or "no key", p.gold_text, "", "", p.text, p.groups)
         for p in imported.problems
     ]
     away = [
@@ -523,3 +550,5 @@ def _kind(gold: Gold, text: str, infer: Callable[[str, str], str]) -> str:
             return "tests"
         case RubricGold():
             return "rubric"
+        case NoGold():
+            return ""

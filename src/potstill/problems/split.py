@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -15,11 +15,18 @@ from pydantic import Field, model_validator
 from potstill.errors import StudyError
 from potstill.plugins import nearest
 from potstill.problems.overlap.pairs import Pair
-from potstill.records import Problem, Split
+from potstill.records import Excluded, ExclusionReason, NoGold, Problem, Split
 from potstill.store.settings import Settings
 from potstill.text import several
 
-__all__ = ["SAYS_THE_SAME", "SplitOptions", "draw_some", "draws_validation", "split"]
+__all__ = [
+    "SAYS_THE_SAME",
+    "SplitOptions",
+    "draw_some",
+    "draws_validation",
+    "drop_keyless",
+    "split",
+]
 
 
 class SplitOptions(Settings):
@@ -68,13 +75,22 @@ def split(
     of them is held out; those that share only their masked text may part. ``use`` maps a source to
     "heldout" where all of it is, and to "kept" where all of it is kept to see what was lost. Raises
     StudyError for a group or value that is not there, where nothing is left to train on or to hold
-    out, and where a problem that is kept says the same as one that is not.
+    out, and where a problem that is kept says the same as one that is not. A problem that has no
+    key is drawn for training alone; see :func:`drop_keyless` for one that ends elsewhere.
     """
     used = use or {}
     _refuse_unknown_values(problems, options, used)
-    splits = {p.id: _own_split(p, options, used.get(p.source, "")) for p in problems}
-    if options.by == "given" and Split.VALID not in splits.values():
-        splits = {i: _or_valid(i, split, options) for i, split in splits.items()}
+    splits: dict[str, Split] = {}
+    keyless: set[str] = set()
+    for p in problems:
+        splits[p.id] = _own_split(p, options, used.get(p.source, ""))
+        if isinstance(p.gold, NoGold):
+            keyless.add(p.id)
+    if options.by == "given" and not _has(splits, Split.VALID, keyless):
+        splits = {
+            i: split if i in keyless else _or_valid(i, split, options)
+            for i, split in splits.items()
+        }
     together_with = _components(splits, pairs)
     for members in together_with:
         found = {splits[member] for member in members}
@@ -82,9 +98,26 @@ def split(
         together = next(s for s in _STRONGEST if s in found)
         for member in members:
             splits[member] = together
-    _keep_some_validation(splits, options, together_with)
-    _refuse_empty_splits(splits, options)
+    _keep_some_validation(splits, options, together_with, keyless)
+    _refuse_empty_splits(splits, options, keyless)
     return splits
+
+
+def drop_keyless(
+    problems: Sequence[Problem], splits: Mapping[str, Split]
+) -> tuple[Sequence[Problem], Mapping[str, Split], list[Excluded]]:
+    """Return the problems and their splits without those that have no key where one is needed, and
+    these as excluded: what checkpoints are chosen by or students scored on has a key.
+    """
+    away = {
+        p.id: Excluded(p.id, p.text, "", p.source, ExclusionReason.NO_KEY, _NEEDED[split], p.groups)
+        for p, split in zip(problems, splits.values(), strict=True)
+        if isinstance(p.gold, NoGold) and split is not Split.TRAIN
+    }
+    if not away:
+        return problems, splits, []
+    kept = [p for p in problems if p.id not in away]
+    return kept, {p.id: splits[p.id] for p in kept}, list(away.values())
 
 
 def _refuse_kept_among_others(members: Sequence[str], splits: Mapping[str, Split]) -> None:
@@ -101,12 +134,13 @@ def _own_split(problem: Problem, options: SplitOptions, use: str) -> Split:
         return Split.HELDOUT
     if options.by == "given":
         return _given(problem, options.group)
+    keyed = not isinstance(problem.gold, NoGold)
     if options.by == "group":
         if problem.groups.get(options.group) in options.heldout:
             return Split.HELDOUT
-    elif _draw(problem.id, options.seed, "heldout") < options.heldout_share:
+    elif keyed and _draw(problem.id, options.seed, "heldout") < options.heldout_share:
         return Split.HELDOUT
-    return _or_valid(problem.id, Split.TRAIN, options)
+    return _or_valid(problem.id, Split.TRAIN, options) if keyed else Split.TRAIN
 
 
 def _or_valid(problem_id: str, split: Split, options: SplitOptions) -> Split:
@@ -128,7 +162,9 @@ def draw_some(problems: Sequence[Problem], count: int, seed: int, what: str) -> 
 def draws_validation(problems: Iterable[Problem], options: SplitOptions) -> bool:
     """Return whether by: given finds no problem marked valid, and so draws some."""
     return options.by == "given" and not any(
-        _GIVEN.get(p.groups.get(options.group, "").casefold()) is Split.VALID for p in problems
+        _GIVEN.get(p.groups.get(options.group, "").casefold()) is Split.VALID
+        for p in problems
+        if not isinstance(p.gold, NoGold)
     )
 
 
@@ -138,6 +174,11 @@ SAYS_THE_SAME = (
 )
 # Of problems that say the same, the first of these that one of them has is all of theirs.
 _STRONGEST = (Split.KEPT, Split.HELDOUT, Split.VALID, Split.TRAIN)
+_NEEDED = {
+    Split.HELDOUT: "it is held out, or says the same as one that is, and is scored by its key",
+    Split.VALID: "it is for validation, or says the same as one that is, which needs a key",
+    Split.KEPT: "it is of evaluation.keep, and is scored by its key",
+}
 _GIVEN = {
     "train": Split.TRAIN,
     "training": Split.TRAIN,
@@ -214,18 +255,28 @@ def _refuse_unknown_values(
 
 
 def _keep_some_validation(
-    splits: dict[str, Split], options: SplitOptions, together_with: Sequence[Sequence[str]]
+    splits: dict[str, Split],
+    options: SplitOptions,
+    together_with: Sequence[Sequence[str]],
+    keyless: Set[str],
 ) -> None:
     """Move a problem to validation where none was drawn; training cannot choose without one."""
-    if options.valid_share == 0 or Split.VALID in splits.values():
+    if options.valid_share == 0 or _has(splits, Split.VALID, keyless):
         return
-    paired = {member for members in together_with for member in members}
+    paired = set(keyless).union(*together_with)
     alone = [i for i, split in splits.items() if split is Split.TRAIN and i not in paired]
     if len(alone) > 1:
         splits[min(alone, key=lambda item: _draw(item, options.seed, "valid"))] = Split.VALID
 
 
-def _refuse_empty_splits(splits: Mapping[str, Split], options: SplitOptions) -> None:
+def _has(splits: Mapping[str, Split], wanted: Split, keyless: Set[str]) -> bool:
+    """Return whether a problem that has a key is on a split."""
+    return any(split is wanted and i not in keyless for i, split in splits.items())
+
+
+def _refuse_empty_splits(
+    splits: Mapping[str, Split], options: SplitOptions, keyless: Set[str]
+) -> None:
     counts = Counter(splits.values())
     if not splits:
         raise StudyError(
@@ -236,6 +287,12 @@ def _refuse_empty_splits(splits: Mapping[str, Split], options: SplitOptions) -> 
         raise StudyError(
             f"split: by: {options.by} leaves none of {several(len(splits), 'problem')} to train "
             "on; hold out less."
+        )
+    if keyless and not _has(splits, Split.HELDOUT, keyless):
+        raise StudyError(
+            f"split: by: {options.by} holds out none of {several(len(splits), 'problem')}: "
+            f"{len(keyless):,} have no key, and only what has one is held out; give more of them "
+            "keys, or add a source of problems with keys, use: heldout."
         )
     if not counts[Split.HELDOUT]:
         raise StudyError(

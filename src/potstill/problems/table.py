@@ -50,7 +50,9 @@ class TableColumns(SourceOptions):
     """
 
     text: str = Field(default="problem", description="The column of problem texts.")
-    key: str = Field(default="answer", description="The column of keys.")
+    key: str = Field(
+        default="answer", description="The column of keys; empty where the table has none."
+    )
     solution: str | None = Field(
         default=None, description="The column of worked solutions, which end in the key."
     )
@@ -138,6 +140,7 @@ def raw_problem(
     given_id = as_text(column(row, columns.id, where)) if columns.id else otherwise_id
     if not given_id:
         raise InputError(f"{where}: the column {columns.id!r} is empty; every problem needs an id.")
+    by_trying = columns.key_is in ("tests", "rubric") and not (key.text or solution)
     decimal = columns.decimal if "decimal" in columns.model_fields_set else ""
     if decimal == "point" and plain and columns.key_is == "text":
         key = Mended(as_several(key.text), key.what)
@@ -147,7 +150,7 @@ def raw_problem(
         key=key.text,
         source=source,
         groups={g: _group(column(row, c, where)) for g, c in columns.groups.items()},
-        kind=kind,
+        kind=kind or (columns.key_is if by_trying else ""),
         gold=_gold(key.text, columns, where) if key.text else None,
         solution=solution,
         where=" ".join(where.split()[-2:]) if columns.id else "",
@@ -233,10 +236,12 @@ def _key_and_solution(
     row: Mapping[str, Any], columns: TableColumns, where: str, *, mended: bool
 ) -> tuple[Mended, str]:
     commas = mended and columns.decimal == "comma"
+    if not columns.key and columns.solution is None:
+        return Mended(""), ""
     if columns.solution is None:
         return key_of(row, columns.key, where, mended=mended, commas=commas), ""
     solution = text_of(row, columns.solution, where, mended=mended)
-    named = "key" in columns.model_fields_set and columns.key != columns.solution
+    named = columns.key not in ("", columns.solution) and "key" in columns.model_fields_set
     if not named and (columns.key == columns.solution or columns.key not in row):
         return Mended("", solution.what), solution.text
     return key_of(row, columns.key, where, mended=mended, commas=commas), solution.text

@@ -121,8 +121,11 @@ def corpus_sentence(corpus: Row) -> str:
     """Return how many problems were brought in, excluded, trained on, and why those."""
     brought, excluded = corpus["problems"], sum(corpus["set_aside"].values())
     text = f"{several(brought, 'problem')} {_were(brought)} brought in"
-    if excluded:
-        text += f"; {count(excluded)} of them {_were(excluded)} excluded and never sent to a model"
+    none = corpus["set_aside"].get("no majority", 0)
+    if unsent := excluded - none:
+        text += f"; {count(unsent)} of them {_were(unsent)} excluded and never sent to a model"
+    if none:
+        text += f"; {count(none)} without a key {_were(none)} excluded after the teacher answered"
     if corpus["trained"] is None:
         return f"{text}."
     trained, validated = count(corpus["trained"]), count(corpus["validated"])

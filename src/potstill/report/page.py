@@ -152,6 +152,7 @@ def _context(numbers: Row, figures: list[Figure]) -> Row:
         "unread_advice": unread_advice(),
         "agents": {
             "symbolic": "by the symbolic check",
+            "majority": "by a majority of the teacher's answers, for there is no key",
             "judge": "by the judge",
             "both": "by both",
             "person": "by a person",

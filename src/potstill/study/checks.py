@@ -12,7 +12,16 @@ from potstill.grading.plugins import kind_settings
 from potstill.plugins import nearest
 from potstill.problems.raw import normalise
 from potstill.problems.split import SAYS_THE_SAME, draws_validation
-from potstill.records import AUTO, Excluded, Level, NumberGold, Split, level_of_control
+from potstill.records import (
+    AUTO,
+    Excluded,
+    Level,
+    NoGold,
+    NumberGold,
+    Split,
+    is_keyed,
+    level_of_control,
+)
 from potstill.store.rows import read_columns
 from potstill.text import several
 
@@ -167,7 +176,8 @@ def check_recorded(study: Study) -> None:
 def check_tolerances(study: Study, problems: Sequence[Problem]) -> None:
     """Raise StudyError where most of those that have a tolerance take 0 for their key."""
     keys = KeyReader(kind_settings(study.kinds))
-    graded = [p for p in problems if isinstance(p.gold, NumberGold) or p.kind == "numeric"]
+    numeric = [p for p in problems if isinstance(p.gold, NumberGold) or p.kind == "numeric"]
+    graded = [p for p in numeric if is_keyed(p)]
     looked_at = graded[:LOOKED_AT]
     wide = [problem.id for problem in looked_at if keys.takes_zero(problem)]
     if len(wide) > len(looked_at) / 2:
@@ -210,7 +220,7 @@ def check_splits(
             "split: no problem is left for validation, by which training chooses the checkpoint it "
             f"keeps; raise split.valid_share ({study.split.valid_share:g}), or mark some valid."
         )
-    said = []
+    said = [_keyless(study, problems, sum(counts.values()))] if study.keys else []
     if draws_validation(problems, study.split):
         said.append(
             f"split: no problem is marked valid; {several(n, 'problem')} of those marked train "
@@ -234,3 +244,20 @@ def check_splits(
         if (n := counts.get(split, 0)) < _FEW:
             said.append(f"split: only {several(n, 'problem')} {what}")
     return tuple(said)
+
+
+def _keyless(study: Study, problems: Sequence[Problem], placed: int) -> str:
+    """Return how many problems to be taught have no key, and what is done about it; those that are
+    not ``placed`` on a split have none where they need one.
+    """
+    assert study.keys is not None
+    without = sum(isinstance(problem.gold, NoGold) for problem in problems)
+    without -= len(problems) - placed
+    if not without:
+        return "keys: every problem has a key, so no majority is taken; take the section out"
+    have = "has" if without == 1 else "have"
+    return (
+        f"keys: {several(without, 'problem')} to be taught {have} no key; the teacher answers each "
+        f"{study.teacher.samples} times, and an answer that {100 * study.keys.majority:g} % "
+        "of its draws give, or more, stands in the key's place"
+    )

@@ -34,12 +34,13 @@ from potstill.lessons.recorded import Options as RecordedLevels
 from potstill.lessons.traces import LessonOptions
 from potstill.plugins import KINDS, SOLVERS, SOURCES, load_plugin, plugin_names
 from potstill.problems.split import SplitOptions
-from potstill.records import AUTO, AnswerKind, Level, Problem, Split
+from potstill.records import AUTO, AnswerKind, Control, Level, Problem, Split
 from potstill.store.setting_errors import first_error, with_lists
 from potstill.store.settings import Settings
 from potstill.study.sections import (
     Agent,
     Evaluation,
+    Keys,
     PublishedFigure,
     Source,
     StudentBase,
@@ -74,7 +75,7 @@ Mix = Annotated[
 class Study(Settings):
     """A whole study, as the file says it."""
 
-    ADDED = ("lessons", "auto_levels")
+    ADDED = ("lessons", "auto_levels", "keys")
 
     name: Annotated[
         str,
@@ -114,6 +115,11 @@ class Study(Settings):
     )
     recorded: RecordedLevels | None = Field(
         default=None, description="Levels read from files, in place of a condenser."
+    )
+    keys: Keys | None = Field(
+        default=None,
+        description="What is taught of problems without a key, which are excluded where it is left "
+        "out.",
     )
     lessons: LessonOptions = Field(
         default_factory=LessonOptions,
@@ -246,6 +252,7 @@ class Study(Settings):
             )
         expand_controls(self.controls, self.levels)
         self._refuse_traces()
+        self._refuse_majority()
         known = {*self.variants, "base"}
         if self.primary and (unknown := [x for x in self.primary if x not in known]):
             raise ValueError(f"primary names {unknown[0]!r}; there are {', '.join(sorted(known))}")
@@ -284,6 +291,34 @@ class Study(Settings):
                     f"controls: {name} is the same as one_trace where a problem has one lesson a "
                     "level; name one_trace"
                 )
+
+    def _refuse_majority(self) -> None:
+        """Raise for keys by majority where the draws can have none, or what needs real keys."""
+        if self.keys is None:
+            return
+        teacher, difficulty = self.teacher, self.difficulty
+        if teacher.samples < 3:
+            raise ValueError(
+                f"keys: of teacher.samples: {teacher.samples} there is no majority; set samples to "
+                "3 or more, such as 5"
+            )
+        drawn = not hasattr(load_plugin(SOLVERS, teacher.solver), "recorded_files")
+        if teacher.temperature == 0 and drawn:
+            raise ValueError(
+                f"keys: {teacher.samples} draws of the teacher at temperature 0 are one vote, for "
+                "nothing is drawn; set teacher.temperature, such as 0.6"
+            )
+        if difficulty and difficulty.by != "model" and difficulty.train != (1, 10):
+            raise ValueError(
+                f"keys: difficulty by: {difficulty.by} goes by right answers, which a problem "
+                "without a key does not have, so train: would leave all of them out; take "
+                "difficulty.train out, or keys"
+            )
+        if Control.WRONG in self.controls:
+            raise ValueError(
+                f"controls: {Control.WRONG} is of answers that a key says are wrong, and with "
+                "keys: majority some have none; take one of them out"
+            )
 
     def _refuse_twice(self) -> None:
         """Raise for what a list names twice, where it is there once or not at all."""

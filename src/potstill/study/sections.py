@@ -15,6 +15,7 @@ __all__ = [
     "SOLVE_PROMPT",
     "Agent",
     "Evaluation",
+    "Keys",
     "PublishedFigure",
     "Source",
     "StudentBase",
@@ -104,6 +105,26 @@ class Agent(WithOptions):
     def sampling(self) -> Sampling:
         """How this agent's tokens are drawn."""
         return Sampling(self.temperature, self.top_p, self.seed, self.max_tokens)
+
+
+class Keys(Settings):
+    """What stands in the place of a key that a problem does not have.
+
+    ``majority`` is the least share of the teacher's draws that must give one answer (0.6 of 5: 3).
+    A draw without an answer counts among them. Such a problem is trained on and never held out; one
+    whose answers have no majority is excluded. ``teacher.samples`` is 3 or more then.
+    """
+
+    majority: Annotated[float, Field(le=1, description="More than 0.5.")]
+
+    @model_validator(mode="after")
+    def _more_than_half(self) -> Keys:
+        if not self.majority > 0.5:
+            raise ValueError(
+                f"majority: {self.majority:g} of the draws is no majority, for two answers could "
+                "both have it; give more than 0.5, such as 0.6"
+            )
+        return self
 
 
 SHIPPED_BASE = "pocket"

@@ -18,7 +18,7 @@ from potstill.errors import InputError, StoreError
 from potstill.pipeline.directory import StudyDirectory, study_of
 from potstill.pipeline.students import examples
 from potstill.plugins import choose
-from potstill.records import Lesson, Problem, Split
+from potstill.records import Lesson, MajorityGold, Problem, Split
 from potstill.study.schema import Study
 
 if TYPE_CHECKING:
@@ -113,6 +113,7 @@ def corpus_rows(study: Study, made: Made, level: str) -> dict[Split, Rows]:
         chats = examples(study, made.chosen[level], problems)
         found[split] = [
             _row(problem, lesson)
+            | ({"answer_by": _answer_by(problem)} if study.keys else {})
             | {"teacher": teachers.get(problem.id, ""), "messages": _chat(example)}
             for (problem, lesson), example in zip(pairs, chats, strict=True)
         ]
@@ -134,6 +135,12 @@ def _row(problem: Problem, lesson: Lesson) -> dict[str, Any]:
     }
 
 
+def _answer_by(problem: Problem) -> str:
+    """Return on what a row's answer stands: a key, or so many of the teacher's draws."""
+    gold = problem.gold
+    return f"majority {gold.votes} of {gold.draws}" if isinstance(gold, MajorityGold) else "key"
+
+
 def _chat(example: Example) -> list[dict[str, str]]:
     turns = [{"role": m.role, "content": m.content} for m in example.messages]
     return [*turns, {"role": "assistant", "content": example.completion}]
@@ -148,13 +155,17 @@ def _write(path: Path, rows: Rows, to: str) -> None:
     path.parent.mkdir(exist_ok=True)
     if to == "messages":
         # escaped to ASCII: some readers open it in the machine's own encoding
-        lines = (json.dumps({"messages": row["messages"]}) + "\n" for row in rows)
+        told = ("messages", "answer_by")
+        lines = (json.dumps({x: row[x] for x in told if x in row}) + "\n" for row in rows)
         path.write_text("".join(lines), encoding="ascii", newline="\n")
         return
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    pq.write_table(pa.Table.from_pylist(rows, schema=_schema()), path, compression="zstd")
+    schema = _schema()
+    if rows and "answer_by" in rows[0]:
+        schema = schema.append(pa.field("answer_by", pa.string()))
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema), path, compression="zstd")
 
 
 def _schema() -> pa.Schema:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from potstill.ledger.ledger import Ledger
+from potstill.lessons.difficulty import outside_difficulty
+from potstill.lessons.majority import majority_sentence
 from potstill.pipeline.assemble import call_counts, lesson_counts
-from potstill.pipeline.rating import outside_difficulty
 from potstill.problems.overlap.find import find_pairs
 from potstill.records import Split, Verdict
 from potstill.report import phrases
@@ -79,10 +80,11 @@ def corpus_card(
         taught=_taught(study.teacher, teacher),
         rater=_who(study.rater, []) if study.rater else "",
         verifier=_who(study.verifier, []) if study.verifier and study.verify != "symbolic" else "",
-        outcomes=_outcomes(made.taught.verdicts),
+        outcomes=_outcomes(made.keyed().verdicts),
+        majority=_majority(study, made, rows),
         gates=gates,
         flags=list(dict.fromkeys(flag for count in gates for flag in count.flagged)),
-        not_of_difficulty=outside_difficulty(study, made.problems, made.splits),
+        not_of_difficulty=outside_difficulty(study.difficulty, made.problems, made.splits),
         calls=calls,
         calls_unpriced=sum(call.cost_usd is None for call in calls),
         spent=sum(call.cost_usd or 0 for call in calls),
@@ -93,6 +95,13 @@ def corpus_card(
         repeated=len(repeated),
         example=next((row for by in rows.values() for found in by.values() for row in found), None),
     )
+
+
+def _majority(study: Study, made: Made, levels: Iterable[str]) -> str:
+    """Return how many lessons written stand on no key, as a sentence; "" where all do."""
+    if study.keys is None:
+        return ""
+    return majority_sentence(made.problems, made.excluded, [made.chosen[x] for x in levels])
 
 
 def _made(condenser: str, levels: Iterable[str]) -> str:

@@ -65,7 +65,7 @@ def export_logs(directory: Path, out: Path) -> list[WrittenLog]:
 
     refuse_occupied(out)
     found = StudyDirectory.open(directory)
-    taught = replace(found.made.taught, set="taught", split=Split.TRAIN)
+    taught = replace(found.made.keyed(), set="taught", split=Split.TRAIN)
     cells = [*([taught] if taught.verdicts else []), *found.made.answers]
     if not cells:
         raise StoreError(

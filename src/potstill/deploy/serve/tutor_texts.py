@@ -101,7 +101,7 @@ class TutorTexts:
         return {
             "id": problem.id,
             "text": problem.text,
-            "key": problem.gold_text,
+            "key": problem.key_shown,
             "split": self.split_words(problem),
             "teacher": self._reply(id),
             "lessons": {level: lessons[level].text for level in self.students if level in lessons},
