@@ -20,13 +20,14 @@ ADDED = {  # a value beside the default of each
     (StudentBase, "thinking"): "plain",
     (Study, "lessons"): {"take": "all"},
     (Study, "auto_levels"): True,
+    (Study, "keys"): {"majority": 0.6},
 }
 
 
 def made(model: type[Settings], **given: object) -> Settings:
     needed: dict[str, object] = {}
     if model is Study:
-        needed = STUDY | {"difficulty": {"by": "student"}, "teacher": AGENT | {"samples": 2}}
+        needed = STUDY | {"difficulty": {"by": "student"}, "teacher": AGENT | {"samples": 3, "temperature": 0.6}}
     return model.model_validate(needed | given, strict=False)
 
 
