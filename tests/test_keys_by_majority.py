@@ -265,6 +265,22 @@ def test_a_study_without_a_possible_majority_is_refused(
         load_study(path)
 
 
+def test_draws_that_are_copies_of_one_recording_are_refused(tmp_path: Path) -> None:
+    parts = (("train", TRAIN), ("valid", VALID), ("heldout", HELDOUT))
+    items = [item for part, count in parts for item in generate(part, count, 0)]
+    said = [[x.text, f"It comes to \\boxed{{{x.answer}}}."] for x in items]
+    with (tmp_path / "said.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["problem", "reply"], *said])
+    recorded = {"path": str(tmp_path / "said.csv"), "question": "problem", "text": "reply"}
+    teacher = {"solver": "replay", "model": "r", "files": [recorded], "samples": SAMPLES}
+    path = write_study(tmp_path, teacher=teacher | {"prompt": "{problem}"})
+    asked = TRAIN + VALID - 1
+    with pytest.raises(StudyError, match=f"word for word the same for each of {asked} problems"):
+        run_study(load_study(path), tmp_path / "run", until="verify")
+    finished = open_study(tmp_path / "run")
+    assert finished.unfinished.startswith("keys by majority is not finished")
+
+
 def keyless(number: int, text: str = "", **groups: str) -> Problem:
     return Problem(f"n{number}", text or f"Problem {number}", NoGold(), "", "table", groups)
 
