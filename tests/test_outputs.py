@@ -4,7 +4,6 @@ another.
 
 from __future__ import annotations
 
-import errno
 import subprocess
 import sys
 from contextlib import suppress
@@ -255,30 +254,14 @@ def test_a_full_disk_is_not_called_a_full_output(tmp_path: Path) -> None:
         with pytest.raises(StoreError, match=r"Cannot write to .*No space left on device"):
             write_snapshot(load_study(study), disk / "out")
         with (tmp_path / "out.txt").open("wb") as room:
-            for out in (subprocess.PIPE, room):
-                ended = potstill(*words, stdout=out)
+            for command, out in ((words, subprocess.PIPE), (words, room), (("init", "x"), room)):
+                ended = potstill(*command, stdout=out, cwd=disk)
                 said = one_sentence(ended.stderr.decode())
                 assert ended.returncode == 2
                 assert str(disk) in said
                 assert "standard output" not in said
     finally:
         subprocess.run(["umount", str(disk)], check=True)
-
-
-@pytest.mark.parametrize("where", ["a file", ""])
-def test_a_disk_that_is_full_where_nobody_looked_is_one_sentence(
-    where: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    full = OSError(errno.ENOSPC, "No space left on device", *filter(None, [where]))
-
-    def fills(*arguments: object, **named: object) -> None:
-        raise full
-
-    monkeypatch.setattr("potstill.study.templates.write_study", fills)
-    code, _, err = run_cli(capsys, monkeypatch, "init", "mine")
-    assert code == 2
-    begins = f"potstill: {where or 'A file'} cannot be written (No space left on device)"
-    assert one_sentence(err).startswith(begins)
 
 
 def test_a_terminal_without_a_letter_gets_a_question_mark(

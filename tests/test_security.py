@@ -172,7 +172,7 @@ def test_a_student_is_not_named_like_a_path(tmp_path: Path) -> None:
 def test_a_study_does_not_have_a_whole_disk_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("potstill.pipeline.context._MOST_FILES", 20)
+    monkeypatch.setattr("potstill.store.fingerprint._MOST_FILES", 20)
     for number in range(21):
         (tmp_path / str(number)).touch()
     with pytest.raises(InputError, match="more than 20 files"):

@@ -27,7 +27,10 @@ ADDED = {  # a value beside the default of each
 def made(model: type[Settings], **given: object) -> Settings:
     needed: dict[str, object] = {}
     if model is Study:
-        needed = STUDY | {"difficulty": {"by": "student"}, "teacher": AGENT | {"samples": 3, "temperature": 0.6}}
+        needed = STUDY | {
+            "difficulty": {"by": "student"},
+            "teacher": AGENT | {"samples": 3, "temperature": 0.6},
+        }
     return model.model_validate(needed | given, strict=False)
 
 

@@ -87,19 +87,27 @@ BestStudent = Annotated[
 ]
 
 
-def _engine_there_is(engine: str) -> str:
+def _engine_there(engine: str) -> str:
+    return _checked_engine(engine, mounts=False)
+
+
+def _engine_that_mounts(engine: str) -> str:
+    return _checked_engine(engine, mounts=True)
+
+
+def _checked_engine(engine: str, *, mounts: bool) -> str:
     if engine == "auto":
         return engine
     from potstill.deploy.loading import check_engine
 
-    return check_engine(engine)
+    return check_engine(engine, mounts=mounts)
 
 
 EngineName = Annotated[
-    str, typer.Option(help="auto, transformers, mlx or llama.", callback=_engine_there_is)
+    str, typer.Option(help="auto, transformers, mlx or llama.", callback=_engine_there)
 ]
 AdapterEngineName = Annotated[
-    str, typer.Option(help="auto, transformers or mlx.", callback=_engine_there_is)
+    str, typer.Option(help="auto, transformers or mlx.", callback=_engine_that_mounts)
 ]
 BasePath = Annotated[str, typer.Option(help="Where the base model is, if it has moved.")]
 

@@ -31,14 +31,20 @@ _EXPORTED = {"vllm": "peft", "sglang": "peft", "tgi": "peft", "ollama": "ollama"
 """Servers that are no engine here, and the export that each takes."""
 
 
-def check_engine(engine: str) -> str:
-    """Return the engine meant. Raises InputError where there is none, or it is not installed."""
+def check_engine(engine: str, *, mounts: bool = False) -> str:
+    """Return the engine meant.
+
+    Raises InputError where there is none, where it mounts no adapters and is to (``mounts``), and
+    where it is not installed.
+    """
     if to := _EXPORTED.get(engine.casefold()):
         raise InputError(
             f"{engine} is no engine of Potstill's, which has {', '.join(ENGINES)}; it serves a "
             f"student itself, once potstill export wrote it with --to {to}."
         )
     name = choose("engine", engine, ENGINES)
+    if mounts and name not in ("auto", *_BACKENDS):
+        raise InputError(f"Adapters are mounted on {' or '.join(_BACKENDS)}, and not on {name}.")
     if name == "llama":
         require_llama()
     if name == "mlx":
@@ -70,10 +76,7 @@ def open_engine(
 
 def backend_of(found: FoundStudent, engine: str = "auto") -> str:
     """Return the backend of an engine that adapters are mounted on; llama.cpp is none."""
-    name = _engine_name(found, engine)
-    if name not in _BACKENDS:
-        raise InputError(f"Adapters are mounted on {' or '.join(_BACKENDS)}, and not on {name}.")
-    return _BACKENDS[name]
+    return _BACKENDS[_engine_name(found, check_engine(engine, mounts=True))]
 
 
 def _engine_name(found: FoundStudent, engine: str) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from potstill.grading.majority import Majority
 from potstill.records import (
     Excluded,
     ExclusionReason,
@@ -15,6 +15,9 @@ from potstill.records import (
     is_keyed,
 )
 from potstill.text import several
+
+if TYPE_CHECKING:
+    from potstill.grading.majority import Majority
 
 __all__ = ["majority_ids", "majority_sentence", "with_majorities"]
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from potstill.grading.majority import Majority, MajorityRule, majorities, refuse_one_vote
 from potstill.grading.plugins import kind_settings
 from potstill.lessons.majority import majority_ids, with_majorities
 from potstill.records import Problem, content_hash
@@ -32,6 +31,8 @@ def settle_keys(
     study = context.study
     if study.keys is None or not (ids := majority_ids(asked)):
         return asked
+    from potstill.grading.majority import Majority, MajorityRule, majorities, refuse_one_vote
+
     taught, draws, share = made.taught, study.teacher.samples, study.keys.majority
     without = [p for p in asked if p.id in ids]
     responses = part(
