@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from potstill.lessons.difficulty import PassRate
+from potstill.lessons.teachers import FellAway
 from potstill.problems.overlap.pairs import Pair
 from potstill.records import (
     Condition,
@@ -92,7 +93,8 @@ class StudentCell:
 class Made:
     """What the stages of a study have made so far. ``chosen`` holds the controls too.
 
-    ``traces`` are the right traces ranked, where a problem may have several lessons at a level.
+    ``traces`` are the right traces ranked, where a problem may have several lessons at a level;
+    ``fell`` are the problems not taught because one of several teachers has no lesson of them.
     """
 
     study: Study
@@ -105,6 +107,7 @@ class Made:
     traces: Sequence[RankedTrace] = ()
     lessons: Sequence[Lesson] = ()
     chosen: Mapping[str, Sequence[Lesson]] = field(default_factory=dict)
+    fell: FellAway = field(default_factory=FellAway)
     students: Sequence[StudentCell] = ()
     answers: Sequence[AnswerSet] = ()
 

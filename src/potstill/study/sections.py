@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, JsonValue, model_validator
 
+from potstill.lessons.teachers import MOST_SAMPLES
 from potstill.records import Level, Sampling
 from potstill.solvers.truncation import WhenCut
 from potstill.store.settings import Settings
@@ -17,6 +18,7 @@ __all__ = [
     "PublishedFigure",
     "Source",
     "StudentBase",
+    "Teacher",
     "WithOptions",
 ]
 
@@ -78,7 +80,7 @@ class Agent(WithOptions):
     ] = 1.0
     max_tokens: Annotated[int, Field(gt=0, le=MOST_TOKENS)] = 8192
     seed: int = Field(default=0, description="Sent with every call.")
-    samples: Annotated[int, Field(ge=1, le=64)] = 1
+    samples: Annotated[int, Field(ge=1, le=MOST_SAMPLES)] = 1
     when_cut: Literal["keep", "again", "continue"] = "keep"
     cut_max_tokens: Annotated[int, Field(ge=0, le=MOST_TOKENS)] = 0
 
@@ -103,6 +105,19 @@ class Agent(WithOptions):
     def sampling(self) -> Sampling:
         """How this agent's tokens are drawn."""
         return Sampling(self.temperature, self.top_p, self.seed, self.max_tokens)
+
+
+class Teacher(Agent):
+    """One of several teachers: an agent with a name, by which its own students go (``r1-R1``)."""
+
+    name: Annotated[
+        str,
+        Field(
+            pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+            max_length=40,
+            description="Names its students, its calls and its lessons in the report.",
+        ),
+    ]
 
 
 class StudentBase(Settings):
