@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from potstill.errors import InputError
 from potstill.records import Lesson, Problem, Response
 from potstill.store.tables import Lazy, part
 from potstill.text import several
@@ -23,6 +24,7 @@ __all__ = [
     "PooledResponses",
     "lessons_of_each",
     "own_draw",
+    "refuse_none_taught",
     "reply_name",
     "taught_by_all",
     "teacher_place",
@@ -109,27 +111,36 @@ class FellAway:
     many of them each teacher, in order, has none of.
     """
 
-    problems: int = 0
-    lacking: tuple[int, ...] = ()
+    problems: int
+    lacking: tuple[int, ...]
 
 
 def taught_by_all(
     chosen: Mapping[str, Sequence[Lesson]], teachers: int
-) -> tuple[Mapping[str, Sequence[Lesson]], FellAway]:
+) -> tuple[Mapping[str, Sequence[Lesson]], Mapping[str, FellAway]]:
     """Return the lessons ``chosen`` by level, of the problems alone that each of so many teachers
-    has one of there; and what fell away at the level where most did.
+    has one of there, and what fell away at each level.
     """
     kept: dict[str, Sequence[Lesson]] = {}
-    most = FellAway(0, (0,) * teachers)
+    fell: dict[str, FellAway] = {}
     for level, lessons in chosen.items():
         has: list[set[str]] = [set() for _ in range(teachers)]
         for lesson in lessons:
             has[teacher_place(lesson.sample)].add(lesson.problem_id)
         some, every = set[str]().union(*has), set.intersection(*has)
         kept[level] = part(lessons, [i for i, x in enumerate(lessons) if x.problem_id in every])
-        fell = FellAway(len(some - every), tuple(len(some - own) for own in has))
-        most = max(most, fell, key=lambda x: x.problems)
-    return kept, most
+        fell[level] = FellAway(len(some - every), tuple(len(some - own) for own in has))
+    return kept, fell
+
+
+def refuse_none_taught(teachers: Sequence[str], chosen: Mapping[str, Sequence[Lesson]]) -> None:
+    """Raise InputError where several teachers have no problem that all have lessons of."""
+    if teachers and not any(chosen.values()):
+        raise InputError(
+            f"No problem has a lesson of every teacher ({', '.join(teachers)}) that passed, so "
+            "nothing is taught; potstill inspect DIR --gates shows what kept lessons out, and "
+            "without the teacher whose lessons fail the others can be taught."
+        )
 
 
 def lessons_of_each(
@@ -152,7 +163,7 @@ def teachers_sentence(
     teachers: Sequence[str],
     level: str,
     chosen: Mapping[str, Sequence[Lesson]],
-    fell: FellAway,
+    fell_away: Mapping[str, FellAway],
 ) -> str:
     """Return how many lessons each teacher has at a level and how long they are, and how many
     problems fell away because one of them had none; "" where there is one teacher.
@@ -167,6 +178,7 @@ def teachers_sentence(
     problems = len({lesson.problem_id for lesson in chosen[level]})
     text = f"At {level} every teacher teaches the same {several(problems, 'problem')}: "
     text += ", ".join(told)
+    fell = fell_away[level]
     if fell.problems:
         lacks = [f"{name} {n:,}" for name, n in zip(teachers, fell.lacking, strict=True) if n]
         text += (

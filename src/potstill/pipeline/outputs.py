@@ -94,7 +94,7 @@ class Made:
     """What the stages of a study have made so far. ``chosen`` holds the controls too.
 
     ``traces`` are the right traces ranked, where a problem may have several lessons at a level;
-    ``fell`` are the problems not taught because one of several teachers has no lesson of them.
+    ``fell`` is what is not taught at a level because one of several teachers has no lesson of it.
     """
 
     study: Study
@@ -107,7 +107,7 @@ class Made:
     traces: Sequence[RankedTrace] = ()
     lessons: Sequence[Lesson] = ()
     chosen: Mapping[str, Sequence[Lesson]] = field(default_factory=dict)
-    fell: FellAway = field(default_factory=FellAway)
+    fell: Mapping[str, FellAway] = field(default_factory=dict)
     students: Sequence[StudentCell] = ()
     answers: Sequence[AnswerSet] = ()
 

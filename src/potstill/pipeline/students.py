@@ -12,7 +12,7 @@ from potstill.lessons.auto_level import auto_sentence
 from potstill.lessons.controls import compared_with, has_equal_epochs
 from potstill.lessons.mixture import examples_by_level, mixture_sentence, places_of
 from potstill.lessons.replay import count_replayed
-from potstill.lessons.teachers import teachers_sentence
+from potstill.lessons.teachers import refuse_none_taught, teachers_sentence
 from potstill.pipeline.asking import student_answers, student_condition
 from potstill.pipeline.context import VERSION, Context, Unfinished
 from potstill.pipeline.outputs import MIX, AskedLevel, Made, StudentCell, Who
@@ -67,7 +67,8 @@ def train_students(
     """Return one student for every level, control and seed, those trained now that were not there.
 
     The mixed student, where the study has one, learns all its levels, each under its own prompt.
-    Raises StoreError for a student that is no longer as it was trained.
+    Raises StoreError for a student that is no longer as it was trained, InputError where several
+    teachers have no problem in common.
     """
     grid = plan_grid(context, models, chosen, by_split)
     context.used.extend(cell for cell, _ in grid)
@@ -86,6 +87,7 @@ def train_students(
         for cell in {cell for cell, _ in grid} - {cell for cell, _ in missing}:
             context.store.verify(cell)
     if missing:
+        refuse_none_taught(context.study.teacher_names, chosen)
         _train(context, models, workers, missing, [job for _, job in grid])
     folders = [context.store.folder(cell) for cell, _ in grid]
     return [StudentCell(read_student(f), f, read_history(f)) for f in folders]
