@@ -20,6 +20,7 @@ ADDED = {  # a value beside the default of each
     (StudentBase, "thinking"): "plain",
     (Study, "lessons"): {"take": "all"},
     (Study, "auto_levels"): True,
+    (Study, "teachers"): [AGENT | {"name": "a"}, AGENT | {"name": "b", "seed": 1}],
 }
 
 
@@ -27,6 +28,8 @@ def made(model: type[Settings], **given: object) -> Settings:
     needed: dict[str, object] = {}
     if model is Study:
         needed = STUDY | {"difficulty": {"by": "student"}, "teacher": AGENT | {"samples": 2}}
+        if given.get("teachers"):
+            del needed["teacher"]
     return model.model_validate(needed | given, strict=False)
 
 

@@ -173,8 +173,7 @@ def test_claims_name_the_teachers(done: Done) -> None:
     assert [a.startswith(b) for a, b in zip(claims, begins, strict=True)] == [True] * 6
     mixtures = [x["text"] for x in done[1]["claims"] if x["about"] == "control"]
     assert [x.partition(", beside ")[0] for x in mixtures] == [
-        *["R0, of every teacher’s lessons"] * 2,
-        *["R1, of every teacher’s lessons"] * 2,
+        f"{level}, of every teacher’s lessons" for _ in NAMES for level in ("R0", "R1")
     ]
     who = {x["name"]: x["told"] for x in done[1]["opening"]["who"]}
     assert who["qwq-R1"] == "R1 again, of the same problems: trained on qwq’s solutions alone"
@@ -193,7 +192,7 @@ def test_a_second_run_makes_nothing_anew_and_verify_finds_all_in_order(
     lock = read_lock(directory)
     assert lock is not None
     agents = lock["decides"]["agents"]
-    assert [x for x in agents if x.startswith("teacher")] == ["teacher qwq", "teacher r1"]
+    assert [x for x in agents if x.startswith("teacher")] == ["teacher r1", "teacher qwq"]
     assert "teachers" not in lock["decides"]
 
 
@@ -293,7 +292,7 @@ REFUSED: dict[str, tuple[list[Any], dict[str, Any], str]] = {
     "the base": ([TWO[0], TWO[1] | {"name": "base"}], {}, "none may be called 'base'"),
     "no name": ([TWO[0], POCKET], {}, "'teachers[1].name' is missing"),
     "a name with a blank": ([TWO[0], TWO[1] | {"name": "a b"}], {}, "'teachers[1].name': should"),
-    "no list": ("r1", {}, "'teachers"),
+    "no list": ("r1", {}, "teachers: name two or more"),
     "the same": ([TWO[0], TWO[1] | {"seed": 0}], {}, "r1 and qwq are the same model"),
     "an unknown key": ([TWO[0], TWO[1] | {"modell": "x"}], {}, "teacher qwq: unknown key 'modell'"),
     "a temperature": ([TWO[0] | {"temperature": 3}, TWO[1]], {}, "'teachers[0].temperature'"),
