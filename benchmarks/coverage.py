@@ -21,7 +21,7 @@ from scipy.optimize import brentq
 from scipy.special import expit
 
 from circumstances import at_least_one, tell_sample
-from potstill.evaluation.samples import pass_at_k
+from potstill.evaluation.samples import clustered_share, pass_probability
 from potstill.evaluation.seeds import across_seeds, paired_difference_seeds
 from potstill.evaluation.trends import interactions, trend
 
@@ -173,7 +173,9 @@ def passes(n: int, samples: int, k: float, studies: int) -> Row:
         inside = 0
         for _ in range(studies):
             chance = expit(centre + rng.normal(0, EASE_SD, (n, 1)))
-            found = pass_at_k((rng.random((n, samples)) < chance).tolist(), int(k))
+            right = (rng.random((n, samples)) < chance).sum(axis=1).tolist()
+            passed = [pass_probability(samples, x, int(k)) for x in right]
+            found = clustered_share([passed], samples)
             inside += found.low <= true <= found.high
         each.append(inside / studies)
     row = (str(n), str(samples), str(int(k)))

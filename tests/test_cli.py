@@ -192,7 +192,7 @@ def test_init_then_problems_then_dry_run(
     assert "exists; choose another name" in one_sentence(err)
 
 
-def test_the_competition_shows_what_is_set_aside(
+def test_the_competition_shows_what_is_excluded(
     data: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     code, out, _ = run_cli(capsys, monkeypatch, "problems", data / "competition", "--aside")

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import ast
 import importlib
 import pkgutil
 import subprocess
 import sys
+from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -36,3 +39,15 @@ def test_help_loads_nothing_heavy() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "Usage: potstill" in done.stdout
     assert done.stderr.strip() == "[]"
+
+
+def test_no_class_name_stands_for_two_things() -> None:
+    classes = Counter(
+        node.name
+        for path in Path(potstill.__file__).parent.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.ClassDef)
+    )
+    assert len(classes) > 300
+    # a plugin's settings are called so, whatever the plugin
+    assert {name for name, count in classes.items() if count > 1} == {"Options"}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,10 @@ from typing import Any
 import pytest
 import yaml
 
+import potstill
 from potstill import plugins
+from potstill.study.agents import is_recorded
+from potstill.study.schema import load_study
 from potstill.study.templates import DEMO_STUDY
 from support.command_line import one_sentence, run_cli
 
@@ -101,6 +106,22 @@ no_compare = Module(Options=Options)
 says_yes = Module(Options=Options, compare=lambda problem, text, options: True)
 """
 )
+MODULES["own_models"] = (
+    OPTIONS
+    + """
+from contextlib import contextmanager
+
+Options = Asked
+BASES = ("model",)
+
+@contextmanager
+def open_solver(options, ledger, *, stop=None):
+    yield None
+
+def recorded_files(options):
+    return []
+"""
+)
 MODULES["exiting"] = "raise SystemExit(3)"
 SHAPES = {
     "problems": {
@@ -136,6 +157,7 @@ bad-source = bad_source
 [potstill.solvers]
 bad-solver = bad_solver
 bad-answers = bad_answers
+own-models = own_models
 """
 
 
@@ -235,3 +257,39 @@ def test_a_plugin_of_another_shape_is_named_with_what_it_lacks(
     assert SHAPES[group][name] in said
     assert said.endswith(("; mend the plugin.", "or mend the plugin."))
     assert not list(out.rglob("*/answers/*/*"))
+
+
+def test_a_path_in_an_option_that_names_a_base_starts_at_the_study_file(tmp_path: Path) -> None:
+    raw = yaml.safe_load(DEMO_STUDY.read_text())
+    path = tmp_path / "study.yaml"
+    (tmp_path / "student").mkdir()
+    for solver, meant in (("own-models", str(tmp_path / "student")), ("api", "student")):
+        endpoint = {"base_url": "http://127.0.0.1:1"} if solver == "api" else {}
+        raw["teacher"] = {"solver": solver, "model": "student"} | endpoint
+        path.write_text(yaml.safe_dump(raw))
+        teacher = load_study(path).teacher
+        assert teacher.options["model"] == meant
+        assert is_recorded(teacher) == (solver == "own-models")
+
+
+def test_nothing_asks_a_solver_for_its_name() -> None:
+    asked = [
+        f"{path}:{node.lineno}"
+        for path in Path(potstill.__file__).parent.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Compare) and is_name_of_solver(node)
+    ]
+    assert not asked
+
+
+def is_name_of_solver(compared: ast.Compare) -> bool:
+    """Whether an agent's solver is compared with a text."""
+    sides = [compared.left, *compared.comparators]
+    texts = [x for x in sides if isinstance(x, ast.Constant) and isinstance(x.value, str)]
+    others = " ".join(ast.unparse(x) for x in sides if x not in texts)
+    return bool(texts) and bool(re.search(r"agent\.solver\b|[\"']solver[\"']", others))
+
+
+@pytest.mark.parametrize("line", ["agent.solver == 'api'", "x.get('solver') != 'replay'"])
+def test_a_question_for_a_solvers_name_is_seen(line: str) -> None:
+    assert is_name_of_solver(ast.parse(line, mode="eval").body)  # type: ignore[arg-type]

@@ -156,6 +156,9 @@ class SolverPlugin(Protocol):
     endpoint lists (a :class:`~potstill.solvers.listing.Listing`). ``check(options)`` raises an
     InputError for what would keep the solver from being opened (a file, a model, a key): it is
     asked before anyone is paid. ``unsuited(options, problems)`` returns why it cannot answer them.
+    ``recorded_files(options)`` lists the files of a solver that reads answers recorded elsewhere.
+    ``BASES`` names the options that name a model as ``student.base`` does: a path in them starts at
+    the study file.
     """
 
     Options: type[Any]

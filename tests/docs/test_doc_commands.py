@@ -71,7 +71,7 @@ def test_a_wrong_option_is_noticed() -> None:
 
 
 def parse(words: list[str]) -> None:
-    """Nothing; raises what typer raises for an unknown command, option or missing argument."""
+    """Raise what typer raises for an unknown command, option or missing argument."""
     command, left = typer.main.get_command(app), words
     while below := getattr(command, "commands", None):
         command, left = below[left[0]], left[1:]
@@ -79,7 +79,7 @@ def parse(words: list[str]) -> None:
 
 
 def follow(page: Path, place: Path) -> None:
-    """Nothing; writes the page's files into a folder and runs its commands there, top to bottom."""
+    """Write the page's files into a folder and run its commands there, top to bottom."""
     for block in blocks_of(page):
         where = f"{block.page} line {block.line}"
         if block.title:
@@ -95,7 +95,7 @@ def follow(page: Path, place: Path) -> None:
 
 
 def run(command: str, place: Path, where: str) -> None:
-    """Nothing; runs one command, in this process where it is potstill's own."""
+    """Run one command, in this process where it is potstill's own."""
     words = words_of(command)
     if words[0] != "potstill" or set("|>&") & set(command):
         done = subprocess.run(
@@ -134,7 +134,7 @@ def make_small(study: Path, changes: dict[str, Any]) -> None:
 
 
 def serve(command: str, place: Path, where: str) -> None:
-    """Nothing; starts a command that serves, on a free port, asks it for a page and ends it."""
+    """Start a command that serves, on a free port, ask it for a page and end it."""
     words = [sys.executable, "-m", *words_of(command), "--port", "0"]
     server = subprocess.Popen(
         words, cwd=place, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT

@@ -10,16 +10,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from potstill.evaluation.samples import (
+    ClusteredShare,
     agreement,
     at_k,
     clustered_share,
-    majority_at_k,
     majority_right,
     paired_bootstrap,
-    pass_at_k,
     pass_probability,
 )
 from potstill.evaluation.statistics import wilson
+
+
+def pass_at_k(right: list[list[bool]], k: int) -> ClusteredShare:
+    """pass@k over problems, rows of samples."""
+    values = [pass_probability(len(row), sum(row), k) for row in right]
+    return clustered_share([values], most=len(right[0]))
 
 
 def of_the_authors(n: int, c: int, k: int) -> float:
@@ -80,15 +85,13 @@ def test_drawn_subsets_agree_with_all() -> None:
 
     expected = float(hypergeom.sf(2, 24, 16, 5))
     assert majority_right(answers, right, 5) == pytest.approx(expected, abs=0.025)
-    found = majority_at_k([answers] * 4, [right] * 4, 5)
+    found = clustered_share([[majority_right(answers, right, 5)] * 4], most=1)
     assert found.n == 4
     assert found.low < expected < found.high
 
 
-def test_shares_are_shares() -> None:
-    assert clustered_share([]).high == 1.0
-    with pytest.raises(ValueError, match="between 0 and 1"):
-        clustered_share([1.5])
+def test_no_problems_say_nothing() -> None:
+    assert clustered_share([[]], most=1).high == 1.0
 
 
 def test_pass_at_k_covers_as_it_says() -> None:

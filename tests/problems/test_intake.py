@@ -60,7 +60,7 @@ def test_sound_problem_is_kept_with_its_gold_kind_and_groups(tmp_path: Path) -> 
         ("What is 2 + 2?", "  ", ExclusionReason.NO_KEY),
     ],
 )
-def test_unusable_problem_is_set_aside_with_its_reason(
+def test_unusable_problem_is_excluded_with_its_reason(
     tmp_path: Path, text: str, key: str, reason: ExclusionReason
 ) -> None:
     imported = load_problems([table(tmp_path, [{"problem": text, "answer": key}])], infer=no_kind)
@@ -87,7 +87,7 @@ def test_problem_that_only_looks_unusable_is_kept(tmp_path: Path, text: str) -> 
         assert len(imported.problems) == 1
 
 
-def test_second_of_two_equal_texts_is_set_aside_and_says_which(tmp_path: Path) -> None:
+def test_second_of_two_equal_texts_is_excluded_and_says_which(tmp_path: Path) -> None:
     rows = [
         {"problem": "Find  x² + 1.", "answer": "5", "id": "a"},
         {"problem": "find $x^2+1$", "answer": "5", "id": "b"},

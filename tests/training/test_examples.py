@@ -29,7 +29,7 @@ def test_an_example_is_rendered_as_at_inference(base: Base) -> None:
     assert base.tokenizer.decode(example.tokens[example.prompt_length :]) == "It is 2.<|im_end|>"
 
 
-def test_over_long_examples_are_set_aside_and_named(base: Base) -> None:
+def test_over_long_examples_are_excluded_and_named(base: Base) -> None:
     chat = (Message("user", "Hi"),)
     examples = [Example("short", chat, "Yes."), Example("long", chat, "Yes. " * 200)]
     result = encode_examples(base.tokenizer, examples, 100)

@@ -85,7 +85,7 @@ class FoundStudent:
     def base_name(self) -> str:
         """What its base is called: its id on the hub, or the name of its folder."""
         base = self.study.student.base
-        if base == "pocket":
+        if self.study.student.is_shipped:
             return "the pocket base"
         return base if is_hub_id(base) else self.student.base
 

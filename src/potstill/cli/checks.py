@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from potstill.cli.options import BasePath, StudyDir, outside_a_study, terminal
+from potstill.progress import TerminalProgress
 
 __all__ = ["CHECKS"]
 
@@ -37,7 +38,6 @@ def reproduce(
 ) -> None:
     """Run a study again from its ledger, buying nothing; say which numbers differ (exit 1)."""
     from potstill.analysis.reproduce import print_reproduced, reproduce_study
-    from potstill.progress import TerminalProgress
 
     console = terminal()
     whole = directory.resolve()

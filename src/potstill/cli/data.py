@@ -21,6 +21,7 @@ from potstill.cli.options import (
     port_there_is,
     terminal,
 )
+from potstill.errors import InputError
 
 __all__ = ["DATA"]
 
@@ -93,7 +94,6 @@ def grade(
     from contextlib import ExitStack
 
     from potstill.cli.outputs import check_output
-    from potstill.errors import InputError
     from potstill.grading import grade_table
     from potstill.grading.table import ADDED
     from potstill.problems import Columns

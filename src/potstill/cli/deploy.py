@@ -18,6 +18,7 @@ from potstill.cli.options import (
     say_loading,
     terminal,
 )
+from potstill.errors import InputError
 
 __all__ = ["DEPLOY"]
 
@@ -130,8 +131,6 @@ def ask(
     base: BasePath = "",
 ) -> None:
     """Have a student answer a problem here, and say how sure the study is of it."""
-    from potstill.errors import InputError
-
     if not problem.strip():
         raise InputError("There is no problem to answer; give its text in quotes.")
     from potstill.analysis.students import find_student

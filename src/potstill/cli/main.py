@@ -36,6 +36,9 @@ from potstill.cli.options import (
     terminal,
 )
 from potstill.cli.usage import Command, Commands
+from potstill.errors import InputError, PotstillError, StoreError
+from potstill.progress import TerminalProgress
+from potstill.text import literal
 
 if TYPE_CHECKING:
     from potstill.study.schema import Study
@@ -76,8 +79,6 @@ def _again(dropped: sys.UnraisableHookArgs) -> None:
 def main() -> None:
     """Run the command line. Potstill's own errors end it with one sentence and code 2."""
     import logging
-
-    from potstill.errors import PotstillError
 
     # what is started from here imports nothing from the current folder, which is untrusted
     os.environ["PYTHONSAFEPATH"] = "1"
@@ -129,8 +130,6 @@ def _output() -> Iterator[None]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if exc.errno == errno.EPIPE:
             raise SystemExit(_PIPE_CLOSED) from None
-        from potstill.errors import StoreError
-
         raise StoreError(
             f"standard output cannot be written ({exc.strerror}); make room, or send it elsewhere."
         ) from exc
@@ -178,7 +177,6 @@ def init(
 
     columns = Columns(text, key, solution, delimiter, encoding, sheet, decimal)
     if from_ is None:
-        from potstill.errors import InputError
         from potstill.study.templates import write_study
 
         if columns != Columns():
@@ -187,7 +185,6 @@ def init(
         terminal().print(f"Wrote {path}. Read it, change it, then: potstill run {path}")
         return
     from potstill.planning.own_table import start_study
-    from potstill.text import literal
 
     started = start_study(name, Path.cwd(), from_, columns)
     console = terminal()
@@ -217,7 +214,6 @@ def run(
     on: Annotated[str, typer.Option(help="ray, or ray://HOST:PORT.  [default: this process]")] = "",
 ) -> None:
     """Run every part of a study that is not up to date; run it again to go on after a stop."""
-    from potstill.errors import InputError
     from potstill.study.schema import load_study
 
     if every_setting and not dry_run:
@@ -254,8 +250,6 @@ def train(
     ] = False,
 ) -> None:
     """Train a study's students, or first see how long that takes and where they overfit."""
-    from potstill.errors import InputError
-
     if diagnose and dry_run:
         raise InputError(
             "--diagnose trains, and asks the teacher where no lessons are yet; --dry-run does "
@@ -264,7 +258,6 @@ def train(
     if not diagnose:
         needs("--iterations", iterations, "--diagnose, whose cell it is the length of")
     from potstill.analysis import calibrate
-    from potstill.progress import TerminalProgress
     from potstill.study.schema import load_study
 
     loaded = load_study(study)
@@ -325,7 +318,6 @@ def ledger(
 ) -> None:
     """Show what was bought by stage, model and day; check it, move it, merge it."""
     from potstill.cli import ledger as ledger_view
-    from potstill.errors import InputError
 
     console = terminal()
     if (export is not None) + (import_ is not None) + verify > 1:
@@ -361,7 +353,6 @@ def inspect(
     """Show any problem with its reasoning at every level, its flags and verdicts."""
     from potstill.analysis.filters import ProblemFilter
     from potstill.cli import inspect as inspecting
-    from potstill.errors import InputError
     from potstill.pipeline.directory import StudyDirectory
 
     if side:
@@ -442,7 +433,6 @@ def _place(path: Path, study: Study, out: Path | None) -> Path:
 
     Raises InputError for a run's own copy of its study, which would begin anew and buy all again.
     """
-    from potstill.errors import InputError
     from potstill.study.schema import default_directory
 
     if out is None and path.name == "study.json":
@@ -456,7 +446,6 @@ def _place(path: Path, study: Study, out: Path | None) -> Path:
 def _run(study: Study, directory: Path, until: str, on: str = "") -> None:
     from potstill.analysis.terminal import print_table
     from potstill.pipeline.run import run_study
-    from potstill.progress import TerminalProgress
 
     console = terminal()
     progress = TerminalProgress(console)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from potstill.errors import InputError, StoreError
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -41,18 +43,14 @@ def _directory(path: Path) -> Path:
     """Return the directory that a command's argument means: a study file stands for its own."""
     if not path.is_file():
         return path
-    if path.name != "study.json" and (path.parent / "study.json").is_file():
-        from potstill.errors import InputError
-
-        if path.suffix.lower() not in (".yaml", ".yml"):
-            raise InputError(f"{path} is one file of a study; give its directory, {path.parent}.")
+    is_study = path.name == "study.json" or path.suffix.lower() in (".yaml", ".yml")
+    if not is_study and (path.parent / "study.json").is_file():
+        raise InputError(f"{path} is one file of a study; give its directory, {path.parent}.")
     from potstill.pipeline.directory import directory_of, study_of
     from potstill.study.schema import load_study
 
     directory = directory_of(path)
     if path.suffix.lower() in (".yaml", ".yml") and not directory.exists():
-        from potstill.errors import StoreError
-
         raise StoreError(
             f"{path} has not been run: {directory} is no study directory (no study.json); potstill "
             f"run {path} makes it, or give the directory of its --out."
@@ -107,15 +105,11 @@ DecimalSign = Annotated[
 def needs(option: str, given: object, what: str) -> None:
     """Raise InputError for an option that would be ignored; ``what`` says what it needs."""
     if given not in (None, "", False):
-        from potstill.errors import InputError
-
         raise InputError(f"{option} needs {what}.")
 
 
 def port_there_is(port: int) -> int:
     """Return a port that was given. Raises InputError for one that no machine has."""
-    from potstill.errors import InputError
-
     if not 0 <= port <= 65_535:
         raise InputError(
             f"there is no port {port}; ports go from 1 to 65535, and 0 takes a free one."

@@ -22,10 +22,8 @@ __all__ = [
     "agreement",
     "at_k",
     "clustered_share",
-    "majority_at_k",
     "majority_right",
     "paired_bootstrap",
-    "pass_at_k",
     "pass_probability",
 ]
 
@@ -53,12 +51,6 @@ def pass_probability(samples: int, right: int, k: int) -> float:
     if not (0 <= right <= samples and 1 <= k <= samples):
         raise ValueError(f"pass@{k} cannot be told from {right} right of {samples} samples")
     return 1.0 - math.comb(samples - right, k) / math.comb(samples, k)
-
-
-def pass_at_k(right: Sequence[Sequence[bool]], k: int, confidence: float = 0.95) -> ClusteredShare:
-    """Return pass@k over problems (rows of samples): the mean of :func:`pass_probability`."""
-    values = [pass_probability(len(row), sum(row), k) for row in right]
-    return clustered_share(values, confidence, most=max((len(row) for row in right), default=1))
 
 
 def majority_right(answers: Sequence[str], right: Sequence[bool], k: int) -> float:
@@ -100,35 +92,15 @@ def _majority(votes: tuple[tuple[int, int], ...], blank: int, k: int) -> float:
     return math.fsum(found) / len(found)
 
 
-def majority_at_k(
-    answers: Sequence[Sequence[str]],
-    right: Sequence[Sequence[bool]],
-    k: int,
-    confidence: float = 0.95,
-) -> ClusteredShare:
-    """Return majority@k over problems (rows of samples): the mean of :func:`majority_right`."""
-    values = [majority_right(a, r, k) for a, r in zip(answers, right, strict=True)]
-    return clustered_share(values, confidence)
-
-
 def clustered_share(
-    values: Sequence[float], confidence: float = 0.95, *, most: int = 1
-) -> ClusteredShare:
-    """Return the mean of one share per problem, with Wilson's interval at the effective sample
-    size.
-
-    The size is what the variance between problems implies (Korn and Graubard 1998, Survey
-    Methodology 24:193-201), at most ``most`` times the problems. (0, 1) for no problems.
-    """
-    if any(not 0 <= v <= 1 for v in values):
-        raise ValueError("a problem's share of right samples lies between 0 and 1")
-    return _clustered([values], most, confidence)
-
-
-def _clustered(
     by_seed: Sequence[Sequence[float]], most: int, confidence: float = 0.95
 ) -> ClusteredShare:
-    """Return the mean of one share per seed (rows) and problem, each of ``most`` samples."""
+    """Return the mean of one share per seed (rows) and problem, each of ``most`` samples.
+
+    Its interval is Wilson's at the size that the variance between problems implies (Korn and
+    Graubard 1998, Survey Methodology 24:193-201), at most ``most`` times the problems. (0, 1) for
+    no problems.
+    """
     import numpy as np
 
     table = np.asarray(by_seed, dtype=np.float64).reshape(len(by_seed), -1)
@@ -209,7 +181,7 @@ def at_k(
             [majority_right(given[i], row[i], k) for i in whole]
             for given, row in zip(answers, right, strict=True)
         ]
-        found.append(AtK(k, _clustered(passed, most), _clustered(majority, 1)))
+        found.append(AtK(k, clustered_share(passed, most), clustered_share(majority, 1)))
     return tuple(found)
 
 

@@ -218,7 +218,7 @@ def refuse_leaks(
     if near:
         raise StudyError(
             f"{several(len(near), 'held-out problem')} nearly repeat a training problem "
-            f"({_ids(near)}); set them aside on one side, then split again."
+            f"({_ids(near)}); put each and what it repeats into one split."
         )
 
 

@@ -35,7 +35,7 @@ _DEATHS = 3
 
 
 @dataclass(eq=False, slots=True)
-class _Question:
+class _Line:
     """A line for a worker, and the future of its JSON reply."""
 
     line: str
@@ -57,7 +57,7 @@ class WorkerProcesses:
         self.killed = 0
         self.closed = False
         self.members: list[WorkerProcess] = []
-        self._pending: deque[_Question] = deque()
+        self._pending: deque[_Line] = deque()
         self._waiting = threading.Condition()
         self._watcher: threading.Thread | None = None
 
@@ -84,7 +84,7 @@ class WorkerProcesses:
 
     def ask(self, line: str) -> Future[dict[str, Any]]:
         """Return the future reply to a line. Raises PotstillError where they were closed."""
-        question = _Question(line)
+        question = _Line(line)
         with self._waiting:
             if self.closed:
                 raise PotstillError("This grading pool is closed; open another to grade more.")
@@ -103,7 +103,7 @@ class WorkerProcesses:
             self._watcher = threading.Thread(target=self._watch, daemon=True)
             self._watcher.start()
 
-    def take(self, member: WorkerProcess) -> list[_Question] | None:
+    def take(self, member: WorkerProcess) -> list[_Line] | None:
         """Return the next questions for a worker, or None where all was closed."""
         with self._waiting:
             member.idle = True
@@ -120,7 +120,7 @@ class WorkerProcesses:
                 batch.append(self._pending.popleft())
             return batch
 
-    def give_back(self, questions: list[_Question]) -> None:
+    def give_back(self, questions: list[_Line]) -> None:
         """Put what a worker did not come to before what waits."""
         with self._waiting:
             if self.closed:
@@ -215,7 +215,7 @@ class WorkerProcess:
         if not line:
             self._stop()
 
-    def _work(self, batch: list[_Question]) -> None:
+    def _work(self, batch: list[_Line]) -> None:
         """Put a batch to the worker; what it does not come to goes back."""
         process = self.process
         assert process is not None
@@ -243,7 +243,7 @@ class WorkerProcess:
         if done < len(batch):
             self._died(batch[done:], self._stop())
 
-    def _died(self, batch: list[_Question], code: int) -> None:
+    def _died(self, batch: list[_Line], code: int) -> None:
         """Settle a batch whose first answer the worker was at when it ended.
 
         A worker that was stopped for its limits has failed; one that died may have been killed from
@@ -281,6 +281,6 @@ class WorkerProcess:
         return process.wait()
 
 
-def _give_up(questions: list[_Question]) -> None:
+def _give_up(questions: list[_Line]) -> None:
     for question in questions:
         question.future.set_result({"failed": "the pool was closed"})

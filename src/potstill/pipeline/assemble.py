@@ -419,7 +419,7 @@ def _origin(context: Context) -> Iterator[str]:
 def _notes(result: Made) -> tuple[str, ...]:
     study = result.study
     notes = []
-    if study.student.base == "pocket" and any(p.source == "pocket" for p in study.problems):
+    if study.student.is_shipped and any(p.source == "pocket" for p in study.problems):
         notes.append(
             "The pocket base has seen worked multi-step text of the same problem families in "
             "another format, with the sentences that R1's teacher uses: LoRA here mostly elicits "

@@ -157,10 +157,7 @@ class Context:
 
 def base_path_of(study: Study) -> str:
     """Return where a study's base model is: the shipped pocket student, or what it names itself."""
-    if study.student.base != "pocket":
-        return study.student.base
-
-    return str(STUDENT_PATH)
+    return str(STUDENT_PATH) if study.student.is_shipped else study.student.base
 
 
 def base_title(study: Study) -> str:

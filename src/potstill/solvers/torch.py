@@ -20,6 +20,7 @@ __all__ = ["Options", "check", "open_solver", "price"]
 
 # Local answers stand in the ledger under this provider.
 PROVIDER = "local"
+BASES = ("model",)
 
 
 class Options(Settings):

@@ -13,7 +13,7 @@ from potstill.study.schema import load_options
 if TYPE_CHECKING:
     from potstill.study.schema import Agent
 
-__all__ = ["agent_price", "is_free", "key_there", "model_there", "options_of"]
+__all__ = ["agent_price", "is_free", "is_recorded", "key_there", "model_there", "options_of"]
 
 
 def options_of(agent: Agent) -> Any:
@@ -42,6 +42,11 @@ def is_free(agent: Agent) -> bool:
     """Return whether an agent answers on this machine, for nothing."""
     price = agent_price(agent)
     return price is not None and price.source == HERE
+
+
+def is_recorded(agent: Agent) -> bool:
+    """Return whether an agent's answers were recorded elsewhere, as its solver says."""
+    return hasattr(load_plugin(SOLVERS, agent.solver), "recorded_files")
 
 
 def key_there(agent: Agent) -> tuple[str, bool] | None:

@@ -12,6 +12,7 @@ from potstill.solvers.truncation import WhenCut
 from potstill.store.settings import Settings
 
 __all__ = [
+    "SHIPPED_BASE",
     "SOLVE_PROMPT",
     "Agent",
     "Evaluation",
@@ -120,6 +121,10 @@ class Teacher(Agent):
     ]
 
 
+SHIPPED_BASE = "pocket"
+"""The base that ships with Potstill."""
+
+
 class StudentBase(Settings):
     """The compact model that learns: ``base`` is ``pocket``, a folder, a hub id, a GGUF file, or
     ``package:NAME`` of an installed package that holds one.
@@ -132,7 +137,7 @@ class StudentBase(Settings):
 
     ADDED = ("template", "thinking")
 
-    base: Annotated[str, Field(min_length=1)] = "pocket"
+    base: Annotated[str, Field(min_length=1)] = SHIPPED_BASE
     backend: Literal["torch", "mlx"] = Field(
         default="torch", description="What trains and answers; mlx is for Apple Silicon."
     )
@@ -147,6 +152,11 @@ class StudentBase(Settings):
     thinking: Literal["auto", "tags", "plain"] = Field(
         default="auto", description="How R0 is taught: in <think> tags, or plain."
     )
+
+    @property
+    def is_shipped(self) -> bool:
+        """Whether it is the base that ships with Potstill."""
+        return self.base == SHIPPED_BASE
 
 
 class Evaluation(Settings):

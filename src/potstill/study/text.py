@@ -15,11 +15,12 @@ from typing import Any
 
 import yaml
 
-from potstill.errors import StudyError
-from potstill.plugins import closest
+from potstill.errors import InputError, StudyError
+from potstill.plugins import SOLVERS, closest, load_plugin, plugin_names
 from potstill.store.rows import SUFFIXES
 from potstill.store.setting_errors import RENAMED, SECRET_NAME
 from potstill.store.untrusted import STUDY_BYTES, read_bytes
+from potstill.study.sections import SHIPPED_BASE
 
 __all__ = ["expand", "read_study", "with_new_names"]
 
@@ -208,9 +209,19 @@ def _refuse_bomb(raw: Any, path: Path) -> None:
             waiting += [(part, depth + 1) for part in inside]
 
 
+def _bases_of(solver: Any) -> tuple[str, ...]:
+    """Return the options of a solver that name a model as ``student.base`` does."""
+    if not isinstance(solver, str) or solver not in plugin_names(SOLVERS):
+        return ()
+    try:
+        return tuple(getattr(load_plugin(SOLVERS, solver), "BASES", ()))
+    except InputError:  # told where the agent's options are read
+        return ()
+
+
 def _expand(value: Any, path: Path, where: str) -> Any:
     if isinstance(value, dict):
-        on_disk = value.get("solver") == "torch"
+        bases = _bases_of(value.get("solver"))
         for key in value:
             if not isinstance(key, str) or _UNFIT.search(key):
                 raise StudyError(
@@ -219,7 +230,7 @@ def _expand(value: Any, path: Path, where: str) -> Any:
                 )
         return {
             k: _expand_text(v, path, f"{where}.{k}", is_base=True)
-            if on_disk and k == "model" and isinstance(v, str)
+            if k in bases and isinstance(v, str)
             else _expand(v, path, f"{where}.{k}".lstrip("."))
             for k, v in value.items()
         }
@@ -289,7 +300,7 @@ def _is_path_of_base(base: str, study: Path, where: str) -> bool:
 
     Raises StudyError for a path from the working directory.
     """
-    if base in ("", "pocket") or base.startswith(("~", "package:")) or Path(base).is_absolute():
+    if base in ("", SHIPPED_BASE) or base.startswith(("~", "package:")) or Path(base).is_absolute():
         return False
     # os.path's exists: a text too long to be a path is none
     dotted = base in (".", "..") or base.startswith(("./", "../"))

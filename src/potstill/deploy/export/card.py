@@ -91,7 +91,7 @@ def _examples(found: FoundStudent) -> str:
 
 def _base(found: FoundStudent) -> str:
     """Return the base's name, and of the one that is on no hub where it is to be had."""
-    if found.study.student.base != "pocket":
+    if not found.study.student.is_shipped:
         return found.base_name
     shipped = f"Potstill {version('potstill')}, folder `potstill/pocket/student`"
     toy = f"a toy of {_POCKET_PARAMETERS} million parameters"
@@ -99,7 +99,7 @@ def _base(found: FoundStudent) -> str:
 
 
 def _use(found: FoundStudent, form: str) -> str:
-    if form not in ("peft", "mlx") or found.study.student.base != "pocket":
+    if form not in ("peft", "mlx") or not found.study.student.is_shipped:
         return _USE[form]
     return f"`from potstill.pocket import STUDENT_PATH as base` is the base. {_USE[form]}"
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from huggingface_hub import EvalResult
 
     from potstill.analysis.students import FoundStudent
-    from potstill.study.schema import Study
+    from potstill.study.schema import StudentBase, Study
 
 __all__ = ["card_head"]
 
@@ -38,7 +38,7 @@ def card_head(found: FoundStudent, library: str) -> str:
 
     results = list(_results(found))
     card: Any = ModelCardData(
-        base_model=_hub_model(found.study.student.base),
+        base_model=_hub_model(found.study.student),
         library_name=library,
         tags=["potstill", "distillation", "reasoning", "lora"],
         pipeline_tag=_TASK,
@@ -82,6 +82,6 @@ def _dataset(study: Study, name: str) -> Mapping[str, Any]:
     return {"dataset_type": re.sub(r"[^\w.-]+", "-", name).strip("-.") or "problems"}
 
 
-def _hub_model(base: str) -> str | None:
+def _hub_model(student: StudentBase) -> str | None:
     """Return the base as an id of the hub; None for the shipped student and for a folder."""
-    return base if base != "pocket" and is_hub_id(base) else None
+    return student.base if not student.is_shipped and is_hub_id(student.base) else None

@@ -16,6 +16,7 @@ from potstill.problems.overlap.find import find_pairs
 from potstill.records import Split, Verdict
 from potstill.report import phrases
 from potstill.report.views import WORKED_SOLUTIONS
+from potstill.study.agents import is_recorded
 from potstill.study.schema import Agent, Study
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def corpus_card(
         first=next(iter(files)),
         problems=_problems(rows),
         sources=_sources(made),
-        set_aside=Counter(item.reason.value for item in made.excluded),
+        excluded=Counter(item.reason.value for item in made.excluded),
         teacher=teacher,
         condenser=condenser,
         origin=_TABLE if teacher == WORKED_SOLUTIONS else f"written by {teacher}",
@@ -112,7 +113,7 @@ def _taught(agent: Agent, teacher: str) -> str:
     """Return how the teacher was asked, in a sentence; of a recording it is not known."""
     if teacher == WORKED_SOLUTIONS:
         return "the worked solutions of a table; no model was asked."
-    if agent.solver == "replay":
+    if is_recorded(agent):
         return f"{teacher}, whose answers were recorded elsewhere; how it was asked is not known."
     return (
         f"{teacher}, temperature {agent.temperature:g}, at most {agent.max_tokens:,} tokens, "
@@ -128,12 +129,12 @@ def _front_matter(
             "config_name": level,
             **({"default": True} if level == next(iter(files)) else {}),
             "data_files": [
-                {"split": _SPLIT_NAMES[side], "path": f"{level}/{file}"}
-                for side, file in by_side.items()
+                {"split": _SPLIT_NAMES[split], "path": f"{level}/{file}"}
+                for split, file in by_split.items()
             ],
         }
-        for level, by_side in files.items()
-        if by_side
+        for level, by_split in files.items()
+        if by_split
     ]
     total = sum(len(found) for by in rows.values() for found in by.values())
     front = {
@@ -149,13 +150,13 @@ def _front_matter(
 
 def _levels(rows: Mapping[str, Mapping[Split, Rows]]) -> list[dict[str, Any]]:
     found = []
-    for level, by_side in rows.items():
-        every = [row for side in by_side.values() for row in side]
+    for level, by_split in rows.items():
+        every = [row for found in by_split.values() for row in found]
         found.append(
             {
                 "level": level,
-                "train": len(by_side[Split.TRAIN]),
-                "validation": len(by_side[Split.VALID]),
+                "train": len(by_split[Split.TRAIN]),
+                "validation": len(by_split[Split.VALID]),
                 "words": _mean([row["words"] for row in every]),
                 "tokens": _mean([row["tokens"] for row in every]),
                 "made_by": phrases.listed(sorted({row["made_by"] for row in every})),
@@ -167,17 +168,17 @@ def _levels(rows: Mapping[str, Mapping[Split, Rows]]) -> list[dict[str, Any]]:
 def _problems(rows: Mapping[str, Mapping[Split, Rows]]) -> dict[str, int]:
     """Return how many problems of each split have a lesson at any level written."""
     ids: dict[str, set[str]] = {"train": set(), "valid": set()}
-    for by_side in rows.values():
-        for side, found in by_side.items():
-            ids[side.value] |= {row["problem_id"] for row in found}
-    return {side: len(found) for side, found in ids.items()}
+    for by_split in rows.values():
+        for split, found in by_split.items():
+            ids[split.value] |= {row["problem_id"] for row in found}
+    return {split: len(found) for split, found in ids.items()}
 
 
 def _sources(made: Made) -> list[dict[str, Any]]:
-    sides = Counter((p.source, made.splits[p.id]) for p in made.problems)
+    splits = Counter((p.source, made.splits[p.id]) for p in made.problems)
     names = dict.fromkeys(p.source for p in made.problems)
     shown = [s for s in Split if s is not Split.KEPT]
-    return [{"source": name} | {s.value: sides[name, s] for s in shown} for name in names]
+    return [{"source": name} | {s.value: splits[name, s] for s in shown} for name in names]
 
 
 def _outcomes(verdicts: Sequence[Verdict]) -> str:
