@@ -29,6 +29,7 @@ _BOUNDS = {
 _PLUGINS = {
     "Source": ("potstill.problems", "source"),
     "Agent": ("potstill.solvers", "solver"),
+    "Teacher": ("potstill.solvers", "solver"),
 }
 
 

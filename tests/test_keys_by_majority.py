@@ -265,6 +265,14 @@ def test_a_study_without_a_possible_majority_is_refused(
         load_study(path)
 
 
+def test_a_majority_of_several_teachers_is_refused() -> None:
+    teachers = [TEACHER | {"name": "a"}, TEACHER | {"name": "b", "seed": 1}]
+    problems = [{"source": "pocket", "train": 8, "valid": 2, "heldout": 2}]
+    study = {"name": "two", "problems": problems, "teachers": teachers, "levels": ["R0"]}
+    with pytest.raises(ValueError, match="a majority is of one teacher's draws"):
+        Study.model_validate(study | {"keys": {"majority": 0.6}}, strict=False)
+
+
 def test_draws_that_are_copies_of_one_recording_are_refused(tmp_path: Path) -> None:
     parts = (("train", TRAIN), ("valid", VALID), ("heldout", HELDOUT))
     items = [item for part, count in parts for item in generate(part, count, 0)]

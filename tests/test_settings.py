@@ -21,6 +21,7 @@ ADDED = {  # a value beside the default of each
     (Study, "lessons"): {"take": "all"},
     (Study, "auto_levels"): True,
     (Study, "keys"): {"majority": 0.6},
+    (Study, "teachers"): [AGENT | {"name": "a"}, AGENT | {"name": "b", "seed": 1}],
 }
 
 
@@ -31,6 +32,8 @@ def made(model: type[Settings], **given: object) -> Settings:
             "difficulty": {"by": "student"},
             "teacher": AGENT | {"samples": 3, "temperature": 0.6},
         }
+        if given.get("teachers"):
+            del needed["teacher"]
     return model.model_validate(needed | given, strict=False)
 
 

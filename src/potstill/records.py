@@ -54,8 +54,10 @@ __all__ = [
     "content_hash",
     "hash_items",
     "is_keyed",
+    "is_taken",
     "level_of_control",
     "reading_of",
+    "teacher_of",
     "variant_parts",
 ]
 
@@ -519,12 +521,29 @@ class Control(StrEnum):
     ONE_TRACE_EPOCHS = "one_trace_epochs"
 
 
+_LEVELS = frozenset(level.value for level in Level)
+_TAKEN = _LEVELS.union(Control, Role, (AUTO, "mix"))
+
+
 def variant_parts(variant: str) -> tuple[str, str]:
     """Return what a student's variant is and the level that it names: ("truncate", "R4") of
-    truncate-R4; "" where it names none.
+    truncate-R4, ("deepseek-r1", "R4") of deepseek-r1-R4; "" where it names none.
     """
-    kind, _, level = variant.partition("-")
-    return kind, level
+    kind, _, level = variant.rpartition("-")
+    return (kind, level) if kind else (variant, "")
+
+
+def is_taken(name: str) -> bool:
+    """Return whether no teacher may be called so: solvers and students are, or begin, by it."""
+    return bool({name, name.partition("-")[0]} & _TAKEN)
+
+
+def teacher_of(variant: str) -> str:
+    """Return the teacher of whose lessons alone a student's variant is: r1 for r1-R4; "" for what
+    is no such student.
+    """
+    kind, level = variant_parts(variant)
+    return kind if level in _LEVELS and not is_taken(kind) else ""
 
 
 def is_keyed(problem: Problem) -> bool:
@@ -533,14 +552,14 @@ def is_keyed(problem: Problem) -> bool:
 
 
 def level_of_control(variant: str) -> str:
-    """Return the level that a control's student is set beside: R4 for truncate-R4, R1 for
-    one_trace-R1, R0 for unverified and wrong; "" for what is no such control.
+    """Return the level that a control's student, or one teacher's, is set beside: R4 for
+    truncate-R4, R1 for one_trace-R1 and r1-R1, R0 for unverified and wrong; "" for what is neither.
     """
     if variant in (Control.UNVERIFIED, Control.WRONG):
         return Level.R0.value
     kind, level = variant_parts(variant)
     levelled = (Control.TRUNCATE, Control.ONE_TRACE, Control.ONE_TRACE_EPOCHS)
-    return level if kind in levelled else ""
+    return level if kind in levelled or teacher_of(variant) else ""
 
 
 def reading_of(outcome: Outcome, rule: str) -> Reading:

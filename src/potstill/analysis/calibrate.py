@@ -17,6 +17,7 @@ import numpy as np
 from potstill.errors import Diverged
 from potstill.lessons.controls import OF_TRACES, compared_with
 from potstill.lessons.ladder import count_words, spec_of
+from potstill.lessons.teachers import MOST_SAMPLES
 from potstill.models.model import is_small
 from potstill.pipeline.context import Unfinished
 from potstill.pipeline.outputs import Made
@@ -357,7 +358,11 @@ def _stand_ins(study: Study, stack: ExitStack) -> tuple[Run, Made]:
         ):
             text = text[: len(text) * 3 // 4]
         words, tokens = count_words(text), run.models.count_tokens(text)
-        chosen[str(level)] = [Lesson(p.id, level, "", text, words, tokens, "") for p in taught]
+        chosen[str(level)] = [
+            Lesson(p.id, level, "", text, words, tokens, "", sample=place * MOST_SAMPLES)
+            for p in taught
+            for place in range(max(1, len(study.teachers)))
+        ]
     made.chosen = {
         **with_controls(run, made, chosen, taught),
         **{x: chosen[compared_with(x).value] for x in study.controls if x in OF_TRACES},

@@ -225,8 +225,8 @@ def _found(study: Study, of: str, problems: Sequence[Problem], cells: Sequence[A
 
 def _price(run: Run, drawn: Sequence[Problem]) -> list[Estimate]:
     study = run.context.study
-    condition = teacher_condition(study, drawn)
-    key_of = getattr(run.agents.open("teacher"), "key_of", None)
+    condition = teacher_condition(study.teacher, drawn)
+    key_of = getattr(run.agents.open(next(iter(study.teaching()))), "key_of", None)
     have = None
     if key_of is not None:
         asks = (
@@ -243,7 +243,8 @@ def _calls(study: Study, drawn: Sequence[Problem], have: int | None = 0) -> list
     n, each = len(drawn), _samples(study)
     local = n * study.evaluation.samples
     names = {role: model_of(agent) for role, agent in study.agents().items()}
-    calls = [PlannedCalls("teach", "teacher", names["teacher"], n * each, "the sample", have)]
+    role = next(iter(study.teaching()))
+    calls = [PlannedCalls("teach", role, names[role], n * each, "the sample", have)]
     if study.rater:
         why = "each problem once, and again where the reply cannot be read"
         calls.insert(0, PlannedCalls("rate", "rater", names["rater"], n, why, 0))

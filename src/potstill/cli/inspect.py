@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from potstill.analysis.filters import ProblemFilter
 from potstill.errors import InputError
 from potstill.lessons.listing import GateRow, gate_totals
+from potstill.lessons.teachers import own_draw, reply_name, whose
 from potstill.lessons.traces import RankedTrace, likeliest
 from potstill.pipeline.directory import StudyDirectory
 from potstill.plugins import closest, nearest
@@ -42,7 +43,8 @@ def print_problems(found: StudyDirectory, wanted: ProblemFilter, console: Consol
         for row in rows
         if row.gate == wanted.flag and wanted.level in ("", row.level)
     }
-    heads = ("problem", "split", "key", "teacher", *levels)
+    teachers = found.study.teacher_names or ("teacher",)
+    heads = ("problem", "split", "key", *teachers, *levels)
     listed: list[tuple[str, ...]] = []
     by_problem, outcomes = found.lessons_by_problem(), _teacher_outcomes(found)
     for problem in found.made.problems:
@@ -56,8 +58,9 @@ def print_problems(found: StudyDirectory, wanted: ProblemFilter, console: Consol
         if wanted.level and not wanted.flag and not (at_level and at_level.flags):
             continue
         words = [f"{own[x].words}{'!' if own[x].flags else ''}" if x in own else "" for x in levels]
-        listed.append((problem.id, split, problem.key_shown, outcomes.get(problem.id, ""), *words))
-    print_columns(console, heads, listed, right=range(4, len(heads)))
+        became = [outcomes.get((problem.id, place), "") for place in range(len(teachers))]
+        listed.append((problem.id, split, problem.key_shown, *became, *words))
+    print_columns(console, heads, listed, right=range(3 + len(teachers), len(heads)))
     console.print(
         f"{len(listed):,} of {several(len(found.made.problems), 'problem')}; "
         f"{len(found.made.excluded):,} more excluded. "
@@ -75,7 +78,9 @@ def _print_tails(found: StudyDirectory, console: Console) -> None:
     ):
         if tail:
             listed = ", ".join(
-                f"{x.problem_id} reply {x.sample + 1} ({x.mean_logprob:.2f})" for x in tail
+                f"{x.problem_id} {reply_name(x.sample, found.study.teacher_names)} "
+                f"({x.mean_logprob:.2f})"
+                for x in tail
             )
             console.print(
                 literal(f"Traces that the base finds {name} (nats a token): {listed}."),
@@ -135,7 +140,8 @@ def print_problem(found: StudyDirectory, problem_id: str, level: str, console: C
     lessons = [x for x in found.made.lessons if x.problem_id == problem_id]
     if level and level not in {lesson.level for lesson in lessons}:
         console.print(f"There is no lesson at {level} of {literal(problem_id)}.", highlight=False)
-    several = found.study.lessons.take != "first"
+    teachers = found.study.teacher_names
+    several = found.study.lessons.take != "first" or bool(teachers)
     for lesson in sorted(lessons, key=lambda x: (x.sample, x.level)):
         if level in ("", lesson.level):
             own = [
@@ -143,7 +149,8 @@ def print_problem(found: StudyDirectory, problem_id: str, level: str, console: C
                 for row in gates
                 if row.level == lesson.level and (row.sample == lesson.sample or not several)
             ]
-            _print_lesson(lesson, own, console, several=several)
+            of = f" of {reply_name(lesson.sample, teachers)}" if several else ""
+            _print_lesson(lesson, own, console, of)
     if not level:
         _print_answers(found, problem, console)
     _print_missing(found, console)
@@ -189,15 +196,16 @@ def _print_replies(found: StudyDirectory, problem: Problem, console: Console) ->
     traces = {x.place: x for x in found.made.traces if x.problem_id == problem.id}
     for place, response in enumerate(found.made.taught.responses):
         if response.problem_id == problem.id:
-            title = f"teacher's reply {response.sample + 1}"
+            title = f"teacher's {reply_name(response.sample, found.study.teacher_names)}"
             verdict = verdicts.get(response.response_id)
             _print_reply(title, response, verdict, console, traces.get(place))
 
 
 def _of_trace(trace: RankedTrace) -> Iterable[tuple[str, str]]:
-    """Yield what became of a right trace among its problem's."""
+    """Yield what became of a right trace among its teacher's of the problem."""
     if trace.copy_of >= 0:
-        yield "trace", f"left out: repeats reply {trace.copy_of + 1} ({trace.similarity:.2f})"
+        copied = own_draw(trace.copy_of) + 1
+        yield "trace", f"left out: repeats reply {copied} ({trace.similarity:.2f})"
     else:
         yield "trace", f"rank {trace.rank}, {'taken' if trace.taken else 'not taken'}"
     if trace.tokens:
@@ -218,9 +226,7 @@ def _print_reply(
     _body(console, response.text)
 
 
-def _print_lesson(
-    lesson: Lesson, gates: Sequence[GateRow], console: Console, *, several: bool
-) -> None:
+def _print_lesson(lesson: Lesson, gates: Sequence[GateRow], console: Console, of: str) -> None:
     flags = [
         ("excluded" if row.excludes else "noted", ": ".join(filter(None, (row.gate, row.detail))))
         for row in gates
@@ -231,8 +237,7 @@ def _print_lesson(
         ("from", f"{lesson.parent or 'the reply itself'}, by {made}"),
         *flags,
     ]
-    title = f"{lesson.level} of reply {lesson.sample + 1}" if several else lesson.level
-    _section(console, title, rows)
+    _section(console, f"{lesson.level}{of}", rows)
     if lesson.level != Level.R0:
         _body(console, lesson.text)
 
@@ -288,13 +293,13 @@ def _body(console: Console, text: str) -> None:
         console.print(Padding(Text(lines), (0, 0, 0, 2)))
 
 
-def _teacher_outcomes(found: StudyDirectory) -> dict[str, str]:
-    """Return by problem what became of the teacher's first answer."""
-    outcomes: dict[str, str] = {}
+def _teacher_outcomes(found: StudyDirectory) -> dict[tuple[str, int], str]:
+    """Return by problem and teacher what became of the teacher's first answer."""
+    outcomes: dict[tuple[str, int], str] = {}
     for cell in (found.made.taught, *found.made.answers):
         if cell.name == "teacher":
-            for verdict in cell.verdicts:
-                outcomes.setdefault(verdict.problem_id, verdict.outcome.value.lower())
+            for response, verdict in zip(cell.responses, cell.verdicts, strict=False):
+                outcomes.setdefault(whose(response), verdict.outcome.value.lower())
     return outcomes
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import combinations
 
 from potstill.errors import StudyError
 from potstill.evaluation.formats import FormatBounds, correct_format, format_bounds
@@ -25,7 +26,18 @@ from potstill.evaluation.statistics import (
     minimum_detectable_difference,
     problems_needed,
 )
-from potstill.records import AUTO, Condition, Level, Outcome, Role, Score, Split, level_of_control
+from potstill.records import (
+    AUTO,
+    Condition,
+    Level,
+    Outcome,
+    Role,
+    Score,
+    Split,
+    level_of_control,
+    teacher_of,
+    variant_parts,
+)
 
 __all__ = ["Evaluated", "Kind", "PairedComparison", "compare", "differing", "evaluate"]
 
@@ -184,8 +196,9 @@ def evaluate(
     a level as the second sets the whole ladder beside it. The others are exploratory,
     their p values corrected by Holm's method within each set and opponent, the variants beside the
     ladder on their own. A level is set beside its control (R4 beside truncate-R4, R0 beside
-    unverified), the student auto beside every level, and the base beside the teacher in every group
-    too.
+    unverified) and beside each teacher's own student (R4 beside r1-R4), those of two teachers
+    beside each other, the student auto beside every level, and the base beside the teacher in every
+    group too.
     """
     heldout = [row.set for row in answers if row.split is Split.HELDOUT]
     levels = level_order(row.level for row in answers if row.role is Role.STUDENT)
@@ -231,6 +244,10 @@ def evaluate(
                 for control in students
                 if (level := level_of_control(control)) in students
             ]
+            + [
+                compare(students[a], students[b], conditions, kind=_kind((a, b) == chosen))
+                for a, b in _of_teachers(students, chosen)
+            ]
         )
         if AUTO in students:
             comparisons += _corrected(
@@ -251,8 +268,8 @@ def evaluate(
     if primary and {*primary} <= there and not made:
         raise StudyError(
             f"the primary comparison of {declared_a} with {declared_b} is not among those made on "
-            f"{chosen_set}: name a level and base, two levels of the ladder, or a level and its "
-            "control, both scored there."
+            f"{chosen_set}: name a level and base, two levels of the ladder, two teachers at one "
+            "level, or a level and its control, both scored there."
         )
     return Evaluated(
         tuple(score(answers)),
@@ -283,6 +300,15 @@ def _families(students: Mapping[str, object]) -> tuple[list[str], list[str]]:
     """
     ladder = {level.value for level in Level}
     return [x for x in students if x in ladder], [x for x in students if x not in ladder]
+
+
+def _of_teachers(
+    students: Mapping[str, object], chosen: tuple[str, str] | None
+) -> Iterator[tuple[str, str]]:
+    """Yield every two students of different teachers at one level, as they are declared if so."""
+    for a, b in combinations([x for x in students if teacher_of(x)], 2):
+        if variant_parts(a)[1] == variant_parts(b)[1]:
+            yield (b, a) if (b, a) == chosen else (a, b)
 
 
 def _base_beside(student: Sequence[Answered], rows: Sequence[Answered]) -> list[Answered]:

@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from potstill.lessons.ladder import count_words
+from potstill.lessons.teachers import whose
 from potstill.records import Lesson, Outcome, Response, Verdict
 from potstill.store.settings import Settings
 from potstill.text import several
@@ -132,13 +133,14 @@ class RankedTrace:
 
 
 def first_right(judged: Iterable[tuple[Response, Verdict]]) -> list[int]:
-    """Return where one right answer per problem stands: the first undisputed, else the first.
+    """Return where one right answer per problem and teacher stands: the first undisputed, else the
+    first.
 
     Answers of one problem stand together.
     """
     places = []
     rows = enumerate(judged)
-    for _, samples in groupby(rows, key=lambda row: row[1][0].problem_id):
+    for _, samples in groupby(rows, key=lambda row: whose(row[1][0])):
         right = [
             (verdict.disagreed, place)
             for place, (_, verdict) in samples

@@ -5,13 +5,13 @@ Answers are a cell named by who is asked what, how; killed, a stage goes on from
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from potstill.errors import EndpointError
+from potstill.lessons.teachers import PooledResponses
 from potstill.pipeline.context import VERSION, Context, agent_identity
 from potstill.pipeline.outputs import AnswerSet, AskedLevel
 from potstill.records import (
@@ -25,9 +25,8 @@ from potstill.records import (
     content_hash,
     hash_items,
 )
-from potstill.solvers.solve import solve
+from potstill.solvers.solve import in_order, solve, unless_all_failed
 from potstill.store.cells import Cell, Filling
-from potstill.study.schema import Study
 from potstill.text import several
 from potstill.training.limits import answer_tokens
 
@@ -35,16 +34,30 @@ if TYPE_CHECKING:
     from potstill.chat import Solver
     from potstill.pipeline.outputs import StudentCell
     from potstill.pipeline.services import Agents, LocalModels
+    from potstill.solvers.truncation import WhenCut
+    from potstill.study.schema import Agent, Study
 
 __all__ = [
     "ask_base",
     "ask_student",
     "ask_teacher",
-    "in_order",
+    "ask_teachers",
     "student_answers",
     "student_condition",
     "teacher_condition",
 ]
+
+
+def ask_teachers(context: Context, agents: Agents, problems: Sequence[Problem]) -> AnswerSet:
+    """Return every teacher's answers to the problems to be taught, several teachers' together."""
+    asked = [
+        ask_teacher(context, agents, problems, "train", role=role, samples=agent.samples)
+        for role, agent in context.study.teaching().items()
+    ]
+    if len(asked) == 1:
+        return asked[0]
+    responses = PooledResponses([x.responses for x in asked], problems)
+    return replace(asked[0], responses=responses, not_asked=[y for x in asked for y in x.not_asked])
 
 
 def ask_teacher(
@@ -53,21 +66,25 @@ def ask_teacher(
     problems: Sequence[Problem],
     which: str,
     *,
+    role: str = "",
     samples: int = 1,
 ) -> AnswerSet:
-    """Return the teacher's answers to a set of problems, under the teacher's own condition."""
-    agent = context.study.teacher
-    condition = teacher_condition(context.study, problems)
+    """Return a teacher's answers to a set of problems, under the teacher's own condition; the
+    first's where no ``role`` says whose.
+    """
+    role = role or next(iter(context.study.teaching()))
+    agent = context.study.agents()[role]
+    condition = teacher_condition(agent, problems)
     blank = AnswerSet("teacher", Role.TEACHER, "", 0, which, condition, (), ())
     identity = {**agent_identity(agent), "samples": samples}
     cell = _answers_cell(blank, problems, identity)
-    name = f"teacher · {which}"
-    return _ask(context, partial(agents.open, "teacher"), cell, blank, problems, name, samples)
+    opened, past_cut = partial(agents.open, role), agent.past_cut
+    name = f"{role} · {which}"
+    return _ask(context, opened, cell, blank, problems, name, samples, "teach", past_cut)
 
 
-def teacher_condition(study: Study, problems: Sequence[Problem]) -> Condition:
-    """Return the condition under which the teacher answers these problems."""
-    agent = study.teacher
+def teacher_condition(agent: Agent, problems: Sequence[Problem]) -> Condition:
+    """Return the condition under which a teacher answers these problems."""
     return Condition(
         problem_set=_set_hash(problems),
         system=agent.system,
@@ -175,19 +192,15 @@ def _ask(
     problems: Sequence[Problem],
     name: str,
     samples: int = 1,
-    stage: str = "",
+    stage: str = "answer",
+    past_cut: WhenCut | None = None,
 ) -> AnswerSet:
     def make(out: Filling) -> None:
         solver = open_solver()
-        usual = "teach" if blank.role is Role.TEACHER else "answer"
-        past_cut = context.study.teacher.past_cut if blank.role is Role.TEACHER else None
         stream = solve(
-            *(solver, problems, blank.condition),
-            stage=stage or usual,
-            samples=samples,
-            when_cut=past_cut,
+            *(solver, problems, blank.condition), stage=stage, samples=samples, when_cut=past_cut
         )
-        answered = _unless_all_failed(solver.id, stream)
+        answered = unless_all_failed(solver.id, stream)
         counted = context.counted(name, len(problems) * samples, "answers", answered)
         counts: Counter[str] = Counter()
         first_failed = None
@@ -222,44 +235,6 @@ def _ask(
     )
     not_asked = context.store.rows(cell, "not_asked", NotAsked)
     return replace(blank, responses=responses, not_asked=not_asked)
-
-
-def _unless_all_failed(
-    who: str, results: Iterable[Response | NotAsked]
-) -> Iterator[Response | NotAsked]:
-    """Yield the results. Raises EndpointError, before the stage is called done, where all
-    failed.
-    """
-    first: Response | None = None
-    failed = others = 0
-    for result in results:
-        if isinstance(result, Response) and result.finish is Finish.ERROR:
-            first, failed = first or result, failed + 1
-        else:
-            others += 1
-        yield result
-    if first is not None and not others:
-        raise EndpointError(
-            f"{who} answered none of {several(failed, 'problem')} ({first.problem_id}: "
-            f"{first.error}); mend that and run again: nothing was kept as an answer."
-        )
-
-
-def in_order(
-    results: Iterable[Response | NotAsked], problems: Iterable[Problem], samples: int = 1
-) -> Iterator[Response | NotAsked]:
-    """Yield the results of each problem, sample by sample, in the order of the problems.
-
-    Those that come early wait: as many are in memory as are ahead of the slowest.
-    """
-    early: defaultdict[str, list[Response | NotAsked]] = defaultdict(list)
-    coming = iter(results)
-    for problem in problems:
-        while len(early[problem.id]) < samples:
-            result = next(coming)
-            early[result.problem_id].append(result)
-        yield from sorted(early.pop(problem.id), key=lambda x: getattr(x, "sample", 0))
-    yield from coming  # none; but what is counted must end
 
 
 def student_condition(

@@ -17,7 +17,6 @@ from potstill.evaluation import Answered, evaluate, join
 from potstill.evaluation.near_duplicates import near_duplicates
 from potstill.evaluation.published import Published
 from potstill.evaluation.samples import AtK, at_k
-from potstill.lessons.controls import is_control
 from potstill.lessons.difficulty import outside_difficulty, pass_rate_sentence
 from potstill.lessons.listing import gate_rows, gate_totals
 from potstill.lessons.majority import majority_sentence
@@ -30,11 +29,11 @@ from potstill.pipeline.lock import study_hash
 from potstill.pipeline.students import chosen_sentences
 from potstill.pipeline.unread import unread_solvers
 from potstill.records import (
-    AUTO,
     Cause,
     DecidedBy,
     Finish,
     Lesson,
+    Level,
     Opinion,
     Outcome,
     Problem,
@@ -56,6 +55,7 @@ from potstill.report.data import (
     Reproduction,
 )
 from potstill.store.tables import beside
+from potstill.study.teachers import teachers_notes
 from potstill.text import several
 
 if TYPE_CHECKING:
@@ -77,6 +77,7 @@ __all__ = [
 ]
 
 NO_NAMES: Mapping[str, str] = MappingProxyType({})
+_LEVELS = frozenset(Level)
 _LOCAL_MODEL = re.compile(r"([0-9a-f]{16}(\+[0-9a-f]{16})?)@")
 
 
@@ -124,7 +125,7 @@ def report_data(context: Context, workers: ClusterWorkers, result: Made) -> Repo
         declared=is_declared(context),
         gates=tuple(gate_totals(gates, taught.responses, result.lessons)),
         gate_rows=gates,
-        notes=(*_origin(context), *_notes(result)),
+        notes=(*_origin(context), *_notes(result), *teachers_notes(context.study, context.ledger)),
         description=context.study.about,
         published=tuple((x.who, _published(x)) for x in context.study.published),
         cases=make_cases(result, problems),
@@ -187,7 +188,7 @@ def _corpus(result: Made) -> Corpus:
         trained=len(_ids(result, Split.TRAIN)),
         validated=len(_ids(result, Split.VALID)),
         require=result.study.require,
-        samples=_samples(result.keyed()),
+        samples=_samples(result.study, result.keyed()),
     )
 
 
@@ -196,10 +197,10 @@ def _ids(result: Made, split: Split) -> set[str]:
     return {p.id for p in result.in_split(split)} & result.trained_ids()
 
 
-def _samples(taught: AnswerSet) -> tuple[AtK, ...]:
+def _samples(study: Study, taught: AnswerSet) -> tuple[AtK, ...]:
     """Return pass@k and majority@k of the teacher's replies, where each problem got several."""
-    if all(response.sample == 0 for response in taught.responses):
-        return ()
+    if study.teachers or all(response.sample == 0 for response in taught.responses):
+        return ()  # of several teachers, each has draws of its own
     read: dict[str, list[str]] = {}
     right: dict[str, list[bool]] = {}
     for response, verdict in taught.judged():
@@ -215,11 +216,11 @@ def lesson_counts(made: Made) -> tuple[LessonCount, ...]:
 
 
 def _control_counts(chosen: Mapping[str, Sequence[Lesson]]) -> Iterable[LessonCount]:
-    """Yield the lessons of auto and of the controls: none of them can fail a gate any more, and
-    none is of the ladder.
+    """Yield the lessons of auto, of each teacher and of the controls: none of them can fail a gate
+    any more, and none is of the ladder.
     """
     for name, lessons in chosen.items():
-        if is_control(name) or name == AUTO:
+        if name not in _LEVELS:
             yield _LevelCount.of(lessons).counted(name, 0)
 
 

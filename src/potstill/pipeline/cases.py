@@ -7,7 +7,8 @@ from collections.abc import Container, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from potstill.records import Level, Problem, Split
+from potstill.lessons.teachers import own_draw, reply_name, teacher_place
+from potstill.records import Level, Problem, Role, Split
 from potstill.report.cases import Case, CaseLesson, Said, solver_order
 
 if TYPE_CHECKING:
@@ -26,16 +27,17 @@ def make_cases(made: Made, problems: Sequence[Problem]) -> tuple[Case, ...]:
 
     ``problems`` are the study's, in their order.
     """
-    chosen = _chosen(made)
+    chosen, teachers = _chosen(made), made.study.teacher_names
     said: defaultdict[str, list[Said]] = defaultdict(list)
     for cell in (made.taught, *made.answers):
-        for problem_id, answer in _said(cell, chosen):
+        for problem_id, answer in _said(cell, chosen, teachers):
             said[problem_id].append(answer)
     lessons: defaultdict[str, list[CaseLesson]] = defaultdict(list)
-    several = made.study.lessons.take != "first"
+    several = made.study.lessons.take != "first" or teachers
     for lesson in made.lessons:
         if lesson.level != Level.R0 and lesson.problem_id in chosen:
-            level = f"{lesson.level}, draw {lesson.sample + 1}" if several else lesson.level
+            draw = reply_name(lesson.sample, teachers) if teachers else f"draw {lesson.sample + 1}"
+            level = f"{lesson.level}, {draw}" if several else lesson.level
             case = CaseLesson(level, lesson.words, tuple(lesson.flags), lesson.text)
             lessons[lesson.problem_id].append(case)
     cases = {
@@ -62,16 +64,20 @@ def _chosen(made: Made) -> dict[str, None]:
     return dict.fromkeys(islice(by_split, _MOST))
 
 
-def _said(cell: AnswerSet, chosen: Container[str]) -> Iterator[tuple[str, Said]]:
+def _said(
+    cell: AnswerSet, chosen: Container[str], teachers: Sequence[str]
+) -> Iterator[tuple[str, Said]]:
     who = cell.level or cell.role.value
+    several = teachers if cell.role is Role.TEACHER else ()
     for r, verdict in cell.judged():
         if r.problem_id in chosen:
+            who = f"teacher {several[teacher_place(r.sample)]}" if several else who
             yield (
                 r.problem_id,
                 Said(
                     who=who,
                     seed=cell.seed,
-                    sample=r.sample,
+                    sample=own_draw(r.sample),
                     outcome=verdict.outcome.value,
                     read=verdict.extracted,
                     why=verdict.why,

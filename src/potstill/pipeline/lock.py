@@ -54,7 +54,7 @@ _PACKAGES = (
 # parts of a study that decide nothing of its result, or that the lock writes in another form
 _WRITTEN_OTHERWISE = {
     *("problems", "teacher", "verifier", "condenser", "rater", "recorded", "student", "training"),
-    *("budget_usd", "training_log", "cluster"),
+    *("teachers", "budget_usd", "training_log", "cluster"),
 }
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from potstill.lessons.difficulty import PassRate
 from potstill.lessons.majority import majority_ids
+from potstill.lessons.teachers import FellAway
 from potstill.problems.overlap.pairs import Pair
 from potstill.records import (
     Condition,
@@ -93,7 +94,8 @@ class StudentCell:
 class Made:
     """What the stages of a study have made so far. ``chosen`` holds the controls too.
 
-    ``traces`` are the right traces ranked, where a problem may have several lessons at a level.
+    ``traces`` are the right traces ranked, where a problem may have several lessons at a level;
+    ``fell`` is what is not taught at a level because one of several teachers has no lesson of it.
     """
 
     study: Study
@@ -106,6 +108,7 @@ class Made:
     traces: Sequence[RankedTrace] = ()
     lessons: Sequence[Lesson] = ()
     chosen: Mapping[str, Sequence[Lesson]] = field(default_factory=dict)
+    fell: Mapping[str, FellAway] = field(default_factory=dict)
     students: Sequence[StudentCell] = ()
     answers: Sequence[AnswerSet] = ()
 

@@ -18,7 +18,8 @@ from potstill.lessons.auto_level import auto_lessons
 from potstill.lessons.controls import is_control, make_controls, one_trace, unverified_traces
 from potstill.lessons.difficulty import worth_teaching
 from potstill.lessons.select import select
-from potstill.pipeline.asking import ask_student, ask_teacher
+from potstill.lessons.teachers import lessons_of_each, taught_by_all
+from potstill.pipeline.asking import ask_student, ask_teacher, ask_teachers
 from potstill.pipeline.context import Context, Unfinished
 from potstill.pipeline.declared import declare
 from potstill.pipeline.lock import changed_base, is_up_to_date, kept_report, write_lock
@@ -209,7 +210,7 @@ def run_stages(run: Run, made: Made) -> Iterator[str]:
     )
     yield "rate"
     asked = worth_teaching(study.difficulty, made.in_split(Split.TRAIN, Split.VALID))
-    made.taught = ask_teacher(context, agents, asked, "train", samples=study.teacher.samples)
+    made.taught = ask_teachers(context, agents, asked)
     yield "teach"
     asked = settle_keys(context, graders, made, asked)
     made.taught = grade_answers(context, agents, graders, made.taught, asked)
@@ -218,6 +219,8 @@ def run_stages(run: Run, made: Made) -> Iterator[str]:
     made.lessons, chosen = make_lessons(
         context, agents, graders, run.models, made.taught, made.traces, asked
     )
+    if study.teachers:
+        chosen, made.fell = taught_by_all(chosen, len(study.teachers))
     made.chosen = with_controls(run, made, chosen, asked)
     tell_chosen(context, made)
     settle_limits(context, run.models, made)
@@ -247,20 +250,22 @@ def with_controls(
     run: Run, made: Made, chosen: Mapping[str, Sequence[Lesson]], problems: Sequence[Problem]
 ) -> Mapping[str, Sequence[Lesson]]:
     """Return the lessons chosen by level, and beside them those of auto, by how often the base is
-    right, and of the study's controls.
+    right, of each teacher, where there are several, and of the study's controls.
     """
     study = run.context.study
+    own = lessons_of_each(chosen, study.teacher_names, study.levels)
     controls = [x for x in study.variants if is_control(x)]
     if study.auto_levels:
         chosen = {**chosen, AUTO: auto_lessons(chosen, study.levels, made.pass_rates)}
     if not controls:
-        return chosen
+        return {**chosen, **own}
     count = run.models.count_tokens
     tags = run.models.teaches_tags()
     first = {trace.key for trace in made.traces if trace.first}
     alone = partial(select, made.lessons, study.levels, study.require, first)
     return {
         **chosen,
+        **own,
         **make_controls(chosen, controls, problems, count),
         **unverified_traces(controls, made.taught.judged(), count, tags=tags),
         **one_trace(controls, chosen, alone),

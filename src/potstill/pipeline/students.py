@@ -12,6 +12,7 @@ from potstill.lessons.auto_level import auto_sentence
 from potstill.lessons.controls import compared_with, has_equal_epochs
 from potstill.lessons.mixture import examples_by_level, mixture_sentence, places_of
 from potstill.lessons.replay import count_replayed
+from potstill.lessons.teachers import refuse_none_taught, teachers_sentence
 from potstill.pipeline.asking import student_answers, student_condition
 from potstill.pipeline.context import VERSION, Context, Unfinished
 from potstill.pipeline.outputs import MIX, AskedLevel, Made, StudentCell, Who
@@ -66,7 +67,8 @@ def train_students(
     """Return one student for every level, control and seed, those trained now that were not there.
 
     The mixed student, where the study has one, learns all its levels, each under its own prompt.
-    Raises StoreError for a student that is no longer as it was trained.
+    Raises StoreError for a student that is no longer as it was trained, InputError where several
+    teachers have no problem in common.
     """
     grid = plan_grid(context, models, chosen, by_split)
     context.used.extend(cell for cell, _ in grid)
@@ -85,6 +87,7 @@ def train_students(
         for cell in {cell for cell, _ in grid} - {cell for cell, _ in missing}:
             context.store.verify(cell)
     if missing:
+        refuse_none_taught(context.study.teacher_names, chosen)
         _train(context, models, workers, missing, [job for _, job in grid])
     folders = [context.store.folder(cell) for cell, _ in grid]
     return [StudentCell(read_student(f), f, read_history(f)) for f in folders]
@@ -164,14 +167,17 @@ def settle_limits(context: Context, models: LocalModels, made: Made) -> None:
 
 
 def tell_chosen(context: Context, made: Made) -> None:
-    """Note what auto and the mixed student are taught, where the study has them."""
+    """Note what several teachers, auto and the mixed student have, where the study has them."""
     for told in () if context.read_only else chosen_sentences(made):
         context.progress.note(told)
 
 
 def chosen_sentences(made: Made) -> Iterator[str]:
-    """Yield what the student auto is taught by level, and the mixed one by its shares."""
+    """Yield what each teacher teaches, auto by level, and the mixed student by its shares."""
     study = made.study
+    fullest = min(study.levels).value
+    if told := teachers_sentence(study.teacher_names, fullest, made.chosen, made.fell):
+        yield told
     if study.auto_levels:
         yield auto_sentence(made.chosen[AUTO])
     if isinstance(study.mix, dict) and study.mix:

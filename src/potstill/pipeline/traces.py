@@ -10,6 +10,7 @@ from potstill.chat import render_messages
 from potstill.lessons.condense import in_tags, trace_text
 from potstill.lessons.controls import is_one_trace
 from potstill.lessons.likelihood import Prompted, kept_likelihoods
+from potstill.lessons.teachers import whose
 from potstill.lessons.traces import (
     Likelihood,
     RankedTrace,
@@ -99,7 +100,7 @@ def rank_taught(
 
     def make(out: Filling) -> None:
         likely = {(x.problem_id, x.sample): x for x in (likelihoods() if scored else ())}
-        for _, own in groupby(_right(taught, tags), key=lambda trace: trace.problem_id):
+        for _, own in groupby(_right(taught, tags), key=whose):
             for ranked in rank_traces(list(own), options, likely):
                 out.add("traces", ranked)
 

@@ -94,19 +94,24 @@ def planned_calls(study: Study, imported: Imported) -> tuple[dict[str, int], lis
     lessons, heldout = splits[Split.TRAIN] + splits[Split.VALID], splits[Split.HELDOUT]
     base = 1 + len({*study.mix, *study.evaluation.base_at})
     solvers = (len(study.variants) + len(study.mix)) * len(study.seeds) + base
-    samples = study.teacher.samples
+    draws_of = {role: agent.samples for role, agent in study.teaching().items()}
+    first, samples = next(iter(draws_of)), sum(draws_of.values())
     sizes = Counter(p.source for p in problems if split_by_id[p.id] is Split.HELDOUT)
     asked = sum(map(study.evaluation.asked_of_teacher, sizes.values()))
     failures = study.difficulty is not None and study.difficulty.by == "failures"
     names = {role: model_of(agent) for role, agent in study.agents().items()}
+    of_first = heldout * draws_of[first] if failures else asked
+    once = "" if failures else ", held out once"
     calls = [
         PlannedCalls(
             "teach",
-            "teacher",
-            names["teacher"],
-            lessons * samples + (heldout * samples if failures else asked),
-            "as often as samples says" + ("" if failures else ", held out once"),
-        ),
+            role,
+            names[role],
+            lessons * draws + (of_first if role == first else 0),
+            f"{f'{role}, ' if study.teachers else ''}as often as samples says"
+            f"{once if role == first else ''}",
+        )
+        for role, draws in draws_of.items()
     ]
     if study.rater:
         why = "each problem once, and again where the reply cannot be read"
@@ -138,9 +143,9 @@ def planned_calls(study: Study, imported: Imported) -> tuple[dict[str, int], lis
 
 def _traces(study: Study) -> int:
     """Return how many traces of a problem go down the ladder at most, that of a control too."""
-    samples = study.teacher.samples
-    most = study.lessons.most_of(samples)
-    return min(samples, most + any(is_one_trace(x) for x in study.controls))
+    one = any(is_one_trace(x) for x in study.controls)
+    draws = [agent.samples for agent in study.teaching().values()]
+    return sum(min(samples, study.lessons.most_of(samples) + one) for samples in draws)
 
 
 def planned_draws(study: Study, problems: int) -> list[PlannedCalls]:
@@ -354,15 +359,13 @@ def _with_plugin_defaults(study: Study, resolved: dict[str, Any]) -> dict[str, A
     for source, section in zip(study.sources, sections, strict=True):
         section |= _options(SOURCES, source.source, source.options)
         del section["options"]
+    named = {f"teacher {own['name']}": own for own in resolved.get("teachers", ())}
     for role, agent in study.agents().items():
-        own = resolved[role]
+        own = named[role] if role in named else resolved[role]
         del own["options"]
         # a solver's option of the same name never reaches it: the section's own key takes it
-        resolved[role] = own | {
-            name: value
-            for name, value in _options(SOLVERS, agent.solver, agent.options).items()
-            if name not in own
-        }
+        options = _options(SOLVERS, agent.solver, agent.options)
+        own |= {name: value for name, value in options.items() if name not in own}
     return resolved
 
 

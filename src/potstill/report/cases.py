@@ -14,7 +14,8 @@ def solver_order(who: str) -> tuple[int, str]:
     """Return a key that sorts solvers: the base, the students in the ladder's order, the
     teacher.
     """
-    return {Role.BASE.value: 0, Role.TEACHER.value: 2}.get(who, 1), who
+    role = who.partition(" ")[0]  # of several teachers each has its name behind it
+    return {Role.BASE.value: 0, Role.TEACHER.value: 2}.get(role, 1), who
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from potstill.evaluation.near_duplicates import ALIKE, APART
-from potstill.records import AUTO, Control, Level, level_of_control, variant_parts
+from potstill.records import AUTO, Control, Level, level_of_control, teacher_of, variant_parts
 from potstill.report.agreement import tested_p, why_apart
 from potstill.report.overlaps import repeat_training
 from potstill.report.phrases import (
@@ -87,6 +87,7 @@ def _of_set(numbers: Row, name: str, named: str, rows: list[Row]) -> list[Row]:
         made += [
             {"about": "control", "text": _control(numbers, c)} for c in pairs if _is_control(c)
         ]
+        made += [{"about": "teachers", "text": x} for x in _teachers(numbers, students, pairs)]
         made += [
             {"about": "auto", "text": f"{c['a']} beside {c['b']}: {_apart(c)}"}
             for c in pairs
@@ -250,14 +251,37 @@ def _is_control(pair: Row) -> bool:
 
 
 def _control(numbers: Row, pair: Row) -> str:
-    """Return whether a level teaches more than its control does."""
+    """Return whether a level teaches more than its control, or one teacher alone, does."""
     if pair["blocked"]:
         return _blocked(pair)
-    text = difference(pair, "that control") + format_clause(pair)
+    teacher = teacher_of(pair["b"])
+    text = difference(pair, pair["b"] if teacher else "that control") + format_clause(pair)
     declared = _declaration(numbers) if _is_primary(pair) else ""
+    if teacher:
+        mixture = f"{pair['a']}, of every teacher’s lessons, beside {pair['b']}, of {teacher}’s"
+        return f"{declared}{mixture} alone of the same problems: {text}."
     one = _ONE_TRACE.get(variant_parts(pair["b"])[0], "R1 cut to its length")
     beside = _CONTROLS.get(pair["b"], one)
     return f"{declared}{pair['a']} beside {beside}: {text}.{_verifying(numbers, pair)}"
+
+
+def _teachers(numbers: Row, students: list[Row], pairs: list[Row]) -> list[str]:
+    """Return how each teacher's own student did, beside the base and the other teachers' ones."""
+    made = []
+    for x in students:
+        if not (teacher := teacher_of(x["level"])):
+            continue
+        text = f"{x['level']}, of {teacher}’s lessons alone, {_answers(x, count(x['n']))}"
+        pair = next((c for c in pairs if (c["a"], c["b"]) == (x["level"], "base")), None)
+        if pair and not pair["blocked"]:
+            text += f"; beside the base {difference(pair)}{format_clause(pair)}"
+        made.append(f"{text}.")
+    for c in pairs:
+        if teacher_of(c["a"]) and teacher_of(c["b"]):
+            declared = _declaration(numbers) if _is_primary(c) else ""
+            text = f"{declared}{c['a']} beside {c['b']}, both of the same problems"
+            made.append(_blocked(c) if c["blocked"] else f"{text}: {_apart(c)}")
+    return made
 
 
 def _verifying(numbers: Row, pair: Row) -> str:

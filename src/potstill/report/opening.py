@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from potstill.records import AUTO, Control, Level, variant_parts
+from potstill.records import AUTO, Control, Level, teacher_of, variant_parts
 from potstill.report.phrases import count, listed, percent, words
 from potstill.report.views import (
     NEARLY_NOTHING,
@@ -147,6 +147,8 @@ def _ladder(numbers: Row, levels: list[str]) -> str:
 
 def _beside_the_ladder(level: str) -> str:
     kind, name = variant_parts(level)
+    if teacher_of(level):
+        return f"{name} again, of the same problems: trained on {kind}’s solutions alone"
     if kind == "mix":
         asked = f", asked for {name}" if name else ""
         return f"a student trained on the solutions of all lengths together{asked}"

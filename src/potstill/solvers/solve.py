@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from potstill.chat import Solver, render_asks
-from potstill.records import Condition, NotAsked, Problem, Response
+from potstill.errors import EndpointError
+from potstill.records import Condition, Finish, NotAsked, Problem, Response
 from potstill.solvers.truncation import ask_past_cuts
+from potstill.text import several
 
 if TYPE_CHECKING:
     from potstill.solvers.truncation import WhenCut
 
-__all__ = ["solve"]
+__all__ = ["in_order", "solve", "unless_all_failed"]
 
 
 def solve(
@@ -39,3 +42,41 @@ def solve(
             yield result.response(solver.id, condition.condition_id)
         else:
             yield NotAsked(solver.id, result.tag, condition.condition_id, result.error)
+
+
+def unless_all_failed(
+    who: str, results: Iterable[Response | NotAsked]
+) -> Iterator[Response | NotAsked]:
+    """Yield the results. Raises EndpointError, before the stage is called done, where all
+    failed.
+    """
+    first: Response | None = None
+    failed = others = 0
+    for result in results:
+        if isinstance(result, Response) and result.finish is Finish.ERROR:
+            first, failed = first or result, failed + 1
+        else:
+            others += 1
+        yield result
+    if first is not None and not others:
+        raise EndpointError(
+            f"{who} answered none of {several(failed, 'problem')} ({first.problem_id}: "
+            f"{first.error}); mend that and run again: nothing was kept as an answer."
+        )
+
+
+def in_order(
+    results: Iterable[Response | NotAsked], problems: Iterable[Problem], samples: int = 1
+) -> Iterator[Response | NotAsked]:
+    """Yield the results of each problem, sample by sample, in the order of the problems.
+
+    Those that come early wait: as many are in memory as are ahead of the slowest.
+    """
+    early: defaultdict[str, list[Response | NotAsked]] = defaultdict(list)
+    coming = iter(results)
+    for problem in problems:
+        while len(early[problem.id]) < samples:
+            result = next(coming)
+            early[result.problem_id].append(result)
+        yield from sorted(early.pop(problem.id), key=lambda x: getattr(x, "sample", 0))
+    yield from coming  # none; but what is counted must end

@@ -21,6 +21,8 @@ from potstill.records import (
     Split,
     is_keyed,
     level_of_control,
+    teacher_of,
+    variant_parts,
 )
 from potstill.store.rows import read_columns
 from potstill.text import several
@@ -74,7 +76,8 @@ _FIELD = re.compile(r"\{([A-Za-z_]\w*)\}")
 
 def check_prompts(study: Study) -> None:
     """Raise StudyError for a prompt without the field that it is to be filled in at."""
-    prompts = {"teacher.prompt": study.teacher.prompt, "evaluation.prompt": study.evaluation.prompt}
+    prompts = {f"{role}.prompt": agent.prompt for role, agent in study.teaching().items()}
+    prompts["evaluation.prompt"] = study.evaluation.prompt
     if study.evaluation.keep:
         prompts["evaluation.keep_prompt"] = study.evaluation.keep_prompt
     for name, prompt in prompts.items():
@@ -91,10 +94,13 @@ def check_primary(study: Study) -> None:
     a, b = study.primary
     levels = [level.value for level in study.levels]
     on_ladder = a != b and a in (*levels, AUTO) and b in levels
-    if a == "base" or not (b == "base" or on_ladder or level_of_control(b) == a):
+    of_teachers = a != b and teacher_of(a) and variant_parts(a)[1] == variant_parts(b)[1]
+    paired = of_teachers and teacher_of(b)
+    if a == "base" or not (b == "base" or on_ladder or paired or level_of_control(b) == a):
         raise StudyError(
             f"primary: {a} is not compared with {b}; name a level or a control and base, two "
-            f"levels, or a level and its control, such as [{levels[0]}, base]."
+            "levels, two teachers at one level, or a level and its control, such as "
+            f"[{levels[0]}, base]."
         )
 
 

@@ -44,8 +44,10 @@ from potstill.study.sections import (
     PublishedFigure,
     Source,
     StudentBase,
+    Teacher,
     WithOptions,
 )
+from potstill.study.teachers import refuse_teachers, with_first_teacher
 from potstill.study.text import expand, read_study
 from potstill.training.optimizations import Optimizations
 from potstill.training.recipe import PRESETS, Recipe
@@ -75,7 +77,7 @@ Mix = Annotated[
 class Study(Settings):
     """A whole study, as the file says it."""
 
-    ADDED = ("lessons", "auto_levels", "keys")
+    ADDED = ("lessons", "auto_levels", "keys", "teachers")
 
     name: Annotated[
         str,
@@ -91,7 +93,12 @@ class Study(Settings):
         default_factory=SplitOptions,
         description="Which problems are trained on, validated on and held out.",
     )
-    teacher: Agent = Field(description="Who solves the problems.")
+    teachers: list[Teacher] = Field(
+        default=[],
+        description="Two or more who solve the same problems, in place of teacher: a student for "
+        "each and level beside the one of all their lessons.",
+    )
+    teacher: Agent = Field(description="Who solves the problems; of teachers the first.")
     verifier: Agent | None = Field(
         default=None, description="The second agent: the judge of answers."
     )
@@ -210,6 +217,15 @@ class Study(Settings):
         changes = {k: v for k, v in training.items() if k != "preset"}
         return value | {"training": PRESETS[name] | changes}
 
+    @model_validator(mode="before")
+    @classmethod
+    def _first_teacher(cls, value: Any) -> Any:
+        return with_first_teacher(value)
+
+    def left_out(self) -> Iterable[str]:
+        """Return the names of the settings that are not said now."""
+        return [*super().left_out(), *(["teacher"] if self.teachers else [])]
+
     @model_validator(mode="after")
     def _agree(self) -> Study:
         if self.verify == "both" and self.verifier is None:
@@ -251,6 +267,7 @@ class Study(Settings):
                 "be repeated as often; give shares that are nearer to each other"
             )
         expand_controls(self.controls, self.levels)
+        refuse_teachers(self)
         self._refuse_traces()
         self._refuse_majority()
         known = {*self.variants, "base"}
@@ -266,7 +283,8 @@ class Study(Settings):
 
     def _refuse_traces(self) -> None:
         """Raise for lessons of several traces where there cannot be several, and controls of it."""
-        samples, take = self.teacher.samples, self.lessons.take
+        samples = max(agent.samples for agent in self.teaching().values())
+        take = self.lessons.take
         if fault := self.lessons.fault(samples):
             raise ValueError(fault)
         if take != "first" and self.recorded:
@@ -297,6 +315,11 @@ class Study(Settings):
         if self.keys is None:
             return
         teacher, difficulty = self.teacher, self.difficulty
+        if self.teachers:
+            raise ValueError(
+                "keys: a majority is of one teacher's draws, and there are several teachers; take "
+                "keys out, or name one teacher"
+            )
         if teacher.samples < 3:
             raise ValueError(
                 f"keys: of teacher.samples: {teacher.samples} there is no majority; set samples to "
@@ -340,10 +363,21 @@ class Study(Settings):
 
     @property
     def variants(self) -> tuple[str, ...]:
-        """The levels, auto and the controls beside them: a student is trained on each."""
+        """The levels, auto, those of one teacher and the controls: a student is trained on each."""
         levels = tuple(level.value for level in self.levels)
-        levels += (AUTO,) if self.auto_levels else ()
-        return levels + expand_controls(self.controls, self.levels)
+        own = tuple(f"{name}-{level}" for name in self.teacher_names for level in levels)
+        auto = (AUTO,) if self.auto_levels else ()
+        return (*levels, *auto, *own, *expand_controls(self.controls, self.levels))
+
+    @property
+    def teacher_names(self) -> tuple[str, ...]:
+        """The names of the teachers where there are several, none of a single one."""
+        return tuple(teacher.name for teacher in self.teachers)
+
+    def teaching(self) -> Mapping[str, Agent]:
+        """Return who teaches by role: the teacher, or each of several as "teacher NAME"."""
+        several = {f"teacher {teacher.name}": teacher for teacher in self.teachers}
+        return several or {"teacher": self.teacher}
 
     @property
     def mix_shares(self) -> Mapping[str, float]:
@@ -375,7 +409,7 @@ class Study(Settings):
     def agents(self) -> Mapping[str, Agent]:
         """Return the agents of the study by what they do."""
         named = {
-            "teacher": self.teacher,
+            **self.teaching(),
             "verifier": self.verifier,
             "condenser": self.condenser,
             "rater": self.rater,

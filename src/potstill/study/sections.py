@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, JsonValue, model_validator
 
+from potstill.lessons.teachers import MOST_SAMPLES
 from potstill.records import Level, Sampling
 from potstill.solvers.truncation import WhenCut
 from potstill.store.settings import Settings
@@ -19,6 +20,7 @@ __all__ = [
     "PublishedFigure",
     "Source",
     "StudentBase",
+    "Teacher",
     "WithOptions",
 ]
 
@@ -80,7 +82,7 @@ class Agent(WithOptions):
     ] = 1.0
     max_tokens: Annotated[int, Field(gt=0, le=MOST_TOKENS)] = 8192
     seed: int = Field(default=0, description="Sent with every call.")
-    samples: Annotated[int, Field(ge=1, le=64)] = 1
+    samples: Annotated[int, Field(ge=1, le=MOST_SAMPLES)] = 1
     when_cut: Literal["keep", "again", "continue"] = "keep"
     cut_max_tokens: Annotated[int, Field(ge=0, le=MOST_TOKENS)] = 0
 
@@ -125,6 +127,19 @@ class Keys(Settings):
                 "both have it; give more than 0.5, such as 0.6"
             )
         return self
+
+
+class Teacher(Agent):
+    """One of several teachers: an agent with a name, by which its own students go (``r1-R1``)."""
+
+    name: Annotated[
+        str,
+        Field(
+            pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+            max_length=40,
+            description="Names its students, its calls and its lessons in the report.",
+        ),
+    ]
 
 
 SHIPPED_BASE = "pocket"

@@ -33,11 +33,12 @@ _FIELD = re.compile(r"(?<![\\\w}\]^_{])\{([A-Za-z_]\w*)\}(?!\})")
 def refuse_unused(study: Study) -> None:
     """Raise StudyError for a setting that reads as if it decided something, and does not."""
     _refuse_unused_split(study.split)
-    if study.teacher.cut_max_tokens and study.teacher.when_cut == "keep":
-        raise StudyError(
-            "teacher.cut_max_tokens decides nothing with when_cut: keep, where a cut answer stays "
-            "as it is; set when_cut: again or continue, or take it out."
-        )
+    for role, teacher in study.teaching().items():
+        if teacher.cut_max_tokens and teacher.when_cut == "keep":
+            raise StudyError(
+                f"{role}.cut_max_tokens decides nothing with when_cut: keep, where a cut answer "
+                "stays as it is; set when_cut: again or continue, or take it out."
+            )
     evaluation = study.evaluation
     told_apart = any(x in evaluation.level_prompt for x in ("{level}", "{words}"))
     if (study.mix or evaluation.base_at) and not told_apart:
@@ -126,8 +127,9 @@ def _unused(study: Study) -> Iterator[str]:
                 f"split.{' and split.'.join(drawn)}: with by: given nothing is drawn where the "
                 f"group {study.split.group!r} marks any problem valid."
             )
+    teaching = study.teaching()
     for role, agent in study.agents().items():
-        unused = [x for x in _OF_TEACHER if _is_own(study, agent, x)]
+        unused = [] if role in teaching else [x for x in _OF_TEACHER if _is_own(study, agent, x)]
         if unused:
             it = "it is" if len(unused) == 1 else "they are"
             names = f", {role}.".join(unused)
@@ -149,11 +151,12 @@ def _unused(study: Study) -> Iterator[str]:
             "it out."
         )
     yield from study.training.unreached()
-    if study.teacher.samples > 1 and study.teacher.temperature == 0:
-        yield (
-            f"teacher.samples: {study.teacher.samples} draws at temperature 0 are as a rule the "
-            "same; set a temperature, such as 0.6, or take samples out."
-        )
+    for role, teacher in teaching.items():
+        if teacher.samples > 1 and teacher.temperature == 0:
+            yield (
+                f"{role}.samples: {teacher.samples} draws at temperature 0 are as a rule the same; "
+                "set a temperature, such as 0.6, or take samples out."
+            )
     sampled: dict[str, Agent | Evaluation] = {**study.agents(), "evaluation": study.evaluation}
     for role, asked in sampled.items():
         if asked.temperature == 0 and asked.top_p != 1:
@@ -175,8 +178,9 @@ def _is_own(study: Study, agent: Agent, name: str) -> bool:
 
 def _unfilled(study: Study) -> Iterator[tuple[str, str]]:
     """Yield the fields of prompts that nothing is put in place of, but those that are TeX."""
+    teaching = study.teaching().items()
     prompts: list[tuple[str, str, tuple[str, ...]]] = [
-        ("teacher.prompt", study.teacher.prompt, ("problem",)),
+        *((f"{role}.prompt", agent.prompt, ("problem",)) for role, agent in teaching),
         ("evaluation.prompt", study.evaluation.prompt, ("problem",)),
     ]
     if study.evaluation.keep:

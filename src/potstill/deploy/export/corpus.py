@@ -105,7 +105,7 @@ def corpus_rows(study: Study, made: Made, level: str) -> dict[Split, Rows]:
     lessons: dict[str, list[Lesson]] = {}
     for lesson in made.chosen[level]:
         lessons.setdefault(lesson.problem_id, []).append(lesson)
-    teachers = {r.problem_id: r.solver for r in made.taught.responses}
+    teachers = {(r.problem_id, r.sample): r.solver for r in made.taught.responses}
     found: dict[Split, Rows] = {}
     for split in SPLITS:
         problems = made.in_split(split)
@@ -114,7 +114,7 @@ def corpus_rows(study: Study, made: Made, level: str) -> dict[Split, Rows]:
         found[split] = [
             _row(problem, lesson)
             | ({"answer_by": _answer_by(problem)} if study.keys else {})
-            | {"teacher": teachers.get(problem.id, ""), "messages": _chat(example)}
+            | {"teacher": teachers.get((problem.id, lesson.sample), ""), "messages": _chat(example)}
             for (problem, lesson), example in zip(pairs, chats, strict=True)
         ]
     return found

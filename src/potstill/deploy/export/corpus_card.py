@@ -77,7 +77,7 @@ def corpus_card(
         condenser=condenser,
         origin=_TABLE if teacher == WORKED_SOLUTIONS else f"written by {teacher}",
         made=_made(condenser, rows),
-        taught=_taught(study.teacher, teacher),
+        taught=_taught_by(study, teacher),
         rater=_who(study.rater, []) if study.rater else "",
         verifier=_who(study.verifier, []) if study.verifier and study.verify != "symbolic" else "",
         outcomes=_outcomes(made.keyed().verdicts),
@@ -109,6 +109,13 @@ def _made(condenser: str, levels: Iterable[str]) -> str:
     how = f", and condensed by {condenser}" if condenser else ", and recorded elsewhere as they are"
     ends = [f"{x} is {says}" for x, says in _ENDS.items() if x in levels]
     return f"{how}: {phrases.listed(ends)}" if ends else how
+
+
+def _taught_by(study: Study, teacher: str) -> str:
+    """Return how the teacher, or each of several, was asked."""
+    if not study.teachers:
+        return _taught(study.teacher, teacher)
+    return " ".join(f"{x.name}: {_taught(x, _who(x, []))}" for x in study.teachers)
 
 
 def _taught(agent: Agent, teacher: str) -> str:
