@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from potstill.pipeline.intake import problems_of_study
+from potstill.study.intake import problems_of_study
 
 from potstill.deploy.export.corpus import export_corpus
 from potstill.errors import StudyError
