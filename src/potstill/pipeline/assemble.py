@@ -125,7 +125,11 @@ def report_data(context: Context, workers: ClusterWorkers, result: Made) -> Repo
         declared=is_declared(context),
         gates=tuple(gate_totals(gates, taught.responses, result.lessons)),
         gate_rows=gates,
-        notes=(*_origin(context), *_notes(result), *teachers_notes(context.study, context.ledger)),
+        notes=(
+            *_origin(context),
+            *_notes(result),
+            *teachers_notes(context.study.teachers, context.ledger),
+        ),
         description=context.study.about,
         published=tuple((x.who, _published(x)) for x in context.study.published),
         cases=make_cases(result, problems),

@@ -267,7 +267,7 @@ class Study(Settings):
                 "be repeated as often; give shares that are nearer to each other"
             )
         expand_controls(self.controls, self.levels)
-        refuse_teachers(self)
+        refuse_teachers(self.teachers, self.controls, recorded=self.recorded is not None)
         self._refuse_traces()
         self._refuse_majority()
         known = {*self.variants, "base"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from potstill.lessons.controls import OF_TRACES, is_one_trace
@@ -11,7 +11,7 @@ from potstill.text import several
 
 if TYPE_CHECKING:
     from potstill.ledger.ledger import Ledger
-    from potstill.study.schema import Study
+    from potstill.study.sections import Teacher
 
 __all__ = ["refuse_teachers", "teachers_notes", "with_first_teacher"]
 
@@ -35,12 +35,14 @@ def with_first_teacher(raw: Any) -> Any:
     return raw | {"teacher": {name: value for name, value in first.items() if name != "name"}}
 
 
-def refuse_teachers(study: Study) -> None:
+def refuse_teachers(
+    teachers: Sequence[Teacher], controls: Iterable[str], *, recorded: bool
+) -> None:
     """Raise ValueError for teachers that cannot be told apart, and for what is of one alone."""
-    if not study.teachers:
+    if not teachers:
         return
     seen: dict[str, str] = {}
-    for teacher in study.teachers:
+    for teacher in teachers:
         name = teacher.name
         if name in seen.values():
             raise ValueError(f"teachers: two are called {name!r}; give one of them another name")
@@ -56,12 +58,12 @@ def refuse_teachers(study: Study) -> None:
                 "one of them another model, prompt or seed, or take it out"
             )
         seen[asked] = name
-    if study.recorded:
+    if recorded:
         raise ValueError(
             "teachers and recorded levels do not go together, for what is recorded is of no "
             "teacher's draw; give a condenser, or levels: [R0]"
         )
-    for control in study.controls:
+    for control in controls:
         if control in OF_TRACES or is_one_trace(control):
             raise ValueError(
                 f"controls: {control} is of one teacher's traces, and with teachers every problem "
@@ -69,13 +71,13 @@ def refuse_teachers(study: Study) -> None:
             )
 
 
-def teachers_notes(study: Study, ledger: Ledger) -> Iterator[str]:
+def teachers_notes(teachers: Sequence[Teacher], ledger: Ledger) -> Iterator[str]:
     """Yield who answers held-out problems where there are several teachers, and what the replies of
     each cost; nothing of that where none has a price, or where two are one model to the ledger.
     """
-    if not study.teachers:
+    if not teachers:
         return
-    models = {x.name: str(x.options.get("model", "")) for x in study.teachers}
+    models = {x.name: str(x.options.get("model", "")) for x in teachers}
     yield (
         f"Of the teachers ({', '.join(models)}) the first alone is asked held-out problems, and is "
         "called the teacher there."
