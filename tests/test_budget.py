@@ -55,7 +55,7 @@ def test_spending_stops_at_the_budget_and_a_higher_one_goes_on(
     code, told, _ = run_cli(capsys, monkeypatch, "status", out)
     assert code == 0
     assert "The budget is spent ($0." in told
-    assert "of $0.20); raise budget_usd in the study to go on." in " ".join(told.split())
+    assert "of $0.2000); raise budget_usd in the study to go on." in " ".join(told.split())
     run_study(load_study(write_study(tmp_path, url, budget_usd=5.0)), out, until="teach")
     assert seller.sold == replies_in(out) == PROBLEMS + 4
 

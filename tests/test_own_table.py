@@ -193,8 +193,11 @@ def test_what_cannot_be_started_is_named_and_leaves_nothing(
     monkeypatch.chdir(tmp_path)
     few = tmp_path / "few.csv"
     few.write_text("question,answer\nWhat is 2 + 2?,4\n", encoding="utf-8")
+    few.with_name("keyless.csv").write_text("question,answer\nWhat is 2 + 2?,\n", "utf-8")
     for words, said in (
         (("mine", "--from", "few.csv"), "has 1 problem that can be used"),
+        (("mine", "--from", "few.csv"), "hold out others; add more rows"),
+        (("mine", "--from", "keyless.csv"), "see potstill problems keyless.csv --excluded"),
         (("mine", "--from", "gone.csv"), "gone.csv does not exist"),
         (("a/b", "--from", "few.csv"), "cannot name a study"),
         (("mine", "--key", "answer"), "name it with --from FILE"),

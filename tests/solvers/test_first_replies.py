@@ -117,3 +117,43 @@ def test_a_refused_key_costs_one_request(tmp_path: Path) -> None:
         with pytest.raises(EndpointError, match="401"):
             ask_all(url, ledger, 40, concurrency=16)
         assert len(asked) == 1
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        said(None),
+        (200, {"answer": "7"}),
+        (422, {"detail": [{"msg": "Extra inputs are not permitted"}]}),
+    ],
+)
+def test_silence_or_another_protocol_costs_five_requests_however_many_go_side_by_side(
+    tmp_path: Path, reply: tuple[int, dict[str, Any]]
+) -> None:
+    with serving(lambda _: reply) as (url, asked), Ledger.open(tmp_path / "l.sqlite") as ledger:
+        with pytest.raises(EndpointError):
+            ask_all(url, ledger, 40, concurrency=32)
+        assert len(asked) == 5
+
+
+def test_a_model_that_never_said_a_word_is_not_paid_for_the_rest_by_a_second_run(
+    tmp_path: Path,
+) -> None:
+    with serving(lambda _: said("")) as (url, asked):
+        for _ in range(2):
+            with Ledger.open(tmp_path / "l.sqlite") as ledger, pytest.raises(EndpointError):
+                ask_all(url, ledger, 40, concurrency=32)
+        assert len(asked) == 10
+
+
+def test_after_the_first_word_all_go_side_by_side(tmp_path: Path) -> None:
+    together = threading.Barrier(8, timeout=20)
+
+    def answer(question: str) -> tuple[int, dict[str, Any]]:
+        if question not in {"q0", "q1"}:
+            together.wait()  # broken, and so the reply never comes, where they go one by one
+        return said("" if question == "q0" else "7")
+
+    with serving(answer) as (url, asked), Ledger.open(tmp_path / "l.sqlite") as ledger:
+        assert ask_all(url, ledger, 10, concurrency=8) == ["", *["7"] * 9]
+        assert len(asked) == 10

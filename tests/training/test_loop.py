@@ -387,3 +387,14 @@ def test_a_newer_or_damaged_student_is_not_read(base: Base, tmp_path: Path) -> N
     path.write_text("{")
     with pytest.raises(InputError, match="train the student again"):
         read_student(tmp_path / "R1")
+
+
+@pytest.mark.parametrize(
+    ("empty", "what"), [("train_set", "training"), ("valid_set", "validation")]
+)
+def test_a_student_without_a_lesson_is_told_where_they_went(
+    base: Base, tmp_path: Path, empty: str, what: str
+) -> None:
+    says = rf"R1 seed 0 has no {what} example to use; potstill inspect DIR --gates says which"
+    with pytest.raises(InputError, match=says):
+        train(base, tmp_path / "R1", **{empty: []})

@@ -81,7 +81,7 @@ def _why(found: StudyDirectory, spent_usd: float) -> Iterator[str]:
     budget = found.study.budget_usd
     if budget is not None and spent_usd >= budget:
         yield (
-            f"The budget is spent (${spent_usd:,.2f} of ${budget:,.2f}); raise budget_usd in the "
+            f"The budget is spent (${spent_usd:,.4f} of ${budget:,.4f}); raise budget_usd in the "
             "study to go on."
         )
     if lost := found.unanswered():

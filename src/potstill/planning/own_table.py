@@ -74,10 +74,10 @@ def start_study(name: str, parent: Path, file: Path, said: Columns) -> Started:
     source = _table_source(file, said)
     imported = problems_of_file(source)
     if len(imported.problems) < _FEWEST:
+        see = f"see {_problems_command(file, said)}" if imported.excluded else "add more rows"
         raise InputError(
             f"{file} has {several(len(imported.problems), 'problem')} that can be used, and a "
-            f"study needs {_FEWEST} at least to train on some and hold out others; see "
-            f"{_problems_command(file, said)}."
+            f"study needs {_FEWEST} at least to train on some and hold out others; {see}."
         )
     solutions = _solutions(imported, source)
     grouped = [p.groups for p in imported.problems] + [x.groups for x in imported.excluded]

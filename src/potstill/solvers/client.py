@@ -7,7 +7,6 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -41,7 +40,7 @@ _UNREACHABLE_TRIES = 3
 _FIRST_BLANKS = 5  # replies without a word, before any with one: nothing is learnt from paying more
 _LOOKED_AT = 50
 _UNCOUNTED = 3  # replies in a row without counts, after one with them, that no budget bears
-_ALONE_S = 2.0  # that the first request of an unproven endpoint has: a wrong key is told at once
+_ALONE_S = 2.0  # that a request has alone, until the endpoint's first word
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,10 +177,12 @@ class _Session:
         self._lost_in_a_row = 0
         self.suspect: EndpointError | None = None  # what every refusal so far may mean
         self._forbidden_calls = self._held = 0
-        self._begun = self._spoke = False
+        self._spoke = False
         self._blanks = 0
         self._uncounted = _UNCOUNTED - 1  # in a row; before the first with counts one is enough
-        self._answered = asyncio.Event()  # the first request, by whatever but an error of all
+        self._alone = not (self._proven and self._spoke_before())  # one request at a time
+        self._turn = asyncio.Lock()
+        self._trial: asyncio.Event | None = None  # the request that is alone is done
         self._stirred = asyncio.Event()
         self._backoff = wait_random_exponential(
             multiplier=terms.backoff_s, max=terms.backoff_max_s, min=terms.backoff_s / 2
@@ -212,25 +213,38 @@ class _Session:
 
     async def _buy(self, call: ApiCall) -> None:
         try:
-            await self._behind_the_first()
+            trial = await self._behind_the_first()
             self._hand_over(await self._bought(call))
-            self._answered.set()
+            trial.set()
         except asyncio.CancelledError:
             raise
         except BaseException as exc:
             self._hand_over(exc)
 
-    async def _behind_the_first(self) -> None:
-        """Wait a moment for the first request, so that a key that is refused is refused once."""
-        first, self._begun = not self._begun, True
-        if not first and not self._proven:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._answered.wait(), _ALONE_S)
+    async def _behind_the_first(self) -> asyncio.Event:
+        """Wait for those before, each a moment, until one has a word or failed in passing.
+
+        So a refused key costs one request, and silence or another protocol no more than five.
+        """
+        own = asyncio.Event()
+        async with self._turn:
+            if self._alone and self._trial is not None:
+                try:
+                    await asyncio.wait_for(self._trial.wait(), _ALONE_S)
+                except TimeoutError:
+                    self._alone = False
+            self._trial = own
+        return own
+
+    def _let_all_go(self) -> None:
+        self._alone = False
+        if self._trial is not None:
+            self._trial.set()
 
     def _refuse_silence(self, parsed: Completion) -> None:
         """Raise EndpointError where the model has answered several times and never with a word."""
         if parsed.text.strip() or parsed.reasoning.strip():
-            self._spoke = True
+            self._spoke, self._alone = True, False
         elif parsed.finish is not Finish.FILTERED:
             self._blanks += 1
         if self._spoke or self._blanks < _FIRST_BLANKS or self._spoke_before():
@@ -317,7 +331,7 @@ class _Session:
         A prompt is turned away at once while answers take their time, so it waits for the others.
         """
         self._note(call, "refused", why)
-        self._answered.set()
+        self._let_all_go()
         self._forbidden_calls += 1
         self._held += 1
         self._stirred.set()
@@ -366,7 +380,7 @@ class _Session:
             except NotAReply as exc:
                 raise self._transport.not_a_reply(exc) from exc
         except Failure as exc:
-            self._answered.set()
+            self._let_all_go()
             if exc.throttled:
                 self.limiter.throttled(sent_at, exc.after_s)
             raise

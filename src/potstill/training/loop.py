@@ -345,12 +345,11 @@ def _encode(
     if encoded.examples:
         return encoded
     if not encoded.too_long:
-        raise InputError(f"Cell {cell} has no {what} example to use; give more problems.")
-    todo = (
-        "raise max_sequence_tokens"
-        if limit < base.context_tokens
-        else "the base's context holds no more: choose another base, or teach shorter levels"
-    )
+        todo = "potstill inspect DIR --gates says which checks left its lessons out"
+        raise InputError(f"Cell {cell} has no {what} example to use; {todo}.")
+    todo = "the base's context holds no more: choose another base, or teach shorter levels"
+    if limit < base.context_tokens:
+        todo = "raise max_sequence_tokens"
     raise InputError(
         f"Cell {cell} has no {what} example to use: of {several(len(examples), 'example')} "
         f"{len(encoded.too_long):,} have more than {limit:,} tokens; {todo}."
