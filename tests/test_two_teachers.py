@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import yaml
-from potstill.study.intake import problems_of_study
 
 from potstill.deploy.export.corpus import export_corpus
 from potstill.errors import StudyError
@@ -30,6 +29,7 @@ from potstill.pocket import generate
 from potstill.pocket.render import render
 from potstill.progress import quiet
 from potstill.records import Finish, Lesson, Problem, Response, TextGold, is_taken, teacher_of
+from potstill.study.intake import problems_of_study
 from potstill.study.schema import load_study
 from potstill.study.templates import DEMO_STUDY
 from potstill.study.unused_settings import unused_settings

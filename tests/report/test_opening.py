@@ -130,6 +130,14 @@ def test_who_is_who() -> None:
     assert who["teacher"] == "teacher-0, whose solutions were taught"
 
 
+def test_a_mixed_student_is_said_to_learn_the_levels_that_it_learns() -> None:
+    rows = rows_of(base=BASE, R1=R1, R3=R3, **{"mix-R1": R1, "mix-R3": R3})
+    who = {x["name"]: x["told"] for x in numbers_of(rows)["opening"]["who"]}
+    together = "a student trained on the solutions of R1 and R3 together"
+    assert who["mix-R1"] == f"{together}, asked for R1"
+    assert who["mix-R3"] == f"{together}, asked for R3"
+
+
 def test_the_declared_comparison_and_the_best_stand_apart() -> None:
     numbers = numbers_of(rows_of(base=BASE, R1=R1, R3=R3))
     (declared,) = claims_about("student", numbers)

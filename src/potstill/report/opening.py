@@ -115,7 +115,8 @@ def _who(numbers: Row, solvers: list[Row]) -> list[Row]:
     on_ladder = [x for x in students if x in _LEVELS]
     if on_ladder:
         made.append((_from_to(on_ladder), _ladder(numbers, on_ladder)))
-    made += [(x, _beside_the_ladder(x)) for x in students if x not in _LEVELS]
+    mixed = [name for kind, name in map(variant_parts, students) if kind == "mix" and name]
+    made += [(x, _beside_the_ladder(x, mixed)) for x in students if x not in _LEVELS]
     if teacher and is_table(numbers):
         made.append(("teacher", f"{_TABLE}, which were taught"))
     elif teacher:
@@ -145,13 +146,14 @@ def _ladder(numbers: Row, levels: list[str]) -> str:
     return f"{text} ({listed(lengths)} words on average)" if known else text
 
 
-def _beside_the_ladder(level: str) -> str:
+def _beside_the_ladder(level: str, mixed: list[str]) -> str:
     kind, name = variant_parts(level)
     if teacher_of(level):
         return f"{name} again, of the same problems: trained on {kind}’s solutions alone"
     if kind == "mix":
         asked = f", asked for {name}" if name else ""
-        return f"a student trained on the solutions of all lengths together{asked}"
+        lengths = listed(mixed) or "several lengths"
+        return f"a student trained on the solutions of {lengths} together{asked}"
     if kind == Control.TRUNCATE:
         return f"a control: trained on R1’s solutions cut off at the length of {name}’s"
     if kind in (Control.ONE_TRACE, Control.ONE_TRACE_EPOCHS):

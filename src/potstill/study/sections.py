@@ -130,7 +130,11 @@ class Keys(Settings):
 
 
 class Teacher(Agent):
-    """One of several teachers: an agent with a name, by which its own students go (``r1-R1``)."""
+    """One of several teachers: an agent with a name, by which its own students go (``r1-R1``).
+
+    Of each the first right one of ``samples`` draws is taught, unless ``lessons.take`` says more.
+    ``max_tokens``, ``when_cut`` and ``cut_max_tokens`` are those of a single teacher.
+    """
 
     name: Annotated[
         str,
