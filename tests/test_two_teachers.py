@@ -278,8 +278,15 @@ def test_the_plan_counts_the_calls_to_each(
     assert not any(x.startswith("teacher ") for x in unused_settings(study))
 
 
-def without(agent: dict[str, Any], *names: str) -> dict[str, Any]:
-    return {name: value for name, value in agent.items() if name not in names}
+def test_training_is_timed_before_there_are_lessons_of_any_teacher(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_study(tmp_path, TWO, levels=["R0", "R1"])
+    code, out, err = run_cli(
+        capsys, monkeypatch, "train", path, "--dry-run", "--out", tmp_path / "run"
+    )
+    assert code == 0, err
+    assert "qwq-R1" in out
 
 
 REFUSED: dict[str, tuple[list[Any], dict[str, Any], str]] = {

@@ -27,7 +27,7 @@ from potstill.planning.estimate import R1_CHARS
 from potstill.planning.plan import splits_of
 from potstill.problems.split import drop_keyless
 from potstill.progress import Bar, Progress, quiet
-from potstill.records import Lesson, Split
+from potstill.records import Lesson, Level, Split
 from potstill.study.intake import problems_of_study
 from potstill.study.schema import Study
 from potstill.text import lasting, several
@@ -351,7 +351,8 @@ def _stand_ins(study: Study, stack: ExitStack) -> tuple[Run, Made]:
     taught = made.in_split(Split.TRAIN, Split.VALID)
     chosen = {}
     for level in study.levels:
-        text = (_FILLER * 200)[: round(R1_CHARS * spec_of(level).share)]
+        share = 1.0 if level is Level.R0 else spec_of(level).share
+        text = (_FILLER * 200)[: round(R1_CHARS * share)]
         while (
             run.models.count_tokens(text)
             > run.context.recipe.sequence_tokens(_STAND_IN_TOKENS) // 2
