@@ -52,6 +52,11 @@ def test_spending_stops_at_the_budget_and_a_higher_one_goes_on(
     with pytest.raises(BudgetSpent):
         run_study(load_study(path), out, until="teach")
     assert seller.sold == bought, "something was bought after the budget was spent"
+    code, told, _ = run_cli(capsys, monkeypatch, "run", path, "--out", out, "--until", "teach")
+    assert code == 2
+    assert "– teacher · train" in told
+    assert "unfinished" in told
+    assert "✓ teacher" not in told
     code, told, _ = run_cli(capsys, monkeypatch, "status", out)
     assert code == 0
     assert "The budget is spent ($0." in told

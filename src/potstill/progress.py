@@ -27,6 +27,9 @@ class Bar(Protocol):
     def tell(self, rate: str, note: str) -> None:
         """Put text in the place of the items a second, and a few characters beside it."""
 
+    def cut_short(self) -> None:
+        """Tell that the stage ends without some of its items: no count of them is shown then."""
+
 
 class Progress(Protocol):
     """Where the pipeline tells what it is doing."""
@@ -51,6 +54,9 @@ class _NoBar:
         return None
 
     def tell(self, rate: str, note: str) -> None:
+        return None
+
+    def cut_short(self) -> None:
         return None
 
 
@@ -104,6 +110,9 @@ class TerminalProgress:
             task = bars.add_task(literal(name), total=total, rate="", note="")
             bar = _RichBar(bars, task, started)
             yield bar
+        if bar.is_cut_short:
+            self._console.print(f"[yellow]–[/yellow] {literal(name):<28}unfinished")
+            return
         seconds = time.monotonic() - started
         rate = f"{bar.done / seconds:,.1f}/s" if seconds > 0 else ""
         money = f"  ${bar.usd:,.2f}" if bar.usd else ""
@@ -130,6 +139,7 @@ class _RichBar:
         self.done = 0
         self.rate = ""
         self.usd = 0.0
+        self.is_cut_short = False
 
     def advance(self, items: int = 1) -> None:
         self.done += items
@@ -144,3 +154,6 @@ class _RichBar:
     def tell(self, rate: str, note: str) -> None:
         self.rate = rate
         self._bars.update(self._task, note=note)  # type: ignore[attr-defined]
+
+    def cut_short(self) -> None:
+        self.is_cut_short = True

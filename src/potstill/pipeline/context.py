@@ -119,6 +119,8 @@ class Context:
                         f"{done} {unit} did"
                     )
                 yield item
+            if self._budget and self._budget[0].is_short:
+                bar.cut_short()
 
     def budget(self) -> Budget:
         """Return what the study may spend. Raises StudyError where it could not be kept to."""

@@ -38,6 +38,11 @@ class Budget:
         self._refused += 1
         return f"the budget of ${self._usd:,.2f} is spent"
 
+    @property
+    def is_short(self) -> bool:
+        """Whether calls of the stage under way were left undone."""
+        return self._refused > 0
+
     def settle(self, name: str) -> None:
         """Raise BudgetSpent where calls of the stage just made were left undone."""
         refused, self._refused = self._refused, 0
