@@ -498,3 +498,13 @@ def test_a_hub_out_of_reach_is_told_at_once(tmp_path: Path) -> None:
     ended = subprocess.run(command, capture_output=True, text=True, env=os.environ | home)
     assert ended.returncode == 2
     assert "fetch it elsewhere with `hf download openai/gsm8k" in one_sentence(ended.stderr)
+
+
+def test_the_demo_is_not_put_among_other_files(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "exams.csv").write_text("question,answer\n1+1,2\n")
+    code, _, err = run_cli(capsys, monkeypatch, "demo", "--out", tmp_path)
+    assert code == 2
+    assert "holds files that are no study's" in one_sentence(err)
+    assert [x.name for x in tmp_path.iterdir()] == ["exams.csv"]

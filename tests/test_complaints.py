@@ -61,6 +61,8 @@ def _load(folder: Path, where: str, value: Any) -> Study:
         ("training.rank", 16.5, "should be a whole number (found 16.5)"),
         ("training.rank", -1, "should be 1 or more (found -1)"),
         ("training.iterations", "autos", "iterations': should be a whole number or 'auto'"),
+        ("training.iterations", "4", "(found '4'); write 4 without quotes."),
+        ("training.learning_rate", "0.001", "(found '0.001'); write 0.001 without quotes."),
         ("training.layers", "top", "'training.layers': should be a whole number or 'all'"),
         ("training.betas", [0.9], "'training.betas': should be 2 values"),
         ("training.betas", [0.9, 0.99, 0.999], "should be 2 values and no more"),

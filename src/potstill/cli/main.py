@@ -307,6 +307,11 @@ def demo(
     from potstill.study.templates import DEMO_STUDY
 
     if not (out / "study.json").exists():
+        if out.is_dir() and any(out.iterdir()) and not (out / "potstill.json").exists():
+            raise InputError(
+                f"{out} holds files that are no study's; give a new or an empty directory with "
+                "--out."
+            )
         from potstill.cores import core_count
 
         cores = core_count()

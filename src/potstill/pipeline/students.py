@@ -168,6 +168,9 @@ def settle_limits(context: Context, models: LocalModels, made: Made) -> None:
 
 def tell_chosen(context: Context, made: Made) -> None:
     """Note what several teachers, auto and the mixed student have, where the study has them."""
+    if not (context.read_only or any(made.chosen.values())):
+        where = f"potstill inspect {context.directory} --gates"
+        context.progress.note(f"no lesson is left to train on; {where} says what left them out")
     for told in () if context.read_only else chosen_sentences(made):
         context.progress.note(told)
 

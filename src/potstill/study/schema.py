@@ -238,17 +238,17 @@ class Study(Settings):
                 "needs neither"
             )
         rated_by = self.difficulty.by if self.difficulty else ""
+        if self.auto_levels and rated_by != "student":
+            raise ValueError(
+                "auto_levels needs to know what the base can do; add difficulty: {by: student}, or "
+                "take auto_levels out"
+            )
         if rated_by == "failures" and self.teacher.samples < 2:
             raise ValueError("difficulty by failures needs teacher.samples of 2 or more")
         if (self.rater is not None) != (rated_by == "model"):
             wants = "add rater:" if self.rater is None else "take rater: out"
             raise ValueError(
                 f"difficulty: {{by: model}} needs a rater and nothing else does; {wants}"
-            )
-        if self.auto_levels and rated_by != "student":
-            raise ValueError(
-                "auto_levels needs to know what the base can do; add difficulty: {by: student}, or "
-                "take auto_levels out"
             )
         if self.auto_levels and len(self.levels) < 2:
             raise ValueError(
