@@ -299,7 +299,6 @@ def _numbered(found: str, choices: Sequence[str]) -> str:
 
 
 _NUMBERED = re.compile(r"([A-Za-z]*)(\d{1,9})")
-_QUOTED_NUMBER = re.compile(r"\s*[-+]?\d+(?:\.\d+)?\s*")
 _PERCENT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%\s*")
 _MONEY = re.compile(r"\s*(?:US)?[$€£]\s*(\d+(?:\.\d+)?)\s*")
 
@@ -312,8 +311,6 @@ def _number_meant(error: _Error) -> str:
         return f"{found:g} % is {found / 100:g}"
     if not isinstance(found, str) or not str(error["type"]).startswith(("float", "int")):
         return ""
-    if _QUOTED_NUMBER.fullmatch(found):
-        return f"write {found.strip()} without quotes"
     if percent := _PERCENT.fullmatch(found):
         return f"{found.strip()} is {float(percent[1]) / 100:g}"
     money = _MONEY.fullmatch(found)

@@ -508,4 +508,5 @@ def _refuse_coercion(raw: Any, resolved: Any, path: Path, where: str) -> None:
         and type(raw) is not type(resolved)
     ):
         should = "true or false" if isinstance(resolved, bool) else "a number"
-        raise StudyError(f"{path}: {where!r}: should be {should} (found {raw!r}).")
+        quoted = f"; write {raw.strip()} without quotes" if isinstance(raw, str) else ""
+        raise StudyError(f"{path}: {where!r}: should be {should} (found {raw!r}){quoted}.")
