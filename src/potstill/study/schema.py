@@ -507,6 +507,8 @@ def _refuse_coercion(raw: Any, resolved: Any, path: Path, where: str) -> None:
         and isinstance(raw, str | bool)
         and type(raw) is not type(resolved)
     ):
-        should = "true or false" if isinstance(resolved, bool) else "a number"
-        quoted = f"; write {raw.strip()} without quotes" if isinstance(raw, str) else ""
-        raise StudyError(f"{path}: {where!r}: should be {should} (found {raw!r}){quoted}.")
+        is_switch = isinstance(resolved, bool)
+        should = "true or false" if is_switch else "a number"
+        quoted = isinstance(raw, str) and not is_switch
+        how = f"; write {resolved} without quotes" if quoted else ""
+        raise StudyError(f"{path}: {where!r}: should be {should} (found {raw!r}){how}.")
