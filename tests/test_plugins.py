@@ -14,7 +14,6 @@ import yaml
 
 import potstill
 from potstill import plugins
-from potstill.study.agents import is_recorded
 from potstill.study.schema import load_study
 from potstill.study.templates import DEMO_STUDY
 from support.command_line import one_sentence, run_cli
@@ -357,7 +356,7 @@ def test_a_path_in_an_option_that_names_a_base_starts_at_the_study_file(tmp_path
         path.write_text(yaml.safe_dump(raw))
         teacher = load_study(path).teacher
         assert teacher.options["model"] == meant
-        assert is_recorded(teacher) == (solver == "own-models")
+        assert teacher.is_recorded == (solver == "own-models")
 
 
 def test_nothing_asks_a_solver_for_its_name() -> None:

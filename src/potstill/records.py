@@ -322,6 +322,11 @@ class Excluded:
     detail: str = ""
     groups: Mapping[str, str] = field(default_factory=dict)
 
+    @classmethod
+    def without_key(cls, problem: Problem, reason: ExclusionReason, detail: str) -> Excluded:
+        """Return a problem that has no key as excluded."""
+        return cls(problem.id, problem.text, "", problem.source, reason, detail, problem.groups)
+
 
 @dataclass(frozen=True, slots=True)
 class Sampling:

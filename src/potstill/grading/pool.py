@@ -6,11 +6,11 @@ import hashlib
 import json
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
@@ -33,6 +33,8 @@ from potstill.grading.worker_processes import WorkerProcesses
 from potstill.records import Finish, Opinion, Outcome, Problem, Response, TextGold, Verdict
 
 __all__ = ["GradingPool", "grade_responses"]
+
+_S = TypeVar("_S")
 
 REMEMBERED = 100_000
 # Short texts and those with a box are read here; prose, and very many boxes, in a worker.
@@ -114,17 +116,11 @@ class GradingPool:
     def read(
         self, pairs: Iterable[tuple[Problem, Response]]
     ) -> Iterator[Extraction | Settled | None]:
-        """Yield what each response states as its answer, or what its state says of it, in the order
+        """Return what each response states as its answer, or what its state says of it, in order
         of the input; None where a limit stopped the reading. No key is looked at.
         """
-        window = max(64, 48 * self.workers)
-        slots: deque[Extraction | Settled | Future[Any]] = deque()
-        for problem, response in pairs:
-            slots.append(self._read(problem, response))
-            while slots and (len(slots) > window or not isinstance(slots[0], Future)):
-                yield _as_read(slots.popleft())
-        while slots:
-            yield _as_read(slots.popleft())
+        begun = (self._read(problem, response) for problem, response in pairs)
+        return map(_as_read, self._in_order(begun, _is_read))
 
     def _read(self, problem: Problem, response: Response) -> Extraction | Settled | Future[Any]:
         text, finish = _whole(response), response.finish
@@ -134,14 +130,18 @@ class GradingPool:
         return self._ask("", problem.kind, problem.text, **said)
 
     def _graded(self, pairs: Iterable[tuple[Problem, Response]]) -> Iterator[Verdict]:
+        begun = (self._begin(problem, response) for problem, response in pairs)
+        return map(self._finish, self._in_order(begun, self._ready))
+
+    def _in_order(self, begun: Iterable[_S], is_ready: Callable[[_S], bool]) -> Iterator[_S]:
+        """Yield what was begun, in its order: once it is ready, or too much is under way."""
         window = max(64, 48 * self.workers)
-        slots: deque[_Slot] = deque()
-        for problem, response in pairs:
-            slots.append(self._begin(problem, response))
-            while slots and (len(slots) > window or self._ready(slots[0])):
-                yield self._finish(slots.popleft())
-        while slots:
-            yield self._finish(slots.popleft())
+        slots: deque[_S] = deque()
+        for slot in begun:
+            slots.append(slot)
+            while slots and (len(slots) > window or is_ready(slots[0])):
+                yield slots.popleft()
+        yield from slots
 
     def equal(self, key: str, answer: str, kind: str = "", problem_text: str = "") -> Comparison:
         """Return whether an answer equals a key, compared under the pool's limits.
@@ -271,6 +271,10 @@ def _is_quick(text: str) -> bool:
     if len(text) > EXTRACT_HERE_CHARACTERS:
         return False
     return 0 < text.count("boxed{") <= EXTRACT_HERE_BOXES or len(text) < EXTRACT_HERE_SHORT
+
+
+def _is_read(found: Extraction | Settled | Future[Any]) -> bool:
+    return not isinstance(found, Future)
 
 
 def _as_read(found: Extraction | Settled | Future[Any]) -> Extraction | Settled | None:

@@ -38,10 +38,8 @@ def with_majorities(
             gold = MajorityGold(majority.text, majority.votes, majority.draws)
             kept.append(replace(problem, gold=gold, kind=majority.kind))
         else:
-            why = ExclusionReason.NO_MAJORITY, majority.why
-            away.append(
-                Excluded(problem.id, problem.text, "", problem.source, *why, problem.groups)
-            )
+            reason = ExclusionReason.NO_MAJORITY
+            away.append(Excluded.without_key(problem, reason, majority.why))
     return kept, away
 
 

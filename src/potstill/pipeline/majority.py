@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from potstill.grading.plugins import kind_settings
 from potstill.lessons.majority import majority_ids, with_majorities
 from potstill.records import Problem, content_hash
 from potstill.store.cells import Cell, Filling
-from potstill.store.tables import part
 
 if TYPE_CHECKING:
     from potstill.pipeline.context import Context
@@ -35,9 +33,7 @@ def settle_keys(
 
     taught, draws, share = made.taught, study.teacher.samples, study.keys.majority
     without = [p for p in asked if p.id in ids]
-    responses = part(
-        taught.responses, [i for i, r in enumerate(taught.responses) if r.problem_id in ids]
-    )
+    responses = taught.of_problems(ids.__contains__).responses
     hashes = {"problems": content_hash(without), "responses": content_hash(responses)}
     cell = Cell.of("keys", **hashes, rule=[draws, share, study.kinds], version=_VERSION)
     name = "keys by majority"
@@ -56,7 +52,5 @@ def settle_keys(
     gone = {x.id for x in away}
     made.excluded = [*made.excluded, *away]
     made.splits = {i: split for i, split in made.splits.items() if i not in gone}
-    left = [i for i, r in enumerate(taught.responses) if r.problem_id not in gone]
-    not_asked = [x for x in taught.not_asked if x.problem_id not in gone]
-    made.taught = replace(taught, responses=part(taught.responses, left), not_asked=not_asked)
+    made.taught = taught.of_problems(lambda own: own not in gone)
     return with_majorities(asked, found)[0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -60,6 +60,16 @@ class AnswerSet:
     def judged(self) -> Iterator[tuple[Response, Verdict]]:
         """Yield every response with its verdict, in the order of the study's problems."""
         return zip(self.responses, self.verdicts, strict=True)
+
+    def of_problems(self, wanted: Callable[[str], bool]) -> AnswerSet:
+        """Return what was said of those problems alone whose id is ``wanted``."""
+        places = [i for i, r in enumerate(self.responses) if wanted(r.problem_id)]
+        return replace(
+            self,
+            responses=part(self.responses, places),
+            verdicts=part(self.verdicts, places) if self.verdicts else (),
+            not_asked=[x for x in self.not_asked if wanted(x.problem_id)],
+        )
 
     @property
     def label(self) -> str:
@@ -119,15 +129,10 @@ class Made:
 
     def keyed(self) -> AnswerSet:
         """Return the teacher's replies to problems that have a key: what may be scored of them."""
-        taught = self.taught
         if self.study.keys is None:
-            return taught
+            return self.taught
         ids = majority_ids(self.problems)
-        places = [i for i, r in enumerate(taught.responses) if r.problem_id not in ids]
-        verdicts = part(taught.verdicts, places) if taught.verdicts else ()
-        not_asked = [x for x in taught.not_asked if x.problem_id not in ids]
-        responses = part(taught.responses, places)
-        return replace(taught, responses=responses, verdicts=verdicts, not_asked=not_asked)
+        return self.taught.of_problems(lambda own: own not in ids)
 
     def trained_ids(self) -> set[str]:
         """Return the problems that some lesson chosen to train on is of."""

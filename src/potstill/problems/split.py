@@ -110,7 +110,7 @@ def drop_keyless(
     these as excluded: what checkpoints are chosen by or students scored on has a key.
     """
     away = {
-        p.id: Excluded(p.id, p.text, "", p.source, ExclusionReason.NO_KEY, _NEEDED[split], p.groups)
+        p.id: Excluded.without_key(p, ExclusionReason.NO_KEY, _NEEDED[split])
         for p, split in zip(problems, splits.values(), strict=True)
         if isinstance(p.gold, NoGold) and split is not Split.TRAIN
     }

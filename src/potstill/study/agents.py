@@ -22,7 +22,6 @@ __all__ = [
     "costs_nothing",
     "identity_of",
     "is_free",
-    "is_recorded",
     "key_there",
     "model_there",
     "options_of",
@@ -56,11 +55,6 @@ def is_free(agent: Agent) -> bool:
     """Return whether an agent answers on this machine, for nothing."""
     price = agent_price(agent)
     return price is not None and price.source == HERE
-
-
-def is_recorded(agent: Agent) -> bool:
-    """Return whether an agent's answers were recorded elsewhere, as its solver says."""
-    return hasattr(load_plugin(SOLVERS, agent.solver), "recorded_files")
 
 
 def costs_nothing(agent: Agent) -> bool:

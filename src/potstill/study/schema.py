@@ -325,8 +325,7 @@ class Study(Settings):
                 f"keys: of teacher.samples: {teacher.samples} there is no majority; set samples to "
                 "3 or more, such as 5"
             )
-        drawn = not hasattr(load_plugin(SOLVERS, teacher.solver), "recorded_files")
-        if teacher.temperature == 0 and drawn:
+        if teacher.temperature == 0 and not teacher.is_recorded:
             raise ValueError(
                 f"keys: {teacher.samples} draws of the teacher at temperature 0 are one vote, for "
                 "nothing is drawn; set teacher.temperature, such as 0.6"

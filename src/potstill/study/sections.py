@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, JsonValue, model_validator
 
 from potstill.lessons.teachers import MOST_SAMPLES
+from potstill.plugins import SOLVERS, load_plugin
 from potstill.records import Level, Sampling
 from potstill.solvers.truncation import WhenCut
 from potstill.store.settings import Settings
@@ -85,6 +86,11 @@ class Agent(WithOptions):
     samples: Annotated[int, Field(ge=1, le=MOST_SAMPLES)] = 1
     when_cut: Literal["keep", "again", "continue"] = "keep"
     cut_max_tokens: Annotated[int, Field(ge=0, le=MOST_TOKENS)] = 0
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether its answers were recorded elsewhere, as its solver says."""
+        return hasattr(load_plugin(SOLVERS, self.solver), "recorded_files")
 
     @model_validator(mode="after")
     def _larger(self) -> Agent:

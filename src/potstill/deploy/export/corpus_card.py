@@ -17,7 +17,6 @@ from potstill.problems.overlap.find import find_pairs
 from potstill.records import Split, Verdict
 from potstill.report import phrases
 from potstill.report.views import WORKED_SOLUTIONS
-from potstill.study.agents import is_recorded
 from potstill.study.schema import Agent, Study
 
 if TYPE_CHECKING:
@@ -122,7 +121,7 @@ def _taught(agent: Agent, teacher: str) -> str:
     """Return how the teacher was asked, in a sentence; of a recording it is not known."""
     if teacher == WORKED_SOLUTIONS:
         return "the worked solutions of a table; no model was asked."
-    if is_recorded(agent):
+    if agent.is_recorded:
         return f"{teacher}, whose answers were recorded elsewhere; how it was asked is not known."
     return (
         f"{teacher}, temperature {agent.temperature:g}, at most {agent.max_tokens:,} tokens, "
