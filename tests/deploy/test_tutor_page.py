@@ -237,6 +237,32 @@ def test_a_learner_tries_before_the_teacher_is_seen(
     page.close()
 
 
+def test_who_asks_before_the_problem_is_here_asks_what_was_picked(
+    browser: Any, address: str, study_directory: Path
+) -> None:
+    first, second = (x[0].id for x in find_ladder(study_directory)[0].answers()[:2])
+    page = opened(browser, address)
+    page.evaluate(
+        """late => {
+            const real = window.fetch;
+            window.fetch = async (path, more) => {
+                const id = new URL(path, location).searchParams.get("id");
+                await new Promise((done) => setTimeout(done, late[id] ?? 0));
+                return real(path, more);
+            };
+        }""",
+        {first: 600, second: 300},
+    )
+    page.select_option("#list", first)
+    page.select_option("#list", second)
+    page.click("#ask")
+    answered(page)
+    assert second in page.inner_text("#split")
+    assert page.input_value("#list") == second
+    assert page.inner_text("#said")
+    page.close()
+
+
 def test_a_student_that_differs_does_not_call_the_learner_wrong(
     browser: Any, address: str, study_directory: Path
 ) -> None:

@@ -92,12 +92,13 @@ class FaultServer:
             stream_reply(question, oddity) if asked.get("stream") else whole_reply(question, oddity)
         )
         pieces = cut(data, 97) if oddity == "drip" else [data]
-        for piece in pieces:
+        for number, piece in enumerate(pieces, 1):
+            # counted before it leaves: who has it may look before this goes on
+            self.sent[question] += number == len(pieces)
             writer.write(piece)
             await writer.drain()
             if oddity == "drip":
                 await asyncio.sleep(0.002)
-        self.sent[question] += 1
         return True
 
     async def fail(

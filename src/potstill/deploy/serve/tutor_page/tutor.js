@@ -5,7 +5,7 @@
   const page = Object.fromEntries([...document.querySelectorAll("[id]")].map((x) => [x.id, x]));
   const answers = new Map(); // what was said to each problem at each level
   const uncovered = new Set(); // the problems whose teacher may be seen: tried, or asked to be shown
-  let study, shown = null, asking = null, resting = 0, begun = false;
+  let study, shown = null, picking = null, asking = null, resting = 0, begun = false;
 
   const level = () => study.levels[Number(page.dial.value)];
   const own = () => page["of-own"].checked;
@@ -49,8 +49,12 @@
     page.listed.textContent = fits.length > LISTED ? `The first ${LISTED} of ${count(fits.length)} problems; a search narrows them.` : `${count(fits.length)} of ${count(study.problems.length)} problems.`;
   }
 
+  /** Shows a problem; of two picked in a hurry the later one stays, whichever is here first. */
   async function pick(id) {
-    shown = await (await get(`/problem?id=${encodeURIComponent(id)}`)).json();
+    const mine = (picking = get(`/problem?id=${encodeURIComponent(id)}`).then((reply) => reply.json()));
+    const problem = await mine;
+    if (picking !== mine) return;
+    shown = problem;
     page.list.value = id;
     page["own-answer"].value = "";
     show();
@@ -147,6 +151,7 @@
   const words = (text) => text.split(/\s+/).filter(Boolean).length;
 
   async function ask() {
+    await picking; // who asks at once after picking asks what was picked
     if (!ready()) return;
     asking?.abort();
     const stop = (asking = new AbortController());
