@@ -58,8 +58,9 @@ class Completion:
 
     ``error`` is set where ``finish`` is ERROR, in one sentence, and where it is FILTERED and the
     filter said why. Token counts are 0 and ``counted`` is False where the reply does not tell them;
-    ``ended`` is False where it does not say how it ended; ``notes`` say what is odd. ``asked`` is
-    False where nobody was asked and nothing was bought (a replay without a record, a spent budget).
+    ``ended`` is False where it does not say how it ended; ``model`` is what it calls its
+    model; ``notes`` say what is odd. ``asked`` is False where nobody was asked and nothing was
+    bought (a replay without a record, a spent budget).
     """
 
     text: str
@@ -76,6 +77,7 @@ class Completion:
     reasoning_tokens: int = 0
     counted: bool = True
     ended: bool = True
+    model: str = ""
     notes: tuple[str, ...] = ()
     asked: bool = True
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from potstill.ledger.names import other_names
 from potstill.lessons.teachers import PooledResponses
 from potstill.pipeline.context import VERSION, Context, agent_identity
 from potstill.pipeline.outputs import AnswerSet, AskedLevel
@@ -219,6 +220,8 @@ def _ask(
                 f"({first_failed.problem_id}: {first_failed.error}); run again, and what failed is "
                 "asked again."
             )
+        for told in other_names(context.ledger, stage):
+            context.progress.note(told)
         out.summary |= {"errored": counts["errored"], "asked past a cut": counts["again"]}
 
     if (

@@ -17,6 +17,7 @@ from potstill.evaluation import Answered, evaluate, join
 from potstill.evaluation.near_duplicates import near_duplicates
 from potstill.evaluation.published import Published
 from potstill.evaluation.samples import AtK, at_k
+from potstill.ledger.names import other_names
 from potstill.lessons.difficulty import outside_difficulty, pass_rate_sentence
 from potstill.lessons.listing import gate_rows, gate_totals
 from potstill.lessons.majority import majority_sentence
@@ -129,6 +130,7 @@ def report_data(context: Context, workers: ClusterWorkers, result: Made) -> Repo
             *_origin(context),
             *_notes(result),
             *teachers_notes(context.study.teachers, context.ledger),
+            *other_names(context.ledger),
         ),
         description=context.study.about,
         published=tuple((x.who, _published(x)) for x in context.study.published),

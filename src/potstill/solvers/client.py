@@ -18,6 +18,7 @@ from tenacity.wait import wait_random_exponential
 from potstill.chat import Ask, Completion, never
 from potstill.errors import EndpointError, PotstillError
 from potstill.ledger.ledger import NO_RECORD, Entry, Event, Ledger, now_utc
+from potstill.ledger.names import name_note
 from potstill.ledger.prices import Cost, Price, cost_usd
 from potstill.records import Finish
 from potstill.solvers.pacing import Limiter, RateLimit
@@ -303,7 +304,7 @@ class _Session:
             self._lost(why, whole_endpoint=True)
             return Completion.failed(call.ask, call.key, why)
         self._won()
-        for note in parsed.notes:
+        for note in filter(None, (*parsed.notes, name_note(self._terms.model, parsed.model))):
             self._note(call, f"kept with {note}", "")
         await self._ledger.commit(self._entry(call, fetched, parsed, tries - 1))
         self._refuse_silence(parsed)

@@ -74,6 +74,7 @@ def _read(body: Mapping[str, Any]) -> Completion:
         finish=finish,
         error=refusal if filtered else "",
         ended=bool(word),
+        model=plain(_text(body.get("model"))),
         notes=tuple(notes),
     )
     counted = with_counts(said, body, (choice,))
