@@ -103,6 +103,22 @@ def test_a_worker_that_is_killed_ends_the_others_and_is_told(
     assert when == "starting" or told
 
 
+def test_ctrl_c_waits_for_no_worker_that_still_loads(base: Base, tmp_path: Path) -> None:
+    def interrupt() -> None:
+        while len(started := _spawned()) < 2:
+            time.sleep(0.001)
+        for process in started:
+            process.suspend()  # loads for ever
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    jobs = [job(k, tmp_path) for k in range(2)]
+    with pytest.raises(KeyboardInterrupt):
+        threading.Thread(target=interrupt).start()
+        list(train_cells(base, jobs, workers=2))
+    assert not _spawned()
+    assert len(list(train_cells(base, jobs, workers=1))) == 2
+
+
 def _spawned() -> list[psutil.Process]:
     """The processes that this one has spawned and that live, in their order."""
     found = []

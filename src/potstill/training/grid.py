@@ -214,24 +214,27 @@ def _side_by_side(
     # No lock is shared with the workers: one that is killed while it holds it would hold it for
     # ever. A report is shorter than any PIPE_BUF (512 bytes), so a pipe takes it in one piece.
     reader, reports = context.Pipe(duplex=False)
-    stop = context.RawValue("b", 0)
     listener = threading.Thread(target=_listen, args=(reader, on_step), daemon=True)
     listener.start()
     held = cache.file if cache else None
-    arguments = (base.path, base.precision, base.template, reports, stop, held)
+    arguments = (base.path, base.precision, base.template, reports, held)
     others = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(workers, context, initializer=_open_worker, initargs=arguments)
     try:
         running = _submitted(pool, jobs)
         for future in as_completed(running):
             yield running[future], future.result()
-    except BrokenProcessPool as exc:
-        # the pool may overlook one that it was just starting, which waits for a lock for ever
+    except BaseException as exc:
+        # Ctrl-C, say: what they would do yet is lost either way, each goes on from its checkpoint,
+        # and a base takes its time to load. The pool may also overlook one that it was just
+        # starting when it broke, which waits for a lock for ever.
         for process in set(multiprocessing.active_children()) - others:
             process.kill()
-        raise PotstillError(f"A training process of {workers} ended early: {_why_ended()}") from exc
+        if isinstance(exc, BrokenProcessPool):
+            early = f"A training process of {workers} ended early: {_why_ended()}"
+            raise PotstillError(early) from exc
+        raise
     finally:
-        stop.value = 1
         pool.shutdown(wait=True, cancel_futures=True)
         reports.send(None)
         listener.join()
@@ -271,7 +274,6 @@ class _Worker:
 
     base: LanguageModel
     reports: Any
-    stop: Any
     cache: ActivationCache | None
 
 
@@ -280,7 +282,6 @@ def _open_worker(
     precision: str,
     template: Mapping[str, Any],
     reports: Any,
-    stop: Any,
     cache: CacheFile | None,
 ) -> None:
     # Ctrl-C reaches every process of the terminal; the parent decides what it means.
@@ -289,7 +290,7 @@ def _open_worker(
     from potstill.models.torch_base import load_base
 
     _Worker.base = load_base(path, precision, "cpu", template)
-    _Worker.reports, _Worker.stop = reports, stop
+    _Worker.reports = reports
     _Worker.cache = cache.open() if cache else None
 
 
@@ -302,12 +303,7 @@ def _end_with_parent() -> None:
 
 
 def _work(job: Job) -> TrainedCell:
-    def report(step: StepReport) -> None:
-        if _Worker.stop.value:
-            raise PotstillError(f"Cell {job.cell} was stopped because another one failed.")
-        _Worker.reports.send(step)
-
-    return train_job(_Worker.base, job, report, _Worker.cache)
+    return train_job(_Worker.base, job, _Worker.reports.send, _Worker.cache)
 
 
 def _nothing() -> None:
