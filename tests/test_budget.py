@@ -16,7 +16,7 @@ from starlette.routing import Route
 from potstill.errors import BudgetSpent, EndpointError, StudyError
 from potstill.pipeline.run import run_study
 from potstill.pocket.teacher import TEACHER
-from potstill.solvers.server import create_app, serve
+from potstill.protocol.server import create_app, serve
 from potstill.study.schema import load_study
 from support.command_line import one_sentence, run_cli
 from support.shop import CONCURRENCY, PROBLEMS, Shop, write_study

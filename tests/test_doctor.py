@@ -19,8 +19,9 @@ import potstill.cli.doctor as doctor
 import potstill.cli.machine as machine
 from potstill.chat import Completion
 from potstill.cli.machine import Device, Machine, look_around
+from potstill.protocol.requests import ChatRequest
+from potstill.protocol.server import create_app, serve
 from potstill.records import Finish
-from potstill.solvers.server import ChatRequest, create_app, serve
 from potstill.study.schema import load_study
 from potstill.training.memory import STUDENT_SIZES, largest_batch, training_bytes
 from support.command_line import api_study

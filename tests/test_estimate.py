@@ -16,7 +16,7 @@ from potstill.planning.estimate import PlannedCalls, count_tokens, estimate, thi
 from potstill.planning.plan import planned_calls
 from potstill.pocket.teacher import TEACHER
 from potstill.problems import load_problems
-from potstill.solvers.server import create_app, serve
+from potstill.protocol.server import create_app, serve
 from potstill.study.schema import Agent, load_study
 from support.shop import PROBLEMS, Shop, write_study
 

@@ -18,8 +18,9 @@ from potstill.errors import BudgetSpent, InputError
 from potstill.pipeline.run import run_study
 from potstill.pocket import generate
 from potstill.pocket.teacher import TEACHER
+from potstill.protocol.requests import BadRequest, ChatRequest
+from potstill.protocol.server import create_app, serve
 from potstill.report.gaps import Tells, gap_sentences, gaps_everywhere
-from potstill.solvers.server import BadRequest, ChatRequest, create_app, serve
 from potstill.study.schema import load_study
 from support.command_line import one_sentence, run_cli
 from support.shop import PROBLEMS, Shop, write_study

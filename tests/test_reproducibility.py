@@ -43,7 +43,7 @@ def teaching() -> Iterator[tuple[str, list[str]]]:
     from potstill.pocket import generate
     from potstill.pocket.solver import MODELS
     from potstill.pocket.teacher import PocketTeacher
-    from potstill.solvers.server import create_app, serve
+    from potstill.protocol.server import create_app, serve
 
     known = [p for side in ("train", "valid", "heldout") for p in generate(side, 24, 0)]
     teacher, asked = PocketTeacher(known, seed=0), list[str]()

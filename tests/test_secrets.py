@@ -36,7 +36,7 @@ def locked_teacher() -> Iterator[tuple[str, set[str]]]:
     from potstill.pocket import generate
     from potstill.pocket.solver import MODELS
     from potstill.pocket.teacher import PocketTeacher
-    from potstill.solvers.server import create_app, serve
+    from potstill.protocol.server import create_app, serve
 
     counts = (("train", 700), ("valid", 200), ("heldout", 700))
     known = [problem for split, n in counts for problem in generate(split, n, 0)]

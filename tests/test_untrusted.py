@@ -18,11 +18,11 @@ from multidict import CIMultiDict
 from potstill.chat import Ask, Completion, Message
 from potstill.errors import InputError, PotstillError, StoreError
 from potstill.ledger.ledger import Entry, Ledger, key_of_request, request_json
+from potstill.protocol.parse import completion_bytes, parse_completion
+from potstill.protocol.server import create_app, listen, serve
+from potstill.protocol.stream import Assembly
 from potstill.records import Finish, Sampling
 from potstill.solvers.api import ApiSolver, Options
-from potstill.solvers.parse import completion_bytes, parse_completion
-from potstill.solvers.server import create_app, listen, serve
-from potstill.solvers.stream import Assembly
 from potstill.solvers.transport import retry_after_s
 from potstill.store.cells import Store
 from potstill.store.rows import load_json, read_rows
@@ -314,17 +314,20 @@ def test_the_local_server_listens_here_alone_and_answers_to_its_own_name() -> No
     with serve(app) as base_url:
         host, port = base_url.removeprefix("http://").removesuffix("/v1").split(":")
         assert host == "127.0.0.1"
-        for name, status in (("127.0.0.1", 200), ("localhost", 200), ("evil.example", 400)):
+        for name, status in (("127.0.0.1", 200), ("localhost", 200), ("evil.example", 403)):
             connection = http.client.HTTPConnection(host, int(port))
             connection.request("GET", "/v1/models", headers={"Host": f"{name}:{port}"})
-            assert connection.getresponse().status == status
+            reply = connection.getresponse()
+            told = json.loads(reply.read())
+            assert reply.status == status
+            assert (status == 200) == ("error" not in told)
             connection.close()
     with listen("127.0.0.1", 0) as listener:
         assert listener.getsockname()[0] == "127.0.0.1"
 
 
 def test_numbers_that_are_none_are_a_bad_request() -> None:
-    from potstill.solvers.requests import BadRequest, _call
+    from potstill.protocol.requests import BadRequest, _call
 
     for value in ("NaN", "Infinity", "1e400", "9" * 30):
         body = (

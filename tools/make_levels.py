@@ -23,7 +23,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from potstill.solvers.thinking import split_thought
+from potstill.protocol.thinking import split_thought
 
 __all__ = [
     "calculations",

@@ -13,7 +13,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from potstill.deploy.serve.middleware import AccessMiddleware, is_loopback, new_token
-from potstill.solvers.server import serve
+from potstill.protocol.server import serve
 
 TOKEN = new_token()
 

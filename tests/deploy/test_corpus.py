@@ -26,8 +26,9 @@ from potstill.pipeline.outputs import Made
 from potstill.pipeline.run import run_study
 from potstill.problems.overlap.pairs import split_numbers
 from potstill.problems.raw import normalise
+from potstill.protocol.requests import ChatRequest
+from potstill.protocol.server import create_app, serve
 from potstill.records import Finish, Split
-from potstill.solvers.server import ChatRequest, create_app, serve
 from potstill.study.schema import Study, load_study
 from potstill.study.templates import DEMO_STUDY
 

@@ -15,8 +15,8 @@ from potstill.deploy.engines import Engine
 from potstill.deploy.serve.answering import Answering, Piece
 from potstill.deploy.serve.serving import create_app
 from potstill.models.decoding import Request, Running
+from potstill.protocol.server import serve
 from potstill.records import Condition, Finish, Sampling
-from potstill.solvers.server import serve
 
 ENDLESS, SHORT = 1, 2
 

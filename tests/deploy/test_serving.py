@@ -21,7 +21,7 @@ import pytest
 
 from potstill.analysis.students import FoundStudent, find_student
 from potstill.errors import EndpointError
-from potstill.solvers.server import listen
+from potstill.protocol.server import listen
 from support.command_line import one_sentence, run_cli
 from support.processes import start
 
@@ -284,7 +284,7 @@ def test_the_port_is_held_while_the_student_is_loaded(study_directory: Path) -> 
 _NEVER_ANSWERS = """
 import asyncio
 from potstill.deploy.serve.serving import run_until_stopped
-from potstill.solvers.server import listen
+from potstill.protocol.server import listen
 
 async def app(scope, receive, send):
     print("asked", flush=True)

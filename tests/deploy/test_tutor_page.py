@@ -17,8 +17,8 @@ from potstill.deploy.serve.tutor import create_tutor
 from potstill.deploy.serve.tutor_texts import TutorTexts, read_texts
 from potstill.grading import GradingPool
 from potstill.grading.boxes import boxed_values
+from potstill.protocol.server import serve
 from potstill.records import Finish, Problem, Response, Split, TextGold
-from potstill.solvers.server import serve
 
 HOSTILE = (
     "<script>alert(1)</script><img src=x onerror=alert(2)> ]]> \u202eabc \x00\x07 ${7*7}$ "

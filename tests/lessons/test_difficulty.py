@@ -20,9 +20,10 @@ from potstill.lessons.difficulty import (
     rate_by_passes,
     rating_messages,
 )
+from potstill.protocol.requests import ChatRequest
+from potstill.protocol.server import create_app, serve
 from potstill.records import AnswerKind, DecidedBy, Finish, Outcome, Problem, TextGold, Verdict
 from potstill.solvers.api import ApiSolver, Options
-from potstill.solvers.server import ChatRequest, create_app, serve
 
 REPLIES = {
     "plain": ["Difficulty: 7"],

@@ -18,9 +18,9 @@ from potstill.models.chat_template import opens_thought, thinks
 from potstill.models.torch_base import load_tokenizer
 from potstill.pipeline.directory import open_study
 from potstill.pipeline.run import run_study
+from potstill.protocol.parse import parse_completion
+from potstill.protocol.thinking import split_thought
 from potstill.records import Lesson, Response
-from potstill.solvers.parse import parse_completion
-from potstill.solvers.thinking import split_thought
 from potstill.study.schema import load_study
 from potstill.training.examples import Example, encode_examples
 from potstill.training.preflight import WantedBase, look_at_base

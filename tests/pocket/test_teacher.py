@@ -13,8 +13,9 @@ from potstill.lessons.ladder import INSTRUCTIONS, LADDER, condense_messages
 from potstill.pocket import PocketProblem, render
 from potstill.pocket.render import LEVELS
 from potstill.pocket.teacher import CONDENSER, TEACHER, VERIFIER, PocketTeacher
+from potstill.protocol.requests import ChatRequest
+from potstill.protocol.server import UnknownQuestion
 from potstill.records import Finish, Problem, TextGold
-from potstill.solvers.server import ChatRequest, UnknownQuestion
 
 
 def _ask(

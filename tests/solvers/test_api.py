@@ -16,11 +16,12 @@ from pydantic import ValidationError
 from potstill.chat import Ask, Completion, Message, Solver
 from potstill.errors import EndpointError, InputError
 from potstill.ledger.ledger import Ledger
+from potstill.protocol.requests import ChatRequest
+from potstill.protocol.server import UnknownQuestion, create_app, serve
 from potstill.records import Finish, Sampling
 from potstill.solvers import api
 from potstill.solvers.api import ApiSolver, Options, PriceOptions, open_solver
 from potstill.solvers.ledger_solver import KeptReplies
-from potstill.solvers.server import ChatRequest, UnknownQuestion, create_app, serve
 from potstill.solvers.transport import Transport
 from support.fault_server import FaultServer, http, running
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from potstill.ledger.ledger import Ledger
-from potstill.solvers.parse import parse_completion
+from potstill.protocol.parse import parse_completion
 from support.fault_server import FaultServer, answer_to, running
 from support.processes import start
 

@@ -10,9 +10,10 @@ import pytest
 
 from potstill.chat import Completion
 from potstill.ledger.ledger import Ledger
+from potstill.protocol.requests import ChatRequest
+from potstill.protocol.server import UnknownQuestion, create_app, serve
 from potstill.records import AnswerKind, Condition, Finish, Problem, Response, Sampling, TextGold
 from potstill.solvers.api import ApiSolver, Options, PriceOptions
-from potstill.solvers.server import ChatRequest, UnknownQuestion, create_app, serve
 from potstill.solvers.solve import solve
 from potstill.solvers.truncation import CONTINUE_PROMPT, WhenCut
 

@@ -13,10 +13,11 @@ from pydantic import ValidationError
 from potstill.chat import Ask, Completion, Message, Solver
 from potstill.errors import InputError
 from potstill.ledger.ledger import Entry, Ledger, key_of_request, request_json
+from potstill.protocol.parse import completion_bytes
+from potstill.protocol.requests import ChatRequest
+from potstill.protocol.server import UnknownQuestion
 from potstill.records import Finish, Sampling
-from potstill.solvers.parse import completion_bytes
 from potstill.solvers.replay import Options, Recording, ReplayFile, open_solver
-from potstill.solvers.server import ChatRequest, UnknownQuestion
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "recorded"
 

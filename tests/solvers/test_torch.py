@@ -18,9 +18,9 @@ from potstill.models.torch_base import Base, load_base
 from potstill.models.torch_decoding import TorchDecoder, draw_tokens, slots_that_fit
 from potstill.pocket import STUDENT_PATH
 from potstill.pocket.problems import generate
+from potstill.protocol.parse import parse_completion
 from potstill.records import Condition, Finish, Problem, Sampling, TextGold
 from potstill.solvers.local import LocalSolver
-from potstill.solvers.parse import parse_completion
 from potstill.solvers.solve import solve
 from potstill.solvers.torch import Options, open_solver
 from potstill.training.examples import Example

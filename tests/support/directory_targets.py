@@ -19,6 +19,7 @@ from potstill.grading.rulings import Rulings
 from potstill.ledger.entries import entry_line
 from potstill.ledger.ledger import Entry, Ledger, key_of_request, request_json
 from potstill.pipeline.directory import study_of
+from potstill.protocol.parse import completion_bytes
 from potstill.records import (
     Finish,
     NumberGold,
@@ -32,7 +33,6 @@ from potstill.records import (
     TextGold,
     canonical_json,
 )
-from potstill.solvers.parse import completion_bytes
 from potstill.solvers.replay import Recording, ReplayFile
 from potstill.store.arrow import arrow_schema, to_rows
 from potstill.store.cells import Cell, Store

@@ -18,9 +18,10 @@ from potstill.grading.maths.kinds import infer_kind
 from potstill.lessons.recorded import Options as RecordedOptions
 from potstill.lessons.recorded import read_recorded
 from potstill.problems import SourceConfig, describe, guess_source, load_problems
+from potstill.protocol.requests import ChatRequest
+from potstill.protocol.server import UnknownQuestion
 from potstill.records import Problem, Response, TextGold, Verdict
 from potstill.solvers.replay import Recording, ReplayFile
-from potstill.solvers.server import ChatRequest, UnknownQuestion
 from potstill.store.arrow import to_rows
 from potstill.store.rows import AS_SEEN, read_columns
 from potstill.study.schema import Study, load_study

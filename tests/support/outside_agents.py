@@ -17,7 +17,8 @@ from potstill.chat import Completion
 from potstill.pocket import generate
 from potstill.pocket.solver import MODELS
 from potstill.pocket.teacher import PocketTeacher
-from potstill.solvers.server import ChatRequest, create_app, serve
+from potstill.protocol.requests import ChatRequest
+from potstill.protocol.server import create_app, serve
 from potstill.study.templates import DEMO_STUDY
 
 CONCURRENCY = 16

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from potstill.chat import Ask, Completion
 from potstill.grading.judge import JudgeQuestion, ask_judge, judge_messages
+from potstill.protocol.parse import NotAReply, parse_completion
+from potstill.protocol.requests import BadRequest, ChatRequest, _call
+from potstill.protocol.stream import Assembly
 from potstill.records import Finish, Opinion, Problem, RubricGold, TextGold
-from potstill.solvers.parse import NotAReply, parse_completion
-from potstill.solvers.requests import BadRequest, ChatRequest, _call
-from potstill.solvers.stream import Assembly
 from support.fuzzing import Target
 from support.mutations import HOSTILE_TEXTS, json_bytes, mangled, mangled_json, spoiled_bytes
 

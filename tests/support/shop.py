@@ -11,7 +11,7 @@ import yaml
 from potstill.chat import Completion
 from potstill.pocket import generate
 from potstill.pocket.teacher import TEACHER, PocketTeacher
-from potstill.solvers.server import ChatRequest
+from potstill.protocol.requests import ChatRequest
 from potstill.study.templates import DEMO_STUDY
 
 CONCURRENCY = 4

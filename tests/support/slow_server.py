@@ -14,7 +14,7 @@ from potstill.deploy.loading import open_engine
 from potstill.deploy.serve.serving import serve_engine
 from potstill.models.decoding import Request, Running
 from potstill.models.torch_decoding import TorchDecoder
-from potstill.solvers.server import listen
+from potstill.protocol.server import listen
 
 
 class SlowDecoder(TorchDecoder):

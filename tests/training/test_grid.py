@@ -112,8 +112,8 @@ def test_ctrl_c_waits_for_no_worker_that_still_loads(base: Base, tmp_path: Path)
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
     jobs = [job(k, tmp_path) for k in range(2)]
+    threading.Thread(target=interrupt).start()
     with pytest.raises(KeyboardInterrupt):
-        threading.Thread(target=interrupt).start()
         list(train_cells(base, jobs, workers=2))
     assert not _spawned()
     assert len(list(train_cells(base, jobs, workers=1))) == 2

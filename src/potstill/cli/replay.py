@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from potstill.cli.options import needs
 from potstill.errors import InputError
 from potstill.plugins import SOLVERS, load_plugin, nearest
+from potstill.protocol.server import create_app, run
 from potstill.solvers.replay import ANY_MODEL, Recording, ReplayFile
-from potstill.solvers.server import create_app, run
 from potstill.store.rows import SUFFIXES, read_columns
 from potstill.text import literal
 

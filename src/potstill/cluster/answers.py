@@ -21,8 +21,8 @@ from potstill.cluster.storage import ADAPTERS, Storage
 from potstill.cluster.worker_pool import Done, Lost, WorkerPool
 from potstill.errors import PotstillError
 from potstill.ledger.ledger import key_of_request, request_json
+from potstill.protocol.parse import completion_from
 from potstill.solvers.local import PROVIDER, local_model
-from potstill.solvers.parse import completion_from
 from potstill.store.tables import in_batches
 
 if TYPE_CHECKING:

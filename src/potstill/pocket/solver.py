@@ -75,8 +75,8 @@ def open_solver(
     lasts.
     """
     from potstill.pocket.teacher import PocketTeacher
+    from potstill.protocol.server import create_app, serve
     from potstill.solvers import api
-    from potstill.solvers.server import create_app, serve
 
     teacher = PocketTeacher(_known(options), seed=options.seed)
     app = create_app(teacher.reply, MODELS, latency_s=options.latency_s)

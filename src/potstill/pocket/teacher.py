@@ -19,8 +19,9 @@ from potstill.chat import Completion
 from potstill.pocket.problems import PocketProblem, normalise_text
 from potstill.pocket.render import LEVELS, Slip, final_answer, render
 from potstill.pocket.steps import show, values
+from potstill.protocol.requests import ChatRequest
+from potstill.protocol.server import UnknownQuestion
 from potstill.records import Finish
-from potstill.solvers.server import ChatRequest, UnknownQuestion
 
 __all__ = ["CONDENSER", "FAULTS", "TEACHER", "VERIFIER", "PocketTeacher", "draw_slip"]
 

@@ -17,9 +17,9 @@ from potstill.chat import Ask, Completion, never
 from potstill.errors import EndpointError, InputError, PotstillError
 from potstill.ledger.ledger import Event, Ledger, key_of_request, request_json
 from potstill.ledger.prices import Price, Rate, price_of
+from potstill.protocol.parse import completion_from, wire_seed
 from potstill.solvers.client import ApiCall, ApiClient, Terms
 from potstill.solvers.listing import Listing, fetch_models
-from potstill.solvers.parse import completion_from, wire_seed
 from potstill.store.settings import Settings
 
 __all__ = [

@@ -20,10 +20,10 @@ from potstill.errors import EndpointError, PotstillError
 from potstill.ledger.ledger import NO_RECORD, Entry, Event, Ledger, now_utc
 from potstill.ledger.names import name_note
 from potstill.ledger.prices import Cost, Price, cost_usd
+from potstill.protocol.parse import completion_bytes, parse_completion
+from potstill.protocol.shapes import NotAReply
 from potstill.records import Finish
 from potstill.solvers.pacing import Limiter, RateLimit
-from potstill.solvers.parse import completion_bytes, parse_completion
-from potstill.solvers.shapes import NotAReply
 from potstill.solvers.transport import (
     Failure,
     Fetched,

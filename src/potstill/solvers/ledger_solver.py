@@ -9,7 +9,7 @@ from typing import Any
 from potstill.chat import Ask, Completion
 from potstill.errors import InputError, StoreError
 from potstill.ledger.ledger import NO_RECORD, Ledger, key_of_request, request_json
-from potstill.solvers.parse import completion_from
+from potstill.protocol.parse import completion_from
 
 __all__ = ["KeptReplies"]
 

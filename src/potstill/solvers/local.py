@@ -17,7 +17,7 @@ from potstill.ledger.ledger import Entry, key_of_request, request_json
 from potstill.models.decoding import Finished, Request, generate
 from potstill.models.loading import open_decoder
 from potstill.models.model import prompt_tokens
-from potstill.solvers.parse import completion_bytes, completion_from
+from potstill.protocol.parse import completion_bytes, completion_from
 
 if TYPE_CHECKING:
     from potstill.models.decoding import Decoder

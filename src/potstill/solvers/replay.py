@@ -32,16 +32,12 @@ from potstill.ledger.ledger import (
 )
 from potstill.ledger.prices import Price, free
 from potstill.plugins import nearest
+from potstill.protocol.parse import completion_bytes, completion_from, parse_completion, wire_seed
+from potstill.protocol.requests import ChatRequest
+from potstill.protocol.server import UnknownQuestion, create_app, serve
+from potstill.protocol.shapes import NotAReply
 from potstill.solvers.api import ApiSolver, PriceOptions
 from potstill.solvers.api import Options as ApiOptions
-from potstill.solvers.parse import completion_bytes, completion_from, parse_completion, wire_seed
-from potstill.solvers.server import (
-    ChatRequest,
-    UnknownQuestion,
-    create_app,
-    serve,
-)
-from potstill.solvers.shapes import NotAReply
 from potstill.store.rows import as_text, column, place_of_row, read_rows
 from potstill.store.settings import Settings
 from potstill.store.tables import in_batches

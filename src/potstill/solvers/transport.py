@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from potstill.errors import EndpointError
-from potstill.solvers.bodies import body_of
-from potstill.solvers.endpoint_errors import ErrorDetails, ErrorKind, read_error
-from potstill.solvers.shapes import NotAReply
+from potstill.protocol.bodies import body_of
+from potstill.protocol.endpoint_errors import ErrorDetails, ErrorKind, read_error
+from potstill.protocol.shapes import NotAReply
 
 if TYPE_CHECKING:
     import aiohttp

@@ -23,20 +23,17 @@ from potstill.chat import Completion, Message
 from potstill.deploy.loading import open_engine
 from potstill.deploy.serve.answering import Answering, Ended, Piece
 from potstill.errors import InputError, PotstillError
-from potstill.records import Condition, Sampling
-from potstill.solvers.parse import FINISH_WORDS, completion_bytes, usage_of
-from potstill.solvers.server import (
+from potstill.protocol.parse import FINISH_WORDS, completion_bytes, usage_of
+from potstill.protocol.requests import BadRequest, Call, error_body, no_model, read_call
+from potstill.protocol.server import (
     BACKLOG,
-    BadRequest,
-    Call,
     chat_app,
     chunk_head,
     delta_bytes,
-    error_body,
     event_bytes,
     listen,
-    read_call,
 )
+from potstill.records import Condition, Sampling
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -184,9 +181,7 @@ def _asked(call: Call, engine: Engine, condition: Condition, models: Sequence[st
     """Return the call in tokens. Raises BadRequest for one that cannot be answered."""
     chat = call.chat
     if chat.model not in models:
-        known = ", ".join(models)
-        sentence = f"there is no model {chat.model!r} here: {known}"
-        raise BadRequest(404, "model_not_found", sentence, "model")
+        raise no_model(chat.model, models)
     try:
         turns = [Message(m["role"], m["content"]) for m in chat.messages]
         prompt = engine.encode(study_messages(turns, condition))

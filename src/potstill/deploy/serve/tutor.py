@@ -24,8 +24,9 @@ from potstill.errors import InputError, PotstillError
 from potstill.grading import GradingPool
 from potstill.grading.plugins import kind_settings, runs_code
 from potstill.lessons.ladder import count_words
+from potstill.protocol.requests import BadRequest, error_body, read_body
+from potstill.protocol.server import event_bytes, listen, lost
 from potstill.records import Finish, Problem
-from potstill.solvers.server import BadRequest, error_body, event_bytes, listen, lost, read_body
 
 if TYPE_CHECKING:
     from rich.console import Console

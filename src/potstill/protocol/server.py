@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING
 
 from potstill.chat import Completion
 from potstill.errors import EndpointError
-from potstill.solvers.parse import FINISH_WORDS, completion_bytes, usage_of
-from potstill.solvers.requests import (
+from potstill.protocol.parse import FINISH_WORDS, completion_bytes, usage_of
+from potstill.protocol.requests import (
     BadRequest,
     Call,
     ChatRequest,
     error_body,
-    read_body,
+    no_model,
     read_call,
 )
 
@@ -32,23 +32,18 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
     from starlette.requests import Request
     from starlette.responses import Response
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
 __all__ = [
     "BACKLOG",
-    "BadRequest",
-    "Call",
-    "ChatRequest",
     "UnknownQuestion",
     "chat_app",
     "chunk_head",
     "create_app",
     "delta_bytes",
-    "error_body",
     "event_bytes",
     "listen",
     "lost",
-    "read_body",
-    "read_call",
     "run",
     "serve",
 ]
@@ -92,30 +87,52 @@ def create_app(
 
 
 def chat_app(chat: Callable[[Request], Awaitable[Response]], models: Sequence[str]) -> Starlette:
-    """Return an ASGI app with the two paths of the chat completions API; ``chat`` answers the
-    chats.
-
-    The request's Host must be a name of this machine: a page of another site that has its own name
-    point here cannot read what is served.
-    """
+    """Return an ASGI app with the paths of the chat completions API; ``chat`` answers the chats."""
     from starlette.applications import Starlette
     from starlette.middleware import Middleware
-    from starlette.middleware.trustedhost import TrustedHostMiddleware
     from starlette.responses import JSONResponse
     from starlette.routing import Route
 
+    about = {m: {"id": m, "object": "model", "created": 0, "owned_by": "potstill"} for m in models}
+
     async def listing(request: Request) -> Response:
-        data = [{"id": m, "object": "model", "created": 0, "owned_by": "potstill"} for m in models]
-        return JSONResponse({"object": "list", "data": data})
+        return JSONResponse({"object": "list", "data": list(about.values())})
+
+    async def one(request: Request) -> Response:
+        model = request.path_params["model"]
+        if model in about:
+            return JSONResponse(about[model])
+        return JSONResponse(no_model(model, models).body, 404)
 
     return Starlette(
         routes=[
             Route("/v1/chat/completions", chat, methods=["POST"]),
             Route("/v1/models", listing, methods=["GET"]),
+            Route("/v1/models/{model:path}", one, methods=["GET"]),
         ],
         exception_handlers={404: lost, 405: lost},
-        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=list(_HOSTS))],
+        middleware=[Middleware(_ToThisMachine)],
     )
+
+
+class _ToThisMachine:
+    """Around an ASGI app: refuses a request whose Host is no name of this machine.
+
+    A page of another site that has its own name point here cannot read what is served.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        from starlette.responses import JSONResponse
+
+        app = self._app
+        host = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
+        if host.rpartition(":")[0] not in _HOSTS and host not in _HOSTS:
+            message = f"this server answers to {' and '.join(_HOSTS)} alone, not to {host[:100]!r}"
+            app = JSONResponse(error_body(message, "unknown_host"), 403)
+        await app(scope, receive, send)
 
 
 async def lost(request: Request, exc: Exception) -> Response:

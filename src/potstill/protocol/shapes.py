@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from potstill.solvers.endpoint_errors import ErrorDetails, error_in
+from potstill.protocol.endpoint_errors import ErrorDetails, error_in
 
 __all__ = [
     "NotAReply",

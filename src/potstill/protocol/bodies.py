@@ -8,8 +8,8 @@ import time
 import zlib
 from typing import TYPE_CHECKING
 
-from potstill.solvers.shapes import NotAReply, read_object, utf8
-from potstill.solvers.stream import Assembly
+from potstill.protocol.shapes import NotAReply, read_object, utf8
+from potstill.protocol.stream import Assembly
 from potstill.store.untrusted import REPLY_BYTES
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from typing import Any
 from potstill.chat import Ask, Completion
 from potstill.ledger.finishes import FINISH_WORDS, NO_FINISH, ending_of, finish_of, is_listed
 from potstill.ledger.usage import usage_of, with_counts
+from potstill.protocol.shapes import NotAReply, only_choice, read_object
+from potstill.protocol.thinking import split_reasoning
 from potstill.records import Finish
-from potstill.solvers.shapes import NotAReply, only_choice, read_object
-from potstill.solvers.thinking import split_reasoning
 from potstill.text import plain
 
 __all__ = [

@@ -13,8 +13,9 @@ import pytest
 
 from potstill.chat import Completion
 from potstill.errors import EndpointError
+from potstill.protocol.requests import ChatRequest
+from potstill.protocol.server import UnknownQuestion, create_app, serve
 from potstill.records import Finish
-from potstill.solvers.server import ChatRequest, UnknownQuestion, create_app, serve
 
 
 def answer(request: ChatRequest) -> Completion:
@@ -49,6 +50,9 @@ def test_the_official_client_reads_it(client: openai.OpenAI) -> None:
     assert choice.finish_reason == "length"
     assert (reply.usage.prompt_tokens, reply.usage.completion_tokens) == (5, 7)
     assert [m.id for m in client.models.list()] == ["m", "n"]
+    assert client.models.retrieve("n").id == "n"
+    with pytest.raises(openai.NotFoundError, match="there is no model 'other/one' here: m, n"):
+        client.models.retrieve("other/one")
 
 
 @pytest.mark.parametrize("usage", [True, False])

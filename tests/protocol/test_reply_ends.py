@@ -14,8 +14,8 @@ import pytest
 from potstill.chat import Ask, Message
 from potstill.errors import EndpointError
 from potstill.ledger.ledger import Ledger
+from potstill.protocol import bodies
 from potstill.records import Finish, Sampling
-from potstill.solvers import bodies
 from potstill.solvers.api import ApiSolver, Options
 from support.fault_server import FaultServer, abort, http, running
 

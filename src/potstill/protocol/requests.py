@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-__all__ = ["BadRequest", "Call", "ChatRequest", "error_body", "read_body", "read_call"]
+__all__ = ["BadRequest", "Call", "ChatRequest", "error_body", "no_model", "read_body", "read_call"]
 
 _BODY_MAX_BYTES = 8 << 20
 _LARGEST = 2**63
@@ -63,6 +64,12 @@ class BadRequest(Exception):
     def body(self) -> dict[str, object]:
         """The API's error object."""
         return error_body(str(self), self.code, self.param)
+
+
+def no_model(name: str, known: Sequence[str]) -> BadRequest:
+    """Return what answers who asks for a model that is not here."""
+    sentence = f"there is no model {name[:200]!r} here: {', '.join(known)}"
+    return BadRequest(404, "model_not_found", sentence, "model")
 
 
 @dataclass(frozen=True, slots=True)

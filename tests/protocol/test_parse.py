@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from potstill.chat import Completion
+from potstill.protocol.parse import NO_FINISH, NotAReply, completion_bytes, parse_completion
+from potstill.protocol.stream import Assembly
 from potstill.records import Finish
-from potstill.solvers.parse import NO_FINISH, NotAReply, completion_bytes, parse_completion
-from potstill.solvers.stream import Assembly
 
 
 def reply(message: object, finish: object = "stop", **more: object) -> bytes:

@@ -9,10 +9,10 @@ from typing import Any
 
 from potstill.ledger.finishes import ending_of, finish_of, graver, is_known
 from potstill.ledger.usage import merged, usage_in
+from potstill.protocol.endpoint_errors import ErrorKind
+from potstill.protocol.parse import breaks_off, parts_of
+from potstill.protocol.shapes import NotAReply, index_of, no_choices, read_object, refuse_errors
 from potstill.records import Finish
-from potstill.solvers.endpoint_errors import ErrorKind
-from potstill.solvers.parse import breaks_off, parts_of
-from potstill.solvers.shapes import NotAReply, index_of, no_choices, read_object, refuse_errors
 
 __all__ = ["Assembly"]
 

@@ -1,0 +1,1 @@
+"""The chat completions protocol: a reply read in whatever dialect it comes, and a server of it."""
