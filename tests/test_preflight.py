@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -281,6 +283,45 @@ def test_nobody_is_paid_while_another_key_is_missing(
     code, out, _ = run_cli(capsys, monkeypatch, "run", path, "--out", tmp_path / "out", "--dry-run")
     assert code == 0
     assert "CONDENSER_KEY is not set" in out
+
+
+def test_nobody_is_paid_while_another_key_is_refused(
+    shop: tuple[Counting, str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    counting, url = shop
+    asked: list[str] = []
+
+    class Refusing(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(f"GET {self.path}")
+            self.send_error(401)
+
+        def do_POST(self) -> None:
+            asked.append(f"POST {self.path}")
+            self.send_error(401)
+
+        def log_message(self, format: str, *args: object) -> None:
+            return None
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        path = write_study(tmp_path, url, 4)
+        raw = yaml.safe_load(path.read_text())
+        elsewhere = f"http://127.0.0.1:{server.server_port}/v1"
+        raw["condenser"] |= {"api_key_env": "CONDENSER_KEY", "base_url": elsewhere}
+        path.write_text(yaml.safe_dump(raw))
+        monkeypatch.setenv("CONDENSER_KEY", "sk-an-old-one")
+        code, _, err = run_cli(capsys, monkeypatch, "run", path, "--out", tmp_path / "out")
+        server.shutdown()
+    assert code == 2
+    said = one_sentence(err)
+    assert f"condenser: {elsewhere} refuses its API key; give another before the teacher" in said
+    assert "sk-an" not in said
+    assert not counting.sold
+    assert asked == ["GET /v1/models"]
 
 
 def test_no_validation_problem_is_refused_before_anyone_is_asked(

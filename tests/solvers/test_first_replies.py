@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from potstill.chat import Ask, Message
+from potstill.chat import Ask, Completion, Message
 from potstill.errors import EndpointError
 from potstill.ledger.ledger import Ledger
 from potstill.records import Sampling
 from potstill.solvers.api import ApiSolver, Options
 
-Reply = Callable[[str], tuple[int, dict[str, Any]]]
+Reply = Callable[[str], tuple[int, dict[str, Any] | bytes]]
 
 
 def said(content: str | None, finish: str = "stop", **more: str) -> tuple[int, dict[str, Any]]:
@@ -39,7 +39,7 @@ def serving(reply: Reply) -> Iterator[tuple[str, list[str]]]:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             asked.append(body["messages"][-1]["content"])
             status, content = reply(asked[-1])
-            raw = json.dumps(content).encode()
+            raw = content if isinstance(content, bytes) else json.dumps(content).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(raw)))
@@ -58,11 +58,15 @@ def serving(reply: Reply) -> Iterator[tuple[str, list[str]]]:
         server.server_close()
 
 
-def ask_all(url: str, ledger: Ledger, count: int, concurrency: int = 1) -> list[str]:
-    settings = {"model": "m", "base_url": url, "api_key_env": "", "stream": False, "retries": 1}
-    solver = ApiSolver(Options(**settings, concurrency=concurrency), ledger)
+def results(url: str, ledger: Ledger, count: int, **settings: Any) -> list[Completion]:
+    given = {"model": "m", "base_url": url, "api_key_env": "", "stream": False, "retries": 1}
+    solver = ApiSolver(Options(**(given | {"concurrency": 1} | settings)), ledger)
     asks = (Ask(f"q{n}", (Message("user", f"q{n}"),), Sampling(), 0) for n in range(count))
-    return [result.text for result in solver.complete(asks, "teach")]  # type: ignore[union-attr]
+    return list(solver.complete(asks, "teach"))
+
+
+def ask_all(url: str, ledger: Ledger, count: int, **settings: Any) -> list[str]:
+    return [result.text for result in results(url, ledger, count, **settings)]
 
 
 @pytest.mark.parametrize(
@@ -83,6 +87,50 @@ def test_an_endpoint_without_a_word_is_not_paid_for_every_question(
             ask_all(url, ledger, 60)
         assert len(asked) <= 6  # one may have gone out as the fifth was read
         assert ledger.spend(())[0].calls >= 5  # paid for, and kept
+
+
+@pytest.mark.parametrize("page", [b"<html>Please log in</html>", b""], ids=["page", "nothing"])
+def test_an_address_that_never_gave_a_reply_is_told_soon(tmp_path: Path, page: bytes) -> None:
+    with (
+        serving(lambda _: (200, page)) as (url, asked),
+        Ledger.open(tmp_path / "l.sqlite") as ledger,
+    ):
+        with pytest.raises(
+            EndpointError, match=r"no reply after 3 tries \((HTML|nothing) in place"
+        ):
+            ask_all(url, ledger, 40, concurrency=8, retries=6, backoff_s=0.01)
+        assert len(asked) <= 3 * 16  # each that was under way when the fifth was lost
+    with (
+        serving(lambda q: (200, page) if q == "q9" else said("2")) as (url, asked),
+        Ledger.open(tmp_path / "l.sqlite") as ledger,
+    ):
+        # once there was a reply, a page is a passing fault
+        lost = [r for r in results(url, ledger, 10, retries=6, backoff_s=0.01) if r.error]
+    assert [r.tag for r in lost] == ["q9"]
+    assert "no reply after 7 tries" in lost[0].error
+    assert asked.count("q9") == 7
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"stream": True, "timeout_read_s": 0.5}, "not a byte within 0.5 s: timeout_read_s"),
+        ({"timeout_total_s": 0.5}, "no whole answer within 0.5 s: timeout_total_s"),
+    ],
+)
+def test_the_time_that_has_passed_is_named(
+    tmp_path: Path, settings: dict[str, Any], told: str
+) -> None:
+    never = threading.Event()
+
+    def late(question: str) -> tuple[int, dict[str, Any] | bytes]:
+        never.wait(3)
+        return said("2")
+
+    with serving(late) as (url, _), Ledger.open(tmp_path / "l.sqlite") as ledger:
+        (lost,) = results(url, ledger, 1, retries=0, **settings)
+        never.set()
+    assert lost.error == f"no reply after 1 tries ({told})"
 
 
 def test_a_blank_among_answers_is_an_answer(tmp_path: Path) -> None:

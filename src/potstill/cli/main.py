@@ -480,7 +480,7 @@ def _run(study: Study, directory: Path, until: str, on: str = "") -> None:
     progress = TerminalProgress(console)
     report = run_study(study, directory, progress=progress, until=until, on=on)
     if report is None:
-        console.print(f"Stopped after {until}. Go on with the same command without --until.")
+        console.print(f"Stopped after {until}. The same command without --until goes on.")
         return
     print_table(report, console)
     page = (directory / "report" / "index.html").resolve()

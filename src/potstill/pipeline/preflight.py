@@ -15,7 +15,7 @@ from potstill.lessons.recorded import refuse_unmatched
 from potstill.lessons.replay import read_chats
 from potstill.pipeline.context import base_path_of
 from potstill.records import Level, RubricGold, Split
-from potstill.study.agents import check_agent, key_there
+from potstill.study.agents import check_agent
 from potstill.study.budget import unpriced_models
 from potstill.study.checks import (
     LOOKED_AT,
@@ -34,10 +34,9 @@ from potstill.training.metrics import check_trackers
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from potstill.ledger.ledger import Ledger
     from potstill.pipeline.context import Context
     from potstill.records import Problem
-    from potstill.study.schema import Agent, Study
+    from potstill.study.schema import Study
     from potstill.training.preflight import BaseFindings, WantedBase
 
 __all__ = [
@@ -46,7 +45,6 @@ __all__ = [
     "check_base_of",
     "check_before_asking",
     "check_diagnosis",
-    "check_keys",
     "check_problems",
     "check_study",
 ]
@@ -169,28 +167,3 @@ def _wanted(study: Study, problems: Sequence[Problem], base_at: str, on: str) ->
         trackers=study.training_log,
         elsewhere=bool(on),
     )
-
-
-def check_keys(study: Study, role: str, ledger: Ledger) -> None:
-    """Raise StudyError where an agent's key is missing while another agent is about to be paid.
-
-    ``role`` is who is about to be asked. An agent that lacks its own key says so itself when it is
-    asked; one whose replies the ledger holds may need none.
-    """
-    agents = study.agents()
-    own = key_there(agents[role])
-    if own is not None and not own[1]:
-        return
-    for other, agent in agents.items():
-        found = key_there(agent)
-        if found is None or found[1] or _was_asked(agent, ledger):
-            continue
-        raise StudyError(
-            f"{other}: {found[0]}; give it before the {role} is asked, so that nothing is bought "
-            "in vain."
-        )
-
-
-def _was_asked(agent: Agent, ledger: Ledger) -> bool:
-    model = str(agent.options.get("model", ""))
-    return any(row.group == (model,) for row in ledger.spend(("model",)))

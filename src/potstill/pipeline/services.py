@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from potstill.chat import Solver
-from potstill.pipeline.preflight import check_keys
 from potstill.plugins import SOLVERS, load_plugin
 from potstill.records import Level
-from potstill.study.agents import options_of
+from potstill.study.agents import check_keys, options_of
 from potstill.study.opening import open_agent
 
 if TYPE_CHECKING:

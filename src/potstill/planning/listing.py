@@ -25,6 +25,7 @@ __all__ = ["print_imported", "print_problems_of_file"]
 
 
 _MOST_UNREAD = 20
+_ON_A_SCREEN = 30
 
 
 def print_problems_of_file(
@@ -63,6 +64,8 @@ def print_imported(
         whole={at for at, row in enumerate(rows) if row.reason},
     )
     unread = [item for item in imported.excluded if item.reason is ExclusionReason.BAD_KEY]
+    if len(rows) <= _ON_A_SCREEN:
+        unread = []  # the table says it already, in sight
     for item in unread[:_MOST_UNREAD]:
         console.print(
             f"[yellow]{_literal(item.id)}: the key {_literal(repr(item.key[:60]))} cannot be read: "

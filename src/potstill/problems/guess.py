@@ -126,6 +126,11 @@ def guess_source(path: Path, said: Columns = _ALL_GUESSED) -> SourceConfig:
             raise InputError(
                 f"{path} is a folder; give one table of it: {', '.join(tables[:_NAMED])}."
             )
+        if not tables and not any(path.rglob("*.json")):
+            raise InputError(
+                f"{path} holds no table (.csv, .xlsx, .jsonl, .parquet, ...); give a file of "
+                "problems, or a folder with the competition's YEAR.json files."
+            )
         years = find_years(path)
         why = f"{path} holds {len(years)} YEAR.json files: read as the competition"
         return SourceConfig("competition", {"path": path}, why=why)

@@ -37,7 +37,7 @@ from potstill.solvers.transport import (
 __all__ = ["ApiCall", "ApiClient", "Terms"]
 
 _UNPROVEN_LOSSES = 5  # asks lost before the first reply ever: the endpoint, not the ask, is wrong
-_UNREACHABLE_TRIES = 3
+_FIRST_TRIES = 3  # where nothing was ever reached, or answered as a chat completion
 _FIRST_BLANKS = 5  # replies without a word, before any with one: nothing is learnt from paying more
 _LOOKED_AT = 50
 _UNCOUNTED = 3  # replies in a row without counts, after one with them, that no budget bears
@@ -300,7 +300,7 @@ class _Session:
                     f"{self._who} cannot be reached ({exc.detail}); check base_url and that the"
                     " server runs."
                 ) from exc
-            why = f"no reply after {self._terms.retries + 1} tries ({exc.detail})"
+            why = f"no reply after {exc.tries} tries ({exc.detail})"
             self._lost(why, whole_endpoint=True)
             return Completion.failed(call.ask, call.key, why)
         self._won()
@@ -361,7 +361,11 @@ class _Session:
         retrying = self._retrying.copy(before_sleep=partial(self._note_retry, call))
         fetched: Fetched
         parsed: Completion
-        fetched, parsed = await retrying(one)
+        try:
+            fetched, parsed = await retrying(one)
+        except Failure as last:
+            last.tries = int(retrying.statistics["attempt_number"])
+            raise
         return fetched, parsed, int(retrying.statistics["attempt_number"])
 
     async def _attempt(self, call: ApiCall) -> tuple[Fetched, Completion]:
@@ -433,10 +437,12 @@ class _Session:
         )
 
     def _give_up(self, state: RetryCallState) -> bool:
-        failure = _failure(state)
-        if failure.kind == "unreachable" and not self._transport.connected:
-            return state.attempt_number >= _UNREACHABLE_TRIES
-        return state.attempt_number > self._terms.retries
+        kind, tries = _failure(state).kind, state.attempt_number
+        unreachable = kind == "unreachable" and not self._transport.connected
+        # a page in place of a reply, say, where no reply ever came: it is the wrong address
+        if unreachable or (kind == "malformed" and not self._proven):
+            return tries >= min(_FIRST_TRIES, self._terms.retries + 1)
+        return tries > self._terms.retries
 
     def _wait_s(self, state: RetryCallState) -> float:
         return max(_failure(state).after_s, self._backoff(state))

@@ -22,12 +22,16 @@ _ALIKE = 0.3  # the least likeness of a name that is worth naming
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """The models of an endpoint, or why there is no list; ``reached`` is whether it answered."""
+    """The models of an endpoint, or why there is no list.
+
+    ``reached`` is whether it answered, ``refused`` whether it said that the key is none of its own.
+    """
 
     models: tuple[str, ...] = ()
     why: str = ""
     reached: bool = True
     whole: bool = True
+    refused: bool = False
 
     def holds(self, model: str) -> bool:
         """Return whether a model is there, under its name or as a variant (``:free``) of one."""
@@ -66,7 +70,8 @@ async def _fetch(base_url: str, api_key: str) -> Listing:
         ):
             if response.status in (401, 403):
                 return Listing(
-                    why=f"shows its list of models to a valid key only ({response.status})"
+                    why=f"shows its list of models to a valid key only ({response.status})",
+                    refused=response.status == 401,
                 )
             if response.status != 200:
                 return Listing(why=f"has no list of models ({response.status})")

@@ -54,7 +54,11 @@ class Fetched:
 
 
 class Failure(Exception):
-    """A call that is worth repeating. ``kind`` is a word to count by."""
+    """A call that is worth repeating. ``kind`` is a word to count by; ``tries`` is
+    how often it was made.
+    """
+
+    tries = 1
 
     def __init__(self, kind: str, detail: str, after_s: float = 0.0) -> None:
         super().__init__(detail)
@@ -137,7 +141,7 @@ class Transport:
     ) -> None:
         import aiohttp
 
-        connect_s, read_s, total_s = timeouts_s
+        connect_s, read_s, total_s = self._timeouts_s = timeouts_s
         self._url = url_of(base_url, "/chat/completions")
         self._who = who
         self._key_hint = key_hint
@@ -180,7 +184,7 @@ class Transport:
             reason = getattr(exc.__cause__, "strerror", "") or type(exc).__name__
             raise Failure("unreachable", f"no connection: {reason}") from exc
         except TimeoutError as exc:
-            raise Failure("timeout", "no answer in time") from exc
+            raise Failure("timeout", self._timed_out(exc)) from exc
         except (aiohttp.ClientError, OSError) as exc:
             detail = self.redacted(str(exc)) or type(exc).__name__
             raise Failure("connection", f"the connection broke: {detail}"[:200]) from exc
@@ -199,6 +203,17 @@ class Transport:
         if self._secret and self._secret.encode() in raw:
             raw = raw.replace(self._secret.encode(), b"[redacted]")
         return Fetched(raw, first - started, time.monotonic() - started, streamed)
+
+    def _timed_out(self, exc: TimeoutError) -> str:
+        """Return which of the three times has passed."""
+        import aiohttp
+
+        connect_s, read_s, total_s = self._timeouts_s
+        if isinstance(exc, aiohttp.ConnectionTimeoutError):
+            return f"no connection within {connect_s:g} s: timeout_connect_s"
+        if isinstance(exc, aiohttp.SocketTimeoutError) and read_s < total_s:
+            return f"not a byte within {read_s:g} s: timeout_read_s"
+        return f"no whole answer within {total_s:g} s: timeout_total_s"
 
     def not_a_reply(self, exc: NotAReply) -> Exception:
         """Return what to raise for the body of a 200 that is no reply: what it complains of, if of

@@ -181,7 +181,9 @@ def _no_text(path: Path, exc: UnicodeError) -> InputError:
         )
     at, name = f" (byte {exc.start})", exc.encoding
     named = "UTF-8" if name.startswith("utf-8") or name == "utf8" else name
-    return InputError(f"{path} is not {named} text{at}; save it as UTF-8 and try again.")
+    return InputError(
+        f"{path} is not {named} text{at}; name another encoding, or leave it out and it is found."
+    )
 
 
 def column(row: Mapping[str, Any], name: str, where: str) -> Any:

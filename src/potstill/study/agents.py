@@ -8,17 +8,21 @@ from pathlib import Path
 from types import UnionType
 from typing import TYPE_CHECKING, Any, cast
 
+from potstill.errors import StudyError
 from potstill.ledger.prices import HERE, Price, price_of
 from potstill.plugins import SOLVERS, ask_plugin, load_plugin, misshapen
 from potstill.study.schema import load_options
 
 if TYPE_CHECKING:
+    from potstill.ledger.ledger import Ledger
     from potstill.records import Problem
-    from potstill.study.schema import Agent
+    from potstill.solvers.listing import Listing
+    from potstill.study.schema import Agent, Study
 
 __all__ = [
     "agent_price",
     "check_agent",
+    "check_keys",
     "costs_nothing",
     "identity_of",
     "is_free",
@@ -74,16 +78,35 @@ def key_there(agent: Agent) -> tuple[str, bool] | None:
     return cast("tuple[str, bool] | None", found)
 
 
+def _key_refused(agent: Agent) -> str:
+    """Return where an agent's key is refused, "" where it is not, or nobody can tell without
+    paying.
+    """
+    found = key_there(agent)
+    listing = _listing(agent) if found is not None and found[1] else None
+    refused = listing is not None and listing.refused
+    return f"{agent.options.get('base_url', 'its endpoint')} refuses its API key" if refused else ""
+
+
+def _listing(agent: Agent) -> Listing | None:
+    from potstill.solvers.listing import Listing
+
+    module = load_plugin(SOLVERS, agent.solver)
+    if not hasattr(module, "models_there"):
+        return None
+    listing: Listing = _asked(
+        agent, "models_there", module.models_there, options_of(agent), gives=Listing
+    )
+    return listing
+
+
 def model_there(agent: Agent) -> tuple[str, bool | None] | None:
     """Return whether an agent's endpoint lists its model, in words; (..., None) where it cannot be
     told, None for an agent without an endpoint. Nothing is completed.
     """
-    module = load_plugin(SOLVERS, agent.solver)
-    if not hasattr(module, "models_there"):
+    listing = _listing(agent)
+    if listing is None:
         return None
-    from potstill.solvers.listing import Listing
-
-    listing = _asked(agent, "models_there", module.models_there, options_of(agent), gives=Listing)
     model, where = (str(agent.options.get(name, "")) for name in ("model", "base_url"))
     if listing.why:
         return f"{where} {listing.why}", None if listing.reached else False
@@ -134,3 +157,31 @@ def _asked(
     agent: Agent, function: str, called: Any, *arguments: Any, gives: type | UnionType
 ) -> Any:
     return ask_plugin(SOLVERS, agent.solver, function, called, *arguments, gives=gives)
+
+
+def check_keys(study: Study, role: str, ledger: Ledger) -> None:
+    """Raise StudyError where an agent's key is missing or refused while another agent is about to
+    be paid.
+
+    ``role`` is who is about to be asked. An agent that lacks its own key says so itself when it is
+    asked; one whose replies the ledger holds may need none.
+    """
+    agents = study.agents()
+    own = key_there(agents[role])
+    if own is not None and not own[1]:
+        return
+    for other, agent in agents.items():
+        found = key_there(agent)
+        if other == role or found is None or _was_asked(agent, ledger):
+            continue
+        if why := _key_refused(agent) if found[1] else found[0]:
+            give = "another" if found[1] else "it"
+            raise StudyError(
+                f"{other}: {why}; give {give} before the {role} is asked, so that nothing is "
+                "bought in vain."
+            )
+
+
+def _was_asked(agent: Agent, ledger: Ledger) -> bool:
+    model = str(agent.options.get("model", ""))
+    return any(row.group == (model,) for row in ledger.spend(("model",)))

@@ -98,9 +98,13 @@ def _no_study(path: Path) -> StudyError:
 def _refuse_folder(path: Path) -> None:
     if not path.is_dir():
         return
-    for name in ("study.yaml", "study.json"):
-        if (path / name).is_file():
-            raise StudyError(f"{path} is a folder; give the study file in it: {path / name}")
+    if (path / "study.yaml").is_file():
+        raise StudyError(f"{path} is a folder; give the study file in it: {path / 'study.yaml'}")
+    if (kept := path / "study.json").is_file():
+        raise StudyError(
+            f"{path} is the directory of a run; give its study file, or what it keeps of it: "
+            f"potstill run {kept} --out {path} goes on with it."
+        )
     raise StudyError(f"{path} is a folder; give a study file, such as potstill init NAME writes.")
 
 
