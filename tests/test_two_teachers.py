@@ -42,6 +42,7 @@ WRONG_OF_R1, WRONG_OF_QWQ, UNASKED_OF_QWQ = {1, 2, 3}, {3, 4}, {5}
 """Problems of the training split, by their place, that a teacher has wrong or no record of."""
 TAUGHT = TRAIN + VALID - 5
 NAMES = ("r1", "qwq")
+LIMITS = {"r1": 5000, "qwq": 6000}
 POCKET = {"solver": "pocket", "model": "pocket-teacher", "prompt": "{problem}"}
 TWO = [{"name": "r1", **POCKET}, {"name": "qwq", **POCKET, "seed": 1}]
 
@@ -87,6 +88,7 @@ def recorded(folder: Path) -> list[dict[str, Any]]:
             "solver": "replay",
             "model": f"the-{name}",
             "prompt": "{problem}",
+            "max_tokens": LIMITS[name],
             "files": [{"path": str(folder / f"{name}.jsonl"), "text": "said"}],
         }
         for name in NAMES
@@ -148,6 +150,12 @@ def test_the_run_and_the_report_say_what_fell_away_and_for_whom(done: Done) -> N
     kept = {x["level"]: x["kept"] for x in report["corpus"]["lessons"]}
     assert kept["r1-R0"] == kept["qwq-R0"] == TAUGHT
     assert report["corpus"]["samples"] == []
+
+
+def test_the_condition_of_each_teacher_is_in_the_report(done: Done) -> None:
+    limits = [x["sampling"]["max_tokens"] for x in done[1]["conditions"]]
+    # r1 answered the problems to be taught and the held-out ones, each a condition of its own
+    assert (limits.count(5000), limits.count(6000)) == (2, 1)
 
 
 def test_every_two_of_the_three_and_the_base_are_compared_in_pairs(done: Done) -> None:

@@ -58,7 +58,12 @@ def ask_teachers(context: Context, agents: Agents, problems: Sequence[Problem]) 
     if len(asked) == 1:
         return asked[0]
     responses = PooledResponses([x.responses for x in asked], problems)
-    return replace(asked[0], responses=responses, not_asked=[y for x in asked for y in x.not_asked])
+    return replace(
+        asked[0],
+        responses=responses,
+        not_asked=[y for x in asked for y in x.not_asked],
+        further=tuple(x.condition for x in asked[1:]),
+    )
 
 
 def ask_teacher(

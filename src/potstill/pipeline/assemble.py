@@ -106,7 +106,8 @@ def report_data(context: Context, workers: ClusterWorkers, result: Made) -> Repo
             result.problems, taught.responses, taught.verdicts, result.lessons, context.study.gates
         )
     )
-    conditions = {a.condition.condition_id: a.condition for a in (result.taught, *result.answers)}
+    under = [a.condition for a in (result.taught, *result.answers)]
+    conditions = {x.condition_id: x for x in (*under, *result.taught.further)}
     evaluation = evaluate(answers, conditions, primary=primary_of(context.study))
     alike = {pair.heldout_id for pair in overlap}
     return ReportData.of(

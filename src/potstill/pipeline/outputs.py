@@ -44,7 +44,10 @@ class AskedLevel:
 
 @dataclass(frozen=True, slots=True)
 class AnswerSet:
-    """What one solver said under one condition, and the verdicts on it."""
+    """What one solver said under one condition, and the verdicts on it.
+
+    Where several teachers' answers stand together, ``further`` are the conditions of the others.
+    """
 
     name: str
     role: Role
@@ -56,6 +59,7 @@ class AnswerSet:
     not_asked: Sequence[NotAsked]
     verdicts: Sequence[Verdict] = ()
     split: Split = Split.HELDOUT
+    further: tuple[Condition, ...] = ()
 
     def judged(self) -> Iterator[tuple[Response, Verdict]]:
         """Yield every response with its verdict, in the order of the study's problems."""
