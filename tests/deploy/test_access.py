@@ -30,7 +30,7 @@ def place(request: pytest.FixtureRequest) -> Iterator[tuple[str, int]]:
 
 
 def get(port: int, path: str = "/", **headers: str) -> tuple[HTTPResponse, str]:
-    connection = HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = HTTPConnection("127.0.0.1", port, timeout=60)
     connection.request("GET", path, headers=headers)
     reply = connection.getresponse()
     body = reply.read().decode()

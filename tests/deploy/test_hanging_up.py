@@ -60,7 +60,7 @@ class Served:
         self._parts = urlsplit(url)
 
     def ask(self, text: str, stream: bool = False) -> http.client.HTTPConnection:
-        connection = http.client.HTTPConnection(self._parts.hostname, self._parts.port, timeout=20)
+        connection = http.client.HTTPConnection(self._parts.hostname, self._parts.port, timeout=60)
         chat = {"model": "s", "messages": [{"role": "user", "content": text}], "stream": stream}
         connection.request("POST", "/v1/chat/completions", json.dumps(chat))
         return connection

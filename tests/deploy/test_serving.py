@@ -181,10 +181,10 @@ def test_what_asks_for_nothing_is_answered(served: Served) -> None:
 
 def test_a_broken_request_and_an_unknown_model_leave_it_alive(served: Served) -> None:
     parts = urlsplit(served.url)
-    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=10)
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=60)
     connection.request("POST", "/v1/chat/completions", b'{"model": "x", "mess')
     assert connection.getresponse().status == 400
-    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=10)
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=60)
     wild = {"model": served.model, "messages": [{"role": "user", "content": "half \ud800"}]}
     connection.request("POST", "/v1/chat/completions", json.dumps(wild).encode())
     reply = connection.getresponse()

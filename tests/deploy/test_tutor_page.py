@@ -81,6 +81,7 @@ def hostile(pool: GradingPool) -> Iterator[str]:
 def opened(browser: Any, address: str, width: int = 1100, scheme: str = "light") -> Any:
     """The page, loaded, and on ``page.said`` whatever it did that it should not."""
     page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
+    page.set_default_timeout(120_000)  # a slow machine is no fault of the page
     page.said = []
     page.on("console", lambda message: page.said.append(message.text))
     page.on("pageerror", lambda error: page.said.append(str(error)))

@@ -149,7 +149,7 @@ def serve(command: str, place: Path, where: str) -> None:
             address = re.search(r"http://127\.0\.0\.1:\d+\S*?(?=[\s;]|$)", line)
         assert address is not None, f"{where}: {command} told no address\n{said}"
         url = address[0] + ("/models" if address[0].endswith("/v1") else "")
-        with urllib.request.urlopen(url, timeout=20) as reply:
+        with urllib.request.urlopen(url, timeout=60) as reply:
             assert reply.status == 200
     finally:
         late.cancel()

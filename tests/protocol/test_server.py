@@ -72,7 +72,7 @@ def test_the_official_client_reads_its_stream(client: openai.OpenAI, usage: bool
 
 def raw(url: str, method: str, path: str, body: bytes = b"") -> tuple[int, dict]:
     parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=10)
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=60)
     connection.request(method, path, body)
     response = connection.getresponse()
     return response.status, json.loads(response.read())

@@ -195,7 +195,7 @@ def test_a_model_that_never_said_a_word_is_not_paid_for_the_rest_by_a_second_run
 
 
 def test_after_the_first_word_all_go_side_by_side(tmp_path: Path) -> None:
-    together = threading.Barrier(8, timeout=20)
+    together = threading.Barrier(8, timeout=60)
 
     def answer(question: str) -> tuple[int, dict[str, Any]]:
         if question not in {"q0", "q1"}:
