@@ -47,7 +47,8 @@ _VALID_EVERY = 20
 _MOST_LINES = 40
 # How many of ASDiv's problems each split takes, and how many of SVAMP and of GSM8K are held out.
 _ASDIV = {"heldout": 500, "train": 120, "valid": 24}
-_HARDER = 300
+_SVAMP = 150
+_GSM8K = 300
 _RUN_S = 5.0
 # Runs a function line by line and prints what each changed, as JSON.
 _TRACER = """
@@ -183,8 +184,8 @@ def rows_of_asdiv(rows: Iterable[Row]) -> Iterator[Row]:
         left = left[count:]
 
 
-def _some(rows: Iterable[Row]) -> list[Row]:
-    return sorted(rows, key=_draw)[:_HARDER]
+def _some(rows: Iterable[Row], count: int) -> list[Row]:
+    return sorted(rows, key=_draw)[:count]
 
 
 def _draw(row: Row) -> str:
@@ -234,9 +235,9 @@ def _tables(data: Path) -> Iterator[tuple[str, Iterable[Row]]]:
     if (path := words / "asdiv.jsonl").exists():
         yield "asdiv", rows_of_asdiv(_read(path))
     if (path := words / "svamp.jsonl").exists():
-        yield "svamp", map(_word_problem, _some(_read(path)))
+        yield "svamp", map(_word_problem, _some(_read(path), _SVAMP))
     if solved["heldout"].exists():
-        yield "gsm8k_some", map(_word_problem, _some(_read(solved["heldout"])))
+        yield "gsm8k_some", map(_word_problem, _some(_read(solved["heldout"]), _GSM8K))
     for path in sorted((data / "traces").glob("*.jsonl")):
         yield path.stem, rows_of_traces(_read(path))
     if (path := data / "code" / "cruxeval.jsonl").exists():
