@@ -203,6 +203,20 @@ def test_an_option_that_would_be_ignored_says_what_it_needs(
     assert not list(Path().glob("new.*"))
 
 
+def test_a_file_where_the_report_belongs_is_refused_before_anything_is_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = write_small_study(tmp_path)
+    out = tmp_path / "own"
+    out.mkdir()
+    (out / "report").write_text("mine\n")
+    code, _, err = run_cli(capsys, monkeypatch, "run", study, "--out", out)
+    assert code == 2
+    assert "is a file, and a folder of that name is to hold the report" in one_sentence(err)
+    assert [path.name for path in out.iterdir()] == ["report"]
+    assert (out / "report").read_text() == "mine\n"
+
+
 def test_a_changed_study_file_is_told_of(
     split_up: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

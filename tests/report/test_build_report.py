@@ -22,6 +22,7 @@ from potstill.report.build import build_report
 from potstill.report.data import CallCount, LossCurve, LossPoint
 from potstill.report.numbers import report_numbers
 from potstill.report.phrases import percent
+from potstill.store.report_files import is_of_report
 from support.report_sample import CONDITIONS, HOSTILE, answers, curve, report_data
 
 FILES = {
@@ -218,6 +219,25 @@ def test_a_full_disk_leaves_the_old_report(tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / ".report.partial-1").mkdir()
     build_report(report_data(seeds=2), tmp_path)
     assert page.read_bytes() != before
+    assert [p.name for p in tmp_path.iterdir()] == ["report"]
+
+
+def test_a_persons_own_files_in_its_folder_are_kept(tmp_path: Path) -> None:
+    place = build_report(report_data(seeds=2), tmp_path).parent
+    assert all(map(is_of_report, files(place)))
+    own = {
+        "notes.md": "mine",
+        "tables/mine.csv": "a,b\n",
+        "talk/slides.txt": "",
+        "figures/x.txt": "x",
+    }
+    for name, text in own.items():
+        (place / name).parent.mkdir(exist_ok=True)
+        (place / name).write_text(text)
+    (place / "figures" / "old.svg").write_text("<svg/>")  # of an earlier report, for all we know
+    build_report(report_data(seeds=3), tmp_path)
+    assert files(place) == FILES | set(own)
+    assert {name: (place / name).read_text() for name in own} == own
     assert [p.name for p in tmp_path.iterdir()] == ["report"]
 
 

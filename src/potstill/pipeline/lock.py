@@ -22,6 +22,7 @@ from potstill.records import content_hash
 from potstill.solvers.truncation import CONTINUE_PROMPT
 from potstill.store.atomic import file_sha256, versions_of, write_json
 from potstill.store.fingerprint import fingerprint
+from potstill.store.report_files import is_of_report
 from potstill.store.untrusted import read_json, stays_inside
 from potstill.study.sections import Source
 from potstill.study.text import with_new_names
@@ -243,7 +244,7 @@ def _artifacts(context: Context) -> dict[str, str]:
     }
     report = context.directory / "report"
     for path in report.rglob("*"):
-        if path.is_file():
+        if path.is_file() and is_of_report(path.relative_to(report).as_posix()):
             found[path.relative_to(context.directory).as_posix()] = file_sha256(path)
     return dict(sorted(found.items()))
 

@@ -158,6 +158,10 @@ def open_run(
         check_storage(study.cluster)
     if not read_only:
         refuse_other_study(study, directory)
+        if (report := directory / "report").exists() and not report.is_dir():
+            raise InputError(
+                f"{report} is a file, and a folder of that name is to hold the report; move it."
+            )
     store = Store(directory, create=not read_only)
     path = directory / "ledger.sqlite"
     refuse_lost(path)

@@ -13,6 +13,7 @@ from potstill.report.numbers import Numbers, report_numbers
 from potstill.report.page import render_markdown, render_page
 from potstill.report.tables import write_gates, write_tables
 from potstill.store.atomic import whole_folder
+from potstill.store.report_files import is_of_report
 
 __all__ = ["build_report", "render_report"]
 
@@ -21,13 +22,13 @@ def build_report(data: ReportData, out: Path) -> Path:
     """Return the path of ``out/report/index.html``, written with everything beside it.
 
     Writes report.json first and renders report.md, index.html, figures/ and tables/ from it. The
-    old report stays until the new one is whole. Raises StudyError where the numbers contradict each
-    other, StoreError where the disk refuses.
+    old report stays until the new one is whole, whatever else is in its folder for good. Raises
+    StudyError where the numbers contradict each other, StoreError where the disk refuses.
     """
     numbers = report_numbers(data)
     place = out / "report"
     try:
-        with whole_folder(place) as fresh:
+        with whole_folder(place, ours=is_of_report) as fresh:
             render_report(numbers, fresh, pack(data.cases, of=data.cases_of))
             write_cases(data.cases, fresh / BROWSER_FILE)
             write_gates(data.gate_rows, fresh / "tables")

@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -106,21 +106,37 @@ def room_beneath(path: Path) -> tuple[Path, int]:
 
 
 @contextmanager
-def whole_folder(out: Path) -> Iterator[Path]:
+def whole_folder(out: Path, *, ours: Callable[[str], bool] | None = None) -> Iterator[Path]:
     """Yield a folder beside ``out`` to write into: at the end it takes that name, or it is gone.
 
-    A folder that stood there is replaced as a whole; what a killed process left beside it goes.
+    A folder that stood there is replaced as a whole, but for the files that are not ``ours`` by
+    their path in it, where that is given; what a killed process left beside it goes. Raises OSError
+    where a file stands there.
     """
+    if out.exists() and not out.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(out))
     sweep(out)
     partial = out.parent / f".{out.name}.partial-{os.getpid()}"
     try:
         partial.mkdir(parents=True)
         with disk_errors():
             yield partial
+        if ours is not None:
+            _bring_along(out, partial, ours)
         rename_into_place(partial, out)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
+
+
+def _bring_along(out: Path, partial: Path, ours: Callable[[str], bool]) -> None:
+    """Copy what in ``out`` is not ours into the folder that is to take its place."""
+    for path in out.rglob("*"):
+        place = path.relative_to(out)
+        if path.is_dir() or ours(place.as_posix()) or (partial / place).exists():
+            continue
+        (partial / place).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, partial / place, follow_symlinks=False)
 
 
 def rename_into_place(partial: Path, out: Path) -> None:
