@@ -240,3 +240,32 @@ def test_a_local_model_of_an_agent_is_found_from_the_study_file_as_a_base_is(
     raw["teacher"] = {"solver": "api", "model": "model", "base_url": "http://127.0.0.1:1"}
     path.write_text(yaml.safe_dump(raw))
     assert load_study(path).teacher.options["model"] == "model"
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "told"),
+    [
+        ("training", "lora_r", "'training.lora_r'; that is 'rank' here."),
+        ("training", "num_train_epochs", "that is 'iterations' here, in steps."),
+        ("training", "per_device_train_batch_size", "that is 'batch_size' here."),
+        ("student", "model_name_or_path", "that is 'base' here."),
+        ("student", "load_in_4bit", "that is 'precision' here."),
+        ("evaluation", "max_new_tokens", "that is 'max_tokens' here."),
+        ("teacher", "max_new_tokens", "that is 'max_tokens' here."),
+        ("", "dataset", "that is 'problems' here."),
+        ("", "seed", "that is 'seeds' here."),
+        # what no other tool says is still near something, or nothing
+        ("training", "iteratons", "did you mean 'iterations'?"),
+        ("gates", "lora_r", "there are: "),
+    ],
+)
+def test_another_tools_name_of_a_setting_is_told_ours(
+    tmp_path: Path, section: str, key: str, told: str
+) -> None:
+    raw = yaml.safe_load(DEMO_STUDY.read_text())
+    (raw.setdefault(section, {}) if section else raw)[key] = 1
+    path = tmp_path / "study.yaml"
+    path.write_text(yaml.safe_dump(raw))
+    with pytest.raises(StudyError) as caught:
+        load_study(path)
+    assert told in str(caught.value)

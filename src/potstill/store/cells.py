@@ -246,7 +246,7 @@ class Store:
             with self._fs.open(self._path(cell, name), "rb") as file:
                 found = hashlib.file_digest(file, "sha256").hexdigest()
         except FileNotFoundError as exc:
-            raise self._damaged(cell, name) from exc
+            raise self._damaged(cell, name, "is missing") from exc
         except OSError as exc:
             raise StoreError(
                 f"{self._path(cell, name)} cannot be read ({exc.strerror}); check the disk and who "
@@ -255,10 +255,11 @@ class Store:
         if found != expected:
             raise self._damaged(cell, name)
 
-    def _damaged(self, cell: Cell, name: str) -> StoreError:
+    def _damaged(self, cell: Cell, name: str, how: str = "") -> StoreError:
+        how = how or "does not match its manifest: the file is damaged or was changed"
         return StoreError(
-            f"{self._path(cell, name)} does not match its manifest: the file is damaged or was "
-            f"changed; delete the folder {self._path(cell, '')} and run again to make it anew."
+            f"{self._path(cell, name)} {how}; delete the folder {self._path(cell, '')} and run "
+            "again to make it anew."
         )
 
     def _finish(

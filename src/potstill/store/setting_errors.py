@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from potstill.plugins import SOLVERS, SOURCES, called_elsewhere, closest, nearest, plugin_names
+from potstill.store.peer_names import called_here
 from potstill.store.rows import SUFFIXES
 from potstill.store.untrusted import holds_login
 from potstill.text import several
@@ -42,8 +43,8 @@ def first_error(exc: ValidationError, model: type[BaseModel], known: Iterable[st
     if error["type"] == "extra_forbidden" and name in RENAMED:
         return f"{where!r} is called {RENAMED[name]!r} now; rename it."
     if error["type"] == "extra_forbidden":
-        names = list(known) or _keys(loc, model)
-        return f"unknown key {where!r}{nearest(name, sorted(set(names) - {'options'}))}."
+        names = sorted(set(list(known) or _keys(loc, model)) - {"options"})
+        return f"unknown key {where!r}{called_here(name, names) or nearest(name, names)}."
     if error["type"] == "missing":
         if isinstance(error["loc"][-1], int):
             return f"{_where(loc[:-1])!r}: should be {several(error['loc'][-1] + 1, 'value')}."
