@@ -256,7 +256,7 @@ def test_a_local_model_of_an_agent_is_found_from_the_study_file_as_a_base_is(
         ("", "seed", "that is 'seeds' here."),
         # what no other tool says is still near something, or nothing
         ("training", "iteratons", "did you mean 'iterations'?"),
-        ("gates", "lora_r", "there are: "),
+        ("gates", "lora_r", "here are: advisory, "),
     ],
 )
 def test_another_tools_name_of_a_setting_is_told_ours(
