@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from pydantic import ValidationError
 
 from potstill.chat import Completion
+from potstill.errors import StudyError
 from potstill.ledger.ledger import Ledger
 from potstill.lessons.difficulty import (
     DifficultyOptions,
@@ -24,6 +26,8 @@ from potstill.protocol.requests import ChatRequest
 from potstill.protocol.server import create_app, serve
 from potstill.records import AnswerKind, DecidedBy, Finish, Outcome, Problem, TextGold, Verdict
 from potstill.solvers.api import ApiSolver, Options
+from potstill.study.schema import load_study
+from support.small_study import write_small_study
 
 REPLIES = {
     "plain": ["Difficulty: 7"],
@@ -135,11 +139,32 @@ def test_by_student_always_and_never_are_bins_of_their_own_however_many_draws() 
         ({"by": "model", "temperature": 0.5}, "temperature decides nothing with by: model"),
         ({"by": "student", "samples": 0}, "greater than or equal to 1"),
         ({"by": "student", "temperature": float("nan")}, "temperature"),
+        (
+            {"by": "student", "samples": 2, "train": [6, 9]},
+            r"\[6, 9\] holds no rating that 2 draws can give \(1, 5, 10\); widen it, or set more",
+        ),
+        (
+            {"by": "student", "samples": 1, "temperature": 0.0, "train": [2, 9]},
+            r"no rating that 1 draw can give \(1, 10\)",
+        ),
     ],
 )
 def test_draws_that_make_no_sense_are_refused(options: dict[str, Any], says: str) -> None:
     with pytest.raises(ValidationError, match=says):
         DifficultyOptions(**options)
+
+
+def test_a_range_that_the_teachers_draws_never_give_is_refused(tmp_path: Path) -> None:
+    path = write_small_study(tmp_path, difficulty={"by": "failures", "train": [2, 3]})
+    raw = yaml.safe_load(path.read_text())
+    for samples, told in ((2, "1, 5, 10"), (3, "1, 4, 7, 10"), (5, None)):
+        raw["teacher"]["samples"] = samples
+        path.write_text(yaml.safe_dump(raw))
+        if told is None:  # 1 + round(9 / 5) is 3
+            assert load_study(path).difficulty
+            continue
+        with pytest.raises(StudyError, match=rf"holds no rating that .* can give \({told}\)"):
+            load_study(path)
 
 
 def test_settings_of_draws_are_in_no_hash_where_nothing_is_drawn() -> None:

@@ -91,7 +91,22 @@ class DifficultyOptions(Settings):
                 f"samples: {self.samples} draws at temperature 0 are all the same; set a "
                 "temperature, such as 0.6, or samples: 1"
             )
+        if self.by == "student":
+            self.refuse_unreached(self.samples)
         return self
+
+    def refuse_unreached(self, draws: int) -> None:
+        """Raise ValueError where none of the ratings that so many draws can give is trained on."""
+        (low, high), given = self.train, range(draws + 1)
+        if self.by == "student":
+            found = sorted({PassRate(right, draws).difficulty for right in given})
+        else:
+            found = sorted({_of_failures(wrong, draws) for wrong in given})
+        if not any(low <= rating <= high for rating in found):
+            raise ValueError(
+                f"train: [{low}, {high}] holds no rating that {several(draws, 'draw')} can give "
+                f"({', '.join(map(str, found))}); widen it, or set more samples"
+            )
 
     def left_out(self) -> Iterable[str]:
         """Return the settings of draws where none are made; where they are, each is said."""
@@ -211,8 +226,12 @@ def rate_by_failures(problems: Iterable[Problem], verdicts: Iterable[Verdict]) -
     for problem_id, rate in pass_rates(problems, verdicts).items():
         n, wrong = rate.draws, rate.draws - rate.right
         why = f"{wrong} of {n} answers not right" if n else _NO_ANSWER
-        found.append(Rating(problem_id, 1 + round(9 * wrong / n) if n else 0, why))
+        found.append(Rating(problem_id, _of_failures(wrong, n) if n else 0, why))
     return found
+
+
+def _of_failures(wrong: int, draws: int) -> int:
+    return 1 + round(9 * wrong / draws)
 
 
 def worth_teaching(

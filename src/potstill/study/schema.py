@@ -245,6 +245,8 @@ class Study(Settings):
             )
         if rated_by == "failures" and self.teacher.samples < 2:
             raise ValueError("difficulty by failures needs teacher.samples of 2 or more")
+        if rated_by == "failures" and self.difficulty:
+            self.difficulty.refuse_unreached(self.teacher.samples)
         if (self.rater is not None) != (rated_by == "model"):
             wants = "add rater:" if self.rater is None else "take rater: out"
             raise ValueError(
