@@ -60,7 +60,7 @@ def test_spend_is_told_by_stage_model_and_day(
     assert ["teach", "m", "2026-11-20", "3", "6", "3,000", "25", "%", "60k", "1.0000"] in rows
     assert ["teach", "m", "2026-11-21", "1", "2", "1,000", "25", "%", "20k", "0.5000"] in rows
     assert ["all", "4", "8", "4,000", "25", "%", "80k", "1.5000"] in rows
-    assert "1 reply has no price" in out
+    assert "1 reply is in no sum of dollars: the model has no known price" in out
     assert max(map(len, out.splitlines())) <= 80
 
 

@@ -15,7 +15,8 @@ import pytest
 import yaml
 from rapidfuzz import fuzz
 
-from potstill.errors import StudyError
+from potstill.errors import InputError, StudyError
+from potstill.ledger.ledger import Ledger
 from potstill.pipeline.directory import StudyDirectory
 from potstill.pipeline.run import open_run, run_study
 from potstill.problems.overlap.pairs import split_numbers
@@ -438,6 +439,24 @@ def test_difficulty_is_a_group_of_every_table_and_chooses_what_is_taught(tmp_pat
     calls = {c["stage"]: c["calls"] for c in report["calls"]}
     assert calls["teach"] == 2 * 98, "an answer was bought twice, or not at all"
     assert note.endswith(f"not trained on: {outside // 2} problems.")
+
+
+def test_a_difficulty_that_no_problem_has_ends_the_run_before_condensing(tmp_path: Path) -> None:
+    path = write_small_study(
+        tmp_path, levels=["R1"], difficulty={"by": "failures", "train": [10, 10]}
+    )
+    raw = yaml.safe_load(path.read_text())
+    raw["problems"] = [{"source": "pocket", "train": 12, "valid": 2, "heldout": 2}]
+    raw["teacher"]["samples"] = 2
+    path.write_text(yaml.safe_dump(raw))
+    with pytest.raises(
+        InputError, match=r"difficulty.train: \[10, 10\] leaves none of the"
+    ) as told:
+        run_study(load_study(path), tmp_path / "out")
+    assert "which are rated 1 (" in str(told.value)
+    with Ledger.open(tmp_path / "out" / "ledger.sqlite", readonly=True) as ledger:
+        assert {x.group for x in ledger.spend(("stage",))} == {("teach",), ("verify",)}
+    assert StudyDirectory.open(tmp_path / "out").problems is not None
 
 
 def test_every_answer_meets_the_teachers_solution_of_its_problem() -> None:

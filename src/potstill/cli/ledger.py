@@ -81,8 +81,9 @@ def print_spend(place: Path, console: Console) -> None:
     unpriced = sum(row.unpriced for row in totals)
     if unpriced:
         console.print(
-            f"{'1 reply has' if unpriced == 1 else f'{unpriced:,} replies have'} no price and "
-            "stand in no sum of dollars; give the model a price: in the study.",
+            f"{'1 reply is' if unpriced == 1 else f'{unpriced:,} replies are'} in no sum of "
+            "dollars: the model has no known price (a study may give it one), or the endpoint did "
+            "not say how many tokens it took.",
             highlight=False,
         )
     kinds: dict[str, Counter[str]] = {}

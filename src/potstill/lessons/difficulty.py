@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from potstill.chat import Ask, Completion, Message, Solver
+from potstill.errors import InputError
 from potstill.records import Outcome, Problem, Sampling, Split, Verdict
 from potstill.store.settings import Settings
 from potstill.text import several
@@ -30,6 +31,7 @@ __all__ = [
     "rate_by_model",
     "rate_by_passes",
     "rating_messages",
+    "refuse_none_worth",
     "worth_teaching",
 ]
 
@@ -245,6 +247,22 @@ def worth_teaching(
     low, high = options.train
     rated = [(p, p.groups["difficulty"]) for p in problems]
     return [p for p, rating in rated if rating.isdigit() and low <= int(rating) <= high]
+
+
+def refuse_none_worth(
+    options: DifficultyOptions | None, problems: Mapping[str, Sequence[Problem]]
+) -> None:
+    """Raise InputError where all ``problems`` of a split, by its name, are too easy or too hard."""
+    for split, own in problems.items():
+        if options is None or not own or worth_teaching(options, own):
+            continue
+        counts = sorted(Counter(p.groups["difficulty"].lstrip("0") for p in own).items())
+        rated = ", ".join(f"{rating} ({n:,})" for rating, n in counts)
+        raise InputError(
+            f"difficulty.train: {list(options.train)} leaves none of the "
+            f"{several(len(own), 'problem')} of the split {split}, which are rated {rated}; widen "
+            "it, and run again: what was asked is kept."
+        )
 
 
 def outside_difficulty(

@@ -16,7 +16,7 @@ from potstill.ledger.file import refuse_lost
 from potstill.ledger.ledger import Ledger
 from potstill.lessons.auto_level import auto_lessons
 from potstill.lessons.controls import is_control, make_controls, one_trace, unverified_traces
-from potstill.lessons.difficulty import worth_teaching
+from potstill.lessons.difficulty import refuse_none_worth, worth_teaching
 from potstill.lessons.select import select
 from potstill.lessons.teachers import lessons_of_each, taught_by_all
 from potstill.pipeline.asking import ask_student, ask_teacher, ask_teachers
@@ -213,6 +213,9 @@ def run_stages(run: Run, made: Made) -> Iterator[str]:
         made.in_split(Split.TRAIN, Split.VALID),
     )
     yield "rate"
+    if not context.read_only:
+        learnt = {x.value: made.in_split(x) for x in (Split.TRAIN, Split.VALID)}
+        refuse_none_worth(study.difficulty, learnt)
     asked = worth_teaching(study.difficulty, made.in_split(Split.TRAIN, Split.VALID))
     made.taught = ask_teachers(context, agents, asked)
     yield "teach"
