@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from rich.console import Console
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -16,6 +17,7 @@ from starlette.routing import Route
 from potstill.errors import BudgetSpent, EndpointError, StudyError
 from potstill.pipeline.run import run_study
 from potstill.pocket.teacher import TEACHER
+from potstill.progress import TerminalProgress
 from potstill.protocol.server import create_app, serve
 from potstill.study.schema import load_study
 from support.command_line import one_sentence, run_cli
@@ -63,6 +65,24 @@ def test_spending_stops_at_the_budget_and_a_higher_one_goes_on(
     assert "of $0.2000); raise budget_usd in the study to go on." in " ".join(told.split())
     run_study(load_study(write_study(tmp_path, url, budget_usd=5.0)), out, until="teach")
     assert seller.sold == replies_in(out) == PROBLEMS + 4
+
+
+def test_what_a_stage_comes_to_is_told_by_the_reply_whatever_is_in_flight(
+    tmp_path: Path, shop: tuple[Shop, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_study(tmp_path, shop[1])
+    raw = yaml.safe_load(path.read_text())
+    raw["teacher"]["concurrency"] = 64  # more than there are problems
+    path.write_text(yaml.safe_dump(raw))
+    console = Console(width=200)
+    study = load_study(path)
+    run_study(study, tmp_path / "out", progress=TerminalProgress(console), until="teach")
+    said = capsys.readouterr().out
+    asked = PROBLEMS + 4
+    assert (
+        f"teacher · train: $0.0100 a reply so far, so ${asked * 0.01:.2f} for all {asked} answers"
+        in said
+    )
 
 
 def test_a_budget_without_a_price_is_refused_before_anything_is_bought(

@@ -87,6 +87,7 @@ class Ledger:
         self._reading = Lock()
         self._writer = writer
         self._lock_fd = lock_fd
+        self._paid = 0
         self._spent_usd = float(
             self._rows("SELECT coalesce(sum(cost_usd), 0) FROM replies WHERE priced")[0][0]
         )
@@ -130,6 +131,11 @@ class Ledger:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @property
+    def paid(self) -> int:
+        """How many priced replies came since it was opened, those being committed included."""
+        return self._paid
 
     @property
     def spent_usd(self) -> float:
@@ -301,6 +307,7 @@ class Ledger:
         if entry.priced:
             with self._reading:
                 self._spent_usd += entry.cost_usd
+                self._paid += 1
 
     def _rows(self, query: str, values: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
         try:

@@ -109,14 +109,16 @@ class Context:
     def counted(self, name: str, total: int | None, unit: str, items: Iterable[R]) -> Iterator[R]:
         """Yield the items, each counted on the stage's bar as it comes, with the spend so far."""
         with self.progress.stage(name, total, unit) as bar:
-            before = self.ledger.spent_usd
+            before, paid_before = self.ledger.spent_usd, self.ledger.paid
             for done, item in enumerate(items, 1):
                 spent = self.ledger.spent_usd - before
                 _tick(bar, spent)
                 if done == FEWEST_MEASURED and spent and total:
+                    # by the reply: what is in flight is spent, and no item of the bar yet
+                    each = spent / max(1, self.ledger.paid - paid_before)
                     self.progress.note(
-                        f"{name}: ${spent * total / done:,.2f} in all, if it goes on as its first "
-                        f"{done} {unit} did"
+                        f"{name}: ${each:,.4f} a reply so far, so ${each * total:,.2f} for all "
+                        f"{total:,} {unit} at a reply each"
                     )
                 yield item
             if self._budget and self._budget[0].is_short:
