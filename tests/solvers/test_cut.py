@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from potstill.chat import Completion
+from potstill.errors import InputError
 from potstill.ledger.ledger import Ledger
 from potstill.protocol.requests import ChatRequest
 from potstill.protocol.server import UnknownQuestion, create_app, serve
 from potstill.records import AnswerKind, Condition, Finish, Problem, Response, Sampling, TextGold
 from potstill.solvers.api import ApiSolver, Options, PriceOptions
-from potstill.solvers.solve import solve
+from potstill.solvers.solve import solve, unless_all_cut
 from potstill.solvers.truncation import CONTINUE_PROMPT, WhenCut
 
 WORDS = [f"w{n}" for n in range(40)]
@@ -117,3 +118,31 @@ def test_many_cut_replies_are_each_asked_again_once_and_soon(ledger: Ledger) -> 
     limits = [request.max_tokens for request in teller.asked]
     assert Counter(limits) == {10: 60, 64: 60}
     assert 64 in limits[:20], "second attempts waited for all the first ones"
+
+
+@pytest.mark.parametrize(("count", "cut"), [(40, 10), (3, 3)])
+def test_where_every_answer_is_cut_the_rest_is_not_asked(
+    ledger: Ledger, count: int, cut: int
+) -> None:
+    teller = Storyteller()
+    asked = [
+        Problem(f"p{n}", f"tell {n}", TextGold("1"), AnswerKind.INTEGER, "test")
+        for n in range(count)
+    ]
+    with serve(create_app(teller.reply, ["m"])) as url:
+        solver = ApiSolver(Options(model="m", base_url=url, api_key_env="", concurrency=4), ledger)
+        stream = solve(solver, asked, CONDITION, stage="teach")
+        with pytest.raises(InputError, match=rf"the first {cut} answers were cut at .* 10 tokens"):
+            list(unless_all_cut("teacher · train", CONDITION.sampling.max_tokens, stream))
+    assert len(teller.asked) <= cut + 8  # and what was under way by then
+
+
+def test_one_whole_answer_among_cut_ones_is_enough() -> None:
+    asked = [Problem(f"p{n}", "tell", TextGold("1"), AnswerKind.INTEGER, "test") for n in range(24)]
+    responses = [
+        Response("m", p.id, "c", 0, 0, "", "w", finish, 1, 1, "")
+        for p, finish in zip(
+            asked, [Finish.LENGTH] * 9 + [Finish.STOP] + [Finish.LENGTH] * 14, strict=True
+        )
+    ]
+    assert list(unless_all_cut("teacher", 10, responses)) == responses

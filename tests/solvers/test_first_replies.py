@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -15,8 +16,10 @@ import pytest
 from potstill.chat import Ask, Completion, Message
 from potstill.errors import EndpointError
 from potstill.ledger.ledger import Ledger
-from potstill.records import Sampling
+from potstill.records import Finish, Sampling
+from potstill.solvers import client
 from potstill.solvers.api import ApiSolver, Options
+from support.fault_server import FaultServer, running, stream_reply
 
 Reply = Callable[[str], tuple[int, dict[str, Any] | bytes]]
 
@@ -131,6 +134,54 @@ def test_the_time_that_has_passed_is_named(
         (lost,) = results(url, ledger, 1, retries=0, **settings)
         never.set()
     assert lost.error == f"no reply after 1 tries ({told})"
+
+
+def test_an_endpoint_slower_than_it_may_be_is_not_asked_for_everything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "_ALONE_S", 0.2)
+    never = threading.Event()
+
+    def late(question: str) -> tuple[int, dict[str, Any] | bytes]:
+        never.wait(20)
+        return said("2")
+
+    with serving(late) as (url, asked), Ledger.open(tmp_path / "l.sqlite") as ledger:
+        slow = {"stream": True, "timeout_read_s": 0.5, "retries": 6, "backoff_s": 0.01}
+        with pytest.raises(
+            EndpointError, match=r"after 2 tries \(not a byte within 0.5 s: timeout_"
+        ):
+            ask_all(url, ledger, 40, concurrency=32, **slow)
+        never.set()
+    assert len(asked) <= 2 * 6  # five in flight, and one more where the first was given up
+
+
+@pytest.mark.timeout(60)
+def test_the_first_word_of_a_stream_lets_all_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "_ALONE_S", 600.0)
+
+    class Thinking(FaultServer):
+        """Answers at the first word at once, and not to its end before eight are under way."""
+
+        async def answer(self, asked: dict[str, Any], writer: asyncio.StreamWriter) -> bool:
+            reply = stream_reply("?")
+            head = reply.index(b"\r\n\r\n") + 4
+            first = head + 700  # some words of many
+            writer.write(reply[:first])
+            await writer.drain()
+            while self.most_in_flight < 8:
+                await asyncio.sleep(0.01)
+            writer.write(reply[first:])
+            return True
+
+    with (
+        running(Thinking(rate=0.0)) as server,
+        Ledger.open(tmp_path / "l.sqlite") as ledger,
+    ):
+        done = results(server.base_url, ledger, 8, stream=True, concurrency=8)
+    assert [r.finish for r in done] == [Finish.STOP] * 8
 
 
 def test_a_blank_among_answers_is_an_answer(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from potstill.records import (
     content_hash,
     hash_items,
 )
-from potstill.solvers.solve import in_order, solve, unless_all_failed
+from potstill.solvers.solve import in_order, solve, unless_all_cut, unless_all_failed
 from potstill.store.cells import Cell, Filling
 from potstill.text import several
 from potstill.training.limits import answer_tokens
@@ -207,6 +207,8 @@ def _ask(
             *(solver, problems, blank.condition), stage=stage, samples=samples, when_cut=past_cut
         )
         answered = unless_all_failed(solver.id, stream)
+        if blank.set == "train":
+            answered = unless_all_cut(name, blank.condition.sampling.max_tokens, answered)
         counted = context.counted(name, len(problems) * samples, "answers", answered)
         counts: Counter[str] = Counter()
         first_failed = None

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 import zlib
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from potstill.protocol.shapes import NotAReply, read_object, utf8
@@ -25,11 +26,18 @@ _BEGINS_WHOLE = (b"{", b"[", b'"', b"<", b"\x1f", b"\xff", b"\xfe", b"")
 _TOO_LARGE = "a reply of more than 64 MiB"
 
 
-async def body_of(response: aiohttp.ClientResponse) -> tuple[bytes, float, bool]:
+def _quiet() -> None:
+    return None
+
+
+async def body_of(
+    response: aiohttp.ClientResponse, speaks: Callable[[], None] = _quiet
+) -> tuple[bytes, float, bool]:
     """Return a reply's body, when its first byte came, and whether it came as a stream.
 
-    What it is, is told by its first bytes: proxies send either kind under the other's name. One
-    that is whole is taken however its connection ended.
+    ``speaks`` is called once a stream has brought its first word. What a body is, is told by its
+    first bytes: proxies send either kind under the other's name. One that is whole is taken however
+    its connection ended.
     """
     content = response.content
     start, broken = await _read(content)
@@ -38,7 +46,7 @@ async def body_of(response: aiohttp.ClientResponse) -> tuple[bytes, float, bool]
     begins = start.lstrip(_BLANK)[:1]
     wide = b"\0" in start[:4]  # UTF-16, UTF-32
     if (begins not in _BEGINS_WHOLE and not wide) or (named and not begins):
-        return await _assembled(content, start, broken), first, True
+        return await _assembled(content, start, broken, speaks), first, True
     raw, broken = await _whole(content, start, broken)
     if raw[:2] == b"\x1f\x8b":
         raw = _unpacked(raw)
@@ -80,15 +88,21 @@ def _unpacked(raw: bytes) -> bytes:
 
 
 async def _assembled(
-    content: aiohttp.StreamReader, start: bytes, broken: Exception | None
+    content: aiohttp.StreamReader,
+    start: bytes,
+    broken: Exception | None,
+    speaks: Callable[[], None],
 ) -> bytes:
     assembly = Assembly()
-    data, size, ended_at = start, 0, 0.0
+    data, size, ended_at, told = start, 0, 0.0, False
     while data:
         size += len(data)
         if size > REPLY_BYTES:
             raise NotAReply(_TOO_LARGE)
         assembly.feed(data)
+        if not told and assembly.speaks:
+            told = True
+            speaks()
         if broken is not None:
             break
         tail_s = None

@@ -120,6 +120,11 @@ class Assembly:
         return self.done or self._choice.ended
 
     @property
+    def speaks(self) -> bool:
+        """Whether a word has come."""
+        return any(choice.spoke for choice in self._choices.values())
+
+    @property
     def _choice(self) -> _Choice:
         """The one choice of the reply: the first by its index that says something."""
         by_index = sorted(self._choices.items())

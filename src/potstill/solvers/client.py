@@ -41,7 +41,9 @@ _FIRST_TRIES = 3  # where nothing was ever reached, or answered as a chat comple
 _FIRST_BLANKS = 5  # replies without a word, before any with one: nothing is learnt from paying more
 _LOOKED_AT = 50
 _UNCOUNTED = 3  # replies in a row without counts, after one with them, that no budget bears
-_ALONE_S = 2.0  # that a request has alone, until the endpoint's first word
+# Until the endpoint's first word, seconds that a request has alone, and the first few have.
+_ALONE_S = 2.0
+_FEW_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +184,7 @@ class _Session:
         self._blanks = 0
         self._uncounted = _UNCOUNTED - 1  # in a row; before the first with counts one is enough
         self._alone = not (self._proven and self._spoke_before())  # one request at a time
+        self._unanswered = 0  # of those, how many were waited for in vain
         self._turn = asyncio.Lock()
         self._trial: asyncio.Event | None = None  # the request that is alone is done
         self._stirred = asyncio.Event()
@@ -225,15 +228,18 @@ class _Session:
     async def _behind_the_first(self) -> asyncio.Event:
         """Wait for those before, each a moment, until one has a word or failed in passing.
 
-        So a refused key costs one request, and silence or another protocol no more than five.
+        So a refused key costs one request, silence or another protocol no more than five, and an
+        endpoint that is slower than it may be no more than five, twice.
         """
         own = asyncio.Event()
         async with self._turn:
             if self._alone and self._trial is not None:
+                few = self._unanswered < _FIRST_BLANKS - 1
                 try:
-                    await asyncio.wait_for(self._trial.wait(), _ALONE_S)
+                    await asyncio.wait_for(self._trial.wait(), _ALONE_S if few else _FEW_S)
                 except TimeoutError:
-                    self._alone = False
+                    self._unanswered += 1
+                    self._alone = few
             self._trial = own
         return own
 
@@ -245,7 +251,8 @@ class _Session:
     def _refuse_silence(self, parsed: Completion) -> None:
         """Raise EndpointError where the model has answered several times and never with a word."""
         if parsed.text.strip() or parsed.reasoning.strip():
-            self._spoke, self._alone = True, False
+            self._spoke = True
+            self._let_all_go()
         elif parsed.finish is not Finish.FILTERED:
             self._blanks += 1
         if self._spoke or self._blanks < _FIRST_BLANKS or self._spoke_before():
@@ -379,13 +386,14 @@ class _Session:
         try:
             if reason := self._terms.stop():
                 raise _Stopped(reason)
-            fetched = await self._transport.fetch(call.body)
+            fetched = await self._transport.fetch(call.body, self._let_all_go)
             try:
                 parsed = parse_completion(fetched.raw)
             except NotAReply as exc:
                 raise self._transport.not_a_reply(exc) from exc
         except Failure as exc:
-            self._let_all_go()
+            if self._proven or exc.kind not in ("malformed", "timeout"):
+                self._let_all_go()
             if exc.throttled:
                 self.limiter.throttled(sent_at, exc.after_s)
             raise
@@ -440,8 +448,9 @@ class _Session:
         kind, tries = _failure(state).kind, state.attempt_number
         unreachable = kind == "unreachable" and not self._transport.connected
         # a page in place of a reply, say, where no reply ever came: it is the wrong address
-        if unreachable or (kind == "malformed" and not self._proven):
-            return tries >= min(_FIRST_TRIES, self._terms.retries + 1)
+        first = 2 if kind == "timeout" else _FIRST_TRIES
+        if unreachable or (kind in ("malformed", "timeout") and not self._proven):
+            return tries >= min(first, self._terms.retries + 1)
         return tries > self._terms.retries
 
     def _wait_s(self, state: RetryCallState) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from potstill.chat import Solver, render_asks
-from potstill.errors import EndpointError
+from potstill.errors import EndpointError, InputError
 from potstill.records import Condition, Finish, NotAsked, Problem, Response
 from potstill.solvers.truncation import ask_past_cuts
 from potstill.text import several
@@ -15,7 +15,9 @@ from potstill.text import several
 if TYPE_CHECKING:
     from potstill.solvers.truncation import WhenCut
 
-__all__ = ["in_order", "solve", "unless_all_failed"]
+__all__ = ["in_order", "solve", "unless_all_cut", "unless_all_failed"]
+
+_FIRST_CUT = 10
 
 
 def solve(
@@ -62,6 +64,28 @@ def unless_all_failed(
         raise EndpointError(
             f"{who} answered none of {several(failed, 'problem')} ({first.problem_id}: "
             f"{first.error}); mend that and run again: nothing was kept as an answer."
+        )
+
+
+def unless_all_cut(
+    who: str, limit: int, results: Iterable[Response | NotAsked]
+) -> Iterator[Response | NotAsked]:
+    """Yield the results. Raises InputError where the first answers, or all of a few, were cut at
+    the ``limit`` of their tokens: what is cut is not taught.
+    """
+    cut = whole = 0
+    for result in results:
+        if isinstance(result, Response):
+            cut += result.finish is Finish.LENGTH
+            whole += result.finish is Finish.STOP
+        if cut == _FIRST_CUT and not whole:
+            break
+        yield result
+    if cut and not whole:
+        raise InputError(
+            f"{who}: the first {several(cut, 'answer')} {'was' if cut == 1 else 'were'} cut at the "
+            f"limit of {limit:,} tokens, and what is cut is not taught; raise max_tokens, or set "
+            "when_cut: continue, and run again."
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import email.utils
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -168,8 +168,8 @@ class Transport:
         """Return the text without the API key."""
         return text.replace(self._secret, "[redacted]") if self._secret else text
 
-    async def fetch(self, body: bytes) -> Fetched:
-        """Return the raw reply to one request body.
+    async def fetch(self, body: bytes, speaks: Callable[[], None]) -> Fetched:
+        """Return the raw reply to one request body; ``speaks`` is called at a stream's first word.
 
         Raises Failure (repeat it), Filtered or Refused (this one never), NoRecord (a replay's 404)
         or EndpointError (no request can succeed).
@@ -177,7 +177,7 @@ class Transport:
         import aiohttp
 
         try:
-            return await self._fetch(body)
+            return await self._fetch(body, speaks)
         except NotAReply as exc:
             raise self.not_a_reply(exc) from exc
         except aiohttp.ClientConnectorError as exc:
@@ -189,7 +189,7 @@ class Transport:
             detail = self.redacted(str(exc)) or type(exc).__name__
             raise Failure("connection", f"the connection broke: {detail}"[:200]) from exc
 
-    async def _fetch(self, body: bytes) -> Fetched:
+    async def _fetch(self, body: bytes, speaks: Callable[[], None]) -> Fetched:
         started = time.monotonic()
         async with self._session.post(self._url, data=body, allow_redirects=False) as response:
             self.connected = True
@@ -199,7 +199,7 @@ class Transport:
                     response.headers,
                     (await response.content.read(16384)).decode("utf-8", "replace"),
                 )
-            raw, first, streamed = await body_of(response)
+            raw, first, streamed = await body_of(response, speaks)
         if self._secret and self._secret.encode() in raw:
             raw = raw.replace(self._secret.encode(), b"[redacted]")
         return Fetched(raw, first - started, time.monotonic() - started, streamed)
