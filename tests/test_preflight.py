@@ -324,6 +324,26 @@ def test_nobody_is_paid_while_another_key_is_refused(
     assert asked == ["GET /v1/models"]
 
 
+def test_a_model_that_another_endpoint_does_not_list_is_told_before_the_teacher_is_paid(
+    shop: tuple[Counting, str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = write_study(tmp_path, shop[1], 4)
+    raw = yaml.safe_load(path.read_text())
+    raw["condenser"] |= {"api_key_env": "CONDENSER_KEY", "model": "pocket-condensor"}
+    path.write_text(yaml.safe_dump(raw))
+    monkeypatch.setenv("CONDENSER_KEY", "sk-x")
+    _, out, _ = run_cli(
+        capsys, monkeypatch, "run", path, "--out", tmp_path / "out", "--until", "teach"
+    )
+    said = " ".join(out.split())
+    told = said.index("condenser: pocket-condensor is not among the ")
+    assert "the nearest name is pocket-condenser; see that it is right" in said
+    assert told < said.index("teacher · train")
+
+
 def test_no_validation_problem_is_refused_before_anyone_is_asked(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,7 +15,7 @@ from potstill.protocol.requests import ChatRequest
 from potstill.protocol.server import UnknownQuestion, create_app, serve
 from potstill.records import AnswerKind, Condition, Finish, Problem, Response, Sampling, TextGold
 from potstill.solvers.api import ApiSolver, Options, PriceOptions
-from potstill.solvers.solve import solve, unless_all_cut
+from potstill.solvers.solve import solve, unless_useless
 from potstill.solvers.truncation import CONTINUE_PROMPT, WhenCut
 
 WORDS = [f"w{n}" for n in range(40)]
@@ -133,7 +133,7 @@ def test_where_every_answer_is_cut_the_rest_is_not_asked(
         solver = ApiSolver(Options(model="m", base_url=url, api_key_env="", concurrency=4), ledger)
         stream = solve(solver, asked, CONDITION, stage="teach")
         with pytest.raises(InputError, match=rf"the first {cut} answers were cut at .* 10 tokens"):
-            list(unless_all_cut("teacher · train", CONDITION.sampling.max_tokens, stream))
+            list(unless_useless("teacher · train", stream, asked, 10))
     assert len(teller.asked) <= cut + 8  # and what was under way by then
 
 
@@ -145,4 +145,33 @@ def test_one_whole_answer_among_cut_ones_is_enough() -> None:
             asked, [Finish.LENGTH] * 9 + [Finish.STOP] + [Finish.LENGTH] * 14, strict=True
         )
     ]
-    assert list(unless_all_cut("teacher", 10, responses)) == responses
+    assert list(unless_useless("teacher", responses, asked, 10)) == responses
+
+
+def test_one_answer_to_every_problem_is_none() -> None:
+    def answers(
+        keys: list[str], text: str = "I can't help."
+    ) -> tuple[list[Problem], list[Response]]:
+        asked = [
+            Problem(f"p{n}", "tell", TextGold(key), AnswerKind.INTEGER, "test")
+            for n, key in enumerate(keys)
+        ]
+        return asked, [
+            Response("m", p.id, "c", 0, 0, "", text, Finish.STOP, 1, 1, "") for p in asked
+        ]
+
+    asked, refusals = answers([str(n) for n in range(28)])
+    coming = iter(refusals)
+    with pytest.raises(
+        InputError, match=r"first 10 answers are one and the same.*: \"I can't help"
+    ):
+        list(unless_useless("teacher", coming, asked, 10))
+    assert len(list(coming)) == 18
+    # yes to ten questions may be right
+    asked, refusals = answers(["yes", "no"] * 14, "yes")
+    assert list(unless_useless("teacher", refusals, asked, 10)) == refusals
+    # draws of one problem are one answer
+    one = [asked[0]] * 12
+    drawn = [Response("m", "p0", "c", n, 0, "", "w", Finish.LENGTH, 1, 1, "") for n in range(12)]
+    drawn.append(refusals[1])
+    assert list(unless_useless("teacher", drawn, [*one, asked[1]], 10)) == drawn

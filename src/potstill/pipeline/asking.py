@@ -26,7 +26,7 @@ from potstill.records import (
     content_hash,
     hash_items,
 )
-from potstill.solvers.solve import in_order, solve, unless_all_cut, unless_all_failed
+from potstill.solvers.solve import in_order, solve, unless_all_failed, unless_useless
 from potstill.store.cells import Cell, Filling
 from potstill.text import several
 from potstill.training.limits import answer_tokens
@@ -208,7 +208,8 @@ def _ask(
         )
         answered = unless_all_failed(solver.id, stream)
         if blank.set == "train":
-            answered = unless_all_cut(name, blank.condition.sampling.max_tokens, answered)
+            limit = blank.condition.sampling.max_tokens
+            answered = unless_useless(name, answered, problems, limit)
         counted = context.counted(name, len(problems) * samples, "answers", answered)
         counts: Counter[str] = Counter()
         first_failed = None

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from potstill.chat import Solver
 from potstill.plugins import SOLVERS, load_plugin
 from potstill.records import Level
-from potstill.study.agents import check_keys, options_of
+from potstill.study.agents import check_others, options_of
 from potstill.study.opening import open_agent
 
 if TYPE_CHECKING:
@@ -58,7 +58,8 @@ class Agents:
                 self._opened[role] = KeptReplies.of(module, options_of(agent), context.ledger)
                 return self._opened[role]
             self.check_now()
-            check_keys(context.study, role, context.ledger)
+            for told in check_others(context.study, role, context.ledger):
+                context.progress.note(told)
             stop = context.budget().stop_for(agent)
             solver = self._stack.enter_context(open_agent(agent, context.ledger, stop))
             self._opened[role] = solver

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from potstill.chat import Solver, render_asks
-from potstill.errors import EndpointError, InputError
+from potstill.errors import EndpointError, InputError, one_line
 from potstill.records import Condition, Finish, NotAsked, Problem, Response
 from potstill.solvers.truncation import ask_past_cuts
 from potstill.text import several
@@ -15,9 +15,10 @@ from potstill.text import several
 if TYPE_CHECKING:
     from potstill.solvers.truncation import WhenCut
 
-__all__ = ["in_order", "solve", "unless_all_cut", "unless_all_failed"]
+__all__ = ["in_order", "solve", "unless_all_failed", "unless_useless"]
 
-_FIRST_CUT = 10
+_FIRST = 10  # answers that are looked at
+_OTHER_KEYS = 5  # that many keys among them, and one answer cannot be right of them
 
 
 def solve(
@@ -67,25 +68,42 @@ def unless_all_failed(
         )
 
 
-def unless_all_cut(
-    who: str, limit: int, results: Iterable[Response | NotAsked]
+def unless_useless(
+    who: str, results: Iterable[Response | NotAsked], problems: Sequence[Problem], limit: int
 ) -> Iterator[Response | NotAsked]:
-    """Yield the results. Raises InputError where the first answers, or all of a few, were cut at
-    the ``limit`` of their tokens: what is cut is not taught.
+    """Yield the results. Raises InputError where the first answers, or all of a few, teach nothing.
+
+    They are all cut at the ``limit`` of their tokens, or one and the same whatever the problem and
+    its key: a refusal, say.
     """
-    cut = whole = 0
+    keys = {problem.id: problem.gold_text for problem in problems}
+    first: dict[str, Response] = {}  # of each problem
     for result in results:
-        if isinstance(result, Response):
-            cut += result.finish is Finish.LENGTH
-            whole += result.finish is Finish.STOP
-        if cut == _FIRST_CUT and not whole:
-            break
+        if len(first) < _FIRST and isinstance(result, Response) and result.finish != Finish.ERROR:
+            first.setdefault(result.problem_id, result)
+            if len(first) == _FIRST:
+                _refuse_useless(who, list(first.values()), keys, limit)
         yield result
-    if cut and not whole:
+    if 0 < len(first) < _FIRST:
+        _refuse_useless(who, list(first.values()), keys, limit)
+
+
+def _refuse_useless(
+    who: str, first: Sequence[Response], keys: Mapping[str, str], limit: int
+) -> None:
+    count = several(len(first), "answer")
+    if all(x.finish is Finish.LENGTH for x in first):
         raise InputError(
-            f"{who}: the first {several(cut, 'answer')} {'was' if cut == 1 else 'were'} cut at the "
-            f"limit of {limit:,} tokens, and what is cut is not taught; raise max_tokens, or set "
-            "when_cut: continue, and run again."
+            f"{who}: the first {count} {'was' if len(first) == 1 else 'were'} cut at the limit of "
+            f"{limit:,} tokens, and what is cut is not taught; raise max_tokens, or set when_cut: "
+            "continue, and run again."
+        )
+    said = {(x.reasoning, x.text.strip()) for x in first}
+    if len(said) == 1 and len({keys[x.problem_id] for x in first}) >= _OTHER_KEYS:
+        raise InputError(
+            f"{who}: the first {count} are one and the same, whatever the problem: "
+            f"{one_line(first[0].text)[:100]!r}; see that prompt holds {{problem}} and that the "
+            "model answers it, and run again."
         )
 
 

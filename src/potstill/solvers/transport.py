@@ -40,6 +40,7 @@ _DURATION = re.compile(
     r"(?:(\d{1,13}(?:\.\d{0,9})?|\.\d{1,9}) ?(ms|s(?:ec(?:onds?)?)?)?)?",
     re.IGNORECASE,
 )
+_TOO_MANY = re.compile(r"too (?:large|many|long|big|high)|exceed|maximum|at most|less than", re.I)
 _SHORTEST_SECRET = 8  # "x" or "EMPTY", given to a local server, stands in many words of its replies
 
 
@@ -282,6 +283,8 @@ def _setting_for(said: str) -> str:
     """Return which setting sends what the endpoint takes, where it says what it does not take."""
     if "max_completion_tokens" in said:
         return "; set limit_field: max_completion_tokens"
+    if re.search(r"max_tokens|context length|max_new_tokens", said) and _TOO_MANY.search(said):
+        return "; lower max_tokens"
     for field in ("temperature", "top_p", "seed", "stream_options"):
         named = re.search(rf"\b{field}\b", said)
         if named and re.search(r"support|unknown|unrecognized|not permitted|extra", said, re.I):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "agent_price",
     "check_agent",
-    "check_keys",
+    "check_others",
     "costs_nothing",
     "identity_of",
     "is_free",
@@ -78,16 +78,6 @@ def key_there(agent: Agent) -> tuple[str, bool] | None:
     return cast("tuple[str, bool] | None", found)
 
 
-def _key_refused(agent: Agent) -> str:
-    """Return where an agent's key is refused, "" where it is not, or nobody can tell without
-    paying.
-    """
-    found = key_there(agent)
-    listing = _listing(agent) if found is not None and found[1] else None
-    refused = listing is not None and listing.refused
-    return f"{agent.options.get('base_url', 'its endpoint')} refuses its API key" if refused else ""
-
-
 def _listing(agent: Agent) -> Listing | None:
     from potstill.solvers.listing import Listing
 
@@ -105,8 +95,10 @@ def model_there(agent: Agent) -> tuple[str, bool | None] | None:
     told, None for an agent without an endpoint. Nothing is completed.
     """
     listing = _listing(agent)
-    if listing is None:
-        return None
+    return None if listing is None else _told(agent, listing)
+
+
+def _told(agent: Agent, listing: Listing) -> tuple[str, bool | None]:
     model, where = (str(agent.options.get(name, "")) for name in ("model", "base_url"))
     if listing.why:
         return f"{where} {listing.why}", None if listing.reached else False
@@ -159,27 +151,35 @@ def _asked(
     return ask_plugin(SOLVERS, agent.solver, function, called, *arguments, gives=gives)
 
 
-def check_keys(study: Study, role: str, ledger: Ledger) -> None:
-    """Raise StudyError where an agent's key is missing or refused while another agent is about to
-    be paid.
+def check_others(study: Study, role: str, ledger: Ledger) -> list[str]:
+    """Return which models other agents' endpoints do not list, while an agent is about to be paid.
 
     ``role`` is who is about to be asked. An agent that lacks its own key says so itself when it is
-    asked; one whose replies the ledger holds may need none.
+    asked; one whose replies the ledger holds may need none. Raises StudyError where another agent's
+    key is missing or refused.
     """
     agents = study.agents()
     own = key_there(agents[role])
     if own is not None and not own[1]:
-        return
+        return []
+    notes = []
     for other, agent in agents.items():
         found = key_there(agent)
         if other == role or found is None or _was_asked(agent, ledger):
             continue
-        if why := _key_refused(agent) if found[1] else found[0]:
-            give = "another" if found[1] else "it"
-            raise StudyError(
-                f"{other}: {why}; give {give} before the {role} is asked, so that nothing is "
-                "bought in vain."
+        listing = _listing(agent) if found[1] else None
+        where = agent.options.get("base_url", "its endpoint")
+        if not found[1] or (listing and listing.refused):
+            why = (
+                f"{where} refuses its API key; give another" if found[1] else f"{found[0]}; give it"
             )
+            raise StudyError(
+                f"{other}: {why} before the {role} is asked, so that nothing is bought in vain."
+            )
+        told, there = _told(agent, listing) if listing and listing.models else ("", None)
+        if there is False:
+            notes.append(f"{other}: {told}; see that it is right before the {role} is paid.")
+    return notes
 
 
 def _was_asked(agent: Agent, ledger: Ledger) -> bool:
