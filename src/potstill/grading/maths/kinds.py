@@ -173,6 +173,14 @@ def _is_foreign_word(plain: str) -> bool:
     return len(plain) > 1 or scripts == ["CJK"]
 
 
+# Yes, no, true and false, where their letters might be taken for a product.
+_YES_NO = {
+    *("yes", "no", "true", "false"),
+    *("ja", "nein", "wahr", "falsch", "nee", "waar", "oui", "non", "vrai", "faux"),
+    *("sí", "sì", "vero", "falso", "sim", "não", "nej", "tak", "nie", "да", "нет"),
+}
+
+
 def _is_word(plain: str, words: list[str], text: str) -> bool:
     if "," in plain or re.search(r"[(\[⦃{]", plain):
         return False
@@ -185,7 +193,7 @@ def _is_word(plain: str, words: list[str], text: str) -> bool:
     except Unreadable:
         return bool(re.fullmatch(r"[A-Za-z' .-]+", plain)) and len(max(words, key=len)) > 1
     # Capitals side by side name something ("CA", "ON"); small letters are a product.
-    return bool(re.fullmatch(r"[A-Z]{2,}|No|Yes|On|None", plain)) or plain in ("no", "yes")
+    return bool(re.fullmatch(r"[A-Z]{2,}|No|Yes|On|None", plain)) or plain.lower() in _YES_NO
 
 
 def _is_named(plain: str, text: str) -> bool:

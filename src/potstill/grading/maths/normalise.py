@@ -78,6 +78,7 @@ _POINTS = re.compile(r"(?<![\w.,])(\d{1,3}(?:\.\d{3}){2,})(?:,(\d+))?(?![\w]|[.,
 # "1{,}5" is a number: with three digits its comma may part thousands, with others only decimals.
 _LATEX_COMMA = re.compile(r"(?<![\d.,}])(\d+)\{,\}(\d{1,2}|\d{4,})(?![\d.,{])")
 _PAIR = re.compile(r"\$\$?([^$]*)\$\$?")
+_DOLLAR_BEHIND = re.compile(r"^(\s*-?\d[\d.,\s]*?)\s?\$\s*$")  # as a euro is written: "5 $"
 _LONE_DOLLAR = re.compile(r"\$(?=\s?-?\s?[\d.])")
 _MINUS_DOLLAR = re.compile(r"^-\s?\$(?=\d)")
 
@@ -271,6 +272,7 @@ def _without_dollars(text: str) -> str:
         return text
     text = _MINUS_DOLLAR.sub("-" + MONEY, text)
     if text.count("$") % 2 == 1:
+        text = _DOLLAR_BEHIND.sub(rf"\1 {MONEY}", text)
         text = _LONE_DOLLAR.sub(MONEY, text, count=1)
     elif re.fullmatch(r"\s*\$[\d.,]+\s*[^\d$]{1,8}\s*\$[\d.,]+\s*", text):
         text = text.replace("$", MONEY)
