@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from potstill.analysis.reproduce import _prepare as prepare
 from potstill.analysis.verify import verify_study
@@ -20,8 +21,11 @@ from potstill.pipeline.run import run_study
 from potstill.problems import Columns, guess_source
 from potstill.problems.split import SplitOptions, split
 from potstill.records import Problem, RubricGold, Split, TestsGold, TextGold
+from potstill.solvers.api import PriceOptions
+from potstill.study.agents import options_of
 from potstill.study.checks import check_splits
 from potstill.study.schema import load_study
+from potstill.study.templates import DEMO_STUDY
 from potstill.study.unused_settings import unused_settings
 from support.command_line import one_sentence, run_cli
 from support.small_study import write_small_study
@@ -277,3 +281,52 @@ def test_a_terminal_of_no_width_shows_something(
 ) -> None:
     monkeypatch.setenv("COLUMNS", columns)
     assert terminal().width == width
+
+
+@pytest.mark.parametrize("price", [{"input": 1e-6, "output": 2.0}, {"input": 1, "output": 2e-6}])
+def test_a_price_by_the_token_is_told_by_the_million(price: dict[str, float]) -> None:
+    with pytest.raises(ValidationError, match=r"per million tokens, and .*e-06 .*; give [12]"):
+        PriceOptions(**price)
+    assert PriceOptions(input=0, output=0.003).output == 0.003
+
+
+def test_a_setting_that_may_be_several_things_is_named_as_it_stands(tmp_path: Path) -> None:
+    raw = yaml.safe_load(DEMO_STUDY.read_text())
+    raw["teacher"] = {"solver": "api", "model": "m", "base_url": "http://x/v1", "thinking": 4096}
+    path = tmp_path / "study.yaml"
+    path.write_text(yaml.safe_dump(raw))
+    with pytest.raises(InputError, match=r"'thinking': should be true or false or text"):
+        options_of(load_study(path).teacher)
+
+
+@pytest.mark.parametrize(
+    ("text", "leans"),
+    [
+        ("In question 3 above, what is the remainder?", True),
+        ("Use the result of the previous part to find x.", True),
+        ("Wie groß ist x in Aufgabe 2 oben?", True),
+        ("b) And what is its half?", True),
+        ("A kite flies 30 m above the ground. How high is it?", False),
+        ("There are 3 questions above 50 points. How many points are they?", False),
+    ],
+)
+def test_a_problem_that_needs_one_before_it_is_told(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    text: str,
+    leans: bool,
+) -> None:
+    table = tmp_path / "t.csv"
+    table.write_text(f'question,answer\n"{text}",5\nWhat is 2 + 2?,4\n')
+    _, out, _ = run_cli(capsys, monkeypatch, "problems", table)
+    assert ("1 problem leans on one before it" in " ".join(out.split())) == leans
+
+
+def test_a_mark_of_exclamation_behind_a_large_number_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = tmp_path / "t.csv"
+    table.write_text("question,answer\nHow many?,120!\nHow many ways for 10 of them?,10!\n")
+    said = " ".join(run_cli(capsys, monkeypatch, "problems", table)[1].split())
+    assert "1 key may be meant otherwise (120! of t/2); it is read as a factorial" in said

@@ -333,6 +333,7 @@ def test_a_model_that_another_endpoint_does_not_list_is_told_before_the_teacher_
     path = write_study(tmp_path, shop[1], 4)
     raw = yaml.safe_load(path.read_text())
     raw["condenser"] |= {"api_key_env": "CONDENSER_KEY", "model": "pocket-condensor"}
+    raw["condenser"]["base_url"] = shop[1].replace("127.0.0.1", "localhost")
     path.write_text(yaml.safe_dump(raw))
     monkeypatch.setenv("CONDENSER_KEY", "sk-x")
     _, out, _ = run_cli(
@@ -342,6 +343,27 @@ def test_a_model_that_another_endpoint_does_not_list_is_told_before_the_teacher_
     told = said.index("condenser: pocket-condensor is not among the ")
     assert "the nearest name is pocket-condenser; see that it is right" in said
     assert told < said.index("teacher · train")
+
+
+def test_a_model_that_the_teachers_own_endpoint_does_not_list_is_refused_before_it_is_paid(
+    shop: tuple[Counting, str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    counting, url = shop
+    path = write_study(tmp_path, url, 4)
+    raw = yaml.safe_load(path.read_text())
+    raw["condenser"] |= {"api_key_env": "OWN_KEY", "model": "pocket-condensor", "base_url": url}
+    before = sum(counting.sold.values())
+    path.write_text(yaml.safe_dump(raw))
+    monkeypatch.setenv("OWN_KEY", "sk-x")
+    code, _, err = run_cli(capsys, monkeypatch, "run", path, "--out", tmp_path / "out")
+    assert code == 2
+    said = one_sentence(err)
+    assert "condenser: pocket-condensor is not among the " in said
+    assert "the nearest name is pocket-condenser; name one that is there before the teacher" in said
+    assert sum(counting.sold.values()) == before
 
 
 def test_no_validation_problem_is_refused_before_anyone_is_asked(

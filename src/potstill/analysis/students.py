@@ -167,6 +167,11 @@ def find_ladder(directory: Path, mixed: bool = False) -> list[FoundStudent]:
     mix = [name for level in Level if (name := f"{MIX}-{level.value}") in asked]
     named = mix if mixed or not own else own
     if not named:
+        if mixed and own:
+            raise InputError(
+                f"{directory} has no mixed student; leave --mix out for its {', '.join(own)}, or "
+                "add mix: to the study and run it again."
+            )
         kind = "mixed student that was asked for a level" if mixed else "student of any level"
         raise InputError(f"{directory} has no {kind}; run the study to its end, or name another.")
     return [find_student(directory, name) for name in named]

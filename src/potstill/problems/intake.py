@@ -284,7 +284,7 @@ class _Remarks:
         self._read[source] += 1
         if _IMAGE.search(raw.text):
             self._images[source].append(row)
-        if _LATER_PART.match(raw.text):
+        if _LATER_PART.match(raw.text) or _LEANS.search(raw.text):
             self._parts[source].append(row)
         if as_text:
             self._texts[source].append((row, raw.key))
@@ -350,10 +350,11 @@ class _Remarks:
                 f"({_some(places)}); say in words what is to be seen, or take the row out"
             )
         for source, places in self._parts.items():
-            it = "begins" if len(places) == 1 else "begin"
+            one = len(places) == 1
             yield (
-                f"{source}: {several(len(places), 'problem')} {it} as a later part of another "
-                f"({_some(places)}), and each is asked alone; write into it what it needs"
+                f"{source}: {several(len(places), 'problem')} {'leans' if one else 'lean'} on one "
+                f"before {'it' if one else 'them'} ({_some(places)}), and each is asked alone; "
+                "write into it what it needs"
             )
         for (source, read), found in self._otherwise.items():
             yield (
@@ -496,6 +497,13 @@ _IMAGE = re.compile(
     re.I,
 )
 _LATER_PART = re.compile(r"\W{0,2}(?:[b-h]|ii|iii|iv)\)\s*\w", re.I)
+_LEANS = re.compile(
+    r"\b(?:question|problem|part|exercise|task|aufgabe|frage|teil)\s+[\w.()]{1,6}\s+(?:above|oben)\b"
+    r"|\b(?:previous|preceding)\s+(?:question|problem|part|exercise|task)\b"
+    r"|\b(?:vorigen|vorherigen)\s+(?:aufgabe|frage|teil)",
+    re.I,
+)
+"""A problem that needs one before it."""
 _NOT_VISIBLE = re.compile(
     r"""^\W* (?:the\s+)?
     (?:(?:content|text|question|problem|statement|image|figure|pages?)\W+

@@ -129,6 +129,7 @@ _THOUSANDS = re.compile(r"[-+−]?[1-9]\d{0,2}(?:,\d{3})+(?![\d,])")
 _HYPHENED = re.compile(r"\d+(?:[.,]\d+)?(?:\s?[-–—]\s?\d+(?:[.,]\d+)?)+")
 _HYPHENED_DATE = re.compile(r"\d{4}-\d\d?-\d\d?|\d\d?-\d\d?-\d{4}")
 _INDIAN = re.compile(r"[1-9]\d?(?:,\d{2})+,\d{3}(?:\.\d+)?")
+_FACTORIAL = re.compile(r"(\d{2,4})!")
 _SHORTENED = re.compile(r"\d+(?:[.,]\d+)?\s?(k|K|M|B|bn|mn|Mio|Mrd)\.?")
 _VALUE = r"[-+−]?\d+(?:[.,/]\d+)?(?:\s?(?:%|[a-z]{1,3}))?"
 _EITHER = re.compile(rf"{_VALUE}\s+(?:or|oder|ou|o)\s+{_VALUE}", re.I)
@@ -355,6 +356,9 @@ def read_otherwise(key: str, text: str) -> str:
         return (
             "parts that must all be right. To score them singly, write each into a row of its own"
         )
+    found = _FACTORIAL.fullmatch(plain)
+    if found and int(found[1]) > 20:
+        return "a factorial. Where the mark is none of the number, take it off"
     found = _SHORTENED.fullmatch(plain)
     if found and not re.search(rf"(?<![A-Za-z]){found[1]}(?![A-Za-z])", text):
         return "a product. For thousands or millions write the number out"

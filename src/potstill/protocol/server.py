@@ -7,6 +7,7 @@ function ``ChatRequest -> Completion``: the API solver is exercised without payi
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import socket
 import threading
@@ -192,9 +193,9 @@ def listen(host: str, port: int) -> socket.socket:
     except (OSError, OverflowError) as exc:
         listener.close()
         reason = exc.strerror if isinstance(exc, OSError) else exc
-        raise EndpointError(
-            f"Port {port} on {host} cannot be used ({reason}); choose another with --port."
-        ) from exc
+        elsewhere = isinstance(exc, OSError) and exc.errno == errno.EADDRNOTAVAIL
+        another = "it is no address of this machine" if elsewhere else "choose another with --port"
+        raise EndpointError(f"Port {port} on {host} cannot be used ({reason}); {another}.") from exc
     return listener
 
 

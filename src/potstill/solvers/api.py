@@ -40,12 +40,29 @@ Seconds = Annotated[float, Field(gt=0, le=604_800)]
 _HOURS = re.compile(r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d")
 
 
-class RateOptions(Settings):
-    """What is charged within some hours of the day."""
+_LEAST_PRICE = 0.0005
+"""Dollars per million tokens: genai-prices knows none below 0.003, and per token none above it."""
 
+
+class _Prices(Settings):
     input: float = Field(ge=0, description="Of a token sent.")
     output: float = Field(ge=0, description="Of a token received.")
     cached: float = Field(default=-1.0, ge=-1.0, description="as input where it is not given")
+
+    @field_validator("input", "output", "cached")
+    @classmethod
+    def _per_million(cls, value: float) -> float:
+        if 0 < value < _LEAST_PRICE:
+            raise ValueError(
+                f"prices are dollars per million tokens, and {value:g} looks like one per token; "
+                f"give {value * 1e6:g}"
+            )
+        return value
+
+
+class RateOptions(_Prices):
+    """What is charged within some hours of the day."""
+
     hours: list[str] = Field(min_length=1, description='In UTC, like ["16:30-00:30"].')
 
     @field_validator("hours")
@@ -60,16 +77,13 @@ class RateOptions(Settings):
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-class PriceOptions(Settings):
+class PriceOptions(_Prices):
     """What this endpoint charges, in dollars per million tokens, in place of the table's price.
 
     Where it charges less in some hours, ``off_peak`` says when; estimates take the peak's price,
     the ledger each call's own.
     """
 
-    input: float = Field(ge=0, description="Of a token sent.")
-    output: float = Field(ge=0, description="Of a token received.")
-    cached: float = Field(default=-1.0, ge=-1.0, description="as input where it is not given")
     off_peak: RateOptions | None = Field(default=None, description="The price of other hours.")
 
 

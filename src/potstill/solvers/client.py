@@ -478,8 +478,9 @@ class _Session:
         enough = max(20, self._terms.concurrency) if self._proven else _UNPROVEN_LOSSES
         if self._lost_in_a_row >= enough:
             raise EndpointError(
-                f"{self._who} answered none of the last {enough} questions: {why}; check the"
-                " endpoint and run again, every reply so far is kept."
+                f"{self._who} answered none of the last {enough} questions: {why}; see that"
+                " base_url is its address and the settings fit, and run again: every reply so far"
+                " is kept."
             )
 
 

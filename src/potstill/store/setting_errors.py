@@ -128,16 +128,21 @@ def _fields(loc: Sequence[int | str], model: Any) -> tuple[int | str, ...]:
     """Return the path of names and places that stands in the file, without pydantic's own marks."""
     found: list[int | str] = []
     inside: Any = model
+    tagged = False
     for part in loc:
         if isinstance(part, int):
             found.append(part)
         elif _is_model(inside):
             found.append(part)
             field = inside.model_fields.get(part)
+            tagged = field is not None and len(_alternatives(field.annotation)) > 1
             inside = _within(field.annotation) if field else None
         elif inside is dict and not part.startswith("["):
-            found.append(part)
-            inside = None
+            # of a field that may be other things too, which alternative it is comes first
+            if not tagged:
+                found.append(part)
+            inside = None if not tagged or not part.startswith("dict") else inside
+            tagged = False
     return tuple(found)
 
 

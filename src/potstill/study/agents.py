@@ -177,8 +177,13 @@ def check_others(study: Study, role: str, ledger: Ledger) -> list[str]:
                 f"{other}: {why} before the {role} is asked, so that nothing is bought in vain."
             )
         told, there = _told(agent, listing) if listing and listing.models else ("", None)
-        if there is False:
-            notes.append(f"{other}: {told}; see that it is right before the {role} is paid.")
+        if there is not False or listing is None:
+            continue
+        beside = [x for x in agents.values() if x.options.get("base_url") == where]
+        if any(listing.holds(str(x.options.get("model", ""))) for x in beside):
+            # a list that holds another agent's model is one to go by
+            raise StudyError(f"{other}: {told}; name one that is there before the {role} is paid.")
+        notes.append(f"{other}: {told}; see that it is right before the {role} is paid.")
     return notes
 
 
