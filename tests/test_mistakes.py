@@ -308,6 +308,8 @@ def test_a_setting_that_may_be_several_things_is_named_as_it_stands(tmp_path: Pa
         ("b) And what is its half?", True),
         ("Using your result from question 3, find x.", True),
         ("Same as above, but with 5 kg.", True),
+        ("In the situation of Task 2, who is faster?", True),
+        ("Wie in Aufgabe 3, aber mit 5 kg?", True),
         ("What is the answer to problem solving by 5 of part of the class?", False),
         ("A kite flies 30 m above the ground. How high is it?", False),
         ("There are 3 questions above 50 points. How many points are they?", False),

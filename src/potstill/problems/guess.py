@@ -121,7 +121,7 @@ def guess_source(path: Path, said: Columns = _ALL_GUESSED) -> SourceConfig:
             raise InputError(f"{path} holds a study; give {path / 'study.yaml'} in its place.")
         if (path / "study.json").is_file():
             raise InputError(f"{path} is a study directory; give its study file, or a table.")
-        tables = sorted(x.name for x in path.iterdir() if x.suffix.lower() in _TABLES)
+        tables = sorted(x.name for x in path.iterdir() if _is_table(x))
         if tables and not any(path.rglob("[12][0-9][0-9][0-9].json")):
             raise InputError(
                 f"{path} is a folder; give one table of it: {', '.join(tables[:_NAMED])}."
@@ -146,6 +146,11 @@ def guess_source(path: Path, said: Columns = _ALL_GUESSED) -> SourceConfig:
             why=f"{path} is a JSON object: read as a competition year",
         )
     return _guess_table(path, said)
+
+
+def _is_table(path: Path) -> bool:
+    """Return whether a file is a table by its name, and not what Excel keeps beside one."""
+    return path.suffix.lower() in _TABLES and not path.name.startswith(("~$", "."))
 
 
 def _refuse_columns(path: Path, said: Columns) -> None:

@@ -501,6 +501,8 @@ _LEANS = re.compile(
     r"\b(?:question|problem|part|exercise|task|aufgabe|frage|teil)\s+[\w.()]{1,6}\s+(?:above|oben)\b"
     r"|\b(?:results?|answers?|solutions?|values?|ergebnis\w*)\s+(?:from|of|in|to|aus|von)\s+"
     r"(?:question|problem|part|exercise|task|aufgabe|frage|teil)\s+\(?(?!of\b)[\w.]{1,4}\)?(?!\w)"
+    r"|\b(?:as|wie|situation|case)\s+(?:in|of|aus)\s+"
+    r"(?:question|problem|part|exercise|task|aufgabe|frage|teil)\s+\(?(?!of\b)[\w.]{1,4}\)?(?!\w)"
     r"|\bsame\s+as\s+above\b"
     r"|\b(?:previous|preceding)\s+(?:question|problem|part|exercise|task)\b"
     r"|\b(?:vorigen|vorherigen)\s+(?:aufgabe|frage|teil)",

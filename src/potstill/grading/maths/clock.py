@@ -128,7 +128,8 @@ def _worded_time(low: str) -> str:
 
 # "at 11.35" and "11h35", where a time of day is sought.
 _WRITTEN_OTHERWISE = re.compile(
-    r"(?<![\d.])(\d{1,2})(?:\s?[hH]\s?|(?:(?<=\bat \d)|(?<=\bat \d\d))\.)([0-5]\d)(?![\d%])"
+    r"(?<![\d.])(\d{1,2})(?:\s?[hH]\s?|(?:(?<=\bat \d)|(?<=\bat \d\d))\.)([0-5]\d)"
+    r"(?![\d%]|\s?s(?:ec\w*)?\b)"
 )
 
 
@@ -150,6 +151,8 @@ def compare_times(key: str, answer: str) -> Comparison:
     if _LASTS.search(answer):
         return unreadable("a duration, not a time of day")
     if two is None:
+        if re.fullmatch(r"\d{1,2}\.[0-5]\d", tidy(answer).strip()):
+            return unreadable("a number, or a time of day written with a point")
         if re.fullmatch(r"[-\d./ ]+", tidy(answer)):
             return different("a number for a time of day")
         return unreadable("the answer is not a time of day")

@@ -24,6 +24,7 @@ MAX_CONSTANTS = 3
 # A problem that leaves constants free: without one of these a letter is what it is.
 _FREE = re.compile(
     r"\bconstants?\b|indefinite\s+integral|anti-?derivative|primitive|general\s+solution|"
+    r"\bintegrate\b(?![^.]*\bfrom\b)|stammfunktion|"
     r"differential\s+equation|\\int(?!\s*(?:\\limits\s*)?_)|∫(?!\s*_)",
     re.IGNORECASE,
 )

@@ -178,6 +178,7 @@ _YES_NO = {
     *("yes", "no", "true", "false"),
     *("ja", "nein", "wahr", "falsch", "nee", "waar", "oui", "non", "vrai", "faux"),
     *("sí", "sì", "vero", "falso", "sim", "não", "nej", "tak", "nie", "да", "нет"),
+    *("ano", "ne", "igen", "nem", "evet", "hayır", "kyllä", "nai", "ναι", "όχι"),
 }
 
 

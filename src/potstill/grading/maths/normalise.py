@@ -51,6 +51,10 @@ _RAISED = re.compile(r"<(sup|sub)>([^<>]{1,20})</\1>", re.IGNORECASE)
 _BOLD = re.compile(r"(?<![\w)}\]*])\*\*(?=\S)([^*\n]{1,400}?)(?<=\S)\*\*(?![\w({*])")
 _DOTTED = re.compile(r"(\.\d*)\\dot\s?\{?(\d)\}?(?:(\d*)\\dot\s?\{?(\d)\}?)?")
 _REPEATING = re.compile(r"(?<![\d.])(\d+\.\d*)\((\d{1,20})\)(?![\d^!])")
+# Of one decimal alone: which of several repeat, "0.16 repeating" does not say.
+_SAID_REPEATING = re.compile(
+    r"(?<![\d.])(\d+\.)(\d)\s?(?:\.{3}|…)?,?\s?\(?(?:repeating|recurring)\)?"
+)
 _RAISED_ORDINAL = re.compile(r"(?<=\d)\s?\^\s?\{?\s?(st|nd|rd|th)\b\s?\}?")
 _TIMES_TEN = re.compile(r"(?<=\d)\s?[xX]\s?(?=10\s?\^)")
 _WORDED_DEGREE = re.compile(r"(?<=\d)\s?degrees?\s?(?=[)}\]])")
@@ -141,6 +145,8 @@ def _one_way(text: str) -> str:
         text = _TIMES_TEN.sub("*", text)
     if "(" in text:
         text = _REPEATING.sub(r"\1\\overline{\2}", text)
+    if "repeating" in text or "recurring" in text:
+        text = _SAID_REPEATING.sub(r"\1\\overline{\2}", text)
     if "C" in text:
         text = _COMBINATIONS.sub(_combinations, _CHOSEN.sub(_chosen, text))
     if "inf" in text.lower():
