@@ -163,6 +163,11 @@ def _is_ended(text: str) -> bool:
     return text.rstrip(" *_`\"'")[-1:] in _ENDS
 
 
+_INDEXED = re.compile(
+    r"(?<![\w\\.^])[A-Za-z](?:_\{?\d\}?|[₀-₉]|\d)\s?=\s?[-−]?\d+(?:[.,/]\d+)*(?![\w/^])"
+)
+
+
 def money_marked(text: str) -> str:
     """Return a text in which every dollar sign that means money is :data:`MONEY`.
 
@@ -176,7 +181,10 @@ def money_marked(text: str) -> str:
     if "\\begin" in text:
         text = _ENVIRONMENT.sub(lambda m: f"\\[{m.group('inside')}\\]", text)
     if "$" not in text and "\\(" not in text and "\\[" not in text:
-        return text
+        # "x_1 = 2 and x₂ = 3" without marks
+        if "=" not in text or len(_INDEXED.findall(text)) < 2:
+            return text
+        text = _INDEXED.sub(r"\\(\g<0>\\)", text)
     text = text.replace("\\$", MONEY)
     kept: list[str] = []
     at = 0
