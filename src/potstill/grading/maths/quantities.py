@@ -112,7 +112,30 @@ def _as_angles(key: Scalar, answer: Scalar) -> bool:
     return same(turned, other.node) is True
 
 
+# Kelvins to a degree, and where its zero lies in kelvins.
+_TEMPERATURES = {
+    "celsius": (Fraction(1), Fraction(27315, 100)),
+    "fahrenheit": (Fraction(5, 9), Fraction(45967, 180)),
+    "kelvin": (Fraction(1), Fraction(0)),
+}
+
+
+def _compare_temperatures(key: Scalar, answer: Scalar) -> Comparison:
+    sizes, readings = [], []
+    for side in (key, answer):
+        scale, zero = _TEMPERATURES[side.unit]
+        sizes.append(Apply("*", (side.node, Number(scale))))
+        readings.append(Apply("+", (sizes[-1], Number(zero))))
+    if same(*readings) is True:
+        return equal_with("the same temperature", f"another unit: {answer.unit} for {key.unit}")
+    if same(*sizes) is True:
+        return undecided(f"{answer.unit} for {key.unit}: the same only as a difference of two")
+    return different(f"{answer.unit} for {key.unit}")
+
+
 def _compare_both(key: Scalar, answer: Scalar) -> Comparison | None:
+    if key.unit in _TEMPERATURES and answer.unit in _TEMPERATURES:
+        return _compare_temperatures(key, answer)
     if "percent" in (key.unit, answer.unit):
         return different(f"{answer.unit} for {key.unit}")
     if "unit" in unit_factors(key.unit) or "unit" in unit_factors(answer.unit):
