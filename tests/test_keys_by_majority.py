@@ -58,7 +58,7 @@ BEFORE = {
     "gsm8k": "cb8dc97206a8f46a",
     "law": "a8674bc37bb2196a",
     "paper": "a44dc6f07cf25570",
-    "word-problems": "60ef10b1c9aad48b",
+    "word-problems": "7ab27293e191419f",
 }
 
 

@@ -335,3 +335,15 @@ def test_a_mark_of_exclamation_behind_a_large_number_is_told(
     table.write_text("question,answer\nHow many?,120!\nHow many ways for 10 of them?,10!\n")
     said = " ".join(run_cli(capsys, monkeypatch, "problems", table)[1].split())
     assert "1 key may be meant otherwise (120! of t/2); it is read as a factorial" in said
+
+
+@pytest.mark.parametrize(
+    ("off_peak", "told"),
+    [
+        ({"input": 100, "output": 500, "hours": ["16:30-00:30"]}, "dearer than the price beside"),
+        ({"input": 1, "output": 5, "hours": ["16:30-16:30"]}, "are no hours"),
+    ],
+)
+def test_prices_of_other_hours_that_cannot_be_meant(off_peak: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValidationError, match=told):
+        PriceOptions(input=10, output=50, off_peak=off_peak)

@@ -386,7 +386,7 @@ HASHES = {
     "gsm8k.yaml": "250efdb227e57cf94dc34ec7022baa974f24fa5801e7d8ee5eefd00d1842d938",
     "law.yaml": "58d320a608cfbca5059cbccb0be7f48dd8da2016f4ab6bb92b096b38c9bb9e97",
     "paper.yaml": "4429005390ffe112f264a79f7351a12ddf4571edce02bb790274846a60cd5c8b",
-    "word-problems.yaml": "ade5b754b719831c0b9913b390c2d5085c5412b95dea5faef84238aaa85c864c",
+    "word-problems.yaml": "a720906e2a485c7d759ced984c29efd0b04ca01e74ba2ec1ac7b06d92d4a6152",
     "demo.yaml": "5d7055aa9140c17c43822a16df04231deeb7dd4e21f85029f74d5d5c61d8a9ea",
 }
 """Of the studies that shipped before a study could have several teachers, as they were then."""

@@ -140,7 +140,7 @@ def test_where_every_answer_is_cut_the_rest_is_not_asked(
 def test_one_whole_answer_among_cut_ones_is_enough() -> None:
     asked = [Problem(f"p{n}", "tell", TextGold("1"), AnswerKind.INTEGER, "test") for n in range(24)]
     responses = [
-        Response("m", p.id, "c", 0, 0, "", "w", finish, 1, 1, "")
+        Response("m", p.id, "c", 0, 0, "", "w", finish, 1, 10, "")
         for p, finish in zip(
             asked, [Finish.LENGTH] * 9 + [Finish.STOP] + [Finish.LENGTH] * 14, strict=True
         )
@@ -175,3 +175,10 @@ def test_one_answer_to_every_problem_is_none() -> None:
     drawn = [Response("m", "p0", "c", n, 0, "", "w", Finish.LENGTH, 1, 1, "") for n in range(12)]
     drawn.append(refusals[1])
     assert list(unless_useless("teacher", drawn, [*one, asked[1]], 10)) == drawn
+
+
+def test_a_servers_own_limit_is_not_taken_for_the_studys() -> None:
+    asked = [Problem(f"p{n}", "?", TextGold("1"), AnswerKind.INTEGER, "test") for n in range(12)]
+    cut = [Response("m", p.id, "c", 0, 0, "", "w", Finish.LENGTH, 1, 60, "") for p in asked]
+    with pytest.raises(InputError, match=r"cut the first 10 answers at 60 tokens or fewer, long"):
+        list(unless_useless("teacher", cut, asked, 8192))

@@ -69,7 +69,7 @@ class RateOptions(_Prices):
     @classmethod
     def _of_the_day(cls, value: list[str]) -> list[str]:
         for hours in value:
-            if not _HOURS.fullmatch(hours):
+            if not _HOURS.fullmatch(hours) or hours[:5] == hours[6:]:
                 raise ValueError(f"{hours!r} are no hours; write them like 16:30-00:30, in UTC")
         return value
 
@@ -85,6 +85,16 @@ class PriceOptions(_Prices):
     """
 
     off_peak: RateOptions | None = Field(default=None, description="The price of other hours.")
+
+    @model_validator(mode="after")
+    def _peak(self) -> Self:
+        other = self.off_peak
+        if other is not None and (other.input > self.input or other.output > self.output):
+            raise ValueError(
+                "off_peak is dearer than the price beside it, by which the estimate and the budget "
+                "go; give the dearer price there, and the hours of the cheaper"
+            )
+        return self
 
 
 # What a request holds already, and what sets it: in extra_body it would say another thing than the

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["in_order", "solve", "unless_all_failed", "unless_useless"]
 
 _FIRST = 10  # answers that are looked at
+_NEAR = 0.9  # of the limit, from which on a cut is the limit's
 _OTHER_KEYS = 5  # that many keys among them, and one answer cannot be right of them
 
 
@@ -93,10 +94,17 @@ def _refuse_useless(
 ) -> None:
     count = several(len(first), "answer")
     if all(x.finish is Finish.LENGTH for x in first):
+        longest = max(x.tokens_out for x in first)
+        if 0 < longest < _NEAR * limit:
+            raise InputError(
+                f"{who}: the endpoint cut the first {count} at {longest:,} tokens or fewer, long "
+                f"before the {limit:,} of max_tokens: that is a limit of its own (its context, or "
+                "a setting of the server); raise it there, and run again."
+            )
         raise InputError(
             f"{who}: the first {count} {'was' if len(first) == 1 else 'were'} cut at the limit of "
             f"{limit:,} tokens, and what is cut is not taught; raise max_tokens, or set when_cut: "
-            "continue, and run again."
+            "continue (with a larger cut_max_tokens), and run again."
         )
     said = {(x.reasoning, x.text.strip()) for x in first}
     if len(said) == 1 and len({keys[x.problem_id] for x in first}) >= _OTHER_KEYS:
