@@ -16,7 +16,6 @@ from potstill.analysis.compare import (
 )
 from potstill.analysis.terminal import plain_table
 from potstill.cli.outputs import EXPLORATORY, check_output
-from potstill.errors import InputError
 from potstill.evaluation.side_by_side import Beside
 from potstill.records import Role
 from potstill.report.phrases import (
@@ -51,9 +50,9 @@ def show_comparison(a: Path, b: Path, json_file: Path | None, console: Console) 
     """
     if json_file is not None:
         check_output("--json", json_file, a, b, holds=EXPLORATORY)
-    if a.resolve() == b.resolve():
-        raise InputError(f"{a} and {b} are one study; name another to set beside it.")
     found = compare_studies(a, b)
+    if a.resolve() == b.resolve():
+        console.print("Both are one study, so nothing differs.")
     print_comparison(found, console)
     if json_file is not None:
         from potstill.report.numbers import write_json
