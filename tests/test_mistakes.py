@@ -347,3 +347,12 @@ def test_a_mark_of_exclamation_behind_a_large_number_is_told(
 def test_prices_of_other_hours_that_cannot_be_meant(off_peak: dict[str, Any], told: str) -> None:
     with pytest.raises(ValidationError, match=told):
         PriceOptions(input=10, output=50, off_peak=off_peak)
+
+
+def test_choices_in_columns_are_told_in_other_languages(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = tmp_path / "t.csv"
+    table.write_text("Frage,Antwort A,Antwort B,Antwort C,Lösung\nWas ist 2+2?,3,4,5,B\n")
+    said = " ".join(run_cli(capsys, monkeypatch, "problems", table)[1].split())
+    assert "the choices in columns Antwort A, Antwort B, Antwort C are no part of the text" in said

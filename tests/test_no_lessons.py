@@ -16,7 +16,12 @@ def test_a_run_says_that_no_lesson_is_left_and_where_they_went(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = [
-        {"id": f"p{i}", "question": f"What is {i} + {i}?", "answer": 2 * i, "said": f"It is {900 + i}."}
+        {
+            "id": f"p{i}",
+            "question": f"What is {i} + {i}?",
+            "answer": 2 * i,
+            "said": f"It is {900 + i}.",
+        }
         for i in range(1, 13)
     ]
     table = tmp_path / "t.jsonl"

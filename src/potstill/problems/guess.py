@@ -75,7 +75,10 @@ _SEEN = 200
 _WORKED_CHARACTERS = 60
 _WORKED_WORDS = 5
 _WORD = re.compile(r"(?<![\\\w])[^\W\d_]{2,}")
-_CHOICE = re.compile(r"(?:(option|choice|opt|op|alternative|distractor) ?)?([a-h]|[1-9])")
+_CHOICE = re.compile(
+    r"(?:(option|choice|opt|op|alternative|distractor|answer|antwort|auswahl|réponse|choix|respuesta"
+    r"|opción|risposta|scelta|resposta|opção) ?)?([a-h]|[1-9])"
+)
 _FEWEST_CHOICES = 3
 
 
