@@ -21,9 +21,12 @@ from support.small_study import write_small_study
 
 API = {"solver": "api", "model": "m", "base_url": "http://127.0.0.1:9/v1"}
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
-    "lr": ({"training": {"lr": 1e-4}}, "'training.lr'; did you mean 'learning_rate'?"),
-    "epochs": ({"training": {"epochs": 3}}, "'training.epochs'; did you mean 'iterations'?"),
-    "steps": ({"training": {"steps": 3}}, "'training.steps'; did you mean 'iterations'?"),
+    "lr": ({"training": {"lr": 1e-4}}, "'training.lr'; that is 'learning_rate' here."),
+    "epochs": (
+        {"training": {"epochs": 3}},
+        "'training.epochs'; that is 'iterations' here, in steps.",
+    ),
+    "steps": ({"training": {"steps": 3}}, "'training.steps'; that is 'iterations' here."),
     "gpu": ({"student": {"device": "gpu"}}, "(found 'gpu'); did you mean 'cuda'?"),
     "4bit": ({"student": {"precision": "4bit"}}, "(found '4bit'); did you mean 'nf4'?"),
     "tpu": ({"student": {"device": "tpu"}}, "(found 'tpu')."),

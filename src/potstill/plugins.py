@@ -154,10 +154,6 @@ def _passed(exc: BaseException, module: str) -> bool:
 
 
 _ELSEWHERE = {
-    "learning_rate": ("lr",),
-    "iterations": ("epochs", "num_epochs", "num_train_epochs", "steps", "max_steps", "iters"),
-    "accumulation": ("gradient_accumulation_steps", "grad_accum"),
-    "clip_norm": ("max_grad_norm", "grad_clip"),
     "valid": ("dev", "val", "validation", "eval"),
     "heldout": ("test", "testing"),
     "share": ("random", "fraction", "ratio", "proportion", "percent", "percentage", "stratified"),
@@ -174,7 +170,7 @@ _ELSEWHERE = {
     "too long for the level": ("too long",),
     "too short for the level": ("too short",),
 }
-"""A name of ours, and what other tools call the same."""
+"""A name of ours, and what others call the same; of settings store/peer_names.py knows it."""
 
 
 def called_elsewhere(name: str, known: Iterable[str]) -> str:
