@@ -24,6 +24,7 @@ RENAMED = {"levers": "optimizations", "cached_trunk": "activation_cache"}
 
 _Error = Mapping[str, Any]
 _SHOWN = 60
+_SCALARS = ("bool", "str", "int", "float")
 _NOTHING = ("none", "null", "nil", "no", "off", "false", "nothing", "-")
 """What people write for a section that is not to be."""
 _SHORT = 4
@@ -139,9 +140,11 @@ def _fields(loc: Sequence[int | str], model: Any) -> tuple[int | str, ...]:
             inside = _within(field.annotation) if field else None
         elif inside is dict and not part.startswith("["):
             # of a field that may be other things too, which alternative it is comes first
-            if not tagged:
+            if tagged and (part in _SCALARS or "[" in part):
+                inside = inside if part.startswith("dict") else None
+            else:
                 found.append(part)
-            inside = None if not tagged or not part.startswith("dict") else inside
+                inside = None
             tagged = False
     return tuple(found)
 
