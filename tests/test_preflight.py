@@ -264,6 +264,15 @@ def test_the_pocket_teacher_is_not_asked_about_other_problems(
     assert not list((tmp_path / "o").rglob("*/answers/*/*"))
 
 
+def write_with_condenser(folder: Path, url: str, **changes: str) -> Path:
+    """Write the study of the shop, some settings of its condenser changed."""
+    path = write_study(folder, url, 4)
+    raw = yaml.safe_load(path.read_text())
+    raw["condenser"] |= changes
+    path.write_text(yaml.safe_dump(raw))
+    return path
+
+
 def test_nobody_is_paid_while_another_key_is_missing(
     shop: tuple[Counting, str],
     tmp_path: Path,
@@ -271,10 +280,7 @@ def test_nobody_is_paid_while_another_key_is_missing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     counting, url = shop
-    path = write_study(tmp_path, url, 4)
-    raw = yaml.safe_load(path.read_text())
-    raw["condenser"]["api_key_env"] = "CONDENSER_KEY"
-    path.write_text(yaml.safe_dump(raw))
+    path = write_with_condenser(tmp_path, url, api_key_env="CONDENSER_KEY")
     monkeypatch.delenv("CONDENSER_KEY", raising=False)
     code, _, err = run_cli(capsys, monkeypatch, "run", path, "--out", tmp_path / "out")
     assert code == 2
@@ -308,11 +314,8 @@ def test_nobody_is_paid_while_another_key_is_refused(
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        path = write_study(tmp_path, url, 4)
-        raw = yaml.safe_load(path.read_text())
         elsewhere = f"http://127.0.0.1:{server.server_port}/v1"
-        raw["condenser"] |= {"api_key_env": "CONDENSER_KEY", "base_url": elsewhere}
-        path.write_text(yaml.safe_dump(raw))
+        path = write_with_condenser(tmp_path, url, api_key_env="CONDENSER_KEY", base_url=elsewhere)
         monkeypatch.setenv("CONDENSER_KEY", "sk-an-old-one")
         code, _, err = run_cli(capsys, monkeypatch, "run", path, "--out", tmp_path / "out")
         server.shutdown()
@@ -330,11 +333,9 @@ def test_a_model_that_another_endpoint_does_not_list_is_told_before_the_teacher_
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    path = write_study(tmp_path, shop[1], 4)
-    raw = yaml.safe_load(path.read_text())
-    raw["condenser"] |= {"api_key_env": "CONDENSER_KEY", "model": "pocket-condensor"}
-    raw["condenser"]["base_url"] = shop[1].replace("127.0.0.1", "localhost")
-    path.write_text(yaml.safe_dump(raw))
+    elsewhere = shop[1].replace("127.0.0.1", "localhost")
+    changes = {"api_key_env": "CONDENSER_KEY", "model": "pocket-condensor", "base_url": elsewhere}
+    path = write_with_condenser(tmp_path, shop[1], **changes)
     monkeypatch.setenv("CONDENSER_KEY", "sk-x")
     _, out, _ = run_cli(
         capsys, monkeypatch, "run", path, "--out", tmp_path / "out", "--until", "teach"
@@ -352,11 +353,9 @@ def test_a_model_that_the_teachers_own_endpoint_does_not_list_is_refused_before_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     counting, url = shop
-    path = write_study(tmp_path, url, 4)
-    raw = yaml.safe_load(path.read_text())
-    raw["condenser"] |= {"api_key_env": "OWN_KEY", "model": "pocket-condensor", "base_url": url}
+    changes = {"api_key_env": "OWN_KEY", "model": "pocket-condensor", "base_url": url}
+    path = write_with_condenser(tmp_path, url, **changes)
     before = sum(counting.sold.values())
-    path.write_text(yaml.safe_dump(raw))
     monkeypatch.setenv("OWN_KEY", "sk-x")
     code, _, err = run_cli(capsys, monkeypatch, "run", path, "--out", tmp_path / "out")
     assert code == 2

@@ -497,13 +497,15 @@ _IMAGE = re.compile(
     re.I,
 )
 _LATER_PART = re.compile(r"\W{0,2}(?:[b-h]|ii|iii|iv)\)\s*\w", re.I)
+_TASK = r"(?:question|problem|part|exercise|task|aufgabe|frage|teil)"
+_NUMBERED = rf"{_TASK}\s+\(?(?!of\b)[\w.]{{1,4}}\)?(?!\w)"
 _LEANS = re.compile(
-    r"\b(?:question|problem|part|exercise|task|aufgabe|frage|teil)\s+[\w.()]{1,6}\s+(?:above|oben)\b"
+    rf"\b{_TASK}\s+[\w.()]{{1,6}}\s+(?:above|oben)\b"
     r"|\b(?:results?|answers?|solutions?|values?|ergebnis\w*)\s+(?:from|of|in|to|aus|von)\s+"
-    r"(?:question|problem|part|exercise|task|aufgabe|frage|teil)\s+\(?(?!of\b)[\w.]{1,4}\)?(?!\w)"
-    r"|\b(?:as|wie|situation|case)\s+(?:in|of|aus)\s+"
-    r"(?:question|problem|part|exercise|task|aufgabe|frage|teil)\s+\(?(?!of\b)[\w.]{1,4}\)?(?!\w)"
-    r"|\bsame\s+as\s+above\b"
+    + _NUMBERED
+    + r"|\b(?:as|wie|situation|case)\s+(?:in|of|aus)\s+"
+    + _NUMBERED
+    + r"|\bsame\s+as\s+above\b"
     r"|\b(?:previous|preceding)\s+(?:question|problem|part|exercise|task)\b"
     r"|\b(?:vorigen|vorherigen)\s+(?:aufgabe|frage|teil)",
     re.I,

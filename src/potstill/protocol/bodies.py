@@ -26,12 +26,8 @@ _BEGINS_WHOLE = (b"{", b"[", b'"', b"<", b"\x1f", b"\xff", b"\xfe", b"")
 _TOO_LARGE = "a reply of more than 64 MiB"
 
 
-def _quiet() -> None:
-    return None
-
-
 async def body_of(
-    response: aiohttp.ClientResponse, speaks: Callable[[], None] = _quiet
+    response: aiohttp.ClientResponse, speaks: Callable[[], None]
 ) -> tuple[bytes, float, bool]:
     """Return a reply's body, when its first byte came, and whether it came as a stream.
 

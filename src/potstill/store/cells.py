@@ -255,8 +255,12 @@ class Store:
         if found != expected:
             raise self._damaged(cell, name)
 
-    def _damaged(self, cell: Cell, name: str, how: str = "") -> StoreError:
-        how = how or "does not match its manifest: the file is damaged or was changed"
+    def _damaged(
+        self,
+        cell: Cell,
+        name: str,
+        how: str = "does not match its manifest: the file is damaged or was changed",
+    ) -> StoreError:
         return StoreError(
             f"{self._path(cell, name)} {how}; delete the folder {self._path(cell, '')} and run "
             "again to make it anew."

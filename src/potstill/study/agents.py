@@ -176,8 +176,10 @@ def check_others(study: Study, role: str, ledger: Ledger) -> list[str]:
             raise StudyError(
                 f"{other}: {why} before the {role} is asked, so that nothing is bought in vain."
             )
-        told, there = _told(agent, listing) if listing and listing.models else ("", None)
-        if there is not False or listing is None:
+        if listing is None or not listing.models:
+            continue
+        told, there = _told(agent, listing)
+        if there is not False:
             continue
         beside = [x for x in agents.values() if x.options.get("base_url") == where]
         if any(listing.holds(str(x.options.get("model", ""))) for x in beside):
