@@ -51,6 +51,35 @@ def test_an_estimate_is_of_what_the_ledger_lacks_and_measured_from_what_it_has(
         assert large.usd == pytest.approx([(10_000 - PROBLEMS - 4) * 0.01] * 2)
 
 
+def test_replies_to_an_earlier_prompt_are_not_those_that_would_be_asked_now(
+    tmp_path: Path, url: str
+) -> None:
+    path = write_study(tmp_path, url)
+    raw = yaml.safe_load(path.read_text())
+    study = load_study(path)
+    imported = load_problems(study.problems, infer=infer_kind)
+    run_study(study, tmp_path / "out", until="condense")
+
+    def bought(**changes: Any) -> dict[str, int]:
+        path.write_text(yaml.safe_dump({**raw, **changes}))
+        changed = load_study(path)
+        calls = planned_calls(changed, imported)[1]
+        with Ledger.open(tmp_path / "out/ledger.sqlite", readonly=True) as ledger:
+            rows = estimate(changed, calls, imported.problems, ledger)
+        return {x.call.stage: x.have for x in rows if x.call.role}
+
+    with Ledger.open(tmp_path / "out/ledger.sqlite", readonly=True) as ledger:
+        spent = {row.group[0]: row.calls for row in ledger.spend(("stage",))}
+    same = bought()
+    assert (same["teach"], same["condense"] > 0) == (PROBLEMS + 4, True)
+    assert same["condense"] <= spent["condense"]
+    prompt = {**raw["teacher"], "prompt": "{problem}\n\nBe brief."}
+    assert not any(bought(teacher=prompt).values())
+    assert not any(bought(teacher={**raw["teacher"], "temperature": 0.1}).values())
+    other = bought(condenser={**raw["condenser"], "temperature": 0.9})
+    assert other == {**same, "condense": 0}
+
+
 def test_r0_is_condensed_by_nobody(tmp_path: Path, url: str) -> None:
     path = write_study(tmp_path, url)
     raw = yaml.safe_load(path.read_text())

@@ -16,8 +16,11 @@ import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
+from potstill.errors import StudyError
 from potstill.ledger.ledger import Ledger
+from potstill.pipeline.run import run_study
 from potstill.pocket import STUDENT_PATH
+from potstill.study.schema import load_study
 from potstill.study.templates import DEMO_STUDY
 from support.command_line import one_sentence, run_cli
 from support.outside_agents import Counting, agents, write_study
@@ -262,6 +265,22 @@ def test_the_pocket_teacher_is_not_asked_about_other_problems(
         assert "knows only the pocket world's problems" in one_sentence(err)
         assert "pocket/" not in err
     assert not list((tmp_path / "o").rglob("*/answers/*/*"))
+
+
+def test_pocket_problems_of_another_seed_are_told_to_the_pocket_teacher_by_its_settings(
+    tmp_path: Path,
+) -> None:
+    path = write_small_study(tmp_path)
+    raw = yaml.safe_load(path.read_text())
+    raw["problems"][0]["seed"] = 5
+    path.write_text(yaml.safe_dump(raw))
+    with pytest.raises(StudyError, match=r"problem_seed 0 .* set its problem_seed and problems"):
+        run_study(load_study(path), tmp_path / "out", until="teach")
+    for role in ("teacher", "verifier", "condenser"):
+        if role in raw:
+            raw[role]["problem_seed"] = 5
+    path.write_text(yaml.safe_dump(raw))
+    assert run_study(load_study(path), tmp_path / "other", until="teach") is None
 
 
 def write_with_condenser(folder: Path, url: str, **changes: str) -> Path:

@@ -92,3 +92,22 @@ def test_status_says_at_which_stage_a_study_stands_and_why(
     assert code == 0
     assert "It stands at the stage teach (4 of 9). The last run (begun " in told
     assert "stopped: it was to go no further than split (--until)." in told
+    assert "No call was made yet." in told
+    assert f"with your study file and --out {out}" in told
+
+
+def test_status_says_of_which_student_the_weights_are_gone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study, out = write_small_study(tmp_path), tmp_path / "out"
+    assert run_cli(capsys, monkeypatch, "run", study, "--out", out, "--until", "train")[0] == 0
+    code, said, _ = run_cli(capsys, monkeypatch, "status", out)
+    assert (code, "has lost its weights" in said) == (0, False)
+    weights = next((out / "cells").rglob("adapter_model.safetensors"))
+    weights.unlink()
+    code, said, _ = run_cli(capsys, monkeypatch, "status", out)
+    told = " ".join(said.split())
+    assert code == 0
+    assert told.count("has lost its weights") == 1
+    assert "of seed 0 has lost its weights (adapter_model.safetensors)" in told
+    assert "to train it anew" in told

@@ -152,6 +152,12 @@ def test_the_run_and_the_report_say_what_fell_away_and_for_whom(done: Done) -> N
     assert report["corpus"]["samples"] == []
 
 
+def test_no_problem_is_condensed_that_some_teacher_has_wrong(done: Done) -> None:
+    made = open_study(done[0]).made
+    assert len({x.problem_id for x in made.lessons}) == TAUGHT
+    assert len(made.lessons) == 2 * 2 * TAUGHT  # of two teachers, R0 and R1
+
+
 def test_the_condition_of_each_teacher_is_in_the_report(done: Done) -> None:
     limits = [x["sampling"]["max_tokens"] for x in done[1]["conditions"]]
     # r1 answered the problems to be taught and the held-out ones, each a condition of its own
@@ -447,12 +453,12 @@ def lesson(problem: str, sample: int, level: str = "R1") -> Lesson:
 
 def test_a_problem_is_taught_only_where_every_teacher_has_a_lesson_of_it() -> None:
     lessons = [lesson("a", 0), lesson("a", 65), lesson("b", 0), lesson("c", 0), lesson("d", 64)]
-    kept, fell = taught_by_all({"R1": lessons, "R4": lessons[:2]}, 2)
+    kept, fell = taught_by_all({"R1": lessons, "R4": lessons[:2]}, [{"a", "b", "c"}, {"a", "d"}])
     assert {level: [x.problem_id for x in rows] for level, rows in kept.items()} == {
         "R1": ["a", "a"],
         "R4": ["a", "a"],
     }
-    assert fell == {"R1": FellAway(3, (1, 2)), "R4": FellAway(0, (0, 0))}
+    assert fell == {"R1": FellAway(3, (1, 2)), "R4": FellAway(3, (1, 2))}
     own = lessons_of_each(kept, NAMES, ["R1"])
     assert {name: [x.sample for x in rows] for name, rows in own.items()} == {
         "r1-R1": [0],

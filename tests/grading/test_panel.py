@@ -104,6 +104,25 @@ def test_both_agents_agree_or_the_symbolic_check_stands(pool: GradingPool) -> No
     assert "Same." in disputed.judge_why
 
 
+def test_a_judge_that_never_can_be_read_is_asked_no_more_after_ten(pool: GradingPool) -> None:
+    judge = ScriptedJudge(lambda ask: "It depends.")
+    pairs = [pair("5", f"\\boxed{{{i}}}") for i in range(40)]
+    with pytest.raises(InputError, match=r"none of its first 10 replies, [^']* 'It depends\.'"):
+        list(verify(pairs, pool=pool, judge=judge, mode="both", stage="verify"))
+    assert len(judge.asked) == 20
+
+
+def test_a_judge_read_once_is_asked_to_the_end_and_one_that_fails_is_not_called_unreadable(
+    pool: GradingPool,
+) -> None:
+    pairs = [pair("5", f"\\boxed{{{i}}}") for i in range(40)]
+    replies = iter(["Verdict: INCORRECT", *["?"] * 80])
+    judge = ScriptedJudge(lambda ask: next(replies))
+    made = list(verify(pairs, pool=pool, judge=judge, mode="both", stage="verify"))
+    assert len(made) == 40
+    assert len(judge.asked) == 79
+
+
 def test_what_is_settled_never_reaches_a_judge(pool: GradingPool) -> None:
     judge = ScriptedJudge(lambda ask: "Verdict: CORRECT")
     settled = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from typing import Any
 
 import pytest
 
@@ -335,3 +336,45 @@ def test_traces_that_came_to_the_same_text_are_condensed_once() -> None:
     levels = [re.findall(r"^Level: .*", x.messages[-1].content, re.M)[0] for x in condenser.asks]
     assert levels == ["Level: R1", "Level: R1", "Level: R2"]
     assert sorted((x.level, x.sample) for x in lessons if x.level == "R2") == [("R2", 0), ("R2", 1)]
+
+
+@pytest.mark.parametrize("reply", ["I cannot do that.", "", ("12 + 30 = 42", Finish.LENGTH)])
+def test_a_condenser_that_never_gives_a_lesson_is_asked_no_more_after_twenty(reply: Reply) -> None:
+    parents = [(problem(f"p{i}"), response(f"p{i}", "12 + 30 = 42")) for i in range(60)]
+    condenser = ScriptedCondenser(lambda *_: reply)
+    with pytest.raises(InputError, match=r"none of the first 20 lessons at R1 passes"):
+        lessons_of(parents, condenser, ["R1", "R2"])
+    assert len({ask.tag for ask in condenser.asks}) == 20
+    assert len(condenser.asks) == 40  # each a second time, with what was wrong
+
+
+def test_a_level_that_never_passes_stops_there_and_one_that_did_before_goes_on() -> None:
+    parents = [(problem(f"p{i}"), response(f"p{i}", "12 + 30 = 42")) for i in range(30)]
+
+    def reply(level: str, *_: Any) -> str:
+        return "12 + 30 = \\boxed{42}" if level == "R1" else "no"
+
+    condenser = ScriptedCondenser(reply)
+    with pytest.raises(InputError, match="at R6 passes"):
+        lessons_of(parents, condenser, ["R1", "R6"])
+    assert len(condenser.asks) == 30 + 40
+    made = lessons_of(parents, ScriptedCondenser(reply), ["R1", "R6"], proven={"R6"})
+    assert len(made) == 90
+
+
+def test_calls_that_failed_do_not_speak_against_a_condenser() -> None:
+    parents = [(problem(f"p{i}"), response(f"p{i}", "12 + 30 = 42")) for i in range(25)]
+    made = lessons_of(parents, ScriptedCondenser(lambda *_: None), ["R1"])
+    assert [lesson.flags for lesson in made if lesson.level == "R1"] == [("not asked",)] * 25
+
+
+def test_what_is_taught_whole_goes_no_further_down_than_its_first_failure() -> None:
+    def reply(level: str, tag: str, *_: Any) -> str:
+        return "no" if (level, tag) == ("R1", "p0") else "12 + 30 = \\boxed{42}"
+
+    parents = [(problem(f"p{i}"), response(f"p{i}", "12 + 30 = 42")) for i in range(3)]
+    condenser = ScriptedCondenser(reply)
+    made = lessons_of(parents, condenser, ["R1", "R2", "R3"], whole=True)
+    assert [x.level for x in made if x.problem_id == "p0"] == ["R0", "R1"]
+    assert [x.level for x in made if x.problem_id == "p1"] == ["R0", "R1", "R2", "R3"]
+    assert sum(ask.tag == "p0" for ask in condenser.asks) == 2

@@ -11,7 +11,7 @@ import yaml
 from pydantic import ValidationError
 
 from potstill.chat import Completion
-from potstill.errors import StudyError
+from potstill.errors import InputError, StudyError
 from potstill.ledger.ledger import Ledger
 from potstill.lessons.difficulty import (
     DifficultyOptions,
@@ -69,6 +69,20 @@ def test_a_model_rates_each_problem_and_is_asked_once_more_where_it_cannot_be_re
     assert ratings == {"plain": 7, "bold": 10, "bare": 3, "late": 4, "never": 0, "eleven": 0}
     assert len(asked) == len(REPLIES) + 3
     assert not any("424242" in text for text in asked), "the rater was shown a key"
+
+
+def test_a_rater_that_never_can_be_read_is_asked_no_more_after_ten(ledger: Ledger) -> None:
+    asked = []
+
+    def reply(request: ChatRequest) -> Completion:
+        asked.append(request)
+        return Completion("quite hard", "", Finish.STOP, 1, 1)
+
+    with serve(create_app(reply, ["m"])) as url:
+        rater = ApiSolver(Options(model="m", base_url=url, api_key_env=""), ledger)
+        with pytest.raises(InputError, match="none of its first 10 replies"):
+            list(rate_by_model(rater, [problem(f"p{i}") for i in range(30)], "rate"))
+    assert len(asked) == 20
 
 
 def test_the_prompt_never_holds_the_key() -> None:

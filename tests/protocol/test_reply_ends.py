@@ -52,6 +52,20 @@ KEPT: dict[str, tuple[bytes, tuple[str, Finish, int]]] = {
         events(chunk("It is"), chunk(" 4.", "stop")),
         ("It is 4.", Finish.STOP, 0),
     ),
+    "all so far in each chunk": (
+        events(
+            chunk("It is"), chunk("It is the 4"), chunk("It is the 4 of them."), chunk("", "stop")
+        ),
+        ("It is the 4 of them.", Finish.STOP, 0),
+    ),
+    "the same words again and again": (
+        events(*[chunk("ha ")] * 7, chunk(finish="stop")),
+        ("ha " * 7, Finish.STOP, 0),
+    ),
+    "a rule that is drawn longer": (
+        events(chunk("="), chunk("=="), chunk("==="), chunk(finish="stop")),
+        ("======", Finish.STOP, 0),
+    ),
     "all in one chunk": (events(chunk("It is 4.", "stop")), ("It is 4.", Finish.STOP, 0)),
     "a cut": (events(*CUT, chunk(finish="length")), ("It is 4 or", Finish.LENGTH, 0)),
     "stop in every chunk, a cut at last": (

@@ -10,6 +10,7 @@ from potstill.errors import one_line
 from potstill.lessons.majority import majority_sentence
 from potstill.pipeline.directory import StudyDirectory
 from potstill.pipeline.run import STAGES
+from potstill.store.cells import missing_files
 from potstill.store.last_run import why_it_stopped
 from potstill.text import literal, several, token_count
 
@@ -66,11 +67,32 @@ def print_status(directory: Path, console: Console) -> None:
         counts += map(token_count, (spend.tokens_in, spend.tokens_out))
         stage, model = spend.group
         money.add_row(literal(stage), literal(names.get(model, model)), *counts, usd)
-    console.print(money)
+    if spends:
+        console.print(money)
+    else:
+        console.print("\nNo call was made yet.")
+    for lost in _lost_weights(found):
+        console.print(f"\n[yellow]{literal(lost)}[/yellow]", highlight=False)
     if waiting:
         for why in _why(found, sum(spend.cost_usd for spend in spends)):
             console.print(f"\n{literal(why)}", highlight=False)
-        console.print("\nGo on with the command that started it: potstill run STUDY --out DIR.")
+        told = (
+            "Go on with the command that started it: potstill run, with your study file and --out "
+            f"{found.path}."
+        )
+        console.print(f"\n{literal(told)}", highlight=False, soft_wrap=True)
+
+
+def _lost_weights(found: StudyDirectory) -> Iterator[str]:
+    """Yield what is to be said of each student whose weights were deleted."""
+    for cell in found.made.students:
+        if gone := missing_files(cell.folder):
+            yield (
+                f"{cell.student.variant} of seed {cell.student.seed} has lost its weights "
+                f"({', '.join(gone)}): what was measured stands, but nobody can ask or export it. "
+                f"Delete {cell.folder} and {found.path / 'report'}, and run again, to train it "
+                "anew."
+            )
 
 
 def _why(found: StudyDirectory, spent_usd: float) -> Iterator[str]:

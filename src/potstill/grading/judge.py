@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from potstill.chat import Ask, Completion, Message, Solver
+from potstill.errors import InputError, one_line
 from potstill.records import Finish, Opinion, Problem, RubricGold, Sampling
 
 __all__ = [
     "JUDGE_SYSTEM",
     "READING_NOTE",
+    "Judge",
     "JudgeQuestion",
     "Judged",
     "ask_judge",
@@ -43,6 +45,8 @@ REMINDER = (
 )
 JUDGE_SAMPLING = Sampling(temperature=0.0, max_tokens=512)
 MAX_ANSWER = 6_000
+_FIRST = 10  # questions that are looked at before the rest is asked
+_UNREADABLE = "the judge's reply cannot be read"
 _LINE = re.compile(
     r"[\s*_`#>]*verdict\s*[*_]*\s*:\s*[*_`]*\s*(correct|incorrect)\s*[*_`]*\s*\.?\s*[*_`]*",
     re.IGNORECASE,
@@ -62,12 +66,41 @@ class JudgeQuestion:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What the judge made of one answer. ``calls`` counts the replies that were bought for it."""
+    """What the judge made of one answer. ``calls`` counts the replies that were bought for it;
+    ``reply`` is the last one where it could not be read.
+    """
 
     tag: str
     opinion: Opinion
     why: str
     calls: int
+    reply: str = ""
+
+
+class Judge:
+    """A judge model that is asked no more where none of its first replies can be read."""
+
+    def __init__(self, solver: Solver, stage: str) -> None:
+        self._solver, self._stage, self._heard = solver, stage, False
+
+    def ask(self, questions: Sequence[JudgeQuestion]) -> Iterator[Judged]:
+        """Yield the judge's opinion on each question (:func:`ask_judge`).
+
+        Raises InputError where the first ten replies, each asked for twice, cannot be read.
+        """
+        first = () if self._heard else questions[:_FIRST]
+        told = list(ask_judge(self._solver, first, self._stage)) if first else []
+        self._heard = self._heard or any(x.why != _UNREADABLE for x in told)
+        if len(told) == _FIRST and not self._heard:
+            shown = f"such as {one_line(told[0].reply)[:100]!r}" if told[0].reply else "all empty"
+            raise InputError(
+                f"verifier ({self._solver.id}): none of its first {_FIRST} replies, each asked for "
+                f"twice, could be read ({shown}); they are to end with the line 'Verdict: CORRECT' "
+                "or 'Verdict: INCORRECT'. Name another model as verifier, or set verify: symbolic, "
+                "and run again; nothing more is bought."
+            )
+        yield from told
+        yield from ask_judge(self._solver, questions[len(first) :], self._stage)
 
 
 def judge_messages(
@@ -138,9 +171,9 @@ def ask_judge(judge: Solver, questions: Iterable[JudgeQuestion], stage: str) -> 
     for result in judge.complete(repeats, stage):
         judged = _judged(result, 2)
         if judged is None:
-            judged = Judged(result.tag, Opinion.UNDECIDED, "the judge's reply cannot be read", 2)
+            judged = Judged(result.tag, Opinion.UNDECIDED, _UNREADABLE, 2, result.text.strip())
         elif judged.opinion is Opinion.NOT_ASKED:
-            judged = Judged(result.tag, Opinion.UNDECIDED, "the judge's reply cannot be read", 1)
+            judged = Judged(result.tag, Opinion.UNDECIDED, _UNREADABLE, 1)
         yield judged
 
 

@@ -14,7 +14,7 @@ from typing import Literal
 
 from potstill.chat import Solver
 from potstill.errors import InputError
-from potstill.grading.judge import Judged, JudgeQuestion, ask_judge
+from potstill.grading.judge import Judge, Judged, JudgeQuestion
 from potstill.grading.pool import GradingPool
 from potstill.grading.rulings import Ruling, Rulings
 from potstill.grading.verdicts import CutRule
@@ -57,7 +57,8 @@ def verify(
     reach a judge; a person's ruling is obeyed without asking. With ``forms`` "strict" a right value
     in another form than was asked for is WRONG. ``cut`` says how an answer counts that is stated
     before the token limit, but not in a box. Pairs are drawn as the pool draws them, and judged
-    in chunks of some hundreds. Raises InputError for an unknown mode.
+    in chunks of some hundreds. Raises InputError for an unknown mode, and for a judge none of
+    whose first replies can be read.
     """
     if mode not in ("symbolic", "undecided", "both") or forms not in ("note", "strict"):
         raise InputError(
@@ -66,9 +67,10 @@ def verify(
         )
     waiting: deque[tuple[Problem, Response]] = deque()
     graded = pool.grade(_noted(pairs, waiting), cut=cut)
+    asked = Judge(judge, stage) if judge is not None and mode != "symbolic" else None
     for verdicts in in_batches(graded, CHUNK):
         chunk = [waiting.popleft() for _ in verdicts]
-        yield from _verify_chunk(chunk, verdicts, judge, mode, stage, rulings, forms)
+        yield from _verify_chunk(chunk, verdicts, asked, mode, rulings, forms)
 
 
 def _noted(
@@ -83,9 +85,8 @@ def _noted(
 def _verify_chunk(
     chunk: list[tuple[Problem, Response]],
     verdicts: list[Verdict],
-    judge: Solver | None,
+    judge: Judge | None,
     mode: Mode,
-    stage: str,
     rulings: Rulings | None,
     forms: Forms,
 ) -> Iterator[Verdict]:
@@ -94,7 +95,7 @@ def _verify_chunk(
         for problem, response in chunk
     ]
     opinions: dict[int, Judged] = {}
-    if judge is not None and mode != "symbolic":
+    if judge is not None:
         wanted = _GRADED if mode == "both" else _OPEN
         # The place in the chunk is the tag: two samples of one problem must not be mixed up.
         questions = [
@@ -104,7 +105,7 @@ def _verify_chunk(
             )
             if verdict.outcome in wanted and ruled[place] is None
         ]
-        opinions = {int(judged.tag): judged for judged in ask_judge(judge, questions, stage)}
+        opinions = {int(judged.tag): judged for judged in judge.ask(questions)}
     for place, verdict in enumerate(verdicts):
         if place in opinions:
             verdict = _with_judge(verdict, opinions[place])

@@ -193,6 +193,19 @@ class Ledger:
             SpendGroup(tuple(r[: len(groups)]), *r[len(groups) :]) for r in rows if r[len(groups)]
         ]
 
+    def count_like(self, stage: str, request: str) -> int:
+        """Return how many first tries of a stage were asked as a ``request`` is, whatever stands
+        in their messages after the first: of the same model, sampling and extra body.
+        """
+        of_all, first = "'$.messages', '$.sample', '$.attempt'", "'$.messages[0]'"
+        query = (
+            "SELECT count(*) FROM replies WHERE stage = ? AND model = json_extract(?, '$.model')"
+            f" AND json_remove(request, {of_all}) = json_remove(?, {of_all})"
+            f" AND json_extract(request, {first}) = json_extract(?, {first})"
+            " AND json_extract(request, '$.attempt') = 0"
+        )
+        return int(self._rows(query, (stage, request, request, request))[0][0])
+
     def pace(self, provider: str, stage: str) -> tuple[int, float]:
         """Return how many replies came after the first commit, and within how many seconds.
 

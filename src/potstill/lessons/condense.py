@@ -7,11 +7,13 @@ several traces, each of another draw of the teacher.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from potstill.chat import Ask, Completion, Message, Solver
-from potstill.errors import InputError
+from potstill.errors import InputError, one_line
 from potstill.lessons.ladder import LADDER, LevelSpec, condense_messages, count_words
 from potstill.lessons.quality import Finding, Gate, GateOptions, findings, flags_of
 from potstill.records import (
@@ -36,6 +38,7 @@ _STOPS_THE_CHAIN = {
     *(Gate.KEY_LEAKED, Gate.CUT, Gate.BLANK, Gate.ONLY_REASONING, Gate.NO_TEXT),
 }
 _NOT_WORTH_A_RETRY = {Gate.NOT_ASKED, Gate.BAD_KEY, Gate.NO_TEXT}
+_FIRST = 20  # lessons of a level that are looked at before the rest is asked for
 
 
 _Key = tuple[str, int]
@@ -91,6 +94,8 @@ def condense(
     sampling: Sampling,
     options: GateOptions | None = None,
     tags: bool = False,
+    whole: bool = False,
+    proven: set[str] | None = None,
 ) -> Iterator[Lesson]:
     """Yield one lesson per parent and level: R0 of every parent, then each level of ``levels``.
 
@@ -98,23 +103,31 @@ def condense(
     as every further level does. ``parents`` are problems with their verified responses, of one
     problem any number of different draws. A lesson that fails a gate is asked for once more
     (attempt 1) with the complaint, then yielded with its flags; the level below starts from the
-    last good one. A trace that leaks the key, is cut or blank starts no chain. Raises InputError
-    for a level that is not on the ladder.
+    last good one. A trace that leaks the key, is cut or blank starts no chain; where a trace is
+    taught only ``whole``, at all ``levels`` or none, its chain ends at the first that it fails.
+    ``proven`` holds the levels at which a lesson passed before, and is added to. Raises InputError
+    for a level that is not on the ladder, and where none of a level's first lessons passes.
     """
     specs = _chosen(levels)
     gates = options or GateOptions()
+    proven = set() if proven is None else proven
     chains: dict[_Key, _Chain] = {}
     for problem, response in parents:
         lesson, stops = _verified_trace(problem, response, count_tokens, gates)
         yield _with_tags(lesson, response, count_tokens) if tags else lesson
+        if whole and lesson.flags and Level.R0 in levels:
+            continue
         if not stops:
             chains[_key(lesson)] = _Chain(problem, lesson, lesson.words)
     for spec in specs:
         if condenser is None:
             raise InputError(f"level {spec.level.value} needs a condenser, and there is none.")
         step = _Step(spec, condenser, sampling, stage, grade, count_tokens, gates)
-        for lesson in _descend(chains, step):
-            chains[_key(lesson)].pass_on(lesson)
+        for lesson in _descend_if_useful(chains, step, proven):
+            if whole and lesson.flags:
+                del chains[_key(lesson)]
+            else:
+                chains[_key(lesson)].pass_on(lesson)
             yield lesson
 
 
@@ -190,6 +203,43 @@ def _verified_trace(
     found = findings(problem, text, level=Level.R0, options=options)
     lesson = trace_lesson(response, text, count_tokens, flags=flags_of(found))
     return lesson, any(f.excludes and f.gate in _STOPS_THE_CHAIN for f in found)
+
+
+def _descend_if_useful(
+    chains: Mapping[_Key, _Chain], step: _Step, proven: set[str]
+) -> Iterator[Lesson]:
+    """Yield every chain's lesson at one level, the first of them whole before the rest is asked
+    for. Raises InputError where none of those passes a gate.
+    """
+    ahead, rest = dict(islice(chains.items(), _FIRST)), dict(islice(chains.items(), _FIRST, None))
+    if step.spec.level in proven:
+        yield from _descend(dict(chains), step)
+        return
+    first = list(_descend(ahead, step))
+    yield from first
+    if any(not lesson.flags for lesson in first):
+        proven.add(step.spec.level)
+    elif len(first) == _FIRST:
+        _refuse_useless(first, step)
+    yield from _descend(rest, step)
+
+
+def _refuse_useless(first: Sequence[Lesson], step: _Step) -> None:
+    """Raise InputError for a condenser whose first lessons of a level all fail; where calls failed
+    or a replay lacks them, it is not the condenser's fault.
+    """
+    flags = Counter(flag for lesson in first for flag in lesson.flags)
+    if flags.keys() & {Gate.ERROR, Gate.NOT_ASKED, Gate.BAD_KEY, Gate.NO_TEXT}:
+        return
+    told = ", ".join(f"{flag} {count}" for flag, count in flags.most_common())
+    shown = one_line(first[0].text)[:100]
+    raise InputError(
+        f"condenser ({step.condenser.id}): none of the first {len(first)} lessons at "
+        f"{step.spec.level.value} passes its gates ({told}), each asked for again where that could "
+        f"help; that of {first[0].problem_id} reads {shown!r}. Name another model as condenser, "
+        "or, where such lessons are wanted, turn that gate off (gates: off), and run again; "
+        "nothing more is bought."
+    )
 
 
 def _descend(chains: Mapping[_Key, _Chain], step: _Step) -> Iterator[Lesson]:

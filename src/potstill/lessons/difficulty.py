@@ -41,6 +41,8 @@ RATING_SYSTEM = (
     "Reply with one line that is exactly\nDifficulty: N\nwhere N is a whole number from 1 to 10."
 )
 RATING_SAMPLING = Sampling(temperature=0.0, max_tokens=1024)
+_FIRST = 10  # problems that are looked at before the rest is asked
+_UNREADABLE = "the rater's replies cannot be read"
 _REMINDER = (
     "Your reply could not be read. Reply with the one line `Difficulty: N` and nothing else."
 )
@@ -148,11 +150,26 @@ def rating_messages(problem: Problem, attempt: int = 0) -> tuple[Message, ...]:
 
 
 def rate_by_model(rater: Solver, problems: Sequence[Problem], stage: str) -> Iterator[Rating]:
-    """Yield one rating per problem, as they come; what cannot be read is asked for once more."""
+    """Yield one rating per problem, as they come; what cannot be read is asked for once more.
+
+    Raises InputError where none of the first ten can be read.
+    """
+    first = list(_rate(rater, problems[:_FIRST], stage))
+    if len(first) == _FIRST and all(rating.why == _UNREADABLE for rating in first):
+        raise InputError(
+            f"rater ({rater.id}): none of its first {_FIRST} replies, each asked for twice, could "
+            f"be read as a rating from 1 to 10; name another model as rater, or set difficulty: "
+            "{by: failures}, and run again; nothing more is bought."
+        )
+    yield from first
+    yield from _rate(rater, problems[_FIRST:], stage)
+
+
+def _rate(rater: Solver, problems: Sequence[Problem], stage: str) -> Iterator[Rating]:
     by_id = {p.id: p for p in problems}
     again: list[Problem] = []
     asks = (Ask(p.id, rating_messages(p), RATING_SAMPLING) for p in problems)
-    for result in rater.complete(asks, stage):
+    for result in rater.complete(asks, stage) if problems else ():
         rating = _read(result)
         if rating is None:
             again.append(by_id[result.tag])
@@ -160,7 +177,7 @@ def rate_by_model(rater: Solver, problems: Sequence[Problem], stage: str) -> Ite
             yield rating
     repeats = [Ask(p.id, rating_messages(p, 1), RATING_SAMPLING, attempt=1) for p in again]
     for result in rater.complete(repeats, stage) if repeats else ():
-        yield _read(result) or Rating(result.tag, 0, "the rater's replies cannot be read")
+        yield _read(result) or Rating(result.tag, 0, _UNREADABLE)
 
 
 @dataclass(frozen=True, slots=True)

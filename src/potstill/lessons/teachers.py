@@ -8,12 +8,12 @@ teacher alone: ``r1-R1`` beside ``qwq-R1``, and R1, the mixture, beside both.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from potstill.errors import InputError
-from potstill.records import Lesson, Problem, Response
+from potstill.records import Lesson, Outcome, Problem, Response, Verdict
 from potstill.store.tables import Lazy, part
 from potstill.text import several
 
@@ -23,9 +23,11 @@ __all__ = [
     "FellAway",
     "PooledResponses",
     "lessons_of_each",
+    "of_all_teachers",
     "own_draw",
     "refuse_none_taught",
     "reply_name",
+    "right_of_each",
     "taught_by_all",
     "teacher_place",
     "teachers_sentence",
@@ -107,30 +109,55 @@ def _numbered(response: Response, teacher: int) -> Response:
 
 @dataclass(frozen=True, slots=True)
 class FellAway:
-    """The problems that some teacher has a lesson of and not every one: how many they are, and how
-    many of them each teacher, in order, has none of.
+    """The problems that some teacher has right and not every one has a lesson of: how many they
+    are, and how many of them each teacher, in order, has wrong or no lesson of.
     """
 
     problems: int
     lacking: tuple[int, ...]
 
 
+def right_of_each(judged: Iterable[tuple[Response, Verdict]], teachers: int) -> list[set[str]]:
+    """Return the problems that each of so many teachers has a right answer to."""
+    right = ((response, verdict.outcome is Outcome.CORRECT) for response, verdict in judged)
+    return _problems_of_each((response for response, correct in right if correct), teachers)
+
+
+def of_all_teachers(right: Sequence[Response], teachers: int) -> Sequence[Response]:
+    """Return the right answers to problems that each of so many teachers has one to; all of them
+    where there are not several. No other is condensed: it could not be taught.
+    """
+    if not teachers:
+        return right
+    every = set.intersection(*_problems_of_each(right, teachers))
+    return part(right, [i for i, x in enumerate(right) if x.problem_id in every])
+
+
 def taught_by_all(
-    chosen: Mapping[str, Sequence[Lesson]], teachers: int
+    chosen: Mapping[str, Sequence[Lesson]], right: Sequence[set[str]]
 ) -> tuple[Mapping[str, Sequence[Lesson]], Mapping[str, FellAway]]:
-    """Return the lessons ``chosen`` by level, of the problems alone that each of so many teachers
-    has one of there, and what fell away at each level.
+    """Return the lessons ``chosen`` by level, of the problems alone that each teacher has one of
+    there, and what fell away at each level of those that the teachers had ``right``.
     """
     kept: dict[str, Sequence[Lesson]] = {}
     fell: dict[str, FellAway] = {}
+    some, all_right = set[str]().union(*right), set.intersection(*right)
     for level, lessons in chosen.items():
-        has: list[set[str]] = [set() for _ in range(teachers)]
-        for lesson in lessons:
-            has[teacher_place(lesson.sample)].add(lesson.problem_id)
-        some, every = set[str]().union(*has), set.intersection(*has)
+        has = _problems_of_each(lessons, len(right))
+        every = set.intersection(*has)
         kept[level] = part(lessons, [i for i, x in enumerate(lessons) if x.problem_id in every])
-        fell[level] = FellAway(len(some - every), tuple(len(some - own) for own in has))
+        lacking = (
+            (some - knows) | (all_right - own) for knows, own in zip(right, has, strict=True)
+        )
+        fell[level] = FellAway(len(some - every), tuple(map(len, lacking)))
     return kept, fell
+
+
+def _problems_of_each(draws: Iterable[Draw], teachers: int) -> list[set[str]]:
+    has: list[set[str]] = [set() for _ in range(teachers)]
+    for draw in draws:
+        has[teacher_place(draw.sample)].add(draw.problem_id)
+    return has
 
 
 def refuse_none_taught(teachers: Sequence[str], chosen: Mapping[str, Sequence[Lesson]]) -> None:

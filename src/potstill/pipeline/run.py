@@ -18,7 +18,7 @@ from potstill.lessons.auto_level import auto_lessons
 from potstill.lessons.controls import is_control, make_controls, one_trace, unverified_traces
 from potstill.lessons.difficulty import refuse_none_worth, worth_teaching
 from potstill.lessons.select import select
-from potstill.lessons.teachers import lessons_of_each, taught_by_all
+from potstill.lessons.teachers import lessons_of_each, right_of_each, taught_by_all
 from potstill.pipeline.asking import ask_student, ask_teacher, ask_teachers
 from potstill.pipeline.context import Context, Unfinished
 from potstill.pipeline.declared import declare
@@ -227,7 +227,8 @@ def run_stages(run: Run, made: Made) -> Iterator[str]:
         context, agents, graders, run.models, made.taught, made.traces, asked
     )
     if study.teachers:
-        chosen, made.fell = taught_by_all(chosen, len(study.teachers))
+        right = right_of_each(made.taught.judged(), len(study.teachers))
+        chosen, made.fell = taught_by_all(chosen, right)
     made.chosen = with_controls(run, made, chosen, asked)
     tell_chosen(context, made)
     settle_limits(context, run.models, made)

@@ -238,6 +238,7 @@ def make_lessons(
         base=context.base_hash,
         version=VERSION["lessons"],
         **form,
+        **({"require": "own"} if study.require == "own" and study.condenser else {}),
     )
 
     def make(out: Filling) -> None:
@@ -309,6 +310,7 @@ def _condensed(
 
     agent = study.condenser
     tags = models.teaches_tags()
+    proven: set[str] = set()
     for pairs in in_batches(beside(problems, parents), _CONDENSED_TOGETHER):
         lessons = condense(
             pairs,
@@ -320,6 +322,8 @@ def _condensed(
             sampling=agent.sampling if agent else Sampling(),
             options=study.gates,
             tags=tags,
+            whole=study.require == "all",
+            proven=proven,
         )
         order = {problem.id: i for i, (problem, _) in enumerate(pairs)}
         yield from sorted(lessons, key=lambda x: (order[x.problem_id], x.sample, x.level))

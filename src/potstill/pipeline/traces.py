@@ -10,7 +10,7 @@ from potstill.chat import render_messages
 from potstill.lessons.condense import in_tags, trace_text
 from potstill.lessons.controls import is_one_trace
 from potstill.lessons.likelihood import Prompted, kept_likelihoods
-from potstill.lessons.teachers import whose
+from potstill.lessons.teachers import of_all_teachers, whose
 from potstill.lessons.traces import (
     Likelihood,
     RankedTrace,
@@ -44,13 +44,14 @@ def parents_of(
     context: Context, taught: AnswerSet, traces: Sequence[RankedTrace]
 ) -> Sequence[Response]:
     """Return the right answers that go down the ladder, in their order: those taken, and the first
-    of every problem where a control trains on it alone.
+    of every problem where a control trains on it alone; of several teachers, what all have right.
     """
     study = context.study
     if study.lessons.take == "first":
-        return verified(taught)
+        return of_all_teachers(verified(taught), len(study.teachers))
     control = any(is_one_trace(name) for name in study.variants)
-    return part(taught.responses, [x.place for x in traces if x.taken or (x.first and control)])
+    taken = part(taught.responses, [x.place for x in traces if x.taken or (x.first and control)])
+    return of_all_teachers(taken, len(study.teachers))
 
 
 def rank_taught(

@@ -11,6 +11,7 @@ from potstill.chat import render_messages
 from potstill.grading.judge import MAX_ANSWER
 from potstill.lessons.ladder import LADDER, condense_messages
 from potstill.pipeline.context import FEWEST_MEASURED
+from potstill.planning.bought import PlannedCalls, with_bought
 from potstill.records import Condition, Problem
 from potstill.study.agents import agent_price, is_free
 from potstill.text import lasting
@@ -67,22 +68,6 @@ _OFF = ("disabled", "none", "off", False)
 
 
 @dataclass(frozen=True, slots=True)
-class PlannedCalls:
-    """How many calls a study would make of one model for one purpose, at most.
-
-    ``have`` is how many of these very calls the ledger answers, None where that is not known: then
-    all replies of the stage and model are taken for them.
-    """
-
-    stage: str
-    role: str
-    model: str
-    calls: int
-    why: str
-    have: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Estimate:
     """What is left of a planned kind of call: tokens and dollars of what the ledger lacks.
 
@@ -106,6 +91,8 @@ def estimate(
 ) -> list[Estimate]:
     """Return one estimate per planned call, in order; nothing is asked and nothing is written."""
     spent = {row.group: row for row in ledger.spend(("stage", "model"))} if ledger else {}
+    if ledger and spent:
+        calls = with_bought(study, calls, problems, ledger)
     return [
         _estimate(study, with_time(call, ledger), problems, spent.get((call.stage, call.model)))
         for call in calls

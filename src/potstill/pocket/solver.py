@@ -56,11 +56,20 @@ def price(options: Options) -> Price:
 
 def unsuited(options: Options, problems: Sequence[Problem]) -> str:
     """Return why the scripted model cannot answer most of these problems, "" where it can."""
-    others = [p for p in problems if not p.id.startswith("pocket/")]
-    known = {normalise_text(x.text) for x in _known(options)} if others else set()
-    strange = [p for p in others if normalise_text(p.text) not in known]
+    heads = {f"pocket/{x.key}" for x in generate("train", 3, options.problem_seed)}
+    trained = sum(p.groups.get("split") == "train" for p in problems)
+    if trained <= options.problems and heads & {p.id for p in problems}:
+        return ""  # without making them all, which takes most of a second
+    known = {normalise_text(x.text) for x in _known(options)}
+    strange = [p for p in problems if normalise_text(p.text) not in known]
     if 2 * len(strange) <= len(problems):
         return ""
+    if strange[0].id.startswith("pocket/"):
+        return (
+            f"the {options.model} knows the pocket problems of problem_seed {options.problem_seed} "
+            f"({options.problems:,} to train on), and {strange[0].id} is none of them; set its "
+            "problem_seed and problems to what their source has as seed and train."
+        )
     return (
         f"the {options.model} knows only the pocket world's problems, and {strange[0].id} is none; "
         "name a model that can read it (solver: api, or torch), or recorded answers (replay)."

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from potstill.ledger.finishes import ending_of, finish_of, graver, is_known
@@ -17,6 +18,7 @@ from potstill.records import Finish
 __all__ = ["Assembly"]
 
 _MOST_LINES = 1_000  # of one event
+_LEAST_CUMULATIVE = 16  # characters of a text, below which "=", "==", "===" may be said in turn
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 _BOM = b"\xef\xbb\xbf"
 
@@ -52,7 +54,8 @@ class _Choice:
     def said(self, *, repeats: bool = True) -> tuple[str, str, str]:
         """Return content, reasoning and refusal, with or without what came a second time."""
         content, reasoning, refusal = (
-            "".join(piece for piece, again in part if repeats or not again) for part in self._parts
+            _joined([piece for piece, again in part if repeats or not again])
+            for part in self._parts
         )
         return content, reasoning, refusal
 
@@ -89,6 +92,18 @@ class _Choice:
         said = zip(whole, self.said(), strict=True)
         content, reasoning, refusal = (new.removeprefix(old) for new, old in said)
         return content, reasoning, refusal
+
+
+def _joined(pieces: Sequence[str]) -> str:
+    """Return the text that pieces make: the last where each holds all that came before it, as some
+    send it who do not stream increments.
+    """
+    if len(pieces) > 2 and len(pieces[-1]) >= _LEAST_CUMULATIVE:
+        pairs = list(pairwise(pieces))
+        grows = any(len(new) > len(old) for old, new in pairs)
+        if grows and all(new.startswith(old) for old, new in pairs):
+            return pieces[-1]
+    return "".join(pieces)
 
 
 class Assembly:

@@ -53,17 +53,24 @@ class KeptReplies:
         """The model that gave the replies."""
         return self._model
 
+    def request_of(self, ask: Ask) -> str:
+        """Return the canonical JSON of an ask, as the ledger keeps it."""
+        return request_json(
+            *(self._provider, self._model, ask.messages, ask.sampling),
+            *(ask.sample, ask.attempt, self._extra),
+        )
+
+    def key_of(self, ask: Ask) -> str:
+        """Return the ledger key of an ask, whether or not it was bought."""
+        return key_of_request(self.request_of(ask))
+
     def complete(self, asks: Iterable[Ask], stage: str) -> Iterator[Completion]:
         """Yield one result per ask, in order.
 
         Raises StoreError where the ledger knows nothing of one.
         """
         for ask in asks:
-            request = request_json(
-                *(self._provider, self._model, ask.messages, ask.sampling),
-                *(ask.sample, ask.attempt, self._extra),
-            )
-            key = key_of_request(request)
+            key = self.key_of(ask)
             raw = self._ledger.get(key)
             if raw is not None:
                 yield completion_from(ask, key, raw)

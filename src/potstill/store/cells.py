@@ -25,9 +25,15 @@ from potstill.records import content_hash
 from potstill.store.atomic import Writing, versions_of, write_atomically
 from potstill.store.tables import Rows, TableWriter
 from potstill.store.typed import make
-from potstill.store.untrusted import DOCUMENT_BYTES, parse_json, refuse_links, stays_inside
+from potstill.store.untrusted import (
+    DOCUMENT_BYTES,
+    parse_json,
+    read_json,
+    refuse_links,
+    stays_inside,
+)
 
-__all__ = ["FORMAT_VERSION", "OWN", "Cell", "Filling", "Manifest", "Store"]
+__all__ = ["FORMAT_VERSION", "OWN", "Cell", "Filling", "Manifest", "Store", "missing_files"]
 
 FORMAT_VERSION = 1
 # What a study directory holds: none of it may be a link that leads out of it.
@@ -67,6 +73,17 @@ class Manifest:
     rows: Mapping[str, int]
     summary: Mapping[str, Any]
     versions: Mapping[str, str]
+
+
+def missing_files(folder: Path) -> list[str]:
+    """Return the files that a finished cell's manifest names and its folder on this machine lacks;
+    none where there is no manifest.
+    """
+    path = folder / "manifest.json"
+    if not path.is_file():
+        return []
+    names = read_json(path).get("files", {})
+    return [name for name in names if stays_inside(name) and not (folder / name).exists()]
 
 
 class Store:

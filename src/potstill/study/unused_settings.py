@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from potstill.errors import StudyError
+from potstill.lessons.quality import Gate
 from potstill.plugins import nearest
 from potstill.problems.split import SplitOptions
 from potstill.records import Level
@@ -25,6 +26,10 @@ _READ_BY = {
     "given": {"group", "valid_share", "seed"},
 }
 _OF_TEACHER = ("prompt", "system", "samples", "when_cut", "cut_max_tokens")
+_ALWAYS_WRONG = (
+    *(Gate.KEY_LEAKED, Gate.CUT, Gate.BLANK, Gate.WRONG, Gate.NO_ANSWER, Gate.UNDECIDED),
+    *(Gate.FILTERED, Gate.ERROR, Gate.LOOP, Gate.MARKS, Gate.ECHO, Gate.OTHER_PROBLEM),
+)
 _LEVEL_FIELDS = ("problem", "prompt", "level", "words")
 # A name in braces; behind a command, a brace or a raised sign it is TeX.
 _FIELD = re.compile(r"(?<![\\\w}\]^_{])\{([A-Za-z_]\w*)\}(?!\})")
@@ -56,8 +61,16 @@ def refuse_unused(study: Study) -> None:
 
 
 def unused_settings(study: Study) -> tuple[str, ...]:
-    """Return a sentence for every setting that does nothing and harms nothing."""
-    return tuple(_unused(study))
+    """Return a sentence for every setting that does nothing and harms nothing, and one for gates
+    that let through what nobody means to teach.
+    """
+    return (*_unused(study), *_let_through(study))
+
+
+def _let_through(study: Study) -> Iterator[str]:
+    for where, gates in (("off", study.gates.off), ("advisory", study.gates.advisory)):
+        if let := [gate.value for gate in gates if gate in _ALWAYS_WRONG]:
+            yield f"gates.{where}: lessons with these faults are taught: {', '.join(let)}."
 
 
 def refuse_unfilled(study: Study, problems: Sequence[Problem]) -> None:

@@ -21,8 +21,11 @@ def study_path(name: str, parent: Path) -> Path:
     Raises InputError for a name that is no folder name, or where the file is already there.
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        wrong = next((x for x in name if not re.match(r"[A-Za-z0-9._-]", x)), "")
+        why = f" ({wrong!r} is none of those it may have)" if wrong else ""
         raise InputError(
-            f"{name!r} cannot name a study; use letters, digits, dots, dashes and underscores."
+            f"{name!r} cannot name a study{why}; use the letters a to z, digits, dots, dashes and "
+            "underscores, a letter or digit first."
         )
     if name.lower().endswith((".yaml", ".yml")):
         raise InputError(
