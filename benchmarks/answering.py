@@ -241,7 +241,7 @@ def questions(count: int) -> tuple[list[list[dict[str, str]]], str]:
     """Return the chats of a system text and a problem, and where they are from."""
     data = real_data("recorded/distilled_train.jsonl")
     if data:
-        lines = (data / "recorded" / "distilled_train.jsonl").read_text("utf-8").splitlines()
+        lines = (data / "recorded" / "distilled_train.jsonl").read_text("utf-8").strip().split("\n")
         chats = [json.loads(line)["messages"][:2] for line in lines[:count]]
         return chats, "the paper's system text and problems"
     from potstill.pocket.problems import generate as generate_problems

@@ -76,7 +76,7 @@ def questions(count: int) -> tuple[list[tuple[Any, ...]], str]:
     if data is None:
         problems = generate_problems("heldout", count)
         return [(Message("user", problem.text),) for problem in problems], "pocket problems"
-    lines = (data / "word_problems" / "asdiv.jsonl").read_text("utf-8").splitlines()
+    lines = (data / "word_problems" / "asdiv.jsonl").read_text("utf-8").strip().split("\n")
     chosen = [json.loads(lines[k * len(lines) // count])["question"] for k in range(count)]
     return [(Message("system", SYSTEM), Message("user", text)) for text in chosen], "ASDiv"
 

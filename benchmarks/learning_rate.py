@@ -108,7 +108,7 @@ def examples(count: int) -> tuple[Any, ...]:
     if data is None:
         made = [(x.text, f"\\boxed{{{x.answer}}}") for x in generate("train", count)]
     else:
-        lines = (data / "gsm8k" / "train.jsonl").read_text("utf-8").splitlines()
+        lines = (data / "gsm8k" / "train.jsonl").read_text("utf-8").strip().split("\n")
         rows = [json.loads(lines[k * len(lines) // count]) for k in range(count)]
         made = [(row["question"], told(row["solution"], row["answer"])) for row in rows]
     system = Message("system", SYSTEM)

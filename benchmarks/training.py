@@ -73,7 +73,7 @@ def read_lessons() -> tuple[list[list[tuple[list[dict[str, str]], str]]], str]:
     if data is None:
         return [], "synthetic lengths (prompt 60, completion lognormal around 100 to 20 tokens)"
     recorded = data / "recorded"
-    lines = (recorded / "distilled_train.jsonl").read_text(encoding="utf-8").splitlines()
+    lines = (recorded / "distilled_train.jsonl").read_text(encoding="utf-8").strip().split("\n")
     chats = [json.loads(line)["messages"] for line in lines]
     levels = [[(chat[:-1], chat[-1]["content"]) for chat in chats]]
     csv.field_size_limit(10**9)
@@ -263,7 +263,7 @@ def run_trl(pipe: Connection, args: Any, folder: str, batches: Batches, tuned: b
         output_dir=tempfile.mkdtemp(),
         per_device_train_batch_size=BATCH,
         max_steps=len(batches),
-        learning_rate=RECIPE.learning_rate,
+        learning_rate=RECIPE.highest_rate,
         max_length=RECIPE.sequence_tokens(2048),
         completion_only_loss=True,
         bf16=args.precision == "bfloat16",

@@ -39,7 +39,7 @@ def chats(median: float) -> list[list[dict[str, str]]]:
     """Return the chats of real lengths: the paper's own training file, or words drawn at random."""
     data = real_data("recorded/distilled_train.jsonl")
     if data:
-        lines = (data / "recorded" / "distilled_train.jsonl").read_text("utf-8").splitlines()
+        lines = (data / "recorded" / "distilled_train.jsonl").read_text("utf-8").strip().split("\n")
         return [json.loads(line)["messages"] for line in lines]
     rng = np.random.default_rng(SEED)
     lengths = rng.lognormal(np.log(median), 0.6, size=(500, 2)).astype(int) + 5
@@ -71,7 +71,7 @@ class Ours:
             batch = next(self._batches)
             if step == 1:
                 started = time.perf_counter()
-            self._trainer.step([batch], RECIPE.learning_rate)
+            self._trainer.step([batch], RECIPE.highest_rate)
             if step:
                 real += batch.real_tokens
                 padded += batch.padded_tokens
@@ -94,7 +94,7 @@ class Theirs:
             f"mlp.{x}_proj" for x in ("gate", "up", "down")
         }
         linear_to_lora_layers(self._model, len(self._model.layers), config)
-        self._optimizer = optim.Adam(learning_rate=RECIPE.learning_rate)
+        self._optimizer = optim.Adam(learning_rate=RECIPE.highest_rate)
         data = [{"messages": chat} for chat in chats]
         self._data = CacheDataset(ChatDataset(data, tokenizer, mask_prompt=True))
         self._seed = SEED

@@ -118,7 +118,8 @@ BEFORE_ANYONE_IS_ASKED = {
     ),
     "a learning rate of nothing": (
         {"learning_rate": 1e-30},
-        "training.learning_rate: 1e-30 moves no weight; give 1e-5 to 1e-3 (5e-4 is the default).",
+        "training.learning_rate: 1e-30 moves no weight; give 1e-5 to 2e-3, or leave it out for the "
+        "base's own.",
     ),
 }
 

@@ -151,6 +151,27 @@ def test_word_problems_are_divided_by_their_ids_alone(
     assert Counter(x.source for x in imported.problems) == {"ASDiv": 644, "SVAMP": 9, "GSM8K": 8}
 
 
+def test_a_question_has_one_side_whoever_answers_it_and_wrong_answers_stay() -> None:
+    rows = [
+        {
+            "problem": f"Question {k}?",
+            "key": f"{k}",
+            "model": model,
+            "response": f"{model}: {k % 7}",
+        }
+        for k in range(500)
+        for model in ("base", "hybrid", "thinking")
+    ]
+    base, hybrid = (list(make_levels.rows_of_answers(rows, x)) for x in ("base", "hybrid"))
+    assert Counter(x["side"] for x in base) == {"train": 360, "valid": 40, "heldout": 100}
+    assert [(x["question"], x["side"]) for x in base] == [
+        (x["question"], x["side"]) for x in hybrid
+    ]
+    assert {x["text"].split(":")[0] for x in hybrid} == {"hybrid"}
+    assert len({x["id"] for x in base}) == len(base) == 500
+    assert list(make_levels.rows_of_answers(rows[::-1], "base")) == base
+
+
 def test_a_solution_stands_at_three_lengths() -> None:
     (row,) = make_levels.rows_of_solutions(ROWS["gsm8k"][:1], "heldout")
     assert row["R1"].splitlines() == [

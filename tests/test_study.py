@@ -40,7 +40,8 @@ def study(tmp_path: Path, **changes: object) -> Path:
 def test_the_shipped_studies_are_valid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("POTSTILL_DATA", "POTSTILL_LEVELS"):
         monkeypatch.setenv(name, str(tmp_path))
-    raw = ("gsm8k-r1", "what-pays-traces", "what-pays-verifying")
+    taught_raw = ("traces", "verifying", "teachers", "answers")
+    raw = ("gsm8k-r1", *(f"what-pays-{x}" for x in taught_raw))
     first = {"law.yaml": Level.R6, **{f"{name}.yaml": Level.R0 for name in raw}}
     for path in [DEMO_STUDY, *sorted((ROOT / "studies").glob("*.yaml"))]:
         study = load_study(path)

@@ -3,12 +3,13 @@
 ``python tools/make_levels.py DATA OUT`` reads what is there of DATA/gsm8k/{train,test}.jsonl
 (question, answer, solution), traces/*.jsonl (question, answer, trace), code/cruxeval.jsonl
 (question, answer, code, input), clinical/pubmedqa.jsonl (question, context, answer, long_answer),
-law/ar_lsat_{train,test}.jsonl (text, answer) and word_problems/{asdiv,svamp}.jsonl
-(question, answer), and writes a table of each into OUT. Word problems, some of GSM8K's among them,
-come as they are, for a teacher to solve; of the others R1 is the whole text, R3 its sentences that
-calculate, R6 the answer alone; each ends in its answer in a box. POTSTILL_LEVELS names OUT in the
-studies. The functions of CRUXEval are run, each in a process of its own, to write down what their
-lines do: that trace is R1.
+law/ar_lsat_{train,test}.jsonl (text, answer), answers/math_1.5b_gsm8k.jsonl (problem, key, model,
+response) and word_problems/{asdiv,svamp}.jsonl (question, answer), and writes a table of each into
+OUT. Word problems, some of GSM8K's among them, come as they are, for a teacher to solve; of the
+others R1 is the whole text, R3 its sentences that calculate, R6 the answer alone; each ends in its
+answer in a box. POTSTILL_LEVELS names OUT in the studies. The functions of CRUXEval are run, each
+in a process of its own, to write down what their lines do: that trace is R1. The answers of two
+models are whole, right or wrong, for a replay.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ __all__ = [
     "execution",
     "main",
     "rows_of_abstracts",
+    "rows_of_answers",
     "rows_of_asdiv",
     "rows_of_functions",
     "rows_of_games",
@@ -49,6 +51,8 @@ _MOST_LINES = 40
 _ASDIV = {"heldout": 500, "train": 120, "valid": 24}
 _SVAMP = 150
 _GSM8K = 300
+_ANSWERS, _MODELS = "math_1.5b_gsm8k", ("base", "hybrid")
+_SIDES_OF_ANSWERS = {"train": 360, "valid": 400, "heldout": 500}  # up to which question
 _RUN_S = 5.0
 # Runs a function line by line and prints what each changed, as JSON.
 _TRACER = """
@@ -184,6 +188,23 @@ def rows_of_asdiv(rows: Iterable[Row]) -> Iterator[Row]:
         left = left[count:]
 
 
+def rows_of_answers(rows: Iterable[Row], model: str) -> Iterator[Row]:
+    """Yield one model's answer to each question, right or wrong; a question has the same side
+    whoever answers it.
+    """
+    by_text = {row["problem"]: row for row in rows if row["model"] == model}
+    left = sorted(by_text.values(), key=lambda row: _draw({"id": row["problem"]}))
+    for place, row in enumerate(left):
+        side = next(side for side, last in _SIDES_OF_ANSWERS.items() if place < last)
+        yield {
+            "id": f"gsm8k-{place}",
+            "question": row["problem"],
+            "answer": row["key"],
+            "text": row["response"],
+            "side": side,
+        }
+
+
 def _some(rows: Iterable[Row], count: int) -> list[Row]:
     return sorted(rows, key=_draw)[:count]
 
@@ -238,6 +259,9 @@ def _tables(data: Path) -> Iterator[tuple[str, Iterable[Row]]]:
         yield "svamp", map(_word_problem, _some(_read(path), _SVAMP))
     if solved["heldout"].exists():
         yield "gsm8k_some", map(_word_problem, _some(_read(solved["heldout"]), _GSM8K))
+    if (path := data / "answers" / f"{_ANSWERS}.jsonl").exists():
+        for model in _MODELS:
+            yield f"{_ANSWERS}_{model}", rows_of_answers(_read(path), model)
     for path in sorted((data / "traces").glob("*.jsonl")):
         yield path.stem, rows_of_traces(_read(path))
     if (path := data / "code" / "cruxeval.jsonl").exists():

@@ -49,7 +49,7 @@ def read_rows(data: Path) -> list[Row]:
     """Return the open answers in a seeded order, so that a first part is a fair sample."""
     rows = []
     for path in sorted((data / "answers").glob("*.jsonl")):
-        for line in path.read_text(encoding="utf-8").splitlines():
+        for line in path.read_text(encoding="utf-8").strip().split("\n"):
             row = json.loads(line)
             rows.append(Row(*(row[x] for x in ("problem", "key", "response", "ruling", "note"))))
     random.Random(0).shuffle(rows)

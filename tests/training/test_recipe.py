@@ -40,6 +40,26 @@ def test_paper_preset_is_the_papers() -> None:
     assert {paper.learning_rate_at(step) for step in range(1, 201)} == {1e-5}
 
 
+@pytest.mark.parametrize(
+    ("kind", "width", "rate"),
+    [
+        # 5e-4 * (2000 / width) ** 0.781, and ** 0.0775, by hand
+        ("llama", 2000, 5e-4),
+        ("llama", 576, 1.3e-3),  # SmolLM2-135M
+        ("llama", 4096, 2.9e-4),
+        ("qwen2", 896, 5.3e-4),
+        ("qwen3", 3584, 4.8e-4),
+        ("gemma2", 576, 5.5e-4),  # of no family that was tried: the lower of both
+        ("mistral", 4096, 2.9e-4),
+    ],
+)
+def test_the_learning_rate_is_of_the_bases_family_and_width(
+    kind: str, width: int, rate: float
+) -> None:
+    assert Recipe().for_base(kind, width).learning_rate == rate
+    assert Recipe(learning_rate=1e-4).for_base(kind, width).learning_rate == 1e-4
+
+
 def test_schedules_warm_up_and_fall() -> None:
     cosine = Recipe.preset("pocket", warmup_steps=10, iterations=110, learning_rate=1.0)
     rates = [cosine.learning_rate_at(step) for step in range(1, 111)]

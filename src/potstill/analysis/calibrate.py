@@ -178,7 +178,7 @@ def _try_rates(run: Run, long: Job, steps: int, progress: Progress) -> tuple[Rat
     """
     found = []
     every = max(1, steps // _VALIDATIONS_OF_RATE)
-    own = long.recipe.learning_rate
+    own = long.recipe.highest_rate
     rates = [float(f"{own / 3:.2g}"), own, float(f"{3 * own:.2g}")]
     with progress.stage(f"learning rates · {long.cell}", len(rates) * steps, "steps") as bar:
         for rate in rates:

@@ -160,7 +160,7 @@ def read_finished(directory: str | Path) -> FinishedStudy:
         content=_content(found.made.problems),
         conditions={x.condition.condition_id: x.condition for x in found.made.answers},
         base_hash=found.base_hash,
-        rulings=len(rulings.read_text("utf-8").splitlines()) if rulings.exists() else 0,
+        rulings=rulings.read_text("utf-8").count("\n") if rulings.exists() else 0,
         calls=calls,
     )
 

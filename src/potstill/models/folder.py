@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from potstill.store.untrusted import is_plain_name, read_json
 
 __all__ = [
     "base_name",
+    "family_and_width",
     "find_described_folder",
     "find_model_folder",
     "hash_base",
@@ -232,6 +234,18 @@ def read_config_file(folder: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ValueError("no object")
     return content
+
+
+@lru_cache
+def family_and_width(base: str) -> tuple[str, int]:
+    """Return ``model_type`` and ``hidden_size`` of a base's config; no weight is read.
+
+    Raises InputError as :func:`find_model_folder` does.
+    """
+    file = gguf_of(base)
+    config = read_config_file(described_folder(file) if file else find_model_folder(base))
+    width = config.get("text_config", config).get("hidden_size") or config["hidden_size"]
+    return str(config.get("model_type", "")), int(width)
 
 
 def stop_tokens(folder: Path, tokenizer: Any) -> list[int]:

@@ -133,13 +133,13 @@ class Context:
 
     @property
     def recipe(self) -> Recipe:
-        """The study's recipe, ``iterations: auto`` made a number by its diagnosis and
-        ``max_sequence_tokens: auto`` by its lessons, once there are any.
+        """The study's recipe, ``iterations: auto`` made a number by its diagnosis,
+        ``learning_rate: auto`` by its base and ``max_sequence_tokens: auto`` by its lessons.
         """
         from potstill.training.diagnosis import resolve_iterations
 
         recipe = resolve_iterations(self.study.training, self.directory)
-        return resolved_recipe(recipe, self.directory)
+        return resolved_recipe(recipe, self.directory, self.base_path)
 
     @property
     def base_path(self) -> str:

@@ -88,6 +88,9 @@ def train_students(
             context.store.verify(cell)
     if missing:
         refuse_none_taught(context.study.teacher_names, chosen)
+        if context.study.training.learning_rate == "auto":
+            rate = f"learning rate {context.recipe.highest_rate:g}"
+            context.progress.note(f"{rate}, of the base's family and width")
         _train(context, models, workers, missing, [job for _, job in grid])
     folders = [context.store.folder(cell) for cell, _ in grid]
     return [StudentCell(read_student(f), f, read_history(f)) for f in folders]
@@ -155,11 +158,8 @@ def settle_limits(context: Context, models: LocalModels, made: Made) -> None:
     holds = models.context_tokens()
     found = limits_of(models.tokenizer(), sets, holds, taken_from)
     write_limits(found, context.directory)
-    told = []
-    if in_sequence:
-        told.append(f"training.max_sequence_tokens {found.max_sequence_tokens:,}")
-    if in_answer:
-        told.append(f"evaluation.max_tokens {found.max_tokens:,}")
+    told = [f"training.max_sequence_tokens {found.max_sequence_tokens:,}"] * in_sequence
+    told += [f"evaluation.max_tokens {found.max_tokens:,}"] * in_answer
     fit = "of which 99 in 100 fit"
     if found.max_sequence_tokens == holds:
         fit = "as far as the context of the base goes"

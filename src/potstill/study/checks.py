@@ -122,16 +122,11 @@ def _require_field(name: str, prompt: str, field: str, what: str) -> None:
 def check_limits(study: Study) -> None:
     """Raise StudyError for a rate, scale or limit under which nothing is learnt or answered."""
     recipe = study.training
-    if recipe.learning_rate > _HIGHEST_LEARNING_RATE:
-        raise StudyError(
-            f"training.learning_rate: {recipe.learning_rate:g} trains no adapter; give 1e-5 to "
-            "1e-3 (5e-4 is the default)."
-        )
-    if recipe.learning_rate < _LOWEST_LEARNING_RATE:
-        raise StudyError(
-            f"training.learning_rate: {recipe.learning_rate:g} moves no weight; give 1e-5 to 1e-3 "
-            "(5e-4 is the default)."
-        )
+    rate, give = recipe.highest_rate, "give 1e-5 to 2e-3, or leave it out for the base's own."
+    if rate > _HIGHEST_LEARNING_RATE:
+        raise StudyError(f"training.learning_rate: {rate:g} trains no adapter; {give}")
+    if rate < _LOWEST_LEARNING_RATE:
+        raise StudyError(f"training.learning_rate: {rate:g} moves no weight; {give}")
     if not _SCALES[0] <= recipe.scale <= _SCALES[1]:
         does = "drowns the base" if recipe.scale > 1 else "leaves the base as it is"
         raise StudyError(

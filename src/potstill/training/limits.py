@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from potstill.models.folder import family_and_width
 from potstill.store.record_file import read_record, write_record
 from potstill.store.typed import make
 from potstill.training.examples import Example, encode_examples
@@ -97,10 +98,12 @@ def answer_tokens(folder: Path) -> int:
     return limits.max_tokens if limits else BEFORE_LESSONS
 
 
-def resolved_recipe(recipe: Recipe, folder: Path) -> Recipe:
-    """Return the recipe with ``max_sequence_tokens: auto`` made a number, where the study's
-    directory ``folder`` has one.
+def resolved_recipe(recipe: Recipe, folder: Path, base: str = "") -> Recipe:
+    """Return the recipe with ``learning_rate: auto`` made a number for a ``base``, where one is
+    given, and ``max_sequence_tokens: auto`` where the study's directory ``folder`` has one.
     """
+    if base and recipe.learning_rate == "auto":
+        recipe = recipe.for_base(*family_and_width(base))
     if recipe.max_sequence_tokens != "auto" or (limits := read_limits(folder)) is None:
         return recipe
     return recipe.model_copy(update={"max_sequence_tokens": limits.max_sequence_tokens})

@@ -210,7 +210,7 @@ def _run(
         keeping.checkpoints.clear()
         raise Diverged(
             f"Cell {cell} has no checkpoint to keep: {run.stopped} and no validation before it was "
-            f"finite; lower learning_rate ({recipe.learning_rate:g}) or validate_every "
+            f"finite; lower learning_rate ({recipe.highest_rate:g}) or validate_every "
             f"({recipe.validate_every})."
         )
     return run

@@ -27,6 +27,12 @@ SEVEN_PROJECTIONS = (
 )
 
 
+# Ten times full fine-tuning's 5e-5, times (2000 / hidden_size) to a family's power (Schulman et al.
+# 2025, LoRA Without Regret, over 14 models; the powers as tinker-cookbook has them). Tried on two
+# small bases, one of each family: docs/log.md.
+_RATE, _WIDTH, _POWERS = 5e-4, 2000, {"llama": 0.781, "qwen": 0.0775}
+
+
 class ReplayOptions(Settings):
     """Ordinary chats trained on beside the lessons, against forgetting; validation has none.
 
@@ -60,9 +66,9 @@ class Recipe(Settings):
         description="The projections that are adapted.",
     )
     layers: int | Literal["all"] = Field("all", description="How many of the top layers to adapt.")
-    # Ten times full fine-tuning's 5e-5: Qwen of 0.5B to 72B wants that within about a tenth, Llama
-    # less (Schulman et al. 2025, LoRA Without Regret; tinker-cookbook: x (2000 / hidden)^0.0775).
-    learning_rate: float = Field(5e-4, gt=0, description="At its highest.")
+    learning_rate: Annotated[float, Field(gt=0)] | Literal["auto"] = Field(
+        "auto", description="At its highest; auto takes it from the base's family and width."
+    )
     schedule: Literal["constant", "cosine", "linear"] = Field(
         default="cosine", description="How it falls after the warm-up."
     )
@@ -130,6 +136,23 @@ class Recipe(Settings):
         return self.alpha / self.rank
 
     @property
+    def highest_rate(self) -> float:
+        """The learning rate at its highest, 5e-4 where it is still ``auto``."""
+        return _RATE if self.learning_rate == "auto" else self.learning_rate
+
+    def for_base(self, kind: str, width: int) -> Recipe:
+        """Return the recipe with ``learning_rate: auto`` made a number for a base, by its
+        config's ``model_type`` and ``hidden_size``.
+
+        Of a family that the rule was not fitted on, the lower of its two rates.
+        """
+        if self.learning_rate != "auto":
+            return self
+        fitted = [power for family, power in _POWERS.items() if kind.startswith(family)]
+        rate = min(_RATE * (_WIDTH / width) ** power for power in fitted or _POWERS.values())
+        return self.model_copy(update={"learning_rate": float(f"{rate:.2g}")})
+
+    @property
     def steps(self) -> int:
         """How many optimizer steps; InputError where that is still ``auto``."""
         if self.iterations == "auto":
@@ -148,7 +171,7 @@ class Recipe(Settings):
             yield (
                 f"training.warmup_steps: {self.warmup_steps:,} is more than the {self.steps:,} "
                 f"iterations, so the learning rate rises to {highest:.2g} and never to "
-                f"{self.learning_rate:g}; lower it, or train for longer."
+                f"{self.highest_rate:g}; lower it, or train for longer."
             )
         validations = -(-self.steps // self.validate_every)
         if self.patience >= validations:
@@ -181,12 +204,12 @@ class Recipe(Settings):
         towards zero, which the step after the last would reach.
         """
         if step <= self.warmup_steps:
-            return self.learning_rate * step / self.warmup_steps
+            return self.highest_rate * step / self.warmup_steps
         if self.schedule == "constant":
-            return self.learning_rate
+            return self.highest_rate
         done = (step - 1 - self.warmup_steps) / max(1, self.steps - self.warmup_steps)
         left = (1 + math.cos(math.pi * done)) / 2 if self.schedule == "cosine" else 1 - done
-        return self.learning_rate * left
+        return self.highest_rate * left
 
 
 PRESETS: dict[str, dict[str, Any]] = {
