@@ -51,14 +51,14 @@ TEACHER = {
 }
 STUDIES = Path(__file__).resolve().parents[1] / "studies"
 BEFORE = {
-    "clinical": "8688c4a378642eab",
-    "code": "87a1e0b2e399bf8a",
+    "clinical": "6ae19dcc4fff343b",
+    "code": "29c29e1d6829ed01",
     "competition-recorded": "f72bd38a50494371",
-    "gsm8k-r1": "fc937539250645fd",
-    "gsm8k": "cb8dc97206a8f46a",
-    "law": "a8674bc37bb2196a",
+    "gsm8k-r1": "ee7293f8e6f92489",
+    "gsm8k": "29a3b152c8fd9525",
+    "law": "0e57e88bf1bd8708",
     "paper": "a44dc6f07cf25570",
-    "word-problems": "7ab27293e191419f",
+    "word-problems": "49b296a40bc0f06c",
 }
 
 

@@ -176,6 +176,28 @@ def test_questions_alone_name_a_teacher_to_ask(tmp_path: Path) -> None:
     assert len(rows_of(started.path)) == 15
 
 
+@pytest.mark.parametrize(
+    ("words", "by", "says"),
+    [
+        (("Training", "dev", "Held out"), "given", ""),
+        (("train", "val", "Testing"), "given", ""),
+        (("train", "heldout_later"), "share", "names no split ('heldout_later')"),
+        (("train", "test", ""), "share", "names no split (10 empty)"),
+        (("train", "train"), "share", "no problem to train on, or none to hold out"),
+        (("easy", "hard"), "share", ""),
+    ],
+)
+def test_a_column_of_splits_is_understood_or_told(
+    tmp_path: Path, words: tuple[str, ...], by: str, says: str
+) -> None:
+    rows = [f"What is {n} + 2?,{n + 2},{words[n % len(words)]}" for n in range(10 * len(words))]
+    (tmp_path / "own.csv").write_text("\n".join(["question,answer,split", *rows]))
+    started = start_study("mine", tmp_path, tmp_path / "own.csv", GUESSED)
+    told = " ".join(started.said)
+    assert load_study(started.path).split.by == by
+    assert says in told if says else "The column split" not in told
+
+
 def test_a_column_of_splits_is_obeyed(tmp_path: Path) -> None:
     path = tmp_path / "q.jsonl"
     rows = [

@@ -385,14 +385,14 @@ def test_a_key_that_one_of_them_lacks_is_asked_for_before_the_other_is_paid(
 
 
 HASHES = {
-    "clinical.yaml": "b046c8d52352dca1bfff5fbf5963cc005c482b9cf77e18fe19c9b455a69416ab",
-    "code.yaml": "4d0d9b9fa17a083a4e7951f94a22b565c5cf57dada747dcc0f9771691e51a634",
+    "clinical.yaml": "5327ef4ed5aca038fc29b4293d5874822cf494635cde1fb3322f0b86874c558a",
+    "code.yaml": "bc3b07c1472c91fca6708b1a053658914e7faa31397d3ae7aded3ed1e798de32",
     "competition-recorded.yaml": "e7ffa10b61166bf2dd6f4bf4ec368abfaa9b547c61b2d5280b90314ffcfd0450",
-    "gsm8k-r1.yaml": "c7e7fe05dcbcb7ff0f03a6a777d6c099ff89cc719719b9dcc6870463cb8cfb6c",
-    "gsm8k.yaml": "250efdb227e57cf94dc34ec7022baa974f24fa5801e7d8ee5eefd00d1842d938",
-    "law.yaml": "58d320a608cfbca5059cbccb0be7f48dd8da2016f4ab6bb92b096b38c9bb9e97",
+    "gsm8k-r1.yaml": "10f750f7204a82ced48958fd9f5e92f1ffe624e723f4d093e192806f498fa33f",
+    "gsm8k.yaml": "1f3c659f2d0625aee6df0bf5a3ae2104c4637effe753cc9a4df6a2d2ef9deaa7",
+    "law.yaml": "2b82f9531e13a2aa1c23bbeea926cb75c43f8165550acd312dc42741c68dfc33",
     "paper.yaml": "4429005390ffe112f264a79f7351a12ddf4571edce02bb790274846a60cd5c8b",
-    "word-problems.yaml": "a720906e2a485c7d759ced984c29efd0b04ca01e74ba2ec1ac7b06d92d4a6152",
+    "word-problems.yaml": "c35cad8e416b508aa11db366fca71c6ec6f48ee711444ea4c0e232d3a3aede63",
     "demo.yaml": "5d7055aa9140c17c43822a16df04231deeb7dd4e21f85029f74d5d5c61d8a9ea",
 }
 """Of the studies that shipped before a study could have several teachers, as they were then."""

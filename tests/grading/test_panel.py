@@ -11,6 +11,7 @@ from potstill.chat import Ask, Completion
 from potstill.errors import InputError
 from potstill.grading import GradingPool, Ruling, Rulings, verify
 from potstill.grading.judge import READING_NOTE, judge_messages, parse_reply
+from potstill.grading.panel import what_is_odd
 from potstill.grading.rulings import ruling_key
 from potstill.records import (
     DecidedBy,
@@ -121,6 +122,22 @@ def test_a_judge_read_once_is_asked_to_the_end_and_one_that_fails_is_not_called_
     made = list(verify(pairs, pool=pool, judge=judge, mode="both", stage="verify"))
     assert len(made) == 40
     assert len(judge.asked) == 79
+
+
+def test_a_set_without_a_right_answer_and_a_judge_that_contradicts_are_said(
+    pool: GradingPool,
+) -> None:
+    wrong = [pair("5", f"\\boxed{{{i}}}") for i in range(10, 16)]
+    (told,) = what_is_odd(list(verify(wrong, pool=pool, stage="verify")))
+    assert told.startswith("None of 6 answers is right (6 wrong): see that the key column")
+    right = [pair("5", "\\boxed{5}")] * 6
+    no = ScriptedJudge(lambda ask: "Verdict: INCORRECT")
+    (told,) = what_is_odd(list(verify(right, pool=pool, judge=no, mode="both", stage="verify")))
+    assert told.startswith("The verifier contradicts the symbolic check in 6 of 6 verdicts")
+    yes = ScriptedJudge(lambda ask: "Verdict: CORRECT")
+    agreed = list(verify(right, pool=pool, judge=yes, mode="both", stage="verify"))
+    assert not list(what_is_odd(agreed))
+    assert not list(what_is_odd(list(verify(wrong[:4], pool=pool, stage="verify"))))
 
 
 def test_what_is_settled_never_reaches_a_judge(pool: GradingPool) -> None:

@@ -13,7 +13,7 @@ import pytest
 from potstill.lessons import gates
 from potstill.lessons.ladder import INSTRUCTIONS
 from potstill.lessons.quality import Gate, GateOptions, findings, flags_of
-from potstill.records import Finish, Outcome
+from potstill.records import Finish, Level, Outcome
 from support.scripted_lessons import problem, response, verdict
 
 OFF = (Gate.FALSE_EQUATION,)
@@ -97,11 +97,27 @@ def test_whole_text_is_not_called_cut(text: str) -> None:
         "The key says 12.",
         "According to the answer key it is 5.",
         "The problem states the answer is lose $18.",
-        "If you can provide the exact problem text, I can help.",
     ],
 )
 def test_citing_the_key_is_seen(text: str) -> None:
     assert gates.cites_key(text)
+    assert not gates.asks_back(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "If you can provide the exact problem text, I can help.",
+        "Sure! Could you please provide the solution that you'd like me to condense?",
+        "The original problem text was not given.",
+    ],
+)
+def test_asking_for_the_problem_is_no_citing_of_a_key(text: str) -> None:
+    assert gates.asks_back(text)
+    assert not gates.cites_key(text)
+    found = findings(problem(text="What is 2 + 3?"), text, level=Level.R6)
+    assert Gate.OTHER_PROBLEM in {x.gate for x in found}
+    assert not gates.asks_back(text, f"{text} What is 2 + 3?")
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from potstill.grading import grade
 from potstill.grading.key_reading import KeyReader
 from potstill.grading.maths.kinds import infer_kind
 from potstill.problems import Imported, SourceConfig, guess_source, load_problems
-from potstill.problems.mending import decimal_points, looks_comma, mend, mend_key
+from potstill.problems.mending import decimal_points, looks_comma, mend, mend_key, states_key
 from potstill.records import ExclusionReason, NumberGold, Outcome, Problem, TextGold
 
 READER = KeyReader()
@@ -685,3 +685,29 @@ def test_ratio_of_three_that_no_spreadsheet_wrote_is_kept(tmp_path: Path) -> Non
     for key, kept in (("15:13:12", True), ("15:13:00", False), ("03:04:05", False)):
         imported = bring_in(tmp_path, {"problem": text, "answer": key})
         assert bool(imported.problems) is kept
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "stated"),
+    [
+        ("What is 2 + 2? Answer: 4", "4", True),
+        ("What is 7 * 3?\n(Solution: 21)", "21", True),
+        ("Find it. The answer is **$5$**.", "5", True),
+        ("Was ist 2 + 2? Antwort: 4", "4", True),
+        ("What is 5?", "5", False),
+        ("Give the answer: 44", "4", False),
+        ("Answer:", "", False),
+    ],
+)
+def test_a_problem_that_ends_in_its_key_is_told(
+    tmp_path: Path, text: str, key: str, stated: bool
+) -> None:
+    assert states_key(text, key) == stated
+    if key:
+        notes = bring_in(tmp_path, {"problem": text, "answer": key}).notes
+        assert any("in the key, so nothing is left to be solved" in x for x in notes) == stated
+
+
+def test_three_digits_behind_a_point_of_euros_are_warned_of(tmp_path: Path) -> None:
+    told = bring_in(tmp_path, {"problem": "What does it cost?", "answer": "€ 1.200"}).notes
+    assert any("may be thousands" in note for note in told)

@@ -38,7 +38,7 @@ def test_what_was_kept_is_what_is_read(text: str) -> None:
         ({"content": "<think>2+2 and so"}, "2+2 and so", ""),
         ({"content": None, "reasoning_content": "2+2"}, "2+2", ""),
         ({"content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}, "", "ab"),
-        ({"content": None, "refusal": "I will not"}, "", "I will not"),
+        ({"content": None, "refusal": "I will not"}, "", ""),
         # marks that a server left in the content beside the reasoning reach no lesson
         ({"content": "a </think> b", "reasoning_content": "r"}, "r", "b"),
         ({"content": "<think>2+2</think>4", "reasoning_content": "2+2"}, "2+2", "4"),

@@ -501,14 +501,14 @@ KEPT: dict[str, tuple[bytes, tuple[str, str, Finish]]] = {
     # no text
     "content is null": (said(None, reasoning_content="2+2"), ("2+2", "", STOP)),
     "content is missing": (whole({"role": "assistant"}), ("", "", STOP)),
-    "a refusal": (said(None, refusal="I will not"), ("", "I will not", STOP)),
+    "a refusal": (said(None, refusal="I will not"), ("", "", FILTERED)),
     "a refusal in a stream": (
         events(chunk({"refusal": "I will "}), chunk({"refusal": "not"}), chunk({}, "stop")),
-        ("", "I will not", STOP),
+        ("", "", FILTERED),
     ),
     "a part that refuses": (
         said([{"type": "refusal", "refusal": "I will not"}]),
-        ("", "I will not", STOP),
+        ("", "", FILTERED),
     ),
     "a part that refuses, filtered": (
         whole({"content": [{"type": "refusal", "refusal": "I will not"}]}, "content_filter"),

@@ -177,6 +177,25 @@ def test_one_answer_to_every_problem_is_none() -> None:
     assert list(unless_useless("teacher", drawn, [*one, asked[1]], 10)) == drawn
 
 
+@pytest.mark.parametrize(
+    ("reasoning", "says"),
+    [("so \\boxed{4}", r"first 10 answers are empty behind their reasoning.*reasoning parser"),
+     ("", "first 10 answers are empty; see that model")],
+)  # fmt: skip
+def test_where_every_answer_is_empty_the_rest_is_not_asked(reasoning: str, says: str) -> None:
+    asked = [Problem(f"p{n}", "?", TextGold(f"{n}"), AnswerKind.INTEGER, "t") for n in range(30)]
+    empty = [
+        Response(
+            "m", p.id, "c", 0, 0, reasoning and f"{p.id} {reasoning}", " ", Finish.STOP, 1, 9, ""
+        )
+        for p in asked
+    ]
+    coming = iter(empty)
+    with pytest.raises(InputError, match=says):
+        list(unless_useless("teacher", coming, asked, 100))
+    assert len(list(coming)) == 20
+
+
 def test_a_servers_own_limit_is_not_taken_for_the_studys() -> None:
     asked = [Problem(f"p{n}", "?", TextGold("1"), AnswerKind.INTEGER, "test") for n in range(12)]
     cut = [Response("m", p.id, "c", 0, 0, "", "w", Finish.LENGTH, 1, 60, "") for p in asked]

@@ -14,7 +14,7 @@ from potstill.grading.maths.comparison import KeyUnreadable
 from potstill.grading.maths.key_faults import MAX_ANSWER, key_problem, only_text
 from potstill.grading.maths.keys import alternatives, says_no_key
 from potstill.grading.maths.kinds import infer_kind
-from potstill.grading.maths.languages import uses_decimal_comma
+from potstill.grading.maths.languages import decimal_point, uses_decimal_comma
 from potstill.grading.maths.literals import is_program_value
 from potstill.grading.plugins import compare_with, is_for_plugin, kind_of
 from potstill.plugins import KINDS, load_plugin, nearest, plugin_names
@@ -184,7 +184,7 @@ def _only_text(key: str, kind: str, text: str) -> bool:
     if len(key) > MAX_ANSWER:
         return False
     try:
-        return only_text(key, kind or infer_kind(key, text), text)
+        return only_text(decimal_point(key, text), kind or infer_kind(key, text), text)
     except RecursionError:
         return False
 

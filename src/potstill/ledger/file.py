@@ -34,9 +34,9 @@ __all__ = [
 
 FORMAT_VERSION = 1
 RESTORE = (
-    "restore it from a copy, import an export in its place (potstill ledger DIR --import FILE), or "
-    "begin anew with another --out: without it what is made anew is bought again, and the budget "
-    "begins at nothing."
+    "restore it from a copy, or import an export in its place (move what is left of it away, then "
+    "potstill ledger DIR --import FILE), or begin anew with another --out: without it what is made "
+    "anew is bought again, and the budget begins at nothing."
 )
 """What to do about a ledger that is lost or damaged."""
 

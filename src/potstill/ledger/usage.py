@@ -12,7 +12,7 @@ from potstill.records import Finish
 
 __all__ = ["merged", "usage_in", "usage_of", "with_counts"]
 
-_MOST_TOKENS = 1 << 40
+_MOST_TOKENS = 1 << 24  # of one reply: more is no count
 _LETTERS = re.compile(r"[^A-Za-z]+")
 _USAGES = ("usage", "usageMetadata", "usage_metadata", "token_usage", "tokens")
 # Names of counts, their letters alone: of tokens in, out, both, and read from the cache.

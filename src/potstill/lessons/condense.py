@@ -233,12 +233,20 @@ def _refuse_useless(first: Sequence[Lesson], step: _Step) -> None:
         return
     told = ", ".join(f"{flag} {count}" for flag, count in flags.most_common())
     shown = one_line(first[0].text)[:100]
+    remedy = (
+        "Name another model as condenser, or, where such lessons are wanted, turn that gate off "
+        "(gates: off)"
+    )
+    if 2 * flags[Gate.CUT] > len(first):
+        remedy = (
+            f"Raise the condenser's max_tokens ({step.sampling.max_tokens:,} now), or what its "
+        )
+        remedy += "server allows"
     raise InputError(
         f"condenser ({step.condenser.id}): none of the first {len(first)} lessons at "
         f"{step.spec.level.value} passes its gates ({told}), each asked for again where that could "
-        f"help; that of {first[0].problem_id} reads {shown!r}. Name another model as condenser, "
-        "or, where such lessons are wanted, turn that gate off (gates: off), and run again; "
-        "nothing more is bought."
+        f"help; that of {first[0].problem_id} reads {shown!r}. {remedy}, and run again; nothing "
+        "more is bought."
     )
 
 
@@ -376,7 +384,7 @@ _ASKED_FOR = {
     Gate.KEY_LEAKED: "It cites an answer that was given; derive it from the problem alone.",
     Gate.LANGUAGE: "It changes language; use that of the problem.",
     Gate.NOT_DERIVED: "Its answer appears only in the last line; show where it comes from.",
-    Gate.OTHER_PROBLEM: "It does not use the numbers of this problem.",
+    Gate.OTHER_PROBLEM: "It is not about this problem; use its numbers, and ask for nothing.",
 }
 
 

@@ -13,6 +13,7 @@ from potstill.problems.overlap.pairs import numbers_of
 from potstill.problems.raw import normalise
 
 __all__ = [
+    "asks_back",
     "begins_as",
     "cites_key",
     "echoes",
@@ -44,10 +45,15 @@ _LEAKS = re.compile(
     | \b(?:problem|question|prompt)\s+(?:says|states|gives|claims)\s+(?:that\s+)?the\s+
         (?:\w+\s+)?answer\b
     | \bif\s+the\s+problem\s+expects\s+[-\d\\]
-    | \b(?:if|could)\s+you\s+(?:can|could)?\s*(?:please\s+)?(?:provide|share|supply)\b
+    | \breverse[-\s]engineer
+    """,
+    re.I | re.X,
+)
+_ASKS_BACK = re.compile(
+    r"""
+    \b(?:if|could)\s+you\s+(?:can|could)?\s*(?:please\s+)?(?:provide|share|supply)\b
     | \b(?:original|actual|exact)\s+(?:problem|question)\s+(?:text|statement)?\s*
         (?:was|is|were)?\s*(?:not\s+(?:given|provided|visible)|different|unknown|missing)
-    | \breverse[-\s]engineer
     """,
     re.I | re.X,
 )
@@ -58,8 +64,19 @@ def cites_key(text: str, problem_text: str = "") -> str:
 
     What the problem itself says (a table of given answers, say) is no citation.
     """
+    return _not_of_the_problem(_LEAKS, text, problem_text)
+
+
+def asks_back(text: str, problem_text: str = "") -> str:
+    """Return the words with which a text asks for a problem, or says that it has none, "" if
+    none.
+    """
+    return _not_of_the_problem(_ASKS_BACK, text, problem_text)
+
+
+def _not_of_the_problem(words: re.Pattern[str], text: str, problem_text: str) -> str:
     known = problem_text.casefold()
-    for found in _LEAKS.finditer(text):
+    for found in words.finditer(text):
         if " ".join(found[0].casefold().split()) not in known:
             return " ".join(found[0].split())
     return ""

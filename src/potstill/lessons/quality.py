@@ -194,9 +194,13 @@ def _on_text(c: _Context) -> Iterator[tuple[Gate, str]]:
         (
             Gate.OTHER_PROBLEM,
             lambda: (
-                gates.foreign_numbers(text, asked, least_share=options.own_numbers)
-                if c.level in (Level.R0, Level.R1, Level.R2)  # lower ones need not restate givens
-                else ""
+                gates.asks_back(text, asked)
+                or (
+                    gates.foreign_numbers(text, asked, least_share=options.own_numbers)
+                    if c.level
+                    in (Level.R0, Level.R1, Level.R2)  # lower ones need not restate givens
+                    else ""
+                )
             ),
         ),
         (Gate.NOT_DERIVED, lambda: gates.not_derived(text, answer, asked) if answer else ""),

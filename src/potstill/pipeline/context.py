@@ -133,9 +133,7 @@ class Context:
 
     @property
     def recipe(self) -> Recipe:
-        """The study's recipe, ``iterations: auto`` made a number by its diagnosis,
-        ``learning_rate: auto`` by its base and ``max_sequence_tokens: auto`` by its lessons.
-        """
+        """The study's recipe, what is ``auto`` made a number by diagnosis, base and lessons."""
         from potstill.training.diagnosis import resolve_iterations
 
         recipe = resolve_iterations(self.study.training, self.directory)

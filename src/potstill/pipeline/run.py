@@ -12,6 +12,7 @@ from typing import Any
 
 from potstill.errors import InputError
 from potstill.evaluation import refuse_leaks
+from potstill.grading.panel import what_is_odd
 from potstill.ledger.file import refuse_lost
 from potstill.ledger.ledger import Ledger
 from potstill.lessons.auto_level import auto_lessons
@@ -221,6 +222,8 @@ def run_stages(run: Run, made: Made) -> Iterator[str]:
     yield "teach"
     asked = settle_keys(context, graders, made, asked)
     made.taught = grade_answers(context, agents, graders, made.taught, asked)
+    for odd in () if context.read_only else what_is_odd(made.taught.verdicts):
+        context.progress.note(odd)
     yield "verify"
     made.traces = rank_taught(context, run.models, made.taught, asked)
     made.lessons, chosen = make_lessons(

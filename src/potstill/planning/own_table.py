@@ -23,7 +23,8 @@ from potstill.lessons.gates import stops_short
 from potstill.problems import Columns, Imported, SourceConfig, guess_source
 from potstill.problems import table as tables
 from potstill.problems.mending import decimal_points
-from potstill.records import Outcome, Problem, Response, Verdict
+from potstill.problems.split import given_split
+from potstill.records import Outcome, Problem, Response, Split, Verdict
 from potstill.study.intake import problems_of_file
 from potstill.study.templates import filled, study_path, write_text
 from potstill.text import several
@@ -32,9 +33,6 @@ __all__ = ["Started", "start_study", "with_box"]
 
 _GSM8K_LINE = re.compile(r"\s*####[^\n]*\s*$")
 _CALCULATION = re.compile(r"<<[^<>\n]{0,200}>>")
-_TRAINED = {"train", "training"}
-_HELD_OUT = {"heldout", "held-out", "test"}
-_GIVEN_SPLITS = _TRAINED | _HELD_OUT | {"valid", "validation", "dev"}
 _FEWEST = 10
 
 
@@ -196,10 +194,28 @@ def _letters(text: str) -> str:
 
 def _split(problems: Sequence[Problem]) -> str:
     """Return the split section: as a column of splits says, where there is one, else by share."""
-    told = {p.groups.get("split", "").casefold() for p in problems}
-    if told <= _GIVEN_SPLITS and told & _TRAINED and told & _HELD_OUT:
+    given = {given_split(p.groups.get("split", "")) for p in problems}
+    if None not in given and {Split.TRAIN, Split.HELDOUT} <= given:
         return "{by: given, group: split}"
     return "{by: share, heldout_share: 0.3, valid_share: 0.1}"
+
+
+def _unused_split(problems: Sequence[Problem]) -> str:
+    """Return why a column of splits is not what the study divides by, "" where there is none."""
+    told = {p.groups["split"] for p in problems if "split" in p.groups}
+    given = {given_split(value) for value in told}
+    if not given - {None} or _split(problems).startswith("{by: given"):
+        return ""
+    unknown = sorted(value for value in told if value and given_split(value) is None)
+    empty = sum(not p.groups.get("split") for p in problems)
+    why = "it names no problem to train on, or none to hold out"
+    if unknown or empty:
+        why = ", ".join([*map(repr, unknown[:5]), *([f"{empty:,} empty"] if empty else [])])
+        why = f"it holds what names no split ({why})"
+    return (
+        f"The column split is not what the study divides by, for {why}: problems are held out by a "
+        "draw. Mend the column (train, valid, test) and begin anew, to keep your own."
+    )
 
 
 def _as_csv(imported: Imported, solutions: _Solutions, groups: Sequence[str]) -> str:
@@ -234,6 +250,8 @@ def _lines(
     yield f"{len(imported.problems):,} of {several(total, 'problem')} kept" + (
         f"; excluded: {listed} ({_problems_command(file, said)})." if listed else "."
     )
+    if unused := _unused_split(imported.problems):
+        yield unused
     if not solutions.texts:
         yield "No worked solutions were found: the study names a teacher, who is asked over an API."
         return

@@ -190,18 +190,18 @@ def print_plan(
         imported = problems_of_study(
             study, lambda n: status.update(f"Reading the problems: {n:,} so far ...")
         )
-        status.update("Looking at the agents and the base ...")
         refuse_shared(study, imported.problems, imported.excluded)
         check_problems(study, imported.problems)
+        total = several(len(imported.problems), "problem")
+        status.update(f"Looking through {total} for those that are the same ...")
+        splits, calls = planned_calls(study, imported)
+        said = check_splits(study, imported.problems, {Split(x): n for x, n in splits.items()})
+        status.update("Looking at the agents and the base ...")  # last: it takes longest
         if base_out_of_reach(study):
             base = study.student.base
             warnings = (f"The base {base} was not looked at: the hub does not answer.",)
         else:
             warnings = check_base_of(study, imported.problems, on=on)
-        total = several(len(imported.problems), "problem")
-        status.update(f"Looking through {total} for those that are the same ...")
-        splits, calls = planned_calls(study, imported)
-    said = check_splits(study, imported.problems, {Split(x): n for x, n in splits.items()})
     reasons = Counter(item.reason.value for item in imported.excluded)
     if away := len(imported.problems) - sum(splits.values()):
         reasons[ExclusionReason.NO_KEY.value] += away  # held out, where a key is needed

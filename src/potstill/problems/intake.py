@@ -25,6 +25,7 @@ from potstill.problems.mending import (
     mend,
     mend_key,
     read_otherwise,
+    states_key,
 )
 from potstill.problems.raw import KeyReading, RawProblem, SourceLike, normalise, text_key
 from potstill.records import (
@@ -270,6 +271,7 @@ class _Remarks:
         self._texts: dict[str, list[tuple[str, str]]] = defaultdict(list)
         self._images: dict[str, list[str]] = defaultdict(list)
         self._parts: dict[str, list[str]] = defaultdict(list)
+        self._solved: dict[str, list[str]] = defaultdict(list)
         self._read: Counter[str] = Counter()
 
     def counts(
@@ -286,6 +288,8 @@ class _Remarks:
             self._images[source].append(row)
         if _LATER_PART.match(raw.text) or _LEANS.search(raw.text):
             self._parts[source].append(row)
+        if states_key(raw.text, raw.key):
+            self._solved[source].append(row)
         if as_text:
             self._texts[source].append((row, raw.key))
         if raw.decimal == "comma" and raw.gold is None and holds_pair(raw.key):
@@ -329,7 +333,9 @@ class _Remarks:
                     "values (--decimal)"
                 )
         for source, rows in self._thousands.items():
-            unsure = [(row, key) for row, key, comma in rows if comma or source in warned]
+            unsure = [
+                (row, key) for row, key, comma in rows if comma or source in warned or "€" in key
+            ]
             if unsure:
                 yield (
                     f"{source}: {several(len(unsure), 'key')} may be thousands or have three "
@@ -337,6 +343,12 @@ class _Remarks:
                     "1,234 as thousands and 1.234 as decimals. In the source, decimal: comma or "
                     "decimal: point says which (--decimal)"
                 )
+        for source, ids in self._solved.items():
+            yield (
+                f"{source}: {several(len(ids), 'problem')} ({_some(ids)}) "
+                f"{'ends' if len(ids) == 1 else 'end'} in the key, so nothing is left to be "
+                "solved; take it out of the text"
+            )
         for source, pairs in self._pairs.items():
             yield (
                 f"{source}: a comma stands in brackets in {several(len(pairs), 'key')} "

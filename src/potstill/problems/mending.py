@@ -27,6 +27,7 @@ __all__ = [
     "mend",
     "mend_key",
     "read_otherwise",
+    "states_key",
 ]
 
 
@@ -332,7 +333,20 @@ def may_be_thousands(key: str) -> bool:
     """Return whether a key is one number whose last three digits are decimals or not (``1,234``,
     ``1.234``).
     """
-    return _THREE_DIGITS.fullmatch(_plain(key)) is not None
+    plain = _BEFORE_NUMBER.sub("", _plain(key), count=1)
+    return _THREE_DIGITS.fullmatch(plain) is not None
+
+
+_SAYS_KEY = re.compile(
+    r"\b(?:answer|solution|key|antwort|lösung|réponse|respuesta|risposta)\s*(?:[:=]|is)\Z", re.I
+)
+
+
+def states_key(text: str, key: str) -> bool:
+    """Return whether a problem ends in its key, named as that: "What is 2 + 2? Answer: 4"."""
+    end, wanted = text.strip().rstrip(" .)]}*_$"), key.strip().strip("$ .")
+    before = end.removesuffix(wanted).rstrip(" ($[{*_")
+    return bool(wanted) and before != end and _SAYS_KEY.search(before) is not None
 
 
 def read_otherwise(key: str, text: str) -> str:

@@ -6,6 +6,7 @@ A problem's split hangs on its own id, so that adding a problem reshuffles no ot
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Annotated, Literal
@@ -25,6 +26,7 @@ __all__ = [
     "draw_some",
     "draws_validation",
     "drop_keyless",
+    "given_split",
     "split",
 ]
 
@@ -180,20 +182,20 @@ _NEEDED = {
     Split.KEPT: "it is of evaluation.keep, and is scored by its key",
 }
 _GIVEN = {
-    "train": Split.TRAIN,
-    "training": Split.TRAIN,
-    "valid": Split.VALID,
-    "validation": Split.VALID,
-    "dev": Split.VALID,
-    "heldout": Split.HELDOUT,
-    "held-out": Split.HELDOUT,
-    "test": Split.HELDOUT,
+    **dict.fromkeys(("train", "training"), Split.TRAIN),
+    **dict.fromkeys(("valid", "validation", "val", "dev", "development"), Split.VALID),
+    **dict.fromkeys(("heldout", "test", "testing", "eval", "evaluation"), Split.HELDOUT),
 }
+
+
+def given_split(value: str) -> Split | None:
+    """Return the split that a word of a table names, None where it names none."""
+    return _GIVEN.get(re.sub(r"[\s_-]+", "", value.casefold()))
 
 
 def _given(problem: Problem, group: str) -> Split:
     value = problem.groups.get(group, "")
-    split = _GIVEN.get(value.casefold())
+    split = given_split(value)
     if split is None:
         raise StudyError(
             f"split: {problem.id} has {value!r} in the group {group!r}, where by: given needs "

@@ -67,11 +67,11 @@ def _read(body: Mapping[str, Any]) -> Completion:
     elif not is_listed(word):
         notes.append(f"the unknown finish_reason {word[:40]}")
     refusal = plain(refusal)
-    filtered = finish is Finish.FILTERED
+    filtered = finish is Finish.FILTERED or bool(refusal and not text)
     said = Completion(
-        text=text if text or filtered else refusal,
+        text=text,
         reasoning=reasoning,
-        finish=finish,
+        finish=Finish.FILTERED if filtered else finish,
         error=refusal if filtered else "",
         ended=bool(word),
         model=plain(_text(body.get("model"))),

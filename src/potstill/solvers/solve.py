@@ -74,8 +74,8 @@ def unless_useless(
 ) -> Iterator[Response | NotAsked]:
     """Yield the results. Raises InputError where the first answers, or all of a few, teach nothing.
 
-    They are all cut at the ``limit`` of their tokens, or one and the same whatever the problem and
-    its key: a refusal, say.
+    They are all cut at the ``limit`` of their tokens, empty, or one and the same whatever the
+    problem and its key: a refusal, say.
     """
     keys = {problem.id: problem.gold_text for problem in problems}
     first: dict[str, Response] = {}  # of each problem
@@ -105,6 +105,19 @@ def _refuse_useless(
             f"{who}: the first {count} {'was' if len(first) == 1 else 'were'} cut at the limit of "
             f"{limit:,} tokens, and what is cut is not taught; raise max_tokens, or set when_cut: "
             "continue (with a larger cut_max_tokens), and run again."
+        )
+    if not any(x.text.strip() for x in first):
+        thought = any(x.reasoning.strip() for x in first)
+        raise InputError(
+            f"{who}: the first {count} {'is' if len(first) == 1 else 'are'} empty"
+            + (
+                " behind their reasoning, and what stands in the reasoning alone is not taught; "
+                "see that the server parts reasoning and answer at the right mark (its reasoning "
+                "parser), or that max_tokens leaves room for the answer"
+                if thought
+                else "; see that model and settings are right"
+            )
+            + ", and run again."
         )
     said = {(x.reasoning, x.text.strip()) for x in first}
     if len(said) == 1 and len({keys[x.problem_id] for x in first}) >= _OTHER_KEYS:

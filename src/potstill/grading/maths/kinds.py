@@ -26,6 +26,7 @@ from potstill.grading.maths.grammar import (
 )
 from potstill.grading.maths.groups import read_group, split_top, without_order_remark
 from potstill.grading.maths.keys import plain_key
+from potstill.grading.maths.languages import decimal_point
 from potstill.grading.maths.literals import is_literal, shows_program
 from potstill.grading.maths.normalise import MONEY, tidy
 from potstill.grading.maths.parts import labels_several, parts_of
@@ -110,7 +111,7 @@ def infer_kind(key: str, text: str = "") -> str:
     if (parts := parts_of(whole)) is not None:
         chosen = set(parts.labels) <= set(choices_in(text))
         return str(AnswerKind.SET if chosen else AnswerKind.LIST)
-    plain = read_statement(whole).body
+    plain = decimal_point(read_statement(whole).body, text)
     free = without_order_remark(tidy(key)) != tidy(key)
     return str(
         _worded(plain, text)

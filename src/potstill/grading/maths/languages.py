@@ -88,6 +88,10 @@ _BOUND_ASKED = re.compile(
     re.IGNORECASE,
 )
 _SMALL_WORDS = frozenset(_SMALL.split())
+_TELLING = frozenset(
+    {"berechne", "bestimme", "calculer", "calcula", "halla", "calcola", "trova", "bereken"}
+)
+_OWN_COMMA = re.compile(r"(?<![\d.,(])\d+,\d{1,2}(?![\d.,)])")
 _SEVERAL = re.compile(
     r"lösungen|nullstellen|werte\b|zahlen|paar|punkt|intervall|solutions|valeurs|couple|points?\b|"
     r"nombres|soluciones|raíces|valores|números|par\b|puntos?|soluzioni|radici|coppia|soluções|"
@@ -95,7 +99,7 @@ _SEVERAL = re.compile(
     re.IGNORECASE,
 )
 _COMMA = re.compile(
-    r"(?<![\d.,])(-?(?:\d{1,3}(?:\.\d{3})*|\d+)),(\d{1,2}|\d{4,}|(?<=0,)\d{3})(?![\d.,])"
+    r"(?<![\d.,])(-?(?:\d{1,3}(?:\.\d{3})*|\d+)),(\d{1,2}|\d{4,}|(?<=0,)\d{3})(?!\d|[.,]\d)"
 )
 
 
@@ -107,8 +111,11 @@ def uses_decimal_comma(problem_text: str) -> bool:
         return True
     words = re.findall(r"[^\W\d_]+", re.sub(r"\$[^$]{0,400}\$", " ", text).lower())
     known = {word for word in words if word in _SMALL_WORDS}
-    english = {"the", "of", "and", "what", "find", "how", "is"} & set(words)
-    return len(known) >= 2 and not english
+    if {"the", "of", "and", "what", "find", "how", "is"} & set(words):
+        return False
+    # "Berechne 1,5 + 2,25." says it by its one word, and so does a decimal comma of its own
+    one = known & _TELLING or _OWN_COMMA.search(text)
+    return len(known) >= 2 or bool(known and one)
 
 
 def in_english(text: str) -> str:
@@ -151,7 +158,7 @@ def decimal_point(text: str, problem_text: str) -> str:
 
 
 # "2.500 €" are thousands: nobody writes a decimal's last nought behind three places.
-_POINTED = re.compile(r"(?<![\d.,])([1-9]\d{0,2})\.(\d{2}0)(?![\d.,])")
+_POINTED = re.compile(r"(?<![\d.,])([1-9]\d{0,2})\.(\d{2}0)(?!\d|[.,]\d)")
 
 
 def points_of_thousands(text: str, problem_text: str) -> str:

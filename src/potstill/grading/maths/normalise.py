@@ -87,6 +87,11 @@ _LONE_DOLLAR = re.compile(r"\$(?=\s?-?\s?[\d.])")
 _MINUS_DOLLAR = re.compile(r"^-\s?\$(?=\d)")
 
 
+# Short forms of what is counted, which would be read as a product of letters.
+_COUNTED_AS = {"pts": "points", "pcs": "pieces", "ppl": "people", "pkts": "packets"}
+_SHORT_COUNT = re.compile(rf"(?<=\d)\s?({'|'.join(_COUNTED_AS)})\b\.?(?!\s?[\d^*/(=])")
+
+
 def tidy(text: str) -> str:
     """Return ``text`` in the one notation: no delimiters, styling or spacing commands, symbols
     unified.
@@ -96,7 +101,7 @@ def tidy(text: str) -> str:
     text = _INVISIBLE.sub("", text)
     if text.isascii():
         if text.isalnum():
-            return text
+            return text if text.isdigit() else _with_counts(text)
     else:
         text = _ascii_digits(text)
     if "&" in text:
@@ -158,7 +163,13 @@ def _one_way(text: str) -> str:
         text = re.sub(r"(?<=\s)!=", "≠", text)
     if "degree" in text:
         text = _WORDED_DEGREE.sub("°", text)
-    return text
+    return _with_counts(text)
+
+
+def _with_counts(text: str) -> str:
+    if "p" not in text:
+        return text
+    return _SHORT_COUNT.sub(lambda found: f" {_COUNTED_AS[found[1]]}", text)
 
 
 def _chosen(found: re.Match[str]) -> str:
