@@ -104,7 +104,7 @@ def test_the_dial_and_the_problems_are_the_studys(tutor: Tutor, study_directory:
     assert len(right) == 2
     assert len(study["problems"]) == 108
     assert study["problems"][0]["split"].startswith("held out")
-    assert study["problems"][-1]["split"].startswith("on the training side")
+    assert study["problems"][-1]["split"].startswith("training: ")
     shown = tutor.get(f"/problem?id={study['problems'][0]['id']}")
     assert shown["text"] == study["problems"][0]["text"]
     assert shown["teacher"]["reasoning"]

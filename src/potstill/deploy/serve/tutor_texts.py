@@ -37,8 +37,8 @@ _LISTED_CHARACTERS = 200  # of a problem in the list; the page asks for the rest
 _SPLITS = {
     Split.HELDOUT: "held out: no student has trained on it",
     Split.KEPT: "kept to see what was lost: nothing like it was taught",
-    Split.TRAIN: "on the training side: students may have trained on it",
-    Split.VALID: "on the validation side, where checkpoints are chosen",
+    Split.TRAIN: "training: students may have learnt it",
+    Split.VALID: "validation: checkpoints are chosen by it",
 }
 _OUTCOMES = {
     Outcome.CORRECT: "Right",

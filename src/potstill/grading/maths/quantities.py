@@ -266,13 +266,14 @@ def names_another_thing(key: Scalar, answer: Scalar, problem_text: str) -> Compa
     if not question or not question[-1].endswith("s") or question[-1].lower() in _VERBS:
         return None
     asked = _stem(question[-1])
-    words = [_stem(word) for word in re.findall(r"[a-z]+", answer.nouns)]
+    said = re.findall(r"[a-z]+", answer.nouns)
+    words = [_stem(word) for word in said]
     if not words or asked in words or asked in ("time", "way", "total", "unit", "thing", "item"):
         return None
     counted = {_stem(word) for word in re.findall(r"\d[\d,.]*\s+([a-z]+)", problem_text.lower())}
     counted |= {_stem(word) for word in question[:-1]}
     if words[0] in counted and asked not in answer.nouns:
-        return undecided(f"the answer counts {words[0]}, the problem asks for {asked}")
+        return undecided(f"the answer counts {said[0]}, the problem asks for {question[-1]}")
     return None
 
 
