@@ -41,6 +41,14 @@ SMALLEST: dict[str, tuple[str, tuple[str, ...]]] = {
             r"sampled: 1 studies a cell",
         ),
     ),
+    "draws": (
+        "--problems 3 --draws 2 --max-tokens 4 --rounds 1",
+        (
+            r"1 of each: \d+\.\d s, 12 tokens, \d+ tokens/s\n2 of each: \d+\.\d s, 24 tokens",
+            r"figure draws_vs_one \d+\.\d\d\n",
+            r"sampled: 1 rounds of 3 pocket problems, answers of up to 4 tokens",
+        ),
+    ),
     "engines": (
         "--problems 3 --max-tokens 12",
         (
