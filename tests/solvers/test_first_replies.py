@@ -78,6 +78,7 @@ def ask_all(url: str, ledger: Ledger, count: int, **settings: Any) -> list[str]:
         (said(None), "neither content nor reasoning"),
         (said("  \n"), "neither content nor reasoning"),
         (said("", "length"), "raise max_tokens"),
+        (said(None, "tool_calls"), "it calls a tool in place of answering"),
     ],
 )
 def test_an_endpoint_without_a_word_is_not_paid_for_every_question(

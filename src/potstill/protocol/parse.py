@@ -18,6 +18,7 @@ from potstill.records import Finish
 from potstill.text import plain
 
 __all__ = [
+    "CALLED_TOOL",
     "FINISH_WORDS",
     "NO_FINISH",
     "NotAReply",
@@ -30,6 +31,7 @@ __all__ = [
     "wire_seed",
 ]
 
+CALLED_TOOL = "a tool's call in place of an answer"
 # A text of some length that stops like this was broken off, where its server tells neither how it
 # ended nor how long it is: llama-cpp-python's drops a reply so when the next request comes.
 _BROKEN_OFF = re.compile(r"(?s).{10,}[a-z,(\[{=+:\\-]\s*\Z")
@@ -66,6 +68,8 @@ def _read(body: Mapping[str, Any]) -> Completion:
         notes.append(NO_FINISH)
     elif not is_listed(word):
         notes.append(f"the unknown finish_reason {word[:40]}")
+    if not text and (word.startswith(("tool_", "function_")) or message.get("tool_calls")):
+        notes.append(CALLED_TOOL)
     refusal = plain(refusal)
     filtered = finish is Finish.FILTERED or bool(refusal and not text)
     said = Completion(

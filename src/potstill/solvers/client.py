@@ -20,7 +20,7 @@ from potstill.errors import EndpointError, PotstillError
 from potstill.ledger.ledger import NO_RECORD, Entry, Event, Ledger, now_utc
 from potstill.ledger.names import name_note
 from potstill.ledger.prices import Cost, Price, cost_usd
-from potstill.protocol.parse import completion_bytes, parse_completion
+from potstill.protocol.parse import CALLED_TOOL, completion_bytes, parse_completion
 from potstill.protocol.shapes import NotAReply
 from potstill.records import Finish
 from potstill.solvers.pacing import Limiter, RateLimit
@@ -257,11 +257,11 @@ class _Session:
             self._blanks += 1
         if self._spoke or self._blanks < _FIRST_BLANKS or self._spoke_before():
             return
-        why = (
-            "their limit was reached before a word: raise max_tokens"
-            if parsed.finish is Finish.LENGTH
-            else "neither content nor reasoning: see that the model and its settings are right"
-        )
+        why = "neither content nor reasoning: see that the model and its settings are right"
+        if parsed.finish is Finish.LENGTH:
+            why = "their limit was reached before a word: raise max_tokens"
+        elif CALLED_TOOL in parsed.notes:
+            why = "it calls a tool in place of answering: turn its tools off, or name another model"
         raise EndpointError(
             f"{self._who} answered the first {self._blanks} questions with an empty text ({why}); "
             "nothing more is asked, and every reply so far is kept."

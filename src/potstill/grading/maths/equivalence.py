@@ -67,6 +67,9 @@ def equal(key: str, answer: str, kind: str = "", problem_text: str = "") -> Comp
     if (parts := parts_of_key(key, problem_text)) is not None:
         return compare_parts(parts, plain_answer(answer), problem_text, equal)
     answer = without_counted(key, answer, problem_text)
+    if (lasting := _hours_on_a_clock(key, answer)) is not None:
+        key, answer = lasting
+        kind = "" if kind == AnswerKind.TIME else kind
     kind = kind or infer_kind(key, problem_text)
     if (problem := key_problem(key, kind, problem_text)) is not None:
         raise KeyUnreadable(problem)
@@ -101,6 +104,27 @@ def equal(key: str, answer: str, kind: str = "", problem_text: str = "") -> Comp
     if not result.readable:
         return _by_library(key, answer) or result
     return result
+
+
+# "1:30 h" lasts an hour and a half, where the other side lasts too; alone it may be a time of day.
+_HOURS = re.compile(r"\s*(\d{1,3}):([0-5]\d)\s?(?:h|hrs?|hours?)\.?\s*", re.I)
+_LASTS = re.compile(r"\d\s?(?:h|hrs?|hours?|min|mins|minutes?)\b", re.I)
+
+
+def _hours_on_a_clock(key: str, answer: str) -> tuple[str, str] | None:
+    """Return two durations of which one shows its hours as a clock does, in hours and minutes; None
+    where they are not.
+    """
+    if ":" not in key + answer or not (_LASTS.search(key) and _LASTS.search(answer)):
+        return None
+    one, two = (_HOURS.fullmatch(x) for x in (key, answer))
+    if one is None and two is None:
+        return None
+    first, second = (
+        f"{found[1]} h {found[2]} min" if found else text
+        for found, text in ((one, key), (two, answer))
+    )
+    return first, second
 
 
 def _any_of(forms: tuple[str, ...], answer: str, kind: str, problem_text: str) -> Comparison:
