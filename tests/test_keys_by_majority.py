@@ -58,7 +58,7 @@ BEFORE = {
     "gsm8k": "29a3b152c8fd9525",
     "law": "0e57e88bf1bd8708",
     "paper": "a44dc6f07cf25570",
-    "word-problems": "49b296a40bc0f06c",
+    "word-problems": "7ab27293e191419f",
 }
 
 

@@ -392,7 +392,7 @@ HASHES = {
     "gsm8k.yaml": "1f3c659f2d0625aee6df0bf5a3ae2104c4637effe753cc9a4df6a2d2ef9deaa7",
     "law.yaml": "2b82f9531e13a2aa1c23bbeea926cb75c43f8165550acd312dc42741c68dfc33",
     "paper.yaml": "4429005390ffe112f264a79f7351a12ddf4571edce02bb790274846a60cd5c8b",
-    "word-problems.yaml": "c35cad8e416b508aa11db366fca71c6ec6f48ee711444ea4c0e232d3a3aede63",
+    "word-problems.yaml": "a720906e2a485c7d759ced984c29efd0b04ca01e74ba2ec1ac7b06d92d4a6152",
     "demo.yaml": "5d7055aa9140c17c43822a16df04231deeb7dd4e21f85029f74d5d5c61d8a9ea",
 }
 """Of the studies that shipped before a study could have several teachers, as they were then."""
