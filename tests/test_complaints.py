@@ -57,7 +57,7 @@ def _load(folder: Path, where: str, value: Any) -> Study:
         ("split", "share", "'split': should be a section, its keys beneath it: by: share"),
         ("split.heldout_share", "20%", "'split.heldout_share': should be a number (found '20%')"),
         ("split.heldout_share", 1, "should be less than 1 (found 1)"),
-        ("training.learning_rate", "fast", "should be a number (found 'fast')"),
+        ("training.learning_rate", "fast", "should be a number or 'auto' (found 'fast')"),
         ("training.rank", 16.5, "should be a whole number (found 16.5)"),
         ("training.rank", -1, "should be 1 or more (found -1)"),
         ("training.iterations", "autos", "iterations': should be a whole number or 'auto'"),

@@ -148,11 +148,13 @@ def test_it_goes_on_to_the_same_student_and_another_file_makes_another(done: Don
 
 
 def test_a_study_without_it_says_and_hashes_what_it_did() -> None:
-    recipe = Recipe()
+    recipe = Recipe(learning_rate=5e-4)
     # as it was before there was replay: students trained then stay known
     assert recipe.recipe_hash.startswith("1cb16665e6833246")
     assert "replay" not in recipe.model_dump(mode="json")
-    mixed = Recipe.model_validate({"replay": {"path": Path("x.jsonl"), "share": 0.1}})
+    mixed = Recipe.model_validate(
+        {"learning_rate": 5e-4, "replay": {"path": Path("x.jsonl"), "share": 0.1}}
+    )
     assert mixed.recipe_hash == recipe.recipe_hash
     assert mixed.model_dump(mode="json")["replay"] == {"path": "x.jsonl", "share": 0.1}
 

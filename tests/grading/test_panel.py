@@ -11,7 +11,7 @@ from potstill.chat import Ask, Completion
 from potstill.errors import InputError
 from potstill.grading import GradingPool, Ruling, Rulings, verify
 from potstill.grading.judge import READING_NOTE, judge_messages, parse_reply
-from potstill.grading.panel import what_is_odd
+from potstill.grading.oddities import what_is_odd
 from potstill.grading.rulings import ruling_key
 from potstill.records import (
     DecidedBy,

@@ -8,8 +8,8 @@ for :func:`~potstill.grading.rulings.review`.
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
 from potstill.chat import Solver
@@ -29,12 +29,11 @@ from potstill.records import (
 )
 from potstill.store.tables import in_batches
 
-__all__ = ["Forms", "Mode", "judge_statistics", "verify", "what_is_odd"]
+__all__ = ["Forms", "Mode", "judge_statistics", "verify"]
 
 Mode = Literal["symbolic", "undecided", "both"]
 Forms = Literal["note", "strict"]
 CHUNK = 512
-_FEW = 5  # answers, from which on it is odd that none is right
 _OPEN = (Outcome.UNDECIDED, Outcome.UNPARSED)
 _GRADED = (Outcome.CORRECT, Outcome.WRONG, *_OPEN)
 
@@ -177,27 +176,6 @@ def _ruled(verdict: Verdict, ruling: Ruling) -> Verdict:
         decided_by=DecidedBy.PERSON,
         why=ruling.note or "a person's ruling",
     )
-
-
-def what_is_odd(verdicts: Sequence[Verdict]) -> Iterator[str]:
-    """Yield what a person should look at before more is made of the answers to a set: none of them
-    right, or a judge that contradicts the symbolic check more often than not.
-    """
-    outcomes = Counter(verdict.outcome.value.lower() for verdict in verdicts)
-    if len(verdicts) >= _FEW and outcomes.keys() and "correct" not in outcomes:
-        counts = ", ".join(f"{count:,} {outcome}" for outcome, count in outcomes.most_common())
-        yield (
-            f"None of {len(verdicts):,} answers is right ({counts}): see that the key column holds "
-            "the keys of these problems, and what was answered (potstill inspect DIR ID)"
-        )
-    judged = sum(v.judge in (Opinion.EQUAL, Opinion.DIFFERENT) for v in verdicts)
-    against = sum(verdict.disagreed for verdict in verdicts)
-    if judged >= _FEW and 2 * against > judged:
-        yield (
-            f"The verifier contradicts the symbolic check in {against:,} of {judged:,} verdicts, "
-            "which stand as the check has them: see that it judges what it is shown (potstill "
-            "review), or set verify: symbolic"
-        )
 
 
 def judge_statistics(verdicts: Iterable[Verdict]) -> dict[str, int]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from potstill.errors import InputError
 from potstill.evaluation import refuse_leaks
-from potstill.grading.panel import what_is_odd
+from potstill.grading.oddities import what_is_odd
 from potstill.ledger.file import refuse_lost
 from potstill.ledger.ledger import Ledger
 from potstill.lessons.auto_level import auto_lessons
