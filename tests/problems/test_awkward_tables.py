@@ -76,6 +76,11 @@ def percent(sheet: Any) -> None:
     sheet["B2"].number_format = "0.0%"
 
 
+def rounded(sheet: Any) -> None:
+    sheet["B2"].number_format = "0.00"
+    sheet["B3"].number_format = "#,##0.0"
+
+
 def third(sheet: Any) -> None:
     sheet["B2"].number_format = "# ?/?"
 
@@ -407,6 +412,13 @@ GOOD = [
     ),
     Read(
         "third.xlsx", book([HEADER, ["Third?", 1 / 3], ROWS[2]], third), [("Third?", "1/3"), TWO[1]]
+    ),
+    Read(
+        "rounded.xlsx",
+        book([HEADER, ["Two thirds?", 2 / 3], ["What is 1.2 + 1.3?", 2.5]], rounded),
+        [("Two thirds?", "0.666666666666667"), ("What is 1.2 + 1.3?", "2.5")],
+        "1 number in the sheet (B2) holds more digits than the sheet shows: B2 is read as "
+        "0.666666666666667, not as it is shown (0.00)",
     ),
     Read("noise.xlsx", book([HEADER, ["Sum?", 0.1 + 0.2], ROWS[2]]), [("Sum?", "0.3"), TWO[1]]),
     Read("raised.xlsx", book(ROWS, raised), [("What is x^{2}?", "4"), TWO[1]]),

@@ -15,11 +15,7 @@ __all__ = ["load_language_model", "open_decoder"]
 
 
 def load_language_model(
-    path: str,
-    precision: str,
-    device: str,
-    backend: str,
-    template: Mapping[str, Any] | None = None,
+    path: str, precision: str, device: str, backend: str, template: Mapping[str, Any] | None = None
 ) -> LanguageModel:
     """Return the base in a folder or of a hub id on a backend (torch, mlx).
 
@@ -37,12 +33,7 @@ def load_language_model(
 
 @contextmanager
 def open_decoder(
-    base: LanguageModel,
-    adapter: Path | None,
-    tokens: int,
-    batch_size: int,
-    *,
-    many: bool = False,
+    base: LanguageModel, adapter: Path | None, tokens: int, batch_size: int, *, many: bool = False
 ) -> Iterator[Decoder]:
     """Yield a decoder for sequences of ``tokens``, an adapter mounted on the base meanwhile.
 

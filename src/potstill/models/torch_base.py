@@ -316,11 +316,7 @@ def _loading(precision: str, device: str) -> dict[str, Any]:
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=torch.bfloat16,
     )
-    return {
-        "dtype": torch.bfloat16,
-        "quantization_config": quantised,
-        "device_map": {"": device},
-    }
+    return {"dtype": torch.bfloat16, "quantization_config": quantised, "device_map": {"": device}}
 
 
 def _first_line(exc: BaseException) -> str:

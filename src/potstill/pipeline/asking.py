@@ -166,11 +166,7 @@ def student_answers(
         who = (trained.id, Role.STUDENT, variant, trained.seed)
         blank = AnswerSet(*who, label, condition, (), ())
         backend = context.study.student.backend
-        weights = {
-            "base": trained.base_hash,
-            "adapter": trained.adapter_hash,
-            "backend": backend,
-        }
+        weights = {"base": trained.base_hash, "adapter": trained.adapter_hash, "backend": backend}
     if (samples := context.study.evaluation.samples) > 1:
         weights["samples"] = samples
     return _answers_cell(blank, problems, weights), blank

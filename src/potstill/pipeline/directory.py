@@ -34,14 +34,7 @@ if TYPE_CHECKING:
     from potstill.ledger.ledger import SpendGroup
     from potstill.problems.overlap.pairs import Pair
 
-__all__ = [
-    "StudyDirectory",
-    "directory_of",
-    "no_study_directory",
-    "open_study",
-    "run",
-    "study_of",
-]
+__all__ = ["StudyDirectory", "directory_of", "no_study_directory", "open_study", "run", "study_of"]
 
 
 def directory_of(path: Path) -> Path:

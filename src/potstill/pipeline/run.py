@@ -26,19 +26,10 @@ from potstill.pipeline.declared import declare
 from potstill.pipeline.lock import changed_base, is_up_to_date, kept_report, write_lock
 from potstill.pipeline.majority import settle_keys
 from potstill.pipeline.outputs import MIX, AnswerSet, AskedLevel, Made, StudentCell, Who
-from potstill.pipeline.preflight import (
-    check_before_asking,
-    check_diagnosis,
-    check_study,
-)
+from potstill.pipeline.preflight import check_before_asking, check_diagnosis, check_study
 from potstill.pipeline.rating import rate
 from potstill.pipeline.services import Agents, ClusterWorkers, Graders, LocalModels
-from potstill.pipeline.stages import (
-    grade_answers,
-    import_problems,
-    make_lessons,
-    split_problems,
-)
+from potstill.pipeline.stages import grade_answers, import_problems, make_lessons, split_problems
 from potstill.pipeline.students import (
     answer_ahead,
     levels_to_ask,
@@ -89,12 +80,7 @@ class Run:
 
 
 def run_study(
-    study: Study,
-    directory: Path,
-    *,
-    progress: Progress = quiet,
-    until: str = "",
-    on: str = "",
+    study: Study, directory: Path, *, progress: Progress = quiet, until: str = "", on: str = ""
 ) -> dict[str, Any] | None:
     """Return the report of a study as plain data, once every stage is done; None if stopped
     before.

@@ -43,13 +43,7 @@ if TYPE_CHECKING:
     from potstill.lessons.traces import RankedTrace
     from potstill.pipeline.services import Agents, ClusterWorkers, Graders, LocalModels
 
-__all__ = [
-    "grade_answers",
-    "import_problems",
-    "make_lessons",
-    "problems_cell",
-    "split_problems",
-]
+__all__ = ["grade_answers", "import_problems", "make_lessons", "problems_cell", "split_problems"]
 
 # so many go down the ladder together: enough to keep any endpoint busy, and few to hold in memory
 _CONDENSED_TOGETHER = 4_096

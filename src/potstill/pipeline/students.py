@@ -8,6 +8,7 @@ from statistics import mean
 from typing import TYPE_CHECKING, TypeAlias
 
 from potstill.chat import render_asks, render_messages
+from potstill.lessons.alike import alike_levels
 from potstill.lessons.auto_level import auto_sentence
 from potstill.lessons.controls import compared_with, has_equal_epochs
 from potstill.lessons.mixture import examples_by_level, mixture_sentence, places_of
@@ -50,7 +51,6 @@ __all__ = [
     "tell_chosen",
     "train_students",
 ]
-
 
 BySplit = Mapping[Split, Sequence[Problem]]
 _Sets = tuple[tuple[Example, ...], tuple[Example, ...]]
@@ -97,10 +97,7 @@ def train_students(
 
 
 def plan_grid(
-    context: Context,
-    models: LocalModels,
-    chosen: Mapping[str, Sequence[Lesson]],
-    by_split: BySplit,
+    context: Context, models: LocalModels, chosen: Mapping[str, Sequence[Lesson]], by_split: BySplit
 ) -> list[tuple[Cell, Job]]:
     """Return every cell of the grid with the job that trains it, variant by variant, seed by
     seed.
@@ -178,9 +175,10 @@ def tell_chosen(context: Context, made: Made) -> None:
 def chosen_sentences(made: Made) -> Iterator[str]:
     """Yield what each teacher teaches, auto by level, and the mixed student by its shares."""
     study = made.study
-    fullest = min(study.levels).value
-    if told := teachers_sentence(study.teacher_names, fullest, made.chosen, made.fell):
+    names, top = study.teacher_names, min(study.levels).value
+    if told := teachers_sentence(names, top, made.chosen, made.fell):
         yield told
+    yield from alike_levels(made.chosen, study.levels)
     if study.auto_levels:
         yield auto_sentence(made.chosen[AUTO])
     if isinstance(study.mix, dict) and study.mix:

@@ -5,14 +5,8 @@ from __future__ import annotations
 __all__ = ["GLOSSARY"]
 
 GLOSSARY: tuple[tuple[str, str], ...] = (
-    (
-        "accuracy",
-        "the share of answers that are right, of those whose key can be read",
-    ),
-    (
-        "base",
-        "the compact model before training, and the solver that a student is compared with",
-    ),
+    ("accuracy", "the share of answers that are right, of those whose key can be read"),
+    ("base", "the compact model before training, and the solver that a student is compared with"),
     (
         "beyond chance",
         "of a difference: test and interval both leave zero out, so luck alone would seldom make "
@@ -43,10 +37,7 @@ GLOSSARY: tuple[tuple[str, str], ...] = (
         "the verifier model in its role as second reader: of every answer (verify: both), or of "
         "those that the rules cannot read or decide",
     ),
-    (
-        "lesson",
-        "a verified reasoning for one problem at one level; what a student learns from",
-    ),
+    ("lesson", "a verified reasoning for one problem at one level; what a student learns from"),
     (
         "level",
         "how much of the reasoning is kept: R0 is the trace as the teacher gave it, R1 whole and "
@@ -62,10 +53,7 @@ GLOSSARY: tuple[tuple[str, str], ...] = (
         "how often luck alone would make a difference as large; below 0.05 it is taken for more "
         "than luck",
     ),
-    (
-        "point",
-        "one percentage point: from 40 % to 50 % are 10 points",
-    ),
+    ("point", "one percentage point: from 40 % to 50 % are 10 points"),
     (
         "seed",
         "a number that starts the random draws of one training; other seeds give other students "
@@ -76,18 +64,9 @@ GLOSSARY: tuple[tuple[str, str], ...] = (
         "of the primary comparison: the study named it before any held-out problem was answered, "
         "so it alone is not corrected for the number of comparisons",
     ),
-    (
-        "student",
-        "a base with a trained adapter, of one level (or other variant) and one seed",
-    ),
-    (
-        "teacher",
-        "whoever solves the problems to be taught: a large model, or recorded solutions",
-    ),
-    (
-        "token",
-        "what a model reads and writes at a time: a short word, or a piece of one",
-    ),
+    ("student", "a base with a trained adapter, of one level (or other variant) and one seed"),
+    ("teacher", "whoever solves the problems to be taught: a large model, or recorded solutions"),
+    ("token", "what a model reads and writes at a time: a short word, or a piece of one"),
     (
         "verdict",
         "what one response is worth: one of nine outcomes, with the answer read, who decided and "

@@ -6,13 +6,7 @@ from typing import Any
 
 from potstill.records import AUTO, Control, Level, teacher_of, variant_parts
 from potstill.report.phrases import count, listed, percent, words
-from potstill.report.views import (
-    NEARLY_NOTHING,
-    best_student,
-    is_table,
-    primary_place,
-    solver_rows,
-)
+from potstill.report.views import NEARLY_NOTHING, best_student, is_table, primary_place, solver_rows
 
 __all__ = ["opening"]
 

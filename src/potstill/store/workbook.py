@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import math
 import re
 import zipfile
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ __all__ = ["Pointed", "duration", "open_workbook"]
 _FRACTION_FORMAT = re.compile(r"#?\s*\?+/(\?+|\d+)")
 _MOST_OTHERS = 5
 _DAY_S = 86_400
+_DECIMALS_FORMAT = re.compile(r"[#0,]*0(?:\.([0#?]+))?[\s_)]*")
 _QUOTED = re.compile(r'"[^"]*"|\\.|\[[^\]]*\]')
 
 
@@ -94,7 +96,7 @@ def _unseen(sheet: Any, records: list[list[str]]) -> Iterator[str]:
     ]
     if hidden:
         rows, are = ("row", "is") if len(hidden) == 1 else ("rows", "are")
-        listed = ", ".join(map(str, hidden[:_MOST_OTHERS])) + (", ..." if hidden[5:] else "")
+        listed = _listed(list(map(str, hidden)))
         yield f"{len(hidden):,} hidden {rows} ({listed}) {are} read too; delete what is not meant"
     if count := len(sheet._images):
         yield (
@@ -103,8 +105,31 @@ def _unseen(sheet: Any, records: list[list[str]]) -> Iterator[str]:
         )
     tall = [x.coord for x in sheet.merged_cells.ranges if x.min_row < x.max_row]
     if tall:
-        listed = ", ".join(tall[:_MOST_OTHERS]) + (", ..." if tall[_MOST_OTHERS:] else "")
-        yield f"cells merged over several rows ({listed}) are read in each of these rows"
+        yield f"cells merged over several rows ({_listed(tall)}) are read in each of these rows"
+    rounded = [cell for _, cell in sorted(sheet._cells.items()) if _is_rounded(cell)]
+    if rounded:
+        first, where = rounded[0], _listed([cell.coordinate for cell in rounded])
+        holds = "holds" if len(rounded) == 1 else "hold"
+        yield (
+            f"{several(len(rounded), 'number')} in the sheet ({where}) {holds} more digits than "
+            f"the sheet shows: {first.coordinate} is read as {_text(first)}, not as it is shown "
+            f"({first.number_format}); round what is meant to be rounded"
+        )
+
+
+def _is_rounded(cell: Any) -> bool:
+    """Return whether a cell shows its number with fewer decimals than it holds."""
+    value = cell.value
+    if not isinstance(value, float) or not math.isfinite(value):
+        return False
+    first = _QUOTED.sub("", str(cell.number_format)).split(";")[0].strip()
+    if (parts := _DECIMALS_FORMAT.fullmatch(first)) is None:
+        return False
+    return float(f"{value:.15g}") != round(value, len(parts[1] or ""))
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:_MOST_OTHERS]) + (", ..." if names[_MOST_OTHERS:] else "")
 
 
 def _load(path: Path) -> tuple[Any, Any]:

@@ -278,11 +278,7 @@ class _Worker:
 
 
 def _open_worker(
-    path: str,
-    precision: str,
-    template: Mapping[str, Any],
-    reports: Any,
-    cache: CacheFile | None,
+    path: str, precision: str, template: Mapping[str, Any], reports: Any, cache: CacheFile | None
 ) -> None:
     # Ctrl-C reaches every process of the terminal; the parent decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

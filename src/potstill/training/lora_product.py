@@ -91,12 +91,7 @@ class _SharedInput:
         self._input: torch.Tensor | None = None
         self._waiting: dict[int, torch.Tensor] = {}
         self._parts = [
-            (
-                layer.scaling[_NAME],
-                layer.get_base_layer(),
-                layer.lora_A[_NAME],
-                layer.lora_B[_NAME],
-            )
+            (layer.scaling[_NAME], layer.get_base_layer(), layer.lora_A[_NAME], layer.lora_B[_NAME])
             for layer in layers
         ]
         for index, layer in enumerate(layers):

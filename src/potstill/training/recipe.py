@@ -16,15 +16,7 @@ from potstill.training.checkpointing import Checkpointing
 
 __all__ = ["PRESETS", "SEVEN_PROJECTIONS", "Recipe", "ReplayOptions"]
 
-SEVEN_PROJECTIONS = (
-    "q_proj",
-    "k_proj",
-    "v_proj",
-    "o_proj",
-    "gate_proj",
-    "up_proj",
-    "down_proj",
-)
+SEVEN_PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
 # Ten times full fine-tuning's 5e-5, times (2000 / hidden_size) to a family's power (Schulman et al.

@@ -82,9 +82,7 @@ class Validator:
 
 @contextmanager
 def open_validator(
-    validation: Validation | None,
-    base: LanguageModel,
-    kinds: Mapping[str, Mapping[str, Any]],
+    validation: Validation | None, base: LanguageModel, kinds: Mapping[str, Mapping[str, Any]]
 ) -> Iterator[Validator | None]:
     """Yield a validator with a grading process of its own; None where there is no validation.
 

@@ -48,10 +48,7 @@ class ExportedCorpus:
 
 
 def export_corpus(
-    directory: Path,
-    out: Path,
-    to: str,
-    levels: Sequence[str] = (),
+    directory: Path, out: Path, to: str, levels: Sequence[str] = ()
 ) -> ExportedCorpus:
     """Return the verified lessons of a study, written to the new folder ``out``; all levels by
     default.

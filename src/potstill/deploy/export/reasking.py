@@ -130,9 +130,7 @@ def _put_on(model: LanguageModel, folder: Path) -> None:
 
 
 def _compared(
-    name: str,
-    answers: Sequence[tuple[Problem, Response]],
-    said: Sequence[tuple[str, Finish]],
+    name: str, answers: Sequence[tuple[Problem, Response]], said: Sequence[tuple[str, Finish]]
 ) -> Reasked:
     now = [
         (problem, replace(response, text=text, reasoning="", finish=finish, attempt=-1))

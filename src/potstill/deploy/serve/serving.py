@@ -25,14 +25,7 @@ from potstill.deploy.serve.answering import Answering, Ended, Piece
 from potstill.errors import InputError, PotstillError
 from potstill.protocol.parse import FINISH_WORDS, completion_bytes, usage_of
 from potstill.protocol.requests import BadRequest, Call, error_body, no_model, read_call
-from potstill.protocol.server import (
-    BACKLOG,
-    chat_app,
-    chunk_head,
-    delta_bytes,
-    event_bytes,
-    listen,
-)
+from potstill.protocol.server import BACKLOG, chat_app, chunk_head, delta_bytes, event_bytes, listen
 from potstill.records import Condition, Sampling
 
 if TYPE_CHECKING:

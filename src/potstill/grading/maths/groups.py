@@ -133,7 +133,8 @@ def read_group(text: str) -> Group:
         if ";" in inside and bracket in "([":
             rows = tuple(tuple(_cells(row)) for row in split_top(inside, ";"))
             return _matrix(rows)
-        items = [piece for piece in split_top(inside) if piece]
+        is_set = bracket in "{⦃" and ";" in inside
+        items = [piece for piece in split_top(inside, ";" if is_set else ",") if piece]
         if items and bracket in "[(" and all(i.startswith("[") and _enclosed(i) for i in items):
             return _matrix(tuple(tuple(split_top(item[1:-1])) for item in items))
         bracket = {"{": "⦃", "⟨": "("}.get(bracket, bracket)

@@ -11,6 +11,7 @@ from potstill.grading.maths.choices import choices_in
 from potstill.grading.maths.comparison import KeyUnreadable
 from potstill.grading.maths.keys import alternatives, is_simple, is_whole, plain_key, says_no_key
 from potstill.grading.maths.kinds import infer_kind
+from potstill.grading.maths.languages import decimal_point
 from potstill.grading.maths.library import may_be_needed
 from potstill.grading.maths.literals import is_literal, is_program_value
 from potstill.grading.maths.parts import Parts, parts_of
@@ -52,7 +53,7 @@ def _key_read(key: str, kind: str, problem_text: str) -> tuple[str | None, bool]
         return None, False
     if len(key) > MAX_ANSWER:
         return "the key is too long", False
-    plain = plain_key(key)
+    plain = decimal_point(plain_key(key), problem_text)
     if not re.search(r"[\w∅∞π]", plain) and not says_nothing(plain):
         return (_HOLDS_NOTHING if _is_seen(plain) else "the key is empty"), False
     if says_no_key(key, problem_text):

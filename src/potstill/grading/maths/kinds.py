@@ -235,7 +235,7 @@ def _grouped(plain: str, text: str, free: bool) -> AnswerKind | None:
     ratio = split_top(plain, ":")
     if len(ratio) > 1 and all(ratio):
         return AnswerKind.RATIO
-    if plain == "∅" or plain.startswith("⦃") or re.match(r"^\{.*,.*\}$", plain):
+    if plain == "∅" or plain.startswith("⦃") or re.match(r"^\{.*[,;].*\}$", plain):
         return AnswerKind.SET
     if (named := _equation(plain)) is not None:
         return named
@@ -244,7 +244,7 @@ def _grouped(plain: str, text: str, free: bool) -> AnswerKind | None:
     if read_compound(plain) is not None:
         return None
     group = read_group(plain)
-    if _HALF_OPEN.match(plain) and len(split_top(plain[1:-1])) == 2:
+    if _HALF_OPEN.match(plain) and len(split_top(plain[1:-1], ";" if ";" in plain else ",")) == 2:
         return AnswerKind.INTERVAL
     if group.rows:
         return AnswerKind.MATRIX

@@ -141,6 +141,9 @@ def asks_for_bound(question: str) -> bool:
     return _BOUND_ASKED.search(question) is not None
 
 
+_BOUNDED = re.compile(r"[<>≤≥]")
+
+
 def decimal_point(text: str, problem_text: str) -> str:
     """Return a tidied single value with a point for the decimal comma of the problem's language.
 
@@ -148,7 +151,8 @@ def decimal_point(text: str, problem_text: str) -> str:
     """
     if "," not in text or not problem_text:
         return text
-    if text[:1] == "(" and text.count(";") and uses_decimal_comma(problem_text):
+    ends = text[:1] in "([]{⦃" and ";" in text
+    if (ends or _BOUNDED.search(text)) and uses_decimal_comma(problem_text):
         return re.sub(r"(?<=\d),(?=\d{1,2}(?!\d))", ".", text)
     if _SEVERAL.search(problem_text):
         return text

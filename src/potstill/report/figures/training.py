@@ -51,11 +51,7 @@ def losses_figure(numbers: Row) -> Figure | None:
         for panel, variant in zip(panels, variants, strict=False):
             colour = STEPS[colour_class(variant, variants) - 1]
             panel.set_title(
-                label(variant),
-                color=colour,
-                fontsize=9.5,
-                fontweight="bold",
-                loc="left",
+                label(variant), color=colour, fontsize=9.5, fontweight="bold", loc="left"
             )
             for curve in (c for c in curves if c["variant"] == variant):
                 _loss_curve(panel, curve, colour)
