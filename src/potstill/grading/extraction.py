@@ -8,10 +8,11 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from string import whitespace
 
 from potstill.grading.boxes import boxed_values, boxes_in
+from potstill.grading.maths.directions import directions_in
 from potstill.grading.maths.languages import in_english
 from potstill.grading.maths.literals import is_written_out, shows_program
 from potstill.grading.maths.normalise import tidy
@@ -109,13 +110,15 @@ class Extraction:
     """An answer as text and the rule that found it; both empty where none was found.
 
     ``several`` holds the values that a statement leaves open; ``cut`` says that the answer was
-    stated in what goes on after it and is then cut.
+    stated in what goes on after it and is then cut. ``turned`` are words beside a stated value that
+    turn it round (:mod:`potstill.grading.maths.directions`).
     """
 
     text: str
     rule: str
     several: tuple[str, ...] = ()
     cut: bool = False
+    turned: tuple[str, ...] = ()
 
 
 def extract(text: str, kind: str = "", problem_text: str = "", *, cut: bool = False) -> Extraction:
@@ -126,6 +129,13 @@ def extract(text: str, kind: str = "", problem_text: str = "", *, cut: bool = Fa
     states it. What stands behind the end of the reasoning comes before the reasoning. ``cut`` says
     that the response ended at its token limit.
     """
+    found = _extract(text, kind, problem_text, cut)
+    if found.rule in ("", "bare") or not (turned := directions_in(text, found.text)):
+        return found
+    return replace(found, turned=tuple(sorted(turned)))
+
+
+def _extract(text: str, kind: str, problem_text: str, cut: bool) -> Extraction:
     if is_numeric(kind):
         text = as_written_out(text, problem_text)
     if asks_dozens(problem_text):

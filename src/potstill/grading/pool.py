@@ -169,7 +169,7 @@ class GradingPool:
             found = read(text, response.finish, problem.kind, problem.text, response.error)
         else:
             found = Extraction("", "", ("unread",))
-        if isinstance(found, Extraction) and found.several:
+        if isinstance(found, Extraction) and (found.several or found.turned):
             slot.future = self._ask(
                 key, problem.kind, problem.text, text=text, finish=str(response.finish)
             )
@@ -296,6 +296,7 @@ def _extraction(reply: dict[str, Any]) -> Extraction:
         str(reply.get("rule", "")),
         tuple(reply.get("several", ())),
         bool(reply.get("cut")),
+        tuple(reply.get("turned", ())),
     )
 
 

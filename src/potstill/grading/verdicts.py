@@ -10,7 +10,8 @@ from pydantic import BaseModel
 
 from potstill.grading.boxes import boxed_values, has_open_box
 from potstill.grading.extraction import Extraction, extract
-from potstill.grading.maths.comparison import Comparison, KeyUnreadable, undecided
+from potstill.grading.maths.comparison import Comparison, KeyUnreadable, different, undecided
+from potstill.grading.maths.directions import COMPARED, contradicts, directions_of
 from potstill.grading.maths.equivalence import equal
 from potstill.grading.maths.normalise import tidy
 from potstill.grading.plugins import compare_with, kind_of
@@ -125,7 +126,11 @@ def compare_extracted(key: str, found: Extraction, kind: str, problem_text: str)
     if not found.text:
         return Comparison(Opinion.UNDECIDED, "no answer was found in the text", readable=False)
     result = equal(key, found.text, kind, problem_text)
-    if result.opinion is Opinion.EQUAL and is_numeric(kind) and problem_text:
+    equal_so_far = result.opinion is Opinion.EQUAL
+    if equal_so_far and contradicts(directions_of(key), frozenset(found.turned)):
+        the_other_way = "the same value the other way round"
+        return (undecided if COMPARED in found.turned else different)(the_other_way)
+    if equal_so_far and is_numeric(kind) and problem_text:
         worded = found.text != key and any(map(str.isalpha, found.text))
         if worded and says_another(found.text, problem_text):
             return undecided("the answer counts or bounds another thing than the one asked for")

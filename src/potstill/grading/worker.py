@@ -79,8 +79,8 @@ def answer(job: dict[str, Any]) -> dict[str, Any]:
 def _as_read(found: Extraction | Settled) -> dict[str, Any]:
     if isinstance(found, Settled):
         return {"outcome": str(found.outcome), "why": found.why}
-    several = list(found.several)
-    return {"extracted": found.text, "rule": found.rule, "several": several, "cut": found.cut}
+    read_as = {"extracted": found.text, "rule": found.rule, "several": list(found.several)}
+    return read_as | {"cut": found.cut, "turned": list(found.turned)}
 
 
 def _warm() -> None:

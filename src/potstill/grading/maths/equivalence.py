@@ -14,6 +14,7 @@ from potstill.grading.maths.comparison import (
     unreadable,
 )
 from potstill.grading.maths.constants import compare_constants
+from potstill.grading.maths.directions import contradicts, directions_of, value_first
 from potstill.grading.maths.key_faults import MAX_ANSWER, QUOTES_OR_OPENS, key_problem, parts_of_key
 from potstill.grading.maths.keys import (
     alternatives,
@@ -52,6 +53,16 @@ def equal(key: str, answer: str, kind: str = "", problem_text: str = "") -> Comp
     Bounded, but not in time: hostile text belongs into a
     :class:`~potstill.grading.pool.GradingPool`.
     """
+    turned = directions_of(answer)
+    if turned:
+        key, answer = value_first(key), value_first(answer)
+    result = _equal(key, answer, kind, problem_text)
+    if result.opinion is Opinion.EQUAL and turned and contradicts(directions_of(key), turned):
+        return different("the same value the other way round")
+    return result
+
+
+def _equal(key: str, answer: str, kind: str, problem_text: str) -> Comparison:
     if len(answer) > MAX_ANSWER:
         return unreadable(f"an answer of {len(answer)} characters")
     if is_simple(key) and key == answer:
