@@ -15,6 +15,7 @@ __all__ = [
     "dozens_written",
     "durations_in_digits",
     "halves_written",
+    "parts_written",
     "spelled_number",
 ]
 
@@ -148,6 +149,29 @@ def halves_written(text: str) -> str:
     if any(map(str.isdigit, text)):
         return text
     return _HALF_OF_ONE.sub(lambda found: f"{_PART_OF_ONE[found[1].lower()]} ", text)
+
+
+_DENOMINATORS = {
+    "halves": 2,
+    "thirds": 3,
+    "quarters": 4,
+    "fourths": 4,
+    "fifths": 5,
+    "sixths": 6,
+    "sevenths": 7,
+    "eighths": 8,
+    "ninths": 9,
+    "tenths": 10,
+    "twelfths": 12,
+}
+_DIGITS_OF_PARTS = re.compile(
+    rf"^(-?\d{{1,3}})\s+({'|'.join(_DENOMINATORS)})\b(?=\s*$|\s+of\b|\s+an?\b)", re.IGNORECASE
+)
+
+
+def parts_written(text: str) -> str:
+    """Return "3 eighths" as "3/8", any other text as it is."""
+    return _DIGITS_OF_PARTS.sub(lambda m: f"{m[1]}/{_DENOMINATORS[m[2].lower()]}", text)
 
 
 _DOZENS = re.compile(

@@ -34,7 +34,7 @@ _IS = (
 )
 # What ends a clause, or begins what can only follow a whole answer.
 _END = (
-    r"(?=\s*(?:$|[.,;:!—–]|-\s)|"
+    r"(?=\s*(?:$|[,;:!—–]|\.(?!\s?\d)|-\s)|"
     r"\s+(?:because|since|as(?!\s+(?:long|far|soon)\b)|rather|instead|it|he|she|they|we|you|there|i)\b)"
 )
 _WORD = re.compile(rf"{_HEDGE}{_ANSWER}{_HEDGE}(?P<word>yes|yeah|yep|no|nope|true|false){_END}")

@@ -13,6 +13,7 @@ from potstill.grading.maths.number_words import (
     dozens_written,
     durations_in_digits,
     halves_written,
+    parts_written,
     spelled_number,
 )
 from potstill.grading.maths.units import Measured, size_of, split_unit, unit_dimension
@@ -57,7 +58,9 @@ _NO_NOUNS = """
 or not minus plus times over divided half halves third thirds quarter quarters dozen dozens
 hundred hundreds thousand thousands million billion trillion squared cubed root base mod modulo
 remainder unless except score gross pairs couple through until between either neither nor maybe
-perhaps wait
+perhaps wait factorial factorials doubled tripled quadrupled halved reciprocal inverse inverted
+negated tenths hundredths thousandths fourths fifths sixths sevenths eighths ninths twelfths
+sixteenths percentile recurring repeating
 """
 _NEVER_NOUNS = frozenset(_NO_NOUNS.split())
 _NEVER_FIRST = frozenset(
@@ -144,7 +147,7 @@ def _plain(text: str) -> str:
     if (spelled := spelled_number(text)) is not None:
         return spelled
     text = dozens_written(text)
-    text = halves_written(_AND_A_HALF.sub(" 1/2", text))
+    text = parts_written(halves_written(_AND_A_HALF.sub(" 1/2", text)))
     text = _CJK_MULTIPLIER.sub(lambda m: f"{m.group(1)}*10^{_CJK_POWERS[m.group(2)]}", text)
     text = _OVER.sub(r"\1/\2", text)
     if match := _MULTIPLIER.match(text):

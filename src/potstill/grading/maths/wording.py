@@ -66,6 +66,10 @@ def read_letter(text: str) -> str | None:
 _NUMBERED = re.compile(r"\s*\(\s*[$＄]?\d[\d,.]*(?:\s[a-z]+)?\s*\)(?=\W*$)")
 
 
+# "A: no, B": another letter behind a denial of the first.
+_ANOTHER = re.compile(r"(?i:\b(?:no|not|wrong|wait|actually|rather)\b)[^A-J]{0,20}\b[A-J]\b\W*$")
+
+
 def compare_letters(key: str, answer: str) -> Comparison:
     """Return whether two answers name the same choice: C, (C), "C) Circle", "option C"."""
     one = read_letter(key)
@@ -78,7 +82,8 @@ def compare_letters(key: str, answer: str) -> Comparison:
             return different("more than one letter")
         return unreadable("the answer names no letter")
     rest = match.group("rest")
-    if names_several(tidy(answer)) or re.match(r"\s*(?:,|and\b|or\b|&)\s*\(?[A-Za-z]\)?\s*$", rest):
+    again = re.match(r"\s*(?:,|and\b|or\b|&)\s*\(?[A-Za-z]\)?\s*$", rest) or _ANOTHER.search(rest)
+    if names_several(tidy(answer)) or again:
         return different("more than one letter")
     two = match.group("letter").upper()
     return equal_with("the same letter") if one == two else different("another letter")
