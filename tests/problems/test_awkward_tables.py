@@ -208,6 +208,12 @@ GOOD = [
         "worked solutions from 'solution'",
     ),
     Read(
+        "no-solutions.csv",
+        text("question,answer,solution\nWhat is 2 + 2?,4,\nWhat is 3 + 5?,8, \n"),
+        TWO,
+        "worked solutions from 'solution' (empty in all of its 2 rows)",
+    ),
+    Read(
         "loesung.csv",
         text(
             "Frage;Antwort;Lösung\nWas ist 2 + 2?;4;Man zählt zwei und zwei zusammen, das ist 4.\n"

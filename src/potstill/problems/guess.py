@@ -24,6 +24,7 @@ from potstill.store.rows import (
     place_of_row,
     refuse_no_table,
 )
+from potstill.text import several
 
 __all__ = ["Columns", "guess_source"]
 
@@ -219,6 +220,9 @@ def _guess_table(path: Path, said: Columns) -> SourceConfig:
     told = f"text from column {text!r}"
     told += f", key from {key!r}" if key else ""
     told += f", worked solutions from {solution!r}" if solution else ""
+    if solution and not any(as_text(row.get(solution)).strip() for row in first):
+        of = "all of its" if len(first) < _SEEN else "the first"
+        told += f" (empty in {of} {several(len(first), 'row')})"
     id_column = _first(columns, _ID)
     repeated = ""
     if id_column is not None and id_column not in (text, key, solution):
