@@ -36,6 +36,12 @@ _TIME = re.compile(
 )
 
 
+# "15 Uhr", "15.30 Uhr", "15 Uhr 30", "15h30"
+_OTHER_CLOCKS = re.compile(
+    r"\b(?P<hour>\d{1,2})(?:[.:](?P<minute>[0-5]\d))?\s*uhr\b(?:\s*(?P<late>[0-5]\d)\b)?"
+)
+
+
 # "It does not end at 3:30", "before 3:30": no time that is stated.
 _DENIES = re.compile(r"\b(?:not|never|cannot)\b(?!.*\buntil\b)|n['’]t\b", re.IGNORECASE)
 _BOUNDS = re.compile(
@@ -114,6 +120,8 @@ def _clock_of(found: re.Match[str]) -> str:
 def _worded_time(low: str) -> str:
     """Return ``half past three`` and ``3.30 pm`` as a clock shows them."""
     low = re.sub(r"\b(\d{1,2})\.(\d{2})(?=\s*[ap]\.?\s?m\b)", r"\1:\2", low)
+    if "h" in low:
+        low = _OTHER_CLOCKS.sub(lambda m: f"{m['hour']}:{m['minute'] or m['late'] or '00'}", low)
     spoken = re.search(r"\b(half|quarter|a quarter)\s+(past|to)\s+([a-z]+|\d{1,2})\b", low)
     if spoken is None:
         return low

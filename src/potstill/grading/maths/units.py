@@ -29,6 +29,34 @@ mm cm km cms kms kg kgs mg ml mL cl min mins hr hrs sec secs ft yd lb lbs oz mph
 kW Hz kHz MHz GHz eV keV MeV kPa Pa USD °C °F
 """
 _GLUED = frozenset(_GLUED_NAMES.split())
+# Written in capitals too, and then no other unit.
+_ANY_CASE = frozenset(
+    [
+        "mm",
+        "cm",
+        "cms",
+        "km",
+        "kms",
+        "kg",
+        "kgs",
+        "ft",
+        "yd",
+        "yds",
+        "mi",
+        "lb",
+        "lbs",
+        "oz",
+        "min",
+        "mins",
+        "hr",
+        "hrs",
+        "sec",
+        "secs",
+        "mph",
+        "kmh",
+        "kph",
+    ]
+)
 _WORD = re.compile(
     r"°\s?[CF](?![A-Za-z])|[A-Za-zÀ-ɏμΩа-я]+|[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af]+|[%¢€£¥₹°ÅΩ"
     + MONEY
@@ -226,6 +254,8 @@ def _read_unit(text: str, glued: bool) -> str | None:
 def _known(word: str, glued: bool, whole: str) -> str | None:
     """Return the unit of a spelling, where it may stand so."""
     word = word.replace(" ", "")
+    if word not in UNIT and word.lower() in _ANY_CASE:
+        word = word.lower()
     unit = UNIT.get(word) or (UNIT.get(word.lower()) if len(word) > 3 else None)
     if unit is None or not glued:
         return unit
