@@ -30,33 +30,10 @@ kW Hz kHz MHz GHz eV keV MeV kPa Pa USD °C °F
 """
 _GLUED = frozenset(_GLUED_NAMES.split())
 # Written in capitals too, and then no other unit.
-_ANY_CASE = frozenset(
-    [
-        "mm",
-        "cm",
-        "cms",
-        "km",
-        "kms",
-        "kg",
-        "kgs",
-        "ft",
-        "yd",
-        "yds",
-        "mi",
-        "lb",
-        "lbs",
-        "oz",
-        "min",
-        "mins",
-        "hr",
-        "hrs",
-        "sec",
-        "secs",
-        "mph",
-        "kmh",
-        "kph",
-    ]
-)
+_ANY_CASE_NAMES = """
+mm cm cms km kms kg kgs ft yd yds mi lb lbs oz min mins hr hrs sec secs mph kmh kph
+"""
+_ANY_CASE = frozenset(_ANY_CASE_NAMES.split())
 _WORD = re.compile(
     r"°\s?[CF](?![A-Za-z])|[A-Za-zÀ-ɏμΩа-я]+|[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af]+|[%¢€£¥₹°ÅΩ"
     + MONEY
