@@ -196,6 +196,18 @@ def test_where_every_answer_is_empty_the_rest_is_not_asked(reasoning: str, says:
     assert len(list(coming)) == 20
 
 
+def test_where_every_question_is_refused_the_reason_is_told() -> None:
+    asked = [Problem(f"p{n}", "?", TextGold(f"{n}"), AnswerKind.INTEGER, "t") for n in range(30)]
+    refused = [
+        Response("m", p.id, "c", 0, 0, "", "", Finish.FILTERED, 1, 9, "", "I can't help with that.")
+        for p in asked
+    ]
+    coming = iter(refused)
+    with pytest.raises(InputError, match=r"first 10 questions were refused.*I can't help with"):
+        list(unless_useless("teacher", coming, asked, 100))
+    assert len(list(coming)) == 20
+
+
 def test_a_servers_own_limit_is_not_taken_for_the_studys() -> None:
     asked = [Problem(f"p{n}", "?", TextGold("1"), AnswerKind.INTEGER, "test") for n in range(12)]
     cut = [Response("m", p.id, "c", 0, 0, "", "w", Finish.LENGTH, 1, 60, "") for p in asked]

@@ -106,6 +106,14 @@ def _refuse_useless(
             f"{limit:,} tokens, and what is cut is not taught; raise max_tokens, or set when_cut: "
             "continue (with a larger cut_max_tokens), and run again."
         )
+    if all(x.finish is Finish.FILTERED for x in first):
+        said_why = next((one_line(x.error)[:160] for x in first if x.error), "")
+        raise InputError(
+            f"{who}: the first {several(len(first), 'question')} "
+            f"{'was' if len(first) == 1 else 'were'} refused by the model or a content filter"
+            f"{f' ({said_why})' if said_why else ''}; name another model or endpoint, or mend what "
+            "is asked, and run again."
+        )
     if not any(x.text.strip() for x in first):
         thought = any(x.reasoning.strip() for x in first)
         raise InputError(

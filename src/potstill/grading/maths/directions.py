@@ -28,15 +28,31 @@ faster quicker | slower
 heavier | lighter
 higher | lower
 warmer hotter | colder cooler
+cheaper | dearer costlier
+overpaid | underpaid
+fast | slow
+credit credits | debit debits
+wins won | losses lost
+today | tomorrow | yesterday
+morning | afternoon | evening
+uphill | downhill
+upstream | downstream
+free vacant empty | taken occupied full
+even | odd
+true | false
+maximum max | minimum min
+double | simple triple
+heads | tails
 above | below beneath
 forward forwards | backward backwards back
-to-the-left leftward leftwards units-left | to-the-right rightward rightwards units-right
+to-the-left from-the-left leftward leftwards units-left
+ | from-the-right to-the-right rightward rightwards units-right
 inside | outside
 monday | tuesday | wednesday | thursday | friday | saturday | sunday
 """
 _JOINED = (
     (re.compile(r"\bfrom\s+now\b"), "from-now"),
-    (re.compile(r"\bto\s+(?:the|its|his|her|their)\s+(left|right)\b"), r"to-the-\1"),
+    (re.compile(r"\b(to|from)\s+(?:the|its|his|her|their)\s+(left|right)\b"), r"\1-the-\2"),
     (
         re.compile(r"\b(?:units?|steps?|squares?|places?|spaces?|blocks?)\s+(left|right)\b"),
         r"units-\1",
@@ -70,8 +86,11 @@ def value_first(text: str) -> str:
 
 
 def directions_of(text: str) -> frozenset[str]:
-    """Return the words of a short text that turn its value round; none of a long one."""
-    return _known_in(text.lower()) if len(text) <= _LONGEST else frozenset()
+    """Return the words of a short text that turn its number round; none of a long one, or of words
+    alone.
+    """
+    counts = len(text) <= _LONGEST and any(map(str.isdigit, text))
+    return _known_in(text.lower()) if counts else frozenset()
 
 
 def directions_in(text: str, value: str) -> frozenset[str]:

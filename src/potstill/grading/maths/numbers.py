@@ -16,10 +16,16 @@ from potstill.grading.maths.comparison import (
 from potstill.grading.maths.forms import Asked, asked_form, decimal_places, misses, rounded, shape
 from potstill.grading.maths.grammar import Apply, Node, Number, Unreadable, names_in
 from potstill.grading.maths.number_words import chances_written
-from potstill.grading.maths.quantities import compare_units, is_rate_of, names_another_thing
+from potstill.grading.maths.quantities import (
+    compare_units,
+    is_of_another,
+    is_rate_of,
+    names_another_thing,
+)
 from potstill.grading.maths.scalars import Scalar, forms_of, read_scalar
 from potstill.grading.maths.units import raised_units, size_of, unit_dimension
 from potstill.grading.maths.values import TooBig, Undefined, exact, real_value, same
+from potstill.records import Opinion
 
 __all__ = ["compare_scalars", "is_one_value", "read_scalar"]
 
@@ -59,7 +65,12 @@ def compare_scalars(key: str, answer: str, kind: str, problem_text: str = "") ->
         return unreadable(f"the answer is not computed: {error}")
     except Undefined as error:
         return unreadable(f"the answer has no value: {error}")
-    return max(results, key=lambda r: ("DIFFERENT", "UNDECIDED", "EQUAL").index(r.opinion.value))
+    best = max(results, key=lambda r: ("DIFFERENT", "UNDECIDED", "EQUAL").index(r.opinion.value))
+    if best.opinion is Opinion.EQUAL and is_of_another(keys[0], answers[0], problem_text):
+        return undecided(
+            f"the same number, of {answers[0].nouns} where the key has {keys[0].nouns}"
+        )
+    return best
 
 
 def is_one_value(texts: list[str]) -> bool:

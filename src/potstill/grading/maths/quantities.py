@@ -24,6 +24,7 @@ __all__ = [
     "RATE_WORDS",
     "asks_rate",
     "compare_units",
+    "is_of_another",
     "is_rate_of",
     "names_another_thing",
     "of_other_period",
@@ -275,6 +276,18 @@ def names_another_thing(key: Scalar, answer: Scalar, problem_text: str) -> Compa
     if words[0] in counted and asked not in answer.nouns:
         return undecided(f"the answer counts {said[0]}, the problem asks for {question[-1]}")
     return None
+
+
+def is_of_another(key: Scalar, answer: Scalar, problem_text: str) -> bool:
+    """Return whether an answer counts what a key with a noun does not: oranges where it has apples.
+
+    Where the problem is known, its own words alone are other things; "kids" may be its children.
+    """
+    things = [set(map(_stem, re.findall(r"[a-z]+", one.nouns))) for one in (key, answer)]
+    if not all(things) or not things[0].isdisjoint(things[1]):
+        return False
+    said = set(map(_stem, re.findall(r"[a-z]+", problem_text.lower())))
+    return not problem_text or not things[1].isdisjoint(said)
 
 
 def _stem(word: str) -> str:
