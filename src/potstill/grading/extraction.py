@@ -176,6 +176,8 @@ def _found(text: str, kind: str, problem_text: str, cut: bool, long: bool) -> Ex
                 return Extraction(stated.text, "tag", stated.several)
         return Extraction(tagged, "tag")
     stripped = without_head(text.strip()) if is_numeric(kind) else text.strip()
+    if _OWN_READING.match(stripped) and len(stripped) <= _SHORT:
+        return Extraction(stripped, "bare")
     if shows_program(problem_text) and (value := printed_value(stripped, problem_text)):
         return Extraction(value, "sentence")
     printed = _PRINTED.search(stripped) if _ends_as_value(stripped) else None
@@ -183,6 +185,8 @@ def _found(text: str, kind: str, problem_text: str, cut: bool, long: bool) -> Ex
         return Extraction(printed["value"], "sentence")
     if kind == AnswerKind.WORD and (said := verdict_word(stripped, problem_text)):
         return Extraction(said, "sentence")
+    if kind in SEVERAL_VALUES and (listed := _items(stripped)):
+        return Extraction(listed, "bare")
     if kind in SEVERAL_VALUES and len(stripped) <= MOST_PARTS and _is_parts(stripped):
         return Extraction(stripped, "bare")
     if kind in SEVERAL_VALUES and not cut and (told := parts_told(stripped)):
@@ -323,6 +327,34 @@ def _unfenced(text: str) -> str:
 def _last(matches: Iterator[re.Match[str]]) -> re.Match[str] | None:
     found = deque(matches, maxlen=1)
     return found[0] if found else None
+
+
+# "twice 5" is no 5, "no. 5" no denial, "C++" no choice.
+_OWN_READING = re.compile(
+    r"(?i:(?:(?:twice|double|triple|thrice)\s+\S+|half\s+of\s+\S+|no\.\s?\d\S*)$)|[A-J](?:\+\+?|#)$"
+)
+_SHORT = 30
+_ITEM = re.compile(r"\s*(?:[-*•–]\s+|(?P<number>\d{1,2})[.)]\s+)(?P<value>\S.{0,60}?)\s*")
+_BARE_ITEMS = re.compile(r"-?\d+(?:\.\d+)?(?: +-?\d+(?:\.\d+)?)+")
+
+
+def _items(text: str) -> str:
+    """Return the items of a text that is a list of short lines, or of numbers with spaces between
+    them, parted by commas; "" for any other.
+    """
+    lines = [line for line in text.split("\n") if line.strip()]
+    if len(lines) == 1 and len(text) <= MOST_PARTS and _BARE_ITEMS.fullmatch(text):
+        parts = text.split()
+        grouped = all(len(part) == 3 for part in parts[1:])  # 1 000 000 is one number
+        return "" if grouped else ", ".join(parts)
+    found = [_ITEM.fullmatch(line) for line in lines] if 1 < len(lines) <= 20 else []
+    if not found or not all(found):
+        return ""
+    items = [item for item in found if item is not None]
+    numbers = [item["number"] for item in items if item["number"]]
+    if numbers and numbers != [str(n) for n in range(1, len(items) + 1)]:
+        return ""
+    return ", ".join(item["value"] for item in items)
 
 
 def _is_parts(text: str) -> bool:

@@ -30,6 +30,7 @@ from potstill.grading.maths.library import library_says_equal, may_be_needed
 from potstill.grading.maths.literals import compare_literals, is_printed
 from potstill.grading.maths.part_answers import compare_parts
 from potstill.grading.maths.parts import parts_of
+from potstill.grading.maths.spellings import same_formula, with_the_keys_words
 from potstill.grading.maths.vectors import as_tuples
 from potstill.grading.maths.wording import read_letter
 from potstill.grading.maths.wrappers import unwrapped_answer, without_point_name
@@ -56,6 +57,8 @@ def equal(key: str, answer: str, kind: str = "", problem_text: str = "") -> Comp
     turned = directions_of(answer)
     if turned:
         key, answer = value_first(key), value_first(answer)
+    given, (key, answer) = key, with_the_keys_words(key, answer)
+    kind = kind if key == given else ""
     result = _equal(key, answer, kind, problem_text)
     if result.opinion is Opinion.EQUAL and turned and contradicts(directions_of(key), turned):
         return different("the same value the other way round")
@@ -72,13 +75,15 @@ def _equal(key: str, answer: str, kind: str, problem_text: str) -> Comparison:
         if literal is not None:
             return literal
     answer = unwrapped_answer(answer)
+    if same_formula(key, answer):
+        return equal_with("the same formula")
     forms = alternatives(key)
     if len(forms) > 1 or forms[0] != key:
         return _any_of(forms, answer, kind, problem_text)
     if (parts := parts_of_key(key, problem_text)) is not None:
         return compare_parts(parts, plain_answer(answer), problem_text, equal)
     answer = without_counted(key, answer, problem_text)
-    if (lasting := _hours_on_a_clock(key, answer)) is not None:
+    if (lasting := _hours_on_a_clock(key, answer, problem_text)) is not None:
         key, answer = lasting
         kind = "" if kind == AnswerKind.TIME else kind
     kind = kind or infer_kind(key, problem_text)
@@ -119,14 +124,24 @@ def _equal(key: str, answer: str, kind: str, problem_text: str) -> Comparison:
 
 # "1:30 h" lasts an hour and a half, where the other side lasts too; alone it may be a time of day.
 _HOURS = re.compile(r"\s*(\d{1,3}):([0-5]\d)\s?(?:h|hrs?|hours?)\.?\s*", re.I)
+_CLOCK = re.compile(r"\d{1,2}:[0-5]\d")
+_ASKS_DURATION = re.compile(r"\b(?:how\s+long|how\s+much\s+time|duration)\b", re.I)
+_HOURS_AND_MINUTES = re.compile(
+    r"\s*\d{1,2}\s?(?:h|hrs?|hours?)\.?,?\s+(?:and\s+)?\d{1,2}\s?(?:min|mins|minutes?)\.?\s*", re.I
+)
 _LASTS = re.compile(r"\d\s?(?:h|hrs?|hours?|min|mins|minutes?)\b", re.I)
 
 
-def _hours_on_a_clock(key: str, answer: str) -> tuple[str, str] | None:
+def _hours_on_a_clock(key: str, answer: str, problem_text: str) -> tuple[str, str] | None:
     """Return two durations of which one shows its hours as a clock does, in hours and minutes; None
     where they are not.
     """
-    if ":" not in key + answer or not (_LASTS.search(key) and _LASTS.search(answer)):
+    if ":" not in key + answer:
+        return None
+    asks = _ASKS_DURATION.search(problem_text)
+    if asks and _CLOCK.fullmatch(key) and _HOURS_AND_MINUTES.fullmatch(answer):
+        return f"{key} h".replace(":", " h ", 1).removesuffix(" h") + " min", answer
+    if not (_LASTS.search(key) and _LASTS.search(answer)):
         return None
     one, two = (_HOURS.fullmatch(x) for x in (key, answer))
     if one is None and two is None:

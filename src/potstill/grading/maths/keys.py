@@ -10,6 +10,7 @@ from potstill.grading.maths.groups import without_order_remark
 from potstill.grading.maths.normalise import MONEY, tidy
 from potstill.grading.maths.number_words import spelled_number
 from potstill.grading.maths.remarks import without_remarks
+from potstill.grading.maths.spellings import respelled
 from potstill.grading.maths.units import split_unit
 
 __all__ = [
@@ -117,7 +118,7 @@ def plain_key(key: str) -> str:
 
 def plain_answer(text: str) -> str:
     """Return an answer in the one notation, without the words around it."""
-    text = without_remarks(tidy(text))
+    text = without_remarks(tidy(respelled(text)))
     text = _said_once(_WORDED_SIGN.sub("-", text))
     if _PROGRAMMED.fullmatch(text) is not None:
         return f"{text[2:]}_{{{_BASES[text[1].lower()]}}}"
