@@ -217,9 +217,12 @@ def check_splits(
     """
     n = counts.get(Split.VALID, 0)
     if not n:
+        given = study.split.by == "given"
+        share = f"raise split.valid_share ({study.split.valid_share:g}), or "
+        keyed = " that have keys: one without is trained on and no more" if study.keys else ""
         raise StudyError(
             "split: no problem is left for validation, by which training chooses the checkpoint it "
-            f"keeps; raise split.valid_share ({study.split.valid_share:g}), or mark some valid."
+            f"keeps; {'' if given and study.keys else share}mark some valid{keyed}."
         )
     said = [_keyless(study, problems, sum(counts.values()))] if study.keys else []
     if draws_validation(problems, study.split):

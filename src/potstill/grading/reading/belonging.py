@@ -20,6 +20,17 @@ _LABEL = re.compile(r"(?:^|[,;.\n(]|\band\b)\s*([A-Za-z][A-Za-z' -]{0,40}?)\s*[:
 _SUBJECT = re.compile(
     r"(?:(?i:and|so|but|then|while|therefore|thus|hence|now|that|means)\b|[\s,;:])*([A-Z][a-z]+)\b(?!['’]s)",
 )
+_OF_THINGS = re.compile(
+    r"\b(?:number|count|amount)\s+of\s+([a-z][a-z' -]{0,40}?)\s+(?:is|was|equals)\s*[(\[＄£€]*$",
+    re.IGNORECASE,
+)
+_AGO = re.compile(r"\b(?:\w+\s+)(?:day|week|month|year|hour|minute)s?\s+ago\b", re.IGNORECASE)
+_AFTER = re.compile(
+    r"\b(?:after|in)\s+(?P<count>\w+)\s+(?P<unit>day|week|month|year|hour|minute)s?\b",
+    re.IGNORECASE,
+)
+_COUNTS = "one two three four five six seven eight nine ten eleven twelve"
+_SPELLED = {word: str(n) for n, word in enumerate(_COUNTS.split(), 1)}
 _NAME = re.compile(r"\b[A-Z][a-z]+\b")
 _VERB_BEFORE = re.compile(r"([A-Za-z]+)\s+(?:(?:away|up|off|out|only|all|exactly|the|a)\s+){0,2}$")
 _VERB_BEHIND = re.compile(
@@ -35,7 +46,8 @@ _WORDS_BEHIND = re.compile(r"(?:\s+[A-Za-z]+){1,5}")
 
 def label_of(text: str, numeral: Numeral) -> frozenset[str]:
     """Return the stems of the words that label a number: "Boys: 18", "girls = 12"."""
-    found = _LABEL.search(text[max(0, numeral.start - 60) : numeral.start])
+    before = text[max(0, numeral.start - 60) : numeral.start]
+    found = _LABEL.search(before) or _OF_THINGS.search(before)
     return frozenset(words_of(found.group(1))) if found is not None else frozenset()
 
 
@@ -44,6 +56,8 @@ def is_of_another(text: str, numeral: Numeral, clause: str, question: AskedQuest
 
     ``clause`` is the clause of the number.
     """
+    if _is_of_another_time(clause, question.asked):
+        return True
     label = label_of(text, numeral)
     said = {stem(name) for name in question.other_names} if question.names else set()
     if label and label.isdisjoint(question.words) and not label.isdisjoint(question.rivals | said):
@@ -55,6 +69,20 @@ def is_of_another(text: str, numeral: Numeral, clause: str, question: AskedQuest
     if numeral.role in _TOLD and says_opposite(clause, question):
         return True
     return _counts_another(text, numeral, question) or _was_taken_away(text, numeral, question)
+
+
+def _is_of_another_time(clause: str, asked: str) -> bool:
+    """Return whether a clause speaks of a time that the question does not: "two years ago", "after
+    two days" where it asks for one day.
+    """
+    if "ago" in clause and _AGO.search(clause):
+        return _AGO.search(asked) is None
+    theirs = _AFTER.search(asked)
+    ours = _AFTER.search(clause) if theirs is not None else None
+    if theirs is None or ours is None or theirs["unit"].lower() != ours["unit"].lower():
+        return False
+    one, two = (_SPELLED.get(x["count"].lower(), x["count"]) for x in (theirs, ours))
+    return one != two and one.isdigit() and two.isdigit()
 
 
 _TOLD = (NumeralRole.PLAIN, NumeralRole.LABEL)

@@ -14,7 +14,8 @@ LEFT = frozenset(
     map(stem, ("left", "remain", "remaining", "remainder", "unsold", "still", "keep", "uneaten"))
 )
 _TAKEN = """
-sell give eat lose spend use remove donate break throw steal drop drink burn discard destroy
+sell give eat lose spend use remove donate break throw steal drop drink burn discard destroy leak
+pour spill evaporate
 """
 TAKEN_AWAY = frozenset(map(stem, _TAKEN.split()))
 _OPPOSITES = """

@@ -97,7 +97,7 @@ _EXCEPTED = re.compile(
 
 # "did not keep 25", "I doubt that it is 25"; a comma or a copula begins a new statement.
 _DENIED = re.compile(
-    r"(?:\b(?:not|never|cannot)|n['’]t)\s+(?:(?!(?:is|are|was|were|be|than|by|so|because|since|for|"
+    r"(?:\b(?:not|never|cannot|no\s+longer)|n['’]t)\s+(?:(?!(?:is|are|was|were|be|than|by|so|because|since|for|"
     r"until|only)\b)[a-z]+\s+){0,2}(?:[a-z]\s?=\s?)?[＄£€]?$"
     r"|(?<!no )(?<!not )(?<!n't )(?<!without )(?<!without a )\bdoubt\b[^.,;:]{0,30}$"
     r"|\b(?:wrong|incorrect|mistake|false)\s+to\s+(?:say|answer|think|claim|write)\s+"
