@@ -208,6 +208,36 @@ GOOD = [
         "worked solutions from 'solution'",
     ),
     Read(
+        "answer-key.csv",
+        text(
+            "Question,answerKey,rationale\nWhat is 2 + 2?,4,We add two and two to get it.\n"
+            "What is 3 + 5?,8,We add three and five to get it.\n"
+        ),
+        TWO,
+        "key from 'answerKey', worked solutions from 'rationale'",
+    ),
+    Read(
+        "passed-over.csv",
+        text("Question,Outcome,Solution\nWhat is 2 + 2?,x,4\nWhat is 3 + 5?,y,8\n"),
+        TWO,
+        "key from 'Solution'; the column 'Outcome' is not read: --key names another key",
+    ),
+    Read(
+        "context.csv",
+        text("context,question,answer\nTwo cats,What is 2 + 2?,4\nA dog,What is 3 + 5?,8\n"),
+        TWO,
+        "the column 'context' is no part of the text: write it into it",
+    ),
+    Read(
+        "places.jsonl",
+        jsonl(
+            {"question": "What is 2 + 2?", "choices": ["3", "5", "4"], "answer": 2},
+            {"question": "What is 3 + 5?", "choices": ["8", "5"], "answer": 0},
+        ),
+        [("What is 2 + 2?", "2"), ("What is 3 + 5?", "0")],
+        "the keys in 'answer' are places among them, counted from 0",
+    ),
+    Read(
         "no-solutions.csv",
         text("question,answer,solution\nWhat is 2 + 2?,4,\nWhat is 3 + 5?,8, \n"),
         TWO,
@@ -478,6 +508,16 @@ BAD = [
         "case.csv",
         text("question,Answer,answer\na b?,1,2\n"),
         "two columns that may be the key, 'Answer' and 'answer'; name one with --key",
+    ),
+    Named(
+        "alpaca.jsonl",
+        jsonl({"instruction": "Add the numbers.", "input": "2 and 3", "output": "5"}),
+        "the columns 'instruction' and 'input', and a problem's text may be both; join them",
+    ),
+    Named(
+        "two-answers.csv",
+        text("Question,Resolved answer,Explanation\nWhat is 2 + 2?,4,Two and two make 4.\n"),
+        "no column that looks like the key",
     ),
     Named("map.json", b'{"What is 2 + 2?": 4}', r"a table in JSON is \[\{"),
     Named("list.jsonl", b'[{"question": "a b?", "answer": 1}]', r"line 1: a list .* \.json"),

@@ -331,7 +331,8 @@ def _last(matches: Iterator[re.Match[str]]) -> re.Match[str] | None:
 
 # "twice 5" is no 5, "no. 5" no denial, "C++" no choice.
 _OWN_READING = re.compile(
-    r"(?i:(?:(?:twice|double|triple|thrice)\s+\S+|half\s+of\s+\S+|no\.\s?\d\S*)$)|[A-J](?:\+\+?|#)$"
+    r"(?i:(?:(?:twice|double|triple|thrice)\s+\S+|half\s+of\s+\S+"
+    r"|an?\s+(?:third|quarter|fourth|fifth|sixth|seventh|eighth|ninth|tenth)|no\.\s?\d\S*)$)|[A-J](?:\+\+?|#)$"
 )
 _SHORT = 30
 _ITEM = re.compile(r"\s*(?:[-*•–]\s+|(?P<number>\d{1,2})[.)]\s+)(?P<value>\S.{0,60}?)\s*")

@@ -33,6 +33,7 @@ _ARGUES = re.compile(
 )
 _PARSED = 100_000
 """Characters of tests that are looked at."""
+_ANSWERS_TOO = ("Na", "NA", "Nan")  # sodium, Namibia, a grandmother
 _SENTENCE_WORDS = 8
 _ARGUMENT_WORDS = 4
 _WORDS_COMPARED = (AnswerKind.WORD, AnswerKind.EXPRESSION, AnswerKind.LIST)
@@ -166,7 +167,8 @@ def _fault(key: str, kind: str, text: str, *, given: bool) -> str:
     if is_program_value(key, text):
         return ""
     if says_no_key(key, text):
-        return "it says that there is none"
+        meant = "; where it is the answer itself, name kind: exact"
+        return f"it says that there is none{meant if key.strip() in _ANSWERS_TOO else ''}"
     if _OBJECT.match(key):
         return "an object; give its value, or a list of values any of which is right"
     if len(key) > MAX_ANSWER:

@@ -46,6 +46,17 @@ _KEY = (
     *("gold answer", "response", "antwort", "ergebnis", "endergebnis", "lösung", "loesung"),
     *("richtige antwort", "réponse", "reponse", "résultat", "respuesta", "resultado", "risposta"),
     *("risultato", "resposta", "antwoord", "odpowiedź", "ответ", "答案", "解答", "答え"),
+    *(
+        "answerkey",
+        "correct option",
+        "correct choice",
+        "correct",
+        "final",
+        "value",
+        "solución final",
+    ),
+    *("bonne réponse", "réponse correcte", "respuesta correcta", "risposta corretta"),
+    *("resposta correta", "правильный ответ", "верный ответ", "正确答案", "标准答案", "正解"),
 )
 _SOLUTION = (
     *("solution", "worked solution", "full solution", "model solution", "sample solution"),
@@ -71,6 +82,11 @@ _GROUPS = {
     **dict.fromkeys(("klausur", "prüfung", "examen", "esame"), "exam"),
     **dict.fromkeys(("schwierigkeit", "difficulté", "dificultad", "difficoltà"), "difficulty"),
 }
+_CONTEXT = ("context", "passage", "article", "paragraph", "story", "background", "table")
+# what stands in a name that means a key, whatever else does
+_KEY_STEMS = re.compile(
+    r"answer|correct|antwort|r[ée]ponse|respuesta|risposta|resposta|ответ|答案|正解|\bkeys?\b"
+)
 _MARKED = re.compile(r"\\boxed\b|####")
 _SEEN = 200
 _WORKED_CHARACTERS = 60
@@ -192,6 +208,17 @@ def _guess_table(path: Path, said: Columns) -> SourceConfig:
     key, solution = _key_and_solution(path, said, columns, first)
     if text is None:
         raise _not_found(path, "problem text", "--text", _TEXT, table)
+    if not said.text and (both := _instruction_and_input(columns, first)):
+        raise InputError(
+            f"{path} has the columns {both[0]!r} and {both[1]!r}, and a problem's text may be "
+            "both; join them into one column, or name one with --text."
+        )
+    unnamed = [c for c in columns if c not in (text, key, solution) and not _known_name(c)]
+    if key is None and not said.solution and any(_KEY_STEMS.search(_plain(c)) for c in unnamed):
+        solution = None
+    if not (said.key or said.solution) and solution is None and key in _named(columns, _SOLUTION):
+        maybe = [c for c in unnamed if _KEY_STEMS.search(_plain(c))]
+        key = None if maybe else key
     if key is None and solution is None:
         raise _not_found(path, "key", "--key", _KEY, table)
     for what, option, name, given in (
@@ -232,10 +259,60 @@ def _guess_table(path: Path, said: Columns) -> SourceConfig:
             told += f", id from {id_column!r}"
     told += f", groups {', '.join(groups)}" if groups else ""
     told += f"; {repeated}" if repeated else ""
-    if choices := _choices([c for c in columns if c not in (text, key, solution)]):
+    left = [c for c in columns if c not in (text, key, solution)]
+    if context := [c for c in left if _plain(c) in _CONTEXT]:
+        told += f"; the column {context[0]!r} is no part of the text: write it into it"
+    if (key or solution) in _named(columns, _SOLUTION) and (
+        passed := [c for c in unnamed if c not in (*context, id_column)]
+    ):
+        one = len(passed) == 1
+        told += f"; the {'column' if one else 'columns'} {', '.join(map(repr, passed[:_NAMED]))} "
+        told += f"{'is' if one else 'are'} not read: --key names another key"
+    if choices := _choices(left):
         named = f"columns {', '.join(choices)}" if len(choices) > 1 else f"column {choices[0]!r}"
         told += f"; the choices in {named} are no part of the text: write them into it"
+        if key and _are_places(key, choices, first):
+            told += (
+                f", and the keys in {key!r} are places among them, counted from 0: write the "
+                "letter or the choice itself"
+            )
     return SourceConfig("table", options, why=f"{path} read as a table: {told}")
+
+
+def _instruction_and_input(columns: Sequence[str], first: Sequence[Any]) -> tuple[str, str] | None:
+    """Return the columns of an instruction and of its input (Alpaca's layout), where rows fill
+    both; None for any other table.
+    """
+    by_name = {_plain(column): column for column in columns}
+    pair = by_name.get("instruction"), by_name.get("input")
+    if pair[0] is None or pair[1] is None:
+        return None
+    filled = any(all(as_text(row.get(name)).strip() for name in pair) for row in first)
+    return (pair[0], pair[1]) if filled else None
+
+
+def _known_name(column: str) -> bool:
+    """Return whether a column's name says that it is no key: an id, a group, a choice."""
+    plain = _plain(column)
+    return plain in _ID or plain in _GROUPS or _CHOICE.fullmatch(plain) is not None
+
+
+def _named(columns: Sequence[str], names: Sequence[str]) -> list[str]:
+    return [column for column in columns if _plain(column) in names]
+
+
+def _are_places(key: str, choices: Sequence[str], first: Sequence[Any]) -> bool:
+    """Return whether keys are whole numbers that count a list of choices from 0 on."""
+    rows = [(row.get(key), row.get(choices[0])) for row in first]
+    if len(choices) != 1 or not rows or not all(isinstance(x, list) for _, x in rows):
+        return False
+    places = [as_text(place).strip() for place, _ in rows]
+    return all(
+        place.isdigit() and int(place) < len(listed)
+        for place, (_, listed) in zip(places, rows, strict=True)
+    ) and not all(
+        place in map(as_text, listed) for place, (_, listed) in zip(places, rows, strict=True)
+    )
 
 
 def _choices(columns: Sequence[str]) -> list[str]:

@@ -127,15 +127,19 @@ _SURELY_COMMA = re.compile(
 )
 _THREE_DIGITS = re.compile(r"[-+−]?[1-9]\d{0,2}[.,]\d{3}(?![\d.,])\D{0,12}")
 _THOUSANDS = re.compile(r"[-+−]?[1-9]\d{0,2}(?:,\d{3})+(?![\d,])")
-_HYPHENED = re.compile(r"\d+(?:[.,]\d+)?(?:\s?[-–—]\s?\d+(?:[.,]\d+)?)+")
+_HYPHENED = re.compile(
+    r"(?:[-−]|[$€£]\s?)?\d+(?:[.,]\d+)?(?:\s?[-–—]\s?\d+(?:[.,]\d+)?)+"
+    r"(?:\s?(?:%|°\s?[CF]?|[€£$]|(?!pi\b|sqrt|sin|cos|tan|log|ln|exp)[A-Za-z]{2,12}\.?)|\s[mgLlhs])?"
+)
 _HYPHENED_DATE = re.compile(r"\d{4}-\d\d?-\d\d?|\d\d?-\d\d?-\d{4}")
 _INDIAN = re.compile(r"[1-9]\d?(?:,\d{2})+,\d{3}(?:\.\d+)?")
 _FACTORIAL = re.compile(r"(\d{2,4})!")
 _SHORTENED = re.compile(r"\d+(?:[.,]\d+)?\s?(k|K|M|B|bn|mn|Mio|Mrd)\.?")
 _VALUE = r"[-+−]?\d+(?:[.,/]\d+)?(?:\s?(?:%|[a-z]{1,3}))?"
-_EITHER = re.compile(rf"{_VALUE}\s+(?:or|oder|ou|o)\s+{_VALUE}", re.I)
+_EITHER = re.compile(rf"(?:{_VALUE}|[A-J])\s+(?:or|oder|ou|o)\s+(?:{_VALUE}|[A-J])", re.I)
+_UNIT = r"(?:\s?(?:%|[a-zµμΩ°][\w/^²³·*°]{0,8}))?"
 _TOLERANCE = re.compile(
-    rf"{_VALUE}\s*(?:±|\+/?-|\\pm)\s*\d+(?:[.,]\d+)?(?:\s?[%a-z]{{1,3}})?", re.I
+    rf"{_VALUE}{_UNIT}\s*\(?\s*(?P<sign>±|\+/?-|\\pm)\s*\d+(?:[.,]\d+)?{_UNIT}\s*\)?", re.I
 )
 _RANGE = re.compile(rf"{_VALUE}\s+(?:to|bis)\s+{_VALUE}", re.I)
 _PARTS = re.compile(r"\(?a\)\s*\S.*\sb\)\s*\S", re.I | re.S)
@@ -362,8 +366,13 @@ def read_otherwise(key: str, text: str) -> str:
         return "several values. For a number write it without commas"
     if _EITHER.fullmatch(plain) and not _ASKS_ALL.search(text):
         return "a set of both values. Where either is right, give the row a list of keys"
-    if _TOLERANCE.fullmatch(plain) and not _ASKS_ALL.search(text):
-        return "two values. For a number with a tolerance, say key_is: number and tolerance"
+    found = _TOLERANCE.fullmatch(plain)
+    if found and not _ASKS_ALL.search(text):
+        read = "two values" if found["sign"] in ("±", "\\pm") else "a difference"
+        return (
+            f"{read}. For a number with a tolerance, say key_is: number and tolerance: 0.1, and "
+            "leave the number alone in the key"
+        )
     if _RANGE.fullmatch(plain) and not _ASKS_RATIO.search(text):
         return "a ratio. For a range name the kind: exact or judge"
     if _PARTS.match(plain):

@@ -231,7 +231,9 @@ def as_text(cell: Any) -> str:
     if isinstance(cell, float):
         if cell != cell:  # NaN is how tables write an empty number
             return ""
-        return str(int(cell)) if cell.is_integer() and abs(cell) < 1e15 else repr(cell)
+        if cell.is_integer() and abs(cell) < 1e15:
+            return str(int(cell))
+        return repr(float(f"{cell:.15g}"))  # 0.3, where a sum left 0.30000000000000004
     return str(cell).strip()
 
 

@@ -62,7 +62,10 @@ def first_error(exc: ValidationError, model: type[BaseModel], known: Iterable[st
         if nothing := _for_nothing(loc, model, error["input"]):
             return f"{subject}should be a section{_found(error['input'])}; {nothing}."
         should += _first_key(loc, model, error["input"])
-    return f"{subject}should be {should}{_found(error['input'])}{_hint(error) or '.'}"
+    hint = _hint(error)
+    if "did you mean" in hint and should.count("', '") > _MOST_LISTED:
+        return f"{subject}there is no {error['input']!r}{hint}"
+    return f"{subject}should be {should}{_found(error['input'])}{hint or '.'}"
 
 
 def with_lists(raw: Any, model: Any) -> Any:
@@ -182,6 +185,9 @@ def _found(value: Any) -> str:
     if isinstance(value, str) and len(value) > _SHOWN:
         value = f"{value[:_SHOWN]} ..."
     return f" (found {value!r})" if plain else ""
+
+
+_MOST_LISTED = 8  # choices, beyond which the nearest alone is told
 
 
 _SHOULD: dict[str, Callable[[Mapping[str, Any]], str]] = {

@@ -6,6 +6,7 @@ their own (``Options``, found by entry point); those are checked just as strictl
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -511,5 +512,7 @@ def _refuse_coercion(raw: Any, resolved: Any, path: Path, where: str) -> None:
         is_switch = isinstance(resolved, bool)
         should = "true or false" if is_switch else "a number"
         quoted = isinstance(raw, str) and not is_switch
-        how = f"; write {resolved} without quotes" if quoted else ""
+        octal = quoted and re.match(r"[-+]?0\d", str(raw)) is not None
+        bare = "without a nought before it" if octal else "without quotes"
+        how = f"; write {resolved} {bare}" if quoted else ""
         raise StudyError(f"{path}: {where!r}: should be {should} (found {raw!r}){how}.")

@@ -14,6 +14,7 @@ from potstill.grading.maths.comparison import (
 )
 from potstill.grading.maths.normalise import tidy
 from potstill.grading.maths.number_words import spelled_number
+from potstill.records import Opinion
 
 __all__ = [
     "WEEKDAYS",
@@ -168,7 +169,20 @@ def compare_times(key: str, answer: str) -> Comparison:
         return different("another time")
     if one[3] and two[3] and one[3] != two[3]:
         return different("the other half of the day")
+    if (days := _named_days(key)) and (others := _named_days(answer)):
+        same = [_compare_days(day, other).opinion for day in days for other in others]
+        if not any(opinion is Opinion.EQUAL for opinion in same):
+            return different("the same time of another day")
+    elif days:
+        return undecided("the time without the key's day")
     return equal_with("the same time", "without AM or PM" if one[3] != two[3] else "")
+
+
+def _named_days(text: str) -> list[dict[str, int]]:
+    """Return the days that a time stands with, which are named with their year or month."""
+    if _NAMES_DAY.search(text) is None:
+        return []
+    return [day for day in _dates(_CLOCK_TIME.sub(" ", text)) if "day" in day]
 
 
 def compare_dates(key: str, answer: str) -> Comparison:
@@ -202,6 +216,14 @@ def _compare_days(one: dict[str, int], two: dict[str, int]) -> Comparison:
     return equal_with("the same date")
 
 
+_CLOCK_TIME = re.compile(
+    r"(?<![\d.])\d{1,2}:\d{2}(?::\d{2})?(?:\s*[ap]\.?\s?m\b\.?)?|\b\d{1,2}(?:\.\d\d)?\s*[ap]\.?\s?m\b\.?|,",
+    re.IGNORECASE,
+)
+_NAMES_DAY = re.compile(
+    r"\b\d{4}-\d\d?-\d\d?\b|\b(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\b|\b\d\d?[./]\d\d?[./]\d{4}\b",
+    re.IGNORECASE,
+)
 _YEAR_FIRST = re.compile(r"(?<!\d)(\d{4})([-/.])(\d{1,2})\2(\d{1,2})(?!\d)")
 _IN_DIGITS = re.compile(r"(?<!\d)(\d{1,2})([-/.])(\d{1,2})(?:\2(\d{4}))?(?!\d)")
 

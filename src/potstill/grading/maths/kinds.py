@@ -93,6 +93,7 @@ _DESIGNATION = re.compile(
 )
 # "five to ten" may be a ratio or a range; "ten past nine" is a time alone.
 _SPOKEN_TIME = re.compile(r"[a-z0-9 -]+ (?:past|minutes? (?:to|before|after)) [a-z0-9]+")
+_MIDNIGHT = re.compile(r"\d{4}-\d\d-\d\d[ T]00:00(?::00(?:\.0+)?)?")
 _TIME_WORDS = re.compile(
     r"clock|\ba\.?m\b|\bp\.?m\b|what time|time of day|noon|midnight", re.IGNORECASE
 )
@@ -125,6 +126,8 @@ def _worded(plain: str, text: str) -> AnswerKind | None:
     low = plain.lower()
     if read_choice(plain) is not None and not re.search(r"[=<>≤≥]", plain):
         return None if labels_several(plain) else AnswerKind.LETTER
+    if _MIDNIGHT.fullmatch(plain):
+        return AnswerKind.DATE  # as tables keep a day
     if read_time(plain) is not None and (
         re.search(r"[ap]\.?m\b|noon|midnight|o'?clock", low) or not asked_form(text).ratio
     ):
