@@ -11,12 +11,15 @@ import yaml
 
 from potstill.grading.maths.kinds import infer_kind
 from potstill.ledger.ledger import Ledger
+from potstill.lessons.ladder import level_line
 from potstill.pipeline.run import run_study
+from potstill.planning.bought import reused
 from potstill.planning.estimate import PlannedCalls, count_tokens, estimate, thinks
 from potstill.planning.plan import planned_calls
 from potstill.pocket.teacher import TEACHER
 from potstill.problems import load_problems
 from potstill.protocol.server import create_app, serve
+from potstill.records import Level
 from potstill.study.schema import Agent, load_study
 from support.shop import PROBLEMS, Shop, write_study
 
@@ -78,6 +81,27 @@ def test_replies_to_an_earlier_prompt_are_not_those_that_would_be_asked_now(
     assert not any(bought(teacher={**raw["teacher"], "temperature": 0.1}).values())
     other = bought(condenser={**raw["condenser"], "temperature": 0.9})
     assert other == {**same, "condense": 0}
+
+
+def test_below_an_inserted_level_all_are_asked_anew(tmp_path: Path, url: str) -> None:
+    had = {Level.R1: 10, Level.R3: 9, Level.R6: 8}
+
+    def found(*levels: str) -> int:
+        return reused([Level(x) for x in levels], lambda level: had.get(level, 0))
+
+    assert found("R1", "R3", "R6") == found("R0", "R6", "R3", "R1") == 27
+    assert found("R1", "R2", "R3", "R6") == 10
+    assert found("R1", "R6") == 10  # R6 was made from R3
+    assert found("R3", "R6") == 0
+    # and the ledger tells the levels of its replies apart
+    study = load_study(write_study(tmp_path, url))
+    run_study(study, tmp_path / "out", until="condense")
+    with Ledger.open(tmp_path / "out/ledger.sqlite", readonly=True) as ledger:
+        (row,) = [r for r in ledger.spend(("stage",)) if r.group[0] == "condense"]
+        first = next(e for e in ledger.entries() if e.stage == "condense")
+        each = [ledger.count_like("condense", first.request, level_line(x)) for x in Level]
+        assert sum(each) == ledger.count_like("condense", first.request) <= row.calls
+        assert sum(map(bool, each)) == len(set(study.levels) - {Level.R0})
 
 
 def test_r0_is_condensed_by_nobody(tmp_path: Path, url: str) -> None:

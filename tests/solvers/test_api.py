@@ -23,6 +23,7 @@ from potstill.solvers import api
 from potstill.solvers.api import ApiSolver, Options, PriceOptions, open_solver
 from potstill.solvers.ledger_solver import KeptReplies
 from potstill.solvers.transport import Transport
+from potstill.store.setting_errors import first_error
 from support.fault_server import FaultServer, http, running
 
 SECRET = "sk-marked-2f9c1e7ab04d"
@@ -296,7 +297,7 @@ def error(status: int, message: str, code: str = "") -> bytes:
         (error(403, "no"), r"refused the API key \(403\)"),
         (error(402, "Insufficient Balance"), r"asks for payment"),
         (error(404, "no such model"), r"answers 404: no such model; check the model's name"),
-        (http(302, "text/html", b"", "location: /login\r\n"), r"redirects \(302\)"),
+        (http(302, "text/html", b"", "location: /login\r\n"), r"redirects \(302\) to /login; set"),
         (error(429, "no money", "insufficient_quota"), r"no quota left"),
         (http(429, "text/plain", b"later", "retry-after: 7200\r\n"), r"asks to wait 7200 s"),
     ],
@@ -381,12 +382,48 @@ def test_the_key_is_sent(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> Non
         {"concurrency": "8"},
         {"base_url": "localhost:80/v1"},
         {"base_url": f"https://user:{SECRET}@host/v1"},
+        {"base_url": f"https://host/v1?api-version=2024-10-21&key={SECRET}"},
+        {"base_url": f"https://host/v1?x-api-key={SECRET}"},
         {"retries": -1},
     ],
 )
 def test_wrong_options_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         Options(**({"model": "m", "base_url": "http://h/v1"} | wrong))
+
+
+def test_an_address_may_name_a_version_and_never_shows_a_secret() -> None:
+    url = "https://host/v1?api-version=2024-10-21"
+    assert Options(model="m", base_url=url).base_url == url
+    raw = {"model": "m", "base_url": f"https://host/v1?token={SECRET}"}
+    with pytest.raises(ValidationError) as refused:
+        Options(**raw)
+    said = first_error(refused.value, Options)
+    assert "must not hold a secret" in said
+    assert SECRET not in said
+
+
+@pytest.mark.parametrize(
+    "written", [f'"{SECRET}"', "${OPENAI_API_KEY}", f"OPENAI_API_KEY={SECRET}", "<your key>"]
+)
+def test_what_is_plainly_no_key_is_not_sent(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, written: str
+) -> None:
+    monkeypatch.setenv("MARKED_KEY", written)
+    with running(FaultServer(rate=0.0)) as server:
+        solver = ApiSolver(settings(server.base_url, api_key_env="MARKED_KEY"), ledger)
+        with pytest.raises(EndpointError, match="in MARKED_KEY") as raised:
+            list(solver.complete([ask("a")], "t"))
+        assert SECRET not in str(raised.value)
+        assert not server.headers
+
+
+def test_the_mark_that_an_editor_writes_is_no_part_of_a_key(ledger: Ledger, tmp_path: Path) -> None:
+    (tmp_path / "key").write_bytes(b"\xef\xbb\xbf" + SECRET.encode() + b"\r\n")
+    with running(FaultServer(rate=0.0)) as server:
+        solver = ApiSolver(settings(server.base_url, api_key_file=str(tmp_path / "key")), ledger)
+        list(solver.complete([ask("a")], "t"))
+        assert f"Bearer {SECRET}".encode() in server.headers[0]
 
 
 def test_a_missing_key_file_is_named(ledger: Ledger) -> None:

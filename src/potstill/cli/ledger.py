@@ -93,6 +93,15 @@ def print_spend(place: Path, console: Console) -> None:
     for stage, counts in kinds.items():
         listed = ", ".join(f"{n:,} {kind}" for kind, n in counts.most_common())
         console.print(literal(f"{stage}: {listed}"), highlight=False)
+    if any(set(counts) & _MAY_BE_BILLED for counts in kinds.values()):
+        console.print(
+            "Tries that broke off, or were no reply, are in no sum of dollars; an endpoint may "
+            "bill what it had sent.",
+            highlight=False,
+        )
+
+
+_MAY_BE_BILLED = {"malformed", "connection", "timeout"}
 
 
 def _local_names(place: Path) -> dict[str, str]:

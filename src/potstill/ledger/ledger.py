@@ -193,9 +193,10 @@ class Ledger:
             SpendGroup(tuple(r[: len(groups)]), *r[len(groups) :]) for r in rows if r[len(groups)]
         ]
 
-    def count_like(self, stage: str, request: str) -> int:
+    def count_like(self, stage: str, request: str, holding: str = "") -> int:
         """Return how many first tries of a stage were asked as a ``request`` is, whatever stands
-        in their messages after the first: of the same model, sampling and extra body.
+        in their messages after the first (but a text that they are ``holding``): of the same model,
+        sampling and extra body.
         """
         of_all, first = "'$.messages', '$.sample', '$.attempt'", "'$.messages[0]'"
         query = (
@@ -203,8 +204,10 @@ class Ledger:
             f" AND json_remove(request, {of_all}) = json_remove(?, {of_all})"
             f" AND json_extract(request, {first}) = json_extract(?, {first})"
             " AND json_extract(request, '$.attempt') = 0"
+            " AND (? = '' OR instr(json_extract(request, '$.messages[1].content'), ?) > 0)"
         )
-        return int(self._rows(query, (stage, request, request, request))[0][0])
+        values = (stage, request, request, request, holding, holding)
+        return int(self._rows(query, values)[0][0])
 
     def pace(self, provider: str, stage: str) -> tuple[int, float]:
         """Return how many replies came after the first commit, and within how many seconds.

@@ -20,6 +20,7 @@ __all__ = [
     "LevelSpec",
     "condense_messages",
     "count_words",
+    "level_line",
     "spec_of",
 ]
 
@@ -129,6 +130,11 @@ REQUEST: tuple[str, ...] = (SYSTEM, *INSTRUCTIONS, _AT_MOST, _AGAIN)
 """What is said to every condenser, by which a lesson that repeats it is known."""
 
 
+def level_line(level: Level) -> str:
+    """Return the line of a request to a condenser that names the level."""
+    return f"Level: {level.value}\n"
+
+
 def condense_messages(
     problem: Problem, spec: LevelSpec, reasoning: str, *, of_words: int, complaint: str = ""
 ) -> tuple[Message, ...]:
@@ -144,7 +150,7 @@ def condense_messages(
     parts = [
         f"<problem>\n{problem.text}\n</problem>",
         f"<reasoning>\n{reasoning}\n</reasoning>",
-        f"Level: {spec.level.value}\n{spec.instruction}",
+        f"{level_line(spec.level)}{spec.instruction}",
         f"The reasoning has {above} words. Write about {target} {_AT_MOST} {most}. "
         "End with \\boxed{answer}. Now write the new reasoning alone.",
     ]

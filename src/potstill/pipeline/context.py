@@ -106,8 +106,13 @@ class Context:
             self.budget().settle(name)
         return self.store.manifest(cell)
 
-    def counted(self, name: str, total: int | None, unit: str, items: Iterable[R]) -> Iterator[R]:
-        """Yield the items, each counted on the stage's bar as it comes, with the spend so far."""
+    def counted(
+        self, name: str, total: int | None, unit: str, items: Iterable[R], free: int = 0
+    ) -> Iterator[R]:
+        """Yield the items, each counted on the stage's bar as it comes, with the spend so far.
+
+        ``free`` of the ``total`` are made without a reply.
+        """
         with self.progress.stage(name, total, unit) as bar:
             before, paid_before = self.ledger.spent_usd, self.ledger.paid
             for done, item in enumerate(items, 1):
@@ -116,9 +121,10 @@ class Context:
                 if done == FEWEST_MEASURED and spent and total:
                     # by the reply: what is in flight is spent, and no item of the bar yet
                     each = spent / max(1, self.ledger.paid - paid_before)
+                    paid = total - free
                     self.progress.note(
-                        f"{name}: ${each:,.4f} a reply so far, so ${each * total:,.2f} for all "
-                        f"{total:,} {unit} at a reply each"
+                        f"{name}: ${each:,.4f} a reply so far, so ${each * paid:,.2f} for all "
+                        f"{paid:,} {unit} at a reply each"
                     )
                 yield item
             if self._budget and self._budget[0].is_short:

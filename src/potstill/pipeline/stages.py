@@ -281,7 +281,7 @@ def _lessons(
         return
     total = len(parents) * len({Level.R0, *study.levels})
     lessons = _condensed(study, agents, graders, models, parents, problems)
-    yield from context.counted("condense", total, "lessons", lessons)
+    yield from context.counted("condense", total, "lessons", lessons, free=len(parents))
 
 
 def _place(found: Lesson | Unmatched, order: Mapping[str, int]) -> tuple[int, str]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from potstill.chat import Ask, Message, render_asks
 from potstill.errors import InputError
 from potstill.grading.judge import JUDGE_SAMPLING, JUDGE_SYSTEM
 from potstill.lessons.difficulty import RATING_SAMPLING, rating_messages
-from potstill.lessons.ladder import SYSTEM
+from potstill.lessons.ladder import LADDER, SYSTEM, level_line
 from potstill.pipeline.asking import teacher_condition
 from potstill.plugins import SOLVERS, load_plugin
 from potstill.solvers.ledger_solver import KeptReplies
@@ -18,10 +19,10 @@ from potstill.study.agents import options_of
 
 if TYPE_CHECKING:
     from potstill.ledger.ledger import Ledger
-    from potstill.records import Problem
+    from potstill.records import Level, Problem
     from potstill.study.schema import Study
 
-__all__ = ["PlannedCalls", "with_bought"]
+__all__ = ["PlannedCalls", "reused", "with_bought"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,31 @@ def _have(
     if call.stage == "condense":
         sampling = study.agents()[call.role].sampling
     like = kept.request_of(Ask("", (Message("system", system),), sampling))
-    return min(call.calls, round(share * ledger.count_like(call.stage, like)))
+    if call.stage == "condense":
+        found = reused(study.levels, partial(_like, ledger, like))
+    else:
+        found = ledger.count_like(call.stage, like)
+    return min(call.calls, round(share * found))
+
+
+def _like(ledger: Ledger, like: str, level: Level) -> int:
+    return ledger.count_like("condense", like, level_line(level))
+
+
+def reused(levels: Sequence[Level], count: Callable[[Level], int]) -> int:
+    """Return how many of a condenser's replies these levels may use again, of ``count`` a level.
+
+    A level is made from the one above: where a level above was not there, or another one was, it
+    and all below are asked anew.
+    """
+    counts = {spec.level: count(spec.level) for spec in LADDER}
+    asked = sorted(set(levels) & counts.keys())
+    found = 0
+    for level in asked:
+        if {x for x in counts if x < level and counts[x]} != {x for x in asked if x < level}:
+            break
+        found += counts[level]
+    return found
 
 
 def _answered(

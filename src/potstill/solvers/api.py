@@ -226,12 +226,19 @@ class Options(Settings):
         parts = urlsplit(value)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("base_url must be like https://host/v1")
-        if parts.username or parts.password:
+        if parts.username or parts.password or _SECRET_PARAMETER.search(f"&{parts.query}"):
             raise ValueError("base_url must not hold a secret; name it in api_key_env")
         ending = re.search(r"/(?:chat/)?completions/?$|/responses/?$", parts.path)
         if ending:
             raise ValueError(f"base_url ends before {ending[0]}, which is added to it; take it off")
         return value
+
+
+# "?api-version=2024" may stand in an address, "&key=..." may not
+_SECRET_PARAMETER = re.compile(
+    r"[&;](?:[\w.-]*[-_.])?(?:api-?)?(?:key|token|secret|sig|signature|password|code)=", re.I
+)
+_NO_KEY = re.compile(r"[\s\"'`{}$<>]|^\w+=")
 
 
 def price(options: Options) -> Price | None:
@@ -431,16 +438,18 @@ def open_solver(
 def _api_key(options: Options) -> str:
     if options.api_key_file:
         try:
-            key = Path(options.api_key_file).expanduser().read_text(encoding="utf-8").strip()
+            key = Path(options.api_key_file).expanduser().read_text(encoding="utf-8-sig").strip()
         except (OSError, UnicodeDecodeError) as exc:
             raise InputError(
                 f"The API key file {options.api_key_file} cannot be read; write the key into it."
             ) from exc
+        where = options.api_key_file
     else:
         key = os.environ.get(options.api_key_env, "").strip() if options.api_key_env else ""
-    if not key.isascii() or any(c.isspace() for c in key):
+        where = options.api_key_env
+    if not key.isascii() or _NO_KEY.search(key):
         raise EndpointError(
-            f"The API key for {options.model} holds a blank or a character that no key has;"
-            " copy it again."
+            f"The API key for {options.model} (in {where}) holds a blank, a quote or another "
+            "character that no key has; write the key there alone, as the provider gives it."
         )
     return key

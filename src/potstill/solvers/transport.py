@@ -236,8 +236,10 @@ class Transport:
         if status == 404 and "recording_not_found" in error.codes:
             return NoRecord(self.redacted(error.said))
         if 300 <= status < 400:
+            to = next((v for k, v in headers.items() if k.lower() == "location"), "")
+            told = f" to {self.redacted(to)[:160]}" if to else ""
             return EndpointError(
-                f"{self._who} redirects ({status}); set base_url to where it redirects."
+                f"{self._who} redirects ({status}){told}; set base_url to where it redirects."
             )
         return self._raised(error, retry_after_s(headers) or error.after_s)
 

@@ -53,7 +53,8 @@ def first_error(exc: ValidationError, model: type[BaseModel], known: Iterable[st
     subject = f"{where!r}: " if where else ""
     if error["type"] == "value_error":
         message = str(error["msg"]).removeprefix("Value error, ")
-        found = "" if SECRET_NAME.search(name) else _found(error["input"])
+        secret = SECRET_NAME.search(name) or "must not hold a secret" in message
+        found = "" if secret else _found(error["input"])
         return f"{subject}{message[:1].lower()}{message[1:]}{found}."
     if error["input"] is None:
         return f"{subject}is empty; give a value, or take the line out."
