@@ -29,6 +29,8 @@ USAGE = {"prompt_tokens": 9, "completion_tokens": 7, "total_tokens": 16}
 LIMIT = 500  # the tokens that each ask allows
 AGAIN = "asked again"
 
+TWICE = ("We ", "add ", "2 ", "and ", "2 ", "to ", "get ", "4. ")
+
 
 def js(body: object, status: int = 200, headers: str = "") -> bytes:
     """Write an answer of JSON."""
@@ -220,6 +222,21 @@ KEPT: dict[str, tuple[bytes, tuple[str, str, Finish]]] = {
             f"id: 1\ndata: {json.dumps(chunk({}, 'stop'))}\n\n",
         ),
         ("", "haha", STOP),
+    ),
+    "every piece twice, without an id": (
+        events(
+            *(
+                x
+                for word in ["We", "add", "2", "and", "2", "to", "get", "4."]
+                for x in texts(f"{word} ") * 2
+            ),
+            chunk({}, "stop"),
+        ),
+        ("", "We add 2 and 2 to get 4. ", STOP),
+    ),
+    "few pieces twice": (
+        events(*texts("ha", "ha", "ho", "ho"), chunk({}, "stop")),
+        ("", "hahahoho", STOP),
     ),
     "every event twice, with an id of its own": (
         events(

@@ -19,6 +19,7 @@ __all__ = ["Assembly"]
 
 _MOST_LINES = 1_000  # of one event
 _LEAST_CUMULATIVE = 16  # characters of a text, below which "=", "==", "===" may be said in turn
+_LEAST_TWICE = 8  # pieces, below which a text may say everything twice ("ha" "ha")
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 _BOM = b"\xef\xbb\xbf"
 
@@ -96,8 +97,10 @@ class _Choice:
 
 def _joined(pieces: Sequence[str]) -> str:
     """Return the text that pieces make: the last where each holds all that came before it, as some
-    send it who do not stream increments.
+    send it who do not stream increments; one of two where every piece comes twice.
     """
+    if len(pieces) >= _LEAST_TWICE and pieces[::2] == pieces[1::2]:
+        pieces = pieces[::2] if len(set(pieces)) >= _LEAST_TWICE // 2 else pieces
     if len(pieces) > 2 and len(pieces[-1]) >= _LEAST_CUMULATIVE:
         pairs = list(pairwise(pieces))
         grows = any(len(new) > len(old) for old, new in pairs)

@@ -79,8 +79,8 @@ def why_it_stopped(directory: Path) -> str:
     if _runs(run):
         return f"A run is at work (process {run.process}, since {run.began})."
     return (
-        f"The last run (begun {run.began}) ended without a word: it was killed, memory ran out, or "
-        "the machine went off."
+        f"The last run (begun {run.began}) ended without a word: it was killed, memory ran out, "
+        "the machine went off, or its disk was full."
     )
 
 
