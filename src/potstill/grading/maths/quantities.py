@@ -278,12 +278,24 @@ def names_another_thing(key: Scalar, answer: Scalar, problem_text: str) -> Compa
     return None
 
 
+# Words behind a number that name no thing.
+_NO_WORDS = """
+left remain remains remaining over still now total totals all altogether together overall sum more
+less fewer extra each every per of in on at to the a an is are was were be been has have had there
+them it his her their its this that one two piece unit item thing way time number answer
+"""
+_NO_THINGS = frozenset(_NO_WORDS.split())
+
+
 def is_of_another(key: Scalar, answer: Scalar, problem_text: str) -> bool:
     """Return whether an answer counts what a key with a noun does not: oranges where it has apples.
 
     Where the problem is known, its own words alone are other things; "kids" may be its children.
     """
-    things = [set(map(_stem, re.findall(r"[a-z]+", one.nouns))) for one in (key, answer)]
+    things = [
+        {_stem(word) for word in re.findall(r"[a-z]+", one.nouns)} - _NO_THINGS
+        for one in (key, answer)
+    ]
     if not all(things) or not things[0].isdisjoint(things[1]):
         return False
     said = set(map(_stem, re.findall(r"[a-z]+", problem_text.lower())))
