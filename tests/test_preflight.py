@@ -197,7 +197,7 @@ AGENTS = {
     "device": ({"solver": "torch", "model": str(STUDENT_PATH), "device": "tpu"}, "'tpu'"),
     "key": (
         {"solver": "api", "model": "m", "base_url": "URL", "api_key_file": "KEY"},
-        "holds a blank, a quote or another character that no key has",
+        "holds a blank, quotes around it or what else no key has",
     ),
 }
 

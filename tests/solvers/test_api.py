@@ -418,6 +418,17 @@ def test_what_is_plainly_no_key_is_not_sent(
         assert not server.headers
 
 
+@pytest.mark.parametrize("written", ["pa$$word", "YWJjZGVm==", "a=b", "k{1}"])
+def test_what_may_be_a_servers_own_key_is_sent(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, written: str
+) -> None:
+    monkeypatch.setenv("MARKED_KEY", written)
+    with running(FaultServer(rate=0.0)) as server:
+        solver = ApiSolver(settings(server.base_url, api_key_env="MARKED_KEY"), ledger)
+        list(solver.complete([ask("a")], "t"))
+        assert f"Bearer {written}".encode() in server.headers[0]
+
+
 def test_the_mark_that_an_editor_writes_is_no_part_of_a_key(ledger: Ledger, tmp_path: Path) -> None:
     (tmp_path / "key").write_bytes(b"\xef\xbb\xbf" + SECRET.encode() + b"\r\n")
     with running(FaultServer(rate=0.0)) as server:

@@ -238,7 +238,10 @@ class Options(Settings):
 _SECRET_PARAMETER = re.compile(
     r"[&;](?:[\w.-]*[-_.])?(?:api-?)?(?:key|token|secret|sig|signature|password|code)=", re.I
 )
-_NO_KEY = re.compile(r"[\s\"'`{}$<>]|^\w+=")
+# a key in quotes, the name of a variable, NAME=key as a file of settings has it, <your key>
+_NO_KEY = re.compile(
+    r"\s|^([\"'`]).*\1$|^\$\{?\w+\}?$|^\$\{|^<.*>$|^[A-Z][A-Z0-9_]*=[^=\s]", re.DOTALL
+)
 
 
 def price(options: Options) -> Price | None:
@@ -449,7 +452,7 @@ def _api_key(options: Options) -> str:
         where = options.api_key_env
     if not key.isascii() or _NO_KEY.search(key):
         raise EndpointError(
-            f"The API key for {options.model} (in {where}) holds a blank, a quote or another "
-            "character that no key has; write the key there alone, as the provider gives it."
+            f"The API key for {options.model} (in {where}) holds a blank, quotes around it or what "
+            "else no key has; write the key there alone, as the provider gives it."
         )
     return key
