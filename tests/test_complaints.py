@@ -62,6 +62,7 @@ def _load(folder: Path, where: str, value: Any) -> Study:
         ("training.rank", -1, "should be 1 or more (found -1)"),
         ("training.iterations", "autos", "iterations': should be a whole number or 'auto'"),
         ("training.iterations", "4", "(found '4'); write 4 without quotes."),
+        ("training.iterations", "1_000", "write 1000 without an underscore."),
         ("training.iterations", "010", "(found '010'); write 10 without a nought before it."),
         ("training.learning_rate", "0.001", "(found '0.001'); write 0.001 without quotes."),
         ("training.layers", "top", "'training.layers': should be a whole number or 'all'"),

@@ -514,5 +514,6 @@ def _refuse_coercion(raw: Any, resolved: Any, path: Path, where: str) -> None:
         quoted = isinstance(raw, str) and not is_switch
         octal = quoted and re.match(r"[-+]?0\d", str(raw)) is not None
         bare = "without a nought before it" if octal else "without quotes"
+        bare = "without an underscore" if "_" in str(raw) else bare
         how = f"; write {resolved} {bare}" if quoted else ""
         raise StudyError(f"{path}: {where!r}: should be {should} (found {raw!r}){how}.")
