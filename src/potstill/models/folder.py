@@ -173,7 +173,7 @@ def _check_model_folder(folder: Path, path_or_id: str | Path) -> None:
 def _check_description(folder: Path) -> None:
     config = folder / "config.json"
     if not config.is_file():
-        raise InputError(f"{folder} has no config.json; give the folder that a model was saved to.")
+        raise InputError(f"{folder} {_what_else(folder)}.")
     if (folder / ADAPTER_CONFIG).is_file():  # transformers would put it on, and say nothing
         raise InputError(
             f"{folder} holds an adapter beside the model ({ADAPTER_CONFIG}), which would be put "
@@ -189,6 +189,19 @@ def _check_description(folder: Path) -> None:
             f"{folder} has no tokenizer (tokenizer.json); copy the tokenizer files of its model "
             "into it."
         )
+
+
+def _what_else(folder: Path) -> str:
+    """Return what a folder without a config.json holds in place of a model, and what to give."""
+    if (folder / "adapter_config.json").is_file():
+        return (
+            "holds a LoRA adapter (adapter_config.json) and no model; give the base that it was "
+            "trained on, or merge it into that first"
+        )
+    inner = sorted(x.parent.name for x in folder.glob("*/config.json"))
+    if inner:
+        return f"has no config.json; give a folder of it that has one: {', '.join(inner[:3])}"
+    return "has no config.json; give the folder that a model was saved to"
 
 
 def _weights_named(folder: Path) -> set[str]:
