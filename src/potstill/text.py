@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["in_columns", "literal", "plain", "print_columns", "several", "shown", "token_count"]
+__all__ = [
+    "first_of",
+    "in_columns",
+    "literal",
+    "plain",
+    "print_columns",
+    "several",
+    "shown",
+    "token_count",
+]
 
 _LONGEST_CELL = 2_000
 """Characters of a cell of a table in a terminal, which is some hundred wide."""
@@ -94,6 +103,11 @@ def _one_line(cell: str) -> str:
     """Return a cell as one line, cut where nobody would read on."""
     cut = len(cell) > _LONGEST_CELL
     return " ".join(cell[:_LONGEST_CELL].split()) + ("…" if cut else "")
+
+
+def first_of(names: Sequence[str], most: int) -> str:
+    """Return the first ``most`` of some names as a list in a sentence: a, b, ..."""
+    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
 
 
 def several(n: int, noun: str) -> str:

@@ -225,11 +225,7 @@ KEPT: dict[str, tuple[bytes, tuple[str, str, Finish]]] = {
     ),
     "every piece twice, without an id": (
         events(
-            *(
-                x
-                for word in ["We", "add", "2", "and", "2", "to", "get", "4."]
-                for x in texts(f"{word} ") * 2
-            ),
+            *(x for word in TWICE for x in texts(word) * 2),
             chunk({}, "stop"),
         ),
         ("", "We add 2 and 2 to get 4. ", STOP),

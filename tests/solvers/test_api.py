@@ -366,12 +366,17 @@ def test_the_api_key_is_written_nowhere(
         assert [e for e in ledger.entries() if b"[redacted]" in e.raw]
 
 
+def head_sent(ledger: Ledger, **key: str) -> bytes:
+    """Return the head of the request that a solver with this key sends."""
+    with running(FaultServer(rate=0.0)) as server:
+        with open_solver(settings(server.base_url, **key), ledger) as solver:
+            list(solver.complete([ask("a")], "t"))
+        return server.headers[0]
+
+
 def test_the_key_is_sent(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MARKED_KEY", SECRET)
-    with running(FaultServer(rate=0.0)) as server:
-        with open_solver(settings(server.base_url, api_key_env="MARKED_KEY"), ledger) as solver:
-            list(solver.complete([ask("a")], "t"))
-        assert f"Bearer {SECRET}".encode() in server.headers[0]
+    assert f"Bearer {SECRET}".encode() in head_sent(ledger, api_key_env="MARKED_KEY")
 
 
 @pytest.mark.parametrize(
@@ -423,18 +428,13 @@ def test_what_may_be_a_servers_own_key_is_sent(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch, written: str
 ) -> None:
     monkeypatch.setenv("MARKED_KEY", written)
-    with running(FaultServer(rate=0.0)) as server:
-        solver = ApiSolver(settings(server.base_url, api_key_env="MARKED_KEY"), ledger)
-        list(solver.complete([ask("a")], "t"))
-        assert f"Bearer {written}".encode() in server.headers[0]
+    assert f"Bearer {written}".encode() in head_sent(ledger, api_key_env="MARKED_KEY")
 
 
 def test_the_mark_that_an_editor_writes_is_no_part_of_a_key(ledger: Ledger, tmp_path: Path) -> None:
     (tmp_path / "key").write_bytes(b"\xef\xbb\xbf" + SECRET.encode() + b"\r\n")
-    with running(FaultServer(rate=0.0)) as server:
-        solver = ApiSolver(settings(server.base_url, api_key_file=str(tmp_path / "key")), ledger)
-        list(solver.complete([ask("a")], "t"))
-        assert f"Bearer {SECRET}".encode() in server.headers[0]
+    head = head_sent(ledger, api_key_file=str(tmp_path / "key"))
+    assert f"Bearer {SECRET}".encode() in head
 
 
 def test_a_missing_key_file_is_named(ledger: Ledger) -> None:

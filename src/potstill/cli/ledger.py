@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["export_ledger", "import_into", "ledger_path", "print_spend", "print_verified"]
 
 _SHOWN = 20
+_MAY_BE_BILLED = {"malformed", "connection", "timeout"}
 _OTHER_COLUMNS = 70  # what the table takes beside the name of the model
 
 
@@ -99,9 +100,6 @@ def print_spend(place: Path, console: Console) -> None:
             "bill what it had sent.",
             highlight=False,
         )
-
-
-_MAY_BE_BILLED = {"malformed", "connection", "timeout"}
 
 
 def _local_names(place: Path) -> dict[str, str]:

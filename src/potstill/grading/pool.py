@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from potstill.cores import core_count
 from potstill.grading.extraction import Extraction
 from potstill.grading.maths.comparison import Comparison, KeyUnreadable, equal_with
+from potstill.grading.maths.directions import directions_of
 from potstill.grading.maths.keys import is_simple
 from potstill.grading.plugins import is_for_plugin, kind_of
 from potstill.grading.verdicts import (
@@ -169,7 +170,11 @@ class GradingPool:
             found = read(text, response.finish, problem.kind, problem.text, response.error)
         else:
             found = Extraction("", "", ("unread",))
-        if isinstance(found, Extraction) and (found.several or found.turned):
+        # a worker reads it once more where what stands beside the value matters
+        asks_text = isinstance(found, Extraction) and (
+            found.several or (found.turned and directions_of(key))
+        )
+        if asks_text:
             slot.future = self._ask(
                 key, problem.kind, problem.text, text=text, finish=str(response.finish)
             )

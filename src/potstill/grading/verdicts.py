@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from potstill.grading.boxes import boxed_values, has_open_box
 from potstill.grading.extraction import Extraction, extract
 from potstill.grading.maths.comparison import Comparison, KeyUnreadable, different, undecided
-from potstill.grading.maths.directions import COMPARED, contradicts, directions_of
+from potstill.grading.maths.directions import COMPARED, OTHER_WAY, contradicts, directions_of
 from potstill.grading.maths.equivalence import equal
 from potstill.grading.maths.normalise import tidy
 from potstill.grading.plugins import compare_with, kind_of
@@ -128,8 +128,7 @@ def compare_extracted(key: str, found: Extraction, kind: str, problem_text: str)
     result = equal(key, found.text, kind, problem_text)
     equal_so_far = result.opinion is Opinion.EQUAL
     if equal_so_far and contradicts(directions_of(key), frozenset(found.turned)):
-        the_other_way = "the same value the other way round"
-        return (undecided if COMPARED in found.turned else different)(the_other_way)
+        return (undecided if COMPARED in found.turned else different)(OTHER_WAY)
     if equal_so_far and is_numeric(kind) and problem_text:
         worded = found.text != key and any(map(str.isalpha, found.text))
         if worded and says_another(found.text, problem_text):

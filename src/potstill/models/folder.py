@@ -193,9 +193,9 @@ def _check_description(folder: Path) -> None:
 
 def _what_else(folder: Path) -> str:
     """Return what a folder without a config.json holds in place of a model, and what to give."""
-    if (folder / "adapter_config.json").is_file():
+    if (folder / ADAPTER_CONFIG).is_file():
         return (
-            "holds a LoRA adapter (adapter_config.json) and no model; give the base that it was "
+            f"holds a LoRA adapter ({ADAPTER_CONFIG}) and no model; give the base that it was "
             "trained on, or merge it into that first"
         )
     inner = sorted(x.parent.name for x in folder.glob("*/config.json"))

@@ -25,6 +25,7 @@ from potstill.models.gguf_header import GgufHeader, read_header, require_gguf
 from potstill.store.atomic import disk_errors, room_beneath, whole_folder
 from potstill.store.file_hash import digest_of_files, sha256_of
 from potstill.store.untrusted import read_json
+from potstill.text import first_of
 
 __all__ = [
     "PACKAGE",
@@ -212,7 +213,7 @@ def _in_package(name: str) -> Path:
 
 def _only(files: list[Path], where: str) -> Path:
     if len(files) > 1:
-        names = ", ".join(x.name for x in files[:4]) + (", ..." if len(files) > 4 else "")
+        names = first_of([x.name for x in files], 4)
         raise InputError(
             f"{where} holds {len(files)} GGUF files ({names}); give the path of one as the base."
         )

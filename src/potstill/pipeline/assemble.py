@@ -57,7 +57,7 @@ from potstill.report.data import (
 )
 from potstill.store.tables import beside
 from potstill.study.teachers import teachers_notes
-from potstill.text import several
+from potstill.text import first_of, several
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -495,7 +495,7 @@ def _keys_as_text(result: Made) -> list[str]:
     found = [f"{one_line(p.gold_text, 60)} of {p.id}" for p in heldout if keys.only_text(p)]
     if not found:
         return []
-    shown = ", ".join(found[:3]) + (", ..." if len(found) > 3 else "")
+    shown = first_of(found, 3)
     return [
         f"{len(found):,} of {several(len(heldout), 'held-out key')} cannot be read as mathematics "
         f"and {'is' if len(found) == 1 else 'are'} compared as text ({shown}): the same answer in "

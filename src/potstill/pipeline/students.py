@@ -175,8 +175,8 @@ def tell_chosen(context: Context, made: Made) -> None:
 def chosen_sentences(made: Made) -> Iterator[str]:
     """Yield what each teacher teaches, auto by level, and the mixed student by its shares."""
     study = made.study
-    names, top = study.teacher_names, min(study.levels).value
-    if told := teachers_sentence(names, top, made.chosen, made.fell):
+    fullest = min(study.levels).value
+    if told := teachers_sentence(study.teacher_names, fullest, made.chosen, made.fell):
         yield told
     yield from alike_levels(made.chosen, study.levels)
     if study.auto_levels:

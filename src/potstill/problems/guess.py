@@ -46,17 +46,10 @@ _KEY = (
     *("gold answer", "response", "antwort", "ergebnis", "endergebnis", "lösung", "loesung"),
     *("richtige antwort", "réponse", "reponse", "résultat", "respuesta", "resultado", "risposta"),
     *("risultato", "resposta", "antwoord", "odpowiedź", "ответ", "答案", "解答", "答え"),
-    *(
-        "answerkey",
-        "correct option",
-        "correct choice",
-        "correct",
-        "final",
-        "value",
-        "solución final",
-    ),
-    *("bonne réponse", "réponse correcte", "respuesta correcta", "risposta corretta"),
-    *("resposta correta", "правильный ответ", "верный ответ", "正确答案", "标准答案", "正解"),
+    *("answerkey", "correct option", "correct choice", "correct", "final", "value"),
+    *("solución final", "bonne réponse", "réponse correcte", "respuesta correcta"),
+    *("risposta corretta", "resposta correta", "правильный ответ", "верный ответ"),
+    *("正确答案", "标准答案", "正解"),
 )
 _SOLUTION = (
     *("solution", "worked solution", "full solution", "model solution", "sample solution"),
@@ -214,11 +207,10 @@ def _guess_table(path: Path, said: Columns) -> SourceConfig:
             "both; join them into one column, or name one with --text."
         )
     unnamed = [c for c in columns if c not in (text, key, solution) and not _known_name(c)]
-    if key is None and not said.solution and any(_KEY_STEMS.search(_plain(c)) for c in unnamed):
-        solution = None
-    if not (said.key or said.solution) and solution is None and key in _named(columns, _SOLUTION):
-        maybe = [c for c in unnamed if _KEY_STEMS.search(_plain(c))]
-        key = None if maybe else key
+    of_solution = key is None or (solution is None and _plain(key) in _SOLUTION)
+    guessed = of_solution and not (said.key or said.solution)
+    if guessed and any(_KEY_STEMS.search(_plain(c)) for c in unnamed):
+        raise _not_found(path, "key", "--key", _KEY, table)
     if key is None and solution is None:
         raise _not_found(path, "key", "--key", _KEY, table)
     for what, option, name, given in (
@@ -262,7 +254,7 @@ def _guess_table(path: Path, said: Columns) -> SourceConfig:
     left = [c for c in columns if c not in (text, key, solution)]
     if context := [c for c in left if _plain(c) in _CONTEXT]:
         told += f"; the column {context[0]!r} is no part of the text: write it into it"
-    if (key or solution) in _named(columns, _SOLUTION) and (
+    if _plain(key or solution or "") in _SOLUTION and (
         passed := [c for c in unnamed if c not in (*context, id_column)]
     ):
         one = len(passed) == 1
@@ -297,22 +289,14 @@ def _known_name(column: str) -> bool:
     return plain in _ID or plain in _GROUPS or _CHOICE.fullmatch(plain) is not None
 
 
-def _named(columns: Sequence[str], names: Sequence[str]) -> list[str]:
-    return [column for column in columns if _plain(column) in names]
-
-
 def _are_places(key: str, choices: Sequence[str], first: Sequence[Any]) -> bool:
     """Return whether keys are whole numbers that count a list of choices from 0 on."""
-    rows = [(row.get(key), row.get(choices[0])) for row in first]
-    if len(choices) != 1 or not rows or not all(isinstance(x, list) for _, x in rows):
+    rows = [(as_text(row.get(key)), row.get(choices[0])) for row in first]
+    if len(choices) != 1 or not rows or not all(isinstance(listed, list) for _, listed in rows):
         return False
-    places = [as_text(place).strip() for place, _ in rows]
-    return all(
-        place.isdigit() and int(place) < len(listed)
-        for place, (_, listed) in zip(places, rows, strict=True)
-    ) and not all(
-        place in map(as_text, listed) for place, (_, listed) in zip(places, rows, strict=True)
-    )
+    if all(place in map(as_text, listed) for place, listed in rows):
+        return False  # they are choices themselves
+    return all(place.isdigit() and int(place) < len(listed) for place, listed in rows)
 
 
 def _choices(columns: Sequence[str]) -> list[str]:

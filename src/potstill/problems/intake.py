@@ -41,7 +41,7 @@ from potstill.records import (
     TextGold,
 )
 from potstill.store.setting_errors import first_error, with_lists
-from potstill.text import several
+from potstill.text import first_of, several
 
 _REPORTED_EVERY = 5_000
 _LONGEST_TEXT = 200_000
@@ -397,7 +397,7 @@ def _short(key: str) -> str:
 
 
 def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+    return first_of(names, 3)
 
 
 class _Seen:

@@ -12,6 +12,7 @@ from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, JsonValue, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from potstill.chat import Ask, Completion, never
 from potstill.errors import EndpointError, InputError, PotstillError
@@ -20,6 +21,7 @@ from potstill.ledger.prices import Price, Rate, price_of
 from potstill.protocol.parse import completion_from, wire_seed
 from potstill.solvers.client import ApiCall, ApiClient, Terms
 from potstill.solvers.listing import Listing, fetch_models
+from potstill.store.setting_errors import SECRET_VALUE
 from potstill.store.settings import Settings
 
 __all__ = [
@@ -227,7 +229,9 @@ class Options(Settings):
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("base_url must be like https://host/v1")
         if parts.username or parts.password or _SECRET_PARAMETER.search(f"&{parts.query}"):
-            raise ValueError("base_url must not hold a secret; name it in api_key_env")
+            raise PydanticCustomError(
+                SECRET_VALUE, "base_url must not hold a secret; name it in api_key_env"
+            )
         ending = re.search(r"/(?:chat/)?completions/?$|/responses/?$", parts.path)
         if ending:
             raise ValueError(f"base_url ends before {ending[0]}, which is added to it; take it off")

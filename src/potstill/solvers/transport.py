@@ -236,8 +236,8 @@ class Transport:
         if status == 404 and "recording_not_found" in error.codes:
             return NoRecord(self.redacted(error.said))
         if 300 <= status < 400:
-            to = next((v for k, v in headers.items() if k.lower() == "location"), "")
-            told = f" to {self.redacted(to)[:160]}" if to else ""
+            to = self.redacted(headers.get("location", ""))[:160]
+            told = f" to {to}" if to else ""
             return EndpointError(
                 f"{self._who} redirects ({status}){told}; set base_url to where it redirects."
             )

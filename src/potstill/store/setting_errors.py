@@ -16,8 +16,10 @@ from potstill.store.rows import SUFFIXES
 from potstill.store.untrusted import holds_login
 from potstill.text import several
 
-__all__ = ["RENAMED", "SECRET_NAME", "first_error", "with_lists"]
+__all__ = ["RENAMED", "SECRET_NAME", "SECRET_VALUE", "first_error", "with_lists"]
 
+SECRET_VALUE = "secret_value"
+"""The type of an error whose value is not to be shown."""
 SECRET_NAME = re.compile(r"key|token|secret|passw|credential", re.IGNORECASE)
 RENAMED = {"levers": "optimizations", "cached_trunk": "activation_cache"}
 """Settings that once had another name: the old one, the new one."""
@@ -51,9 +53,9 @@ def first_error(exc: ValidationError, model: type[BaseModel], known: Iterable[st
             return f"{_where(loc[:-1])!r}: should be {several(error['loc'][-1] + 1, 'value')}."
         return f"the key {where!r} is missing; add it (potstill init shows a commented example)."
     subject = f"{where!r}: " if where else ""
-    if error["type"] == "value_error":
+    if error["type"] in ("value_error", SECRET_VALUE):
         message = str(error["msg"]).removeprefix("Value error, ")
-        secret = SECRET_NAME.search(name) or "must not hold a secret" in message
+        secret = error["type"] == SECRET_VALUE or SECRET_NAME.search(name)
         found = "" if secret else _found(error["input"])
         return f"{subject}{message[:1].lower()}{message[1:]}{found}."
     if error["input"] is None:

@@ -17,7 +17,7 @@ from potstill.errors import InputError
 from potstill.plugins import nearest
 from potstill.store.header import Table, header_of, is_blank
 from potstill.store.untrusted import DOCUMENT_BYTES
-from potstill.text import several
+from potstill.text import first_of, several
 
 __all__ = ["Pointed", "duration", "open_workbook"]
 
@@ -96,7 +96,7 @@ def _unseen(sheet: Any, records: list[list[str]]) -> Iterator[str]:
     ]
     if hidden:
         rows, are = ("row", "is") if len(hidden) == 1 else ("rows", "are")
-        listed = _listed(list(map(str, hidden)))
+        listed = first_of(list(map(str, hidden)), _MOST_OTHERS)
         yield f"{len(hidden):,} hidden {rows} ({listed}) {are} read too; delete what is not meant"
     if count := len(sheet._images):
         yield (
@@ -105,10 +105,13 @@ def _unseen(sheet: Any, records: list[list[str]]) -> Iterator[str]:
         )
     tall = [x.coord for x in sheet.merged_cells.ranges if x.min_row < x.max_row]
     if tall:
-        yield f"cells merged over several rows ({_listed(tall)}) are read in each of these rows"
-    rounded = [cell for _, cell in sorted(sheet._cells.items()) if _is_rounded(cell)]
+        listed = first_of(tall, _MOST_OTHERS)
+        yield f"cells merged over several rows ({listed}) are read in each of these rows"
+    rounded = [
+        sheet._cells[at] for at in sorted(at for at, x in sheet._cells.items() if _is_rounded(x))
+    ]
     if rounded:
-        first, where = rounded[0], _listed([cell.coordinate for cell in rounded])
+        first, where = rounded[0], first_of([cell.coordinate for cell in rounded], _MOST_OTHERS)
         holds = "holds" if len(rounded) == 1 else "hold"
         yield (
             f"{several(len(rounded), 'number')} in the sheet ({where}) {holds} more digits than "
@@ -126,10 +129,6 @@ def _is_rounded(cell: Any) -> bool:
     if (parts := _DECIMALS_FORMAT.fullmatch(first)) is None:
         return False
     return float(f"{value:.15g}") != round(value, len(parts[1] or ""))
-
-
-def _listed(names: list[str]) -> str:
-    return ", ".join(names[:_MOST_OTHERS]) + (", ..." if names[_MOST_OTHERS:] else "")
 
 
 def _load(path: Path) -> tuple[Any, Any]:

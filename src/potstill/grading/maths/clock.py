@@ -37,7 +37,7 @@ _TIME = re.compile(
 )
 
 
-# "15 Uhr", "15.30 Uhr", "15 Uhr 30", "15h30"
+# "15 Uhr", "15.30 Uhr", "15 Uhr 30"
 _OTHER_CLOCKS = re.compile(
     r"\b(?P<hour>\d{1,2})(?:[.:](?P<minute>[0-5]\d))?\s*uhr\b(?:\s*(?P<late>[0-5]\d)\b)?"
 )
@@ -221,7 +221,8 @@ _CLOCK_TIME = re.compile(
     re.IGNORECASE,
 )
 _NAMES_DAY = re.compile(
-    r"\b\d{4}-\d\d?-\d\d?\b|\b(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\b|\b\d\d?[./]\d\d?[./]\d{4}\b",
+    rf"\b\d{{4}}-\d\d?-\d\d?\b|\b(?:{'|'.join(month[:3] for month in MONTHS)})[a-z]*\b"
+    r"|\b\d\d?[./]\d\d?[./]\d{4}\b",
     re.IGNORECASE,
 )
 _YEAR_FIRST = re.compile(r"(?<!\d)(\d{4})([-/.])(\d{1,2})\2(\d{1,2})(?!\d)")

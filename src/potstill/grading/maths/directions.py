@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["COMPARED", "contradicts", "directions_in", "directions_of", "value_first"]
+__all__ = ["COMPARED", "OTHER_WAY", "contradicts", "directions_in", "directions_of", "value_first"]
 
 # each line: what excludes each other, its sides parted by "|"
 _SIDES = """
@@ -65,6 +65,8 @@ _GROUPS = [
 _KNOWN = frozenset().union(*(side for group in _GROUPS for side in group))
 _WORD = re.compile(r"[a-z]+(?:-[a-z]+)*")
 COMPARED = "than"
+OTHER_WAY = "the same value the other way round"
+"""Why an answer is another one than the key that it has the number of."""
 _LONGEST = 80
 _VALUE_LAST = re.compile(
     rf"^\s*(?:an?\s+|the\s+)?(?:\w+\s+)?(?P<word>{'|'.join(sorted(_KNOWN))})\s+of\s+"

@@ -14,7 +14,7 @@ from potstill.grading.maths.comparison import (
     unreadable,
 )
 from potstill.grading.maths.constants import compare_constants
-from potstill.grading.maths.directions import contradicts, directions_of, value_first
+from potstill.grading.maths.directions import OTHER_WAY, contradicts, directions_of, value_first
 from potstill.grading.maths.key_faults import MAX_ANSWER, QUOTES_OR_OPENS, key_problem, parts_of_key
 from potstill.grading.maths.keys import (
     alternatives,
@@ -61,7 +61,7 @@ def equal(key: str, answer: str, kind: str = "", problem_text: str = "") -> Comp
     kind = kind if key == given else ""
     result = _equal(key, answer, kind, problem_text)
     if result.opinion is Opinion.EQUAL and turned and contradicts(directions_of(key), turned):
-        return different("the same value the other way round")
+        return different(OTHER_WAY)
     return result
 
 
@@ -140,7 +140,7 @@ def _hours_on_a_clock(key: str, answer: str, problem_text: str) -> tuple[str, st
         return None
     asks = _ASKS_DURATION.search(problem_text)
     if asks and _CLOCK.fullmatch(key) and _HOURS_AND_MINUTES.fullmatch(answer):
-        return f"{key} h".replace(":", " h ", 1).removesuffix(" h") + " min", answer
+        return f"{key.replace(':', ' h ')} min", answer
     if not (_LASTS.search(key) and _LASTS.search(answer)):
         return None
     one, two = (_HOURS.fullmatch(x) for x in (key, answer))

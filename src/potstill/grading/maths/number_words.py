@@ -7,6 +7,7 @@ from fractions import Fraction
 from functools import lru_cache
 
 __all__ = [
+    "DENOMINATORS",
     "SMALL_NUMBERS",
     "TENS",
     "asks_dozens",
@@ -151,7 +152,7 @@ def halves_written(text: str) -> str:
     return _HALF_OF_ONE.sub(lambda found: f"{_PART_OF_ONE[found[1].lower()]} ", text)
 
 
-_DENOMINATORS = {
+DENOMINATORS = {
     "halves": 2,
     "thirds": 3,
     "quarters": 4,
@@ -164,14 +165,15 @@ _DENOMINATORS = {
     "tenths": 10,
     "twelfths": 12,
 }
+"""The names of parts, and of how many parts a whole has then."""
 _DIGITS_OF_PARTS = re.compile(
-    rf"^(-?\d{{1,3}})\s+({'|'.join(_DENOMINATORS)})\b(?=\s*$|\s+of\b|\s+an?\b)", re.IGNORECASE
+    rf"^(-?\d{{1,3}})\s+({'|'.join(DENOMINATORS)})\b(?=\s*$|\s+of\b|\s+an?\b)", re.IGNORECASE
 )
 
 
 def parts_written(text: str) -> str:
     """Return "3 eighths" as "3/8", any other text as it is."""
-    return _DIGITS_OF_PARTS.sub(lambda m: f"{m[1]}/{_DENOMINATORS[m[2].lower()]}", text)
+    return _DIGITS_OF_PARTS.sub(lambda m: f"{m[1]}/{DENOMINATORS[m[2].lower()]}", text)
 
 
 _DOZENS = re.compile(

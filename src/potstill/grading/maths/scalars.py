@@ -10,6 +10,7 @@ from functools import lru_cache
 from potstill.grading.maths.grammar import Node, Number, Unreadable, read_expression
 from potstill.grading.maths.normalise import MONEY
 from potstill.grading.maths.number_words import (
+    DENOMINATORS,
     dozens_written,
     durations_in_digits,
     halves_written,
@@ -59,10 +60,9 @@ or not minus plus times over divided half halves third thirds quarter quarters d
 hundred hundreds thousand thousands million billion trillion squared cubed root base mod modulo
 remainder unless except score gross pairs couple through until between either neither nor maybe
 perhaps wait factorial factorials doubled tripled quadrupled halved reciprocal inverse inverted
-negated tenths hundredths thousandths fourths fifths sixths sevenths eighths ninths twelfths
-sixteenths percentile recurring repeating
+negated hundredths thousandths sixteenths percentile recurring repeating
 """
-_NEVER_NOUNS = frozenset(_NO_NOUNS.split())
+_NEVER_NOUNS = frozenset(_NO_NOUNS.split()) | DENOMINATORS.keys()
 _NEVER_FIRST = frozenset(
     ["and", "to", "by", "more", "less", "fewer", "than", "if", "when", "is", "are", "was", "be"]
 )

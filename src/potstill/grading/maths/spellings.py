@@ -62,8 +62,8 @@ def respelled(text: str) -> str:
         return f"€{euros['whole'].replace('.', '')}.{euros['cents']}"
     if (divided := _REMAINDER.match(short)) is not None:
         return f"({divided[1]}, {divided[2]})"
-    if "d" in short and "=" in short:
-        text = _DIFFERENTIAL.sub("", short) if _DIFFERENTIAL.match(short) else text
+    if "=" in short and (derivative := _DIFFERENTIAL.match(short)) is not None:
+        return short[derivative.end() :]
     return _WORDS.get(short.rstrip(".").casefold(), text)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from potstill.grading.maths.number_words import spelled_number
 from potstill.grading.reading.numerals import Numeral, NumeralRole
 from potstill.grading.reading.question import AskedQuestion
 from potstill.grading.reading.rivals import LEFT, TAKEN_AWAY, opposites_of
@@ -29,8 +30,6 @@ _AFTER = re.compile(
     r"\b(?:after|in)\s+(?P<count>\w+)\s+(?P<unit>day|week|month|year|hour|minute)s?\b",
     re.IGNORECASE,
 )
-_COUNTS = "one two three four five six seven eight nine ten eleven twelve"
-_SPELLED = {word: str(n) for n, word in enumerate(_COUNTS.split(), 1)}
 _NAME = re.compile(r"\b[A-Z][a-z]+\b")
 _VERB_BEFORE = re.compile(r"([A-Za-z]+)\s+(?:(?:away|up|off|out|only|all|exactly|the|a)\s+){0,2}$")
 _VERB_BEHIND = re.compile(
@@ -81,7 +80,7 @@ def _is_of_another_time(clause: str, asked: str) -> bool:
     ours = _AFTER.search(clause) if theirs is not None else None
     if theirs is None or ours is None or theirs["unit"].lower() != ours["unit"].lower():
         return False
-    one, two = (_SPELLED.get(x["count"].lower(), x["count"]) for x in (theirs, ours))
+    one, two = (spelled_number(x["count"]) or x["count"] for x in (theirs, ours))
     return one != two and one.isdigit() and two.isdigit()
 
 

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from itertools import pairwise
 
+from potstill.grading.maths.number_words import DENOMINATORS
 from potstill.grading.reading.numerals import Numeral
 from potstill.grading.reading.sentences import stem
 
@@ -38,8 +39,6 @@ _CURRENCIES = {
     *("usd", "us", "eur", "gbp", "cad", "aud", "hk", "nz", "rs", "inr", "chf", "jpy", "cny", "sek"),
     *("nok", "dkk", "r", "a", "c", "s"),
 }
-_PARTS = {"halves": 2, "thirds": 3, "quarters": 4, "fourths": 4, "fifths": 5, "sixths": 6,
-          "sevenths": 7, "eighths": 8, "ninths": 9, "tenths": 10}  # fmt: skip
 _VULGAR = {"½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4", "⅕": "1/5", "⅛": "1/8"}
 _POWERS = {"squared": "^2", "cubed": "^3", "factorial": "!", "²": "^2", "³": "^3"}
 _BEHIND = re.compile(
@@ -47,7 +46,7 @@ _BEHIND = re.compile(
     | (?P<root> \s?[√∛∜]\s?\(?\d+(?:\.\d+)?\)? )
     | (?P<power> \s+(?:squared|cubed|factorial)\b | [²³] )
     | \s?(?P<vulgar> [½⅓⅔¼¾⅕⅛] )
-    | \s+(?P<part> {"|".join(_PARTS)} )\b
+    | \s+(?P<part> {"|".join(DENOMINATORS)} )\b
     | (?P<apostrophe> ['’]\d{{3}}(?!\d) )
     | (?P<open>
         \s?(?:π|\\?pi\b) | [⁰¹⁴⁵⁶⁷⁸⁹ⁿ⁻‰|&] | \s[&|]\s | \s?[±∓]\s?\d | \s+plus\s+or\s+minus\b
@@ -186,7 +185,7 @@ def _by_suffix(after: re.Match[str], shown: str, counted: bool) -> Changed | Non
     if after.group("part"):
         if counted or not shown.isdigit():
             return None  # coins, or the parts that were asked for
-        return Changed(f"{shown}/{_PARTS[behind.lower()]}")
+        return Changed(f"{shown}/{DENOMINATORS[behind.lower()]}")
     if after.group("apostrophe"):
         return Changed(shown + behind[1:])
     return Changed(open=(shown, f"{shown}{after.group().rstrip()}"))
